@@ -1,0 +1,102 @@
+"""The contract of a component type: one pydantic model whose fields are the single source for validation, the JSON
+Schema, tweak checks, override widgets and the docs page.
+
+A field's metadata stands in `Field(...)`: title, description, bounds, `Literal` choices, and in `json_schema_extra`
+the flags `secret`, `protected`, `advanced`, `multiline` (see `field`). Connected fields are separated before
+validation; the runner gives `run` a copy of the component in which they are filled.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as PydanticField
+
+from flowground.events import ModelProgress
+from flowground.messages import Message, Usage
+from flowground.providers.base import Provider
+
+
+class History(Protocol):
+    """Earlier messages of the session this run belongs to; components know no store."""
+
+    async def __call__(self, limit: int) -> Sequence[Message]:
+        """The last `limit` messages before this turn, oldest first; the current message is not among them."""
+        ...
+
+
+class Models(Protocol):
+    """Finds who answers for a `provider:model` string."""
+
+    def resolve(self, model: str | None) -> tuple[Provider, str]:
+        """The provider and the model's name there; None means the configured default. Raises `ProviderError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a component may reach while it runs.
+
+    `input_value` is the text this component was given from outside, or None (only input components read it).
+    `emit` takes pieces of text and progress as they come; it is None where nobody watches, so `complete` will do.
+    """
+
+    component_id: str
+    input_value: str | None
+    history: History
+    models: Models
+    emit: Callable[[str | ModelProgress], None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a component gives: text, and for a model its name and token usage."""
+
+    text: str
+    model: str | None = None
+    usage: Usage | None = None
+
+
+class Component(BaseModel):
+    """Base of all component types. Subclasses set the class variables, declare fields and implement `run`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    type_name: ClassVar[str]
+    """The word after `type:` in a flow file; Langflow's name."""
+    title: ClassVar[str]
+    """Default display name; Langflow's."""
+    outputs: ClassVar[tuple[str, ...]]
+    """Names usable in `${id.output}`; all of them stand for the one text."""
+    takes_input: ClassVar[str | None] = None
+    """"chat" or "text" for components that receive the request's input."""
+    gives_output: ClassVar[str | None] = None
+    """"chat" or "text" for components whose text is an answer of the flow."""
+    streams: ClassVar[bool] = False
+    """Whether it emits its text piece by piece."""
+
+    async def run(self, context: Context) -> Output:
+        """The component's text for this run. Raises `RunError`s only."""
+        raise NotImplementedError
+
+
+def field(
+    default: Any,
+    title: str,
+    description: str,
+    *,
+    secret: bool = False,
+    protected: bool = False,
+    advanced: bool = False,
+    multiline: bool = False,
+    **bounds: Any,
+) -> Any:
+    """A component's field with the metadata that every reader of the model needs.
+
+    `secret`: may hold `${env:NAME}`, is never shown. `protected`: no tweak unless the author opens it.
+    `advanced`: folded away in forms. `multiline`: wants a text area. `bounds` go to pydantic (ge, le, …).
+    """
+    flags = {"secret": secret, "protected": protected or secret, "advanced": advanced, "multiline": multiline}
+    extra = {name: value for name, value in flags.items() if value}
+    return PydanticField(default, title=title, description=description, json_schema_extra=extra, **bounds)

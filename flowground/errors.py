@@ -1,0 +1,214 @@
+"""The one error tree. Every message says what is wrong, where, and what to do; no secret, path or traceback in it.
+
+FlowgroundError
+├── ConfigError              the operator's config.yaml is wrong
+├── FlowError                the author's flow file is wrong
+├── RequestError             the caller asked for something that cannot be
+│   ├── InvalidRequest       the body or a parameter does not fit
+│   ├── InputConflict        the input is given twice
+│   ├── TweaksRefused        an override names what is unknown, protected, connected or out of bounds
+│   ├── BodyTooLarge         the body is over the limit
+│   ├── NotSignedIn          no caller, or one that is no longer valid
+│   ├── NotAllowed           a known caller may not do this
+│   ├── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
+│   └── SessionNotFound      no such session for this caller
+└── RunError                 a run failed
+    ├── ComponentFailed      one component failed; carries its id and the cause
+    └── ProviderError        the model's server failed
+        ├── ProviderRefused  it answered with an error status
+        ├── ProviderBusy     it asked to come back later (429)
+        ├── ProviderTimeout  it did not answer in time
+        ├── ProviderUnreachable  nothing answers at its address
+        └── ModelNotReady    the weights are being fetched or loaded
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice most like `word`, ignoring case, or None when nothing is close."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
+
+
+class FlowgroundError(Exception):
+    """Base of all errors that are ours.
+
+    `message` is a sentence for a person, `code` a stable word for a program, `hint` says what to do.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, *, code: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.code
+        self.hint = hint
+
+
+class ConfigError(FlowgroundError):
+    """The configuration is wrong; the app does not start with it."""
+
+    code = "config_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a flow file. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    value: str | None = None
+    suggestion: str | None = None
+
+    def __str__(self) -> str:
+        said = f"{self.file}:{self.line}:{self.column}: {self.message}"
+        return f"{said} (did you mean {self.suggestion}?)" if self.suggestion else said
+
+
+class FlowError(FlowgroundError):
+    """A flow file cannot be used; `problems` lists every mistake with its place."""
+
+    code = "flow_invalid"
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class RequestError(FlowgroundError):
+    """The caller asked for something that cannot be."""
+
+    code = "request_invalid"
+
+
+class InvalidRequest(RequestError):
+    """The body or a parameter does not fit; `problems` are pydantic-like dicts (type, loc, msg), without the input."""
+
+    def __init__(self, message: str, *, problems: Iterable[dict[str, object]] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
+
+
+class InputConflict(RequestError):
+    """The input is given both as `input_value` and as a tweak."""
+
+    code = "input_conflict"
+
+
+class TweaksRefused(RequestError):
+    """At least one tweak cannot be applied; none was."""
+
+    code = "TWEAKS_REFUSED"
+
+    def __init__(self, message: str, *, fields: Iterable[str], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.fields = tuple(fields)
+
+
+class BodyTooLarge(RequestError):
+    """The body is over the limit."""
+
+    code = "body_too_large"
+
+
+class NotSignedIn(RequestError):
+    """Nobody, or somebody who is no longer signed in, asks."""
+
+    code = "not_signed_in"
+
+
+class NotAllowed(RequestError):
+    """The caller is known and may not do this."""
+
+    code = "not_allowed"
+
+
+class FlowNotFound(RequestError):
+    """No such flow for this caller: unknown and forbidden look the same."""
+
+    code = "flow_not_found"
+
+    def __init__(self, flow_id: str) -> None:
+        super().__init__(f"Flow identifier {flow_id} not found")
+        self.flow_id = flow_id
+
+
+class SessionNotFound(RequestError):
+    """No such session for this caller."""
+
+    code = "session_not_found"
+
+
+class RunError(FlowgroundError):
+    """A run failed."""
+
+    code = "run_failed"
+
+
+class ComponentFailed(RunError):
+    """One component failed; `cause` is the typed reason."""
+
+    def __init__(self, component_id: str, cause: FlowgroundError) -> None:
+        super().__init__(f"Component {component_id!r} failed: {cause.message}", code=cause.code, hint=cause.hint)
+        self.component_id = component_id
+        self.cause = cause
+
+
+class ProviderError(RunError):
+    """A model provider failed. `status` is its HTTP status, `retry_after` seconds to wait, where known."""
+
+    code = "model_failed"
+
+    def __init__(
+        self, message: str, *, status: int | None = None, retry_after: float | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class ProviderRefused(ProviderError):
+    """The provider answered with an error status, or with something that is no answer."""
+
+
+class ProviderBusy(ProviderError):
+    """The provider asks to come back later."""
+
+    code = "model_busy"
+
+
+class ProviderTimeout(ProviderError):
+    """The provider did not answer in time."""
+
+    code = "model_timeout"
+
+
+class ProviderUnreachable(ProviderError):
+    """Nothing answers at the provider's address, or the connection broke."""
+
+    code = "model_unreachable"
+
+
+class ModelNotReady(ProviderError):
+    """The built-in model's weights are still being fetched or loaded; `received` of `total` bytes are here."""
+
+    code = "model_not_ready"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        received: int = 0,
+        total: int = 0,
+        retry_after: float | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, hint=hint)
+        self.received = received
+        self.total = total

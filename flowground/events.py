@@ -1,0 +1,96 @@
+"""What a turn says while it runs, in order: one typed stream, one encoder a door.
+
+`TurnStarted`, then `ComponentStarted`/`ComponentFinished` for each component, `Token` and `ModelProgress` between them,
+and `TurnFinished` last. A failure is raised as an error, never sent as an event.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from flowground.messages import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """The user's message is stored. `answer_ids` maps each Chat Output's id to the id its message will have."""
+
+    run_id: str
+    flow_id: str
+    session_id: str
+    started_at: datetime
+    user_message_id: str
+    input_value: str | None
+    answer_ids: Mapping[str, str]
+    event: Literal["turn_started"] = "turn_started"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStarted:
+    component_id: str
+    event: Literal["component_started"] = "component_started"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentFinished:
+    """`seconds` is wall time; `text` is what the component gave (for authors' eyes only)."""
+
+    component_id: str
+    type: str
+    seconds: float
+    text: str
+    usage: Usage | None = None
+    model: str | None = None
+    event: Literal["component_finished"] = "component_finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of the text that the Chat Output `component_id` will show."""
+
+    component_id: str
+    text: str
+    event: Literal["token"] = "token"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProgress:
+    """The built-in model is being fetched: bytes so far, of all, and seconds left where they can be told."""
+
+    model: str
+    received: int
+    total: int
+    seconds_left: float | None
+    event: Literal["model_progress"] = "model_progress"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputResult:
+    """What one output component (or, with output_type "debug", any component) gave.
+
+    `source_id`, `source_name` and `model` name the component whose text it is; `message_id` is set for Chat Outputs.
+    """
+
+    component_id: str
+    type: str
+    display_name: str
+    text: str
+    source_id: str | None
+    source_name: str | None
+    model: str | None
+    usage: Usage | None
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """The answer is stored. `outputs` are those the request selected, in the flow's order; `usage` sums all models."""
+
+    outputs: tuple[OutputResult, ...]
+    seconds: float
+    usage: Usage | None
+    event: Literal["turn_finished"] = "turn_finished"
+
+
+Event = TurnStarted | ComponentStarted | ComponentFinished | Token | ModelProgress | TurnFinished

@@ -1,0 +1,50 @@
+"""The contract of a model provider: the hot path of every run."""
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from flowground.events import ModelProgress
+from flowground.messages import Message, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One request to a model. `options` holds only what the flow sets (temperature, max_tokens, …)."""
+
+    model: str
+    messages: tuple[Message, ...]
+    options: Mapping[str, float | int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The end of an answer. `text` is the whole of it; `model` is the name to show under it."""
+
+    text: str
+    model: str
+    usage: Usage | None = None
+    finish_reason: str | None = None
+
+
+Piece = str | ModelProgress | Completion
+
+
+class Provider(Protocol):
+    """Answers calls for one entry of `providers:`.
+
+    Every failure is raised as an `errors.ProviderError`. Cancelling the task, or closing the generator, ends the
+    call at the provider too. One instance serves many calls at once on one event loop.
+    """
+
+    def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        """Pieces of text as they come, `ModelProgress` before them where weights are fetched, one `Completion` last."""
+        ...
+
+    async def complete(self, call: ModelCall) -> Completion:
+        """The whole answer at once. Raises `ModelNotReady` rather than wait for weights."""
+        ...
+
+    async def close(self) -> None:
+        """Frees connections and child processes."""
+        ...

@@ -1,0 +1,21 @@
+"""What a caller asks of a flow: one value for pages, API, snippets and command line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+InputType = Literal["chat", "text", "any"]
+OutputType = Literal["chat", "text", "any", "debug"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """Fields and defaults are Langflow's (`POST /api/v1/run`); `input_value` None means the flow's own value."""
+
+    input_value: str | None = None
+    input_type: InputType = "chat"
+    output_type: OutputType = "chat"
+    output_component: str = ""
+    tweaks: Mapping[str, Any] = field(default_factory=dict)
+    session_id: str | None = None
+    stream: bool = False
