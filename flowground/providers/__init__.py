@@ -1,0 +1,76 @@
+"""`provider:model` -> who answers. One entry of `providers:` in config.yaml is one provider."""
+
+from flowground.errors import ProviderRefused, nearest
+from flowground.providers.base import Provider
+from flowground.providers.local import LocalStatus
+from flowground.providers.scripted import Scripted
+from flowground.settings import ProviderSettings, Settings
+
+ALWAYS = ("local", "scripted", "openai", "ollama")
+"""Providers that exist without an entry in config.yaml."""
+
+_ALONE = {"local": "local", "scripted": "echo"}
+"""The model that is meant when only the provider is named."""
+
+
+class Providers:
+    """All providers of one process; it lives on one event loop and opens nothing before the first call."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._default = settings.default_model
+        self._entries = {name: ProviderSettings() for name in ALWAYS} | dict(settings.providers)
+        self._opened: dict[str, Provider] = {}
+
+    def resolve(self, model: str | None) -> tuple[Provider, str]:
+        """The provider and the model's name there; None means the configured default. Raises ProviderRefused."""
+        wanted = model or self._default
+        name, _, rest = wanted.partition(":")
+        entry = self._entries.get(name)
+        if entry is None:
+            word = nearest(name, self._entries)
+            raise ProviderRefused(
+                f"There is no provider {name!r}" + (f" (did you mean {word}?)" if word else "."),
+                hint="Add it under `providers:` in config.yaml. Known now: " + ", ".join(sorted(self._entries)) + ".",
+            )
+        kind = _kind(name, entry)
+        rest = rest or _ALONE.get(kind, "")
+        if not rest:
+            raise ProviderRefused(
+                f"The model {wanted!r} names a provider only.",
+                hint=f"Write `model: {name}:NAME`, with the model's name.",
+            )
+        return self._provider(name, kind, entry), rest
+
+    def local_status(self) -> LocalStatus:
+        """Where the built-in model is, for pages and the API; cheap enough to ask at every rerun."""
+        return LocalStatus("absent")
+
+    async def close(self) -> None:
+        """Closes what was opened."""
+        while self._opened:
+            _, provider = self._opened.popitem()
+            await provider.close()
+
+    def _provider(self, name: str, kind: str, entry: ProviderSettings) -> Provider:
+        if provider := self._opened.get(name):
+            return provider
+        if kind == "scripted":
+            provider = Scripted(pieces=entry.pieces, delay=entry.delay)
+        else:
+            raise ProviderRefused(f"The provider {name!r} is not built yet.")
+        self._opened[name] = provider
+        return provider
+
+
+def _kind(name: str, entry: ProviderSettings) -> str:
+    """An entry's kind: what it says, else its name, else an OpenAI-compatible server when it has an address."""
+    if entry.type:
+        return entry.type
+    if name in ALWAYS:
+        return name
+    if entry.base_url:
+        return "openai"
+    raise ProviderRefused(
+        f"The provider {name!r} has neither `type` nor `base_url`.",
+        hint=f"Write `{name}: {{type: openai, base_url: …}}` under `providers:` in config.yaml.",
+    )

@@ -1,0 +1,136 @@
+"""The shipped fake: answers without a model, always the same way. Tests, docs and demos run on it."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable, nearest
+from flowground.events import ModelProgress
+from flowground.messages import Message, Usage
+from flowground.providers.base import Completion, ModelCall, Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How one variant behaves: `delay` in seconds before each piece, `error` after `words` words of the answer."""
+
+    meaning: str
+    delay: float = 0
+    error: ProviderError | None = None
+    words: int = 0
+
+
+SCRIPTS = {
+    "echo": Script("repeats the last user message after `You said: `, word by word"),
+    "slow": Script("the same, 0.05 seconds a word", delay=0.05),
+    "json": Script("answers with the JSON of the model, messages and options it was given"),
+    "long": Script("200 words, 20 a second", delay=0.05),
+    "silent": Script("never answers, until it is cancelled"),
+    "fetching": Script("shows the progress of a fetch, then repeats; a whole answer raises ModelNotReady", delay=0.05),
+    "fail": Script("refuses with status 500", error=ProviderRefused("The scripted model fails.", status=500)),
+    "busy": Script(
+        "refuses with status 429", error=ProviderBusy("The scripted model is busy.", status=429, retry_after=1)
+    ),
+    "breaks": Script(
+        "three words, then the connection breaks",
+        error=ProviderUnreachable("The connection to the scripted model broke."),
+        words=3,
+    ),
+}
+"""Every variant of `model: scripted:NAME`."""
+
+_FETCHED = (0, 400, 800, 1000)
+
+
+class Scripted:
+    """`pieces` replaces the answer of every variant that has one; `delay` adds seconds before each piece."""
+
+    def __init__(self, *, pieces: tuple[str, ...] | None = None, delay: float = 0) -> None:
+        self._pieces = pieces
+        self._delay = delay
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        script = self._script(call.model)
+        delay = script.delay + self._delay
+        if call.model == "silent":
+            await asyncio.Event().wait()
+        if call.model == "fetching":
+            for received in _FETCHED:
+                yield ModelProgress("scripted", received, _FETCHED[-1], delay * (_FETCHED[-1] - received) / 400)
+                await asyncio.sleep(delay)
+        pieces = self._answer(call)
+        for count, piece in enumerate(pieces):
+            if script.error and count >= script.words:
+                break
+            if delay:
+                await asyncio.sleep(delay)
+            yield piece
+        if script.error:
+            raise _again(script.error)
+        yield self._completion(call, "".join(pieces))
+
+    async def complete(self, call: ModelCall) -> Completion:
+        script = self._script(call.model)
+        if call.model == "silent":
+            await asyncio.Event().wait()
+        if call.model == "fetching":
+            raise ModelNotReady("The scripted model is being fetched.", received=400, total=1000, retry_after=1)
+        if script.error:
+            raise _again(script.error)
+        pieces = self._answer(call)
+        if delay := (script.delay + self._delay) * len(pieces):
+            await asyncio.sleep(delay)
+        return self._completion(call, "".join(pieces))
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+    def _script(self, name: str) -> Script:
+        if script := SCRIPTS.get(name):
+            return script
+        word = nearest(name, SCRIPTS)
+        raise ProviderRefused(
+            f"There is no scripted model {name!r}" + (f" (did you mean {word}?)" if word else "."),
+            status=404,
+            hint="The scripted models are " + ", ".join(SCRIPTS) + ".",
+        )
+
+    def _answer(self, call: ModelCall) -> tuple[str, ...]:
+        if self._pieces is not None:
+            return self._pieces
+        if call.model == "json":
+            return (_as_json(call),)
+        if call.model == "long":
+            return (*(f"word{number} " for number in range(1, 200)), "word200")
+        said = next((message.content for message in reversed(call.messages) if message.role == "user"), "")
+        return tuple(re.findall(r"\S+\s*|\s+", f"You said: {said}"))
+
+    def _completion(self, call: ModelCall, text: str) -> Completion:
+        usage = Usage(sum(_words(message.content) for message in call.messages), _words(text))
+        return Completion(text, f"scripted:{call.model}", usage, "stop")
+
+
+def _again(error: ProviderError) -> ProviderError:
+    """A fresh error like `error`: one that is raised twice would carry the first raising's traceback."""
+    return type(error)(error.message, status=error.status, retry_after=error.retry_after, hint=error.hint)
+
+
+def _words(text: str) -> int:
+    return len(text.split())
+
+
+def _as_json(call: ModelCall) -> str:
+    return json.dumps(
+        {
+            "model": call.model,
+            "messages": [_message(message) for message in call.messages],
+            "options": dict(call.options),
+        },
+        ensure_ascii=False,
+    )
+
+
+def _message(message: Message) -> dict[str, str]:
+    return {"role": message.role, "content": message.content}
