@@ -2,6 +2,7 @@
 
 `TurnStarted`, then `ComponentStarted`/`ComponentFinished` for each component, `Token` and `ModelProgress` between them,
 and `TurnFinished` last. A failure is raised as an error, never sent as an event.
+The runner gives all but the first; `turns` holds `TurnFinished` back until the answer is stored.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,11 @@ from flowground.messages import Usage
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """The user's message is stored. `answer_ids` maps each Chat Output's id to the id its message will have."""
+    """The user's message is stored.
+
+    `answer_ids` maps each answering output's id (Chat Outputs, else Text Outputs) to the id its message will have.
+    `warnings` says which tweaks were left out, where the settings only warn of them.
+    """
 
     run_id: str
     flow_id: str
@@ -23,6 +28,7 @@ class TurnStarted:
     user_message_id: str
     input_value: str | None
     answer_ids: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
     event: Literal["turn_started"] = "turn_started"
 
 
@@ -69,7 +75,7 @@ class ModelProgress:
 class OutputResult:
     """What one output component (or, with output_type "debug", any component) gave.
 
-    `source_id`, `source_name` and `model` name the component whose text it is; `message_id` is set for Chat Outputs.
+    `source_id`, `source_name` and `model` name the component whose text it is.
     """
 
     component_id: str
@@ -80,17 +86,25 @@ class OutputResult:
     source_name: str | None
     model: str | None
     usage: Usage | None
-    message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The answer is stored. `outputs` are those the request selected, in the flow's order; `usage` sums all models."""
+    """The answer is stored. `results` has every output of the flow and what the request selected beyond them.
 
-    outputs: tuple[OutputResult, ...]
+    `selected` names those the request asked for, in the flow's order; `usage` sums all models.
+    """
+
+    results: Mapping[str, OutputResult]
+    selected: tuple[str, ...]
     seconds: float
     usage: Usage | None
     event: Literal["turn_finished"] = "turn_finished"
+
+    @property
+    def outputs(self) -> tuple[OutputResult, ...]:
+        """The results the request asked for."""
+        return tuple(self.results[name] for name in self.selected)
 
 
 Event = TurnStarted | ComponentStarted | ComponentFinished | Token | ModelProgress | TurnFinished

@@ -75,6 +75,8 @@ class Component(BaseModel):
     """"chat" or "text" for components whose text is an answer of the flow."""
     streams: ClassVar[bool] = False
     """Whether it emits its text piece by piece."""
+    waits: ClassVar[bool] = True
+    """Whether `run` may wait for something; components that never do are run at once, without a task of their own."""
 
     async def run(self, context: Context) -> Output:
         """The component's text for this run. Raises `RunError`s only."""

@@ -1,0 +1,186 @@
+"""Runs a wired flow once: components whose inputs are there run side by side, their events come out in one stream."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+
+from flowground.components.base import Component, Context, History, Models, Output
+from flowground.errors import ComponentFailed, FlowgroundError
+from flowground.events import ComponentFinished, ComponentStarted, Event, ModelProgress, OutputResult, Token, TurnFinished
+from flowground.graph import Reference
+from flowground.request import RunRequest
+from flowground.wiring import WiredFlow
+
+_END = object()
+
+
+async def run_flow(
+    flow: WiredFlow, request: RunRequest, *, history: History, models: Models
+) -> AsyncGenerator[Event, None]:
+    """Events of one run, `TurnFinished` last. `request.tweaks` are applied already; the rest of it is honoured here.
+
+    Raises ComponentFailed. Closing the generator or cancelling the task cancels what runs, down to the provider.
+    """
+    started = time.perf_counter()
+    if request.stream:
+        queue: asyncio.Queue[object] = asyncio.Queue()
+        run = _Run(flow, request, history, models, queue.put_nowait)
+        driver = asyncio.create_task(run.drive())
+        driver.add_done_callback(lambda _: queue.put_nowait(_END))
+        try:
+            while (event := await queue.get()) is not _END:
+                yield event  # type: ignore[misc]  # the queue carries events and, last, _END
+            await driver
+        finally:
+            if not driver.done():
+                driver.cancel()
+                await asyncio.wait([driver])
+    else:
+        events: list[Event] = []
+        run = _Run(flow, request, history, models, events.append)
+        await run.drive()
+        for event in events:
+            yield event
+    yield run.finished(time.perf_counter() - started)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run's state: what each component gave so far."""
+
+    flow: WiredFlow
+    request: RunRequest
+    history: History
+    models: Models
+    say: Callable[[Event], None]
+    given: dict[str, Output] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    async def drive(self) -> None:
+        """Runs every component as soon as all it waits for is there; the first failure cancels the others."""
+        waiting = list(self.flow.order)
+        running: dict[asyncio.Task[None], str] = {}
+        try:
+            while waiting or running:
+                ready = [name for name in waiting if self.flow.waits_for[name] <= self.texts.keys()]
+                alone = len(ready) == 1 and not running
+                for name in ready:
+                    waiting.remove(name)
+                    if alone or not self.flow.components[name].waits:
+                        await self._step(name)
+                    else:
+                        running[asyncio.create_task(self._step(name))] = name
+                if not ready:
+                    await self._next(running)
+        finally:
+            if running:
+                for task in running:
+                    task.cancel()
+                await asyncio.wait(running)
+
+    @staticmethod
+    async def _next(running: dict[asyncio.Task[None], str]) -> None:
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            del running[task]
+            task.result()
+
+    async def _step(self, name: str) -> None:
+        component = self._filled(name)
+        self.say(ComponentStarted(name))
+        started = time.perf_counter()
+        try:
+            output = await component.run(self._context(name, component))
+        except FlowgroundError as error:
+            raise ComponentFailed(name, error) from error
+        self.given[name], self.texts[name] = output, output.text
+        seconds = time.perf_counter() - started
+        self.say(ComponentFinished(name, component.type_name, seconds, output.text, output.usage, output.model))
+
+    def _filled(self, name: str) -> Component:
+        component, connected = self.flow.components[name], self.flow.connections.get(name)
+        if not connected:
+            return component
+        return component.model_copy(update={key: text.fill(self.texts) for key, text in connected.items()})
+
+    def _context(self, name: str, component: Component) -> Context:
+        takes = component.takes_input
+        mine = takes is not None and self.request.input_type in (takes, "any")
+        return Context(
+            component_id=name,
+            input_value=self.request.input_value if mine else None,
+            history=self.history,
+            models=self.models,
+            emit=self._emitter(name) if self.request.stream and component.streams else None,
+        )
+
+    def _emitter(self, name: str) -> Callable[[str | ModelProgress], None]:
+        targets = self.flow.streams_to.get(name, ())
+
+        def emit(piece: str | ModelProgress) -> None:
+            if isinstance(piece, ModelProgress):
+                self.say(piece)
+            else:
+                for target in targets:
+                    self.say(Token(target, piece))
+
+        return emit
+
+    def finished(self, seconds: float) -> TurnFinished:
+        usages = [output.usage for output in self.given.values() if output.usage]
+        selected = selected_outputs(self.flow, self.request)
+        return TurnFinished(
+            results={name: self._result(name) for name in {*self.flow.outputs, *selected}},
+            selected=selected,
+            seconds=seconds,
+            usage=sum(usages[1:], usages[0]) if usages else None,
+        )
+
+    def _result(self, name: str) -> OutputResult:
+        component, output = self.flow.components[name], self.given[name]
+        source = _source(self.flow, name)
+        origin = self.given.get(source or name, output)
+        return OutputResult(
+            component_id=name,
+            type=component.type_name,
+            display_name=self.flow.display_names[name],
+            text=output.text,
+            source_id=source,
+            source_name=self.flow.display_names[source] if source else None,
+            model=origin.model,
+            usage=origin.usage,
+        )
+
+
+def _source(flow: WiredFlow, name: str) -> str | None:
+    """The component whose text an output shows: the first one its input refers to."""
+    text = flow.connections.get(name, {}).get("input_value")
+    parts = text.parts if text else ()
+    return next((part.component for part in parts if isinstance(part, Reference)), None)
+
+
+def selected_outputs(flow: WiredFlow, request: RunRequest) -> tuple[str, ...]:
+    """Ids of the components whose results the request wants, by Langflow's rules.
+
+    `output_component` (id or display name) comes first; an unknown one selects nothing. Else `output_type` selects
+    the outputs whose id contains the word, "any" all outputs, "debug" every component; no match means all outputs.
+    """
+    if wanted := request.output_component:
+        if wanted in flow.components:
+            return (wanted,)
+        return tuple(name for name in flow.order if flow.display_names[name] == wanted)
+    if request.output_type == "debug":
+        return flow.order
+    kind = request.output_type
+    matching = tuple(name for name in flow.outputs if flow.components[name].gives_output == kind)
+    return matching or flow.outputs
+
+
+def input_text(flow: WiredFlow, request: RunRequest) -> str | None:
+    """What the person said, for the session's history: the given text, else the Chat Input's own."""
+    for component in flow.components.values():
+        if component.takes_input == "chat":
+            given = request.input_value if request.input_type in ("chat", "any") else None
+            return given if given is not None else getattr(component, "input_value", None)
+    return request.input_value

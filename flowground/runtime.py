@@ -1,0 +1,183 @@
+"""Builds everything once from Settings and owns the running turns; `current()` is the one global.
+
+A page never owns a run: it starts a `LiveTurn` here and subscribes to its events, so a refresh, a dropped socket or a
+second tab sees the whole answer. Where no server runs in the process (AppTest, command line) the runtime starts its own
+loop thread, and the caller is the local owner: such a process can be reached by nobody.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+
+from flowground.access import Access
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError, InvalidRequest, RunError
+from flowground.events import Event
+from flowground.loader import Catalogue
+from flowground.providers import Providers
+from flowground.request import RunRequest
+from flowground.settings import Settings, config_path
+from flowground.sign_in import SignIn
+from flowground.store import Store
+from flowground.turns import take_turn
+from flowground.wiring import WiredFlow
+
+APP_FOLDER = Path(__file__).resolve().parents[1]
+
+
+class LiveTurn:
+    """A turn that is being taken, independent of who watches."""
+
+    def __init__(self, events: AsyncGenerator[Event, None]) -> None:
+        self._events = events
+        self._log: list[Event] = []
+        self._watchers: set[asyncio.Event] = set()
+        self._error: FlowgroundError | None = None
+        self.task = asyncio.ensure_future(self._take())
+
+    @property
+    def done(self) -> bool:
+        return self.task.done()
+
+    def stop(self) -> None:
+        """Cancels the turn, down to the provider; what was said so far is kept. Call it on the runtime's loop."""
+        self.task.cancel()
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Every event from the start, then each as it comes. Ends when a stopped turn ends; raises a failed turn's error."""
+        news = asyncio.Event()
+        self._watchers.add(news)
+        seen = 0
+        try:
+            while True:
+                news.clear()
+                while seen < len(self._log):
+                    yield self._log[seen]
+                    seen += 1
+                if self.done:
+                    break
+                await news.wait()
+        finally:
+            self._watchers.discard(news)
+        if self._error:
+            raise self._error
+
+    async def _take(self) -> None:
+        self_done = asyncio.current_task()
+        assert self_done is not None  # noqa: S101 - this coroutine always runs as a task
+        self_done.add_done_callback(lambda _: self._tell())
+        try:
+            async with aclosing(self._events) as events:
+                async for event in events:
+                    self._log.append(event)
+                    self._tell()
+        except FlowgroundError as error:
+            self._error = error
+
+    def _tell(self) -> None:
+        for watcher in self._watchers:
+            watcher.set()
+
+
+class Runtime:
+    """Everything one process needs, built from Settings. Its coroutines belong to the loop that `start` ran on."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = Store.open(settings.database)
+        self.catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
+        self.models = Providers(settings)
+        self.sign_in = SignIn(settings, self.store)
+        self.access = Access(self.catalogue, self.store, self.sign_in)
+        self._live: dict[tuple[str, str, str], LiveTurn] = {}
+        self._running: set[asyncio.Task[object]] = set()
+
+    async def start(self) -> None:
+        """Captures the running loop and readies what needs one. Raises ConfigError."""
+        self.loop = asyncio.get_running_loop()
+        await self.sign_in.start()
+        local = self.settings.providers.get("local")
+        if local and local.download == "auto":
+            self.models.fetch_local()
+
+    async def close(self) -> None:
+        """Ends what runs and closes the rest; nothing acknowledged is lost."""
+        await self.stop_runs(0)
+        await self.models.close()
+        await asyncio.to_thread(self.store.close)
+
+    async def start_turn(self, caller: Caller, address: str, request: RunRequest) -> LiveTurn:
+        """Begins a turn of a page; `request.session_id` is the page's session.
+
+        Raises NotSignedIn, FlowNotFound, and InvalidRequest while another answer is written in this session.
+        """
+        caller = await self.access.recheck(caller)
+        flow = await self.access.open_flow(caller, address)
+        place = (caller.key, flow.id, request.session_id or "")
+        if place in self._live:
+            raise InvalidRequest("An answer is still being written in this conversation.", hint="Stop it first.")
+        turn = LiveTurn(self.take_turn(caller, flow, request))
+        self._live[place] = turn
+        self._running.add(turn.task)
+        turn.task.add_done_callback(self._running.discard)
+        turn.task.add_done_callback(lambda _: self._live.pop(place, None))
+        return turn
+
+    def take_turn(self, caller: Caller, flow: WiredFlow, request: RunRequest) -> AsyncGenerator[Event, None]:
+        """A turn that ends with who iterates it, as the API's do."""
+        return take_turn(caller, flow, request, store=self.store, models=self.models, settings=self.settings)
+
+    def live_turn(self, caller: Caller, flow_id: str, session_id: str) -> LiveTurn | None:
+        """The turn being taken in a session of this caller, if any."""
+        return self._live.get((caller.key, flow_id, session_id))
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Marks the current task as one that `stop_runs` waits for and may cancel."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RunError("a run needs a task")
+        self._running.add(task)
+        try:
+            yield
+        finally:
+            self._running.discard(task)
+
+    async def stop_runs(self, grace: float) -> None:
+        """Lets running turns finish for `grace` seconds, then cancels them and waits for their ends."""
+        if running := set(self._running):
+            if grace:
+                await asyncio.wait(running, timeout=grace)
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=5)
+
+
+_lock = threading.Lock()
+_current: Runtime | None = None
+
+
+def install(runtime: Runtime | None) -> None:
+    """Makes `runtime` the process's own; None forgets it. The lifespan calls it, and tests."""
+    global _current  # noqa: PLW0603 - the one global of the process
+    _current = runtime
+
+
+def current() -> Runtime:
+    """The process's runtime; where no server made one, it is opened on a loop thread of its own."""
+    with _lock:
+        if _current is None:
+            install(_on_own_thread(Runtime(Settings.load(config_path(APP_FOLDER)))))
+        assert _current is not None  # noqa: S101 - set just above
+        return _current
+
+
+def _on_own_thread(runtime: Runtime) -> Runtime:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="flowground-loop", daemon=True).start()
+    asyncio.run_coroutine_threadsafe(runtime.start(), loop).result()
+    return runtime

@@ -1,0 +1,187 @@
+"""One user message and its reply in a session: history, run, save. The waist that pages and API share."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from flowground.caller import Caller
+from flowground.components.base import Models
+from flowground.errors import FlowgroundError, InvalidRequest
+from flowground.events import ComponentFinished, Event, Token, TurnFinished, TurnStarted
+from flowground.messages import Message
+from flowground.request import RunRequest
+from flowground.runner import input_text, run_flow
+from flowground.settings import Settings
+from flowground.store import Store, conversations
+from flowground.store.conversations import StoredMessage, TraceStep
+from flowground.store.runs import RunRecord
+from flowground.tweaks import apply_tweaks
+from flowground.wiring import WiredFlow
+
+_TRACE_CHARS = 2_000
+
+
+async def take_turn(
+    caller: Caller, flow: WiredFlow, request: RunRequest, *, store: Store, models: Models, settings: Settings
+) -> AsyncGenerator[Event, None]:
+    """Events of one turn: `TurnStarted` once the user's message is stored, `TurnFinished` once the answer is.
+
+    `flow` comes from `access` at this very action. Raises what `apply_tweaks` raises before anything is stored, and
+    RunErrors after the failure is stored. A cancelled or closed turn keeps what was said so far, marked "stopped".
+    """
+    tweaked = apply_tweaks(flow, request, unknown=settings.tweaks.unknown)
+    turn = _Turn(caller, tweaked.flow, request, store, tweaked.warnings)
+    turn.check_length(settings.limits.message_chars)
+    await turn.begin()
+    yield turn.started()
+    try:
+        async with aclosing(run_flow(tweaked.flow, request, history=turn.history, models=models)) as events:
+            async for event in events:
+                if isinstance(event, TurnFinished):
+                    await turn.finish(event)
+                else:
+                    turn.note(event)
+                yield event
+    except FlowgroundError as error:
+        await turn.fail(error)
+        raise
+    except (asyncio.CancelledError, GeneratorExit):
+        await turn.stop()
+        raise
+
+
+@dataclass(slots=True)
+class _Turn:
+    caller: Caller
+    flow: WiredFlow
+    request: RunRequest
+    store: Store
+    warnings: Sequence[str]
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    user_message_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.perf_counter)
+    answer_ids: Mapping[str, str] = field(init=False)
+    session_id: str = field(init=False)
+    said: str | None = field(init=False)
+    partial: dict[str, str] = field(default_factory=dict)
+    trace: list[TraceStep] = field(default_factory=list)
+    saved: bool = False
+
+    def __post_init__(self) -> None:
+        self.answer_ids = {name: str(uuid.uuid4()) for name in _answering(self.flow)}
+        self.session_id = self.request.session_id or str(uuid.uuid4())
+        self.said = input_text(self.flow, self.request)
+
+    @property
+    def place(self) -> dict[str, str]:
+        return {"flow_id": self.flow.id, "owner": self.caller.key, "session_id": self.session_id}
+
+    def check_length(self, limit: int) -> None:
+        if self.said is not None and len(self.said) > limit:
+            raise InvalidRequest(f"The message has {len(self.said)} characters; {limit} is the limit.")
+
+    async def begin(self) -> None:
+        message = None if self.said is None else self._message(self.user_message_id, "user", self.said)
+        await self.store.write(conversations.begin_turn, **self.place, message=message)
+
+    def started(self) -> TurnStarted:
+        return TurnStarted(
+            run_id=self.run_id,
+            flow_id=self.flow.id,
+            session_id=self.session_id,
+            started_at=self.started_at,
+            user_message_id=self.user_message_id,
+            input_value=self.said,
+            answer_ids=self.answer_ids,
+            warnings=tuple(self.warnings),
+        )
+
+    async def history(self, limit: int) -> Sequence[Message]:
+        return await self.store.read(
+            conversations.history, **self.place, before=self.user_message_id, limit=limit
+        )
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, Token):
+            self.partial[event.component_id] = self.partial.get(event.component_id, "") + event.text
+        elif isinstance(event, ComponentFinished):
+            text = event.text[:_TRACE_CHARS]
+            self.trace.append(
+                TraceStep(event.component_id, event.type, event.seconds, text, event.usage, event.model)
+            )
+
+    async def finish(self, end: TurnFinished) -> None:
+        results = [(message_id, end.results[name]) for name, message_id in self.answer_ids.items()]
+        trace = tuple(self.trace)
+        answers = [
+            self._message(
+                message_id,
+                "assistant",
+                result.text,
+                model=result.model,
+                usage=result.usage,
+                seconds=end.seconds,
+                trace=trace,
+            )
+            for message_id, result in results
+        ]
+        await self._save(answers, "complete", end)
+
+    async def fail(self, error: FlowgroundError) -> None:
+        answers = [
+            self._message(message_id, "assistant", error.message, state="failed", trace=tuple(self.trace))
+            for message_id in list(self.answer_ids.values())[:1]
+        ]
+        await self._save(answers, "failed", error_code=error.code)
+
+    async def stop(self) -> None:
+        answers = [
+            self._message(message_id, "assistant", self.partial.get(name, ""), state="stopped", trace=tuple(self.trace))
+            for name, message_id in self.answer_ids.items()
+            if name in self.partial or name == next(iter(self.answer_ids))
+        ]
+        await self._save(answers, "stopped")
+
+    async def _save(
+        self,
+        answers: Sequence[StoredMessage],
+        status: Literal["complete", "stopped", "failed"],
+        end: TurnFinished | None = None,
+        *,
+        error_code: str | None = None,
+    ) -> None:
+        if self.saved:
+            return
+        self.saved = True
+        run = RunRecord(
+            id=self.run_id,
+            flow_id=self.flow.id,
+            flow_version=self.flow.version,
+            owner=self.caller.key,
+            session_id=self.session_id,
+            status=status,
+            started_at=self.started_at,
+            seconds=time.perf_counter() - self.clock,
+            usage=end.usage if end else None,
+            error_code=error_code,
+            streamed=self.request.stream,
+        )
+        await self.store.write(conversations.finish_turn, **self.place, answers=answers, run=run)
+
+    def _message(self, message_id: str, role: Literal["user", "assistant"], text: str, **more: Any) -> StoredMessage:
+        created = self.started_at if role == "user" else datetime.now(UTC)
+        return StoredMessage(
+            id=message_id, role=role, text=text, created_at=created, run_id=self.run_id, **{"state": "complete"} | more
+        )
+
+
+def _answering(flow: WiredFlow) -> list[str]:
+    """The outputs whose text is kept as an answer: Chat Outputs, else Text Outputs."""
+    chats = [name for name in flow.outputs if flow.components[name].gives_output == "chat"]
+    return chats or list(flow.outputs)
