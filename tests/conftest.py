@@ -1,0 +1,104 @@
+"""What all tests share. Only what requirements.txt installs is imported here; the rest is asked for by name."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.servers import AppServer, clean_environment
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips", action="store_true", help="fail when a test is skipped, the real-model test excepted (CI)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_Skips(), "skips")
+
+
+class _Skips:
+    """Counts what was skipped, whole files too; with --no-skips it turns the run red."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail") and "model" not in report.keywords:
+            self.names.append(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self.names.append(report.nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.names and session.config.option.no_skips and session.exitstatus == 0:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
+        if self.names and config.option.no_skips:
+            terminalreporter.section("skipped, and nothing may be (--no-skips)", red=True)
+            terminalreporter.write_line("\n".join(self.names))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def clean_env(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key, proxy or setting of the person who runs the tests reaches a test."""
+    for name in os.environ.keys() - clean_environment().keys():
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """The app in local mode with all shipped flows, the scripted model answering. Shared: leave no account in it."""
+    with AppServer(tmp_path_factory.mktemp("app")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Debian's chromium. One a file: Playwright's sync API holds this thread's event loop while it is open, so a
+    file uses either this fixture or async tests."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("needs Debian's chromium (apt-get install chromium)")
+    try:
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - a development extra
+    except ModuleNotFoundError:
+        pytest.skip("needs playwright (requirements-dev.txt)")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+
+
+def _stays_here(event: str, arguments: tuple[Any, ...]) -> None:
+    """Tests talk to this computer only: an audit hook refuses any other address (real-model test: its own process)."""
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = str(arguments[1][0])
+        if not (host.startswith("127.") or host in ("::1", "localhost", "::ffff:127.0.0.1")):
+            raise ConnectionRefusedError(f"tests may not connect to {host}")
+
+
+sys.addaudithook(_stays_here)

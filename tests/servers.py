@@ -1,0 +1,176 @@
+"""The app as a process of its own, on a temporary folder: what newcomers start is what tests start.
+
+with AppServer(tmp_path, config={"default_model": "scripted"}) as server:
+    requests.post(f"{server.url}/api/v1/run/echo", headers={"x-api-key": server.token("test")}, …)
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import requests
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SHIPPED_FLOWS = ROOT / "flows"
+_PRIVATE = re.compile(r"FLOWGROUND_|STREAMLIT_|.*_API_KEY$|(https?|all)_proxy$", re.IGNORECASE)
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """This process's environment without keys, proxies and settings of the person who runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not _PRIVATE.match(name)}
+    return kept | {"PYTHONUNBUFFERED": "1"} | extra
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def write_folder(folder: Path, *, config: Mapping[str, Any], flows: Mapping[str, str] | Iterable[str] | None) -> Path:
+    """config.yaml and flows/ in `folder`; returns the config file. `flows` as in `AppServer`."""
+    (folder / "flows").mkdir(parents=True, exist_ok=True)
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+    if flows is None:
+        flows = sorted(file.stem for file in SHIPPED_FLOWS.glob("*.yaml"))
+    texts = flows if isinstance(flows, Mapping) else {name: shipped_flow(name) for name in flows}
+    for name, text in texts.items():
+        (folder / "flows" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return path
+
+
+def shipped_flow(name: str) -> str:
+    """The text of flows/NAME.yaml, answered by the scripted model where it names the built-in one."""
+    text = (SHIPPED_FLOWS / f"{name}.yaml").read_text("utf-8")
+    return re.sub(r"\bmodel: *local\b", "model: scripted", text)
+
+
+class AppServer:
+    """One running app with its own config.yaml, flows/, data/ and SQLite file in `folder`.
+
+    `config` is config.yaml as a mapping (default: the scripted model answers); `flows` maps a file's stem to its
+    text, or names shipped flows to copy, or is None for all shipped ones. `by` chooses the command.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        config: Mapping[str, Any] | None = None,
+        flows: Mapping[str, str] | Iterable[str] | None = None,
+        by: Literal["streamlit", "uvicorn"] = "streamlit",
+        environment: Mapping[str, str] | None = None,
+        health: str = "/health",
+        deadline: float = 60,
+    ) -> None:
+        self.folder = folder
+        self.by = by
+        self.health = health
+        self.deadline = deadline
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.config_file = write_folder(folder, config={"default_model": "scripted"} | dict(config or {}), flows=flows)
+        self.environment = clean_environment(**{"FLOWGROUND_CONFIG": str(self.config_file)} | dict(environment or {}))
+        self._log_file = folder / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        """Everything the process has printed so far, of all its starts."""
+        return self._log_file.read_text("utf-8", errors="replace") if self._log_file.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None, "not started"
+        return self.process.pid
+
+    def start(self) -> Self:
+        """Starts the process and waits until it answers; may be called again after `kill` or `stop`."""
+        with self._log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command(), cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        end = time.monotonic() + self.deadline
+        while not self._answers():
+            code = self.process.poll()
+            if code is not None or time.monotonic() > end:
+                self.kill()
+                said = f"ended with {code}" if code is not None else f"gave no answer within {self.deadline:.0f} s"
+                raise RuntimeError(f"The app {said}. It printed:\n{self.log}")
+            time.sleep(0.05)
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL: no clean-up of any kind runs."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM, as an operator stops it; SIGKILL after 20 seconds."""
+        self._end(signal.SIGTERM)
+
+    def run_command(self, *arguments: str, told: str | None = None) -> subprocess.CompletedProcess[str]:
+        """`python -m flowground …` on this folder, beside the running server. `told` is its standard input."""
+        return subprocess.run(
+            [sys.executable, "-m", "flowground", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            input=told,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def token(self, name: str, flows: Iterable[str] | None = None) -> str:
+        """A new application token of the organization; `flows` limits it to these ids."""
+        scope = [word for flow in flows or () for word in ("--flow", flow)]
+        return self._succeed("keys", "create", name, *scope).split()[-1]
+
+    def member(self, name: str, password: str, role: str = "member") -> None:
+        """A new member; the password goes in through standard input."""
+        self._succeed("members", "add", name, "--role", role, told=f"{password}\n")
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _command(self) -> list[str]:
+        if self.by == "uvicorn":
+            return [sys.executable, "-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--port", str(self.port)]
+        return [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)]
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(self.url + self.health, timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(how)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+        self.process = None
+
+    def _succeed(self, *arguments: str, told: str | None = None) -> str:
+        done = self.run_command(*arguments, told=told)
+        assert done.returncode == 0, f"flowground {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"
+        return done.stdout
