@@ -75,5 +75,3 @@ class Access:
             raise NotAllowed(
                 "This needs the owner code.", hint="It stands in the terminal where Flowground was started."
             )
-
-

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from flowground.components.base import Component, Context, History, Models, Output
 from flowground.errors import ComponentFailed, FlowgroundError
-from flowground.events import ComponentFinished, ComponentStarted, Event, ModelProgress, OutputResult, Token, TurnFinished
+from flowground.events import (
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    OutputResult,
+    Token,
+    TurnFinished,
+)
 from flowground.graph import Reference
 from flowground.request import RunRequest
 from flowground.wiring import WiredFlow

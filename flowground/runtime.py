@@ -163,7 +163,7 @@ _current: Runtime | None = None
 
 def install(runtime: Runtime | None) -> None:
     """Makes `runtime` the process's own; None forgets it. The lifespan calls it, and tests."""
-    global _current  # noqa: PLW0603 - the one global of the process
+    global _current
     _current = runtime
 
 

@@ -103,18 +103,14 @@ class _Turn:
         )
 
     async def history(self, limit: int) -> Sequence[Message]:
-        return await self.store.read(
-            conversations.history, **self.place, before=self.user_message_id, limit=limit
-        )
+        return await self.store.read(conversations.history, **self.place, before=self.user_message_id, limit=limit)
 
     def note(self, event: Event) -> None:
         if isinstance(event, Token):
             self.partial[event.component_id] = self.partial.get(event.component_id, "") + event.text
         elif isinstance(event, ComponentFinished):
             text = event.text[:_TRACE_CHARS]
-            self.trace.append(
-                TraceStep(event.component_id, event.type, event.seconds, text, event.usage, event.model)
-            )
+            self.trace.append(TraceStep(event.component_id, event.type, event.seconds, text, event.usage, event.model))
 
     async def finish(self, end: TurnFinished) -> None:
         results = [(message_id, end.results[name]) for name, message_id in self.answer_ids.items()]

@@ -1,0 +1,41 @@
+"""Builds the one FastAPI application; paths are whole, so that the OpenAPI document and the routes are one thing."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.middleware.cors import CORSMiddleware
+
+from flowground import __version__
+from flowground.api import health, run
+from flowground.api.errors import install_handlers
+from flowground.runtime import Runtime
+
+
+def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
+    """The API on a runtime that is asked for at each request, so that it may be built after the app.
+
+    Answers JSON everywhere, also for unknown paths, wrong methods and our own failures.
+    """
+    api = FastAPI(
+        title="Flowground",
+        version=__version__,
+        summary="Run flows over HTTP, wire-compatible with Langflow's /api/v1/run.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    api.state.runtime = runtime
+    install_handlers(api)
+    api.include_router(run.router)
+    api.include_router(health.router)
+
+    @api.get("/api/openapi.json", include_in_schema=False)
+    async def openapi(_: Request) -> JSONResponse:
+        """The OpenAPI document of this server."""
+        return JSONResponse(api.openapi())
+
+    if cors:
+        api.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+    return api

@@ -1,0 +1,124 @@
+"""Error -> status and body: the one place that knows status codes. No traceback, path or secret leaves here."""
+
+import logging
+import math
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from flowground.api.caller import KeyInvalid, KeyMissing
+from flowground.errors import (
+    BodyTooLarge,
+    ComponentFailed,
+    FlowgroundError,
+    FlowNotFound,
+    InputConflict,
+    InvalidRequest,
+    ModelNotReady,
+    NotAllowed,
+    NotSignedIn,
+    ProviderBusy,
+    ProviderError,
+    ProviderTimeout,
+    RequestError,
+    RunError,
+    SessionNotFound,
+    TweaksRefused,
+)
+
+_log = logging.getLogger("flowground.api")
+
+_STATUS: tuple[tuple[type[FlowgroundError], int], ...] = (
+    (KeyMissing, 403),
+    (KeyInvalid, 403),
+    (NotSignedIn, 401),
+    (NotAllowed, 403),
+    (FlowNotFound, 404),
+    (SessionNotFound, 404),
+    (BodyTooLarge, 413),
+    (InputConflict, 400),
+    (TweaksRefused, 422),
+    (InvalidRequest, 422),
+    (RequestError, 400),
+    (ModelNotReady, 503),
+    (ProviderBusy, 429),
+    (ProviderTimeout, 504),
+    (ProviderError, 502),
+    (RunError, 500),
+)
+
+
+def status_of(error: FlowgroundError) -> int:
+    """The HTTP status of an error; a failed component answers with its cause's."""
+    cause = error.cause if isinstance(error, ComponentFailed) else error
+    return next((status for kind, status in _STATUS if isinstance(cause, kind)), 500)
+
+
+def detail_of(error: FlowgroundError) -> Any:
+    """The `detail` of an error's body; Langflow's shapes where it has one."""
+    match error:
+        case InvalidRequest(problems=problems) if problems:
+            return list(problems)
+        case TweaksRefused():
+            return {
+                "error": "Refused tweaks",
+                "code": error.code,
+                "message": error.message,
+                "fields": list(error.fields),
+            }
+        case RunError():
+            return run_detail(error)
+        case _:
+            return error.message
+
+
+def run_detail(error: RunError) -> dict[str, Any]:
+    """What is known of a failed run, for programs: message, code, component, the provider's status, progress."""
+    detail: dict[str, Any] = {"message": error.message, "code": error.code, "component": None, "provider_status": None}
+    cause: FlowgroundError = error
+    if isinstance(error, ComponentFailed):
+        detail["component"], cause = error.component_id, error.cause
+    if isinstance(cause, ProviderError):
+        detail["provider_status"] = cause.status
+    if isinstance(cause, ModelNotReady):
+        detail["progress"] = {"received": cause.received, "total": cause.total}
+    return detail
+
+
+def retry_after(error: FlowgroundError) -> int | None:
+    """Whole seconds to wait before the same call may succeed, where known."""
+    cause = error.cause if isinstance(error, ComponentFailed) else error
+    seconds = cause.retry_after if isinstance(cause, ProviderError) else None
+    return None if seconds is None else max(1, math.ceil(seconds))
+
+
+def error_response(error: FlowgroundError) -> JSONResponse:
+    """The response for an error: `detail`, and beside it `code` and, where one helps, `hint`."""
+    body: dict[str, Any] = {"detail": detail_of(error)}
+    if not isinstance(error, FlowNotFound | InvalidRequest | TweaksRefused | InputConflict):
+        body["code"] = error.code
+    if error.hint:
+        body["hint"] = error.hint
+    wait = retry_after(error)
+    return JSONResponse(body, status_of(error), headers={} if wait is None else {"retry-after": str(wait)})
+
+
+def install_handlers(api: FastAPI) -> None:
+    """Gives every failure under the API's paths a JSON answer."""
+
+    @api.exception_handler(FlowgroundError)
+    async def ours(_: Request, error: FlowgroundError) -> JSONResponse:
+        return error_response(error)
+
+    @api.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        phrase = HTTPStatus(error.status_code).phrase
+        return JSONResponse({"detail": error.detail or phrase}, error.status_code, headers=dict(error.headers or {}))
+
+    @api.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> JSONResponse:
+        _log.error("unexpected failure", exc_info=error)
+        return JSONResponse({"detail": "Something went wrong on this server.", "code": "internal_error"}, 500)

@@ -1,0 +1,107 @@
+"""`POST /api/v1/run/{flow_id}`: one turn of a flow, plain or streamed, in Langflow's shapes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic_core import to_json
+
+from flowground.api.body import RunBody, read_request
+from flowground.api.caller import api_caller
+from flowground.api.stream import langflow_frames
+from flowground.api.wire import Wire
+from flowground.caller import Caller
+from flowground.errors import RunError
+from flowground.events import TurnFinished, TurnStarted
+from flowground.request import RunRequest
+from flowground.runtime import Runtime
+from flowground.wiring import WiredFlow
+
+router = APIRouter(tags=["run"])
+
+_BODY: dict[str, Any] = {
+    "requestBody": {"content": {"application/json": {"schema": RunBody.model_json_schema()}}},
+    "parameters": [
+        {"name": "stream", "in": "query", "schema": {"type": "boolean", "default": False}},
+        {"name": "x-api-key", "in": "header", "schema": {"type": "string"}, "description": "Application token"},
+    ],
+    "responses": {
+        "200": {"description": "The answer, its text in Langflow's five places; or a stream of events."},
+        "403": {"description": "No valid application token."},
+        "404": {"description": "No such flow for this token."},
+        "422": {"description": "The body or a tweak does not fit."},
+        "429": {"description": "The model's server asks to come back later."},
+        "502": {"description": "The model's server failed."},
+        "503": {"description": "The built-in model is still being fetched."},
+        "504": {"description": "The model's server did not answer in time."},
+    },
+}
+
+
+@router.post("/api/v1/run/{flow_id}", response_model=None, openapi_extra=_BODY, responses={})
+async def run(request: Request) -> Response:
+    """Runs a flow by id or endpoint name."""
+    runtime: Runtime = request.app.state.runtime()
+    caller = await api_caller(request, runtime)
+    flow = await runtime.access.open_flow(caller, request.path_params["flow_id"])
+    asked = await read_request(request, limit=runtime.settings.limits.body_bytes)
+    if asked.stream:
+        return StreamingResponse(
+            _streamed(runtime, caller, flow, asked),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+    return await _while_connected(request, runtime, _plain(runtime, caller, flow, asked))
+
+
+@router.post("/lf/{tenant}/api/v1/run/{flow_id}", response_model=None, include_in_schema=False)
+async def run_hosted(request: Request) -> Response:
+    """The hosted edition's path; any tenant name will do."""
+    return await run(request)
+
+
+async def _plain(runtime: Runtime, caller: Caller, flow: WiredFlow, asked: RunRequest) -> dict[str, Any]:
+    started: TurnStarted | None = None
+    async with aclosing(runtime.take_turn(caller, flow, asked)) as events:
+        async for event in events:
+            if isinstance(event, TurnStarted):
+                started = event
+            elif isinstance(event, TurnFinished) and started is not None:
+                return Wire(flow, asked, started).result(event)
+    raise RunError("The run ended without an answer.")
+
+
+async def _streamed(
+    runtime: Runtime, caller: Caller, flow: WiredFlow, asked: RunRequest
+) -> AsyncGenerator[bytes, None]:
+    with runtime.running():
+        async with aclosing(runtime.take_turn(caller, flow, asked)) as events:
+            async with aclosing(langflow_frames(events, flow, asked)) as frames:
+                async for piece in frames:
+                    yield piece
+
+
+async def _while_connected(request: Request, runtime: Runtime, work: Coroutine[Any, Any, dict[str, Any]]) -> Response:
+    """The response of `work`, which is cancelled when the client leaves or the server stops."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a request handler always runs in a task
+    leaving = asyncio.create_task(_client_left(request))
+    leaving.add_done_callback(lambda _: leaving.cancelled() or task.cancel())
+    with runtime.running():
+        try:
+            return Response(to_json(await work), media_type="application/json")
+        except asyncio.CancelledError:
+            task.uncancel()
+            if leaving.done():
+                return Response(status_code=499)
+            raise RunError("The server is stopping.", code="shutting_down") from None
+        finally:
+            leaving.cancel()
+
+
+async def _client_left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,209 @@
+"""Langflow's shapes for a finished turn, field for field as its 1.13 recordings show them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from flowground.events import OutputResult, TurnFinished, TurnStarted
+from flowground.messages import Usage
+from flowground.request import RunRequest
+from flowground.wiring import WiredFlow
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Writes one turn's messages and result."""
+
+    flow: WiredFlow
+    request: RunRequest
+    turn: TurnStarted
+
+    def result(self, end: TurnFinished) -> Json:
+        """The body of a plain run, and `end.data.result` of a stream."""
+        given = self.request.input_value
+        inputs = {} if given is None else {"input_value": given}
+        body: Json = {
+            "session_id": self.turn.session_id,
+            "outputs": [{"inputs": inputs, "outputs": [self._output(item) for item in end.outputs]}],
+        }
+        if self.turn.warnings:
+            body["warnings"] = list(self.turn.warnings)
+        return body
+
+    def user_message(self) -> Json:
+        """The Chat Input's message as a stream's first event shows it."""
+        name = next((key for key, item in self.flow.components.items() if item.takes_input == "chat"), None)
+        sender = "User" if name is None else self._said_by(name, "User", "User")[1]
+        return self._streamed(
+            self._message(
+                self.turn.user_message_id, self.turn.input_value or "", sender=("User", sender), source=_source()
+            )
+        )
+
+    def answer(self, component_id: str, text: str, *, state: str, result: OutputResult | None = None) -> Json:
+        """A Chat Output's message: state "partial" while it streams, "complete" with its result."""
+        usage = result.usage if result else None
+        return self._streamed(
+            self._message(
+                self.turn.answer_ids[component_id],
+                text,
+                sender=self._said_by(component_id, "Machine", "AI"),
+                source=self._source_of(result) if result else _source(),
+                state=state,
+                usage=usage,
+            )
+        )
+
+    def failure(self, component_id: str | None, text: str) -> Json:
+        """The message-shaped first half of a stream's error; without the traceback that Langflow sends."""
+        name = self.flow.display_names.get(component_id or "", "Flow")
+        source = _source(component_id, name, name)
+        message_id = next(iter(self.turn.answer_ids.values()), self.turn.run_id)
+        message = self._message(message_id, text, sender=(name, name), source=source)
+        message["category"] = message["data"]["category"] = "error"
+        return self._streamed(message)
+
+    def _output(self, item: OutputResult) -> Json:
+        component = self.flow.components[item.component_id]
+        if component.gives_output == "chat" or component.takes_input == "chat":
+            return self._chat_output(item)
+        return self._text_output(item)
+
+    def _chat_output(self, item: OutputResult) -> Json:
+        is_input = item.component_id not in self.turn.answer_ids
+        sender, name = self._said_by(item.component_id, *(("User", "User") if is_input else ("Machine", "AI")))
+        message_id = self.turn.answer_ids.get(item.component_id, self.turn.user_message_id)
+        message = self._message(
+            message_id,
+            item.text,
+            sender=(sender, name),
+            source=_source() if is_input else self._source_of(item),
+            usage=None if is_input else item.usage,
+        )
+        return {
+            "results": {"message": message},
+            "artifacts": {"message": item.text, "sender": sender, "sender_name": name, "files": [], "type": "object"},
+            "outputs": {"message": {"message": item.text, "type": "text"}},
+            "logs": {"message": []},
+            "messages": [self._line(item, sender, name, self.turn.session_id)],
+            **_tail(item),
+        }
+
+    def _text_output(self, item: OutputResult) -> Json:
+        key = self.flow.components[item.component_id].outputs[0]
+        is_answer = self.flow.components[item.component_id].gives_output == "text"
+        return {
+            "results": {"text": _text_message(item.text, self.turn)} if is_answer else {},
+            "artifacts": {key: {"repr": item.text, "raw": item.text, "type": "text"}},
+            "outputs": {key: {"message": item.text, "type": "text"}},
+            "logs": {key: []},
+            "messages": [self._line(item, "Machine", "AI", "")] if is_answer else [],
+            **_tail(item),
+        }
+
+    def _line(self, item: OutputResult, sender: str, name: str, session_id: str) -> Json:
+        return {
+            "message": item.text,
+            "sender": sender,
+            "sender_name": name,
+            "session_id": session_id,
+            "stream_url": None,
+            "component_id": item.component_id,
+            "files": [],
+            "type": "text",
+        }
+
+    def _said_by(self, component_id: str, sender: str, name: str) -> tuple[str, str]:
+        component = self.flow.components[component_id]
+        return getattr(component, "sender", None) or sender, getattr(component, "sender_name", None) or name
+
+    def _source_of(self, item: OutputResult) -> Json:
+        return _source(item.source_id, item.source_name, item.model or item.source_name)
+
+    def _message(
+        self,
+        message_id: str,
+        text: str,
+        *,
+        sender: tuple[str, str],
+        source: Json,
+        state: str = "complete",
+        usage: Usage | None = None,
+    ) -> Json:
+        turn, timestamp = self.turn, _timestamp(self.turn.started_at)
+        properties, metadata = _properties(source, state, usage), {"graph_run_id": turn.run_id}
+        kind, name = sender
+        data = {
+            "timestamp": timestamp, "sender": kind, "sender_name": name, "session_id": turn.session_id,
+            "context_id": "", "text": text, "files": [], "error": False, "edit": False, "properties": properties,
+            "category": "message", "content_blocks": [], "session_metadata": metadata, "id": message_id,
+            "flow_id": turn.flow_id, "run_id": turn.run_id, "duration": None,
+        }  # fmt: skip
+        return {
+            "text_key": "text", "data": data, "default_value": "", "sender": kind, "sender_name": name, "files": [],
+            "session_id": turn.session_id, "context_id": "", "run_id": turn.run_id, "timestamp": timestamp,
+            "flow_id": turn.flow_id, "error": False, "edit": False, "properties": properties, "category": "message",
+            "content_blocks": [], "duration": None, "session_metadata": metadata, "text": text,
+        }  # fmt: skip
+
+    @staticmethod
+    def _streamed(message: Json) -> Json:
+        """In a stream, a message carries its id on the outside too."""
+        return {**message, "id": message["data"]["id"]}
+
+
+def _tail(item: OutputResult) -> Json:
+    return {
+        "timedelta": None,
+        "duration": None,
+        "component_display_name": item.display_name,
+        "component_id": item.component_id,
+        "used_frozen_result": False,
+        "token_usage": None,
+    }
+
+
+def _text_message(text: str, turn: TurnStarted) -> Json:
+    data = {
+        "text": text, "files": [], "sender": None, "sender_name": None, "session_id": "", "context_id": "",
+        "run_id": None, "timestamp": _timestamp(turn.started_at), "flow_id": turn.flow_id, "error": False, "edit": False,
+        "properties": _properties(_source(), "complete", None), "category": "message", "content_blocks": [],
+        "duration": None, "session_metadata": None,
+    }  # fmt: skip
+    outside = {key: value for key, value in data.items() if key != "text"}
+    return {"text_key": "text", "data": data, "default_value": "", **outside, "text": text}
+
+
+def _source(component_id: str | None = None, name: str | None = None, source: str | None = None) -> Json:
+    return {"id": component_id, "display_name": name, "source": source}
+
+
+def _properties(source: Json, state: str, usage: Usage | None) -> Json:
+    return {
+        "text_color": None, "background_color": None, "edited": False, "source": source, "icon": None,
+        "allow_markdown": False, "positive_feedback": None, "state": state, "targets": [], "usage": _usage(usage),
+        "build_duration": None,
+    }  # fmt: skip
+
+
+def _usage(usage: Usage | None) -> Json | None:
+    if usage is None:
+        return None
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
+
+
+def frame(event: str, data: Mapping[str, Any]) -> bytes:
+    """One event in Langflow's framing: bare JSON and a blank line (`json.dumps` separators, ASCII only)."""
+    return f"{json.dumps({'event': event, 'data': data})}\n\n".encode()
