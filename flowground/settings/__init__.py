@@ -1,0 +1,260 @@
+"""config.yaml -> Settings: a value that is handed over. Importing this module reads nothing.
+
+Relative paths count from the config file's folder. `${env:NAME}` is replaced in the three places that hold secrets
+(`providers.*.api_key`, `cookie.key`, `database`) and is an error everywhere else. An unknown setting is an error that
+names the nearest right one. docs/settings.md is generated from the fields below.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from flowground.caller import Role
+from flowground.errors import ConfigError, nearest
+from flowground.settings.file import ConfigFile, Place, filled, left_over, mistakes, read_config
+
+ProviderKind = Literal["local", "openai", "ollama", "scripted"]
+PROVIDER_KINDS: tuple[str, ...] = get_args(ProviderKind)
+"""Each is also the name of a provider that exists without an entry in config.yaml."""
+
+ROLES: tuple[str, ...] = get_args(Role)
+_URL = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_the_default(cls, given: Any) -> Any:
+        """A key with nothing behind it (`limits:` above comments only) means the default."""
+        if given is None:
+            return {}
+        return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
+
+
+class Organization(_Part):
+    name: str = Field(
+        "Flowground", min_length=1, max_length=80, description="Shown on the sign-in page and in the sidebar."
+    )
+
+
+class ProviderSettings(_Part):
+    """One entry of `providers:`; the entry's name stands before the colon in `model: NAME:MODEL`."""
+
+    type: ProviderKind | None = Field(
+        None, description="Kind of server; the entry's name when left out. `openai` is any OpenAI-compatible server."
+    )
+    base_url: str | None = Field(None, description="Address up to and with `/v1`.")
+    api_key: SecretStr | None = Field(None, description="The server's key; `${env:NAME}` keeps it out of the file.")
+    timeout: float = Field(60, gt=0, le=3600, description="Seconds to wait for the first and for each next piece.")
+    retries: int = Field(2, ge=0, le=10, description="Repeats after 429 and 5xx, before the first token only.")
+    download: Literal["auto", "on_first_message", "off"] = Field(
+        "on_first_message", description="`local` only: when the built-in model's weights are fetched."
+    )
+    path: Path | None = Field(None, description="`local` only: a GGUF file of your own instead of the built-in one.")
+    pieces: tuple[str, ...] | None = Field(
+        None, description="`scripted` only: the answer's pieces; without them it repeats what it was told."
+    )
+    delay: float = Field(0, ge=0, le=60, description="`scripted` only: seconds before each piece.")
+    _missing_variable: str | None = PrivateAttr(None)
+
+    @property
+    def missing_variable(self) -> str | None:
+        """The environment variable that `api_key` names and that is not set; the key is None then."""
+        return self._missing_variable
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not _URL.match(value):
+            raise ValueError("must look like http://127.0.0.1:8000/v1")
+        return value.rstrip("/") if value else None
+
+
+class TweakSettings(_Part):
+    unknown: Literal["refuse", "warn"] = Field(
+        "refuse", description="What a tweak of an unknown component or field gets."
+    )
+
+
+class SharingSettings(_Part):
+    allow_public: bool = Field(False, description="Whether a flow may be shared without sign-in.")
+
+
+class Limits(_Part):
+    body_bytes: int = Field(10_485_760, ge=1024, description="Largest request body; more answers 413.")
+    message_chars: int = Field(200_000, ge=1, description="Longest single message.")
+    flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
+    shutdown_seconds: float = Field(10, ge=0, description="Grace for running answers when the process is told to end.")
+
+
+class ApiSettings(_Part):
+    key_in_query: bool = Field(True, description="Whether `?x-api-key=` is read, as Langflow does.")
+    cors: bool = Field(True, description="Whether other origins' pages may call the API (never with cookies).")
+
+
+class Credentials(_Part):
+    """streamlit-authenticator's own format: name -> email, first_name, last_name, password (bcrypt), roles."""
+
+    usernames: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Members by sign-in name. `password` is a bcrypt hash, `roles` a list of admin, author, member.",
+    )
+
+    @field_validator("usernames")
+    @classmethod
+    def _known_roles(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, entry in value.items():
+            roles = entry.get("roles", [])
+            wrong = [role for role in roles if role not in ROLES] if isinstance(roles, list) else [roles]
+            if wrong:
+                raise ValueError(f"{name}: roles are a list of {', '.join(ROLES)}; {wrong[0]!r} is none of them")
+            if not str(entry.get("password") or "$2").startswith("$2"):
+                raise ValueError(f"{name}: password is a bcrypt hash (it starts with $2); this one is written out")
+        return value
+
+
+class CookieSettings(_Part):
+    name: str = Field("flowground", pattern=r"^[A-Za-z0-9_-]{1,40}$", description="The cookie's name.")
+    expiry_days: float = Field(30, gt=0, le=400, description="Days until a sign-in ends by itself.")
+    key: SecretStr | None = Field(
+        None, description="Signs the cookie; generated into `data` when left out. `${env:NAME}` reads it."
+    )
+
+
+class Settings(_Part):
+    organization: Organization = Organization()
+    public_url: str | None = Field(
+        None, description="The address people use; feeds links, snippets and the Origin check."
+    )
+    flows: Path = Field(Path("flows"), description="Folder of flow files.")
+    data: Path = Field(Path("data"), description="SQLite file, models, generated keys.")
+    database: str = Field(
+        "sqlite:///data/flowground.db", description="`sqlite:///FILE` or `postgresql://…`; may hold `${env:NAME}`."
+    )
+    default_model: str = Field("local", description="Used by models that name none.")
+    providers: dict[str, ProviderSettings] = Field(
+        default_factory=dict, description="Model servers by name; local, openai, ollama and scripted need no entry."
+    )
+    tweaks: TweakSettings = TweakSettings()
+    sharing: SharingSettings = SharingSettings()
+    limits: Limits = Limits()
+    api: ApiSettings = ApiSettings()
+    credentials: Credentials = Credentials()
+    cookie: CookieSettings = CookieSettings()
+    root: Path = Field(Path(), exclude=True, description="The config file's folder; not a setting of the file.")
+
+    @field_validator("database")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not re.match(r"^(sqlite:///.|postgresql(\+psycopg)?://.)", value):
+            raise ValueError("must look like sqlite:///data/flowground.db or postgresql://name@host/database")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _no_slash(cls, value: str | None) -> str | None:
+        if value is not None and not _URL.match(value):
+            raise ValueError("must look like https://flows.example.com")
+        return value.rstrip("/") if value else None
+
+    @classmethod
+    def load(cls, path: Path) -> "Settings":
+        """Settings from a config file; a missing file gives the defaults, counted from its folder.
+
+        Raises ConfigError with one line a mistake: file, line, setting and nearest right word.
+        """
+        file = read_config(path)
+        root = path.resolve().parent
+        missing = dict(_fill_secrets(file))
+        found = [(place, "`${env:…}` is read in secrets only") for place in left_over(file.data)]
+        if "root" in file.data:
+            found.append((("root",), "unknown setting"))
+        try:
+            settings = cls.model_validate(file.data | {"root": root})
+        except ValidationError as error:
+            found.extend(mistakes(error, cls))
+        else:
+            found.extend(_contradictions(settings))
+        if found:
+            raise ConfigError("\n".join(file.mistake(place, message) for place, message in found))
+        for name, variable in missing.items():
+            settings.providers[name]._missing_variable = variable
+        return settings.model_copy(update=_absolute(settings, root))
+
+
+def config_path(app_folder: Path) -> Path:
+    """The config file: `FLOWGROUND_CONFIG`, else config.yaml beside app.py. Raises ConfigError for a name without file."""
+    named = os.environ.get("FLOWGROUND_CONFIG")
+    if named and not Path(named).exists():
+        raise ConfigError(f"FLOWGROUND_CONFIG names {named!r}, which does not exist")
+    return Path(named) if named else app_folder / "config.yaml"
+
+
+def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
+    """Replaces `${env:NAME}` where secrets stand; yields (provider, variable) for keys that are not set.
+
+    A provider without its key is an error when it is used. A cookie key or database that silently became another one
+    would be worse than not starting. Raises ConfigError.
+    """
+    for place in (("cookie", "key"), ("database",)):
+        holder: Any = file.data
+        for part in place[:-1]:
+            holder = holder.get(part) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and isinstance(text := holder.get(place[-1]), str):
+            holder[place[-1]], unset = filled(text)
+            if unset:
+                raise ConfigError(file.mistake(place, f"the environment variable {unset[0]} is not set"))
+    providers = file.data.get("providers")
+    for name, entry in providers.items() if isinstance(providers, dict) else ():
+        if isinstance(entry, dict) and isinstance(text := entry.get("api_key"), str):
+            entry["api_key"], unset = filled(text)
+            if unset:
+                yield str(name), unset[0]
+
+
+_BELONGS_TO = {"download": "local", "path": "local", "pieces": "scripted", "delay": "scripted"}
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[Place, str]]:
+    """What no single field can know: names of providers, and settings that belong to another kind."""
+    known = {*PROVIDER_KINDS, *settings.providers}
+    provider = settings.default_model.partition(":")[0]
+    if provider not in known:
+        word = nearest(provider, known)
+        hint = f" (did you mean {word}?)" if word else "; add it under `providers:`"
+        yield ("default_model",), f"there is no provider {provider!r}{hint}"
+    for name, entry in settings.providers.items():
+        kind = entry.type or (name if name in PROVIDER_KINDS else "openai" if entry.base_url else None)
+        if kind is None:
+            word = nearest(name, PROVIDER_KINDS)
+            hint = f" (did you mean {word}?)" if word else ""
+            yield ("providers", name), f"says neither `type` nor `base_url`{hint}"
+        for field in entry.model_fields_set & _BELONGS_TO.keys():
+            if kind is not None and kind != _BELONGS_TO[field]:
+                yield ("providers", name, field), f"belongs to providers of type {_BELONGS_TO[field]}, this is {kind}"
+
+
+def _absolute(settings: Settings, root: Path) -> dict[str, Any]:
+    database = settings.database
+    if database.startswith("sqlite:///") and database != "sqlite:///:memory:":
+        database = f"sqlite:///{root / database.removeprefix('sqlite:///')}"
+    providers = {
+        name: provider.model_copy(update={"path": root / provider.path}) if provider.path else provider
+        for name, provider in settings.providers.items()
+    }
+    return {"flows": root / settings.flows, "data": root / settings.data, "database": database, "providers": providers}

@@ -1,0 +1,108 @@
+"""A config file as plain data, with the line of every key: mistakes are named by file, line and place."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from flowground.errors import ConfigError, nearest
+
+Place = tuple[int | str, ...]
+_ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+# libyaml reads the file some ten times faster where PyYAML brings it.
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """`data` as the YAML says it; `lines` gives the line, from 1, of each key and list item."""
+
+    name: str
+    data: dict[str, Any]
+    lines: Mapping[Place, int]
+
+    def mistake(self, place: Place, message: str) -> str:
+        """`config.yaml:12: limits.body_bytes: message`; the line of the nearest part of the place that is written."""
+        line = next((self.lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in self.lines), None)
+        at = f"{self.name}:{line}" if line else self.name
+        where = ".".join(str(part) for part in place)
+        return f"{at}: {where}: {message}" if where else f"{at}: {message}"
+
+
+def read_config(path: Path) -> ConfigFile:
+    """The file's content; a missing or empty file is an empty mapping. Raises ConfigError, naming the line."""
+    if not path.exists():
+        return ConfigFile(path.name, {}, {})
+    try:
+        loader = _Loader(path.read_text("utf-8"))
+        node = loader.get_single_node()
+        lines = dict(_lines(node, path.name))
+        data = loader.construct_document(node) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path.name}{line}: {error.problem or error.context}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path.name}: cannot be read: {error.strerror}") from None
+    if data is not None and not isinstance(data, dict):
+        raise ConfigError(f"{path.name}:1: settings are a mapping, this is a {type(data).__name__}")
+    return ConfigFile(path.name, data or {}, lines)
+
+
+def _lines(node: yaml.Node | None, name: str, place: Place = ()) -> Iterator[tuple[Place, int]]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise ConfigError(f"{name}:{line}: {'.'.join(map(str, (*place, key.value)))}: given twice")
+            seen.add(key.value)
+            yield (*place, key.value), line
+            yield from _lines(value, name, (*place, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield (*place, index), item.start_mark.line + 1
+            yield from _lines(item, name, (*place, index))
+
+
+def filled(text: str) -> tuple[str | None, tuple[str, ...]]:
+    """The text with `${env:NAME}` replaced, and the names that are not set; with such a name the text is None."""
+    missing = tuple(name for name in _ENV.findall(text) if name not in os.environ)
+    return (None if missing else _ENV.sub(lambda match: os.environ[match[1]], text)), missing
+
+
+def left_over(value: object, place: Place = ()) -> Iterator[Place]:
+    """Where `${env:NAME}` still stands: places at which nothing replaces it."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from left_over(item, (*place, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from left_over(item, (*place, index))
+    elif isinstance(value, str) and _ENV.search(value):
+        yield place
+
+
+def mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str]]:
+    """Pydantic's findings in plain words, without the values; unknown settings with the nearest right one."""
+    for problem in error.errors(include_input=False, include_url=False):
+        if problem["type"] == "extra_forbidden":
+            word = nearest(str(problem["loc"][-1]), _names(model, problem["loc"]))
+            yield problem["loc"], "unknown setting" + (f" (did you mean {word}?)" if word else "")
+        else:
+            yield problem["loc"], problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+
+
+def _names(model: type[BaseModel], place: Place) -> list[str]:
+    """The settings that may stand beside the last part of a place."""
+    kind: Any = model
+    for part in place[:-1]:
+        is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+        kind = kind.model_fields[str(part)].annotation if is_model else get_args(kind)[-1]
+    return [name for name, field in kind.model_fields.items() if not field.exclude]

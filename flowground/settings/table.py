@@ -1,0 +1,89 @@
+"""docs/settings.md, generated from the fields: `python -m flowground.settings.table > docs/settings.md`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from flowground.settings import ProviderSettings, Settings
+
+_INTRODUCTION = """# Settings
+
+Generated from `flowground/settings/` by `python -m flowground.settings.table`; `make check` compares.
+
+The environment variable `FLOWGROUND_CONFIG` names the config file; without it the app reads `config.yaml` beside
+`app.py`. A missing file means the defaults below. Relative paths count from the config file's folder.
+`${env:NAME}` is replaced in `providers.*.api_key`, `cookie.key` and `database`, and refused everywhere else. A setting
+that does not exist stops the start with its line and the nearest right name.
+"""
+_WORDS: dict[Any, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    SecretStr: "secret",
+}
+
+
+def settings_page() -> str:
+    """The Markdown page, one table a section."""
+    top = [(name, field) for name, field in _fields(Settings) if not _section(field)]
+    parts = [_INTRODUCTION, "## Top level\n", *_table(top)]
+    for name, field in _fields(Settings):
+        if section := _section(field):
+            parts += [f"\n## {name}\n", *_table(list(_fields(section)), before=f"{name}.")]
+    parts += ["\n## providers.NAME\n", *_table(list(_fields(ProviderSettings)), before="providers.NAME.")]
+    return "\n".join(parts) + "\n"
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    return ((name, field) for name, field in model.model_fields.items() if not field.exclude)
+
+
+def _section(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _table(fields: list[tuple[str, FieldInfo]], *, before: str = "") -> Iterator[str]:
+    yield "| setting | kind | default | what it does |"
+    yield "| --- | --- | --- | --- |"
+    for name, field in fields:
+        yield f"| `{before}{name}` | {_kind(field)} | {_default(field)} | {field.description} |"
+
+
+def _kind(field: FieldInfo) -> str:
+    word = _word(field.annotation)
+    bounds = [
+        f"{sign} {getattr(rule, name):,}" for rule in field.metadata for name, sign in _SIGNS if hasattr(rule, name)
+    ]
+    return word + (f", {' and '.join(bounds)}" if bounds else "")
+
+
+_SIGNS = (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
+
+
+def _word(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(kind))
+    if isinstance(kind, UnionType) or get_origin(kind) is not None:
+        inner = [part for part in get_args(kind) if part not in (type(None), Ellipsis)]
+        return {dict: "mapping", tuple: "list"}.get(get_origin(kind) or kind) or _word(inner[0])
+    return _WORDS[kind]
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if value is None:
+        return "–"
+    return f"`{value if isinstance(value, Path) else json.dumps(value)}`".replace('"', "")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_page())

@@ -1,0 +1,170 @@
+"""config.yaml: what it gives, and how it says what is wrong."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flowground.errors import ConfigError
+from flowground.settings import ProviderSettings, Settings, config_path
+from flowground.settings.table import settings_page
+from tests.servers import ROOT
+
+
+def load(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return Settings.load(path)
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    return caught.value.message
+
+
+def test_a_missing_file_gives_the_defaults_counted_from_its_folder(tmp_path: Path) -> None:
+    settings = Settings.load(tmp_path / "config.yaml")
+    assert settings.flows == tmp_path / "flows"
+    assert settings.data == tmp_path / "data"
+    assert settings.database == f"sqlite:///{tmp_path}/data/flowground.db"
+    assert settings.default_model == "local"
+    assert settings.root == tmp_path
+
+
+def test_the_shipped_file_says_the_defaults() -> None:
+    shipped = Settings.load(ROOT / "config.yaml")
+    defaults = Settings.load(ROOT / "there-is-no-such-file.yaml")
+    providers = {
+        "local": ProviderSettings(download="on_first_message"),
+        "openai": shipped.providers["openai"],
+    }
+    assert shipped == defaults.model_copy(update={"providers": providers})
+    assert shipped.providers["openai"].missing_variable == "OPENAI_API_KEY"
+
+
+@pytest.mark.parametrize("setting", re.findall(r"^\| `([^`]+)`", settings_page(), re.MULTILINE))
+def test_the_shipped_file_shows_every_setting(setting: str) -> None:
+    text = (ROOT / "config.yaml").read_text("utf-8")
+    assert re.search(rf"^[# ]*{setting.rpartition('.')[2]}:", text, re.MULTILINE)
+
+
+def test_an_empty_file_and_empty_sections_are_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path, "") == load(tmp_path, "# nothing\n")
+    settings = load(tmp_path, "limits:\n  # body_bytes: 5\nproviders:\n  local:\npublic_url:\n")
+    assert settings.limits.body_bytes == 10_485_760
+    assert settings.providers == {"local": ProviderSettings()}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("flow: flows/\n", "config.yaml:1: flow: unknown setting (did you mean flows?)"),
+        (
+            "# first\nlimits:\n  body_byte: 5\n",
+            "config.yaml:3: limits.body_byte: unknown setting (did you mean body_bytes?)",
+        ),
+        ("root: /\n", "config.yaml:1: root: unknown setting"),
+        (
+            "providers:\n  mine: {type: openai, base_ulr: http://x/v1}\n",
+            "config.yaml:2: providers.mine.base_ulr: unknown setting (did you mean base_url?)",
+        ),
+        (
+            "providers:\n  opnai: {api_key: x}\n",
+            "config.yaml:2: providers.opnai: says neither `type` nor `base_url` (did you mean openai?)",
+        ),
+        (
+            "default_model: olama:qwen3\n",
+            "config.yaml:1: default_model: there is no provider 'olama' (did you mean ollama?)",
+        ),
+        (
+            "default_model: zzz:qwen3\n",
+            "config.yaml:1: default_model: there is no provider 'zzz'; add it under `providers:`",
+        ),
+        (
+            "providers:\n  openai:\n    path: x.gguf\n",
+            "config.yaml:3: providers.openai.path: belongs to providers of type local, this is openai",
+        ),
+        ("limits: {body_bytes: 10MB}\n", "config.yaml:1: limits.body_bytes: should be a valid integer"),
+        ("limits: {body_bytes: 1}\n", "config.yaml:1: limits.body_bytes: should be greater than or equal to 1024"),
+        ("limits: [1]\n", "config.yaml:1: limits: should be a valid dictionary or instance of Limits"),
+        ("tweaks: {unknown: ignore}\n", "config.yaml:1: tweaks.unknown: should be 'refuse' or 'warn'"),
+        ("public_url: flows.example.com\n", "config.yaml:1: public_url: must look like https://flows.example.com"),
+        ("database: mysql://x\n", "config.yaml:1: database: must look like sqlite:///data/flowground.db or postgresql"),
+        ("providers: {mine: {base_url: here}}\n", "config.yaml:1: providers.mine.base_url: must look like http://"),
+        (
+            "credentials: {usernames: {ada: {roles: [boss]}}}\n",
+            "config.yaml:1: credentials.usernames: ada: roles are a list of admin, author, member; 'boss' is none",
+        ),
+        (
+            "credentials: {usernames: {ada: {password: open sesame}}}\n",
+            "config.yaml:1: credentials.usernames: ada: password is a bcrypt hash",
+        ),
+        ("- a\n", "config.yaml:1: settings are a mapping, this is a list"),
+        ("flows: a\n\nflows: b\n", "config.yaml:3: flows: given twice"),
+        ("cookie:\n  key: [\n", "config.yaml:3: "),
+        ("flows: ${env:HOME}\n", "config.yaml:1: flows: `${env:…}` is read in secrets only"),
+        (
+            "cookie:\n  key: ${env:UNSET_KEY}\n",
+            "config.yaml:2: cookie.key: the environment variable UNSET_KEY is not set",
+        ),
+        ("database: ${env:UNSET_DB}\n", "config.yaml:1: database: the environment variable UNSET_DB is not set"),
+    ],
+)
+def test_a_mistake_names_line_place_and_nearest_word(tmp_path: Path, text: str, said: str) -> None:
+    assert refusal(tmp_path, text).startswith(said)
+
+
+def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
+    lines = refusal(tmp_path, "flow: a\nlimits: {body_bytes: x}\ncookie: {nam: y}\n").splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["limits.body_bytes", "cookie.nam", "flow"]
+
+
+def test_a_refused_value_is_never_repeated(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "providers: {openai: {api_key: [sk-very-secret]}}\ncookie: {key: {a: hush}}\n")
+    assert "sk-very-secret" not in said
+    assert "hush" not in said
+
+
+def test_secrets_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-1")
+    settings = load(
+        tmp_path,
+        "providers: {openai: {api_key: '${env:SOME_KEY}'}}\n"
+        "cookie: {key: 'x${env:SOME_KEY}'}\n"
+        "database: postgresql://a:${env:SOME_KEY}@db/flows\n",
+    )
+    openai, key = settings.providers["openai"], settings.cookie.key
+    assert openai.api_key is not None
+    assert openai.api_key.get_secret_value() == "sk-1"
+    assert openai.missing_variable is None
+    assert key is not None
+    assert key.get_secret_value() == "xsk-1"
+    assert settings.database == "postgresql://a:sk-1@db/flows"
+    assert "sk-1" not in repr(settings.providers) + repr(settings.cookie)
+
+
+def test_an_unset_provider_key_is_none_and_its_variable_is_known(tmp_path: Path) -> None:
+    settings = load(tmp_path, "providers: {local: {path: m.gguf}, openai: {api_key: '${env:UNSET_KEY}'}}\n")
+    assert settings.providers["openai"].api_key is None
+    assert settings.providers["openai"].missing_variable == "UNSET_KEY"
+    assert settings.providers["local"].path == tmp_path / "m.gguf"
+
+
+def test_addresses_lose_their_last_slash(tmp_path: Path) -> None:
+    settings = load(tmp_path, "public_url: https://a.example/x/\nproviders: {m: {base_url: 'http://b/v1/'}}\n")
+    assert settings.public_url == "https://a.example/x"
+    assert settings.providers["m"].base_url == "http://b/v1"
+
+
+def test_the_environment_names_the_config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config_path(tmp_path) == tmp_path / "config.yaml"
+    (tmp_path / "my.yaml").touch()
+    monkeypatch.setenv("FLOWGROUND_CONFIG", str(tmp_path / "my.yaml"))
+    assert config_path(tmp_path) == tmp_path / "my.yaml"
+
+
+def test_a_named_config_file_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWGROUND_CONFIG", "confg.yaml")
+    with pytest.raises(ConfigError, match=r"FLOWGROUND_CONFIG names 'confg.yaml', which does not exist"):
+        config_path(tmp_path)
