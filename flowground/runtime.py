@@ -46,7 +46,7 @@ class LiveTurn:
         self.task.cancel()
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Every event from the start, then each as it comes. Ends when a stopped turn ends; raises a failed turn's error."""
+        """Every event from the start, then each as it comes, until the turn ends; raises a failed turn's error."""
         news = asyncio.Event()
         self._watchers.add(news)
         seen = 0

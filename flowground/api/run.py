@@ -78,18 +78,21 @@ async def _streamed(
     runtime: Runtime, caller: Caller, flow: WiredFlow, asked: RunRequest
 ) -> AsyncGenerator[bytes, None]:
     with runtime.running():
-        async with aclosing(runtime.take_turn(caller, flow, asked)) as events:
-            async with aclosing(langflow_frames(events, flow, asked)) as frames:
-                async for piece in frames:
-                    yield piece
+        async with (
+            aclosing(runtime.take_turn(caller, flow, asked)) as events,
+            aclosing(langflow_frames(events, flow, asked)) as frames,
+        ):
+            async for piece in frames:
+                yield piece
 
 
 async def _while_connected(request: Request, runtime: Runtime, work: Coroutine[Any, Any, dict[str, Any]]) -> Response:
     """The response of `work`, which is cancelled when the client leaves or the server stops."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a request handler always runs in a task
+    working = True
     leaving = asyncio.create_task(_client_left(request))
-    leaving.add_done_callback(lambda _: leaving.cancelled() or task.cancel())
+    leaving.add_done_callback(lambda _: task.cancel() if working and not leaving.cancelled() else None)
     with runtime.running():
         try:
             return Response(to_json(await work), media_type="application/json")
@@ -99,6 +102,7 @@ async def _while_connected(request: Request, runtime: Runtime, work: Coroutine[A
                 return Response(status_code=499)
             raise RunError("The server is stopping.", code="shutting_down") from None
         finally:
+            working = False
             leaving.cancel()
 
 

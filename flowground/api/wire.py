@@ -170,9 +170,9 @@ def _tail(item: OutputResult) -> Json:
 def _text_message(text: str, turn: TurnStarted) -> Json:
     data = {
         "text": text, "files": [], "sender": None, "sender_name": None, "session_id": "", "context_id": "",
-        "run_id": None, "timestamp": _timestamp(turn.started_at), "flow_id": turn.flow_id, "error": False, "edit": False,
-        "properties": _properties(_source(), "complete", None), "category": "message", "content_blocks": [],
-        "duration": None, "session_metadata": None,
+        "run_id": None, "timestamp": _timestamp(turn.started_at), "flow_id": turn.flow_id, "error": False,
+        "edit": False, "properties": _properties(_source(), "complete", None), "category": "message",
+        "content_blocks": [], "duration": None, "session_metadata": None,
     }  # fmt: skip
     outside = {key: value for key, value in data.items() if key != "text"}
     return {"text_key": "text", "data": data, "default_value": "", **outside, "text": text}

@@ -1,0 +1,147 @@
+"""Every way to fail: status and body, Langflow's where it has one (research: langflow.md 1.4)."""
+
+import pytest
+from langflow_shapes import recording
+
+pytestmark = pytest.mark.anyio
+
+
+async def _anonymous(api, path="/api/v1/run/echo", **more):
+    del api.client.headers["x-api-key"]
+    return await api.client.post(path, **more)
+
+
+async def test_no_key_is_refused_in_langflows_words_with_a_hint(api):
+    response = await _anonymous(api, json={})
+    assert response.status_code == recording("auth_none")["status"] == 403
+    assert response.json()["detail"] == recording("auth_none")["body"]["detail"]
+    assert response.json()["code"] == "api_key_missing"
+    assert "API access" in response.json()["hint"]
+
+
+async def test_a_bad_key_is_refused_in_langflows_words(api):
+    response = await api.client.post("/api/v1/run/echo", json={}, headers={"x-api-key": "sk-bad"})
+    assert response.status_code == 403
+    assert response.json()["detail"] == recording("auth_bad_header")["body"]["detail"]
+
+
+async def test_the_key_comes_before_body_and_flow(api):
+    for path in ("/api/v1/run/echo", "/api/v1/run/no-such-flow"):
+        response = await _anonymous(api, path, content=b"{broken") if "x-api-key" in api.client.headers else None
+        response = response or await api.client.post(path, content=b"{broken")
+        assert response.status_code == 403
+
+
+async def test_key_in_query_and_bearer_are_honoured_and_the_query_wins(api):
+    key = api.client.headers["x-api-key"]
+    del api.client.headers["x-api-key"]
+    run = "/api/v1/run/echo"
+    assert (await api.client.post(f"{run}?x-api-key={key}", json={})).status_code == 200
+    assert (await api.client.post(run, json={}, headers={"authorization": f"Bearer {key}"})).status_code == 200
+    assert (await api.client.post(f"{run}?x-api-key=bad", json={}, headers={"x-api-key": key})).status_code == 403
+
+
+async def test_an_unknown_flow_is_not_found(api):
+    response = await api.run("no-such-flow")
+    assert response.status_code == 404
+    assert response.json() == recording("flow_unknown_name")["body"]
+
+
+@pytest.mark.parametrize(
+    ("content", "case"), [(b'{"input_value": ', "run_malformed_json"), (b"[1,2]", "run_json_array")]
+)
+async def test_a_body_that_is_no_object_is_refused_in_langflows_words(api, content, case):
+    response = await api.client.post("/api/v1/run/echo", content=content)
+    assert response.status_code == recording(case)["status"] == 422
+    assert response.json() == recording(case)["body"]
+
+
+async def test_a_bad_stream_word_is_refused_in_langflows_words(api):
+    response = await api.run("echo", query="?stream=maybe")
+    assert (response.status_code, response.json()) == (422, recording("run_bad_stream_query")["body"])
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"input_type": "voice"}, "input_type"),
+        ({"input_value": 5}, "input_value"),
+        ({"tweaks": "abc"}, "tweaks"),
+        ({"session_id": 5}, "session_id"),
+    ],
+)
+async def test_a_body_that_does_not_fit_names_the_field_and_never_its_value(api, body, field):
+    response = await api.run("echo", body)
+    assert response.status_code == 422
+    (problem,) = response.json()["detail"]
+    assert problem["loc"] == ["body", field]
+    assert "input" not in problem
+
+
+async def test_input_given_twice_is_refused_in_langflows_words(api):
+    response = await api.run("echo", {"input_value": "x", "tweaks": {"ChatInput": {"input_value": "y"}}})
+    assert (response.status_code, response.json()) == (400, recording("tweak_chat_input_conflict")["body"])
+
+
+async def test_a_protected_field_is_refused_in_langflows_shape(api):
+    response = await api.run("chat", {"tweaks": {"Model": {"model": "other:model"}}})
+    assert response.status_code == 422
+    detail, theirs = response.json()["detail"], recording("tweak_code_field")["body"]["detail"]
+    assert detail.keys() == theirs.keys()
+    assert (detail["error"], detail["code"]) == (theirs["error"], theirs["code"])
+
+
+async def test_an_unknown_tweak_names_the_nearest_field(api):
+    response = await api.run("chat", {"tweaks": {"Model": {"temprature": 0.5}}})
+    assert response.status_code == 422
+    assert "temperature" in response.json()["detail"]["message"]
+
+
+async def test_a_failing_model_is_a_bad_gateway_that_programs_can_read(api):
+    response = await api.run("failing", {"input_value": "x"})
+    assert response.status_code == 502
+    detail = response.json()["detail"]
+    assert detail["code"] == "model_failed"
+    assert detail["component"] == "Model"
+    assert detail["provider_status"] == 500
+    assert "Traceback" not in response.text
+
+
+async def test_a_body_over_the_limit_is_too_large(api):
+    response = await api.client.post("/api/v1/run/echo", content=b"x" * 10_485_761)
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/v1/run/echo", 405),
+        ("POST", "/api/v1/run/echo/", 404),
+        ("GET", "/api/v1/nothing", 404),
+        ("GET", "/api/nothing", 404),
+        ("GET", "/v1/nothing", 404),
+        ("POST", "/health", 405),
+    ],
+)
+async def test_unknown_paths_and_methods_answer_json(api, method, path, status):
+    response = await api.client.request(method, path)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/json"
+    assert "detail" in response.json()
+
+
+async def test_health_version_and_openapi(api):
+    assert (await api.client.get("/health")).json() == {"status": "ok"}
+    assert (await api.client.get("/health_check")).json() == {"status": "ok", "chat": "ok", "db": "ok"}
+    assert (await api.client.get("/api/v1/version")).json()["package"] == "Flowground"
+    paths = (await api.client.get("/api/openapi.json")).json()["paths"]
+    assert "post" in paths["/api/v1/run/{flow_id}"]
+
+
+async def test_other_origins_may_call_with_a_key(api):
+    preflight = await api.client.options(
+        "/api/v1/run/echo", headers={"origin": "http://example.com", "access-control-request-method": "POST"}
+    )
+    assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, "*")
+    answer = await api.client.post("/api/v1/run/echo", json={}, headers={"origin": "http://example.com"})
+    assert answer.headers["access-control-allow-origin"] == "*"

@@ -1,0 +1,123 @@
+"""`?stream=true`: Langflow's framing, bare JSON and a blank line, against its recordings."""
+
+import asyncio
+import json
+
+import pytest
+from langflow_shapes import events, recording, shape
+
+pytestmark = pytest.mark.anyio
+
+
+def _first_of_each(found):
+    """The first event of each kind and state; Langflow repeats complete messages, which says nothing new."""
+    firsts = {}
+    for event in found:
+        state = event["data"].get("properties", {}).get("state")
+        firsts.setdefault((event["event"], event["data"].get("sender"), state), shape(event))
+    return firsts
+
+
+def _data_keys(shaped):
+    return [name for name, _ in dict(shaped)["data"]]
+
+
+async def test_a_stream_has_langflows_events_and_shapes(api):
+    response = await api.run("spoken", {"input_value": "hello world!"}, query="?stream=true")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    ours, theirs = events(response.text), events(recording("stream_basic")["body_raw"])
+    mine, langflows = _first_of_each(ours), _first_of_each(theirs)
+    # Langflow puts an icon on the answer that streams; it decorates its own page.
+    assert mine.keys() == langflows.keys()
+    for kind in mine:
+        assert _data_keys(mine[kind]) == _data_keys(langflows[kind]), kind
+    assert mine[("end", None, None)] == langflows[("end", None, None)]
+    assert mine[("token", None, None)] == langflows[("token", None, None)]
+    kinds = [event["event"] for event in ours]
+    assert kinds[:3] == ["add_message", "add_message", "token"]
+    assert kinds[-2:] == ["add_message", "end"]
+
+
+async def test_an_echo_streams_in_langflows_shape(api):
+    response = await api.run("echo", {"input_value": "hello world!"}, query="?stream=true")
+    assert [shape(event) for event in events(response.text)] == [
+        shape(event) for event in events(recording("stream_echo")["body_raw"])
+    ]
+
+
+async def test_frames_are_ascii_json_lines_with_a_blank_line(api):
+    response = await api.run("spoken", {"input_value": "žluťoučký 🐎"}, query="?stream=true")
+    assert response.content.isascii()
+    assert response.text.endswith("\n\n")
+    assert all(line.startswith('{"event": "') for line in response.text.split("\n\n")[:-1])
+    tokens = [event["data"]["chunk"] for event in events(response.text) if event["event"] == "token"]
+    assert "".join(tokens) == "You said: žluťoučký 🐎"
+
+
+async def test_tokens_carry_the_id_of_the_message_they_build(api):
+    found = events((await api.run("spoken", {"input_value": "x"}, query="?stream=true")).text)
+    answer = found[-1]["data"]["result"]["outputs"][0]["outputs"][0]["results"]["message"]["data"]["id"]
+    assert {event["data"]["id"] for event in found if event["event"] == "token"} == {answer}
+
+
+async def test_stream_in_the_body_is_honoured(api):
+    response = await api.run("spoken", {"input_value": "x", "stream": True})
+    assert response.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_a_stream_false_tweak_gives_the_text_whole(api):
+    response = await api.run("spoken", {"input_value": "x", "tweaks": {"stream": False}}, query="?stream=true")
+    kinds = [event["event"] for event in events(response.text)]
+    assert "token" not in kinds
+    assert kinds[-1] == "end"
+
+
+async def test_a_failing_model_ends_the_stream_with_both_error_shapes_and_no_end(api):
+    response = await api.run("failing", {"input_value": "x"}, query="?stream=true")
+    assert response.status_code == 200
+    found = events(response.text)
+    assert [event["event"] for event in found] == ["add_message", "error", "error"]
+    theirs = events(recording("stream_error_500")["body_raw"])
+    assert list(found[1]["data"]) == list(theirs[1]["data"])
+    last = found[2]["data"]
+    assert (last["code"], last["status"], last["detail"]["component"]) == ("model_failed", 502, "Model")
+    assert "Traceback" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("case", "tweaks"),
+    [
+        ("stream_tweak_conflict", {"ChatInput": {"input_value": "x"}}),
+        ("stream_tweak_refused", {"Model": {"model": "x:y"}}),
+    ],
+)
+async def test_refusals_come_as_one_error_event(api, case, tweaks):
+    found = events((await api.run("chat", {"input_value": "x", "tweaks": tweaks}, query="?stream=true")).text)
+    (theirs,) = events(recording(case)["body_raw"])
+    assert [event["event"] for event in found] == ["error"]
+    assert theirs["data"].keys() <= found[0]["data"].keys()
+
+
+async def test_a_client_that_leaves_cancels_the_run_and_keeps_what_was_said(api):
+    owner = None
+    async with asyncio.timeout(10):
+        async for event in _until_token(api):
+            owner = event
+    assert owner is not None
+    for _ in range(100):
+        if not api.runtime._running:
+            break
+        await asyncio.sleep(0.02)
+    assert not api.runtime._running
+
+
+async def _until_token(api):
+    """Events up to the first token; then the client hangs up."""
+    async with api.client.stream("POST", "/api/v1/run/spoken?stream=true", json={"input_value": "x"}) as response:
+        async for line in response.aiter_lines():
+            if line:
+                event = json.loads(line)
+                yield event
+                if event["event"] == "token":
+                    return
