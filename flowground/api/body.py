@@ -1,7 +1,11 @@
-"""The run request's body, in every form that Langflow takes; keys it does not know are ignored, as there."""
+"""What a client asks of the run endpoint: the body in every form that Langflow takes, and the query's switches.
+
+Keys that the contract does not know are ignored, as there.
+"""
 
 import json
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
@@ -40,9 +44,23 @@ class RunBody(BaseModel):
         )
 
 
-async def read_request(request: Request, *, limit: int) -> RunRequest:
-    """The run request a client sent. Raises InvalidRequest (naming fields, never values) and BodyTooLarge."""
-    in_query = _stream_wanted(request.query_params.get("stream"))
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run request and how its answer is wanted: at once, or streamed in one of two framings; in one of two shapes."""
+
+    request: RunRequest
+    framing: Literal["langflow", "sse"] | None
+    shape: Literal["langflow", "simple"]
+
+
+async def read_request(request: Request, *, limit: int) -> Asked:
+    """What the client asks. Raises InvalidRequest (naming fields, never values) and BodyTooLarge."""
+    query = request.query_params
+    shape = query.get("shape", "langflow")
+    if shape not in ("langflow", "simple"):
+        raise _query_problem("shape", "literal_error", "Input should be 'langflow' or 'simple'")
+    sse = query.get("stream") == "sse"
+    in_query = True if sse else _stream_wanted(query.get("stream"))
     given = await _given(request, limit)
     try:
         body = RunBody.model_validate(given)
@@ -52,7 +70,11 @@ async def read_request(request: Request, *, limit: int) -> RunRequest:
             for problem in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         raise InvalidRequest("The body does not fit.", problems=problems) from None
-    return body.to_request(stream=body.stream if in_query is None else in_query)
+    stream = body.stream if in_query is None else in_query
+    framing: Literal["langflow", "sse"] = "sse" if sse else "langflow"
+    return Asked(
+        body.to_request(stream=stream), framing if stream else None, "simple" if shape == "simple" else "langflow"
+    )
 
 
 def _stream_wanted(word: str | None) -> bool | None:
@@ -60,9 +82,12 @@ def _stream_wanted(word: str | None) -> bool | None:
         return None
     wanted = _STREAM_WORDS.get(word.lower())
     if wanted is None:
-        message = "Input should be a valid boolean, unable to interpret input"
-        raise InvalidRequest(message, problems=[{"type": "bool_parsing", "loc": ["query", "stream"], "msg": message}])
+        raise _query_problem("stream", "bool_parsing", "Input should be a valid boolean, unable to interpret input")
     return wanted
+
+
+def _query_problem(name: str, kind: str, message: str) -> InvalidRequest:
+    return InvalidRequest(message, problems=[{"type": kind, "loc": ["query", name], "msg": message}])
 
 
 async def _given(request: Request, limit: int) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
-from flowground.api.body import RunBody, read_request
+from flowground.api.body import Asked, RunBody, read_request
 from flowground.api.caller import api_caller
-from flowground.api.stream import langflow_frames
+from flowground.api.simple import simple_result
+from flowground.api.stream import langflow_frames, say, sse_frames
 from flowground.api.wire import Wire
 from flowground.caller import Caller
 from flowground.errors import RunError
 from flowground.events import TurnFinished, TurnStarted
-from flowground.request import RunRequest
 from flowground.runtime import Runtime
 from flowground.wiring import WiredFlow
 
@@ -25,7 +25,8 @@ router = APIRouter(tags=["run"])
 _BODY: dict[str, Any] = {
     "requestBody": {"content": {"application/json": {"schema": RunBody.model_json_schema()}}},
     "parameters": [
-        {"name": "stream", "in": "query", "schema": {"type": "boolean", "default": False}},
+        {"name": "stream", "in": "query", "schema": {"enum": [False, True, "sse"], "default": False}},
+        {"name": "shape", "in": "query", "schema": {"enum": ["langflow", "simple"], "default": "langflow"}},
         {"name": "x-api-key", "in": "header", "schema": {"type": "string"}, "description": "Application token"},
     ],
     "responses": {
@@ -48,13 +49,13 @@ async def run(request: Request) -> Response:
     caller = await api_caller(request, runtime)
     flow = await runtime.access.open_flow(caller, request.path_params["flow_id"])
     asked = await read_request(request, limit=runtime.settings.limits.body_bytes)
-    if asked.stream:
-        return StreamingResponse(
-            _streamed(runtime, caller, flow, asked),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-        )
-    return await _while_connected(request, runtime, _plain(runtime, caller, flow, asked))
+    if asked.framing is None:
+        return await _while_connected(request, runtime, _plain(runtime, caller, flow, asked))
+    return StreamingResponse(
+        _streamed(runtime, caller, flow, asked),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
 
 
 @router.post("/lf/{tenant}/api/v1/run/{flow_id}", response_model=None, include_in_schema=False)
@@ -63,24 +64,25 @@ async def run_hosted(request: Request) -> Response:
     return await run(request)
 
 
-async def _plain(runtime: Runtime, caller: Caller, flow: WiredFlow, asked: RunRequest) -> dict[str, Any]:
+async def _plain(runtime: Runtime, caller: Caller, flow: WiredFlow, asked: Asked) -> dict[str, Any]:
     started: TurnStarted | None = None
-    async with aclosing(runtime.take_turn(caller, flow, asked)) as events:
+    async with aclosing(runtime.take_turn(caller, flow, asked.request)) as events:
         async for event in events:
             if isinstance(event, TurnStarted):
                 started = event
             elif isinstance(event, TurnFinished) and started is not None:
-                return Wire(flow, asked, started).result(event)
+                if asked.shape == "simple":
+                    return simple_result(flow, started, event)
+                return Wire(flow, asked.request, started).result(event)
     raise RunError("The run ended without an answer.")
 
 
-async def _streamed(
-    runtime: Runtime, caller: Caller, flow: WiredFlow, asked: RunRequest
-) -> AsyncGenerator[bytes, None]:
+async def _streamed(runtime: Runtime, caller: Caller, flow: WiredFlow, asked: Asked) -> AsyncGenerator[bytes, None]:
+    framed = sse_frames if asked.framing == "sse" else langflow_frames
     with runtime.running():
         async with (
-            aclosing(runtime.take_turn(caller, flow, asked)) as events,
-            aclosing(langflow_frames(events, flow, asked)) as frames,
+            aclosing(runtime.take_turn(caller, flow, asked.request)) as events,
+            aclosing(framed(say(events, flow, asked.request, shape=asked.shape))) as frames,
         ):
             async for piece in frames:
                 yield piece

@@ -1,83 +1,125 @@
-"""A turn's events in Langflow's stream framing (research: bare JSON lines under text/event-stream)."""
+"""A turn's events on the wire: one encoder to (event, JSON text) pairs, two framings of them."""
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from typing import Any, Literal
 
 from flowground.api.errors import detail_of, status_of
-from flowground.api.wire import Wire, frame
+from flowground.api.simple import simple_result
+from flowground.api.wire import Wire
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
 from flowground.events import Event, Token, TurnFinished, TurnStarted
 from flowground.request import RunRequest
 from flowground.wiring import WiredFlow
 
+Shape = Literal["langflow", "simple"]
+Said = tuple[str, str]
+"""An event's name and its data as JSON text."""
 
-async def langflow_frames(
-    events: AsyncGenerator[Event, None], flow: WiredFlow, request: RunRequest
-) -> AsyncGenerator[bytes, None]:
-    """Frames `add_message`, `token`…, `add_message`, `end`; or `error` last, with the code of the plain call."""
-    encoder = _Encoder(flow, request)
+
+async def langflow_frames(said: AsyncGenerator[Said, None]) -> AsyncGenerator[bytes, None]:
+    """Langflow 1.13's framing: one JSON object a line and a blank line, though the type says text/event-stream."""
+    async with aclosing(said):
+        async for event, data in said:
+            yield f'{{"event": "{event}", "data": {data}}}\n\n'.encode()
+
+
+async def sse_frames(said: AsyncGenerator[Said, None], *, heartbeat: float = 15.0) -> AsyncGenerator[bytes, None]:
+    """Server-sent events with ids from 1, and a comment after `heartbeat` seconds of silence, for proxies' sake."""
+    number = 0
+    upcoming = asyncio.ensure_future(anext(said, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait([upcoming], timeout=heartbeat)
+            if not done:
+                yield b": still here\n\n"
+                continue
+            if (item := upcoming.result()) is None:
+                return
+            number += 1
+            event, data = item
+            yield f"id: {number}\nevent: {event}\ndata: {data}\n\n".encode()
+            upcoming = asyncio.ensure_future(anext(said, None))
+    finally:
+        upcoming.cancel()
+        await asyncio.wait([upcoming])
+        await said.aclose()
+
+
+async def say(
+    events: AsyncGenerator[Event, None], flow: WiredFlow, request: RunRequest, *, shape: Shape = "langflow"
+) -> AsyncGenerator[Said, None]:
+    """`add_message`, `token`…, `add_message`, `end`; or `error` last, with the code of the plain call.
+
+    The simple shape says only `token` ({"text"}), `end` (the simple body) and `error`.
+    """
+    encoder = _Encoder(flow, request, shape)
     try:
         async for event in events:
-            for piece in encoder.frames(event):
-                yield piece
+            for item in encoder.encode(event):
+                yield item
     except FlowgroundError as error:
-        for piece in encoder.failure(error):
-            yield piece
+        for item in encoder.failure(error):
+            yield item
 
 
 class _Encoder:
-    def __init__(self, flow: WiredFlow, request: RunRequest) -> None:
-        self.flow, self.request = flow, request
+    def __init__(self, flow: WiredFlow, request: RunRequest, shape: Shape) -> None:
+        self.flow, self.request, self.simple = flow, request, shape == "simple"
         self.wire: Wire | None = None
-        self.begun: dict[str, tuple[str, str]] = {}
+        self.tails: dict[str, str] = {}
 
-    def frames(self, event: Event) -> list[bytes]:
+    def encode(self, event: Event) -> Iterable[Said]:
         match event:
             case TurnStarted():
                 self.wire = Wire(self.flow, self.request, event)
-                return [] if event.input_value is None else [frame("add_message", self.wire.user_message())]
-            case Token():
-                return self._token(event)
-            case TurnFinished():
-                return self._finished(event)
+                silent = self.simple or event.input_value is None
+                return () if silent else (_said("add_message", self.wire.user_message()),)
+            case Token() if self.simple:
+                return (_said("token", {"text": event.text}),)
+            case Token() if self.wire is not None:
+                return self._token(event, self.wire)
+            case TurnFinished() if self.wire is not None:
+                return self._finished(event, self.wire)
             case _:
-                return []
+                return ()
 
-    def _token(self, event: Token) -> list[bytes]:
-        head, tail = self.begun.get(event.component_id, ("", ""))
-        if head:
-            return [f"{head}{json.dumps(event.text)}{tail}".encode()]
-        if self.wire is None:
-            return []
-        message_id = self.wire.turn.answer_ids[event.component_id]
-        # A token's frame is the same but for its text: the id's part is written once an answer.
-        self.begun[event.component_id] = ('{"event": "token", "data": {"chunk": ', f', "id": "{message_id}"}}}}\n\n')
-        partial = frame("add_message", self.wire.answer(event.component_id, "", state="partial"))
-        return [partial, *self._token(event)]
+    def _token(self, event: Token, wire: Wire) -> Iterable[Said]:
+        if tail := self.tails.get(event.component_id):
+            return (("token", f'{{"chunk": {json.dumps(event.text)}{tail}'),)
+        # All tokens of an answer end alike: that part is written once.
+        self.tails[event.component_id] = f', "id": "{wire.turn.answer_ids[event.component_id]}"}}'
+        partial = _said("add_message", wire.answer(event.component_id, "", state="partial"))
+        return (partial, *self._token(event, wire))
 
-    def _finished(self, event: TurnFinished) -> list[bytes]:
-        if self.wire is None:
-            return []
+    def _finished(self, event: TurnFinished, wire: Wire) -> Iterable[Said]:
+        if self.simple:
+            return (_said("end", simple_result(self.flow, wire.turn, event)),)
         complete = [
-            frame("add_message", self.wire.answer(name, event.results[name].text, state="complete", result=result))
-            for name in self.wire.turn.answer_ids
-            if (result := event.results[name]) and self.flow.components[name].gives_output == "chat"
+            _said("add_message", wire.answer(name, result.text, state="complete", result=result))
+            for name in wire.turn.answer_ids
+            if self.flow.components[name].gives_output == "chat" and (result := event.results[name])
         ]
-        return [*complete, frame("end", {"result": self.wire.result(event)})]
+        return (*complete, _said("end", {"result": wire.result(event)}))
 
-    def failure(self, error: FlowgroundError) -> list[bytes]:
-        """Langflow sends a message-shaped error for a failed component, and `{"error": …}` last in every case."""
+    def failure(self, error: FlowgroundError) -> Iterable[Said]:
+        """Langflow says a message-shaped error for a failed component, and `{"error": …}` last in every case."""
         data: dict[str, Any] = {"error": _sentence(error), "code": error.code, "status": status_of(error)}
         detail = detail_of(error)
-        if isinstance(detail, dict):
+        if not isinstance(detail, str):
             data["detail"] = detail
         if error.hint:
             data["hint"] = error.hint
-        last = frame("error", data)
-        if self.wire is None or not isinstance(error, ComponentFailed):
-            return [last]
-        return [frame("error", self.wire.failure(error.component_id, error.message)), last]
+        last = _said("error", data)
+        if self.simple or self.wire is None or not isinstance(error, ComponentFailed):
+            return (last,)
+        return (_said("error", self.wire.failure(error.component_id, error.message)), last)
+
+
+def _said(event: str, data: dict[str, Any]) -> Said:
+    return event, json.dumps(data)
 
 
 def _sentence(error: FlowgroundError) -> str:

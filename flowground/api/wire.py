@@ -1,7 +1,5 @@
 """Langflow's shapes for a finished turn, field for field as its 1.13 recordings show them."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -185,12 +183,13 @@ def _source(component_id: str | None = None, name: str | None = None, source: st
 def _properties(source: Json, state: str, usage: Usage | None) -> Json:
     return {
         "text_color": None, "background_color": None, "edited": False, "source": source, "icon": None,
-        "allow_markdown": False, "positive_feedback": None, "state": state, "targets": [], "usage": _usage(usage),
+        "allow_markdown": False, "positive_feedback": None, "state": state, "targets": [], "usage": usage_json(usage),
         "build_duration": None,
     }  # fmt: skip
 
 
-def _usage(usage: Usage | None) -> Json | None:
+def usage_json(usage: Usage | None) -> Json | None:
+    """Token counts under Langflow's names; null where no model counted."""
     if usage is None:
         return None
     return {
@@ -202,8 +201,3 @@ def _usage(usage: Usage | None) -> Json | None:
 
 def _timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
-
-
-def frame(event: str, data: Mapping[str, Any]) -> bytes:
-    """One event in Langflow's framing: bare JSON and a blank line (`json.dumps` separators, ASCII only)."""
-    return f"{json.dumps({'event': event, 'data': data})}\n\n".encode()
