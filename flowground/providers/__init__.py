@@ -1,8 +1,11 @@
 """`provider:model` -> who answers. One entry of `providers:` in config.yaml is one provider."""
 
+import os
+
 from flowground.errors import ProviderRefused, nearest
 from flowground.providers.base import Provider
 from flowground.providers.local import LocalStatus
+from flowground.providers.openai import OLLAMA_URL, OPENAI_URL, OpenAI
 from flowground.providers.scripted import Scripted
 from flowground.settings import ProviderSettings, Settings
 
@@ -52,14 +55,17 @@ class Providers:
             await provider.close()
 
     def _provider(self, name: str, kind: str, entry: ProviderSettings) -> Provider:
-        if provider := self._opened.get(name):
-            return provider
+        opened = self._opened.get(name)
+        if opened is None:
+            opened = self._opened[name] = self._open(name, kind, entry)
+        return opened
+
+    def _open(self, name: str, kind: str, entry: ProviderSettings) -> Provider:
         if kind == "scripted":
-            provider = Scripted(pieces=entry.pieces, delay=entry.delay)
-        else:
-            raise ProviderRefused(f"The provider {name!r} is not built yet.")
-        self._opened[name] = provider
-        return provider
+            return Scripted(pieces=entry.pieces, delay=entry.delay)
+        if kind in ("openai", "ollama"):
+            return _openai(name, kind, entry)
+        raise ProviderRefused(f"The provider {name!r} is not built yet.")
 
 
 def _kind(name: str, entry: ProviderSettings) -> str:
@@ -73,4 +79,22 @@ def _kind(name: str, entry: ProviderSettings) -> str:
     raise ProviderRefused(
         f"The provider {name!r} has neither `type` nor `base_url`.",
         hint=f"Write `{name}: {{type: openai, base_url: …}}` under `providers:` in config.yaml.",
+    )
+
+
+def _openai(name: str, kind: str, entry: ProviderSettings) -> OpenAI:
+    key = entry.api_key.get_secret_value() if entry.api_key else None
+    if kind == "openai" and not entry.base_url:
+        key = key or os.environ.get("OPENAI_API_KEY")
+        if not key:
+            raise ProviderRefused(
+                f"The provider {name!r} has no key.",
+                hint="Set OPENAI_API_KEY in the environment of the app and start it again.",
+            )
+    return OpenAI(
+        name,
+        entry.base_url or (OLLAMA_URL if kind == "ollama" else OPENAI_URL),
+        api_key=key,
+        timeout=entry.timeout,
+        retries=entry.retries,
     )
