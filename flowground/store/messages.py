@@ -1,0 +1,111 @@
+"""Messages as they are kept, and how they become rows and values again."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from flowground.messages import Role, Usage
+from flowground.store.times import moment
+
+State = Literal["complete", "stopped", "failed"]
+_TRACE_CHARS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStep:
+    """What one component did in a run; `text` is cut to 2,000 characters when it is stored."""
+
+    component_id: str
+    type: str
+    seconds: float
+    text: str
+    usage: Usage | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One message with its identity. `model`, `usage`, `seconds` (wall time) and `trace` belong to answers."""
+
+    id: str
+    role: Role
+    text: str
+    state: State
+    created_at: datetime
+    run_id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    seconds: float | None = None
+    trace: tuple[TraceStep, ...] = ()
+
+
+COLUMNS = (
+    "id",
+    "role",
+    "text",
+    "state",
+    "created_at",
+    "run_id",
+    "model",
+    "input_tokens",
+    "output_tokens",
+    "seconds",
+    "trace",
+)
+
+
+def to_row(message: StoredMessage) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "role": message.role,
+        "text": message.text,
+        "state": message.state,
+        "created_at": message.created_at.timestamp(),
+        "run_id": message.run_id,
+        "model": message.model,
+        "input_tokens": message.usage.input_tokens if message.usage else None,
+        "output_tokens": message.usage.output_tokens if message.usage else None,
+        "seconds": message.seconds,
+        "trace": _trace_text(message.trace) if message.trace else None,
+    }
+
+
+def from_row(row: Sequence[Any]) -> StoredMessage:
+    """From values in the order of `COLUMNS`."""
+    identity, role, text, state, created_at, run_id, model, read, written, seconds, trace = row
+    return StoredMessage(
+        id=identity,
+        role=role,
+        text=text,
+        state=state,
+        created_at=moment(created_at),
+        run_id=run_id,
+        model=model,
+        usage=None if read is None else Usage(read, written),
+        seconds=seconds,
+        trace=_trace(trace) if trace else (),
+    )
+
+
+def _trace_text(trace: Sequence[TraceStep]) -> str:
+    steps = [
+        [
+            step.component_id,
+            step.type,
+            step.seconds,
+            step.text[:_TRACE_CHARS],
+            [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None,
+            step.model,
+        ]
+        for step in trace
+    ]
+    return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
+
+
+def _trace(text: str) -> tuple[TraceStep, ...]:
+    return tuple(
+        TraceStep(component, kind, seconds, said, Usage(*usage) if usage else None, model)
+        for component, kind, seconds, said, usage, model in json.loads(text)
+    )

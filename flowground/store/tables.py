@@ -1,0 +1,182 @@
+"""The tables as they are now. `migrations.py` makes them; a test holds the two together.
+
+Times are seconds since 1970 (UTC) in double precision: exact to the microsecond, one type on both databases.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+_Key = BigInteger().with_variant(Integer, "sqlite")
+"""A key that counts up by itself: it is also the order in which rows were written."""
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("flow_id", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("messages", Integer, nullable=False),
+    UniqueConstraint("flow_id", "owner", "session_id", name="sessions_address"),
+    Index("sessions_recent", "flow_id", "owner", "updated_at"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("position", _Key, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("run_id", Text),
+    Column("model", Text),
+    Column("input_tokens", Integer),
+    Column("output_tokens", Integer),
+    Column("seconds", Double),
+    Column("trace", Text),
+    UniqueConstraint("id", name="messages_id"),
+    Index("messages_in_session", "session", "position"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("flow_id", Text, nullable=False),
+    Column("flow_version", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("input_tokens", Integer),
+    Column("output_tokens", Integer),
+    Column("error_code", Text),
+    Column("streamed", Boolean, nullable=False),
+    Index("runs_recent", "flow_id", "started_at"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("display_name", Text, nullable=False),
+    Column("email", Text),
+    Column("role", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+passwords = Table(
+    # Apart from `members`: a member of config.yaml has a row here once the password was set in the app.
+    "passwords",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+
+marks = Table(
+    # What happened once and is never forgotten, such as the first account.
+    "marks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("made_at", Double, nullable=False),
+)
+
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("member", Text),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("revoked_at", Double),
+    Index("sign_ins_of_member", "member"),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("member", Text),
+    Column("browser", Text, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+
+attempts = Table(
+    # Passwords tried and not (yet) found right.
+    "attempts",
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("attempts_by_name", "name", "at"),
+    Index("attempts_by_time", "at"),
+)
+
+known_addresses = Table(
+    # Where a member signed in from: others' attempts do not shut these out.
+    "known_addresses",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("owner", Text),
+    Column("flows", Text),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("last_used_at", Double),
+    Column("uses", Integer, nullable=False),
+    UniqueConstraint("hash", name="tokens_hash"),
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("flow_id", Text, primary_key=True),
+    Column("shared", Boolean, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Index("audit_by_time", "at"),
+)
