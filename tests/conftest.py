@@ -66,9 +66,12 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def clean_env(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key, proxy or setting of the person who runs the tests reaches a test."""
-    for name in os.environ.keys() - clean_environment().keys():
+    """No key and no setting of the person who runs the tests reaches a test."""
+    kept = clean_environment()
+    for name in os.environ.keys() - kept.keys():
         monkeypatch.delenv(name)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, kept[name])
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,15 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED_FLOWS = ROOT / "flows"
-_PRIVATE = re.compile(r"FLOWGROUND_|STREAMLIT_|.*_API_KEY$|(https?|all)_proxy$", re.IGNORECASE)
+_PRIVATE = re.compile(r"FLOWGROUND_|STREAMLIT_|.*_API_KEY$")
+# A proxy may be needed to fetch weights; nothing on this computer is asked through it.
+_HERE = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """This process's environment without keys, proxies and settings of the person who runs the tests."""
+    """This process's environment without keys and settings of the person who runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not _PRIVATE.match(name)}
-    return kept | {"PYTHONUNBUFFERED": "1"} | extra
+    return kept | _HERE | {"PYTHONUNBUFFERED": "1"} | extra
 
 
 def free_port() -> int:
@@ -98,19 +100,24 @@ class AppServer:
 
     def start(self) -> Self:
         """Starts the process and waits until it answers; may be called again after `kill` or `stop`."""
-        with self._log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command(), cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        process = self.launch()
         end = time.monotonic() + self.deadline
         while not self._answers():
-            code = self.process.poll()
+            code = process.poll()
             if code is not None or time.monotonic() > end:
                 self.kill()
                 said = f"ended with {code}" if code is not None else f"gave no answer within {self.deadline:.0f} s"
                 raise RuntimeError(f"The app {said}. It printed:\n{self.log}")
             time.sleep(0.05)
         return self
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Starts the process without waiting for it."""
+        with self._log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command(), cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        return self.process
 
     def kill(self) -> None:
         """SIGKILL: no clean-up of any kind runs."""

@@ -198,7 +198,7 @@ class Settings(_Part):
 
 
 def config_path(app_folder: Path) -> Path:
-    """The config file: `FLOWGROUND_CONFIG`, else config.yaml beside app.py. Raises ConfigError for a name without file."""
+    """The config file: `FLOWGROUND_CONFIG`, else config.yaml beside app.py. Raises ConfigError for a wrong name."""
     named = os.environ.get("FLOWGROUND_CONFIG")
     if named and not Path(named).exists():
         raise ConfigError(f"FLOWGROUND_CONFIG names {named!r}, which does not exist")

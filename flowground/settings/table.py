@@ -1,7 +1,6 @@
-"""docs/settings.md, generated from the fields: `python -m flowground.settings.table > docs/settings.md`."""
+"""docs/settings.md, generated from the fields (docs/generate.py writes it)."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
@@ -14,7 +13,7 @@ from flowground.settings import ProviderSettings, Settings
 
 _INTRODUCTION = """# Settings
 
-Generated from `flowground/settings/` by `python -m flowground.settings.table`; `make check` compares.
+Generated from `flowground/settings/` by `make fix`; `make check` compares.
 
 The environment variable `FLOWGROUND_CONFIG` names the config file; without it the app reads `config.yaml` beside
 `app.py`. A missing file means the defaults below. Relative paths count from the config file's folder.
@@ -83,7 +82,3 @@ def _default(field: FieldInfo) -> str:
     if value is None:
         return "–"
     return f"`{value if isinstance(value, Path) else json.dumps(value)}`".replace('"', "")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(settings_page())

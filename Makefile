@@ -1,0 +1,38 @@
+# The commands of everyday work; CI (.ci/run) calls the same ones.
+VENV ?= .venv
+PYTEST_FLAGS ?=
+# The virtual environment's tools first; without one, those of the active environment.
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help install run check fix test bench
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
+
+install: ## Make .venv and install what running and checking need
+	test -d $(VENV) || python3 -m venv $(VENV)
+	python -m pip install --quiet -r requirements-dev.txt
+
+run: ## Start the app
+	streamlit run app.py
+
+check: ## Everything CI asks: format, lint, types, imports, generated docs, tests
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+	python -m docs.generate --check
+	pytest $(PYTEST_FLAGS)
+
+fix: ## Repair what can be repaired by itself: format, lint, generated docs, snapshots
+	ruff check --fix .
+	ruff format .
+	python -m docs.generate
+	pytest --inline-snapshot=fix
+
+test: ## The tests alone
+	pytest $(PYTEST_FLAGS)
+
+bench: ## Measure against the floor and write docs/performance.md (BENCH_FLAGS: --help says which)
+	python -m bench $(BENCH_FLAGS)
