@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+
 from flowground.api.stream import sse_frames
 
 pytestmark = pytest.mark.anyio
