@@ -1,27 +1,17 @@
 """What all tests share. Only what requirements.txt installs is imported here; the rest is asked for by name."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
 from tests.servers import AppServer, clean_environment
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,7 +75,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 def browser() -> "Iterator[Browser]":
     """Debian's chromium. One a file: Playwright's sync API holds this thread's event loop while it is open, so a
     file uses either this fixture or async tests."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    chromium = chromium_path()
     if chromium is None:
         pytest.skip("needs Debian's chromium (apt-get install chromium)")
     try:

@@ -158,7 +158,8 @@ class AppServer:
     def _command(self) -> list[str]:
         if self.by == "uvicorn":
             return [sys.executable, "-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--port", str(self.port)]
-        return [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)]
+        options = ["--server.port", str(self.port), "--server.headless", "true"]
+        return [sys.executable, "-m", "streamlit", "run", "app.py", *options]
 
     def _answers(self) -> bool:
         try:

@@ -1,0 +1,38 @@
+"""A long conversation of the local owner, put straight into the store."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from flowground.caller import LOCAL_OWNER
+from flowground.messages import Role
+from flowground.store import Store
+from flowground.store.conversations import StoredMessage, begin_turn, finish_turn
+from flowground.store.runs import RunRecord
+
+LAST_WORDS = "and these are the last words of it"
+
+
+async def fill(database: str, *, flow_id: str, session_id: str, messages: int) -> None:
+    """`messages` messages, half of them answers; the last one ends with LAST_WORDS."""
+    store = Store.open(database)
+    owner = LOCAL_OWNER.key
+    place = {"flow_id": flow_id, "owner": owner, "session_id": session_id}
+    began = datetime.now(UTC) - timedelta(days=1)
+    try:
+        for turn in range(messages // 2):
+            at = began + timedelta(seconds=turn)
+            run = str(uuid.uuid4())
+            question = _message("user", f"Question {turn}: what is the interesting thing here?", at=at, run=run)
+            words = f"Answer {turn}: a paragraph of some **Markdown**, with `code` in it. " * 3
+            answer = _message("assistant", words + LAST_WORDS, at=at, run=run)
+            record = RunRecord(run, flow_id, "bench", owner, session_id, "complete", at, 0.1)
+            await store.write(begin_turn, message=question, **place)
+            await store.write(finish_turn, answers=[answer], run=record, **place)
+    finally:
+        store.close()
+
+
+def _message(role: Role, text: str, *, at: datetime, run: str) -> StoredMessage:
+    return StoredMessage(
+        id=str(uuid.uuid4()), role=role, text=text, state="complete", created_at=at, run_id=run, model="stub-model"
+    )
