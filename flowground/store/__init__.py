@@ -8,15 +8,19 @@ Jobs are the plain functions of this package's modules; they take a connection a
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
+from flowground.store import tokens
 from flowground.store.database import Database
 from flowground.store.jobs import Job
 from flowground.store.migrations import migrate
 from flowground.store.readers import Readers
+from flowground.store.token_uses import TokenUses
+from flowground.store.tokens import Token, Use
 from flowground.store.writer import Writer
 
 P = ParamSpec("P")
@@ -29,6 +33,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._writer = Writer(database.writer)
         self._readers = Readers(database.reader)
+        self._uses = TokenUses(self._count_uses)
 
     @classmethod
     def open(cls, url: str) -> "Store":
@@ -47,19 +52,29 @@ class Store:
         Jobs that wait together share one transaction; if it fails, each is repeated in its own. A caller that is
         cancelled does not undo the job.
         """
-        waiting = Job(job, args, kwargs, loop=asyncio.get_running_loop())
-        self._writer.put(waiting)
-        result: T = await waiting.future
-        return result
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._writer.put(Job(job, args, kwargs, future=future))
+        return await future
 
     async def read(self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The job's result, as of everything committed before the call. A job that writes fails."""
-        waiting = Job(job, args, kwargs, loop=asyncio.get_running_loop())
-        self._readers.put(waiting)
-        result: T = await waiting.future
-        return result
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._readers.put(Job(job, args, kwargs, future=future))
+        return await future
+
+    async def use_token(self, secret: str) -> Token | None:
+        """The token in force with this secret, one use counted; None when unknown, expired or revoked."""
+        token = await self.read(tokens.find, secret=secret)
+        if token is not None:
+            self._uses.note(token.id)
+        return token
 
     def close(self) -> None:
         """Finishes what waits and disconnects. Blocks; call it from a thread when a loop must go on."""
+        with suppress(RuntimeError):  # closed before
+            self._uses.flush()
         self._writer.close()
         self._readers.close()
+
+    def _count_uses(self, uses: Mapping[str, Use]) -> None:
+        self._writer.put(Job(tokens.count_uses, (), {"uses": uses}, future=None))

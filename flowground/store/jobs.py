@@ -1,5 +1,6 @@
 """Work that waits for a database thread: a plain function of a connection, and the future of who asked for it."""
 
+import logging
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -7,11 +8,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+_log = logging.getLogger(__name__)
+
 
 class Job:
-    """One call of `function(connection, *args, **kwargs)`; its outcome is handed over by `settle`."""
+    """One call of `function(connection, *args, **kwargs)`; `settle` brings its outcome to `future`.
 
-    __slots__ = ("args", "error", "function", "future", "kwargs", "loop", "result")
+    Without a future nobody waits: a failure is logged.
+    """
+
+    __slots__ = ("args", "error", "function", "future", "kwargs", "result")
 
     def __init__(
         self,
@@ -19,13 +25,12 @@ class Job:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         *,
-        loop: AbstractEventLoop,
+        future: Future[Any] | None,
     ) -> None:
         self.function = function
         self.args = args
         self.kwargs = kwargs
-        self.loop = loop
-        self.future: Future[Any] = loop.create_future()
+        self.future = future
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -37,7 +42,10 @@ def settle(jobs: Iterable[Job]) -> None:
     """Wakes everyone who waits for these jobs: one wake-up a loop, however many jobs."""
     by_loop: dict[AbstractEventLoop, list[Job]] = {}
     for job in jobs:
-        by_loop.setdefault(job.loop, []).append(job)
+        if job.future is not None:
+            by_loop.setdefault(job.future.get_loop(), []).append(job)
+        elif job.error is not None:
+            _log.warning("a write nobody waited for failed: %s", job.error)
     for loop, its_jobs in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(_resolve, its_jobs)
@@ -45,7 +53,7 @@ def settle(jobs: Iterable[Job]) -> None:
 
 def _resolve(jobs: list[Job]) -> None:
     for job in jobs:
-        if job.future.done():  # whoever waited was cancelled; the work is done all the same
+        if job.future is None or job.future.done():  # whoever waited was cancelled; the work is done all the same
             continue
         if job.error is None:
             job.future.set_result(job.result)

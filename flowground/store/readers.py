@@ -64,7 +64,7 @@ class Readers:
     def _read(self, job: Job, connection: Connection | None) -> Connection | None:
         """Runs one job; gives the connection to go on with. A broken connection is replaced and the read repeated."""
         for attempt in (1, 2):
-            if job.future.cancelled():
+            if job.future is not None and job.future.cancelled():
                 break
             try:
                 connection = connection or self._engine.connect()
