@@ -1,0 +1,31 @@
+"""The cURL tab: one command for bash and zsh, to be pasted or saved.
+
+The body is a here-document with a quoted delimiter: the shell reads nothing in it, so an apostrophe, `$HOME`, a
+backtick or `!` is what it looks like, and no limit on an argument's length applies. No line is a comment, which zsh
+refuses at its prompt, and nothing in it ends the shell it is pasted into.
+"""
+
+import shlex
+
+from flowground.snippets.literals import JSON, fill, literal
+from flowground.snippets.request import SnippetRequest
+
+_COMMAND = """\
+curl --silent --show-error --fail-with-body «url» \\
+  --header "x-api-key: ${FLOWGROUND_API_KEY:?Set this environment variable to an application token.}" \\
+  --header "Content-Type: application/json" \\
+  «output» \\
+  --data @- <<'JSON'
+«body»
+JSON
+"""
+
+
+def curl(request: SnippetRequest) -> str:
+    """A complete command: `bash test-script.sh`. Raises ValueError as `request.body` does."""
+    return fill(
+        _COMMAND,
+        url=shlex.quote(request.url),
+        output="--no-buffer" if request.stream else '--write-out "\\n"',
+        body=literal(request.body(request.message), JSON),
+    )

@@ -1,0 +1,86 @@
+"""Values as literals of a language, quoted by that language's own rules; templates whose gaps take them.
+
+What cannot be seen (control characters, U+2028, right-to-left overrides) is written as an escape in all of them, so
+that the code on the screen is the code that runs.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_EXACT_IN_JAVASCRIPT = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A variable of the script, in the place of a value."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a language writes scalars, keys, indentation, and the comma after the last item."""
+
+    scalar: Callable[[Any], str]
+    key: Callable[[str], str]
+    indent: str
+    last_comma: str
+
+
+def literal(value: Any, style: Style, *, depth: int = 0) -> str:
+    """A JSON value, one item a line, as it continues a line that is indented `depth` times."""
+    if isinstance(value, Name):
+        return value.name
+    if not value or not isinstance(value, dict | list):
+        return str(value) if value in ([], {}) else style.scalar(value)
+    inner = style.indent * (depth + 1)
+    if isinstance(value, dict):
+        begin, end = "{}"
+        items = [f"{style.key(key)}: {literal(item, style, depth=depth + 1)}" for key, item in value.items()]
+    else:
+        begin, end = "[]"
+        items = [literal(item, style, depth=depth + 1) for item in value]
+    lines = f",\n{inner}".join(items)
+    return f"{begin}\n{inner}{lines}{style.last_comma}\n{style.indent * depth}{end}"
+
+
+def fill(template: str, **values: str) -> str:
+    """The template with each `«name»` replaced; what a value holds is never read again."""
+    return re.sub(r"«(\w+)»", lambda gap: values[gap[1]], template)
+
+
+def python_scalar(value: Any) -> str:
+    """`repr`, in double quotes where both kinds need no escape."""
+    said = repr(value)
+    return f'"{said[1:-1]}"' if isinstance(value, str) and said[0] == "'" and '"' not in said else said
+
+
+def json_scalar(value: Any) -> str:
+    return "".join(map(_visible, json.dumps(value, ensure_ascii=False)))
+
+
+def javascript_scalar(value: Any) -> str:
+    """JSON, made safe inside a `<script>` element. An integer that a JavaScript number would round becomes a string,
+    which the API reads as a number."""
+    if isinstance(value, int) and abs(value) > _EXACT_IN_JAVASCRIPT:
+        value = str(value)
+    return re.sub(r"<(?=[/!]|script)", r"\\u003C", json_scalar(value), flags=re.IGNORECASE)
+
+
+def _javascript_key(key: str) -> str:
+    if key == "__proto__":
+        return '["__proto__"]'
+    return key if _IDENTIFIER.fullmatch(key) else javascript_scalar(key)
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
+
+
+PYTHON = Style(python_scalar, python_scalar, "    ", ",")
+JAVASCRIPT = Style(javascript_scalar, _javascript_key, "  ", ",")
+JSON = Style(json_scalar, json_scalar, "  ", "")

@@ -1,0 +1,86 @@
+"""The Python tab: a script for `requests`."""
+
+from flowground.snippets.literals import PYTHON, Name, fill, literal, python_scalar
+from flowground.snippets.request import SnippetRequest
+
+_HEAD = """\
+import argparse
+«imports»import os
+import sys
+
+import requests
+
+url = «url»
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--message", default=«message»)
+message = parser.parse_args().message
+
+token = os.environ.get("FLOWGROUND_API_KEY")
+if not token:
+    sys.exit("Set the environment variable FLOWGROUND_API_KEY to an application token.")
+
+payload = «payload»
+"""
+
+_PLAIN = """
+try:
+    response = requests.post(url, json=payload, headers={"x-api-key": token}, timeout=300)
+    answer = response.json()
+except requests.RequestException as error:
+    sys.exit(f"No answer from {url}: {error}")
+
+if not response.ok:
+    detail = answer.get("detail")
+    sentence = detail.get("message") if isinstance(detail, dict) else detail
+    sys.exit(f"{sentence}\\n{answer.get('hint', '')}".strip())
+
+"""
+
+_LANGFLOW = """\
+for output in answer["outputs"][0]["outputs"]:
+    print(output["messages"][0]["message"])
+"""
+
+_SIMPLE = """\
+print(answer["text"])
+"""
+
+_STREAM = """
+try:
+    response = requests.post(url, json=payload, headers={"x-api-key": token}, timeout=300, stream=True)
+    if not response.ok:
+        answer = response.json()
+        detail = answer.get("detail")
+        sentence = detail.get("message") if isinstance(detail, dict) else detail
+        sys.exit(f"{sentence}\\n{answer.get('hint', '')}".strip())
+
+    streamed = False
+    for line in filter(None, response.iter_lines()):
+        event = json.loads(line)
+        data = event["data"]
+        if event["event"] == "token":
+            print(data["chunk"], end="", flush=True)
+            streamed = True
+        elif event["event"] == "error" and data["error"]:
+            sys.exit(f"{data['error']}\\n{data.get('hint', '')}".strip())
+        elif event["event"] == "end" and not streamed:  # a flow without a streaming model answers at once
+            for output in data["result"]["outputs"][0]["outputs"]:
+                print(output["messages"][0]["message"])
+    if streamed:
+        print()
+except requests.RequestException as error:
+    sys.exit(f"No answer from {url}: {error}")
+"""
+
+
+def python(request: SnippetRequest) -> str:
+    """A complete script: `python3 python-test-script.py --message="…"`. Raises ValueError as `request.body` does."""
+    answer = _SIMPLE if request.shape == "simple" else _LANGFLOW
+    return fill(
+        _HEAD + (_STREAM if request.stream else _PLAIN + answer),
+        imports="import json\n" if request.stream else "",
+        url=python_scalar(request.url),
+        message=python_scalar(request.message),
+        payload=literal(request.body(Name("message")), PYTHON),
+    )

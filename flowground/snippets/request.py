@@ -1,0 +1,121 @@
+"""What a snippet asks for: one value, from which every language's text is made."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+from urllib.parse import quote, urlencode
+
+from flowground.request import InputType, OutputType
+from flowground.wiring import WiredFlow
+
+DEFAULT_MESSAGE = "tell me about something interesting"
+
+Shape = Literal["langflow", "simple"]
+
+
+@dataclass(frozen=True, slots=True)
+class SnippetRequest:
+    """`base_url` is the address as the visitor sees it, `flow_id` an id or endpoint name.
+
+    `shape` "simple" asks for the short body `{text, session_id, …}`; a stream has one shape only.
+    """
+
+    base_url: str
+    flow_id: str
+    message: str = DEFAULT_MESSAGE
+    session_id: str | None = None
+    tweaks: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = False
+    shape: Shape = "langflow"
+    input_type: InputType = "chat"
+    output_type: OutputType = "chat"
+
+    @classmethod
+    def for_flow(
+        cls,
+        flow: WiredFlow,
+        *,
+        base_url: str,
+        message: str | None = None,
+        session_id: str | None = None,
+        tweaks: Mapping[str, Any] | None = None,
+        stream: bool = False,
+        shape: Shape = "langflow",
+    ) -> Self:
+        """The request that fits a flow: a flow without Chat Input is given text, one without Chat Output gives it.
+
+        A tweak of the input component's `input_value` becomes the message, since a call may not have both; without
+        a message it is the component's own, as Langflow's snippets do.
+        """
+        input_type, output_type = request_types(flow)
+        inputs = [name for name, item in flow.components.items() if item.takes_input == input_type]
+        tweaked, kept = _without_input(tweaks or {}, {*inputs, *(flow.display_names[name] for name in inputs)})
+        own = next((text for name in inputs if (text := getattr(flow.components[name], "input_value", None))), None)
+        return cls(
+            base_url=base_url,
+            flow_id=flow.id,
+            message=next((text for text in (tweaked, message, own) if text is not None), DEFAULT_MESSAGE),
+            session_id=session_id,
+            tweaks=kept,
+            stream=stream,
+            shape=shape,
+            input_type=input_type,
+            output_type=output_type,
+        )
+
+    @property
+    def url(self) -> str:
+        """The run endpoint's address with its query."""
+        path = f"{self.base_url.rstrip('/')}/api/v1/run/{quote(self.flow_id, safe='')}"
+        query = {"stream": "true"} if self.stream else {"shape": "simple"} if self.shape == "simple" else {}
+        return f"{path}?{urlencode(query)}" if query else path
+
+    def body(self, message: object) -> dict[str, Any]:
+        """The JSON body with `message` in its place; fields that say the API's default are left out.
+
+        Raises ValueError where a tweak is no JSON value.
+        """
+        body: dict[str, Any] = {"input_value": message}
+        if self.input_type != "chat":
+            body["input_type"] = self.input_type
+        if self.output_type != "chat":
+            body["output_type"] = self.output_type
+        if self.session_id:
+            body["session_id"] = self.session_id
+        if self.tweaks:
+            body["tweaks"] = _as_json(self.tweaks)
+        return body
+
+
+def request_types(flow: WiredFlow) -> tuple[InputType, OutputType]:
+    """`input_type` and `output_type` of a call to this flow: "chat" where it has such a component, else "text"."""
+    takes = {item.takes_input for item in flow.components.values()}
+    gives = {item.gives_output for item in flow.components.values()}
+    return (
+        "text" if "text" in takes and "chat" not in takes else "chat",
+        "text" if "text" in gives and "chat" not in gives else "chat",
+    )
+
+
+def _without_input(tweaks: Mapping[str, Any], names: set[str]) -> tuple[str | None, dict[str, Any]]:
+    """The text that tweaks give to the components `names` as `input_value`, and the tweaks that are left."""
+    text, kept = None, dict(tweaks)
+    for name in names & tweaks.keys():
+        fields = tweaks[name]
+        value = fields.get("input_value") if isinstance(fields, Mapping) else None
+        value = value.get("value") if isinstance(value, Mapping) else value
+        if not isinstance(value, str):
+            continue
+        text = value
+        kept[name] = {key: item for key, item in fields.items() if key != "input_value"}
+        if not kept[name]:
+            del kept[name]
+    return text, kept
+
+
+def _as_json(value: Mapping[str, Any]) -> Any:
+    try:
+        return json.loads(json.dumps(value, default=dict, allow_nan=False))
+    except TypeError as error:
+        raise ValueError(f"a tweak is no JSON value: {error}") from None

@@ -1,0 +1,258 @@
+"""Every snippet is saved and run, and what arrived is compared with what was typed."""
+
+import os
+import pty
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.snippets import COMMANDS, FILE_NAMES, SnippetRequest, snippets
+from tests.fake_run_endpoint import TOKEN, FakeRunEndpoint
+from tests.servers import clean_environment
+from tests.snippet_runs import program, run_snippet
+
+LANGUAGES = ["python", "javascript", "curl"]
+SCRIPTS = ["python", "javascript"]
+ENV = {"FLOWGROUND_API_KEY": TOKEN}
+HOSTILE = {
+    "apostrophe": "what's up?",
+    "double quote": 'say "hi"',
+    "both quotes": """'it's' "so" '''three''' \"\"\"three\"\"\"""",
+    "backslash": "C:\\new\\table \\",
+    "newline": "two\nlines\r\nand a tab\t.\nJSON\n",
+    "home": "$HOME ${HOME} $(id) %HOME% !ls !!",
+    "backticks": "`id` ${message}",
+    "percent": "100% %s %(message)s %%",
+    "emoji": "👋🏽 👩‍👩‍👧 ﬀ é",
+    "right to left": "שלום \u202eevil\u202c عالم",
+    "separators": "\u2028\u2029\x85\x0b\x7f\x1b[31m\ufeff",
+    "words": "true",
+    "null": "null",
+    "None": "None True construed nullable",
+    "script": "</script><!--<script>",
+    "leading dash": "--message=-x",
+    "at file": "@/etc/hostname",
+    "gap": "«message» «payload» {message} {{x}}",
+    "empty": "",
+    "20 kB": "aé'\"\\\n" * 3_000,
+}
+
+
+@pytest.fixture
+def endpoint() -> Iterator[FakeRunEndpoint]:
+    with FakeRunEndpoint() as running:
+        yield running
+
+
+def asking(endpoint: FakeRunEndpoint, **fields: Any) -> SnippetRequest:
+    return SnippetRequest(**({"base_url": endpoint.url, "flow_id": "echo"} | fields))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE.keys())
+def test_the_message_arrives_as_typed(endpoint: FakeRunEndpoint, language: str, message: str) -> None:
+    request = asking(endpoint, message=message)
+    done = run_snippet(language, snippets(request)[language], env=ENV)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert endpoint.bodies == [{"input_value": message}]
+    if language in SCRIPTS:
+        assert done.stdout == f"You said: {message}\n"
+
+
+@pytest.mark.parametrize("language", SCRIPTS)
+@pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_message_given_as_argument_takes_its_place(endpoint: FakeRunEndpoint, language: str, message: str) -> None:
+    argument = f"--message={message}" if language == "python" else message
+    done = run_snippet(language, snippets(asking(endpoint))[language], env=ENV, args=[argument])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert endpoint.bodies == [{"input_value": message}]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("variant", [{}, {"stream": True}, {"shape": "simple"}], ids=["plain", "stream", "simple"])
+def test_session_and_tweaks_arrive_as_set(endpoint: FakeRunEndpoint, language: str, variant: dict[str, Any]) -> None:
+    tweaks = {
+        "Prompt": {f"field {name}": value for name, value in HOSTILE.items()},
+        'it\'s a "name"': {"yes": True, "no": False, "none": None, "float": 0.1, "int": -7, "list": ["a", {}, []]},
+        "__proto__": {"constructor": "x"},
+        "temperature": 0.4,
+    }
+    request = asking(endpoint, message="".join(HOSTILE.values()), session_id="it's mine", tweaks=tweaks, **variant)
+    done = run_snippet(language, snippets(request)[language], env=ENV)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert endpoint.bodies == [{"input_value": request.message, "session_id": "it's mine", "tweaks": tweaks}]
+    assert endpoint.bodies[0]["tweaks"]['it\'s a "name"']["yes"] is True
+    if language in SCRIPTS:
+        assert done.stdout == f"You said: {request.message}\n"
+
+
+def test_curl_prints_what_the_server_sends(endpoint: FakeRunEndpoint) -> None:
+    plain = run_snippet("curl", snippets(asking(endpoint, message="hi", shape="simple"))["curl"], env=ENV)
+    assert plain.stdout == '{"text": "You said: hi", "session_id": "s"}\n'
+    streamed = run_snippet("curl", snippets(asking(endpoint, message="hi", stream=True))["curl"], env=ENV)
+    assert '\n{"event": "token", "data": {"chunk": "You sa", "id": "1"}}\n' in streamed.stdout
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_tokens_are_shown_as_they_come(endpoint: FakeRunEndpoint, language: str, tmp_path: Path) -> None:
+    script = tmp_path / FILE_NAMES[language]
+    script.write_text(snippets(asking(endpoint, message="hi", stream=True))[language], "utf-8")
+    endpoint.go_on.clear()
+    with subprocess.Popen(
+        [program(language), str(script)], env=clean_environment(**ENV), stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        shown = b""
+        while b"You s" not in shown:
+            shown += os.read(process.stdout.fileno(), 65_536)
+        assert b"id: hi" not in shown
+        endpoint.go_on.set()
+        assert b"id: hi" in process.stdout.read()
+
+
+@pytest.mark.parametrize("language", SCRIPTS)
+def test_a_flow_that_does_not_stream_is_answered_at_once(endpoint: FakeRunEndpoint, language: str) -> None:
+    endpoint.tokens = False
+    done = run_snippet(language, snippets(asking(endpoint, message="hi", stream=True))[language], env=ENV)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "You said: hi\n", "")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_a_token_it_says_so(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
+    done = run_snippet(language, snippets(asking(endpoint, stream=stream))[language])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "FLOWGROUND_API_KEY" in done.stderr
+    assert done.stderr.endswith("to an application token.\n")
+    assert done.stderr.count("\n") == 1
+    assert endpoint.paths == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("language", SCRIPTS)
+def test_a_refusal_prints_the_servers_sentence_and_hint(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
+    code = snippets(asking(endpoint, stream=stream))[language]
+    wrong = run_snippet(language, code, env={"FLOWGROUND_API_KEY": "wrong"})
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr == "Invalid or missing API key\nMake one in API access.\n"
+    endpoint.refusal = (422, {"detail": {"code": "TWEAKS_REFUSED", "message": "temperature is at most 2."}})
+    assert run_snippet(language, code, env=ENV).stderr == "temperature is at most 2.\n"
+    endpoint.refusal = (422, {"detail": [{"loc": ["body", "input_type"], "msg": "should be chat or text"}]})
+    assert "should be chat or text" in run_snippet(language, code, env=ENV).stderr
+
+
+def test_a_refused_curl_fails_and_shows_the_body(endpoint: FakeRunEndpoint) -> None:
+    done = run_snippet("curl", snippets(asking(endpoint))["curl"], env={"FLOWGROUND_API_KEY": "wrong"})
+    assert done.returncode == 22
+    assert '"Invalid or missing API key"' in done.stdout
+
+
+@pytest.mark.parametrize("language", SCRIPTS)
+def test_a_failure_inside_a_stream_ends_it_with_the_sentence(endpoint: FakeRunEndpoint, language: str) -> None:
+    endpoint.failure = {"error": "The model is busy.", "code": "model_busy", "hint": "Try again in 5 s."}
+    done = run_snippet(language, snippets(asking(endpoint, message="hi", stream=True))[language], env=ENV)
+    assert (done.returncode, done.stdout.strip()) == (1, "You said: hi")
+    assert done.stderr == "The model is busy.\nTry again in 5 s.\n"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("language", SCRIPTS)
+def test_no_server_is_one_sentence(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
+    nobody = asking(endpoint, base_url="http://127.0.0.1:1", stream=stream)
+    done = run_snippet(language, snippets(nobody)[language], env=ENV)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("No answer from http://127.0.0.1:1/api/v1/run/echo")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_javascript_runs_as_a_module_too(endpoint: FakeRunEndpoint, stream: bool) -> None:
+    code = snippets(asking(endpoint, message="hi", stream=stream))["javascript"]
+    done = run_snippet("javascript", code, env=ENV, file_name="test-script.mjs")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "You said: hi\n", "")
+
+
+def test_curl_can_be_pasted_at_a_prompt(endpoint: FakeRunEndpoint) -> None:
+    if not (shutil.which("bash") and shutil.which("curl")):
+        pytest.skip("needs bash and curl")
+    message = "".join(HOSTILE[name] for name in ("apostrophe", "home", "backticks", "newline", "emoji"))
+    code = snippets(asking(endpoint, message=message))["curl"]
+    said = paste(f"{code}unset FLOWGROUND_API_KEY\n{code}echo still-$((1+1))-here\nexit\n")
+    assert endpoint.bodies == [{"input_value": message}]
+    assert "FLOWGROUND_API_KEY: Set this" in said
+    assert "still-2-here" in said
+
+
+def paste(text: str) -> str:
+    """What an interactive bash shows when `text` is typed into it."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], os.environ | ENV | {"TERM": "dumb"})
+    os.write(terminal, text.encode())
+    shown = b""
+    try:
+        while piece := os.read(terminal, 65_536):
+            shown += piece
+    except OSError:  # Linux reports the closed terminal so
+        pass
+    os.waitpid(child, 0)
+    os.close(terminal)
+    return shown.decode("utf-8", errors="replace")
+
+
+def test_a_reader_sees_a_short_script() -> None:
+    request = SnippetRequest(
+        "https://flows.example.com/", "basic", "what's up?", tweaks={"Model": {"seed": 1}}
+    )
+    assert snippets(request)["curl"] == (
+        "curl --silent --show-error --fail-with-body https://flows.example.com/api/v1/run/basic \\\n"
+        '  --header "x-api-key: ${FLOWGROUND_API_KEY:?Set this environment variable to an application token.}" \\\n'
+        '  --header "Content-Type: application/json" \\\n'
+        '  --write-out "\\n" \\\n'
+        "  --data @- <<'JSON'\n"
+        "{\n"
+        '  "input_value": "what\'s up?",\n'
+        '  "tweaks": {\n'
+        '    "Model": {\n'
+        '      "seed": 1\n'
+        "    }\n"
+        "  }\n"
+        "}\n"
+        "JSON\n"
+    )
+    python = snippets(request)["python"]
+    assert 'url = "https://flows.example.com/api/v1/run/basic"\n' in python
+    assert 'parser.add_argument("--message", default="what\'s up?")\n' in python
+    assert len(python.splitlines()) <= 40
+    assert len(snippets(request)["javascript"].splitlines()) <= 45
+    assert COMMANDS["python"] == 'python3 python-test-script.py --message="tell me about something interesting"'
+    assert COMMANDS["javascript"] == 'node test-script.js "tell me about something interesting"'
+
+
+def test_types_other_than_chat_are_said() -> None:
+    request = SnippetRequest("http://x", "f", input_type="text", output_type="text")
+    assert request.body("hi") == {"input_value": "hi", "input_type": "text", "output_type": "text"}
+
+
+def test_code_can_stand_in_a_page() -> None:
+    hostile = "</script><!--<SCRIPT>\u2028\u202e"
+    code = snippets(SnippetRequest("http://x", "f", hostile, tweaks={hostile: {hostile: hostile}}))["javascript"]
+    assert not any(word in code.lower() for word in ("</script", "<!--", "<script", "\u2028", "\u202e"))
+
+
+def test_the_flow_is_part_of_the_address_and_no_more() -> None:
+    assert SnippetRequest("http://x/", "a/../b?c#d", stream=True).url == (
+        "http://x/api/v1/run/a%2F..%2Fb%3Fc%23d?stream=true"
+    )
+
+
+def test_what_json_cannot_say_is_refused() -> None:
+    request = SnippetRequest("http://x", "f")
+    for value in (float("nan"), {1, 2}, object()):
+        with pytest.raises(ValueError, match="JSON"):
+            snippets(replace(request, tweaks={"Model": {"seed": value}}))
