@@ -54,6 +54,7 @@ def add(
     """`password` is a bcrypt hash. Raises InvalidRequest when the name is taken."""
     if connection.execute(select(_m.name).where(_m.name == name)).first():
         raise InvalidRequest(f"There is already a member {name}.")
+    _forget(connection, name=name, by=by)
     now = time.time()
     connection.execute(
         insert(tables.members).values(
@@ -92,15 +93,11 @@ def names_with_password(connection: Connection) -> frozenset[str]:
 def remove(connection: Connection, *, name: str, by: str) -> bool:
     """Removes the member with their conversations, ends their sign-ins, revokes their tokens.
 
-    All of that, because the name may be given to somebody else later. False when there is no such member.
+    False when there is no such member.
     """
     if connection.execute(delete(tables.members).where(_m.name == name)).rowcount == 0:
         return False
-    connection.execute(delete(tables.passwords).where(_p.name == name))
-    connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
-    connection.execute(delete(tables.sessions).where(tables.sessions.c.owner == f"member:{name}"))
-    sign_ins.revoke_all(connection, member=name, by=by)
-    tokens.revoke_all(connection, owner=name, by=by)
+    _forget(connection, name=name, by=by)
     audit.record(connection, actor=by, action="member.removed", subject=name)
     return True
 
@@ -141,6 +138,15 @@ def account_ever_created(connection: Connection) -> bool:
 def mark_account_created(connection: Connection) -> None:
     if not account_ever_created(connection):
         connection.execute(insert(tables.marks).values(name=_ACCOUNT_CREATED, made_at=time.time()))
+
+
+def _forget(connection: Connection, *, name: str, by: str) -> None:
+    """All that belongs to a name: it may be given to somebody else. (Names of config.yaml leave without `remove`.)"""
+    connection.execute(delete(tables.passwords).where(_p.name == name))
+    connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
+    connection.execute(delete(tables.sessions).where(tables.sessions.c.owner == f"member:{name}"))
+    sign_ins.revoke_all(connection, member=name, by=by)
+    tokens.revoke_all(connection, owner=name, by=by)
 
 
 def _select() -> "Select[str, str, str | None, Role, bool, str | None]":

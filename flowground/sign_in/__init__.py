@@ -1,0 +1,243 @@
+"""Sign-in: who somebody is, from password to ticket to cookie to `Caller`, and what ends that.
+
+While no account was ever created the app is in local mode: it serves this computer only, and whoever gives the owner
+code from the terminal is its owner. The first account ends that for good.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from flowground.caller import Caller, Role
+from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
+from flowground.settings import Settings
+from flowground.sign_in.cookie import CookieFormat
+from flowground.sign_in.form import FormCredentials
+from flowground.sign_in.passwords import DUMMY_HASH, Bcrypt, clean_name
+from flowground.sign_in.roster import Login, Roster
+from flowground.store import Store, attempts, members, sign_ins
+from flowground.store.members import Member
+
+__all__ = ["Member", "SignIn"]
+
+T = TypeVar("T")
+TICKET_SECONDS = 30
+_CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+_NAME_CHARS = 254
+_LOCAL_OWNER = "local:owner"
+
+
+class SignIn:
+    """One process's door. All that must outlive it, or act in other processes too, is in the store."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        """Raises ConfigError when config.yaml's members or its cookie key are wrong. Makes the cookie's key file."""
+        self._store = store
+        self._days = settings.cookie.expiry_days
+        self._cookies = CookieFormat(settings)
+        self._bcrypt = Bcrypt()
+        self._roster = Roster(settings, store=store, bcrypt=self._bcrypt)
+        self._local_mode_over = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        code = "".join(secrets.choice(_CODE_ALPHABET) for _ in range(12))
+        self.owner_code = f"{code[:4]}-{code[4:8]}-{code[8:]}"
+        """Printed in the terminal at start; whoever can read it owns this computer's app."""
+
+    async def start(self) -> None:
+        """To be awaited once, on the loop that serves. Raises ConfigError: a name in config.yaml and database."""
+        self._loop = asyncio.get_running_loop()
+        await self._roster.start()
+
+    def close(self) -> None:
+        """Ends the threads that hash."""
+        self._bcrypt.close()
+
+    # Local mode
+
+    async def local_mode(self) -> bool:
+        """Whether no account was ever created, by any process."""
+        if not self._local_mode_over:
+            self._local_mode_over = await self._store.read(members.account_ever_created)
+        return not self._local_mode_over
+
+    def check_owner_code(self, code: str) -> bool:
+        """Case, spaces and hyphens do not matter."""
+        given, right = (
+            "".join(character for character in text.lower() if character.isalnum()) for text in (code, self.owner_code)
+        )
+        return hmac.compare_digest(given.encode(), right.encode())
+
+    async def create_first_account(self, name: str, display_name: str, password: str) -> Member:
+        """An admin; ends local mode for good, and every sign-in of the local owner with it.
+
+        Raises NotAllowed when there was an account before, InvalidRequest when name or password may not be one.
+        """
+        member = await self._roster.add_first(name, display_name=display_name, password=password, by=_LOCAL_OWNER)
+        await self._store.write(sign_ins.revoke_all, member=None, by=_LOCAL_OWNER)
+        return member
+
+    # Members
+
+    async def members(self) -> list[Member]:
+        """Those of config.yaml and of the database, by name."""
+        return await self._roster.members()
+
+    async def member(self, name: str) -> Member | None:
+        return await self._roster.member(name)
+
+    async def add_member(
+        self,
+        name: str,
+        *,
+        display_name: str = "",
+        role: Role = "member",
+        password: str | None = None,
+        email: str | None = None,
+        by: str,
+    ) -> Member:
+        """Raises InvalidRequest when name or password may not be one, or the name is taken."""
+        return await self._roster.add(name, display_name=display_name, role=role, password=password, email=email, by=by)
+
+    async def set_password(self, name: str, password: str, *, by: str) -> None:
+        """For members of config.yaml too. Signs them out everywhere. Raises InvalidRequest."""
+        await self._roster.set_password(name, password, by=by)
+
+    async def remove_member(self, name: str, *, by: str) -> bool:
+        """With sign-ins, tokens and conversations. False: no such member. Raises NotAllowed for one of config.yaml."""
+        return await self._roster.remove(name, by=by)
+
+    # Passwords
+
+    async def check_password(self, name: str, password: str, address: str) -> Member | None:
+        """The member, or None when name or password is wrong: one answer, after the same work.
+
+        Raises NotSignedIn with code `locked_out` after too many wrong ones (a while, then it is open again), or
+        `sign_in_busy`.
+        """
+        name = _attempt_name(name)
+        wait = await self._store.write(attempts.begin, name=name, address=address)
+        if wait:
+            raise NotSignedIn(_too_many(wait), code="locked_out")
+        login = await self._roster.login(name)
+        right = await self._bcrypt.matches(password, login.password if login else DUMMY_HASH)
+        if login is None or not right:
+            return None
+        await self.password_was_right(name, address)
+        return login.member
+
+    def credentials_for_form(self, address: str) -> dict[str, Any]:
+        """What to give to `streamlit_authenticator.Authenticate`, for one visitor and one run of the script.
+
+        Its look-ups block; never use it on the event loop. After the form let somebody in, await
+        `password_was_right`; when it did not, `lockout` says whether that was for too many tries.
+        """
+        return FormCredentials(lambda name: self._from_thread(self._try_login(name, address)))
+
+    async def password_was_right(self, name: str, address: str) -> None:
+        """Forgets the wrong tries of this name from this address, and remembers the address as the member's."""
+        await self._store.write(attempts.succeeded, name=_attempt_name(name), address=address)
+
+    async def lockout(self, name: str, address: str) -> float:
+        """Seconds until this name may be tried from this address again; 0: now."""
+        return await self._store.read(attempts.seconds_to_wait, name=_attempt_name(name), address=address)
+
+    # Sign-in sessions
+
+    async def issue_ticket(self, member: str | None, browser: str) -> str:
+        """A ticket that this browser may redeem once within 30 s; `member` None is the local owner, code given.
+
+        `browser` is a secret that only this browser sends (its XSRF cookie). Raises InvalidRequest when it is empty,
+        NotAllowed when local mode is over.
+        """
+        if not browser:
+            raise InvalidRequest("This browser sends no cookies.", hint="Allow cookies for this address.")
+        if member is None and not await self.local_mode():
+            raise NotAllowed("This app has accounts.", hint="Sign in with yours.")
+        ticket = secrets.token_urlsafe(32)
+        await self._store.write(
+            sign_ins.add_ticket,
+            ticket=_digest(ticket),
+            member=None if member is None else clean_name(member),
+            browser=_digest(browser),
+            expires_at=time.time() + TICKET_SECONDS,
+        )
+        return ticket
+
+    async def redeem(self, ticket: str, browser: str) -> str | None:
+        """The cookie's value, or None when the ticket is not (any more) good in this browser."""
+        if not ticket or not browser:
+            return None
+        sign_in_id = str(uuid4())
+        expires_at = time.time() + self._days * 86_400
+        redeemed = await self._store.write(
+            sign_ins.redeem,
+            ticket=_digest(ticket),
+            browser=_digest(browser),
+            sign_in_id=sign_in_id,
+            expires_at=expires_at,
+        )
+        if redeemed is None:
+            return None
+        return self._cookies.write(username=redeemed.member or "", sign_in_id=sign_in_id, expires_at=expires_at)
+
+    async def verify_cookie(self, value: str) -> Caller | None:
+        """Who sends this cookie, by what the database says now: sign-in, member and role are read again."""
+        claims = self._cookies.read(value, now=time.time())
+        if claims is None:
+            return None
+        state = await self._store.read(sign_ins.check, sign_in_id=claims.sign_in_id)
+        if state is None or (state.member or "") != claims.username:
+            return None
+        if state.member is None:
+            return None if state.account_created else Caller("local", "owner", "admin", sign_in_id=claims.sign_in_id)
+        role = self._role(state.member, state.role if state.active else None)
+        return None if role is None else Caller("member", state.member, role, sign_in_id=claims.sign_in_id)
+
+    async def verify_token(self, secret: str) -> Caller | None:
+        """Who calls with this application token: its scope, with its owner's present role. Counts one use."""
+        token = await self._store.use_token(secret)
+        if token is None:
+            return None
+        role = "admin" if token.owner is None else self._role(token.owner, token.owner_role)
+        flows = None if token.flows is None else frozenset(token.flows)
+        return None if role is None else Caller("token", token.id, role, flows=flows)
+
+    async def revoke(self, sign_in_id: str) -> None:
+        """Signs one browser out; its cookie is dead from now on."""
+        await self._store.write(sign_ins.revoke, sign_in_id=sign_in_id)
+
+    async def sign_out_everywhere(self, name: str, *, by: str) -> int:
+        """How many sign-ins of the member that ended."""
+        return await self._store.write(sign_ins.revoke_all, member=clean_name(name), by=by)
+
+    def _role(self, name: str, stored: Role | None) -> Role | None:
+        return self._roster.config_role(name) or stored
+
+    async def _try_login(self, name: str, address: str) -> Login | None:
+        name = _attempt_name(name)
+        wait = await self._store.write(attempts.begin, name=name, address=address)
+        return None if wait else await self._roster.login(name)
+
+    def _from_thread(self, question: Coroutine[Any, Any, T]) -> T:
+        if self._loop is None:
+            raise RuntimeError("start() was not awaited")
+        return asyncio.run_coroutine_threadsafe(question, self._loop).result()
+
+
+def _attempt_name(name: str) -> str:
+    """No attempt is kept under more than a name's length."""
+    return clean_name(name)[:_NAME_CHARS]
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _too_many(wait: float) -> str:
+    minutes = max(1, round(wait / 60))
+    return f"Too many wrong passwords. Try again in {minutes} minute{'s' if minutes > 1 else ''}."

@@ -1,0 +1,85 @@
+"""Members of config.yaml, in streamlit-authenticator's own format (`credentials: {usernames: {ada: {…}}}`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from flowground.caller import Role
+from flowground.errors import ConfigError, InvalidRequest
+from flowground.sign_in.passwords import clean_name, clean_password, is_hash
+from flowground.store.members import Member
+
+_ROLES: tuple[Role, ...] = ("admin", "author", "member")
+
+
+class _Entry(BaseModel):
+    """The fields we read; the authenticator knows more and lets people add theirs."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    password: str | None = None
+    email: str | None = None
+    name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    roles: list[str] | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigMember:
+    """`password` is a bcrypt hash, or plain text that fits the rules, or None."""
+
+    member: Member
+    password: str | None
+
+    @property
+    def is_plain(self) -> bool:
+        return self.password is not None and not is_hash(self.password)
+
+
+def config_members(usernames: Mapping[str, Any]) -> dict[str, ConfigMember]:
+    """By clean name. Raises ConfigError naming the entry that is wrong."""
+    members: dict[str, ConfigMember] = {}
+    for written, fields in usernames.items():
+        place = f"credentials.usernames.{written}"
+        name = clean_name(str(written))
+        if not name or any(character.isspace() for character in name):
+            raise ConfigError(f"{place}: a name has no spaces")
+        if name in members:
+            raise ConfigError(f"{place}: there is another {name}; names do not differ by upper and lower case")
+        members[name] = _member(name, fields, place)
+    return members
+
+
+def _member(name: str, fields: Any, place: str) -> ConfigMember:
+    try:
+        entry = _Entry.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in (place, *problem["loc"]))
+        raise ConfigError(f"{where}: {problem['msg']}") from None
+    password = entry.password
+    if password is not None and not is_hash(password):
+        try:
+            password = clean_password(password)
+        except InvalidRequest as error:
+            raise ConfigError(f"{place}.password: {error.message}", hint=error.hint) from None
+    full_name = f"{entry.first_name or ''} {entry.last_name or ''}".strip()
+    member = Member(
+        name=name,
+        display_name=full_name or entry.name or name,
+        email=entry.email,
+        role=_role(entry.roles),
+        has_password=password is not None,
+        source="config",
+    )
+    return ConfigMember(member, password)
+
+
+def _role(roles: list[str] | str | None) -> Role:
+    """The highest we know; the organization's own words for roles are no concern of ours."""
+    said = [roles] if isinstance(roles, str) else roles or []
+    words = {role.lower().strip() for role in said}
+    return next((role for role in _ROLES if role in words), "member")

@@ -1,0 +1,82 @@
+"""Passwords: the rules, and bcrypt off the event loop.
+
+A check takes a quarter of a second of CPU. It runs on two threads of its own, and only so many may wait: whoever
+floods the form slows sign-ins, not the app.
+"""
+
+import asyncio
+import re
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import bcrypt
+
+from flowground.errors import InvalidRequest, NotSignedIn
+
+MIN_CHARS = 8
+MAX_BYTES = 72
+"""bcrypt reads no more; saying so beats ignoring the rest."""
+_THREADS = 2
+_WAITING = 40
+_HASH = re.compile(r"\$2[aby]\$\d\d\$.{53}\Z")
+
+DUMMY_HASH = "$2b$12$OVLkffunPlLjyB8k6/mNceLFycMbReGMvNCAnIIAYKprDmzj.WgZK"
+"""What a password is compared with where there is none: the same work, and never right."""
+
+
+def clean_name(name: str) -> str:
+    """As streamlit-authenticator reads a user name."""
+    return name.lower().strip()
+
+
+def clean_password(password: str) -> str:
+    """As streamlit-authenticator reads a password. Raises InvalidRequest when it may not be one."""
+    password = password.strip()
+    if len(password) < MIN_CHARS:
+        raise InvalidRequest(f"A password has at least {MIN_CHARS} characters.")
+    size = len(password.encode())
+    if size > MAX_BYTES:
+        raise InvalidRequest(
+            f"A password has at most {MAX_BYTES} bytes; this one has {size}.",
+            hint="bcrypt, which keeps it, reads no more. Letters beyond a–z take two to four bytes.",
+        )
+    return password
+
+
+def is_hash(password: str) -> bool:
+    return _HASH.match(password) is not None
+
+
+class Bcrypt:
+    """Hashes and compares, a few at once."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bcrypt")
+        self._waiting = 0
+
+    def start_hash(self, password: str) -> Future[str]:
+        """The hash of a cleaned password, later."""
+        return self._threads.submit(lambda: bcrypt.hashpw(password.encode(), bcrypt.gensalt()).decode())
+
+    async def hash(self, password: str) -> str:
+        return await asyncio.wrap_future(self.start_hash(password))
+
+    async def matches(self, password: str, hashed: str) -> bool:
+        """Raises NotSignedIn (code `sign_in_busy`) when too many wait already."""
+        if self._waiting >= _WAITING:
+            raise NotSignedIn("Too many people sign in right now. Try again in a moment.", code="sign_in_busy")
+        self._waiting += 1
+        try:
+            return await asyncio.wrap_future(self._threads.submit(_matches, password, hashed))
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _matches(password: str, hashed: str) -> bool:
+    given = password.strip().encode()
+    # Longer than bcrypt reads: wrong, after the same work. A malformed hash compares as wrong, too.
+    fits = len(given) <= MAX_BYTES and is_hash(hashed)
+    right = bcrypt.checkpw(given[:MAX_BYTES], (hashed if fits else DUMMY_HASH).encode())
+    return right and fits and hashed != DUMMY_HASH

@@ -1,0 +1,147 @@
+"""Everyone who may sign in: the members of config.yaml and those of the database, as one list."""
+
+import asyncio
+import logging
+import re
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+from flowground.caller import Role
+from flowground.errors import ConfigError, InvalidRequest, NotAllowed
+from flowground.settings import Settings
+from flowground.sign_in.config_members import config_members
+from flowground.sign_in.passwords import Bcrypt, clean_name, clean_password
+from flowground.store import Store, members
+from flowground.store.members import Member
+
+_log = logging.getLogger(__name__)
+_NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a sign-in is checked against: an active member with a password."""
+
+    member: Member
+    password: str
+
+
+class Roster:
+    """Members by clean name. One of config.yaml counts as long as the file names them."""
+
+    def __init__(self, settings: Settings, *, store: Store, bcrypt: Bcrypt) -> None:
+        """Raises ConfigError when config.yaml's members are wrong."""
+        self._store = store
+        self._bcrypt = bcrypt
+        self._config = config_members(settings.credentials.usernames)
+        self._hashes: dict[str, Future[str]] = {}
+
+    async def start(self) -> None:
+        """Raises ConfigError when config.yaml and the database have one name in common."""
+        for member in await self._store.read(members.list_members):
+            if member.name in self._config:
+                raise ConfigError(
+                    f"credentials.usernames.{member.name}: the database has a member of this name too",
+                    hint=f"Take it out of config.yaml, or run: python -m flowground members remove {member.name}",
+                )
+        if self._config:
+            await self._store.write(members.mark_account_created)
+        plain = {name: entry.password for name, entry in self._config.items() if entry.is_plain}
+        if plain:
+            _log.warning(
+                "config.yaml has the plain password of %s: write its bcrypt hash instead "
+                "(streamlit_authenticator.Hasher.hash makes it)",
+                ", ".join(plain),
+            )
+        self._hashes = {name: self._bcrypt.start_hash(password) for name, password in plain.items() if password}
+
+    def config_role(self, name: str) -> Role | None:
+        """The role of a member of config.yaml; None for others."""
+        found = self._config.get(name)
+        return found.member.role if found else None
+
+    async def members(self) -> list[Member]:
+        """Everyone, by name."""
+        stored = await self._store.read(members.list_members)
+        with_password = await self._store.read(members.names_with_password)
+        configured = [
+            replace(entry.member, has_password=entry.member.has_password or name in with_password)
+            for name, entry in self._config.items()
+        ]
+        return sorted([*stored, *configured], key=lambda member: member.name)
+
+    async def member(self, name: str) -> Member | None:
+        name = clean_name(name)
+        stored = await self._store.read(members.find, name=name)
+        configured = self._config.get(name)
+        if configured is None:
+            return stored.member
+        return replace(configured.member, has_password=bool(configured.password or stored.password))
+
+    async def login(self, name: str) -> Login | None:
+        """None: unknown, deactivated, or without a password. `name` is clean."""
+        stored = await self._store.read(members.find, name=name)
+        configured = self._config.get(name)
+        if configured is None:
+            member, password = stored.member, stored.password
+        else:
+            member, password = configured.member, stored.password or await self._config_password(name)
+        if member is None or not member.active or password is None:
+            return None
+        return Login(replace(member, has_password=True), password)
+
+    async def add(
+        self, name: str, *, display_name: str, role: Role, password: str | None, email: str | None, by: str
+    ) -> Member:
+        """Raises InvalidRequest when the name or the password may not be one, or the name is taken."""
+        name = self._free_name(name)
+        hashed = None if password is None else await self._bcrypt.hash(clean_password(password))
+        return await self._store.write(
+            members.add,
+            name=name,
+            display_name=display_name.strip() or name,
+            role=role,
+            email=email,
+            password=hashed,
+            by=by,
+        )
+
+    async def add_first(self, name: str, *, display_name: str, password: str, by: str) -> Member:
+        """The first account, an admin. Raises NotAllowed when there was one, InvalidRequest like `add`."""
+        name = self._free_name(name)
+        hashed = await self._bcrypt.hash(clean_password(password))
+        shown = display_name.strip() or name
+        return await self._store.write(members.add_first, name=name, display_name=shown, password=hashed, by=by)
+
+    async def set_password(self, name: str, password: str, *, by: str) -> None:
+        """Signs the member out everywhere. Raises InvalidRequest: no such name, no password."""
+        name = clean_name(name)
+        if await self.member(name) is None:
+            raise InvalidRequest(f"There is no member {name}.")
+        hashed = await self._bcrypt.hash(clean_password(password))
+        await self._store.write(members.set_password, name=name, password=hashed, by=by)
+
+    async def remove(self, name: str, *, by: str) -> bool:
+        """With all that is theirs. False when there is no such member. Raises NotAllowed for one of config.yaml."""
+        name = clean_name(name)
+        if name in self._config:
+            raise NotAllowed(f"{name} is a member by config.yaml.", hint="Take the entry out there, then restart.")
+        return await self._store.write(members.remove, name=name, by=by)
+
+    def _free_name(self, name: str) -> str:
+        name = clean_name(name)
+        if not _NAME.match(name):
+            raise InvalidRequest(
+                "A name has 1 to 64 of the characters a–z, 0–9, and . _ @ + - after the first.",
+            )
+        if name in self._config:
+            raise InvalidRequest(f"There is already a member {name}, in config.yaml.")
+        return name
+
+    async def _config_password(self, name: str) -> str | None:
+        hashing = self._hashes.get(name)
+        if hashing is None:
+            return self._config[name].password
+        # Shielded: a visitor who leaves must not cancel the hash everyone needs.
+        hashed: str = await asyncio.shield(asyncio.wrap_future(hashing))
+        return hashed
