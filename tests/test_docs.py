@@ -1,0 +1,92 @@
+"""What we show, we execute: commands, flows, links and generated pages of README, CONTRIBUTING and docs/."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs.generate import stale
+from flowground.flow import parse_flow
+from flowground.wiring import wire
+from tests.documents import Block, blocks, links, pages
+from tests.servers import ROOT, AppServer, clean_environment
+
+# Installing, and processes that never end: looked at, not run. CI and the other tests do them for real.
+LOOKED_AT = re.compile(
+    r"^(pip install|streamlit run|uvicorn|make|git clone|TEST_DATABASE_URL=|python -m flowground model)\b"
+)
+
+
+def flow_blocks() -> list[Block]:
+    """YAML blocks that are whole flows."""
+    return [block for block in blocks("yaml") if re.search(r"^components:", block.text, re.MULTILINE)]
+
+
+def commands(block: Block) -> list[str]:
+    """The block's commands, continued lines joined, comments left out."""
+    joined = block.text.replace("\\\n", " ").splitlines()
+    return [line.strip() for line in joined if line.strip() and not line.lstrip().startswith("#")]
+
+
+def runs(block: Block) -> bool:
+    return not all(LOOKED_AT.match(command) for command in commands(block))
+
+
+@pytest.fixture(scope="module")
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """The app with the shipped flows and the README's, answered by the scripted model."""
+    with AppServer(tmp_path_factory.mktemp("docs")) as server:
+        readme = next(block for block in flow_blocks() if block.file == "README.md")
+        (server.folder / "flows" / "haiku.yaml").write_text(readme.text, encoding="utf-8")
+        yield server
+
+
+@pytest.mark.parametrize("block", [block for block in blocks("bash") if runs(block)], ids=str)
+def test_commands_run(documented: AppServer, block: Block) -> None:
+    if "curl" in block.text and shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    python = str(Path(sys.executable).parent)
+    environment = clean_environment(**documented.environment)
+    environment["PATH"] = f"{python}:{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.text.replace("http://127.0.0.1:8501", documented.url)],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+    if block.file == "README.md":
+        text = json.loads(done.stdout)["outputs"][0]["outputs"][0]["results"]["message"]["text"]
+        assert text == "You said: The sea at night"
+
+
+@pytest.mark.parametrize("block", blocks("bash"), ids=str)
+def test_files_and_targets_of_commands_exist(block: Block) -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for command in commands(block):
+        for target in re.findall(r"(?<![-\w])make (\w+)", command):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+        for name in re.findall(r"[\w./-]+\.(?:txt|py|yaml)\b", command):
+            assert (ROOT / name).exists() or "flows/" in name, name
+
+
+@pytest.mark.parametrize("block", flow_blocks(), ids=str)
+def test_flows_load(block: Block) -> None:
+    assert wire(parse_flow(block.text, f"{block}.yaml", max_bytes=100_000)).order
+
+
+@pytest.mark.parametrize("block", blocks("json"), ids=str)
+def test_json_is_json(block: Block) -> None:
+    json.loads(block.text)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert [target for target in links(page) if not (page.parent / target).exists()] == []
+
+
+def test_generated_pages_are_fresh() -> None:
+    assert stale() == []
