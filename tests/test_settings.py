@@ -92,14 +92,6 @@ def test_an_empty_file_and_empty_sections_are_defaults(tmp_path: Path) -> None:
         ("public_url: flows.example.com\n", "config.yaml:1: public_url: must look like https://flows.example.com"),
         ("database: mysql://x\n", "config.yaml:1: database: must look like sqlite:///data/flowground.db or postgresql"),
         ("providers: {mine: {base_url: here}}\n", "config.yaml:1: providers.mine.base_url: must look like http://"),
-        (
-            "credentials: {usernames: {ada: {roles: [boss]}}}\n",
-            "config.yaml:1: credentials.usernames: ada: roles are a list of admin, author, member; 'boss' is none",
-        ),
-        (
-            "credentials: {usernames: {ada: {password: open sesame}}}\n",
-            "config.yaml:1: credentials.usernames: ada: password is a bcrypt hash",
-        ),
         ("- a\n", "config.yaml:1: settings are a mapping, this is a list"),
         ("flows: a\n\nflows: b\n", "config.yaml:3: flows: given twice"),
         ("cookie:\n  key: [\n", "config.yaml:3: "),

@@ -22,7 +22,6 @@ from pydantic import (
     model_validator,
 )
 
-from flowground.caller import Role
 from flowground.errors import ConfigError, nearest
 from flowground.settings.file import ConfigFile, Place, filled, left_over, mistakes, read_config
 
@@ -30,7 +29,6 @@ ProviderKind = Literal["local", "openai", "ollama", "scripted"]
 PROVIDER_KINDS: tuple[str, ...] = get_args(ProviderKind)
 """Each is also the name of a provider that exists without an entry in config.yaml."""
 
-ROLES: tuple[str, ...] = get_args(Role)
 _URL = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
 
 
@@ -108,24 +106,12 @@ class ApiSettings(_Part):
 
 
 class Credentials(_Part):
-    """streamlit-authenticator's own format: name -> email, first_name, last_name, password (bcrypt), roles."""
+    """streamlit-authenticator's own format. What stands in an entry is `sign_in`'s business."""
 
     usernames: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Members by sign-in name. `password` is a bcrypt hash, `roles` a list of admin, author, member.",
     )
-
-    @field_validator("usernames")
-    @classmethod
-    def _known_roles(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        for name, entry in value.items():
-            roles = entry.get("roles", [])
-            wrong = [role for role in roles if role not in ROLES] if isinstance(roles, list) else [roles]
-            if wrong:
-                raise ValueError(f"{name}: roles are a list of {', '.join(ROLES)}; {wrong[0]!r} is none of them")
-            if not str(entry.get("password") or "$2").startswith("$2"):
-                raise ValueError(f"{name}: password is a bcrypt hash (it starts with $2); this one is written out")
-        return value
 
 
 class CookieSettings(_Part):
