@@ -1,0 +1,1 @@
+"""Glue between the pages and the core: the only room besides pages/ that knows Streamlit."""

@@ -1,0 +1,76 @@
+"""One message of a conversation, as it is drawn: text, what it cost, its steps, or why there is none."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from flowground.errors import FlowgroundError
+from flowground.store.conversations import StoredMessage, TraceStep
+from flowground.ui import words
+
+USER = ":material/person:"
+FLOW = ":material/account_tree:"
+_STEP_HEIGHT = 160
+_STEP_LINES = 7
+
+
+def draw_message(message: StoredMessage, *, inside: bool, names: Mapping[str, str]) -> None:
+    """`inside` shows an answer's steps; `names` are the components' display names."""
+    if message.role == "user":
+        draw_question(message.text)
+        return
+    with st.chat_message("assistant", avatar=FLOW):
+        if message.state == "failed":
+            draw_failure(message.text, inside=inside)
+        else:
+            st.markdown(words.said(message.text) or " ")
+        draw_footer(message, inside=inside, names=names)
+
+
+def draw_question(text: str) -> None:
+    """What a person typed, letter by letter as they typed it."""
+    with st.chat_message("user", avatar=USER):
+        st.text(text)
+
+
+def draw_footer(message: StoredMessage, *, inside: bool, names: Mapping[str, str]) -> None:
+    """Model, seconds and tokens in small grey; who sees inside opens it for the steps."""
+    facts = words.line(
+        (
+            "Stopped" if message.state == "stopped" else "",
+            words.plain(message.model or ""),
+            "" if message.seconds is None else words.seconds(message.seconds),
+            words.tokens(message.usage),
+        )
+    )
+    if not inside or not message.trace:
+        if facts:
+            st.caption(facts)
+        return
+    count = len(message.trace)
+    label = words.line((facts, "1 step" if count == 1 else f"{count} steps"))
+    steps = st.expander(f":small[:gray[{label}]]", type="compact", key=f"steps:{message.id}", on_change="rerun")
+    if steps.open:
+        with steps:
+            for step in message.trace:
+                _draw_step(step, names.get(step.component_id, step.component_id))
+
+
+def draw_failure(text: str, *, inside: bool, hint: str | None = None) -> None:
+    """Why there is no answer. Who sees only the outside learns nothing of the flow's parts."""
+    if not inside:
+        text, hint = "This flow could not answer just now.", "Try again in a moment; if it stays so, tell its author."
+    st.error(words.plain(text) + (f"\n\n{words.plain(hint)}" if hint else ""), icon=":material/error:")
+
+
+def draw_refusal(error: FlowgroundError) -> None:
+    """A message that was not taken: nothing was stored."""
+    st.warning(words.plain(error.message) + (f" {words.plain(error.hint)}" if error.hint else ""))
+
+
+def _draw_step(step: TraceStep, name: str) -> None:
+    facts = words.line((words.seconds(step.seconds), words.plain(step.model or ""), words.tokens(step.usage)))
+    st.markdown(f":small[**{words.plain(name)}** :gray[{facts}]]")
+    if step.text:
+        tall = len(step.text) > _STEP_LINES * 70 or step.text.count("\n") >= _STEP_LINES
+        st.code(step.text, language=None, wrap_lines=True, height=_STEP_HEIGHT if tall else "content")

@@ -1,0 +1,83 @@
+"""From a page's script thread to the runtime's event loop and back."""
+
+import asyncio
+import concurrent.futures
+import queue
+import time
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from flowground import runtime
+
+T = TypeVar("T")
+
+_STEP = 0.1
+"""Seconds between two looks whether Streamlit wants this script to end."""
+
+_END = object()
+
+
+def call(job: Coroutine[Any, Any, T]) -> T:
+    """The coroutine's result; it runs on the runtime's loop.
+
+    When Streamlit ends the script meanwhile, only the waiting ends: what was begun is finished, never left half done.
+    """
+    future = asyncio.run_coroutine_threadsafe(job, runtime.current().loop)
+    while True:
+        try:
+            return future.result(timeout=_STEP)
+        except concurrent.futures.TimeoutError:
+            if future.done():  # the coroutine's own TimeoutError
+                raise
+        _notice_stop()
+
+
+def iterate(events: AsyncGenerator[T, None]) -> Generator[T, None, None]:
+    """The generator's values as they come; it runs on the runtime's loop and is closed when the caller stops early."""
+    for batch in batches(events):
+        yield from batch
+
+
+def batches(events: AsyncGenerator[T, None], *, pause: float = 0) -> Generator[list[T], None, None]:
+    """As `iterate`, with what came together in one list. After the first, at least `pause` seconds lie between two."""
+    box: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    pump = asyncio.run_coroutine_threadsafe(_pump(events, box), runtime.current().loop)
+    pump.add_done_callback(lambda _: box.put(_END))
+    try:
+        quiet_until = 0.0
+        while True:
+            found = [_next(box)]
+            time.sleep(max(0.0, quiet_until - time.monotonic()))
+            while not box.empty():
+                found.append(box.get())
+            ended = found[-1] is _END
+            if values := found[:-1] if ended else found:
+                yield values
+            if ended:
+                pump.result()
+                return
+            quiet_until = time.monotonic() + pause
+    finally:
+        pump.cancel()
+
+
+async def _pump(events: AsyncGenerator[T, None], box: "queue.SimpleQueue[Any]") -> None:
+    async with aclosing(events) as values:
+        async for value in values:
+            box.put(value)
+
+
+def _next(box: "queue.SimpleQueue[Any]") -> Any:
+    while True:
+        try:
+            return box.get(timeout=_STEP)
+        except queue.Empty:
+            _notice_stop()
+
+
+def _notice_stop() -> None:
+    """Streamlit ends a script only where it touches `st`: this is the touch."""
+    st.session_state.get("bridge:tick")

@@ -1,0 +1,154 @@
+"""A conversation with a flow: composer, messages, the answer that is being written."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.errors import FlowgroundError
+from flowground.request import RunRequest
+from flowground.runtime import LiveTurn
+from flowground.store import conversations
+from flowground.store.conversations import StoredMessage
+from flowground.ui import answers, bridge, conversation, model_notes, words
+from flowground.ui.conversation import Conversation
+from flowground.ui.live import Drawing, Following
+from flowground.ui.script import ThisRun
+from flowground.ui.viewers import Viewers, viewers
+
+_SHOWN = 50
+_MORE = 200
+_AGAIN = "chat:again"
+
+
+def draw_composer(chat: Conversation) -> Following | None:
+    """The input at the page's foot; starts what was typed there, or finds the turn that is being taken."""
+    with st.bottom:
+        if notice := model_notes.fetch_notice(chat.flow):
+            st.caption(f":material/download: {notice}")
+        typed = st.chat_input(f"Message {chat.flow.name}", key=chat.key("composer"), submit_mode="stop")
+    said = typed or _asked_again(chat)
+    return begin(chat, RunRequest(input_value=said, session_id=chat.session_id, stream=True)) if said else follow(chat)
+
+
+def begin(chat: Conversation, request: RunRequest) -> Following | None:
+    """Starts a turn and follows it; pages that show the same conversation follow too."""
+    run = ThisRun()
+    try:
+        turn = bridge.call(_start(chat, request, run.session, viewers()))
+    except FlowgroundError as error:
+        st.session_state[chat.key("refused")] = error
+        return follow(chat)
+    conversation.keep(chat)
+    return Following(turn, run)
+
+
+def follow(chat: Conversation) -> Following | None:
+    """The turn that is being taken in this conversation, if any."""
+    run = ThisRun()
+    viewers().show(run.session, chat.place)
+    turn = runtime.current().live_turn(chat.caller, chat.flow.id, chat.session_id)
+    return Following(turn, run) if turn else None
+
+
+def draw_conversation(chat: Conversation, following: Following | None) -> None:
+    """All messages, then the answer that `following` brings, to its end."""
+    messages = earlier(chat, following)
+    _draw_welcome(chat, empty=not messages and following is None)
+    _draw_messages(chat, messages)
+    drawing = Drawing(chat, following)
+    _blank(len(messages) + drawing.count)
+    draw_refusal(chat, following)
+    failed = not drawing.follow() if following else bool(messages) and messages[-1].state == "failed"
+    if failed and messages:
+        _draw_retry(chat, messages)
+
+
+def earlier(chat: Conversation, following: Following | None) -> list[StoredMessage]:
+    """The stored messages to show, oldest first, without the answers of the turn that is being followed."""
+    started = following.started if following else None
+    coming = set(started.answer_ids.values()) if started else set()
+    shown = st.session_state.get(chat.key("shown"), _SHOWN)
+    owner, flow_id, session_id = chat.place
+    found = bridge.call(
+        runtime.current().store.read(
+            conversations.list_messages, flow_id=flow_id, owner=owner, session_id=session_id, limit=shown + 1
+        )
+    )
+    return [message for message in found if message.id not in coming]
+
+
+async def _start(chat: Conversation, request: RunRequest, page: str, watched: Viewers) -> LiveTurn:
+    turn = await runtime.current().start_turn(chat.caller, chat.flow.id, request)
+    watched.show(page, chat.place)
+    watched.tell(chat.place, besides=page)
+    # Whoever pressed Stop, every page of the conversation shows the answer's end, that one too: its script is over.
+    turn.task.add_done_callback(lambda task: watched.tell(chat.place) if task.cancelled() else None)
+    return turn
+
+
+def _draw_welcome(chat: Conversation, *, empty: bool) -> None:
+    place = st.empty()  # drawn always: what stood here would else stay on screen while an answer streams
+    if not empty:
+        return
+    flow = chat.flow.flow
+    with place.container():
+        st.space("large")
+        st.markdown(flow.chat.welcome or f"Ask {words.plain(flow.name)} something.")
+        if flow.chat.starters:
+            key = chat.key("starter")
+            st.pills(
+                "Suggestions",
+                flow.chat.starters,
+                key=key,
+                label_visibility="collapsed",
+                on_change=lambda: _ask(chat, st.session_state[key]),
+            )
+        if model_notes.uses_local(chat.flow):
+            st.caption(model_notes.LIMITS_NOTICE)
+
+
+def _draw_messages(chat: Conversation, messages: Sequence[StoredMessage]) -> None:
+    more = st.empty()
+    shown = st.session_state.get(chat.key("shown"), _SHOWN)
+    if len(messages) > shown:
+        more.button(
+            "Show earlier messages",
+            icon=":material/expand_less:",
+            type="tertiary",
+            key=chat.key("earlier"),
+            on_click=lambda: st.session_state.update({chat.key("shown"): shown + _MORE}),
+        )
+    for message in messages[-shown:]:
+        answers.draw_message(message, inside=chat.inside, names=chat.flow.display_names)
+
+
+def _blank(drawn: int) -> None:
+    """Takes away what a longer conversation left on screen: it would stay there until the answer is complete."""
+    for _ in range(st.session_state.get("chat:drawn", 0) - drawn):
+        st.empty()
+    st.session_state["chat:drawn"] = drawn
+
+
+def draw_refusal(chat: Conversation, following: Following | None) -> None:
+    """Why a message was not taken: nothing of it was stored."""
+    refused = st.session_state.pop(chat.key("refused"), None)
+    if refused := refused or (following.refused if following else None):
+        answers.draw_refusal(refused)
+
+
+def _draw_retry(chat: Conversation, messages: Sequence[StoredMessage]) -> None:
+    said = next((message.text for message in reversed(messages) if message.role == "user"), None)
+    if said is not None:
+        st.button("Try again", icon=":material/refresh:", key=chat.key("retry"), on_click=_ask, args=(chat, said))
+
+
+def _ask(chat: Conversation, text: str | None) -> None:
+    """For a button: sends a text with the next run of the page."""
+    if text:
+        st.session_state[_AGAIN] = (chat.place, text)
+
+
+def _asked_again(chat: Conversation) -> str | None:
+    place, text = st.session_state.pop(_AGAIN, (None, None))
+    return text if place == chat.place else None

@@ -1,0 +1,62 @@
+"""Which conversation a page shows. The address names it (`?session=…`), so that a refresh and a link find it again."""
+
+import uuid
+from dataclasses import dataclass
+
+import streamlit as st
+
+from flowground.caller import Caller
+from flowground.ui.viewers import Place
+from flowground.wiring import WiredFlow
+
+_LONGEST_ID = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """`inside` says whether the person sees the flow's steps here; `begun` whether its address names it already."""
+
+    caller: Caller
+    flow: WiredFlow
+    session_id: str
+    inside: bool
+    begun: bool
+
+    @property
+    def place(self) -> Place:
+        return Place(self.caller.key, self.flow.id, self.session_id)
+
+    def key(self, subject: str) -> str:
+        """A widget key of this conversation's own."""
+        return f"{subject}:{self.flow.id}:{self.session_id}"
+
+
+def current(caller: Caller, flow: WiredFlow, *, inside: bool) -> Conversation:
+    """The conversation in the address, else a new one that is kept once something is said in it."""
+    named = st.query_params.get("session", "")
+    if named and len(named) <= _LONGEST_ID:
+        return Conversation(caller, flow, named, inside, begun=True)
+    draft = st.session_state.setdefault(_draft(flow.id), str(uuid.uuid4()))
+    return Conversation(caller, flow, draft, inside, begun=False)
+
+
+def keep(conversation: Conversation) -> None:
+    """Puts the conversation into the address; the next new one gets another id."""
+    if st.query_params.get("session") != conversation.session_id:
+        st.query_params["session"] = conversation.session_id
+    st.session_state.pop(_draft(conversation.flow.id), None)
+
+
+def open_session(session_id: str) -> None:
+    """For a button: shows a past conversation."""
+    st.query_params["session"] = session_id
+
+
+def begin_new(flow_id: str) -> None:
+    """For a button: shows an empty conversation."""
+    st.query_params.pop("session", None)
+    st.session_state.pop(_draft(flow_id), None)
+
+
+def _draft(flow_id: str) -> str:
+    return f"chat:draft:{flow_id}"

@@ -1,0 +1,71 @@
+"""A flow without Chat Input: a text goes in, a text comes out. Each run is kept like a conversation of its own."""
+
+import uuid
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.request import RunRequest
+from flowground.ui import answers, chat, model_notes
+from flowground.ui.conversation import Conversation
+from flowground.ui.live import Drawing, Following
+from flowground.wiring import WiredFlow
+
+_HEIGHT = 220
+
+
+def takes_chat(flow: WiredFlow) -> bool:
+    """Whether people talk with the flow, or fill in a text."""
+    return any(component.takes_input == "chat" for component in flow.components.values())
+
+
+def draw_form(run: Conversation) -> tuple[Conversation, Following | None]:
+    """The text area with its buttons; starts a run, or finds the one that is going on."""
+    if notice := model_notes.fetch_notice(run.flow):
+        st.caption(f":material/download: {notice}")
+    if run.flow.flow.chat.welcome:
+        st.markdown(run.flow.flow.chat.welcome)
+    key = f"form:text:{run.flow.id}"
+    _fill(run, key)
+    st.text_area("Text", key=key, height=_HEIGHT, label_visibility="collapsed", placeholder="Paste or type a text")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        asked = st.button("Run", type="primary", icon=":material/play_arrow:", key=f"form:run:{run.flow.id}")
+        stop = st.empty()
+    text = st.session_state[key]
+    if asked and text.strip():
+        run = Conversation(run.caller, run.flow, str(uuid.uuid4()), run.inside, begun=False)
+        st.session_state[f"form:shown:{run.flow.id}"] = run.session_id
+        following = chat.begin(run, RunRequest(text, input_type="text", session_id=run.session_id, stream=True))
+    else:
+        following = chat.follow(run)
+    if following:
+        stop.button("Stop", icon=":material/stop:", key=run.key("stop"), on_click=_stop, args=(run,))
+    return run, following
+
+
+def draw_result(run: Conversation, following: Following | None) -> None:
+    """The answer of this run, with its steps."""
+    messages = [message for message in chat.earlier(run, following) if message.role == "assistant"]
+    if model_notes.uses_local(run.flow) and not messages and not following:
+        st.caption(model_notes.LIMITS_NOTICE)
+    for message in messages:
+        answers.draw_message(message, inside=run.inside, names=run.flow.display_names)
+    drawing = Drawing(run, following)
+    chat.draw_refusal(run, following)
+    drawing.follow()
+
+
+def _fill(run: Conversation, key: str) -> None:
+    """Puts the text of a past run that was just opened back into the area."""
+    shown = f"form:shown:{run.flow.id}"
+    if st.session_state.get(shown) == run.session_id:
+        return
+    st.session_state[shown] = run.session_id
+    said = [message.text for message in chat.earlier(run, None) if message.role == "user"]
+    st.session_state[key] = said[-1] if said else ""
+
+
+def _stop(run: Conversation) -> None:
+    app = runtime.current()
+    if turn := app.live_turn(run.caller, run.flow.id, run.session_id):
+        app.loop.call_soon_threadsafe(turn.stop)

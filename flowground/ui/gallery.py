@@ -1,0 +1,77 @@
+"""All flows a person may open, as cards; to authors also the files that cannot be used, with their mistakes."""
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from flowground.errors import FlowError, Problem
+from flowground.ui import addresses, model_notes, words
+from flowground.wiring import WiredFlow
+
+_CARD_WIDTH = 280
+_DESCRIPTION_CHARS = 180
+_PROBLEMS_SHOWN = 5
+
+
+def draw_flows(flows: Sequence[WiredFlow], *, shared: frozenset[str]) -> None:
+    """`shared` holds the ids of flows whose shareable playground is on."""
+    with st.grid(min_column_width=_CARD_WIDTH, gap="medium", row_height="content"):
+        for flow in flows:
+            _draw_card(flow, shared=flow.id in shared)
+
+
+def draw_problems(problems: Mapping[str, FlowError]) -> None:
+    """Files with mistakes: where, what, and the nearest right word."""
+    if not problems:
+        return
+    st.space("small")
+    st.subheader("Files that need a correction", anchor=False)
+    for file, error in problems.items():
+        with st.container(border=True, key=f"problem:{file}"):
+            st.markdown(f":red[:material/error:] **{words.plain(file)}**")
+            for problem in error.problems[:_PROBLEMS_SHOWN]:
+                _draw_problem(problem)
+            if len(error.problems) > _PROBLEMS_SHOWN:
+                st.caption(f"and {len(error.problems) - _PROBLEMS_SHOWN} more")
+
+
+def draw_empty(folder: str) -> None:
+    """No flow at all."""
+    with st.container(border=True):
+        st.markdown("**No flows yet**")
+        st.markdown(f"Put a YAML file into `{folder}/`; it appears here as soon as it is saved. The smallest one:")
+        st.code(_SMALLEST, language="yaml")
+
+
+def _draw_card(flow: WiredFlow, *, shared: bool) -> None:
+    with st.container(border=True, height="stretch", key=f"card:{flow.id}", gap="xsmall"):
+        st.page_link(
+            addresses.PLAYGROUND, label=f"**{words.plain(flow.name)}**", query_params={"flow": flow.id}, width="stretch"
+        )
+        description = flow.flow.description
+        if len(description) > _DESCRIPTION_CHARS:
+            description = description[:_DESCRIPTION_CHARS].rstrip() + "…"
+        st.markdown(words.plain(description) or " ")
+        st.space("stretch")
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            for model in model_notes.models_of(flow):
+                st.badge(words.plain(model_notes.label(model)), icon=":material/memory:", color="gray")
+            if count := len(flow.flow.chat.starters):
+                st.badge("1 starter" if count == 1 else f"{count} starters", color="gray")
+            if shared:
+                st.badge("Shared", icon=":material/group:", color="green")
+
+
+def _draw_problem(problem: Problem) -> None:
+    where = f"line {problem.line}, column {problem.column}"
+    hint = f" Did you mean **{words.plain(problem.suggestion)}**?" if problem.suggestion else ""
+    st.markdown(f":gray[{where}] &nbsp; {words.plain(problem.message)}{hint}")
+
+
+_SMALLEST = """\
+name: My first flow
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, input_value: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""

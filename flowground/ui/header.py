@@ -1,0 +1,39 @@
+"""The top of a flow's page: its name, what it is, and what can be done with it."""
+
+import streamlit as st
+
+from flowground.caller import Caller
+from flowground.errors import FlowError
+from flowground.ui import api_access, publish, words
+from flowground.wiring import WiredFlow
+
+
+def draw_title(flow: WiredFlow) -> None:
+    """Name and description only."""
+    st.header(words.plain(flow.name), anchor=False)
+    if flow.flow.description:
+        st.markdown(f":gray[{words.plain(flow.flow.description)}]")
+
+
+def draw_header(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+    """Name, state, *API access* and *Publish*, as far as the person may use them."""
+    with st.container(horizontal=True, vertical_alignment="center", key=f"header:{flow.id}"):
+        st.header(words.plain(flow.name), anchor=False, width="content")
+        if shared:
+            st.badge("Shared", icon=":material/group:", color="green")
+        st.space("stretch")
+        if api_access.may_see(caller) and st.button("API access", icon=":material/code:", key=f"header:api:{flow.id}"):
+            api_access.open_drawer(flow)
+        publish.draw_menu(caller, flow, shared=shared)
+    if flow.flow.description:
+        st.markdown(f":gray[{words.plain(flow.flow.description)}]")
+
+
+def draw_stale(mistake: FlowError | None) -> None:
+    """The banner while the last good version serves."""
+    if mistake:
+        st.warning(
+            "The file of this flow has a mistake; the last good version answers until it is corrected.  \n"
+            + "  \n".join(words.plain(str(problem)) for problem in mistake.problems[:3]),
+            icon=":material/history:",
+        )

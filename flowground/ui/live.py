@@ -1,0 +1,165 @@
+"""An answer while it is written: who opens the page in the middle of it sees all of it."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import StopException
+
+from flowground import runtime
+from flowground.errors import FlowgroundError
+from flowground.events import (
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    Token,
+    TurnFinished,
+    TurnStarted,
+)
+from flowground.runtime import LiveTurn
+from flowground.store.conversations import StoredMessage, TraceStep
+from flowground.ui import answers, bridge, model_notes, script, words
+from flowground.ui.conversation import Conversation
+
+_FRAME = 0.03
+"""Seconds between two drawings of a growing text: each sends all of it."""
+
+
+class Following:
+    """A turn that this page watches; it goes on without the page."""
+
+    def __init__(self, turn: LiveTurn, run: script.ThisRun) -> None:
+        self.started: TurnStarted | None = None
+        self.refused: FlowgroundError | None = None
+        self._turn = turn
+        self._run = run
+        self._batches = bridge.batches(turn.events())
+        self._first: list[Event] = []
+        try:
+            self._first = next(self._batches, [])
+        except FlowgroundError as error:
+            self.refused = error
+        if self._first and isinstance(self._first[0], TurnStarted):
+            self.started = self._first[0]
+
+    def batches(self) -> Iterator[list[Event]]:
+        """What came since, again and again. *Stop* ends the turn; any other end of the script only the watching."""
+        try:
+            yield self._first
+            yield from self._batches
+        except StopException:
+            if self._run.stop_was_pressed():
+                runtime.current().loop.call_soon_threadsafe(self._turn.stop)
+            raise
+        finally:
+            self._batches.close()
+
+
+class _Answer:
+    """One answer's place on the page: its text, then what it cost."""
+
+    def __init__(self, message_id: str) -> None:
+        self.message_id = message_id
+        self.text = ""
+        self.slot: DeltaGenerator = st.empty()
+        self.below: DeltaGenerator = st.container()
+
+
+class Drawing:
+    """The places of a turn's answers, drawn empty at once and filled by `follow`."""
+
+    def __init__(self, conversation: Conversation, following: Following | None) -> None:
+        self._conversation = conversation
+        self._following = following
+        self._names = conversation.flow.display_names
+        self._answers: dict[str, _Answer] = {}
+        self._trace: list[TraceStep] = []
+        self._finished: TurnFinished | None = None
+        self._changed: set[str] = set()
+        started = following.started if following else None
+        for name, message_id in (started.answer_ids if started else {}).items():
+            with st.chat_message("assistant", avatar=answers.FLOW):
+                self._answers[name] = _Answer(message_id)
+                self._answers[name].slot.markdown(":shimmer[Thinking]")
+
+    @property
+    def count(self) -> int:
+        return len(self._answers)
+
+    def follow(self) -> bool:
+        """Draws the answers to their end. False when there is none: the turn was refused or failed."""
+        if self._following is None or self._following.started is None:
+            return False
+        try:
+            for batch in self._following.batches():
+                for event in batch:
+                    self._note(event)
+                if self._grew():
+                    time.sleep(_FRAME)
+        except FlowgroundError as error:
+            self._fail(error)
+            return False
+        self._end()
+        return True
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Token):
+            self._answers[event.component_id].text += event.text
+            self._changed.add(event.component_id)
+        elif isinstance(event, ModelProgress):
+            with self._first.slot:
+                model_notes.draw_progress(event)
+        elif isinstance(event, ComponentStarted):
+            if self._conversation.inside and not self._first.text:
+                name = words.plain(self._names.get(event.component_id, event.component_id))
+                self._first.slot.markdown(f":shimmer[{name}]")
+        elif isinstance(event, ComponentFinished):
+            self._trace.append(
+                TraceStep(event.component_id, event.type, event.seconds, event.text, event.usage, event.model)
+            )
+        elif isinstance(event, TurnFinished):
+            self._finished = event
+
+    def _grew(self) -> bool:
+        """Draws texts that grew; whether there were any."""
+        for name in self._changed:
+            script.draw_growing(self._answers[name].slot, words.said(self._answers[name].text))
+        grown = bool(self._changed)
+        self._changed.clear()
+        return grown
+
+    def _end(self) -> None:
+        """The answers as they are stored: complete, or stopped from elsewhere."""
+        for name, answer in self._answers.items():
+            result = self._finished.results[name] if self._finished else None
+            text = result.text if result else answer.text
+            answer.slot.markdown(words.said(text) or " ")
+            message = StoredMessage(
+                id=answer.message_id,
+                role="assistant",
+                text=text,
+                state=self._state,
+                created_at=datetime.now(UTC),
+                model=result.model if result else None,
+                usage=result.usage if result else None,
+                seconds=self._finished.seconds if self._finished else None,
+                trace=tuple(self._trace),
+            )
+            with answer.below:
+                answers.draw_footer(message, inside=self._conversation.inside, names=self._names)
+
+    def _fail(self, error: FlowgroundError) -> None:
+        with self._first.slot:
+            answers.draw_failure(error.message, inside=self._conversation.inside, hint=error.hint)
+
+    @property
+    def _first(self) -> _Answer:
+        return next(iter(self._answers.values()))
+
+    @property
+    def _state(self) -> Literal["complete", "stopped"]:
+        return "complete" if self._finished else "stopped"

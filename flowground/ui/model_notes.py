@@ -1,0 +1,69 @@
+"""What people should know of the model that answers: its name, its limits, and the weights that are not here yet."""
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.components.base import Component
+from flowground.events import ModelProgress
+from flowground.ui import words
+from flowground.wiring import WiredFlow
+
+BUILT_IN = "Qwen2.5-Coder 0.5B"
+FETCH_NOTICE = f"The first message fetches the built-in model, {BUILT_IN}, 0.5 GB, Apache-2.0."
+LIMITS_NOTICE = (
+    f"Answers come from a small built-in model, {BUILT_IN}: quick, private and often wrong. Check what matters."
+)
+
+
+def models_of(flow: WiredFlow) -> tuple[str, ...]:
+    """The `provider:model` words of the flow's models, each once."""
+    default = runtime.current().settings.default_model
+    named = (_model(component) for component in flow.components.values())
+    return tuple(dict.fromkeys(name or default for name in named if name is not None))
+
+
+def label(model: str) -> str:
+    """How a model is called on a page."""
+    if is_local(model):
+        return BUILT_IN
+    provider, _, name = model.partition(":")
+    return name or provider
+
+
+def is_local(model: str) -> bool:
+    return model.partition(":")[0] == "local"
+
+
+def uses_local(flow: WiredFlow) -> bool:
+    return any(is_local(model) for model in models_of(flow))
+
+
+def fetch_notice(flow: WiredFlow) -> str:
+    """What the composer says while the weights are absent; else nothing."""
+    if not uses_local(flow):
+        return ""
+    status = runtime.current().models.local_status()
+    if status.state == "absent":
+        return FETCH_NOTICE
+    if status.state == "fetching":
+        return f"The built-in model, {BUILT_IN}, is being fetched: {_amount(status.received, status.total)}."
+    return status.message or "" if status.state == "failed" else ""
+
+
+def draw_progress(progress: ModelProgress) -> None:
+    """In the answer's place: bytes of the total, and the time left."""
+    left = "" if progress.seconds_left is None else f"{words.seconds(round(progress.seconds_left))} left"
+    done = min(1.0, progress.received / progress.total) if progress.total else 0.0
+    text = words.line((f"Fetching {words.plain(progress.model)}", _amount(progress.received, progress.total), left))
+    st.progress(done, text=text)
+
+
+def _amount(received: int, total: int) -> str:
+    return f"{words.size(received)} of {words.size(total)}" if total else words.size(received)
+
+
+def _model(component: Component) -> str | None:
+    """What a model component names ("" for the default); None for other components."""
+    if "model" not in type(component).model_fields:
+        return None
+    return getattr(component, "model", None) or ""

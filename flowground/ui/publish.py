@@ -1,0 +1,113 @@
+"""The Publish menu: API access, the shareable playground's toggle, its link."""
+
+import time
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError
+from flowground.ui import addresses, answers, api_access, bridge, sign_in
+from flowground.ui.caller import browser_id, visitor
+from flowground.wiring import WiredFlow
+
+_PATIENCE = 600
+"""Seconds for which a browser's wish to share outlives the page it was uttered on."""
+
+
+@dataclass(slots=True)
+class Wishes:
+    """Who turned the toggle on and still had to make the first account: making it loads the page anew."""
+
+    _flows: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def keep(self, browser: str, flow_id: str) -> None:
+        self._flows = {key: wish for key, wish in self._flows.items() if wish[1] > time.monotonic()}
+        if browser:
+            self._flows[browser] = (flow_id, time.monotonic() + _PATIENCE)
+
+    def take(self, browser: str, flow_id: str) -> bool:
+        """Whether this browser wished that this flow be shared; true once."""
+        wished, until = self._flows.get(browser, ("", 0.0))
+        if wished != flow_id or until < time.monotonic():
+            return False
+        del self._flows[browser]
+        return True
+
+    def forget(self, browser: str) -> None:
+        self._flows.pop(browser, None)
+
+
+@st.cache_resource(show_spinner=False)
+def wishes() -> Wishes:
+    """The process's one list."""
+    return Wishes()
+
+
+def fulfil_wish(caller: Caller, flow: WiredFlow) -> None:
+    """Shares the flow if this browser asked for it before its person had an account."""
+    if caller.kind == "member" and wishes().take(browser_id(), flow.id):
+        _publish(caller, flow, shared=True)
+
+
+def draw_menu(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+    """Only for who may publish the flow."""
+    if not runtime.current().access.may_publish(caller, flow):
+        return
+    with st.popover("Publish", icon=":material/publish:", type="primary", key=f"publish:menu:{flow.id}"):
+        if st.button(
+            "API access", icon=":material/code:", type="tertiary", key=f"publish:api:{flow.id}", width="stretch"
+        ):
+            api_access.open_drawer(flow)
+        wanted = st.toggle("Shareable Playground", value=shared, key=_toggle(flow, shared=shared))
+        if shared:
+            link = addresses.share_link(flow)
+            st.code(link, language=None, wrap_lines=True)
+            st.link_button("Open", link, icon=":material/open_in_new:", width="stretch")
+            st.caption("Everyone in the organization can chat here after signing in. They see nothing of its inside.")
+        else:
+            st.caption("Off: only authors and admins open this flow.")
+    if wanted != shared:
+        _change(caller, flow, shared=wanted)
+
+
+def _change(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+    if caller.kind == "local" and shared:
+        wishes().keep(browser_id(), flow.id)
+        _ask_first_account(flow)
+        return
+    if _publish(caller, flow, shared=shared):
+        st.rerun()
+
+
+def _publish(caller: Caller, flow: WiredFlow, *, shared: bool) -> bool:
+    try:
+        bridge.call(runtime.current().access.publish(caller, flow.id, shared=shared))
+    except FlowgroundError as error:
+        answers.draw_refusal(error)
+        return False
+    return True
+
+
+def _give_up() -> None:
+    wishes().forget(browser_id())
+    for key in list(st.session_state):
+        if str(key).startswith("publish:shared:"):
+            del st.session_state[key]
+
+
+@st.dialog("Share this flow", on_dismiss=_give_up)
+def _ask_first_account(flow: WiredFlow) -> None:
+    """People sign in to open the link, so there has to be somebody who may let them in."""
+    if visitor().proven:
+        st.markdown(
+            "Colleagues sign in to open the link. Make your own account first; it is the **admin** of this server, "
+            f"and **{flow.name}** is shared as soon as it is made."
+        )
+    sign_in.first_account_form(key="publish:account")
+
+
+def _toggle(flow: WiredFlow, *, shared: bool) -> str:
+    """Another key for each state: the toggle shows what is, not what was clicked."""
+    return f"publish:shared:{flow.id}:{shared}"

@@ -1,0 +1,53 @@
+"""How texts, names and figures are written on a page."""
+
+import re
+from collections.abc import Iterable
+
+from flowground.messages import Usage
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
+_CODE = re.compile(r"(```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]+`|\$\$.+?\$\$)", re.DOTALL)
+_DIRECTIVE = re.compile(r":(?=[A-Za-z0-9_/+-]+[:\[])")
+
+
+def plain(text: str) -> str:
+    """The text with all Markdown taken as it stands."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def said(text: str) -> str:
+    """What a model wrote, as Markdown that shows it and does no more.
+
+    An image would make the browser ask another host, and tell it whatever the model wrote into the address: it becomes
+    a link. Prices are no formulas, and Streamlit's own directives (`:red[…]`, `:smile:`) stay letters.
+    """
+    parts = _CODE.split(text)
+    parts[::2] = [_DIRECTIVE.sub(r"\\:", part.replace("![", "[").replace("$", r"\$")) for part in parts[::2]]
+    return "".join(parts)
+
+
+def seconds(value: float) -> str:
+    """0.42 → "0.42 s", 12.3 → "12 s", 75 → "1 min 15 s"."""
+    if value < 10:
+        return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def tokens(usage: Usage | None) -> str:
+    """ "1,204 tokens", or nothing."""
+    if usage is None:
+        return ""
+    return "1 token" if usage.total_tokens == 1 else f"{usage.total_tokens:,} tokens"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit a person would take, powers of 1000."""
+    if count >= 1_000_000_000:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1_000_000 else f"{max(1, count // 1000)} kB"
+
+
+def line(parts: Iterable[str]) -> str:
+    """Parts that are not empty, with a dot between them."""
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,33 @@
+"""The gallery: every flow this person may open."""
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.caller import Caller
+from flowground.store import publications
+from flowground.ui import bridge, gallery
+from flowground.ui.caller import visitor
+from flowground.wiring import WiredFlow
+
+
+async def visible(caller: Caller) -> tuple[list[WiredFlow], frozenset[str]]:
+    """What they may open, and which of it is shared."""
+    app = runtime.current()
+    flows = await app.access.visible_flows(caller)
+    published = await app.store.read(publications.list_publications)
+    return flows, frozenset(item.flow_id for item in published if item.shared)
+
+
+caller = visitor()
+flows, shared = bridge.call(visible(caller))
+app = runtime.current()
+problems = app.catalogue.problems() if caller.sees_inside else {}
+st.header(app.settings.organization.name, anchor=False)
+if flows:
+    st.markdown(":gray[Choose a flow to chat with.]")
+    gallery.draw_flows(flows, shared=shared)
+elif caller.sees_inside and not problems:
+    gallery.draw_empty(app.settings.flows.name)
+elif not caller.sees_inside:
+    st.markdown(":gray[No flow is shared with you yet.]")
+gallery.draw_problems(problems)

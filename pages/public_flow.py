@@ -1,0 +1,17 @@
+"""The shareable playground, `/public_flow/{flow_id}`: chat only. Nothing of the flow's inside is drawn, whoever asks."""
+
+from flowground.ui import chat, conversation, form, header, opening, sessions
+from flowground.ui.caller import shared_flow
+
+caller, flow = opening.open_shared(shared_flow() or "")
+talk = conversation.current(caller, flow, inside=False)
+
+header.draw_title(flow)
+if form.takes_chat(flow):
+    following = chat.draw_composer(talk)
+    sessions.draw_sessions(talk)
+    chat.draw_conversation(talk, following)
+else:
+    talk, following = form.draw_form(talk)
+    sessions.draw_sessions(talk, noun="run")
+    form.draw_result(talk, following)
