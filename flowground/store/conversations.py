@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 
 from sqlalchemy import Connection, Integer, bindparam, case, delete, func, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,6 +21,7 @@ __all__ = [
     "State",
     "StoredMessage",
     "TraceStep",
+    "address",
     "begin_turn",
     "delete_session",
     "finish_turn",
@@ -32,12 +34,6 @@ __all__ = [
 TITLE_CHARS = 80
 _s = tables.sessions.c
 _m = tables.messages.c
-_HERE = (
-    _s.flow_id == bindparam("flow_id"),
-    _s.owner == bindparam("owner"),
-    _s.session_id == bindparam("session_id"),
-)
-_SESSION = select(_s.id).where(*_HERE).scalar_subquery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +47,15 @@ class SessionInfo:
     messages: int
 
 
-def _upsert() -> dict[str, Statement]:
-    """Makes the session, or counts one more message into it."""
-    columns = ("flow_id", "owner", "session_id", "title", "created_at", "updated_at", "messages")
+def _begin() -> dict[str, Statement]:
+    """Makes the session, or counts one more message into it: the one statement that the databases spell apart."""
+    columns = ("id", "flow_id", "owner", "session_id", "title", "created_at", "updated_at", "messages")
     statements = {}
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql)):
-        made = dialect.insert(tables.sessions).values({column: bindparam(column) for column in columns}).inline()
+        made = dialect.insert(tables.sessions).values({column: bindparam(column) for column in columns})
         statements[name] = Statement(
             made.on_conflict_do_update(
-                index_elements=[_s.flow_id, _s.owner, _s.session_id],
+                index_elements=[_s.id],
                 set_={
                     "title": case((_s.title == literal_column("''"), made.excluded.title), else_=_s.title),
                     "updated_at": made.excluded.updated_at,
@@ -70,25 +66,27 @@ def _upsert() -> dict[str, Statement]:
     return statements
 
 
-_BEGIN = _upsert()
-_ADD_MESSAGE = Statement(
+_BEGIN = _begin()
+_TOUCH = Statement(
+    update(tables.sessions)
+    .where(_s.id == bindparam("session"))
+    .values(updated_at=bindparam("updated_at"), messages=_s.messages + bindparam("more", type_=Integer))
+)
+_ADD = Statement(
     # From a select: where the session was deleted meanwhile, nothing is added and nothing fails.
     insert(tables.messages)
     .from_select(
         ["session", *messages.COLUMNS],
-        select(_s.id, *(bindparam(f"m_{name}", type_=_m[name].type) for name in messages.COLUMNS)).where(*_HERE),
+        select(_s.id, *(bindparam(name, type_=_m[name].type) for name in messages.COLUMNS)).where(
+            _s.id == bindparam("session")
+        ),
     )
     .inline()
-)
-_TOUCH = Statement(
-    update(tables.sessions)
-    .where(*_HERE)
-    .values(updated_at=bindparam("updated_at"), messages=_s.messages + bindparam("more", type_=Integer))
 )
 _HISTORY = Statement(
     select(_m.role, _m.text)
     .where(
-        _m.session == _SESSION,
+        _m.session == bindparam("session"),
         _m.state != literal_column("'failed'"),
         _m.position
         < func.coalesce(
@@ -99,12 +97,18 @@ _HISTORY = Statement(
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
-_LIST_MESSAGES = Statement(
+_LIST = Statement(
     select(*(_m[name] for name in messages.COLUMNS))
-    .where(_m.session == _SESSION)
+    .where(_m.session == bindparam("session"))
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
+
+
+def address(flow_id: str, owner: str, session_id: str) -> str:
+    """The key of a session. Lengths stand before the parts, so that no two sessions spell the same text."""
+    spelt = f"{len(flow_id)}:{flow_id}{len(owner)}:{owner}{session_id}"
+    return blake2b(spelt.encode(), digest_size=16).hexdigest()
 
 
 @one_way
@@ -115,13 +119,21 @@ def begin_turn(
 
     None: the run has no message, but its answers will need the session; it is listed once it has some.
     """
-    here = {"flow_id": flow_id, "owner": owner, "session_id": session_id}
+    session = address(flow_id, owner, session_id)
     at = message.created_at.timestamp() if message else time.time()
-    title = title_of(message.text) if message else ""
-    session = {"title": title, "created_at": at, "updated_at": at, "messages": 1 if message else 0}
-    _BEGIN[connection.dialect.name].run(connection, here | session)
+    made = {
+        "id": session,
+        "flow_id": flow_id,
+        "owner": owner,
+        "session_id": session_id,
+        "title": title_of(message.text) if message else "",
+        "created_at": at,
+        "updated_at": at,
+        "messages": 1 if message else 0,
+    }
+    _BEGIN[connection.dialect.name].run(connection, made)
     if message:
-        _add_message(connection, here, messages.to_row(message))
+        _ADD.run(connection, messages.to_row(message, session=session))
 
 
 @one_way
@@ -136,11 +148,11 @@ def finish_turn(
 ) -> None:
     """Stores the answers and the run. Answers to a session that was deleted meanwhile are dropped, the run stays."""
     if answers:
-        here = {"flow_id": flow_id, "owner": owner, "session_id": session_id}
-        rows = [messages.to_row(answer) for answer in answers]
-        _TOUCH.run(connection, here | {"updated_at": rows[-1]["created_at"], "more": len(rows)})
-        for row in rows:
-            _add_message(connection, here, row)
+        session = address(flow_id, owner, session_id)
+        touched = {"session": session, "updated_at": answers[-1].created_at.timestamp(), "more": len(answers)}
+        _TOUCH.run(connection, touched)
+        for answer in answers:
+            _ADD.run(connection, messages.to_row(answer, session=session))
     add_run(connection, run=run)
 
 
@@ -148,10 +160,8 @@ def history(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, before: str | None, limit: int
 ) -> list[Message]:
     """The last `limit` messages before the message with id `before` (None: of all), oldest first, none that failed."""
-    found = _HISTORY.rows(
-        connection,
-        {"flow_id": flow_id, "owner": owner, "session_id": session_id, "before": before, "limit": limit},
-    )
+    session = address(flow_id, owner, session_id)
+    found = _HISTORY.rows(connection, {"session": session, "before": before, "limit": limit})
     return [Message(role, text) for role, text in reversed(found)]
 
 
@@ -159,9 +169,7 @@ def list_messages(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, limit: int = 1000
 ) -> list[StoredMessage]:
     """The session's last `limit` messages, oldest first; empty for a session that is not there."""
-    found = _LIST_MESSAGES.rows(
-        connection, {"flow_id": flow_id, "owner": owner, "session_id": session_id, "limit": limit}
-    )
+    found = _LIST.rows(connection, {"session": address(flow_id, owner, session_id), "limit": limit})
     return [messages.from_row(row) for row in reversed(found)]
 
 
@@ -170,7 +178,7 @@ def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: in
     found = connection.execute(
         select(_s.session_id, _s.title, _s.created_at, _s.updated_at, _s.messages)
         .where(_s.flow_id == flow_id, _s.owner == owner, _s.messages > 0)
-        .order_by(_s.updated_at.desc(), _s.id.desc())
+        .order_by(_s.updated_at.desc(), _s.created_at.desc())
         .limit(limit)
     )
     return [
@@ -181,21 +189,17 @@ def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: in
 
 def rename_session(connection: Connection, *, flow_id: str, owner: str, session_id: str, title: str) -> bool:
     """False when the owner has no such session."""
-    here = _s.flow_id == flow_id, _s.owner == owner, _s.session_id == session_id
-    return connection.execute(update(tables.sessions).where(*here).values(title=title_of(title))).rowcount == 1
+    here = _s.id == address(flow_id, owner, session_id)
+    return connection.execute(update(tables.sessions).where(here).values(title=title_of(title))).rowcount == 1
 
 
 def delete_session(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> bool:
     """Deletes the session with all its messages. False when the owner has no such session."""
-    here = _s.flow_id == flow_id, _s.owner == owner, _s.session_id == session_id
-    return connection.execute(delete(tables.sessions).where(*here)).rowcount == 1
+    here = _s.id == address(flow_id, owner, session_id)
+    return connection.execute(delete(tables.sessions).where(here)).rowcount == 1
 
 
 def title_of(text: str) -> str:
     """One line of at most 80 characters."""
     line = " ".join(text[: TITLE_CHARS * 8].split())
     return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"
-
-
-def _add_message(connection: Connection, here: dict[str, str], row: dict[str, object]) -> None:
-    _ADD_MESSAGE.run(connection, here | {f"m_{name}": value for name, value in row.items()})

@@ -56,8 +56,9 @@ COLUMNS = (
 )
 
 
-def to_row(message: StoredMessage) -> dict[str, Any]:
+def to_row(message: StoredMessage, *, session: str) -> dict[str, Any]:
     return {
+        "session": session,
         "id": message.id,
         "role": message.role,
         "text": message.text,

@@ -23,9 +23,10 @@ _Key = BigInteger().with_variant(Integer, "sqlite")
 """A key that counts up by itself: it is also the order in which rows were written."""
 
 sessions = Table(
+    # The id is a digest of flow, owner and session id (`conversations.address`): one short key to find it by.
     "sessions",
     metadata,
-    Column("id", _Key, primary_key=True),
+    Column("id", Text, primary_key=True),
     Column("flow_id", Text, nullable=False),
     Column("owner", Text, nullable=False),
     Column("session_id", Text, nullable=False),
@@ -33,8 +34,7 @@ sessions = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("messages", Integer, nullable=False),
-    UniqueConstraint("flow_id", "owner", "session_id", name="sessions_address"),
-    Index("sessions_recent", "flow_id", "owner", "updated_at"),
+    Index("sessions_recent", "owner", "flow_id", "updated_at"),
 )
 
 messages = Table(

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from flowground.caller import Role
 from flowground.store import audit, tables
-from flowground.store.statements import Statement
+from flowground.store.statements import Statement, one_way
 from flowground.store.times import moment, moment_or_none, seconds_or_none
 
 _SHAPE = re.compile(r"fg_[A-Za-z0-9_-]{43}\Z")
@@ -158,6 +158,7 @@ def revoke_all(connection: Connection, *, owner: str, by: str) -> None:
         revoke(connection, token_id=token.id, by=by)
 
 
+@one_way
 def count_uses(connection: Connection, *, uses: Mapping[str, Use]) -> None:
     """Adds buffered uses, by token id."""
     for token_id, use in uses.items():
