@@ -1,0 +1,100 @@
+"""Who is the visitor of this page run? Asked anew at every action: headers are frozen when the page's socket opens."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime import Runtime as StreamlitRuntime
+from streamlit.runtime import exists, get_instance
+
+from flowground import runtime
+from flowground.caller import LOCAL_OWNER, Caller
+from flowground.errors import NotSignedIn
+from flowground.ui import bridge
+
+# Set by flowground/web/edge.py, which drops a client's own copies.
+_CALLER = "x-flowground-caller"
+_FLOW = "x-flowground-flow"
+_BROWSER = "x-flowground-browser"
+
+_PROVEN = "flowground:owner_code_given"
+_SEEN = "flowground:caller"
+
+
+def current_caller() -> Caller:
+    """Whom the edge saw when this page's socket opened. Whoever acts for them asks `access.recheck` first.
+
+    Raises NotSignedIn when that was nobody.
+    """
+    claimed = _claimed()
+    if claimed is None:
+        raise NotSignedIn("Nobody is signed in on this page.")
+    if claimed.kind == "local" and st.session_state.get(_PROVEN):
+        return replace(claimed, proven=True)
+    return claimed
+
+
+def visitor() -> Caller:
+    """The caller with the role they have now; asks the database. Ends the run when nobody is signed in (any more)."""
+    known = known_visitor()
+    if known is None:
+        # The router draws the sign-in page on a whole run; a fragment alone could only go on without a caller.
+        st.rerun(scope="app")
+    return known
+
+
+def known_visitor() -> Caller | None:
+    """As `visitor`, None when nobody is signed in: for the router."""
+    try:
+        caller = bridge.call(runtime.current().access.recheck(current_caller()))
+    except NotSignedIn:
+        return None
+    _forget_others(caller)
+    return caller
+
+
+def shared_flow() -> str | None:
+    """The flow of this page's address, when it is `/public_flow/{flow_id}`; from the edge, not from the browser."""
+    return st.context.headers.get(_FLOW) if _is_served() else None
+
+
+def browser_id() -> str:
+    """What binds a sign-in ticket to this browser; empty when it sends no cookies."""
+    return str(st.context.headers.get(_BROWSER, "")) if _is_served() else ""
+
+
+def address() -> str:
+    """Where the visitor comes from, for counting failed sign-ins."""
+    return (st.context.ip_address if _is_served() else None) or "this computer"
+
+
+def remember_proof() -> None:
+    """The owner code was given on this page; the cookie that `/session/start` sets says so on the next ones."""
+    st.session_state[_PROVEN] = True
+
+
+def _claimed() -> Caller | None:
+    if not _is_served():
+        return LOCAL_OWNER
+    header = st.context.headers.get(_CALLER)
+    if header is None:
+        return None
+    known: dict[str, Any] = json.loads(header)
+    return Caller(**known)
+
+
+def _is_served() -> bool:
+    """Whether a server runs in this process: then a missing header is nobody. AppTest's stand-in is no server.
+
+    `type` and not `isinstance`: the stand-in says it is one.
+    """
+    return exists() and type(get_instance()) is StreamlitRuntime
+
+
+def _forget_others(caller: Caller) -> None:
+    """A page whose socket came back signed in as somebody else keeps nothing of the one before."""
+    seen = st.session_state.get(_SEEN)
+    if seen is not None and seen != caller.key:
+        st.session_state.clear()
+    st.session_state[_SEEN] = caller.key

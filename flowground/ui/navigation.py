@@ -1,0 +1,85 @@
+"""Pages and sidebar: only what this visitor may open is named at all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from flowground import runtime
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError
+from flowground.ui import bridge, session
+
+PAGES = Path(__file__).resolve().parents[2] / "pages"
+
+
+def pages_for(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
+    """The pages of this visitor, the first one being home. `flow` is set under `/public_flow/{flow_id}`.
+
+    To somebody who is not signed in every address is the sign-in page, so that a deep link survives the sign-in.
+    """
+    addresses = [] if flow else ["playground", "api_access", "first_account"]
+    if caller is None:
+        first = _page("sign_in", "Sign in", default=True)
+        return [first, *(_page("sign_in", "Sign in", address=address) for address in addresses)]
+    if flow:
+        return [_page("public_flow", "Playground", default=True)]
+    pages = [
+        _page("home", "Flows", icon=":material/apps:", default=True),
+        _page("playground", "Playground", icon=":material/forum:", address="playground"),
+    ]
+    if caller.sees_inside:
+        pages.append(_page("api_access", "API access", icon=":material/code:", address="api_access"))
+    if caller.kind == "local":
+        pages.append(
+            _page("first_account", "Create the first account", icon=":material/person_add:", address="first_account")
+        )
+    return pages
+
+
+def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage]) -> None:
+    """Flows, workspace, and who is signed in."""
+    by_address = {page.url_path: page for page in pages}
+    playground = by_address["playground"]
+    with st.sidebar:
+        st.page_link(by_address[""], label="All flows", width="stretch")
+        for flow in bridge.call(runtime.current().access.visible_flows(caller)):
+            st.page_link(
+                playground,
+                label=flow.name.replace("[", r"\["),
+                icon=":material/forum:",
+                query_params={"flow": flow.id},
+                width="stretch",
+            )
+        if "api_access" in by_address:
+            st.page_link(by_address["api_access"], width="stretch")
+        st.space("stretch")
+        st.divider()
+        _draw_person(caller, by_address.get("first_account"))
+
+
+def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
+    if caller.kind == "local":
+        st.caption("Local mode: only this computer is served.")
+        if first_account is not None:
+            st.page_link(first_account, width="stretch")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f":material/account_circle: {_display_name(caller)}")
+        if st.button("", icon=":material/logout:", help="Sign out", type="tertiary", key="sign_out"):
+            session.sign_out_browser()
+
+
+def _display_name(caller: Caller) -> str:
+    try:
+        member = bridge.call(runtime.current().sign_in.member(caller.name))
+    except FlowgroundError:
+        member = None
+    return member.display_name if member else caller.name
+
+
+def _page(
+    file: str, title: str, *, icon: str | None = None, address: str | None = None, default: bool = False
+) -> StreamlitPage:
+    return st.Page(PAGES / f"{file}.py", title=title, icon=icon, url_path=address, default=default)

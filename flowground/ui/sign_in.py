@@ -1,0 +1,76 @@
+"""What the local owner is asked for before anything outlives the visit: the owner code, then the first account."""
+
+from contextlib import suppress
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.errors import InvalidRequest, NotAllowed
+from flowground.ui import bridge, open_pages, session
+from flowground.ui.caller import remember_proof, visitor
+
+_LINK = "code"
+
+
+def ask_owner_code(*, key: str = "owner_code") -> bool:
+    """True when this browser gave the owner code (always for members); else draws the small form that asks for it.
+
+    Works in a page, a dialog and a fragment. `key` tells two forms on one page apart.
+    """
+    if visitor().proven:
+        return True
+    slot = st.empty()
+    with slot.form(key, border=False):
+        st.markdown("It stands in the terminal where Flowground was started.")
+        code = st.text_input("Owner code", placeholder="xxxx-xxxx-xxxx", autocomplete="off")
+        given = st.form_submit_button("Continue", type="primary")
+    if not given:
+        return False
+    if not _prove(code):
+        st.error("This is not the code. It changes with every start of Flowground.")
+        return False
+    slot.empty()
+    return True
+
+
+def take_code_from_link() -> None:
+    """For the router: proves the owner by the `?code=` link of the terminal, and takes the code out of the address."""
+    code = st.query_params.get(_LINK)
+    if code is None:
+        return
+    del st.query_params[_LINK]
+    if not _prove(code):
+        st.toast("The code in this link is not right any more. Flowground prints a new one at every start.")
+
+
+def first_account_form(*, key: str = "first_account") -> None:
+    """Draws the form that makes the first account, an admin. The browser is then signed in and stays where it was.
+
+    Ends local mode for good. Asks for the owner code first.
+    """
+    if not ask_owner_code(key=f"{key}_code"):
+        return
+    with st.form(key, border=False):
+        name = st.text_input("User name", help="Small letters, digits and . _ @ + -", autocomplete="username")
+        shown = st.text_input("Your name", placeholder="As colleagues see it", autocomplete="name")
+        password = st.text_input(
+            "Password", type="password", autocomplete="new-password", help="At least 8 characters."
+        )
+        sent = st.form_submit_button("Create account", type="primary")
+    if not sent:
+        return
+    try:
+        member = bridge.call(runtime.current().sign_in.create_first_account(name, shown, password))
+        open_pages.recheck()
+        session.sign_in_browser(member.name)
+    except (InvalidRequest, NotAllowed) as error:
+        st.error(" ".join(filter(None, (error.message, error.hint))))
+
+
+def _prove(code: str) -> bool:
+    if not runtime.current().sign_in.check_owner_code(code):
+        return False
+    remember_proof()
+    with suppress(InvalidRequest):  # without cookies the proof lasts as long as this page
+        session.sign_in_browser(None, reload=False)
+    return True

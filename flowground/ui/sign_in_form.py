@@ -1,0 +1,115 @@
+"""The sign-in form: streamlit-authenticator draws it and checks the password; the cookie is set by our own route.
+
+Only imported by the sign-in page: the authenticator takes a third of a second to load.
+"""
+
+import math
+import secrets
+from types import SimpleNamespace
+from typing import Any
+
+import streamlit as st
+import streamlit_authenticator as authenticator  # type: ignore[import-untyped]
+from streamlit_authenticator.models import cookie_model  # type: ignore[import-untyped]
+from streamlit_authenticator.views import authentication_view  # type: ignore[import-untyped]
+
+from flowground import runtime
+from flowground.errors import InvalidRequest
+from flowground.ui import bridge, session
+from flowground.ui.caller import address
+
+_STATUS = "authentication_status"
+_ITS_KEYS = (_STATUS, "name", "username", "email", "roles", "logout", "password_hint")
+
+
+class _NoCookies:
+    """In place of the authenticator's cookie component: an iframe that writes a cookie any script can read."""
+
+    def set(self, *_: Any, **__: Any) -> None: ...
+
+    def delete(self, *_: Any, **__: Any) -> None: ...
+
+
+class _Form:
+    """The authenticator's form, made known to password managers (it says `autocomplete="off"`) and keyboards."""
+
+    def __init__(self, form: Any) -> None:
+        self._form = form
+        self.name = ""
+        self.sent = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._form, name)
+
+    def text_input(self, label: str, **options: Any) -> str:
+        is_password = options.get("type") == "password"
+        options["autocomplete"] = "current-password" if is_password else "username"
+        given: str = self._form.text_input(label, **options)
+        if not is_password:
+            self.name = given
+        return given
+
+    def form_submit_button(self, label: str) -> bool:
+        self.sent = self._form.form_submit_button(label, type="primary", width="stretch")
+        return self.sent
+
+
+class _Streamlit:
+    """Streamlit as the authenticator's view sees it: its form is a `_Form`."""
+
+    def __init__(self) -> None:
+        self.drawn: _Form | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(st, name)
+
+    def form(self, **options: Any) -> _Form:
+        self.drawn = _Form(st.form(**options, enter_to_submit=True))
+        return self.drawn
+
+
+cookie_model.stx = SimpleNamespace(CookieManager=_NoCookies)
+
+
+def sign_in_form() -> None:
+    """Draws the form; when name and password are right, the page is loaded anew at the same address, signed in."""
+    sign_in = runtime.current().sign_in
+    here = address()
+    view = authentication_view.st = _Streamlit()
+    # No cookie has this name and nothing is signed with this key: who is signed in is settled at the edge.
+    form = authenticator.Authenticate(
+        sign_in.credentials_for_form(here),
+        cookie_name="-",
+        cookie_key=secrets.token_hex(32),
+        cookie_expiry_days=0,
+        auto_hash=False,
+        login_sleep_time=0,
+    )
+    fields = {"Form name": "Sign in", "Username": "User name", "Password": "Password", "Login": "Sign in"}
+    st.session_state[_STATUS] = None
+    form.login(fields=fields, key="sign_in")
+    right, name = st.session_state[_STATUS], st.session_state["username"]
+    for key in _ITS_KEYS:
+        st.session_state.pop(key, None)
+    if right:
+        bridge.call(sign_in.password_was_right(name, here))
+        _begin(name)
+    elif view.drawn is not None and view.drawn.sent:
+        _say_why_not(view.drawn.name, here)
+
+
+def _begin(name: str) -> None:
+    try:
+        session.sign_in_browser(name)
+    except InvalidRequest as error:
+        st.error(" ".join(filter(None, (error.message, error.hint))))
+
+
+def _say_why_not(name: str, here: str) -> None:
+    """The same words for an unknown name and a wrong password."""
+    wait = bridge.call(runtime.current().sign_in.lockout(name, here)) if name.strip() else 0
+    if wait:
+        minutes = max(1, math.ceil(wait / 60))
+        st.error(f"Too many wrong passwords. Try again in {minutes} minute{'s' if minutes > 1 else ''}.")
+    else:
+        st.error("User name or password is wrong.")

@@ -1,0 +1,92 @@
+"""What st.App is given beside the script, and the runtime behind it from the process's start to its end."""
+
+import gc
+import os
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from flowground.api import create_api
+from flowground.errors import ConfigError
+from flowground.runtime import Runtime, install
+from flowground.settings import Settings, config_path
+from flowground.web.api_paths import ApiPaths
+from flowground.web.edge import Edge
+from flowground.web.ending import Ending, running_server
+from flowground.web.greeting import greeting
+from flowground.web.listening import send_at_once, serving_at
+from flowground.web.session_routes import session_routes
+
+
+class Web:
+    """`routes`, `middleware` and `lifespan` for st.App. `folder` is where app.py and config.yaml stand.
+
+    Nothing is read or opened before the lifespan begins.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._runtime: Runtime | None = None
+        self._api: ASGIApp | None = None
+        self.routes: Sequence[BaseRoute] = [*session_routes(self.runtime), ApiPaths(self._served_api)]
+        self.middleware: Sequence[Middleware] = [Middleware(Edge, runtime=self.runtime)]
+
+    def runtime(self) -> Runtime:
+        """The runtime of this process. Only asked for while the lifespan runs."""
+        if self._runtime is None:
+            raise RuntimeError("the server has not started")
+        return self._runtime
+
+    def _served_api(self) -> ASGIApp:
+        if self._api is None:
+            raise RuntimeError("the server has not started")
+        return self._api
+
+    @asynccontextmanager
+    async def lifespan(self, _: object) -> AsyncGenerator[None, None]:
+        """Opens the runtime on the server's loop and says so in the terminal; ends what runs before the process ends."""
+        try:
+            settings = Settings.load(config_path(self._folder))
+            runtime = self._runtime = Runtime(settings)
+            await runtime.start()
+        except ConfigError as error:
+            _give_up(error)
+        self._api = create_api(self.runtime, cors=settings.api.cors)
+        install(runtime)
+        server = running_server()
+        ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
+        send_at_once()
+        say(await greeting(runtime, settings.public_url or serving_at(server)))
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process: no collection needs to look at it again
+        try:
+            yield
+        finally:
+            await ending.finish()
+            install(None)
+            await runtime.close()
+
+
+def say(lines: Sequence[str]) -> None:
+    """To the terminal of whoever started the process, never to a log."""
+    sys.stderr.write("\n".join(("", *lines, "", "")))
+    sys.stderr.flush()
+
+
+def _give_up(error: ConfigError) -> NoReturn:
+    """Ends the process with status 1 and the error's sentences alone.
+
+    An exception out of a lifespan becomes a traceback and status 3 in uvicorn; nothing is served yet that would need
+    an orderly end.
+    """
+    say(["Flowground cannot start:", *(f"  {line}" for line in error.message.splitlines())])
+    if error.hint:
+        say([error.hint])
+    sys.stdout.flush()
+    os._exit(1)

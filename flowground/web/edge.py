@@ -1,0 +1,156 @@
+"""The outermost middleware, http and websocket: who asks is settled here, once, and told to the pages in headers.
+
+- While no account was ever created only this computer is served (local mode).
+- A websocket needs an Origin of ours; its cookie is verified and taken away; the pages read what was found in headers
+  that a client cannot set (its own copies are dropped).
+- Secrets leave the address before anything logs it; `/public_flow/…` is unwrapped; security headers are added.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flowground.caller import Caller
+from flowground.runtime import Runtime
+from flowground.web import refusal
+from flowground.web.api_paths import is_api
+from flowground.web.browser import browser_id
+from flowground.web.origin import from_this_computer, own_origin
+from flowground.web.public_flow import unwrap
+from flowground.web.secrets import hide_secrets
+
+OURS = b"x-flowground-"
+"""Prefix of the headers below. The pages' side of them is flowground/ui/visitor.py."""
+
+CALLER = b"x-flowground-caller"
+FLOW = b"x-flowground-flow"
+BROWSER = b"x-flowground-browser"
+
+_EVERYWHERE = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+_API = [*_EVERYWHERE[:2], (b"content-security-policy", b"frame-ancestors 'none'")]
+# Nothing is loaded from another host: a model's answer cannot send what it saw to one by naming an image there.
+# Streamlit needs inline styles, its charts and st.html need inline scripts and eval.
+_PAGES = [
+    *_EVERYWHERE,
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
+        b"connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+        b"frame-ancestors 'self'",
+    ),
+]
+
+
+class Edge:
+    """ASGI middleware. `runtime` is asked for at each request: the app is built before its runtime."""
+
+    def __init__(self, app: ASGIApp, runtime: Callable[[], Runtime]) -> None:
+        self.app = app
+        self.runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hide_secrets(scope)
+        send = _with_headers(send, _API if is_api(scope["path"]) else _PAGES)
+        if not from_this_computer(scope) and await self.runtime().sign_in.local_mode():
+            await refusal.local_mode(scope)(scope, receive, send)
+            return
+        inner, _ = unwrap(scope)
+        if any(name.startswith(OURS) for name, _ in scope["headers"]):
+            inner = {**inner, "headers": _without_ours(scope)}
+        await self.app(inner, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hide_secrets(scope)
+        runtime = self.runtime()
+        origin = own_origin(scope, runtime.settings.public_url)
+        local = await runtime.sign_in.local_mode()
+        if origin is None or (local and not from_this_computer(scope)):
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "origin or host is not this server's"})
+            return
+        inner, flow = unwrap(scope)
+        cookie, headers = _take_cookie(_without_ours(scope), runtime.settings.cookie.name)
+        caller = await self._caller(cookie, local=local)
+        headers = [*headers, (BROWSER, browser_id(Headers(scope=scope)).encode())]
+        if caller is not None:
+            headers.append((CALLER, _as_header(caller)))
+        if flow is not None:
+            headers.append((FLOW, flow.encode()))
+        await self.app({**inner, "headers": _with_host(headers, origin)}, receive, send)
+
+    async def _caller(self, cookie: str | None, *, local: bool) -> Caller | None:
+        found = await self.runtime().sign_in.verify_cookie(cookie) if cookie else None
+        if local:
+            proven = found is not None and found.kind == "local" and found.proven
+            return Caller(kind="local", name="owner", role="admin", proven=proven)
+        return found if found is not None and found.kind == "member" else None
+
+
+def _with_headers(send: Send, extra: list[tuple[bytes, bytes]]) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            named = {name.lower() for name, _ in message.get("headers", ())}
+            message = {**message, "headers": [*message.get("headers", ()), *(h for h in extra if h[0] not in named)]}
+        await send(message)
+
+    return sending
+
+
+def _without_ours(scope: Scope) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in scope["headers"] if not name.lower().startswith(OURS)]
+
+
+def _take_cookie(headers: list[tuple[bytes, bytes]], name: str) -> tuple[str | None, list[tuple[bytes, bytes]]]:
+    """Our cookie's value, and the headers without it: no page script ever holds a sign-in."""
+    kept, found = [], None
+    for key, value in headers:
+        if key != b"cookie":
+            kept.append((key, value))
+            continue
+        others = []
+        for part in value.decode("latin-1").split(";"):
+            if part.partition("=")[0].strip() == name:
+                found = _unquoted(part)
+            else:
+                others.append(part.strip())
+        if others:
+            kept.append((key, "; ".join(others).encode("latin-1")))
+    return found, kept
+
+
+def _unquoted(part: str) -> str | None:
+    try:
+        return next(iter(SimpleCookie(part).values())).value
+    except (CookieError, StopIteration):
+        return None
+
+
+def _with_host(headers: list[tuple[bytes, bytes]], origin: str) -> list[tuple[bytes, bytes]]:
+    """Streamlit compares Origin with Host again; behind a proxy that renames Host only `public_url` could tell."""
+    host = urlsplit(origin).netloc.encode()
+    return [(name, host if name == b"host" else value) for name, value in headers]
+
+
+def _as_header(caller: Caller) -> bytes:
+    known: dict[str, Any] = asdict(caller)
+    known.pop("flows")  # a token's scope; tokens do not open pages
+    return json.dumps(known).encode("ascii")

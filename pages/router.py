@@ -1,0 +1,29 @@
+"""The script behind every page: who is here, which pages are theirs, then the page itself.
+
+It lives in pages/ and app.py does not: with a folder `pages` beside the script, Streamlit would run the files in it
+without this one, until somebody opened `/`.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+from flowground.ui.caller import known_visitor, shared_flow
+from flowground.ui.navigation import draw_sidebar, pages_for
+from flowground.ui.sign_in import take_code_from_link
+
+STATIC = Path(__file__).parent / "static"
+
+st.set_page_config(page_icon=str(STATIC / "icon.svg"), layout="centered")
+st.logo(str(STATIC / "logo.svg"), icon_image=str(STATIC / "icon.svg"), size="large")
+
+caller = known_visitor()
+flow = shared_flow()
+pages = pages_for(caller, flow)
+page = st.navigation(pages, position="hidden")
+if caller is not None:
+    if caller.kind == "local":
+        take_code_from_link()
+    if flow is None:
+        draw_sidebar(caller, pages)
+page.run()

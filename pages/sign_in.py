@@ -1,0 +1,11 @@
+"""What every address shows to a visitor who is not signed in."""
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.ui.sign_in_form import sign_in_form
+
+with st.container(horizontal_alignment="center"), st.container(width=400):
+    st.space("medium")
+    st.caption(runtime.current().settings.organization.name)
+    sign_in_form()
