@@ -206,9 +206,7 @@ def paste(text: str) -> str:
 
 
 def test_a_reader_sees_a_short_script() -> None:
-    request = SnippetRequest(
-        "https://flows.example.com/", "basic", "what's up?", tweaks={"Model": {"seed": 1}}
-    )
+    request = SnippetRequest("https://flows.example.com/", "basic", "what's up?", tweaks={"Model": {"seed": 1}})
     assert snippets(request)["curl"] == (
         "curl --silent --show-error --fail-with-body https://flows.example.com/api/v1/run/basic \\\n"
         '  --header "x-api-key: ${FLOWGROUND_API_KEY:?Set this environment variable to an application token.}" \\\n'

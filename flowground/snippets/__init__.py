@@ -14,9 +14,9 @@ from types import MappingProxyType
 from flowground.snippets.curl import curl
 from flowground.snippets.javascript import javascript
 from flowground.snippets.python import python
-from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest
+from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest, request_types
 
-__all__ = ["COMMANDS", "DEFAULT_MESSAGE", "FILE_NAMES", "LANGUAGES", "SnippetRequest", "snippets"]
+__all__ = ["COMMANDS", "DEFAULT_MESSAGE", "FILE_NAMES", "LANGUAGES", "SnippetRequest", "request_types", "snippets"]
 
 LANGUAGES = MappingProxyType({"python": python, "javascript": javascript, "curl": curl})
 

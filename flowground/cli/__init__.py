@@ -1,0 +1,58 @@
+"""The command line: `python -m flowground COMMAND`.
+
+What was asked for goes to stdout and nothing else does: mistakes, notes and progress go to stderr. Exit codes: 0 done,
+1 not done (the reason in one line), 2 not a command, 130 interrupted. `FLOWGROUND_CONFIG` names the config file.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from flowground import __version__
+from flowground.cli import flows, keys, members, model, run
+from flowground.errors import FlowgroundError
+
+PROGRAM = "python -m flowground"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command (default: of `sys.argv`) and returns its exit code. A traceback is shown with `--debug` only."""
+    given = _parser().parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if given.debug else logging.WARNING)
+    try:
+        code: int = given.command(given)
+        sys.stdout.flush()
+        return code
+    except FlowgroundError as error:
+        return _failed(" ".join(filter(None, (error.message, error.hint))))
+    except BrokenPipeError:
+        # Who reads the output has seen enough; what Python would still flush at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # a door: whatever comes, a person reads one line
+        if given.debug:
+            raise
+        return _failed(f"unexpected {type(error).__name__}: {error} (`{PROGRAM} --debug …` shows where)")
+
+
+def _failed(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="LLM flows from YAML files. `streamlit run app.py` serves them; these commands work beside it.",
+        epilog="FLOWGROUND_CONFIG names the config file; without it, config.yaml beside app.py counts.",
+    )
+    parser.add_argument("--version", action="version", version=f"flowground {__version__}")
+    parser.add_argument("--debug", action="store_true", help="log more, and show where an unexpected error comes from")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for group in (flows, run, model, keys, members):
+        group.add_to(commands)
+    return parser

@@ -1,0 +1,92 @@
+"""`validate` and `schema`: what an author asks before committing a flow file."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowground.cli.opened import load_settings
+from flowground.errors import FlowError, InvalidRequest, Problem
+from flowground.flow import parse_flow
+from flowground.loader import Catalogue
+from flowground.schema import flow_schema
+from flowground.settings import Settings
+from flowground.wiring import wire
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    validate = commands.add_parser("validate", help="find the mistakes in flow files")
+    validate.add_argument("files", nargs="*", type=Path, metavar="FILE", help="default: all files of the flows folder")
+    validate.set_defaults(command=run_validate)
+    schema = commands.add_parser("schema", help="print the JSON Schema of a flow file, for editors")
+    schema.set_defaults(command=run_schema)
+
+
+def run_validate(given: argparse.Namespace) -> int:
+    """Each mistake as `file:line:column: sentence` on stdout; 1 when there is any."""
+    settings = load_settings()
+    checked, problems = _check_files(given.files, settings) if given.files else _check_folder(settings)
+    for problem in problems:
+        print(problem)
+    if problems:
+        _note(f"{_count(problems, 'mistake')} in {_count({problem.file for problem in problems}, 'file')}.")
+        return 1
+    _note(f"{_count(checked, 'flow')}, no mistakes.")
+    return 0
+
+
+def run_schema(_: argparse.Namespace) -> int:
+    print(json.dumps(flow_schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _check_folder(settings: Settings) -> tuple[list[str], list[Problem]]:
+    """As a server would load it: two flows with one address are a mistake too."""
+    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
+    flows, wrong = list(catalogue.flows()), catalogue.problems()
+    if not flows and not wrong:
+        raise InvalidRequest(f"There are no flow files in {_shown(settings.flows)}.")
+    return flows, list(_placed((settings.flows / file, error) for file, error in wrong.items()))
+
+
+def _check_files(files: list[Path], settings: Settings) -> tuple[list[str], list[Problem]]:
+    checked: list[str] = []
+    wrong: list[tuple[Path, FlowError]] = []
+    for path in files:
+        try:
+            flow = parse_flow(path.read_bytes(), path.name, max_bytes=settings.limits.flow_bytes)
+            checked.append(wire(flow).id)
+        except FlowError as error:
+            wrong.append((path, error))
+        except OSError as error:
+            raise InvalidRequest(f"{path}: {error.strerror}") from None
+    return checked, list(_placed(wrong))
+
+
+def _placed(wrong: Iterable[tuple[Path, FlowError]]) -> Iterator[Problem]:
+    """The mistakes, their files named from the working directory, as terminals and editors open them."""
+    for path, error in wrong:
+        for problem in error.problems:
+            yield replace(problem, file=_shown(path.with_name(problem.file)))
+
+
+def _shown(path: Path) -> str:
+    absolute = os.path.abspath(path)
+    relative = os.path.relpath(absolute)
+    return absolute if relative.startswith("..") else relative
+
+
+def _count(items: Iterable[object], word: str) -> str:
+    number = len(list(items))
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _note(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

@@ -1,0 +1,113 @@
+"""`keys create`, `list`, `revoke`: application tokens of the organization, also while a server runs."""
+
+import argparse
+import asyncio
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from flowground.cli.opened import ACTOR, find_flow, load_settings, open_store
+from flowground.cli.table import day, print_table
+from flowground.errors import InvalidRequest
+from flowground.loader import Catalogue
+from flowground.settings import Settings
+from flowground.store import tokens
+from flowground.store.tokens import Token
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    keys = commands.add_parser("keys", help="application tokens for API callers").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    create = keys.add_parser("create", help="make a token; it is printed once, as the last word")
+    create.add_argument("name", metavar="NAME", help="what it is for")
+    create.add_argument("--flow", action="append", metavar="ID", help="only this flow; may be given several times")
+    create.add_argument("--expires", type=_duration, metavar="30d", help="12h, 30d, 8w, …; default: never")
+    create.set_defaults(command=lambda given: asyncio.run(_create(given)))
+    listing = keys.add_parser("list", help="show all tokens, without their secrets")
+    listing.set_defaults(command=lambda _: asyncio.run(_list()))
+    revoke = keys.add_parser("revoke", help="end a token; it acts at once")
+    revoke.add_argument("id", metavar="ID", help="as `keys list` shows it, or its beginning; or the token itself")
+    revoke.set_defaults(command=lambda given: asyncio.run(_revoke(given)))
+
+
+async def _create(given: argparse.Namespace) -> int:
+    settings = load_settings()
+    flows = _scope(given.flow, settings)
+    async with open_store(settings) as store:
+        token, secret = await store.write(
+            tokens.create,
+            name=given.name,
+            owner=None,
+            flows=flows,
+            expires_at=datetime.now(UTC) + given.expires if given.expires else None,
+            by=ACTOR,
+        )
+    reach = ", ".join(flows) if flows else "every flow"
+    until = f"until {day(token.expires_at)}" if token.expires_at else "until it is revoked"
+    print(f"{token.name} may run {reach} {until}. The token is shown only now:", file=sys.stderr)
+    print(secret)
+    return 0
+
+
+async def _list() -> int:
+    async with open_store(load_settings()) as store:
+        found = await store.read(tokens.list_tokens, everyone=True)
+    print_table(
+        ("ID", "TOKEN", "NAME", "OWNER", "FLOWS", "STATE", "EXPIRES", "LAST_USED", "USES"),
+        [
+            (
+                token.id,
+                f"{token.prefix}…",
+                token.name,
+                token.owner or "organization",
+                "all" if token.flows is None else ",".join(token.flows),
+                _state(token),
+                day(token.expires_at),
+                day(token.last_used_at),
+                str(token.uses),
+            )
+            for token in found
+        ],
+    )
+    return 0
+
+
+async def _revoke(given: argparse.Namespace) -> int:
+    async with open_store(load_settings()) as store:
+        by_secret = await store.read(tokens.find_any, secret=given.id)
+        known = await store.read(tokens.list_tokens, everyone=True)
+        meant = [by_secret] if by_secret else [token for token in known if token.id.startswith(given.id)]
+        if len(meant) != 1:
+            problem = f"{len(meant)} tokens begin with {given.id!r}." if meant else "There is no such token."
+            raise InvalidRequest(problem, hint="`keys list` shows their ids.")
+        ended = await store.write(tokens.revoke, token_id=meant[0].id, by=ACTOR)
+    print(f"{meant[0].name} {'is revoked' if ended else 'was revoked before'}.", file=sys.stderr)
+    return 0
+
+
+def _scope(addresses: list[str] | None, settings: Settings) -> tuple[str, ...] | None:
+    """Ids of the named flows. Raises InvalidRequest for one that does not exist."""
+    if not addresses:
+        return None
+    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
+    return tuple(dict.fromkeys(find_flow(catalogue, address).id for address in addresses))
+
+
+def _state(token: Token) -> str:
+    if token.revoked_at:
+        return "revoked"
+    return "expired" if token.expires_at and token.expires_at <= datetime.now(UTC) else "active"
+
+
+def _duration(text: str) -> timedelta:
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([mhdw])", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 12h, 30d or 8w")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})

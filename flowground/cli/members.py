@@ -1,0 +1,100 @@
+"""`members add`, `list`, `remove`: people of the organization, also while a server runs."""
+
+import argparse
+import asyncio
+import getpass
+import sys
+from typing import TYPE_CHECKING, get_args
+
+from flowground.caller import Role
+from flowground.cli.opened import ACTOR, load_settings, open_sign_in, open_store
+from flowground.cli.table import print_table
+from flowground.errors import InvalidRequest, nearest
+from flowground.sign_in import SignIn
+from flowground.store import members
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    group = commands.add_parser("members", help="people who may sign in").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    add = group.add_parser("add", help="add a person; the first one ends local mode for good")
+    add.add_argument("name", metavar="NAME", help="the name to sign in with")
+    add.add_argument("--role", choices=get_args(Role), default="member", help="default: member")
+    add.add_argument("--display-name", default="", metavar="TEXT", help="the name others see")
+    add.add_argument("--email", metavar="ADDRESS")
+    add.add_argument(
+        "--password-stdin",
+        action="store_true",
+        help="read the password from standard input; done anyway where that is no terminal",
+    )
+    add.set_defaults(command=lambda given: asyncio.run(_add(given)))
+    listing = group.add_parser("list", help="show all members, those of config.yaml too")
+    listing.set_defaults(command=lambda _: asyncio.run(_list()))
+    remove = group.add_parser("remove", help="remove a person with their sign-ins, tokens and conversations")
+    remove.add_argument("name", metavar="NAME")
+    remove.set_defaults(command=lambda given: asyncio.run(_remove(given)))
+
+
+async def _add(given: argparse.Namespace) -> int:
+    async with open_sign_in(load_settings()) as sign_in:
+        was_local = await sign_in.local_mode()
+        member = await sign_in.add_member(
+            given.name,
+            display_name=given.display_name,
+            role=given.role,
+            password=_password(from_input=given.password_stdin),
+            email=given.email,
+            by=ACTOR,
+        )
+    print(f"{member.name} can sign in now, as {member.role}.", file=sys.stderr)
+    if was_local:
+        print("This was the first account: from now on everybody has to sign in.", file=sys.stderr)
+    return 0
+
+
+async def _list() -> int:
+    async with open_sign_in(load_settings()) as sign_in:
+        found = await sign_in.members()
+    print_table(
+        ("NAME", "DISPLAY_NAME", "ROLE", "SOURCE", "PASSWORD", "STATE"),
+        [
+            (
+                member.name,
+                member.display_name,
+                member.role,
+                "config.yaml" if member.source == "config" else member.source,
+                "yes" if member.has_password else "no",
+                "active" if member.active else "inactive",
+            )
+            for member in found
+        ],
+    )
+    return 0
+
+
+async def _remove(given: argparse.Namespace) -> int:
+    """Works on the database first: a name that stands in config.yaml too would keep the app from starting."""
+    settings = load_settings()
+    name = given.name.strip().lower()
+    async with open_store(settings) as store:
+        if not await store.write(members.remove, name=name, by=ACTOR):
+            sign_in = SignIn(settings, store)
+            await sign_in.remove_member(name, by=ACTOR)  # says so where config.yaml names them
+            word = nearest(name, [member.name for member in await sign_in.members()])
+            raise InvalidRequest(f"There is no member {name}" + (f" (did you mean {word}?)" if word else "."))
+    print(f"{name} is removed, with sign-ins, tokens and conversations.", file=sys.stderr)
+    return 0
+
+
+def _password(*, from_input: bool) -> str:
+    """One line of standard input, or asked for twice at the terminal. Raises InvalidRequest."""
+    if from_input or not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise InvalidRequest("The two passwords differ.")
+    return password

@@ -1,0 +1,38 @@
+"""`model download`: fetches the built-in model before anybody waits for it."""
+
+import argparse
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from flowground.cli.opened import load_settings
+from flowground.cli.progress import ProgressBar
+from flowground.providers import weights
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    model = commands.add_parser("model", help="the built-in model").add_subparsers(metavar="COMMAND", required=True)
+    download = model.add_parser("download", help="fetch it (0.5 GB, once) and check it")
+    download.set_defaults(command=lambda _: asyncio.run(_download()))
+
+
+async def _download() -> int:
+    """The file's path on stdout, the progress on stderr."""
+    settings = load_settings()
+    local = settings.providers.get("local")
+    if local and local.path:
+        print("config.yaml names a file of its own (providers.local.path): nothing to fetch.", file=sys.stderr)
+        print(local.path)
+        return 0
+    chosen = weights.QWEN
+    print(f"{chosen.title}, {chosen.size / 1e9:.1f} GB, {chosen.licence}", file=sys.stderr)
+    bar = ProgressBar()
+    try:
+        path = await weights.fetch(settings.data / "models", progress=bar.show)
+    finally:
+        bar.end()
+    print(path)
+    return 0

@@ -1,0 +1,55 @@
+"""What commands work on, opened for as long as they run."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from flowground.errors import InvalidRequest, nearest
+from flowground.loader import Catalogue
+from flowground.runtime import APP_FOLDER
+from flowground.settings import Settings, config_path
+from flowground.sign_in import SignIn
+from flowground.store import Store
+from flowground.wiring import WiredFlow
+
+ACTOR = "cli"
+"""Who did it, in the audit trail."""
+
+
+def load_settings() -> Settings:
+    """The settings of the app that a server started here would have. Raises ConfigError."""
+    return Settings.load(config_path(APP_FOLDER))
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """The database, also of a server that runs. Raises ConfigError."""
+    store = await asyncio.to_thread(Store.open, settings.database)
+    try:
+        yield store
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+@asynccontextmanager
+async def open_sign_in(settings: Settings) -> AsyncIterator[SignIn]:
+    """Members of config.yaml and database. Raises ConfigError."""
+    async with open_store(settings) as store:
+        sign_in = SignIn(settings, store)
+        try:
+            await sign_in.start()
+            yield sign_in
+        finally:
+            sign_in.close()
+
+
+def find_flow(catalogue: Catalogue, address: str) -> WiredFlow:
+    """The flow at an id or endpoint name. Raises InvalidRequest with the nearest name there is."""
+    flow = catalogue.find(address)
+    if flow is None:
+        word = nearest(address, catalogue.flows())
+        raise InvalidRequest(
+            f"There is no flow {address}" + (f" (did you mean {word}?)." if word else "."),
+            hint="Some flow files have mistakes: `validate` shows them." if catalogue.problems() else None,
+        )
+    return flow

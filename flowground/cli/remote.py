@@ -1,0 +1,88 @@
+"""Asks the run API of a server, as any client of it does (Langflow's contract: `POST /api/v1/run/{flow}`)."""
+
+import json
+import os
+from collections.abc import Generator, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from flowground.errors import InvalidRequest, NotSignedIn, RequestError, RunError
+from flowground.request import RunRequest
+
+_TIMEOUT = 300
+"""Seconds to wait for the connection and for each next piece."""
+
+
+def ask_server(base_url: str, flow: str, request: RunRequest) -> Generator[str]:
+    """Pieces of the answer, a newline last. Raises RequestError with the server's own sentence, or RunError."""
+    token = os.environ.get("FLOWGROUND_API_KEY")
+    if not token:
+        raise NotSignedIn("Set the environment variable FLOWGROUND_API_KEY to an application token.")
+    url = f"{base_url.rstrip('/')}/api/v1/run/{quote(flow, safe='')}"
+    try:
+        with requests.post(
+            url,
+            params={"stream": "true"} if request.stream else None,
+            json=_body(request),
+            headers={"x-api-key": token},
+            timeout=_TIMEOUT,
+            stream=True,
+        ) as response:
+            if not response.ok:
+                raise _refusal(response.json())
+            yield from _streamed(response) if request.stream else [_texts(response.json())]
+    except requests.exceptions.InvalidURL:
+        raise InvalidRequest(f"{base_url} is no address.") from None
+    except requests.RequestException as error:
+        raise RunError(f"No usable answer from {url}: {_reason(error)}") from None
+
+
+def _body(request: RunRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {"input_type": request.input_type}
+    if request.input_value is not None:
+        body["input_value"] = request.input_value
+    if request.session_id:
+        body["session_id"] = request.session_id
+    if request.tweaks:
+        body["tweaks"] = dict(request.tweaks)
+    return body
+
+
+def _streamed(response: requests.Response) -> Iterator[str]:
+    streamed = False
+    for line in filter(None, response.iter_lines()):
+        event = json.loads(line)
+        kind, data = event["event"], event["data"]
+        if kind == "token":
+            streamed = True
+            yield data["chunk"]
+        elif kind == "error" and data["error"]:
+            raise RunError(str(data["error"]), hint=data.get("hint"))
+        elif kind == "end":
+            yield "\n" if streamed else _texts(data["result"])
+
+
+def _texts(result: Any) -> str:
+    """The text of each output, a line each."""
+    return "".join(f"{output['messages'][0]['message']}\n" for output in result["outputs"][0]["outputs"])
+
+
+def _refusal(body: Any) -> RequestError:
+    detail = body.get("detail")
+    sentence = detail.get("message") if isinstance(detail, dict) else detail
+    return RequestError(str(sentence), hint=body.get("hint"))
+
+
+def _reason(error: requests.RequestException) -> str:
+    """The innermost words: requests wraps them three times."""
+    match error:
+        case requests.Timeout():
+            return f"nothing came for {_TIMEOUT} s."
+        case requests.JSONDecodeError():
+            return "it is no JSON."
+        case requests.ConnectionError():
+            return "nothing answers there."
+        case _:
+            return str(error)
