@@ -22,6 +22,7 @@ from flowground.sign_in.passwords import DUMMY_HASH, Bcrypt, clean_name
 from flowground.sign_in.roster import Login, Roster
 from flowground.store import Store, attempts, members, sign_ins
 from flowground.store.members import Member
+from flowground.store.text import storable
 
 __all__ = ["Member", "SignIn"]
 
@@ -231,11 +232,11 @@ class SignIn:
 
 def _attempt_name(name: str) -> str:
     """No attempt is kept under more than a name's length."""
-    return clean_name(name)[:_NAME_CHARS]
+    return storable(clean_name(name)[:_NAME_CHARS])
 
 
 def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _too_many(wait: float) -> str:

@@ -33,6 +33,8 @@ def clean_password(password: str) -> str:
     password = password.strip()
     if len(password) < MIN_CHARS:
         raise InvalidRequest(f"A password has at least {MIN_CHARS} characters.")
+    if not password.isprintable():
+        raise InvalidRequest("A password has no invisible control characters.")
     size = len(password.encode())
     if size > MAX_BYTES:
         raise InvalidRequest(
@@ -75,7 +77,7 @@ class Bcrypt:
 
 
 def _matches(password: str, hashed: str) -> bool:
-    given = password.strip().encode()
+    given = password.strip().encode("utf-8", "surrogatepass")
     # Longer than bcrypt reads: wrong, after the same work. A malformed hash compares as wrong, too.
     fits = len(given) <= MAX_BYTES and is_hash(hashed)
     right = bcrypt.checkpw(given[:MAX_BYTES], (hashed if fits else DUMMY_HASH).encode())

@@ -14,6 +14,7 @@ from flowground.store import messages, tables
 from flowground.store.messages import State, StoredMessage, TraceStep
 from flowground.store.runs import RunRecord, add_run
 from flowground.store.statements import Statement, one_way
+from flowground.store.text import storable
 from flowground.store.times import moment
 
 __all__ = [
@@ -108,7 +109,7 @@ _LIST = Statement(
 def address(flow_id: str, owner: str, session_id: str) -> str:
     """The key of a session. Lengths stand before the parts, so that no two sessions spell the same text."""
     spelt = f"{len(flow_id)}:{flow_id}{len(owner)}:{owner}{session_id}"
-    return blake2b(spelt.encode(), digest_size=16).hexdigest()
+    return blake2b(spelt.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 @one_way
@@ -125,7 +126,7 @@ def begin_turn(
         "id": session,
         "flow_id": flow_id,
         "owner": owner,
-        "session_id": session_id,
+        "session_id": storable(session_id),
         "title": title_of(message.text) if message else "",
         "created_at": at,
         "updated_at": at,
@@ -201,5 +202,5 @@ def delete_session(connection: Connection, *, flow_id: str, owner: str, session_
 
 def title_of(text: str) -> str:
     """One line of at most 80 characters."""
-    line = " ".join(text[: TITLE_CHARS * 8].split())
+    line = " ".join(storable(text[: TITLE_CHARS * 8]).split())
     return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from flowground.messages import Role, Usage
+from flowground.store.text import storable
 from flowground.store.times import moment
 
 State = Literal["complete", "stopped", "failed"]
@@ -61,7 +62,7 @@ def to_row(message: StoredMessage, *, session: str) -> dict[str, Any]:
         "session": session,
         "id": message.id,
         "role": message.role,
-        "text": message.text,
+        "text": storable(message.text),
         "state": message.state,
         "created_at": message.created_at.timestamp(),
         "run_id": message.run_id,
@@ -96,7 +97,7 @@ def _trace_text(trace: Sequence[TraceStep]) -> str:
             step.component_id,
             step.type,
             step.seconds,
-            step.text[:_TRACE_CHARS],
+            storable(step.text[:_TRACE_CHARS]),
             [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None,
             step.model,
         ]

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 from flowground.messages import Usage
 from flowground.store import tables
 from flowground.store.statements import Statement
+from flowground.store.text import storable
 from flowground.store.times import moment
 
 Status = Literal["complete", "stopped", "failed"]
@@ -43,7 +44,7 @@ def add_run(connection: Connection, *, run: RunRecord) -> None:
             "flow_id": run.flow_id,
             "flow_version": run.flow_version,
             "owner": run.owner,
-            "session_id": run.session_id,
+            "session_id": storable(run.session_id),
             "status": run.status,
             "started_at": run.started_at.timestamp(),
             "seconds": run.seconds,

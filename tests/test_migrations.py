@@ -1,0 +1,100 @@
+"""Migrations make exactly the tables that `tables.py` declares, whole, once, and under a lock."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, inspect
+
+from flowground.errors import ConfigError
+from flowground.store.database import Database
+from flowground.store.migrations import MIGRATIONS, migrate
+from flowground.store.tables import metadata
+from tests.store_databases import DATABASES, empty_database
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    with empty_database(request.param, tmp_path) as url:
+        yield Database.at(url)
+
+
+def shape(engine: Engine) -> dict[str, Any]:
+    """Everything the database says of its tables, in an order of ours."""
+    found = inspect(engine)
+
+    def by_name(items: Any) -> list[dict[str, Any]]:
+        return sorted(({**item, "type": str(item.get("type"))} for item in items), key=lambda item: str(item["name"]))
+
+    return {
+        table: {
+            "columns": [
+                {key: column.get(key) for key in ("name", "type", "nullable")}
+                for column in by_name(found.get_columns(table))
+            ],
+            "key": found.get_pk_constraint(table)["constrained_columns"],
+            "unique": [(item["name"], item["column_names"]) for item in by_name(found.get_unique_constraints(table))],
+            "indexes": [
+                (item["name"], item["column_names"], bool(item["unique"])) for item in by_name(found.get_indexes(table))
+            ],
+            "foreign": [
+                (item["constrained_columns"], item["referred_table"], item["referred_columns"], item["options"])
+                for item in by_name(found.get_foreign_keys(table))
+            ],
+        }
+        for table in sorted(found.get_table_names())
+        if table != "migrations"
+    }
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_migrations_equal_tables(kind: str, tmp_path: Path) -> None:
+    with empty_database(kind, tmp_path / "a") as migrated, empty_database(kind, tmp_path / "b") as declared:
+        migrated_engine, declared_engine = Database.at(migrated).writer, Database.at(declared).writer
+        migrate(migrated_engine)
+        metadata.create_all(declared_engine)
+        assert shape(migrated_engine) == shape(declared_engine)
+        assert set(shape(migrated_engine)) == set(metadata.tables)
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    migrate(database.writer)
+    before = applied(database.writer)
+    migrate(database.writer)
+    assert applied(database.writer) == before
+    assert [name for name, _ in before] == [migration.__name__ for migration in MIGRATIONS]
+
+
+def test_replicas_may_start_at_once(database: Database) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: migrate(database.writer), range(4)))
+    assert len(applied(database.writer)) == len(MIGRATIONS)
+
+
+def test_a_failing_migration_leaves_nothing_behind(database: Database) -> None:
+    def m998_good(connection: Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE half (name TEXT)")
+
+    def m999_bad(connection: Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE half (name TEXT)")
+
+    migrate(database.writer)
+    before = applied(database.writer)
+    with pytest.raises(Exception, match="already exists"):
+        migrate(database.writer, [*MIGRATIONS, m998_good, m999_bad])
+    assert applied(database.writer) == before
+    assert "half" not in inspect(database.writer).get_table_names()
+
+
+def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
+    migrate(database.writer)
+    with pytest.raises(ConfigError, match="newer version of Flowground"):
+        migrate(database.writer, MIGRATIONS[:-1])
+
+
+def applied(engine: Engine) -> list[tuple[str, float]]:
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT name, applied_at FROM migrations ORDER BY name")
+        return [(name, at) for name, at in rows]

@@ -1,0 +1,158 @@
+"""Sessions, messages and runs, on both databases."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from flowground.messages import Message, Usage
+from flowground.store import Store, conversations
+from flowground.store.conversations import StoredMessage, TraceStep
+from flowground.store.runs import RunRecord, list_runs
+from tests.store_databases import DATABASES, empty_database
+
+pytestmark = pytest.mark.anyio
+START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
+
+
+@pytest.fixture(params=DATABASES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with empty_database(request.param, tmp_path) as url:
+        store = Store.open(url)
+        yield store
+        store.close()
+
+
+def here(session_id: str = "s", *, owner: str = "member:ada", flow_id: str = "echo") -> dict[str, Any]:
+    return {"flow_id": flow_id, "owner": owner, "session_id": session_id}
+
+
+def said(text: str, role: Any = "user", **more: Any) -> StoredMessage:
+    return StoredMessage(str(uuid4()), role, text, more.pop("state", "complete"), more.pop("at", START), **more)
+
+
+def ran(session_id: str = "s", **more: Any) -> RunRecord:
+    return RunRecord(str(uuid4()), "echo", "abc", "member:ada", session_id, "complete", START, 0.25, **more)
+
+
+async def take_turn(store: Store, question: StoredMessage, *answers: StoredMessage, **place: Any) -> None:
+    address = here(**place)
+    await store.write(conversations.begin_turn, **address, message=question)
+    await store.write(conversations.finish_turn, **address, answers=answers, run=ran(address["session_id"]))
+
+
+async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
+    trace = (
+        TraceStep("Model", "LanguageModel", 0.2, "ünï 👋", Usage(3, 4), "tiny"),
+        TraceStep("Out", "ChatOutput", 0, ""),
+    )
+    question = said("What is\nup? 👋")
+    answer = said("All.", "assistant", run_id="r", model="tiny", usage=Usage(3, 4), seconds=0.5, trace=trace)
+    await take_turn(store, question, answer)
+    assert await store.read(conversations.list_messages, **here()) == [question, answer]
+
+
+async def test_a_run_comes_back_as_it_was_stored(store: Store) -> None:
+    run = ran(usage=Usage(1, 2), error_code="model_busy", streamed=True)
+    await store.write(conversations.finish_turn, **here(), answers=(), run=run)
+    assert await store.read(list_runs, flow_id="echo") == [run]
+
+
+async def test_a_trace_keeps_two_thousand_characters_of_each_text(store: Store) -> None:
+    await take_turn(store, said("q"), said("a", "assistant", trace=(TraceStep("A", "T", 0, "x" * 5000),)))
+    [_, answer] = await store.read(conversations.list_messages, **here())
+    assert answer.trace[0].text == "x" * 2000
+
+
+async def test_a_session_belongs_to_one_owner_and_one_flow(store: Store) -> None:
+    await take_turn(store, said("mine"))
+    await take_turn(store, said("theirs"), owner="member:bob")
+    await take_turn(store, said("another flow"), flow_id="other")
+    assert [m.text for m in await store.read(conversations.list_messages, **here())] == ["mine"]
+    assert [s.title for s in await store.read(conversations.list_sessions, flow_id="echo", owner="member:bob")] == [
+        "theirs"
+    ]
+
+
+async def test_no_two_addresses_spell_the_same_key() -> None:
+    assert conversations.address("a", "bc", "d") != conversations.address("ab", "c", "d")
+    assert conversations.address("a", "b", "cd") != conversations.address("a", "bc", "d")
+
+
+async def test_history_is_what_came_before_without_what_failed(store: Store) -> None:
+    first, second = said("one"), said("two")
+    await take_turn(store, first, said("1", "assistant", state="stopped"), said("broken", "assistant", state="failed"))
+    await take_turn(store, second, said("2", "assistant"))
+
+    async def before(message_id: str | None, limit: int) -> list[Message]:
+        return await store.read(conversations.history, **here(), before=message_id, limit=limit)
+
+    assert await before(second.id, 10) == [Message("user", "one"), Message("assistant", "1")]
+    assert await before(second.id, 1) == [Message("assistant", "1")]
+    assert await before(first.id, 10) == []
+    assert await before(None, 2) == [Message("user", "two"), Message("assistant", "2")]
+
+
+async def test_messages_come_in_the_order_they_were_written_whatever_the_clock_said(store: Store) -> None:
+    await take_turn(store, said("first", at=START), said("second", "assistant", at=START - timedelta(hours=1)))
+    await take_turn(store, said("third", at=START - timedelta(hours=2)))
+    assert [m.text for m in await store.read(conversations.list_messages, **here())] == ["first", "second", "third"]
+    assert [m.text for m in await store.read(conversations.list_messages, **here(), limit=2)] == ["second", "third"]
+
+
+async def test_sessions_are_listed_by_last_use_with_the_first_message_as_title(store: Store) -> None:
+    await take_turn(store, said("  Why\n is the sky " + "so very " * 20 + "blue?"), session_id="a")
+    await take_turn(
+        store, said("b", at=START + timedelta(1)), said("x", "assistant", at=START + timedelta(2)), session_id="b"
+    )
+    await take_turn(store, said("more", at=START + timedelta(3)), session_id="a")
+    [a, b] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    assert (a.session_id, a.messages, a.created_at, a.updated_at) == ("a", 2, START, START + timedelta(3))
+    assert (b.session_id, b.messages, b.title) == ("b", 2, "b")
+    assert a.title.startswith("Why is the sky so very so")
+    assert len(a.title) == 80
+    assert len(await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada", limit=1)) == 1
+
+
+async def test_a_session_can_be_renamed_and_deleted_by_its_owner_only(store: Store) -> None:
+    await take_turn(store, said("hello"))
+    stranger = here(owner="member:bob")
+    assert not await store.write(conversations.rename_session, **stranger, title="x")
+    assert not await store.write(conversations.delete_session, **stranger)
+    assert await store.write(conversations.rename_session, **here(), title="Mine")
+    await take_turn(store, said("again"))
+    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    assert session.title == "Mine"
+    assert await store.write(conversations.delete_session, **here())
+    assert await store.read(conversations.list_messages, **here()) == []
+    assert await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada") == []
+
+
+async def test_answers_to_a_session_deleted_meanwhile_are_dropped(store: Store) -> None:
+    await store.write(conversations.begin_turn, **here(), message=said("q"))
+    await store.write(conversations.delete_session, **here())
+    run = ran()
+    await store.write(conversations.finish_turn, **here(), answers=[said("a", "assistant")], run=run)
+    assert await store.read(conversations.list_messages, **here()) == []
+    assert await store.read(list_runs, flow_id="echo") == [run]
+
+
+async def test_a_run_without_a_message_still_has_a_session_for_its_answers(store: Store) -> None:
+    await store.write(conversations.begin_turn, **here(), message=None)
+    assert await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada") == []
+    await store.write(conversations.finish_turn, **here(), answers=[said("a", "assistant")], run=ran())
+    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    assert (session.title, session.messages) == ("", 1)
+
+
+async def test_what_no_database_takes_is_replaced_and_fails_nothing(store: Store) -> None:
+    odd = "a\x00b\ud800c"
+    await take_turn(
+        store, said(odd), replace(said(odd, "assistant"), trace=(TraceStep("A", "T", 0, odd),)), session_id=odd
+    )
+    [question, answer] = await store.read(conversations.list_messages, **here(odd))
+    assert question.text == answer.text == answer.trace[0].text == "a\ufffdb\ufffdc"
