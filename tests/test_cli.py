@@ -1,5 +1,6 @@
 """The command line, called as `python -m flowground` does, and once beside a running server."""
 
+import io
 import json
 import os
 import subprocess
@@ -81,11 +82,9 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRunEndpoint]:
         yield running
 
 
-def type_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
-    """Standard input is a file with this text: no terminal."""
-    file = tmp_path / "typed"
-    file.write_text(text, "utf-8")
-    monkeypatch.setattr(sys, "stdin", file.open(encoding="utf-8"))
+def type_in(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """What standard input holds; it is no terminal."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
 
 
 # validate, schema
@@ -286,13 +285,13 @@ def test_keys_say_what_is_wrong(here: Here, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_member_is_added_listed_and_removed(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    type_in(monkeypatch, here.folder, "correct horse\n")
+    type_in(monkeypatch, "correct horse\n")
     added = here("members", "add", "Ada", "--role", "admin", "--display-name", "Ada L.", "--password-stdin")
     assert (added.code, added.out) == (0, "")
     assert added.err == (
         "ada can sign in now, as admin.\nThis was the first account: from now on everybody has to sign in.\n"
     )
-    type_in(monkeypatch, here.folder, "correct horse")
+    type_in(monkeypatch, "correct horse")
     assert here("members", "add", "ben").err == "ben can sign in now, as member.\n"
     assert [line.split() for line in here("members", "list").out.splitlines()] == [
         ["NAME", "DISPLAY_NAME", "ROLE", "SOURCE", "PASSWORD", "STATE"],
@@ -305,15 +304,15 @@ def test_a_member_is_added_listed_and_removed(here: Here, monkeypatch: pytest.Mo
 
 
 def test_members_say_what_is_wrong(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    type_in(monkeypatch, here.folder, "short\n")
+    type_in(monkeypatch, "short\n")
     assert here("members", "add", "ada").err == "A password has at least 8 characters.\n"
-    type_in(monkeypatch, here.folder, "")
+    type_in(monkeypatch, "")
     assert here("members", "add", "ada").code == 1
     assert here("members", "list").out.splitlines()[1:] == []
 
 
 def test_a_name_in_config_and_database_can_be_removed(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    type_in(monkeypatch, here.folder, "correct horse\n")
+    type_in(monkeypatch, "correct horse\n")
     assert here("members", "add", "ada").code == 0
     entry = {"email": "ada@example.com", "password": "$2b$12$" + "a" * 53, "roles": ["admin"]}
     write_folder(here.folder, config={"credentials": {"usernames": {"ada": entry}}}, flows={})

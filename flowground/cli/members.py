@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING, get_args
 
 from flowground.caller import Role
-from flowground.cli.opened import ACTOR, load_settings, open_sign_in, open_store
+from flowground.cli.opened import ACTOR, load_settings, no_such, open_sign_in, open_store
 from flowground.cli.table import print_table
-from flowground.errors import InvalidRequest, nearest
+from flowground.errors import InvalidRequest
 from flowground.sign_in import SignIn
 from flowground.store import members
 
@@ -84,8 +84,7 @@ async def _remove(given: argparse.Namespace) -> int:
         if not await store.write(members.remove, name=name, by=ACTOR):
             sign_in = SignIn(settings, store)
             await sign_in.remove_member(name, by=ACTOR)  # says so where config.yaml names them
-            word = nearest(name, [member.name for member in await sign_in.members()])
-            raise InvalidRequest(f"There is no member {name}" + (f" (did you mean {word}?)" if word else "."))
+            raise InvalidRequest(no_such("member", name, [member.name for member in await sign_in.members()]))
     print(f"{name} is removed, with sign-ins, tokens and conversations.", file=sys.stderr)
     return 0
 

@@ -1,7 +1,7 @@
 """What commands work on, opened for as long as they run."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from flowground.errors import InvalidRequest, nearest
@@ -47,9 +47,12 @@ def find_flow(catalogue: Catalogue, address: str) -> WiredFlow:
     """The flow at an id or endpoint name. Raises InvalidRequest with the nearest name there is."""
     flow = catalogue.find(address)
     if flow is None:
-        word = nearest(address, catalogue.flows())
-        raise InvalidRequest(
-            f"There is no flow {address}" + (f" (did you mean {word}?)." if word else "."),
-            hint="Some flow files have mistakes: `validate` shows them." if catalogue.problems() else None,
-        )
+        hint = "Some flow files have mistakes: `validate` shows them." if catalogue.problems() else None
+        raise InvalidRequest(no_such("flow", address, catalogue.flows()), hint=hint)
     return flow
+
+
+def no_such(kind: str, name: str, known: Iterable[str]) -> str:
+    """The sentence for a name that is not there, with the nearest one that is."""
+    word = nearest(name, known)
+    return f"There is no {kind} {name} (did you mean {word}?)." if word else f"There is no {kind} {name}."

@@ -15,6 +15,7 @@ class ProgressBar:
         self._drawn = False
 
     def show(self, received: int, total: int) -> None:
+        total = max(total, 1)
         now = time.monotonic()
         self._begun = self._begun or (now, received)
         if not self._terminal:

@@ -1,4 +1,4 @@
-"""Rows for people, in columns that line up and that `awk` can split."""
+"""Rows in columns that line up."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
