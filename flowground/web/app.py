@@ -50,7 +50,7 @@ class Web:
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncGenerator[None, None]:
-        """Opens the runtime on the server's loop and says so in the terminal; ends what runs before the process ends."""
+        """Opens the runtime on the server's loop and tells the terminal; ends what runs before the process ends."""
         try:
             settings = Settings.load(config_path(self._folder))
             runtime = self._runtime = Runtime(settings)

@@ -1,0 +1,97 @@
+import pytest
+from starlette.types import Scope
+
+from flowground.web.origin import from_this_computer, own_origin
+
+
+def asked(peer: str | None = "127.0.0.1", **headers: str) -> Scope:
+    named = {"host": "127.0.0.1:8501"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    raw = [(name.encode(), value.encode()) for name, value in named.items()]
+    return {"type": "http", "client": None if peer is None else (peer, 50_000), "headers": raw}
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost:8501", "LOCALHOST", "[::1]:8501", "127.0.0.1"])
+def test_this_computer_is_loopback_on_both_sides(peer: str, host: str) -> None:
+    assert from_this_computer(asked(peer, host=host))
+
+
+@pytest.mark.parametrize("peer", ["192.168.1.7", "10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "testclient", "", None])
+def test_another_computer_is_not_this_one(peer: str | None) -> None:
+    assert not from_this_computer(asked(peer))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "evil.example",
+        "localhost.evil.example",
+        "evil.localhost",
+        "127.0.0.1.nip.io",
+        "127.0.0.1@evil.example",
+        "127.0.0.1/evil",
+        "[::1",
+        "0.0.0.0:8501",
+        "127.1",
+        "127.0.0.1:99999999",
+    ],
+)
+def test_another_name_is_not_this_computer(host: str) -> None:
+    assert not from_this_computer(asked(host=host))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "cf-connecting-ip"],
+)
+def test_what_a_proxy_forwarded_is_not_this_computer(name: str) -> None:
+    assert not from_this_computer(asked(**{name: "127.0.0.1"}))
+
+
+def test_two_hosts_are_not_this_computer() -> None:
+    scope = asked()
+    scope["headers"].append((b"host", b"127.0.0.1:8501"))
+    assert not from_this_computer(scope)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://127.0.0.1:8501", "127.0.0.1:8501"),
+        ("https://flows.example.com", "flows.example.com"),
+        ("https://flows.example.com", "flows.example.com:443"),
+        ("http://Flows.Example.com", "flows.example.com"),
+    ],
+)
+def test_the_address_itself_is_our_origin(origin: str, host: str) -> None:
+    assert own_origin(asked(origin=origin, host=host), None) == origin
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "null",
+        "http://127.0.0.1:8502",
+        "http://evil.example",
+        "https://127.0.0.1:8501.evil.example",
+        "http://evil.example@127.0.0.1:8501",
+        "file://127.0.0.1:8501",
+        "127.0.0.1:8501",
+    ],
+)
+def test_other_origins_are_foreign(origin: str) -> None:
+    assert own_origin(asked(origin=origin), None) is None
+
+
+def test_a_missing_origin_is_foreign() -> None:
+    assert own_origin(asked(), None) is None
+
+
+def test_public_url_is_our_origin_behind_a_proxy_that_renames_the_host() -> None:
+    behind = asked(origin="https://flows.example.com", host="10.0.0.5:8501")
+    assert own_origin(behind, "https://flows.example.com/base") == "https://flows.example.com"
+    assert own_origin(behind, None) is None
+    plain = asked(origin="http://flows.example.com", host="10.0.0.5:8501")
+    assert own_origin(plain, "https://flows.example.com") is None
