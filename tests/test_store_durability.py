@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ async def stored_ids(url: str) -> set[str]:
     store = Store.open(url)
     found = set()
     for number in range(16):
-        here = {"flow_id": "echo", "owner": "member:ada", "session_id": f"s{number}"}
+        here: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada", "session_id": f"s{number}"}
         found |= {message.id for message in await store.read(conversations.list_messages, **here, limit=100_000)}
     store.close()
     return found

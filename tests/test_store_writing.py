@@ -1,0 +1,166 @@
+"""The batching writer and the readers: order, failures, cancellation, several loops, the end."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from flowground.errors import ConfigError
+from flowground.store import Store, audit
+from tests.store_databases import DATABASES, empty_database
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with empty_database(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    store = Store.open(url)
+    yield store
+    store.close()
+
+
+def note(connection: Connection, subject: str) -> str:
+    audit.record(connection, actor="test", action="noted", subject=subject)
+    return subject
+
+
+def note_and_fail(connection: Connection, subject: str) -> str:
+    note(connection, subject)
+    raise LookupError(subject)
+
+
+async def noted(store: Store) -> list[str]:
+    return [entry.subject for entry in reversed(await store.read(audit.list_entries, limit=10_000))]
+
+
+async def test_a_write_gives_the_jobs_result_and_a_read_sees_it(store: Store) -> None:
+    for number in range(50):
+        assert await store.write(note, str(number)) == str(number)
+        assert (await noted(store))[-1] == str(number)
+
+
+async def test_writes_are_done_in_the_order_they_were_asked_for(store: Store) -> None:
+    subjects = [str(number) for number in range(1_000)]  # several batches
+    assert await asyncio.gather(*(store.write(note, subject) for subject in subjects)) == subjects
+    assert await noted(store) == subjects
+
+
+async def test_a_failing_write_fails_alone(store: Store) -> None:
+    jobs = [store.write(note_and_fail if number % 10 == 3 else note, str(number)) for number in range(100)]
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [str(number) for number, result in enumerate(results) if isinstance(result, LookupError)] == [
+        str(number) for number in range(3, 100, 10)
+    ]
+    assert await noted(store) == [str(number) for number in range(100) if number % 10 != 3]
+
+
+async def test_a_cancelled_caller_breaks_no_batch_and_its_write_is_done(store: Store) -> None:
+    tasks = [asyncio.create_task(store.write(note, str(number))) for number in range(100)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert results[1::2] == [str(number) for number in range(1, 100, 2)]
+    assert all(isinstance(result, asyncio.CancelledError) for result in results[::2])
+    await store.write(note, "last")
+    assert await noted(store) == [*(str(number) for number in range(100)), "last"]
+
+
+async def test_a_read_cannot_write(store: Store) -> None:
+    with pytest.raises(Exception, match=r"read-?only"):
+        await store.read(note, "x")
+    assert await noted(store) == []
+
+
+async def test_a_failing_read_fails_alone(store: Store) -> None:
+    def fail(_: Connection) -> None:
+        raise LookupError
+
+    results = await asyncio.gather(
+        *(store.read(fail if n == 3 else audit.list_entries) for n in range(9)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [LookupError if n == 3 else list for n in range(9)]
+
+
+def test_several_loops_may_use_one_store(store: Store) -> None:
+    async def write(name: str) -> None:
+        await asyncio.gather(*(store.write(note, f"{name}{number}") for number in range(100)))
+
+    threads = [threading.Thread(target=lambda name=name: asyncio.run(write(name))) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(asyncio.run(noted(store))) == 400
+
+
+def test_a_loop_that_ended_meanwhile_disturbs_nobody(store: Store) -> None:
+    async def leave() -> None:
+        asyncio.ensure_future(store.write(note, "left"))  # noqa: RUF006 - left on purpose
+        await asyncio.sleep(0)
+
+    asyncio.run(leave())
+    assert asyncio.run(store.write(note, "after")) == "after"
+    assert asyncio.run(noted(store)) == ["left", "after"]
+
+
+async def test_closing_finishes_what_waits(url: str) -> None:
+    store = Store.open(url)
+    tasks = [asyncio.create_task(store.write(note, str(number))) for number in range(500)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(store.close)
+    assert await asyncio.gather(*tasks) == [str(number) for number in range(500)]
+    with pytest.raises(RuntimeError, match="the store is closed"):
+        await store.write(note, "late")
+    store.close()  # twice is fine
+    again = Store.open(url)
+    assert len(await noted(again)) == 500
+    again.close()
+
+
+def break_connection(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.close()
+
+
+async def test_a_broken_connection_is_replaced(store: Store) -> None:
+    await store.write(note, "before")
+    await asyncio.gather(store.write(break_connection), return_exceptions=True)
+    assert await store.write(note, "after") == "after"
+    await asyncio.gather(*(store.read(break_connection) for _ in range(8)), return_exceptions=True)
+    assert await asyncio.gather(*(noted(store) for _ in range(8))) == [["before", "after"]] * 8
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("nonsense", "must look like"),
+        ("mysql://x/y", "mysql is not supported"),
+        ("sqlite:///:memory:", "needs a file"),
+        ("sqlite:////proc/nowhere/a.db", "cannot open"),
+        ("postgresql://nobody:hidden@127.0.0.1:1/none", "cannot open"),
+    ],
+)
+def test_an_unusable_database_is_a_config_error_without_its_password(wrong: str, said: str) -> None:
+    if wrong.startswith("postgresql"):
+        pytest.importorskip("psycopg")
+    with pytest.raises(ConfigError, match=said) as raised:
+        Store.open(wrong)
+    assert "hidden" not in str(raised.value)
+
+
+def test_the_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:
+    Store.open(f"sqlite:///{tmp_path}/new/folder/a.db").close()
+    assert (tmp_path / "new/folder/a.db").stat().st_mode & 0o077 == 0
