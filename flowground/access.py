@@ -24,7 +24,10 @@ class Access:
         Tokens are checked by the API at each request, so they pass as they are.
         """
         if caller.kind == "member":
-            return await self.sign_in.recheck(caller)
+            present = await self.sign_in.present(caller.sign_in_id) if caller.sign_in_id else None
+            if present is None or present.key != caller.key:
+                raise NotSignedIn("You are no longer signed in.")
+            return present
         if caller.kind == "local" and not await self.sign_in.local_mode():
             raise NotSignedIn("This server has accounts now: sign in.")
         return caller
@@ -51,7 +54,8 @@ class Access:
 
     async def is_shared(self, flow_id: str) -> bool:
         """Whether the flow's shareable playground is on."""
-        return (await self.store.read(publications.get, flow_id=flow_id)).shared
+        publication = await self.store.read(publications.find, flow_id=flow_id)
+        return publication is not None and publication.shared
 
     def may_publish(self, caller: Caller, flow: WiredFlow) -> bool:
         """Admins, and authors who own the flow (every author where the file names no owners)."""

@@ -5,7 +5,6 @@ from starlette.requests import Request
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.runtime import Runtime
-from flowground.store import tokens
 
 
 class KeyMissing(FlowgroundError):
@@ -31,8 +30,7 @@ async def api_caller(request: Request, runtime: Runtime) -> Caller:
             "An API key must be passed as query or header",
             hint="Make an application token under API access and send it as the x-api-key header.",
         )
-    token = await runtime.store.read(tokens.find, secret=secret)
-    caller = await runtime.sign_in.token_caller(token) if token else None
+    caller = await runtime.sign_in.verify_token(secret)
     if caller is None:
         raise KeyInvalid(
             "Invalid or missing API key",

@@ -189,15 +189,19 @@ class SignIn:
     async def verify_cookie(self, value: str) -> Caller | None:
         """Who sends this cookie, by what the database says now: sign-in, member and role are read again."""
         claims = self._cookies.read(value, now=time.time())
-        if claims is None:
-            return None
-        state = await self._store.read(sign_ins.check, sign_in_id=claims.sign_in_id)
-        if state is None or (state.member or "") != claims.username:
+        caller = await self.present(claims.sign_in_id) if claims else None
+        named = caller.name if caller and caller.kind == "member" else ""
+        return caller if claims and named == claims.username else None
+
+    async def present(self, sign_in_id: str) -> Caller | None:
+        """Whose sign-in this is now, with the present role; None once it ended. Asked again at every action."""
+        state = await self._store.read(sign_ins.check, sign_in_id=sign_in_id)
+        if state is None:
             return None
         if state.member is None:
-            return None if state.account_created else Caller("local", "owner", "admin", sign_in_id=claims.sign_in_id)
+            return None if state.account_created else Caller("local", "owner", "admin", sign_in_id=sign_in_id)
         role = self._role(state.member, state.role if state.active else None)
-        return None if role is None else Caller("member", state.member, role, sign_in_id=claims.sign_in_id)
+        return None if role is None else Caller("member", state.member, role, sign_in_id=sign_in_id)
 
     async def verify_token(self, secret: str) -> Caller | None:
         """Who calls with this application token: its scope, with its owner's present role. Counts one use."""

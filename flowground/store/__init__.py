@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from flowground.store import tokens
 from flowground.store.database import Database
@@ -62,6 +62,10 @@ class Store:
         self._readers.put(Job(job, args, kwargs, future=future))
         return await future
 
+    async def ping(self) -> None:
+        """Returns once the database has answered a question."""
+        await self.read(_answer)
+
     async def use_token(self, secret: str) -> Token | None:
         """The token in force with this secret, one use counted; None when unknown, expired or revoked."""
         token = await self.read(tokens.find, secret=secret)
@@ -78,3 +82,7 @@ class Store:
 
     def _count_uses(self, uses: Mapping[str, Use]) -> None:
         self._writer.put(Job(tokens.count_uses, (), {"uses": uses}, future=None))
+
+
+def _answer(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))
