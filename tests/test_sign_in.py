@@ -1,0 +1,366 @@
+"""Sign-in from config.yaml and database to a caller, and everything that ends it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import jwt
+import pytest
+
+from flowground.caller import Caller
+from flowground.errors import ConfigError, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.settings import Settings
+from flowground.sign_in import SignIn
+from flowground.sign_in.config_members import config_members
+from flowground.sign_in.passwords import DUMMY_HASH
+from flowground.store import Store, members, tables, tokens
+from flowground.store.members import Member
+
+pytestmark = pytest.mark.anyio
+PASSWORD = "correct horse"
+HASHED = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+Open = Callable[..., Awaitable[SignIn]]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store.open(f"sqlite:///{tmp_path}/data/test.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+async def open_sign_in(store: Store, tmp_path: Path) -> AsyncIterator[Open]:
+    opened: list[SignIn] = []
+
+    async def open_it(**settings: Any) -> SignIn:
+        given = {"root": tmp_path, "data": tmp_path / "data"} | settings
+        sign_in = SignIn(Settings.model_validate(given), store)
+        opened.append(sign_in)
+        await sign_in.start()
+        return sign_in
+
+    yield open_it
+    for sign_in in opened:
+        sign_in.close()
+
+
+def named(**usernames: Any) -> dict[str, Any]:
+    return {"usernames": usernames}
+
+
+async def cookie_of(sign_in: SignIn, member: str | None) -> str:
+    cookie = await sign_in.redeem(await sign_in.issue_ticket(member, "browser"), "browser")
+    assert cookie is not None
+    return cookie
+
+
+async def test_a_member_of_config_yaml_signs_in_and_becomes_a_caller(open_sign_in: Open) -> None:
+    ada = {
+        "password": HASHED,
+        "email": "ada@example.com",
+        "first_name": "Ada",
+        "last_name": "L",
+        "roles": ["author", "x"],
+    }
+    sign_in = await open_sign_in(credentials=named(Ada=ada))
+    member = await sign_in.check_password(" ADA ", f" {PASSWORD} ", "here")
+    assert member == Member("ada", "Ada L", "ada@example.com", "author", True, "config")
+    caller = await sign_in.verify_cookie(await cookie_of(sign_in, "ada"))
+    assert caller is not None
+    assert replace(caller, sign_in_id=None) == Caller("member", "ada", "author")
+
+
+async def test_a_plain_password_in_config_yaml_works_and_the_log_asks_for_its_hash(
+    open_sign_in: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        sign_in = await open_sign_in(credentials=named(ada={"password": PASSWORD}, bob={"password": HASHED}))
+    assert "plain password of ada:" in caplog.text
+    assert PASSWORD not in caplog.text
+    assert await sign_in.check_password("ada", PASSWORD, "here") is not None
+    assert await sign_in.check_password("ada", "wrong pass", "here") is None
+
+
+@pytest.mark.parametrize(
+    ("usernames", "said"),
+    [
+        ({"ada": {"password": "short"}}, r"credentials\.usernames\.ada\.password: .*at least 8 characters"),
+        ({"ada": {"password": "é" * 37}}, "at most 72 bytes; this one has 74"),
+        ({"ada": {"password": 12345678}}, r"credentials\.usernames\.ada\.password: .*string"),
+        ({"ada": {}, "Ada": {}}, "another ada"),
+        ({"a da": {}}, "no spaces"),
+        ({"ada": None}, r"credentials\.usernames\.ada"),
+    ],
+)
+def test_a_wrong_member_in_config_yaml_is_named(usernames: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        config_members(usernames)
+
+
+async def test_one_name_in_both_places_is_an_error_at_start(open_sign_in: Open, store: Store) -> None:
+    await store.write(members.add, name="ada", display_name="Ada", role="member", by="x")
+    with pytest.raises(ConfigError, match="the database has a member of this name too"):
+        await open_sign_in(credentials=named(ada={"password": HASHED}))
+
+
+async def test_a_name_of_config_yaml_cannot_be_added_or_removed_in_the_app(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    with pytest.raises(InvalidRequest, match=r"in config\.yaml"):
+        await sign_in.add_member("ada", by="x")
+    with pytest.raises(NotAllowed, match=r"by config\.yaml"):
+        await sign_in.remove_member("ada", by="x")
+
+
+async def test_a_config_members_password_set_in_the_app_wins(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    cookie = await cookie_of(sign_in, "ada")
+    await sign_in.set_password("ada", "another password", by="member:ada")
+    assert await sign_in.verify_cookie(cookie) is None
+    assert await sign_in.check_password("ada", PASSWORD, "here") is None
+    assert await sign_in.check_password("ada", "another password", "here") is not None
+
+
+async def test_members_are_one_list(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(zoe={"roles": ["admin"]}))
+    added = await sign_in.add_member("Bob", display_name="Bob B", role="author", password=PASSWORD, by="member:zoe")
+    assert added == Member("bob", "Bob B", None, "author", True, "database")
+    assert await sign_in.members() == [added, Member("zoe", "zoe", None, "admin", False, "config")]
+    assert await sign_in.member("BOB") == added
+    assert await sign_in.member("nobody") is None
+
+
+@pytest.mark.parametrize("password", ["short", "   short   ", "é" * 37, "with\x00nul here"])
+async def test_passwords_that_cannot_be_are_refused(open_sign_in: Open, password: str) -> None:
+    sign_in = await open_sign_in()
+    with pytest.raises(InvalidRequest):
+        await sign_in.add_member("ada", password=password, by="x")
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "a:b", "x" * 65, "ünï"])
+async def test_names_that_cannot_be_are_refused(open_sign_in: Open, name: str) -> None:
+    with pytest.raises(InvalidRequest, match="1 to 64"):
+        await (await open_sign_in()).add_member(name, by="x")
+
+
+async def test_local_mode_lasts_until_the_first_account_and_never_returns(open_sign_in: Open, store: Store) -> None:
+    sign_in = await open_sign_in()
+    assert await sign_in.local_mode()
+    owner = await cookie_of(sign_in, None)
+    caller = await sign_in.verify_cookie(owner)
+    assert caller is not None
+    assert replace(caller, sign_in_id=None) == Caller("local", "owner", "admin")
+    ada = await sign_in.create_first_account("ada", "Ada", PASSWORD)
+    assert ada == Member("ada", "Ada", None, "admin", True, "database")
+    assert not await sign_in.local_mode()
+    assert await sign_in.verify_cookie(owner) is None
+    with pytest.raises(NotAllowed):
+        await sign_in.issue_ticket(None, "browser")
+    with pytest.raises(NotAllowed):
+        await sign_in.create_first_account("eve", "Eve", PASSWORD)
+    await sign_in.remove_member("ada", by="x")
+    assert not await (await open_sign_in()).local_mode()
+
+
+async def test_an_account_made_by_another_process_ends_local_mode_here(open_sign_in: Open, store: Store) -> None:
+    sign_in = await open_sign_in()
+    owner = await cookie_of(sign_in, None)
+    assert await sign_in.local_mode()
+    await store.write(members.add, name="ada", display_name="Ada", role="admin", by="command line")
+    assert await sign_in.verify_cookie(owner) is None
+    assert not await sign_in.local_mode()
+
+
+async def test_names_in_config_yaml_count_as_created_for_good(open_sign_in: Open) -> None:
+    assert not await (await open_sign_in(credentials=named(ada={}))).local_mode()
+    assert not await (await open_sign_in()).local_mode()
+
+
+async def test_the_owner_code_is_checked_as_people_type_it(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in()
+    assert sign_in.check_owner_code(sign_in.owner_code)
+    assert sign_in.check_owner_code(f" {sign_in.owner_code.upper().replace('-', ' ')} ")
+    assert not sign_in.check_owner_code("")
+    assert not sign_in.check_owner_code(sign_in.owner_code[:-1])
+    assert (await open_sign_in()).owner_code != sign_in.owner_code
+
+
+async def test_a_ticket_needs_a_browser_and_works_once(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    with pytest.raises(InvalidRequest):
+        await sign_in.issue_ticket("ada", "")
+    ticket = await sign_in.issue_ticket("ada", "browser")
+    assert await sign_in.redeem(ticket, "") is None
+    assert await sign_in.redeem("guess", "browser") is None
+    assert await sign_in.redeem(ticket, "browser") is not None
+    assert await sign_in.redeem(ticket, "browser") is None
+
+
+async def test_the_cookie_has_the_authenticators_format(open_sign_in: Open, tmp_path: Path) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    key = (tmp_path / "data/cookie.key").read_text()
+    assert (tmp_path / "data/cookie.key").stat().st_mode & 0o777 == 0o600
+    claims = jwt.decode(await cookie_of(sign_in, "ada"), key, algorithms=["HS256"])
+    assert claims.keys() == {"username", "exp_date", "jti"}
+    assert claims["username"] == "ada"
+    assert claims["exp_date"] == pytest.approx(time.time() + 30 * 86_400, abs=60)
+    assert (await open_sign_in()) is not sign_in
+    assert (tmp_path / "data/cookie.key").read_text() == key  # the next process accepts the same cookies
+
+
+async def test_a_cookie_we_did_not_make_is_nobody(open_sign_in: Open, tmp_path: Path) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={}, bob={}))
+    key = (tmp_path / "data/cookie.key").read_text()
+    good = jwt.decode(await cookie_of(sign_in, "ada"), key, algorithms=["HS256"])
+
+    def signed(claims: Any, by: str = key, algorithm: str = "HS256") -> str:
+        return jwt.encode(claims, by, algorithm=algorithm)
+
+    assert await sign_in.verify_cookie(signed(good)) is not None
+    for bad in (
+        "",
+        "x.y.z",
+        "\ud800",
+        signed(good, by="another key of a good length, surely"),
+        signed(good, by="", algorithm="none"),
+        signed(good | {"exp_date": time.time() - 1}),
+        signed(good | {"exp_date": "soon"}),
+        signed(good | {"username": "bob"}),
+        signed(good | {"jti": "unknown"}),
+        signed({"username": "ada", "exp_date": time.time() + 60}),
+        signed(good)[:-2],
+    ):
+        assert await sign_in.verify_cookie(bad) is None
+
+
+async def test_a_short_cookie_key_is_refused(open_sign_in: Open) -> None:
+    with pytest.raises(ConfigError, match="at least 32 characters"):
+        await open_sign_in(cookie={"key": "secret"})
+
+
+async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: Open, store: Store) -> None:
+    sign_in = await open_sign_in()
+    await sign_in.create_first_account("ada", "Ada", PASSWORD)
+    await sign_in.add_member("bob", role="author", by="member:ada")
+    first, second = await cookie_of(sign_in, "bob"), await cookie_of(sign_in, "bob")
+    caller = await sign_in.verify_cookie(first)
+    assert caller is not None
+    assert caller.role == "author"
+    await store.write(members.set_role, name="bob", role="member", by="x")
+    changed = await sign_in.verify_cookie(first)
+    assert changed is not None
+    assert changed.role == "member"
+    await sign_in.revoke(str(caller.sign_in_id))
+    assert await sign_in.verify_cookie(first) is None
+    assert await sign_in.verify_cookie(second) is not None
+    assert await sign_in.sign_out_everywhere("bob", by="member:ada") == 1
+    assert await sign_in.verify_cookie(second) is None
+    third = await cookie_of(sign_in, "bob")
+    await store.write(members.set_active, name="bob", active=False, by="x")
+    await store.write(members.set_active, name="bob", active=True, by="x")
+    assert await sign_in.verify_cookie(third) is None  # signed out then, and stays so
+
+
+async def test_a_deactivated_member_and_one_taken_out_of_config_are_nobody(open_sign_in: Open, store: Store) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    await sign_in.add_member("bob", password=PASSWORD, by="x")
+    ada, _ = await cookie_of(sign_in, "ada"), await cookie_of(sign_in, "bob")
+    await store.write(members.set_active, name="bob", active=False, by="x")
+    assert await sign_in.check_password("bob", PASSWORD, "here") is None
+    assert await sign_in.verify_cookie(await cookie_of(sign_in, "bob")) is None
+    assert await (await open_sign_in()).verify_cookie(ada) is None
+
+
+async def test_five_wrong_passwords_shut_the_door_for_real_and_unknown_names_alike(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    for name in ("ada", "nobody"):
+        for _ in range(5):
+            assert await sign_in.check_password(name, "wrong password", "here") is None
+        with pytest.raises(NotSignedIn, match="Try again in 5 minutes") as raised:
+            await sign_in.check_password(name, PASSWORD, "here")
+        assert raised.value.code == "locked_out"
+        assert 0 < await sign_in.lockout(name, "here") <= 300
+    assert await sign_in.check_password("ada", PASSWORD, "elsewhere") is not None
+
+
+async def test_many_guesses_at_once_do_not_slip_through_together(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    tries = [sign_in.check_password("ada", "wrong password", "here") for _ in range(20)]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert results.count(None) == 5
+    assert sum(isinstance(result, NotSignedIn) for result in results) == 15
+
+
+async def test_a_right_password_forgets_the_wrong_ones(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    for _ in range(3):
+        for _ in range(4):
+            assert await sign_in.check_password("ada", "wrong password", "here") is None
+        assert await sign_in.check_password("ada", PASSWORD, "here") is not None
+
+
+@pytest.mark.parametrize("password", ["", "x" * 500, "é\x00\ud800", DUMMY_HASH])
+async def test_no_odd_password_opens_or_breaks_anything(open_sign_in: Open, password: str) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}, nopass={}))
+    for name in ("ada", "nopass", "nobody", "a\x00\ud800"):
+        assert await sign_in.check_password(name, password, "here") is None
+
+
+async def test_a_token_reaches_its_scope_with_its_owners_present_role(open_sign_in: Open, store: Store) -> None:
+    sign_in = await open_sign_in(credentials=named(zoe={"roles": "author"}))
+    await sign_in.add_member("bob", role="author", by="x")
+
+    async def make(owner: str | None, flows: tuple[str, ...] | None = None) -> tuple[tokens.Token, str]:
+        return await store.write(tokens.create, name="n", owner=owner, flows=flows, expires_at=None, by="x")
+
+    organization, secret = await make(None, ("echo",))
+    caller = await sign_in.verify_token(secret)
+    assert caller == Caller("token", organization.id, "admin", flows=frozenset({"echo"}))
+    token, secret = await make("zoe")
+    assert await sign_in.verify_token(secret) == Caller("token", token.id, "author")
+    token, secret = await make("bob")
+    assert await sign_in.verify_token(secret) == Caller("token", token.id, "author")
+    await store.write(members.set_role, name="bob", role="member", by="x")
+    assert await sign_in.verify_token(secret) == Caller("token", token.id, "member")
+    await store.write(members.set_active, name="bob", active=False, by="x")
+    assert await sign_in.verify_token(secret) is None
+    _, secret = await make("gone")
+    assert await sign_in.verify_token(secret) is None
+    assert await sign_in.verify_token("nonsense") is None
+
+
+def check_with_the_authenticator(credentials: dict[str, Any], name: str, password: str) -> bool:
+    """What the form does on submit, by the authenticator's own code."""
+    from streamlit_authenticator.models import AuthenticationModel  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and one test's
+
+    return bool(AuthenticationModel(credentials, auto_hash=False).check_credentials(name, password))
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_the_authenticators_form_checks_counts_and_locks_alike_for_every_name(
+    open_sign_in: Open, store: Store
+) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED, "first_name": "Ada"}))
+
+    async def check(name: str, password: str) -> bool:
+        credentials = sign_in.credentials_for_form("here")
+        return await asyncio.to_thread(check_with_the_authenticator, credentials, name, password)
+
+    assert await check("ada", PASSWORD)
+    await sign_in.password_was_right("ada", "here")
+    for name in ("ada", "nobody"):
+        assert await sign_in.lockout(name, "here") == 0
+        assert [await check(name, "wrong password") for _ in range(5)] == [False] * 5
+        assert await sign_in.lockout(name, "here") > 0
+    assert not await check("ada", PASSWORD)  # shut: the right password is not looked at
+
+
+async def test_attempts_hold_no_more_than_a_names_length(open_sign_in: Open, store: Store) -> None:
+    await (await open_sign_in()).check_password("x" * 100_000, "wrong password", "here")
+    longest = await store.read(lambda connection: connection.execute(tables.attempts.select()).one().name)
+    assert len(longest) == 254
