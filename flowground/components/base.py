@@ -2,11 +2,11 @@
 Schema, tweak checks, override widgets and the docs page.
 
 A field's metadata stands in `Field(...)`: title, description, bounds, `Literal` choices, and in `json_schema_extra`
-the flags `secret`, `protected`, `advanced`, `multiline` (see `field`). Connected fields are separated before
-validation; the runner gives `run` a copy of the component in which they are filled.
+the flags `secret`, `protected`, `advanced`, `multiline`, `template` (see `field`). Connected fields are separated
+before validation; the runner gives `run` a copy of the component in which they are filled.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -58,10 +58,25 @@ class Output:
     usage: Usage | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What only a component itself can find wrong, in one of its fields, as a sentence.
+
+    `offset` is the character of the field's text that it is about; `missing` a field that should be given; `choices`
+    the words among which the right one may be.
+    """
+
+    field: str
+    message: str
+    missing: str | None = None
+    offset: int = 0
+    choices: tuple[str, ...] = ()
+
+
 class Component(BaseModel):
     """Base of all component types. Subclasses set the class variables, declare fields and implement `run`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     type_name: ClassVar[str]
     """The word after `type:` in a flow file; Langflow's name."""
@@ -78,6 +93,10 @@ class Component(BaseModel):
     waits: ClassVar[bool] = True
     """Whether `run` may wait for something; components that never do are run at once, without a task of their own."""
 
+    def mistakes(self) -> Iterator[Mistake]:
+        """What is wrong although every field by itself is right; connected fields hold "" here."""
+        yield from ()
+
     async def run(self, context: Context) -> Output:
         """The component's text for this run. Raises `RunError`s only."""
         raise NotImplementedError
@@ -92,13 +111,21 @@ def field(
     protected: bool = False,
     advanced: bool = False,
     multiline: bool = False,
+    template: bool = False,
     **bounds: Any,
 ) -> Any:
     """A component's field with the metadata that every reader of the model needs.
 
     `secret`: may hold `${env:NAME}`, is never shown. `protected`: no tweak unless the author opens it.
-    `advanced`: folded away in forms. `multiline`: wants a text area. `bounds` go to pydantic (ge, le, …).
+    `advanced`: folded away in forms. `multiline`: wants a text area. `template`: holds `{variables}`.
+    `bounds` go to pydantic (ge, le, …).
     """
-    flags = {"secret": secret, "protected": protected or secret, "advanced": advanced, "multiline": multiline}
-    extra = {name: value for name, value in flags.items() if value}
+    flags = {
+        "secret": secret,
+        "protected": protected or secret,
+        "advanced": advanced,
+        "multiline": multiline,
+        "template": template,
+    }
+    extra: dict[str, Any] = {name: value for name, value in flags.items() if value}
     return PydanticField(default, title=title, description=description, json_schema_extra=extra, **bounds)

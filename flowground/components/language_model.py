@@ -1,0 +1,61 @@
+"""Language Model: asks a model and gives its answer."""
+
+from contextlib import aclosing
+from typing import Any, ClassVar
+
+from pydantic import PrivateAttr
+
+from flowground.components.base import Component, Context, Output, field
+from flowground.errors import ProviderRefused
+from flowground.messages import Message
+from flowground.providers.base import Completion, ModelCall
+
+_OPTIONS = ("temperature", "max_tokens", "top_p", "seed")
+
+
+class LanguageModel(Component):
+    """The answer of a language model. The model's server is sent only what the flow sets."""
+
+    type_name: ClassVar[str] = "LanguageModel"
+    title: ClassVar[str] = "Language Model"
+    outputs: ClassVar[tuple[str, ...]] = ("text_output",)
+    streams: ClassVar[bool] = True
+
+    model: str | None = field(
+        None,
+        "Model",
+        "`provider:model`, for example `local`, `openai:gpt-5-mini`, `ollama:qwen3`; `default_model` of config.yaml "
+        "when left out.",
+        protected=True,
+    )
+    system_message: str = field(
+        "", "System Message", "What the model is told to be; not sent when empty.", multiline=True
+    )
+    input_value: str = field(..., "Input", "What the model is asked, usually a reference.", multiline=True)
+    temperature: float | None = field(None, "Temperature", "How freely it speaks: 0 is the most likely.", ge=0, le=2)
+    max_tokens: int | None = field(None, "Max Tokens", "The longest answer, in tokens.", ge=1, advanced=True)
+    top_p: float | None = field(None, "Top P", "Only the likeliest words up to this sum.", gt=0, le=1, advanced=True)
+    seed: int | None = field(None, "Seed", "The same seed asks for the same answer.", advanced=True)
+    stream: bool = field(True, "Stream", "False gives the text whole, also where a stream is asked for.", advanced=True)
+
+    _options: dict[str, float | int | str] = PrivateAttr()
+
+    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
+        """Options are known before the run; copies that fill texts keep them."""
+        given = ((name, getattr(self, name)) for name in _OPTIONS)
+        self._options = {name: value for name, value in given if value is not None}
+
+    async def run(self, context: Context) -> Output:
+        provider, model = context.models.resolve(self.model)
+        asked = Message("user", self.input_value)
+        messages = (Message("system", self.system_message), asked) if self.system_message else (asked,)
+        call = ModelCall(model, messages, self._options)
+        if context.emit is None or not self.stream:
+            end = await provider.complete(call)
+            return Output(end.text, end.model, end.usage)
+        async with aclosing(provider.stream(call)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Completion):
+                    return Output(piece.text, piece.model, piece.usage)
+                context.emit(piece)
+        raise ProviderRefused(f"The model {model!r} ended its answer without an end.")

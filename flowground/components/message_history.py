@@ -1,0 +1,57 @@
+"""Message History: what was said before in this session."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+from pydantic import PrivateAttr
+
+from flowground.components.base import Component, Context, Mistake, Output, field
+from flowground.components.template import Template, parse_template
+
+_VARIABLES = ("sender", "sender_name", "text")
+# Langflow's words for who speaks: sender, and the name shown.
+_SENDERS = {"user": ("User", "User"), "assistant": ("Machine", "AI"), "system": ("Machine", "System")}
+
+
+class MessageHistory(Component):
+    """Earlier messages of this session as text, one a line; the current message is not among them."""
+
+    type_name: ClassVar[str] = "MessageHistory"
+    title: ClassVar[str] = "Message History"
+    outputs: ClassVar[tuple[str, ...]] = ("messages_text",)
+
+    n_messages: int = field(100, "Number of Messages", "How many messages at most, the last ones.", ge=0, le=1000)
+    order: Literal["Ascending", "Descending"] = field(
+        "Ascending", "Order", "Oldest first (Ascending) or newest first.", advanced=True
+    )
+    template: str = field(
+        "{sender_name}: {text}",
+        "Template",
+        "How one message is written; `{sender_name}` is User or AI, `{sender}` User or Machine.",
+        multiline=True,
+        advanced=True,
+        template=True,
+    )
+
+    _parsed: Template = PrivateAttr()
+
+    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
+        self._parsed = parse_template(self.template)
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Variables that no message has."""
+        for variable in self._parsed.variables:
+            if variable.name not in _VARIABLES:
+                message = f"A message has no `{{{variable.name}}}`."
+                yield Mistake("template", message, missing=variable.name, offset=variable.offset, choices=_VARIABLES)
+
+    async def run(self, context: Context) -> Output:
+        if not self.n_messages:
+            return Output("")
+        messages = await context.history(self.n_messages)
+        parsed = self._parsed if self._parsed.source is self.template else parse_template(self.template)
+        lines = []
+        for message in messages:
+            sender, name = _SENDERS[message.role]
+            lines.append(parsed.fill({"sender": sender, "sender_name": name, "text": message.content}))
+        return Output("\n".join(lines if self.order == "Ascending" else reversed(lines)))

@@ -1,0 +1,55 @@
+"""Prompt: a template whose `{variables}` are fields of the component."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, PrivateAttr
+
+from flowground.components.base import Component, Context, Mistake, Output, field
+from flowground.components.template import Template, parse_template
+
+
+class Prompt(Component):
+    """A text made of a template.
+
+    Each `{name}` in it is a variable, and a field of that name gives its value, as text or reference. `{{` and `}}`
+    stand for single braces; braces that enclose no plain name stay as they are.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str]
+
+    type_name: ClassVar[str] = "Prompt"
+    title: ClassVar[str] = "Prompt"
+    outputs: ClassVar[tuple[str, ...]] = ("prompt",)
+    waits: ClassVar[bool] = False
+
+    template: str = field(..., "Template", "The text, with `{variables}`.", multiline=True, template=True)
+
+    _parsed: Template = PrivateAttr()
+
+    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
+        """Parses the template once; copies that fill variables keep the parts."""
+        self._parsed = parse_template(self.template)
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Variables nobody gives, and fields that are no variables."""
+        given = self.__pydantic_extra__
+        variables = {variable.name: variable.offset for variable in self._parsed.variables}
+        for name, offset in variables.items():
+            if name in ("type", "display_name", *type(self).model_fields):
+                message = f"`{{{name}}}` cannot be a variable: `{name}` is a field of every component."
+                yield Mistake("template", message, offset=offset)
+            elif name not in given:
+                hint = f"give `{name}: …` beside the template, or write `{{{{{name}}}}}` for plain braces."
+                yield Mistake(
+                    "template", f"Nobody gives the variable `{{{name}}}`: {hint}", missing=name, offset=offset
+                )
+        for name in given.keys() - variables.keys():
+            yield Mistake(
+                name, f"`{name}` is no variable of the template.", choices=(*variables, *type(self).model_fields)
+            )
+
+    async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
+        parsed = self._parsed if self._parsed.source is self.template else parse_template(self.template)
+        return Output(parsed.fill(self.__pydantic_extra__))

@@ -1,0 +1,20 @@
+"""Text Input: a text from outside that is no chat message."""
+
+from typing import ClassVar
+
+from flowground.components.base import Component, Context, Output, field
+
+
+class TextInput(Component):
+    """A text the flow works on: the request's `input_value` where `input_type` is `text` or `any`, else its own."""
+
+    type_name: ClassVar[str] = "TextInput"
+    title: ClassVar[str] = "Text Input"
+    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    takes_input: ClassVar[str | None] = "text"
+    waits: ClassVar[bool] = False
+
+    input_value: str = field("", "Text", "The text when the request brings none.", multiline=True)
+
+    async def run(self, context: Context) -> Output:
+        return Output(self.input_value if context.input_value is None else context.input_value)

@@ -1,0 +1,18 @@
+"""The flow file: YAML with positions, its fields still raw. What they mean is the component types' business."""
+
+from flowground.flow.document import Place, Position
+from flowground.flow.format import ApiSection, ChatSection, ComponentSpec, Flow, Overridable
+from flowground.flow.parse import is_uuid, parse_flow, too_large
+
+__all__ = [
+    "ApiSection",
+    "ChatSection",
+    "ComponentSpec",
+    "Flow",
+    "Overridable",
+    "Place",
+    "Position",
+    "is_uuid",
+    "parse_flow",
+    "too_large",
+]

@@ -1,0 +1,106 @@
+"""What a flow file may say. Component fields are kept raw: their component types validate them (see `wiring`)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from flowground.flow.document import Place, Position
+
+RESERVED = frozenset({"static", "media", "component", "app", "_stcore"})
+"""Words that are addresses of the server itself."""
+
+ADDRESS = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+COMPONENT_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+
+Line = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ChatSection(_Section):
+    """How the flow greets people in its playground."""
+
+    welcome: str = Field("", description="Shown before the first message, as Markdown.")
+    starters: tuple[Line, ...] = Field((), max_length=12, description="Messages to begin with, one click each.")
+
+
+class Overridable(_Section):
+    """A field that callers may override; in the file the plain text `Component.field` is enough."""
+
+    field: str = Field(description="`Component.field`, for example `Model.temperature`.")
+    min: float | None = Field(None, description="The least value a caller may give.")
+    max: float | None = Field(None, description="The greatest value a caller may give.")
+    choices: tuple[str | float | bool, ...] | None = Field(
+        None, min_length=1, description="The only values a caller may give."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_text_names_the_field(cls, given: Any) -> Any:
+        return {"field": given} if isinstance(given, str) else given
+
+
+class ApiSection(_Section):
+    """How programs reach the flow."""
+
+    endpoint_name: str | None = Field(None, description="A second address beside the id.")
+    overridable: tuple[Overridable, ...] | None = Field(
+        None,
+        description="The only fields callers may override, protected ones too. Left out: every field that is neither "
+        "connected nor protected.",
+    )
+
+
+class Header(_Section):
+    """All that a flow file says beside its components."""
+
+    id: str | None = Field(None, description="The flow's address; the file's name without its ending when left out.")
+    name: Line | None = Field(None, description="What people read; made from the id when left out.")
+    description: str = Field("", description="One sentence for the gallery.")
+    owners: tuple[Line, ...] | None = Field(
+        None, description="Members who may publish and edit the flow besides admins; every author when left out."
+    )
+    chat: ChatSection = ChatSection()
+    api: ApiSection = ApiSection()
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSpec:
+    """One component as its file says it. `fields` are raw, without `type` and `display_name`."""
+
+    id: str
+    type: str
+    display_name: str | None
+    fields: Mapping[str, Any]
+    position: Position
+    places: Mapping[str, Place]
+
+    @property
+    def field_positions(self) -> Mapping[str, Position]:
+        """Where each field's name stands."""
+        return {name: place.key for name, place in self.places.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One flow file. `version` is 12 hex digits of its content's hash, `file` the file's name without its folder.
+
+    `places` says where `id`, `api.endpoint_name` and `api.overridable.0`, … stand.
+    """
+
+    id: str
+    name: str
+    description: str
+    owners: tuple[str, ...] | None
+    components: Mapping[str, ComponentSpec]
+    chat: ChatSection
+    api: ApiSection
+    version: str
+    file: str
+    places: Mapping[str, Place]

@@ -1,0 +1,48 @@
+"""How values and kinds of values are said to people: in mistakes of flow files, in refused tweaks, in the docs."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+"""A JSON Schema, as pydantic makes it."""
+
+_SHOWN = 60
+_PLAIN = {"string": "text", "boolean": "true or false", "null": "nothing", "object": "a mapping"}
+
+
+def show(value: Any) -> str:
+    """A value as JSON would write it, cut to one short line."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = str(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def kind_of(schema: Schema, defs: Schema | None = None) -> str:
+    """What a schema asks for, in words: "a number from 0 to 2", "text", "one of Ascending, Descending"."""
+    defs = schema.get("$defs", {}) if defs is None else defs
+    if "$ref" in schema:
+        return kind_of(defs[schema["$ref"].rpartition("/")[2]], defs)
+    if "anyOf" in schema:
+        kinds = [kind_of(part, defs) for part in schema["anyOf"] if part.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kinds))
+    if "enum" in schema or "const" in schema:
+        choices = schema.get("enum", [schema.get("const")])
+        return "one of " + ", ".join(choice if isinstance(choice, str) else show(choice) for choice in choices)
+    kind = schema.get("type")
+    if kind in ("number", "integer"):
+        return ("a number" if kind == "number" else "a whole number") + _range(schema)
+    if kind == "array":
+        return f"a list ({kind_of(schema['items'], defs)} each)" if schema.get("items") else "a list"
+    return _PLAIN.get(str(kind), "a value")
+
+
+def _range(schema: Schema) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f" from {low:g} to {high:g}"
+    if low is not None:
+        return f" of at least {low:g}"
+    return f" of at most {high:g}" if high is not None else ""

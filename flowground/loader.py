@@ -1,0 +1,209 @@
+"""The folder of flow files: what is in it now, read again when it changes, without a restart.
+
+A file that is broken, or claims an address that another file has, stops only itself: its last good version goes on
+serving. A change is seen by the next look that comes half a second after the one before; a look without a change costs
+one listing of the folder.
+"""
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from flowground.errors import FlowError, Problem
+from flowground.flow import Flow, is_uuid, parse_flow, too_large
+from flowground.wiring import WiredFlow, wire
+
+_LOOK_EVERY = 0.5
+_ENDINGS = (".yaml", ".yml")
+
+_Signature = tuple[int, int, int]
+"""Time of change in ns, size and inode: what differs when a file was written or replaced."""
+
+
+@dataclass(slots=True)
+class _File:
+    """One file: `good` is its content where that is a flow, `serving` what callers get (this or an earlier version)."""
+
+    signature: _Signature
+    digest: str = ""
+    good: WiredFlow | None = None
+    broken: FlowError | None = None
+    serving: WiredFlow | None = None
+    conflict: FlowError | None = None
+
+    @property
+    def error(self) -> FlowError | None:
+        return self.broken or self.conflict
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """What callers see; replaced as a whole, never changed."""
+
+    flows: Mapping[str, WiredFlow] = field(default_factory=dict)
+    addresses: Mapping[str, WiredFlow] = field(default_factory=dict)
+    problems: Mapping[str, FlowError] = field(default_factory=dict)
+    stale: Mapping[str, FlowError] = field(default_factory=dict)
+
+
+class Catalogue:
+    """All flows of one folder, for every thread. Opening it reads the folder once."""
+
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._files: dict[str, _File] = {}
+        self._shelf = _Shelf()
+        self._lock = threading.Lock()
+        self._looked = 0.0
+        self._look()
+
+    def flows(self) -> Mapping[str, WiredFlow]:
+        """Id -> flow, sorted by name."""
+        return self._now().flows
+
+    def find(self, address: str) -> WiredFlow | None:
+        """The flow with this id or endpoint name; a UUID in capitals or small letters."""
+        addresses = self._now().addresses
+        return addresses.get(address) or (addresses.get(address.lower()) if is_uuid(address) else None)
+
+    def problems(self) -> Mapping[str, FlowError]:
+        """File name -> its mistakes, also of a file whose last good version serves."""
+        return self._now().problems
+
+    def stale(self, flow_id: str) -> FlowError | None:
+        """What is wrong with this flow's file, while its last good version serves."""
+        return self._now().stale.get(flow_id)
+
+    def _now(self) -> _Shelf:
+        """What is there; whoever comes while another thread is looking takes what it saw last."""
+        if time.monotonic() - self._looked >= _LOOK_EVERY and self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._lock.release()
+        return self._shelf
+
+    def _look(self) -> None:
+        try:
+            found = _listing(self._folder)
+        except OSError as error:
+            message = f"The folder of flows cannot be read: {error.strerror}."
+            self._shelf = _Shelf(problems={self._folder.name: FlowError([Problem(self._folder.name, 1, 1, message)])})
+            self._files.clear()
+        else:
+            gone = self._files.keys() - found.keys()
+            changed = [
+                name for name, now in found.items() if name not in self._files or self._files[name].signature != now
+            ]
+            for name in gone:
+                del self._files[name]
+            for name in changed:
+                self._read(name, found[name])
+            if gone or changed:
+                _settle(self._files)
+                self._shelf = _shelf(self._files)
+        self._looked = time.monotonic()
+
+    def _read(self, name: str, signature: _Signature) -> None:
+        file = self._files.setdefault(name, _File(signature))
+        file.signature = signature
+        try:
+            data = _content(self._folder / name, self._max_bytes)
+            digest = hashlib.sha256(data).hexdigest()
+            if digest == file.digest:
+                return
+            file.digest = digest
+            file.good, file.broken = wire(parse_flow(data, name, max_bytes=self._max_bytes)), None
+        except OSError as error:
+            file.digest = ""
+            file.good, file.broken = (
+                None,
+                FlowError([Problem(name, 1, 1, f"The file cannot be read: {error.strerror}.")]),
+            )
+        except FlowError as error:
+            file.good, file.broken = None, error
+
+
+def _listing(folder: Path) -> dict[str, _Signature]:
+    with os.scandir(folder) as entries:
+        files = sorted(
+            (entry for entry in entries if entry.name.endswith(_ENDINGS) and not entry.name.startswith(".")),
+            key=lambda entry: entry.name,
+        )
+        return {entry.name: signature for entry in files if (signature := _signature(entry))}
+
+
+def _signature(entry: "os.DirEntry[str]") -> _Signature | None:
+    try:
+        if not entry.is_file():
+            return None
+        stat = entry.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _content(path: Path, max_bytes: int) -> bytes:
+    """The file's bytes. Raises OSError, and FlowError before a file over the limit is read."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise FlowError([too_large(path.name, size, max_bytes)])
+        return file.read(max_bytes + 1)
+
+
+def _settle(files: Mapping[str, _File]) -> None:
+    """Decides what each file serves: an address stays with the file that has it, a newcomer who wants it is refused."""
+    taken: dict[str, str] = {}
+    newcomers = []
+    for name, file in files.items():
+        if file.good is None or file.good is file.serving:
+            file.conflict = None
+            taken.update(dict.fromkeys(_addresses(file.serving), name))
+        else:
+            newcomers.append(name)
+    for name in newcomers:
+        file = files[name]
+        file.conflict = _conflict(file.good, taken) if file.good else None
+        if file.conflict is None:
+            file.serving = file.good
+        elif any(address in taken for address in _addresses(file.serving)):
+            file.serving = None
+        taken.update(dict.fromkeys(_addresses(file.serving), name))
+
+
+def _addresses(flow: WiredFlow | None) -> Iterable[str]:
+    if flow is None:
+        return ()
+    names = (flow.id, flow.flow.api.endpoint_name)
+    return [name.lower() for name in names if name is not None]
+
+
+def _conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | None:
+    flow: Flow = wired.flow
+    claims = (("id", flow.id), ("api.endpoint_name", flow.api.endpoint_name))
+    problems = []
+    for key, address in claims:
+        if address is not None and (other := taken.get(address.lower())):
+            place = flow.places[key].value
+            message = f"{address!r} is the address of two flows: {other} has it, {flow.file} wants it too."
+            problems.append(Problem(flow.file, place.line, place.column, message, address))
+    return FlowError(problems) if problems else None
+
+
+def _shelf(files: Mapping[str, _File]) -> _Shelf:
+    serving = sorted(
+        (file.serving for file in files.values() if file.serving), key=lambda flow: (flow.name.casefold(), flow.id)
+    )
+    return _Shelf(
+        flows=MappingProxyType({flow.id: flow for flow in serving}),
+        addresses={address: flow for flow in serving for address in _addresses(flow)},
+        problems=MappingProxyType({name: file.error for name, file in sorted(files.items()) if file.error}),
+        stale={file.serving.id: file.error for file in files.values() if file.serving and file.error},
+    )

@@ -1,0 +1,59 @@
+"""A flow whose components are validated and connected: what runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flowground.components.base import Component
+from flowground.flow import Flow
+from flowground.graph import Text
+
+
+@dataclass(frozen=True, slots=True)
+class WiredFlow:
+    """Everything a run needs, worked out once; shared by all runs of this version.
+
+    `components` are validated, their connected fields hold a placeholder. `connections` maps a component and a field
+    to the text with references that fills it. `waits_for` has direct dependencies only. `order` is one in which each
+    component comes after all it waits for, the file's among equals. `outputs` are Chat and Text Outputs in that order.
+    `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged.
+    """
+
+    flow: Flow
+    components: Mapping[str, Component]
+    connections: Mapping[str, Mapping[str, Text]]
+    display_names: Mapping[str, str]
+    waits_for: Mapping[str, frozenset[str]]
+    order: tuple[str, ...]
+    outputs: tuple[str, ...]
+    streams_to: Mapping[str, tuple[str, ...]]
+
+    @property
+    def id(self) -> str:
+        return self.flow.id
+
+    @property
+    def name(self) -> str:
+        return self.flow.name
+
+    @property
+    def version(self) -> str:
+        return self.flow.version
+
+
+def with_fields(flow: WiredFlow, changes: Mapping[str, Mapping[str, Any]]) -> WiredFlow:
+    """The flow with other values in some fields: component id -> field -> value, None for the field's default.
+
+    Only the changed components are validated again; connected fields are the caller's business. Raises pydantic's
+    ValidationError.
+    """
+    components = dict(flow.components)
+    for name, change in changes.items():
+        components[name] = changed(components[name], change)
+    return replace(flow, components=components)
+
+
+def changed(component: Component, change: Mapping[str, Any]) -> Component:
+    """A component with other values in some fields, validated. Raises pydantic's ValidationError."""
+    given = {field: getattr(component, field) for field in component.model_fields_set} | dict(change)
+    return type(component).model_validate({field: value for field, value in given.items() if value is not None})
