@@ -251,6 +251,8 @@ async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: O
     caller = await sign_in.verify_cookie(first)
     assert caller is not None
     assert caller.role == "author"
+    assert await sign_in.present(str(caller.sign_in_id)) == caller
+    assert await sign_in.present("unknown") is None
     await store.write(members.set_role, name="bob", role="member", by="x")
     changed = await sign_in.verify_cookie(first)
     assert changed is not None
