@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from flowground.ui.failure import draw_failure
 from flowground.web import Web
 
 ROOT = Path(__file__).resolve().parent
@@ -13,7 +14,9 @@ ROUTER = ROOT / "pages" / "router.py"
 
 if get_script_run_ctx(suppress_warning=True) is None:
     web = Web(ROOT)
-    app = st.App(ROUTER, routes=web.routes, middleware=web.middleware, lifespan=web.lifespan)
+    app = st.App(
+        ROUTER, routes=web.routes, middleware=web.middleware, lifespan=web.lifespan, on_script_error=draw_failure
+    )
 else:
     # AppTest.from_file("app.py") runs this file as the script itself.
     runpy.run_path(str(ROUTER), run_name="__main__")

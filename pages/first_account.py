@@ -11,4 +11,4 @@ with st.container(horizontal_alignment="center"), st.container(width=440):
         "You become this server's admin, and stay signed in here. From then on everybody signs in, and other computers "
         "may be served."
     )
-    first_account_form()
+    first_account_form(go_to="/")

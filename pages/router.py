@@ -15,10 +15,12 @@ from flowground.ui.sign_in import take_code_from_link
 STATIC = Path(__file__).parent / "static"
 
 st.set_page_config(page_icon=str(STATIC / "icon.svg"), layout="centered")
-st.logo(str(STATIC / "logo.svg"), icon_image=str(STATIC / "icon.svg"), size="large")
 
 caller = known_visitor()
 flow = shared_flow()
+has_sidebar = caller is not None and flow is None
+# The small picture is for the closed sidebar; without a sidebar it would always replace the large one.
+st.logo(str(STATIC / "logo.svg"), icon_image=str(STATIC / "icon.svg") if has_sidebar else None, size="large")
 pages = pages_for(caller, flow)
 page = st.navigation(pages, position="hidden")
 if caller is not None:

@@ -2,10 +2,8 @@
 
 import streamlit as st
 
-from flowground import runtime
 from flowground.ui.sign_in_form import sign_in_form
 
 with st.container(horizontal_alignment="center"), st.container(width=400):
     st.space("medium")
-    st.caption(runtime.current().settings.organization.name)
     sign_in_form()

@@ -21,7 +21,7 @@ def ask_owner_code(*, key: str = "owner_code") -> bool:
         return True
     slot = st.empty()
     with slot.form(key, border=False):
-        st.markdown("It stands in the terminal where Flowground was started.")
+        st.markdown("The owner code stands in the terminal where Flowground was started.")
         code = st.text_input("Owner code", placeholder="xxxx-xxxx-xxxx", autocomplete="off")
         given = st.form_submit_button("Continue", type="primary")
     if not given:
@@ -43,10 +43,10 @@ def take_code_from_link() -> None:
         st.toast("The code in this link is not right any more. Flowground prints a new one at every start.")
 
 
-def first_account_form(*, key: str = "first_account") -> None:
+def first_account_form(*, key: str = "first_account", go_to: str | None = None) -> None:
     """Draws the form that makes the first account, an admin. The browser is then signed in and stays where it was.
 
-    Ends local mode for good. Asks for the owner code first.
+    Ends local mode for good. Asks for the owner code first. `go_to` is the page to go to instead of staying.
     """
     if not ask_owner_code(key=f"{key}_code"):
         return
@@ -62,7 +62,7 @@ def first_account_form(*, key: str = "first_account") -> None:
     try:
         member = bridge.call(runtime.current().sign_in.create_first_account(name, shown, password))
         open_pages.recheck()
-        session.sign_in_browser(member.name)
+        session.sign_in_browser(member.name, go_to=go_to)
     except (InvalidRequest, NotAllowed) as error:
         st.error(" ".join(filter(None, (error.message, error.hint))))
 
@@ -72,5 +72,5 @@ def _prove(code: str) -> bool:
         return False
     remember_proof()
     with suppress(InvalidRequest):  # without cookies the proof lasts as long as this page
-        session.sign_in_browser(None, reload=False)
+        session.remember_owner()
     return True

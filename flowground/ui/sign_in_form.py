@@ -15,7 +15,7 @@ from streamlit_authenticator.views import authentication_view  # type: ignore[im
 
 from flowground import runtime
 from flowground.errors import InvalidRequest
-from flowground.ui import bridge, session
+from flowground.ui import bridge, session, words
 from flowground.ui.caller import address
 
 _STATUS = "authentication_status"
@@ -85,7 +85,13 @@ def sign_in_form() -> None:
         auto_hash=False,
         login_sleep_time=0,
     )
-    fields = {"Form name": "Sign in", "Username": "User name", "Password": "Password", "Login": "Sign in"}
+    organization = words.plain(runtime.current().settings.organization.name)
+    fields = {
+        "Form name": f"Sign in to {organization}",
+        "Username": "User name",
+        "Password": "Password",
+        "Login": "Sign in",
+    }
     st.session_state[_STATUS] = None
     form.login(fields=fields, key="sign_in")
     right, name = st.session_state[_STATUS], st.session_state["username"]
