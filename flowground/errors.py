@@ -23,7 +23,7 @@ FlowgroundError
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -90,7 +90,7 @@ class RequestError(FlowgroundError):
 class InvalidRequest(RequestError):
     """The body or a parameter does not fit; `problems` are pydantic-like dicts (type, loc, msg), without the input."""
 
-    def __init__(self, message: str, *, problems: Iterable[dict[str, object]] = (), hint: str | None = None) -> None:
+    def __init__(self, message: str, *, problems: Iterable[Mapping[str, object]] = (), hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.problems = tuple(problems)
 

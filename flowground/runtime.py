@@ -100,14 +100,13 @@ class Runtime:
         """Captures the running loop and readies what needs one. Raises ConfigError."""
         self.loop = asyncio.get_running_loop()
         await self.sign_in.start()
-        local = self.settings.providers.get("local")
-        if local and local.download == "auto":
-            self.models.fetch_local()
+        self.models.start()
 
     async def close(self) -> None:
         """Ends what runs and closes the rest; nothing acknowledged is lost."""
         await self.stop_runs(0)
         await self.models.close()
+        self.sign_in.close()
         await asyncio.to_thread(self.store.close)
 
     async def start_turn(self, caller: Caller, address: str, request: RunRequest) -> LiveTurn:

@@ -166,7 +166,7 @@ def _tail(item: OutputResult) -> Json:
 
 
 def _text_message(text: str, turn: TurnStarted) -> Json:
-    data = {
+    data: Json = {
         "text": text, "files": [], "sender": None, "sender_name": None, "session_id": "", "context_id": "",
         "run_id": None, "timestamp": _timestamp(turn.started_at), "flow_id": turn.flow_id, "error": False,
         "edit": False, "properties": _properties(_source(), "complete", None), "category": "message",
