@@ -75,13 +75,13 @@ class Store:
 
     def close(self) -> None:
         """Finishes what waits and disconnects. Blocks; call it from a thread when a loop must go on."""
-        with suppress(RuntimeError):  # closed before
-            self._uses.flush()
+        self._uses.flush()
         self._writer.close()
         self._readers.close()
 
     def _count_uses(self, uses: Mapping[str, Use]) -> None:
-        self._writer.put(Job(tokens.count_uses, (), {"uses": uses}, future=None))
+        with suppress(RuntimeError):  # the store is closed: a timer came late
+            self._writer.put(Job(tokens.count_uses, (), {"uses": uses}, future=None))
 
 
 def _answer(connection: Connection) -> None:
