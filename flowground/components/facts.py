@@ -21,6 +21,7 @@ class Facts:
     schema: Schema
     text: bool = False
     number: bool = False
+    whole: bool = False
     required: bool = False
     default: Any = None
     secret: bool = False
@@ -68,6 +69,7 @@ def _facts(name: str, schema: Schema, required: bool) -> Facts:
         schema=schema,
         text=kinds == {"string"} and not any("enum" in part or "const" in part for part in parts),
         number=bool(kinds) and kinds <= {"number", "integer"},
+        whole=kinds == {"integer"},
         required=required,
         default=schema.get("default"),
         **{flag: bool(schema.get(flag)) for flag in flags},

@@ -47,10 +47,12 @@ def with_fields(flow: WiredFlow, changes: Mapping[str, Mapping[str, Any]]) -> Wi
     Only the changed components are validated again; connected fields are the caller's business. Raises pydantic's
     ValidationError.
     """
-    components = dict(flow.components)
-    for name, change in changes.items():
-        components[name] = changed(components[name], change)
-    return replace(flow, components=components)
+    return replaced(flow, {name: changed(flow.components[name], change) for name, change in changes.items()})
+
+
+def replaced(flow: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:
+    """The flow with other components of the same ids and types in place of some."""
+    return replace(flow, components={**flow.components, **components}) if components else flow
 
 
 def changed(component: Component, change: Mapping[str, Any]) -> Component:
