@@ -53,6 +53,7 @@ class Wire:
                 source=self._source_of(result) if result else _source(),
                 state=state,
                 usage=usage,
+                icon=self._icon(component_id),
             )
         )
 
@@ -81,6 +82,7 @@ class Wire:
             sender=(sender, name),
             source=_source() if is_input else self._source_of(item),
             usage=None if is_input else item.usage,
+            icon=self._icon(item.component_id),
         )
         return {
             "results": {"message": message},
@@ -119,6 +121,11 @@ class Wire:
         component = self.flow.components[component_id]
         return getattr(component, "sender", None) or sender, getattr(component, "sender_name", None) or name
 
+    def _icon(self, component_id: str) -> str | None:
+        """Langflow's mark on answers that a model streams."""
+        streamed = self.request.stream and any(component_id in shown for shown in self.flow.streams_to.values())
+        return "brain-circuit" if streamed else None
+
     def _source_of(self, item: OutputResult) -> Json:
         return _source(item.source_id, item.source_name, item.model or item.source_name)
 
@@ -131,9 +138,10 @@ class Wire:
         source: Json,
         state: str = "complete",
         usage: Usage | None = None,
+        icon: str | None = None,
     ) -> Json:
         turn, timestamp = self.turn, _timestamp(self.turn.started_at)
-        properties, metadata = _properties(source, state, usage), {"graph_run_id": turn.run_id}
+        properties, metadata = _properties(source, state, usage, icon), {"graph_run_id": turn.run_id}
         kind, name = sender
         data = {
             "timestamp": timestamp, "sender": kind, "sender_name": name, "session_id": turn.session_id,
@@ -172,17 +180,18 @@ def _text_message(text: str, turn: TurnStarted) -> Json:
         "edit": False, "properties": _properties(_source(), "complete", None), "category": "message",
         "content_blocks": [], "duration": None, "session_metadata": None,
     }  # fmt: skip
-    outside = {key: value for key, value in data.items() if key != "text"}
-    return {"text_key": "text", "data": data, "default_value": "", **outside, "text": text}
+    outside = {key: value for key, value in data.items() if key not in ("text", "files")}
+    named = {key: outside.pop(key) for key in ("sender", "sender_name")}
+    return {"text_key": "text", "data": data, "default_value": "", **named, "files": [], **outside, "text": text}
 
 
 def _source(component_id: str | None = None, name: str | None = None, source: str | None = None) -> Json:
     return {"id": component_id, "display_name": name, "source": source}
 
 
-def _properties(source: Json, state: str, usage: Usage | None) -> Json:
+def _properties(source: Json, state: str, usage: Usage | None, icon: str | None = None) -> Json:
     return {
-        "text_color": None, "background_color": None, "edited": False, "source": source, "icon": None,
+        "text_color": None, "background_color": None, "edited": False, "source": source, "icon": icon,
         "allow_markdown": False, "positive_feedback": None, "state": state, "targets": [], "usage": usage_json(usage),
         "build_duration": None,
     }  # fmt: skip

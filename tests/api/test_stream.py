@@ -28,7 +28,6 @@ async def test_a_stream_has_langflows_events_and_shapes(api):
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
     ours, theirs = events(response.text), events(recording("stream_basic")["body_raw"])
     mine, langflows = _first_of_each(ours), _first_of_each(theirs)
-    # Langflow puts an icon on the answer that streams; it decorates its own page.
     assert mine.keys() == langflows.keys()
     for kind in mine:
         assert _data_keys(mine[kind]) == _data_keys(langflows[kind]), kind
