@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select
 
 from flowground.store import tokens
 from flowground.store.database import Database
@@ -85,4 +85,4 @@ class Store:
 
 
 def _answer(connection: Connection) -> None:
-    connection.execute(text("SELECT 1"))
+    connection.execute(select(1))
