@@ -278,7 +278,7 @@ def test_openai_itself_gets_the_new_name_of_max_tokens() -> None:
 def test_openai_without_a_key_says_what_to_do() -> None:
     with pytest.raises(ProviderRefused) as refused:
         Providers(Settings()).resolve("openai:gpt-5-mini")
-    assert refused.value.hint == "Set OPENAI_API_KEY in the environment of the app and start it again."
+    assert refused.value.hint == "Set OPENAI_API_KEY in the app's environment and restart it."
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:80/v1", "ftp://host/v1", "http://me:secret@host/v1", "http://", "::"])

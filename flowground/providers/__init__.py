@@ -4,13 +4,11 @@ import os
 
 from flowground.errors import ProviderRefused, nearest
 from flowground.providers.base import Provider
-from flowground.providers.local import LocalStatus
+from flowground.providers.download import LocalStatus
+from flowground.providers.local import Local
 from flowground.providers.openai import OLLAMA_URL, OPENAI_URL, OpenAI
 from flowground.providers.scripted import Scripted
-from flowground.settings import ProviderSettings, Settings
-
-ALWAYS = ("local", "scripted", "openai", "ollama")
-"""Providers that exist without an entry in config.yaml."""
+from flowground.settings import PROVIDER_KINDS, ProviderSettings, Settings
 
 _ALONE = {"local": "local", "scripted": "echo"}
 """The model that is meant when only the provider is named."""
@@ -21,7 +19,8 @@ class Providers:
 
     def __init__(self, settings: Settings) -> None:
         self._default = settings.default_model
-        self._entries = {name: ProviderSettings() for name in ALWAYS} | dict(settings.providers)
+        self._models = settings.data / "models"
+        self._entries = {name: ProviderSettings() for name in PROVIDER_KINDS} | dict(settings.providers)
         self._opened: dict[str, Provider] = {}
 
     def resolve(self, model: str | None) -> tuple[Provider, str]:
@@ -44,9 +43,20 @@ class Providers:
             )
         return self._provider(name, kind, entry), rest
 
+    def start(self) -> None:
+        """Begins what the settings want begun (`download: auto`); call it on the event loop that serves the calls."""
+        if local := self._local():
+            local.begin()
+
     def local_status(self) -> LocalStatus:
-        """Where the built-in model is, for pages and the API; cheap enough to ask at every rerun."""
-        return LocalStatus("absent")
+        """Where the built-in model is, for pages and the API: cheap enough for every rerun, and from any thread."""
+        local = self._local()
+        return local.status() if local else LocalStatus("absent")
+
+    async def fetch_local(self) -> None:
+        """Fetches the built-in model, or joins the fetch that runs, and waits for it. Raises ProviderError."""
+        if local := self._local():
+            await local.fetch()
 
     async def close(self) -> None:
         """Closes what was opened."""
@@ -54,25 +64,29 @@ class Providers:
             _, provider = self._opened.popitem()
             await provider.close()
 
+    def _local(self) -> Local | None:
+        """The provider `local`, unless a setting makes something else of that name."""
+        entry = self._entries["local"]
+        provider = self._provider("local", _kind("local", entry), entry)
+        return provider if isinstance(provider, Local) else None
+
     def _provider(self, name: str, kind: str, entry: ProviderSettings) -> Provider:
-        opened = self._opened.get(name)
-        if opened is None:
-            opened = self._opened[name] = self._open(name, kind, entry)
-        return opened
+        # Pages ask from their threads: whoever comes second takes what the first one opened.
+        return self._opened.get(name) or self._opened.setdefault(name, self._open(name, kind, entry))
 
     def _open(self, name: str, kind: str, entry: ProviderSettings) -> Provider:
         if kind == "scripted":
             return Scripted(pieces=entry.pieces, delay=entry.delay)
-        if kind in ("openai", "ollama"):
-            return _openai(name, kind, entry)
-        raise ProviderRefused(f"The provider {name!r} is not built yet.")
+        if kind == "local":
+            return Local(name, entry, self._models)
+        return _openai(name, kind, entry)
 
 
 def _kind(name: str, entry: ProviderSettings) -> str:
     """An entry's kind: what it says, else its name, else an OpenAI-compatible server when it has an address."""
     if entry.type:
         return entry.type
-    if name in ALWAYS:
+    if name in PROVIDER_KINDS:
         return name
     if entry.base_url:
         return "openai"
@@ -83,13 +97,18 @@ def _kind(name: str, entry: ProviderSettings) -> str:
 
 
 def _openai(name: str, kind: str, entry: ProviderSettings) -> OpenAI:
+    if variable := entry.missing_variable:
+        raise ProviderRefused(
+            f"The provider {name!r} has no key.",
+            hint=f"`providers.{name}.api_key` names {variable}: set that in the app's environment and restart it.",
+        )
     key = entry.api_key.get_secret_value() if entry.api_key else None
     if kind == "openai" and not entry.base_url:
         key = key or os.environ.get("OPENAI_API_KEY")
         if not key:
             raise ProviderRefused(
                 f"The provider {name!r} has no key.",
-                hint="Set OPENAI_API_KEY in the environment of the app and start it again.",
+                hint="Set OPENAI_API_KEY in the app's environment and restart it.",
             )
     return OpenAI(
         name,

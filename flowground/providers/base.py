@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from flowground.errors import ProviderError
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
+
+E = TypeVar("E", bound=ProviderError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +51,11 @@ class Provider(Protocol):
     async def close(self) -> None:
         """Frees connections and child processes."""
         ...
+
+
+def again(error: E) -> E:
+    """A fresh copy of an error that is raised to several callers: one object would collect all their tracebacks."""
+    copy = type(error).__new__(type(error))
+    copy.args = error.args
+    copy.__dict__.update(error.__dict__)
+    return copy

@@ -1,15 +1,229 @@
-"""The built-in model (stands here as a contract until its child process is written)."""
+"""The built-in model: weights that are fetched by digest, in a process that speaks OpenAI's protocol on loopback."""
 
-from dataclasses import dataclass
-from typing import Literal
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from flowground.errors import ModelNotReady, ProviderRefused, ProviderUnreachable
+from flowground.events import ModelProgress
+from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.providers.child import CONTEXT_TOKENS, PROGRAM, CannotStart, Child
+from flowground.providers.download import Download, LocalStatus, looked_at
+from flowground.providers.weights import QWEN, Weights, distrust
+from flowground.settings import ProviderSettings
+
+_PROGRESS_SECONDS = 0.3
+_IDLE_SECONDS = 600.0
+_PATIENT_SECONDS = 300.0
+"""Wait for a piece where the settings name none: two cores read a long prompt for half a minute, and calls queue."""
+
+_DEFAULTS = {"max_tokens": 1024}
+_QWEN_DEFAULTS = _DEFAULTS | {"temperature": 0.3, "top_p": 0.8, "top_k": 20, "repeat_penalty": 1.05}
+"""What the model's makers advise, for what the flow does not set."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocalStatus:
-    """Where the built-in model is: `received` of `total` bytes are here, `message` says what is wrong or what to do."""
+class Local:
+    """One model in one child process, started by the first call, again after a crash, ended after ten idle minutes.
 
-    state: Literal["absent", "fetching", "ready", "failed"]
-    received: int = 0
-    total: int = 0
-    seconds_left: float | None = None
-    message: str | None = None
+    `folder` holds the fetched weights; an entry with `path` uses that GGUF file instead and fetches nothing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entry: ProviderSettings,
+        folder: Path,
+        *,
+        weights: Weights = QWEN,
+        program: tuple[str, ...] = PROGRAM,
+        idle_seconds: float = _IDLE_SECONDS,
+    ) -> None:
+        self._name = name
+        self._entry = entry
+        self._folder = folder
+        self._weights = weights
+        self._program = program
+        self._idle_seconds = idle_seconds
+        self._title = entry.path.stem if entry.path else weights.title
+        self._timeout = entry.timeout if "timeout" in entry.model_fields_set else _PATIENT_SECONDS
+        self._download = Download(folder, weights, absent=self._invitation())
+        self._child: Child | None = None
+        self._starting: asyncio.Task[Child] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._calls = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def status(self) -> LocalStatus:
+        """Cheap, and from any thread."""
+        path = self._entry.path
+        if path is None:
+            return self._download.status()
+        if path.is_file():
+            return LocalStatus("ready", path.stat().st_size, path.stat().st_size)
+        return LocalStatus("failed", message=_no_file(self._name).message)
+
+    def begin(self) -> None:
+        """Starts the fetch now where the settings say `download: auto`."""
+        if self._entry.download == "auto" and self._entry.path is None and not self._download.path():
+            self._download.start()
+
+    async def fetch(self) -> None:
+        """Waits for the file; many may wait for the one fetch, and leaving does not stop it."""
+        if self._entry.path is None and not self._download.path():
+            await self._download.join()
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        with self._busy():
+            async with aclosing(self._fetching()) as fetching:
+                async for progress in fetching:
+                    yield progress
+            for last in (False, True):
+                if not (self._child and self._child.alive) and (status := self.status()).state == "ready":
+                    yield self._progress(status)
+                child, begun = await self._running(), False
+                try:
+                    async with aclosing(child.provider.stream(self._with_defaults(call))) as pieces:
+                        async for piece in pieces:
+                            begun = True
+                            yield replace(piece, model=self._title) if isinstance(piece, Completion) else piece
+                        return
+                except ProviderUnreachable:
+                    if begun or last or not await child.ended():
+                        raise _broke() from None
+                except ProviderRefused as error:
+                    raise _explained(error) from None
+
+    async def complete(self, call: ModelCall) -> Completion:
+        if self._entry.path is None and not self._download.path():
+            raise self._refusal() if self._entry.download == "off" else self._download.not_ready()
+        with self._busy():
+            for last in (False, True):
+                child = await self._running()
+                try:
+                    answer = await child.provider.complete(self._with_defaults(call))
+                except ProviderUnreachable:
+                    if last or not await child.ended():
+                        break
+                except ProviderRefused as error:
+                    raise _explained(error) from None
+                else:
+                    return replace(answer, model=self._title)
+            raise _broke()
+
+    async def close(self) -> None:
+        """Ends the process and the fetch."""
+        if self._timer:
+            self._timer.cancel()
+        await self._download.close()
+        if self._starting and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
+        self._end_child()
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    async def _fetching(self) -> AsyncGenerator[ModelProgress, None]:
+        if self._entry.path or self._download.path():
+            return
+        if self._entry.download == "off":
+            raise self._refusal()
+        self._download.start()
+        waiting = asyncio.create_task(self._download.join())
+        try:
+            while not waiting.done():
+                yield self._progress(self._download.status())
+                await asyncio.wait({waiting}, timeout=_PROGRESS_SECONDS)
+            waiting.result()
+        finally:
+            waiting.cancel()
+
+    async def _running(self) -> Child:
+        """The live process; calls that come while it starts wait for the same one."""
+        if self._child and self._child.alive:
+            return self._child
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.create_task(self._start(), name="start the built-in model")
+            self._starting.add_done_callback(looked_at)
+        return await asyncio.shield(self._starting)
+
+    async def _start(self) -> Child:
+        self._end_child()
+        path = self._entry.path or self._download.path()
+        if path is None:
+            raise self._refusal()
+        if self._entry.path and not await asyncio.to_thread(path.is_file):
+            raise _no_file(self._name)
+        try:
+            self._child = await Child.start(path, name=self._name, piece_seconds=self._timeout, program=self._program)
+        except CannotStart as error:
+            if error.reason == "model_broken" and self._entry.path is None:
+                await asyncio.to_thread(distrust, self._folder, self._weights)
+            raise
+        return self._child
+
+    def _end_child(self) -> None:
+        """Ends the process beside whatever goes on; `close` waits for it."""
+        child, self._child = self._child, None
+        if child:
+            ending = asyncio.create_task(child.close())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """While a call is inside, the process is not idle."""
+        self._calls += 1
+        if self._timer:
+            self._timer.cancel()
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            if self._calls == 0:
+                self._timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._end_child)
+
+    def _with_defaults(self, call: ModelCall) -> ModelCall:
+        defaults = _DEFAULTS if self._entry.path else _QWEN_DEFAULTS
+        return replace(call, model="local", options={**defaults, **call.options})
+
+    def _progress(self, status: LocalStatus) -> ModelProgress:
+        return ModelProgress(self._title, status.received, status.total, status.seconds_left)
+
+    def _invitation(self) -> str:
+        if self._entry.download == "off":
+            return f"{self._weights.title} is not here yet: run `python -m flowground model download`."
+        size, licence = f"{self._weights.size / 1e9:.1f} GB", self._weights.licence
+        return f"The first message fetches the built-in model, {self._weights.title}, {size}, {licence}."
+
+    def _refusal(self) -> ModelNotReady:
+        return ModelNotReady(
+            f"The built-in model {self._weights.title} is not here, and `download: off` keeps it from being fetched.",
+            total=self._weights.size,
+            hint="Run `python -m flowground model download`, or name another provider's model.",
+        )
+
+
+def _broke() -> ProviderUnreachable:
+    return ProviderUnreachable(
+        "The built-in model broke off in the middle of its work.",
+        hint="Send the message again. If this happens often, the computer may have too little memory.",
+    )
+
+
+def _explained(error: ProviderRefused) -> ProviderRefused:
+    """What the runtime says about a prompt that is too long (status 400), in words for people."""
+    if error.status != 400 or "context size" not in error.message:
+        return error
+    return ProviderRefused(
+        f"The conversation is longer than the built-in model can read: {CONTEXT_TOKENS} tokens, about 3,000 words.",
+        status=400,
+        hint="Start a new session, send less text, or lower `n_messages` of the flow's Message History.",
+    )
+
+
+def _no_file(name: str) -> ProviderRefused:
+    return ProviderRefused(
+        "The model file is not there.", hint=f"Check `providers.{name}.path` in config.yaml: it names a GGUF file."
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable, nearest
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
-from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.providers.base import Completion, ModelCall, Piece, again
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Scripted:
                 await asyncio.sleep(delay)
             yield piece
         if script.error:
-            raise _again(script.error)
+            raise again(script.error)
         yield self._completion(call, "".join(pieces))
 
     async def complete(self, call: ModelCall) -> Completion:
@@ -78,7 +78,7 @@ class Scripted:
         if call.model == "fetching":
             raise ModelNotReady("The scripted model is being fetched.", received=400, total=1000, retry_after=1)
         if script.error:
-            raise _again(script.error)
+            raise again(script.error)
         pieces = self._answer(call)
         if delay := (script.delay + self._delay) * len(pieces):
             await asyncio.sleep(delay)
@@ -110,11 +110,6 @@ class Scripted:
     def _completion(self, call: ModelCall, text: str) -> Completion:
         usage = Usage(sum(_words(message.content) for message in call.messages), _words(text))
         return Completion(text, f"scripted:{call.model}", usage, "stop")
-
-
-def _again(error: ProviderError) -> ProviderError:
-    """A fresh error like `error`: one that is raised twice would carry the first raising's traceback."""
-    return type(error)(error.message, status=error.status, retry_after=error.retry_after, hint=error.hint)
 
 
 def _words(text: str) -> int:

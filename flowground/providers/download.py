@@ -1,0 +1,120 @@
+"""The one fetch of the built-in model in this process, and what pages and the API show of it."""
+
+import asyncio
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from flowground.errors import ModelNotReady, ProviderError, ProviderUnreachable
+from flowground.providers.base import again
+from flowground.providers.weights import Weights, fetch, ready
+
+_RATE_SECONDS = 5.0
+_FAILED_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStatus:
+    """Where the built-in model is: `received` of `total` bytes are here; `message` says what is wrong or comes next."""
+
+    state: Literal["absent", "fetching", "ready", "failed"]
+    received: int = 0
+    total: int = 0
+    seconds_left: float | None = None
+    message: str | None = None
+
+
+class Download:
+    """Started and joined on one event loop; `status` may be asked from any thread."""
+
+    def __init__(self, folder: Path, weights: Weights, *, absent: str) -> None:
+        self._folder = folder
+        self._weights = weights
+        self._absent = absent
+        self._task: asyncio.Task[Path] | None = None
+        self._samples: tuple[tuple[float, int], ...] = ()
+        self._failed: tuple[float, ProviderError] | None = None
+
+    def path(self) -> Path | None:
+        """The verified file, if it is here."""
+        return ready(self._folder, self._weights)
+
+    def status(self) -> LocalStatus:
+        total = self._weights.size
+        if self._task and not self._task.done():
+            received = self._samples[-1][1] if self._samples else 0
+            return LocalStatus("fetching", received, total, self._seconds_left())
+        if self.path():
+            return LocalStatus("ready", total, total)
+        if self._failed:
+            return LocalStatus("failed", 0, total, message=_sentence(self._failed[1]))
+        return LocalStatus("absent", 0, total, message=self._absent)
+
+    def start(self) -> asyncio.Task[Path]:
+        """The task that fetches; the one that runs, if one does."""
+        if self._task is None or self._task.done():
+            self._samples, self._failed = (), None
+            self._task = asyncio.create_task(self._run(), name="fetch the built-in model")
+            self._task.add_done_callback(looked_at)
+        return self._task
+
+    async def join(self) -> None:
+        """Waits for the file, starting the fetch if none runs; leaving does not stop it. Raises its failure."""
+        task = self.start()
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise ProviderUnreachable(f"The fetch of {self._weights.title} was stopped.", hint="Start it again.")
+        if error := task.exception():
+            raise again(error) if isinstance(error, ProviderError) else error
+
+    def not_ready(self) -> ModelNotReady:
+        """The refusal of a caller who does not wait. Raises the fetch's own failure while it is news."""
+        if self._failed and time.monotonic() - self._failed[0] < _FAILED_SECONDS:
+            raise again(self._failed[1])
+        self.start()
+        status = self.status()
+        wait = 5.0 if status.seconds_left is None else min(max(math.ceil(status.seconds_left), 1), 60)
+        return ModelNotReady(
+            f"The built-in model {self._weights.title} is being fetched: "
+            f"{status.received / 1e6:.0f} of {status.total / 1e6:.0f} MB.",
+            received=status.received,
+            total=status.total,
+            retry_after=float(wait),
+            hint="Send the request again after the time in Retry-After.",
+        )
+
+    async def close(self) -> None:
+        """Stops the fetch; what has come is kept."""
+        if self._task and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _run(self) -> Path:
+        try:
+            return await fetch(self._folder, progress=self._progress, weights=self._weights)
+        except ProviderError as error:
+            self._failed = (time.monotonic(), error)
+            raise
+
+    def _progress(self, received: int, _total: int) -> None:
+        now = time.monotonic()
+        self._samples = (*(one for one in self._samples if now - one[0] < _RATE_SECONDS), (now, received))
+
+    def _seconds_left(self) -> float | None:
+        samples = self._samples
+        if len(samples) < 2:
+            return None
+        (began, first), (now, last) = samples[0], samples[-1]
+        return (self._weights.size - last) * (now - began) / (last - first) if last > first else None
+
+
+def looked_at(task: "asyncio.Task[Any]") -> None:
+    """A task's failure that nobody waits for any more is no unhandled error."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _sentence(error: ProviderError) -> str:
+    return f"{error.message} {error.hint}" if error.hint else error.message

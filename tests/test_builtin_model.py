@@ -1,0 +1,75 @@
+"""The one test that chats with the real built-in model. It is fetched once: 0.5 GB, ten seconds to a few minutes.
+
+FLOWGROUND_TEST_MODELS names a folder that keeps it between runs; else the repository's data/models is used, which the
+app uses too and git ignores.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.model
+
+ROOT = Path(__file__).parent.parent
+# Taken while tests are collected: the environment in which tests run is stripped of what pip may need (an index, a
+# proxy), and tests may not connect to other computers. So a process of its own fetches and chats.
+ENVIRONMENT = dict(os.environ)
+FOLDER = Path(ENVIRONMENT.get("FLOWGROUND_TEST_MODELS") or ROOT / "data" / "models")
+
+CHAT = """
+import asyncio, sys
+from contextlib import aclosing
+from pathlib import Path
+from flowground.errors import ProviderUnreachable
+from flowground.messages import Message
+from flowground.providers.base import Completion, ModelCall
+from flowground.providers.local import Local
+from flowground.providers.weights import fetch
+from flowground.settings import ProviderSettings
+
+async def main(folder: Path) -> int:
+    try:
+        await fetch(folder, progress=lambda received, total: None)
+    except ProviderUnreachable as error:
+        sys.stdout.write(error.message)
+        return 77
+    local = Local("local", ProviderSettings(), folder)
+    call = ModelCall("local", (Message("user", "What is the capital of Australia?"),), {"temperature": 0, "seed": 1})
+    try:
+        async with aclosing(local.stream(call)) as pieces:
+            said = [piece async for piece in pieces if not isinstance(piece, str) or piece]
+    finally:
+        await local.close()
+    texts = [piece for piece in said if isinstance(piece, str)]
+    completion = said[-1]
+    assert isinstance(completion, Completion), said
+    assert completion.model == "Qwen2.5-Coder 0.5B"
+    assert completion.usage and completion.usage.output_tokens > 3
+    assert completion.finish_reason == "stop"
+    assert len(texts) > 3 and "".join(texts) == completion.text
+    assert "Canberra" in completion.text, completion.text
+    return 0
+
+sys.exit(asyncio.run(main(Path(sys.argv[1]))))
+"""
+
+
+def test_the_real_model_answers() -> None:
+    if importlib.util.find_spec("xllamacpp") is None:
+        pytest.skip("needs xllamacpp, which has no package for this platform")
+    chat = subprocess.run(
+        [sys.executable, "-c", CHAT, str(FOLDER)],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        check=False,
+    )
+    if chat.returncode == 77:
+        pytest.skip(chat.stdout)
+    assert chat.returncode == 0, chat.stdout + chat.stderr
