@@ -1,0 +1,90 @@
+"""A page's websocket without a browser: what a visitor is really sent, byte for byte.
+
+Speaks Streamlit's protocol (protobuf frames on /_stcore/stream), as its frontend does.
+"""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import requests
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
+
+
+class Browser:
+    """Cookies of one browser, with the XSRF cookie every page load brings."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.get(f"{url}/_stcore/health", timeout=10)
+
+    @property
+    def cookies(self) -> str:
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.session.cookies)
+
+    def post(self, path: str, body: Mapping[str, str] | None = None, **headers: str) -> requests.Response:
+        """As a page's script does it: with this server's Origin, unless `Origin=` says otherwise ("" leaves it out)."""
+        named = {"Origin": self.url} | headers
+        sent = {name: value for name, value in named.items() if value}
+        return self.session.post(f"{self.url}{path}", json=dict(body or {}), headers=sent, timeout=10)
+
+
+@contextmanager
+def open_page(
+    browser: Browser, *, base: str = "", headers: Mapping[str, str] | None = None, session: str = ""
+) -> Iterator["PageSocket"]:
+    """One open page. `headers` are added to the handshake, or replace Origin, Cookie and Host ("" leaves one out).
+
+    `session` is the id of a page whose connection was lost, to come back to it.
+    """
+    address = urlsplit(browser.url)
+    named = {"Host": address.netloc, "Origin": browser.url, "Cookie": browser.cookies} | dict(headers or {})
+    host, origin = named.pop("Host"), named.pop("Origin")
+    with (
+        socket.create_connection((address.hostname, address.port), timeout=10) as dialled,
+        connect(
+            f"ws://{host}{base}/_stcore/stream",
+            sock=dialled,
+            origin=Origin(origin) if origin else None,
+            subprotocols=[Subprotocol(word) for word in ("streamlit", "x", session) if word],
+            additional_headers={name: value for name, value in named.items() if value},
+            max_size=None,
+            proxy=None,
+        ) as connection,
+    ):
+        yield PageSocket(connection)
+
+
+class PageSocket:
+    """What `open_page` opens."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self.session_id = ""
+
+    def visit(self, page: str = "", query: str = "") -> bytes:
+        """Everything sent for one run of the script, as it came."""
+        asked = BackMsg()
+        asked.rerun_script.page_name = page
+        asked.rerun_script.query_string = query
+        return self._run(asked)
+
+    def _run(self, asked: BackMsg) -> bytes:
+        self._connection.send(asked.SerializeToString())
+        received = b""
+        while True:
+            frame = self._connection.recv(timeout=20)
+            assert isinstance(frame, bytes)
+            received += frame
+            message = ForwardMsg()
+            message.ParseFromString(frame)
+            if message.WhichOneof("type") == "new_session":
+                self.session_id = message.new_session.initialize.session_id
+            if message.WhichOneof("type") == "script_finished":
+                return received

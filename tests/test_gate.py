@@ -1,0 +1,176 @@
+"""Nothing of a page reaches a visitor who may not have it: seen on the wire, in fresh processes."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import bcrypt
+import pytest
+import requests
+from websockets.exceptions import InvalidStatus
+
+from tests.page_socket import Browser, open_page
+from tests.servers import ROOT, AppServer
+
+PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
+SECRETS = [b"Basic Prompting", b"Memory Chatbot", b"memory-chatbot", b"GenAI expert", b"my private question", b"ada"]
+HASHED = bcrypt.hashpw(b"Secret-123", bcrypt.gensalt(4)).decode()
+ADA = {"ada": {"first_name": "Ada", "password": HASHED, "roles": ["admin"]}}
+IDENTITY = {"kind": "member", "name": "ada", "role": "admin", "proven": True, "sign_in_id": None}
+LOCAL_OWNER = {"kind": "local", "name": "owner", "role": "admin", "proven": True, "sign_in_id": None}
+
+
+@pytest.fixture(scope="module")
+def shut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """A server with an account. The tests of this file visit it in order: the first is its very first visitor."""
+    with AppServer(tmp_path_factory.mktemp("shut"), config={"credentials": {"usernames": ADA}}) as server:
+        yield server
+
+
+def assert_only_the_form(sent: bytes) -> None:
+    assert b"Sign in" in sent
+    assert [secret for secret in SECRETS if secret in sent] == []
+
+
+def test_the_first_visitors_of_a_fresh_process_meet_the_form_on_every_file_of_pages(shut: AppServer) -> None:
+    assert {"home", "playground", "public_flow", "api_access", "router"} <= set(PAGES)
+    for page in PAGES:
+        with open_page(Browser(shut.url)) as socket:
+            assert_only_the_form(socket.visit(page))
+
+
+def test_every_address_is_the_form_for_strangers(shut: AppServer) -> None:
+    said = {"input_value": "my private question"}
+    key = {"x-api-key": shut.token("test")}
+    assert requests.post(f"{shut.url}/api/v1/run/echo", json=said, headers=key, timeout=10).status_code == 200
+    with open_page(Browser(shut.url)) as socket:
+        for page in ["", *PAGES, "nonsense"]:
+            assert_only_the_form(socket.visit(page, "flow=memory-chatbot"))
+    for base in ["/public_flow/memory-chatbot", "/public_flow/nonsense", "/public_flow"]:
+        with open_page(Browser(shut.url), base=base) as socket:
+            for page in ["", *PAGES]:
+                assert_only_the_form(socket.visit(page))
+
+
+@pytest.mark.parametrize("identity", [IDENTITY, LOCAL_OWNER])
+@pytest.mark.parametrize("name", ["X-Flowground-Caller", "x-flowground-caller", "X-FLOWGROUND-CALLER"])
+def test_a_client_cannot_say_who_it_is(shut: AppServer, identity: dict[str, object], name: str) -> None:
+    with open_page(Browser(shut.url), headers={name: json.dumps(identity), "X-Flowground-Flow": "echo"}) as socket:
+        assert_only_the_form(socket.visit())
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "eyJhbGciOiJub25lIn0.eyJ1c2VybmFtZSI6ImFkYSJ9.", '"', "a.b.c"])
+def test_a_made_up_cookie_is_nobody(shut: AppServer, cookie: str) -> None:
+    browser = Browser(shut.url)
+    browser.session.cookies.set("flowground", cookie)
+    with open_page(browser) as socket:
+        assert_only_the_form(socket.visit())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/home",
+        "/playground?flow=memory-chatbot",
+        "/public_flow/memory-chatbot",
+        "/api/openapi.json",
+        "/api/v1/run/memory-chatbot",
+        "/api/v1/flows",
+        "/app/static/../router.py",
+        "/app/static/%2e%2e/home.py",
+        "/static/../../config.yaml",
+        "/media/../data/flowground.db",
+        "/_stcore/metrics",
+        "/flows/memory-chatbot.yaml",
+    ],
+)
+def test_http_tells_strangers_nothing(shut: AppServer, path: str) -> None:
+    request = requests.Request("GET", f"{shut.url}/").prepare()
+    request.url = shut.url + path  # as it stands: requests would tidy the dots away
+    answer = requests.Session().send(request, timeout=10)
+    assert [secret for secret in SECRETS[:-1] if secret in answer.content] == []
+    assert b"st.navigation" not in answer.content
+
+
+@pytest.mark.parametrize("origin", ["", "null", "http://evil.example", "http://127.0.0.1:1"])
+def test_a_websocket_from_elsewhere_is_refused(shut: AppServer, server: AppServer, origin: str) -> None:
+    for running in (shut, server):
+        with pytest.raises(InvalidStatus, match="403"), open_page(Browser(running.url), headers={"Origin": origin}):
+            pass
+
+
+def test_another_name_is_served_once_there_is_an_account(shut: AppServer) -> None:
+    host = f"flows.example.com:{shut.port}"
+    named = {"Host": host, "X-Forwarded-For": "203.0.113.9"}
+    assert requests.get(shut.url, headers=named, timeout=10).status_code == 200
+    with open_page(Browser(shut.url), headers=named | {"Origin": f"http://{host}"}) as socket:
+        assert_only_the_form(socket.visit())
+
+
+FOREIGN = [
+    {"Host": "evil.example"},
+    {"Host": "localhost.evil.example"},
+    {"X-Forwarded-For": "127.0.0.1"},
+    {"Forwarded": "for=127.0.0.1"},
+    {"X-Real-IP": "127.0.0.1"},
+    {"Via": "1.1 proxy"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+@pytest.mark.parametrize("path", ["/", "/health", "/api/v1/run/echo", "/_stcore/health", "/app/static/icon.svg"])
+def test_local_mode_serves_this_computer_only(server: AppServer, headers: dict[str, str], path: str) -> None:
+    assert requests.get(server.url + path, timeout=10).status_code in (200, 405)
+    refused = requests.get(server.url + path, headers=headers, timeout=10)
+    assert (refused.status_code, refused.json()["code"]) == (403, "local_mode")
+    shown = requests.get(server.url, headers=headers | {"Accept": "text/html"}, timeout=10)
+    assert (shown.status_code, "not open yet" in shown.text) == (403, True)
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_local_mode_opens_pages_to_this_computer_only(server: AppServer, headers: dict[str, str]) -> None:
+    origin = f"http://{headers['Host']}" if "Host" in headers else server.url
+    with (
+        pytest.raises(InvalidStatus, match="403"),
+        open_page(Browser(server.url), headers=headers | {"Origin": origin}),
+    ):
+        pass
+
+
+def test_local_mode_shows_flows_at_once_but_gives_nothing_lasting(server: AppServer) -> None:
+    spoofed = {"X-Flowground-Caller": json.dumps(LOCAL_OWNER)}
+    with open_page(Browser(server.url), headers=spoofed) as socket:
+        assert b"Memory Chatbot" in socket.visit()
+        for query in ("", "code=", "code=2222-2222-2222"):
+            sent = socket.visit("first_account", query)
+            assert b"Owner code" in sent
+            assert b"Create account" not in sent
+
+
+def test_the_link_of_the_terminal_proves_this_browser(server: AppServer) -> None:
+    code = re.search(r"\?code=(\S+)", server.log)
+    assert code is not None
+    browser = Browser(server.url)
+    with open_page(browser) as socket:
+        ticket = re.search(rb"ticket\W+([A-Za-z0-9_-]{43})", socket.visit("", f"code={code[1]}"))
+        assert b"Create account" in socket.visit("first_account")
+    assert ticket is not None
+    with open_page(browser) as socket:
+        assert b"Create account" not in socket.visit("first_account")
+    assert browser.post("/session/start", {"ticket": ticket[1].decode()}).status_code == 200
+    with open_page(browser) as socket:
+        assert b"Create account" in socket.visit("first_account")
+    with open_page(Browser(server.url)) as socket:
+        assert b"Create account" not in socket.visit("first_account")
+
+
+def test_members_removed_do_not_bring_local_mode_back(tmp_path: Path) -> None:
+    with AppServer(tmp_path) as server:
+        server.member("bob", "Secret-123", "admin")
+        with open_page(Browser(server.url)) as socket:
+            assert_only_the_form(socket.visit())
+        assert server.run_command("members", "remove", "bob").returncode == 0
+        with open_page(Browser(server.url)) as socket:
+            assert_only_the_form(socket.visit())

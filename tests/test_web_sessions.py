@@ -1,0 +1,126 @@
+"""Signing a browser in and out: tickets, the cookie, and pages that were open meanwhile."""
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.page_socket import Browser, open_page
+from tests.servers import AppServer
+from tests.test_gate import ADA, HASHED
+from tests.tickets import signed_in, ticket_for
+
+BOB = {"bob": {"first_name": "Bob", "password": HASHED}}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    config = {"credentials": {"usernames": ADA | BOB}, "public_url": "https://flows.example.com"}
+    with AppServer(tmp_path_factory.mktemp("house"), config=config) as server:
+        yield server
+
+
+def test_a_ticket_becomes_a_cookie_that_scripts_cannot_read(house: AppServer) -> None:
+    browser = Browser(house.url)
+    answer = browser.post("/session/start", {"ticket": ticket_for(house, "ada", browser)})
+    parts = answer.headers["set-cookie"].lower().split("; ")
+    assert answer.status_code == 200
+    assert parts[0].startswith("flowground=ey")
+    assert sorted(parts[1:]) == ["httponly", "max-age=2592000", "path=/", "samesite=lax"]
+    with open_page(browser) as page:
+        assert b"Memory Chatbot" in page.visit()
+
+
+def test_the_cookie_is_secure_where_the_browser_speaks_https(house: AppServer) -> None:
+    browser = Browser(house.url)
+    ticket = ticket_for(house, "ada", browser)
+    answer = browser.post("/session/start", {"ticket": ticket}, Origin="https://flows.example.com")
+    assert answer.headers["set-cookie"].lower().endswith("; secure")
+
+
+def test_pages_open_at_the_public_address_behind_a_proxy_that_renames_the_host(house: AppServer) -> None:
+    with open_page(signed_in(house, "ada"), headers={"Origin": "https://flows.example.com"}) as page:
+        assert b"Memory Chatbot" in page.visit()
+
+
+def test_a_ticket_works_once(house: AppServer) -> None:
+    browser = Browser(house.url)
+    ticket = ticket_for(house, "ada", browser)
+    assert browser.post("/session/start", {"ticket": ticket}).status_code == 200
+    again = browser.post("/session/start", {"ticket": ticket})
+    assert (again.status_code, "set-cookie" in again.headers) == (400, False)
+
+
+def test_a_ticket_works_in_its_browser_only(house: AppServer) -> None:
+    browser, thief = Browser(house.url), Browser(house.url)
+    ticket = ticket_for(house, "ada", browser)
+    stolen = thief.post("/session/start", {"ticket": ticket})
+    assert (stolen.status_code, "set-cookie" in stolen.headers) == (400, False)
+    assert browser.post("/session/start", {"ticket": ticket}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "null", "http://evil.example", "http://127.0.0.1:1", "http://flows.example.com"]
+)
+def test_other_sites_cannot_sign_a_browser_in_or_out(house: AppServer, origin: str) -> None:
+    browser = signed_in(house, "ada")
+    ticket = ticket_for(house, "bob", browser)
+    assert browser.post("/session/start", {"ticket": ticket}, Origin=origin).status_code == 403
+    assert browser.post("/session/end", Origin=origin).status_code == 403
+    with open_page(browser) as page:
+        assert b"Memory Chatbot" in page.visit()
+
+
+def test_a_browser_without_cookies_gets_none(house: AppServer) -> None:
+    browser = Browser(house.url)
+    ticket = ticket_for(house, "ada", browser)
+    browser.session.cookies.clear()
+    assert browser.post("/session/start", {"ticket": ticket}).status_code == 403
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"ticket": 1}', b'{"ticket": ""}', b"x" * 5_000, b"\xff"])
+def test_anything_else_is_no_ticket(house: AppServer, body: bytes) -> None:
+    headers = {"Origin": house.url, "Cookie": Browser(house.url).cookies}
+    answer = requests.post(f"{house.url}/session/start", data=body, headers=headers, timeout=10)
+    assert answer.status_code == 400
+    assert answer.json() == {"detail": "The sign-in took too long. Please sign in again."}
+
+
+def test_signing_out_is_final(house: AppServer) -> None:
+    browser = signed_in(house, "ada")
+    copied = browser.cookies
+    with open_page(browser) as open_before:
+        assert b"Memory Chatbot" in open_before.visit()
+        assert browser.post("/session/end").status_code == 200
+        assert "flowground" not in browser.cookies
+        sent = open_before.visit()
+        assert (b"Sign in" in sent, b"Memory Chatbot" in sent) == (True, False)
+    with open_page(browser, headers={"Cookie": copied}) as replayed:
+        sent = replayed.visit()
+        assert (b"Sign in" in sent, b"Memory Chatbot" in sent) == (True, False)
+
+
+def test_signing_out_ends_one_browser_only(house: AppServer) -> None:
+    here, there = signed_in(house, "ada"), signed_in(house, "ada")
+    here.post("/session/end")
+    with open_page(there) as page:
+        assert b"Memory Chatbot" in page.visit()
+
+
+def test_a_member_sees_nothing_that_is_not_shared(house: AppServer) -> None:
+    bob = signed_in(house, "bob")
+    with open_page(bob) as page:
+        for sent in (page.visit(), page.visit("playground", "flow=memory-chatbot"), page.visit("api_access")):
+            assert (b"Bob" in sent, b"Memory Chatbot" in sent) == (True, False)
+    with open_page(bob, base="/public_flow/memory-chatbot") as page:
+        assert b"Memory Chatbot" not in page.visit()
+
+
+def test_a_page_that_comes_back_as_somebody_else_keeps_nothing(house: AppServer) -> None:
+    """The socket is opened anew with the session's id, as the frontend does after a lost connection."""
+    with open_page(signed_in(house, "ada")) as page:
+        assert b"Memory Chatbot" in page.visit()
+        session = page.session_id
+    with open_page(signed_in(house, "bob"), session=session) as page:
+        assert b"Memory Chatbot" not in page.visit()
+        assert page.session_id == session
