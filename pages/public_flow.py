@@ -1,4 +1,4 @@
-"""The shareable playground, `/public_flow/{flow_id}`: chat only. Nothing of the flow's inside is drawn, whoever asks."""
+"""The shareable playground, `/public_flow/{flow_id}`: chat only. Nothing of the flow's inside is drawn."""
 
 from flowground.ui import chat, conversation, form, header, opening, sessions
 from flowground.ui.caller import shared_flow

@@ -1,6 +1,6 @@
 """One message of a conversation, as it is drawn: text, what it cost, its steps, or why there is none."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
@@ -14,8 +14,10 @@ _STEP_HEIGHT = 160
 _STEP_LINES = 7
 
 
-def draw_message(message: StoredMessage, *, inside: bool, names: Mapping[str, str]) -> None:
-    """`inside` shows an answer's steps; `names` are the components' display names."""
+def draw_message(
+    message: StoredMessage, *, inside: bool, names: Mapping[str, str], retry: Callable[[], None] | None = None
+) -> None:
+    """`inside` shows an answer's steps; `names` are the components' display names; `retry` asks a failed one again."""
     if message.role == "user":
         draw_question(message.text)
         return
@@ -25,6 +27,8 @@ def draw_message(message: StoredMessage, *, inside: bool, names: Mapping[str, st
         else:
             st.markdown(words.said(message.text) or " ")
         draw_footer(message, inside=inside, names=names)
+        if retry:
+            draw_retry(message.id, retry)
 
 
 def draw_question(text: str) -> None:
@@ -61,6 +65,10 @@ def draw_failure(text: str, *, inside: bool, hint: str | None = None) -> None:
     if not inside:
         text, hint = "This flow could not answer just now.", "Try again in a moment; if it stays so, tell its author."
     st.error(words.plain(text) + (f"\n\n{words.plain(hint)}" if hint else ""), icon=":material/error:")
+
+
+def draw_retry(message_id: str, retry: Callable[[], None]) -> None:
+    st.button("Try again", icon=":material/refresh:", type="tertiary", key=f"retry:{message_id}", on_click=retry)
 
 
 def draw_refusal(error: FlowgroundError) -> None:

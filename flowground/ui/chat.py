@@ -1,6 +1,6 @@
 """A conversation with a flow: composer, messages, the answer that is being written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -18,50 +18,74 @@ from flowground.ui.viewers import Viewers, viewers
 
 _SHOWN = 50
 _MORE = 200
-_AGAIN = "chat:again"
+_ASKED = "chat:asked"
 
 
 def draw_composer(chat: Conversation) -> Following | None:
     """The input at the page's foot; starts what was typed there, or finds the turn that is being taken."""
+    asked = _asked(chat)
+    busy = asked is not None or live_turn(chat) is not None
     with st.bottom:
         if notice := model_notes.fetch_notice(chat.flow):
             st.caption(f":material/download: {notice}")
-        typed = st.chat_input(f"Message {chat.flow.name}", key=chat.key("composer"), submit_mode="stop")
-    said = typed or _asked_again(chat)
-    return begin(chat, RunRequest(input_value=said, session_id=chat.session_id, stream=True)) if said else follow(chat)
+        typed = st.chat_input(f"Message {chat.flow.name}", key=chat.key("composer"), submit_mode="stop", disabled=busy)
+    said = typed or asked
+    if not said:
+        return follow(chat)
+    return begin(chat, RunRequest(input_value=said, session_id=chat.session_id, stream=True), own_stop=not typed)
 
 
-def begin(chat: Conversation, request: RunRequest) -> Following | None:
-    """Starts a turn and follows it; pages that show the same conversation follow too."""
+def begin(chat: Conversation, request: RunRequest, *, own_stop: bool) -> Following | None:
+    """Starts a turn and follows it; pages that show the same conversation follow too.
+
+    `own_stop`: the composer shows its Stop only where it was used, so the answer gets a button.
+    """
     run = ThisRun()
     try:
-        turn = bridge.call(_start(chat, request, run.session, viewers()))
+        turn = bridge.call(_start(chat, request, run, viewers()))
     except FlowgroundError as error:
         st.session_state[chat.key("refused")] = error
         return follow(chat)
     conversation.keep(chat)
-    return Following(turn, run)
+    return Following(turn, run, own_stop=own_stop)
 
 
 def follow(chat: Conversation) -> Following | None:
     """The turn that is being taken in this conversation, if any."""
     run = ThisRun()
-    viewers().show(run.session, chat.place)
-    turn = runtime.current().live_turn(chat.caller, chat.flow.id, chat.session_id)
-    return Following(turn, run) if turn else None
+    viewers().show(run, chat.place)
+    turn = live_turn(chat)
+    return Following(turn, run, own_stop=True) if turn else None
+
+
+def live_turn(chat: Conversation) -> LiveTurn | None:
+    return runtime.current().live_turn(chat.caller, chat.flow.id, chat.session_id)
+
+
+def stop(chat: Conversation) -> None:
+    """For a button: ends the turn; what was said so far is kept."""
+    if turn := live_turn(chat):
+        runtime.current().loop.call_soon_threadsafe(turn.stop)
 
 
 def draw_conversation(chat: Conversation, following: Following | None) -> None:
     """All messages, then the answer that `following` brings, to its end."""
     messages = earlier(chat, following)
     _draw_welcome(chat, empty=not messages and following is None)
-    _draw_messages(chat, messages)
+    retry = _retry(chat, messages)
+    _draw_messages(chat, messages, retry=None if following else retry)
     drawing = Drawing(chat, following)
     _blank(len(messages) + drawing.count)
     draw_refusal(chat, following)
-    failed = not drawing.follow() if following else bool(messages) and messages[-1].state == "failed"
-    if failed and messages:
-        _draw_retry(chat, messages)
+    if following is None:
+        return
+    if following.own_stop:
+        drawing.draw_stop(lambda: stop(chat))
+    answered = drawing.follow()
+    if following.own_stop:
+        st.rerun()  # the composer takes messages again
+    if not answered and retry:
+        drawing.draw_retry(retry)
 
 
 def earlier(chat: Conversation, following: Following | None) -> list[StoredMessage]:
@@ -78,10 +102,10 @@ def earlier(chat: Conversation, following: Following | None) -> list[StoredMessa
     return [message for message in found if message.id not in coming]
 
 
-async def _start(chat: Conversation, request: RunRequest, page: str, watched: Viewers) -> LiveTurn:
+async def _start(chat: Conversation, request: RunRequest, run: ThisRun, watched: Viewers) -> LiveTurn:
     turn = await runtime.current().start_turn(chat.caller, chat.flow.id, request)
-    watched.show(page, chat.place)
-    watched.tell(chat.place, besides=page)
+    watched.show(run, chat.place)
+    watched.tell(chat.place, besides=run.session)
     # Whoever pressed Stop, every page of the conversation shows the answer's end, that one too: its script is over.
     turn.task.add_done_callback(lambda task: watched.tell(chat.place) if task.cancelled() else None)
     return turn
@@ -108,7 +132,7 @@ def _draw_welcome(chat: Conversation, *, empty: bool) -> None:
             st.caption(model_notes.LIMITS_NOTICE)
 
 
-def _draw_messages(chat: Conversation, messages: Sequence[StoredMessage]) -> None:
+def _draw_messages(chat: Conversation, messages: Sequence[StoredMessage], *, retry: Callable[[], None] | None) -> None:
     more = st.empty()
     shown = st.session_state.get(chat.key("shown"), _SHOWN)
     if len(messages) > shown:
@@ -120,7 +144,8 @@ def _draw_messages(chat: Conversation, messages: Sequence[StoredMessage]) -> Non
             on_click=lambda: st.session_state.update({chat.key("shown"): shown + _MORE}),
         )
     for message in messages[-shown:]:
-        answers.draw_message(message, inside=chat.inside, names=chat.flow.display_names)
+        again = retry if message is messages[-1] and message.state == "failed" else None
+        answers.draw_message(message, inside=chat.inside, names=chat.flow.display_names, retry=again)
 
 
 def _blank(drawn: int) -> None:
@@ -137,18 +162,18 @@ def draw_refusal(chat: Conversation, following: Following | None) -> None:
         answers.draw_refusal(refused)
 
 
-def _draw_retry(chat: Conversation, messages: Sequence[StoredMessage]) -> None:
+def _retry(chat: Conversation, messages: Sequence[StoredMessage]) -> Callable[[], None] | None:
+    """For a button: says again what was said last."""
     said = next((message.text for message in reversed(messages) if message.role == "user"), None)
-    if said is not None:
-        st.button("Try again", icon=":material/refresh:", key=chat.key("retry"), on_click=_ask, args=(chat, said))
+    return None if said is None else lambda: _ask(chat, said)
 
 
 def _ask(chat: Conversation, text: str | None) -> None:
     """For a button: sends a text with the next run of the page."""
     if text:
-        st.session_state[_AGAIN] = (chat.place, text)
+        st.session_state[_ASKED] = (chat.place, text)
 
 
-def _asked_again(chat: Conversation) -> str | None:
-    place, text = st.session_state.pop(_AGAIN, (None, None))
+def _asked(chat: Conversation) -> str | None:
+    place, text = st.session_state.pop(_ASKED, (None, None))
     return text if place == chat.place else None

@@ -4,7 +4,6 @@ import uuid
 
 import streamlit as st
 
-from flowground import runtime
 from flowground.request import RunRequest
 from flowground.ui import answers, chat, model_notes
 from flowground.ui.conversation import Conversation
@@ -35,11 +34,13 @@ def draw_form(run: Conversation) -> tuple[Conversation, Following | None]:
     if asked and text.strip():
         run = Conversation(run.caller, run.flow, str(uuid.uuid4()), run.inside, begun=False)
         st.session_state[f"form:shown:{run.flow.id}"] = run.session_id
-        following = chat.begin(run, RunRequest(text, input_type="text", session_id=run.session_id, stream=True))
+        following = chat.begin(
+            run, RunRequest(text, input_type="text", session_id=run.session_id, stream=True), own_stop=False
+        )
     else:
         following = chat.follow(run)
     if following:
-        stop.button("Stop", icon=":material/stop:", key=run.key("stop"), on_click=_stop, args=(run,))
+        stop.button("Stop", icon=":material/stop_circle:", key=run.key("stop"), on_click=chat.stop, args=(run,))
     return run, following
 
 
@@ -53,6 +54,14 @@ def draw_result(run: Conversation, following: Following | None) -> None:
     drawing = Drawing(run, following)
     chat.draw_refusal(run, following)
     drawing.follow()
+    if following:
+        st.rerun()  # takes the Stop button away
+
+
+def _own_text(flow: WiredFlow) -> str:
+    """What the author put into the flow's input, as an example."""
+    inputs = (component for component in flow.components.values() if component.takes_input)
+    return next((str(getattr(component, "input_value", "")) for component in inputs), "")
 
 
 def _fill(run: Conversation, key: str) -> None:
@@ -62,10 +71,4 @@ def _fill(run: Conversation, key: str) -> None:
         return
     st.session_state[shown] = run.session_id
     said = [message.text for message in chat.earlier(run, None) if message.role == "user"]
-    st.session_state[key] = said[-1] if said else ""
-
-
-def _stop(run: Conversation) -> None:
-    app = runtime.current()
-    if turn := app.live_turn(run.caller, run.flow.id, run.session_id):
-        app.loop.call_soon_threadsafe(turn.stop)
+    st.session_state[key] = said[-1] if said else _own_text(run.flow)

@@ -45,21 +45,35 @@ def draw_empty(folder: str) -> None:
 
 def _draw_card(flow: WiredFlow, *, shared: bool) -> None:
     with st.container(border=True, height="stretch", key=f"card:{flow.id}", gap="xsmall"):
-        st.page_link(
-            addresses.PLAYGROUND, label=f"**{words.plain(flow.name)}**", query_params={"flow": flow.id}, width="stretch"
-        )
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.subheader(words.plain(flow.name), anchor=False, width="content")
+            if shared:
+                st.badge("Shared", icon=":material/group:", color="green")
         description = flow.flow.description
         if len(description) > _DESCRIPTION_CHARS:
             description = description[:_DESCRIPTION_CHARS].rstrip() + "…"
-        st.markdown(words.plain(description) or " ")
+        st.markdown(f":gray[{words.plain(description)}]" if description else " ")
         st.space("stretch")
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            for model in model_notes.models_of(flow):
-                st.badge(words.plain(model_notes.label(model)), icon=":material/memory:", color="gray")
-            if count := len(flow.flow.chat.starters):
-                st.badge("1 starter" if count == 1 else f"{count} starters", color="gray")
-            if shared:
-                st.badge("Shared", icon=":material/group:", color="green")
+            st.caption(_facts(flow), width="stretch")
+            st.page_link(
+                addresses.PLAYGROUND,
+                label="Open",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                query_params={"flow": flow.id},
+            )
+
+
+def _facts(flow: WiredFlow) -> str:
+    models = [words.plain(model_notes.label(model)) for model in model_notes.models_of(flow)]
+    starters = len(flow.flow.chat.starters)
+    return words.line(
+        (
+            ", ".join(models) or "No model",
+            "" if not starters else "1 starter" if starters == 1 else f"{starters} starters",
+        )
+    )
 
 
 def _draw_problem(problem: Problem) -> None:

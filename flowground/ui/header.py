@@ -18,15 +18,20 @@ def draw_title(flow: WiredFlow) -> None:
 def draw_header(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
     """Name, state, *API access* and *Publish*, as far as the person may use them."""
     with st.container(horizontal=True, vertical_alignment="center", key=f"header:{flow.id}"):
-        st.header(words.plain(flow.name), anchor=False, width="content")
-        if shared:
-            st.badge("Shared", icon=":material/group:", color="green")
-        st.space("stretch")
+        with st.container(horizontal=True, vertical_alignment="center", width="stretch", gap="small"):
+            st.header(words.plain(flow.name), anchor=False, width="content")
+            if shared:
+                st.badge("Shared", icon=":material/group:", color="green")
+        _draw_actions(caller, flow, shared=shared)
+    if flow.flow.description:
+        st.markdown(f":gray[{words.plain(flow.flow.description)}]")
+
+
+def _draw_actions(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+    with st.container(horizontal=True, width="content", gap="small"):
         if api_access.may_see(caller) and st.button("API access", icon=":material/code:", key=f"header:api:{flow.id}"):
             api_access.open_drawer(flow)
         publish.draw_menu(caller, flow, shared=shared)
-    if flow.flow.description:
-        st.markdown(f":gray[{words.plain(flow.flow.description)}]")
 
 
 def draw_stale(mistake: FlowError | None) -> None:

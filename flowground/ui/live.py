@@ -1,7 +1,7 @@
 """An answer while it is written: who opens the page in the middle of it sees all of it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -32,7 +32,8 @@ _FRAME = 0.03
 class Following:
     """A turn that this page watches; it goes on without the page."""
 
-    def __init__(self, turn: LiveTurn, run: script.ThisRun) -> None:
+    def __init__(self, turn: LiveTurn, run: script.ThisRun, *, own_stop: bool) -> None:
+        self.own_stop = own_stop
         self.started: TurnStarted | None = None
         self.refused: FlowgroundError | None = None
         self._turn = turn
@@ -47,16 +48,17 @@ class Following:
             self.started = self._first[0]
 
     def batches(self) -> Iterator[list[Event]]:
-        """What came since, again and again. *Stop* ends the turn; any other end of the script only the watching."""
+        """What came, and what comes since, again and again."""
         try:
             yield self._first
             yield from self._batches
-        except StopException:
-            if self._run.stop_was_pressed():
-                runtime.current().loop.call_soon_threadsafe(self._turn.stop)
-            raise
         finally:
             self._batches.close()
+
+    def script_ends(self) -> None:
+        """*Stop* ends the turn; any other end of the script only the watching."""
+        if self._run.stop_was_pressed():
+            runtime.current().loop.call_soon_threadsafe(self._turn.stop)
 
 
 class _Answer:
@@ -66,7 +68,7 @@ class _Answer:
         self.message_id = message_id
         self.text = ""
         self.slot: DeltaGenerator = st.empty()
-        self.below: DeltaGenerator = st.container()
+        self.below: DeltaGenerator = st.empty()
 
 
 class Drawing:
@@ -90,6 +92,18 @@ class Drawing:
     def count(self) -> int:
         return len(self._answers)
 
+    def draw_stop(self, stop: Callable[[], None]) -> None:
+        """A button of the answer's own."""
+        if self._answers:
+            key = f"stop:{self._first.message_id}"
+            self._first.below.button("Stop", icon=":material/stop_circle:", type="tertiary", key=key, on_click=stop)
+
+    def draw_retry(self, retry: Callable[[], None]) -> None:
+        """Under an answer that failed."""
+        if self._answers:
+            with self._first.below:
+                answers.draw_retry(self._first.message_id, retry)
+
     def follow(self) -> bool:
         """Draws the answers to their end. False when there is none: the turn was refused or failed."""
         if self._following is None or self._following.started is None:
@@ -103,6 +117,9 @@ class Drawing:
         except FlowgroundError as error:
             self._fail(error)
             return False
+        except StopException:
+            self._following.script_ends()
+            raise
         self._end()
         return True
 

@@ -1,9 +1,11 @@
 """Pages and sidebar: only what this visitor may open is named at all."""
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import StreamlitPage
 
 from flowground import runtime
@@ -11,6 +13,7 @@ from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.ui import bridge, session
 
+_page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
 PAGES = Path(__file__).resolve().parents[2] / "pages"
 
 
@@ -39,24 +42,21 @@ def pages_for(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
 
 
 def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage]) -> None:
-    """Flows, workspace, and who is signed in."""
+    """Flows, workspace, what the page has to list, and who is signed in."""
     by_address = {page.url_path: page for page in pages}
-    playground = by_address["playground"]
     with st.sidebar:
         st.page_link(by_address[""], label="All flows", width="stretch")
-        for flow in bridge.call(runtime.current().access.visible_flows(caller)):
-            st.page_link(
-                playground,
-                label=flow.name.replace("[", r"\["),
-                icon=":material/forum:",
-                query_params={"flow": flow.id},
-                width="stretch",
-            )
         if "api_access" in by_address:
             st.page_link(by_address["api_access"], width="stretch")
+        _page_part.set(st.container())
         st.space("stretch")
         st.divider()
         _draw_person(caller, by_address.get("first_account"))
+
+
+def page_part() -> DeltaGenerator:
+    """The place in the sidebar for what belongs to the page, above who is signed in."""
+    return _page_part.get(st.sidebar)
 
 
 def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:

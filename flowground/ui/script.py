@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime import Runtime, exists, get_instance
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -20,8 +21,8 @@ class ThisRun:
     """The script run that makes this object."""
 
     def __init__(self) -> None:
-        context = get_script_run_ctx(suppress_warning=True)
-        self.session = context.session_id if context else ""
+        self.context = get_script_run_ctx(suppress_warning=True)
+        self.session = self.context.session_id if self.context else ""
         self._runner = _runner(self.session)
 
     def stop_was_pressed(self) -> bool:
@@ -32,12 +33,20 @@ class ThisRun:
         return _runner(self.session) is self._runner
 
 
-def redraw(session: str) -> bool:
-    """Runs a page's script again, as a click would. Call it on the server's loop. False when the page is gone."""
+def redraw(session: str, *, shown: ThisRun | None = None) -> bool:
+    """Runs a page's script again, as a click would. Call it on the server's loop. False when the page is gone.
+
+    `shown` is the run that drew the page: while a page's first run goes on, only it knows the page's address.
+    """
     page = _page(session)
     if page is None:
         return False
-    page.request_rerun(page._client_state)
+    state = ClientState()
+    state.CopyFrom(page._client_state)
+    if shown and shown.context:
+        state.query_string = shown.context.query_string
+        state.page_script_hash = shown.context.page_script_hash
+    page.request_rerun(state)
     return True
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from flowground.ui import script
+from flowground.ui.script import ThisRun, redraw
 
 
 class Place(NamedTuple):
@@ -20,20 +20,18 @@ class Place(NamedTuple):
 class Viewers:
     """Each open page by Streamlit's id for it. Changed by script threads, read on the loop."""
 
-    _places: dict[str, Place] = field(default_factory=dict)
+    _pages: dict[str, tuple[Place, ThisRun]] = field(default_factory=dict)
 
-    def show(self, page: str, place: Place) -> None:
-        if page:
-            self._places[page] = place
-
-    def leave(self, page: str) -> None:
-        self._places.pop(page, None)
+    def show(self, run: ThisRun, place: Place) -> None:
+        """The page whose script calls this shows the conversation, until it says otherwise."""
+        if run.session:
+            self._pages[run.session] = (place, run)
 
     def tell(self, place: Place, *, besides: str = "") -> None:
         """Redraws every page that shows the conversation. Call it on the server's loop."""
-        for page, shown in list(self._places.items()):
-            if shown == place and page != besides and not script.redraw(page):
-                self.leave(page)
+        for page, (shown, run) in list(self._pages.items()):
+            if shown == place and page != besides and not redraw(page, shown=run):
+                self._pages.pop(page, None)
 
 
 @st.cache_resource(show_spinner=False)

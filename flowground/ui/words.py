@@ -27,9 +27,9 @@ def said(text: str) -> str:
 
 
 def seconds(value: float) -> str:
-    """0.42 → "0.42 s", 12.3 → "12 s", 75 → "1 min 15 s"."""
+    """0.42 → "420 ms", 1.23 → "1.2 s", 12.3 → "12 s", 75 → "1 min 15 s"."""
     if value < 10:
-        return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
+        return f"{value:.1f} s" if value >= 0.995 else f"{value * 1000:.0f} ms" if value >= 0.0005 else "under 1 ms"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
