@@ -1,70 +1,22 @@
 import asyncio
-import hashlib
-import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
-from flowground.errors import ModelNotReady, ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.errors import ProviderRefused, ProviderUnreachable
 from flowground.events import ModelProgress
-from flowground.messages import Message, Usage
-from flowground.providers import Providers
-from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.messages import Usage
+from flowground.providers.base import Completion
 from flowground.providers.child import CannotStart, available_memory, check_memory
-from flowground.providers.hub import HubFile
 from flowground.providers.local import Local
-from flowground.providers.weights import Weights
-from flowground.settings import ProviderSettings, Settings
-from tests.wire import Part, whole, wire
+from flowground.settings import ProviderSettings
+from tests.tiny import TINY, all_of, call, fetched, own_file
 
 pytestmark = pytest.mark.anyio
-
-TINY = (sys.executable, str(Path(__file__).with_name("tiny_model.py")))
-
-
-def call(text: str, **options: float) -> ModelCall:
-    return ModelCall("local", (Message("user", text),), options)
-
-
-@asynccontextmanager
-async def own_file(
-    folder: Path, manners: dict[str, str] | None = None, *, idle_seconds: float = 60
-) -> AsyncIterator[Local]:
-    """A model from a file of one's own."""
-    (folder / "mine.gguf").write_text(json.dumps(manners or {}))
-    entry = ProviderSettings(path=folder / "mine.gguf", timeout=5)
-    local = Local("local", entry, folder, program=TINY, idle_seconds=idle_seconds)
-    try:
-        yield local
-    finally:
-        await local.close()
-
-
-@asynccontextmanager
-async def fetched(
-    folder: Path, *answer: Part, download: Literal["auto", "on_first_message", "off"] = "on_first_message"
-) -> AsyncIterator[Local]:
-    """A model whose weights a server on loopback gives."""
-    data = b"{}"
-    async with wire([*answer, whole(data)]) as hub:
-        source = HubFile(f"{hub.url}/tiny.gguf")
-        wanted = Weights("Tiny", "CC0", "tiny.gguf", len(data), hashlib.sha256(data).hexdigest(), (source,))
-        local = Local("local", ProviderSettings(download=download), folder / "models", weights=wanted, program=TINY)
-        try:
-            yield local
-        finally:
-            await local.close()
-
-
-async def all_of(local: Local, text: str) -> list[Piece]:
-    async with aclosing(local.stream(call(text))) as pieces:
-        return [piece async for piece in pieces]
 
 
 def starts(folder: Path) -> list[str]:
@@ -138,7 +90,9 @@ async def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     program = """
 import asyncio, os, sys
 from pathlib import Path
-from tests.test_providers_local import TINY, Local, ProviderSettings, call
+from flowground.providers.local import Local
+from flowground.settings import ProviderSettings
+from tests.tiny import TINY, call
 async def main():
     file = Path(sys.argv[1])
     await Local("local", ProviderSettings(path=file), file.parent, program=TINY).complete(call("Hi"))
@@ -244,81 +198,3 @@ async def test_a_file_of_ones_own_that_is_not_there(tmp_path: Path) -> None:
         await all_of(local, "Hi")
     assert refused.value.hint == "Check `providers.local.path` in config.yaml: it names a GGUF file."
     await local.close()
-
-
-async def test_the_first_message_fetches_shows_progress_and_answers(tmp_path: Path) -> None:
-    async with fetched(tmp_path, 0.5) as local:
-        assert local.status().state == "absent"
-        said = "The first message fetches the built-in model, Tiny, 0.0 GB, CC0."
-        assert local.status().message == said
-        pieces = await all_of(local, "Hi")
-        assert isinstance(pieces[0], ModelProgress)
-        assert (pieces[0].model, pieces[0].received, pieces[0].total) == ("Tiny", 0, 2)
-        assert pieces[-1] == Completion("tiny: Hi", "Tiny", Usage(3, 2), "stop")
-        assert local.status().state == "ready"
-
-
-async def test_a_caller_who_does_not_wait_is_told_when_to_come_back(tmp_path: Path) -> None:
-    async with fetched(tmp_path, 0.3) as local:
-        for _ in range(2):
-            with pytest.raises(ModelNotReady) as refused:
-                await local.complete(call("Hi"))
-            assert (refused.value.received, refused.value.total, refused.value.retry_after) == (0, 2, 5)
-        assert local.status().state == "fetching"
-        await local.fetch()
-        assert (await local.complete(call("Hi"))).model == "Tiny"
-
-
-async def test_off_fetches_nothing_and_says_what_to_do(tmp_path: Path) -> None:
-    async with fetched(tmp_path, download="off") as local:
-        local.begin()
-        for answer in (all_of(local, "Hi"), local.complete(call("Hi"))):
-            with pytest.raises(ModelNotReady) as refused:
-                await answer
-            assert refused.value.hint == "Run `python -m flowground model download`, or name another provider's model."
-        assert local.status().state == "absent"
-        assert not (tmp_path / "models").exists()
-        await local.fetch()  # the command line's way
-        assert local.status().state == "ready"
-
-
-async def test_auto_fetches_before_the_first_message(tmp_path: Path) -> None:
-    async with fetched(tmp_path, download="auto") as local:
-        local.begin()
-        assert local.status().state == "fetching"
-        await local.fetch()
-        assert local.status().state == "ready"
-
-
-async def test_leaving_does_not_stop_the_fetch(tmp_path: Path) -> None:
-    async with fetched(tmp_path, 0.3) as local:
-        async with aclosing(local.stream(call("Hi"))) as pieces:
-            assert isinstance(await anext(pieces), ModelProgress)
-        assert local.status().state == "fetching"
-        await local.fetch()
-        assert local.status().state == "ready"
-
-
-async def test_a_fetch_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
-    wanted = Weights("Tiny", "CC0", "tiny.gguf", 2, "0" * 64, (HubFile("http://127.0.0.1:9/tiny.gguf"),))
-    local = Local("local", ProviderSettings(), tmp_path, weights=wanted, program=TINY)
-    with pytest.raises(ProviderUnreachable):
-        await all_of(local, "Hi")
-    assert local.status().state == "failed"
-    assert (local.status().message or "").startswith("Tiny could not be fetched: no source answers. Connect")
-    with pytest.raises(ProviderError) as refused:
-        await local.complete(call("Hi"))
-    assert refused.value.code == "model_unreachable"
-    with pytest.raises(ProviderUnreachable):
-        await local.fetch()
-    await local.close()
-
-
-async def test_providers_tell_where_the_built_in_model_is(tmp_path: Path) -> None:
-    providers = Providers(Settings(data=tmp_path))
-    assert providers.local_status().state == "absent"
-    assert providers.local_status().total == 491_400_064
-    _, name = providers.resolve("local")
-    assert name == "local"
-    await providers.close()
-    assert Providers(Settings(providers={"local": ProviderSettings(type="scripted")})).local_status().state == "absent"

@@ -1,58 +1,16 @@
 import asyncio
 import json
-import socket
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
-from flowground.messages import Message, Usage
-from flowground.providers import Providers
-from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.providers.base import Completion, ModelCall
 from flowground.providers.chat_format import write_call
-from flowground.providers.openai import OpenAI
-from flowground.settings import Settings
-from tests.wire import HANG_UP, Part, Wire, chunked, event, whole, wire
+from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, WANTED, all_of, delta, model
+from tests.wire import chunked, whole
 
 pytestmark = pytest.mark.anyio
-
-KEY = "sk-secret-0123456789"
-CALL = ModelCall("small", (Message("system", "Be kind."), Message("user", "it's “hi”\n$HOME")), {"temperature": 0.5})
-USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
-ANSWER = whole(
-    {
-        "model": "small-2026",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi you"}, "finish_reason": "stop"}],
-        "usage": USAGE,
-    }
-)
-DONE = b"data: [DONE]\n\n"
-
-
-def delta(text: str | None = None, *, finish: str | None = None) -> dict[str, Any]:
-    content = {} if text is None else {"content": text}
-    return {"model": "small-2026", "choices": [{"index": 0, "delta": content, "finish_reason": finish}]}
-
-
-STREAMED = chunked(delta(""), delta("Hi"), delta(" you"), delta(finish="stop"), {"choices": [], "usage": USAGE}, DONE)
-WANTED = Completion("Hi you", "small-2026", Usage(7, 2), "stop")
-
-
-@asynccontextmanager
-async def model(*answers: list[Part], seconds: float = 5, retries: int = 2) -> AsyncIterator[tuple[OpenAI, Wire]]:
-    async with wire(*answers) as server:
-        provider = OpenAI("mine", f"{server.url}/deep/v1", api_key=KEY, timeout=seconds, retries=retries)
-        try:
-            yield provider, server
-        finally:
-            await provider.close()
-
-
-async def all_of(provider: OpenAI) -> list[Piece]:
-    async with aclosing(provider.stream(CALL)) as pieces:
-        return [piece async for piece in pieces]
 
 
 async def test_a_whole_answer_and_what_was_asked() -> None:
@@ -110,101 +68,6 @@ async def test_text_in_parts_and_a_refusal_are_text() -> None:
             assert await provider.complete(CALL) == Completion("Hi you", "small")
 
 
-async def test_a_refusal_says_why_without_key_and_address() -> None:
-    said = {"error": {"message": f"Wrong key\n{KEY} at /deep/v1/chat/completions", "code": "invalid_api_key"}}
-    async with model([whole(said, status="401 Unauthorized")]) as (provider, server):
-        with pytest.raises(ProviderRefused) as refused:
-            await provider.complete(CALL)
-        assert refused.value.status == 401
-        assert refused.value.message == "The provider 'mine' answered with status 401: Wrong key … at …"
-        assert refused.value.hint == "Check `providers.mine.api_key` in config.yaml."
-        assert len(server.asked) == 1
-
-
-@pytest.mark.parametrize("status", ["429 Too Many Requests", "500 Oh No", "503 Later"])
-async def test_passing_failures_are_repeated(status: str) -> None:
-    failed = whole({"error": "busy"}, status=status, headers="Retry-After: 0\r\n")
-    async with model([failed], [failed], [ANSWER]) as (provider, _):
-        assert await provider.complete(CALL) == WANTED
-    async with model([failed], [failed], [STREAMED]) as (provider, _):
-        assert await all_of(provider) == ["Hi", " you", WANTED]
-
-
-async def test_repeats_end() -> None:
-    async with model([whole({"detail": "broken"}, status="500 Oh No")], retries=1) as (provider, server):
-        with pytest.raises(ProviderRefused) as refused:
-            await provider.complete(CALL)
-        assert (refused.value.status, len(server.asked)) == (500, 2)
-        assert refused.value.message == "The provider 'mine' answered with status 500: broken"
-
-
-async def test_a_long_wait_is_the_callers() -> None:
-    busy = whole({}, status="429 Too Many Requests", headers="Retry-After: 120\r\n")
-    async with model([busy]) as (provider, server):
-        with pytest.raises(ProviderBusy) as refused:
-            await all_of(provider)
-        assert (refused.value.retry_after, refused.value.status, len(server.asked)) == (120, 429, 1)
-
-
-async def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
-    async with model([ANSWER, HANG_UP], [HANG_UP], [ANSWER]) as (provider, server):
-        assert await provider.complete(CALL) == WANTED
-        assert await provider.complete(CALL) == WANTED
-        assert len(server.asked) == 3
-
-
-async def test_nothing_is_repeated_after_the_first_piece() -> None:
-    async with model([chunked(delta("Hi"), end=False), HANG_UP]) as (provider, server):
-        async with aclosing(provider.stream(CALL)) as pieces:
-            assert await anext(pieces) == "Hi"
-            with pytest.raises(ProviderUnreachable):
-                await anext(pieces)
-        assert len(server.asked) == 1
-
-
-async def test_an_answer_without_its_end_is_broken() -> None:
-    async with model([chunked(delta("Hi"))]) as (provider, _):
-        with pytest.raises(ProviderUnreachable):
-            await all_of(provider)
-
-
-async def test_nothing_answers() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        provider = OpenAI("mine", f"http://127.0.0.1:{unused.getsockname()[1]}/v1", retries=1)
-        with pytest.raises(ProviderUnreachable) as refused:
-            await provider.complete(CALL)
-    assert refused.value.message == "Nothing answers at the address of provider 'mine'."
-    assert refused.value.hint == "Check `providers.mine.base_url` in config.yaml and that the server runs."
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        [1.0, ANSWER],
-        [chunked(end=False), 1.0],
-        [chunked(end=False), *[0.02, event(b": still here\n\n")] * 40],
-    ],
-    ids=["no head", "no piece", "comments only"],
-)
-async def test_a_late_answer_is_given_up(answer: list[Part]) -> None:
-    async with model(answer, seconds=0.2) as (provider, server):
-        with pytest.raises(ProviderTimeout):
-            await all_of(provider)
-        await asyncio.wait_for(server.left.wait(), 2)
-        with pytest.raises(ProviderTimeout) as late:
-            await provider.complete(CALL)
-        assert late.value.message == "The provider 'mine' did not answer within 0.2 seconds."
-
-
-async def test_a_late_next_piece_is_given_up() -> None:
-    late: list[Part] = [chunked(delta("Hi"), end=False), 1.0]
-    async with model(late, seconds=0.2) as (provider, _), aclosing(provider.stream(CALL)) as pieces:
-        assert await anext(pieces) == "Hi"
-        with pytest.raises(ProviderTimeout):
-            await anext(pieces)
-
-
 async def test_cancelling_reaches_the_server() -> None:
     async with model([5.0, ANSWER]) as (provider, server):
         task = asyncio.ensure_future(provider.complete(CALL))
@@ -222,74 +85,7 @@ async def test_closing_a_stream_reaches_the_server() -> None:
         await asyncio.wait_for(server.left.wait(), 2)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        *(
-            b"",
-            b"<html>",
-            b"[]",
-            b"{}",
-            b'{"choices":7}',
-            b'{"choices":[]}',
-            b'{"choices":[{"message":7}]}',
-            b"\xff\xfe",
-        ),
-        *(b'{"choices":[{"message":{"content":7}}]}', b'{"choices":[{"message":{"content":["a"]}}]}', b"[" * 100_000),
-    ],
-    ids=range(11),
-)
-async def test_what_is_no_answer_is_refused(body: bytes) -> None:
-    async with model([whole(body)]) as (provider, _):
-        with pytest.raises(ProviderRefused) as refused:
-            await provider.complete(CALL)
-        assert refused.value.message == "The provider 'mine' answered with something that is no chat completion."
-    async with model([chunked(b"data: " + (body or b"x") + b"\n\n", DONE)]) as (provider, _):
-        if body in (b"{}", b'{"choices":[]}', b'{"choices":[{"message":7}]}') or b'"content"' in body:
-            assert await all_of(provider) == [Completion("", "small")]  # an event without text is none
-        else:
-            with pytest.raises(ProviderRefused):
-                await all_of(provider)
-
-
-async def test_an_error_under_status_200_is_an_error() -> None:
-    failure = {"error": {"message": "out of memory", "code": 507}}
-    for answer in (whole(failure), chunked(failure)):
-        async with model([answer], retries=0) as (provider, _):
-            with pytest.raises(ProviderRefused) as refused:
-                await all_of(provider)
-            assert refused.value.message == "The provider 'mine' reported: out of memory"
-            assert refused.value.status == 507
-
-
-async def test_a_redirect_is_not_followed() -> None:
-    async with model([whole(b"", status="307 Moved", headers="Location: http://127.0.0.1:1/\r\n")]) as (provider, _):
-        with pytest.raises(ProviderRefused) as refused:
-            await provider.complete(CALL)
-        assert refused.value.status == 307
-
-
 def test_openai_itself_gets_the_new_name_of_max_tokens() -> None:
     call = ModelCall("m", (), {"max_tokens": 5})
     body = json.loads(write_call(call, stream=False, renamed={"max_tokens": "max_completion_tokens"}))
     assert body == {"model": "m", "messages": [], "max_completion_tokens": 5}
-
-
-def test_openai_without_a_key_says_what_to_do() -> None:
-    with pytest.raises(ProviderRefused) as refused:
-        Providers(Settings()).resolve("openai:gpt-5-mini")
-    assert refused.value.hint == "Set OPENAI_API_KEY in the app's environment and restart it."
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:80/v1", "ftp://host/v1", "http://me:secret@host/v1", "http://", "::"])
-def test_an_address_that_cannot_be_used_is_refused(address: str) -> None:
-    with pytest.raises(ProviderRefused) as refused:
-        OpenAI("mine", address)
-    assert refused.value.message == "The address of provider 'mine' cannot be used."
-
-
-def test_a_key_that_is_no_key_is_refused() -> None:
-    with pytest.raises(ProviderRefused) as refused:
-        OpenAI("mine", "http://127.0.0.1/v1", api_key="two\nlines")
-    assert isinstance(refused.value, ProviderError)
-    assert "two" not in refused.value.message
