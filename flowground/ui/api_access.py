@@ -21,10 +21,10 @@ def may_see(caller: Caller) -> bool:
 @st.dialog("API access", width=_WIDTH, position="right", icon=":material/code:")
 def open_drawer(flow: WiredFlow) -> None:
     """The pane beside the chat."""
-    draw_api_access(flow)
+    draw_api_access(flow, scope="fragment")
 
 
-def draw_api_access(flow: WiredFlow) -> None:
+def draw_api_access(flow: WiredFlow, *, scope: tokens.Scope = "app") -> None:
     """The pane's content, in the drawer and on the page of its own."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge("POST", color="primary")
@@ -37,7 +37,7 @@ def draw_api_access(flow: WiredFlow) -> None:
     for tab, language in zip(st.tabs(list(_TABS.values()), key=f"api:tab:{flow.id}"), _TABS, strict=True):
         with tab:
             _draw_code(language, texts[language])
-    tokens.draw_tokens(flow)
+    tokens.draw_tokens(flow, scope=scope)
 
 
 def _draw_key(flow: WiredFlow) -> None:

@@ -5,16 +5,18 @@ import streamlit as st
 from flowground import runtime
 from flowground.store import conversations
 from flowground.store.conversations import SessionInfo
-from flowground.ui import bridge, conversation
+from flowground.ui import bridge, conversation, words
 from flowground.ui.conversation import Conversation
+from flowground.ui.navigation import page_part
 
 _LISTED = 50
 _TITLE_CHARS = 80
+_ROW_CHARS = 27
 
 
 def draw_sessions(chat: Conversation, *, noun: str = "chat") -> None:
     """In the sidebar; `noun` is what one of them is called."""
-    with st.sidebar:
+    with page_part():
         st.button(
             f"New {noun}",
             icon=":material/edit_square:",
@@ -26,8 +28,9 @@ def draw_sessions(chat: Conversation, *, noun: str = "chat") -> None:
         found = _sessions(chat)
         if found:
             st.caption(f"Your {noun}s")
-        for info in found:
-            _draw_row(chat, info)
+        with st.container(gap=None):
+            for info in found:
+                _draw_row(chat, info)
 
 
 def _sessions(chat: Conversation) -> list[SessionInfo]:
@@ -39,23 +42,28 @@ def _sessions(chat: Conversation) -> list[SessionInfo]:
 
 
 def _draw_row(chat: Conversation, info: SessionInfo) -> None:
+    title = info.title or "Untitled"
+    if len(title) > _ROW_CHARS:
+        title = title[: _ROW_CHARS - 1].rstrip() + "…"
+    title = words.plain(title)
     shown = info.session_id == chat.session_id
     with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xxsmall"):
         st.button(
-            info.title or "Untitled",
+            f"**{title}**" if shown else title,
             key=f"sessions:open:{info.session_id}",
-            type="secondary" if shown else "tertiary",
-            width="stretch",
-            wrap=False,
+            type="tertiary",
             on_click=conversation.open_session,
             args=(info.session_id,),
         )
+        if not shown:
+            return
+        st.space("stretch")
         chosen = st.menu_button(
             "",
             ("Rename", "Delete"),
             key=f"sessions:more:{info.session_id}",
-            icon=":material/more_horiz:",
             type="tertiary",
+            help="Rename or delete",
         )
     if chosen == "Rename":
         _rename(chat, info)
@@ -68,7 +76,15 @@ def _rename(chat: Conversation, info: SessionInfo) -> None:
     with st.form(f"sessions:rename:{info.session_id}", border=False):
         title = st.text_input("Title", value=info.title, max_chars=_TITLE_CHARS)
         if st.form_submit_button("Save", type="primary") and title.strip():
-            _write(chat, info, conversations.rename_session, title=title)
+            bridge.call(
+                runtime.current().store.write(
+                    conversations.rename_session,
+                    flow_id=chat.flow.id,
+                    owner=chat.caller.key,
+                    session_id=info.session_id,
+                    title=title,
+                )
+            )
             st.rerun()
 
 
@@ -77,15 +93,15 @@ def _delete(chat: Conversation, info: SessionInfo) -> None:
     st.text(info.title)
     st.caption("Its messages are deleted for good.")
     if st.button("Delete", type="primary", key=f"sessions:delete:{info.session_id}"):
-        _write(chat, info, conversations.delete_session)
+        bridge.call(
+            runtime.current().store.write(
+                conversations.delete_session,
+                flow_id=chat.flow.id,
+                owner=chat.caller.key,
+                session_id=info.session_id,
+            )
+        )
         if info.session_id == chat.session_id:
             conversation.begin_new(chat.flow.id)
         st.rerun()
 
-
-def _write(chat: Conversation, info: SessionInfo, job, **change) -> None:
-    bridge.call(
-        runtime.current().store.write(
-            job, flow_id=chat.flow.id, owner=chat.caller.key, session_id=info.session_id, **change
-        )
-    )

@@ -1,9 +1,9 @@
 """Application tokens in the API access pane: make one, see it once, revoke it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from flowground import runtime
 from flowground.caller import Caller
@@ -17,6 +17,8 @@ from flowground.wiring import WiredFlow
 _EXPIRES = {"30 days": 30, "90 days": 90, "1 year": 365, "Never": None}
 _LONGEST_NAME = 60
 
+Scope = Literal["app", "fragment"]
+
 
 def fresh_secret(flow: WiredFlow) -> str | None:
     """The token that was made in this pane just now; it is shown until the page is left."""
@@ -24,18 +26,18 @@ def fresh_secret(flow: WiredFlow) -> str | None:
     return secret
 
 
-def draw_tokens(flow: WiredFlow) -> None:
-    """A form for a new token and the list of those in force."""
+def draw_tokens(flow: WiredFlow, *, scope: Scope) -> None:
+    """A form for a new token and the list of those in force. `scope` is what is drawn again after a change."""
     st.subheader("Application tokens", anchor=False)
     if not sign_in.ask_owner_code(key=f"tokens:code:{flow.id}"):
         return
     caller = visitor()
-    _draw_form(caller, flow)
+    _draw_form(caller, flow, scope)
     for token in _list(caller, flow):
-        _draw_row(caller, token)
+        _draw_row(caller, token, scope)
 
 
-def _draw_form(caller: Caller, flow: WiredFlow) -> None:
+def _draw_form(caller: Caller, flow: WiredFlow, scope: Scope) -> None:
     with (
         st.form(f"tokens:new:{flow.id}", clear_on_submit=True, border=False),
         st.container(horizontal=True, vertical_alignment="bottom"),
@@ -52,10 +54,10 @@ def _draw_form(caller: Caller, flow: WiredFlow) -> None:
     except FlowgroundError as error:
         answers.draw_refusal(error)
     else:
-        _redraw()
+        st.rerun(scope=scope)
 
 
-def _draw_row(caller: Caller, token: Token) -> None:
+def _draw_row(caller: Caller, token: Token, scope: Scope) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"tokens:row:{token.id}"):
         st.markdown(f"**{words.plain(token.name)}**  \n:small[:gray[`{token.prefix}…` · {_facts(token)}]]")
         st.space("stretch")
@@ -65,13 +67,7 @@ def _draw_row(caller: Caller, token: Token) -> None:
             except FlowgroundError as error:
                 answers.draw_refusal(error)
             else:
-                _redraw()
-
-
-def _redraw() -> None:
-    """The drawer is a fragment; the page is none."""
-    context = get_script_run_ctx()
-    st.rerun(scope="fragment" if context and context.current_fragment_id else "app")
+                st.rerun(scope=scope)
 
 
 def _facts(token: Token) -> str:
