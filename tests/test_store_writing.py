@@ -164,3 +164,16 @@ def test_an_unusable_database_is_a_config_error_without_its_password(wrong: str,
 def test_the_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:
     Store.open(f"sqlite:///{tmp_path}/new/folder/a.db").close()
     assert (tmp_path / "new/folder/a.db").stat().st_mode & 0o077 == 0
+
+
+async def test_sqlites_log_moves_into_the_file_while_the_app_runs(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path}/a.db")
+    before = (tmp_path / "a.db").stat().st_size
+    await asyncio.gather(*(store.write(note, "x" * 1000) for _ in range(200)))
+    for _ in range(100):
+        if (tmp_path / "a.db").stat().st_size > before + 200_000:
+            break
+        await asyncio.sleep(0.05)
+    assert (tmp_path / "a.db").stat().st_size > before + 200_000
+    store.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.db"]

@@ -15,6 +15,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, select
 
 from flowground.store import tokens
+from flowground.store.checkpoints import Checkpoints
 from flowground.store.database import Database
 from flowground.store.jobs import Job
 from flowground.store.migrations import migrate
@@ -31,7 +32,9 @@ class Store:
     """One database. Usable from any event loop and from several at once."""
 
     def __init__(self, database: Database) -> None:
-        self._writer = Writer(database.writer)
+        sqlite = database.writer.dialect.name == "sqlite"
+        self._checkpoints = Checkpoints(database.reader) if sqlite else None
+        self._writer = Writer(database.writer, written=self._checkpoints.written if self._checkpoints else _nothing)
         self._readers = Readers(database.reader)
         self._uses = TokenUses(self._count_uses)
 
@@ -78,6 +81,8 @@ class Store:
         self._uses.flush()
         self._writer.close()
         self._readers.close()
+        if self._checkpoints:
+            self._checkpoints.close()
 
     def _count_uses(self, uses: Mapping[str, Use]) -> None:
         with suppress(RuntimeError):  # the store is closed: a timer came late
@@ -86,3 +91,7 @@ class Store:
 
 def _answer(connection: Connection) -> None:
     connection.execute(select(1))
+
+
+def _nothing() -> None:
+    """PostgreSQL moves its log by itself."""

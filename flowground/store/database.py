@@ -16,6 +16,8 @@ from flowground.errors import ConfigError
 
 _BUSY_MS = 15_000
 """How long SQLite waits for another process (the command line beside the server) to finish writing."""
+WAL_PAGES = 8_000
+"""Length of SQLite's log (4 KiB pages) at which a commit moves it itself; `checkpoints` normally comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def _sqlite(url: URL, *, reads: bool) -> Engine:
             f"busy_timeout = {_BUSY_MS}",
             "journal_mode = WAL",
             "synchronous = NORMAL",
+            f"wal_autocheckpoint = {WAL_PAGES}",
             "foreign_keys = ON",
             f"query_only = {int(reads)}",
         ):

@@ -3,7 +3,7 @@
 One commit for many: that is what makes 500 stored runs a second cheap, without weakening what a commit promises.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -20,8 +20,10 @@ _BATCH = 256
 class Writer:
     """Runs jobs in the order they were put. `close` finishes what waits."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, written: Callable[[], None]) -> None:
+        """`written` is called after each commit, on the writer's thread."""
         self._engine = engine
+        self._written = written
         self._connection: Connection | None = None
         self._waiting: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = Lock()
@@ -49,6 +51,7 @@ class Writer:
             if batch:
                 self._write(batch)
                 settle(batch)
+                self._written()
         self._disconnect()
 
     def _take(self) -> tuple[list[Job], bool]:

@@ -1,0 +1,59 @@
+"""One owner's messages across flows and sessions, for programs that read back what was said."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from flowground.store import messages, tables
+from flowground.store.messages import StoredMessage
+
+_s = tables.sessions.c
+_m = tables.messages.c
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message and where it was said."""
+
+    flow_id: str
+    session_id: str
+    message: StoredMessage
+
+
+def find_messages(
+    connection: Connection,
+    *,
+    owner: str,
+    flow_id: str | None = None,
+    session_id: str | None = None,
+    newest_first: bool = False,
+    limit: int = 1000,
+) -> list[Said]:
+    """The owner's messages in the order they were said (or the other way round), at most `limit` of them."""
+    wanted = (
+        select(_s.flow_id, _s.session_id, *(_m[name] for name in messages.COLUMNS))
+        .join_from(tables.messages, tables.sessions, _m.session == _s.id)
+        .where(_s.owner == owner)
+        .order_by(_m.position.desc() if newest_first else _m.position)
+        .limit(limit)
+    )
+    if flow_id is not None:
+        wanted = wanted.where(_s.flow_id == flow_id)
+    if session_id is not None:
+        wanted = wanted.where(_s.session_id == session_id)
+    return [Said(flow, session, messages.from_row(row)) for flow, session, *row in connection.execute(wanted)]
+
+
+def session_ids(connection: Connection, *, owner: str, flow_id: str | None = None, limit: int = 1000) -> list[str]:
+    """Ids of the owner's sessions that hold messages, the one used last first, each once."""
+    wanted = select(_s.session_id).where(_s.owner == owner, _s.messages > 0).order_by(_s.updated_at.desc()).limit(limit)
+    if flow_id is not None:
+        wanted = wanted.where(_s.flow_id == flow_id)
+    return list(dict.fromkeys(connection.scalars(wanted)))
+
+
+def delete_sessions(connection: Connection, *, owner: str, session_id: str) -> int:
+    """Deletes the owner's sessions of this id, in every flow, with all their messages; how many there were."""
+    return connection.execute(
+        tables.sessions.delete().where(_s.owner == owner, _s.session_id == session_id)
+    ).rowcount
