@@ -105,7 +105,7 @@ class _Tweaks:
     def _component(self, key: str) -> str | None:
         if key in self.flow.components:
             return key
-        return next((name for name, shown in reversed(self.flow.display_names.items()) if shown == key), None)
+        return next((name for name, shown in reversed(tuple(self.flow.display_names.items())) if shown == key), None)
 
     def _specific(self, name: str, fields: Mapping[str, Any]) -> None:
         takes = self.flow.components[name].takes_input

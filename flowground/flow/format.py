@@ -1,6 +1,5 @@
 """What a flow file may say. Component fields are kept raw: their component types validate them (see `wiring`)."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -9,18 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowground.flow.document import Place, Position
 
-RESERVED = frozenset({"static", "media", "component", "app", "_stcore"})
-"""Words that are addresses of the server itself."""
-
-ADDRESS = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-COMPONENT_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
-
 Line = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_the_default(cls, given: Any) -> Any:
+        """A name with nothing behind it (`chat:` above comments only) means the default."""
+        if given is None:
+            return {}
+        if isinstance(given, dict):
+            return {key: value for key, value in given.items() if value is not None or key not in cls.model_fields}
+        return given
 
 
 class ChatSection(_Section):

@@ -4,6 +4,8 @@ import re
 
 import yaml
 
+from flowground.flow.document import TOO_DEEP
+
 _UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A plain `${Name}` inside {…} or […], where YAML takes its brace for a mapping.
 _BARE_REFERENCE = re.compile(r"""(?<!["'$])\$\{[^{}\n]*\}""")
@@ -27,6 +29,8 @@ def syntax_problem(error: yaml.MarkedYAMLError, text: str) -> tuple[int, int, st
     lines = text.splitlines()
     here = lines[line - 1] if line <= len(lines) else ""
     said = error.problem or error.context or "this is no YAML"
+    if "maximum nesting" in said:  # the parser's own limit, which it meets while looking ahead
+        return line, column, TOO_DEEP, None
     if "\t" in here[:column] and not here[: column - 1].strip():
         return line, column, "A tab cannot indent: use spaces.", None
     if "expected ',' or" in said or "flow" in (error.context or ""):

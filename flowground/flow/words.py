@@ -41,8 +41,9 @@ def kind_of(schema: Schema, defs: Schema | None = None) -> str:
 
 def _range(schema: Schema) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if low is not None and high is not None:
         return f" from {low:g} to {high:g}"
-    if low is not None:
-        return f" of at least {low:g}"
-    return f" of at most {high:g}" if high is not None else ""
+    limits = (("of at least", low), ("above", above), ("of at most", high), ("below", below))
+    said = " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
+    return f" {said}" if said else ""

@@ -1,0 +1,135 @@
+"""What a flow file may say, for editors and readers: a JSON Schema and the page docs/components.md, from the models.
+
+`python -m docs.generate` writes both into docs/, `python -m flowground schema` prints the schema. The first line of a
+flow file, `# yaml-language-server: $schema=…/flow.schema.json`, gives an editor completion and checks.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flowground.components import COMPONENTS
+from flowground.components.base import Component
+from flowground.components.facts import Facts, facts_of, takes_variables
+from flowground.flow.addresses import ADDRESS
+from flowground.flow.format import Header
+from flowground.flow.specs import COMPONENT_ID
+
+_DIALECT = "http://json-schema.org/draft-07/schema#"
+_OURS = ("secret", "protected", "advanced", "multiline", "template")
+
+
+def flow_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 7, which editors know best) of a flow file."""
+    header = Header.model_json_schema(ref_template="#/definitions/{model}")
+    definitions: dict[str, Any] = header.pop("$defs")
+    definitions["Overridable"] = {
+        "anyOf": [{"type": "string", "pattern": r"^[^.]+\.[^.]+$"}, definitions["Overridable"]],
+        "description": definitions["Overridable"].pop("description"),
+    }
+    definitions["Component"] = _component_schema()
+    definitions |= {name: _type_schema(kind) for name, kind in COMPONENTS.items()}
+    _address(definitions["ApiSection"]["properties"]["endpoint_name"])
+    _address(header["properties"]["id"])
+    components = {
+        "type": "object",
+        "minProperties": 1,
+        "description": "The flow's steps: a name of your own -> what it is.",
+        "propertyNames": {"pattern": f"^{COMPONENT_ID.pattern}$"},
+        "additionalProperties": {"$ref": "#/definitions/Component"},
+    }
+    return {
+        "$schema": _DIALECT,
+        "title": "Flowground flow",
+        "type": "object",
+        "required": ["components"],
+        "properties": {"components": components} | {key: _optional(part) for key, part in header["properties"].items()},
+        "additionalProperties": False,
+        "definitions": definitions,
+    }
+
+
+def flow_schema_text() -> str:
+    """The schema as docs/flow.schema.json holds it."""
+    return json.dumps(flow_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def component_docs() -> str:
+    """The text of docs/components.md."""
+    parts = [
+        "# Components\n\nGenerated from `flowground/components/` by `make fix`; `make check` compares.\n\n"
+        "Every component has `type` and, if you like, `display_name`. A field of text may hold references: `${Name}`\n"
+        "is the text of the component `Name`, alone or inside other text. *Protected* fields are not open to tweaks\n"
+        "unless the flow's author lists them in `api.overridable`.\n"
+    ]
+    parts += [_component_page(kind) for kind in COMPONENTS.values()]
+    return "\n".join(parts)
+
+
+def _component_schema() -> dict[str, Any]:
+    """By `type`, one of the types' own schemas: `if` and `then` give an editor the one mistake instead of seven."""
+    choices = [
+        {
+            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "then": {"$ref": f"#/definitions/{name}"},
+        }
+        for name in COMPONENTS
+    ]
+    described = {"type": {"enum": list(COMPONENTS), "description": "What the component is."}}
+    return {"type": "object", "required": ["type"], "properties": described, "allOf": choices}
+
+
+def _type_schema(kind: type[Component]) -> dict[str, Any]:
+    own = {name: _field_schema(facts) for name, facts in facts_of(kind).items()}
+    return {
+        "title": kind.title,
+        "description": _doc(kind),
+        "type": "object",
+        "required": ["type", *(name for name, facts in facts_of(kind).items() if facts.required)],
+        "properties": {
+            "type": {"const": kind.type_name},
+            "display_name": {"type": "string", "description": f"What pages call it; {kind.title} when left out."},
+        }
+        | own,
+        "additionalProperties": {"type": "string"} if takes_variables(kind) else False,
+    }
+
+
+def _field_schema(facts: Facts) -> dict[str, Any]:
+    return {key: value for key, value in facts.schema.items() if key not in _OURS}
+
+
+def _optional(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A section may stand without anything behind its name."""
+    if "$ref" not in schema:
+        return dict(schema)
+    return {"anyOf": [{"$ref": schema["$ref"]}, {"type": "null"}], "default": {}}
+
+
+def _address(schema: dict[str, Any]) -> None:
+    for part in schema["anyOf"]:
+        if part.get("type") == "string":
+            part["pattern"] = f"^({ADDRESS.pattern}|[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}})$"
+
+
+def _component_page(kind: type[Component]) -> str:
+    outputs = ", ".join(f"`{output}`" for output in kind.outputs)
+    rows = [_row(facts) for facts in facts_of(kind).values()]
+    if takes_variables(kind):
+        rows.append("| *a variable's name* | text | needed | One for each `{variable}` of the template. |")
+    table = "\n".join(["| field | kind | default | what it does |", "| --- | --- | --- | --- |", *rows])
+    return f"## {kind.type_name}\n\n{_doc(kind)}\n\nDisplay name: {kind.title}. Output: {outputs}.\n\n{table}\n"
+
+
+def _row(facts: Facts) -> str:
+    default = "needed" if facts.required else _default(facts.default)
+    marks = "".join(f" *{mark.capitalize()}.*" for mark in ("secret", "protected") if getattr(facts, mark))
+    return f"| `{facts.name}` | {facts.kind} | {default} | {facts.description}{marks} |"
+
+
+def _default(value: Any) -> str:
+    return "–" if value in (None, "") else f"`{value if isinstance(value, str) else json.dumps(value)}`"
+
+
+def _doc(kind: type[Component]) -> str:
+    return "\n".join(line.strip() for line in (kind.__doc__ or "").strip().splitlines())

@@ -1,0 +1,324 @@
+"""What a flow file says, and how its mistakes are told."""
+
+import codecs
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowground.errors import FlowError
+from flowground.flow import Place, Position, parse_flow
+from tests.flow_texts import LIMIT, components, mistakes, parsed
+
+FULL = """\
+# a comment
+name: Basic Prompting
+description: Answers.
+owners: [ada, bob]
+components:
+  ChatInput: {type: ChatInput}
+  OpenAIModel-a1b2c:
+    type: LanguageModel
+    display_name: My Model
+    input_value: ${ChatInput}
+    temperature: 0.1
+  ChatOutput: {type: ChatOutput, input_value: "${OpenAIModel-a1b2c}"}
+chat:
+  welcome: Hi
+  starters: [one, two]
+api:
+  endpoint_name: basic
+  overridable: [OpenAIModel-a1b2c.temperature, {field: OpenAIModel-a1b2c.model, choices: [local]}]
+"""
+
+
+def test_a_file_becomes_a_flow():
+    flow = parse_flow(FULL, "basic-prompting.yaml", max_bytes=LIMIT)
+    assert (flow.id, flow.name, flow.description) == ("basic-prompting", "Basic Prompting", "Answers.")
+    assert flow.owners == ("ada", "bob")
+    assert list(flow.components) == ["ChatInput", "OpenAIModel-a1b2c", "ChatOutput"]
+    assert (flow.chat.welcome, flow.chat.starters) == ("Hi", ("one", "two"))
+    assert flow.api.endpoint_name == "basic"
+    assert [entry.field for entry in flow.api.overridable or ()] == [
+        "OpenAIModel-a1b2c.temperature",
+        "OpenAIModel-a1b2c.model",
+    ]
+    spec = flow.components["OpenAIModel-a1b2c"]
+    assert (spec.type, spec.display_name) == ("LanguageModel", "My Model")
+    assert spec.fields == {"input_value": "${ChatInput}", "temperature": 0.1}
+    assert spec.position == Position(7, 3)
+    assert spec.field_positions["temperature"] == Position(11, 5)
+    assert spec.places["temperature"].value == Position(11, 18)
+
+
+def test_the_version_is_the_contents():
+    one, same = parsed(FULL), parse_flow(FULL.encode(), "other.yaml", max_bytes=LIMIT)
+    assert one.version == same.version
+    assert len(one.version) == 12
+    assert parsed(FULL + "# more\n").version != one.version
+
+
+def test_id_and_name_come_from_the_files_name():
+    flow = parsed(components(""), "my-first_flow.yml")
+    assert (flow.id, flow.name) == ("my-first_flow", "My First Flow")
+    assert parsed("id: b7eb5878-8be8-40e4-8262-3AAB381924AC\n" + components("")).id.startswith("b7eb5878")
+
+
+def test_scalars_are_those_of_yaml_1_2():
+    flow = parsed(
+        """\
+        components:
+          A: {type: X, yes: yes, date: 2024-01-01, time: 12:30, octal: 0123, int: -7, float: 1e3, none: ~, on: True}
+        """
+    )
+    assert flow.components["A"].fields == {
+        "yes": "yes",
+        "date": "2024-01-01",
+        "time": "12:30",
+        "octal": 123,
+        "int": -7,
+        "float": 1000.0,
+        "none": None,
+        "on": True,
+    }
+
+
+def test_a_section_with_nothing_behind_it_is_the_default():
+    flow = parsed("name:\nchat:\napi:\n  overridable:\n" + components(""))
+    assert (flow.name, flow.chat.starters, flow.api.overridable) == ("Talk", (), None)
+
+
+def test_an_alias_stands_for_its_value():
+    flow = parsed("components:\n  A: {type: X, t: &long some text}\n  B: {type: X, t: *long}\n")
+    assert flow.components["B"].fields == {"t": "some text"}
+
+
+def test_an_unknown_word_with_nothing_behind_it_is_a_mistake_too():
+    assert mistakes("chta:\n" + components("")) == ["talk.yaml:1:1: There is no `chta` in a flow. (did you mean chat?)"]
+
+
+@pytest.mark.parametrize("text", [codecs.BOM_UTF8 + FULL.encode(), "\ufeff" + FULL, FULL.replace("\n", "\r\n")])
+def test_a_byte_order_mark_and_windows_lines_do_no_harm(text):
+    assert parsed(text).components.keys() == parsed(FULL).components.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "talk.yaml:1:1: The file is empty: a flow has `components:`."),
+        ("# only a comment\n", "talk.yaml:1:1: The file is empty: a flow has `components:`."),
+        ("~\n", "talk.yaml:1:1: The file is empty: a flow has `components:`."),
+        ("- a\n", "talk.yaml:1:1: A flow is a mapping: `name: …`, `components: …`."),
+        ("name: x\n", "talk.yaml:1:1: A flow has `components:`, at least an output; there are none."),
+        ("name: x\ncomponents:\n", "talk.yaml:2:1: A flow has `components:`, at least an output; there are none."),
+        ("components: [A]\n", "talk.yaml:1:13: `components` is a mapping: `Name: {type: …}`."),
+        ("components: {A: ChatInput}\n", "talk.yaml:1:17: The component `A` is a mapping: `{type: …}`."),
+        ("components: {A: {type: 5}}\n", "talk.yaml:1:24: `type` of `A` is text, not 5."),
+        ("components: {A: {}}\n", "talk.yaml:1:14: The component `A` has no `type`."),
+        (
+            "components: {A: {typ: X}}\n",
+            "talk.yaml:1:18: The component `A` has no `type`. (did you mean type?)",
+        ),
+        (
+            "components: {my model: {type: X}}\n",
+            'talk.yaml:1:14: "my model" cannot be a component\'s id: it is letters, digits, `_` and `-`, up to 64 of '
+            "them, beginning with a letter. (did you mean mymodel?)",
+        ),
+        ("name: a\nname: b\n" + components(""), "talk.yaml:2:1: `name` is given twice; the first is on line 1."),
+        ("nmae: a\n" + components(""), "talk.yaml:1:1: There is no `nmae` in a flow. (did you mean name?)"),
+        (
+            "componets: {}\n",
+            "talk.yaml:1:1: There is no `componets` in a flow. (did you mean components?)",
+        ),
+        (
+            "chat: {welcom: a}\n" + components(""),
+            "talk.yaml:1:8: There is no `welcom` in `chat`. (did you mean welcome?)",
+        ),
+        (
+            "chat: {zzz: a}\n" + components(""),
+            "talk.yaml:1:8: There is no `zzz` in `chat`; it has welcome, starters.",
+        ),
+        ("chat: hello\n" + components(""), 'talk.yaml:1:7: `chat` is a mapping, not "hello".'),
+        ("owners: ada\n" + components(""), 'talk.yaml:1:9: `owners` is a list (text each), not "ada".'),
+        (
+            "chat:\n  starters: [ok, 5]\n" + components(""),
+            "talk.yaml:2:18: `chat.starters.1` is text of 1 to 200 characters, not 5.",
+        ),
+        (
+            "id: Not Good\n" + components(""),
+            "talk.yaml:1:5: 'Not Good' cannot be an id: it is small letters, digits, `.`, `_` and `-`, up to 64 of "
+            "them, beginning with a letter or digit, or a UUID.",
+        ),
+        (
+            "api: {endpoint_name: static}\n" + components(""),
+            "talk.yaml:1:22: 'static' cannot be an endpoint name: the word is one of the server's own addresses.",
+        ),
+        (
+            "api: {overridable: [{min: 3}]}\n" + components(""),
+            "talk.yaml:1:21: `api.overridable.0.field` is missing.",
+        ),
+        (
+            "api: {overridable: [{field: Out.input_value, min: low}]}\n" + components(""),
+            'talk.yaml:1:51: `api.overridable.0.min` is a number, not "low".',
+        ),
+    ],
+)
+def test_each_mistake_names_its_place(text, expected):
+    assert mistakes(text) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("components:\n\tA: 1\n", "talk.yaml:2:1: A tab cannot indent: use spaces."),
+        (
+            "components:\n  A: {type: ChatOutput, input_value: ${Model}}\n",
+            'talk.yaml:2:38: Inside {…} and […] a reference needs quotes. (did you mean "${Model}"?)',
+        ),
+        (
+            "components: {A: [1, 2\n",
+            "talk.yaml:2:1: YAML: did not find expected ',' or ']'. A bracket or brace that was opened is not closed, "
+            "or a comma is missing.",
+        ),
+        (
+            "name: My flow: the best\n",
+            "talk.yaml:1:14: This colon starts a value where none can stand: check the indentation, or quote the text.",
+        ),
+        (
+            "name: @home\n",
+            "talk.yaml:1:7: YAML: found character that cannot start any token. Quote the text.",
+        ),
+        (
+            "name: a\n description: b\n",
+            "talk.yaml:2:13: This colon starts a value where none can stand: check the indentation, or quote the text.",
+        ),
+        (
+            "components:\n  A:\n    type: X\n   x: 1\n",
+            "talk.yaml:4:4: YAML: did not find expected key. Check that this line is indented like its neighbours.",
+        ),
+        (
+            "name: a\n---\nname: b\n",
+            "talk.yaml:2:1: A flow file holds one document: what follows this `---` belongs elsewhere.",
+        ),
+        (
+            "name: !!python/object:os.system x\n",
+            "talk.yaml:1:7: Tags are not used in flow files; for a text, quotes are enough.",
+        ),
+        ("name: *nobody\n", "talk.yaml:1:7: Nothing is marked `&nobody` above."),
+        ("name: &me [*me]\n", "talk.yaml:1:12: `*me` stands inside what it stands for."),
+        ("? [a]\n: b\n", "talk.yaml:1:3: A name is plain text here, nothing composed."),
+        (
+            'name: "\x07"\n',
+            'talk.yaml:1:8: The character U+0007 cannot stand in a file; in double quotes "\\u0007" stands for it.',
+        ),
+        (b"name: caf\xe9\n", "talk.yaml:1:10: The byte 0xE9 is no UTF-8: save the file in that encoding."),
+        (FULL.encode("utf-16"), "talk.yaml:1:1: The byte 0xFF is no UTF-8: save the file in that encoding."),
+    ],
+)
+def test_what_is_no_yaml_names_its_place(text, expected):
+    assert expected in mistakes(text)
+
+
+def test_all_mistakes_come_at_once_in_the_files_order():
+    text = "nmae: a\ncomponents:\n  A: {typ: X}\n  A: {type: X}\nchat: {starters: [5]}\n"
+    assert [line.split(": ")[0] for line in mistakes(text)] == [
+        "talk.yaml:1:1",
+        "talk.yaml:3:7",
+        "talk.yaml:4:3",
+        "talk.yaml:5:19",
+    ]
+
+
+def test_a_mistake_carries_its_value_and_the_right_word():
+    with pytest.raises(FlowError) as caught:
+        parsed("nmae: a\n" + components(""))
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line, problem.column) == ("talk.yaml", 1, 1)
+    assert (problem.value, problem.suggestion) == ('"nmae"', "name")
+    assert caught.value.code == "flow_invalid"
+
+
+def test_a_files_name_that_is_no_address_asks_for_another():
+    assert mistakes(components(""), "My Flow.yaml") == [
+        "My Flow.yaml:1:1: The file's name 'My Flow' cannot be the flow's id: it is small letters, digits, `.`, `_` "
+        "and `-`, up to 64 of them, beginning with a letter or digit, or a UUID. Rename the file, or give `id:`. (did "
+        "you mean my-flow?)"
+    ]
+    for word in ("static", "media", "component", "app", "_stcore"):
+        assert "cannot be the flow's id" in mistakes(components(""), f"{word}.yaml")[0]
+
+
+def test_a_file_over_the_limit_is_not_read():
+    with pytest.raises(FlowError, match=r"big.yaml:1:1: The file has 5,000,000 bytes; 1,048,576 is the limit"):
+        parse_flow(b"a" * 5_000_000, "big.yaml", max_bytes=LIMIT)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (BOMB, "The file has more than 20,000 values, aliases counted as what they stand for."),
+        ("a: " + "[" * 500_000, "This is nested more than 20 levels deep."),
+        ("a: " + "{a: " * 200_000, "This is nested more than 20 levels deep."),
+        ("\n".join(f"{' ' * depth}a:" for depth in range(500)), "This is nested more than 20 levels deep."),
+        ("a: [" + "1, " * 300_000, "The file has more than 20,000 values, aliases counted as what they stand for."),
+        ("".join(f"k{number}:\n" for number in range(30_000)), "The file has more than 20,000 values"),
+    ],
+)
+def test_a_hostile_file_is_one_mistake_soon(text, expected):
+    (said,) = mistakes(text)
+    assert expected in said
+
+
+def test_a_place_follows_a_text():
+    line = Place(Position(1, 1), Position(1, 7), Position(1, 8))
+    assert line.at("abc", 2) == Position(1, 10)
+    block = Place(Position(1, 1), Position(1, 7), Position(2, 3), block=True)
+    assert block.at("ab\ncd", 4) == Position(3, 4)
+    assert Place(Position(1, 1), Position(1, 7)).at("abc", 2) == Position(1, 7)
+
+
+WORDS = """components: name: a { } [ ] , - # ? ${A} ${ {v} ' " | > --- ... % @ 5 .nan 1e999 chat: api: overridable: <<
+field: owners: id: ChatOutput A: type: Prompt template: &a *a !!x \\ \x00 \u2028 é"""
+PIECES = st.sampled_from((*WORDS.split(" "), "\n", "  ", "\t", ": ", "- ", "type: "))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PIECES, max_size=40).map("".join) | st.text(max_size=80) | st.binary(max_size=80))
+def test_no_text_makes_anything_but_a_flow_or_a_flow_error(text):
+    mistakes(text)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["${A}", "${A.x}", "{v}"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(
+    ["type", "display_name", "template", "input_value", "temperature", "model", "n_messages", "order", "v", "stream"]
+)
+TYPES = st.sampled_from(["Prompt", "ChatOutput", "LanguageModel", "MessageHistory", "ChatInput"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["A", "B", "a b", ""]),
+        st.builds(lambda kind, fields: {"type": kind} | fields, TYPES, st.dictionaries(KEYS, VALUES, max_size=4)),
+        max_size=3,
+    ),
+    st.dictionaries(st.sampled_from(["name", "id", "owners", "chat", "api", "x"]), VALUES, max_size=3),
+)
+def test_no_values_make_anything_but_a_flow_or_a_flow_error(inner, header):
+
+    mistakes(yaml.safe_dump(header | {"components": inner}, allow_unicode=True))
