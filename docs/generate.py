@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
+from flowground.schema import component_docs, flow_schema_text
 from flowground.settings.table import settings_page
 
-PAGES = {"settings.md": settings_page}
+PAGES = {"components.md": component_docs, "flow.schema.json": flow_schema_text, "settings.md": settings_page}
 """File in docs/ -> what its text is."""
 
 

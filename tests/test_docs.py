@@ -75,12 +75,12 @@ def test_files_and_targets_of_commands_exist(block: Block) -> None:
 
 @pytest.mark.parametrize("block", flow_blocks(), ids=str)
 def test_flows_load(block: Block) -> None:
-    assert wire(parse_flow(block.text, f"{block}.yaml", max_bytes=100_000)).order
+    assert wire(parse_flow(block.text, "documented.yaml", max_bytes=100_000)).order
 
 
-@pytest.mark.parametrize("block", blocks("json"), ids=str)
-def test_json_is_json(block: Block) -> None:
-    json.loads(block.text)
+def test_json_is_json() -> None:
+    for block in blocks("json"):
+        assert json.loads(block.text) is not None, block
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
