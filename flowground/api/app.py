@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from flowground import __version__
-from flowground.api import health, run
+from flowground.api import flows, health, monitor, run
 from flowground.api.errors import install_handlers
 from flowground.runtime import Runtime
 
@@ -29,6 +29,8 @@ def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
     api.state.runtime = runtime
     install_handlers(api)
     api.include_router(run.router)
+    api.include_router(flows.router)
+    api.include_router(monitor.router)
     api.include_router(health.router)
 
     @api.get("/api/openapi.json", include_in_schema=False)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -106,12 +107,21 @@ def error_response(error: FlowgroundError) -> JSONResponse:
     return JSONResponse(body, status_of(error), headers={} if wait is None else {"retry-after": str(wait)})
 
 
+def _without_input(problem: Any) -> dict[str, Any]:
+    """What was sent is not sent back: it may be a secret in the wrong place."""
+    return {key: problem[key] for key in ("type", "loc", "msg")}
+
+
 def install_handlers(api: FastAPI) -> None:
     """Gives every failure under the API's paths a JSON answer."""
 
     @api.exception_handler(FlowgroundError)
     async def ours(_: Request, error: FlowgroundError) -> JSONResponse:
         return error_response(error)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse({"detail": [_without_input(problem) for problem in error.errors()]}, 422)
 
     @api.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:

@@ -38,7 +38,7 @@ class Wire:
         sender = "User" if name is None else self._said_by(name, "User", "User")[1]
         return self._streamed(
             self._message(
-                self.turn.user_message_id, self.turn.input_value or "", sender=("User", sender), source=_source()
+                self.turn.user_message_id, self.turn.input_value or "", sender=("User", sender), source=source()
             )
         )
 
@@ -50,7 +50,7 @@ class Wire:
                 self.turn.answer_ids[component_id],
                 text,
                 sender=self._said_by(component_id, "Machine", "AI"),
-                source=self._source_of(result) if result else _source(),
+                source=self._source_of(result) if result else source(),
                 state=state,
                 usage=usage,
                 icon=self._icon(component_id),
@@ -60,9 +60,9 @@ class Wire:
     def failure(self, component_id: str | None, text: str) -> Json:
         """The message-shaped first half of a stream's error; without the traceback that Langflow sends."""
         name = self.flow.display_names.get(component_id or "", "Flow")
-        source = _source(component_id, name, name)
+        origin = source(component_id, name, name)
         message_id = next(iter(self.turn.answer_ids.values()), self.turn.run_id)
-        message = self._message(message_id, text, sender=(name, name), source=source)
+        message = self._message(message_id, text, sender=(name, name), source=origin)
         message["category"] = message["data"]["category"] = "error"
         return self._streamed(message)
 
@@ -80,7 +80,7 @@ class Wire:
             message_id,
             item.text,
             sender=(sender, name),
-            source=_source() if is_input else self._source_of(item),
+            source=source() if is_input else self._source_of(item),
             usage=None if is_input else item.usage,
             icon=self._icon(item.component_id),
         )
@@ -127,7 +127,7 @@ class Wire:
         return "brain-circuit" if streamed else None
 
     def _source_of(self, item: OutputResult) -> Json:
-        return _source(item.source_id, item.source_name, item.model or item.source_name)
+        return source(item.source_id, item.source_name, item.model or item.source_name)
 
     def _message(
         self,
@@ -140,19 +140,19 @@ class Wire:
         usage: Usage | None = None,
         icon: str | None = None,
     ) -> Json:
-        turn, timestamp = self.turn, _timestamp(self.turn.started_at)
-        properties, metadata = _properties(source, state, usage, icon), {"graph_run_id": turn.run_id}
+        turn, moment = self.turn, timestamp(self.turn.started_at)
+        shown, metadata = properties(source, state, usage, icon), {"graph_run_id": turn.run_id}
         kind, name = sender
         data = {
-            "timestamp": timestamp, "sender": kind, "sender_name": name, "session_id": turn.session_id,
-            "context_id": "", "text": text, "files": [], "error": False, "edit": False, "properties": properties,
+            "timestamp": moment, "sender": kind, "sender_name": name, "session_id": turn.session_id,
+            "context_id": "", "text": text, "files": [], "error": False, "edit": False, "properties": shown,
             "category": "message", "content_blocks": [], "session_metadata": metadata, "id": message_id,
             "flow_id": turn.flow_id, "run_id": turn.run_id, "duration": None,
         }  # fmt: skip
         return {
             "text_key": "text", "data": data, "default_value": "", "sender": kind, "sender_name": name, "files": [],
-            "session_id": turn.session_id, "context_id": "", "run_id": turn.run_id, "timestamp": timestamp,
-            "flow_id": turn.flow_id, "error": False, "edit": False, "properties": properties, "category": "message",
+            "session_id": turn.session_id, "context_id": "", "run_id": turn.run_id, "timestamp": moment,
+            "flow_id": turn.flow_id, "error": False, "edit": False, "properties": shown, "category": "message",
             "content_blocks": [], "duration": None, "session_metadata": metadata, "text": text,
         }  # fmt: skip
 
@@ -176,8 +176,8 @@ def _tail(item: OutputResult) -> Json:
 def _text_message(text: str, turn: TurnStarted) -> Json:
     data: Json = {
         "text": text, "files": [], "sender": None, "sender_name": None, "session_id": "", "context_id": "",
-        "run_id": None, "timestamp": _timestamp(turn.started_at), "flow_id": turn.flow_id, "error": False,
-        "edit": False, "properties": _properties(_source(), "complete", None), "category": "message",
+        "run_id": None, "timestamp": timestamp(turn.started_at), "flow_id": turn.flow_id, "error": False,
+        "edit": False, "properties": properties(source(), "complete", None), "category": "message",
         "content_blocks": [], "duration": None, "session_metadata": None,
     }  # fmt: skip
     outside = {key: value for key, value in data.items() if key not in ("text", "files")}
@@ -185,13 +185,15 @@ def _text_message(text: str, turn: TurnStarted) -> Json:
     return {"text_key": "text", "data": data, "default_value": "", **named, "files": [], **outside, "text": text}
 
 
-def _source(component_id: str | None = None, name: str | None = None, source: str | None = None) -> Json:
-    return {"id": component_id, "display_name": name, "source": source}
+def source(component_id: str | None = None, name: str | None = None, model: str | None = None) -> Json:
+    """The component whose text a message shows; Langflow puts the model's name under `source`."""
+    return {"id": component_id, "display_name": name, "source": model}
 
 
-def _properties(source: Json, state: str, usage: Usage | None, icon: str | None = None) -> Json:
+def properties(origin: Json, state: str, usage: Usage | None, icon: str | None = None) -> Json:
+    """A message's properties, in Langflow's order."""
     return {
-        "text_color": None, "background_color": None, "edited": False, "source": source, "icon": icon,
+        "text_color": None, "background_color": None, "edited": False, "source": origin, "icon": icon,
         "allow_markdown": False, "positive_feedback": None, "state": state, "targets": [], "usage": usage_json(usage),
         "build_duration": None,
     }  # fmt: skip
@@ -208,5 +210,6 @@ def usage_json(usage: Usage | None) -> Json | None:
     }
 
 
-def _timestamp(moment: datetime) -> str:
+def timestamp(moment: datetime) -> str:
+    """Langflow 1.13's way of writing a time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")

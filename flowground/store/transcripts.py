@@ -54,6 +54,4 @@ def session_ids(connection: Connection, *, owner: str, flow_id: str | None = Non
 
 def delete_sessions(connection: Connection, *, owner: str, session_id: str) -> int:
     """Deletes the owner's sessions of this id, in every flow, with all their messages; how many there were."""
-    return connection.execute(
-        tables.sessions.delete().where(_s.owner == owner, _s.session_id == session_id)
-    ).rowcount
+    return connection.execute(tables.sessions.delete().where(_s.owner == owner, _s.session_id == session_id)).rowcount

@@ -94,7 +94,9 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         (tmp_path / "flows" / f"{name}.yaml").write_text(text)
     runtime = Runtime(Settings.load(tmp_path / "config.yaml"))
     await runtime.start()
-    _, secret = await runtime.store.write(tokens.create, name="tests", owner=None, flows=None, expires_at=None, by="tests")
+    _, secret = await runtime.store.write(
+        tokens.create, name="tests", owner=None, flows=None, expires_at=None, by="tests"
+    )
     transport = httpx2.ASGITransport(app=create_api(lambda: runtime), raise_app_exceptions=False)
     async with httpx2.AsyncClient(
         transport=transport, base_url="http://flowground", headers={"x-api-key": secret}

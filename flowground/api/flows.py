@@ -1,0 +1,64 @@
+"""`/api/v1/flows/`: the flows a caller may run. Prompts and graph are for authors only."""
+
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request
+
+from flowground.api.caller import api_caller
+from flowground.caller import Caller
+from flowground.errors import FlowNotFound
+from flowground.runtime import Runtime
+from flowground.wiring import WiredFlow
+
+router = APIRouter(prefix="/api/v1/flows", tags=["flows"])
+
+
+@router.get("/")
+async def flows(request: Request, header_flows: bool = False) -> list[dict[str, Any]]:
+    """Every flow the caller may run, by name; `header_flows` leaves the insides out."""
+    runtime: Runtime = request.app.state.runtime()
+    caller = await api_caller(request, runtime)
+    return [_described(flow, caller, inside=not header_flows) for flow in await runtime.access.visible_flows(caller)]
+
+
+@router.get("/{flow_id}")
+async def flow(request: Request, flow_id: str) -> dict[str, Any]:
+    """One flow by id or endpoint name."""
+    runtime: Runtime = request.app.state.runtime()
+    caller = await api_caller(request, runtime)
+    try:
+        found = await runtime.access.open_flow(caller, flow_id)
+    except FlowNotFound:
+        raise HTTPException(404, "Flow not found") from None  # Langflow's sentence here
+    return _described(found, caller, inside=True)
+
+
+def _described(flow: WiredFlow, caller: Caller, *, inside: bool) -> dict[str, Any]:
+    return {
+        "id": flow.id,
+        "name": flow.name,
+        "endpoint_name": flow.flow.api.endpoint_name,
+        "description": flow.flow.description,
+        "version": flow.version,
+        "data": _inside(flow) if inside and caller.sees_inside else None,
+    }
+
+
+def _inside(flow: WiredFlow) -> dict[str, Any]:
+    """Components as the file has them; secret fields are left out, whatever they hold."""
+    return {
+        "components": {
+            name: {
+                "type": spec.type,
+                "display_name": flow.display_names[name],
+                "fields": {key: value for key, value in spec.fields.items() if not _secret(flow, name, key)},
+            }
+            for name, spec in flow.flow.components.items()
+        }
+    }
+
+
+def _secret(flow: WiredFlow, name: str, field: str) -> bool:
+    info = type(flow.components[name]).model_fields.get(field)
+    extra = info.json_schema_extra if info else None
+    return isinstance(extra, dict) and bool(extra.get("secret"))

@@ -1,0 +1,75 @@
+"""`/api/v1/monitor/messages`: what this caller's sessions hold, in Langflow's shape. Nobody else's is ever seen."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from flowground.api.caller import api_caller
+from flowground.api.wire import properties, source, timestamp
+from flowground.runtime import Runtime
+from flowground.store import transcripts
+from flowground.store.transcripts import Said
+
+router = APIRouter(prefix="/api/v1/monitor/messages", tags=["messages"])
+
+
+@router.get("")
+async def messages(
+    request: Request,
+    flow_id: str | None = None,
+    session_id: str | None = None,
+    order: Literal["ASC", "DESC", "asc", "desc"] = "ASC",
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+) -> list[dict[str, Any]]:
+    """The caller's own messages, in the order they were said."""
+    runtime: Runtime = request.app.state.runtime()
+    caller = await api_caller(request, runtime)
+    found = await runtime.store.read(
+        transcripts.find_messages,
+        owner=caller.key,
+        flow_id=flow_id,
+        session_id=session_id,
+        newest_first=order.upper() == "DESC",
+        limit=limit,
+    )
+    return [_message(said) for said in found]
+
+
+@router.get("/sessions")
+async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
+    """Ids of the caller's own sessions, the one used last first."""
+    runtime: Runtime = request.app.state.runtime()
+    caller = await api_caller(request, runtime)
+    return await runtime.store.read(transcripts.session_ids, owner=caller.key, flow_id=flow_id)
+
+
+@router.delete("/session/{session_id}", status_code=204)
+async def delete_session(request: Request, session_id: str) -> Response:
+    """Deletes a session of the caller's own; 204 also when there is none, as in Langflow."""
+    runtime: Runtime = request.app.state.runtime()
+    caller = await api_caller(request, runtime)
+    await runtime.store.write(transcripts.delete_sessions, owner=caller.key, session_id=session_id)
+    return Response(status_code=204)
+
+
+def _message(said: Said) -> dict[str, Any]:
+    message = said.message
+    sender, name = ("User", "User") if message.role == "user" else ("Machine", "AI")
+    shown_by = next((step.component_id for step in message.trace if step.model), None)
+    return {
+        "id": message.id,
+        "flow_id": said.flow_id,
+        "timestamp": timestamp(message.created_at),
+        "sender": sender,
+        "sender_name": name,
+        "session_id": said.session_id,
+        "context_id": "",
+        "text": message.text,
+        "files": "[]",
+        "edit": False,
+        "duration": None,
+        "properties": properties(source(shown_by, shown_by, message.model), "complete", message.usage),
+        "category": "error" if message.state == "failed" else "message",
+        "content_blocks": [],
+        "session_metadata": {"graph_run_id": message.run_id},
+    }

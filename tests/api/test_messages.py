@@ -1,0 +1,120 @@
+"""What a caller may read back: its own sessions, the flows it may run; never somebody else's."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from langflow_shapes import recording
+
+from flowground.caller import LOCAL_OWNER
+from flowground.request import RunRequest
+from flowground.store import publications, tokens
+
+pytestmark = pytest.mark.anyio
+
+MESSAGES = "/api/v1/monitor/messages"
+
+
+async def _other_token(api, **scope):
+    _, secret = await api.runtime.store.write(
+        tokens.create, **{"name": "other", "owner": None, "flows": None, "expires_at": None, "by": "tests"} | scope
+    )
+    return {"x-api-key": secret}
+
+
+async def test_messages_come_back_in_langflows_shape_and_order(api):
+    await api.run("spoken", {"input_value": "one", "session_id": "s"})
+    await api.run("echo", {"input_value": "two", "session_id": "s"})
+    found = (await api.client.get(MESSAGES, params={"session_id": "s"})).json()
+    assert [item["text"] for item in found] == ["one", "You said: one", "two", "two"]
+    assert [list(item) for item in found[:1]] == [list(recording("messages_basic_session")["body"][0])]
+    in_echo = (await api.client.get(MESSAGES, params={"flow_id": "echo", "order": "DESC"})).json()
+    assert [(item["sender"], item["text"]) for item in in_echo] == [("Machine", "two"), ("User", "two")]
+
+
+async def test_sessions_are_listed_and_deleted(api):
+    for session in ("a", "b"):
+        await api.run("echo", {"input_value": "x", "session_id": session})
+    assert (await api.client.get(f"{MESSAGES}/sessions", params={"flow_id": "echo"})).json() == ["b", "a"]
+    for _ in range(2):
+        assert (await api.client.delete(f"{MESSAGES}/session/a")).status_code == 204
+    assert (await api.client.get(f"{MESSAGES}/sessions")).json() == ["b"]
+
+
+async def test_one_caller_neither_reads_nor_continues_anothers_session(api):
+    turn = await api.runtime.start_turn(LOCAL_OWNER, "remember", RunRequest(input_value="secret", session_id="s"))
+    async for _ in turn.events():
+        pass
+    await api.run("remember", {"input_value": "mine", "session_id": "s"})
+    other = await _other_token(api)
+    for headers in ({}, other):
+        seen = (await api.client.get(MESSAGES, params={"session_id": "s"}, headers=headers)).text
+        assert "secret" not in seen
+        answer = await api.client.post(
+            "/api/v1/run/remember", json={"input_value": "?", "session_id": "s"}, headers=headers
+        )
+        assert "secret" not in answer.text
+    assert (await api.client.delete(f"{MESSAGES}/session/s", headers=other)).status_code == 204
+    assert "mine" in (await api.client.get(MESSAGES, params={"session_id": "s"})).text
+
+
+async def test_flows_are_listed_with_their_inside_for_authors_tokens(api):
+    listed = {item["id"]: item for item in (await api.client.get("/api/v1/flows/")).json()}
+    assert set(listed) == {"chat", "echo", "spoken", "both", "failing", "remember"}
+    assert listed["chat"]["endpoint_name"] == "talk"
+    assert listed["chat"]["data"]["components"]["Prompt"]["fields"]["template"] == "Be brief."
+    headers = (await api.client.get("/api/v1/flows/?header_flows=true")).json()
+    assert all(item["data"] is None for item in headers)
+    assert set(headers[0]) - {"version"} <= set(recording("flows_list_header")["body"][0])
+
+
+async def test_a_flow_is_found_by_both_names_and_an_unknown_one_is_not(api):
+    for name in ("chat", "talk"):
+        assert (await api.client.get(f"/api/v1/flows/{name}")).json()["id"] == "chat"
+    unknown = await api.client.get("/api/v1/flows/nothing")
+    assert (unknown.status_code, unknown.json()) == (404, recording("flow_get_unknown")["body"])
+
+
+async def test_a_scoped_token_reaches_its_flows_and_no_other(api):
+    only_echo = await _other_token(api, flows=("echo",))
+    assert [item["id"] for item in (await api.client.get("/api/v1/flows/", headers=only_echo)).json()] == ["echo"]
+    assert (await api.client.post("/api/v1/run/echo", json={}, headers=only_echo)).status_code == 200
+    refused = await api.client.post("/api/v1/run/chat", json={}, headers=only_echo)
+    unknown = await api.client.post("/api/v1/run/nothing", json={}, headers=only_echo)
+    assert refused.status_code == unknown.status_code == 404
+    assert refused.json()["detail"].replace("chat", "nothing") == unknown.json()["detail"]
+
+
+async def test_a_revoked_and_an_expired_token_end_at_once(api):
+    old = await _other_token(api, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert (await api.client.post("/api/v1/run/echo", json={}, headers=old)).status_code == 403
+    token, secret = await api.runtime.store.write(
+        tokens.create, name="x", owner=None, flows=None, expires_at=None, by="tests"
+    )
+    headers = {"x-api-key": secret}
+    assert (await api.client.post("/api/v1/run/echo", json={}, headers=headers)).status_code == 200
+    await api.runtime.store.write(tokens.revoke, token_id=token.id, by="tests")
+    assert (await api.client.post("/api/v1/run/echo", json={}, headers=headers)).status_code == 403
+
+
+async def test_a_members_token_reaches_shared_flows_only_while_they_are_shared(api):
+    await api.runtime.sign_in.add_member("mia", role="member", password="correct horse", by="tests")
+    mias = await _other_token(api, owner="mia")
+    for shared, status in ((False, 404), (True, 200), (False, 404)):
+        await api.runtime.store.write(publications.set_shared, flow_id="echo", shared=shared, by="tests")
+        assert (await api.client.post("/api/v1/run/echo", json={}, headers=mias)).status_code == status
+        listed = (await api.client.get("/api/v1/flows/", headers=mias)).json()
+        assert [(item["id"], item["data"]) for item in listed] == ([("echo", None)] if shared else [])
+    await api.runtime.sign_in.remove_member("mia", by="tests")
+    assert (await api.client.post("/api/v1/run/echo", json={}, headers=mias)).status_code == 403
+
+
+@pytest.mark.parametrize("path", [MESSAGES, f"{MESSAGES}/sessions", "/api/v1/flows/", "/api/v1/flows/echo"])
+async def test_nothing_is_read_without_a_key(api, path):
+    del api.client.headers["x-api-key"]
+    assert (await api.client.get(path)).status_code == 403
+
+
+async def test_a_bad_query_is_named_and_not_repeated(api):
+    response = await api.client.get(MESSAGES, params={"limit": "many-secrets"})
+    assert response.status_code == 422
+    assert "many-secrets" not in response.text

@@ -1,0 +1,62 @@
+"""What was acknowledged survives `kill -9`: through the API, under load, ten times."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import requests
+
+from tests.servers import AppServer
+
+LOADED_BY = 6
+
+
+def _keep_asking(server: AppServer, token: str, number: int, answered: dict[str, str]) -> None:
+    """Runs until the server is gone; notes what each 200 said, by session."""
+    with requests.Session() as client:
+        client.headers["x-api-key"] = token
+        for turn in range(10_000):
+            session = f"{number}-{turn}-{server.pid}"
+            try:
+                response = client.post(
+                    f"{server.url}/api/v1/run/echo", json={"input_value": session, "session_id": session}, timeout=10
+                )
+            except requests.RequestException:
+                return
+            if response.status_code == 200:
+                answered[session] = response.json()["outputs"][0]["outputs"][0]["artifacts"]["message"]
+
+
+def _stored(folder: Path) -> set[tuple[str, str, str]]:
+    with sqlite3.connect(folder / "data" / "flowground.db") as database:
+        rows = database.execute(
+            "SELECT session_id, role, text FROM messages JOIN sessions ON sessions.id = messages.session"
+        )
+        return set(rows)
+
+
+def test_ten_kills_under_load_lose_nothing_that_was_answered(tmp_path: Path) -> None:
+    server = AppServer(tmp_path, flows=["echo"])
+    token = server.token("load")
+    answered: dict[str, str] = {}
+    for _ in range(10):
+        server.start()
+        before = len(answered)
+        askers = [
+            threading.Thread(target=_keep_asking, args=(server, token, number, answered)) for number in range(LOADED_BY)
+        ]
+        for asker in askers:
+            asker.start()
+        while len(answered) < before + 40 and any(asker.is_alive() for asker in askers):
+            askers[0].join(0.01)
+        server.kill()
+        for asker in askers:
+            asker.join()
+        assert len(answered) >= before + 40
+    stored = _stored(tmp_path)
+    missing = [
+        session
+        for session, said in answered.items()
+        if {(session, "user", session), (session, "assistant", said)} - stored
+    ]
+    assert missing == []
