@@ -31,7 +31,8 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
         action="store_true",
         help="read the password from standard input; done anyway where that is no terminal",
     )
-    add.set_defaults(command=lambda given: asyncio.run(_add(given)))
+    # Asked for outside the event loop, which would keep Ctrl-C from the prompt.
+    add.set_defaults(command=lambda given: asyncio.run(_add(given, _password(from_input=given.password_stdin))))
     listing = group.add_parser("list", help="show all members, those of config.yaml too")
     listing.set_defaults(command=lambda _: asyncio.run(_list()))
     remove = group.add_parser("remove", help="remove a person with their sign-ins, tokens and conversations")
@@ -39,14 +40,14 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     remove.set_defaults(command=lambda given: asyncio.run(_remove(given)))
 
 
-async def _add(given: argparse.Namespace) -> int:
+async def _add(given: argparse.Namespace, password: str) -> int:
     async with open_sign_in(load_settings()) as sign_in:
         was_local = await sign_in.local_mode()
         member = await sign_in.add_member(
             given.name,
             display_name=given.display_name,
             role=given.role,
-            password=_password(from_input=given.password_stdin),
+            password=password,
             email=given.email,
             by=ACTOR,
         )

@@ -36,7 +36,7 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     run.add_argument(
         "--input-type",
         choices=get_args(InputType),
-        help="which inputs get the message; default: chat, any without a Chat Input",
+        help="which inputs get the message; default: by the flow; any with --server",
     )
     run.add_argument("--server", metavar="URL", help="ask this server, with the token in FLOWGROUND_API_KEY")
     run.set_defaults(command=run_command)
