@@ -119,7 +119,9 @@ def _rest(measured: Measured) -> Iterator[str]:
 
 
 def _machine() -> str:
-    return f"{os.cpu_count()} cores, {_processor()}, {platform.system()}, Python {platform.python_version()}"
+    """The kind of machine, and how busy it is with other things as well."""
+    kind = f"{os.cpu_count()} cores, {_processor()}, {platform.system()}, Python {platform.python_version()}"
+    return f"{kind}; load average of the last 15 minutes {os.getloadavg()[2]:.1f}"
 
 
 def _processor() -> str:

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from bench.load import percentile
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
@@ -38,7 +38,7 @@ _FIRST_TOKEN = """
 def rerun(url: str, *, page: str, query: str = "", count: int = 100) -> float:
     """Median milliseconds from asking for a rerun of a page to its last message, one visitor."""
     address = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
-    with connect(address, subprotocols=[Subprotocol("streamlit")], origin=None, max_size=None) as socket:
+    with connect(address, subprotocols=[Subprotocol("streamlit")], origin=Origin(url), max_size=None) as socket:
         message = BackMsg()
         message.rerun_script.query_string = query
         message.rerun_script.page_name = page
