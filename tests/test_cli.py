@@ -118,6 +118,13 @@ def test_validate_of_a_file_that_is_not_there(here: Here) -> None:
     assert (said.code, said.out, said.err) == (1, "", "flows/none.yaml: No such file or directory\n")
 
 
+def test_validate_of_a_folder_that_is_not_there_or_empty(here: Here) -> None:
+    write_folder(here.folder, config={"flows": "flowz/"}, flows={})
+    assert here("validate").err == "There is no folder flowz. `flows` in config.yaml names it.\n"
+    (here.folder / "flowz").mkdir()
+    assert here("validate").err == "There are no flow files in flowz.\n"
+
+
 def test_schema_is_json_on_stdout(here: Here) -> None:
     said = here("schema")
     assert said.code == 0

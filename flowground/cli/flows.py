@@ -49,6 +49,8 @@ def run_schema(_: argparse.Namespace) -> int:
 
 def _check_folder(settings: Settings) -> tuple[list[str], list[Problem]]:
     """As a server would load it: two flows with one address are a mistake too."""
+    if not settings.flows.is_dir():
+        raise InvalidRequest(f"There is no folder {_shown(settings.flows)}.", hint="`flows` in config.yaml names it.")
     catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
     flows, wrong = list(catalogue.flows()), catalogue.problems()
     if not flows and not wrong:

@@ -47,7 +47,7 @@ def find_flow(catalogue: Catalogue, address: str) -> WiredFlow:
     """The flow at an id or endpoint name. Raises InvalidRequest with the nearest name there is."""
     flow = catalogue.find(address)
     if flow is None:
-        hint = "Some flow files have mistakes: `validate` shows them." if catalogue.problems() else None
+        hint = "`validate` shows what is wrong with some flow files." if catalogue.problems() else None
         raise InvalidRequest(no_such("flow", address, catalogue.flows()), hint=hint)
     return flow
 
