@@ -13,7 +13,8 @@ from pathlib import Path
 
 from flowground.access import Access
 from flowground.caller import Caller
-from flowground.errors import FlowgroundError, InvalidRequest, RunError
+from flowground.components.language_model import LanguageModel
+from flowground.errors import ComponentFailed, FlowgroundError, InvalidRequest, ModelNotReady, ProviderError, RunError
 from flowground.events import Event
 from flowground.loader import Catalogue
 from flowground.providers import Providers
@@ -129,6 +130,18 @@ class Runtime:
     def take_turn(self, caller: Caller, flow: WiredFlow, request: RunRequest) -> AsyncGenerator[Event, None]:
         """A turn that ends with who iterates it, as the API's do."""
         return take_turn(caller, flow, request, store=self.store, models=self.models, settings=self.settings)
+
+    def require_ready(self, flow: WiredFlow) -> None:
+        """Raises ComponentFailed while a model of the flow is still being fetched; the fetch begins, where allowed."""
+        for name, component in flow.components.items():
+            if isinstance(component, LanguageModel):
+                try:
+                    provider, model = self.models.resolve(component.model)
+                    provider.require_ready(model)
+                except ModelNotReady as error:
+                    raise ComponentFailed(name, error) from error
+                except ProviderError:
+                    continue  # the run itself will say it
 
     def live_turn(self, caller: Caller, flow_id: str, session_id: str) -> LiveTurn | None:
         """The turn being taken in a session of this caller, if any."""

@@ -51,6 +51,7 @@ async def run(request: Request) -> Response:
     asked = await read_request(request, limit=runtime.settings.limits.body_bytes)
     if asked.framing is None:
         return await _while_connected(request, runtime, _plain(runtime, caller, flow, asked))
+    runtime.require_ready(flow)
     return StreamingResponse(
         _streamed(runtime, caller, flow, asked),
         media_type="text/event-stream",

@@ -48,6 +48,13 @@ class Provider(Protocol):
         """The whole answer at once. Raises `ModelNotReady` rather than wait for weights."""
         ...
 
+    def require_ready(self, model: str) -> None:
+        """Returns when `complete` would find weights; else begins their fetch, where allowed, and raises ModelNotReady.
+
+        For doors that would rather refuse than wait, before they promise a stream.
+        """
+        ...
+
     async def close(self) -> None:
         """Frees connections and child processes."""
         ...

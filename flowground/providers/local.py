@@ -96,8 +96,7 @@ class Local:
                     raise _explained(error) from None
 
     async def complete(self, call: ModelCall) -> Completion:
-        if self._entry.path is None and not self._download.path():
-            raise self._refusal() if self._entry.download == "off" else self._download.not_ready()
+        self.require_ready(call.model)
         with self._busy():
             for last in (False, True):
                 child = await self._running()
@@ -111,6 +110,10 @@ class Local:
                 else:
                     return replace(answer, model=self._title)
             raise _broke()
+
+    def require_ready(self, model: str) -> None:  # noqa: ARG002 - one model answers to every name
+        if self._entry.path is None and not self._download.path():
+            raise self._refusal() if self._entry.download == "off" else self._download.not_ready()
 
     async def close(self) -> None:
         """Ends the process and the fetch."""

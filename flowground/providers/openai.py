@@ -80,6 +80,9 @@ class OpenAI:
             else:
                 return
 
+    def require_ready(self, model: str) -> None:
+        """The server has its weights."""
+
     async def close(self) -> None:
         await self._server.close()
 

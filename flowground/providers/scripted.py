@@ -75,14 +75,17 @@ class Scripted:
         script = self._script(call.model)
         if call.model == "silent":
             await asyncio.Event().wait()
-        if call.model == "fetching":
-            raise ModelNotReady("The scripted model is being fetched.", received=400, total=1000, retry_after=1)
+        self.require_ready(call.model)
         if script.error:
             raise again(script.error)
         pieces = self._answer(call)
         if delay := (script.delay + self._delay) * len(pieces):
             await asyncio.sleep(delay)
         return self._completion(call, "".join(pieces))
+
+    def require_ready(self, model: str) -> None:
+        if model == "fetching":
+            raise ModelNotReady("The scripted model is being fetched.", received=400, total=1000, retry_after=1)
 
     async def close(self) -> None:
         """Nothing to free."""

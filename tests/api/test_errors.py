@@ -107,6 +107,22 @@ async def test_a_failing_model_is_a_bad_gateway_that_programs_can_read(api):
     assert "Traceback" not in response.text
 
 
+@pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"])
+async def test_while_the_model_is_fetched_callers_are_asked_to_come_back(api, query):
+    response = await api.run("fetching", {"input_value": "x"}, query=query)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    detail = response.json()["detail"]
+    assert (detail["code"], detail["component"]) == ("model_not_ready", "Model")
+    assert detail["progress"] == {"received": 400, "total": 1000}
+
+
+async def test_a_busy_model_says_when_to_come_back(api):
+    response = await api.run("busy", {"input_value": "x"})
+    assert response.status_code == 429
+    assert response.json()["detail"]["provider_status"] == 429
+    assert int(response.headers["retry-after"]) >= 1
+
+
 async def test_a_body_over_the_limit_is_too_large(api):
     response = await api.client.post("/api/v1/run/echo", content=b"x" * 10_485_761)
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")

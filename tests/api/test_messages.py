@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from api_flows import FLOWS
 from langflow_shapes import recording
 
 from flowground.caller import LOCAL_OWNER
@@ -59,7 +60,7 @@ async def test_one_caller_neither_reads_nor_continues_anothers_session(api):
 
 async def test_flows_are_listed_with_their_inside_for_authors_tokens(api):
     listed = {item["id"]: item for item in (await api.client.get("/api/v1/flows/")).json()}
-    assert set(listed) == {"chat", "echo", "spoken", "both", "failing", "remember"}
+    assert set(listed) == set(FLOWS)
     assert listed["chat"]["endpoint_name"] == "talk"
     assert listed["chat"]["data"]["components"]["Prompt"]["fields"]["template"] == "Be brief."
     headers = (await api.client.get("/api/v1/flows/?header_flows=true")).json()
