@@ -53,7 +53,7 @@ def draw_footer(message: StoredMessage, *, inside: bool, names: Mapping[str, str
         return
     count = len(message.trace)
     label = words.line((facts, "1 step" if count == 1 else f"{count} steps"))
-    steps = st.expander(f":small[:gray[{label}]]", type="compact", key=f"steps:{message.id}", on_change="rerun")
+    steps = st.expander(f":small[{label}]", type="compact", key=f"steps:{message.id}", on_change="rerun")
     if steps.open:
         with steps:
             for step in message.trace:

@@ -1,5 +1,7 @@
 """API access: where a flow answers programs, code that asks it, and the tokens to ask with."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from flowground.caller import Caller
@@ -8,7 +10,7 @@ from flowground.ui import addresses, tokens, words
 from flowground.wiring import WiredFlow
 
 _WIDTH = 620
-_CODE_HEIGHT = 380
+_CODE_HEIGHT = 320
 _TABS = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
 _HIGHLIGHT = {"python": "python", "javascript": "javascript", "curl": "bash"}
 
@@ -22,6 +24,15 @@ def may_see(caller: Caller) -> bool:
 def open_drawer(flow: WiredFlow) -> None:
     """The pane beside the chat."""
     draw_api_access(flow, scope="fragment")
+
+
+def draw_choice(flows: Sequence[WiredFlow]) -> None:
+    """For who comes without a flow."""
+    st.markdown(":gray[Choose the flow that a program should run.]")
+    with st.container(gap="xxsmall"):
+        for flow in flows:
+            name, query = words.plain(flow.name), {"flow": flow.id}
+            st.page_link(addresses.API_ACCESS, label=name, icon=":material/code:", query_params=query)
 
 
 def draw_api_access(flow: WiredFlow, *, scope: tokens.Scope = "app") -> None:

@@ -11,20 +11,19 @@ from flowground.wiring import WiredFlow
 def draw_title(flow: WiredFlow) -> None:
     """Name and description only."""
     st.header(words.plain(flow.name), anchor=False)
-    if flow.flow.description:
-        st.markdown(f":gray[{words.plain(flow.flow.description)}]")
+    _draw_description(flow)
 
 
 def draw_header(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
     """Name, state, *API access* and *Publish*, as far as the person may use them."""
-    with st.container(horizontal=True, vertical_alignment="center", key=f"header:{flow.id}"):
-        with st.container(horizontal=True, vertical_alignment="center", width="stretch", gap="small"):
-            st.header(words.plain(flow.name), anchor=False, width="content")
-            if shared:
-                st.badge("Shared", icon=":material/group:", color="green")
+    with st.container(horizontal=True, vertical_alignment="top", key=f"header:{flow.id}"):
+        with st.container(gap="xsmall"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.header(words.plain(flow.name), anchor=False, width="content")
+                if shared:
+                    st.badge("Shared", icon=":material/group:", color="green")
+            _draw_description(flow)
         _draw_actions(caller, flow, shared=shared)
-    if flow.flow.description:
-        st.markdown(f":gray[{words.plain(flow.flow.description)}]")
 
 
 def _draw_actions(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
@@ -32,6 +31,11 @@ def _draw_actions(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
         if api_access.may_see(caller) and st.button("API access", icon=":material/code:", key=f"header:api:{flow.id}"):
             api_access.open_drawer(flow)
         publish.draw_menu(caller, flow, shared=shared)
+
+
+def _draw_description(flow: WiredFlow) -> None:
+    if flow.flow.description:
+        st.markdown(f":gray[{words.plain(flow.flow.description)}]")
 
 
 def draw_stale(mistake: FlowError | None) -> None:

@@ -12,6 +12,8 @@ from flowground.ui import addresses, answers, api_access, bridge, sign_in
 from flowground.ui.caller import browser_id, visitor
 from flowground.wiring import WiredFlow
 
+_CHOSEN = "publish:chosen"
+_REFUSED = "publish:refused"
 _PATIENCE = 600
 """Seconds for which a browser's wish to share outlives the page it was uttered on."""
 
@@ -55,46 +57,70 @@ def draw_menu(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
     """Only for who may publish the flow."""
     if not runtime.current().access.may_publish(caller, flow):
         return
-    with st.popover("Publish", icon=":material/publish:", type="primary", key=f"publish:menu:{flow.id}"):
-        if st.button(
-            "API access", icon=":material/code:", type="tertiary", key=f"publish:api:{flow.id}", width="stretch"
-        ):
-            api_access.open_drawer(flow)
-        wanted = st.toggle("Shareable Playground", value=shared, key=_toggle(flow, shared=shared))
-        if shared:
-            link = addresses.share_link(flow)
-            st.code(link, language=None, wrap_lines=True)
-            st.link_button("Open", link, icon=":material/open_in_new:", width="stretch")
-            st.caption("Everyone in the organization can chat here after signing in. They see nothing of its inside.")
-        else:
-            st.caption("Off: only authors and admins open this flow.")
-    if wanted != shared:
-        _change(caller, flow, shared=wanted)
-
-
-def _change(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
-    if caller.kind == "local" and shared:
-        wishes().keep(browser_id(), flow.id)
+    menu = st.popover("Publish", icon=":material/publish:", type="primary", key=_menu(flow), on_change="rerun")
+    if menu.open:
+        with menu:
+            _draw_items(caller, flow, shared=shared)
+    if refused := st.session_state.pop(_REFUSED, None):
+        answers.draw_refusal(refused)
+    chosen = st.session_state.pop(_CHOSEN, None)
+    if chosen == "api":
+        api_access.open_drawer(flow)
+    elif chosen == "account":
         _ask_first_account(flow)
+
+
+def _draw_items(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+    st.button(
+        "API access",
+        icon=":material/code:",
+        type="tertiary",
+        key=f"publish:api:{flow.id}",
+        on_click=_choose,
+        args=(flow, "api"),
+    )
+    # Another key for each state: the toggle shows what is, not what was clicked.
+    key = f"publish:shared:{flow.id}:{shared}"
+    st.toggle("Shareable Playground", value=shared, key=key, on_change=_switch, args=(caller, flow, key))
+    if not shared:
+        st.caption("Off: only authors and admins open this flow.")
         return
-    if _publish(caller, flow, shared=shared):
-        st.rerun()
+    link = addresses.share_link(flow)
+    st.code(link, language=None, wrap_lines=True)
+    st.link_button("Open", link, icon=":material/open_in_new:", width="stretch", key=f"publish:open:{flow.id}")
+    st.caption("Everyone in the organization can chat here after signing in. They see nothing of its inside.")
 
 
-def _publish(caller: Caller, flow: WiredFlow, *, shared: bool) -> bool:
+def _choose(flow: WiredFlow, what: str) -> None:
+    """For a button: a dialog would open below the open menu, so the menu goes first."""
+    st.session_state[_menu(flow)] = False
+    st.session_state[_CHOSEN] = what
+
+
+def _switch(caller: Caller, flow: WiredFlow, key: str) -> None:
+    """For the toggle. The local owner needs an account first: without one nobody could be let in."""
+    wanted = bool(st.session_state[key])
+    if caller.kind == "local" and wanted:
+        st.session_state[key] = False
+        wishes().keep(browser_id(), flow.id)
+        _choose(flow, "account")
+        return
+    _publish(caller, flow, shared=wanted)
+
+
+def _publish(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
     try:
         bridge.call(runtime.current().access.publish(caller, flow.id, shared=shared))
     except FlowgroundError as error:
-        answers.draw_refusal(error)
-        return False
-    return True
+        st.session_state[_REFUSED] = error
+
+
+def _menu(flow: WiredFlow) -> str:
+    return f"publish:menu:{flow.id}"
 
 
 def _give_up() -> None:
     wishes().forget(browser_id())
-    for key in list(st.session_state):
-        if str(key).startswith("publish:shared:"):
-            del st.session_state[key]
 
 
 @st.dialog("Share this flow", on_dismiss=_give_up)
@@ -106,8 +132,3 @@ def _ask_first_account(flow: WiredFlow) -> None:
             f"and **{flow.name}** is shared as soon as it is made."
         )
     sign_in.first_account_form(key="publish:account")
-
-
-def _toggle(flow: WiredFlow, *, shared: bool) -> str:
-    """Another key for each state: the toggle shows what is, not what was clicked."""
-    return f"publish:shared:{flow.id}:{shared}"

@@ -28,7 +28,7 @@ def fresh_secret(flow: WiredFlow) -> str | None:
 
 def draw_tokens(flow: WiredFlow, *, scope: Scope) -> None:
     """A form for a new token and the list of those in force. `scope` is what is drawn again after a change."""
-    st.subheader("Application tokens", anchor=False)
+    st.markdown("**Application tokens**")
     if not sign_in.ask_owner_code(key=f"tokens:code:{flow.id}"):
         return
     caller = visitor()
