@@ -2,6 +2,7 @@
 
 from flowground.ui import chat, conversation, form, header, opening, sessions
 from flowground.ui.caller import shared_flow
+from flowground.ui.navigation import draw_person_below
 
 caller, flow = opening.open_shared(shared_flow() or "")
 talk = conversation.current(caller, flow, inside=False)
@@ -10,8 +11,10 @@ header.draw_title(flow)
 if form.takes_chat(flow):
     following = chat.draw_composer(talk)
     sessions.draw_sessions(talk)
+    draw_person_below(caller)
     chat.draw_conversation(talk, following)
 else:
     talk, following = form.draw_form(talk)
     sessions.draw_sessions(talk, noun="run")
+    draw_person_below(caller)
     form.draw_result(talk, following)

@@ -28,11 +28,11 @@ def open_drawer(flow: WiredFlow) -> None:
 
 def draw_choice(flows: Sequence[WiredFlow]) -> None:
     """For who comes without a flow."""
-    st.markdown(":gray[Choose the flow that a program should run.]")
-    with st.container(gap="xxsmall"):
-        for flow in flows:
-            name, query = words.plain(flow.name), {"flow": flow.id}
-            st.page_link(addresses.API_ACCESS, label=name, icon=":material/code:", query_params=query)
+    names = {flow.id: flow.name for flow in flows}
+    chosen = st.selectbox("Flow", list(names), index=None, format_func=lambda key: names[key], key="api:flow")
+    if chosen:
+        st.query_params["flow"] = chosen
+        st.rerun()
 
 
 def draw_api_access(flow: WiredFlow, *, scope: tokens.Scope = "app") -> None:

@@ -54,6 +54,14 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage]) -> None:
         _draw_person(caller, by_address.get("first_account"))
 
 
+def draw_person_below(caller: Caller) -> None:
+    """In the sidebar of the shareable playground: who is signed in, and the way out."""
+    with st.sidebar:
+        st.space("stretch")
+        st.divider()
+        _draw_person(caller, None)
+
+
 def page_part() -> DeltaGenerator:
     """The place in the sidebar for what belongs to the page, above who is signed in."""
     return _page_part.get(st.sidebar)

@@ -8,8 +8,8 @@ import streamlit as st
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.ui import addresses, answers, api_access, bridge, sign_in
-from flowground.ui.caller import browser_id, visitor
+from flowground.ui import addresses, answers, api_access, bridge, sign_in, words
+from flowground.ui.caller import browser_id
 from flowground.wiring import WiredFlow
 
 _CHOSEN = "publish:chosen"
@@ -126,9 +126,8 @@ def _give_up() -> None:
 @st.dialog("Share this flow", on_dismiss=_give_up)
 def _ask_first_account(flow: WiredFlow) -> None:
     """People sign in to open the link, so there has to be somebody who may let them in."""
-    if visitor().proven:
-        st.markdown(
-            "Colleagues sign in to open the link. Make your own account first; it is the **admin** of this server, "
-            f"and **{flow.name}** is shared as soon as it is made."
-        )
+    st.markdown(
+        "Colleagues sign in to open the link. So the first thing is an account of your own: it is this server's "
+        f"**admin**, and **{words.plain(flow.name)}** is shared as soon as it is made."
+    )
     sign_in.first_account_form(key="publish:account")
