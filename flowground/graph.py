@@ -1,5 +1,6 @@
 """References between components: reading them, filling them, the order they give, and the circles they may not make."""
 
+import heapq
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -47,10 +48,11 @@ class Text:
         return value.replace("{", "{{").replace("}", "}}") if self.template else value
 
 
-def parse_text(value: str) -> Text | None:
+def parse_text(value: str, *, template: bool = False) -> Text | None:
     """The parts of a text with references; None when it holds none. `$${` stands for `${` and begins no reference.
 
-    A text with nothing but such escapes comes back as one plain part. What stands in `${…}` is not checked here.
+    A text with nothing but such escapes comes back as one plain part; in a template the brace stays escaped, so that no
+    variable begins there. What stands in `${…}` is not checked here.
     """
     if "${" not in value:
         return None
@@ -60,7 +62,7 @@ def parse_text(value: str) -> Text | None:
         plain += value[end : found.start()]
         end = found.end()
         if found[1] is None:
-            plain += "${"
+            plain += "${{" if template else "${"
             continue
         if plain:
             parts.append(plain)
@@ -70,7 +72,7 @@ def parse_text(value: str) -> Text | None:
     plain += value[end:]
     if plain:
         parts.append(plain)
-    return Text(tuple(parts)) if end else None
+    return Text(tuple(parts), template) if end else None
 
 
 def run_order(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
@@ -78,39 +80,45 @@ def run_order(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
 
     Names in a circle, and those that wait for one, are left out.
     """
-    left = {name: set(needed) for name, needed in waits_for.items()}
+    place = {name: index for index, name in enumerate(waits_for)}
+    names = tuple(waits_for)
+    missing = {name: len(set(needed)) for name, needed in waits_for.items()}
+    followers: dict[str, list[str]] = {}
+    for name, needed in waits_for.items():
+        for before in set(needed):
+            followers.setdefault(before, []).append(name)
+    ready = [place[name] for name, count in missing.items() if not count]  # sorted, so it is a heap
     order: list[str] = []
-    done: set[str] = set()
-    while ready := next((name for name, needed in left.items() if needed <= done), None):
-        del left[ready]
-        order.append(ready)
-        done.add(ready)
+    while ready:
+        name = names[heapq.heappop(ready)]
+        order.append(name)
+        for follower in followers.get(name, ()):
+            missing[follower] -= 1
+            if not missing[follower]:
+                heapq.heappush(ready, place[follower])
     return tuple(order)
 
 
 def cycles(waits_for: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
-    """Circles of names that wait for each other: each begins with its first name in the mapping's order.
+    """Circles of names that wait for each other, each beginning with its first name in the mapping's order.
 
-    Every name in a circle stands in at least one of them; the list is empty when `run_order` is complete.
+    Where circles share names not all of them are given, but the list is empty only when `run_order` is complete.
     """
+    order = set(run_order(waits_for))
+    left = {name for name in waits_for if name not in order}
+    place = {name: index for index, name in enumerate(waits_for)}
     found: list[tuple[str, ...]] = []
     seen: set[str] = set()
-    for name in waits_for:
-        if name not in seen and (circle := _way_back(waits_for, name)):
-            found.append(circle)
-            seen.update(circle)
+    for start in (name for name in waits_for if name in left):
+        way: dict[str, int] = {}
+        name = start
+        while name not in seen:
+            seen.add(name)
+            way[name] = len(way)
+            # Whatever is left out waits for something that is left out: every way ends in a circle.
+            name = next(needed for needed in waits_for[name] if needed in left)
+        if name in way:
+            circle = tuple(way)[way[name] :]
+            first = circle.index(min(circle, key=place.__getitem__))
+            found.append((*circle[first:], *circle[:first]))
     return found
-
-
-def _way_back(waits_for: Mapping[str, Iterable[str]], start: str) -> tuple[str, ...] | None:
-    """The shortest way from `start` to itself."""
-    ways: list[tuple[str, ...]] = [(start,)]
-    visited: set[str] = set()
-    for way in ways:  # grows while it is read
-        for name in waits_for.get(way[-1], ()):
-            if name == start:
-                return way
-            if name not in visited:
-                visited.add(name)
-                ways.append((*way, name))
-    return None

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -68,7 +68,7 @@ def _separate(spec: ComponentSpec, facts: Facts, wired: Wired, values: dict[str,
             if facts.secret
             else _no_secret(spec, facts, found, problems)
         )
-    text = parse_text(value)
+    text = parse_text(value, template=facts.template)
     if text is None:
         return True
     if not text.references:
@@ -80,7 +80,7 @@ def _separate(spec: ComponentSpec, facts: Facts, wired: Wired, values: dict[str,
         problems.add(place.at(value, text.references[0].offset), says, value=str(text.references[0]))
         del values[facts.name]
         return False
-    wired.connections[facts.name] = replace(text, template=facts.template)
+    wired.connections[facts.name] = text
     values[facts.name] = _placeholder(text) if facts.template else ""
     return True
 

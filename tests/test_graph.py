@@ -1,0 +1,83 @@
+"""References, order and circles."""
+
+import pytest
+
+from flowground.components.template import parse_template
+from flowground.graph import Reference, Text, cycles, parse_text, run_order
+
+
+@pytest.mark.parametrize(
+    "plain", ["", "no reference", "costs $5", "{name}", "${unclosed", "$ {A}", "{{A}}", "${two\nlines}"]
+)
+def test_text_without_references_has_no_parts(plain):
+    assert parse_text(plain) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("${A}", (Reference("A"),)),
+        ("${ A }", (Reference("A"),)),
+        ("${A.message}", (Reference("A", "message"),)),
+        ("a ${A} b ${B-1.x}", ("a ", Reference("A", None, 2), " b ", Reference("B-1", "x", 9))),
+        ("${A}${A}", (Reference("A"), Reference("A", None, 4))),
+        ("$${A}", ("${A}",)),
+        ("$${A} and ${B}", ("${A} and ", Reference("B", None, 10))),
+        ("$$${A}", ("$${A}",)),
+        ("${}", (Reference(""),)),
+        ("${env:KEY}", (Reference("env:KEY"),)),
+    ],
+)
+def test_references_are_told_from_text(text, parts):
+    found = parse_text(text)
+    assert found is not None
+    assert found.parts == parts
+
+
+def test_a_text_is_filled_with_values_that_are_not_looked_at_again():
+    text = parse_text("${A}: ${B}")
+    assert text is not None
+    assert text.fill({"A": "${B}", "B": "b"}) == "${B}: b"
+
+
+def test_what_fills_a_template_holds_no_variables():
+    text = Text(("{name} ", Reference("A")), template=True)
+    assert text.fill({"A": "{name} }"}) == "{name} {{name}} }}"
+    assert Text((Reference("A"),), template=True).fill({"A": "{x}"}) == "{{x}}"
+
+
+def test_an_escaped_reference_in_a_template_begins_no_variable():
+    text = parse_text("$${A} ${B}", template=True)
+    assert text is not None
+    assert parse_template(text.fill({"B": "{b}"})).fill({}) == "${A} {b}"
+
+
+def test_the_source_is_a_text_that_is_exactly_one_reference():
+    sources = [found.source for text in ("${A.x}", "a ${A}", "${A}${B}", "$${A}") if (found := parse_text(text))]
+    assert sources == ["A", None, None, None]
+
+
+def test_order_follows_what_waits_and_the_files_order():
+    assert run_order({"out": {"model"}, "model": {"in", "prompt"}, "in": set(), "prompt": set()}) == (
+        "in",
+        "prompt",
+        "model",
+        "out",
+    )
+    assert run_order({"b": (), "a": (), "c": ()}) == ("b", "a", "c")
+
+
+def test_circles_are_found_and_left_out_of_the_order():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"d"}, "e": {"a"}, "f": ()}
+    assert cycles(graph) == [("a", "b", "c"), ("d",)]
+    assert run_order(graph) == ("f",)
+    assert cycles({"a": {"b"}, "b": ()}) == []
+
+
+def test_a_long_chain_is_ordered():
+    chain = {str(number): {str(number - 1)} if number else set() for number in range(5000)}
+    assert run_order(chain) == tuple(chain)
+    assert cycles(chain) == []
+    backwards = dict(reversed(chain.items()))
+    assert run_order(backwards) == tuple(chain)
+    assert cycles(backwards | {"0": {"4999"}}) == [tuple(backwards)]

@@ -1,0 +1,291 @@
+"""Validated and connected: what runs, and how its mistakes are told."""
+
+from typing import ClassVar
+
+import pytest
+from pydantic import ValidationError
+
+from flowground.components import COMPONENTS
+from flowground.components.base import Component, field
+from flowground.components.chat_output import ChatOutput
+from flowground.components.language_model import LanguageModel
+from flowground.errors import FlowError
+from flowground.graph import Reference, Text
+from flowground.wiring import wire, with_fields
+from tests.flow_texts import components, mistakes, parsed, wired
+
+TALK = """\
+components:
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+  Second: {type: ChatOutput, display_name: Shouted, input_value: "${Model.text_output}!"}
+  Model:
+    type: LanguageModel
+    system_message: ${Prompt}
+    input_value: ${ChatInput}
+    temperature: 0.1
+  Prompt: {type: Prompt, template: "Be {how}. $${x}", how: "very ${ChatInput.message} $${y}"}
+  ChatInput: {type: ChatInput, input_value: Hello}
+"""
+
+
+def test_a_flow_is_connected_once():
+    flow = wired(TALK)
+    assert (flow.id, flow.name, flow.version) == (flow.flow.id, "Talk", flow.flow.version)
+    assert flow.order == ("ChatInput", "Prompt", "Model", "ChatOutput", "Second")
+    assert flow.outputs == ("ChatOutput", "Second")
+    assert flow.waits_for == {
+        "ChatInput": frozenset(),
+        "Prompt": {"ChatInput"},
+        "Model": {"Prompt", "ChatInput"},
+        "ChatOutput": {"Model"},
+        "Second": {"Model"},
+    }
+    assert flow.connections["Model"]["system_message"] == Text((Reference("Prompt"),))
+    assert flow.connections["Prompt"]["how"].fill({"ChatInput": "kind"}) == "very kind ${y}"
+    assert flow.streams_to == {"Model": ("ChatOutput",)}
+    assert flow.display_names == {
+        "ChatOutput": "Chat Output",
+        "Second": "Shouted",
+        "Model": "Language Model",
+        "Prompt": "Prompt",
+        "ChatInput": "Chat Input",
+    }
+
+
+def test_what_is_connected_is_validated_without_its_value():
+    model = wired(TALK).components["Model"]
+    assert isinstance(model, LanguageModel)
+    assert (model.system_message, model.input_value, model.temperature) == ("", "", 0.1)
+    assert wired(TALK).components["Prompt"].template == "Be {how}. ${{x}"  # type: ignore[attr-defined]
+
+
+def test_null_is_the_fields_default():
+    flow = wired(components("A: {type: LanguageModel, input_value: x, temperature: ~, stream: null}"))
+    assert flow.components["A"].stream is True  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("A: {type: LangageModel}", "2:13: There is no component type 'LangageModel'. (did you mean LanguageModel?)"),
+        (
+            "A: {type: Widget}",
+            "2:13: There is no component type 'Widget'; there are ChatInput, ChatOutput, TextInput, TextOutput, "
+            "Prompt, LanguageModel, MessageHistory.",
+        ),
+        (
+            "A: {type: LanguageModel, input_value: x, temprature: 1}",
+            "2:44: LanguageModel has no field `temprature`. (did you mean temperature?)",
+        ),
+        ("A: {type: ChatInput, zzz: 1}", "2:24: ChatInput has no field `zzz`; it has input_value, display_name."),
+        (
+            "A: {type: LanguageModel, input_value: x, temperature: hot}",
+            '2:57: `temperature` of LanguageModel is a number from 0 to 2, not "hot".',
+        ),
+        (
+            "A: {type: LanguageModel, input_value: x, temperature: 99}",
+            "2:57: `temperature` of LanguageModel is a number from 0 to 2, not 99.",
+        ),
+        (
+            "A: {type: LanguageModel, input_value: x, temperature: .nan}",
+            '2:57: `temperature` of LanguageModel is a number from 0 to 2, not ".nan".',
+        ),
+        (
+            'A: {type: LanguageModel, input_value: x, temperature: "0.5"}',
+            '2:57: `temperature` of LanguageModel is a number from 0 to 2, not "0.5"; without quotes it would be one.',
+        ),
+        (
+            "A: {type: LanguageModel, input_value: x, top_p: 0}",
+            "2:51: `top_p` of LanguageModel is a number above 0 and of at most 1, not 0.",
+        ),
+        (
+            "A: {type: LanguageModel, input_value: x, max_tokens: 1.5}",
+            "2:56: `max_tokens` of LanguageModel is a whole number of at least 1, not 1.5.",
+        ),
+        (
+            "A: {type: LanguageModel, input_value: x, stream: yes}",
+            '2:52: `stream` of LanguageModel is true or false, not "yes".',
+        ),
+        (
+            "A: {type: ChatInput, input_value: 5}",
+            "2:37: `input_value` of ChatInput is text, not 5; in quotes it would be.",
+        ),
+        ("A: {type: ChatInput, input_value: [a]}", '2:37: `input_value` of ChatInput is text, not ["a"].'),
+        ("A: {type: LanguageModel}", "2:3: A (LanguageModel) needs `input_value`."),
+        ("A: {type: LanguageModel, input_value: }", "2:28: A (LanguageModel) needs `input_value`."),
+        (
+            "A: {type: MessageHistory, order: ascending}",
+            '2:36: `order` of MessageHistory is one of Ascending, Descending, not "ascending". (did you mean '
+            "Ascending?)",
+        ),
+        (
+            'A: {type: ChatInput, input_value: "say ${Pormpt}"}\nPrompt: {type: Prompt, template: x}',
+            "2:42: `${Pormpt}` names no component of this flow. (did you mean Prompt?)",
+        ),
+        (
+            'A: {type: ChatInput, input_value: "${HOME}"}',
+            "2:38: `${HOME}` names no component of this flow; a plain `${` is written `$${`.",
+        ),
+        (
+            'A: {type: ChatInput}\nB: {type: ChatInput, input_value: "${A.mesage}"}',
+            "3:38: `A` (ChatInput) has no output 'mesage'. (did you mean message?)",
+        ),
+        (
+            'A: {type: ChatInput}\nB: {type: ChatInput, input_value: "${A.zzz}"}',
+            "3:38: `A` (ChatInput) has no output 'zzz'; it has message.",
+        ),
+        (
+            'A: {type: ChatInput}\nB: {type: LanguageModel, input_value: x, temperature: "${A}"}',
+            "3:58: `temperature` of LanguageModel is a number from 0 to 2: it is written in the file, no reference can "
+            "fill it.",
+        ),
+        (
+            'A: {type: ChatInput}\nB: {type: LanguageModel, input_value: x, model: "${A}"}',
+            "3:52: `model` of LanguageModel is protected: it is written in the file, no reference can fill it.",
+        ),
+        (
+            'A: {type: ChatInput, input_value: "my ${env:KEY}"}',
+            "2:41: `${env:…}` is read in secret fields only, and `input_value` of ChatInput is none.",
+        ),
+        (
+            'A: {type: Prompt, template: "Hi {name} and {x}", nmae: a, x: b}',
+            "2:35: Nobody gives the variable `{name}`: give `name: …` beside the template, or write `{{name}}` for "
+            "plain braces. (did you mean nmae?)",
+        ),
+        (
+            'A: {type: Prompt, template: "Hi", name: a}',
+            "2:37: `name` is no variable of the template.",
+        ),
+        (
+            'A: {type: Prompt, template: "Hi {name}", name: a, tempalte: b}',
+            "2:53: `tempalte` is no variable of the template. (did you mean template?)",
+        ),
+        (
+            'A: {type: Prompt, template: "Hi {type}"}',
+            "2:35: `{type}` cannot be a variable: `type` is a field of every component.",
+        ),
+        (
+            'A: {type: Prompt, template: "{n}", n: 5}',
+            "2:41: `n` of Prompt is text, not 5; in quotes it would be.",
+        ),
+        (
+            'A: {type: MessageHistory, template: "{who}: {text}"}',
+            "2:40: A message has no `{who}`.",
+        ),
+        (
+            'A: {type: Prompt, template: "{b}", b: "${B}"}\nB: {type: Prompt, template: "{a}", a: "x ${A}"}',
+            "2:42: These components feed each other in a circle: A → B → A.",
+        ),
+        ('A: {type: ChatInput, input_value: "${A}"}', "2:38: `A` refers to itself."),
+    ],
+)
+def test_each_mistake_names_its_place(lines, expected):
+    said = mistakes(components(lines))
+    assert f"talk.yaml:{expected}" in said
+    assert len(said) == 1 + expected.count("(did you mean nmae?)")
+
+
+def test_a_mistake_inside_a_block_names_its_line_and_column():
+    text = components(
+        """\
+        P:
+          type: Prompt
+          template: |
+
+            Hello {name},
+              dear ${Someone}!
+        """
+    )
+    assert [said.split(": ")[0] for said in mistakes(text)] == ["talk.yaml:6:13", "talk.yaml:7:14"]
+
+
+def test_all_mistakes_come_at_once():
+    text = components(
+        "A: {type: X}\nB: {type: ChatInput, zzz: 1, input_value: 5}\nC: {type: ChatInput, input_value: '${D}'}"
+    )
+    assert len(mistakes(text)) == 4
+
+
+def test_a_flow_needs_an_output():
+    assert mistakes("components:\n  A: {type: ChatInput}\n") == [
+        "talk.yaml:2:3: The flow gives no answer: it needs a ChatOutput or a TextOutput."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("Modle.temperature", "There is no component 'Modle'. (did you mean Model.temperature?)"),
+        ("temperature", "`temperature` names no field: write `Component.field`."),
+        ("Model.temprature", "LanguageModel has no field `temprature`. (did you mean Model.temperature?)"),
+        ("Model.system_message", "`Model.system_message` is filled by ${Prompt}: nobody can override it."),
+        (
+            "{field: ChatInput.input_value, min: 1}",
+            "`ChatInput.input_value`: `min` and `max` are for numbers, and this is text.",
+        ),
+        ("{field: Model.temperature, min: 1, max: 0.5}", "`Model.temperature`: `min` 1 is greater than `max` 0.5."),
+    ],
+)
+def test_every_overridable_names_a_field_that_callers_can_set(entry, expected):
+    (said,) = mistakes(f"{TALK}api:\n  overridable:\n    - {entry}\n")
+    assert said.endswith(expected)
+    assert said.startswith(f"talk.yaml:13:{15 if 'field' in entry else 7}:")
+
+
+def test_protected_fields_and_variables_may_be_overridable():
+    assert mistakes(f"{TALK}api: {{overridable: [Model.model, Prompt.template]}}\n") == []
+
+
+class Locked(Component):
+    type_name: ClassVar[str] = "Locked"
+    title: ClassVar[str] = "Locked"
+    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    gives_output: ClassVar[str | None] = "text"
+
+    key: str = field("", "Key", "A key.", secret=True, min_length=3)
+
+
+LOCKED = {**COMPONENTS, "Locked": Locked}
+
+
+def test_a_secret_is_read_from_the_environment(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "s3cret")
+    flow = wire(parsed("components: {A: {type: Locked, key: '${env:MY_KEY}'}}"), types=LOCKED)
+    assert flow.components["A"].key == "s3cret"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("${env:NOT_SET}", "The environment variable NOT_SET is not set."),
+        ("Bearer ${env:MY_KEY}", "A secret is `${env:NAME}` as a whole: `key` is not."),
+        ("${env:SHORT}", "`key` of Locked is text."),
+    ],
+)
+def test_a_mistake_in_a_secret_never_shows_it(monkeypatch, value, expected):
+    monkeypatch.setenv("MY_KEY", "s3cret")
+    monkeypatch.setenv("SHORT", "s")
+    with pytest.raises(FlowError) as caught:
+        wire(parsed(f"components: {{A: {{type: Locked, key: '{value}'}}}}"), types=LOCKED)
+    (problem,) = caught.value.problems
+    assert problem.message == expected
+    assert "s3cret" not in str(problem)
+    assert problem.value in (None, '"${env:NOT_SET}"')
+
+
+def test_with_fields_changes_only_what_is_named():
+    flow = wired(TALK)
+    other = with_fields(flow, {"Model": {"temperature": 1.5}, "ChatInput": {"input_value": None}})
+    assert other.components["Model"].temperature == 1.5  # type: ignore[attr-defined]
+    assert other.components["ChatInput"].input_value == ""  # type: ignore[attr-defined]
+    assert other.components["ChatOutput"] is flow.components["ChatOutput"]
+    assert flow.components["Model"].temperature == 0.1  # type: ignore[attr-defined]
+    with pytest.raises(ValidationError):
+        with_fields(flow, {"Model": {"temperature": 3}})
+
+
+def test_components_cannot_be_changed():
+    output = wired(TALK).components["ChatOutput"]
+    assert isinstance(output, ChatOutput)
+    with pytest.raises(ValidationError):
+        output.input_value = "x"  # type: ignore[misc]
