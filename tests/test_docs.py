@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from docs.generate import stale
+from flowground.api import create_api
+from flowground.errors import ConfigError, FlowError, FlowgroundError
 from flowground.flow import parse_flow
 from flowground.wiring import wire
 from tests.documents import Block, blocks, links, pages
@@ -90,3 +93,22 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_generated_pages_are_fresh() -> None:
     assert stale() == []
+
+
+def test_every_address_of_the_api_is_documented() -> None:
+    def nobody() -> NoReturn:
+        raise AssertionError("the document needs no runtime")
+
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    assert [path for path in create_api(nobody).openapi()["paths"] if path not in text] == []
+
+
+def test_every_error_of_the_api_is_documented() -> None:
+    def below(kind: type[FlowgroundError]) -> Iterator[type[FlowgroundError]]:
+        for inner in kind.__subclasses__():
+            yield inner
+            yield from below(inner)
+
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    codes = {kind.code for kind in below(FlowgroundError)} - {ConfigError.code, FlowError.code, FlowgroundError.code}
+    assert sorted(code for code in codes if f"`{code}`" not in text) == []
