@@ -1,13 +1,18 @@
 """The shareable playground, `/public_flow/{flow_id}`: chat only. Nothing of the flow's inside is drawn."""
 
-from flowground.ui import chat, conversation, form, header, opening, sessions
+import streamlit as st
+
+from flowground import runtime
+from flowground.ui import bridge, chat, conversation, form, header, opening, sessions
 from flowground.ui.caller import shared_flow
 from flowground.ui.navigation import draw_person_below
 
-caller, flow = opening.open_shared(shared_flow() or "")
+caller, flow = opening.open_flow(shared_flow() or "")
 talk = conversation.current(caller, flow, inside=False)
 
 header.draw_title(flow)
+if not bridge.call(runtime.current().access.is_shared(flow.id)):
+    st.caption(":material/lock: Not shared: only authors and admins can open this page.")
 if form.takes_chat(flow):
     following = chat.draw_composer(talk)
     sessions.draw_sessions(talk)

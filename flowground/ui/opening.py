@@ -22,15 +22,6 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
     raise StopException
 
 
-def open_shared(address: str) -> tuple[Caller, WiredFlow]:
-    """As `open_flow`, for the shareable playground: it opens for nobody while it is off, authors included."""
-    caller, flow = open_flow(address)
-    if not bridge.call(runtime.current().access.is_shared(flow.id)):
-        draw_nothing_here()
-        st.stop()
-    return caller, flow
-
-
 def draw_nothing_here() -> None:
     """The page of a flow that is not there for this person."""
     st.space("large")
