@@ -96,7 +96,7 @@ class _Tweaks:
                 self._misfit(name, key, change.get(key))
             return None
         for mistake in made.mistakes():
-            if mistake.field in change:
+            if mistake.field in change or mistake.missing in change:
                 self._refuse(mistake.field, f"{name}: {mistake.message}")
         for key in change:
             self._check_bounds(name, key, getattr(made, key, None))

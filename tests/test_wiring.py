@@ -100,7 +100,7 @@ def test_null_is_the_fields_default():
         ),
         (
             "A: {type: LanguageModel, input_value: x, max_tokens: 1.5}",
-            "2:56: `max_tokens` of LanguageModel is a whole number of at least 1, not 1.5.",
+            "2:56: `max_tokens` of LanguageModel is a whole number from 1 to 1,000,000, not 1.5.",
         ),
         (
             "A: {type: LanguageModel, input_value: x, stream: yes}",

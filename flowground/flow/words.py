@@ -43,7 +43,11 @@ def _range(schema: Schema) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if low is not None and high is not None:
-        return f" from {low:g} to {high:g}"
+        return f" from {_number(low)} to {_number(high)}"
     limits = (("of at least", low), ("above", above), ("of at most", high), ("below", below))
-    said = " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
+    said = " and ".join(f"{word} {_number(limit)}" for word, limit in limits if limit is not None)
     return f" {said}" if said else ""
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else f"{value:g}"

@@ -1,0 +1,156 @@
+"""What each component type gives, on the shipped scripted model."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from flowground.components import COMPONENTS
+from flowground.components.base import Component, Context, Output
+from flowground.components.facts import facts_of
+from flowground.components.template import parse_template
+from flowground.errors import ProviderBusy
+from flowground.events import ModelProgress
+from flowground.messages import Message, Usage
+from flowground.providers.base import Provider
+from flowground.providers.scripted import Scripted
+
+pytestmark = pytest.mark.anyio
+
+SAID = (Message("user", "my name is {text}"), Message("assistant", "Hi"), Message("user", "and?"))
+
+
+class ScriptedModels:
+    """Every model name is answered by the script of that name."""
+
+    def resolve(self, model: str | None) -> tuple[Provider, str]:
+        return Scripted(), model or "echo"
+
+
+async def history(limit: int) -> Sequence[Message]:
+    return SAID[-limit:]
+
+
+async def run(kind: str, said: str | None = None, *, emitted: list[Any] | None = None, **fields: Any) -> Output:
+    component: Component = COMPONENTS[kind].model_validate(fields)
+    emit = None if emitted is None else emitted.append
+    return await component.run(Context("It", said, history, ScriptedModels(), emit))
+
+
+@pytest.mark.parametrize("kind", ["ChatInput", "TextInput"])
+async def test_an_input_gives_the_requests_text_else_its_own(kind):
+    assert await run(kind, "from outside", input_value="own") == Output("from outside")
+    assert await run(kind, None, input_value="own") == Output("own")
+    assert await run(kind, "", input_value="own") == Output("")
+    assert await run(kind) == Output("")
+
+
+@pytest.mark.parametrize("kind", ["ChatOutput", "TextOutput"])
+async def test_an_output_gives_what_it_is_given(kind):
+    assert await run(kind, input_value="answer") == Output("answer")
+
+
+async def test_a_prompt_fills_its_variables_and_looks_at_no_value_again():
+    output = await run("Prompt", template="Hi {name}, {{name}} {name}", name="{other} ${X}")
+    assert output.text == "Hi {other} ${X}, {name} {other} ${X}"
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("", ""),
+        ("plain", "plain"),
+        ('{"a": {"b": 1}}', '{"a": {"b": 1}'),
+        ('{"a": [1, {"b": 2 }]}', '{"a": [1, {"b": 2 }]}'),
+        ("{ v }", "{ v }"),
+        ("{}", "{}"),
+        ("{{v}}", "{v}"),
+        ("{{{v}}}", "{1}"),
+        ("{v.x} {v[0]} {v!r} {v:>3}", "{v.x} {v[0]} {v!r} {v:>3}"),
+        ("{1v} {v-w} {é}", "{1v} {v-w} {é}"),
+        ("{v", "{v"),
+        ("v}", "v}"),
+    ],
+)
+async def test_only_a_plain_name_in_braces_is_a_variable(template, text):
+    assert parse_template(template).fill({"v": "1"}) == text
+
+
+async def test_a_copy_with_filled_fields_gives_the_new_text():
+    prompt = COMPONENTS["Prompt"].model_validate({"template": "{a} {b}", "a": "", "b": "own"})
+    context = Context("It", None, history, ScriptedModels(), None)
+    assert (await prompt.model_copy(update={"a": "filled"}).run(context)).text == "filled own"
+    assert (await prompt.model_copy(update={"template": "<{b}>"}).run(context)).text == "<own>"
+    assert (await prompt.run(context)).text == " own"
+
+
+async def test_a_model_is_told_only_what_the_flow_sets():
+    plain = await run("LanguageModel", model="json", input_value="hi")
+    assert json.loads(plain.text) == {"model": "json", "messages": [{"role": "user", "content": "hi"}], "options": {}}
+    full = await run(
+        "LanguageModel",
+        model="json",
+        input_value="hi",
+        system_message="Be brief.",
+        temperature=0,
+        max_tokens=5,
+        top_p=0.5,
+        seed=7,
+        stream=False,
+    )
+    told = json.loads(full.text)
+    assert told["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
+    assert told["options"] == {"temperature": 0, "max_tokens": 5, "top_p": 0.5, "seed": 7}
+
+
+async def test_a_model_streams_where_somebody_watches():
+    emitted: list[str | ModelProgress] = []
+    output = await run("LanguageModel", input_value="one two", emitted=emitted)
+    assert emitted == ["You ", "said: ", "one ", "two"]
+    assert output == Output("You said: one two", "scripted:echo", Usage(2, 4))
+
+
+async def test_a_models_progress_reaches_who_watches():
+    emitted: list[str | ModelProgress] = []
+    await run("LanguageModel", model="fetching", input_value="x", emitted=emitted)
+    assert [type(piece) for piece in emitted[:2]] == [ModelProgress, ModelProgress]
+
+
+async def test_stream_false_gives_the_text_whole():
+    emitted: list[str | ModelProgress] = []
+    output = await run("LanguageModel", input_value="one", stream=False, emitted=emitted)
+    assert (emitted, output.text) == ([], "You said: one")
+
+
+@pytest.mark.parametrize("emitted", [None, []])
+async def test_a_models_failure_is_raised(emitted):
+    with pytest.raises(ProviderBusy):
+        await run("LanguageModel", model="busy", input_value="x", emitted=emitted)
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "User: my name is {text}\nAI: Hi\nUser: and?"),
+        ({"n_messages": 2}, "AI: Hi\nUser: and?"),
+        ({"n_messages": 0}, ""),
+        ({"order": "Descending", "n_messages": 2}, "User: and?\nAI: Hi"),
+        ({"template": "<{sender}> {text}", "n_messages": 2}, "<Machine> Hi\n<User> and?"),
+    ],
+)
+async def test_the_history_is_text_a_message_a_line(fields, text):
+    assert (await run("MessageHistory", **fields)).text == text
+
+
+def test_every_field_says_what_it_is():
+    for kind in COMPONENTS.values():
+        assert kind.__doc__
+        for facts in facts_of(kind).values():
+            assert facts.title, facts
+            assert facts.description, facts
+            assert facts.kind != "a value", facts
+
+
+def test_the_model_is_protected():
+    assert [name for name, facts in facts_of(COMPONENTS["LanguageModel"]).items() if facts.protected] == ["model"]

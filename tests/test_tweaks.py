@@ -1,0 +1,305 @@
+"""Tweaks as Langflow takes them (its recordings: tweak_*.json), and what is refused with its reason."""
+
+from typing import Any
+
+import pytest
+
+from flowground.errors import InputConflict, TweaksRefused
+from flowground.request import RunRequest
+from flowground.tweaks import Tweaked, apply_tweaks
+from flowground.wiring import WiredFlow
+from tests.flow_texts import wired
+
+TALK = """\
+components:
+  ChatInput: {type: ChatInput, input_value: Hello}
+  Topic: {type: TextInput, input_value: tea}
+  Prompt: {type: Prompt, template: "Talk of {topic} in a {tone} tone.", topic: "${Topic}", tone: kind}
+  Model-a1b2c:
+    type: LanguageModel
+    model: scripted
+    system_message: ${Prompt}
+    input_value: ${ChatInput}
+    temperature: 0.1
+    max_tokens: 100
+  Second: {type: LanguageModel, input_value: "${ChatInput}", system_message: Be brief.}
+  ChatOutput: {type: ChatOutput, input_value: "${Model-a1b2c}"}
+  TextOutput: {type: TextOutput, input_value: "${Second}"}
+"""
+FLOW = wired(TALK)
+OPENED = wired(
+    TALK
+    + """\
+api:
+  overridable:
+    - Prompt.tone
+    - {field: Model-a1b2c.model, choices: [scripted, local]}
+    - {field: Model-a1b2c.temperature, min: 0, max: 1}
+"""
+)
+
+
+def tweak(tweaks: dict[str, Any], *, flow: WiredFlow = FLOW, **request: Any) -> WiredFlow:
+    return apply_tweaks(flow, RunRequest(tweaks=tweaks, **request), unknown="refuse").flow
+
+
+def fields(flow: WiredFlow, name: str, *names: str) -> tuple[Any, ...]:
+    return tuple(getattr(flow.components[name], field) for field in names)
+
+
+def refused(tweaks: dict[str, Any], *, flow: WiredFlow = FLOW) -> str:
+    with pytest.raises(TweaksRefused) as caught:
+        tweak(tweaks, flow=flow)
+    assert caught.value.code == "TWEAKS_REFUSED"
+    return caught.value.message
+
+
+def test_without_tweaks_the_flow_is_the_very_same():
+    assert apply_tweaks(FLOW, RunRequest(), unknown="refuse") == Tweaked(FLOW)
+    assert tweak({}) is FLOW
+    assert tweak({"Second": {}}) is FLOW
+
+
+@pytest.mark.parametrize("key", ["Model-a1b2c"])
+def test_a_tweak_by_id_changes_this_flow_only(key):
+    flow = tweak({key: {"temperature": 0.9, "max_tokens": 5}})
+    assert fields(flow, "Model-a1b2c", "temperature", "max_tokens") == (0.9, 5)
+    assert fields(FLOW, "Model-a1b2c", "temperature", "max_tokens") == (0.1, 100)
+    assert flow.components["Second"] is FLOW.components["Second"]
+
+
+def test_a_display_name_means_the_last_of_several():
+    flow = tweak({"Language Model": {"temperature": 0.9}})
+    assert fields(flow, "Model-a1b2c", "temperature") == (0.1,)
+    assert fields(flow, "Second", "temperature") == (0.9,)
+
+
+def test_a_plain_value_at_the_top_is_set_everywhere_it_is_open():
+    flow = tweak({"temperature": 0.4, "system_message": "Shout."})
+    assert fields(flow, "Model-a1b2c", "temperature", "system_message") == (0.4, "")
+    assert fields(flow, "Second", "temperature", "system_message") == (0.4, "Shout.")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_specific_tweak_beats_a_global_one_in_any_order(first):
+    pairs: list[tuple[str, Any]] = [("Second", {"temperature": 0.9}), ("temperature", 0.4)]
+    flow = tweak(dict(pairs if first else pairs[::-1]))
+    assert fields(flow, "Second", "temperature") == (0.9,)
+    assert fields(flow, "Model-a1b2c", "temperature") == (0.4,)
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "taken"),
+    [
+        ("temperature", "0.9", 0.9),
+        ("temperature", True, 1.0),
+        ("temperature", 1, 1.0),
+        ("temperature", {"value": 0.33}, 0.33),
+        ("temperature", {"value": 0.33, "load_from_db": False}, 0.33),
+        ("temperature", None, None),
+        ("max_tokens", "17", 17),
+        ("max_tokens", 17.9, 17),
+        ("max_tokens", True, 1),
+        ("stream", False, False),
+        ("stream", "false", False),
+        ("system_message", "${Prompt} {x} ${env:HOME}", "${Prompt} {x} ${env:HOME}"),
+        ("system_message", None, ""),
+    ],
+)
+def test_values_are_taken_as_langflow_takes_them(field, given, taken):
+    assert fields(tweak({"Second": {field: given}}), "Second", field) == (taken,)
+
+
+def test_null_is_the_fields_default_and_is_not_sent():
+    assert fields(tweak({"Model-a1b2c": {"temperature": None}}), "Model-a1b2c", "temperature") == (None,)
+
+
+@pytest.mark.parametrize(
+    ("tweaks", "message"),
+    [
+        ({"Second": {"temprature": 1}}, "`Second` has no field `temprature`: did you mean `temperature`?"),
+        ({"ChatInput": {"zzz": 1}}, "`ChatInput` has no field `zzz`; it has input_value."),
+        ({"Model-a1b2": {"temperature": 1}}, "The flow has no component `Model-a1b2`: did you mean `Model-a1b2c`?"),
+        (
+            {"language model": {"stream": True}},
+            "The flow has no component `language model`: did you mean `Language Model`?",
+        ),
+        ({"temperture": 1}, "No component of the flow has a field `temperture`: did you mean `temperature`?"),
+        ({"zzz": 1}, "No component of the flow has a field `zzz`."),
+        ({"temperature": {"value": 1}}, "A tweak of `temperature` everywhere is a plain value, not an object."),
+        ({"Second": "abc"}, 'The tweak of `Second` is an object of fields and values, not "abc".'),
+        ({"Second": [1]}, "The tweak of `Second` is an object of fields and values, not [1]."),
+        ({"temperature": [1]}, "The tweak of `temperature` is an object of fields and values, not [1]."),
+        ({"Second": {"temperature": "hot"}}, '`Second.temperature` is a number from 0 to 2, not "hot".'),
+        ({"Second": {"temperature": 99}}, "`Second.temperature` is a number from 0 to 2, not 99."),
+        ({"Second": {"temperature": float("nan")}}, "`Second.temperature` is a number from 0 to 2, not NaN."),
+        (
+            {"temperature": 99},
+            "`Model-a1b2c.temperature` is a number from 0 to 2, not 99. "
+            "`Second.temperature` is a number from 0 to 2, not 99.",
+        ),
+        ({"Second": {"max_tokens": "abc"}}, '`Second.max_tokens` is a whole number from 1 to 1,000,000, not "abc".'),
+        (
+            {"Second": {"max_tokens": float("inf")}},
+            "`Second.max_tokens` is a whole number from 1 to 1,000,000, not Infinity.",
+        ),
+        ({"Second": {"max_tokens": 0.5}}, "`Second.max_tokens` is a whole number from 1 to 1,000,000, not 0.5."),
+        ({"Second": {"max_tokens": 10**30}}, "whole"),
+        ({"Second": {"system_message": 5}}, "`Second.system_message` is text, not 5."),
+        ({"Second": {"system_message": True}}, "`Second.system_message` is text, not true."),
+        ({"Second": {"system_message": {"a": 1}}}, '`Second.system_message` is text, not {"a": 1}.'),
+        ({"Second": {"stream": "maybe"}}, '`Second.stream` is true or false, not "maybe".'),
+        (
+            {"Second": {"temperature": {"value": "VAR", "load_from_db": True}}},
+            "`Second.temperature`: there are no global variables here, `load_from_db` has no meaning.",
+        ),
+        (
+            {"Second": {"input_value": "x"}},
+            "`Second.input_value` is filled by `${ChatInput}`: a tweak has no effect there.",
+        ),
+        ({"Prompt": {"topic": "x"}}, "`Prompt.topic` is filled by `${Topic}`: a tweak has no effect there."),
+        (
+            {"Second": {"model": "openai:dear"}},
+            "The field is protected and keeps the value set by the flow author: `Second.model`.",
+        ),
+        ({"model": "x"}, "The field is protected and keeps the value set by the flow author: `Model-a1b2c.model`."),
+        (
+            {"Second": {"code": "x"}},
+            "The field is protected and keeps the value set by the flow author: `Second.code`.",
+        ),
+        (
+            {"Prompt": {"template": "{newvar}"}},
+            "Prompt: Nobody gives the variable `{newvar}`: give `newvar: …` beside the template, or write `{{newvar}}` "
+            "for plain braces.",
+        ),
+        ({"Prompt": {"tone": None}}, "Prompt: Nobody gives the variable `{tone}`"),
+        ({"Prompt": {"template": None}}, "`Prompt.template` has no default: it needs a value."),
+        ({"Prompt": {"newvar": "x"}}, "`Prompt` has no field `newvar`; it has template, topic, tone."),
+        ({"Prompt": {"template": "x", "tone": "y"}}, "Prompt: `tone` is no variable of the template."),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_reason(tweaks, message):
+    assert message in refused(tweaks)
+
+
+def test_every_reason_is_told_and_nothing_is_applied():
+    with pytest.raises(TweaksRefused) as caught:
+        tweak({"Second": {"code": "x", "temperature": 9, "stream": False}, "ChatInput": {"code": "y"}, "Nobody": {}})
+    assert caught.value.fields == ("code", "Nobody", "temperature")
+    assert [part.split("`")[1] for part in caught.value.message.split(". ")] == [
+        "Second.code",
+        "ChatInput.code",
+        "Nobody",
+        "Second.temperature",
+    ]
+
+
+def test_a_template_may_change_while_its_variables_are_given():
+    flow = tweak({"Prompt": {"template": "{topic}! {{x}}"}})
+    assert fields(flow, "Prompt", "template") == ("{topic}! {{x}}",)
+    assert flow.components["Prompt"]._parsed.variables[0].name == "topic"  # type: ignore[attr-defined]
+
+
+def test_a_variable_is_tweaked_like_any_field():
+    assert fields(tweak({"Prompt": {"tone": "rude"}}), "Prompt", "tone") == ("rude",)
+    assert fields(tweak({"tone": "rude"}), "Prompt", "tone") == ("rude",)
+
+
+def test_a_session_id_among_the_tweaks_is_left_alone():
+    assert tweak({"session_id": "x", "Second": {"session_id": "y"}}) is FLOW
+
+
+CHAT = "If you pass an input_value to the chat input, you cannot pass a tweak with the same name."
+TEXT = "If you pass an input_value to the text input, you cannot pass a tweak with the same name."
+
+
+@pytest.mark.parametrize(
+    ("name", "input_type", "sentence"),
+    [
+        ("ChatInput", "chat", CHAT),
+        ("Chat Input", "chat", CHAT),
+        ("ChatInput", "any", CHAT),
+        ("Topic", "text", TEXT),
+        ("Text Input", "any", TEXT),
+    ],
+)
+@pytest.mark.parametrize("value", ["x", {"value": "x"}])
+def test_the_input_cannot_be_given_twice(name, input_type, sentence, value):
+    with pytest.raises(InputConflict) as caught:
+        tweak({"Second": {"code": 1}, name: {"input_value": value}}, input_value="hi", input_type=input_type)
+    assert caught.value.message == sentence
+
+
+def test_an_input_that_the_request_does_not_reach_may_be_tweaked():
+    assert fields(tweak({"Topic": {"input_value": "x"}}, input_value="hi"), "Topic", "input_value") == ("x",)
+    assert fields(tweak({"ChatInput": {"input_value": "x"}}), "ChatInput", "input_value") == ("x",)
+    tweak({"ChatInput": {"input_value": None}}, input_value="hi")
+
+
+def test_a_global_input_goes_where_the_request_does_not():
+    flow = tweak({"input_value": "x"}, input_value="hi")
+    assert (fields(flow, "ChatInput", "input_value"), fields(flow, "Topic", "input_value")) == (("Hello",), ("x",))
+    echo = wired("components: {In: {type: ChatInput}, Out: {type: ChatOutput, input_value: '${In}'}}")
+    with pytest.raises(InputConflict):
+        tweak({"input_value": "x"}, flow=echo, input_value="hi")
+
+
+def test_what_is_unknown_or_connected_may_only_warn():
+    tweaks = {
+        "Nobody": {"a": 1},
+        "zzz": 1,
+        "Second": {"temprature": 1, "input_value": "x", "temperature": 0.5},
+        "ChatOutput": {"input_value": "x"},
+    }
+    tweaked = apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="warn")
+    assert fields(tweaked.flow, "Second", "temperature") == (0.5,)
+    assert [warning.split(" ")[0] for warning in tweaked.warnings] == [
+        "The",
+        "`Second`",
+        "`Second.input_value`",
+        "`ChatOutput.input_value`",
+        "No",
+    ]
+
+
+@pytest.mark.parametrize(
+    "tweaks", [{"Second": {"model": "x"}}, {"Second": {"temperature": 9}}, {"Second": {"code": 1}}, {"Second": "abc"}]
+)
+def test_what_is_protected_or_wrong_never_only_warns(tweaks):
+    with pytest.raises(TweaksRefused):
+        apply_tweaks(FLOW, RunRequest(tweaks=tweaks | {"zzz": 1}), unknown="warn")
+
+
+def test_the_author_opens_fields_protected_ones_too():
+    flow = tweak({"Model-a1b2c": {"model": "local", "temperature": 1}, "Prompt": {"tone": "x"}}, flow=OPENED)
+    assert fields(flow, "Model-a1b2c", "model", "temperature") == ("local", 1)
+
+
+ONLY = "the flow's author opened `Prompt.tone`, `Model-a1b2c.model`, `Model-a1b2c.temperature`."
+
+
+@pytest.mark.parametrize(
+    ("tweaks", "message"),
+    [
+        ({"Second": {"temperature": 1}}, f"`Second.temperature` cannot be set here: {ONLY}"),
+        ({"Second": {"temprature": 1}}, f"`Second.temprature` cannot be set here: {ONLY}"),
+        ({"Nobody": {"temperature": 1}}, f"`Nobody` cannot be set here: {ONLY}"),
+        ({"zzz": 1}, f"`zzz` cannot be set here: {ONLY}"),
+        ({"max_tokens": 1}, f"`Model-a1b2c.max_tokens` cannot be set here: {ONLY}"),
+        ({"Model-a1b2c": {"temperature": 1.5}}, "`Model-a1b2c.temperature` is at most 1 here, not 1.5."),
+        ({"Model-a1b2c": {"temperature": -1}}, "`Model-a1b2c.temperature` is a number from 0 to 2, not -1."),
+        ({"Model-a1b2c": {"model": "x"}}, '`Model-a1b2c.model` is one of "scripted", "local" here, not "x".'),
+    ],
+)
+def test_nothing_but_what_the_author_opened_can_be_set(tweaks, message):
+    assert refused(tweaks, flow=OPENED) == message
+
+
+def test_a_global_tweak_reaches_what_is_open():
+    flow = tweak({"temperature": 0.7}, flow=OPENED)
+    assert (fields(flow, "Model-a1b2c", "temperature"), fields(flow, "Second", "temperature")) == ((0.7,), (None,))
+
+
+def test_an_empty_list_opens_nothing():
+    flow = wired(TALK + "api: {overridable: []}\n")
+    assert refused({"temperature": 1}, flow=flow).endswith("the flow's author opened no field.")
