@@ -1,0 +1,54 @@
+"""`validate` and `schema`."""
+
+import json
+
+from tests.command_line import SHOUT, Here
+from tests.servers import write_folder
+
+WRONG = """\
+name: Wrong
+components:
+  In: {type: ChatInputt}
+"""
+
+
+def test_validate_finds_nothing_wrong(here: Here) -> None:
+    said = here("validate")
+    assert (said.code, said.out, said.err) == (0, "", "3 flows, no mistakes.\n")
+
+
+def test_validate_names_file_line_and_column_of_each_mistake(here: Here) -> None:
+    (here.folder / "flows" / "wrong.yaml").write_text(WRONG, "utf-8")
+    for said in (here("validate"), here("validate", "flows/wrong.yaml", "flows/echo.yaml")):
+        assert said.code == 1
+        assert said.out.startswith("flows/wrong.yaml:3:")
+        assert "ChatInputt" in said.out
+        assert "did you mean ChatInput?" in said.out
+        assert said.err == "1 mistake in 1 file.\n"
+
+
+def test_validate_sees_two_flows_with_one_address(here: Here) -> None:
+    (here.folder / "flows" / "other.yaml").write_text(SHOUT, "utf-8")
+    said = here("validate")
+    assert said.code == 1
+    assert "loud" in said.out
+    assert "shout.yaml" in said.out
+
+
+def test_validate_of_a_file_that_is_not_there(here: Here) -> None:
+    said = here("validate", "flows/none.yaml")
+    assert (said.code, said.out, said.err) == (1, "", "flows/none.yaml: No such file or directory\n")
+
+
+def test_validate_of_a_folder_that_is_not_there_or_empty(here: Here) -> None:
+    write_folder(here.folder, config={"flows": "flowz/"}, flows={})
+    assert here("validate").err == "There is no folder flowz. `flows` in config.yaml names it.\n"
+    (here.folder / "flowz").mkdir()
+    assert here("validate").err == "There are no flow files in flowz.\n"
+
+
+def test_schema_is_json_on_stdout(here: Here) -> None:
+    said = here("schema")
+    assert said.code == 0
+    assert json.loads(said.out)["type"] == "object"
+    assert said.err == ""

@@ -1,0 +1,38 @@
+"""`keys create`, `list`, `revoke`."""
+
+import pytest
+
+from flowground.cli import main
+from tests.command_line import Here
+
+
+def test_a_key_is_created_listed_and_revoked(here: Here) -> None:
+    made = here("keys", "create", "laptop", "--flow", "loud", "--flow", "echo", "--flow", "echo", "--expires", "30d")
+    token = made.out.split()[-1]
+    assert made.code == 0
+    assert made.out == f"{token}\n"
+    assert made.err.startswith("laptop may run shout, echo until 20")
+    listed = here("keys", "list")
+    identity, prefix, name, owner, flows, state, expires, used, uses = listed.last_line.split()
+    assert (name, owner, flows, state, used, uses) == ("laptop", "organization", "shout,echo", "active", "-", "0")
+    assert token.startswith(prefix.removesuffix("…"))
+    assert token not in listed.out
+    assert expires.startswith("20")
+    assert here("keys", "revoke", identity[:8]).err == "laptop is revoked.\n"
+    assert here("keys", "revoke", token).err == "laptop was revoked before.\n"
+    assert here("keys", "list").last_line.split()[5] == "revoked"
+
+
+def test_a_key_without_limits_says_so(here: Here) -> None:
+    assert here("keys", "create", "ci").err == (
+        "ci may run every flow until it is revoked. The token is shown only now:\n"
+    )
+
+
+def test_keys_say_what_is_wrong(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    assert here("keys", "create", "x", "--flow", "ecko").err == "There is no flow ecko (did you mean echo?).\n"
+    assert here("keys", "revoke", "nothing").err == "There is no such token. `keys list` shows their ids.\n"
+    with pytest.raises(SystemExit) as ended:
+        main(["keys", "create", "x", "--expires", "soon"])
+    assert ended.value.code == 2
+    assert "'soon' is no time such as 12h, 30d or 8w" in capsys.readouterr().err

@@ -1,0 +1,100 @@
+"""`run`: in this process, and by a server's API."""
+
+import pytest
+
+from tests.command_line import Here
+from tests.fake_run_endpoint import TOKEN, FakeRunEndpoint
+
+
+@pytest.mark.parametrize("stream", [(), ("--stream",)], ids=["plain", "stream"])
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["echo", "--message", 'what\'s "up"\n$HOME'], 'what\'s "up"\n$HOME\n'),
+        (["echo"], "nothing said\n"),
+        (["echo", "--tweak", "In.input_value=tweaked = twice"], "tweaked = twice\n"),
+        (["shout", "--message", "hi"], "calm hi\n"),
+        (["loud", "--message", "hi", "--tweak", "Prompt.mood=true"], "true hi\n"),
+        (["ask", "--message", "hi there"], "You said: hi there\n"),
+    ],
+)
+def test_run_prints_the_answer(here: Here, stream: tuple[str, ...], arguments: list[str], answer: str) -> None:
+    said = here("run", *arguments, *stream)
+    assert (said.code, said.out, said.err) == (0, answer, "")
+
+
+def test_tweaks_are_text_or_json(here: Here) -> None:
+    said = here(
+        "run", "ask", "--message", "hi", "--tweak", "Model.model:=null", "--tweak", "Language Model.temperature=0.5"
+    )
+    assert said.code == 1
+    assert "model" in said.err
+    said = here("run", "ask", "--message", "hi", "--tweak", "Model.temperature:=0.5", "--tweak", "max_tokens=7")
+    assert (said.code, said.out) == (0, "You said: hi\n")
+    said = here("run", "ask", "--message", "hi", "--tweak", "Model.temperature=hot")
+    assert said.code == 1
+    assert "temperature" in said.err
+
+
+def test_run_continues_a_session(here: Here) -> None:
+    for _ in range(2):
+        assert here("run", "echo", "--message", "again", "--session", "mine").out == "again\n"
+
+
+def test_an_unknown_flow_is_answered_with_the_nearest_name(here: Here) -> None:
+    said = here("run", "ecko", "--message", "hi")
+    assert (said.code, said.out, said.err) == (1, "", "There is no flow ecko (did you mean echo?).\n")
+
+
+def test_a_failing_model_is_one_line(here: Here) -> None:
+    ask = (here.folder / "flows" / "ask.yaml").read_text("utf-8")
+    (here.folder / "flows" / "ask.yaml").write_text(ask.replace("scripted", "scripted:fail"), "utf-8")
+    said = here("run", "ask", "--message", "hi")
+    assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+    assert "Model" in said.err
+
+
+@pytest.mark.parametrize("stream", [(), ("--stream",)], ids=["plain", "stream"])
+def test_run_asks_a_server(here: Here, endpoint: FakeRunEndpoint, stream: tuple[str, ...]) -> None:
+    message = 'what\'s "up"\n$HOME 👋🏽'
+    said = here(
+        "run",
+        "a flow",
+        "--message",
+        message,
+        "--session",
+        "s",
+        "--tweak",
+        "Model.seed:=7",
+        "--server",
+        endpoint.url,
+        *stream,
+    )
+    assert (said.code, said.out, said.err) == (0, f"You said: {message}\n", "")
+    assert endpoint.paths == ["/api/v1/run/a%20flow" + ("?stream=true" if stream else "")]
+    assert endpoint.bodies == [
+        {"input_type": "any", "input_value": message, "session_id": "s", "tweaks": {"Model": {"seed": 7}}}
+    ]
+
+
+def test_a_servers_refusal_is_its_sentence_and_hint(
+    here: Here, endpoint: FakeRunEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.failure = {"error": "The model is busy.", "hint": "Try again in 5 s."}
+    said = here("run", "echo", "--message", "hi", "--stream", "--server", endpoint.url)
+    assert (said.code, said.out, said.err) == (1, "You said: hi", "The model is busy. Try again in 5 s.\n")
+    monkeypatch.setenv("FLOWGROUND_API_KEY", "wrong")
+    said = here("run", "echo", "--message", "hi", "--server", endpoint.url)
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "Invalid or missing API key Make one in API access.\n"
+    monkeypatch.delenv("FLOWGROUND_API_KEY")
+    said = here("run", "echo", "--message", "hi", "--server", endpoint.url)
+    assert (said.code, said.err) == (1, "Set the environment variable FLOWGROUND_API_KEY to an application token.\n")
+
+
+def test_no_server_is_one_line(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWGROUND_API_KEY", TOKEN)
+    said = here("run", "echo", "--server", "http://127.0.0.1:1")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "No usable answer from http://127.0.0.1:1/api/v1/run/echo: nothing answers there.\n"
+    assert here("run", "echo", "--server", "nowhere").err.count("\n") == 1
