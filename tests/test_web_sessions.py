@@ -8,7 +8,7 @@ import requests
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA, HASHED
-from tests.tickets import signed_in, ticket_for
+from tests.tickets import share, signed_in, ticket_for
 
 BOB = {"bob": {"first_name": "Bob", "password": HASHED}}
 
@@ -114,6 +114,10 @@ def test_a_member_sees_nothing_that_is_not_shared(house: AppServer) -> None:
             assert (b"Bob" in sent, b"Memory Chatbot" in sent) == (True, False)
     with open_page(bob, base="/public_flow/memory-chatbot") as page:
         assert b"Memory Chatbot" not in page.visit()
+    share(house, "echo")
+    with open_page(bob) as page:
+        sent = page.visit()
+        assert (b"Echo" in sent, b"Memory Chatbot" in sent) == (True, False)
 
 
 def test_a_page_that_comes_back_as_somebody_else_keeps_nothing(house: AppServer) -> None:

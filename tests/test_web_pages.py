@@ -1,0 +1,122 @@
+"""Sign-in, share link and first account in a real browser."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers import AppServer
+from tests.test_gate import ADA
+from tests.tickets import share
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Response
+
+pytestmark = pytest.mark.browser
+PASSWORD = "Secret-123"
+STILL = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    config = {"credentials": {"usernames": ADA}, "organization": {"name": "Example *Works*"}}
+    with AppServer(tmp_path_factory.mktemp("house"), config=config) as server:
+        share(server, "memory-chatbot")
+        yield server
+
+
+@pytest.fixture
+def page(browser: "Browser") -> Iterator["Page"]:
+    context = browser.new_context()
+    context.set_default_timeout(15_000)
+    yield context.new_page()
+    context.close()
+
+
+def go(page: "Page", url: str) -> "Page":
+    page.goto(url)
+    page.locator(STILL).wait_for()
+    return page
+
+
+def fill(page: "Page", **fields: str) -> None:
+    for label, text in fields.items():
+        page.get_by_role("textbox", name=label.replace("_", " ")).fill(text)
+
+
+def sign_in(page: "Page", name: str = "ada", password: str = PASSWORD) -> None:
+    fill(page, User_name=name, Password=password)
+    page.keyboard.press("Enter")
+
+
+def test_a_share_link_asks_for_sign_in_and_comes_back_without_a_stumble(house: AppServer, page: "Page") -> None:
+    answers: list[Response] = []
+    complaints: list[str] = []
+    page.on("response", lambda answer: answers.append(answer))
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    link = f"{house.url}/public_flow/memory-chatbot?x=1"
+    go(page, link).get_by_text("Sign in to Example *Works*").wait_for()
+    assert "Memory" not in page.content()
+    sign_in(page)
+    page.get_by_text("Memory Chatbot").first.wait_for()
+    assert page.url == link
+    page.reload()
+    page.get_by_text("Memory Chatbot").first.wait_for()
+    assert page.url == link
+    cookie = {cookie["name"]: cookie for cookie in page.context.cookies()}["flowground"]
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Lax", "/")
+    assert "flowground=" not in page.evaluate("document.cookie")
+    assert complaints == []
+    assert [answer.url for answer in answers if answer.status >= 400] == []
+    assert {re.sub(r"^(https?://[^/]+|data:|blob:).*", r"\1", answer.url) for answer in answers} <= {house.url, "data:"}
+
+
+def test_a_slash_behind_a_share_link_does_not_matter(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/public_flow/memory-chatbot/").get_by_text("Sign in to").wait_for()
+
+
+def test_the_form_is_made_for_password_managers_and_says_what_is_wrong(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    page.get_by_role("textbox", name="Password").wait_for()
+    fields = page.locator("[data-testid=stForm] input")
+    assert [field.get_attribute("autocomplete") for field in fields.all()] == ["username", "current-password"]
+    for name in ("ada", "nobody"):
+        sign_in(page, name, "wrong-password")
+        page.get_by_text("User name or password is wrong.").wait_for()
+        page.reload()
+        page.locator(STILL).wait_for()
+
+
+def test_signing_out_reaches_every_tab_and_the_address_stays(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    sign_in(page)
+    other = go(page.context.new_page(), house.url)
+    other.get_by_text("Echo").first.wait_for()
+    page.locator(".st-key-sign_out button:visible").click()
+    page.get_by_text("Sign in to").wait_for()
+    assert page.url == f"{house.url}/playground?flow=echo"
+    other.get_by_text("API access").first.click()
+    other.get_by_text("Sign in to").wait_for()
+    assert "Echo" not in other.content()
+
+
+def test_the_first_account_ends_local_mode_and_signs_in_where_one_was(tmp_path: Path, browser: "Browser") -> None:
+    with AppServer(tmp_path) as server:
+        link = re.search(r"Or open (\S+)", server.log)
+        assert link is not None
+        mine, other = browser.new_context().new_page(), browser.new_context().new_page()
+        go(mine, link[1])
+        mine.wait_for_url(f"{server.url}/")
+        go(other, server.url).get_by_text("Memory Chatbot").first.wait_for()
+        mine.get_by_text("Create the first account").click()
+        fill(mine, User_name="grace", Your_name="Grace Hopper", Password=PASSWORD)
+        mine.get_by_role("button", name="Create account").click()
+        mine.get_by_text("Grace Hopper").wait_for()
+        other.get_by_text("Sign in to").wait_for()
+        assert "Memory" not in other.content()
+        sign_in(other, "Grace")
+        other.get_by_text("Grace Hopper").wait_for()
+        for page in (mine, other):
+            page.context.close()
