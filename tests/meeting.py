@@ -1,0 +1,51 @@
+"""A fake provider that shows what runs side by side: its answers wait until as many calls came as are expected."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from flowground.errors import ProviderRefused
+from flowground.messages import Usage
+from flowground.providers.base import Completion, ModelCall, Piece
+
+
+class Meeting:
+    """Answers with the model's name. Models named "fails" fail and others "waits" for ever, once all have come."""
+
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self._met = asyncio.Event()
+        self.second = asyncio.Event()
+        self.came: list[str] = []
+        self.cancelled: list[str] = []
+
+    def resolve(self, model: str | None) -> tuple["Meeting", str]:
+        return self, model or ""
+
+    def require_ready(self, model: str) -> None:
+        """Always."""
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+    async def complete(self, call: ModelCall) -> Completion:
+        self.came.append(call.model)
+        if len(self.came) == 2:
+            self.second.set()
+        if len(self.came) == self._expected:
+            self._met.set()
+        try:
+            await self._met.wait()
+            if call.model == "waits":
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(call.model)
+            raise
+        if call.model == "fails":
+            raise ProviderRefused("The model fails.", status=500)
+        return Completion(call.model, call.model, Usage(1, 2))
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        whole = await self.complete(call)
+        for letter in whole.text:
+            yield letter
+        yield whole

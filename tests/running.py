@@ -1,0 +1,41 @@
+"""A runtime on a temporary folder with flows given as text; shared by tests of runner, turns, runtime and access."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flowground.runtime import Runtime
+from flowground.settings import Settings
+from tests.servers import write_folder
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, flows: Mapping[str, str], *, config: Mapping[str, Any] | None = None
+) -> AsyncIterator[Runtime]:
+    """The runtime, started on this loop; closed at the end."""
+    path = write_folder(folder, config={"default_model": "scripted"} | dict(config or {}), flows=flows)
+    runtime = Runtime(Settings.load(path))
+    await runtime.start()
+    try:
+        yield runtime
+    finally:
+        await runtime.close()
+
+
+def chat_flow(model: str, name: str = "Chat") -> str:
+    """A flow that hands what is said to a scripted model and shows its answer."""
+    return yaml.safe_dump(
+        {
+            "name": name,
+            "components": {
+                "ChatInput": {"type": "ChatInput"},
+                "Model": {"type": "LanguageModel", "model": model, "input_value": "${ChatInput}"},
+                "ChatOutput": {"type": "ChatOutput", "input_value": "${Model}"},
+            },
+        },
+        sort_keys=False,
+    )

@@ -1,0 +1,33 @@
+"""Every snippet of every shipped flow runs as copied against the running app, whatever the message holds."""
+
+import pytest
+
+from flowground.flow import parse_flow
+from flowground.snippets import LANGUAGES, SnippetRequest, snippets
+from flowground.wiring import wire
+from tests.servers import SHIPPED_FLOWS, AppServer
+from tests.snippet_runs import run_snippet
+
+MESSAGE = "it's \"quoted\"\na new line, $HOME, `id` and \\n"
+FLOWS = sorted(file.stem for file in SHIPPED_FLOWS.glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def token(server: AppServer) -> str:
+    return server.token("snippets")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_shipped_snippet_answers(server: AppServer, token: str, name: str, language: str, stream: bool) -> None:
+    file = SHIPPED_FLOWS / f"{name}.yaml"
+    flow = wire(parse_flow(file.read_bytes(), file.name, max_bytes=1_000_000))
+    request = SnippetRequest.for_flow(flow, base_url=server.url, message=MESSAGE, stream=stream)
+    done = run_snippet(language, snippets(request)[language], env={"FLOWGROUND_API_KEY": token})
+    assert done.returncode == 0, done.stderr
+    if language != "curl":
+        assert MESSAGE in done.stdout
+    else:
+        assert "it's" in done.stdout
+        assert "$HOME" in done.stdout

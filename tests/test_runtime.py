@@ -1,0 +1,108 @@
+"""Runs belong to the runtime: who watches may come late, come twice, or leave."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from flowground.caller import LOCAL_OWNER, Caller
+from flowground.errors import ComponentFailed, InvalidRequest, NotSignedIn
+from flowground.events import Token, TurnFinished
+from flowground.request import RunRequest
+from flowground.runtime import LiveTurn, Runtime
+from flowground.store import conversations
+from tests.running import chat_flow, running
+
+pytestmark = pytest.mark.anyio
+
+FLOWS = {
+    "slow": chat_flow("scripted:slow"),
+    "long": chat_flow("scripted:long"),
+    "silent": chat_flow("scripted:silent"),
+    "fail": chat_flow("scripted:fail"),
+}
+
+
+async def begin(runtime: Runtime, flow: str, text: str = "one two three") -> LiveTurn:
+    return await runtime.start_turn(LOCAL_OWNER, flow, RunRequest(input_value=text, session_id="s", stream=True))
+
+
+async def text_of(turn: LiveTurn) -> str:
+    async with asyncio.timeout(20):
+        return "".join([event.text async for event in turn.events() if isinstance(event, Token)])
+
+
+async def test_all_watchers_see_the_whole_answer_whenever_they_come(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        turn = await begin(runtime, "slow")
+        early = asyncio.ensure_future(text_of(turn))
+        async for event in turn.events():
+            if isinstance(event, Token):
+                break
+        found = runtime.live_turn(LOCAL_OWNER, "slow", "s")
+        assert found is turn
+        late = await text_of(turn)
+        assert late == await early == await text_of(turn) == "You said: one two three"
+        await asyncio.sleep(0)
+        assert runtime.live_turn(LOCAL_OWNER, "slow", "s") is None
+
+
+async def test_a_watcher_who_leaves_does_not_stop_the_answer(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        turn = await begin(runtime, "slow")
+        async for _ in turn.events():
+            break
+        assert await text_of(turn) == "You said: one two three"
+
+
+async def test_stop_ends_it_and_keeps_what_was_said(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        turn = await begin(runtime, "long")
+        async for event in turn.events():
+            if isinstance(event, Token):
+                turn.stop()
+        messages = await runtime.store.read(
+            conversations.list_messages, flow_id="long", owner=LOCAL_OWNER.key, session_id="s"
+        )
+        assert [message.state for message in messages] == ["complete", "stopped"]
+
+
+async def test_one_conversation_has_one_answer_at_a_time(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        turn = await begin(runtime, "silent")
+        with pytest.raises(InvalidRequest, match="still being written"):
+            await begin(runtime, "silent")
+        turn.stop()
+
+
+async def test_a_failure_reaches_every_watcher(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        turn = await begin(runtime, "fail")
+        for _ in range(2):
+            with pytest.raises(ComponentFailed):
+                await text_of(turn)
+
+
+async def test_nobody_else_finds_a_live_turn(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        turn = await begin(runtime, "silent")
+        assert runtime.live_turn(Caller(kind="member", name="eve", role="admin"), "silent", "s") is None
+        turn.stop()
+
+
+async def test_at_the_end_answers_get_their_grace_and_then_stop(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        finishing, endless = await begin(runtime, "slow"), await begin(runtime, "silent")
+        await runtime.stop_runs(2)
+        assert any([isinstance(event, TurnFinished) async for event in finishing.events()])
+        assert endless.done
+
+
+async def test_pages_act_for_present_members_only(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        gone = Caller(kind="member", name="gone", role="admin", sign_in_id="none")
+        with pytest.raises(NotSignedIn):
+            await runtime.start_turn(gone, "slow", RunRequest(input_value="x", session_id="s"))
+        await runtime.sign_in.create_first_account("ada", "Ada", "correct horse")
+        with pytest.raises(NotSignedIn):
+            await begin(runtime, "slow")
