@@ -11,7 +11,7 @@ from flowground.ui.navigation import page_part
 
 _LISTED = 50
 _TITLE_CHARS = 80
-_ROW_CHARS = 27
+_ROW_CHARS = 24
 
 
 def draw_sessions(chat: Conversation, *, noun: str = "chat") -> None:
@@ -59,11 +59,10 @@ def _draw_row(chat: Conversation, info: SessionInfo) -> None:
             return
         st.space("stretch")
         chosen = st.menu_button(
-            "",
+            "More",
             ("Rename", "Delete"),
             key=f"sessions:more:{info.session_id}",
             type="tertiary",
-            help="Rename or delete",
         )
     if chosen == "Rename":
         _rename(chat, info)
@@ -104,4 +103,3 @@ def _delete(chat: Conversation, info: SessionInfo) -> None:
         if info.session_id == chat.session_id:
             conversation.begin_new(chat.flow.id)
         st.rerun()
-

@@ -1,0 +1,202 @@
+"""Chatting in Debian's chromium: streams, Stop, refresh, a second tab, sessions, failures, forms."""
+
+import re
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.open_page import answers, flow_text, go, say, still, visitor
+from tests.servers import AppServer, shipped_flow
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+LAST_WORD = re.compile(r"word200\b")
+FLOWS = {
+    "slow": flow_text("scripted:slow", "Slow", welcome="Say something.", starters=["Good morning to you all"]),
+    "long": flow_text("scripted:long", "Long"),
+    "fail": flow_text("scripted:fail", "Fail"),
+    "silent": flow_text("scripted:silent", "Silent"),
+    "echo": flow_text("scripted:echo", "Echo"),
+}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    flows = FLOWS | {"summarizer": shipped_flow("summarizer")}
+    with AppServer(tmp_path_factory.mktemp("chat"), flows=flows) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser: "Browser") -> Iterator["Page"]:
+    with visitor(browser) as opened:
+        yield opened
+
+
+def test_an_answer_streams_and_says_what_it_cost(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=slow")
+    say(page, "one two three four five six seven eight nine ten eleven twelve *thirteen* for $5 and $10")
+    page.get_by_text("You said: one two").wait_for()
+    assert "thirteen" not in answers(page).inner_text()
+    page.get_by_text("for $5 and $10").nth(1).wait_for()
+    still(page)
+    assert re.search(r"scripted:slow · [\d.]+ m?s · \d+ tokens · 4 steps", answers(page).inner_text())
+    assert "thirteen" in answers(page).locator("em").inner_text()
+    page.get_by_text("4 steps").click()
+    page.get_by_text("canary in the prompt").wait_for()
+
+
+def test_stop_keeps_what_was_said_and_marks_it(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=long")
+    say(page, "Go")
+    page.get_by_text("word3").wait_for()
+    page.get_by_test_id("stChatInputStopButton").click()
+    page.get_by_text("Stopped").wait_for()
+    stopped = answers(page).inner_text()
+    assert "word3" in stopped
+    assert not LAST_WORD.search(stopped)
+    page.reload()
+    page.get_by_text("Stopped").wait_for()
+    assert "word3" in answers(page).inner_text()
+
+
+def test_stop_acts_on_a_model_that_says_nothing(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=silent")
+    say(page, "Go")
+    page.get_by_text("Language Model").wait_for()
+    page.get_by_test_id("stChatInputStopButton").click()
+    page.get_by_text("Stopped").wait_for(timeout=5_000)
+
+
+def test_a_refresh_in_the_middle_gets_the_whole_answer(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=long")
+    say(page, "Go")
+    page.get_by_text("word3").wait_for()
+    page.reload()
+    page.get_by_text("word3").wait_for()
+    assert not LAST_WORD.search(page.content())
+    page.get_by_text(LAST_WORD).wait_for()
+    assert re.search(r"word1\b", answers(page).inner_text())
+    page.get_by_text("4 steps").wait_for()
+
+
+def test_a_second_tab_follows_and_either_may_stop(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    say(page, "first")
+    page.get_by_text("You said: first").wait_for()
+    other = go(page.context.new_page(), page.url)
+    say(page, "second")
+    other.get_by_text("You said: second").wait_for()
+
+    go(page, f"{house.url}/playground?flow=long")
+    say(page, "Go")
+    page.get_by_text("word3").wait_for()
+    other.goto(page.url)
+    other.get_by_text("word3").wait_for()
+    other.get_by_role("button", name="Stop", exact=True).click()
+    for tab in (other, page):
+        tab.get_by_text("Stopped").wait_for()
+        assert not LAST_WORD.search(tab.content())
+    still(other)
+    say(other, "Again")
+    page.get_by_text("Again", exact=True).wait_for()
+
+
+def test_a_click_elsewhere_does_not_end_the_answer(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=long")
+    say(page, "Go")
+    page.get_by_text("word3").wait_for()
+    page.get_by_test_id("stMain").get_by_role("button", name="API access").click()
+    page.get_by_text("Application tokens").wait_for()
+    page.get_by_text(LAST_WORD).wait_for()
+    assert "Stopped" not in answers(page).inner_text()
+
+
+def test_starters_speak_and_the_composer_waits_for_the_answer(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=slow")
+    page.get_by_role("radio", name="Good morning to you all").click()
+    page.get_by_text("You said: Good morning to you all").wait_for()
+    still(page)
+    say(page, "And to you")
+    page.get_by_text("You said: And to you").wait_for()
+
+
+def test_conversations_are_listed_renamed_and_deleted(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    say(page, "about *apples*")
+    page.get_by_text("You said: about").wait_for()
+    side = page.get_by_test_id("stSidebar")
+    side.get_by_role("button", name="New chat").click()
+    page.get_by_text("Ask Echo something.").wait_for()
+    still(page)
+    say(page, "about pears")
+    page.get_by_text("You said: about pears").wait_for()
+    side.get_by_role("button", name="about *apples*").click()
+    page.get_by_text("You said: about apples").wait_for()
+    still(page)
+    side.get_by_role("button", name="More").click()
+    page.get_by_text("Rename", exact=True).click()
+    page.get_by_role("textbox", name="Title").fill("Fruit")
+    page.get_by_role("button", name="Save").click()
+    side.get_by_role("button", name="Fruit").wait_for()
+    still(page)
+    side.get_by_role("button", name="More").click()
+    page.get_by_text("Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_text("Ask Echo something.").wait_for()
+    assert side.get_by_role("button", name="Fruit").count() == 0
+    assert side.get_by_role("button", name="about pears").count() == 1
+
+
+def test_a_failure_says_where_and_can_be_tried_again(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=fail")
+    say(page, "Go")
+    page.get_by_text("Component 'Model' failed").wait_for()
+    still(page)
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_text("Component 'Model' failed").nth(1).wait_for()
+    page.reload()
+    page.get_by_role("button", name="Try again").wait_for()
+    assert page.get_by_role("button", name="Try again").count() == 1
+
+
+def test_a_flow_without_chat_is_a_form(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=summarizer")
+    page.get_by_role("textbox", name="Text").fill("A text of mine.")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_text("You said:").wait_for()
+    assert "A text of mine." in answers(page).inner_text()
+    page.reload()
+    page.get_by_text("You said:").wait_for()
+    assert page.get_by_role("textbox", name="Text").input_value() == "A text of mine."
+
+
+def test_markdown_of_a_model_loads_nothing_from_elsewhere(house: AppServer, page: "Page") -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    go(page, f"{house.url}/playground?flow=echo")
+    say(page, "![secret](http://192.0.2.1/pixel.png?data=1) :material/home: <img src=http://192.0.2.1/x.png>")
+    page.get_by_text("You said:").wait_for()
+    still(page)
+    page.wait_for_timeout(300)
+    assert answers(page).locator("img").count() == 0
+    assert [url for url in asked if not url.startswith((house.url, "data:", "blob:"))] == []
+
+
+def test_a_long_conversation_opens_at_its_end(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    for number in range(30):
+        say(page, f"message {number}.")
+        page.get_by_text(f"You said: message {number}.").wait_for()
+        still(page)
+    began = time.monotonic()
+    page.reload()
+    page.get_by_text("You said: message 29.").wait_for()
+    assert time.monotonic() - began < 10
+    assert page.get_by_text("You said: message 0.").count() == 0
+    page.get_by_role("button", name="Show earlier messages").click()
+    page.get_by_text("You said: message 0.").wait_for()
