@@ -27,7 +27,10 @@ _Signature = tuple[int, int, int]
 
 @dataclass(slots=True)
 class _File:
-    """One file: `good` is its content where that is a flow, `serving` what callers get (this or an earlier version)."""
+    """One file: `good` is its content where that is a flow, `serving` what callers get (this or an earlier version).
+
+    `missed` says that the last look did not find it.
+    """
 
     signature: _Signature
     digest: str = ""
@@ -35,6 +38,7 @@ class _File:
     broken: FlowError | None = None
     serving: WiredFlow | None = None
     conflict: FlowError | None = None
+    missed: bool = False
 
     @property
     def error(self) -> FlowError | None:
@@ -97,12 +101,10 @@ class Catalogue:
             self._shelf = _Shelf(problems={self._folder.name: FlowError([Problem(self._folder.name, 1, 1, message)])})
             self._files.clear()
         else:
-            gone = self._files.keys() - found.keys()
-            changed = [
-                name for name, now in found.items() if name not in self._files or self._files[name].signature != now
-            ]
+            gone = self._gone(found)
             for name in gone:
                 del self._files[name]
+            changed = [name for name, now in found.items() if self._is_new(name, now)]
             for name in changed:
                 self._read(name, found[name])
             if gone or changed:
@@ -110,24 +112,48 @@ class Catalogue:
                 self._shelf = _shelf(self._files)
         self._looked = time.monotonic()
 
+    def _gone(self, found: Mapping[str, _Signature]) -> list[str]:
+        """Files that two looks in a row did not find: while a file is saved it may be away for a moment.
+
+        A listing may also lack a file that is being replaced at this moment; its own path is sure.
+        """
+        gone = []
+        for name, file in self._files.items():
+            missed = name not in found and not os.path.lexists(self._folder / name)
+            if missed and file.missed:
+                gone.append(name)
+            file.missed = missed
+        return gone
+
+    def _is_new(self, name: str, signature: _Signature) -> bool:
+        file = self._files.get(name)
+        return file is None or file.signature != signature
+
     def _read(self, name: str, signature: _Signature) -> None:
-        file = self._files.setdefault(name, _File(signature))
-        file.signature = signature
+        path, file = self._folder / name, self._files.get(name) or _File(signature)
         try:
-            data = _content(self._folder / name, self._max_bytes)
-            digest = hashlib.sha256(data).hexdigest()
-            if digest == file.digest:
-                return
-            file.digest = digest
-            file.good, file.broken = wire(parse_flow(data, name, max_bytes=self._max_bytes)), None
-        except OSError as error:
-            file.digest = ""
-            file.good, file.broken = (
-                None,
-                FlowError([Problem(name, 1, 1, f"The file cannot be read: {error.strerror}.")]),
-            )
+            data = _content(path, self._max_bytes)
         except FlowError as error:
-            file.good, file.broken = None, error
+            file.digest, file.good, file.broken = "", None, error
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not path.is_symlink():
+                return  # deleted or replaced since it was listed: the next look knows more
+            message = f"The file cannot be read: {error.strerror}."
+            file.digest, file.good, file.broken = "", None, FlowError([Problem(name, 1, 1, message)])
+        else:
+            digest = hashlib.sha256(data).hexdigest()
+            if digest != file.digest:
+                file.digest = digest
+                file.good, file.broken = _wired(data, name, self._max_bytes)
+        file.signature = signature
+        self._files[name] = file
+
+
+def _wired(data: bytes, name: str, max_bytes: int) -> tuple[WiredFlow | None, FlowError | None]:
+    try:
+        return wire(parse_flow(data, name, max_bytes=max_bytes)), None
+    except FlowError as error:
+        return None, error
 
 
 def _listing(folder: Path) -> dict[str, _Signature]:
@@ -142,7 +168,7 @@ def _listing(folder: Path) -> dict[str, _Signature]:
 def _signature(entry: "os.DirEntry[str]") -> _Signature | None:
     try:
         if not entry.is_file():
-            return None
+            return (0, 0, 0) if entry.is_symlink() and not entry.is_dir() else None  # a link to nothing is told
         stat = entry.stat()
     except OSError:
         return None

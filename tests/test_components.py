@@ -39,7 +39,7 @@ async def run(kind: str, said: str | None = None, *, emitted: list[Any] | None =
 
 
 @pytest.mark.parametrize("kind", ["ChatInput", "TextInput"])
-async def test_an_input_gives_the_requests_text_else_its_own(kind):
+async def test_an_input_gives_the_requests_text_else_its_own(kind: str) -> None:
     assert await run(kind, "from outside", input_value="own") == Output("from outside")
     assert await run(kind, None, input_value="own") == Output("own")
     assert await run(kind, "", input_value="own") == Output("")
@@ -47,11 +47,11 @@ async def test_an_input_gives_the_requests_text_else_its_own(kind):
 
 
 @pytest.mark.parametrize("kind", ["ChatOutput", "TextOutput"])
-async def test_an_output_gives_what_it_is_given(kind):
+async def test_an_output_gives_what_it_is_given(kind: str) -> None:
     assert await run(kind, input_value="answer") == Output("answer")
 
 
-async def test_a_prompt_fills_its_variables_and_looks_at_no_value_again():
+async def test_a_prompt_fills_its_variables_and_looks_at_no_value_again() -> None:
     output = await run("Prompt", template="Hi {name}, {{name}} {name}", name="{other} ${X}")
     assert output.text == "Hi {other} ${X}, {name} {other} ${X}"
 
@@ -73,11 +73,11 @@ async def test_a_prompt_fills_its_variables_and_looks_at_no_value_again():
         ("v}", "v}"),
     ],
 )
-async def test_only_a_plain_name_in_braces_is_a_variable(template, text):
+async def test_only_a_plain_name_in_braces_is_a_variable(template: str, text: str) -> None:
     assert parse_template(template).fill({"v": "1"}) == text
 
 
-async def test_a_copy_with_filled_fields_gives_the_new_text():
+async def test_a_copy_with_filled_fields_gives_the_new_text() -> None:
     prompt = COMPONENTS["Prompt"].model_validate({"template": "{a} {b}", "a": "", "b": "own"})
     context = Context("It", None, history, ScriptedModels(), None)
     assert (await prompt.model_copy(update={"a": "filled"}).run(context)).text == "filled own"
@@ -85,7 +85,7 @@ async def test_a_copy_with_filled_fields_gives_the_new_text():
     assert (await prompt.run(context)).text == " own"
 
 
-async def test_a_model_is_told_only_what_the_flow_sets():
+async def test_a_model_is_told_only_what_the_flow_sets() -> None:
     plain = await run("LanguageModel", model="json", input_value="hi")
     assert json.loads(plain.text) == {"model": "json", "messages": [{"role": "user", "content": "hi"}], "options": {}}
     full = await run(
@@ -104,27 +104,27 @@ async def test_a_model_is_told_only_what_the_flow_sets():
     assert told["options"] == {"temperature": 0, "max_tokens": 5, "top_p": 0.5, "seed": 7}
 
 
-async def test_a_model_streams_where_somebody_watches():
+async def test_a_model_streams_where_somebody_watches() -> None:
     emitted: list[str | ModelProgress] = []
     output = await run("LanguageModel", input_value="one two", emitted=emitted)
     assert emitted == ["You ", "said: ", "one ", "two"]
     assert output == Output("You said: one two", "scripted:echo", Usage(2, 4))
 
 
-async def test_a_models_progress_reaches_who_watches():
+async def test_a_models_progress_reaches_who_watches() -> None:
     emitted: list[str | ModelProgress] = []
     await run("LanguageModel", model="fetching", input_value="x", emitted=emitted)
     assert [type(piece) for piece in emitted[:2]] == [ModelProgress, ModelProgress]
 
 
-async def test_stream_false_gives_the_text_whole():
+async def test_stream_false_gives_the_text_whole() -> None:
     emitted: list[str | ModelProgress] = []
     output = await run("LanguageModel", input_value="one", stream=False, emitted=emitted)
     assert (emitted, output.text) == ([], "You said: one")
 
 
 @pytest.mark.parametrize("emitted", [None, []])
-async def test_a_models_failure_is_raised(emitted):
+async def test_a_models_failure_is_raised(emitted: list[Any] | None) -> None:
     with pytest.raises(ProviderBusy):
         await run("LanguageModel", model="busy", input_value="x", emitted=emitted)
 
@@ -139,11 +139,11 @@ async def test_a_models_failure_is_raised(emitted):
         ({"template": "<{sender}> {text}", "n_messages": 2}, "<Machine> Hi\n<User> and?"),
     ],
 )
-async def test_the_history_is_text_a_message_a_line(fields, text):
+async def test_the_history_is_text_a_message_a_line(fields: dict[str, Any], text: str) -> None:
     assert (await run("MessageHistory", **fields)).text == text
 
 
-def test_every_field_says_what_it_is():
+def test_every_field_says_what_it_is() -> None:
     for kind in COMPONENTS.values():
         assert kind.__doc__
         for facts in facts_of(kind).values():
@@ -152,5 +152,5 @@ def test_every_field_says_what_it_is():
             assert facts.kind != "a value", facts
 
 
-def test_the_model_is_protected():
+def test_the_model_is_protected() -> None:
     assert [name for name, facts in facts_of(COMPONENTS["LanguageModel"]).items() if facts.protected] == ["model"]

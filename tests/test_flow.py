@@ -1,6 +1,7 @@
 """What a flow file says, and how its mistakes are told."""
 
 import codecs
+from typing import Any
 
 import pytest
 import yaml
@@ -33,7 +34,7 @@ api:
 """
 
 
-def test_a_file_becomes_a_flow():
+def test_a_file_becomes_a_flow() -> None:
     flow = parse_flow(FULL, "basic-prompting.yaml", max_bytes=LIMIT)
     assert (flow.id, flow.name, flow.description) == ("basic-prompting", "Basic Prompting", "Answers.")
     assert flow.owners == ("ada", "bob")
@@ -52,20 +53,20 @@ def test_a_file_becomes_a_flow():
     assert spec.places["temperature"].value == Position(11, 18)
 
 
-def test_the_version_is_the_contents():
+def test_the_version_is_the_contents() -> None:
     one, same = parsed(FULL), parse_flow(FULL.encode(), "other.yaml", max_bytes=LIMIT)
     assert one.version == same.version
     assert len(one.version) == 12
     assert parsed(FULL + "# more\n").version != one.version
 
 
-def test_id_and_name_come_from_the_files_name():
+def test_id_and_name_come_from_the_files_name() -> None:
     flow = parsed(components(""), "my-first_flow.yml")
     assert (flow.id, flow.name) == ("my-first_flow", "My First Flow")
     assert parsed("id: b7eb5878-8be8-40e4-8262-3AAB381924AC\n" + components("")).id.startswith("b7eb5878")
 
 
-def test_scalars_are_those_of_yaml_1_2():
+def test_scalars_are_those_of_yaml_1_2() -> None:
     flow = parsed(
         """\
         components:
@@ -84,22 +85,22 @@ def test_scalars_are_those_of_yaml_1_2():
     }
 
 
-def test_a_section_with_nothing_behind_it_is_the_default():
+def test_a_section_with_nothing_behind_it_is_the_default() -> None:
     flow = parsed("name:\nchat:\napi:\n  overridable:\n" + components(""))
     assert (flow.name, flow.chat.starters, flow.api.overridable) == ("Talk", (), None)
 
 
-def test_an_alias_stands_for_its_value():
+def test_an_alias_stands_for_its_value() -> None:
     flow = parsed("components:\n  A: {type: X, t: &long some text}\n  B: {type: X, t: *long}\n")
     assert flow.components["B"].fields == {"t": "some text"}
 
 
-def test_an_unknown_word_with_nothing_behind_it_is_a_mistake_too():
+def test_an_unknown_word_with_nothing_behind_it_is_a_mistake_too() -> None:
     assert mistakes("chta:\n" + components("")) == ["talk.yaml:1:1: There is no `chta` in a flow. (did you mean chat?)"]
 
 
 @pytest.mark.parametrize("text", [codecs.BOM_UTF8 + FULL.encode(), "\ufeff" + FULL, FULL.replace("\n", "\r\n")])
-def test_a_byte_order_mark_and_windows_lines_do_no_harm(text):
+def test_a_byte_order_mark_and_windows_lines_do_no_harm(text: str | bytes) -> None:
     assert parsed(text).components.keys() == parsed(FULL).components.keys()
 
 
@@ -164,7 +165,7 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm(text):
         ),
     ],
 )
-def test_each_mistake_names_its_place(text, expected):
+def test_each_mistake_names_its_place(text: str | bytes, expected: str) -> None:
     assert mistakes(text) == [expected]
 
 
@@ -216,11 +217,11 @@ def test_each_mistake_names_its_place(text, expected):
         (FULL.encode("utf-16"), "talk.yaml:1:1: The byte 0xFF is no UTF-8: save the file in that encoding."),
     ],
 )
-def test_what_is_no_yaml_names_its_place(text, expected):
+def test_what_is_no_yaml_names_its_place(text: str | bytes, expected: str) -> None:
     assert expected in mistakes(text)
 
 
-def test_all_mistakes_come_at_once_in_the_files_order():
+def test_all_mistakes_come_at_once_in_the_files_order() -> None:
     text = "nmae: a\ncomponents:\n  A: {typ: X}\n  A: {type: X}\nchat: {starters: [5]}\n"
     assert [line.split(": ")[0] for line in mistakes(text)] == [
         "talk.yaml:1:1",
@@ -230,7 +231,7 @@ def test_all_mistakes_come_at_once_in_the_files_order():
     ]
 
 
-def test_a_mistake_carries_its_value_and_the_right_word():
+def test_a_mistake_carries_its_value_and_the_right_word() -> None:
     with pytest.raises(FlowError) as caught:
         parsed("nmae: a\n" + components(""))
     (problem,) = caught.value.problems
@@ -239,7 +240,7 @@ def test_a_mistake_carries_its_value_and_the_right_word():
     assert caught.value.code == "flow_invalid"
 
 
-def test_a_files_name_that_is_no_address_asks_for_another():
+def test_a_files_name_that_is_no_address_asks_for_another() -> None:
     assert mistakes(components(""), "My Flow.yaml") == [
         "My Flow.yaml:1:1: The file's name 'My Flow' cannot be the flow's id: it is small letters, digits, `.`, `_` "
         "and `-`, up to 64 of them, beginning with a letter or digit, or a UUID. Rename the file, or give `id:`. (did "
@@ -249,7 +250,7 @@ def test_a_files_name_that_is_no_address_asks_for_another():
         assert "cannot be the flow's id" in mistakes(components(""), f"{word}.yaml")[0]
 
 
-def test_a_file_over_the_limit_is_not_read():
+def test_a_file_over_the_limit_is_not_read() -> None:
     with pytest.raises(FlowError, match=r"big.yaml:1:1: The file has 5,000,000 bytes; 1,048,576 is the limit"):
         parse_flow(b"a" * 5_000_000, "big.yaml", max_bytes=LIMIT)
 
@@ -270,12 +271,12 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("".join(f"k{number}:\n" for number in range(30_000)), "The file has more than 20,000 values"),
     ],
 )
-def test_a_hostile_file_is_one_mistake_soon(text, expected):
+def test_a_hostile_file_is_one_mistake_soon(text: str | bytes, expected: str) -> None:
     (said,) = mistakes(text)
     assert expected in said
 
 
-def test_a_place_follows_a_text():
+def test_a_place_follows_a_text() -> None:
     line = Place(Position(1, 1), Position(1, 7), Position(1, 8))
     assert line.at("abc", 2) == Position(1, 10)
     block = Place(Position(1, 1), Position(1, 7), Position(2, 3), block=True)
@@ -290,7 +291,7 @@ PIECES = st.sampled_from((*WORDS.split(" "), "\n", "  ", "\t", ": ", "- ", "type
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join) | st.text(max_size=80) | st.binary(max_size=80))
-def test_no_text_makes_anything_but_a_flow_or_a_flow_error(text):
+def test_no_text_makes_anything_but_a_flow_or_a_flow_error(text: str | bytes) -> None:
     mistakes(text)
 
 
@@ -319,6 +320,6 @@ TYPES = st.sampled_from(["Prompt", "ChatOutput", "LanguageModel", "MessageHistor
     ),
     st.dictionaries(st.sampled_from(["name", "id", "owners", "chat", "api", "x"]), VALUES, max_size=3),
 )
-def test_no_values_make_anything_but_a_flow_or_a_flow_error(inner, header):
+def test_no_values_make_anything_but_a_flow_or_a_flow_error(inner: dict[str, Any], header: dict[str, Any]) -> None:
 
     mistakes(yaml.safe_dump(header | {"components": inner}, allow_unicode=True))

@@ -9,7 +9,7 @@ from flowground.graph import Reference, Text, cycles, parse_text, run_order
 @pytest.mark.parametrize(
     "plain", ["", "no reference", "costs $5", "{name}", "${unclosed", "$ {A}", "{{A}}", "${two\nlines}"]
 )
-def test_text_without_references_has_no_parts(plain):
+def test_text_without_references_has_no_parts(plain: str) -> None:
     assert parse_text(plain) is None
 
 
@@ -28,36 +28,36 @@ def test_text_without_references_has_no_parts(plain):
         ("${env:KEY}", (Reference("env:KEY"),)),
     ],
 )
-def test_references_are_told_from_text(text, parts):
+def test_references_are_told_from_text(text: str, parts: tuple[str | Reference, ...]) -> None:
     found = parse_text(text)
     assert found is not None
     assert found.parts == parts
 
 
-def test_a_text_is_filled_with_values_that_are_not_looked_at_again():
+def test_a_text_is_filled_with_values_that_are_not_looked_at_again() -> None:
     text = parse_text("${A}: ${B}")
     assert text is not None
     assert text.fill({"A": "${B}", "B": "b"}) == "${B}: b"
 
 
-def test_what_fills_a_template_holds_no_variables():
+def test_what_fills_a_template_holds_no_variables() -> None:
     text = Text(("{name} ", Reference("A")), template=True)
     assert text.fill({"A": "{name} }"}) == "{name} {{name}} }}"
     assert Text((Reference("A"),), template=True).fill({"A": "{x}"}) == "{{x}}"
 
 
-def test_an_escaped_reference_in_a_template_begins_no_variable():
+def test_an_escaped_reference_in_a_template_begins_no_variable() -> None:
     text = parse_text("$${A} ${B}", template=True)
     assert text is not None
     assert parse_template(text.fill({"B": "{b}"})).fill({}) == "${A} {b}"
 
 
-def test_the_source_is_a_text_that_is_exactly_one_reference():
+def test_the_source_is_a_text_that_is_exactly_one_reference() -> None:
     sources = [found.source for text in ("${A.x}", "a ${A}", "${A}${B}", "$${A}") if (found := parse_text(text))]
     assert sources == ["A", None, None, None]
 
 
-def test_order_follows_what_waits_and_the_files_order():
+def test_order_follows_what_waits_and_the_files_order() -> None:
     assert run_order({"out": {"model"}, "model": {"in", "prompt"}, "in": set(), "prompt": set()}) == (
         "in",
         "prompt",
@@ -67,14 +67,14 @@ def test_order_follows_what_waits_and_the_files_order():
     assert run_order({"b": (), "a": (), "c": ()}) == ("b", "a", "c")
 
 
-def test_circles_are_found_and_left_out_of_the_order():
+def test_circles_are_found_and_left_out_of_the_order() -> None:
     graph = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"d"}, "e": {"a"}, "f": ()}
     assert cycles(graph) == [("a", "b", "c"), ("d",)]
     assert run_order(graph) == ("f",)
     assert cycles({"a": {"b"}, "b": ()}) == []
 
 
-def test_a_long_chain_is_ordered():
+def test_a_long_chain_is_ordered() -> None:
     chain = {str(number): {str(number - 1)} if number else set() for number in range(5000)}
     assert run_order(chain) == tuple(chain)
     assert cycles(chain) == []

@@ -54,34 +54,34 @@ def refused(tweaks: dict[str, Any], *, flow: WiredFlow = FLOW) -> str:
     return caught.value.message
 
 
-def test_without_tweaks_the_flow_is_the_very_same():
+def test_without_tweaks_the_flow_is_the_very_same() -> None:
     assert apply_tweaks(FLOW, RunRequest(), unknown="refuse") == Tweaked(FLOW)
     assert tweak({}) is FLOW
     assert tweak({"Second": {}}) is FLOW
 
 
 @pytest.mark.parametrize("key", ["Model-a1b2c"])
-def test_a_tweak_by_id_changes_this_flow_only(key):
+def test_a_tweak_by_id_changes_this_flow_only(key: str) -> None:
     flow = tweak({key: {"temperature": 0.9, "max_tokens": 5}})
     assert fields(flow, "Model-a1b2c", "temperature", "max_tokens") == (0.9, 5)
     assert fields(FLOW, "Model-a1b2c", "temperature", "max_tokens") == (0.1, 100)
     assert flow.components["Second"] is FLOW.components["Second"]
 
 
-def test_a_display_name_means_the_last_of_several():
+def test_a_display_name_means_the_last_of_several() -> None:
     flow = tweak({"Language Model": {"temperature": 0.9}})
     assert fields(flow, "Model-a1b2c", "temperature") == (0.1,)
     assert fields(flow, "Second", "temperature") == (0.9,)
 
 
-def test_a_plain_value_at_the_top_is_set_everywhere_it_is_open():
+def test_a_plain_value_at_the_top_is_set_everywhere_it_is_open() -> None:
     flow = tweak({"temperature": 0.4, "system_message": "Shout."})
     assert fields(flow, "Model-a1b2c", "temperature", "system_message") == (0.4, "")
     assert fields(flow, "Second", "temperature", "system_message") == (0.4, "Shout.")
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_specific_tweak_beats_a_global_one_in_any_order(first):
+def test_a_specific_tweak_beats_a_global_one_in_any_order(first: bool) -> None:
     pairs: list[tuple[str, Any]] = [("Second", {"temperature": 0.9}), ("temperature", 0.4)]
     flow = tweak(dict(pairs if first else pairs[::-1]))
     assert fields(flow, "Second", "temperature") == (0.9,)
@@ -106,11 +106,11 @@ def test_a_specific_tweak_beats_a_global_one_in_any_order(first):
         ("system_message", None, ""),
     ],
 )
-def test_values_are_taken_as_langflow_takes_them(field, given, taken):
+def test_values_are_taken_as_langflow_takes_them(field: str, given: Any, taken: Any) -> None:
     assert fields(tweak({"Second": {field: given}}), "Second", field) == (taken,)
 
 
-def test_null_is_the_fields_default_and_is_not_sent():
+def test_null_is_the_fields_default_and_is_not_sent() -> None:
     assert fields(tweak({"Model-a1b2c": {"temperature": None}}), "Model-a1b2c", "temperature") == (None,)
 
 
@@ -178,11 +178,11 @@ def test_null_is_the_fields_default_and_is_not_sent():
         ({"Prompt": {"template": "x", "tone": "y"}}, "Prompt: `tone` is no variable of the template."),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_reason(tweaks, message):
+def test_what_cannot_be_is_refused_with_its_reason(tweaks: dict[str, Any], message: str) -> None:
     assert message in refused(tweaks)
 
 
-def test_every_reason_is_told_and_nothing_is_applied():
+def test_every_reason_is_told_and_nothing_is_applied() -> None:
     with pytest.raises(TweaksRefused) as caught:
         tweak({"Second": {"code": "x", "temperature": 9, "stream": False}, "ChatInput": {"code": "y"}, "Nobody": {}})
     assert caught.value.fields == ("code", "Nobody", "temperature")
@@ -194,18 +194,18 @@ def test_every_reason_is_told_and_nothing_is_applied():
     ]
 
 
-def test_a_template_may_change_while_its_variables_are_given():
+def test_a_template_may_change_while_its_variables_are_given() -> None:
     flow = tweak({"Prompt": {"template": "{topic}! {{x}}"}})
     assert fields(flow, "Prompt", "template") == ("{topic}! {{x}}",)
     assert flow.components["Prompt"]._parsed.variables[0].name == "topic"  # type: ignore[attr-defined]
 
 
-def test_a_variable_is_tweaked_like_any_field():
+def test_a_variable_is_tweaked_like_any_field() -> None:
     assert fields(tweak({"Prompt": {"tone": "rude"}}), "Prompt", "tone") == ("rude",)
     assert fields(tweak({"tone": "rude"}), "Prompt", "tone") == ("rude",)
 
 
-def test_a_session_id_among_the_tweaks_is_left_alone():
+def test_a_session_id_among_the_tweaks_is_left_alone() -> None:
     assert tweak({"session_id": "x", "Second": {"session_id": "y"}}) is FLOW
 
 
@@ -224,19 +224,19 @@ TEXT = "If you pass an input_value to the text input, you cannot pass a tweak wi
     ],
 )
 @pytest.mark.parametrize("value", ["x", {"value": "x"}])
-def test_the_input_cannot_be_given_twice(name, input_type, sentence, value):
+def test_the_input_cannot_be_given_twice(name: str, input_type: Any, sentence: str, value: Any) -> None:
     with pytest.raises(InputConflict) as caught:
         tweak({"Second": {"code": 1}, name: {"input_value": value}}, input_value="hi", input_type=input_type)
     assert caught.value.message == sentence
 
 
-def test_an_input_that_the_request_does_not_reach_may_be_tweaked():
+def test_an_input_that_the_request_does_not_reach_may_be_tweaked() -> None:
     assert fields(tweak({"Topic": {"input_value": "x"}}, input_value="hi"), "Topic", "input_value") == ("x",)
     assert fields(tweak({"ChatInput": {"input_value": "x"}}), "ChatInput", "input_value") == ("x",)
     tweak({"ChatInput": {"input_value": None}}, input_value="hi")
 
 
-def test_a_global_input_goes_where_the_request_does_not():
+def test_a_global_input_goes_where_the_request_does_not() -> None:
     flow = tweak({"input_value": "x"}, input_value="hi")
     assert (fields(flow, "ChatInput", "input_value"), fields(flow, "Topic", "input_value")) == (("Hello",), ("x",))
     echo = wired("components: {In: {type: ChatInput}, Out: {type: ChatOutput, input_value: '${In}'}}")
@@ -244,7 +244,7 @@ def test_a_global_input_goes_where_the_request_does_not():
         tweak({"input_value": "x"}, flow=echo, input_value="hi")
 
 
-def test_what_is_unknown_or_connected_may_only_warn():
+def test_what_is_unknown_or_connected_may_only_warn() -> None:
     tweaks = {
         "Nobody": {"a": 1},
         "zzz": 1,
@@ -265,12 +265,12 @@ def test_what_is_unknown_or_connected_may_only_warn():
 @pytest.mark.parametrize(
     "tweaks", [{"Second": {"model": "x"}}, {"Second": {"temperature": 9}}, {"Second": {"code": 1}}, {"Second": "abc"}]
 )
-def test_what_is_protected_or_wrong_never_only_warns(tweaks):
+def test_what_is_protected_or_wrong_never_only_warns(tweaks: dict[str, Any]) -> None:
     with pytest.raises(TweaksRefused):
         apply_tweaks(FLOW, RunRequest(tweaks=tweaks | {"zzz": 1}), unknown="warn")
 
 
-def test_the_author_opens_fields_protected_ones_too():
+def test_the_author_opens_fields_protected_ones_too() -> None:
     flow = tweak({"Model-a1b2c": {"model": "local", "temperature": 1}, "Prompt": {"tone": "x"}}, flow=OPENED)
     assert fields(flow, "Model-a1b2c", "model", "temperature") == ("local", 1)
 
@@ -291,15 +291,15 @@ ONLY = "the flow's author opened `Prompt.tone`, `Model-a1b2c.model`, `Model-a1b2
         ({"Model-a1b2c": {"model": "x"}}, '`Model-a1b2c.model` is one of "scripted", "local" here, not "x".'),
     ],
 )
-def test_nothing_but_what_the_author_opened_can_be_set(tweaks, message):
+def test_nothing_but_what_the_author_opened_can_be_set(tweaks: dict[str, Any], message: str) -> None:
     assert refused(tweaks, flow=OPENED) == message
 
 
-def test_a_global_tweak_reaches_what_is_open():
+def test_a_global_tweak_reaches_what_is_open() -> None:
     flow = tweak({"temperature": 0.7}, flow=OPENED)
     assert (fields(flow, "Model-a1b2c", "temperature"), fields(flow, "Second", "temperature")) == ((0.7,), (None,))
 
 
-def test_an_empty_list_opens_nothing():
+def test_an_empty_list_opens_nothing() -> None:
     flow = wired(TALK + "api: {overridable: []}\n")
     assert refused({"temperature": 1}, flow=flow).endswith("the flow's author opened no field.")

@@ -1,6 +1,6 @@
 """Validated and connected: what runs, and how its mistakes are told."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -28,7 +28,7 @@ components:
 """
 
 
-def test_a_flow_is_connected_once():
+def test_a_flow_is_connected_once() -> None:
     flow = wired(TALK)
     assert (flow.id, flow.name, flow.version) == (flow.flow.id, "Talk", flow.flow.version)
     assert flow.order == ("ChatInput", "Prompt", "Model", "ChatOutput", "Second")
@@ -52,14 +52,14 @@ def test_a_flow_is_connected_once():
     }
 
 
-def test_what_is_connected_is_validated_without_its_value():
+def test_what_is_connected_is_validated_without_its_value() -> None:
     model = wired(TALK).components["Model"]
     assert isinstance(model, LanguageModel)
     assert (model.system_message, model.input_value, model.temperature) == ("", "", 0.1)
     assert wired(TALK).components["Prompt"].template == "Be {how}. ${{x}"  # type: ignore[attr-defined]
 
 
-def test_null_is_the_fields_default():
+def test_null_is_the_fields_default() -> None:
     flow = wired(components("A: {type: LanguageModel, input_value: x, temperature: ~, stream: null}"))
     assert flow.components["A"].stream is True  # type: ignore[attr-defined]
 
@@ -179,13 +179,13 @@ def test_null_is_the_fields_default():
         ('A: {type: ChatInput, input_value: "${A}"}', "2:38: `A` refers to itself."),
     ],
 )
-def test_each_mistake_names_its_place(lines, expected):
+def test_each_mistake_names_its_place(lines: str, expected: str) -> None:
     said = mistakes(components(lines))
     assert f"talk.yaml:{expected}" in said
     assert len(said) == 1 + expected.count("(did you mean nmae?)")
 
 
-def test_a_mistake_inside_a_block_names_its_line_and_column():
+def test_a_mistake_inside_a_block_names_its_line_and_column() -> None:
     text = components(
         """\
         P:
@@ -199,14 +199,14 @@ def test_a_mistake_inside_a_block_names_its_line_and_column():
     assert [said.split(": ")[0] for said in mistakes(text)] == ["talk.yaml:6:13", "talk.yaml:7:14"]
 
 
-def test_all_mistakes_come_at_once():
+def test_all_mistakes_come_at_once() -> None:
     text = components(
         "A: {type: X}\nB: {type: ChatInput, zzz: 1, input_value: 5}\nC: {type: ChatInput, input_value: '${D}'}"
     )
     assert len(mistakes(text)) == 4
 
 
-def test_a_flow_needs_an_output():
+def test_a_flow_needs_an_output() -> None:
     assert mistakes("components:\n  A: {type: ChatInput}\n") == [
         "talk.yaml:2:3: The flow gives no answer: it needs a ChatOutput or a TextOutput."
     ]
@@ -226,13 +226,13 @@ def test_a_flow_needs_an_output():
         ("{field: Model.temperature, min: 1, max: 0.5}", "`Model.temperature`: `min` 1 is greater than `max` 0.5."),
     ],
 )
-def test_every_overridable_names_a_field_that_callers_can_set(entry, expected):
+def test_every_overridable_names_a_field_that_callers_can_set(entry: str, expected: str) -> None:
     (said,) = mistakes(f"{TALK}api:\n  overridable:\n    - {entry}\n")
     assert said.endswith(expected)
     assert said.startswith(f"talk.yaml:13:{15 if 'field' in entry else 7}:")
 
 
-def test_protected_fields_and_variables_may_be_overridable():
+def test_protected_fields_and_variables_may_be_overridable() -> None:
     assert mistakes(f"{TALK}api: {{overridable: [Model.model, Prompt.template]}}\n") == []
 
 
@@ -245,10 +245,10 @@ class Locked(Component):
     key: str = field("", "Key", "A key.", secret=True, min_length=3)
 
 
-LOCKED = {**COMPONENTS, "Locked": Locked}
+LOCKED: dict[str, type[Component]] = {**COMPONENTS, "Locked": Locked}
 
 
-def test_a_secret_is_read_from_the_environment(monkeypatch):
+def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", "s3cret")
     flow = wire(parsed("components: {A: {type: Locked, key: '${env:MY_KEY}'}}"), types=LOCKED)
     assert flow.components["A"].key == "s3cret"  # type: ignore[attr-defined]
@@ -262,7 +262,7 @@ def test_a_secret_is_read_from_the_environment(monkeypatch):
         ("${env:SHORT}", "`key` of Locked is text."),
     ],
 )
-def test_a_mistake_in_a_secret_never_shows_it(monkeypatch, value, expected):
+def test_a_mistake_in_a_secret_never_shows_it(monkeypatch: pytest.MonkeyPatch, value: Any, expected: str) -> None:
     monkeypatch.setenv("MY_KEY", "s3cret")
     monkeypatch.setenv("SHORT", "s")
     with pytest.raises(FlowError) as caught:
@@ -273,7 +273,7 @@ def test_a_mistake_in_a_secret_never_shows_it(monkeypatch, value, expected):
     assert problem.value in (None, '"${env:NOT_SET}"')
 
 
-def test_with_fields_changes_only_what_is_named():
+def test_with_fields_changes_only_what_is_named() -> None:
     flow = wired(TALK)
     other = with_fields(flow, {"Model": {"temperature": 1.5}, "ChatInput": {"input_value": None}})
     assert other.components["Model"].temperature == 1.5  # type: ignore[attr-defined]
@@ -284,7 +284,7 @@ def test_with_fields_changes_only_what_is_named():
         with_fields(flow, {"Model": {"temperature": 3}})
 
 
-def test_components_cannot_be_changed():
+def test_components_cannot_be_changed() -> None:
     output = wired(TALK).components["ChatOutput"]
     assert isinstance(output, ChatOutput)
     with pytest.raises(ValidationError):

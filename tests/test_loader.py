@@ -1,0 +1,240 @@
+"""The folder of flow files: read, read again when it changes, and never stopped by one bad file."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from flowground.errors import FlowError
+from flowground.flow import parse_flow
+from flowground.loader import Catalogue
+from flowground.wiring import wire
+from tests.flow_texts import LIMIT
+
+
+def text(name: str = "Talk", said: str = "hello", extra: str = "") -> str:
+    return f"name: {name}\n{extra}components:\n  Out: {{type: ChatOutput, input_value: {said}}}\n"
+
+
+class Folder:
+    """A folder of flows whose catalogue looks again at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._catalogue: Catalogue | None = None
+
+    def write(self, name: str, content: str | bytes) -> None:
+        data = content if isinstance(content, bytes) else content.encode()
+        (self.path / name).write_bytes(data)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        if self._catalogue is None:
+            self._catalogue = Catalogue(self.path, max_bytes=LIMIT)
+        self._catalogue._looked = 0.0
+        self._catalogue.flows()
+        return self._catalogue
+
+    def said(self, address: str) -> str | None:
+        flow = self.catalogue.find(address)
+        return None if flow is None else flow.components["Out"].input_value  # type: ignore[attr-defined]
+
+    def mistakes(self) -> dict[str, str]:
+        return {name: str(error) for name, error in self.catalogue.problems().items()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_flows_come_by_name_and_are_found_by_id_and_endpoint_name(folder: Folder) -> None:
+    folder.write("b.yaml", text("Zebra", extra="api: {endpoint_name: stripes}\n"))
+    folder.write("a.yml", text("apple"))
+    folder.write("c.yaml", text("Mango", extra="id: b7eb5878-8be8-40e4-8262-3aab381924ac\n"))
+    folder.write("notes.txt", "no flow")
+    folder.write(".hidden.yaml", "no flow")
+    (folder.path / "folder.yaml").mkdir()
+    catalogue = folder.catalogue
+    assert list(catalogue.flows()) == ["a", "b7eb5878-8be8-40e4-8262-3aab381924ac", "b"]
+    found = [
+        catalogue.find(address) for address in ("a", "b", "stripes", "B7EB5878-8BE8-40E4-8262-3AAB381924AC", "B", "")
+    ]
+    assert [flow.name if flow else None for flow in found] == ["apple", "Zebra", "Zebra", "Mango", None, None]
+    assert catalogue.problems() == {}
+
+
+def test_a_changed_file_is_read_again_and_a_deleted_one_is_gone(folder: Folder) -> None:
+    folder.write("talk.yaml", text(said="one"))
+    first = folder.catalogue.find("talk")
+    assert folder.catalogue.find("talk") is first
+    folder.write("talk.yaml", text(said="two"))
+    folder.write("new.yaml", text(said="new"))
+    assert (folder.said("talk"), folder.said("new")) == ("two", "new")
+    (folder.path / "talk.yaml").unlink()
+    assert folder.said("talk") == "two"
+    assert folder.said("talk") is None
+
+
+def test_a_file_that_is_away_for_one_look_while_it_is_saved_goes_on_serving(folder: Folder) -> None:
+    folder.write("talk.yaml", text(said="one"))
+    assert folder.said("talk") == "one"
+    (folder.path / "talk.yaml").rename(folder.path / "talk.yaml~")
+    assert folder.said("talk") == "one"
+    folder.write("talk.yaml", text(said="two"))
+    assert folder.said("talk") == "two"
+    assert folder.said("talk") == "two"
+
+
+def test_a_touched_file_keeps_its_flow(folder: Folder) -> None:
+    folder.write("talk.yaml", text())
+    first = folder.catalogue.find("talk")
+    os.utime(folder.path / "talk.yaml", (1, 1))
+    assert folder.catalogue.find("talk") is first
+
+
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read(folder: Folder) -> None:
+    folder.write("talk.yaml", text(said="one"))
+    assert folder.said("talk") == "one"
+    stat = (folder.path / "talk.yaml").stat()
+    folder.write("other", text(said="two"))
+    os.utime(folder.path / "other", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    (folder.path / "other").replace(folder.path / "talk.yaml")
+    assert folder.said("talk") == "two"
+
+
+@pytest.mark.parametrize("broken", ["", "name: [", "name: x\n", text(said="'${Nobody}'"), b"\xff", b"a" * (LIMIT + 1)])
+def test_a_broken_file_keeps_its_last_good_version_and_stops_nothing_else(folder: Folder, broken: str | bytes) -> None:
+    folder.write("talk.yaml", text(said="good"))
+    folder.write("other.yaml", text(said="other"))
+    assert folder.catalogue.stale("talk") is None
+    folder.write("talk.yaml", broken)
+    assert (folder.said("talk"), folder.said("other")) == ("good", "other")
+    assert list(folder.mistakes()) == ["talk.yaml"]
+    assert folder.catalogue.stale("talk") is folder.catalogue.problems()["talk.yaml"]
+    assert folder.catalogue.stale("other") is None
+    folder.write("talk.yaml", text(said="mended"))
+    assert (folder.said("talk"), folder.mistakes(), folder.catalogue.stale("talk")) == ("mended", {}, None)
+
+
+def test_a_file_that_was_never_good_serves_nothing(folder: Folder) -> None:
+    folder.write("talk.yaml", "nmae: x\n")
+    assert folder.catalogue.flows() == {}
+    assert "talk.yaml:1:1" in folder.mistakes()["talk.yaml"]
+
+
+def test_two_flows_with_one_address_name_both_files(folder: Folder) -> None:
+    folder.write("a.yaml", text(extra="api: {endpoint_name: shared}\n"))
+    folder.write("b.yaml", text(extra="api:\n  endpoint_name: shared\n"))
+    folder.write("c.yaml", text(extra="id: a\n"))
+    assert folder.mistakes() == {
+        "b.yaml": "b.yaml:3:18: 'shared' is the address of two flows: a.yaml has it, b.yaml wants it too.",
+        "c.yaml": "c.yaml:2:5: 'a' is the address of two flows: a.yaml has it, c.yaml wants it too.",
+    }
+    assert list(folder.catalogue.flows()) == ["a"]
+
+
+def test_ids_that_differ_in_a_uuids_capitals_are_one_address(folder: Folder) -> None:
+    folder.write("a.yaml", text(extra="id: b7eb5878-8be8-40e4-8262-3aab381924ac\n"))
+    folder.write("b.yaml", text(extra="id: B7EB5878-8BE8-40E4-8262-3AAB381924AC\n"))
+    assert list(folder.mistakes()) == ["b.yaml"]
+
+
+def test_an_address_stays_with_the_flow_that_has_it(folder: Folder) -> None:
+    folder.write("z.yaml", text(said="z"))
+    assert folder.said("z") == "z"
+    folder.write("a.yaml", text(said="a", extra="id: z\n"))
+    assert folder.said("z") == "z"
+    assert list(folder.mistakes()) == ["a.yaml"]
+    (folder.path / "z.yaml").unlink()
+    folder.catalogue.flows()
+    assert (folder.said("z"), folder.mistakes()) == ("a", {})
+
+
+def test_a_flow_that_asks_for_a_taken_address_keeps_serving_its_last_version(folder: Folder) -> None:
+    folder.write("a.yaml", text(said="a"))
+    folder.write("b.yaml", text(said="b"))
+    folder.catalogue.flows()
+    folder.write("a.yaml", text(said="new", extra="api: {endpoint_name: b}\n"))
+    assert (folder.said("a"), folder.said("b")) == ("a", "b")
+    assert folder.catalogue.stale("a") is not None
+    folder.write("b.yaml", text(said="b", extra="id: moved\n"))
+    assert (folder.said("b"), folder.said("moved"), folder.mistakes()) == ("new", "b", {})
+
+
+def test_addresses_can_change_hands_at_once(folder: Folder) -> None:
+    folder.write("a.yaml", text(said="a", extra="api: {endpoint_name: one}\n"))
+    folder.write("b.yaml", text(said="b", extra="api: {endpoint_name: two}\n"))
+    assert (folder.said("one"), folder.said("two")) == ("a", "b")
+    folder.write("a.yaml", text(said="a", extra="api: {endpoint_name: two}\n"))
+    folder.write("b.yaml", text(said="b", extra="api: {endpoint_name: one}\n"))
+    assert (folder.said("one"), folder.said("two"), folder.mistakes()) == ("b", "a", {})
+
+
+def test_a_missing_folder_is_a_mistake_and_heals(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "flows")
+    assert folder.mistakes() == {"flows": "flows:1:1: The folder of flows cannot be read: No such file or directory."}
+    folder.path.mkdir()
+    folder.write("talk.yaml", text())
+    assert (folder.said("talk"), folder.mistakes()) == ("hello", {})
+
+
+def test_a_file_that_nobody_may_read_keeps_its_last_good_version(folder: Folder) -> None:
+    folder.write("talk.yaml", text())
+    assert folder.said("talk") == "hello"
+    (folder.path / "talk.yaml").unlink()
+    (folder.path / "talk.yaml").symlink_to(folder.path / "nowhere")
+    assert folder.said("talk") == "hello"
+    assert folder.catalogue.stale("talk") is not None
+
+
+def test_a_link_to_nothing_is_told(folder: Folder) -> None:
+    (folder.path / "talk.yaml").symlink_to(folder.path / "nowhere")
+    assert folder.mistakes() == {"talk.yaml": "talk.yaml:1:1: The file cannot be read: No such file or directory."}
+
+
+def test_looks_are_half_a_second_apart(folder: Folder) -> None:
+    folder.write("talk.yaml", text(said="one"))
+    catalogue = Catalogue(folder.path, max_bytes=LIMIT)
+    folder.write("talk.yaml", text(said="two"))
+    assert catalogue.find("talk").components["Out"].input_value == "one"  # type: ignore[union-attr]
+    end = time.monotonic() + 5
+    while catalogue.find("talk").components["Out"].input_value == "one":  # type: ignore[union-attr]
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_many_threads_see_whole_flows_while_files_change(folder: Folder) -> None:
+    folder.write("talk.yaml", text(said="start"))
+    folder.write("other.yaml", text(extra="api: {endpoint_name: side}\n"))
+    catalogue, failures, stop = folder.catalogue, [], threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            catalogue._looked = 0.0
+            flows = catalogue.flows()
+            if set(flows) != {"talk", "other"} or catalogue.find("side") is None:
+                failures.append(dict(flows))
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(15):
+        folder.write("new", text(said=f"'{number}'"))
+        (folder.path / "new").replace(folder.path / "talk.yaml")
+        time.sleep(0.005)
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+    assert not failures
+    assert folder.said("talk") == "14"
+
+
+def test_what_the_loader_refuses_parse_and_wire_refuse_too(folder: Folder) -> None:
+    """`validate` and the running app say the same of a file."""
+    folder.write("talk.yaml", "nmae: x\n" + text())
+    with pytest.raises(FlowError) as caught:
+        wire(parse_flow((folder.path / "talk.yaml").read_bytes(), "talk.yaml", max_bytes=LIMIT))
+    assert folder.mistakes()["talk.yaml"] == str(caught.value)

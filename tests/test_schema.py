@@ -1,0 +1,83 @@
+"""The published schema and docs are those of the models, and the schema judges as the loader does."""
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]  # comes with streamlit
+import pytest
+import yaml
+
+from flowground.schema import component_docs, flow_schema, flow_schema_text
+from tests.flow_texts import components, mistakes
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def problems(text: str) -> list[str]:
+    validator = jsonschema.Draft7Validator(flow_schema())
+    return [error.message for error in validator.iter_errors(yaml.safe_load(text))]
+
+
+def test_docs_are_those_of_the_models() -> None:
+    """`python -m docs.generate` writes them."""
+    assert (DOCS / "flow.schema.json").read_text("utf-8") == flow_schema_text()
+    assert (DOCS / "components.md").read_text("utf-8") == component_docs()
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft7Validator.check_schema(flow_schema())
+
+
+@pytest.mark.parametrize("flow", sorted((DOCS.parent / "flows").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_flows_fit_the_schema_that_they_name(flow: Path) -> None:
+    text = flow.read_text("utf-8")
+    first = text.splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    assert (flow.parent / first.partition("=")[2]).resolve() == DOCS / "flow.schema.json"
+    assert problems(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: a\nchat:\napi: {endpoint_name: a-b, overridable: [Out.input_value]}\n" + components(""),
+        components("A: {type: Prompt, template: '{x}', x: '${Out}'}"),
+        components("A: {type: LanguageModel, input_value: x, temperature: 1, model: local, max_tokens: ~}"),
+        components("A: {type: MessageHistory, order: Descending, n_messages: 3, display_name: Memory}"),
+    ],
+)
+def test_what_is_right_fits_both(text: str) -> None:
+    assert problems(text) == []
+    assert mistakes(text) == [] or "circle" in mistakes(text)[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: x\n",
+        "components: {}\n",
+        "components: {my model: {type: ChatOutput, input_value: x}}\n",
+        "components: {A: {input_value: x}}\n",
+        "nmae: x\n" + components(""),
+        "id: Not Good\n" + components(""),
+        "chat: {starters: [5]}\n" + components(""),
+        "api: {overridable: [{min: 1}]}\n" + components(""),
+        components("A: {type: Widget}"),
+        components("A: {type: ChatInput, zzz: x}"),
+        components("A: {type: LanguageModel}"),
+        components("A: {type: LanguageModel, input_value: x, temperature: 3}"),
+        components("A: {type: LanguageModel, input_value: x, top_p: 0}"),
+        components("A: {type: LanguageModel, input_value: x, stream: 'no'}"),
+        components("A: {type: MessageHistory, order: ascending}"),
+        components("A: {type: Prompt, template: '{n}', n: 5}"),
+    ],
+)
+def test_what_is_wrong_fits_neither(text: str) -> None:
+    assert problems(text)
+    assert mistakes(text)
+
+
+def test_an_editor_is_told_what_each_field_is() -> None:
+    fields: dict[str, Any] = flow_schema()["definitions"]["LanguageModel"]["properties"]
+    assert all(field.get("description") or "const" in field for field in fields.values())
+    assert fields["temperature"]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 2}
