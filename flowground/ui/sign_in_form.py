@@ -5,6 +5,10 @@ Only imported by the sign-in page: the authenticator takes a third of a second t
 
 import math
 import secrets
+from contextlib import ExitStack
+from contextvars import ContextVar
+from dataclasses import dataclass
+from threading import BoundedSemaphore
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +22,8 @@ from flowground.errors import InvalidRequest
 from flowground.ui import bridge, session, words
 from flowground.ui.caller import address
 
+_CHECKS = BoundedSemaphore(2)
+"""A check takes a quarter of a second of CPU: a flood of them makes strangers wait for each other, not the app."""
 _STATUS = "authentication_status"
 _ITS_KEYS = (_STATUS, "name", "username", "email", "roles", "logout", "password_hint")
 
@@ -30,13 +36,24 @@ class _NoCookies:
     def delete(self, *_: Any, **__: Any) -> None: ...
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """What was sent in this run of the script. `turn` is entered once the form is sent: then the check follows."""
+
+    turn: ExitStack
+    name: str = ""
+    sent: bool = False
+
+
+_attempt: ContextVar[_Attempt] = ContextVar("attempt")
+"""Every script thread has its own: the authenticator's module is one for all visitors."""
+
+
 class _Form:
-    """The authenticator's form, made known to password managers (it says `autocomplete="off"`) and keyboards."""
+    """The authenticator's form, made known to password managers (it says `autocomplete="off"`)."""
 
     def __init__(self, form: Any) -> None:
         self._form = form
-        self.name = ""
-        self.sent = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._form, name)
@@ -46,36 +63,35 @@ class _Form:
         options["autocomplete"] = "current-password" if is_password else "username"
         given: str = self._form.text_input(label, **options)
         if not is_password:
-            self.name = given
+            _attempt.get().name = given
         return given
 
     def form_submit_button(self, label: str) -> bool:
-        self.sent = self._form.form_submit_button(label, type="primary", width="stretch")
-        return self.sent
+        attempt = _attempt.get()
+        attempt.sent = self._form.form_submit_button(label, type="primary", width="stretch")
+        if attempt.sent:
+            attempt.turn.enter_context(_CHECKS)
+        return attempt.sent
 
 
 class _Streamlit:
     """Streamlit as the authenticator's view sees it: its form is a `_Form`."""
 
-    def __init__(self) -> None:
-        self.drawn: _Form | None = None
-
     def __getattr__(self, name: str) -> Any:
         return getattr(st, name)
 
     def form(self, **options: Any) -> _Form:
-        self.drawn = _Form(st.form(**options, enter_to_submit=True))
-        return self.drawn
+        return _Form(st.form(**options))
 
 
 cookie_model.stx = SimpleNamespace(CookieManager=_NoCookies)
+authentication_view.st = _Streamlit()
 
 
 def sign_in_form() -> None:
     """Draws the form; when name and password are right, the page is loaded anew at the same address, signed in."""
     sign_in = runtime.current().sign_in
     here = address()
-    view = authentication_view.st = _Streamlit()
     # No cookie has this name and nothing is signed with this key: who is signed in is settled at the edge.
     form = authenticator.Authenticate(
         sign_in.credentials_for_form(here),
@@ -93,15 +109,18 @@ def sign_in_form() -> None:
         "Login": "Sign in",
     }
     st.session_state[_STATUS] = None
-    form.login(fields=fields, key="sign_in")
+    with ExitStack() as turn:
+        attempt = _Attempt(turn)
+        _attempt.set(attempt)
+        form.login(fields=fields, key="sign_in")
     right, name = st.session_state[_STATUS], st.session_state["username"]
     for key in _ITS_KEYS:
         st.session_state.pop(key, None)
     if right:
         bridge.call(sign_in.password_was_right(name, here))
         _begin(name)
-    elif view.drawn is not None and view.drawn.sent:
-        _say_why_not(view.drawn.name, here)
+    elif attempt.sent:
+        _say_why_not(attempt.name, here)
 
 
 def _begin(name: str) -> None:

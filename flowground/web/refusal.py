@@ -1,4 +1,4 @@
-"""What a visitor from elsewhere reads while the server is in local mode."""
+"""What a visitor is told whom the edge does not let in."""
 
 from html import escape
 
@@ -24,9 +24,11 @@ main {{ max-width: 30rem; padding: 1.5rem }} h1 {{ font-size: 1.4rem; margin: 0 
 p {{ margin: 0; color: var(--soft) }}
 </style></head><body><main><h1>{escape(_TITLE)}</h1><p>{escape(_SENTENCE)}</p></main></body></html>"""
 
+NOT_SIGNED_IN = JSONResponse({"detail": "Sign in first.", "code": "not_signed_in"}, 403)
+
 
 def local_mode(scope: Scope) -> Response:
-    """403: a page for browsers, JSON for programs."""
+    """For a visitor from elsewhere while there is no account. 403: a page for browsers, JSON for programs."""
     if "text/html" in Headers(scope=scope).get("accept", "") and not is_api(scope["path"]):
         return HTMLResponse(_PAGE, 403)
     return JSONResponse({"detail": f"{_TITLE}. {_SENTENCE}", "code": "local_mode"}, 403)
