@@ -1,5 +1,6 @@
 """Addresses as the visitor sees them."""
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -7,9 +8,11 @@ import streamlit as st
 from flowground import runtime
 from flowground.wiring import WiredFlow
 
-PLAYGROUND = "playground.py"
-API_ACCESS = "api_access.py"
-HOME = "home.py"
+# Whole paths: in AppTest the script is app.py, elsewhere pages/router.py, and Streamlit counts short ones from it.
+_PAGES = Path(__file__).resolve().parents[2] / "pages"
+PLAYGROUND = str(_PAGES / "playground.py")
+API_ACCESS = str(_PAGES / "api_access.py")
+HOME = str(_PAGES / "home.py")
 
 
 def base_url() -> str:
