@@ -8,15 +8,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
 from flowground.components.facts import Facts, facts_of, takes_variables
 from flowground.flow.addresses import ADDRESS
-from flowground.flow.format import Header
+from flowground.flow.format import ApiSection, ChatSection, Header, Overridable
 from flowground.flow.specs import COMPONENT_ID
+from flowground.flow.words import kind_of
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 _OURS = ("secret", "protected", "advanced", "multiline", "template")
+
+
+_SECTIONS = {"The file": Header, "chat": ChatSection, "api": ApiSection, "api.overridable": Overridable}
 
 
 def flow_schema() -> dict[str, Any]:
@@ -57,12 +63,15 @@ def flow_schema_text() -> str:
 def component_docs() -> str:
     """The text of docs/components.md."""
     parts = [
-        "# Components\n\nGenerated from `flowground/components/` by `make fix`; `make check` compares.\n\n"
+        "# Components and settings of a flow file\n\n"
+        "Generated from `flowground/components/` and `flowground/flow/` by `make fix`; `make check` compares.\n"
+        "How they work together is in [flow-format.md](flow-format.md).\n\n"
         "Every component has `type` and, if you like, `display_name`. A field of text may hold references: `${Name}`\n"
         "is the text of the component `Name`, alone or inside other text. *Protected* fields are not open to tweaks\n"
         "unless the flow's author lists them in `api.overridable`.\n"
     ]
     parts += [_component_page(kind) for kind in COMPONENTS.values()]
+    parts += [_section_page(title, section) for title, section in _SECTIONS.items()]
     return "\n".join(parts)
 
 
@@ -121,6 +130,23 @@ def _component_page(kind: type[Component]) -> str:
     return f"## {kind.type_name}\n\n{_doc(kind)}\n\nDisplay name: {kind.title}. Output: {outputs}.\n\n{table}\n"
 
 
+def _section_page(title: str, section: type[BaseModel]) -> str:
+    schema = section.model_json_schema()
+    rows = ["| `components` | a mapping | needed | The flow's steps. |"] if section is Header else []
+    for name, part in schema["properties"].items():
+        default = "needed" if name in schema.get("required", ()) else "–"
+        kind = kind_of(part, schema.get("$defs", {}))
+        described = part.get("description") or _doc_of(schema["$defs"], part)
+        rows.append(f"| `{name}` | {kind} | {default} | {described} |")
+    table = "\n".join(["| name | kind | default | what it does |", "| --- | --- | --- | --- |", *rows])
+    return f"## {title}\n\n{_doc(section)}\n\n{table}\n"
+
+
+def _doc_of(definitions: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+    description: str = definitions[part["$ref"].rpartition("/")[2]]["description"]
+    return description
+
+
 def _row(facts: Facts) -> str:
     default = "needed" if facts.required else _default(facts.default)
     marks = "".join(f" *{mark.capitalize()}.*" for mark in ("secret", "protected") if getattr(facts, mark))
@@ -131,5 +157,5 @@ def _default(value: Any) -> str:
     return "–" if value in (None, "") else f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
-def _doc(kind: type[Component]) -> str:
+def _doc(kind: type[BaseModel]) -> str:
     return "\n".join(line.strip() for line in (kind.__doc__ or "").strip().splitlines())

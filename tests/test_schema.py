@@ -1,5 +1,7 @@
 """The published schema and docs are those of the models, and the schema judges as the loader does."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,10 @@ import jsonschema  # type: ignore[import-untyped]  # comes with streamlit
 import pytest
 import yaml
 
+from flowground.request import RunRequest
 from flowground.schema import component_docs, flow_schema, flow_schema_text
-from tests.flow_texts import components, mistakes
+from flowground.tweaks import apply_tweaks
+from tests.flow_texts import components, mistakes, wired
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -81,3 +85,37 @@ def test_an_editor_is_told_what_each_field_is() -> None:
     fields: dict[str, Any] = flow_schema()["definitions"]["LanguageModel"]["properties"]
     assert all(field.get("description") or "const" in field for field in fields.values())
     assert fields["temperature"]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 2}
+
+
+def blocks(language: str) -> list[str]:
+    page = (DOCS / "flow-format.md").read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_every_flow_on_the_format_page_is_one(text: str) -> None:
+    assert mistakes(text) == []
+    assert problems(text) == []
+
+
+def test_the_mistakes_on_the_format_page_are_what_is_said() -> None:
+    text = """\
+components:
+  ChatInput: {type: ChatInput}
+  Model:
+    type: LanguageModel
+    temprature: 1
+    input_value: ${ChatInptu}
+    max_tokens: many
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
+    assert "\n".join(mistakes(text, "broken.yaml")) + "\n" == blocks("text")[0]
+
+
+@pytest.mark.parametrize("text", blocks("json"))
+def test_every_request_on_the_format_page_is_taken(text: str) -> None:
+    body = json.loads(text)
+    request = RunRequest(input_value=body["input_value"], tweaks=body["tweaks"])
+    flow = "components:\n  Model: {type: LanguageModel, input_value: x}\n  Out: {type: ChatOutput, input_value: y}\n"
+    model = apply_tweaks(wired(flow), request, unknown="refuse").flow.components["Model"]
+    assert model.model_dump() == model.model_dump() | {"temperature": 0.7, "max_tokens": 200, "stream": False}

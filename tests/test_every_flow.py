@@ -1,0 +1,96 @@
+"""Every shipped flow loads, runs, and gives an answer, on the scripted model."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from flowground.events import TurnFinished
+from flowground.loader import Catalogue
+from flowground.messages import Message
+from flowground.providers.base import Provider
+from flowground.providers.scripted import Scripted
+from flowground.request import RunRequest
+from flowground.runner import run_flow
+from flowground.tweaks import apply_tweaks
+from flowground.wiring import WiredFlow
+from tests.flow_texts import LIMIT
+from tests.servers import SHIPPED_FLOWS
+
+pytestmark = pytest.mark.anyio
+
+NAMES = sorted(path.stem for path in SHIPPED_FLOWS.glob("*.yaml"))
+
+
+class Told:
+    """Whatever model a flow names, the answer is what the model was told."""
+
+    def resolve(self, model: str | None) -> tuple[Provider, str]:
+        return Scripted(), "json"
+
+
+async def history(limit: int) -> Sequence[Message]:
+    return (Message("user", "My name is Ada."), Message("assistant", "Hi Ada."))[-limit:]
+
+
+def shipped(name: str) -> WiredFlow:
+    flow = Catalogue(SHIPPED_FLOWS, max_bytes=LIMIT).find(name)
+    assert flow is not None
+    return flow
+
+
+async def answer(flow: WiredFlow, request: RunRequest) -> str:
+    tweaked = apply_tweaks(flow, request, unknown="refuse").flow
+    ends = [
+        event
+        async for event in run_flow(tweaked, request, history=history, models=Told())
+        if isinstance(event, TurnFinished)
+    ]
+    return ends[0].outputs[0].text
+
+
+def test_the_folder_has_no_mistake() -> None:
+    catalogue = Catalogue(SHIPPED_FLOWS, max_bytes=LIMIT)
+    assert catalogue.problems() == {}
+    assert list(catalogue.flows()) == NAMES
+    assert {"basic-prompting", "memory-chatbot", "summarizer", "translator", "echo"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_short_and_says_what_it_is(name: str) -> None:
+    text = (SHIPPED_FLOWS / f"{name}.yaml").read_text("utf-8")
+    assert len(text.splitlines()) <= 40
+    assert shipped(name).flow.description
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_each_runs_with_and_without_an_input(name: str, stream: bool) -> None:
+    for said in ("hello", None):
+        assert await answer(
+            shipped(name), RunRequest(input_value=said, input_type="any", output_type="any", stream=stream)
+        )
+
+
+async def test_the_memory_chatbot_tells_the_model_what_was_said() -> None:
+    told = await answer(shipped("memory-chatbot"), RunRequest(input_value="Who am I?"))
+    assert "User: My name is Ada.\\nAI: Hi Ada." in told
+    assert '{"role": "user", "content": "Who am I?"}' in told
+
+
+async def test_the_summarizer_takes_and_gives_text() -> None:
+    told = await answer(
+        shipped("summarizer"), RunRequest(input_value="LONG {text}", input_type="text", output_type="text")
+    )
+    assert "in at most 2 sentences" in told
+    assert "LONG {text}" in told
+
+
+async def test_the_translators_language_is_chosen_by_a_tweak() -> None:
+    flow = shipped("translator")
+    assert "into French, in a friendly tone" in await answer(flow, RunRequest(input_value="Hi"))
+    tweaks = {"Language": {"input_value": "Thai"}, "Prompt": {"tone": "formal"}}
+    assert "into Thai, in a formal tone" in await answer(flow, RunRequest(input_value="Hi", tweaks=tweaks))
+
+
+async def test_the_echo_needs_no_model() -> None:
+    assert await answer(shipped("echo"), RunRequest(input_value='it\'s "so"\n$HOME')) == 'it\'s "so"\n$HOME'
