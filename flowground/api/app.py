@@ -28,7 +28,7 @@ def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
     )
     api.state.runtime = runtime
     install_handlers(api)
-    api.include_router(run.router)
+    api.router.routes.extend(run.ROUTES)
     api.include_router(flows.router)
     api.include_router(monitor.router)
     api.include_router(health.router)
@@ -36,7 +36,8 @@ def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
     @api.get("/api/openapi.json", include_in_schema=False)
     async def openapi(_: Request) -> JSONResponse:
         """The OpenAPI document of this server."""
-        return JSONResponse(api.openapi())
+        document = api.openapi()
+        return JSONResponse(document | {"paths": run.PATHS | document["paths"]})
 
     if cors:
         api.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])

@@ -1,4 +1,4 @@
-"""One HTTP server that answers POSTs: pooled connections, typed failures, few and short repeats.
+"""One HTTP server that answers POSTs: kept connections, typed failures, few and short repeats.
 
 This is the hot path, so requests go to httpx2's transport itself. Its client adds cookies, redirects, authentication
 flows and a header merge to every call: measured, that doubles the CPU time of one (docs/decisions.md).
@@ -8,18 +8,16 @@ import asyncio
 import email.utils
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import cast
-from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
 from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.providers.chat_format import read_error
+from flowground.providers.lanes import Lanes
 
-_LIMITS = httpx2.Limits(max_connections=256, max_keepalive_connections=128, keepalive_expiry=30)
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CONNECT_SECONDS = 10.0
 _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 4.0
@@ -42,7 +40,7 @@ class Server:
         self._secrets = [word for word in (api_key, str(url), url.raw_path.decode()) if word and len(word) > 1]
         self._hint = hint
         self._trust_env = trust_env
-        self._transport: httpx2.AsyncHTTPTransport | None = None
+        self._lanes: Lanes | None = None
         self._headers = [
             (b"Host", url.netloc),
             (b"User-Agent", b"flowground"),
@@ -56,18 +54,25 @@ class Server:
 
     async def post(self, body: bytes) -> "Answer":
         """A successful answer, its body still to come; the caller closes it. Raises ProviderErrors."""
-        response = await self._send(body)
-        answer = Answer(response, self._failure)
+        if self._lanes is None:
+            self._lanes = Lanes(self._url, trust_env=self._trust_env)
+        lanes, lane = self._lanes, await self._lanes.take()
+        try:
+            response = await self._send(lane, body)
+        except BaseException:
+            await lanes.give(lane)
+            raise
+        answer = Answer(response, self._failure, closed=lambda: lanes.give(lane))
         if 200 <= response.status_code < 300:
             return answer
         async with aclosing(answer):
             raise await self._refusal(answer, response)
 
     async def close(self) -> None:
-        """Closes the pooled connections."""
-        if self._transport:
-            transport, self._transport = self._transport, None
-            await transport.aclose()
+        """Closes the connections."""
+        if self._lanes:
+            lanes, self._lanes = self._lanes, None
+            await lanes.close()
 
     def clean(self, said: str) -> str:
         """A server's words on one line, short, without our key and address (some servers repeat them)."""
@@ -76,9 +81,7 @@ class Server:
         said = " ".join(said.split())
         return said if len(said) <= 300 else said[:299] + "…"
 
-    async def _send(self, body: bytes) -> httpx2.Response:
-        if self._transport is None:
-            self._transport = _transport(self._url, trust_env=self._trust_env)
+    async def _send(self, lane: httpx2.AsyncHTTPTransport, body: bytes) -> httpx2.Response:
         request = httpx2.Request(
             "POST",
             self._url,
@@ -87,7 +90,7 @@ class Server:
             extensions=self._times,
         )
         try:
-            return await self._transport.handle_async_request(request)
+            return await lane.handle_async_request(request)
         except (httpx2.HTTPError, OSError) as error:
             raise self._failure(error) from None
 
@@ -128,12 +131,22 @@ class Server:
 
 
 class Answer:
-    """The body of one answer. Closing it early closes the connection, which tells the server to stop."""
+    """The body of one answer. Closing it early closes the connection, which tells the server to stop.
 
-    def __init__(self, response: httpx2.Response, failure: Callable[[Exception], ProviderError]) -> None:
+    `closed` is awaited once, when nothing of the answer is wanted any more.
+    """
+
+    def __init__(
+        self,
+        response: httpx2.Response,
+        failure: Callable[[Exception], ProviderError],
+        *,
+        closed: Callable[[], Awaitable[None]],
+    ) -> None:
         self.is_json = response.headers.get("content-type", "").startswith("application/json")
         self._stream = cast(httpx2.AsyncByteStream, response.stream)
         self._failure = failure
+        self._closed: Callable[[], Awaitable[None]] | None = closed
         # Compression is refused in the request's headers; a server that compresses all the same costs a decoder.
         chunks = response.aiter_bytes() if "content-encoding" in response.headers else aiter(self._stream)
         self._chunks = cast(AsyncGenerator[bytes, None], chunks)
@@ -158,7 +171,12 @@ class Answer:
         try:
             await self._chunks.aclose()
         finally:
-            await self._stream.aclose()
+            try:
+                await self._stream.aclose()
+            finally:
+                closed, self._closed = self._closed, None
+                if closed:
+                    await closed()
 
 
 class Patience:
@@ -191,12 +209,3 @@ def retry_after(value: str | None) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
-
-
-def _transport(url: httpx2.URL, *, trust_env: bool) -> httpx2.AsyncHTTPTransport:
-    """A transport that uses the environment's proxy for the address, as httpx2's client would; never for loopback."""
-    proxy = None
-    if trust_env and url.host not in _LOOPBACK and not proxy_bypass(url.host):
-        proxies = getproxies()
-        proxy = proxies.get(url.scheme) or proxies.get("all")
-    return httpx2.AsyncHTTPTransport(limits=_LIMITS, proxy=proxy or None, trust_env=trust_env)

@@ -16,7 +16,6 @@ from flowground.api import create_api
 from flowground.errors import ConfigError
 from flowground.runtime import Runtime, install
 from flowground.settings import Settings, config_path
-from flowground.web.api_paths import ApiPaths
 from flowground.web.edge import Edge
 from flowground.web.ending import Ending, running_server
 from flowground.web.greeting import greeting
@@ -34,8 +33,8 @@ class Web:
         self._folder = folder
         self._runtime: Runtime | None = None
         self._api: ASGIApp | None = None
-        self.routes: Sequence[BaseRoute] = [*session_routes(self.runtime), ApiPaths(self._served_api)]
-        self.middleware: Sequence[Middleware] = [Middleware(Edge, runtime=self.runtime)]
+        self.routes: Sequence[BaseRoute] = session_routes(self.runtime)
+        self.middleware: Sequence[Middleware] = [Middleware(Edge, runtime=self.runtime, api=self._served_api)]
 
     def runtime(self) -> Runtime:
         """The runtime of this process. Only asked for while the lifespan runs."""
