@@ -1,0 +1,216 @@
+"""Publishing in Debian's chromium: API access, the share link, who sees what, signing out."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.open_page import PASSWORD, answers, fill, flow_text, go, say, sign_in, still, visitor
+from tests.servers import AppServer, clean_environment
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.browser
+FLOWS = {
+    "echo": flow_text("scripted:echo", "Echo", welcome="Whatever you write comes back."),
+    "slow": flow_text("scripted:slow", "Slow"),
+    "hidden": flow_text("scripted:echo", "Hidden"),
+}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """An organization: ada may do everything, bob and carol are members."""
+    with AppServer(tmp_path_factory.mktemp("publish"), flows=FLOWS) as server:
+        server.member("ada", PASSWORD, role="admin")
+        server.member("bob", PASSWORD)
+        server.member("carol", PASSWORD)
+        yield server
+
+
+@pytest.fixture
+def ada(house: AppServer, browser: "Browser") -> Iterator["Page"]:
+    with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
+        go(page, house.url)
+        sign_in(page, "ada")
+        page.get_by_text("Choose a flow").wait_for()
+        yield page
+
+
+def share(page: "Page", house: AppServer, flow: str, *, on: bool) -> None:
+    go(page, f"{house.url}/playground?flow={flow}")
+    page.get_by_role("button", name="Publish").click()
+    toggle = page.get_by_test_id("stPopoverBody").get_by_role("switch")
+    toggle.wait_for()
+    if toggle.is_checked() != on:
+        page.get_by_text("Shareable Playground").click()
+    page.get_by_text("Everyone in the organization" if on else "Off: only authors").wait_for()
+    still(page)
+
+
+def open_share(browser_page: "Page", house: AppServer, flow: str, name: str) -> "Page":
+    """By the link, through the sign-in, to that very flow."""
+    link = f"{house.url}/public_flow/{flow}"
+    go(browser_page, link)
+    sign_in(browser_page, name)
+    browser_page.get_by_test_id("stChatInputTextArea").wait_for()
+    assert browser_page.url == link
+    return still(browser_page)
+
+
+def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ada: "Page", tmp_path: Path) -> None:
+    go(ada, f"{house.url}/playground?flow=echo")
+    ada.get_by_test_id("stMain").get_by_role("button", name="API access").click()
+    fill(ada, Name="my script")
+    ada.get_by_role("button", name="Make a token").click()
+    ada.get_by_text("shown this once").wait_for()
+    still(ada)
+    pane = ada.get_by_role("dialog")
+    key = copied(ada, pane.get_by_test_id("stCode").nth(0))
+    assert re.fullmatch(r"export FLOWGROUND_API_KEY=fg_\S+", key)
+    script = tmp_path / "python-test-script.py"
+    script.write_text(copied(ada, pane.get_by_test_id("stCode").nth(1)), "utf-8")
+    environment = clean_environment(FLOWGROUND_API_KEY=key.partition("=")[2])
+    told = [sys.executable, str(script), '--message=it\'s "quoted" $HOME']
+    done = subprocess.run(told, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ('You said: it\'s "quoted" $HOME\n', "", 0)
+    pane.get_by_role("tab", name="cURL").click()
+    shell = copied(ada, pane.locator('[role="tabpanel"]:visible').get_by_test_id("stCode"))
+    done = subprocess.run(
+        ["bash", "-c", f"{key}\n{shell}"],
+        env=clean_environment(PATH=os.environ["PATH"]),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "You said: tell me about something interesting" in done.stdout, done.stderr
+    pane.get_by_role("button", name="Revoke").click()
+    pane.get_by_role("button", name="Revoke").wait_for(state="detached")
+    done = subprocess.run(told, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+
+
+def test_the_pane_is_a_page_too(house: AppServer, ada: "Page") -> None:
+    go(ada, f"{house.url}/api_access?flow=echo")
+    ada.get_by_text("/api/v1/run/echo", exact=True).wait_for()
+    fill(ada, Name="from the page")
+    ada.get_by_role("button", name="Make a token").click()
+    ada.get_by_text("from the page").wait_for()
+    assert "stream=true" not in ada.get_by_test_id("stCode").nth(1).inner_text()
+    ada.get_by_text("Stream", exact=True).click()
+    ada.get_by_text("stream=true").first.wait_for()
+
+
+def test_a_member_opens_the_link_signs_in_and_chats_from_outside(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    share(ada, house, "echo", on=True)
+    link = ada.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
+    assert link == f"{house.url}/public_flow/echo"
+    with visitor(browser) as bob:
+        wire: list[str] = []
+        bob.on("websocket", lambda socket: socket.on("framereceived", lambda frame: wire.append(repr(frame))))
+        open_share(bob, house, "echo", "bob")
+        bob.get_by_text("Whatever you write comes back.").wait_for()
+        say(bob, "hello from outside")
+        bob.get_by_text("You said: hello from outside").wait_for()
+        still(bob)
+        assert "steps" not in answers(bob).inner_text()
+        assert bob.get_by_role("button", name="API access").count() == 0
+        assert any("hello from outside" in frame for frame in wire)
+        secrets = ("canary in the prompt", "LanguageModel", "Language Model", str(house.folder), "flows/")
+        assert [word for word in secrets if any(word in frame for frame in wire)] == []
+        bob.reload()
+        bob.get_by_text("You said: hello from outside").wait_for()
+        other = go(bob.context.new_page(), f"{house.url}/public_flow/echo")
+        other.get_by_test_id("stSidebar").get_by_role("button", name="hello from outside").click()
+        other.get_by_text("You said: hello from outside").wait_for()
+
+
+def test_two_people_never_see_each_other(house: AppServer, ada: "Page", browser: "Browser") -> None:
+    share(ada, house, "slow", on=True)
+    with visitor(browser) as bob, visitor(browser) as carol:
+        open_share(bob, house, "slow", "bob")
+        open_share(carol, house, "slow", "carol")
+        say(bob, "bob's own words, quite a few of them, so that they take their time")
+        bob.get_by_text("You said: bob's").wait_for()
+        carol.goto(bob.url)  # with the id of bob's conversation, in the middle of his answer
+        say(carol, "carol speaks")
+        carol.get_by_text("You said: carol speaks").wait_for()
+        bob.get_by_text("take their time").nth(1).wait_for()
+        still(bob)
+        still(carol)
+        assert "bob's" not in carol.content()
+        assert "carol speaks" not in bob.content()
+        bob.reload()
+        bob.get_by_text("You said: bob's").wait_for()
+        assert "carol speaks" not in bob.content()
+
+
+def test_unknown_and_unshared_look_the_same_and_unsharing_acts_at_the_next_action(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    share(ada, house, "echo", on=True)
+    with visitor(browser) as bob:
+        open_share(bob, house, "echo", "bob")
+        share(ada, house, "echo", on=False)
+        say(bob, "still there?")
+        bob.get_by_text("Nothing here for you").wait_for()
+        assert "You said" not in bob.content()
+        pages = []
+        for address in (
+            "/public_flow/hidden",
+            "/public_flow/unknown",
+            "/playground?flow=hidden",
+            "/playground?flow=no",
+        ):
+            go(bob, f"{house.url}{address}").get_by_text("Nothing here for you").wait_for()
+            pages.append(bob.get_by_test_id("stMain").inner_text())
+        assert len(set(pages)) == 1
+        go(bob, house.url)
+        assert "Hidden" not in bob.content()
+
+
+def test_signing_out_is_final(house: AppServer, ada: "Page", browser: "Browser") -> None:
+    share(ada, house, "echo", on=True)
+    with visitor(browser) as bob, visitor(browser) as thief:
+        open_share(bob, house, "echo", "bob")
+        cookies = bob.context.cookies()
+        bob.locator(".st-key-sign_out button:visible").click()
+        bob.get_by_role("textbox", name="Password").wait_for()
+        thief.context.add_cookies(cookies)  # type: ignore[arg-type]
+        go(thief, f"{house.url}/public_flow/echo").get_by_role("textbox", name="Password").wait_for()
+        assert "Whatever you write" not in thief.content()
+
+
+def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: "Browser") -> None:
+    with AppServer(tmp_path, flows=FLOWS) as server, visitor(browser) as page, visitor(browser) as other:
+        code = re.search(r"code=(\S+)", server.log)
+        assert code is not None
+        go(page, f"{server.url}/playground?flow=echo")
+        say(page, "before any account")
+        page.get_by_text("You said: before").wait_for()
+        page.get_by_role("button", name="Publish").click()
+        page.get_by_text("Shareable Playground").click()
+        fill(page, Owner_code=code[1])
+        page.get_by_role("button", name="Continue").click()
+        fill(page, User_name="grace", Your_name="Grace Hopper", Password=PASSWORD)
+        page.get_by_role("button", name="Create account").click()
+        page.get_by_text("Shared").wait_for()
+        page.get_by_text("Grace Hopper").wait_for()
+        open_share(other, server, "echo", "grace")
+
+
+def copied(page: "Page", code: "Locator") -> str:
+    """What the code's own copy button puts into the clipboard."""
+    code.hover()
+    code.get_by_role("button", name="Copy to clipboard").click()
+    text: str = page.evaluate("navigator.clipboard.readText()")
+    return text
