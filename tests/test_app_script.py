@@ -1,6 +1,7 @@
 """The app without a server: AppTest draws app.py and the router, for the local owner, whom nobody else can be."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,10 @@ def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     opened = runtime.current()
     runtime.install(None)
     asyncio.run_coroutine_threadsafe(opened.close(), opened.loop).result(10)
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "flowground-loop")
     opened.loop.call_soon_threadsafe(opened.loop.stop)
+    thread.join(10)
+    opened.loop.close()
 
 
 @pytest.mark.parametrize("script", ["app.py", "pages/router.py"])
