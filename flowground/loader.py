@@ -21,6 +21,9 @@ from flowground.wiring import WiredFlow, wire
 _LOOK_EVERY = 0.5
 _ENDINGS = (".yaml", ".yml")
 
+# Coarser than the clock of any file system still in use.
+_FRESH_NS = 2_000_000_000
+
 _Signature = tuple[int, int, int]
 """Time of change in ns, size and inode: what differs when a file was written or replaced."""
 
@@ -29,7 +32,8 @@ _Signature = tuple[int, int, int]
 class _File:
     """One file: `good` is its content where that is a flow, `serving` what callers get (this or an earlier version).
 
-    `missed` says that the last look did not find it.
+    `missed` says that the last look did not find it; `fresh` that it was written so shortly before it was read that a
+    second writing may have left the same signature.
     """
 
     signature: _Signature
@@ -39,6 +43,7 @@ class _File:
     serving: WiredFlow | None = None
     conflict: FlowError | None = None
     missed: bool = False
+    fresh: bool = False
 
     @property
     def error(self) -> FlowError | None:
@@ -127,7 +132,7 @@ class Catalogue:
 
     def _is_new(self, name: str, signature: _Signature) -> bool:
         file = self._files.get(name)
-        return file is None or file.signature != signature
+        return file is None or file.fresh or file.signature != signature
 
     def _read(self, name: str, signature: _Signature) -> None:
         path, file = self._folder / name, self._files.get(name) or _File(signature)
@@ -145,7 +150,7 @@ class Catalogue:
             if digest != file.digest:
                 file.digest = digest
                 file.good, file.broken = _wired(data, name, self._max_bytes)
-        file.signature = signature
+        file.signature, file.fresh = signature, time.time_ns() - signature[0] < _FRESH_NS
         self._files[name] = file
 
 

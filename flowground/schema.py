@@ -22,7 +22,12 @@ _DIALECT = "http://json-schema.org/draft-07/schema#"
 _OURS = ("secret", "protected", "advanced", "multiline", "template")
 
 
-_SECTIONS = {"The file": Header, "chat": ChatSection, "api": ApiSection, "api.overridable": Overridable}
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "The file": Header,
+    "chat": ChatSection,
+    "api": ApiSection,
+    "api.overridable": Overridable,
+}
 
 
 def flow_schema() -> dict[str, Any]:

@@ -205,6 +205,11 @@ def test_each_mistake_names_its_place(text: str | bytes, expected: str) -> None:
         ("name: *nobody\n", "talk.yaml:1:7: Nothing is marked `&nobody` above."),
         ("name: &me [*me]\n", "talk.yaml:1:12: `*me` stands inside what it stands for."),
         ("? [a]\n: b\n", "talk.yaml:1:3: A name is plain text here, nothing composed."),
+        ("<<: {name: a}\n", "talk.yaml:1:1: Merge keys are not used in flow files: write the fields out."),
+        (
+            "chat: {welcome: 'Hi ${env:HOME}'}\n" + components(""),
+            "talk.yaml:1:21: `${env:…}` is read in secret fields of components only, and this is none.",
+        ),
         (
             'name: "\x07"\n',
             'talk.yaml:1:8: The character U+0007 cannot stand in a file; in double quotes "\\u0007" stands for it.',
@@ -225,6 +230,11 @@ def test_all_mistakes_come_at_once_in_the_files_order() -> None:
         "talk.yaml:4:3",
         "talk.yaml:5:19",
     ]
+
+
+def test_a_file_full_of_mistakes_is_told_of_the_first() -> None:
+    assert len(mistakes("".join(f"zz{number}: 1\n" for number in range(5000)))) == 50
+    assert len(mistakes(components("".join(f"A{number}: {{type: X}}\n" for number in range(3000))))) == 50
 
 
 def test_a_mistake_carries_its_value_and_the_right_word() -> None:

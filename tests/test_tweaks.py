@@ -303,3 +303,53 @@ def test_a_global_tweak_reaches_what_is_open() -> None:
 def test_an_empty_list_opens_nothing() -> None:
     flow = wired(TALK + "api: {overridable: []}\n")
     assert refused({"temperature": 1}, flow=flow).endswith("the flow's author opened no field.")
+
+
+def outside(tweaks: dict[str, Any], flow: WiredFlow) -> WiredFlow:
+    return apply_tweaks(flow, RunRequest(tweaks=tweaks), unknown="refuse", inside=False).flow
+
+
+def test_from_outside_only_what_the_author_opened_is_there() -> None:
+    flow = outside({"Prompt": {"tone": "rude"}, "temperature": 0.5}, OPENED)
+    assert fields(flow, "Prompt", "tone") == ("rude",)
+    assert fields(flow, "Model-a1b2c", "temperature") == (0.5,)
+
+
+@pytest.mark.parametrize(
+    "tweaks",
+    [
+        {"Second": {"temperature": 1}},
+        {"Second": {"input_value": "x"}},
+        {"Second": {"nonsense": 1}},
+        {"Second": {"code": 1}},
+        {"Second": {"model": "x"}},
+        {"Second": "x"},
+        {"Prompt": {"template": "x"}},
+        {"Prompt": {"topic": "x"}},
+        {"max_tokens": 1},
+        {"model": {"value": 1}},
+        {"nonsense": 1},
+        {"Nobody": {"a": 1}},
+    ],
+)
+@pytest.mark.parametrize("opened", [True, False])
+def test_from_outside_no_refusal_tells_what_else_there_is(tweaks: dict[str, Any], opened: bool) -> None:
+    with pytest.raises(TweaksRefused) as caught:
+        outside(tweaks, OPENED if opened else FLOW)
+    what = caught.value.message.split("`")[1]
+    assert caught.value.message == f"`{what}` cannot be set here: " + (
+        ONLY if opened else "the flow's author opened no field."
+    )
+
+
+def test_a_request_full_of_mistakes_is_told_of_the_first() -> None:
+    with pytest.raises(TweaksRefused) as caught:
+        apply_tweaks(FLOW, RunRequest(tweaks={f"zz{number}": 1 for number in range(50_000)}), unknown="warn")
+    assert len(caught.value.fields) == 20
+
+
+def test_what_is_shown_of_a_tweak_is_short_and_can_be_sent() -> None:
+    with pytest.raises(TweaksRefused) as caught:
+        tweak({"k" * 1_000_000: 1, "\ud800": {"a": 1}, "Second": {"temperature": "\ud800" * 100, "x" * 100: 1}})
+    assert len(caught.value.message) < 1_000
+    assert (caught.value.message + "".join(caught.value.fields)).encode()

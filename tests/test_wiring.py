@@ -223,6 +223,14 @@ def test_a_flow_needs_an_output() -> None:
             "{field: ChatInput.input_value, min: 1}",
             "`ChatInput.input_value`: `min` and `max` are for numbers, and this is text.",
         ),
+        (
+            "{field: Model.temperature, choices: [0, hot]}",
+            '`Model.temperature`: "hot" in `choices` cannot be: the field is a number from 0 to 2.',
+        ),
+        (
+            "{field: ChatInput.input_value, choices: [a, 5]}",
+            "`ChatInput.input_value`: 5 in `choices` cannot be: the field is text.",
+        ),
         ("{field: Model.temperature, min: 1, max: 0.5}", "`Model.temperature`: `min` 1 is greater than `max` 0.5."),
     ],
 )

@@ -1,6 +1,6 @@
 """A flow file as a tree that knows where everything stands."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,9 @@ from flowground.flow.words import show
 MAX_DEPTH = 20
 """Levels of lists and mappings inside each other; a flow needs five."""
 TOO_DEEP = f"This is nested more than {MAX_DEPTH} levels deep."
+
+MAX_PROBLEMS = 50
+"""More mistakes of one file are not told: the first ones are enough to begin with."""
 
 Path = tuple[str | int, ...]
 """Names and list positions that lead from the whole file to a value."""
@@ -51,6 +54,15 @@ class Node:
     keys: Mapping[str, Position] = field(default_factory=dict)
     size: int = 1
 
+    def texts(self) -> "Iterator[Node]":
+        """Every text inside, in the file's order."""
+        inside = self.value.values() if isinstance(self.value, dict) else self.value
+        if isinstance(self.value, dict | list):
+            for node in inside:
+                yield from node.texts()
+        elif isinstance(self.value, str):
+            yield self
+
     def plain(self) -> Any:
         """The value as plain Python data."""
         if isinstance(self.value, dict):
@@ -90,9 +102,11 @@ class Document:
         return path
 
     def problem(self, position: Position, message: str, *, value: Any = None, suggestion: str | None = None) -> None:
-        """Notes a mistake; `value` is what stands there."""
+        """Notes a mistake; `value` is what stands there. Raises FlowError when there are too many to go on."""
         shown = None if value is None else show(value)
         self.problems.append(Problem(self.file, position.line, position.column, message, shown, suggestion))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise self.error()
 
     def error(self) -> FlowError:
         """All mistakes, in the file's order."""

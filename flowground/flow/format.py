@@ -38,7 +38,7 @@ class Overridable(_Section):
     field: str = Field(description="`Component.field`, for example `Model.temperature`.")
     min: float | None = Field(None, description="The least value a caller may give.")
     max: float | None = Field(None, description="The greatest value a caller may give.")
-    choices: tuple[str | float | bool, ...] | None = Field(
+    choices: tuple[str | bool | int | float, ...] | None = Field(
         None, min_length=1, description="The only values a caller may give."
     )
 

@@ -11,6 +11,8 @@ from flowground.flow.header import read_header
 from flowground.flow.reader import read_document
 from flowground.flow.specs import read_components
 
+_ENV = re.compile(r"(?<!\$)\$\{env:[^{}\n]*\}")
+
 
 def parse_flow(text: str | bytes, file: str, *, max_bytes: int) -> Flow:
     """The flow in a file's text; `file` is the file's name. Raises FlowError with every mistake, and nothing else."""
@@ -24,6 +26,7 @@ def parse_flow(text: str | bytes, file: str, *, max_bytes: int) -> Flow:
             document.root.position, "A flow is a mapping: `name: …`, `components: …`.", value=document.root.plain()
         )
         raise document.error()
+    _refuse_secrets(document)
     header = read_header(document)
     components = read_components(document)
     flow_id = flow_id_of(document, header, file)
@@ -43,6 +46,17 @@ def parse_flow(text: str | bytes, file: str, *, max_bytes: int) -> Flow:
         file=file,
         places=_places(document, len(header.api.overridable or ())),
     )
+
+
+def _refuse_secrets(document: Document) -> None:
+    """`${env:…}` outside the components; inside, `wiring` knows which fields are secret."""
+    assert document.root is not None  # noqa: S101 - the caller looked
+    for key, node in document.root.value.items():
+        for text in node.texts() if key != "components" else ():
+            if found := _ENV.search(text.value):
+                position = Place(text.position, text.position, text.text, text.block).at(text.value, found.start())
+                message = "`${env:…}` is read in secret fields of components only, and this is none."
+                document.problem(position, message, value=found[0])
 
 
 def _places(document: Document, overridable: int) -> dict[str, Place]:

@@ -137,6 +137,9 @@ class _Reader:
             self._count(event, 1)
             if event.anchor:
                 self._anchors[event.anchor] = self._scalar(event)
+            if event.value == "<<" and not event.style:
+                self._problem(event, "Merge keys are not used in flow files: write the fields out.", "<<")
+                return None
             return str(event.value)
         self._node(event, depth + 1)
         self._problem(event, "A name is plain text here, nothing composed.")

@@ -17,7 +17,13 @@ def show(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
         text = str(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return cut(text)
+
+
+def cut(text: str) -> str:
+    """A text as one that can be shown and sent: short, and without what is no character."""
+    short = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return short.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def kind_of(schema: Schema, defs: Schema | None = None) -> str:

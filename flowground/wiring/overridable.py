@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from flowground.components.base import Component
 from flowground.components.facts import Facts, fact_of, facts_of, takes_variables
 from flowground.flow import Flow, Overridable, Place
+from flowground.flow.words import show
 from flowground.graph import Text
 from flowground.wiring.problems import Problems
 
@@ -64,4 +65,13 @@ def _wrong_bounds(entry: Overridable, facts: Facts) -> str | None:
         return f"`min` and `max` are for numbers, and this is {facts.kind}"
     if entry.min is not None and entry.max is not None and entry.min > entry.max:
         return f"`min` {entry.min:g} is greater than `max` {entry.max:g}"
-    return None
+    wrong = next((choice for choice in entry.choices or () if not _may_be(choice, facts)), None)
+    return None if wrong is None else f"{show(wrong)} in `choices` cannot be: the field is {facts.kind}"
+
+
+def _may_be(choice: str | bool | float, facts: Facts) -> bool:
+    if "enum" in facts.schema:
+        return choice in facts.schema["enum"]
+    if isinstance(choice, bool):
+        return not facts.text and not facts.number
+    return facts.text if isinstance(choice, str) else facts.number

@@ -5,6 +5,7 @@ from typing import Any
 
 from flowground.errors import FlowError, Problem, nearest
 from flowground.flow import Position
+from flowground.flow.document import MAX_PROBLEMS
 from flowground.flow.words import show
 
 
@@ -18,13 +19,18 @@ class Problems:
     def add(
         self, at: Position, message: str, *, value: Any = None, choices: Iterable[str] = (), otherwise: str = ""
     ) -> None:
-        """Notes a mistake; of `choices` the one nearest to `value` is suggested, else `otherwise` is said too."""
+        """Notes a mistake; of `choices` the one nearest to `value` is suggested, else `otherwise` is said too.
+
+        Raises FlowError when there are too many to go on.
+        """
         word = nearest(value, choices) if isinstance(value, str) else None
         sentence = message if word else message + otherwise
         shown = None if value is None else show(value)
         self._found.append(
             Problem(self._file, at.line, at.column, sentence if sentence.endswith(".") else f"{sentence}.", shown, word)
         )
+        if len(self._found) >= MAX_PROBLEMS:
+            self.raise_any()
 
     def raise_any(self) -> None:
         """Raises FlowError with every mistake, in the file's order."""

@@ -1,0 +1,133 @@
+"""Tweaks: fields of a flow changed for one request, or refused with the reason. Nothing is left out in silence.
+
+Keys are component ids, display names (the last of several alike) or, with a plain value, field names: a global tweak
+sets every open field of that name. Values may be wrapped as `{"value": v}`; null means the field's default.
+Source: Langflow 1.13's tweaks as recorded, with Flowground's departures: the specific tweak beats the global one; what
+is unknown, connected, protected, of a wrong type or out of bounds is refused.
+A value is taken literally: `${…}` in it refers to nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn
+
+from flowground.components.base import Component
+from flowground.errors import InputConflict, TweaksRefused
+from flowground.flow.words import cut, show
+from flowground.request import RunRequest
+from flowground.tweaks.doors import Doors, Refusal
+from flowground.tweaks.values import applied
+from flowground.wiring import WiredFlow, replaced
+
+_ENOUGH = 20
+"""More refusals of one request are not looked for."""
+_IGNORED = "session_id"
+"""Langflow ignores it in tweaks: the request's own field decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tweaked:
+    """The flow of one request. `warnings` name tweaks left out because they are unknown or connected."""
+
+    flow: WiredFlow
+    warnings: tuple[str, ...] = ()
+
+
+def apply_tweaks(
+    flow: WiredFlow, request: RunRequest, *, unknown: Literal["refuse", "warn"], inside: bool = True
+) -> Tweaked:
+    """The flow with the request's tweaks; without any, the very same object.
+
+    `inside` False: the caller sees the flow from outside, may tweak `api.overridable` only, and no refusal says what
+    else there is. Raises InputConflict where the input is given twice, and TweaksRefused with every reason.
+    """
+    if not request.tweaks:
+        return Tweaked(flow)
+    tweaks = _Tweaks(flow, request, Doors(flow, inside=inside), inside)
+    tweaks.read()
+    components = tweaks.components()
+    refused = [refusal for refusal in tweaks.refusals if unknown == "refuse" or not refusal.mild]
+    if refused:
+        _refuse(refused)
+    return Tweaked(replaced(flow, components), tuple(dict.fromkeys(refusal.message for refusal in tweaks.refusals)))
+
+
+def _refuse(refusals: list[Refusal]) -> NoReturn:
+    message = " ".join(dict.fromkeys(refusal.message for refusal in refusals))
+    raise TweaksRefused(message, fields=dict.fromkeys(cut(refusal.field) for refusal in refusals))
+
+
+@dataclass(slots=True)
+class _Tweaks:
+    flow: WiredFlow
+    request: RunRequest
+    doors: Doors
+    inside: bool
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def read(self) -> None:
+        """Sorts the tweaks into changes of components; the specific ones first, so that they win."""
+        everywhere: dict[str, Any] = {}
+        for key, value in self.request.tweaks.items():
+            name = self.doors.component(key)
+            if isinstance(value, Mapping) and name is not None:
+                self._specific(name, value)
+            elif isinstance(value, Mapping):
+                self._note(self.doors.no_component(key))
+            elif name is not None or isinstance(value, list):
+                says = f"The tweak of `{cut(key)}` is an object of fields and values, not {show(value)}."
+                self._note(Refusal(key, says))
+            elif key != _IGNORED:
+                everywhere[key] = value
+        for key, value in everywhere.items():
+            self._global(key, value)
+
+    def components(self) -> dict[str, Component]:
+        """The changed components; notes what does not fit."""
+        made = {}
+        for name, change in self.changes.items():
+            component, refusals = applied(name, self.flow.components[name], change, self.doors.listed)
+            for refusal in refusals:
+                self._note(refusal)
+            if component is not None:
+                made[name] = component
+        return made
+
+    def _specific(self, name: str, fields: Mapping[str, Any]) -> None:
+        if fields.get("input_value") is not None and self._takes_input(name):
+            self._conflict(name)
+        for key, value in fields.items():
+            refusal = self.doors.refusal(name, key)
+            if refusal is None:
+                self.changes.setdefault(name, {})[key] = value
+            elif key != _IGNORED:
+                self._note(refusal)
+
+    def _global(self, key: str, value: Any) -> None:
+        holders = self.doors.holders(key)
+        taking = [name for name in holders if key == "input_value" and self._takes_input(name)]
+        refusals = {name: self.doors.refusal(name, key) for name in holders if name not in taking}
+        closed = sorted((refusal for refusal in refusals.values() if refusal), key=lambda refusal: refusal.mild)
+        if opened := [name for name, refusal in refusals.items() if refusal is None]:
+            for name in opened:
+                self.changes.setdefault(name, {}).setdefault(key, value)
+        elif taking:
+            self._conflict(taking[0])
+        else:
+            self._note(closed[0] if closed and self.inside else self.doors.no_field_anywhere(key))
+
+    def _takes_input(self, name: str) -> bool:
+        takes = self.flow.components[name].takes_input
+        return takes is not None and self.request.input_value is not None and self.request.input_type in (takes, "any")
+
+    def _conflict(self, name: str) -> NoReturn:
+        takes = self.flow.components[name].takes_input
+        raise InputConflict(
+            f"If you pass an input_value to the {takes} input, you cannot pass a tweak with the same name."
+        )
+
+    def _note(self, refusal: Refusal) -> None:
+        self.refusals.append(refusal)
+        if len(self.refusals) >= _ENOUGH:
+            _refuse(self.refusals)
