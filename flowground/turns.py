@@ -34,7 +34,7 @@ async def take_turn(
     `flow` comes from `access` at this very action. Raises what `apply_tweaks` raises before anything is stored, and
     RunErrors after the failure is stored. A cancelled or closed turn keeps what was said so far, marked "stopped".
     """
-    tweaked = apply_tweaks(flow, request, unknown=settings.tweaks.unknown)
+    tweaked = apply_tweaks(flow, request, unknown=settings.tweaks.unknown, inside=caller.sees_inside)
     turn = _Turn(caller, tweaked.flow, request, store, tweaked.warnings)
     turn.check_length(settings.limits.message_chars)
     await turn.begin()
