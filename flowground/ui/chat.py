@@ -43,11 +43,12 @@ def begin(chat: Conversation, request: RunRequest, *, own_stop: bool) -> Followi
     run = ThisRun()
     try:
         turn = bridge.call(_start(chat, request, run, viewers()))
+        following = Following(turn, run, own_stop=own_stop)
     except FlowgroundError as error:
         st.session_state[chat.key("refused")] = error
         return follow(chat)
     conversation.keep(chat)
-    return Following(turn, run, own_stop=own_stop)
+    return following
 
 
 def follow(chat: Conversation) -> Following | None:
@@ -76,7 +77,7 @@ def draw_conversation(chat: Conversation, following: Following | None) -> None:
     _draw_messages(chat, messages, retry=None if following else retry)
     drawing = Drawing(chat, following)
     _blank(len(messages) + drawing.count)
-    draw_refusal(chat, following)
+    draw_refusal(chat)
     if following is None:
         return
     if following.own_stop:
@@ -155,10 +156,9 @@ def _blank(drawn: int) -> None:
     st.session_state["chat:drawn"] = drawn
 
 
-def draw_refusal(chat: Conversation, following: Following | None) -> None:
+def draw_refusal(chat: Conversation) -> None:
     """Why a message was not taken: nothing of it was stored."""
-    refused = st.session_state.pop(chat.key("refused"), None)
-    if refused := refused or (following.refused if following else None):
+    if refused := st.session_state.pop(chat.key("refused"), None):
         answers.draw_refusal(refused)
 
 

@@ -52,7 +52,7 @@ def draw_result(run: Conversation, following: Following | None) -> None:
     for message in messages:
         answers.draw_message(message, inside=run.inside, names=run.flow.display_names)
     drawing = Drawing(run, following)
-    chat.draw_refusal(run, following)
+    chat.draw_refusal(run)
     drawing.follow()
     if following:
         st.rerun()  # takes the Stop button away

@@ -32,20 +32,15 @@ _FRAME = 0.03
 class Following:
     """A turn that this page watches; it goes on without the page."""
 
+    # Made once the turn's message is stored. Raises FlowgroundError when it was refused instead.
     def __init__(self, turn: LiveTurn, run: script.ThisRun, *, own_stop: bool) -> None:
         self.own_stop = own_stop
-        self.started: TurnStarted | None = None
-        self.refused: FlowgroundError | None = None
         self._turn = turn
         self._run = run
         self._batches = bridge.batches(turn.events())
-        self._first: list[Event] = []
-        try:
-            self._first = next(self._batches, [])
-        except FlowgroundError as error:
-            self.refused = error
-        if self._first and isinstance(self._first[0], TurnStarted):
-            self.started = self._first[0]
+        self._first = next(self._batches, [])
+        first = self._first[0] if self._first else None
+        self.started = first if isinstance(first, TurnStarted) else None
 
     def batches(self) -> Iterator[list[Event]]:
         """What came, and what comes since, again and again."""

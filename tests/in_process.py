@@ -1,0 +1,31 @@
+"""The runtime in this process on a loop thread of its own, as the command line and AppTest have it, and its end."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flowground import runtime
+from flowground.runtime import Runtime
+from flowground.settings import Settings
+
+
+@contextmanager
+def runtime_of(config: Path) -> Iterator[Runtime]:
+    """`runtime.current()` for the length of the block."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    app = Runtime(Settings.load(config))
+    asyncio.run_coroutine_threadsafe(app.start(), loop).result(20)
+    runtime.install(app)
+    try:
+        yield app
+    finally:
+        runtime.install(None)
+        asyncio.run_coroutine_threadsafe(app.close(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(20)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(20)
+        loop.close()

@@ -1,0 +1,157 @@
+"""Every page without a browser: app.py and the router, as the local owner sees them."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.in_process import runtime_of
+from tests.open_page import flow_text
+from tests.servers import ROOT, shipped_flow, write_folder
+
+FLOWS = {
+    "talk": flow_text("scripted:echo", "Talk", welcome="Say something.", starters=["Good morning"]),
+    "fail": flow_text("scripted:fail", "Fail"),
+    "small": flow_text("local", "Small"),
+    "gist": shipped_flow("summarizer"),
+    "broken": "name: Broken\ncomponents:\n  In: {type: ChatInptu}\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    config = write_folder(tmp_path, config={"default_model": "scripted", "organization": {"name": "Acme"}}, flows=FLOWS)
+    with runtime_of(config):
+        yield tmp_path
+
+
+@pytest.fixture(params=["app.py", "pages/router.py"])
+def script(request: pytest.FixtureRequest, folder: Path) -> str:
+    return str(ROOT / request.param)
+
+
+def opened(script: str, page: str = "", **query: str) -> AppTest:
+    at = AppTest.from_file(script, default_timeout=20).run()
+    if page:
+        at.switch_page(f"{page}.py" if script.endswith("router.py") else f"pages/{page}.py")
+        for name, value in query.items():
+            at.query_params[name] = value
+        at.run()
+    assert not at.exception
+    return at
+
+
+def texts(at: AppTest) -> str:
+    kinds = (at.header, at.subheader, at.markdown, at.caption, at.text, at.error, at.warning)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def test_the_gallery_shows_flows_and_mistakes(script: str) -> None:
+    at = opened(script)
+    assert [heading.value for heading in at.header] == ["Acme"]
+    assert [heading.value for heading in at.subheader] == [
+        "Fail",
+        "Small",
+        "Summarizer",
+        "Talk",
+        "Files that need a correction",
+    ]
+    assert "echo · 1 starter" in texts(at)
+    assert "line 3, column 14" in texts(at)
+    assert "Did you mean **ChatInput**?" in texts(at)
+
+
+def test_chatting_keeps_the_conversation_in_the_address(script: str) -> None:
+    at = opened(script, "playground", flow="talk")
+    assert "Say something." in texts(at)
+    assert "session" not in at.query_params
+    at.chat_input[0].set_value("Hello *you*").run()
+    assert [text.value for text in at.text] == ["Hello *you*"]
+    assert "You said: Hello *you*" in texts(at)
+    assert "Say something." not in texts(at)
+    session = at.query_params["session"]
+    again = opened(script, "playground", flow="talk", session=session)
+    assert "You said: Hello *you*" in texts(again)
+    assert "You said:" not in texts(opened(script, "playground", flow="talk", session="somebody-elses"))
+
+
+def test_a_starter_is_a_message(script: str) -> None:
+    at = opened(script, "playground", flow="talk")
+    at.button_group[0].set_value("Good morning").run()
+    assert "You said: Good morning" in texts(at)
+
+
+def test_a_failure_stands_in_the_answers_place(script: str) -> None:
+    at = opened(script, "playground", flow="fail")
+    at.chat_input[0].set_value("Hello").run()
+    assert len(at.error) == 1
+    assert "Component 'Model' failed: The scripted model fails" in at.error[0].value.replace("\\", "")
+    next(button for button in at.button if button.label == "Try again").click().run()
+    assert len(at.error) == 2
+
+
+def test_a_message_that_is_too_long_is_refused_in_words(script: str, folder: Path) -> None:
+    assert folder.exists()
+    at = opened(script, "playground", flow="talk")
+    at.chat_input[0].set_value("x" * 200_001).run()
+    assert "200001 characters" in texts(at)
+    assert "Say something." in texts(at)
+
+
+def test_the_built_in_model_is_announced_before_it_is_fetched(script: str) -> None:
+    at = opened(script, "playground", flow="small")
+    notice = "The first message fetches the built-in model, Qwen2.5-Coder 0.5B, 0.5 GB, Apache-2.0."
+    assert notice in texts(at)
+    assert "a small built-in model" in texts(at)
+    assert "built-in model" not in texts(opened(script, "playground", flow="talk"))
+
+
+def test_a_flow_without_chat_input_is_a_form(script: str) -> None:
+    at = opened(script, "playground", flow="gist")
+    assert "Flowground turns a folder" in str(at.text_area[0].value)
+    at.text_area[0].set_value("A text of mine.")
+    next(button for button in at.button if button.label == "Run").click().run()
+    assert "A text of mine." in texts(at)
+
+
+def test_a_broken_file_leaves_the_last_good_version_with_a_banner(script: str, folder: Path) -> None:
+    opened(script, "playground", flow="talk")
+    file = folder / "flows" / "talk.yaml"
+    file.write_text(file.read_text("utf-8").replace("input_value", "input_valeu", 1), "utf-8")
+    time.sleep(0.6)  # the catalogue looks at its folder every half second
+    at = opened(script, "playground", flow="talk")
+    assert "the last good version answers" in at.warning[0].value
+    at.chat_input[0].set_value("Hello").run()
+    assert "You said: Hello" in texts(at)
+
+
+@pytest.mark.parametrize("address", ["unknown", "", "../talk"])
+def test_an_unknown_flow_is_one_calm_page(script: str, address: str) -> None:
+    assert "Nothing here for you" in texts(opened(script, "playground", flow=address))
+
+
+def test_the_api_page_shows_code_and_asks_the_owner_for_the_code(script: str) -> None:
+    at = opened(script, "api_access", flow="talk")
+    assert [tab.label for tab in at.tabs] == ["Python", "JavaScript", "cURL"]
+    assert at.code[0].value == "export FLOWGROUND_API_KEY=YOUR_TOKEN"
+    assert all("/api/v1/run/talk" in code.value for code in at.code[1:4])
+
+
+def test_the_api_page_without_a_flow_lets_one_choose(script: str) -> None:
+    at = opened(script, "api_access")
+    at.selectbox[0].set_value("talk").run()
+    assert at.query_params["flow"] == "talk"
+
+
+def test_no_flows_yet_shows_the_smallest_one(script: str, folder: Path) -> None:
+    for file in (folder / "flows").iterdir():
+        file.unlink()
+    at = opened(script)
+    while "No flows yet" not in texts(at):  # a file is gone once two looks missed it
+        time.sleep(0.2)
+        at = opened(script)
+    (folder / "flows" / "first.yaml").write_text(at.code[0].value, "utf-8")
+    time.sleep(0.6)  # the catalogue looks at its folder every half second
+    assert "My first flow" in texts(opened(script))

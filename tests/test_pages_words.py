@@ -1,0 +1,47 @@
+"""How texts and figures are written on a page."""
+
+import pytest
+
+from flowground.messages import Usage
+from flowground.ui import words
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("It costs $5 and $10.", r"It costs \$5 and \$10."),
+        ("![x](http://192.0.2.1/p.png)", "[x](http://192.0.2.1/p.png)"),
+        ("![x][ref]\n\n[ref]: http://192.0.2.1", "[x][ref]\n\n[ref]: http://192.0.2.1"),
+        (":red[alarm] :smile: :material/home: at 10:30", r"\:red[alarm] \:smile: \:material/home: at 10:30"),
+        ("`$HOME` and `![x](y)`", "`$HOME` and `![x](y)`"),
+        ("```sh\necho $HOME :smile:\n```\n$1", "```sh\necho $HOME :smile:\n```\n\\$1"),
+        ("```sh\necho $HOME", "```sh\necho $HOME"),
+        ("~~~\n![x](y)\n~~~", "~~~\n![x](y)\n~~~"),
+        ("$$a_1 + b$$ for $3", "$$a_1 + b$$ for \\$3"),
+        ("**bold**, *thin*, [link](https://example.com)", "**bold**, *thin*, [link](https://example.com)"),
+    ],
+)
+def test_said_keeps_markdown_and_takes_the_rest_as_letters(text: str, shown: str) -> None:
+    assert words.said(text) == shown
+
+
+def test_plain_takes_everything_as_letters() -> None:
+    assert words.plain("A *b* [c](d)\n# $e$ :red[f]") == r"A \*b\* \[c\]\(d\) \# \$e\$ \:red\[f\]"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0001, "under 1 ms"), (0.042, "42 ms"), (0.999, "1.0 s"), (1.24, "1.2 s"), (12.3, "12 s"), (75, "1 min 15 s")],
+)
+def test_seconds(value: float, shown: str) -> None:
+    assert words.seconds(value) == shown
+
+
+def test_tokens_and_sizes() -> None:
+    assert [words.tokens(usage) for usage in (None, Usage(0, 1), Usage(1200, 4))] == ["", "1 token", "1,204 tokens"]
+    assert [words.size(count) for count in (900, 42_000, 491_400_064, 1_200_000_000)] == [
+        "1 kB",
+        "42 kB",
+        "491 MB",
+        "1.2 GB",
+    ]
