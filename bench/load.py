@@ -100,11 +100,11 @@ class Load:
         finally:
             client.close()
 
-    async def measure(self, clients: int, *, seconds: float, warm: float = 0.5) -> Figures:
+    async def measure(self, clients: int, *, seconds: float) -> Figures:
         """`clients` connections, each asking again as soon as it is answered. Raises when the first answer fails."""
         connections = [await self._connect() for _ in range(clients)]
         await connections[0].ask(self.request)
-        await self._run(connections, warm)
+        await self._run(connections, min(seconds, 0.5))  # warms up
         cpu = self.watch.cpu() if self.watch else 0
         began = time.perf_counter()
         taken, firsts, errors = await self._run(connections, seconds)

@@ -1,0 +1,59 @@
+"""The bench measures and reports; what it measures is asserted nowhere."""
+
+import os
+import sys
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("bench/ reads /proc", allow_module_level=True)
+
+import uvloop
+
+from bench.api import Pair, measure_floor, measure_stub
+from bench.load import Load, percentile, post
+from bench.processes import process
+from bench.report import Measured, page
+from bench.watch import Watch
+
+
+@pytest.fixture(scope="module")
+def measured() -> Measured:
+    with process("bench.stub") as (stub, _), process("bench.floor", f"{stub}/v1") as (floor, watch):
+        return Measured(
+            stub=uvloop.run(measure_stub(stub, seconds=0.05)),
+            floor=uvloop.run(measure_floor(floor, watch, seconds=0.05)),
+        )
+
+
+def test_every_load_is_answered(measured: Measured) -> None:
+    for pair in (measured.stub, measured.floor):
+        assert [figures.errors for figures in (*pair.plain.values(), *pair.stream.values())] == [0] * 6
+        assert all(figures.count >= figures.clients for figures in pair.plain.values())
+        assert all(0 < (figures.first or 0) <= figures.p95 for figures in pair.stream.values())
+
+
+def test_the_page_has_a_row_for_every_load_and_mark(measured: Measured) -> None:
+    measured.app["SQLite"] = Pair(measured.floor.plain, measured.floor.stream)
+    measured.starts, measured.memory_first, measured.memory_after = [1.0, 2.0], 80.0, 90.0
+    measured.reruns, measured.first_tokens, measured.opening = {"gallery": 10.0}, [90.0], 500.0
+    text = page(measured)
+    assert text.count("\n| Flowground, SQLite |") == 6
+    assert "| start to first successful run | 2 s | 1.0 s |" in text
+    assert "| memory (PSS) after the first run | 150 MB | 80 MB |" in text
+    assert "| a session with 1,000 messages opens | 1 s | 0.50 s |" in text
+
+
+def test_what_is_refused_is_an_error_that_shows_the_answer() -> None:
+    with process("bench.floor", "http://127.0.0.1:9/v1") as (floor, _), pytest.raises(RuntimeError, match="404"):
+        uvloop.run(Load(floor, post(f"{floor}/nothing", b"{}")).once())
+
+
+def test_percentiles() -> None:
+    assert percentile([3.0, 1.0, 2.0], 50) == 2.0
+    assert percentile([1.0], 95) == 1.0
+
+
+def test_this_process_has_used_memory_and_time() -> None:
+    assert Watch(os.getpid()).memory() > 10
+    assert Watch(os.getpid()).cpu() > 0
