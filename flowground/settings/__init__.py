@@ -110,7 +110,7 @@ class Credentials(_Part):
 
     usernames: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="Members by sign-in name. `password` should be a bcrypt hash; `roles` is a list of admin, author, member.",
+        description="Members by name: `password` (a bcrypt hash), `roles` (a list of admin, author, member), …",
     )
 
 
