@@ -8,7 +8,7 @@ from flowground.wiring import wire
 from tests.servers import SHIPPED_FLOWS, AppServer
 from tests.snippet_runs import run_snippet
 
-MESSAGE = "it's \"quoted\"\na new line, $HOME, `id` and \\n"
+MESSAGE = 'it\'s "quoted"\na new line, $HOME, `id` and \\n'
 FLOWS = sorted(file.stem for file in SHIPPED_FLOWS.glob("*.yaml"))
 
 

@@ -1,17 +1,21 @@
 """Every way to fail: status and body, Langflow's where it has one (research: langflow.md 1.4)."""
 
+from typing import Any
+
 import pytest
-from langflow_shapes import recording
+
+from tests.api.calls import Api
+from tests.api.langflow_shapes import recording
 
 pytestmark = pytest.mark.anyio
 
 
-async def _anonymous(api, path="/api/v1/run/echo", **more):
+async def _anonymous(api: Api, path: Any = "/api/v1/run/echo", **more: Any) -> Any:
     del api.client.headers["x-api-key"]
     return await api.client.post(path, **more)
 
 
-async def test_no_key_is_refused_in_langflows_words_with_a_hint(api):
+async def test_no_key_is_refused_in_langflows_words_with_a_hint(api: Api) -> None:
     response = await _anonymous(api, json={})
     assert response.status_code == recording("auth_none")["status"] == 403
     assert response.json()["detail"] == recording("auth_none")["body"]["detail"]
@@ -19,20 +23,20 @@ async def test_no_key_is_refused_in_langflows_words_with_a_hint(api):
     assert "API access" in response.json()["hint"]
 
 
-async def test_a_bad_key_is_refused_in_langflows_words(api):
+async def test_a_bad_key_is_refused_in_langflows_words(api: Api) -> None:
     response = await api.client.post("/api/v1/run/echo", json={}, headers={"x-api-key": "sk-bad"})
     assert response.status_code == 403
     assert response.json()["detail"] == recording("auth_bad_header")["body"]["detail"]
 
 
-async def test_the_key_comes_before_body_and_flow(api):
+async def test_the_key_comes_before_body_and_flow(api: Api) -> None:
     for path in ("/api/v1/run/echo", "/api/v1/run/no-such-flow"):
         response = await _anonymous(api, path, content=b"{broken") if "x-api-key" in api.client.headers else None
         response = response or await api.client.post(path, content=b"{broken")
         assert response.status_code == 403
 
 
-async def test_key_in_query_and_bearer_are_honoured_and_the_query_wins(api):
+async def test_key_in_query_and_bearer_are_honoured_and_the_query_wins(api: Api) -> None:
     key = api.client.headers["x-api-key"]
     del api.client.headers["x-api-key"]
     run = "/api/v1/run/echo"
@@ -41,7 +45,7 @@ async def test_key_in_query_and_bearer_are_honoured_and_the_query_wins(api):
     assert (await api.client.post(f"{run}?x-api-key=bad", json={}, headers={"x-api-key": key})).status_code == 403
 
 
-async def test_an_unknown_flow_is_not_found(api):
+async def test_an_unknown_flow_is_not_found(api: Api) -> None:
     response = await api.run("no-such-flow")
     assert response.status_code == 404
     assert response.json() == recording("flow_unknown_name")["body"]
@@ -50,13 +54,13 @@ async def test_an_unknown_flow_is_not_found(api):
 @pytest.mark.parametrize(
     ("content", "case"), [(b'{"input_value": ', "run_malformed_json"), (b"[1,2]", "run_json_array")]
 )
-async def test_a_body_that_is_no_object_is_refused_in_langflows_words(api, content, case):
+async def test_a_body_that_is_no_object_is_refused_in_langflows_words(api: Api, content: Any, case: Any) -> None:
     response = await api.client.post("/api/v1/run/echo", content=content)
     assert response.status_code == recording(case)["status"] == 422
     assert response.json() == recording(case)["body"]
 
 
-async def test_a_bad_stream_word_is_refused_in_langflows_words(api):
+async def test_a_bad_stream_word_is_refused_in_langflows_words(api: Api) -> None:
     response = await api.run("echo", query="?stream=maybe")
     assert (response.status_code, response.json()) == (422, recording("run_bad_stream_query")["body"])
 
@@ -70,7 +74,7 @@ async def test_a_bad_stream_word_is_refused_in_langflows_words(api):
         ({"session_id": 5}, "session_id"),
     ],
 )
-async def test_a_body_that_does_not_fit_names_the_field_and_never_its_value(api, body, field):
+async def test_a_body_that_does_not_fit_names_the_field_and_never_its_value(api: Api, body: Any, field: Any) -> None:
     response = await api.run("echo", body)
     assert response.status_code == 422
     (problem,) = response.json()["detail"]
@@ -78,12 +82,12 @@ async def test_a_body_that_does_not_fit_names_the_field_and_never_its_value(api,
     assert "input" not in problem
 
 
-async def test_input_given_twice_is_refused_in_langflows_words(api):
+async def test_input_given_twice_is_refused_in_langflows_words(api: Api) -> None:
     response = await api.run("echo", {"input_value": "x", "tweaks": {"ChatInput": {"input_value": "y"}}})
     assert (response.status_code, response.json()) == (400, recording("tweak_chat_input_conflict")["body"])
 
 
-async def test_a_protected_field_is_refused_in_langflows_shape(api):
+async def test_a_protected_field_is_refused_in_langflows_shape(api: Api) -> None:
     response = await api.run("chat", {"tweaks": {"Model": {"model": "other:model"}}})
     assert response.status_code == 422
     detail, theirs = response.json()["detail"], recording("tweak_code_field")["body"]["detail"]
@@ -91,13 +95,13 @@ async def test_a_protected_field_is_refused_in_langflows_shape(api):
     assert (detail["error"], detail["code"]) == (theirs["error"], theirs["code"])
 
 
-async def test_an_unknown_tweak_names_the_nearest_field(api):
+async def test_an_unknown_tweak_names_the_nearest_field(api: Api) -> None:
     response = await api.run("chat", {"tweaks": {"Model": {"temprature": 0.5}}})
     assert response.status_code == 422
     assert "temperature" in response.json()["detail"]["message"]
 
 
-async def test_a_failing_model_is_a_bad_gateway_that_programs_can_read(api):
+async def test_a_failing_model_is_a_bad_gateway_that_programs_can_read(api: Api) -> None:
     response = await api.run("failing", {"input_value": "x"})
     assert response.status_code == 502
     detail = response.json()["detail"]
@@ -108,7 +112,7 @@ async def test_a_failing_model_is_a_bad_gateway_that_programs_can_read(api):
 
 
 @pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"])
-async def test_while_the_model_is_fetched_callers_are_asked_to_come_back(api, query):
+async def test_while_the_model_is_fetched_callers_are_asked_to_come_back(api: Api, query: Any) -> None:
     response = await api.run("fetching", {"input_value": "x"}, query=query)
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     detail = response.json()["detail"]
@@ -116,14 +120,14 @@ async def test_while_the_model_is_fetched_callers_are_asked_to_come_back(api, qu
     assert detail["progress"] == {"received": 400, "total": 1000}
 
 
-async def test_a_busy_model_says_when_to_come_back(api):
+async def test_a_busy_model_says_when_to_come_back(api: Api) -> None:
     response = await api.run("busy", {"input_value": "x"})
     assert response.status_code == 429
     assert response.json()["detail"]["provider_status"] == 429
     assert int(response.headers["retry-after"]) >= 1
 
 
-async def test_a_body_over_the_limit_is_too_large(api):
+async def test_a_body_over_the_limit_is_too_large(api: Api) -> None:
     response = await api.client.post("/api/v1/run/echo", content=b"x" * 10_485_761)
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
@@ -139,14 +143,14 @@ async def test_a_body_over_the_limit_is_too_large(api):
         ("POST", "/health", 405),
     ],
 )
-async def test_unknown_paths_and_methods_answer_json(api, method, path, status):
+async def test_unknown_paths_and_methods_answer_json(api: Api, method: Any, path: Any, status: Any) -> None:
     response = await api.client.request(method, path)
     assert response.status_code == status
     assert response.headers["content-type"] == "application/json"
     assert "detail" in response.json()
 
 
-async def test_health_version_and_openapi(api):
+async def test_health_version_and_openapi(api: Api) -> None:
     assert (await api.client.get("/health")).json() == {"status": "ok"}
     assert (await api.client.get("/health_check")).json() == {"status": "ok", "chat": "ok", "db": "ok"}
     assert (await api.client.get("/api/v1/version")).json()["package"] == "Flowground"
@@ -154,7 +158,7 @@ async def test_health_version_and_openapi(api):
     assert "post" in paths["/api/v1/run/{flow_id}"]
 
 
-async def test_other_origins_may_call_with_a_key(api):
+async def test_other_origins_may_call_with_a_key(api: Api) -> None:
     preflight = await api.client.options(
         "/api/v1/run/echo", headers={"origin": "http://example.com", "access-control-request-method": "POST"}
     )

@@ -1,28 +1,30 @@
 """What a caller may read back: its own sessions, the flows it may run; never somebody else's."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from api_flows import FLOWS
-from langflow_shapes import recording
 
 from flowground.caller import LOCAL_OWNER
 from flowground.request import RunRequest
 from flowground.store import publications, tokens
+from tests.api.api_flows import FLOWS
+from tests.api.calls import Api
+from tests.api.langflow_shapes import recording
 
 pytestmark = pytest.mark.anyio
 
 MESSAGES = "/api/v1/monitor/messages"
 
 
-async def _other_token(api, **scope):
+async def _other_token(api: Api, **scope: Any) -> Any:
     _, secret = await api.runtime.store.write(
         tokens.create, **{"name": "other", "owner": None, "flows": None, "expires_at": None, "by": "tests"} | scope
     )
     return {"x-api-key": secret}
 
 
-async def test_messages_come_back_in_langflows_shape_and_order(api):
+async def test_messages_come_back_in_langflows_shape_and_order(api: Api) -> None:
     await api.run("spoken", {"input_value": "one", "session_id": "s"})
     await api.run("echo", {"input_value": "two", "session_id": "s"})
     found = (await api.client.get(MESSAGES, params={"session_id": "s"})).json()
@@ -32,7 +34,7 @@ async def test_messages_come_back_in_langflows_shape_and_order(api):
     assert [(item["sender"], item["text"]) for item in in_echo] == [("Machine", "two"), ("User", "two")]
 
 
-async def test_sessions_are_listed_and_deleted(api):
+async def test_sessions_are_listed_and_deleted(api: Api) -> None:
     for session in ("a", "b"):
         await api.run("echo", {"input_value": "x", "session_id": session})
     assert (await api.client.get(f"{MESSAGES}/sessions", params={"flow_id": "echo"})).json() == ["b", "a"]
@@ -41,13 +43,14 @@ async def test_sessions_are_listed_and_deleted(api):
     assert (await api.client.get(f"{MESSAGES}/sessions")).json() == ["b"]
 
 
-async def test_one_caller_neither_reads_nor_continues_anothers_session(api):
+async def test_one_caller_neither_reads_nor_continues_anothers_session(api: Api) -> None:
     turn = await api.runtime.start_turn(LOCAL_OWNER, "remember", RunRequest(input_value="secret", session_id="s"))
     async for _ in turn.events():
         pass
     await api.run("remember", {"input_value": "mine", "session_id": "s"})
     other = await _other_token(api)
-    for headers in ({}, other):
+    own: dict[str, str] = {}
+    for headers in (own, other):
         seen = (await api.client.get(MESSAGES, params={"session_id": "s"}, headers=headers)).text
         assert "secret" not in seen
         answer = await api.client.post(
@@ -58,7 +61,7 @@ async def test_one_caller_neither_reads_nor_continues_anothers_session(api):
     assert "mine" in (await api.client.get(MESSAGES, params={"session_id": "s"})).text
 
 
-async def test_flows_are_listed_with_their_inside_for_authors_tokens(api):
+async def test_flows_are_listed_with_their_inside_for_authors_tokens(api: Api) -> None:
     listed = {item["id"]: item for item in (await api.client.get("/api/v1/flows/")).json()}
     assert set(listed) == set(FLOWS)
     assert listed["chat"]["endpoint_name"] == "talk"
@@ -68,14 +71,14 @@ async def test_flows_are_listed_with_their_inside_for_authors_tokens(api):
     assert set(headers[0]) - {"version"} <= set(recording("flows_list_header")["body"][0])
 
 
-async def test_a_flow_is_found_by_both_names_and_an_unknown_one_is_not(api):
+async def test_a_flow_is_found_by_both_names_and_an_unknown_one_is_not(api: Api) -> None:
     for name in ("chat", "talk"):
         assert (await api.client.get(f"/api/v1/flows/{name}")).json()["id"] == "chat"
     unknown = await api.client.get("/api/v1/flows/nothing")
     assert (unknown.status_code, unknown.json()) == (404, recording("flow_get_unknown")["body"])
 
 
-async def test_a_scoped_token_reaches_its_flows_and_no_other(api):
+async def test_a_scoped_token_reaches_its_flows_and_no_other(api: Api) -> None:
     only_echo = await _other_token(api, flows=("echo",))
     assert [item["id"] for item in (await api.client.get("/api/v1/flows/", headers=only_echo)).json()] == ["echo"]
     assert (await api.client.post("/api/v1/run/echo", json={}, headers=only_echo)).status_code == 200
@@ -85,7 +88,7 @@ async def test_a_scoped_token_reaches_its_flows_and_no_other(api):
     assert refused.json()["detail"].replace("chat", "nothing") == unknown.json()["detail"]
 
 
-async def test_a_revoked_and_an_expired_token_end_at_once(api):
+async def test_a_revoked_and_an_expired_token_end_at_once(api: Api) -> None:
     old = await _other_token(api, expires_at=datetime.now(UTC) - timedelta(seconds=1))
     assert (await api.client.post("/api/v1/run/echo", json={}, headers=old)).status_code == 403
     token, secret = await api.runtime.store.write(
@@ -97,7 +100,7 @@ async def test_a_revoked_and_an_expired_token_end_at_once(api):
     assert (await api.client.post("/api/v1/run/echo", json={}, headers=headers)).status_code == 403
 
 
-async def test_a_members_token_reaches_shared_flows_only_while_they_are_shared(api):
+async def test_a_members_token_reaches_shared_flows_only_while_they_are_shared(api: Api) -> None:
     await api.runtime.sign_in.add_member("mia", role="member", password="correct horse", by="tests")
     mias = await _other_token(api, owner="mia")
     for shared, status in ((False, 404), (True, 200), (False, 404)):
@@ -110,12 +113,12 @@ async def test_a_members_token_reaches_shared_flows_only_while_they_are_shared(a
 
 
 @pytest.mark.parametrize("path", [MESSAGES, f"{MESSAGES}/sessions", "/api/v1/flows/", "/api/v1/flows/echo"])
-async def test_nothing_is_read_without_a_key(api, path):
+async def test_nothing_is_read_without_a_key(api: Api, path: Any) -> None:
     del api.client.headers["x-api-key"]
     assert (await api.client.get(path)).status_code == 403
 
 
-async def test_a_bad_query_is_named_and_not_repeated(api):
+async def test_a_bad_query_is_named_and_not_repeated(api: Api) -> None:
     response = await api.client.get(MESSAGES, params={"limit": "many-secrets"})
     assert response.status_code == 422
     assert "many-secrets" not in response.text

@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
 from flowground.api.stream import sse_frames
+from tests.api.calls import Api
 
 pytestmark = pytest.mark.anyio
 
 
-def _sse(raw):
+def _sse(raw: Any) -> Any:
     """(id, event, data) of each server-sent event."""
     for block in raw.split("\n\n"):
         if block and not block.startswith(":"):
@@ -18,26 +20,26 @@ def _sse(raw):
             yield int(fields["id"]), fields["event"], json.loads(fields["data"])
 
 
-async def test_the_simple_shape_is_one_flat_object(api):
+async def test_the_simple_shape_is_one_flat_object(api: Api) -> None:
     body = (await api.run("spoken", {"input_value": "hi", "session_id": "s"}, query="?shape=simple")).json()
     assert list(body) == ["text", "session_id", "flow_id", "version", "usage"]
     assert (body["text"], body["session_id"], body["flow_id"]) == ("You said: hi", "s", "spoken")
     assert body["usage"].keys() == {"input_tokens", "output_tokens", "total_tokens"}
 
 
-async def test_several_outputs_stand_one_after_the_other_in_the_simple_shape(api):
+async def test_several_outputs_stand_one_after_the_other_in_the_simple_shape(api: Api) -> None:
     body = (await api.run("both", {"input_value": "x", "output_type": "any"}, query="?shape=simple")).json()
     assert body["usage"]["total_tokens"] > 0
     assert "Topic: default topic User: x" in body["text"].split("\n\n")
 
 
-async def test_an_unknown_shape_is_refused(api):
+async def test_an_unknown_shape_is_refused(api: Api) -> None:
     response = await api.run("echo", query="?shape=round")
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"] == ["query", "shape"]
 
 
-async def test_sse_is_what_event_sources_read(api):
+async def test_sse_is_what_event_sources_read(api: Api) -> None:
     response = await api.run("spoken", {"input_value": "hi there"}, query="?stream=sse")
     assert response.headers["content-type"].startswith("text/event-stream")
     found = list(_sse(response.text))
@@ -47,14 +49,14 @@ async def test_sse_is_what_event_sources_read(api):
     assert found[-1][1] == "end"
 
 
-async def test_sse_in_the_simple_shape(api):
+async def test_sse_in_the_simple_shape(api: Api) -> None:
     found = list(_sse((await api.run("spoken", {"input_value": "hi"}, query="?stream=sse&shape=simple")).text))
     assert {event for _, event, _ in found} == {"token", "end"}
     assert "".join(data["text"] for _, event, data in found if event == "token") == found[-1][2]["text"]
 
 
-async def test_silence_is_bridged_by_comments():
-    async def slow():
+async def test_silence_is_bridged_by_comments() -> None:
+    async def slow() -> Any:
         await asyncio.sleep(0.1)
         yield "end", "{}"
 

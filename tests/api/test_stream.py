@@ -2,27 +2,30 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
-from langflow_shapes import events, recording, shape
+
+from tests.api.calls import Api
+from tests.api.langflow_shapes import events, recording, shape
 
 pytestmark = pytest.mark.anyio
 
 
-def _first_of_each(found):
+def _first_of_each(found: Any) -> Any:
     """The first event of each kind and state; Langflow repeats complete messages, which says nothing new."""
-    firsts = {}
+    firsts: dict[Any, Any] = {}
     for event in found:
         state = event["data"].get("properties", {}).get("state")
         firsts.setdefault((event["event"], event["data"].get("sender"), state), shape(event))
     return firsts
 
 
-def _data_keys(shaped):
+def _data_keys(shaped: Any) -> Any:
     return [name for name, _ in dict(shaped)["data"]]
 
 
-async def test_a_stream_has_langflows_events_and_shapes(api):
+async def test_a_stream_has_langflows_events_and_shapes(api: Api) -> None:
     response = await api.run("spoken", {"input_value": "hello world!"}, query="?stream=true")
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -38,14 +41,14 @@ async def test_a_stream_has_langflows_events_and_shapes(api):
     assert kinds[-2:] == ["add_message", "end"]
 
 
-async def test_an_echo_streams_in_langflows_shape(api):
+async def test_an_echo_streams_in_langflows_shape(api: Api) -> None:
     response = await api.run("echo", {"input_value": "hello world!"}, query="?stream=true")
     assert [shape(event) for event in events(response.text)] == [
         shape(event) for event in events(recording("stream_echo")["body_raw"])
     ]
 
 
-async def test_frames_are_ascii_json_lines_with_a_blank_line(api):
+async def test_frames_are_ascii_json_lines_with_a_blank_line(api: Api) -> None:
     response = await api.run("spoken", {"input_value": "žluťoučký 🐎"}, query="?stream=true")
     assert response.content.isascii()
     assert response.text.endswith("\n\n")
@@ -54,25 +57,25 @@ async def test_frames_are_ascii_json_lines_with_a_blank_line(api):
     assert "".join(tokens) == "You said: žluťoučký 🐎"
 
 
-async def test_tokens_carry_the_id_of_the_message_they_build(api):
+async def test_tokens_carry_the_id_of_the_message_they_build(api: Api) -> None:
     found = events((await api.run("spoken", {"input_value": "x"}, query="?stream=true")).text)
     answer = found[-1]["data"]["result"]["outputs"][0]["outputs"][0]["results"]["message"]["data"]["id"]
     assert {event["data"]["id"] for event in found if event["event"] == "token"} == {answer}
 
 
-async def test_stream_in_the_body_is_honoured(api):
+async def test_stream_in_the_body_is_honoured(api: Api) -> None:
     response = await api.run("spoken", {"input_value": "x", "stream": True})
     assert response.headers["content-type"].startswith("text/event-stream")
 
 
-async def test_a_stream_false_tweak_gives_the_text_whole(api):
+async def test_a_stream_false_tweak_gives_the_text_whole(api: Api) -> None:
     response = await api.run("spoken", {"input_value": "x", "tweaks": {"stream": False}}, query="?stream=true")
     kinds = [event["event"] for event in events(response.text)]
     assert "token" not in kinds
     assert kinds[-1] == "end"
 
 
-async def test_a_failing_model_ends_the_stream_with_both_error_shapes_and_no_end(api):
+async def test_a_failing_model_ends_the_stream_with_both_error_shapes_and_no_end(api: Api) -> None:
     response = await api.run("failing", {"input_value": "x"}, query="?stream=true")
     assert response.status_code == 200
     found = events(response.text)
@@ -91,14 +94,14 @@ async def test_a_failing_model_ends_the_stream_with_both_error_shapes_and_no_end
         ("stream_tweak_refused", {"Model": {"model": "x:y"}}),
     ],
 )
-async def test_refusals_come_as_one_error_event(api, case, tweaks):
+async def test_refusals_come_as_one_error_event(api: Api, case: Any, tweaks: Any) -> None:
     found = events((await api.run("chat", {"input_value": "x", "tweaks": tweaks}, query="?stream=true")).text)
     (theirs,) = events(recording(case)["body_raw"])
     assert [event["event"] for event in found] == ["error"]
     assert theirs["data"].keys() <= found[0]["data"].keys()
 
 
-async def test_a_client_that_leaves_cancels_the_run_and_keeps_what_was_said(api):
+async def test_a_client_that_leaves_cancels_the_run_and_keeps_what_was_said(api: Api) -> None:
     owner = None
     async with asyncio.timeout(10):
         async for event in _until_token(api):
@@ -111,7 +114,7 @@ async def test_a_client_that_leaves_cancels_the_run_and_keeps_what_was_said(api)
     assert not api.runtime._running
 
 
-async def _until_token(api):
+async def _until_token(api: Api) -> Any:
     """Events up to the first token; then the client hangs up."""
     async with api.client.stream("POST", "/api/v1/run/spoken?stream=true", json={"input_value": "x"}) as response:
         async for line in response.aiter_lines():
