@@ -13,6 +13,7 @@ FlowgroundError
 │   ├── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
 │   └── SessionNotFound      no such session for this caller
 └── RunError                 a run failed
+    ├── ShuttingDown         the server ends; the same call may succeed elsewhere or later
     ├── ComponentFailed      one component failed; carries its id and the cause
     └── ProviderError        the model's server failed
         ├── ProviderRefused  it answered with an error status
@@ -149,6 +150,12 @@ class RunError(FlowgroundError):
     """A run failed."""
 
     code = "run_failed"
+
+
+class ShuttingDown(RunError):
+    """The server ends before the run could."""
+
+    code = "shutting_down"
 
 
 class ComponentFailed(RunError):

@@ -93,9 +93,11 @@ class Runtime:
         self.catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
         self.models = Providers(settings)
         self.sign_in = SignIn(settings, self.store)
-        self.access = Access(self.catalogue, self.store, self.sign_in)
+        self.access = Access(self.catalogue, self.store, self.sign_in, allow_public=settings.sharing.allow_public)
         self._live: dict[tuple[str, str, str], LiveTurn] = {}
         self._running: set[asyncio.Task[object]] = set()
+        self.stopping = False
+        """Whether running turns are being cancelled because the process ends."""
 
     async def start(self) -> None:
         """Captures the running loop and readies what needs one. Raises ConfigError."""
@@ -164,6 +166,7 @@ class Runtime:
         if running := set(self._running):
             if grace:
                 await asyncio.wait(running, timeout=grace)
+            self.stopping = True
             for task in running:
                 task.cancel()
             await asyncio.wait(running, timeout=5)

@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from flowground import __version__
 from flowground.api import flows, health, monitor, run
 from flowground.api.errors import install_handlers
+from flowground.api.limits import RunLimits
 from flowground.runtime import Runtime
 
 
@@ -27,6 +28,7 @@ def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
         redirect_slashes=False,
     )
     api.state.runtime = runtime
+    api.state.run_limits = RunLimits()
     install_handlers(api)
     api.router.routes.extend(run.ROUTES)
     api.include_router(flows.router)

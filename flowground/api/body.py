@@ -3,20 +3,33 @@
 Keys that the contract does not know are ignored, as there.
 """
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
-from flowground.errors import BodyTooLarge, InvalidRequest
+from flowground.errors import BodyTooLarge, InvalidRequest, RequestError
 from flowground.request import InputType, OutputType, RunRequest
 
 _STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y": True} | {
     "false": False, "0": False, "no": False, "off": False, "f": False, "n": False, "": False
 }  # fmt: skip
+
+
+_PIECE_SECONDS = 30.0
+"""A client that sends a part of its body may think this long about the next one."""
+
+
+class BodyTooSlow(RequestError):
+    """The body stopped halfway."""
+
+    code = "body_too_slow"
 
 
 class RunBody(BaseModel):
@@ -54,7 +67,7 @@ class Asked:
 
 
 async def read_request(request: Request, *, limit: int) -> Asked:
-    """What the client asks. Raises InvalidRequest (naming fields, never values) and BodyTooLarge."""
+    """What the client asks. Raises InvalidRequest (naming fields, never values), BodyTooLarge and BodyTooSlow."""
     query = request.query_params
     shape = query.get("shape", "langflow")
     if shape not in ("langflow", "simple"):
@@ -114,13 +127,28 @@ async def _read(request: Request, limit: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(f"The body is over {limit} bytes.")
-    parts, size = [], 0
-    async for part in request.stream():
-        parts.append(part)
-        size += len(part)
-        if size > limit:
-            raise BodyTooLarge(f"The body is over {limit} bytes.")
+    message = await request.receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body") and message["type"] == "http.request" and len(body) <= limit:
+        return body  # nearly always: a body that came in one piece
+    parts, size = [body], len(body)
+    while message.get("more_body") and size <= limit:
+        message = await _next_piece(request)
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    if size > limit:
+        raise BodyTooLarge(f"The body is over {limit} bytes.")
     return b"".join(parts)
+
+
+async def _next_piece(request: Request) -> Message:
+    try:
+        async with asyncio.timeout(_PIECE_SECONDS):
+            return await request.receive()
+    except TimeoutError:
+        raise BodyTooSlow(f"The rest of the body did not come within {_PIECE_SECONDS:g} s.") from None
 
 
 def _json(raw: bytes) -> Any:
@@ -138,8 +166,12 @@ async def _form(request: Request, raw: bytes) -> dict[str, Any]:
     async def replay() -> dict[str, Any]:
         return {"type": "http.request", "body": raw, "more_body": False}
 
-    async with Request(request.scope, replay).form() as form:
-        given: dict[str, Any] = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
+    try:
+        async with Request(request.scope, replay).form() as form:
+            given: dict[str, Any] = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
+    except HTTPException as error:
+        problem = {"type": "form_invalid", "loc": ["body"], "msg": error.detail}
+        raise InvalidRequest("The form cannot be read.", problems=[problem]) from None
     if isinstance(given.get("tweaks"), str):
         given["tweaks"] = _json(given["tweaks"].encode()) if given["tweaks"].strip() else None
     given["stream"] = bool(_stream_wanted(given.get("stream")))

@@ -5,6 +5,9 @@ from starlette.requests import Request
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.runtime import Runtime
+from flowground.store import tokens
+
+_MAKE_ONE = "Make a new one under API access."
 
 
 class KeyMissing(FlowgroundError):
@@ -14,7 +17,7 @@ class KeyMissing(FlowgroundError):
 
 
 class KeyInvalid(FlowgroundError):
-    """The key is unknown, expired or revoked: one answer for all three; Langflow's sentence."""
+    """The key is unknown or no longer good; Langflow's sentence. `code` and `hint` tell a real key's holder which."""
 
     code = "api_key_invalid"
 
@@ -32,11 +35,22 @@ async def api_caller(request: Request, runtime: Runtime) -> Caller:
         )
     caller = await runtime.sign_in.verify_token(secret)
     if caller is None:
-        raise KeyInvalid(
-            "Invalid or missing API key",
-            hint="The token is unknown, expired or revoked. Make a new one under API access.",
-        )
+        raise await _invalid(secret, runtime)
     return caller
+
+
+async def _invalid(secret: str, runtime: Runtime) -> KeyInvalid:
+    """What is wrong with the key. Only who holds the whole of a real one learns more than that it is unknown."""
+    token = await runtime.store.read(tokens.find_any, secret=secret)
+    if token is None:
+        code, says = "api_key_invalid", "No token of this server is like that: was it copied whole?"
+    elif token.revoked_at:
+        code, says = "api_key_revoked", f"The token was revoked on {token.revoked_at:%Y-%m-%d}."
+    elif token.in_force:
+        code, says = "api_key_invalid", "The account that the token belongs to is no longer active."
+    else:
+        code, says = "api_key_expired", f"The token expired on {token.expires_at:%Y-%m-%d}."
+    return KeyInvalid("Invalid or missing API key", code=code, hint=f"{says} {_MAKE_ONE}")
 
 
 def _secret(request: Request, *, in_query: bool) -> str | None:

@@ -10,7 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from flowground.api.body import BodyTooSlow
 from flowground.api.caller import KeyInvalid, KeyMissing
+from flowground.api.limits import RunLimitReached
 from flowground.errors import (
     BodyTooLarge,
     ComponentFailed,
@@ -27,6 +29,7 @@ from flowground.errors import (
     RequestError,
     RunError,
     SessionNotFound,
+    ShuttingDown,
     TweaksRefused,
 )
 
@@ -40,6 +43,8 @@ _STATUS: tuple[tuple[type[FlowgroundError], int], ...] = (
     (FlowNotFound, 404),
     (SessionNotFound, 404),
     (BodyTooLarge, 413),
+    (BodyTooSlow, 408),
+    (RunLimitReached, 429),
     (InputConflict, 400),
     (TweaksRefused, 422),
     (InvalidRequest, 422),
@@ -48,6 +53,7 @@ _STATUS: tuple[tuple[type[FlowgroundError], int], ...] = (
     (ProviderBusy, 429),
     (ProviderTimeout, 504),
     (ProviderError, 502),
+    (ShuttingDown, 503),
     (RunError, 500),
 )
 
@@ -103,13 +109,25 @@ def error_response(error: FlowgroundError) -> JSONResponse:
         body["code"] = error.code
     if error.hint:
         body["hint"] = error.hint
+    return JSONResponse(body, status_of(error), headers=_headers(error))
+
+
+def _headers(error: FlowgroundError) -> dict[str, str]:
+    if isinstance(error, RunLimitReached):
+        return dict(error.headers)
     wait = retry_after(error)
-    return JSONResponse(body, status_of(error), headers={} if wait is None else {"retry-after": str(wait)})
+    return {} if wait is None else {"retry-after": str(wait)}
 
 
 def _without_input(problem: Any) -> dict[str, Any]:
     """What was sent is not sent back: it may be a secret in the wrong place."""
     return {key: problem[key] for key in ("type", "loc", "msg")}
+
+
+def unexpected(error: Exception) -> FlowgroundError:
+    """What a caller is told of a failure nobody foresaw: nothing of it. The log has the rest."""
+    _log.error("unexpected failure", exc_info=error)
+    return FlowgroundError("Something went wrong on this server.", code="internal_error")
 
 
 def install_handlers(api: FastAPI) -> None:
@@ -129,6 +147,5 @@ def install_handlers(api: FastAPI) -> None:
         return JSONResponse({"detail": error.detail or phrase}, error.status_code, headers=dict(error.headers or {}))
 
     @api.exception_handler(Exception)
-    async def unexpected(_: Request, error: Exception) -> JSONResponse:
-        _log.error("unexpected failure", exc_info=error)
-        return JSONResponse({"detail": "Something went wrong on this server.", "code": "internal_error"}, 500)
+    async def not_ours(_: Request, error: Exception) -> JSONResponse:
+        return error_response(unexpected(error))

@@ -8,15 +8,17 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from flowground.api.body import Asked, RunBody, read_request
 from flowground.api.caller import api_caller
+from flowground.api.limits import RunLimits
 from flowground.api.simple import simple_result
-from flowground.api.stream import langflow_frames, say, sse_frames
+from flowground.api.stream import langflow_frames, last_frame, say, sse_frames
 from flowground.api.wire import Wire
 from flowground.caller import Caller
-from flowground.errors import RunError
+from flowground.errors import RunError, ShuttingDown
 from flowground.events import TurnFinished, TurnStarted
 from flowground.runtime import Runtime
 from flowground.wiring import WiredFlow
@@ -36,28 +38,42 @@ _OPERATION: dict[str, Any] = {
         "200": {"description": "The answer, its text in Langflow's five places; or a stream of events."},
         "403": {"description": "No valid application token."},
         "404": {"description": "No such flow for this token."},
+        "408": {"description": "The body stopped halfway."},
+        "413": {"description": "The body is over the limit."},
         "422": {"description": "The body or a tweak does not fit."},
-        "429": {"description": "The model's server asks to come back later."},
+        "429": {"description": "The token's limit is reached, or the model's server asks to come back later."},
         "502": {"description": "The model's server failed."},
-        "503": {"description": "The built-in model is still being fetched."},
+        "503": {"description": "The built-in model is still being fetched, or the server is stopping."},
         "504": {"description": "The model's server did not answer in time."},
     },
 }
+
+
+_CLIENT_LEFT = 499
+"""Nobody reads it; the access log shows it, as nginx's does."""
 
 
 async def run(request: Request) -> Response:
     """Runs a flow by id or endpoint name."""
     runtime: Runtime = request.app.state.runtime()
     caller = await api_caller(request, runtime)
+    limits = runtime.settings.limits
+    told: dict[str, str] = {}
+    if limits.runs_per_minute:
+        counted: RunLimits = request.app.state.run_limits
+        told = counted.take(caller.key, limit=limits.runs_per_minute)
     flow = await runtime.access.open_flow(caller, request.path_params["flow_id"])
-    asked = await read_request(request, limit=runtime.settings.limits.body_bytes)
+    try:
+        asked = await read_request(request, limit=limits.body_bytes)
+    except ClientDisconnect:
+        return Response(status_code=_CLIENT_LEFT)
     if asked.framing is None:
-        return await _while_connected(request, runtime, _plain(runtime, caller, flow, asked))
+        return await _while_connected(request, runtime, _plain(runtime, caller, flow, asked), headers=told)
     runtime.require_ready(flow)
     return StreamingResponse(
         _streamed(runtime, caller, flow, asked),
         media_type="text/event-stream",
-        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        headers={"cache-control": "no-store", "x-accel-buffering": "no", **told},
     )
 
 
@@ -66,6 +82,7 @@ ROUTES = [
     Route("/api/v1/run/{flow_id}", run, methods=["POST"]),
     Route("/lf/{tenant}/api/v1/run/{flow_id}", run, methods=["POST"]),  # the hosted edition's path, any tenant
 ]
+_STOPPING = "The server is stopping."
 PATHS = {"/api/v1/run/{flow_id}": {"post": _OPERATION}}
 """The OpenAPI document's part for them."""
 
@@ -90,11 +107,21 @@ async def _streamed(runtime: Runtime, caller: Caller, flow: WiredFlow, asked: As
             aclosing(runtime.take_turn(caller, flow, asked.request)) as events,
             aclosing(framed(say(events, flow, asked.request, shape=asked.shape))) as frames,
         ):
-            async for piece in frames:
-                yield piece
+            try:
+                async for piece in frames:
+                    yield piece
+            except asyncio.CancelledError:
+                if not runtime.stopping:
+                    raise
+                task = asyncio.current_task()
+                assert task is not None  # noqa: S101 - a request handler always runs in a task
+                task.uncancel()
+                yield last_frame(ShuttingDown(_STOPPING), sse=asked.framing == "sse")
 
 
-async def _while_connected(request: Request, runtime: Runtime, work: Coroutine[Any, Any, dict[str, Any]]) -> Response:
+async def _while_connected(
+    request: Request, runtime: Runtime, work: Coroutine[Any, Any, dict[str, Any]], *, headers: dict[str, str]
+) -> Response:
     """The response of `work`, which is cancelled when the client leaves or the server stops."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a request handler always runs in a task
@@ -103,12 +130,12 @@ async def _while_connected(request: Request, runtime: Runtime, work: Coroutine[A
     leaving.add_done_callback(lambda _: task.cancel() if working and not leaving.cancelled() else None)
     with runtime.running():
         try:
-            return Response(to_json(await work), media_type="application/json")
+            return Response(to_json(await work), media_type="application/json", headers=headers)
         except asyncio.CancelledError:
             task.uncancel()
             if leaving.done():
-                return Response(status_code=499)
-            raise RunError("The server is stopping.", code="shutting_down") from None
+                return Response(status_code=_CLIENT_LEFT)
+            raise ShuttingDown(_STOPPING) from None
         finally:
             working = False
             leaving.cancel()

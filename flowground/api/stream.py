@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any, Literal
 
-from flowground.api.errors import detail_of, status_of
+from flowground.api.errors import detail_of, status_of, unexpected
 from flowground.api.simple import simple_result
 from flowground.api.wire import Wire
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
@@ -23,7 +23,17 @@ async def langflow_frames(said: AsyncGenerator[Said, None]) -> AsyncGenerator[by
     """Langflow 1.13's framing: one JSON object a line and a blank line, though the type says text/event-stream."""
     async with aclosing(said):
         async for event, data in said:
-            yield f'{{"event": "{event}", "data": {data}}}\n\n'.encode()
+            yield _langflow_frame(event, data)
+
+
+def _langflow_frame(event: str, data: str) -> bytes:
+    return f'{{"event": "{event}", "data": {data}}}\n\n'.encode()
+
+
+def last_frame(error: FlowgroundError, *, sse: bool) -> bytes:
+    """The `error` event of a stream that is cut off, in its framing."""
+    event, data = _error_said(error)
+    return f"event: {event}\ndata: {data}\n\n".encode() if sse else _langflow_frame(event, data)
 
 
 async def sse_frames(said: AsyncGenerator[Said, None], *, heartbeat: float = 15.0) -> AsyncGenerator[bytes, None]:
@@ -62,6 +72,9 @@ async def say(
                 yield item
     except FlowgroundError as error:
         for item in encoder.failure(error):
+            yield item
+    except Exception as error:  # noqa: BLE001 - this is a door: the 200 is out, the stream must still say how it ended
+        for item in encoder.failure(unexpected(error)):
             yield item
 
 
@@ -106,16 +119,20 @@ class _Encoder:
 
     def failure(self, error: FlowgroundError) -> Iterable[Said]:
         """Langflow says a message-shaped error for a failed component, and `{"error": …}` last in every case."""
-        data: dict[str, Any] = {"error": _sentence(error), "code": error.code, "status": status_of(error)}
-        detail = detail_of(error)
-        if not isinstance(detail, str):
-            data["detail"] = detail
-        if error.hint:
-            data["hint"] = error.hint
-        last = _said("error", data)
+        last = _error_said(error)
         if self.simple or self.wire is None or not isinstance(error, ComponentFailed):
             return (last,)
         return (_said("error", self.wire.failure(error.component_id, error.message)), last)
+
+
+def _error_said(error: FlowgroundError) -> Said:
+    data: dict[str, Any] = {"error": _sentence(error), "code": error.code, "status": status_of(error)}
+    detail = detail_of(error)
+    if not isinstance(detail, str):
+        data["detail"] = detail
+    if error.hint:
+        data["hint"] = error.hint
+    return _said("error", data)
 
 
 def _said(event: str, data: dict[str, Any]) -> Said:

@@ -97,6 +97,9 @@ class Limits(_Part):
     body_bytes: int = Field(10_485_760, ge=1024, description="Largest request body; more answers 413.")
     message_chars: int = Field(200_000, ge=1, description="Longest single message.")
     flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
+    runs_per_minute: int = Field(
+        0, ge=0, description="Runs that one application token may start a minute; more answers 429. 0: no limit."
+    )
     shutdown_seconds: float = Field(10, ge=0, description="Grace for running answers when the process is told to end.")
 
 

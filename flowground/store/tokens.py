@@ -70,6 +70,11 @@ class Token:
     uses: int
     owner_role: Role | None = None
 
+    @property
+    def in_force(self) -> bool:
+        """Neither revoked nor expired now."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at.timestamp() > time.time())
+
 
 @dataclass(frozen=True, slots=True)
 class Use:
@@ -122,9 +127,7 @@ def create(
 def find(connection: Connection, *, secret: str) -> Token | None:
     """The token in force with this secret; None when unknown, expired or revoked. One SELECT by index."""
     token = find_any(connection, secret=secret)
-    if token is None or token.revoked_at is not None:
-        return None
-    return token if token.expires_at is None or token.expires_at.timestamp() > time.time() else None
+    return token if token is not None and token.in_force else None
 
 
 def find_any(connection: Connection, *, secret: str) -> Token | None:
