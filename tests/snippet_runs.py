@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from flowground.snippets import FILE_NAMES
+from flowground.snippets import FILE_NAMES, LANGUAGES
 from tests.servers import clean_environment
 
-_PROGRAMS = {"python": [sys.executable], "javascript": ["node"], "curl": ["bash", "curl"]}
+_PROGRAMS = {"python": [sys.executable], "javascript": ["node"], "curl": ["bash", "curl"], "powershell": ["pwsh"]}
+
+RUNNABLE = [language for language in LANGUAGES if language != "powershell" or shutil.which("pwsh")]
+"""PowerShell is run where it is; its text is parsed everywhere (tests/test_snippets_powershell.py)."""
 
 
 def program(language: str) -> str:

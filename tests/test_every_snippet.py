@@ -3,10 +3,10 @@
 import pytest
 
 from flowground.flow import parse_flow
-from flowground.snippets import LANGUAGES, SnippetRequest, snippets
+from flowground.snippets import SnippetRequest, snippets
 from flowground.wiring import wire
 from tests.servers import SHIPPED_FLOWS, AppServer
-from tests.snippet_runs import run_snippet
+from tests.snippet_runs import RUNNABLE, run_snippet
 
 MESSAGE = 'it\'s "quoted"\na new line, $HOME, `id` and \\n'
 FLOWS = sorted(file.stem for file in SHIPPED_FLOWS.glob("*.yaml"))
@@ -18,7 +18,7 @@ def token(server: AppServer) -> str:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", RUNNABLE)
 @pytest.mark.parametrize("name", FLOWS)
 def test_a_shipped_snippet_answers(server: AppServer, token: str, name: str, language: str, stream: bool) -> None:
     file = SHIPPED_FLOWS / f"{name}.yaml"

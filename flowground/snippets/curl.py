@@ -12,7 +12,7 @@ from flowground.snippets.request import SnippetRequest
 
 _COMMAND = """\
 curl --silent --show-error --fail-with-body «url» \\
-  --header "x-api-key: ${FLOWGROUND_API_KEY:?Set this environment variable to an application token.}" \\
+  --header «key» \\
   --header "Content-Type: application/json" \\
   «output» \\
   --data @- <<'JSON'
@@ -21,11 +21,15 @@ JSON
 """
 
 
+_KEY = '"x-api-key: ${FLOWGROUND_API_KEY:?Set this environment variable to an application token.}"'
+
+
 def curl(request: SnippetRequest) -> str:
     """A complete command: `bash test-script.sh`. Raises ValueError as `request.body` does."""
     return fill(
         _COMMAND,
         url=shlex.quote(request.url),
+        key=shlex.quote(f"x-api-key: {request.token}") if request.token else _KEY,
         output="--no-buffer" if request.stream else '--write-out "\\n"',
         body=literal(request.body(request.message), JSON),
     )

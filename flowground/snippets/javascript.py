@@ -1,19 +1,18 @@
 """The JavaScript tab: a script for Node 18 or newer, as CommonJS and as a module, without dependencies."""
 
+from flowground.snippets.environment import NO_TOKEN, VARIABLE
 from flowground.snippets.literals import JAVASCRIPT, Name, fill, javascript_scalar, literal
 from flowground.snippets.request import SnippetRequest
 
 _HEAD = """\
 const url = «url»;
 const message = process.argv[2] ?? «message»;
-const token = process.env.FLOWGROUND_API_KEY;
+const token = «token»;
 
 const payload = «payload»;
 
 async function main() {
-  if (!token) throw new Error("Set the environment variable FLOWGROUND_API_KEY to an application token.");
-
-  const response = await fetch(url, {
+«ask»  const response = await fetch(url, {
     method: "POST",
     headers: { "Content-Type": "application/json", "x-api-key": token },
     body: JSON.stringify(payload),
@@ -23,6 +22,11 @@ async function main() {
     const sentence = typeof detail === "string" ? detail : detail?.message ?? JSON.stringify(detail);
     throw new Error([sentence, hint].filter(Boolean).join("\\n"));
   }
+
+"""
+
+_ASK = f"""\
+  if (!token) throw new Error("{NO_TOKEN}");
 
 """
 
@@ -79,6 +83,8 @@ def javascript(request: SnippetRequest) -> str:
         _HEAD + answer + _TAIL,
         url=javascript_scalar(request.url),
         message=javascript_scalar(request.message),
+        token=javascript_scalar(request.token) if request.token else f"process.env.{VARIABLE}",
+        ask="" if request.token else _ASK,
         payload=literal(request.body(Name("message")), JAVASCRIPT),
         events=_EVENTS if request.stream else "",
     )

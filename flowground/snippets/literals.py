@@ -84,3 +84,4 @@ def _visible(character: str) -> str:
 PYTHON = Style(python_scalar, python_scalar, "    ", ",")
 JAVASCRIPT = Style(javascript_scalar, _javascript_key, "  ", ",")
 JSON = Style(json_scalar, json_scalar, "  ", "")
+ASCII_JSON = Style(json.dumps, json.dumps, "  ", "")

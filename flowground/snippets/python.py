@@ -1,12 +1,12 @@
 """The Python tab: a script for `requests`."""
 
+from flowground.snippets.environment import NO_TOKEN, VARIABLE
 from flowground.snippets.literals import PYTHON, Name, fill, literal, python_scalar
 from flowground.snippets.request import SnippetRequest
 
 _HEAD = """\
 import argparse
-«imports»import os
-import sys
+«imports»import sys
 
 import requests
 
@@ -16,12 +16,15 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--message", default=«message»)
 message = parser.parse_args().message
 
-token = os.environ.get("FLOWGROUND_API_KEY")
-if not token:
-    sys.exit("Set the environment variable FLOWGROUND_API_KEY to an application token.")
+«token»
 
 payload = «payload»
 """
+
+_TOKEN = f"""\
+token = os.environ.get("{VARIABLE}")
+if not token:
+    sys.exit("{NO_TOKEN}")"""
 
 _PLAIN = """
 try:
@@ -79,8 +82,9 @@ def python(request: SnippetRequest) -> str:
     answer = _SIMPLE if request.shape == "simple" else _LANGFLOW
     return fill(
         _HEAD + (_STREAM if request.stream else _PLAIN + answer),
-        imports="import json\n" if request.stream else "",
+        imports=("import json\n" if request.stream else "") + ("" if request.token else "import os\n"),
         url=python_scalar(request.url),
         message=python_scalar(request.message),
+        token=f"token = {python_scalar(request.token)}" if request.token else _TOKEN,
         payload=literal(request.body(Name("message")), PYTHON),
     )

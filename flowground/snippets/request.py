@@ -18,7 +18,8 @@ Shape = Literal["langflow", "simple"]
 class SnippetRequest:
     """`base_url` is the address as the visitor sees it, `flow_id` an id or endpoint name.
 
-    `shape` "simple" asks for the short body `{text, session_id, …}`; a stream has one shape only.
+    `shape` "simple" asks for the short body `{text, session_id, …}`; a stream has one shape only. `token` is written
+    into the code; without it the code reads `FLOWGROUND_API_KEY`.
     """
 
     base_url: str
@@ -30,6 +31,7 @@ class SnippetRequest:
     shape: Shape = "langflow"
     input_type: InputType = "chat"
     output_type: OutputType = "chat"
+    token: str | None = field(default=None, repr=False)
 
     @classmethod
     def for_flow(
@@ -42,6 +44,7 @@ class SnippetRequest:
         tweaks: Mapping[str, Any] | None = None,
         stream: bool = False,
         shape: Shape = "langflow",
+        token: str | None = None,
     ) -> Self:
         """The request that fits a flow: a flow without Chat Input is given text, one without Chat Output gives it.
 
@@ -62,6 +65,7 @@ class SnippetRequest:
             shape=shape,
             input_type=input_type,
             output_type=output_type,
+            token=token,
         )
 
     @property

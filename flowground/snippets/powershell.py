@@ -1,0 +1,111 @@
+"""The PowerShell variant of the cURL tab: for Windows PowerShell 5.1 and PowerShell 7, pasted or saved.
+
+The body is a here-string in single quotes, in which nothing is read, and JSON in it is ASCII: Windows PowerShell takes
+a saved file for the old code page of its country. It goes out, and the answer is read, as UTF-8 bytes for the same
+reason. All stands in one block, so that a pasted error ends no shell, while a saved script exits with 1.
+"""
+
+from flowground.snippets.environment import NO_TOKEN, VARIABLE, powershell_string
+from flowground.snippets.literals import ASCII_JSON, fill, literal
+from flowground.snippets.request import SnippetRequest
+
+_SCRIPT = """\
+& {
+  $ErrorActionPreference = 'Stop'
+  $ProgressPreference = 'SilentlyContinue'
+  $url = «url»
+  $body = @'
+«body»
+'@
+  try {
+    $token = «token»
+«send»
+  } catch {
+    [Console]::Error.WriteLine($_.Exception.Message)
+    if ($PSCommandPath) { exit 1 }
+  }
+}
+"""
+
+_ASK = """\
+    if (-not $token) { throw «no_token» }
+"""
+
+_REFUSED = """\
+      $refusal = try { $said | ConvertFrom-Json } catch { $null }
+      $detail = if ($refusal.detail.message -is [string]) { $refusal.detail.message } else { $refusal.detail }
+      if ($detail -and $detail -isnot [string]) { $detail = $detail | ConvertTo-Json -Compress -Depth 9 }
+      if (-not $detail) { $detail = "No answer from ${url}: $why" }
+      throw (@($detail, $refusal.hint | Where-Object { $_ }) -join "`n")
+"""
+
+_PLAIN = (
+    """\
+    try {
+      $response = Invoke-WebRequest -Uri $url -Method Post -UseBasicParsing -TimeoutSec 300 `
+        -Headers @{ 'x-api-key' = $token } -ContentType 'application/json' `
+        -Body ([Text.Encoding]::UTF8.GetBytes($body))
+    } catch {
+      $said = $_.ErrorDetails.Message
+      $why = $_.Exception.Message
+"""
+    + _REFUSED
+    + """\
+    }
+    $answer = [Text.Encoding]::UTF8.GetString($response.RawContentStream.ToArray()) | ConvertFrom-Json
+«print»"""
+)
+
+_LANGFLOW = "    foreach ($output in $answer.outputs[0].outputs) { $output.messages[0].message }"
+_SIMPLE = "    $answer.text"
+
+_STREAM = (
+    """\
+    Add-Type -AssemblyName System.Net.Http
+    $client = [Net.Http.HttpClient]::new()
+    $call = [Net.Http.HttpRequestMessage]::new([Net.Http.HttpMethod]::Post, $url)
+    $call.Headers.Add('x-api-key', $token)
+    $call.Content = [Net.Http.StringContent]::new($body, [Text.Encoding]::UTF8, 'application/json')
+    try {
+      $at_once = [Net.Http.HttpCompletionOption]::ResponseHeadersRead
+      $response = $client.SendAsync($call, $at_once).GetAwaiter().GetResult()
+      $content = $response.Content.ReadAsStreamAsync().GetAwaiter().GetResult()
+      $reader = [IO.StreamReader]::new($content, [Text.Encoding]::UTF8)
+    } catch {
+      throw "No answer from ${url}: $($_.Exception.GetBaseException().Message)"
+    }
+    if (-not $response.IsSuccessStatusCode) {
+      $said = $reader.ReadToEnd()
+      $why = $response.ReasonPhrase
+"""
+    + _REFUSED
+    + """\
+    }
+    $streamed = $false
+    while ($null -ne ($line = $reader.ReadLine())) {
+      if (-not $line) { continue }
+      $sent = $line | ConvertFrom-Json
+      if ($sent.event -eq 'token') {
+        Write-Host -NoNewline $sent.data.chunk
+        $streamed = $true
+      } elseif ($sent.event -eq 'error' -and $sent.data.error) {
+        throw (@($sent.data.error, $sent.data.hint | Where-Object { $_ }) -join "`n")
+      } elseif ($sent.event -eq 'end' -and -not $streamed) {
+        foreach ($output in $sent.data.result.outputs[0].outputs) { Write-Host $output.messages[0].message }
+      }
+    }
+    if ($streamed) { Write-Host }"""
+)
+
+
+def powershell(request: SnippetRequest) -> str:
+    """A complete script: `pwsh -File test-script.ps1`. Raises ValueError as `request.body` does."""
+    ask = "" if request.token else fill(_ASK, no_token=powershell_string(NO_TOKEN))
+    send = _STREAM if request.stream else fill(_PLAIN, print=_SIMPLE if request.shape == "simple" else _LANGFLOW)
+    return fill(
+        _SCRIPT,
+        url=powershell_string(request.url),
+        body=literal(request.body(request.message), ASCII_JSON),
+        token=powershell_string(request.token) if request.token else f"$env:{VARIABLE}",
+        send=ask + send,
+    )

@@ -1,0 +1,86 @@
+"""PowerShell's text is parsed by a grammar of PowerShell: no mistake in it, and every value is one literal."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from flowground.snippets import SnippetRequest, export_line, snippets
+
+pytest.importorskip("tree_sitter_powershell", reason="needs tree-sitter-powershell (requirements-dev.txt)")
+import tree_sitter_powershell
+from tree_sitter import Language, Node, Parser
+
+PARSER = Parser(Language(tree_sitter_powershell.language()))
+HOSTILE = [
+    "it's",
+    "'@",
+    "\n'@\n",
+    "@'\n",
+    "‘typographic’ ‚quotes‛ “too”",
+    "$HOME $(exit 9) ${x} `n `",
+    '"; exit 9; "',
+    "# no comment <# none #>",
+    "👋🏽 שלום \u202eevil\u202c \u2028\x00\x1b",
+    "%s {0} «body» «url»",
+    "aé'\"\\\n$`" * 2_000,
+]
+VARIANTS: dict[str, dict[str, Any]] = {"plain": {}, "stream": {"stream": True}, "simple": {"shape": "simple"}}
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.children:
+        yield from nodes(child)
+
+
+def parsed(code: str) -> list[Node]:
+    """All nodes of a text without a mistake."""
+    root = PARSER.parse(code.encode()).root_node
+    assert not root.has_error, [node.text for node in nodes(root) if node.is_error or node.is_missing]
+    return list(nodes(root))
+
+
+def literals(code: str, kind: str) -> list[str]:
+    return [(node.text or b"").decode() for node in parsed(code) if node.type == kind]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
+def test_the_body_is_one_here_string_that_says_what_was_typed(value: str, variant: str) -> None:
+    request = SnippetRequest(
+        "http://x", "f", value, session_id=value, tweaks={value: {value: value}}, **VARIANTS[variant]
+    )
+    code = snippets(request)["powershell"]
+    assert code.isascii()  # Windows PowerShell reads a saved file in an old code page
+    [body] = literals(code, "verbatim_here_string_characters")
+    assert json.loads(body.removeprefix("@'\n").removesuffix("\n'@")) == request.body(value)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_token_and_an_address_are_plain_literals(variant: str) -> None:
+    hostile = "it's ‘$(exit)’"
+    code = snippets(SnippetRequest(f"http://{hostile}", "f", token=hostile, **VARIANTS[variant]))["powershell"]
+    said = literals(code, "verbatim_string_characters")
+    doubled = "it''s ‘‘$(exit)’’"
+    assert f"'{doubled}'" in said
+    assert [text for text in said if text.startswith(f"'http://{doubled}/api/v1/run/f")]
+    assert "FLOWGROUND_API_KEY" not in code
+
+
+def test_the_line_that_sets_the_token() -> None:
+    assert export_line("fg_x'y", shell="powershell") == "$env:FLOWGROUND_API_KEY = 'fg_x''y'"
+    parsed(export_line(shell="powershell"))
+
+
+def test_an_error_ends_a_saved_script_and_no_shell() -> None:
+    code = snippets(SnippetRequest("http://x", "f"))["powershell"]
+    assert "if ($PSCommandPath) { exit 1 }" in code
+    assert code.startswith("& {\n")
+    assert code.endswith("\n}\n")
+
+
+def test_the_checker_finds_mistakes() -> None:
+    with pytest.raises(AssertionError):
+        parsed("$x = 'it's'\n")
