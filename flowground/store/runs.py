@@ -1,10 +1,11 @@
 """Runs: what ran when, for how long, and how it ended."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, case, func, insert, select
 
 from flowground.messages import Usage
 from flowground.store import tables
@@ -14,6 +15,7 @@ from flowground.store.times import moment
 
 Status = Literal["complete", "stopped", "failed"]
 _runs = tables.runs.c
+_COUNTED: tuple[Status, ...] = ("complete", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,25 @@ class RunRecord:
     usage: Usage | None = None
     error_code: str | None = None
     streamed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A flow's runs of some time: how many, how long the complete ones took (seconds), and what failed last.
+
+    `error_rate` is failed runs to all, 0 to 1; `p50` and `p95` are None without a complete run.
+    """
+
+    runs: int
+    failed: int
+    p50: float | None
+    p95: float | None
+    last_failure: str | None
+    last_failure_at: datetime | None
+
+    @property
+    def error_rate(self) -> float:
+        return self.failed / self.runs if self.runs else 0.0
 
 
 _INSERT = Statement(insert(tables.runs).values({column.name: bindparam(column.name) for column in _runs}))
@@ -77,3 +98,34 @@ def list_runs(connection: Connection, *, flow_id: str, limit: int = 100) -> list
         )
         for row in found
     ]
+
+
+def numbers(connection: Connection, *, flow_id: str, since: datetime) -> Numbers:
+    """What a flow's runs since then come to. Reads that time's rows only, by the index `runs_recent`."""
+    here = (_runs.flow_id == flow_id) & (_runs.started_at >= since.timestamp())
+    counted = {status: func.coalesce(func.sum(case((_runs.status == status, 1), else_=0)), 0) for status in _COUNTED}
+    total, complete, failed = connection.execute(select(func.count(), *counted.values()).where(here)).one()
+    took = select(_runs.seconds).where(here, _runs.status == "complete").order_by(_runs.seconds).limit(1)
+
+    def percentile(share: float) -> float | None:
+        """The least time that this share of the complete runs did not exceed."""
+        return connection.scalar(took.offset(math.ceil(complete * share) - 1)) if complete else None
+
+    last = (
+        connection.execute(
+            select(_runs.error_code, _runs.started_at)
+            .where(here, _runs.status == "failed")
+            .order_by(_runs.started_at.desc())
+            .limit(1)
+        ).first()
+        if failed
+        else None
+    )
+    return Numbers(
+        runs=total,
+        failed=int(failed),
+        p50=percentile(0.5),
+        p95=percentile(0.95),
+        last_failure=last.error_code if last else None,
+        last_failure_at=moment(last.started_at) if last else None,
+    )

@@ -1,0 +1,72 @@
+"""The numbers beside an endpoint, on both databases."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from flowground.store import Store, runs
+from flowground.store.runs import Numbers, RunRecord, Status
+from tests.store_databases import DATABASES, empty_database
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(params=DATABASES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with empty_database(request.param, tmp_path) as url:
+        store = Store.open(url)
+        yield store
+        store.close()
+
+
+async def add(
+    store: Store,
+    seconds: float,
+    *,
+    flow: str = "f",
+    status: Status = "complete",
+    ago: timedelta = timedelta(0),
+    code: str = "",
+) -> None:
+    number = f"{flow}{seconds}{status}{ago}{code}"
+    run = RunRecord(number, flow, "v", "member:ada", "s", status, NOW - ago, seconds, error_code=code or None)
+    await store.write(runs.add_run, run=run)
+
+
+async def of_the_day(store: Store) -> Numbers:
+    return await store.read(runs.numbers, flow_id="f", since=NOW - DAY)
+
+
+async def test_without_a_run_there_is_nothing_to_say(store: Store) -> None:
+    found = await of_the_day(store)
+    assert found == Numbers(0, 0, None, None, None, None)
+    assert found.error_rate == 0
+
+
+async def test_the_runs_of_the_day_are_counted_and_measured(store: Store) -> None:
+    for hundredth in range(1, 101):
+        await add(store, hundredth / 100)
+    await add(store, 60, status="failed", code="model_busy", ago=timedelta(hours=2))
+    await add(store, 50, status="failed", code="model_timeout", ago=timedelta(hours=1))
+    await add(store, 99, status="stopped")
+    await add(store, 77, ago=2 * DAY)
+    await add(store, 77, flow="other")
+    found = await of_the_day(store)
+    assert found == Numbers(103, 2, 0.5, 0.95, "model_timeout", NOW - timedelta(hours=1))
+    assert found.error_rate == 2 / 103
+
+
+async def test_one_run_is_every_percentile(store: Store) -> None:
+    await add(store, 0.25)
+    assert await of_the_day(store) == Numbers(1, 0, 0.25, 0.25, None, None)
+
+
+async def test_only_failures_take_no_time(store: Store) -> None:
+    await add(store, 1, status="failed")
+    found = await of_the_day(store)
+    assert (found.runs, found.p50, found.error_rate, found.last_failure_at) == (1, None, 1, NOW)
