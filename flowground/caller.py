@@ -4,17 +4,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["admin", "author", "member"]
-Kind = Literal["local", "member", "token"]
+Kind = Literal["local", "member", "token", "visitor"]
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`name` is the member's name, the token's id, or "owner" for the local owner.
+    """`name` is the member's name, the token's id, "owner" for the local owner, or a browser's digest for a visitor.
+
+    A visitor did not sign in: flows that are shared without sign-in are all they reach, whatever their role says.
 
     `role` of an organization token (made on the command line, without an owner) and of the local owner is `admin`.
     `flows` is the scope of a token; None means every flow its role reaches.
-    `proven` says that the local owner gave the owner code in this browser (always true for the others).
+    `proven` says that they may do what outlives the visit: always true for members and tokens, for the local owner once
+    the owner code was given in this browser, never for visitors.
     `sign_in_id` is the id of the sign-in session (the cookie's `jti`), by which it is re-checked.
+    `owner` is the name of the member a token belongs to; None for all others.
     """
 
     kind: Kind
@@ -23,6 +27,12 @@ class Caller:
     flows: frozenset[str] | None = None
     proven: bool = True
     sign_in_id: str | None = None
+    owner: str | None = None
+
+    @property
+    def person(self) -> str | None:
+        """The member whose rights count: the caller or the token's owner; None where no member is behind it."""
+        return self.name if self.kind == "member" else self.owner
 
     @property
     def key(self) -> str:

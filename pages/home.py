@@ -4,7 +4,6 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.caller import Caller
-from flowground.store import publications
 from flowground.ui import bridge, gallery
 from flowground.ui.caller import visitor
 from flowground.wiring import WiredFlow
@@ -14,8 +13,7 @@ async def visible(caller: Caller) -> tuple[list[WiredFlow], frozenset[str]]:
     """What they may open, and which of it is shared."""
     app = runtime.current()
     flows = await app.access.visible_flows(caller)
-    published = await app.store.read(publications.list_publications)
-    return flows, frozenset(item.flow_id for item in published if item.shared)
+    return flows, await app.access.shared_flows()
 
 
 caller = visitor()

@@ -22,7 +22,7 @@ BEN = Caller(kind="member", name="ben", role="author")
 MIA = Caller(kind="member", name="mia", role="member")
 TOKEN = Caller(kind="token", name="1", role="admin")
 SCOPED = Caller(kind="token", name="2", role="admin", flows=frozenset({"private"}))
-MIAS = Caller(kind="token", name="3", role="member", flows=frozenset({"private", "shared"}))
+MIAS = Caller(kind="token", name="3", role="member", flows=frozenset({"private", "shared"}), owner="mia")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,8 @@ MIAS = Caller(kind="token", name="3", role="member", flows=frozenset({"private",
 )
 async def test_what_a_caller_sees_is_what_a_caller_may_open(tmp_path: Path, caller: Caller, visible: set[str]) -> None:
     async with running(tmp_path, FLOWS) as runtime:
-        await runtime.store.write(publications.set_shared, flow_id="shared", shared=True, by="tests")
+        shared = publications.Sharing(shared=True, api=True)
+        await runtime.store.write(publications.change, flow_id="shared", sharing=shared, by="tests")
         assert {flow.id for flow in await runtime.access.visible_flows(caller)} == visible
         for name in (*FLOWS, "unknown"):
             if name in visible:

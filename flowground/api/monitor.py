@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from flowground.api.caller import api_caller
 from flowground.api.wire import properties, source, timestamp
+from flowground.caller import Caller
 from flowground.runtime import Runtime
 from flowground.store import transcripts
 from flowground.store.transcripts import Said
@@ -29,6 +30,7 @@ async def messages(
         owner=caller.key,
         flow_id=flow_id,
         session_id=session_id,
+        flows=await _reached(runtime, caller),
         newest_first=order.upper() == "DESC",
         limit=limit,
     )
@@ -40,7 +42,8 @@ async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
     """Ids of the caller's own sessions, the one used last first."""
     runtime: Runtime = request.app.state.runtime()
     caller = await api_caller(request, runtime)
-    return await runtime.store.read(transcripts.session_ids, owner=caller.key, flow_id=flow_id)
+    reached = await _reached(runtime, caller)
+    return await runtime.store.read(transcripts.session_ids, owner=caller.key, flow_id=flow_id, flows=reached)
 
 
 @router.delete("/session/{session_id}", status_code=204)
@@ -50,6 +53,13 @@ async def delete_session(request: Request, session_id: str) -> Response:
     caller = await api_caller(request, runtime)
     await runtime.store.write(transcripts.delete_sessions, owner=caller.key, session_id=session_id)
     return Response(status_code=204)
+
+
+async def _reached(runtime: Runtime, caller: Caller) -> list[str] | None:
+    """Flows whose messages are shown: a member's token loses those of a flow with the right to run it."""
+    if caller.sees_inside:
+        return None
+    return [flow.id for flow in await runtime.access.visible_flows(caller)]
 
 
 def _message(said: Said) -> dict[str, Any]:

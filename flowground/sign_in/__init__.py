@@ -210,7 +210,7 @@ class SignIn:
             return None
         role = "admin" if token.owner is None else self._role(token.owner, token.owner_role)
         flows = None if token.flows is None else frozenset(token.flows)
-        return None if role is None else Caller("token", token.id, role, flows=flows)
+        return None if role is None else Caller("token", token.id, role, flows=flows, owner=token.owner)
 
     async def revoke(self, sign_in_id: str) -> None:
         """Signs one browser out; its cookie is dead from now on."""

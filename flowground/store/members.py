@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from flowground.caller import Role
 from flowground.errors import InvalidRequest, NotAllowed
-from flowground.store import audit, sign_ins, tables, tokens
+from flowground.store import access_requests, audit, groups, password_links, publications, sign_ins, tables, tokens
 
 Source = Literal["config", "database"]
 _ACCOUNT_CREATED = "account_created"
@@ -144,7 +144,12 @@ def _forget(connection: Connection, *, name: str, by: str) -> None:
     """All that belongs to a name: it may be given to somebody else. (Names of config.yaml leave without `remove`.)"""
     connection.execute(delete(tables.passwords).where(_p.name == name))
     connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
-    connection.execute(delete(tables.sessions).where(tables.sessions.c.owner == f"member:{name}"))
+    keys = [f"member:{name}", *(f"token:{token.id}" for token in tokens.list_tokens(connection, owner=name))]
+    connection.execute(delete(tables.sessions).where(tables.sessions.c.owner.in_(keys)))
+    publications.forget(connection, kind="member", name=name)
+    groups.forget_member(connection, name=name)
+    access_requests.forget(connection, member=name)
+    password_links.end_all(connection, member=name)
     sign_ins.revoke_all(connection, member=name, by=by)
     tokens.revoke_all(connection, owner=name, by=by)
 

@@ -111,6 +111,7 @@ sign_ins = Table(
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("revoked_at", Double),
+    Column("agent", Text),
     Index("sign_ins_of_member", "member"),
 )
 
@@ -168,6 +169,68 @@ publications = Table(
     Column("shared", Boolean, nullable=False),
     Column("changed_by", Text, nullable=False),
     Column("changed_at", Double, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("api", Boolean, nullable=False),
+    Column("expires_at", Double),
+)
+
+audiences = Table(
+    # Whom a flow is shared with by name: `kind` "member" (name: a member's) or "group" (name: a group's id).
+    "audiences",
+    metadata,
+    Column("flow_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Index("audiences_by_name", "kind", "name"),
+)
+
+member_groups = Table(
+    # `folded` is the name as it is compared: no two differ by upper and lower case only.
+    "member_groups",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("folded", Text, nullable=False),
+    UniqueConstraint("folded", name="member_groups_folded"),
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_id", ForeignKey("member_groups.id", ondelete="CASCADE"), primary_key=True),
+    Column("member", Text, primary_key=True),
+    Index("group_members_by_member", "member"),
+)
+
+password_links = Table(
+    # One-time links that set a password: invitations and resets.
+    "password_links",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("member", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("ended_at", Double),
+    UniqueConstraint("hash", name="password_links_hash"),
+    Index("password_links_of_member", "member"),
+)
+
+access_requests = Table(
+    "access_requests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("flow_id", Text, nullable=False),
+    Column("member", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", Double),
+    Index("access_requests_of_member", "member", "flow_id"),
+    Index("access_requests_by_state", "state", "created_at"),
 )
 
 audit = Table(

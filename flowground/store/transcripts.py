@@ -1,5 +1,6 @@
 """One owner's messages across flows and sessions, for programs that read back what was said."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
@@ -26,10 +27,14 @@ def find_messages(
     owner: str,
     flow_id: str | None = None,
     session_id: str | None = None,
+    flows: Collection[str] | None = None,
     newest_first: bool = False,
     limit: int = 1000,
 ) -> list[Said]:
-    """The owner's messages in the order they were said (or the other way round), at most `limit` of them."""
+    """The owner's messages in the order they were said (or the other way round), at most `limit` of them.
+
+    `flows` limits them to these; None: whatever flow they were said to.
+    """
     wanted = (
         select(_s.flow_id, _s.session_id, *(_m[name] for name in messages.COLUMNS))
         .join_from(tables.messages, tables.sessions, _m.session == _s.id)
@@ -41,14 +46,25 @@ def find_messages(
         wanted = wanted.where(_s.flow_id == flow_id)
     if session_id is not None:
         wanted = wanted.where(_s.session_id == session_id)
+    if flows is not None:
+        wanted = wanted.where(_s.flow_id.in_(list(flows)))
     return [Said(flow, session, messages.from_row(row)) for flow, session, *row in connection.execute(wanted)]
 
 
-def session_ids(connection: Connection, *, owner: str, flow_id: str | None = None, limit: int = 1000) -> list[str]:
+def session_ids(
+    connection: Connection,
+    *,
+    owner: str,
+    flow_id: str | None = None,
+    flows: Collection[str] | None = None,
+    limit: int = 1000,
+) -> list[str]:
     """Ids of the owner's sessions that hold messages, the one used last first, each once."""
     wanted = select(_s.session_id).where(_s.owner == owner, _s.messages > 0).order_by(_s.updated_at.desc()).limit(limit)
     if flow_id is not None:
         wanted = wanted.where(_s.flow_id == flow_id)
+    if flows is not None:
+        wanted = wanted.where(_s.flow_id.in_(list(flows)))
     return list(dict.fromkeys(connection.scalars(wanted)))
 
 

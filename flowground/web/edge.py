@@ -117,7 +117,8 @@ class Edge:
         found = await self.runtime().sign_in.verify_cookie(cookie) if cookie else None
         if local:
             proven = found is not None and found.kind == "local" and found.proven
-            return Caller(kind="local", name="owner", role="admin", proven=proven)
+            sign_in_id = found.sign_in_id if found is not None and proven else None
+            return Caller(kind="local", name="owner", role="admin", proven=proven, sign_in_id=sign_in_id)
         return found if found is not None and found.kind == "member" else None
 
 

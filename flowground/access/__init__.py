@@ -1,0 +1,171 @@
+"""May this caller do this? Asked by every door, at every action; unknown and forbidden look the same."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from flowground.access.sharing import check_sharing
+from flowground.caller import Caller
+from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
+from flowground.loader import Catalogue
+from flowground.sign_in import Member, SignIn
+from flowground.store import Store, publications
+from flowground.store.publications import Sharing, Standing
+from flowground.wiring import WiredFlow
+
+__all__ = ["Access", "Sharing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Answers from the present state: sign-in sessions, roles, audiences and expiry are read anew each time."""
+
+    catalogue: Catalogue
+    store: Store
+    sign_in: SignIn
+    allow_public: bool = False
+    """Whether config.yaml lets flows be shared without sign-in."""
+
+    async def recheck(self, caller: Caller) -> Caller:
+        """The caller with their present role. Raises NotSignedIn once signed out, deactivated, or shut out.
+
+        Tokens are checked by the API at each request, so they pass as they are.
+        """
+        if caller.kind == "member":
+            present = await self.sign_in.present(caller.sign_in_id) if caller.sign_in_id else None
+            if present is None or present.key != caller.key:
+                raise NotSignedIn("You are no longer signed in.")
+            return present
+        if caller.kind == "visitor" and not self.allow_public:
+            raise NotSignedIn("Sign in first.")
+        if caller.kind == "local":
+            return await self._recheck_local(caller)
+        return caller
+
+    async def _recheck_local(self, caller: Caller) -> Caller:
+        if not await self.sign_in.local_mode():
+            raise NotSignedIn("This server has accounts now: sign in.")
+        # Proven by a cookie: only as long as that cookie is good. Without one this very page proved it.
+        if caller.sign_in_id is not None and await self.sign_in.present(caller.sign_in_id) is None:
+            return replace(caller, proven=False, sign_in_id=None)
+        return caller
+
+    async def visitor(self, browser: str, address: str) -> Caller | None:
+        """A caller for somebody who did not sign in, where this flow is shared without sign-in; else None.
+
+        `browser` is a secret that only this browser sends: it is who they are, and nobody else's conversations show.
+        """
+        if not self.allow_public or not browser:
+            return None
+        name = hashlib.sha256(b"visitor:" + browser.encode()).hexdigest()[:32]
+        caller = Caller("visitor", name, "member", proven=False)
+        flow = self.catalogue.find(address)
+        return caller if flow is not None and await self._may_open(caller, flow.id) else None
+
+    async def open_flow(self, caller: Caller, address: str) -> WiredFlow:
+        """The flow at an id or endpoint name. Raises FlowNotFound alike for unknown and forbidden ones."""
+        flow = self.catalogue.find(address)
+        if flow is None or not await self._may_open(caller, flow.id):
+            raise FlowNotFound(address)
+        return flow
+
+    async def visible_flows(self, caller: Caller) -> list[WiredFlow]:
+        """Flows the caller may open, in the catalogue's order."""
+        flows = [flow for flow in self.catalogue.flows().values() if caller.flows is None or flow.id in caller.flows]
+        if caller.sees_inside:
+            return flows
+        found = await self.store.read(publications.standings, person=caller.person)
+        admitted = {item.publication.flow_id for item in found if self._admits(caller, item)}
+        return [flow for flow in flows if flow.id in admitted]
+
+    async def may_run_api(self, caller: Caller, flow: WiredFlow) -> bool:
+        """Whether a token of this person would reach the flow. Tokens: whether this one does."""
+        if caller.kind in ("visitor", "token") or caller.sees_inside:
+            return caller.kind != "visitor" and await self._may_open(caller, flow.id)
+        standing = await self.store.read(publications.standing, flow_id=flow.id, person=caller.person)
+        return standing is not None and standing.publication.api and self._admits(caller, standing)
+
+    async def is_shared(self, flow_id: str) -> bool:
+        """Whether the flow's shareable playground is on, and has not expired."""
+        publication = await self.store.read(publications.find, flow_id=flow_id)
+        return publication is not None and publication.in_force
+
+    async def shared_flows(self) -> frozenset[str]:
+        """Ids of all flows whose shareable playground is on."""
+        return frozenset(
+            item.flow_id for item in await self.store.read(publications.list_publications) if item.in_force
+        )
+
+    async def who_may_open(self, flow: WiredFlow) -> list[Member]:
+        """Everyone of the organization who may open the flow now, by name; authors and admins always may."""
+        publication = await self.store.read(publications.find, flow_id=flow.id)
+        named = await self.store.read(publications.people, flow_id=flow.id)
+        shared = publication is not None and publication.in_force
+        everyone = publication is not None and publication.audience != "people"
+        return [
+            member
+            for member in await self.sign_in.members()
+            if member.active and (member.role != "member" or (shared and (everyone or member.name in named)))
+        ]
+
+    def may_publish(self, caller: Caller, flow: WiredFlow) -> bool:
+        """Admins, and authors who own the flow (every author where the file names no owners)."""
+        if caller.role == "admin":
+            return True
+        owners = flow.flow.owners
+        return caller.role == "author" and caller.kind == "member" and (owners is None or caller.name in owners)
+
+    async def publish(self, caller: Caller, address: str, *, shared: bool) -> None:
+        """Turns the shareable playground on or off; its audience stays. Raises NotAllowed where the caller may not."""
+        caller, flow = await self.open_to_publish(caller, address)
+        await self.store.write(publications.set_shared, flow_id=flow.id, shared=shared, by=caller.key)
+
+    async def sharing(self, caller: Caller, address: str) -> Sharing:
+        """How the flow is shared, for those who may change it. Raises NotAllowed, FlowNotFound, NotSignedIn."""
+        _, flow = await self.open_to_publish(caller, address)
+        return await self.store.read(publications.sharing_of, flow_id=flow.id)
+
+    async def share(self, caller: Caller, address: str, sharing: Sharing) -> None:
+        """Says anew with whom the flow is shared; acts at everybody's next action.
+
+        Raises NotAllowed (also for "public" where config.yaml does not allow it), InvalidRequest for people and groups
+        that are not there or an expiry that has passed, FlowNotFound, NotSignedIn.
+        """
+        caller, flow = await self.open_to_publish(caller, address)
+        before = await self.store.read(publications.sharing_of, flow_id=flow.id)
+        await check_sharing(sharing, before, store=self.store, sign_in=self.sign_in, allow_public=self.allow_public)
+        await self.store.write(publications.change, flow_id=flow.id, sharing=sharing, by=caller.key)
+
+    async def open_to_publish(self, caller: Caller, address: str) -> tuple[Caller, WiredFlow]:
+        """The caller with their present role, and the flow. Raises NotAllowed where they may not publish it."""
+        caller = await self.recheck(caller)
+        flow = await self.open_flow(caller, address)
+        self.require_lasting(caller)
+        if not self.may_publish(caller, flow):
+            raise NotAllowed(f"Only the owners of {flow.name} may publish it.")
+        return caller, flow
+
+    def require_lasting(self, caller: Caller) -> None:
+        """What outlives the visit asks the local owner for the owner code. Raises NotAllowed without it."""
+        if caller.kind == "visitor":
+            raise NotAllowed("This needs an account.", hint="Sign in first.")
+        if not caller.proven:
+            raise NotAllowed(
+                "This needs the owner code.", hint="It stands in the terminal where Flowground was started."
+            )
+
+    async def _may_open(self, caller: Caller, flow_id: str) -> bool:
+        if caller.flows is not None and flow_id not in caller.flows:
+            return False
+        if caller.sees_inside:
+            return True
+        standing = await self.store.read(publications.standing, flow_id=flow_id, person=caller.person)
+        return standing is not None and self._admits(caller, standing)
+
+    def _admits(self, caller: Caller, standing: Standing) -> bool:
+        """For callers who see no inside."""
+        publication = standing.publication
+        if not publication.in_force or (caller.kind == "token" and not publication.api):
+            return False
+        if caller.kind == "visitor":
+            return publication.audience == "public" and self.allow_public
+        return publication.audience != "people" or standing.named

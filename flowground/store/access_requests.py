@@ -1,0 +1,104 @@
+"""Members who ask to open a flow, and what its owners decided."""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from flowground.store import audit, tables
+from flowground.store.text import storable
+from flowground.store.times import moment
+
+State = Literal["open", "approved", "denied"]
+NOTE_CHARS = 500
+MOST_OPEN = 50
+"""Open requests a person has at once; more are not kept."""
+_QUIET_SECONDS = 86_400.0
+"""How long a denied request is not asked again."""
+_r = tables.access_requests.c
+_COLUMNS = (_r.id, _r.flow_id, _r.member, _r.note, _r.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """`note` is what the member wrote: plain text of at most 500 characters."""
+
+    id: str
+    flow_id: str
+    member: str
+    note: str
+    created_at: datetime
+
+
+def ask(connection: Connection, *, flow_id: str | None, member: str, note: str) -> bool:
+    """Whether it was kept: not for a flow that is not there (None), not twice, not right after a refusal."""
+    if flow_id is None or _asked(connection, flow_id, member):
+        return False
+    open_now = select(func.count()).where(_r.member == member, _r.state == "open")
+    if connection.execute(open_now).scalar_one() >= MOST_OPEN:
+        return False
+    connection.execute(
+        insert(tables.access_requests).values(
+            id=str(uuid4()),
+            flow_id=flow_id,
+            member=member,
+            note=storable(note[:NOTE_CHARS]),
+            state="open",
+            created_at=time.time(),
+        )
+    )
+    audit.record(connection, actor=f"member:{member}", action="access.requested", subject=flow_id)
+    return True
+
+
+def find_open(connection: Connection, *, request_id: str) -> AccessRequest | None:
+    row = connection.execute(select(*_COLUMNS).where(_r.id == request_id, _r.state == "open")).first()
+    return _request(row) if row else None
+
+
+def list_open(connection: Connection, *, flows: Collection[str]) -> list[AccessRequest]:
+    """What waits for these flows, oldest first."""
+    wanted = select(*_COLUMNS).where(_r.state == "open", _r.flow_id.in_(list(flows))).order_by(_r.created_at, _r.id)
+    return [_request(row) for row in connection.execute(wanted)]
+
+
+def list_of(connection: Connection, *, member: str) -> list[tuple[AccessRequest, State]]:
+    """What the member asked, newest first."""
+    wanted = select(*_COLUMNS, _r.state).where(_r.member == member).order_by(_r.created_at.desc(), _r.id)
+    return [(_request(row), state) for *row, state in connection.execute(wanted)]
+
+
+def decide(connection: Connection, *, request_id: str, approved: bool, by: str) -> AccessRequest | None:
+    """None when somebody decided before."""
+    word = "approved" if approved else "denied"
+    row = connection.execute(
+        update(tables.access_requests)
+        .where(_r.id == request_id, _r.state == "open")
+        .values(state=word, decided_by=by, decided_at=time.time())
+        .returning(*_COLUMNS)
+    ).first()
+    if row is None:
+        return None
+    request = _request(row)
+    audit.record(connection, actor=by, action=f"access.{word}", subject=f"{request.flow_id} member:{request.member}")
+    return request
+
+
+def forget(connection: Connection, *, member: str) -> None:
+    connection.execute(delete(tables.access_requests).where(_r.member == member))
+
+
+def _asked(connection: Connection, flow_id: str, member: str) -> bool:
+    waits = (_r.state == "open") | ((_r.state == "denied") & (_r.decided_at > time.time() - _QUIET_SECONDS))
+    return (
+        connection.execute(select(_r.id).where(_r.member == member, _r.flow_id == flow_id, waits)).first() is not None
+    )
+
+
+def _request(row: Any) -> AccessRequest:
+    key, flow_id, member, note, created_at = row
+    return AccessRequest(key, flow_id, member, note, moment(created_at))

@@ -1,0 +1,172 @@
+"""What a flow's owner says about who may open it, and that it acts at once."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.access import Sharing
+from flowground.caller import LOCAL_OWNER, Caller
+from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.runtime import Runtime
+from flowground.store import audit, groups, publications
+from tests.running import chat_flow, running
+
+pytestmark = pytest.mark.anyio
+FLOWS = {"talk": chat_flow("scripted", "Talk"), "owned": "owners: [ada]\n" + chat_flow("scripted", "Owned")}
+MIA = Caller(kind="member", name="mia", role="member")
+MIAS = Caller(kind="token", name="1", role="member", owner="mia")
+PUBLIC = {"sharing": {"allow_public": True}}
+
+
+async def share(runtime: Runtime, **given: object) -> None:
+    await runtime.access.share(LOCAL_OWNER, "talk", Sharing(**{"shared": True} | given))  # type: ignore[arg-type]
+
+
+async def opens(runtime: Runtime, caller: Caller) -> bool:
+    seen = [flow.id for flow in await runtime.access.visible_flows(caller)] == ["talk"]
+    try:
+        await runtime.access.open_flow(caller, "talk")
+    except FlowNotFound:
+        assert not seen
+        return False
+    assert seen
+    return True
+
+
+async def test_named_people_only(tmp_path: Path) -> None:
+    config: dict[str, Any] = {"credentials": {"usernames": {"ada": {"roles": ["author"]}, "mia": {}, "max": {}}}}
+    async with running(tmp_path, FLOWS, config=config) as runtime:
+        for names, reached in (({"mia"}, True), ({"max"}, False), (set(), False)):
+            sharing = Sharing(shared=True, audience="people", members=frozenset(names), api=True)
+            await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
+            assert await opens(runtime, MIA) is reached
+            assert await opens(runtime, MIAS) is reached
+            who = [member.name for member in await runtime.access.who_may_open(runtime.catalogue.flows()["talk"])]
+            assert who == sorted({"ada", *names})
+
+
+async def test_groups_follow_their_members(tmp_path: Path) -> None:
+    config: dict[str, Any] = {"credentials": {"usernames": {"mia": {}, "max": {}}}}
+    async with running(tmp_path, FLOWS, config=config) as runtime:
+        write = runtime.store.write
+        group = await write(groups.add, name="Sales", by="tests")
+        sharing = Sharing(shared=True, audience="people", groups=frozenset({group.id}))
+        await write(publications.change, flow_id="talk", sharing=sharing, by="tests")
+        flow = runtime.catalogue.flows()["talk"]
+        assert not await opens(runtime, MIA)
+        await write(groups.set_members, group_id=group.id, members=["mia", "max"], by="tests")
+        assert await opens(runtime, MIA)
+        assert [member.name for member in await runtime.access.who_may_open(flow)] == ["max", "mia"]
+        await write(groups.set_members, group_id=group.id, members=["max"], by="tests")
+        assert not await opens(runtime, MIA)
+        await write(groups.set_members, group_id=group.id, members=["mia"], by="tests")
+        await write(groups.remove, group_id=group.id, by="tests")
+        again = await write(groups.add, name="Sales", by="tests")
+        await write(groups.set_members, group_id=again.id, members=["mia"], by="tests")
+        assert not await opens(runtime, MIA)
+
+
+async def test_the_api_is_shared_apart(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        flow = runtime.catalogue.flows()["talk"]
+        await share(runtime)
+        assert (await opens(runtime, MIA), await opens(runtime, MIAS)) == (True, False)
+        assert not await runtime.access.may_run_api(MIA, flow)
+        await share(runtime, api=True)
+        assert (await opens(runtime, MIA), await opens(runtime, MIAS)) == (True, True)
+        assert await runtime.access.may_run_api(MIA, flow)
+        assert await runtime.access.may_run_api(LOCAL_OWNER, flow)
+
+
+async def test_an_expiry_acts_by_itself_and_turning_on_again_forgets_it(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        soon = datetime.now(UTC) + timedelta(days=1)
+        await share(runtime, expires_at=soon)
+        assert await opens(runtime, MIA)
+        assert (await runtime.access.sharing(LOCAL_OWNER, "talk")).expires_at == soon
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        with pytest.raises(InvalidRequest, match="passed"):
+            await share(runtime, expires_at=past)
+        sharing = Sharing(shared=True, expires_at=past)
+        await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
+        assert not await opens(runtime, MIA)
+        assert not await runtime.access.is_shared("talk")
+        assert await runtime.access.shared_flows() == frozenset()
+        await runtime.access.publish(LOCAL_OWNER, "talk", shared=True)
+        assert await opens(runtime, MIA)
+
+
+async def test_without_sign_in_only_where_config_yaml_allows_it(tmp_path: Path) -> None:
+    async with running(tmp_path / "off", FLOWS) as runtime:
+        with pytest.raises(NotAllowed, match="not allowed here"):
+            await share(runtime, audience="public")
+        sharing = Sharing(shared=True, audience="public")  # from a time when it was allowed
+        await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
+        assert await runtime.access.visitor("a browser", "talk") is None
+        assert await opens(runtime, MIA)
+    async with running(tmp_path / "on", FLOWS, config=PUBLIC) as runtime:
+        await share(runtime)
+        assert await runtime.access.visitor("a browser", "talk") is None
+        await share(runtime, audience="public")
+        one, two = [await runtime.access.visitor(browser, "talk") for browser in ("one", "two")]
+        assert one is not None
+        assert two is not None
+        assert one.key != two.key
+        assert "one" not in one.key
+        assert await opens(runtime, await runtime.access.recheck(one))
+        assert await runtime.access.visitor("one", "owned") is None
+        assert await runtime.access.visitor("one", "unknown") is None
+        assert await runtime.access.visitor("", "talk") is None
+        with pytest.raises(NotAllowed, match="needs an account"):
+            runtime.access.require_lasting(one)
+        with pytest.raises(NotAllowed):
+            await runtime.access.share(one, "talk", Sharing(shared=True))
+        assert not await runtime.access.may_run_api(one, runtime.catalogue.flows()["talk"])
+        await share(runtime)
+        assert not await opens(runtime, one)
+        with pytest.raises(NotSignedIn):
+            await runtime.access.recheck(Caller("member", "mia", "member"))
+
+
+async def test_only_people_and_groups_that_are_there(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS, config={"credentials": {"usernames": {"maria": {}}}}) as runtime:
+        admin = Caller(kind="token", name="1", role="admin")
+        for wrong in (Sharing(True, "people", frozenset({"mariah"})), Sharing(True, groups=frozenset({"x"}))):
+            with pytest.raises(InvalidRequest):
+                await runtime.access.share(admin, "talk", wrong)
+        gone = Sharing(True, "people", frozenset({"left the company"}))
+        await runtime.store.write(publications.change, flow_id="talk", sharing=gone, by="tests")
+        await runtime.access.share(admin, "talk", Sharing(True, "people", gone.members | {"maria"}))
+
+
+async def test_the_trail_says_who_opened_it_to_whom(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        mia = frozenset({"mia"})
+        for sharing in (Sharing(True, "people", mia, api=True), Sharing(True, "organization"), Sharing(False)):
+            await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="member:ada")
+        entries = [entry for entry in await runtime.store.read(audit.list_entries) if entry.actor == "member:ada"]
+        assert [(entry.action, entry.subject) for entry in reversed(entries)] == [
+            ("flow.shared", "talk"),
+            ("flow.audience_people", "talk"),
+            ("flow.api_shared", "talk"),
+            ("flow.opened_to", "talk member:mia"),
+            ("flow.audience_organization", "talk"),
+            ("flow.api_unshared", "talk"),
+            ("flow.closed_to", "talk member:mia"),
+            ("flow.unshared", "talk"),
+        ]
+
+
+async def test_a_proof_ends_with_the_cookie_it_came_from(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        cookie = await runtime.sign_in.redeem(await runtime.sign_in.issue_ticket(None, "browser"), "browser")
+        owner = await runtime.sign_in.verify_cookie(str(cookie))
+        assert owner is not None
+        assert (await runtime.access.recheck(owner)).proven
+        await runtime.sign_in.revoke(str(owner.sign_in_id))
+        rechecked = await runtime.access.recheck(owner)
+        assert (rechecked.kind, rechecked.proven) == ("local", False)
+        with pytest.raises(NotAllowed, match="owner code"):
+            await runtime.access.publish(owner, "talk", shared=True)
