@@ -1,11 +1,12 @@
 """Runs: what ran when, for how long, and how it ended."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from flowground.messages import Usage
 from flowground.store import tables
@@ -15,7 +16,7 @@ from flowground.store.times import moment
 
 Status = Literal["complete", "stopped", "failed"]
 _runs = tables.runs.c
-_COUNTED: tuple[Status, ...] = ("complete", "failed")
+_SAMPLE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +40,16 @@ class RunRecord:
 class Numbers:
     """A flow's runs of some time: how many, how long the complete ones took (seconds), and what failed last.
 
-    `error_rate` is failed runs to all, 0 to 1; `p50` and `p95` are None without a complete run.
+    All but `runs` is of the last 10,000 of them. `error_rate` is failed runs to all, 0 to 1; `p50` and `p95` are None
+    without a complete run.
     """
 
-    runs: int
-    failed: int
-    p50: float | None
-    p95: float | None
-    last_failure: str | None
-    last_failure_at: datetime | None
-
-    @property
-    def error_rate(self) -> float:
-        return self.failed / self.runs if self.runs else 0.0
+    runs: int = 0
+    error_rate: float = 0.0
+    p50: float | None = None
+    p95: float | None = None
+    last_failure: str | None = None
+    last_failure_at: datetime | None = None
 
 
 _INSERT = Statement(insert(tables.runs).values({column.name: bindparam(column.name) for column in _runs}))
@@ -101,31 +99,25 @@ def list_runs(connection: Connection, *, flow_id: str, limit: int = 100) -> list
 
 
 def numbers(connection: Connection, *, flow_id: str, since: datetime) -> Numbers:
-    """What a flow's runs since then come to. Reads that time's rows only, by the index `runs_recent`."""
+    """What a flow's runs since then come to; counted and read by the index `runs_recent`."""
     here = (_runs.flow_id == flow_id) & (_runs.started_at >= since.timestamp())
-    counted = {status: func.coalesce(func.sum(case((_runs.status == status, 1), else_=0)), 0) for status in _COUNTED}
-    total, complete, failed = connection.execute(select(func.count(), *counted.values()).where(here)).one()
-    took = select(_runs.seconds).where(here, _runs.status == "complete").order_by(_runs.seconds).limit(1)
-
-    def percentile(share: float) -> float | None:
-        """The least time that this share of the complete runs did not exceed."""
-        return connection.scalar(took.offset(math.ceil(complete * share) - 1)) if complete else None
-
-    last = (
-        connection.execute(
-            select(_runs.error_code, _runs.started_at)
-            .where(here, _runs.status == "failed")
-            .order_by(_runs.started_at.desc())
-            .limit(1)
-        ).first()
-        if failed
-        else None
-    )
+    newest = select(_runs.status, _runs.seconds, _runs.error_code, _runs.started_at).where(here)
+    read = connection.execute(newest.order_by(_runs.started_at.desc()).limit(_SAMPLE)).all()
+    if not read:
+        return Numbers()
+    total = len(read) if len(read) < _SAMPLE else connection.scalar(select(func.count()).where(here)) or 0
+    took = sorted(row.seconds for row in read if row.status == "complete")
+    failed = [row for row in read if row.status == "failed"]
     return Numbers(
         runs=total,
-        failed=int(failed),
-        p50=percentile(0.5),
-        p95=percentile(0.95),
-        last_failure=last.error_code if last else None,
-        last_failure_at=moment(last.started_at) if last else None,
+        error_rate=len(failed) / len(read),
+        p50=_percentile(took, 0.5),
+        p95=_percentile(took, 0.95),
+        last_failure=failed[0].error_code if failed else None,
+        last_failure_at=moment(failed[0].started_at) if failed else None,
     )
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The least value that this share does not exceed."""
+    return ordered[math.ceil(len(ordered) * share) - 1] if ordered else None
