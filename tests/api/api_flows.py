@@ -69,3 +69,52 @@ components:
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """,
 }
+
+TWEAKED = """
+name: Tweaked
+components:
+  ChatInput: {type: ChatInput}
+  Topic: {type: TextInput, input_value: tea}
+  Prompt: {type: Prompt, template: "Talk of {topic}, {tone}.", topic: "${Topic}", tone: kindly}
+  First:
+    type: LanguageModel
+    model: scripted:json
+    system_message: Be brief.
+    input_value: ${Prompt}
+    temperature: 0.1
+  Second: {type: LanguageModel, model: "scripted:json", system_message: "${Prompt}", input_value: "${ChatInput}"}
+  FirstOut: {type: ChatOutput, input_value: "${First}"}
+  SecondOut: {type: ChatOutput, input_value: "${Second}"}
+"""
+"""Two models that say what they were asked, for tweaks."""
+FLOWS["tweaked"] = TWEAKED
+FLOWS["opened"] = (
+    TWEAKED.replace("name: Tweaked", "name: Opened")
+    + """
+api:
+  overridable:
+    - {field: First.temperature, min: 0, max: 1}
+    - {field: Second.model, choices: ["scripted:json", "scripted:echo"]}
+"""
+)
+FLOWS["whole"] = """
+name: Whole
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, model: "scripted:echo", input_value: "${ChatInput}", stream: false}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
+FLOWS["wordy"] = """
+name: Wordy
+components:
+  Topic: {type: TextInput, input_value: tea}
+  TextOutput: {type: TextOutput, input_value: "${Topic}"}
+"""
+FLOWS["imported"] = """
+id: 0dd43928-4c0c-415b-b1dc-4cd3c4310860
+name: Imported Flow
+components:
+  ChatInput-b6UCc: {type: ChatInput}
+  ChatOutput-yK0AU: {type: ChatOutput, input_value: "${ChatInput-b6UCc}"}
+"""
+FLOWS["forgetful"] = FLOWS["remember"].replace("Remember", "Forgetful").replace("scripted:json", "scripted:fail")

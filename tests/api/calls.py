@@ -1,10 +1,13 @@
 """Calls of the API as its tests make them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import httpx2
 
 from flowground.runtime import Runtime
+from flowground.store import tokens
+from flowground.store.tokens import Token
 
 
 @dataclass
@@ -23,3 +26,12 @@ class Api:
         assert response.status_code == 200, response.text
         text: str = response.json()["outputs"][0]["outputs"][0]["results"]["message"]["text"]
         return text
+
+    async def token(
+        self, *, owner: str | None = None, flows: tuple[str, ...] | None = None, expires_at: datetime | None = None
+    ) -> tuple[Token, dict[str, str]]:
+        """One more token, and the headers of a call with it."""
+        made, secret = await self.runtime.store.write(
+            tokens.create, name="other", owner=owner, flows=flows, expires_at=expires_at, by="tests"
+        )
+        return made, {"x-api-key": secret}

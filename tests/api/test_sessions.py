@@ -1,0 +1,93 @@
+"""Sessions (langflow.md 4): fresh or continued, in order, of one flow and one caller, whatever happens beside them."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.api.calls import Api
+
+pytestmark = pytest.mark.anyio
+
+
+async def memory(api: Api, session: str, said: str, **headers: str) -> list[str]:
+    """The history that the model saw, line by line."""
+    response = await api.client.post(
+        "/api/v1/run/remember?shape=simple", json={"input_value": said, "session_id": session}, headers=headers
+    )
+    assert response.status_code == 200, response.text
+    seen = json.loads(response.json()["text"])["messages"]
+    assert seen[-1] == {"role": "user", "content": said}
+    return [line for message in seen[:-1] for line in message["content"].splitlines() if line.startswith("User: ")]
+
+
+@pytest.mark.parametrize("session", [None, ""])
+async def test_no_session_id_begins_a_fresh_session_each_time(api: Api, session: str | None) -> None:
+    answers = [(await api.run("echo", {"input_value": "x", "session_id": session})).json() for _ in range(2)]
+    first, second = (answer["session_id"] for answer in answers)
+    assert first != second
+    assert first
+    assert second
+
+
+async def test_the_same_id_goes_on_in_the_order_of_what_was_said(api: Api) -> None:
+    for number in range(4):
+        assert await memory(api, "s", f"say {number}") == [f"User: say {earlier}" for earlier in range(number)]
+
+
+async def test_an_id_is_another_session_in_another_flow(api: Api) -> None:
+    await api.run("echo", {"input_value": "my name is Bob", "session_id": "s"})
+    assert await memory(api, "s", "who am I?") == []
+
+
+async def test_an_id_is_another_session_for_another_token(api: Api) -> None:
+    _, other = await api.token()
+    await memory(api, "s", "my name is Bob")
+    assert await memory(api, "s", "I am Eve", **other) == []
+    assert await memory(api, "s", "and?", **other) == ["User: I am Eve"]
+    assert await memory(api, "s", "who?") == ["User: my name is Bob"]
+
+
+@pytest.mark.parametrize("session", ["x" * 2000, "ž 🐎\n\"'", "a:b/c?d=e&f", "0", " "])
+async def test_any_text_may_be_a_session_id(api: Api, session: str) -> None:
+    response = await api.run("echo", {"input_value": "x", "session_id": session})
+    assert response.json()["session_id"] == session
+    assert await memory(api, session, "one") == []
+    assert await memory(api, session, "two") == ["User: one"]
+
+
+async def test_a_failed_run_keeps_the_question_and_never_doubles_the_next(api: Api) -> None:
+    for said in ("one", "two"):
+        failed = await api.run("remember", {"input_value": said, "session_id": "s", "tweaks": {"Memory": {"order": 5}}})
+        assert failed.status_code == 422
+    assert await memory(api, "s", "three") == []
+    for said in ("one", "two"):
+        assert (await api.run("forgetful", {"input_value": said, "session_id": "s"})).status_code == 502
+    stored = (await api.client.get("/api/v1/monitor/messages", params={"flow_id": "forgetful"})).json()
+    assert [(item["sender"], item["category"]) for item in stored] == [("User", "message"), ("Machine", "error")] * 2
+    assert [item["text"] for item in stored if item["sender"] == "User"] == ["one", "two"]
+
+
+async def test_runs_side_by_side_in_one_session_never_see_their_own_message(api: Api) -> None:
+    seen = await asyncio.gather(*(memory(api, "s", f"say {number}") for number in range(40)))
+    for number, lines in enumerate(seen):
+        assert f"User: say {number}" not in lines
+        assert len(lines) == len(set(lines))
+    assert sorted(await memory(api, "s", "last")) == sorted(f"User: say {number}" for number in range(40))
+
+
+async def test_two_hundred_sessions_at_once_remember_only_their_own(api: Api) -> None:
+    async def talk(number: int) -> list[str]:
+        await memory(api, f"s{number}", f"I am {number}")
+        return await memory(api, f"s{number}", "who am I?")
+
+    assert await asyncio.gather(*(talk(number) for number in range(200))) == [
+        [f"User: I am {number}"] for number in range(200)
+    ]
+
+
+async def test_both_messages_are_always_kept(api: Api) -> None:
+    body = {"input_value": "x", "tweaks": {"ChatInput": {"should_store_message": False}}}
+    assert (await api.run("echo", body)).status_code == 422
+    await api.run("echo", {"input_value": "x"})
+    assert len((await api.client.get("/api/v1/monitor/messages")).json()) == 2

@@ -1,0 +1,109 @@
+"""Application tokens: what the holder of a real one is told, what is counted, and the limit of runs a minute."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from flowground.api.limits import RunLimitReached, RunLimits
+from flowground.store import tokens
+from tests.api.calls import Api
+from tests.api.serving import serving
+
+pytestmark = pytest.mark.anyio
+
+LANGFLOWS = "Invalid or missing API key"
+
+
+async def refusal(api: Api, headers: dict[str, str]) -> tuple[str, str]:
+    """Code and hint; the status and the sentence are Langflow's in every case."""
+    response = await api.client.post("/api/v1/run/echo", json={}, headers=headers)
+    body = response.json()
+    assert (response.status_code, body["detail"]) == (403, LANGFLOWS)
+    return body["code"], body["hint"]
+
+
+async def test_an_expired_token_is_told_when(api: Api) -> None:
+    _, old = await api.token(expires_at=datetime(2026, 1, 2, tzinfo=UTC))
+    code, hint = await refusal(api, old)
+    assert code == "api_key_expired"
+    assert hint == "The token expired on 2026-01-02. Make a new one under API access."
+
+
+async def test_a_revoked_token_is_told_and_ends_at_once(api: Api) -> None:
+    token, headers = await api.token(expires_at=datetime.now(UTC) + timedelta(days=1))
+    assert (await api.client.post("/api/v1/run/echo", json={}, headers=headers)).status_code == 200
+    await api.runtime.store.write(tokens.revoke, token_id=token.id, by="tests")
+    code, hint = await refusal(api, headers)
+    assert code == "api_key_revoked"
+    assert "was revoked on" in hint
+
+
+@pytest.mark.parametrize("secret", ["sk-bad", "fg_" + "x" * 43, "fg_", "a key with spaces"])
+async def test_an_unknown_key_is_told_nothing(api: Api, secret: str) -> None:
+    code, hint = await refusal(api, {"x-api-key": secret})
+    assert code == "api_key_invalid"
+    assert hint.startswith("No token of this server is like that")
+    assert secret not in hint or secret == "fg_"
+
+
+async def test_a_token_whose_owner_left_says_so(api: Api) -> None:
+    await api.runtime.sign_in.add_member("ada", role="author", password="correct horse", by="tests")
+    _, adas = await api.token(owner="ada")
+    assert (await api.client.post("/api/v1/run/echo", json={}, headers=adas)).status_code == 200
+    await api.runtime.sign_in.remove_member("ada", by="tests")
+    code, _ = await refusal(api, adas)
+    assert code in ("api_key_revoked", "api_key_invalid")
+
+
+async def test_uses_are_counted_and_the_last_one_is_known(api: Api) -> None:
+    token, headers = await api.token()
+    for _ in range(3):
+        await api.client.post("/api/v1/run/echo", json={}, headers=headers)
+    api.runtime.store._uses.flush()
+    await api.runtime.store.write(tokens.count_uses, uses={})
+    (found,) = [item for item in await api.runtime.store.read(tokens.list_tokens) if item.id == token.id]
+    assert found.uses == 3
+    assert found.last_used_at is not None
+    assert datetime.now(UTC) - found.last_used_at < timedelta(minutes=1)
+
+
+async def test_without_a_setting_nothing_is_limited(api: Api) -> None:
+    response = await api.run("echo")
+    assert not [name for name in response.headers if name.startswith("x-ratelimit")]
+
+
+async def test_a_limit_is_told_with_every_answer_and_ends_in_429(tmp_path: Path) -> None:
+    async with serving(tmp_path, config={"limits": {"runs_per_minute": 3}}) as api:
+        left = []
+        for query in ("", "?stream=true", "?shape=simple"):
+            response = await api.run("echo", query=query)
+            assert response.status_code == 200
+            assert response.headers["x-ratelimit-limit"] == "3"
+            assert 0 < int(response.headers["x-ratelimit-reset"]) <= 60
+            left.append(response.headers["x-ratelimit-remaining"])
+        assert left == ["2", "1", "0"]
+        refused = await api.run("echo")
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert refused.json()["detail"] == "This token may start 3 runs a minute."
+        assert refused.headers["x-ratelimit-remaining"] == "0"
+        assert refused.headers["retry-after"] == refused.headers["x-ratelimit-reset"]
+        _, other = await api.token()
+        assert (await api.client.post("/api/v1/run/echo", json={}, headers=other)).status_code == 200
+
+
+def test_a_minute_ends_and_idle_tokens_are_forgotten() -> None:
+    now = [0.0]
+    limits = RunLimits(clock=lambda: now[0])
+    for number in range(1000):
+        now[0] = number / 100
+        limits.take(f"t{number}", limit=1)
+    with pytest.raises(RunLimitReached) as caught:
+        limits.take("t999", limit=1)
+    assert caught.value.headers["retry-after"] == "60"
+    now[0] = 65.0
+    assert limits.take("t0", limit=1)["x-ratelimit-remaining"] == "0"
+    assert len(limits._windows) == 500
+    now[0] = 1000.0
+    limits.take("t1", limit=1)
+    assert len(limits._windows) == 1

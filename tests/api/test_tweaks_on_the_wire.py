@@ -1,0 +1,175 @@
+"""Tweaks through the API: what the models were really asked (Langflow's recordings: tweak_*.json), and refusals."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.calls import Api
+from tests.api.serving import serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def asked(api: Api, tweaks: Any, *, flow: str = "tweaked", **more: Any) -> dict[str, Any]:
+    """What each of the two models was asked, by output."""
+    response = await api.run(flow, {"input_value": "hi", "tweaks": tweaks, "output_type": "chat"} | more)
+    assert response.status_code == 200, response.text
+    outputs = response.json()["outputs"][0]["outputs"]
+    return {item["component_id"]: json.loads(item["artifacts"]["message"]) for item in outputs}
+
+
+async def temperatures(api: Api, tweaks: Any, *, flow: str = "tweaked") -> tuple[Any, Any]:
+    said = await asked(api, tweaks, flow=flow)
+    return said["FirstOut"]["options"].get("temperature"), said["SecondOut"]["options"].get("temperature")
+
+
+async def refused(api: Api, tweaks: Any, *, flow: str = "tweaked", status: int = 422) -> Any:
+    response = await api.run(flow, {"input_value": "hi", "tweaks": tweaks})
+    assert response.status_code == status, response.text
+    return response.json()["detail"]
+
+
+async def test_a_component_is_named_by_its_id(api: Api) -> None:
+    assert await temperatures(api, {"First": {"temperature": 0.7}}) == (0.7, None)
+
+
+async def test_of_several_display_names_alike_the_last_component_is_meant(api: Api) -> None:
+    assert await temperatures(api, {"Language Model": {"temperature": 0.7}}) == (0.1, 0.7)
+
+
+async def test_a_plain_value_is_set_on_every_component_that_has_the_field(api: Api) -> None:
+    assert await temperatures(api, {"temperature": 0.4}) == (0.4, 0.4)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+async def test_the_specific_tweak_beats_the_global_one(api: Api, turned: bool) -> None:
+    pairs: list[tuple[str, Any]] = [("temperature", 0.4), ("First", {"temperature": 0.9})]
+    assert await temperatures(api, dict(pairs[::-1] if turned else pairs)) == (0.9, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [("0.9", 0.9), (True, 1.0), ({"value": 0.3}, 0.3), ({"value": 0.3, "load_from_db": False}, 0.3), (None, None)],
+)
+async def test_values_are_taken_in_every_form(api: Api, given: Any, sent: Any) -> None:
+    assert await temperatures(api, {"First": {"temperature": given}}) == (sent, None)
+
+
+@pytest.mark.parametrize("given", ["17", 17.9, 17])
+async def test_whole_numbers_are_coerced(api: Api, given: Any) -> None:
+    said = await asked(api, {"First": {"max_tokens": given}})
+    assert said["FirstOut"]["options"]["max_tokens"] == 17
+
+
+async def test_a_template_may_be_tweaked_and_a_new_variable_in_it_not(api: Api) -> None:
+    said = await asked(api, {"Prompt": {"template": "T2 {topic} / {tone}"}})
+    assert said["FirstOut"]["messages"][-1]["content"] == "T2 tea / kindly"
+    assert "newvar" in (await refused(api, {"Prompt": {"template": "{newvar}"}}))["message"]
+
+
+async def test_a_text_input_is_tweaked_while_the_message_goes_to_the_chat_input(api: Api) -> None:
+    said = await asked(api, {"Topic": {"input_value": "coffee"}})
+    assert said["SecondOut"]["messages"] == [
+        {"role": "system", "content": "Talk of coffee, kindly."},
+        {"role": "user", "content": "hi"},
+    ]
+
+
+async def test_a_session_id_among_the_tweaks_is_ignored(api: Api) -> None:
+    tweaks = {"session_id": "theirs", "ChatInput": {"session_id": "theirs"}}
+    response = await api.run("tweaked", {"input_value": "hi", "session_id": "mine", "tweaks": tweaks})
+    assert (response.status_code, response.json()["session_id"]) == (200, "mine")
+
+
+@pytest.mark.parametrize("tweaks", [None, {}])
+async def test_no_tweaks_is_no_tweak(api: Api, tweaks: Any) -> None:
+    assert await temperatures(api, tweaks) == (0.1, None)
+
+
+@pytest.mark.parametrize(
+    ("tweaks", "field", "says"),
+    [
+        ({"Frist": {"temperature": 1}}, "Frist", "did you mean `First`?"),
+        ({"First": {"temprature": 1}}, "temprature", "did you mean `temperature`?"),
+        ({"temprature": 1}, "temprature", "did you mean `temperature`?"),
+        ({"language model": {"temperature": 1}}, "language model", "did you mean `Language Model`?"),
+        ({"LanguageModel": {"temperature": 1}}, "LanguageModel", "did you mean `Language Model`?"),
+        ({"Second": {"system_message": "x"}}, "system_message", "is filled by `${Prompt}`"),
+        ({"First": {"temperature": "hot"}}, "temperature", 'is a number from 0 to 2, not "hot"'),
+        ({"First": {"temperature": 99}}, "temperature", "is a number from 0 to 2, not 99"),
+        ({"First": {"max_tokens": "abc"}}, "max_tokens", 'is a whole number from 1 to 1,000,000, not "abc"'),
+        ({"First": {"system_message": 5}}, "system_message", "is text, not 5"),
+        ({"First": {"model": "openai:dear"}}, "model", "protected"),
+        ({"First": {"code": "import os"}}, "code", "protected"),
+        ({"First": "abc"}, "First", "is an object of fields and values"),
+        ({"First": [1]}, "First", "is an object of fields and values"),
+        ({"First": {"temperature": {"value": "VAR", "load_from_db": True}}}, "temperature", "no global variables"),
+    ],
+)
+async def test_what_cannot_be_set_names_field_and_reason(api: Api, tweaks: Any, field: str, says: str) -> None:
+    detail = await refused(api, tweaks)
+    assert (detail["error"], detail["code"], detail["fields"]) == ("Refused tweaks", "TWEAKS_REFUSED", [field])
+    assert says in detail["message"]
+
+
+async def test_one_refusal_leaves_everything_as_it_was(api: Api) -> None:
+    detail = await refused(api, {"First": {"temperature": 0.7, "code": "x"}, "Nobody": {}})
+    assert set(detail["fields"]) == {"code", "Nobody"}
+    assert (await api.client.get("/api/v1/monitor/messages")).json() == []
+
+
+async def test_the_conflict_is_checked_before_everything_else(api: Api) -> None:
+    tweaks = {"First": {"code": "x"}, "ChatInput": {"input_value": "y"}}
+    assert "you cannot pass a tweak with the same name" in await refused(api, tweaks, status=400)
+
+
+async def test_the_message_may_be_given_as_a_tweak_alone(api: Api) -> None:
+    said = await asked(api, {"ChatInput": {"input_value": "by tweak"}}, input_value=None)
+    assert said["SecondOut"]["messages"][-1]["content"] == "by tweak"
+
+
+async def test_the_text_inputs_conflict_has_its_own_words(api: Api) -> None:
+    body = {"input_value": "x", "input_type": "text", "tweaks": {"Topic": {"input_value": "y"}}}
+    response = await api.run("tweaked", body)
+    assert (response.status_code, response.json()) == (
+        400,
+        {"detail": "If you pass an input_value to the text input, you cannot pass a tweak with the same name."},
+    )
+
+
+async def test_where_the_settings_say_warn_unknown_and_connected_ones_are_warned_of(tmp_path: Path) -> None:
+    async with serving(tmp_path, config={"tweaks": {"unknown": "warn"}}) as api:
+        tweaks = {"Frist": {"temperature": 1}, "Second": {"system_message": "x"}, "First": {"temperature": 0.7}}
+        body = {"input_value": "hi", "tweaks": tweaks}
+        for query in ("", "?shape=simple"):
+            response = await api.run("tweaked", body, query=query)
+            assert response.status_code == 200
+            unknown, connected = response.json()["warnings"]
+            assert "did you mean `First`?" in unknown
+            assert "`${Prompt}`" in connected
+        assert await temperatures(api, tweaks) == (0.7, None)
+        assert (await refused(api, {"First": {"model": "x"}}))["fields"] == ["model"]
+
+
+async def test_what_the_author_opened_is_all_there_is_within_its_bounds(api: Api) -> None:
+    assert await temperatures(api, {"First": {"temperature": 0.9}}, flow="opened") == (0.9, None)
+    says = (await refused(api, {"First": {"temperature": 1.5}}, flow="opened"))["message"]
+    assert says == "`First.temperature` is at most 1 here, not 1.5."
+    assert "cannot be set here" in (await refused(api, {"Prompt": {"tone": "x"}}, flow="opened"))["message"]
+
+
+async def test_a_protected_field_that_the_author_opened_may_be_set_to_his_choices(api: Api) -> None:
+    body = {"input_value": "hi", "tweaks": {"Second": {"model": "scripted:echo"}}, "output_component": "SecondOut"}
+    response = await api.run("opened", body, query="?shape=simple")
+    assert response.json()["text"] == "You said: hi"
+    assert "is one of" in (await refused(api, {"Second": {"model": "scripted:long"}}, flow="opened"))["message"]
+
+
+@pytest.mark.parametrize("content", [rb'{"tweaks": {"Prompt": {"template": "\ud83d"}}}', rb'{"input_value": "\uDC00"}'])
+async def test_half_a_character_is_refused_and_a_whole_one_is_not(api: Api, content: bytes) -> None:
+    assert (await api.client.post("/api/v1/run/tweaked", content=content)).status_code == 422
+    assert await api.text("echo", {"input_value": "\U0001f40e"}) == "\U0001f40e"
+    whole = await api.client.post("/api/v1/run/echo?shape=simple", content=rb'{"input_value": "\ud83d\udc0e"}')
+    assert whole.json()["text"] == "\U0001f40e"
