@@ -1,0 +1,188 @@
+"""The API under the real server: leaving clients, idle ones, the end of the process, and a log without keys."""
+
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import requests
+
+from tests.running import chat_flow
+from tests.servers import AppServer
+
+COMMANDS: list[Literal["streamlit", "uvicorn"]] = ["streamlit", "uvicorn"]
+FLOWS = {name: chat_flow(f"scripted:{name}") for name in ("echo", "long", "silent", "fail")}
+LOUD = {"STREAMLIT_LOGGER_LEVEL": "debug", "UVICORN_LOG_LEVEL": "debug"}
+
+
+class Client:
+    """Calls of one server with one token."""
+
+    def __init__(self, server: AppServer) -> None:
+        self.server = server
+        self.headers = {"x-api-key": server.token("test")}
+
+    def run(self, flow: str, query: str = "", **more: Any) -> requests.Response:
+        url = f"{self.server.url}/api/v1/run/{flow}{query}"
+        given: dict[str, Any] = {"json": {"input_value": "hi"}, "headers": self.headers, "timeout": 30}
+        return requests.post(url, **given | more)
+
+    def messages(self, flow: str) -> list[dict[str, Any]]:
+        url = f"{self.server.url}/api/v1/monitor/messages?flow_id={flow}"
+        found: list[dict[str, Any]] = requests.get(url, headers=self.headers, timeout=10).json()
+        return found
+
+    def eventually_answered(self, flow: str) -> str:
+        """The text of the flow's answer, once it is stored."""
+        end = time.monotonic() + 5
+        while len(found := self.messages(flow)) < 2:
+            assert time.monotonic() < end, found
+            time.sleep(0.05)
+        return str(found[1]["text"])
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with AppServer(tmp_path_factory.mktemp("api"), flows=FLOWS) as server:
+        yield Client(server)
+
+
+def test_tokens_arrive_as_they_are_said(client: Client) -> None:
+    began = time.monotonic()
+    first = 0.0
+    with client.run("long", "?stream=true", stream=True) as stream:
+        for line in stream.iter_lines():
+            if line and json.loads(line)["event"] == "token":
+                first = time.monotonic() - began
+                break
+    assert 0 < first < 2  # the whole answer takes ten seconds
+
+
+def test_a_client_that_leaves_a_stream_ends_the_run(client: Client) -> None:
+    text = client.eventually_answered("long")  # the test above left after the first token
+    assert text.startswith("word1")
+    assert text.count("word") < 100
+
+
+def test_a_client_that_leaves_a_plain_run_ends_it(client: Client) -> None:
+    with pytest.raises(requests.ReadTimeout):
+        client.run("silent", timeout=0.5)
+    assert client.eventually_answered("silent") == ""
+
+
+def test_idle_slow_clients_do_not_stop_a_healthy_one(client: Client) -> None:
+    key = client.headers["x-api-key"]
+    head = f"POST /api/v1/run/echo HTTP/1.1\r\nHost: 127.0.0.1\r\nx-api-key: {key}\r\n"
+    halves = (head, f'{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"input')
+    with ExitStack() as idle:
+        for number in range(200):
+            slow = idle.enter_context(socket.create_connection(("127.0.0.1", client.server.port), timeout=10))
+            slow.sendall(halves[number % 2].encode())
+        for _ in range(5):
+            assert client.run("echo", timeout=5).status_code == 200
+    assert client.run("echo").status_code == 200
+
+
+def test_a_failing_run_leaves_one_line_in_the_log_at_most(client: Client) -> None:
+    before = len(client.server.log)
+    for _ in range(20):
+        assert client.run("fail").status_code == 502
+        assert client.run("fail", "?stream=true").status_code == 200
+    said = client.server.log[before:]
+    assert "Traceback" not in said
+    assert len(said) < 40 * 200
+
+
+@pytest.mark.parametrize("by", COMMANDS)
+def test_no_key_is_ever_logged(tmp_path: Path, by: Literal["streamlit", "uvicorn"]) -> None:
+    with AppServer(tmp_path, flows=FLOWS, by=by, environment=LOUD) as server:
+        client = Client(server)
+        key = client.headers["x-api-key"]
+        for flow in ("echo", "fail", "nothing"):
+            client.run(flow)
+            client.run(flow, headers={"authorization": f"Bearer {key}"})
+            client.run(flow, f"?x-api-key={key}", headers={})
+            client.run(flow, f"?stream=true&x-api-key={key}", headers={})
+        client.run("echo", f"?x-api-key={key}&x-api-key={key}", headers={"x-api-key": key}, data=b"{broken", json=None)
+        requests.get(f"{server.url}/?x-api-key={key}", timeout=10)
+        revoked = server.run_command("keys", "revoke", key)
+        client.run("echo")
+        log = server.log
+    assert revoked.returncode == 0
+    # Each server said what it says at that level only, so the log is the whole one.
+    assert ("Starting uvicorn" if by == "streamlit" else "POST /api/v1/run/echo?stream=true HTTP") in log
+    assert key not in log
+    assert key[3:20] not in log
+    assert key not in revoked.stdout + revoked.stderr
+
+
+def test_uses_and_revocation_are_seen_from_the_command_line(tmp_path: Path) -> None:
+    with AppServer(tmp_path, flows=FLOWS) as server:
+        client = Client(server)
+        for _ in range(3):
+            assert client.run("echo").status_code == 200
+        end = time.monotonic() + 10
+        while (row := server.run_command("keys", "list").stdout.splitlines()[-1].split())[-1] != "3":
+            assert time.monotonic() < end, row
+        assert row[-2].startswith("20")
+        assert server.run_command("keys", "revoke", row[0]).returncode == 0
+        refused = client.run("echo")
+        assert (refused.status_code, refused.json()["code"]) == (403, "api_key_revoked")
+
+
+@pytest.mark.parametrize("by", COMMANDS)
+def test_what_runs_when_the_process_ends_is_told(tmp_path: Path, by: Literal["streamlit", "uvicorn"]) -> None:
+    answers: dict[str, tuple[int, str]] = {}
+    with AppServer(tmp_path, flows=FLOWS, by=by, config={"limits": {"shutdown_seconds": 0.5}}) as server:
+        client = Client(server)
+
+        def call(name: str, flow: str, query: str) -> None:
+            response = client.run(flow, query)
+            answers[name] = (response.status_code, response.text)
+
+        calls = [
+            threading.Thread(target=call, args=given)
+            for given in (("plain", "silent", ""), ("stream", "long", "?stream=true"), ("sse", "long", "?stream=sse"))
+        ]
+        for thread in calls:
+            thread.start()
+        while len(client.messages("long")) + len(client.messages("silent")) < 3:
+            time.sleep(0.05)
+        assert server.process is not None
+        server.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        server.process.wait(20)
+        assert time.monotonic() - began < 5
+        for thread in calls:
+            thread.join(10)
+        log = server.log
+    status, text = answers["plain"]
+    assert (status, json.loads(text)["detail"]["code"]) == (503, "shutting_down")
+    for name in ("stream", "sse"):
+        last = answers[name][1].strip().splitlines()[-1]
+        assert "shutting_down" in last, answers[name]
+    assert "Traceback" not in log
+
+
+def test_what_can_finish_within_the_grace_does(tmp_path: Path) -> None:
+    flows = {"slow": chat_flow("scripted:slow")}
+    answers: list[requests.Response] = []
+    with AppServer(tmp_path, flows=flows) as server:
+        client = Client(server)
+        said = " ".join(["word"] * 20)
+        body = {"input_value": said}
+        thread = threading.Thread(target=lambda: answers.append(client.run("slow", "?shape=simple", json=body)))
+        thread.start()
+        while not client.messages("slow"):
+            time.sleep(0.02)
+        assert server.process is not None
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(20)
+        thread.join(10)
+    assert answers[0].json()["text"] == f"You said: {said}"
