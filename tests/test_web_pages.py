@@ -46,7 +46,7 @@ def fill(page: "Page", **fields: str) -> None:
         page.get_by_role("textbox", name=label.replace("_", " ")).fill(text)
 
 
-def sign_in(page: "Page", name: str = "ada", password: str = PASSWORD) -> None:
+def sign_in(page: "Page", name: str = "augusta", password: str = PASSWORD) -> None:
     fill(page, User_name=name, Password=password)
     page.keyboard.press("Enter")
 
@@ -82,7 +82,7 @@ def test_the_form_is_made_for_password_managers_and_says_what_is_wrong(house: Ap
     page.get_by_role("textbox", name="Password").wait_for()
     fields = page.locator("[data-testid=stForm] input")
     assert [field.get_attribute("autocomplete") for field in fields.all()] == ["username", "current-password"]
-    for name in ("ada", "nobody"):
+    for name in ("augusta", "nobody"):
         sign_in(page, name, "wrong-password")
         page.get_by_text("User name or password is wrong.").wait_for()
         page.reload()

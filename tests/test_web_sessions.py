@@ -22,7 +22,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 def test_a_ticket_becomes_a_cookie_that_scripts_cannot_read(house: AppServer) -> None:
     browser = Browser(house.url)
-    answer = browser.post("/session/start", {"ticket": ticket_for(house, "ada", browser)})
+    answer = browser.post("/session/start", {"ticket": ticket_for(house, "augusta", browser)})
     parts = answer.headers["set-cookie"].lower().split("; ")
     assert answer.status_code == 200
     assert parts[0].startswith("flowground=ey")
@@ -33,19 +33,19 @@ def test_a_ticket_becomes_a_cookie_that_scripts_cannot_read(house: AppServer) ->
 
 def test_the_cookie_is_secure_where_the_browser_speaks_https(house: AppServer) -> None:
     browser = Browser(house.url)
-    ticket = ticket_for(house, "ada", browser)
+    ticket = ticket_for(house, "augusta", browser)
     answer = browser.post("/session/start", {"ticket": ticket}, Origin="https://flows.example.com")
     assert answer.headers["set-cookie"].lower().endswith("; secure")
 
 
 def test_pages_open_at_the_public_address_behind_a_proxy_that_renames_the_host(house: AppServer) -> None:
-    with open_page(signed_in(house, "ada"), headers={"Origin": "https://flows.example.com"}) as page:
+    with open_page(signed_in(house, "augusta"), headers={"Origin": "https://flows.example.com"}) as page:
         assert b"Memory Chatbot" in page.visit()
 
 
 def test_a_ticket_works_once(house: AppServer) -> None:
     browser = Browser(house.url)
-    ticket = ticket_for(house, "ada", browser)
+    ticket = ticket_for(house, "augusta", browser)
     assert browser.post("/session/start", {"ticket": ticket}).status_code == 200
     again = browser.post("/session/start", {"ticket": ticket})
     assert (again.status_code, "set-cookie" in again.headers) == (400, False)
@@ -53,7 +53,7 @@ def test_a_ticket_works_once(house: AppServer) -> None:
 
 def test_a_ticket_works_in_its_browser_only(house: AppServer) -> None:
     browser, thief = Browser(house.url), Browser(house.url)
-    ticket = ticket_for(house, "ada", browser)
+    ticket = ticket_for(house, "augusta", browser)
     stolen = thief.post("/session/start", {"ticket": ticket})
     assert (stolen.status_code, "set-cookie" in stolen.headers) == (400, False)
     assert browser.post("/session/start", {"ticket": ticket}).status_code == 400
@@ -63,7 +63,7 @@ def test_a_ticket_works_in_its_browser_only(house: AppServer) -> None:
     "origin", ["", "null", "http://evil.example", "http://127.0.0.1:1", "http://flows.example.com"]
 )
 def test_other_sites_cannot_sign_a_browser_in_or_out(house: AppServer, origin: str) -> None:
-    browser = signed_in(house, "ada")
+    browser = signed_in(house, "augusta")
     ticket = ticket_for(house, "bob", browser)
     assert browser.post("/session/start", {"ticket": ticket}, Origin=origin).status_code == 403
     assert browser.post("/session/end", Origin=origin).status_code == 403
@@ -73,7 +73,7 @@ def test_other_sites_cannot_sign_a_browser_in_or_out(house: AppServer, origin: s
 
 def test_a_browser_without_cookies_gets_none(house: AppServer) -> None:
     browser = Browser(house.url)
-    ticket = ticket_for(house, "ada", browser)
+    ticket = ticket_for(house, "augusta", browser)
     browser.session.cookies.clear()
     assert browser.post("/session/start", {"ticket": ticket}).status_code == 403
 
@@ -87,7 +87,7 @@ def test_anything_else_is_no_ticket(house: AppServer, body: bytes) -> None:
 
 
 def test_signing_out_is_final(house: AppServer) -> None:
-    browser = signed_in(house, "ada")
+    browser = signed_in(house, "augusta")
     copied = browser.cookies
     with open_page(browser) as open_before:
         assert b"Memory Chatbot" in open_before.visit()
@@ -101,7 +101,7 @@ def test_signing_out_is_final(house: AppServer) -> None:
 
 
 def test_signing_out_ends_one_browser_only(house: AppServer) -> None:
-    here, there = signed_in(house, "ada"), signed_in(house, "ada")
+    here, there = signed_in(house, "augusta"), signed_in(house, "augusta")
     here.post("/session/end")
     with open_page(there) as page:
         assert b"Memory Chatbot" in page.visit()
@@ -122,7 +122,7 @@ def test_a_member_sees_nothing_that_is_not_shared(house: AppServer) -> None:
 
 def test_a_page_that_comes_back_as_somebody_else_keeps_nothing(house: AppServer) -> None:
     """The socket is opened anew with the session's id, as the frontend does after a lost connection."""
-    with open_page(signed_in(house, "ada")) as page:
+    with open_page(signed_in(house, "augusta")) as page:
         assert b"Memory Chatbot" in page.visit()
         session = page.session_id
     with open_page(signed_in(house, "bob"), session=session) as page:
