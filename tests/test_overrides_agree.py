@@ -16,6 +16,7 @@ from flowground.overrides import OverrideField, changed, override_fields
 from flowground.request import RunRequest
 from flowground.runtime import Runtime
 from flowground.store import members, publications, tokens
+from flowground.store.publications import Sharing
 from flowground.wiring import WiredFlow
 from tests.running import running
 from tests.servers import SHIPPED_FLOWS, shipped_flow
@@ -92,7 +93,7 @@ async def test_pane_chat_and_api_agree_on_every_field(tmp_path: Path, inside: bo
     async with running(tmp_path, texts(), config={"default_model": "scripted:json"}) as runtime:
         await runtime.store.write(members.add, name="mia", display_name="Mia", role="member", by="tests")
         for name in runtime.catalogue.flows():
-            await runtime.store.write(publications.set_shared, flow_id=name, shared=True, by="tests")
+            await runtime.store.write(publications.change, flow_id=name, sharing=Sharing(True, api=True), by="tests")
         tried = 0
         async with api_of(runtime, owner=None if inside else "mia") as client:
             for flow in runtime.catalogue.flows().values():

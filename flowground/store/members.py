@@ -146,6 +146,7 @@ def _forget(connection: Connection, *, name: str, by: str) -> None:
     connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
     keys = [f"member:{name}", *(f"token:{token.id}" for token in tokens.list_tokens(connection, owner=name))]
     connection.execute(delete(tables.sessions).where(tables.sessions.c.owner.in_(keys)))
+    connection.execute(delete(tables.presets).where(tables.presets.c.owner == f"member:{name}"))
     publications.forget(connection, kind="member", name=name)
     groups.forget_member(connection, name=name)
     access_requests.forget(connection, member=name)

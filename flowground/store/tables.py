@@ -233,6 +233,16 @@ access_requests = Table(
     Index("access_requests_by_state", "state", "created_at"),
 )
 
+presets = Table(
+    "presets",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("flow_id", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("overrides", Text, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

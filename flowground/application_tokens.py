@@ -1,0 +1,104 @@
+"""Application tokens of people: who may make, see and revoke which. (The command line makes the organization's.)
+
+A person's token reaches what they themselves may run at that moment, and no more; its owner and admins see and revoke
+it. The local owner ends with the first account: tokens made before belong to the organization, whose admins see them.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from flowground.access import Access
+from flowground.caller import Caller
+from flowground.errors import InvalidRequest, NotAllowed
+from flowground.store import tokens
+from flowground.store.tokens import Token
+
+LONGEST_NAME = 60
+_LONGEST_LIFE = timedelta(days=3660)
+_MOST = 100
+"""Tokens in force of one owner: more are forgotten ones."""
+
+Reach = Literal["flow", "all"]
+"""`flow`: only the flow it is made for. `all`: every flow that its owner may run."""
+
+
+async def make(
+    access: Access,
+    caller: Caller,
+    address: str,
+    *,
+    name: str,
+    reach: Reach = "flow",
+    expires_in: timedelta | None = None,
+) -> tuple[Token, str]:
+    """The new token and its secret, which is shown once; `address` is the flow's whose pane asks.
+
+    Raises NotSignedIn, FlowNotFound, NotAllowed where the caller may not run the flow over the API or has not proven
+    to be the local owner, and InvalidRequest for a name, an expiry or a number of tokens that cannot be.
+    """
+    caller = await _person(access, caller)
+    flow = await access.open_flow(caller, address)
+    if not await access.may_run_api(caller, flow):
+        raise NotAllowed(f"{flow.name} is shared for its playground, not for its API.", hint="Ask its author.")
+    said = _checked_name(name)
+    if expires_in is not None and not timedelta(0) < expires_in <= _LONGEST_LIFE:
+        raise InvalidRequest("A token expires in at most 10 years, or never.")
+    own = await access.store.read(tokens.list_tokens, owner=_owner(caller))
+    if sum(map(_in_force, own)) >= _MOST:
+        raise InvalidRequest(f"There are {_MOST} tokens in force already.", hint="Revoke those that nothing uses.")
+    return await access.store.write(
+        tokens.create,
+        name=said,
+        owner=_owner(caller),
+        flows=(flow.id,) if reach == "flow" else None,
+        expires_at=None if expires_in is None else datetime.now(UTC) + expires_in,
+        by=caller.key,
+    )
+
+
+async def listed(access: Access, caller: Caller, *, flow_id: str | None = None) -> list[Token]:
+    """Tokens that are not revoked (expired ones are there), newest first: the caller's own, an admin's everyone's.
+
+    `flow_id` keeps those whose scope has this flow. Raises as `make` does of the caller.
+    """
+    caller = await _person(access, caller)
+    found = await access.store.read(tokens.list_tokens, owner=_owner(caller), everyone=caller.role == "admin")
+    return [
+        token
+        for token in found
+        if token.revoked_at is None and (flow_id is None or token.flows is None or flow_id in token.flows)
+    ]
+
+
+async def revoke(access: Access, caller: Caller, token_id: str) -> None:
+    """Ends a token of the caller's list, at once. Raises InvalidRequest alike for unknown ones and those of others."""
+    caller = await _person(access, caller)
+    if not any(token.id == token_id for token in await listed(access, caller)):
+        raise InvalidRequest("There is no such token in force.")
+    await access.store.write(tokens.revoke, token_id=token_id, by=caller.key)
+
+
+async def _person(access: Access, caller: Caller) -> Caller:
+    """The caller as they are now, when they are somebody who may keep a token."""
+    caller = await access.recheck(caller)
+    access.require_lasting(caller)
+    if caller.kind not in ("member", "local"):
+        raise NotAllowed("Only people make, see and revoke tokens.")
+    return caller
+
+
+def _owner(caller: Caller) -> str | None:
+    return caller.name if caller.kind == "member" else None
+
+
+def _in_force(token: Token) -> bool:
+    return token.revoked_at is None and (token.expires_at is None or token.expires_at > datetime.now(UTC))
+
+
+def _checked_name(name: str) -> str:
+    said = " ".join(name.split())
+    if not said:
+        raise InvalidRequest("The token needs a name: what will use it?")
+    if len(said) > LONGEST_NAME or not said.isprintable():
+        raise InvalidRequest(f"A token's name is one line of at most {LONGEST_NAME} characters.")
+    return said

@@ -1,0 +1,147 @@
+"""Who may make, see and revoke which tokens."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground import application_tokens
+from flowground.caller import LOCAL_OWNER, Caller, Role
+from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.runtime import Runtime
+from flowground.store import members, publications, tokens
+from flowground.store.publications import Sharing
+from tests.running import chat_flow, running
+
+pytestmark = pytest.mark.anyio
+
+FLOWS = {name: chat_flow("scripted", name.title()) for name in ("open", "chat-only", "private")}
+
+
+@asynccontextmanager
+async def organization(folder: Path) -> AsyncIterator[Runtime]:
+    """One flow shared with its API, one without, one not at all."""
+    async with running(folder, FLOWS) as runtime:
+        await runtime.store.write(publications.change, flow_id="open", sharing=Sharing(True, api=True), by="tests")
+        await runtime.store.write(publications.change, flow_id="chat-only", sharing=Sharing(True), by="tests")
+        yield runtime
+
+
+async def signed_in(runtime: Runtime, name: str, role: Role) -> Caller:
+    await runtime.store.write(members.add, name=name, display_name=name, role=role, password="x", by="tests")
+    ticket = await runtime.sign_in.issue_ticket(name, "browser")
+    cookie = await runtime.sign_in.redeem(ticket, "browser")
+    assert cookie is not None
+    caller = await runtime.sign_in.verify_cookie(cookie)
+    assert caller is not None
+    return caller
+
+
+async def make(runtime: Runtime, caller: Caller, flow: str = "open", **given: Any) -> tuple[tokens.Token, str]:
+    return await application_tokens.make(runtime.access, caller, flow, **({"name": "ci"} | given))
+
+
+async def names(runtime: Runtime, caller: Caller, flow_id: str | None = None) -> set[str]:
+    return {token.name for token in await application_tokens.listed(runtime.access, caller, flow_id=flow_id)}
+
+
+async def test_a_token_is_its_makers_for_one_flow_or_for_all_they_may_run(tmp_path: Path) -> None:
+    async with organization(tmp_path) as runtime:
+        ada = await signed_in(runtime, "ada", "author")
+        one, secret = await make(runtime, ada, name="  my   script ")
+        assert (one.name, one.owner, one.flows, one.expires_at) == ("my script", "ada", ("open",), None)
+        caller = await runtime.sign_in.verify_token(secret)
+        assert caller is not None
+        assert {flow.id for flow in await runtime.access.visible_flows(caller)} == {"open"}
+        every, _ = await make(runtime, ada, reach="all", expires_in=timedelta(days=30))
+        assert every.flows is None
+        assert every.expires_at is not None
+        assert timedelta(days=29) < every.expires_at - datetime.now(UTC) < timedelta(days=31)
+
+
+async def test_a_members_token_needs_a_shared_api_and_reaches_no_other_flow(tmp_path: Path) -> None:
+    async with organization(tmp_path) as runtime:
+        mia = await signed_in(runtime, "mia", "member")
+        with pytest.raises(NotAllowed, match="not for its API"):
+            await make(runtime, mia, "chat-only")
+        with pytest.raises(FlowNotFound):
+            await make(runtime, mia, "private")
+        _, secret = await make(runtime, mia, "open", reach="all")
+        caller = await runtime.sign_in.verify_token(secret)
+        assert caller is not None
+        assert {flow.id for flow in await runtime.access.visible_flows(caller)} == {"open"}
+
+
+async def test_everyone_sees_and_revokes_their_own_admins_all(tmp_path: Path) -> None:
+    async with organization(tmp_path) as runtime:
+        ada, mia = await signed_in(runtime, "ada", "author"), await signed_in(runtime, "mia", "member")
+        root = await signed_in(runtime, "root", "admin")
+        adas, _ = await make(runtime, ada, "private", name="adas")
+        mias, secret = await make(runtime, mia, name="mias")
+        await make(runtime, root, name="roots", reach="all")
+        assert await names(runtime, ada) == {"adas"}
+        assert await names(runtime, mia) == {"mias"}
+        assert await names(runtime, root) == {"adas", "mias", "roots"}
+        assert await names(runtime, root, "private") == {"adas", "roots"}
+        with pytest.raises(InvalidRequest, match="no such token"):
+            await application_tokens.revoke(runtime.access, mia, adas.id)
+        await application_tokens.revoke(runtime.access, root, mias.id)
+        assert await runtime.sign_in.verify_token(secret) is None
+        with pytest.raises(InvalidRequest, match="no such token"):
+            await application_tokens.revoke(runtime.access, mia, mias.id)
+        await application_tokens.revoke(runtime.access, ada, adas.id)
+        assert await names(runtime, root) == {"roots"}
+
+
+async def test_the_local_owner_proves_it_first_and_makes_the_organizations(tmp_path: Path) -> None:
+    async with organization(tmp_path) as runtime:
+        stranger = Caller(kind="local", name="owner", role="admin", proven=False)
+        with pytest.raises(NotAllowed, match="owner code"):
+            await make(runtime, stranger)
+        with pytest.raises(NotAllowed, match="owner code"):
+            await application_tokens.listed(runtime.access, stranger)
+        made, _ = await make(runtime, LOCAL_OWNER)
+        assert made.owner is None
+        root = await signed_in(runtime, "root", "admin")
+        assert await names(runtime, root) == {"ci"}
+        with pytest.raises(NotSignedIn):
+            await make(runtime, LOCAL_OWNER)
+
+
+@pytest.mark.parametrize("kind", ["token", "visitor"])
+async def test_only_people_have_tokens(tmp_path: Path, kind: Any) -> None:
+    async with organization(tmp_path) as runtime:
+        caller = Caller(kind=kind, name="x", role="admin")
+        with pytest.raises((NotAllowed, NotSignedIn)):
+            await make(runtime, caller)
+        with pytest.raises((NotAllowed, NotSignedIn)):
+            await application_tokens.listed(runtime.access, caller)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"name": " "}, "needs a name"),
+        ({"name": "a" * 61}, "at most 60 characters"),
+        ({"name": "a\u202eb"}, "one line"),
+        ({"expires_in": timedelta(0)}, "at most 10 years"),
+        ({"expires_in": timedelta(days=5000)}, "at most 10 years"),
+    ],
+)
+async def test_what_cannot_be_is_said(tmp_path: Path, given: dict[str, Any], sentence: str) -> None:
+    async with organization(tmp_path) as runtime:
+        with pytest.raises(InvalidRequest, match=sentence):
+            await make(runtime, LOCAL_OWNER, **given)
+
+
+async def test_there_is_an_end_to_tokens(tmp_path: Path) -> None:
+    async with organization(tmp_path) as runtime:
+        for _ in range(100):
+            made, _secret = await make(runtime, LOCAL_OWNER)
+        with pytest.raises(InvalidRequest, match="100 tokens in force already"):
+            await make(runtime, LOCAL_OWNER)
+        await application_tokens.revoke(runtime.access, LOCAL_OWNER, made.id)
+        await make(runtime, LOCAL_OWNER)
