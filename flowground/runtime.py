@@ -12,6 +12,9 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 
 from flowground.access import Access
+from flowground.access.account import Account
+from flowground.access.organization import Organization
+from flowground.access.requests import AccessRequests
 from flowground.caller import Caller
 from flowground.components.language_model import LanguageModel
 from flowground.errors import ComponentFailed, FlowgroundError, InvalidRequest, ModelNotReady, ProviderError, RunError
@@ -94,6 +97,9 @@ class Runtime:
         self.models = Providers(settings)
         self.sign_in = SignIn(settings, self.store)
         self.access = Access(self.catalogue, self.store, self.sign_in, allow_public=settings.sharing.allow_public)
+        self.organization = Organization(self.access)
+        self.requests = AccessRequests(self.access)
+        self.account = Account(self.access)
         self._live: dict[tuple[str, str, str], LiveTurn] = {}
         self._running: set[asyncio.Task[object]] = set()
         self.stopping = False

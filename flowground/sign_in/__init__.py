@@ -5,7 +5,6 @@ code from the terminal is its owner. The first account ends that for good.
 """
 
 import asyncio
-import hashlib
 import hmac
 import secrets
 import time
@@ -14,13 +13,15 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from flowground.caller import Caller, Role
-from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
+from flowground.errors import InvalidRequest, NotAllowed
 from flowground.settings import Settings
 from flowground.sign_in.cookie import CookieFormat
 from flowground.sign_in.form import FormCredentials
+from flowground.sign_in.links import PasswordLinks, digest
 from flowground.sign_in.passwords import DUMMY_HASH, Bcrypt, clean_name
 from flowground.sign_in.roster import Login, Roster
-from flowground.store import Store, attempts, members, sign_ins
+from flowground.sign_in.tries import Tries, attempt_name, locked_out
+from flowground.store import Store, members, sign_ins
 from flowground.store.members import Member
 from flowground.store.text import storable
 
@@ -29,7 +30,7 @@ __all__ = ["Member", "SignIn"]
 T = TypeVar("T")
 TICKET_SECONDS = 30
 _CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
-_NAME_CHARS = 254
+_AGENT_CHARS = 300
 _LOCAL_OWNER = "local:owner"
 
 
@@ -43,6 +44,8 @@ class SignIn:
         self._cookies = CookieFormat(settings)
         self._bcrypt = Bcrypt()
         self._roster = Roster(settings, store=store, bcrypt=self._bcrypt)
+        self.tries = Tries(store)
+        self.links = PasswordLinks(store, self._roster, self.tries)
         self._local_mode_over = False
         self._loop: asyncio.AbstractEventLoop | None = None
         code = "".join(secrets.choice(_CODE_ALPHABET) for _ in range(12))
@@ -108,9 +111,17 @@ class SignIn:
         """For members of config.yaml too. Signs them out everywhere. Raises InvalidRequest."""
         await self._roster.set_password(name, password, by=by)
 
-    async def remove_member(self, name: str, *, by: str) -> bool:
+    async def remove_member(self, name: str, *, by: str, keep_admin: bool = False) -> bool:
         """With sign-ins, tokens and conversations. False: no such member. Raises NotAllowed for one of config.yaml."""
-        return await self._roster.remove(name, by=by)
+        return await self._roster.remove(name, by=by, keep_admin=keep_admin)
+
+    async def set_role(self, name: str, role: Role, *, by: str) -> None:
+        """Raises InvalidRequest for unknown ones, NotAllowed for members of config.yaml and the last admin."""
+        await self._roster.set_role(name, role, by=by)
+
+    async def set_active(self, name: str, *, active: bool, by: str) -> None:
+        """Deactivating signs out everywhere and stops the member's tokens. Raises like `set_role`."""
+        await self._roster.set_active(name, active=active, by=by)
 
     # Passwords
 
@@ -120,10 +131,10 @@ class SignIn:
         Raises NotSignedIn with code `locked_out` after too many wrong ones (a while, then it is open again), or
         `sign_in_busy`.
         """
-        name = _attempt_name(name)
-        wait = await self._store.write(attempts.begin, name=name, address=address)
+        wait = await self.tries.begin(name, address)
         if wait:
-            raise NotSignedIn(_too_many(wait), code="locked_out")
+            raise locked_out(wait)
+        name = attempt_name(name)
         login = await self._roster.login(name)
         right = await self._bcrypt.matches(password, login.password if login else DUMMY_HASH)
         if login is None or not right:
@@ -141,11 +152,11 @@ class SignIn:
 
     async def password_was_right(self, name: str, address: str) -> None:
         """Forgets the wrong tries of this name from this address, and remembers the address as the member's."""
-        await self._store.write(attempts.succeeded, name=_attempt_name(name), address=address)
+        await self.tries.was_right(name, address)
 
     async def lockout(self, name: str, address: str) -> float:
         """Seconds until this name may be tried from this address again; 0: now."""
-        return await self._store.read(attempts.seconds_to_wait, name=_attempt_name(name), address=address)
+        return await self.tries.lockout(name, address)
 
     # Sign-in sessions
 
@@ -162,25 +173,29 @@ class SignIn:
         ticket = secrets.token_urlsafe(32)
         await self._store.write(
             sign_ins.add_ticket,
-            ticket=_digest(ticket),
+            ticket=digest(ticket),
             member=None if member is None else clean_name(member),
-            browser=_digest(browser),
+            browser=digest(browser),
             expires_at=time.time() + TICKET_SECONDS,
         )
         return ticket
 
-    async def redeem(self, ticket: str, browser: str) -> str | None:
-        """The cookie's value, or None when the ticket is not (any more) good in this browser."""
+    async def redeem(self, ticket: str, browser: str, agent: str | None = None) -> str | None:
+        """The cookie's value, or None when the ticket is not (any more) good in this browser.
+
+        `agent` is what the browser calls itself, for the list of sign-ins.
+        """
         if not ticket or not browser:
             return None
         sign_in_id = str(uuid4())
         expires_at = time.time() + self._days * 86_400
         redeemed = await self._store.write(
             sign_ins.redeem,
-            ticket=_digest(ticket),
-            browser=_digest(browser),
+            ticket=digest(ticket),
+            browser=digest(browser),
             sign_in_id=sign_in_id,
             expires_at=expires_at,
+            agent=storable(agent[:_AGENT_CHARS]) if agent else None,
         )
         if redeemed is None:
             return None
@@ -212,9 +227,9 @@ class SignIn:
         flows = None if token.flows is None else frozenset(token.flows)
         return None if role is None else Caller("token", token.id, role, flows=flows, owner=token.owner)
 
-    async def revoke(self, sign_in_id: str) -> None:
-        """Signs one browser out; its cookie is dead from now on."""
-        await self._store.write(sign_ins.revoke, sign_in_id=sign_in_id)
+    async def revoke(self, sign_in_id: str, *, member: str | None = None) -> bool:
+        """Signs one browser out; its cookie is dead from now on. False when it was not, or is not `member`'s."""
+        return await self._store.write(sign_ins.revoke, sign_in_id=sign_in_id, member=member)
 
     async def sign_out_everywhere(self, name: str, *, by: str) -> int:
         """How many sign-ins of the member that ended."""
@@ -224,25 +239,10 @@ class SignIn:
         return self._roster.config_role(name) or stored
 
     async def _try_login(self, name: str, address: str) -> Login | None:
-        name = _attempt_name(name)
-        wait = await self._store.write(attempts.begin, name=name, address=address)
-        return None if wait else await self._roster.login(name)
+        wait = await self.tries.begin(name, address)
+        return None if wait else await self._roster.login(attempt_name(name))
 
     def _from_thread(self, question: Coroutine[Any, Any, T]) -> T:
         if self._loop is None:
             raise RuntimeError("start() was not awaited")
         return asyncio.run_coroutine_threadsafe(question, self._loop).result()
-
-
-def _attempt_name(name: str) -> str:
-    """No attempt is kept under more than a name's length."""
-    return storable(clean_name(name)[:_NAME_CHARS])
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _too_many(wait: float) -> str:
-    minutes = max(1, round(wait / 60))
-    return f"Too many wrong passwords. Try again in {minutes} minute{'s' if minutes > 1 else ''}."

@@ -7,6 +7,7 @@ floods the form slows sign-ins, not the app.
 import asyncio
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import bcrypt
 
@@ -18,6 +19,9 @@ MAX_BYTES = 72
 _THREADS = 2
 _WAITING = 40
 _HASH = re.compile(r"\$2[aby]\$\d\d\$.{53}\Z")
+
+_COMMON = frozenset(Path(__file__).with_name("common_passwords.txt").read_text("utf-8").split("\n"))
+"""Written for Flowground from what is generally known to be tried first; in lower case, none shorter than allowed."""
 
 DUMMY_HASH = "$2b$12$OVLkffunPlLjyB8k6/mNceLFycMbReGMvNCAnIIAYKprDmzj.WgZK"
 """What a password is compared with where there is none: the same work, and never right."""
@@ -35,6 +39,11 @@ def clean_password(password: str) -> str:
         raise InvalidRequest(f"A password has at least {MIN_CHARS} characters.")
     if not password.isprintable():
         raise InvalidRequest("A password has no invisible control characters.")
+    if password.lower() in _COMMON:
+        raise InvalidRequest(
+            "This password is too common: it is among the first that are tried.",
+            hint="Several words in a row are long, and easy to keep in mind.",
+        )
     size = len(password.encode())
     if size > MAX_BYTES:
         raise InvalidRequest(

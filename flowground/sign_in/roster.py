@@ -118,15 +118,41 @@ class Roster:
         name = clean_name(name)
         if await self.member(name) is None:
             raise InvalidRequest(f"There is no member {name}.")
-        hashed = await self._bcrypt.hash(clean_password(password))
-        await self._store.write(members.set_password, name=name, password=hashed, by=by)
+        await self._store.write(members.set_password, name=name, password=await self.hashed(password), by=by)
 
-    async def remove(self, name: str, *, by: str) -> bool:
+    async def hashed(self, password: str) -> str:
+        """Raises InvalidRequest when it may not be a password."""
+        return await self._bcrypt.hash(clean_password(password))
+
+    async def remove(self, name: str, *, by: str, keep_admin: bool = False) -> bool:
         """With all that is theirs. False when there is no such member. Raises NotAllowed for one of config.yaml."""
+        name = self._stored_name(name, "Take the entry out there, then restart.")
+        return await self._store.write(members.remove, name=name, by=by, keep_admin=keep_admin and self._keep_admin)
+
+    async def set_role(self, name: str, role: Role, *, by: str) -> None:
+        """Raises InvalidRequest for unknown ones, NotAllowed for members of config.yaml and the last admin."""
+        name = self._stored_name(name, "Their role stands there.")
+        if not await self._store.write(members.set_role, name=name, role=role, by=by, keep_admin=self._keep_admin):
+            raise InvalidRequest(f"There is no member {name}.")
+
+    async def set_active(self, name: str, *, active: bool, by: str) -> None:
+        """Raises like `set_role`."""
+        name = self._stored_name(name, "Take the entry out there, then restart.")
+        if not await self._store.write(
+            members.set_active, name=name, active=active, by=by, keep_admin=self._keep_admin
+        ):
+            raise InvalidRequest(f"There is no member {name}.")
+
+    @property
+    def _keep_admin(self) -> bool:
+        """Whether the last admin could get lost: one of config.yaml cannot."""
+        return not any(entry.member.role == "admin" and entry.password for entry in self._config.values())
+
+    def _stored_name(self, name: str, hint: str) -> str:
         name = clean_name(name)
         if name in self._config:
-            raise NotAllowed(f"{name} is a member by config.yaml.", hint="Take the entry out there, then restart.")
-        return await self._store.write(members.remove, name=name, by=by)
+            raise NotAllowed(f"{name} is a member by config.yaml.", hint=hint)
+        return name
 
     def _free_name(self, name: str) -> str:
         name = clean_name(name)

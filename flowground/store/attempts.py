@@ -22,10 +22,10 @@ _a = tables.attempts.c
 _k = tables.known_addresses.c
 
 
-def begin(connection: Connection, *, name: str, address: str) -> float:
+def begin(connection: Connection, *, name: str, address: str, per_name: int | None = PER_NAME) -> float:
     """0 when the password may be looked at (the try is counted), else the seconds to wait."""
     now = time.time()
-    wait = seconds_to_wait(connection, name=name, address=address)
+    wait = seconds_to_wait(connection, name=name, address=address, per_name=per_name)
     if wait == 0:
         connection.execute(delete(tables.attempts).where(_a.at < now - WINDOW_SECONDS))
         connection.execute(insert(tables.attempts).values(name=name, address=address, at=now))
@@ -43,17 +43,18 @@ def succeeded(connection: Connection, *, name: str, address: str) -> None:
     connection.execute(insert(known).values(name=name, address=address, at=now))
 
 
-def seconds_to_wait(connection: Connection, *, name: str, address: str) -> float:
-    """How long this name stays shut from this address; 0 when it is open."""
+def seconds_to_wait(connection: Connection, *, name: str, address: str, per_name: int | None = PER_NAME) -> float:
+    """How long this name stays shut from this address; 0 when it is open. `per_name` None: each address for itself."""
     now = time.time()
     recent = (_a.name == name) & (_a.at > now - WINDOW_SECONDS)
     # The try that must leave the window before there is room for another.
     here = connection.execute(
         select(_a.at).where(recent, _a.address == address).order_by(_a.at.desc()).offset(PER_ADDRESS - 1).limit(1)
     ).scalar()
-    everywhere = connection.execute(
-        select(_a.at).where(recent).order_by(_a.at.desc()).offset(PER_NAME - 1).limit(1)
-    ).scalar()
+    everywhere = None
+    if per_name is not None:
+        all_of_name = select(_a.at).where(recent).order_by(_a.at.desc())
+        everywhere = connection.execute(all_of_name.offset(per_name - 1).limit(1)).scalar()
     if everywhere is not None and _is_known(connection, name=name, address=address, now=now):
         everywhere = None
     oldest = max(at for at in (here, everywhere, 0.0) if at is not None)

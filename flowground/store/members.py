@@ -90,11 +90,13 @@ def names_with_password(connection: Connection) -> frozenset[str]:
     return frozenset(connection.execute(select(_p.name)).scalars())
 
 
-def remove(connection: Connection, *, name: str, by: str) -> bool:
+def remove(connection: Connection, *, name: str, by: str, keep_admin: bool = False) -> bool:
     """Removes the member with their conversations, ends their sign-ins, revokes their tokens.
 
-    False when there is no such member.
+    False when there is no such member. `keep_admin`: raises NotAllowed when nobody else could administer.
     """
+    if keep_admin:
+        _require_another_admin(connection, name)
     if connection.execute(delete(tables.members).where(_m.name == name)).rowcount == 0:
         return False
     _forget(connection, name=name, by=by)
@@ -103,26 +105,41 @@ def remove(connection: Connection, *, name: str, by: str) -> bool:
 
 
 def set_password(connection: Connection, *, name: str, password: str, by: str) -> None:
-    """`password` is a bcrypt hash. Ends all sign-ins of the member."""
+    """`password` is a bcrypt hash. Ends all sign-ins of the member, and the links that could set another."""
+    password_links.end_all(connection, member=name)
     connection.execute(delete(tables.passwords).where(_p.name == name))
     connection.execute(insert(tables.passwords).values(name=name, hash=password, changed_at=time.time()))
     sign_ins.revoke_all(connection, member=name, by=by)
     audit.record(connection, actor=by, action="member.password_set", subject=name)
 
 
-def set_role(connection: Connection, *, name: str, role: Role, by: str) -> bool:
-    """Acts at once, on open pages too. False when there is no such member."""
+def set_password_by_link(connection: Connection, *, link: str, password: str) -> bool:
+    """As `set_password`, for whoever has the link (its hash); of several tries at once, one succeeds."""
+    used = password_links.use(connection, hashed=link)
+    if used is None:
+        return False
+    set_password(connection, name=used.member, password=password, by=f"member:{used.member}")
+    return True
+
+
+def set_role(connection: Connection, *, name: str, role: Role, by: str, keep_admin: bool = False) -> bool:
+    """Acts at once, on open pages too. False when there is no such member; `keep_admin` as in `remove`."""
+    if keep_admin and role != "admin":
+        _require_another_admin(connection, name)
     changed = connection.execute(update(tables.members).where(_m.name == name).values(role=role)).rowcount == 1
     if changed:
         audit.record(connection, actor=by, action=f"member.role_{role}", subject=name)
     return changed
 
 
-def set_active(connection: Connection, *, name: str, active: bool, by: str) -> bool:
+def set_active(connection: Connection, *, name: str, active: bool, by: str, keep_admin: bool = False) -> bool:
     """A member that is not active is signed out everywhere. False when there is no such member."""
+    if keep_admin and not active:
+        _require_another_admin(connection, name)
     changed = connection.execute(update(tables.members).where(_m.name == name).values(active=active)).rowcount == 1
     if changed:
         if not active:
+            password_links.end_all(connection, member=name)
             sign_ins.revoke_all(connection, member=name, by=by)
         word = "activated" if active else "deactivated"
         audit.record(connection, actor=by, action=f"member.{word}", subject=name)
@@ -138,6 +155,13 @@ def account_ever_created(connection: Connection) -> bool:
 def mark_account_created(connection: Connection) -> None:
     if not account_ever_created(connection):
         connection.execute(insert(tables.marks).values(name=_ACCOUNT_CREATED, made_at=time.time()))
+
+
+def _require_another_admin(connection: Connection, name: str) -> None:
+    """In the transaction of the deed: two admins cannot dismiss each other at once."""
+    others = _select().where(_m.role == "admin", _m.active, _m.name != name, _p.hash.is_not(None))
+    if connection.execute(others.limit(1)).first() is None:
+        raise NotAllowed(f"Without {name} nobody could administer.", hint="Make somebody else an admin first.")
 
 
 def _forget(connection: Connection, *, name: str, by: str) -> None:

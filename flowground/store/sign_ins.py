@@ -48,11 +48,12 @@ class SignInState:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """One browser's sign-in, for lists; `id` is the cookie's `jti`."""
+    """One browser's sign-in, for lists; `id` is the cookie's `jti`, `agent` what the browser called itself then."""
 
     id: str
     created_at: datetime
     expires_at: datetime
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ def add_ticket(connection: Connection, *, ticket: str, member: str | None, brows
     )
 
 
-def redeem(connection: Connection, *, ticket: str, browser: str, sign_in_id: str, expires_at: float) -> Redeemed | None:
+def redeem(
+    connection: Connection, *, ticket: str, browser: str, sign_in_id: str, expires_at: float, agent: str | None = None
+) -> Redeemed | None:
     """Begins the sign-in. Every ticket works once, and is gone after a try from another browser."""
     used = delete(tables.tickets).where(_t.hash == ticket).returning(_t.member, _t.browser, _t.expires_at)
     found = connection.execute(used).first()
@@ -80,7 +83,9 @@ def redeem(connection: Connection, *, ticket: str, browser: str, sign_in_id: str
     old = or_(_s.expires_at < now - _KEPT_SECONDS, _s.revoked_at < now - _KEPT_SECONDS)
     connection.execute(delete(tables.sign_ins).where(old))
     connection.execute(
-        insert(tables.sign_ins).values(id=sign_in_id, member=found.member, created_at=now, expires_at=expires_at)
+        insert(tables.sign_ins).values(
+            id=sign_in_id, member=found.member, created_at=now, expires_at=expires_at, agent=agent
+        )
     )
     audit.record(connection, actor=_actor(found.member), action="signed_in", subject=sign_in_id)
     return Redeemed(found.member)
@@ -100,16 +105,18 @@ def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:
 def list_of(connection: Connection, *, member: str) -> list[SignIn]:
     """The member's sign-ins that are in force, newest first."""
     found = connection.execute(
-        select(_s.id, _s.created_at, _s.expires_at)
+        select(_s.id, _s.created_at, _s.expires_at, _s.agent)
         .where(_s.member == member, _s.revoked_at.is_(None), _s.expires_at > time.time())
         .order_by(_s.created_at.desc())
     )
-    return [SignIn(key, moment(created), moment(expires)) for key, created, expires in found]
+    return [SignIn(key, moment(created), moment(expires), agent) for key, created, expires, agent in found]
 
 
-def revoke(connection: Connection, *, sign_in_id: str) -> bool:
-    """Signs this one browser out. False when it was not signed in."""
+def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None) -> bool:
+    """Signs this one browser out. False when it was not signed in, or not as `member` where one is given."""
     ended = update(tables.sign_ins).where(_s.id == sign_in_id, _s.revoked_at.is_(None)).values(revoked_at=time.time())
+    if member is not None:
+        ended = ended.where(_s.member == member)
     found = connection.execute(ended.returning(_s.member)).first()
     if found is None:
         return False

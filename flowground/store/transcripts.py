@@ -2,11 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, select
 
-from flowground.store import messages, tables
+from flowground.store import audit, messages, tables
 from flowground.store.messages import StoredMessage
+from flowground.store.times import moment
 
 _s = tables.sessions.c
 _m = tables.messages.c
@@ -71,3 +73,25 @@ def session_ids(
 def delete_sessions(connection: Connection, *, owner: str, session_id: str) -> int:
     """Deletes the owner's sessions of this id, in every flow, with all their messages; how many there were."""
     return connection.execute(tables.sessions.delete().where(_s.owner == owner, _s.session_id == session_id)).rowcount
+
+
+def conversations_of(connection: Connection, *, owners: Collection[str]) -> list[dict[str, Any]]:
+    """Everything these owners' sessions hold, as JSON values: what was said and when, without traces."""
+    sessions: dict[str, dict[str, Any]] = {}
+    found = connection.execute(
+        select(_s.id, _s.flow_id, _s.session_id, _s.title, _m.role, _m.text, _m.state, _m.created_at)
+        .join_from(tables.messages, tables.sessions, _m.session == _s.id)
+        .where(_s.owner.in_(list(owners)))
+        .order_by(_m.position)
+    )
+    for key, flow, session, title, role, text, state, at in found:
+        said = sessions.setdefault(key, {"flow": flow, "session": session, "title": title, "messages": []})["messages"]
+        said.append({"role": role, "text": text, "state": state, "at": moment(at).isoformat()})
+    return list(sessions.values())
+
+
+def delete_all(connection: Connection, *, owners: Collection[str], by: str) -> int:
+    """Deletes every session of these owners with all messages; how many there were."""
+    deleted = connection.execute(tables.sessions.delete().where(_s.owner.in_(list(owners)))).rowcount
+    audit.record(connection, actor=by, action="conversations.deleted", subject=by)
+    return deleted

@@ -1,0 +1,94 @@
+"""What members do with their own account: password, sign-ins, and what is kept of them."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flowground.access import Access
+from flowground.caller import Caller
+from flowground.errors import InvalidRequest, NotAllowed
+from flowground.store import access_requests, groups, sign_ins, tokens, transcripts
+from flowground.store.sign_ins import SignIn as BrowserSignIn
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Every method raises NotSignedIn once the caller is signed out, and NotAllowed for who is no member."""
+
+    access: Access
+
+    async def change_password(self, caller: Caller, old: str, new: str, *, address: str) -> None:
+        """Ends every sign-in, this one too: the page goes on by signing its browser in anew, with a new cookie.
+
+        Raises InvalidRequest when the old password is wrong or the new one may not be one, NotSignedIn (`locked_out`)
+        after too many wrong ones from this address.
+        """
+        caller = await self._require_member(caller)
+        if await self.access.sign_in.check_password(caller.name, old, address) is None:
+            raise InvalidRequest("The present password is another one.")
+        if old.strip() == new.strip():
+            raise InvalidRequest("The new password is the old one.")
+        await self.access.sign_in.set_password(caller.name, new, by=caller.key)
+
+    async def sign_ins(self, caller: Caller) -> list[BrowserSignIn]:
+        """Where I am signed in, newest first; `caller.sign_in_id` is this browser's."""
+        caller = await self._require_member(caller)
+        return await self.access.store.read(sign_ins.list_of, member=caller.name)
+
+    async def revoke(self, caller: Caller, sign_in_id: str) -> bool:
+        """Signs one of my browsers out. False when it was not signed in, or is not mine."""
+        caller = await self._require_member(caller)
+        return await self.access.sign_in.revoke(sign_in_id, member=caller.name)
+
+    async def my_data(self, caller: Caller) -> bytes:
+        """A JSON file: who I am, my groups, sign-ins, tokens, requests, and all conversations, my tokens' too.
+
+        What was said, not how: traces of flows are their authors'.
+        """
+        caller = await self._require_member(caller)
+        read = self.access.store.read
+        member = await self.access.sign_in.member(caller.name)
+        mine = await read(tokens.list_tokens, owner=caller.name)
+        found: dict[str, Any] = {
+            "name": caller.name,
+            "display_name": member.display_name if member else None,
+            "email": member.email if member else None,
+            "role": caller.role,
+            "groups": [group.name for group in await read(groups.list_groups) if caller.name in group.members],
+            "sign_ins": [
+                {"since": item.created_at, "until": item.expires_at, "browser": item.agent}
+                for item in await read(sign_ins.list_of, member=caller.name)
+            ],
+            "tokens": [
+                {"name": token.name, "begins": token.prefix, "created": token.created_at, "used": token.last_used_at}
+                for token in mine
+            ],
+            "access_requests": [
+                {"flow": request.flow_id, "note": request.note, "at": request.created_at, "state": state}
+                for request, state in await read(access_requests.list_of, member=caller.name)
+            ],
+            "conversations": await read(transcripts.conversations_of, owners=_keys(caller, mine)),
+        }
+        return json.dumps(found, ensure_ascii=False, indent=1, default=_text).encode()
+
+    async def delete_conversations(self, caller: Caller) -> int:
+        """All of them, my tokens' too; how many there were."""
+        caller = await self._require_member(caller)
+        mine = await self.access.store.read(tokens.list_tokens, owner=caller.name)
+        return await self.access.store.write(transcripts.delete_all, owners=_keys(caller, mine), by=caller.key)
+
+    async def _require_member(self, caller: Caller) -> Caller:
+        caller = await self.access.recheck(caller)
+        if caller.kind != "member":
+            raise NotAllowed("This needs an account.", hint="Sign in first.")
+        return caller
+
+
+def _keys(caller: Caller, mine: list[tokens.Token]) -> list[str]:
+    return [caller.key, *(f"token:{token.id}" for token in mine)]
+
+
+def _text(value: object) -> str:
+    assert isinstance(value, datetime)  # noqa: S101 - nothing else in the file is no JSON
+    return value.isoformat()

@@ -1,0 +1,83 @@
+"""Invitations and resets: one-time links with which somebody chooses the password of one member."""
+
+import hashlib
+import secrets
+import time
+
+from flowground.errors import InvalidRequest, NotSignedIn
+from flowground.sign_in.passwords import clean_name
+from flowground.sign_in.roster import Roster
+from flowground.sign_in.tries import Tries
+from flowground.store import Store, members, password_links
+from flowground.store.members import Member
+from flowground.store.password_links import Kind, PasswordLink
+
+GOOD_FOR_SECONDS: dict[Kind, float] = {"invitation": 7 * 86_400, "reset": 86_400}
+
+
+class PasswordLinks:
+    """What is wrong with a link that is not good is never said: unknown, used, expired and revoked look the same."""
+
+    def __init__(self, store: Store, roster: Roster, tries: Tries) -> None:
+        self._store = store
+        self._roster = roster
+        self._tries = tries
+
+    async def create(self, kind: Kind, name: str, *, by: str) -> tuple[PasswordLink, str]:
+        """The link and its secret, which is nowhere else. Ends the member's earlier links.
+
+        Raises InvalidRequest when there is no such active member.
+        """
+        name = clean_name(name)
+        member = await self._roster.member(name)
+        if member is None or not member.active:
+            raise InvalidRequest(f"There is no active member {name}.")
+        secret = secrets.token_urlsafe(32)
+        link = await self._store.write(
+            password_links.add,
+            kind=kind,
+            member=name,
+            hashed=digest(secret),
+            expires_at=time.time() + GOOD_FOR_SECONDS[kind],
+            by=by,
+        )
+        return link, secret
+
+    async def look(self, secret: str, address: str) -> tuple[PasswordLink, Member]:
+        """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
+        link = await self._store.read(password_links.find, hashed=digest(secret)) if secret else None
+        member = await self._roster.member(link.member) if link else None
+        if link is None or member is None or not member.active:
+            await self._tries.begin_link(address)
+            raise _not_good()
+        return link, member
+
+    async def redeem(self, secret: str, password: str, address: str) -> Member:
+        """Sets the password; every sign-in and every other link of the member ends.
+
+        Raises NotSignedIn like `look`, InvalidRequest when it may not be a password (the link stays good).
+        """
+        _, member = await self.look(secret, address)
+        hashed = await self._roster.hashed(password)
+        if not await self._store.write(members.set_password_by_link, link=digest(secret), password=hashed):
+            raise _not_good()
+        return member
+
+    async def good(self) -> list[PasswordLink]:
+        """Links that are still good, newest first."""
+        return await self._store.read(password_links.list_links)
+
+    async def revoke(self, link_id: str, *, by: str) -> bool:
+        """False when it was not good any more."""
+        return await self._store.write(password_links.revoke, link_id=link_id, by=by)
+
+
+def digest(secret: str) -> str:
+    """What is kept of a random secret."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _not_good() -> NotSignedIn:
+    return NotSignedIn(
+        "This link is not good any more.", code="link_over", hint="Ask whoever sent it to you for a new one."
+    )

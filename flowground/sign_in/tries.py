@@ -1,0 +1,55 @@
+"""Passwords that were tried are counted, so that guessing stays slow and nobody is shut out for good."""
+
+from flowground.errors import NotSignedIn
+from flowground.sign_in.passwords import clean_name
+from flowground.store import Store, attempts
+from flowground.store.text import storable
+
+_NAME_CHARS = 254
+_LINKS = "a link"
+_REQUESTS = "requests of"
+"""With a space: no member is called so, and an address of "access" is nobody's."""
+
+
+class Tries:
+    """By name and address. What is counted lies in the store, for all processes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def begin(self, name: str, address: str) -> float:
+        """Counts a password for a name. 0: it may be looked at; else the seconds to wait."""
+        return await self._store.write(attempts.begin, name=attempt_name(name), address=address)
+
+    async def begin_link(self, address: str) -> None:
+        """Counts a link that is not good. Raises NotSignedIn after too many from one address; links are too long to
+        guess, so no number of addresses shuts them for all."""
+        wait = await self._store.write(attempts.begin, name=_LINKS, address=address, per_name=None)
+        if wait:
+            raise locked_out(wait, "links")
+
+    async def begin_request(self, member: str) -> float:
+        """Counts a request for access. 0: it may be made; else the seconds to wait."""
+        name = attempt_name(f"{_REQUESTS} {member}")
+        return await self._store.write(attempts.begin, name=name, address="access", per_name=None)
+
+    async def was_right(self, name: str, address: str) -> None:
+        """Forgets the wrong tries of this name from this address, and remembers the address as the member's."""
+        await self._store.write(attempts.succeeded, name=attempt_name(name), address=address)
+
+    async def lockout(self, name: str, address: str) -> float:
+        """Seconds until this name may be tried from this address again; 0: now."""
+        return await self._store.read(attempts.seconds_to_wait, name=attempt_name(name), address=address)
+
+
+def attempt_name(name: str) -> str:
+    """No attempt is kept under more than a name's length."""
+    return storable(clean_name(name)[:_NAME_CHARS])
+
+
+def locked_out(wait: float, what: str = "passwords") -> NotSignedIn:
+    """The error that says how long."""
+    minutes = max(1, round(wait / 60))
+    return NotSignedIn(
+        f"Too many wrong {what}. Try again in {minutes} minute{'s' if minutes > 1 else ''}.", code="locked_out"
+    )

@@ -1,0 +1,98 @@
+"""My password, my sign-ins, my data: mine alone."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.caller import Caller
+from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
+from flowground.runtime import Runtime
+from flowground.store import conversations, tokens
+from tests.organization import PASSWORD, cookie_of, organization, signed_in
+
+pytestmark = pytest.mark.anyio
+NEW = "another long phrase"
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[Runtime]:
+    async with organization(tmp_path) as runtime:
+        yield runtime
+
+
+async def test_a_new_password_ends_every_cookie_from_before_this_ones_too(house: Runtime) -> None:
+    here, there = await signed_in(house, "mia"), await cookie_of(house, "mia")
+    pending = await house.sign_in.issue_ticket("mia", "browser")
+    await house.account.change_password(here, PASSWORD, NEW, address="here")
+    assert await house.sign_in.verify_cookie(there) is None
+    assert await house.sign_in.redeem(pending, "browser") is None
+    with pytest.raises(NotSignedIn):
+        await house.account.sign_ins(here)
+    assert await house.sign_in.check_password("mia", PASSWORD, "here") is None
+    assert [item.agent for item in await house.account.sign_ins(await signed_in(house, "mia"))] == ["Firefox"]
+
+
+async def test_the_old_password_is_asked_for_and_guessing_it_locks(house: Runtime) -> None:
+    mia = await signed_in(house, "mia")
+    for new, said in (("short", "at least 8"), (PASSWORD, "is the old one"), ("password123", "too common")):
+        with pytest.raises(InvalidRequest, match=said):
+            await house.account.change_password(mia, PASSWORD, new, address="here")
+    for _ in range(5):
+        with pytest.raises(InvalidRequest, match="another one"):
+            await house.account.change_password(mia, "wrong password", NEW, address="here")
+    with pytest.raises(NotSignedIn, match="Too many"):
+        await house.account.change_password(mia, PASSWORD, NEW, address="here")
+    assert await house.account.sign_ins(mia)
+
+
+async def test_i_end_my_own_sign_ins_and_nobody_elses(house: Runtime) -> None:
+    mia, olga = await signed_in(house, "mia"), await signed_in(house, "olga")
+    other = await cookie_of(house, "mia")
+    [newest, _] = await house.account.sign_ins(mia)
+    assert not await house.account.revoke(mia, str(olga.sign_in_id))
+    assert await house.account.sign_ins(olga)
+    assert await house.account.revoke(mia, newest.id)
+    assert await house.sign_in.verify_cookie(other) is None
+    assert len(await house.account.sign_ins(mia)) == 1
+
+
+async def say(house: Runtime, owner: str, text: str) -> None:
+    step = conversations.TraceStep("Prompt", "Prompt", 0.1, "the secret prompt", None, None)
+    message = conversations.StoredMessage(text, "user", text, "complete", datetime.now(UTC), trace=(step,))
+    place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": "s"}
+    await house.store.write(conversations.begin_turn, **place, message=message)
+
+
+async def test_my_data_is_all_of_mine_and_none_of_the_flows(house: Runtime) -> None:
+    options: dict[str, Any] = {"flows": None, "expires_at": None, "by": "tests"}
+    token, secret = await house.store.write(tokens.create, name="laptop", owner="mia", **options)
+    for owner, text in (
+        ("member:mia", "said on a page"),
+        (f"token:{token.id}", "said by a program"),
+        ("member:olga", "x"),
+    ):
+        await say(house, owner, text)
+    mia = await signed_in(house, "mia")
+    file = (await house.account.my_data(mia)).decode()
+    data = json.loads(file)
+    assert (data["name"], data["role"], data["groups"]) == ("mia", "member", [])
+    assert [talk["messages"][0]["text"] for talk in data["conversations"]] == ["said on a page", "said by a program"]
+    assert data["tokens"][0]["begins"] == token.prefix
+    assert "the secret prompt" not in file
+    assert secret not in file
+    assert str(mia.sign_in_id) not in file
+    assert await house.account.delete_conversations(mia) == 2
+    assert json.loads(await house.account.my_data(mia))["conversations"] == []
+    assert json.loads(await house.account.my_data(await signed_in(house, "olga")))["conversations"] != []
+
+
+async def test_who_is_no_member_has_no_account(house: Runtime) -> None:
+    for caller in (Caller("token", "1", "admin"), Caller("token", "1", "member", owner="mia")):
+        with pytest.raises(NotAllowed):
+            await house.account.my_data(caller)
+    with pytest.raises(NotSignedIn):
+        await house.account.delete_conversations(Caller("member", "mia", "member", sign_in_id="made up"))
