@@ -24,6 +24,7 @@ def at(path: str, query: bytes = b"") -> Scope:
         (b"x-api-key=first&x-api-key=s3cret", b""),
         (b"a=x-api-key", b"a=x-api-key"),
         (b"code=abcd-efgh&flow=x", b"flow=x"),
+        (b"invitation=abc&reset=abc&flow=x", b"flow=x"),
     ],
 )
 def test_secrets_leave_the_query(query: bytes, left: bytes) -> None:

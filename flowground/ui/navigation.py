@@ -73,6 +73,9 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
         if first_account is not None:
             st.page_link(first_account, width="stretch")
         return
+    if caller.kind == "visitor":
+        st.caption("Not signed in. What you write here stays with this browser.")
+        return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f":material/account_circle: {_display_name(caller)}")
         if st.button("", icon=":material/logout:", help="Sign out", type="tertiary", key="sign_out"):

@@ -26,7 +26,7 @@ from flowground.web.public_flow import unwrap
 from flowground.web.secrets import hide_secrets
 
 OURS = b"x-flowground-"
-"""Prefix of the headers below. The pages' side of them is flowground/ui/visitor.py."""
+"""Prefix of the headers below. The pages' side of them is flowground/ui/caller.py."""
 
 CALLER = b"x-flowground-caller"
 FLOW = b"x-flowground-flow"
@@ -99,7 +99,10 @@ class Edge:
         inner, flow = unwrap(scope)
         cookie, headers = _take_cookie(_without_ours(scope), runtime.settings.cookie.name)
         caller = await self._caller(cookie, local=local)
-        headers = [*headers, (BROWSER, browser_id(Headers(scope=scope)).encode())]
+        browser = browser_id(Headers(scope=scope))
+        if caller is None and flow is not None:
+            caller = await runtime.access.visitor(browser, flow)
+        headers = [*headers, (BROWSER, browser.encode())]
         if caller is not None:
             headers.append((CALLER, _as_header(caller)))
         if flow is not None:

@@ -11,10 +11,10 @@ _OWN_CODE = ("oauth2callback",)
 
 
 def hide_secrets(scope: Scope) -> None:
-    """Moves `x-api-key` from the query string to `scope[API_KEY]` and drops the owner's `code`, in place.
+    """Moves `x-api-key` from the query string to `scope[API_KEY]`; drops the owner's `code` and what sets a password.
 
-    In place because uvicorn's access log reads this very scope when the response starts. The page learns the code from
-    its websocket, where the browser sends the page's query string as a message.
+    In place because uvicorn's access log reads this very scope when the response starts. The page learns them from its
+    websocket, where the browser sends the page's query string as a message.
     """
     query: bytes = scope.get("query_string", b"")
     if not query:
@@ -25,6 +25,8 @@ def hide_secrets(scope: Scope) -> None:
         match unquote_plus(name.decode("latin-1")).strip().lower():
             case "x-api-key":
                 scope[API_KEY] = unquote_plus(value.decode("latin-1"))
+            case "invitation" | "reset":
+                pass
             case "code" if not scope["path"].endswith(_OWN_CODE):
                 pass
             case _:

@@ -31,9 +31,11 @@ def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
         if origin is None or not browser:
             return _refused(403, "This does not come from a page of this server.")
         ticket = await _ticket(request)
-        value = await runtime().sign_in.redeem(ticket, browser) if ticket else None
+        agent = request.headers.get("user-agent")
+        value = await runtime().sign_in.redeem(ticket, browser, agent) if ticket else None
         if value is None:
             return _refused(400, "The sign-in took too long. Please sign in again.")
+        await end_sign_in(request)  # one browser, one sign-in: what it had before is over wherever it was copied to
         answer = JSONResponse({"signed_in": True}, headers=_NO_STORE)
         answer.set_cookie(
             settings.cookie.name,
@@ -46,16 +48,19 @@ def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
         )
         return answer
 
+    async def end_sign_in(request: Request) -> None:
+        value = request.cookies.get(runtime().settings.cookie.name)
+        caller = await runtime().sign_in.verify_cookie(value) if value else None
+        if caller is not None and caller.sign_in_id is not None:
+            await runtime().sign_in.revoke(caller.sign_in_id)
+
     async def end(request: Request) -> Response:
         """The sign-in session is over, wherever its cookie was copied to."""
         settings = runtime().settings
         origin = own_origin(request.scope, settings.public_url)
         if origin is None:
             return _refused(403, "This does not come from a page of this server.")
-        value = request.cookies.get(settings.cookie.name)
-        caller = await runtime().sign_in.verify_cookie(value) if value else None
-        if caller is not None and caller.sign_in_id is not None:
-            await runtime().sign_in.revoke(caller.sign_in_id)
+        await end_sign_in(request)
         answer = JSONResponse({"signed_in": False}, headers=_NO_STORE)
         answer.delete_cookie(settings.cookie.name, httponly=True, samesite="lax", secure=origin.startswith("https:"))
         return answer
