@@ -71,12 +71,13 @@ def stop(chat: Conversation) -> None:
 
 def draw_conversation(chat: Conversation, following: Following | None) -> None:
     """All messages, then the answer that `following` brings, to its end."""
+    shown = st.session_state.get(chat.key("shown"), _SHOWN)
     messages = earlier(chat, following)
     _draw_welcome(chat, empty=not messages and following is None)
     retry = _retry(chat, messages)
     _draw_messages(chat, messages, retry=None if following else retry)
     drawing = Drawing(chat, following)
-    _blank(len(messages) + drawing.count)
+    _blank(min(len(messages), shown) + drawing.count)
     draw_refusal(chat)
     if following is None:
         return

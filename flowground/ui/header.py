@@ -10,12 +10,14 @@ from flowground.wiring import WiredFlow
 
 def draw_title(flow: WiredFlow) -> None:
     """Name and description only."""
+    st.set_page_config(page_title=flow.name)
     st.header(words.plain(flow.name), anchor=False)
     _draw_description(flow)
 
 
 def draw_header(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
     """Name, state, *API access* and *Publish*, as far as the person may use them."""
+    st.set_page_config(page_title=flow.name)
     with st.container(horizontal=True, vertical_alignment="top", key=f"header:{flow.id}"):
         with st.container(gap="xsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
