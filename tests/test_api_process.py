@@ -17,7 +17,7 @@ from tests.running import chat_flow
 from tests.servers import AppServer
 
 COMMANDS: list[Literal["streamlit", "uvicorn"]] = ["streamlit", "uvicorn"]
-FLOWS = {name: chat_flow(f"scripted:{name}") for name in ("echo", "long", "silent", "fail")}
+FLOWS = {name: chat_flow(f"scripted:{name}") for name in ("echo", "slow", "long", "silent", "fail")}
 LOUD = {"STREAMLIT_LOGGER_LEVEL": "debug", "UVICORN_LOG_LEVEL": "debug"}
 
 
@@ -87,6 +87,32 @@ def test_idle_slow_clients_do_not_stop_a_healthy_one(client: Client) -> None:
         for _ in range(5):
             assert client.run("echo", timeout=5).status_code == 200
     assert client.run("echo").status_code == 200
+
+
+def test_half_a_request_is_given_up(tmp_path: Path) -> None:
+    with AppServer(tmp_path, flows=FLOWS, config={"limits": {"request_seconds": 0.5}}) as server:
+        client = Client(server)
+        key = client.headers["x-api-key"]
+        head = f"POST /api/v1/run/echo HTTP/1.1\r\nHost: 127.0.0.1\r\nx-api-key: {key}\r\n"
+        whole = f"{head}Content-Length: 2\r\n\r\n{{}}"
+
+        def heard(said: str) -> str:
+            """Everything the server answers until it hangs up."""
+            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as slow:
+                slow.sendall(said.encode())
+                answer = b""
+                while piece := slow.recv(65536):
+                    answer += piece
+                return answer.decode()
+
+        assert heard(head) == ""
+        assert heard("") == ""
+        half = heard(f"{head}Content-Length: 100\r\n\r\n{{")
+        assert half.startswith("HTTP/1.1 408 Request Timeout")
+        assert '"code":"body_too_slow"' in half
+        assert heard(whole + head).count("HTTP/1.1 200") == 1
+        answer = client.run("slow", "?shape=simple", json={"input_value": "word " * 40})
+        assert answer.json()["text"].count("word") == 40  # two seconds at work are no idleness
 
 
 def test_a_failing_run_leaves_one_line_in_the_log_at_most(client: Client) -> None:

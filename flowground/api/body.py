@@ -22,10 +22,6 @@ _STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y
 }  # fmt: skip
 
 
-_PIECE_SECONDS = 30.0
-"""A client that sends a part of its body may think this long about the next one."""
-
-
 class BodyTooSlow(RequestError):
     """The body stopped halfway."""
 
@@ -66,15 +62,18 @@ class Asked:
     shape: Literal["langflow", "simple"]
 
 
-async def read_request(request: Request, *, limit: int) -> Asked:
-    """What the client asks. Raises InvalidRequest (naming fields, never values), BodyTooLarge and BodyTooSlow."""
+async def read_request(request: Request, *, limit: int, patience: float) -> Asked:
+    """What the client asks. Raises InvalidRequest (naming fields, never values), BodyTooLarge and BodyTooSlow.
+
+    `limit` is in bytes; `patience` in seconds, for each further piece of a body that comes in pieces.
+    """
     query = request.query_params
     shape = query.get("shape", "langflow")
     if shape not in ("langflow", "simple"):
         raise _query_problem("shape", "literal_error", "Input should be 'langflow' or 'simple'")
     sse = query.get("stream") == "sse"
     in_query = True if sse else _stream_wanted(query.get("stream"))
-    given = await _given(request, limit)
+    given = await _given(request, await _read(request, limit, patience))
     try:
         body = RunBody.model_validate(given)
     except ValidationError as error:
@@ -103,9 +102,8 @@ def _query_problem(name: str, kind: str, message: str) -> InvalidRequest:
     return InvalidRequest(message, problems=[{"type": kind, "loc": ["query", name], "msg": message}])
 
 
-async def _given(request: Request, limit: int) -> dict[str, Any]:
+async def _given(request: Request, raw: bytes) -> dict[str, Any]:
     content_type = request.headers.get("content-type", "")
-    raw = await _read(request, limit)
     if content_type.startswith("application/x-www-form-urlencoded"):
         return {}
     if content_type.startswith("multipart/form-data"):
@@ -123,7 +121,7 @@ async def _given(request: Request, limit: int) -> dict[str, Any]:
     return wrapped if isinstance(wrapped, dict) else given
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def _read(request: Request, limit: int, patience: float) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(f"The body is over {limit} bytes.")
@@ -133,7 +131,7 @@ async def _read(request: Request, limit: int) -> bytes:
         return body  # nearly always: a body that came in one piece
     parts, size = [body], len(body)
     while message.get("more_body") and size <= limit:
-        message = await _next_piece(request)
+        message = await _next_piece(request, patience)
         parts.append(message.get("body", b""))
         size += len(parts[-1])
     if message["type"] == "http.disconnect":
@@ -143,12 +141,12 @@ async def _read(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def _next_piece(request: Request) -> Message:
+async def _next_piece(request: Request, patience: float) -> Message:
     try:
-        async with asyncio.timeout(_PIECE_SECONDS):
+        async with asyncio.timeout(patience):
             return await request.receive()
     except TimeoutError:
-        raise BodyTooSlow(f"The rest of the body did not come within {_PIECE_SECONDS:g} s.") from None
+        raise BodyTooSlow(f"The rest of the body did not come within {patience:g} s.") from None
 
 
 def _json(raw: bytes) -> Any:

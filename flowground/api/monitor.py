@@ -56,8 +56,8 @@ async def delete_session(request: Request, session_id: str) -> Response:
 
 
 async def _reached(runtime: Runtime, caller: Caller) -> list[str] | None:
-    """Flows whose messages are shown: a member's token loses those of a flow with the right to run it."""
-    if caller.sees_inside:
+    """Flows whose messages are shown: a token loses those of a flow with the right to run it."""
+    if caller.sees_inside and caller.flows is None:
         return None
     return [flow.id for flow in await runtime.access.visible_flows(caller)]
 

@@ -64,7 +64,7 @@ async def run(request: Request) -> Response:
         told = counted.take(caller.key, limit=limits.runs_per_minute)
     flow = await runtime.access.open_flow(caller, request.path_params["flow_id"])
     try:
-        asked = await read_request(request, limit=limits.body_bytes)
+        asked = await read_request(request, limit=limits.body_bytes, patience=limits.request_seconds)
     except ClientDisconnect:
         return Response(status_code=_CLIENT_LEFT)
     if asked.framing is None:

@@ -96,6 +96,7 @@ class SharingSettings(_Part):
 class Limits(_Part):
     body_bytes: int = Field(10_485_760, ge=1024, description="Largest request body; more answers 413.")
     message_chars: int = Field(200_000, ge=1, description="Longest single message.")
+    request_seconds: float = Field(30, gt=0, description="Longest wait for a request's head, or next piece of body.")
     flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
     runs_per_minute: int = Field(
         0, ge=0, description="Runs that one application token may start a minute; more answers 429. 0: no limit."

@@ -20,6 +20,7 @@ from flowground.web.edge import Edge
 from flowground.web.ending import Ending, running_server
 from flowground.web.greeting import greeting
 from flowground.web.listening import send_at_once, serving_at
+from flowground.web.patience import Patience
 from flowground.web.session_routes import session_routes
 
 
@@ -60,6 +61,7 @@ class Web:
         install(runtime)
         server = running_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
+        patience = Patience(server, seconds=settings.limits.request_seconds)
         send_at_once()
         say(await greeting(runtime, settings.public_url or serving_at(server)))
         gc.collect()
@@ -68,6 +70,7 @@ class Web:
             yield
         finally:
             await ending.finish()
+            await patience.end()
             install(None)
             await runtime.close()
 
