@@ -3,10 +3,16 @@
 import sys
 from pathlib import Path
 
+from docs.sharing import sharing_page
 from flowground.schema import component_docs, flow_schema_text
 from flowground.settings.table import settings_page
 
-PAGES = {"components.md": component_docs, "flow.schema.json": flow_schema_text, "settings.md": settings_page}
+PAGES = {
+    "components.md": component_docs,
+    "flow.schema.json": flow_schema_text,
+    "settings.md": settings_page,
+    "sharing.md": sharing_page,
+}
 """File in docs/ -> what its text is."""
 
 

@@ -12,7 +12,17 @@ from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from flowground.caller import Role
 from flowground.errors import InvalidRequest, NotAllowed
-from flowground.store import access_requests, audit, groups, password_links, publications, sign_ins, tables, tokens
+from flowground.store import (
+    access_requests,
+    audit,
+    groups,
+    inheritance,
+    password_links,
+    publications,
+    sign_ins,
+    tables,
+    tokens,
+)
 
 Source = Literal["config", "database"]
 _ACCOUNT_CREATED = "account_created"
@@ -69,10 +79,15 @@ def add(
 
 
 def add_first(connection: Connection, *, name: str, display_name: str, password: str, by: str) -> Member:
-    """The account that ends local mode: an admin. Raises NotAllowed when there was one before."""
+    """The account that ends local mode: an admin, with what `by` said and kept so far.
+
+    Raises NotAllowed when there was one before.
+    """
     if account_ever_created(connection):
         raise NotAllowed("The first account was created already.", hint="Sign in instead.")
-    return add(connection, name=name, display_name=display_name, role="admin", password=password, by=by)
+    member = add(connection, name=name, display_name=display_name, role="admin", password=password, by=by)
+    inheritance.hand_over(connection, old=by, new=f"member:{name}", by=by)
+    return member
 
 
 def find(connection: Connection, *, name: str) -> Stored:
@@ -159,8 +174,9 @@ def mark_account_created(connection: Connection) -> None:
 
 def _require_another_admin(connection: Connection, name: str) -> None:
     """In the transaction of the deed: two admins cannot dismiss each other at once."""
-    others = _select().where(_m.role == "admin", _m.active, _m.name != name, _p.hash.is_not(None))
-    if connection.execute(others.limit(1)).first() is None:
+    able = select(_m.name).join_from(tables.members, tables.passwords, _p.name == _m.name)
+    admins = set(connection.scalars(able.where(_m.role == "admin", _m.active)))
+    if admins == {name}:
         raise NotAllowed(f"Without {name} nobody could administer.", hint="Make somebody else an admin first.")
 
 

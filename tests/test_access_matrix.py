@@ -1,0 +1,172 @@
+"""Every cell of the access matrix (tests/access_matrix.py): who gets what of a flow, at each door, in each state."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from flowground.access import Sharing
+from flowground.api import create_api
+from flowground.caller import Caller
+from flowground.errors import FlowNotFound, NotSignedIn
+from flowground.runtime import Runtime
+from flowground.store import conversations, groups, publications, tokens
+from tests.access_matrix import STATES, cells
+from tests.running import chat_flow, running
+
+pytestmark = pytest.mark.anyio
+FLOWS = {"talk": "owners: [owner]\n" + chat_flow("scripted", "Talk"), "other": chat_flow("scripted", "Other")}
+PEOPLE = {"member": "member", "named member": "member", "group member": "member", "deactivated": "member"} | {
+    "author": "author", "owner": "author", "admin": "admin"
+}  # fmt: skip
+OWNERS = {
+    "member's token": "member", "named member's token": "named-member", "group member's token": "group-member",
+    "author's token": "author", "organization's token": None, "foreign token": None,
+    "deactivated's token": "deactivated",
+}  # fmt: skip
+
+
+def sharings(group: str) -> dict[str, Sharing]:
+    """Who is deactivated is named too, and in the group: it must not matter."""
+    named, of_group = frozenset({"named-member", "deactivated"}), frozenset({group})
+    return {
+        "off": Sharing(False, "people", named, of_group, api=True),
+        "people": Sharing(True, "people", named, api=True),
+        "group": Sharing(True, "people", groups=of_group, api=True),
+        "organization": Sharing(True, api=True),
+        "page only": Sharing(True),
+        "public": Sharing(True, "public", api=True),
+        "expired": Sharing(True, "public", named, of_group, True, datetime.now(UTC) - timedelta(seconds=1)),
+    }
+
+
+@dataclass
+class Somebody:
+    """What one of the table's people holds: cookie and open page from when all was well, or a token."""
+
+    cookie: str = ""
+    caller: Caller | None = None
+    token: str = ""
+
+
+@asynccontextmanager
+async def house(folder: Path, state: str) -> AsyncIterator[tuple[Runtime, Mapping[str, Somebody], httpx2.AsyncClient]]:
+    config = {"sharing": {"allow_public": True}}
+    async with running(folder, FLOWS, config=config) as runtime:
+        everybody = {"signed out": Somebody()}
+        for who, role in PEOPLE.items():
+            everybody[who] = await _person(runtime, who.replace(" ", "-"), role)
+        for who, owner in OWNERS.items():
+            everybody[who] = await _token(runtime, owner, ("other",) if who == "foreign token" else None)
+        group = await runtime.store.write(groups.add, name="Group", by="tests")
+        members = ["group-member", "deactivated"]
+        await runtime.store.write(groups.set_members, group_id=group.id, members=members, by="tests")
+        await runtime.store.write(publications.change, flow_id="talk", sharing=sharings(group.id)[state], by="tests")
+        await runtime.sign_in.set_active("deactivated", active=False, by="tests")
+        transport = httpx2.ASGITransport(app=create_api(lambda: runtime), raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://flowground") as client:
+            yield runtime, everybody, client
+
+
+async def _person(runtime: Runtime, name: str, role: str) -> Somebody:
+    await runtime.sign_in.add_member(name, role=role, by="tests")  # type: ignore[arg-type]
+    cookie = await runtime.sign_in.redeem(await runtime.sign_in.issue_ticket(name, "browser"), "browser")
+    assert cookie is not None
+    return Somebody(cookie, await runtime.sign_in.verify_cookie(cookie))
+
+
+async def _token(runtime: Runtime, owner: str | None, flows: tuple[str, ...] | None) -> Somebody:
+    token, secret = await runtime.store.write(
+        tokens.create, name="t", owner=owner, flows=flows, expires_at=None, by="tests"
+    )
+    said = conversations.StoredMessage(token.id, "user", "said before", "complete", datetime.now(UTC))
+    place = {"flow_id": "talk", "owner": f"token:{token.id}", "session_id": "s"}
+    await runtime.store.write(conversations.begin_turn, **place, message=said)
+    return Somebody(token=secret)
+
+
+async def page(runtime: Runtime, somebody: Somebody) -> str:
+    """As the pages do it, a new page and one that was open before; home lists what opens."""
+    new = await _opens(runtime, await runtime.sign_in.verify_cookie(somebody.cookie or somebody.token))
+    if somebody.caller is not None:
+        # Somebody deactivated is signed out of the open page; who comes anew without a sign-in is a visitor.
+        assert await _opens(runtime, somebody.caller) == ("sign in" if new == "visitor" else new)
+    return new
+
+
+async def _opens(runtime: Runtime, caller: Caller | None) -> str:
+    caller = caller or await runtime.access.visitor("browser", "talk")
+    if caller is None:
+        return "sign in"
+    try:
+        caller = await runtime.access.recheck(caller)
+    except NotSignedIn:
+        return "sign in"
+    listed = "talk" in [flow.id for flow in await runtime.access.visible_flows(caller)]
+    with pytest.raises(FlowNotFound, match="Flow identifier unknown not found"):
+        await runtime.access.open_flow(caller, "unknown")
+    try:
+        await runtime.access.open_flow(caller, "talk")
+    except FlowNotFound:
+        assert not listed
+        return "nothing"
+    assert listed
+    return "visitor" if caller.kind == "visitor" else "opens"
+
+
+def _holding(somebody: Somebody) -> dict[str, str]:
+    return {"x-api-key": somebody.token} if somebody.token else {"cookie": f"flowground={somebody.cookie}"}
+
+
+async def run(client: httpx2.AsyncClient, somebody: Somebody) -> str:
+    answer = await client.post("/api/v1/run/talk", json={"input_value": "hi"}, headers=_holding(somebody))
+    unknown = await client.post("/api/v1/run/unknown", json={"input_value": "hi"}, headers=_holding(somebody))
+    if answer.status_code == 404:  # forbidden looks like unknown
+        assert answer.text.replace("talk", "unknown") == unknown.text
+    return str(answer.status_code)
+
+
+async def messages(client: httpx2.AsyncClient, somebody: Somebody) -> str:
+    answer = await client.get("/api/v1/monitor/messages", headers=_holding(somebody))
+    sessions = await client.get("/api/v1/monitor/messages/sessions", headers=_holding(somebody))
+    assert answer.status_code == sessions.status_code
+    if answer.status_code != 200:
+        return str(answer.status_code)
+    texts = [message["text"] for message in answer.json()]
+    assert (texts, sessions.json()) in ((["said before"], ["s"]), ([], []))
+    return "own" if texts else "none"
+
+
+async def flows(client: httpx2.AsyncClient, somebody: Somebody) -> str:
+    answer = await client.get("/api/v1/flows/", headers=_holding(somebody))
+    one = await client.get("/api/v1/flows/talk", headers=_holding(somebody))
+    if answer.status_code != 200:
+        assert one.status_code == answer.status_code
+        return str(answer.status_code)
+    listed = "talk" in [flow["id"] for flow in answer.json()]
+    assert one.status_code == (200 if listed else 404)
+    return "listed" if listed else "none"
+
+
+async def openapi(client: httpx2.AsyncClient, somebody: Somebody) -> str:
+    answer = await client.get("/api/openapi.json", headers=_holding(somebody))
+    general = await client.get("/api/openapi.json")
+    return "general" if answer.text == general.text and "talk" not in answer.text.lower() else "its own"
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_every_cell(tmp_path: Path, state: str) -> None:
+    async with house(tmp_path, state) as (runtime, everybody, client):
+        pages = {who: await page(runtime, somebody) for who, somebody in everybody.items()}
+        assert pages == cells("page", state)
+        for door in (messages, flows, openapi, run):
+            found = {who: await door(client, somebody) for who, somebody in everybody.items()}
+            assert found == cells(door.__name__, state), door.__name__
+
+
+def test_every_state_has_its_sharing() -> None:
+    assert list(sharings("group")) == STATES
