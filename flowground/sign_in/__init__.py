@@ -77,7 +77,7 @@ class SignIn:
         return hmac.compare_digest(given.encode(), right.encode())
 
     async def create_first_account(self, name: str, display_name: str, password: str) -> Member:
-        """An admin; ends local mode for good, and every sign-in of the local owner with it.
+        """An admin, to whom the local owner's conversations go; ends local mode for good, and the owner's sign-ins.
 
         Raises NotAllowed when there was an account before, InvalidRequest when name or password may not be one.
         """
