@@ -134,7 +134,7 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm(text: str | bytes) -> No
         ),
         (
             "chat: {zzz: a}\n" + components(""),
-            "talk.yaml:1:8: There is no `zzz` in `chat`; it has welcome, starters.",
+            "talk.yaml:1:8: There is no `zzz` in `chat`; it has title, icon, notice, welcome, starters.",
         ),
         ("chat: hello\n" + components(""), 'talk.yaml:1:7: `chat` is a mapping, not "hello".'),
         ("owners: ada\n" + components(""), 'talk.yaml:1:9: `owners` is a list (text each), not "ada".'),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from flowground.flow.document import Place, Position
 
 Line = Annotated[str, Field(min_length=1, max_length=200)]
+Emoji = Annotated[str, Field(pattern=r"^[^\x00-\x7f]{1,8}$")]
 
 
 class _Section(BaseModel):
@@ -26,8 +27,11 @@ class _Section(BaseModel):
 
 
 class ChatSection(_Section):
-    """How the flow greets people in its playground."""
+    """How the flow greets people in its playground; `title`, `icon` and `notice` are for the shareable one."""
 
+    title: Line | None = Field(None, description="What visitors read on top; the flow's name when left out.")
+    icon: Emoji | None = Field(None, description="One emoji before the title.")
+    notice: str = Field("", max_length=1000, description="Small print below the title, as Markdown.")
     welcome: str = Field("", description="Shown before the first message, as Markdown.")
     starters: tuple[Line, ...] = Field((), max_length=12, description="Messages to begin with, one click each.")
 
