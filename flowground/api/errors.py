@@ -134,8 +134,10 @@ def install_handlers(api: FastAPI) -> None:
     """Gives every failure under the API's paths a JSON answer."""
 
     @api.exception_handler(FlowgroundError)
-    async def ours(_: Request, error: FlowgroundError) -> JSONResponse:
-        return error_response(error)
+    async def ours(request: Request, error: FlowgroundError) -> JSONResponse:
+        response = error_response(error)
+        response.headers.update(getattr(request.state, "run_limit", {}))
+        return response
 
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -61,7 +61,7 @@ async def run(request: Request) -> Response:
     told: dict[str, str] = {}
     if limits.runs_per_minute:
         counted: RunLimits = request.app.state.run_limits
-        told = counted.take(caller.key, limit=limits.runs_per_minute)
+        told = request.state.run_limit = counted.take(caller.key, limit=limits.runs_per_minute)
     flow = await runtime.access.open_flow(caller, request.path_params["flow_id"])
     try:
         asked = await read_request(request, limit=limits.body_bytes, patience=limits.request_seconds)

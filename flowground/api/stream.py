@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any, Literal
 
-from flowground.api.errors import detail_of, status_of, unexpected
+from flowground.api.errors import detail_of, retry_after, status_of, unexpected
 from flowground.api.simple import simple_result
 from flowground.api.wire import Wire
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
@@ -132,6 +132,8 @@ def _error_said(error: FlowgroundError) -> Said:
         data["detail"] = detail
     if error.hint:
         data["hint"] = error.hint
+    if (wait := retry_after(error)) is not None:
+        data["retry_after"] = wait
     return _said("error", data)
 
 

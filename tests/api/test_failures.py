@@ -52,6 +52,7 @@ async def test_a_models_failure_keeps_its_class(
             last = [json.loads(line[line.index("{") :]) for line in response.text.split("\n") if "{" in line][-1]
             said = last.get("data", last)
             assert (response.status_code, said["status"], said["code"]) == (200, status, code)
+            assert said.get("retry_after") == (7 if status == 429 else None)
             detail = said["detail"]
         else:
             assert response.status_code == status

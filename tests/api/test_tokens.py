@@ -68,24 +68,36 @@ async def test_uses_are_counted_and_the_last_one_is_known(api: Api) -> None:
     assert datetime.now(UTC) - found.last_used_at < timedelta(minutes=1)
 
 
+async def test_keys_in_the_query_can_be_switched_off(tmp_path: Path) -> None:
+    async with serving(tmp_path, config={"api": {"key_in_query": False}}) as api:
+        key = api.client.headers.pop("x-api-key")
+        refused = await api.client.post(f"/api/v1/run/echo?x-api-key={key}", json={})
+        assert (refused.status_code, refused.json()["code"]) == (403, "api_key_missing")
+        answer = await api.client.post("/api/v1/run/echo?x-api-key=bad", json={}, headers={"x-api-key": key})
+        assert answer.status_code == 200
+
+
 async def test_without_a_setting_nothing_is_limited(api: Api) -> None:
     response = await api.run("echo")
     assert not [name for name in response.headers if name.startswith("x-ratelimit")]
 
 
 async def test_a_limit_is_told_with_every_answer_and_ends_in_429(tmp_path: Path) -> None:
-    async with serving(tmp_path, config={"limits": {"runs_per_minute": 3}}) as api:
-        left = []
+    async with serving(tmp_path, config={"limits": {"runs_per_minute": 4}}) as api:
+        left = [(await api.run("nothing")).headers["x-ratelimit-remaining"]]
         for query in ("", "?stream=true", "?shape=simple"):
             response = await api.run("echo", query=query)
             assert response.status_code == 200
-            assert response.headers["x-ratelimit-limit"] == "3"
+            assert response.headers["x-ratelimit-limit"] == "4"
             assert 0 < int(response.headers["x-ratelimit-reset"]) <= 60
             left.append(response.headers["x-ratelimit-remaining"])
-        assert left == ["2", "1", "0"]
+        assert left == ["3", "2", "1", "0"]
+        for flow in ("nothing", "echo"):
+            refused = await api.run(flow)
+            assert refused.headers["x-ratelimit-remaining"] == "0"
         refused = await api.run("echo")
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
-        assert refused.json()["detail"] == "This token may start 3 runs a minute."
+        assert refused.json()["detail"] == "This token may start 4 runs a minute."
         assert refused.headers["x-ratelimit-remaining"] == "0"
         assert refused.headers["retry-after"] == refused.headers["x-ratelimit-reset"]
         _, other = await api.token()
