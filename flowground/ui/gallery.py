@@ -79,7 +79,7 @@ def _facts(flow: WiredFlow) -> str:
 def _draw_problem(problem: Problem) -> None:
     where = f"line {problem.line}, column {problem.column}"
     hint = f" Did you mean **{words.plain(problem.suggestion)}**?" if problem.suggestion else ""
-    st.markdown(f":gray[{where}] &nbsp; {words.plain(problem.message)}{hint}")
+    st.markdown(f":gray[{where}] &nbsp; {words.said(problem.message)}{hint}")
 
 
 _SMALLEST = """\
