@@ -10,7 +10,7 @@ from bench.load import Figures, Load, post
 from bench.watch import Watch
 from tests.servers import AppServer
 
-CLIENTS = (1, 8, 32)
+CLIENTS = (1, 8, 32, 128)
 _TOKEN_MARK = b'"token"'
 _MESSAGE = json.dumps({"input_value": "Tell me about something interesting.", "input_type": "chat"}).encode()
 
