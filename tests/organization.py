@@ -5,11 +5,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from flowground.caller import Caller
+import bcrypt
+
+from flowground.caller import Caller, Role
 from flowground.runtime import Runtime
+from flowground.store import members
 from tests.running import chat_flow, running
 
 PASSWORD = "a long good phrase"
+HASHED = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt()).decode()
+ROLES: dict[str, Role] = {"root": "admin", "olga": "author", "anton": "author", "mia": "member", "max": "member"}
 FLOWS = {
     "talk": "owners: [olga]\n" + chat_flow("scripted", "Talk"),
     "other": "owners: [nobody]\n" + chat_flow("scripted", "Other"),
@@ -20,11 +25,11 @@ FLOWS = {
 async def organization(folder: Path, *, config: dict[str, Any] | None = None) -> AsyncIterator[Runtime]:
     """root: admin; olga: author, owns the flow "talk"; anton: author; mia, max: members. All but max have PASSWORD."""
     async with running(folder, FLOWS, config=config) as runtime:
-        sign_in = runtime.sign_in
-        await sign_in.add_member("root", role="admin", password=PASSWORD, by="tests")
-        for name, role in (("olga", "author"), ("anton", "author"), ("mia", "member")):
-            await sign_in.add_member(name, role=role, password=PASSWORD, by="tests")  # type: ignore[arg-type]
-        await sign_in.add_member("max", by="tests")
+        for name, role in ROLES.items():
+            password = None if name == "max" else HASHED
+            await runtime.store.write(
+                members.add, name=name, display_name=name.title(), role=role, password=password, by="tests"
+            )
         yield runtime
 
 

@@ -1,0 +1,221 @@
+"""What somebody with bad intentions tries without a page: replayed cookies, guessed names, tricks on addresses."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import bcrypt
+import httpx2
+import pytest
+
+from flowground.access import Sharing
+from flowground.api import create_api
+from flowground.errors import InvalidRequest, NotSignedIn
+from flowground.runtime import Runtime
+from flowground.sign_in.passwords import MIN_CHARS, clean_password
+from flowground.store import publications, tables, tokens
+from tests.organization import PASSWORD, cookie_of, organization, signed_in
+
+pytestmark = pytest.mark.anyio
+NEW = "another long phrase"
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[Runtime]:
+    async with organization(tmp_path) as runtime:
+        yield runtime
+
+
+async def sign_out(house: Runtime) -> None:
+    for item in await house.account.sign_ins(await signed_in(house, "mia")):
+        await house.sign_in.revoke(item.id)
+
+
+async def change_password(house: Runtime) -> None:
+    await house.account.change_password(await signed_in(house, "mia"), PASSWORD, NEW, address="here")
+
+
+async def reset_password(house: Runtime) -> None:
+    _, secret = await house.organization.reset(await signed_in(house, "root"), "mia")
+    await house.sign_in.links.redeem(secret, NEW, "here")
+
+
+async def deactivate_for_a_moment(house: Runtime) -> None:
+    root = await signed_in(house, "root")
+    await house.organization.set_active(root, "mia", active=False)
+    await house.organization.set_active(root, "mia", active=True)
+
+
+async def sign_out_everywhere(house: Runtime) -> None:
+    await house.organization.sign_out_everywhere(await signed_in(house, "root"), "mia")
+
+
+async def remove_and_invite_another_mia(house: Runtime) -> None:
+    root = await signed_in(house, "root")
+    await house.organization.remove(root, "mia")
+    await house.organization.invite(root, "mia")
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        sign_out, change_password, reset_password, deactivate_for_a_moment, sign_out_everywhere,
+        remove_and_invite_another_mia,
+    ],
+)  # fmt: skip
+async def test_a_copied_cookie_and_a_waiting_ticket_are_dead_for_good(
+    house: Runtime, ending: Callable[[Runtime], Awaitable[None]]
+) -> None:
+    cookie, page = await cookie_of(house, "mia"), await signed_in(house, "mia")
+    ticket = await house.sign_in.issue_ticket("mia", "browser") if ending is not sign_out else "none"
+    await ending(house)
+    assert await house.sign_in.verify_cookie(cookie) is None
+    assert await house.sign_in.redeem(ticket, "browser") is None
+    with pytest.raises(NotSignedIn):
+        await house.access.recheck(page)
+
+
+async def test_a_cookie_from_before_a_role_change_brings_the_present_role(house: Runtime) -> None:
+    cookie, page = await cookie_of(house, "olga"), await signed_in(house, "olga")
+    token = await house.store.write(tokens.create, name="t", owner="olga", flows=None, expires_at=None, by="tests")
+    await house.organization.set_role(await signed_in(house, "root"), "olga", "member")
+    for caller in (
+        await house.sign_in.verify_cookie(cookie),
+        await house.access.recheck(page),
+        await house.sign_in.verify_token(token[1]),
+    ):
+        assert caller is not None
+        assert (caller.role, caller.sees_inside) == ("member", False)
+        assert await house.access.visible_flows(caller) == []
+        assert not house.access.may_publish(caller, house.catalogue.flows()["talk"])
+
+
+async def test_every_sign_in_has_a_new_id_and_none_can_be_chosen(house: Runtime) -> None:
+    """Session fixation: what an attacker knew before the sign-in is worth nothing after it."""
+    before, after = await signed_in(house, "mia"), await signed_in(house, "mia")
+    assert before.sign_in_id != after.sign_in_id
+    ticket = await house.sign_in.issue_ticket("mia", "the victim's browser")
+    assert await house.sign_in.redeem(ticket, "the attacker's browser") is None
+    assert await house.sign_in.redeem(ticket, "the victim's browser") is None  # burnt, not stolen
+
+
+async def test_unknown_inactive_and_passwordless_names_cost_the_same_work(
+    house: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.sign_in.set_active("anton", active=False, by="tests")
+    costs: list[bytes] = []
+    real = bcrypt.checkpw
+
+    def counted(password: bytes, hashed: bytes) -> bool:
+        costs.append(hashed[:7])  # algorithm and rounds
+        return real(password, hashed)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    for name in ("mia", "anton", "max", "nobody", "x" * 10_000, "\x00\ud800"):
+        costs.clear()
+        assert await house.sign_in.check_password(name, "wrong password", "here") is None
+        assert costs == [b"$2b$12$"], name
+
+
+async def test_nobody_locks_a_colleague_out(house: Runtime) -> None:
+    assert await house.sign_in.check_password("mia", PASSWORD, "mia's desk") is not None
+    for number in range(11):
+        for _ in range(5):
+            await house.sign_in.tries.begin("mia", f"attacker {number}")
+    with pytest.raises(NotSignedIn, match="Try again"):
+        await house.sign_in.check_password("mia", PASSWORD, "a new place")
+    assert await house.sign_in.check_password("mia", PASSWORD, "mia's desk") is not None
+    root = await signed_in(house, "root")
+    _, secret = await house.organization.reset(root, "mia")
+    await house.sign_in.links.redeem(secret, NEW, "a new place")  # the way in from a new place meanwhile
+
+    def five_minutes_pass(connection: object) -> None:
+        connection.execute(tables.attempts.update().values(at=tables.attempts.c.at - 301))  # type: ignore[attr-defined]
+
+    await house.store.write(five_minutes_pass)
+    assert await house.sign_in.check_password("mia", NEW, "a new place") is not None
+
+
+async def test_an_invitation_is_worth_nothing_a_second_time_or_all_at_once(house: Runtime) -> None:
+    _, secret = await house.organization.invite(await signed_in(house, "root"), "nina")
+    tries = [house.sign_in.links.redeem(secret, f"{NEW} {number}", f"address {number}") for number in range(4)]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(result, NotSignedIn) for result in results) == 3
+    with pytest.raises(NotSignedIn, match="not good any more"):
+        await house.sign_in.links.redeem(secret, NEW, "here")
+
+
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ("password", "too common"),
+        ("PassWord123", "too common"),
+        (" 12345678 ", "too common"),
+        ("aaaaaaaa", "too common"),
+        ("short", "at least 8 characters"),
+        ("é" * 37, "at most 72 bytes; this one has 74"),
+        ("eight\x00chars", "control characters"),
+    ],
+)
+def test_passwords_that_are_refused(password: str, said: str) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        clean_password(password)
+
+
+def test_length_counts_and_composition_does_not() -> None:
+    assert clean_password("  the sea at night  ") == "the sea at night"
+    assert clean_password("schnürsenkel") == "schnürsenkel"
+    common = (Path(__file__).parents[1] / "flowground/sign_in/common_passwords.txt").read_text("utf-8").split("\n")
+    assert common[-1] == ""
+    assert len(common) > 1000
+    assert [word for word in common[:-1] if len(word) < MIN_CHARS or word != word.lower()] == []
+
+
+TRICKS = [
+    "%2e%2e%2fother", "..%2fother", "talk%2f..%2fother", "talk/../other", "./other", "other%00", "other%0a", "%20other",
+    "other%20", "other.yaml", "flows%2fother", "Other", "OTHER", "öther", "other%c0%af", "talk%3fx=other", "*",
+    "%25other",
+    "x" * 5_000, "'%20or%20'1'='1", "talk;other", "%ff",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+async def test_no_spelling_of_an_address_opens_a_forbidden_flow(house: Runtime, trick: str) -> None:
+    await house.store.write(publications.change, flow_id="talk", sharing=Sharing(True, api=True), by="tests")
+    _, secret = await house.store.write(tokens.create, name="t", owner="mia", flows=None, expires_at=None, by="tests")
+    transport = httpx2.ASGITransport(app=create_api(lambda: house), raise_app_exceptions=False)
+    async with httpx2.AsyncClient(
+        transport=transport, base_url="http://flowground", headers={"x-api-key": secret}
+    ) as client:
+        assert (await client.post("/api/v1/run/talk", json={"input_value": "hi"})).status_code == 200
+        for path in (f"/api/v1/run/{trick}", f"/lf/x/api/v1/run/{trick}"):
+            answer = await client.post(path, json={"input_value": "hi"})
+            assert (answer.status_code, str(house.settings.root) in answer.text) == (404, False)
+        assert (await client.get(f"/api/v1/flows/{trick}")).status_code in (404, 307)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-flowground-caller": '{"kind": "member", "name": "root", "role": "admin"}'},
+        {"x-forwarded-user": "root"},
+        {"x-remote-user": "root"},
+        {"remote-user": "root"},
+        {"authorization": "Basic cm9vdDpyb290"},
+        {"authorization": "Bearer "},
+        {"x-api-key": "root"},
+        {"x-api-key": ""},
+        {"x-api-key": "fg_" + "a" * 43},
+    ],
+)
+async def test_the_api_believes_no_header_but_a_token(house: Runtime, headers: dict[str, str]) -> None:
+    cookie = await cookie_of(house, "root")
+    transport = httpx2.ASGITransport(app=create_api(lambda: house), raise_app_exceptions=False)
+    sent = headers | {"cookie": f"flowground={cookie}"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://flowground", headers=sent) as client:
+        for method, path in (
+            ("POST", "/api/v1/run/talk"), ("GET", "/api/v1/flows/"), ("GET", "/api/v1/monitor/messages"),
+            ("DELETE", "/api/v1/monitor/messages/session/s"),
+        ):  # fmt: skip
+            answer = await client.request(method, path)
+            assert (answer.status_code, "Talk" in answer.text) == (403, False)
