@@ -2,12 +2,23 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.api.calls import Api
+from tests.api.serving import serving
+from tests.store_databases import DATABASES, empty_database
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=DATABASES)
+async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
+    with empty_database(request.param, tmp_path) as url:
+        async with serving(tmp_path, config={"database": url}) as opened:
+            yield opened
 
 
 async def memory(api: Api, session: str, said: str, **headers: str) -> list[str]:
@@ -48,7 +59,7 @@ async def test_an_id_is_another_session_for_another_token(api: Api) -> None:
     assert await memory(api, "s", "who?") == ["User: my name is Bob"]
 
 
-@pytest.mark.parametrize("session", ["x" * 2000, "ž 🐎\n\"'", "a:b/c?d=e&f", "0", " "])
+@pytest.mark.parametrize("session", ["x" * 2000, "a\0b", "ž 🐎\n\"'", "a:b/c?d=e&f", "0", " "])
 async def test_any_text_may_be_a_session_id(api: Api, session: str) -> None:
     response = await api.run("echo", {"input_value": "x", "session_id": session})
     assert response.json()["session_id"] == session
