@@ -13,11 +13,14 @@ from typing import Any, Literal
 import pytest
 import requests
 
+from tests.page_socket import Browser, open_page
 from tests.running import chat_flow
 from tests.servers import AppServer
 
 COMMANDS: list[Literal["streamlit", "uvicorn"]] = ["streamlit", "uvicorn"]
-FLOWS = {name: chat_flow(f"scripted:{name}") for name in ("echo", "slow", "long", "silent", "fail")}
+FLOWS = {name: chat_flow(f"scripted:{name}") for name in ("echo", "slow", "long", "silent", "fail")} | {
+    "sse": chat_flow("scripted:long")
+}
 LOUD = {"STREAMLIT_LOGGER_LEVEL": "debug", "UVICORN_LOG_LEVEL": "debug"}
 
 
@@ -70,6 +73,12 @@ def test_a_client_that_leaves_a_stream_ends_the_run(client: Client) -> None:
     assert text.count("word") < 100
 
 
+def test_a_client_that_leaves_server_sent_events_ends_the_run(client: Client) -> None:
+    with client.run("sse", "?stream=sse&shape=simple", stream=True) as stream:
+        assert next(stream.iter_lines()) == b"id: 1"
+    assert client.eventually_answered("sse").count("word") < 100
+
+
 def test_a_client_that_leaves_a_plain_run_ends_it(client: Client) -> None:
     with pytest.raises(requests.ReadTimeout):
         client.run("silent", timeout=0.5)
@@ -111,8 +120,11 @@ def test_half_a_request_is_given_up(tmp_path: Path) -> None:
         assert half.startswith("HTTP/1.1 408 Request Timeout")
         assert '"code":"body_too_slow"' in half
         assert heard(whole + head).count("HTTP/1.1 200") == 1
-        answer = client.run("slow", "?shape=simple", json={"input_value": "word " * 40})
-        assert answer.json()["text"].count("word") == 40  # two seconds at work are no idleness
+        with open_page(Browser(server.url)) as page:  # neither are pages idle, nor two seconds at work
+            page.visit()
+            answer = client.run("slow", "?shape=simple", json={"input_value": "word " * 40})
+            assert answer.json()["text"].count("word") == 40
+            page.visit()
 
 
 def test_a_failing_run_leaves_one_line_in_the_log_at_most(client: Client) -> None:
