@@ -14,7 +14,14 @@ from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
-SECRETS = [b"Basic Prompting", b"Memory Chatbot", b"memory-chatbot", b"GenAI expert", b"my private question", b"augusta"]
+SECRETS = [
+    b"Basic Prompting",
+    b"Memory Chatbot",
+    b"memory-chatbot",
+    b"GenAI expert",
+    b"my private question",
+    b"augusta",
+]
 HASHED = bcrypt.hashpw(b"Secret-123", bcrypt.gensalt(4)).decode()
 ADA = {"augusta": {"first_name": "Ada", "password": HASHED, "roles": ["admin"]}}
 IDENTITY = {"kind": "member", "name": "augusta", "role": "admin", "proven": True, "sign_in_id": None}
