@@ -128,3 +128,15 @@ def test_a_page_that_comes_back_as_somebody_else_keeps_nothing(house: AppServer)
     with open_page(signed_in(house, "bob"), session=session) as page:
         assert b"Memory Chatbot" not in page.visit()
         assert page.session_id == session
+
+
+def test_signing_in_anew_ends_what_the_browser_had_before(house: AppServer) -> None:
+    """A cookie planted or copied before the sign-in is worth nothing after it."""
+    browser = signed_in(house, "ada")
+    copied = browser.cookies
+    assert browser.post("/session/start", {"ticket": ticket_for(house, "bob", browser)}).status_code == 200
+    with open_page(browser) as page:
+        assert b"Bob" in page.visit()
+    with open_page(browser, headers={"Cookie": copied}) as replayed:
+        sent = replayed.visit()
+        assert (b"Sign in" in sent, b"Memory Chatbot" in sent) == (True, False)
