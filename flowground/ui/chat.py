@@ -130,8 +130,8 @@ def _draw_welcome(chat: Conversation, *, empty: bool) -> None:
                 label_visibility="collapsed",
                 on_change=lambda: _ask(chat, st.session_state[key]),
             )
-        if model_notes.uses_local(chat.flow):
-            st.caption(model_notes.LIMITS_NOTICE)
+        if notice := model_notes.limits_notice(chat.flow):
+            st.caption(notice)
 
 
 def _draw_messages(chat: Conversation, messages: Sequence[StoredMessage], *, retry: Callable[[], None] | None) -> None:

@@ -47,8 +47,8 @@ def draw_form(run: Conversation) -> tuple[Conversation, Following | None]:
 def draw_result(run: Conversation, following: Following | None) -> None:
     """The answer of this run, with its steps."""
     messages = [message for message in chat.earlier(run, following) if message.role == "assistant"]
-    if model_notes.uses_local(run.flow) and not messages and not following:
-        st.caption(model_notes.LIMITS_NOTICE)
+    if (notice := model_notes.limits_notice(run.flow)) and not messages and not following:
+        st.caption(notice)
     for message in messages:
         answers.draw_message(message, inside=run.inside, names=run.flow.display_names)
     drawing = Drawing(run, following)

@@ -1,5 +1,7 @@
 """What people should know of the model that answers: its name, its limits, and the weights that are not here yet."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from flowground import runtime
@@ -25,7 +27,8 @@ def models_of(flow: WiredFlow) -> tuple[str, ...]:
 def label(model: str) -> str:
     """How a model is called on a page."""
     if is_local(model):
-        return BUILT_IN
+        own = _own_weights()
+        return own.stem if own else BUILT_IN
     provider, _, name = model.partition(":")
     return name or provider
 
@@ -38,16 +41,21 @@ def uses_local(flow: WiredFlow) -> bool:
     return any(is_local(model) for model in models_of(flow))
 
 
+def limits_notice(flow: WiredFlow) -> str:
+    """What the built-in model is not good at; nothing where it does not answer."""
+    return LIMITS_NOTICE if uses_local(flow) and _own_weights() is None else ""
+
+
 def fetch_notice(flow: WiredFlow) -> str:
     """What the composer says while the weights are absent; else nothing."""
     if not uses_local(flow):
         return ""
     status = runtime.current().models.local_status()
-    if status.state == "absent":
+    if status.state == "absent" and _own_weights() is None:
         return FETCH_NOTICE
     if status.state == "fetching":
         return f"The built-in model, {BUILT_IN}, is being fetched: {_amount(status.received, status.total)}."
-    return status.message or "" if status.state == "failed" else ""
+    return "" if status.state == "ready" else status.message or ""
 
 
 def draw_progress(progress: ModelProgress) -> None:
@@ -60,6 +68,12 @@ def draw_progress(progress: ModelProgress) -> None:
 
 def _amount(received: int, total: int) -> str:
     return f"{words.size(received)} of {words.size(total)}" if total else words.size(received)
+
+
+def _own_weights() -> Path | None:
+    """The file of `providers.local.path`, which answers instead of the built-in model."""
+    local = runtime.current().settings.providers.get("local")
+    return local.path if local else None
 
 
 def _model(component: Component) -> str | None:
