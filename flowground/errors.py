@@ -14,6 +14,7 @@ FlowgroundError
 │   └── SessionNotFound      no such session for this caller
 └── RunError                 a run failed
     ├── ShuttingDown         the server ends; the same call may succeed elsewhere or later
+    ├── UnexpectedFailure    a mistake of ours; the log has the rest
     ├── ComponentFailed      one component failed; carries its id and the cause
     └── ProviderError        the model's server failed
         ├── ProviderRefused  it answered with an error status
@@ -156,6 +157,15 @@ class ShuttingDown(RunError):
     """The server ends before the run could."""
 
     code = "shutting_down"
+
+
+class UnexpectedFailure(RunError):
+    """What is told of a failure nobody foresaw: nothing of it. The log has the rest."""
+
+    code = "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on this server.")
 
 
 class ComponentFailed(RunError):

@@ -6,6 +6,7 @@ loop thread, and the caller is the local owner: such a process can be reached by
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
@@ -17,7 +18,15 @@ from flowground.access.organization import Organization
 from flowground.access.requests import AccessRequests
 from flowground.caller import Caller
 from flowground.components.language_model import LanguageModel
-from flowground.errors import ComponentFailed, FlowgroundError, InvalidRequest, ModelNotReady, ProviderError, RunError
+from flowground.errors import (
+    ComponentFailed,
+    FlowgroundError,
+    InvalidRequest,
+    ModelNotReady,
+    ProviderError,
+    RunError,
+    UnexpectedFailure,
+)
 from flowground.events import Event
 from flowground.loader import Catalogue
 from flowground.providers import Providers
@@ -28,6 +37,7 @@ from flowground.store import Store
 from flowground.turns import take_turn
 from flowground.wiring import WiredFlow
 
+_log = logging.getLogger("flowground.runtime")
 APP_FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -79,6 +89,9 @@ class LiveTurn:
                     self._tell()
         except FlowgroundError as error:
             self._error = error
+        except Exception as error:  # noqa: BLE001 - the task's door: watchers are told, the log has the rest
+            _log.error("unexpected failure of a turn", exc_info=error)
+            self._error = UnexpectedFailure()
 
     def _tell(self) -> None:
         for watcher in self._watchers:

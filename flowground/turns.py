@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from flowground.caller import Caller
 from flowground.components.base import Models
-from flowground.errors import FlowgroundError, InvalidRequest
+from flowground.errors import FlowgroundError, InvalidRequest, UnexpectedFailure
 from flowground.events import ComponentFinished, Event, Token, TurnFinished, TurnStarted
 from flowground.messages import Message
 from flowground.request import RunRequest
@@ -49,6 +49,10 @@ async def take_turn(
                 yield event
     except FlowgroundError as error:
         await turn.fail(error)
+        raise
+    except Exception:
+        # A mistake of ours: the door says it, but the conversation must not look as if it still waited.
+        await turn.fail(UnexpectedFailure())
         raise
     except (asyncio.CancelledError, GeneratorExit):
         await turn.stop()

@@ -10,7 +10,7 @@ if sys.platform != "linux":
 
 import uvloop
 
-from bench.api import Pair, measure_floor, measure_stub
+from bench.api import CLIENTS, Pair, measure_floor, measure_stub
 from bench.load import Load, percentile, post
 from bench.processes import process
 from bench.report import Measured, page
@@ -28,7 +28,7 @@ def measured() -> Measured:
 
 def test_every_load_is_answered(measured: Measured) -> None:
     for pair in (measured.stub, measured.floor):
-        assert [figures.errors for figures in (*pair.plain.values(), *pair.stream.values())] == [0] * 6
+        assert [figures.errors for figures in (*pair.plain.values(), *pair.stream.values())] == [0] * 2 * len(CLIENTS)
         assert all(figures.count >= figures.clients for figures in pair.plain.values())
         assert all(0 < (figures.first or 0) <= figures.p95 for figures in pair.stream.values())
 
@@ -38,7 +38,7 @@ def test_the_page_has_a_row_for_every_load_and_mark(measured: Measured) -> None:
     measured.starts, measured.memory_first, measured.memory_after = [1.0, 2.0], 80.0, 90.0
     measured.reruns, measured.first_tokens, measured.opening = {"gallery": 10.0}, [90.0], 500.0
     text = page(measured)
-    assert text.count("\n| Flowground, SQLite |") == 6
+    assert text.count("\n| Flowground, SQLite |") == 2 * len(CLIENTS)
     assert "| start to first successful run | 2 s | 1.0 s |" in text
     assert "| memory (PSS) after the first run | 150 MB | 80 MB |" in text
     assert "| a session with 1,000 messages opens | 1 s | 0.50 s |" in text

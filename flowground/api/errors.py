@@ -31,6 +31,7 @@ from flowground.errors import (
     SessionNotFound,
     ShuttingDown,
     TweaksRefused,
+    UnexpectedFailure,
 )
 
 _log = logging.getLogger("flowground.api")
@@ -76,6 +77,8 @@ def detail_of(error: FlowgroundError) -> Any:
                 "message": error.message,
                 "fields": list(error.fields),
             }
+        case UnexpectedFailure():
+            return error.message
         case RunError():
             return run_detail(error)
         case _:
@@ -125,9 +128,9 @@ def _without_input(problem: Any) -> dict[str, Any]:
 
 
 def unexpected(error: Exception) -> FlowgroundError:
-    """What a caller is told of a failure nobody foresaw: nothing of it. The log has the rest."""
+    """What a caller is told of a failure nobody foresaw."""
     _log.error("unexpected failure", exc_info=error)
-    return FlowgroundError("Something went wrong on this server.", code="internal_error")
+    return UnexpectedFailure()
 
 
 def install_handlers(api: FastAPI) -> None:

@@ -112,6 +112,8 @@ async def test_what_nobody_foresaw_answers_json_without_its_inside(api: Api) -> 
         stream = events((await api.run("spoken", {"input_value": "x"}, query="?stream=true")).text)
     finally:
         api.runtime.models = models
+    stored = (await api.client.get("/api/v1/monitor/messages", params={"flow_id": "spoken"})).json()
+    assert [item["category"] for item in stored] == ["message", "error"] * 2
     assert plain.status_code == 500
     assert plain.json() == {"detail": "Something went wrong on this server.", "code": "internal_error"}
     assert [event["event"] for event in stream] == ["add_message", "add_message", "token", "error"]
