@@ -3,22 +3,29 @@
 import streamlit as st
 
 from flowground import runtime
+from flowground.caller import Caller
 from flowground.ui import addresses, api_access, bridge, opening, words
 from flowground.ui.caller import visitor
+from flowground.wiring import WiredFlow
+
+
+async def runnable(caller: Caller) -> list[WiredFlow]:
+    """The flows that this person may run over the API."""
+    access = runtime.current().access
+    return [flow for flow in await access.visible_flows(caller) if await access.may_run_api(caller, flow)]
+
 
 if address := st.query_params.get("flow"):
     caller, flow = opening.open_flow(address)
-    if not api_access.may_see(caller):
+    if not api_access.may_see(caller, flow):
         opening.draw_nothing_here()
         st.stop()
     name, query = words.plain(flow.name), {"flow": flow.id}
     st.page_link(addresses.PLAYGROUND, label=name, icon=":material/arrow_back:", query_params=query)
     st.header("API access", anchor=False)
     api_access.draw_api_access(flow)
-else:
-    caller = visitor()
-    if not api_access.may_see(caller):
-        opening.draw_nothing_here()
-        st.stop()
+elif flows := bridge.call(runnable(visitor())):
     st.header("API access", anchor=False)
-    api_access.draw_choice(bridge.call(runtime.current().access.visible_flows(caller)))
+    api_access.draw_choice(flows)
+else:
+    opening.draw_nothing_here()

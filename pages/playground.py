@@ -3,15 +3,39 @@
 import streamlit as st
 
 from flowground import runtime
-from flowground.ui import bridge, chat, conversation, form, header, opening, publish, sessions
+from flowground.caller import Caller
+from flowground.ui import (
+    bridge,
+    chat,
+    conversation,
+    form,
+    header,
+    opening,
+    override_link,
+    override_state,
+    publish,
+    sessions,
+)
+from flowground.wiring import WiredFlow
+
+
+async def standing(caller: Caller, flow: WiredFlow) -> tuple[bool, bool]:
+    """Whether the flow is shared, and whether this person may run it over the API."""
+    access = runtime.current().access
+    return await access.is_shared(flow.id), await access.may_run_api(caller, flow)
+
 
 caller, flow = opening.open_flow(st.query_params.get("flow", ""))
 app = runtime.current()
-talk = conversation.current(caller, flow, inside=caller.sees_inside)
+inside = caller.sees_inside
 
 publish.fulfil_wish(caller, flow)
-header.draw_header(caller, flow, shared=bridge.call(app.access.is_shared(flow.id)))
-if caller.sees_inside:
+shared, api = bridge.call(standing(caller, flow))
+header.draw_header(caller, flow, shared=shared, api=api)
+override_link.draw_arrived(caller, flow)
+overrides = override_state.in_force(flow, inside=inside)
+talk = conversation.current(caller, flow, inside=inside, overrides=overrides, as_code=api)
+if inside:
     header.draw_stale(app.catalogue.stale(flow.id))
 if form.takes_chat(flow):
     following = chat.draw_composer(talk)

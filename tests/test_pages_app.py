@@ -134,7 +134,7 @@ def test_an_unknown_flow_is_one_calm_page(script: str, address: str) -> None:
 
 def test_the_api_page_shows_code_and_asks_the_owner_for_the_code(script: str) -> None:
     at = opened(script, "api_access", flow="talk")
-    assert [tab.label for tab in at.tabs] == ["Python", "JavaScript", "cURL"]
+    assert [tab.label for tab in at.tabs] == ["Python", "JavaScript", "cURL", "Temporary overrides"]
     assert at.code[0].value == "export FLOWGROUND_API_KEY=YOUR_TOKEN"
     assert all("/api/v1/run/talk" in code.value for code in at.code[1:4])
 

@@ -15,9 +15,15 @@ _STEP_LINES = 7
 
 
 def draw_message(
-    message: StoredMessage, *, inside: bool, names: Mapping[str, str], retry: Callable[[], None] | None = None
+    message: StoredMessage,
+    *,
+    inside: bool,
+    names: Mapping[str, str],
+    retry: Callable[[], None] | None = None,
+    as_code: Callable[[], None] | None = None,
 ) -> None:
-    """`inside` shows an answer's steps; `names` are the components' display names; `retry` asks a failed one again."""
+    """`inside` shows an answer's steps; `names` are the components' display names; `retry` asks a failed one again;
+    `as_code` opens the call behind it."""
     if message.role == "user":
         draw_question(message.text)
         return
@@ -26,7 +32,7 @@ def draw_message(
             draw_failure(message.text, inside=inside)
         else:
             st.markdown(words.said(message.text) or " ")
-        draw_footer(message, inside=inside, names=names)
+        draw_foot(message, inside=inside, names=names, as_code=as_code)
         if retry:
             draw_retry(message.id, retry)
 
@@ -35,6 +41,20 @@ def draw_question(text: str) -> None:
     """What a person typed, letter by letter as they typed it."""
     with st.chat_message("user", avatar=USER):
         st.text(text)
+
+
+def draw_foot(
+    message: StoredMessage, *, inside: bool, names: Mapping[str, str], as_code: Callable[[], None] | None
+) -> None:
+    """What stands under an answer: what it cost, and the way to its code."""
+    if as_code is None:
+        draw_footer(message, inside=inside, names=names)
+        return
+    with st.container(horizontal=True, vertical_alignment="top", horizontal_alignment="distribute", gap="small"):
+        draw_footer(message, inside=inside, names=names)
+        st.button(
+            ":small[:gray[Copy as code]]", icon=":material/code:", type="tertiary", key=f"code:{message.id}", on_click=as_code
+        )
 
 
 def draw_footer(message: StoredMessage, *, inside: bool, names: Mapping[str, str]) -> None:

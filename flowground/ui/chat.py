@@ -6,11 +6,13 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.errors import FlowgroundError
-from flowground.request import RunRequest
+from flowground.overrides import for_message
+from flowground.request import InputType, RunRequest
 from flowground.runtime import LiveTurn
 from flowground.store import conversations
 from flowground.store.conversations import StoredMessage
-from flowground.ui import answers, bridge, conversation, model_notes, words
+from flowground.ui import answers, asked, bridge, conversation, model_notes, override_chip, turn_overrides, words
+from flowground.ui.asked import Asked
 from flowground.ui.conversation import Conversation
 from flowground.ui.live import Drawing, Following
 from flowground.ui.script import ThisRun
@@ -23,16 +25,28 @@ _ASKED = "chat:asked"
 
 def draw_composer(chat: Conversation) -> Following | None:
     """The input at the page's foot; starts what was typed there, or finds the turn that is being taken."""
-    asked = _asked(chat)
-    busy = asked is not None or live_turn(chat) is not None
+    pressed = _asked(chat)
+    busy = pressed is not None or live_turn(chat) is not None
     with st.bottom:
+        override_chip.draw_chip(chat.flow, chat.overrides, inside=chat.inside)
         if notice := model_notes.fetch_notice(chat.flow):
             st.caption(f":material/download: {notice}")
         typed = st.chat_input(f"Message {chat.flow.name}", key=chat.key("composer"), submit_mode="stop", disabled=busy)
-    said = typed or asked
+    said = typed or pressed
     if not said:
         return follow(chat)
-    return begin(chat, RunRequest(input_value=said, session_id=chat.session_id, stream=True), own_stop=not typed)
+    return begin(chat, request_for(chat, said), own_stop=not typed)
+
+
+def request_for(chat: Conversation, said: str, *, input_type: InputType = "chat") -> RunRequest:
+    """What a person says in this conversation, with their overrides."""
+    return RunRequest(
+        input_value=said,
+        input_type=input_type,
+        session_id=chat.session_id,
+        stream=True,
+        tweaks=for_message(chat.flow, chat.overrides, input_type=input_type),
+    )
 
 
 def begin(chat: Conversation, request: RunRequest, *, own_stop: bool) -> Following | None:
@@ -44,6 +58,7 @@ def begin(chat: Conversation, request: RunRequest, *, own_stop: bool) -> Followi
     try:
         turn = bridge.call(_start(chat, request, run, viewers()))
         following = Following(turn, run, own_stop=own_stop)
+        turn_overrides.keep(following.started, request.tweaks)
     except FlowgroundError as error:
         st.session_state[chat.key("refused")] = error
         return follow(chat)
@@ -76,7 +91,7 @@ def draw_conversation(chat: Conversation, following: Following | None) -> None:
     _draw_welcome(chat, empty=not messages and following is None)
     retry = _retry(chat, messages)
     _draw_messages(chat, messages, retry=None if following else retry)
-    drawing = Drawing(chat, following)
+    drawing = Drawing(chat, following, as_code=as_code(chat, messages[-1] if messages else None))
     _blank(min(len(messages), shown) + drawing.count)
     draw_refusal(chat)
     if following is None:
@@ -145,9 +160,13 @@ def _draw_messages(chat: Conversation, messages: Sequence[StoredMessage], *, ret
             key=chat.key("earlier"),
             on_click=lambda: st.session_state.update({chat.key("shown"): shown + _MORE}),
         )
+    question = None
     for message in messages[-shown:]:
         again = retry if message is messages[-1] and message.state == "failed" else None
-        answers.draw_message(message, inside=chat.inside, names=chat.flow.display_names, retry=again)
+        question = message if message.role == "user" else question
+        answers.draw_message(
+            message, inside=chat.inside, names=chat.flow.display_names, retry=again, as_code=as_code(chat, question)
+        )
 
 
 def _blank(drawn: int) -> None:
@@ -167,6 +186,14 @@ def _retry(chat: Conversation, messages: Sequence[StoredMessage]) -> Callable[[]
     """For a button: says again what was said last."""
     said = next((message.text for message in reversed(messages) if message.role == "user"), None)
     return None if said is None else lambda: _ask(chat, said)
+
+
+def as_code(chat: Conversation, question: StoredMessage | None) -> Callable[[], None] | None:
+    """For a button: opens the call that this question was."""
+    if not chat.as_code or question is None or question.role != "user":
+        return None
+    run_id, text = question.run_id, question.text
+    return lambda: asked.want(Asked(chat.flow.id, text, chat.session_id, turn_overrides.of(run_id)))
 
 
 def _ask(chat: Conversation, text: str | None) -> None:

@@ -1,11 +1,12 @@
 """Which conversation a page shows. The address names it (`?session=…`), so that a refresh and a link find it again."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import streamlit as st
 
 from flowground.caller import Caller
+from flowground.overrides import Values
 from flowground.ui.viewers import Place
 from flowground.wiring import WiredFlow
 
@@ -14,13 +15,18 @@ _LONGEST_ID = 200
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`inside` says whether the person sees the flow's steps here; `begun` whether its address names it already."""
+    """`inside` says whether the person sees the flow's steps here; `begun` whether its address names it already.
+
+    `overrides` apply to what is said here; `as_code` offers the call behind each answer.
+    """
 
     caller: Caller
     flow: WiredFlow
     session_id: str
     inside: bool
     begun: bool
+    overrides: Values = field(default_factory=dict)
+    as_code: bool = False
 
     @property
     def place(self) -> Place:
@@ -31,13 +37,15 @@ class Conversation:
         return f"{subject}:{self.flow.id}:{self.session_id}"
 
 
-def current(caller: Caller, flow: WiredFlow, *, inside: bool) -> Conversation:
+def current(
+    caller: Caller, flow: WiredFlow, *, inside: bool, overrides: Values | None = None, as_code: bool = False
+) -> Conversation:
     """The conversation in the address, else a new one that is kept once something is said in it."""
     named = st.query_params.get("session", "")
     if named and len(named) <= _LONGEST_ID:
-        return Conversation(caller, flow, named, inside, begun=True)
+        return Conversation(caller, flow, named, inside, True, overrides or {}, as_code)
     draft = st.session_state.setdefault(_draft(flow.id), str(uuid.uuid4()))
-    return Conversation(caller, flow, draft, inside, begun=False)
+    return Conversation(caller, flow, draft, inside, False, overrides or {}, as_code)
 
 
 def keep(conversation: Conversation) -> None:

@@ -1,11 +1,11 @@
 """A flow without Chat Input: a text goes in, a text comes out. Each run is kept like a conversation of its own."""
 
 import uuid
+from dataclasses import replace
 
 import streamlit as st
 
-from flowground.request import RunRequest
-from flowground.ui import answers, chat, model_notes
+from flowground.ui import answers, chat, model_notes, override_chip
 from flowground.ui.conversation import Conversation
 from flowground.ui.live import Drawing, Following
 from flowground.wiring import WiredFlow
@@ -27,16 +27,15 @@ def draw_form(run: Conversation) -> tuple[Conversation, Following | None]:
     key = f"form:text:{run.flow.id}"
     _fill(run, key)
     st.text_area("Text", key=key, height=_HEIGHT, label_visibility="collapsed", placeholder="Paste or type a text")
+    override_chip.draw_chip(run.flow, run.overrides, inside=run.inside)
     with st.container(horizontal=True, vertical_alignment="center"):
         asked = st.button("Run", type="primary", icon=":material/play_arrow:", key=f"form:run:{run.flow.id}")
         stop = st.empty()
     text = st.session_state[key]
     if asked and text.strip():
-        run = Conversation(run.caller, run.flow, str(uuid.uuid4()), run.inside, begun=False)
+        run = replace(run, session_id=str(uuid.uuid4()), begun=False)
         st.session_state[f"form:shown:{run.flow.id}"] = run.session_id
-        following = chat.begin(
-            run, RunRequest(text, input_type="text", session_id=run.session_id, stream=True), own_stop=False
-        )
+        following = chat.begin(run, chat.request_for(run, text, input_type="text"), own_stop=False)
     else:
         following = chat.follow(run)
     if following:
@@ -46,12 +45,14 @@ def draw_form(run: Conversation) -> tuple[Conversation, Following | None]:
 
 def draw_result(run: Conversation, following: Following | None) -> None:
     """The answer of this run, with its steps."""
-    messages = [message for message in chat.earlier(run, following) if message.role == "assistant"]
+    stored = chat.earlier(run, following)
+    messages = [message for message in stored if message.role == "assistant"]
+    as_code = chat.as_code(run, next((message for message in stored if message.role == "user"), None))
     if (notice := model_notes.limits_notice(run.flow)) and not messages and not following:
         st.caption(notice)
     for message in messages:
-        answers.draw_message(message, inside=run.inside, names=run.flow.display_names)
-    drawing = Drawing(run, following)
+        answers.draw_message(message, inside=run.inside, names=run.flow.display_names, as_code=as_code)
+    drawing = Drawing(run, following, as_code=as_code)
     chat.draw_refusal(run)
     drawing.follow()
     if following:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from flowground.caller import Caller
 from flowground.errors import FlowError
-from flowground.ui import api_access, publish, words
+from flowground.ui import api_access, asked, publish, words
 from flowground.wiring import WiredFlow
 
 
@@ -15,8 +15,8 @@ def draw_title(flow: WiredFlow) -> None:
     _draw_description(flow)
 
 
-def draw_header(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
-    """Name, state, *API access* and *Publish*, as far as the person may use them."""
+def draw_header(caller: Caller, flow: WiredFlow, *, shared: bool, api: bool) -> None:
+    """Name, state, *API access* (`api`: whether they may run it) and *Publish*, as far as the person may."""
     st.set_page_config(page_title=flow.name)
     with st.container(horizontal=True, vertical_alignment="top", key=f"header:{flow.id}"):
         with st.container(gap="xsmall"):
@@ -25,13 +25,15 @@ def draw_header(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
                 if shared:
                     st.badge("Shared", icon=":material/group:", color="green")
             _draw_description(flow)
-        _draw_actions(caller, flow, shared=shared)
+        _draw_actions(caller, flow, shared=shared, api=api)
 
 
-def _draw_actions(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+def _draw_actions(caller: Caller, flow: WiredFlow, *, shared: bool, api: bool) -> None:
     with st.container(horizontal=True, width="content", gap="small"):
-        if api_access.may_see(caller) and st.button("API access", icon=":material/code:", key=f"header:api:{flow.id}"):
+        if api and st.button("API access", icon=":material/code:", key=f"header:api:{flow.id}"):
             api_access.open_drawer(flow)
+        elif api and (call := asked.wanted(flow.id)):
+            api_access.open_drawer(flow, call)
         publish.draw_menu(caller, flow, shared=shared)
 
 

@@ -69,8 +69,11 @@ class _Answer:
 class Drawing:
     """The places of a turn's answers, drawn empty at once and filled by `follow`."""
 
-    def __init__(self, conversation: Conversation, following: Following | None) -> None:
+    def __init__(
+        self, conversation: Conversation, following: Following | None, *, as_code: Callable[[], None] | None = None
+    ) -> None:
         self._conversation = conversation
+        self._as_code = as_code
         self._following = following
         self._names = conversation.flow.display_names
         self._answers: dict[str, _Answer] = {}
@@ -161,8 +164,8 @@ class Drawing:
                 seconds=self._finished.seconds if self._finished else None,
                 trace=tuple(self._trace),
             )
-            with answer.below:
-                answers.draw_footer(message, inside=self._conversation.inside, names=self._names)
+            with answer.below.container():
+                answers.draw_foot(message, inside=self._conversation.inside, names=self._names, as_code=self._as_code)
 
     def _fail(self, error: FlowgroundError) -> None:
         with self._first.slot:

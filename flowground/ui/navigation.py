@@ -32,8 +32,7 @@ def pages_for(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
         _page("home", "Flows", icon=":material/apps:", default=True),
         _page("playground", "Playground", icon=":material/forum:", address="playground"),
     ]
-    if caller.sees_inside:
-        pages.append(_page("api_access", "API access", icon=":material/code:", address="api_access"))
+    pages.append(_page("api_access", "API access", icon=":material/code:", address="api_access"))
     if caller.kind == "local":
         pages.append(
             _page("first_account", "Create the first account", icon=":material/person_add:", address="first_account")
@@ -46,7 +45,7 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage]) -> None:
     by_address = {page.url_path: page for page in pages}
     with st.sidebar:
         st.page_link(by_address[""], label="All flows", width="stretch")
-        if "api_access" in by_address:
+        if caller.sees_inside:
             st.page_link(by_address["api_access"], width="stretch")
         _page_part.set(st.container())
         st.space("stretch")

@@ -1,11 +1,13 @@
 """Application tokens in the API access pane: make one, see it once, revoke it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import streamlit as st
 
 from flowground import application_tokens, runtime
+from flowground.application_tokens import Reach
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.store.tokens import Token
@@ -13,6 +15,7 @@ from flowground.ui import answers, bridge, sign_in, words
 from flowground.ui.caller import visitor
 from flowground.wiring import WiredFlow
 
+_REACH: Mapping[Reach, str] = {"flow": "This flow", "all": "All that I may run"}
 _EXPIRES = {"30 days": 30, "90 days": 90, "1 year": 365, "Never": None}
 
 Scope = Literal["app", "fragment"]
@@ -46,12 +49,15 @@ def _draw_form(caller: Caller, flow: WiredFlow, scope: Scope) -> None:
             max_chars=application_tokens.LONGEST_NAME,
             key=f"tokens:name:{flow.id}",
         )
+        reach = st.selectbox(
+            "Reaches", list(_REACH), format_func=lambda name: _REACH[name], key=f"tokens:reach:{flow.id}", width=170
+        )
         expires = st.selectbox("Expires", list(_EXPIRES), key=f"tokens:expires:{flow.id}", width=130)
         made = st.form_submit_button("Make a token", type="primary", icon=":material/key:")
     if not made:
         return
     try:
-        st.session_state[_fresh(flow)] = bridge.call(_make(caller, flow, name, _EXPIRES[expires]))
+        st.session_state[_fresh(flow)] = bridge.call(_make(caller, flow, name, reach=reach, days=_EXPIRES[expires]))
     except FlowgroundError as error:
         answers.draw_refusal(error)
     else:
@@ -60,7 +66,8 @@ def _draw_form(caller: Caller, flow: WiredFlow, scope: Scope) -> None:
 
 def _draw_row(caller: Caller, token: Token, scope: Scope) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"tokens:row:{token.id}"):
-        st.markdown(f"**{words.plain(token.name)}**  \n:small[:gray[`{token.prefix}…` · {_facts(token)}]]")
+        facts = _facts(token, foreign=token.owner != caller.person)
+        st.markdown(f"**{words.plain(token.name)}**  \n:small[:gray[`{token.prefix}…` · {facts}]]")
         st.space("stretch")
         if st.button("Revoke", key=f"tokens:revoke:{token.id}", type="tertiary"):
             try:
@@ -71,24 +78,26 @@ def _draw_row(caller: Caller, token: Token, scope: Scope) -> None:
                 st.rerun(scope=scope)
 
 
-def _facts(token: Token) -> str:
+def _facts(token: Token, *, foreign: bool) -> str:
+    owner = words.plain(token.owner or "the organization") if foreign else ""
     used = "never used" if token.last_used_at is None else f"last used {_day(token.last_used_at)}"
+    reach = "all flows" if token.flows is None else ""
     uses = "" if not token.uses else "1 use" if token.uses == 1 else f"{token.uses:,} uses"
     if token.expires_at is None:
         ends = "does not expire"
     else:
         ends = f"{'expired' if token.expires_at <= datetime.now(UTC) else 'expires'} {_day(token.expires_at)}"
-    return words.line((used, uses, ends))
+    return words.line((owner, reach, used, uses, ends))
 
 
 def _day(moment: datetime) -> str:
     return f"{moment:%-d %b %Y}"
 
 
-async def _make(caller: Caller, flow: WiredFlow, name: str, days: int | None) -> str:
+async def _make(caller: Caller, flow: WiredFlow, name: str, *, reach: Reach, days: int | None) -> str:
     expires_in = None if days is None else timedelta(days=days)
     _, secret = await application_tokens.make(
-        runtime.current().access, caller, flow.id, name=name, expires_in=expires_in
+        runtime.current().access, caller, flow.id, name=name, reach=reach, expires_in=expires_in
     )
     return secret
 

@@ -1,0 +1,88 @@
+"""The tab *Temporary overrides*: every field that may be changed for one's own calls, and the locked ones."""
+
+import json
+from collections.abc import Sequence
+
+import streamlit as st
+
+from flowground.caller import Caller
+from flowground.overrides import ComponentFields, OverrideField, Values, override_fields
+from flowground.ui import override_editors, override_presets, override_state, words
+from flowground.wiring import WiredFlow
+
+
+def title(values: Values) -> str:
+    """The tab's label, with how many fields differ from the author's."""
+    changed = override_state.count(values)
+    return f"Temporary overrides ({changed})" if changed else "Temporary overrides"
+
+
+def draw_overrides(caller: Caller, flow: WiredFlow) -> None:
+    """Editors by component in the flow's order. Who sees the flow from outside gets what its author opened."""
+    inside = caller.sees_inside
+    groups = override_fields(flow, inside=inside)
+    if not groups:
+        st.caption("The author of this flow has opened none of its fields.")
+        return
+    st.caption("What you change here goes into the code and into your own chat. The flow itself stays as it is.")
+    wanted = _draw_tools(caller, flow)
+    found = [(group, fields) for group in groups if (fields := _matching(group, wanted))]
+    for group, fields in found:
+        _draw_component(flow, group, fields, inside=inside)
+    if not found:
+        st.caption(f"No field has “{words.plain(wanted)}” in its name.")
+    if values := override_state.in_force(flow, inside=inside):
+        st.caption("Every call carries this as `tweaks`; a message of its own takes the place of the input's text.")
+        st.code(json.dumps(values, indent=2, ensure_ascii=False), language="json", wrap_lines=True)
+
+
+def _draw_tools(caller: Caller, flow: WiredFlow) -> str:
+    """Search, presets, link, reset; returns what is searched for."""
+    inside = caller.sees_inside
+    state = override_state.kept(flow, inside=inside)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        wanted = st.text_input(
+            "Search fields",
+            key=f"overrides:search:{flow.id}",
+            placeholder="Search fields",
+            icon=":material/search:",
+            live=True,
+            label_visibility="collapsed",
+            width=220,
+        )
+        override_presets.draw_presets(caller, flow)
+        if inside:
+            override_presets.draw_link(flow, state.good)
+        st.button(
+            "Reset all",
+            key=f"overrides:reset:{flow.id}",
+            type="tertiary",
+            icon=":material/undo:",
+            disabled=not (state.good or state.refused),
+            on_click=override_state.clear,
+            args=(flow,),
+            kwargs={"inside": inside},
+        )
+    return (wanted or "").strip()
+
+
+def _matching(group: ComponentFields, wanted: str) -> list[OverrideField]:
+    asked = wanted.casefold().split()
+    return [
+        item
+        for item in group.fields
+        if all(word in f"{group.name} {item.key} {item.title} {item.description}".casefold() for word in asked)
+    ]
+
+
+def _draw_component(flow: WiredFlow, group: ComponentFields, fields: Sequence[OverrideField], *, inside: bool) -> None:
+    with st.container(border=True, key=f"overrides:{flow.id}:{group.id}"):
+        also = "" if group.name == group.id else f" :gray[:small[{words.plain(group.id)}]]"
+        st.markdown(f"**{words.plain(group.name)}**{also}")
+        for item in fields:
+            if not item.locked:
+                override_editors.draw_editor(flow, item, inside=inside)
+        if locked := [item for item in fields if item.locked]:
+            with st.container(gap=None):
+                for item in locked:
+                    override_editors.draw_locked(item)
