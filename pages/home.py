@@ -4,7 +4,7 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.caller import Caller
-from flowground.ui import bridge, gallery
+from flowground.ui import bridge, gallery, requests
 from flowground.ui.caller import visitor
 from flowground.wiring import WiredFlow
 
@@ -21,11 +21,12 @@ flows, shared = bridge.call(visible(caller))
 app = runtime.current()
 problems = app.catalogue.problems() if caller.sees_inside else {}
 st.header(app.settings.organization.name, anchor=False)
+requests.draw_requests(caller, requests.waiting(caller), place="home")
 if flows:
     st.markdown(":gray[Choose a flow to chat with.]")
-    gallery.draw_flows(flows, shared=shared)
+    gallery.draw_flows(flows, shared=shared, inside=caller.sees_inside)
 elif caller.sees_inside and not problems:
     gallery.draw_empty(app.settings.flows.name)
 elif not caller.sees_inside:
-    st.markdown(":gray[No flow is shared with you yet.]")
+    gallery.draw_nothing_shared()
 gallery.draw_problems(problems)

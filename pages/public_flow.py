@@ -3,14 +3,15 @@
 import streamlit as st
 
 from flowground import runtime
-from flowground.ui import bridge, chat, conversation, form, header, opening, sessions
-from flowground.ui.caller import shared_flow
+from flowground.ui import bridge, chat, conversation, form, header, opening, preview, sessions
+from flowground.ui.caller import shared_flow, visitor
 from flowground.ui.navigation import draw_person_below
 
+preview.draw_preview(visitor(), shared_flow() or "")
 caller, flow = opening.open_flow(shared_flow() or "")
 talk = conversation.current(caller, flow, inside=False)
 
-header.draw_title(flow)
+header.draw_branding(flow)
 if not bridge.call(runtime.current().access.is_shared(flow.id)):
     st.caption(":material/lock: Not shared: only authors and admins can open this page.")
 if form.takes_chat(flow):

@@ -1,6 +1,7 @@
 """May this caller do this? Asked by every door, at every action; unknown and forbidden look the same."""
 
 import hashlib
+import time
 from dataclasses import dataclass, replace
 
 from flowground.access.sharing import check_sharing
@@ -8,7 +9,7 @@ from flowground.caller import Caller
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.loader import Catalogue
 from flowground.sign_in import Member, SignIn
-from flowground.store import Store, publications
+from flowground.store import Store, groups, publications
 from flowground.store.publications import Sharing, Standing
 from flowground.wiring import WiredFlow
 
@@ -95,12 +96,19 @@ class Access:
             item.flow_id for item in await self.store.read(publications.list_publications) if item.in_force
         )
 
-    async def who_may_open(self, flow: WiredFlow) -> list[Member]:
-        """Everyone of the organization who may open the flow now, by name; authors and admins always may."""
-        publication = await self.store.read(publications.find, flow_id=flow.id)
-        named = await self.store.read(publications.people, flow_id=flow.id)
-        shared = publication is not None and publication.in_force
-        everyone = publication is not None and publication.audience != "people"
+    async def who_may_open(self, flow: WiredFlow, sharing: Sharing | None = None) -> list[Member]:
+        """Everyone of the organization who may open the flow, by name; authors and admins always may.
+
+        As it is shared now, or as `sharing` would share it.
+        """
+        if sharing is None:
+            sharing = await self.store.read(publications.sharing_of, flow_id=flow.id)
+        named = set(sharing.members)
+        for group in await self.store.read(groups.list_groups):
+            if group.id in sharing.groups:
+                named.update(group.members)
+        expired = sharing.expires_at is not None and sharing.expires_at.timestamp() <= time.time()
+        shared, everyone = sharing.shared and not expired, sharing.audience != "people"
         return [
             member
             for member in await self.sign_in.members()

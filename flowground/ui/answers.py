@@ -58,7 +58,11 @@ def draw_foot(
 
 
 def draw_footer(message: StoredMessage, *, inside: bool, names: Mapping[str, str]) -> None:
-    """Model, seconds and tokens in small grey; who sees inside opens it for the steps."""
+    """Model, seconds and tokens in small grey, and the steps; from outside only whether the answer was stopped."""
+    if not inside:
+        if message.state == "stopped":
+            st.caption("Stopped")
+        return
     facts = words.line(
         (
             "Stopped" if message.state == "stopped" else "",
@@ -67,7 +71,7 @@ def draw_footer(message: StoredMessage, *, inside: bool, names: Mapping[str, str
             words.tokens(message.usage),
         )
     )
-    if not inside or not message.trace:
+    if not message.trace:
         if facts:
             st.caption(facts)
         return

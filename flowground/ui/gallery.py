@@ -13,11 +13,11 @@ _DESCRIPTION_CHARS = 180
 _PROBLEMS_SHOWN = 5
 
 
-def draw_flows(flows: Sequence[WiredFlow], *, shared: frozenset[str]) -> None:
-    """`shared` holds the ids of flows whose shareable playground is on."""
+def draw_flows(flows: Sequence[WiredFlow], *, shared: frozenset[str], inside: bool) -> None:
+    """`shared` holds the ids of flows whose shareable playground is on; `inside` shows that, and the models."""
     with st.grid(min_column_width=_CARD_WIDTH, gap="medium", row_height="content"):
         for flow in flows:
-            _draw_card(flow, shared=flow.id in shared)
+            _draw_card(flow, shared=inside and flow.id in shared, inside=inside)
 
 
 def draw_problems(problems: Mapping[str, FlowError]) -> None:
@@ -43,7 +43,17 @@ def draw_empty(folder: str) -> None:
         st.code(_SMALLEST, language="yaml")
 
 
-def _draw_card(flow: WiredFlow, *, shared: bool) -> None:
+def draw_nothing_shared() -> None:
+    """For a member to whom nothing is open yet."""
+    with st.container(border=True):
+        st.markdown("**Nothing is shared with you yet**")
+        st.markdown(
+            "Flows appear here as soon as somebody shares them with you. If you were given a link, open it: "
+            "where it is closed to you, it lets you ask for access."
+        )
+
+
+def _draw_card(flow: WiredFlow, *, shared: bool, inside: bool) -> None:
     with st.container(border=True, height="stretch", key=f"card:{flow.id}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.subheader(words.plain(flow.name), anchor=False, width="content")
@@ -55,7 +65,7 @@ def _draw_card(flow: WiredFlow, *, shared: bool) -> None:
         st.markdown(f":gray[{words.plain(description)}]" if description else " ")
         st.space("stretch")
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.caption(_facts(flow), width="stretch")
+            st.caption(_facts(flow, inside=inside), width="stretch")
             st.page_link(
                 addresses.PLAYGROUND,
                 label="Open",
@@ -65,12 +75,12 @@ def _draw_card(flow: WiredFlow, *, shared: bool) -> None:
             )
 
 
-def _facts(flow: WiredFlow) -> str:
+def _facts(flow: WiredFlow, *, inside: bool) -> str:
     models = [words.plain(model_notes.label(model)) for model in model_notes.models_of(flow)]
     starters = len(flow.flow.chat.starters)
     return words.line(
         (
-            ", ".join(models) or "No model",
+            ", ".join(models) or "No model" if inside else "",
             "" if not starters else "1 starter" if starters == 1 else f"{starters} starters",
         )
     )

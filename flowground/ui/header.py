@@ -8,11 +8,15 @@ from flowground.ui import api_access, asked, publish, words
 from flowground.wiring import WiredFlow
 
 
-def draw_title(flow: WiredFlow) -> None:
-    """Name and description only."""
-    st.set_page_config(page_title=flow.name)
-    st.header(words.plain(flow.name), anchor=False)
+def draw_branding(flow: WiredFlow) -> None:
+    """The shareable playground's top: title, icon and notice as the author wrote them, else name and description."""
+    chat = flow.flow.chat
+    title = chat.title or flow.name
+    st.set_page_config(page_title=title)
+    st.header(" ".join(filter(None, (chat.icon, words.plain(title)))), anchor=False)
     _draw_description(flow)
+    if chat.notice:
+        st.caption(words.said(chat.notice))
 
 
 def draw_header(caller: Caller, flow: WiredFlow, *, shared: bool, api: bool) -> None:

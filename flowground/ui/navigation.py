@@ -22,10 +22,11 @@ def pages_for(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
 
     To somebody who is not signed in every address is the sign-in page, so that a deep link survives the sign-in.
     """
-    addresses = [] if flow else ["playground", "api_access", "first_account"]
+    addresses = [] if flow else ["playground", "api_access", "first_account", "organization", "account"]
+    join = [] if flow else [_page("join", "Join", address="join")]
     if caller is None:
         first = _page("sign_in", "Sign in", default=True)
-        return [first, *(_page("sign_in", "Sign in", address=address) for address in addresses)]
+        return [first, *(_page("sign_in", "Sign in", address=address) for address in addresses), *join]
     if flow:
         return [_page("public_flow", "Playground", default=True)]
     pages = [
@@ -37,7 +38,11 @@ def pages_for(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
         pages.append(
             _page("first_account", "Create the first account", icon=":material/person_add:", address="first_account")
         )
-    return pages
+    if caller.kind == "member":
+        if caller.role == "admin":
+            pages.append(_page("organization", "Organization", icon=":material/group:", address="organization"))
+        pages.append(_page("account", "Account", icon=":material/manage_accounts:", address="account"))
+    return [*pages, *join]
 
 
 def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage]) -> None:
@@ -49,6 +54,9 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage]) -> None:
             st.page_link(by_address["api_access"], width="stretch")
         _page_part.set(st.container())
         st.space("stretch")
+        for address in ("organization", "account"):
+            if address in by_address:
+                st.page_link(by_address[address], width="stretch")
         st.divider()
         _draw_person(caller, by_address.get("first_account"))
 

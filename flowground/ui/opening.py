@@ -6,7 +6,7 @@ from streamlit.runtime.scriptrunner import StopException
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
-from flowground.ui import bridge
+from flowground.ui import bridge, requests
 from flowground.ui.caller import visitor
 from flowground.wiring import WiredFlow
 
@@ -19,6 +19,7 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
         return caller, bridge.call(runtime.current().access.open_flow(caller, address))
     except FlowNotFound:
         draw_nothing_here()
+    requests.draw_asking(caller, address)
     raise StopException
 
 
@@ -26,4 +27,4 @@ def draw_nothing_here() -> None:
     """The page of a flow that is not there for this person."""
     st.space("large")
     st.header("Nothing here for you", anchor=False)
-    st.write("There is no flow at this address, or it is not shared with you. Ask whoever gave you the link.")
+    st.write("There is no flow at this address, or it is not shared with you.")

@@ -1,4 +1,4 @@
-"""The Publish menu: API access, the shareable playground's toggle, its link."""
+"""The Publish menu: API access, the shareable playground's toggle, its link, who may open it, who asks to."""
 
 import time
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import streamlit as st
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.ui import addresses, answers, api_access, bridge, sign_in, words
+from flowground.ui import addresses, answers, api_access, bridge, preview, requests, sharing, sign_in, words
 from flowground.ui.caller import browser_id
 from flowground.wiring import WiredFlow
 
@@ -57,15 +57,20 @@ def draw_menu(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
     """Only for who may publish the flow."""
     if not runtime.current().access.may_publish(caller, flow):
         return
-    menu = st.popover("Publish", icon=":material/publish:", type="primary", key=_menu(flow), on_change="rerun")
+    asking = requests.waiting(caller, flow_id=flow.id)
+    label = f"Publish · {len(asking)}" if asking else "Publish"
+    menu = st.popover(label, icon=":material/publish:", type="primary", key=_menu(flow), on_change="rerun")
     if menu.open:
         with menu:
+            requests.draw_requests(caller, asking, place="menu")
             _draw_items(caller, flow, shared=shared)
     if refused := st.session_state.pop(_REFUSED, None):
         answers.draw_refusal(refused)
     chosen = st.session_state.pop(_CHOSEN, None)
     if chosen == "api":
         api_access.open_drawer(flow)
+    elif chosen == "settings":
+        sharing.open_settings(flow)
     elif chosen == "account":
         _ask_first_account(flow)
 
@@ -87,8 +92,27 @@ def _draw_items(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
         return
     link = addresses.share_link(flow)
     st.code(link, language=None, wrap_lines=True)
-    st.link_button("Open", link, icon=":material/open_in_new:", width="stretch", key=f"publish:open:{flow.id}")
-    st.caption("Everyone in the organization can chat here after signing in. They see nothing of its inside.")
+    with st.container(horizontal=True):
+        st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{flow.id}")
+        st.button(
+            "Who can open it",
+            icon=":material/group:",
+            key=f"publish:settings:{flow.id}",
+            on_click=_choose,
+            args=(flow, "settings"),
+        )
+    _draw_summary(caller, flow)
+    preview.draw_links(flow)
+
+
+def _draw_summary(caller: Caller, flow: WiredFlow) -> None:
+    try:
+        now = bridge.call(runtime.current().access.sharing(caller, flow.id))
+    except FlowgroundError as error:
+        answers.draw_refusal(error)
+        return
+    how = "without signing in" if now.audience == "public" else "here after signing in"
+    st.caption(f"{sharing.summary(now)}. They chat {how} and see nothing of its inside.")
 
 
 def _choose(flow: WiredFlow, what: str) -> None:

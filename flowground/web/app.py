@@ -20,6 +20,7 @@ from flowground.web.edge import Edge
 from flowground.web.ending import Ending, running_server
 from flowground.web.greeting import greeting
 from flowground.web.listening import send_at_once, serving_at
+from flowground.web.my_data import my_data_routes
 from flowground.web.patience import Patience
 from flowground.web.session_routes import session_routes
 
@@ -34,7 +35,7 @@ class Web:
         self._folder = folder
         self._runtime: Runtime | None = None
         self._api: ASGIApp | None = None
-        self.routes: Sequence[BaseRoute] = session_routes(self.runtime)
+        self.routes: Sequence[BaseRoute] = [*session_routes(self.runtime), *my_data_routes(self.runtime)]
         self.middleware: Sequence[Middleware] = [Middleware(Edge, runtime=self.runtime, api=self._served_api)]
 
     def runtime(self) -> Runtime:

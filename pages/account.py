@@ -1,0 +1,24 @@
+"""One's own account, for members."""
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.ui import account, bridge, opening, words
+from flowground.ui.caller import visitor
+
+caller = visitor()
+if caller.kind != "member":
+    opening.draw_nothing_here()
+    st.stop()
+st.set_page_config(page_title="Account")
+member = bridge.call(runtime.current().sign_in.member(caller.name))
+st.header(words.plain(member.display_name if member else caller.name), anchor=False)
+st.markdown(f":gray[{words.plain(caller.name)} · {caller.role.capitalize()}]")
+st.subheader("Password", anchor=False)
+account.draw_password(caller)
+st.subheader("Where you are signed in", anchor=False)
+account.draw_sign_ins(caller)
+st.subheader("Application tokens", anchor=False)
+account.draw_tokens(caller)
+st.subheader("Your data", anchor=False)
+account.draw_data()

@@ -1,0 +1,9 @@
+"""`/join?invitation=…` and `/join?reset=…`, for whoever has the link, signed in or not."""
+
+import streamlit as st
+
+from flowground.ui.join import draw_join
+
+with st.container(horizontal_alignment="center"), st.container(width=400):
+    st.space("medium")
+    draw_join()

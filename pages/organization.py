@@ -1,0 +1,25 @@
+"""People and groups, for admins."""
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.ui import groups, opening, people, requests, words
+from flowground.ui.caller import visitor
+
+caller = visitor()
+if caller.kind != "member" or caller.role != "admin":
+    opening.draw_nothing_here()
+    st.stop()
+st.set_page_config(page_title="Organization")
+st.header(words.plain(runtime.current().settings.organization.name), anchor=False)
+asking = requests.waiting(caller)
+if asking:
+    st.subheader("Access requests", anchor=False)
+    requests.draw_requests(caller, asking, place="organization")
+people_tab, groups_tab = st.tabs(["People", "Groups"], key="organization:tab", on_change="rerun")
+if people_tab.open:
+    with people_tab:
+        people.draw_people(caller)
+if groups_tab.open:
+    with groups_tab:
+        groups.draw_groups(caller)
