@@ -4,8 +4,9 @@ Speaks Streamlit's protocol (protobuf frames on /_stcore/stream), as its fronten
 """
 
 import socket
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import requests
@@ -74,6 +75,20 @@ class PageSocket:
         asked.rerun_script.page_name = page
         asked.rerun_script.query_string = query
         return self._run(asked)
+
+    def send(self, message: BackMsg) -> None:
+        """Anything a browser could ask for."""
+        self._connection.send(message.SerializeToString())
+
+    def received(self, *, within: float) -> bytes:
+        """What comes in so many seconds."""
+        found, end = b"", time.monotonic() + within
+        while (left := end - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                frame = self._connection.recv(timeout=left)
+                assert isinstance(frame, bytes)
+                found += frame
+        return found
 
     def _run(self, asked: BackMsg) -> bytes:
         self._connection.send(asked.SerializeToString())

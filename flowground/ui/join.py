@@ -20,7 +20,7 @@ def draw_join() -> None:
     except NotSignedIn as error:
         st.header("This link does not work", anchor=False)
         answers.draw_refusal(error)
-        st.write("Ask an admin for a new one. Who has a password needs none: [Sign in](/)")
+        st.write("If you have a password already: [Sign in](/)")
         return
     new = link.kind == "invitation"
     st.header(f"Welcome to {organization}" if new else "Choose a new password", anchor=False)

@@ -24,7 +24,8 @@ ROLES: dict[Role, str] = {
 
 @st.dialog("Invite somebody", icon=":material/person_add:", on_dismiss="rerun")
 def invite() -> None:
-    with st.form("person:invite", border=False):
+    slot = st.empty()
+    with slot.form("person:invite", border=False):
         name = st.text_input("User name", help="Small letters, digits and . _ @ + -. An e-mail address works.")
         shown = st.text_input("Name", placeholder="As colleagues see it")
         role = _role_choice("member", key="person:invite:role")
@@ -36,6 +37,7 @@ def invite() -> None:
     except FlowgroundError as error:
         answers.draw_refusal(error)
     else:
+        slot.empty()
         _draw_link(*made)
 
 

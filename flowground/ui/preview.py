@@ -9,7 +9,7 @@ from flowground import runtime
 from flowground.access.preview import SIGNED_OUT, SOMEBODY, Preview, look_as
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError, NotSignedIn
-from flowground.ui import addresses, bridge, opening, words
+from flowground.ui import addresses, bridge, opening, sharing, words
 from flowground.wiring import WiredFlow
 
 _AS = "as"
@@ -61,7 +61,7 @@ def _draw_choice(who: str, address: str) -> None:
     """Whom to look as: somebody signed out, some member, or one of those who are there."""
     people = bridge.call(runtime.current().sign_in.members())
     names = {SIGNED_OUT: "Somebody signed out", SOMEBODY: "A member whom nobody named"}
-    names |= {f"{SOMEBODY}:{member.name}": f"{member.display_name} ({member.name})" for member in people}
+    names |= {f"{SOMEBODY}:{member.name}": sharing.person(member) for member in people}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             "View as",

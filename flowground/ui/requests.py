@@ -59,9 +59,9 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
         name = words.plain(flow.name if flow else request.flow_id)
         who = bridge.call(runtime.current().sign_in.member(request.member))
         shown = words.plain(who.display_name if who else request.member)
-        st.markdown(
-            f"**{shown}** asks for **{name}**  \n:small[:gray[{words.plain(request.member)} · {_day(request)}]]"
-        )
+        user = words.plain(request.member)
+        facts = words.line(("" if user == shown else user, dates.day(request.created_at)))
+        st.markdown(f"**{shown}** asks for **{name}**  \n:small[:gray[{facts}]]")
         if request.note:
             st.text(request.note)
         with st.container(horizontal=True):
@@ -78,7 +78,3 @@ def _decide(caller: Caller, request_id: str, yes: bool) -> None:
         return  # the page itself will say it
     except FlowgroundError as error:
         st.session_state[_REFUSED] = error
-
-
-def _day(request: AccessRequest) -> str:
-    return dates.day(request.created_at)
