@@ -20,10 +20,11 @@ Mode = Literal["plain", "stream", "simple"]
 _WIDTH = 680
 _SHOWN = 60
 _MODES: Mapping[Mode, str] = {"plain": "Plain", "stream": "Stream", "simple": "Simple"}
-_MODE_HELP = (
-    "**Plain**: the whole answer in Langflow's shape. **Stream**: the answer as it is written. "
-    "**Simple**: the whole answer in a short body."
-)
+_MODE_SAID: Mapping[Mode, str] = {
+    "plain": "The whole answer in one body, in Langflow's shape.",
+    "stream": "The answer as it is written, piece by piece.",
+    "simple": "The whole answer in one short body: text, session, usage.",
+}
 
 
 def may_see(caller: Caller, flow: WiredFlow) -> bool:
@@ -92,8 +93,8 @@ def _draw_endpoint(caller: Caller, flow: WiredFlow) -> Mode:
             format_func=lambda name: _MODES[name],
             key=f"api:mode:{flow.id}",
             label_visibility="collapsed",
-            help=_MODE_HELP,
         )
+    st.caption(_MODE_SAID[mode])
     if caller.sees_inside:
         numbers.draw_numbers(flow.id)
     return mode

@@ -27,7 +27,7 @@ def draw_editor(flow: WiredFlow, item: OverrideField, *, inside: bool) -> None:
     _EDITORS[_kind(item, st.session_state[key])](item, key, lambda: _edited(flow, item, key, inside=inside))
     if refused:
         kept_on = "the value before it stays" if is_changed else "the author's value stays"
-        st.error(f"{words.plain(refused.why)}  \n:small[Not in the code: {kept_on}.]", icon=":material/error:")
+        st.error(f"{words.sentence(refused.why)}  \n:small[Not in the code: {kept_on}.]", icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(_facts(item, is_changed=is_changed or refused is not None))
         if is_changed or refused:
@@ -63,6 +63,8 @@ def _edited(flow: WiredFlow, item: OverrideField, key: str, *, inside: bool) -> 
     value = st.session_state[key]
     if value == "" and item.value is None and item.optional:
         value = None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # what was typed, for the words of a refusal
     override_state.edit(flow, item, value, inside=inside)
 
 
@@ -130,7 +132,15 @@ def _draw_choice(item: OverrideField, key: str, on_change: Callable[[], None]) -
     for own in (st.session_state[key], item.value):
         if not any(type(own) is type(choice) and own == choice for choice in choices):
             choices.insert(0, own)
-    st.selectbox(item.title, choices, key=key, help=item.description, format_func=value_in_words, on_change=on_change)
+    st.selectbox(
+        item.title,
+        choices,
+        key=key,
+        help=item.description,
+        format_func=value_in_words,
+        placeholder="not set",
+        on_change=on_change,
+    )
 
 
 def _draw_switch(item: OverrideField, key: str, on_change: Callable[[], None]) -> None:

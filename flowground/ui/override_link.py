@@ -22,15 +22,16 @@ def draw_arrived(caller: Caller, flow: WiredFlow) -> None:
     try:
         values = _checked(caller, flow, word)
     except FlowgroundError as error:
-        _draw_useless(words.plain(error.message))
+        _draw_useless(words.sentence(error.message))
         return
     if not values:
         _draw_useless("This link's overrides are what the flow says anyway.")
         return
     with st.container(border=True, key=f"arrived:{flow.id}"):
         said = override_state.words_for(values)
+        pronoun = "It applies" if override_state.count(values) == 1 else "They apply"
         st.markdown(
-            f":material/tune: **This link brings {said}.** They apply to your own chat and code, once you say so."
+            f":material/tune: **This link brings {said}.** {pronoun} to your own chat and code, once you say so."
         )
         for group in override_fields(flow, inside=True):
             for item in group.fields:

@@ -81,13 +81,12 @@ def _draw_status(trial: Trial) -> None:
     st.markdown(f":{color}-badge[{phrase}] :gray[:small[{words.line((words.seconds(trial.seconds), trial.tokens))}]]")
     if trial.error:
         hint = f"  \n{words.plain(trial.error.hint)}" if trial.error.hint else ""
-        st.error(words.plain(trial.error.message) + hint, icon=":material/error:")
+        st.error(words.sentence(trial.error.message) + hint, icon=":material/error:")
 
 
 def _follow(caller: Caller, flow: WiredFlow, trial: Trial) -> Generator[str, None, None]:
     """The growing answer; fills the trial in."""
-    begun = time.perf_counter()
-    pieces = bridge.batches(_pieces(caller, flow.id, trial), pause=_PAUSE)
+    pieces = bridge.batches(_timed(_pieces(caller, flow.id, trial), trial), pause=_PAUSE)
     try:
         for batch in pieces:
             trial.said = (trial.said + "".join(batch))[:_MOST]
@@ -98,7 +97,6 @@ def _follow(caller: Caller, flow: WiredFlow, trial: Trial) -> Generator[str, Non
         trial.said = _pretty(json.loads(bytes(refusal.body)))
     finally:
         pieces.close()
-        trial.seconds = time.perf_counter() - begun
 
 
 async def _pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:
@@ -128,6 +126,17 @@ async def _pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[
                     simple = request.shape == "simple"
                     wire = Wire(flow, asked, started)
                     yield _pretty(simple_result(flow, started, event) if simple else wire.result(event))
+
+
+async def _timed(pieces: AsyncGenerator[str, None], trial: Trial) -> AsyncGenerator[str, None]:
+    """The pieces as they are; how long they took is noted here, where no page's drawing delays them."""
+    begun = time.perf_counter()
+    try:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+    finally:
+        trial.seconds = time.perf_counter() - begun
 
 
 async def _noted(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[Event, None]:

@@ -7,12 +7,18 @@ from flowground.messages import Usage
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
 _CODE = re.compile(r"(```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]+`|\$\$.+?\$\$)", re.DOTALL)
+_NAME = re.compile(r"\\`((?:\w|\\_|\.|\\-)+)\\`")
 _DIRECTIVE = re.compile(r":(?=[A-Za-z0-9_/+-]+[:\[])")
 
 
 def plain(text: str) -> str:
     """The text with all Markdown taken as it stands."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def sentence(text: str) -> str:
+    """What an error says: names in backticks are code, all else is plain."""
+    return _NAME.sub(lambda found: f"`{found[1]}`".replace("\\", ""), plain(text))
 
 
 def said(text: str) -> str:

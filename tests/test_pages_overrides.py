@@ -1,0 +1,248 @@
+"""Temporary overrides without a browser: editors, code, chat, links, tries, as the local owner sees them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from flowground import runtime
+from flowground.overrides import to_link
+from flowground.store import conversations
+from flowground.ui import bridge
+from tests.in_process import runtime_of
+from tests.servers import ROOT, write_folder
+
+TALK = """\
+name: Talk
+components:
+  ChatInput: {type: ChatInput, input_value: Good morning}
+  Prompt: {type: Prompt, template: "Be {tone}.", tone: kind}
+  Model:
+    type: LanguageModel
+    model: scripted:json
+    system_message: ${Prompt}
+    input_value: ${ChatInput}
+    temperature: 0.5
+  History: {type: MessageHistory, n_messages: 7}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
+TEXT = """\
+name: Text
+components:
+  In: {type: TextInput, input_value: A text}
+  Model: {type: LanguageModel, model: "scripted:json", input_value: "${In}", temperature: 0.5}
+  Out: {type: TextOutput, input_value: "${Model}"}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path) -> Iterator[Path]:
+    fail = TALK.replace("scripted:json", "scripted:fail").replace("Talk", "Fail")
+    flows = {"talk": TALK, "text": TEXT, "fail": fail}
+    with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows=flows)):
+        yield tmp_path
+
+
+def go(at: AppTest, page: str, **query: str) -> AppTest:
+    at.switch_page(f"{page}.py")
+    for name in list(at.query_params):
+        del at.query_params[name]
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception
+    return at
+
+
+def opened(page: str, **query: str) -> AppTest:
+    return go(AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=20).run(), page, **query)
+
+
+def labelled(elements: Any, label: str) -> Any:
+    return next(element for element in elements if element.label == label)
+
+
+def pressed(at: AppTest, label: str) -> AppTest:
+    next(button for button in at.button if label in button.label).click().run()
+    assert not at.exception
+    return at
+
+
+def codes(at: AppTest) -> list[str]:
+    """Python, JavaScript, cURL."""
+    return [code.value for code in at.code[1:4]]
+
+
+def said(at: AppTest) -> str:
+    kinds = (at.markdown, at.caption, at.error, at.text, at.warning)
+    return "\n".join(element.value for kind in kinds for element in kind).replace("\\", "")
+
+
+def test_a_changed_field_is_in_every_code_at_once_and_counted() -> None:
+    at = opened("api_access", flow="talk")
+    assert not any("tweaks" in code for code in codes(at))
+    labelled(at.text_area, "Tone").set_value('it\'s "rude"').run()
+    labelled(at.slider, "Temperature").set_value(1.25).run()
+    assert at.tabs[-1].label == "Temporary overrides (2)"
+    assert all("tweaks" in code and "1.25" in code and "rude" in code for code in codes(at))
+    assert "Author's value: kind" in said(at)
+    labelled(at.slider, "Temperature").set_value(0.5).run()  # the author's own is no override
+    assert at.tabs[-1].label == "Temporary overrides (1)"
+    assert not any("temperature" in code for code in codes(at))
+    pressed(at, "Reset all")
+    assert at.tabs[-1].label == "Temporary overrides"
+    assert labelled(at.text_area, "Tone").value == "kind"
+    assert not any("tweaks" in code for code in codes(at))
+
+
+def test_the_inputs_text_is_the_message_of_every_call() -> None:
+    at = opened("api_access", flow="talk")
+    assert all("Good morning" in code for code in codes(at))
+    labelled(at.text_area, "Text").set_value("Good night").run()
+    assert all("Good night" in code and "tweaks" not in code for code in codes(at))
+    assert at.tabs[-1].label == "Temporary overrides (1)"
+
+
+def test_a_bad_value_is_explained_beside_its_editor_and_the_last_good_one_stays() -> None:
+    at = opened("api_access", flow="talk")
+    labelled(at.number_input, "Top P").set_value(7).run()
+    assert [error.value for error in at.error] == [
+        "`Model.top_p` is a number above 0 and of at most 1, not 7.  \n"
+        ":small[Not in the code: the author's value stays.]"
+    ]
+    assert not any("top_p" in code for code in codes(at))
+    labelled(at.number_input, "Top P").set_value(0.25).run()
+    assert not at.error
+    labelled(at.number_input, "Top P").set_value(-1).run()
+    assert all("0.25" in code and "-1" not in code for code in codes(at))
+    pressed(at, "Reset")
+    labelled(at.text_area, "Template").set_value("Be {tone} and {unknown}.").run()
+    assert "unknown" in at.error[0].value
+    assert not any("unknown" in code for code in codes(at))
+
+
+def test_one_field_is_reset_alone() -> None:
+    at = opened("api_access", flow="talk")
+    labelled(at.slider, "Number of Messages").set_value(3).run()
+    labelled(at.text_area, "Tone").set_value("rude").run()
+    [first, second] = [button for button in at.button if button.label == "Reset"]
+    assert first.key.endswith("Prompt.tone:reset")
+    second.click().run()
+    assert labelled(at.slider, "Number of Messages").value == 7
+    assert all("rude" in code and "n_messages" not in code for code in codes(at))
+
+
+def test_locked_fields_say_why_and_have_no_editor() -> None:
+    at = opened("api_access", flow="talk")
+    assert ":material/lock: **System Message** · Prompt feeds it" in said(at)
+    assert ":material/lock: **Model** · Protected: only the author sets it" in said(at)
+    assert not any(area.label == "System Message" for area in at.text_area)
+
+
+def test_search_finds_fields_by_name_and_says_when_there_is_none() -> None:
+    at = opened("api_access", flow="talk")
+    labelled(at.text_input, "Search fields").set_value("messages").run()
+    assert [slider.label for slider in at.slider] == ["Number of Messages"]
+    assert not any(area.label == "Tone" for area in at.text_area)
+    labelled(at.text_input, "Search fields").set_value("nothing").run()
+    assert "No field has “nothing” in its name." in said(at)
+
+
+def test_the_chat_runs_with_them_says_so_and_one_click_clears() -> None:
+    at = opened("api_access", flow="talk")
+    labelled(at.text_area, "Tone").set_value("rude").run()
+    labelled(at.text_area, "Text").set_value("the example").run()
+    go(at, "playground", flow="talk")
+    assert any("2 overrides" in button.label for button in at.button)
+    at.chat_input[0].set_value("Hello").run()
+    assert "Be rude." in said(at)
+    assert "the example" not in said(at)
+    pressed(at, "2 overrides")
+    assert not any("override" in button.label for button in at.button)
+    at.chat_input[0].set_value("Again").run()
+    assert "Be kind." in said(at)
+
+
+def test_a_form_runs_with_them_too() -> None:
+    at = opened("api_access", flow="text")
+    labelled(at.slider, "Temperature").set_value(1.5).run()
+    go(at, "playground", flow="text")
+    pressed(at, "Run")
+    assert '"temperature": 1.5' in said(at)
+
+
+def test_a_message_opens_the_pane_with_its_own_call() -> None:
+    at = opened("api_access", flow="talk")
+    labelled(at.text_area, "Tone").set_value("rude").run()
+    go(at, "playground", flow="talk")
+    at.chat_input[0].set_value("It's me").run()
+    pressed(at, "1 override")
+    pressed(at, "Copy as code")
+    assert "The call behind “It's me” with 1 override" in said(at)
+    session = at.query_params["session"][0]
+    assert all("It" in code and "rude" in code and session in code for code in codes(at))
+
+
+def test_a_link_applies_once_it_is_accepted() -> None:
+    word = to_link({"Prompt": {"tone": "rude"}, "Model": {"temperature": 1}})
+    at = opened("playground", flow="talk", overrides=word)
+    assert "This link brings 2 overrides." in said(at)
+    assert "**Prompt · Tone:** rude" in said(at)
+    at.chat_input[0].set_value("Before").run()
+    assert "Be kind." in said(at)
+    pressed(at, "Apply")
+    assert "overrides" not in at.query_params
+    at.chat_input[0].set_value("After").run()
+    assert "Be rude." in said(at)
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("garbage", "This link holds no overrides that can be read"),
+        ("", "This link holds no overrides that can be read"),
+        (to_link({"Model": {"model": "scripted:long"}}), "protected"),
+        (to_link({"Model": {"temperature": 9}}), "is a number from 0 to 2, not 9"),
+        (to_link({"Nobody": {"x": 1}}), "Nobody"),
+        (to_link({"Prompt": {"tone": "kind"}}), "what the flow says anyway"),
+    ],
+)
+def test_a_link_that_cannot_be_is_one_calm_sentence(word: str, sentence: str) -> None:
+    at = opened("playground", flow="talk", overrides=word)
+    assert sentence in said(at)
+    assert not any(button.label == "Apply" for button in at.button)
+    pressed(at, "Dismiss")
+    assert "overrides" not in at.query_params
+    assert "Be kind." not in said(at)
+
+
+def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> None:
+    at = opened("api_access", flow="talk")
+    labelled(at.text_area, "Tone").set_value("rude").run()
+    pressed(at, "Try it")
+    assert "200 OK" in said(at)
+    assert "Be rude." in at.code[-1].value
+    assert '"session_id"' in at.code[-1].value
+    labelled(at.button_group, "Answer").set_value("stream").run()
+    assert "200 OK" not in said(at)  # another request by now
+    pressed(at, "Try it")
+    assert '{"event": "add_message"' in at.code[-1].value
+    assert '{"event": "end"' in at.code[-1].value
+    read = conversations.list_sessions
+    mine = bridge.call(runtime.current().store.read(read, flow_id="talk", owner="local:owner", limit=50))
+    assert mine == []
+
+
+def test_a_failed_try_says_why() -> None:
+    at = opened("api_access", flow="fail")
+    pressed(at, "Try it")
+    assert "502 Bad Gateway" in said(at)
+    assert "The scripted model fails" in at.error[0].value
+    assert '"provider_status": 500' in at.code[-1].value
+
+
+def test_numbers_stand_beside_the_endpoint() -> None:
+    at = opened("api_access", flow="fail")
+    assert "No runs in the last 24 hours." in said(at)
