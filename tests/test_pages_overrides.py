@@ -128,7 +128,7 @@ def test_one_field_is_reset_alone() -> None:
     labelled(at.slider, "Number of Messages").set_value(3).run()
     labelled(at.text_area, "Tone").set_value("rude").run()
     [first, second] = [button for button in at.button if button.label == "Reset"]
-    assert first.key.endswith("Prompt.tone:reset")
+    assert str(first.key).endswith("Prompt.tone:reset")
     second.click().run()
     assert labelled(at.slider, "Number of Messages").value == 7
     assert all("rude" in code and "n_messages" not in code for code in codes(at))
