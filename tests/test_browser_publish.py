@@ -104,7 +104,7 @@ def test_the_pane_is_a_page_too(house: AppServer, ada: "Page") -> None:
     ada.get_by_role("button", name="Make a token").click()
     ada.get_by_text("from the page").wait_for()
     assert "stream=true" not in ada.get_by_test_id("stCode").nth(1).inner_text()
-    ada.get_by_text("Stream", exact=True).click()
+    ada.get_by_role("radio", name="Stream").click()
     ada.get_by_text("stream=true").first.wait_for()
 
 
