@@ -10,8 +10,7 @@ FlowgroundError
 │   ├── BodyTooLarge         the body is over the limit
 │   ├── NotSignedIn          no caller, or one that is no longer valid
 │   ├── NotAllowed           a known caller may not do this
-│   ├── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
-│   └── SessionNotFound      no such session for this caller
+│   └── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
 └── RunError                 a run failed
     ├── ShuttingDown         the server ends; the same call may succeed elsewhere or later
     ├── UnexpectedFailure    a mistake of ours; the log has the rest
@@ -22,6 +21,9 @@ FlowgroundError
         ├── ProviderTimeout  it did not answer in time
         ├── ProviderUnreachable  nothing answers at its address
         └── ModelNotReady    the weights are being fetched or loaded
+
+What only one room can meet stands there, below one of these: a missing key or half a body in `api`, a built-in model
+that cannot start in `providers`.
 """
 
 import difflib
@@ -139,12 +141,6 @@ class FlowNotFound(RequestError):
     def __init__(self, flow_id: str) -> None:
         super().__init__(f"Flow identifier {flow_id} not found")
         self.flow_id = flow_id
-
-
-class SessionNotFound(RequestError):
-    """No such session for this caller."""
-
-    code = "session_not_found"
 
 
 class RunError(FlowgroundError):

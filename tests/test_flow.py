@@ -45,7 +45,7 @@ def test_a_file_becomes_a_flow() -> None:
     assert (spec.type, spec.display_name) == ("LanguageModel", "My Model")
     assert spec.fields == {"input_value": "${ChatInput}", "temperature": 0.1}
     assert spec.position == Position(7, 3)
-    assert spec.field_positions["temperature"] == Position(11, 5)
+    assert spec.places["temperature"].key == Position(11, 5)
     assert spec.places["temperature"].value == Position(11, 18)
 
 

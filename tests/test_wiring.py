@@ -11,7 +11,7 @@ from flowground.components.chat_output import ChatOutput
 from flowground.components.language_model import LanguageModel
 from flowground.errors import FlowError
 from flowground.graph import Reference, Text
-from flowground.wiring import wire, with_fields
+from flowground.wiring import changed, replaced, wire
 from tests.flow_texts import components, mistakes, parsed, wired
 
 TALK = """\
@@ -281,15 +281,21 @@ def test_a_mistake_in_a_secret_never_shows_it(monkeypatch: pytest.MonkeyPatch, v
     assert problem.value in (None, '"${env:NOT_SET}"')
 
 
-def test_with_fields_changes_only_what_is_named() -> None:
+def test_a_changed_component_replaces_only_itself() -> None:
     flow = wired(TALK)
-    other = with_fields(flow, {"Model": {"temperature": 1.5}, "ChatInput": {"input_value": None}})
+    other = replaced(
+        flow,
+        {
+            "Model": changed(flow.components["Model"], {"temperature": 1.5}),
+            "ChatInput": changed(flow.components["ChatInput"], {"input_value": None}),
+        },
+    )
     assert other.components["Model"].temperature == 1.5  # type: ignore[attr-defined]
     assert other.components["ChatInput"].input_value == ""  # type: ignore[attr-defined]
     assert other.components["ChatOutput"] is flow.components["ChatOutput"]
     assert flow.components["Model"].temperature == 0.1  # type: ignore[attr-defined]
     with pytest.raises(ValidationError):
-        with_fields(flow, {"Model": {"temperature": 3}})
+        changed(flow.components["Model"], {"temperature": 3})
 
 
 def test_components_cannot_be_changed() -> None:

@@ -87,11 +87,6 @@ class ComponentSpec:
     position: Position
     places: Mapping[str, Place]
 
-    @property
-    def field_positions(self) -> Mapping[str, Position]:
-        """Where each field's name stands."""
-        return {name: place.key for name, place in self.places.items()}
-
 
 @dataclass(frozen=True, slots=True)
 class Flow:

@@ -53,11 +53,6 @@ class Providers:
         local = self._local()
         return local.status() if local else LocalStatus("absent")
 
-    async def fetch_local(self) -> None:
-        """Fetches the built-in model, or joins the fetch that runs, and waits for it. Raises ProviderError."""
-        if local := self._local():
-            await local.fetch()
-
     async def close(self) -> None:
         """Closes what was opened."""
         while self._opened:

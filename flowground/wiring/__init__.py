@@ -7,11 +7,11 @@ from flowground.components.base import Component
 from flowground.flow import Flow
 from flowground.graph import Reference, Text, cycles, run_order
 from flowground.wiring.component import Wired, wire_component
-from flowground.wiring.flow import WiredFlow, changed, replaced, with_fields
+from flowground.wiring.flow import WiredFlow, changed, replaced
 from flowground.wiring.overridable import check_overridable
 from flowground.wiring.problems import Problems
 
-__all__ = ["WiredFlow", "changed", "replaced", "wire", "with_fields"]
+__all__ = ["WiredFlow", "changed", "replaced", "wire"]
 
 
 def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> WiredFlow:

@@ -41,21 +41,16 @@ class WiredFlow:
         return self.flow.version
 
 
-def with_fields(flow: WiredFlow, changes: Mapping[str, Mapping[str, Any]]) -> WiredFlow:
-    """The flow with other values in some fields: component id -> field -> value, None for the field's default.
-
-    Only the changed components are validated again; connected fields are the caller's business. Raises pydantic's
-    ValidationError.
-    """
-    return replaced(flow, {name: changed(flow.components[name], change) for name, change in changes.items()})
-
-
 def replaced(flow: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:
     """The flow with other components of the same ids and types in place of some."""
     return replace(flow, components={**flow.components, **components}) if components else flow
 
 
 def changed(component: Component, change: Mapping[str, Any]) -> Component:
-    """A component with other values in some fields, validated. Raises pydantic's ValidationError."""
+    """A component with other values in some fields, None for a field's default.
+
+    Only this component is validated again; connected fields are the caller's business. Raises pydantic's
+    ValidationError.
+    """
     given = {field: getattr(component, field) for field in component.model_fields_set} | dict(change)
     return type(component).model_validate({field: value for field, value in given.items() if value is not None})
