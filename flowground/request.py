@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 InputType = Literal["chat", "text", "any"]
 OutputType = Literal["chat", "text", "any", "debug"]
+Shape = Literal["langflow", "simple"]
+"""How the API writes an answer: Langflow's nested body, or the short `{text, session_id, …}`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,13 @@ from pydantic import BaseModel
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
 from flowground.components.facts import Facts, facts_of, takes_variables
-from flowground.flow.addresses import ADDRESS
+from flowground.flow.addresses import ADDRESS, UUID
 from flowground.flow.format import ApiSection, ChatSection, Header, Overridable
 from flowground.flow.specs import COMPONENT_ID
 from flowground.flow.words import kind_of
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 _OURS = ("secret", "protected", "advanced", "multiline", "template")
-
-
 _SECTIONS: dict[str, type[BaseModel]] = {
     "The file": Header,
     "chat": ChatSection,
@@ -123,7 +121,7 @@ def _optional(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _address(schema: dict[str, Any]) -> None:
     for part in schema["anyOf"]:
         if part.get("type") == "string":
-            part["pattern"] = f"^({ADDRESS.pattern}|[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}})$"
+            part["pattern"] = f"^({ADDRESS.pattern}|{UUID.pattern})$"
 
 
 def _component_page(kind: type[Component]) -> str:

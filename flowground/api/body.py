@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from flowground.errors import BodyTooLarge, InvalidRequest, RequestError
-from flowground.request import InputType, OutputType, RunRequest
+from flowground.request import InputType, OutputType, RunRequest, Shape
 
 _STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y": True} | {
     "false": False, "0": False, "no": False, "off": False, "f": False, "n": False, "": False
@@ -59,7 +59,7 @@ class Asked:
 
     request: RunRequest
     framing: Literal["langflow", "sse"] | None
-    shape: Literal["langflow", "simple"]
+    shape: Shape
 
 
 async def read_request(request: Request, *, limit: int, patience: float) -> Asked:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, HTTPException, Request
 
 from flowground.api.caller import api_caller
 from flowground.caller import Caller
+from flowground.components.facts import fact_of
 from flowground.errors import FlowNotFound
 from flowground.runtime import Runtime
 from flowground.wiring import WiredFlow
@@ -59,6 +60,5 @@ def _inside(flow: WiredFlow) -> dict[str, Any]:
 
 
 def _secret(flow: WiredFlow, name: str, field: str) -> bool:
-    info = type(flow.components[name]).model_fields.get(field)
-    extra = info.json_schema_extra if info else None
-    return isinstance(extra, dict) and bool(extra.get("secret"))
+    facts = fact_of(type(flow.components[name]), field)
+    return facts is not None and facts.secret

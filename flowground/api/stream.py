@@ -4,17 +4,16 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from typing import Any, Literal
+from typing import Any
 
 from flowground.api.errors import detail_of, retry_after, status_of, unexpected
 from flowground.api.simple import simple_result
 from flowground.api.wire import Wire
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
 from flowground.events import Event, Token, TurnFinished, TurnStarted
-from flowground.request import RunRequest
+from flowground.request import RunRequest, Shape
 from flowground.wiring import WiredFlow
 
-Shape = Literal["langflow", "simple"]
 Said = tuple[str, str]
 """An event's name and its data as JSON text."""
 

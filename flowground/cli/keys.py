@@ -103,7 +103,7 @@ def _scope(addresses: list[str] | None, settings: Settings) -> tuple[str, ...] |
 def _state(token: Token) -> str:
     if token.revoked_at:
         return "revoked"
-    return "expired" if token.expires_at and token.expires_at <= datetime.now(UTC) else "active"
+    return "active" if token.in_force else "expired"
 
 
 def _duration(text: str) -> timedelta:

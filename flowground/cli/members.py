@@ -11,6 +11,7 @@ from flowground.cli.opened import ACTOR, load_settings, no_such, open_sign_in, o
 from flowground.cli.table import print_table
 from flowground.errors import InvalidRequest
 from flowground.sign_in import SignIn
+from flowground.sign_in.passwords import clean_name
 from flowground.store import members
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ async def _list() -> int:
 async def _remove(given: argparse.Namespace) -> int:
     """Works on the database first: a name that stands in config.yaml too would keep the app from starting."""
     settings = load_settings()
-    name = given.name.strip().lower()
+    name = clean_name(given.name)
     async with open_store(settings) as store:
         if not await store.write(members.remove, name=name, by=ACTOR):
             sign_in = SignIn(settings, store)

@@ -10,6 +10,7 @@ import requests
 
 from flowground.errors import InvalidRequest, NotSignedIn, RequestError, RunError
 from flowground.request import RunRequest
+from flowground.snippets.environment import NO_TOKEN, VARIABLE
 
 _TIMEOUT = 300
 """Seconds to wait for the connection and for each next piece."""
@@ -17,9 +18,9 @@ _TIMEOUT = 300
 
 def ask_server(base_url: str, flow: str, request: RunRequest) -> Generator[str]:
     """Pieces of the answer, a newline last. Raises RequestError with the server's own sentence, or RunError."""
-    token = os.environ.get("FLOWGROUND_API_KEY")
+    token = os.environ.get(VARIABLE)
     if not token:
-        raise NotSignedIn("Set the environment variable FLOWGROUND_API_KEY to an application token.")
+        raise NotSignedIn(NO_TOKEN)
     url = f"{base_url.rstrip('/')}/api/v1/run/{quote(flow, safe='')}"
     try:
         with requests.post(

@@ -11,7 +11,8 @@ from flowground.flow.header import read_header
 from flowground.flow.reader import read_document
 from flowground.flow.specs import read_components
 
-_ENV = re.compile(r"(?<!\$)\$\{env:[^{}\n]*\}")
+ENV = re.compile(r"(?<!\$)\$\{env:([^{}\n]*)\}")
+"""A secret's place: the name of an environment variable."""
 
 
 def parse_flow(text: str | bytes, file: str, *, max_bytes: int) -> Flow:
@@ -53,7 +54,7 @@ def _refuse_secrets(document: Document) -> None:
     assert document.root is not None  # noqa: S101 - the caller looked
     for key, node in document.root.value.items():
         for text in node.texts() if key != "components" else ():
-            if found := _ENV.search(text.value):
+            if found := ENV.search(text.value):
                 position = Place(text.position, text.position, text.text, text.block).at(text.value, found.start())
                 message = "`${env:…}` is read in secret fields of components only, and this is none."
                 document.problem(position, message, value=found[0])

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from flowground.snippets.curl import curl
-from flowground.snippets.environment import PLACEHOLDER, VARIABLE, Shell, export_line
+from flowground.snippets.environment import PLACEHOLDER, SHELLS, VARIABLE, Shell, export_line
 from flowground.snippets.javascript import javascript
 from flowground.snippets.markdown import as_markdown
 from flowground.snippets.powershell import powershell
@@ -37,11 +37,6 @@ __all__ = [
 ]
 
 LANGUAGES = MappingProxyType({"python": python, "javascript": javascript, "curl": curl, "powershell": powershell})
-
-SHELLS: Mapping[str, Shell] = MappingProxyType(
-    {"python": "bash", "javascript": "bash", "curl": "bash", "powershell": "powershell"}
-)
-"""In which shell each text's `export_line` is run."""
 
 FILE_NAMES: Mapping[str, str] = MappingProxyType(
     {

@@ -1,6 +1,8 @@
 """Where a snippet's token comes from: the environment, and the line that puts it there; or the code itself."""
 
 import shlex
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 VARIABLE = "FLOWGROUND_API_KEY"
@@ -9,6 +11,11 @@ NO_TOKEN = f"Set the environment variable {VARIABLE} to an application token."
 
 Shell = Literal["bash", "powershell"]
 """`bash` stands for zsh, fish and sh too."""
+
+SHELLS: Mapping[str, Shell] = MappingProxyType(
+    {"python": "bash", "javascript": "bash", "curl": "bash", "powershell": "powershell"}
+)
+"""In which shell each text's `export_line` is run."""
 
 
 def export_line(token: str | None = None, *, shell: Shell = "bash") -> str:

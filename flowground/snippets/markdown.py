@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from flowground.snippets.environment import Shell, export_line
+from flowground.snippets.environment import SHELLS, export_line
 
 _TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL", "powershell": "PowerShell"}
 _HIGHLIGHT = {"python": "python", "javascript": "javascript", "curl": "bash", "powershell": "powershell"}
@@ -16,10 +16,9 @@ def as_markdown(texts: Mapping[str, str], *, title: str, commands: Mapping[str, 
     """
     parts = [f"# {_plain(title)}"]
     for language, code in texts.items():
-        shell: Shell = "powershell" if language == "powershell" else "bash"
         parts.append(f"## {_TITLES[language]}")
         if export:
-            parts.append(_fenced(export_line(shell=shell), shell))
+            parts.append(_fenced(export_line(shell=SHELLS[language]), SHELLS[language]))
         parts.append(_fenced(code, _HIGHLIGHT[language]))
         parts.append(f"Saved, it runs as `{commands[language]}`.")
     return "\n\n".join(parts) + "\n"

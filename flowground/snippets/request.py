@@ -3,15 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from flowground.request import InputType, OutputType
+from flowground.request import InputType, OutputType, Shape
 from flowground.wiring import WiredFlow
 
 DEFAULT_MESSAGE = "tell me about something interesting"
-
-Shape = Literal["langflow", "simple"]
 
 
 @dataclass(frozen=True, slots=True)

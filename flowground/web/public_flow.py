@@ -9,11 +9,14 @@ import re
 
 from starlette.types import Scope
 
+from flowground.flow.addresses import RESERVED
+
 PREFIX = "/public_flow"
-_ID = r"(?!(?:static|media|component|app|_stcore)(?:/|$))[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_OWN = "|".join(sorted(RESERVED))
+_ID = rf"(?!(?:{_OWN})(?:/|$))[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}"
 _BELOW = re.compile(
     rf"^{PREFIX}(?:/(?P<flow>{_ID}))?"
-    r"(?P<rest>/(?:_stcore|static|media|component|app)/.*|/favicon\.png|/manifest\.json)$"
+    rf"(?P<rest>/(?:{_OWN})/.*|/favicon\.png|/manifest\.json)$"
 )
 
 

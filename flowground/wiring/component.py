@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from flowground.components.base import Component, Mistake
 from flowground.components.facts import Facts, fact_of, facts_of
 from flowground.flow import ComponentSpec, Place
+from flowground.flow.parse import ENV
 from flowground.flow.words import show
 from flowground.graph import Text, parse_text
 from flowground.wiring.problems import Problems
 
-_ENV = re.compile(r"(?<!\$)\$\{env:([^{}\n]*)\}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -62,7 +62,7 @@ def _unknown(spec: ComponentSpec, kind: type[Component], name: str, problems: Pr
 def _separate(spec: ComponentSpec, facts: Facts, wired: Wired, values: dict[str, Any], problems: Problems) -> bool:
     """Takes references out of one text; False when that cannot be."""
     value, place = spec.fields[facts.name], spec.places[facts.name]
-    if found := _ENV.search(value):
+    if found := ENV.search(value):
         return (
             _fill_secret(spec, facts, values, found[1], problems)
             if facts.secret
