@@ -172,7 +172,8 @@ def selected_outputs(flow: WiredFlow, request: RunRequest) -> tuple[str, ...]:
     """Ids of the components whose results the request wants, by Langflow's rules.
 
     `output_component` (id or display name) comes first; an unknown one selects nothing. Else `output_type` selects
-    the outputs whose id contains the word, "any" all outputs, "debug" every component; no match means all outputs.
+    "chat" or "text" outputs, "any" all outputs, "debug" every component; no match means all outputs. By the
+    component's type, where Langflow looks for the word in its id: ids are free here.
     """
     if wanted := request.output_component:
         if wanted in flow.components:

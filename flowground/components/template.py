@@ -24,8 +24,12 @@ class Template:
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """Each variable where it stands first."""
-        return tuple({part.name: part for part in reversed(self.parts) if isinstance(part, Variable)}.values())[::-1]
+        """Each variable once, where it stands first."""
+        first: dict[str, Variable] = {}
+        for part in self.parts:
+            if isinstance(part, Variable):
+                first.setdefault(part.name, part)
+        return tuple(first.values())
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The text; raises KeyError for a variable without a value."""

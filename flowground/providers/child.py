@@ -107,7 +107,7 @@ class Child:
 
 async def _address(process: asyncio.subprocess.Process, path: Path, key: str) -> str:
     assert process.stdin  # noqa: S101 -- both were asked for as pipes
-    assert process.stdout  # noqa: S101
+    assert process.stdout  # noqa: S101 -- as above
     asked = {"path": str(path), "key": key, "threads": _threads(), "slots": _SLOTS, "context": CONTEXT_TOKENS}
     process.stdin.write(json.dumps(asked).encode() + b"\n")
     try:

@@ -14,7 +14,7 @@ _a = tables.audit.c
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """`actor` is a `Caller.key` or "command line"; `action` a stable word such as "token.created"."""
+    """`actor` is a `Caller.key`, or "cli" for the command line; `action` a stable word such as "token.created"."""
 
     at: datetime
     actor: str

@@ -59,7 +59,7 @@ def _pick(names: list[str]) -> Callable[[Values], Any]:
 
 def one_way(job: Function) -> Function:
     """Marks a job that only uses `Statement.run`: on PostgreSQL a batch of them travels in one round trip."""
-    job.one_way = True  # type: ignore[attr-defined]
+    job.one_way = True  # type: ignore[attr-defined]  # a mark of ours, read by `together` and the writer
     return job
 
 
@@ -67,5 +67,5 @@ def together(connection: Connection, job: Callable[..., Any]) -> AbstractContext
     """What to open around jobs like `job`: psycopg's batching of round trips, where the job allows it."""
     driver: Any = connection.connection.driver_connection
     if getattr(job, "one_way", False) and hasattr(driver, "pipeline"):
-        return driver.pipeline()  # type: ignore[no-any-return]
+        return driver.pipeline()  # type: ignore[no-any-return]  # psycopg's own, known at run time only
     return nullcontext()
