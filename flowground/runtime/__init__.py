@@ -6,10 +6,9 @@ loop thread, and the caller is the local owner: such a process can be reached by
 """
 
 import asyncio
-import logging
 import threading
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from flowground.access import Access
@@ -18,84 +17,21 @@ from flowground.access.organization import Organization
 from flowground.access.requests import AccessRequests
 from flowground.caller import Caller
 from flowground.components.language_model import LanguageModel
-from flowground.errors import (
-    ComponentFailed,
-    FlowgroundError,
-    InvalidRequest,
-    ModelNotReady,
-    ProviderError,
-    RunError,
-    UnexpectedFailure,
-)
+from flowground.errors import ComponentFailed, InvalidRequest, ModelNotReady, ProviderError, RunError
 from flowground.events import Event
 from flowground.loader import Catalogue
 from flowground.providers import Providers
 from flowground.request import RunRequest
+from flowground.runtime.live_turn import LiveTurn
 from flowground.settings import Settings, config_path
 from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.turns import take_turn
 from flowground.wiring import WiredFlow
 
-_log = logging.getLogger("flowground.runtime")
-APP_FOLDER = Path(__file__).resolve().parents[1]
+__all__ = ["APP_FOLDER", "LiveTurn", "Runtime", "current", "install"]
 
-
-class LiveTurn:
-    """A turn that is being taken, independent of who watches."""
-
-    def __init__(self, events: AsyncGenerator[Event, None]) -> None:
-        self._events = events
-        self._log: list[Event] = []
-        self._watchers: set[asyncio.Event] = set()
-        self._error: FlowgroundError | None = None
-        self.task = asyncio.ensure_future(self._take())
-
-    @property
-    def done(self) -> bool:
-        return self.task.done()
-
-    def stop(self) -> None:
-        """Cancels the turn, down to the provider; what was said so far is kept. Call it on the runtime's loop."""
-        self.task.cancel()
-
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """Every event from the start, then each as it comes, until the turn ends; raises a failed turn's error."""
-        news = asyncio.Event()
-        self._watchers.add(news)
-        seen = 0
-        try:
-            while True:
-                news.clear()
-                while seen < len(self._log):
-                    yield self._log[seen]
-                    seen += 1
-                if self.done:
-                    break
-                await news.wait()
-        finally:
-            self._watchers.discard(news)
-        if self._error:
-            raise self._error
-
-    async def _take(self) -> None:
-        self_done = asyncio.current_task()
-        assert self_done is not None  # noqa: S101 - this coroutine always runs as a task
-        self_done.add_done_callback(lambda _: self._tell())
-        try:
-            async with aclosing(self._events) as events:
-                async for event in events:
-                    self._log.append(event)
-                    self._tell()
-        except FlowgroundError as error:
-            self._error = error
-        except Exception as error:  # noqa: BLE001 - the task's door: watchers are told, the log has the rest
-            _log.error("unexpected failure of a turn", exc_info=error)
-            self._error = UnexpectedFailure()
-
-    def _tell(self) -> None:
-        for watcher in self._watchers:
-            watcher.set()
+APP_FOLDER = Path(__file__).resolve().parents[2]
 
 
 class Runtime:
@@ -173,7 +109,7 @@ class Runtime:
         """Marks the current task as one that `stop_runs` waits for and may cancel."""
         task = asyncio.current_task()
         if task is None:
-            raise RunError("a run needs a task")
+            raise RunError("A run needs a task.")
         self._running.add(task)
         try:
             yield
