@@ -19,6 +19,7 @@ from flowground.settings import Settings, config_path
 from flowground.web.edge import Edge
 from flowground.web.ending import Ending, running_server
 from flowground.web.greeting import greeting
+from flowground.web.heads import limit_heads
 from flowground.web.listening import send_at_once, serving_at
 from flowground.web.my_data import my_data_routes
 from flowground.web.patience import Patience
@@ -63,6 +64,7 @@ class Web:
         server = running_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
         patience = Patience(server, seconds=settings.limits.request_seconds)
+        limit_heads(server)
         send_at_once()
         say(await greeting(runtime, settings.public_url or serving_at(server)))
         gc.collect()

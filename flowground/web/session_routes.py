@@ -1,9 +1,10 @@
 """Signing a browser in and out: the only places where our cookie is set and removed."""
 
+import asyncio
 from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -30,7 +31,7 @@ def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
         browser = browser_id(request.headers)
         if origin is None or not browser:
             return _refused(403, "This does not come from a page of this server.")
-        ticket = await _ticket(request)
+        ticket = await _ticket(request, patience=settings.limits.request_seconds)
         agent = request.headers.get("user-agent")
         value = await runtime().sign_in.redeem(ticket, browser, agent) if ticket else None
         if value is None:
@@ -76,15 +77,17 @@ def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
     ]
 
 
-async def _ticket(request: Request) -> str | None:
+async def _ticket(request: Request, *, patience: float) -> str | None:
+    """None for anything else, or for what has not come within `patience` seconds."""
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _TICKET_BYTES:
-            return None
     try:
+        async with asyncio.timeout(patience):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > _TICKET_BYTES:
+                    return None
         return _Ticket.model_validate_json(body).ticket
-    except ValidationError:
+    except (TimeoutError, ClientDisconnect, ValidationError):
         return None
 
 
