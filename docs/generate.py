@@ -3,11 +3,13 @@
 import sys
 from pathlib import Path
 
+from docs.architecture import architecture_page
 from docs.sharing import sharing_page
 from flowground.schema import component_docs, flow_schema_text
 from flowground.settings.table import settings_page
 
 PAGES = {
+    "architecture.md": architecture_page,
     "components.md": component_docs,
     "flow.schema.json": flow_schema_text,
     "settings.md": settings_page,
