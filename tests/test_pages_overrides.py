@@ -181,8 +181,11 @@ def test_a_message_opens_the_pane_with_its_own_call() -> None:
     pressed(at, "1 override")
     pressed(at, "Copy as code")
     assert "The call behind “It's me” with 1 override" in said(at)
-    session = at.query_params["session"][0]
+    session = "".join(at.query_params["session"])
     assert all("It" in code and "rude" in code and session in code for code in codes(at))
+    again = pressed(opened("playground", flow="talk", session=session), "Copy as code")  # another visit
+    assert "with 1 override" in said(again)
+    assert all("rude" in code for code in codes(again))
 
 
 def test_a_link_applies_once_it_is_accepted() -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from flowground.errors import ConfigError
 from flowground.store.definitions import run
-from flowground.store.migrations_presets import m005_presets
+from flowground.store.migrations_presets import m005_presets, m006_turn_overrides
 from flowground.store.migrations_sharing import m004_audiences_groups_invitations
 
 Migration = Callable[[Connection], None]
@@ -191,3 +191,4 @@ def m003_tokens_publications_audit(connection: Connection) -> None:
 
 _migration(m004_audiences_groups_invitations)
 _migration(m005_presets)
+_migration(m006_turn_overrides)

@@ -243,6 +243,13 @@ presets = Table(
     Column("changed_at", Double, nullable=False),
 )
 
+turn_overrides = Table(
+    "turn_overrides",
+    metadata,
+    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("overrides", Text, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

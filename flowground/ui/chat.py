@@ -6,12 +6,13 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.errors import FlowgroundError
-from flowground.overrides import for_message
+from flowground.events import TurnStarted
+from flowground.overrides import Values, for_message
 from flowground.request import InputType, RunRequest
 from flowground.runtime import LiveTurn
-from flowground.store import conversations
+from flowground.store import conversations, turn_overrides
 from flowground.store.conversations import StoredMessage
-from flowground.ui import answers, asked, bridge, conversation, model_notes, override_chip, turn_overrides, words
+from flowground.ui import answers, asked, bridge, conversation, model_notes, override_chip, override_state, words
 from flowground.ui.asked import Asked
 from flowground.ui.conversation import Conversation
 from flowground.ui.live import Drawing, Following
@@ -58,7 +59,7 @@ def begin(chat: Conversation, request: RunRequest, *, own_stop: bool) -> Followi
     try:
         turn = bridge.call(_start(chat, request, run, viewers()))
         following = Following(turn, run, own_stop=own_stop)
-        turn_overrides.keep(following.started, request.tweaks)
+        _keep_overrides(chat, following.started, request)
     except FlowgroundError as error:
         st.session_state[chat.key("refused")] = error
         return follow(chat)
@@ -192,8 +193,22 @@ def as_code(chat: Conversation, question: StoredMessage | None) -> Callable[[], 
     """For a button: opens the call that this question was."""
     if not chat.as_code or question is None or question.role != "user":
         return None
-    run_id, text = question.run_id, question.text
-    return lambda: asked.want(Asked(chat.flow.id, text, chat.session_id, turn_overrides.of(run_id)))
+    message_id, text = question.id, question.text
+    return lambda: asked.want(Asked(chat.flow.id, text, chat.session_id, _overrides_of(chat, message_id)))
+
+
+def _overrides_of(chat: Conversation, message_id: str) -> Values:
+    owner, flow_id, session_id = chat.place
+    place = {"flow_id": flow_id, "owner": owner, "session_id": session_id}
+    return bridge.call(runtime.current().store.read(turn_overrides.find, **place, message_id=message_id))
+
+
+def _keep_overrides(chat: Conversation, started: TurnStarted | None, request: RunRequest) -> None:
+    """So that *Copy as code* tells this very call, on another day too."""
+    values = override_state.without_secrets(chat.flow, request.tweaks)
+    if values and started and started.input_value is not None:
+        keep = runtime.current().store.write(turn_overrides.keep, message_id=started.user_message_id, values=values)
+        bridge.call(keep)
 
 
 def _ask(chat: Conversation, text: str | None) -> None:

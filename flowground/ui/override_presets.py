@@ -1,7 +1,5 @@
 """Overrides that outlive the visit: presets under a name, and a link for colleagues."""
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -9,7 +7,7 @@ import streamlit as st
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.overrides import Values, override_fields, to_link
+from flowground.overrides import Values, to_link
 from flowground.store import presets
 from flowground.store.presets import Preset
 from flowground.ui import addresses, answers, bridge, override_state, words
@@ -30,7 +28,7 @@ def draw_presets(caller: Caller, flow: WiredFlow) -> None:
             st.caption("Overrides that you keep under a name stand here. Only you see them.")
         for preset in found:
             _draw_row(caller, flow, preset)
-        values = _without_secrets(flow, override_state.in_force(flow, inside=caller.sees_inside))
+        values = override_state.without_secrets(flow, override_state.in_force(flow, inside=caller.sees_inside))
         if values:
             _draw_form(caller, flow, values)
         else:
@@ -43,7 +41,7 @@ def draw_link(flow: WiredFlow, values: Values) -> None:
     """The link to the playground that carries the overrides; its reader sees them and accepts them first."""
     with st.popover("Link", icon=":material/link:", key=f"overrides:link:{flow.id}", disabled=not values):
         try:
-            word = to_link(_without_secrets(flow, values))
+            word = to_link(override_state.without_secrets(flow, values))
         except FlowgroundError as error:
             answers.draw_refusal(error)
             return
@@ -102,16 +100,6 @@ def _load(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
 
 def _remove(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
     bridge.call(runtime.current().store.write(presets.remove, flow_id=flow.id, owner=caller.key, name=preset.name))
-
-
-def _without_secrets(flow: WiredFlow, values: Values) -> dict[str, Mapping[str, Any]]:
-    """What may be written down."""
-    secret = {item.key for group in override_fields(flow, inside=True) for item in group.fields if item.secret}
-    kept = {
-        name: {key: value for key, value in fields.items() if f"{name}.{key}" not in secret}
-        for name, fields in values.items()
-    }
-    return {name: fields for name, fields in kept.items() if fields}
 
 
 def _refused(flow: WiredFlow) -> str:

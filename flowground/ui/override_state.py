@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from flowground.errors import FlowgroundError
-from flowground.overrides import OverrideField, Values, changed
+from flowground.overrides import OverrideField, Values, changed, override_fields
 from flowground.wiring import WiredFlow
 
 
@@ -81,6 +81,18 @@ def replace(flow: WiredFlow, values: Values, *, inside: bool) -> None:
 def clear(flow: WiredFlow, *, inside: bool) -> None:
     """The author's values everywhere."""
     replace(flow, {}, inside=inside)
+
+
+def without_secrets(flow: WiredFlow, values: Values) -> Values:
+    """What of them may be written down."""
+    if not values:
+        return values
+    secret = {item.key for group in override_fields(flow, inside=True) for item in group.fields if item.secret}
+    kept_values = {
+        name: {key: value for key, value in fields.items() if f"{name}.{key}" not in secret}
+        for name, fields in values.items()
+    }
+    return {name: fields for name, fields in kept_values.items() if fields}
 
 
 def count(values: Values) -> int:

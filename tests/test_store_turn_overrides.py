@@ -1,0 +1,51 @@
+"""Overrides that a message was said with, on both databases: told to its owner, gone with it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.store import Store, conversations, turn_overrides
+from flowground.store.conversations import StoredMessage
+from tests.store_databases import DATABASES, empty_database
+
+pytestmark = pytest.mark.anyio
+HERE: dict[str, Any] = {"flow_id": "f", "owner": "member:ada", "session_id": "s"}
+VALUES: dict[str, dict[str, Any]] = {"Model": {"temperature": 0.4, "seed": None}, "P": {"t": "👋 \x00 ''"}}
+
+
+@pytest.fixture(params=DATABASES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with empty_database(request.param, tmp_path) as url:
+        store = Store.open(url)
+        yield store
+        store.close()
+
+
+async def said(store: Store, message_id: str) -> None:
+    message = StoredMessage(id=message_id, role="user", text="Hi", state="complete", created_at=datetime.now(UTC))
+    await store.write(conversations.begin_turn, **HERE, message=message)
+
+
+async def found(store: Store, message_id: str, **place: Any) -> dict[str, dict[str, Any]]:
+    return await store.read(turn_overrides.find, **(HERE | place), message_id=message_id)
+
+
+async def test_they_are_told_to_the_owner_of_the_session_alone(store: Store) -> None:
+    await said(store, "1")
+    await said(store, "2")
+    await store.write(turn_overrides.keep, message_id="1", values=VALUES)
+    assert await found(store, "1") == VALUES
+    assert await found(store, "2") == {}
+    assert await found(store, "1", owner="member:bob") == {}
+    assert await found(store, "1", session_id="other") == {}
+
+
+async def test_they_go_with_the_conversation(store: Store) -> None:
+    await said(store, "1")
+    await store.write(turn_overrides.keep, message_id="1", values=VALUES)
+    await store.write(conversations.delete_session, **HERE)
+    await said(store, "1")
+    assert await found(store, "1") == {}
