@@ -1,0 +1,53 @@
+"""An organization for browser tests: ada (admin), olga (author), bob and zoe (members), all of config.yaml."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import bcrypt
+
+from tests.open_page import PASSWORD, flow_text, go, still
+from tests.servers import AppServer
+from tests.tickets import signed_in as cookies_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+_ROLES = {"ada": "admin", "olga": "author", "bob": "member", "zoe": "member"}
+CONFIG = {
+    "organization": {"name": "Acme"},
+    "credentials": {"usernames": {name: {"password": _HASH, "roles": [role]} for name, role in _ROLES.items()}},
+}
+LOOKS = {"title": "The echo of Acme", "icon": "🏔", "notice": "Answers may be wrong.", "welcome": "Speak."}
+FLOWS = {
+    "echo": flow_text("scripted:echo", "Echo", **LOOKS),
+    "talk": flow_text("scripted:echo", "Talk"),
+    "hidden": flow_text("scripted:echo", "Hidden"),
+}
+
+
+def signed_in(page: "Page", house: AppServer, name: str) -> "Page":
+    """Without the form: the browser has the cookie."""
+    with ThreadPoolExecutor(1) as elsewhere:  # Playwright holds this thread's event loop
+        jar = elsewhere.submit(cookies_of, house, name).result().session.cookies
+    page.context.add_cookies(
+        [{"name": str(item.name), "value": str(item.value), "url": house.url, "httpOnly": True} for item in jar]
+    )
+    return page
+
+
+def turn(page: "Page", house: AppServer, flow: str, *, on: bool) -> None:
+    """The toggle of the Publish menu; the menu stays open."""
+    go(page, f"{house.url}/playground?flow={flow}")
+    page.get_by_role("button", name="Publish").click()
+    toggle = page.get_by_test_id("stPopoverBody").get_by_role("switch")
+    toggle.wait_for()
+    if toggle.is_checked() != on:
+        page.get_by_text("Shareable Playground").click()
+    page.get_by_text("Everyone in the organization" if on else "Off: only authors").wait_for()
+    still(page)
+
+
+def composer(page: "Page") -> None:
+    """Waits until one may type."""
+    page.get_by_test_id("stChatInputTextArea").wait_for()

@@ -1,0 +1,114 @@
+"""An organization in Debian's chromium: from the invitation to the chat, asking and approving, one's account."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from tests.acme import CONFIG, FLOWS, composer, signed_in, turn
+from tests.open_page import PASSWORD, fill, go, say, sign_in, still, visitor
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """Nothing is shared but by the tests."""
+    with AppServer(tmp_path_factory.mktemp("acme"), flows=FLOWS, config=CONFIG) as server:
+        yield server
+
+
+@pytest.fixture
+def ada(house: AppServer, browser: "Browser") -> Iterator["Page"]:
+    with visitor(browser) as page:
+        yield signed_in(page, house, "ada")
+
+
+def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    with visitor(browser) as bob, visitor(browser) as olga:
+        signed_in(bob, house, "bob")
+        go(bob, house.url).get_by_text("Nothing is shared with you yet").wait_for()
+        for address in ("unknown", "hidden"):
+            go(bob, f"{house.url}/public_flow/{address}").get_by_text("Nothing here for you").wait_for()
+            fill(bob, Why_do_you_need_it="For the report")
+            bob.get_by_role("button", name="Request access").click()
+            bob.get_by_text("Your request is on its way").wait_for()
+        signed_in(olga, house, "olga")
+        go(olga, house.url).get_by_text("For the report").wait_for()
+        assert olga.get_by_role("button", name="Approve").count() == 1
+        go(ada, f"{house.url}/playground?flow=hidden").get_by_role("button", name="Publish · 1").click()
+        ada.get_by_role("button", name="Approve").click()
+        ada.get_by_role("button", name="Approve").wait_for(state="detached")
+        composer(go(bob, f"{house.url}/public_flow/hidden"))
+        olga.get_by_role("button", name="Deny").click()
+        olga.get_by_text("is not there any more").wait_for()
+
+
+def test_from_the_invitation_to_the_chat_on_every_device_until_signed_out(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    turn(ada, house, "echo", on=True)
+    go(ada, f"{house.url}/organization").get_by_role("button", name="Invite somebody").click()
+    fill(ada, User_name="mia")
+    ada.get_by_role("textbox", name="Name", exact=True).fill("Mia Example")
+    ada.get_by_role("button", name="Make the invitation").click()
+    link = ada.get_by_role("dialog").get_by_test_id("stCode").inner_text().strip()
+    assert link.startswith(f"{house.url}/join?invitation=")
+    still(ada)
+    ada.keyboard.press("Escape")
+    ada.get_by_text("invited, link good until").wait_for()
+    with visitor(browser) as mia, visitor(browser) as phone, visitor(browser) as thief:
+        go(mia, link).get_by_text("Welcome to Acme").wait_for()
+        fill(mia, Password="password")
+        mia.get_by_role("button", name="Set the password").click()
+        mia.get_by_text("too common").wait_for()
+        fill(mia, Password="three quiet rivers")
+        mia.get_by_role("button", name="Set the password").click()
+        mia.wait_for_url(f"{house.url}/")
+        go(thief, link).get_by_text("This link does not work").wait_for()
+        go(mia, f"{house.url}/public_flow/echo").get_by_text("The echo of Acme").wait_for()
+        mia.get_by_text("Answers may be wrong.").wait_for()
+        say(mia, "from my desk")
+        mia.get_by_text("You said: from my desk").wait_for()
+        go(phone, f"{house.url}/public_flow/echo")
+        sign_in(phone, "mia", "three quiet rivers")
+        phone.get_by_role("button", name="from my desk").click()
+        phone.get_by_text("You said: from my desk").wait_for()
+        kept = mia.context.cookies()
+        mia.locator(".st-key-sign_out button:visible").click()
+        mia.get_by_role("textbox", name="Password").wait_for()
+        thief.context.add_cookies(kept)  # type: ignore[arg-type]
+        go(thief, f"{house.url}/public_flow/echo").get_by_role("textbox", name="Password").wait_for()
+        assert "The echo" not in thief.content()
+    log = house.log
+    assert (link.partition("=")[2] in log, "three quiet" in log) == (False, False)
+
+
+def test_an_account_is_ones_own(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser) as zoe, visitor(browser) as other:
+        signed_in(other, house, "zoe")
+        signed_in(zoe, house, "zoe")
+        go(zoe, house.url).get_by_role("link", name="Account").click()
+        zoe.get_by_role("button", name="Sign out", exact=True).first.wait_for()
+        with zoe.expect_download() as fetched:
+            zoe.get_by_role("link", name="Download my data").click()
+        assert fetched.value.suggested_filename == "flowground-my-data.json"
+        assert '"zoe"' in fetched.value.path().read_text("utf-8")
+        cookies = {cookie["name"]: cookie["value"] for cookie in zoe.context.cookies()}
+        mine = requests.get(f"{house.url}/session/my-data", cookies=cookies, timeout=10)
+        assert (mine.status_code, mine.json()["name"], mine.headers["cache-control"]) == (200, "zoe", "no-store")
+        fill(zoe, Present_password=PASSWORD, New_password="another good phrase")
+        zoe.get_by_role("button", name="Change the password").click()
+        zoe.get_by_text("this browser").wait_for()
+        zoe.wait_for_function("document.querySelectorAll('[class*=\"st-key-account:sign_in\"]').length < 2")
+        go(other, f"{house.url}/account").get_by_role("textbox", name="Password").wait_for()
+        assert "zoe · Member" in go(zoe, f"{house.url}/account").get_by_test_id("stMain").inner_text()
+        old = requests.get(f"{house.url}/session/my-data", cookies=cookies, timeout=10)
+        assert old.status_code == 403

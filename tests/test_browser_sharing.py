@@ -1,0 +1,103 @@
+"""The shareable playground in Debian's chromium: looked at as others, ended while open, and silent of its inside."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acme import CONFIG, FLOWS, composer, signed_in, turn
+from tests.open_page import go, say, still, visitor
+from tests.servers import ROOT, AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+CANARIES = (
+    "canary in the prompt",
+    "scripted",
+    "LanguageModel",
+    "Language Model",
+    "ChatOutput",
+    "system_message",
+    "1 step",
+    str(ROOT),
+    "flows/echo",
+)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """Nothing is shared but by the tests."""
+    with AppServer(tmp_path_factory.mktemp("acme"), flows=FLOWS, config=CONFIG) as server:
+        yield server
+
+
+@pytest.fixture
+def ada(house: AppServer, browser: "Browser") -> Iterator["Page"]:
+    with visitor(browser) as page:
+        yield signed_in(page, house, "ada")
+
+
+def test_looking_as_others_goes_through_the_same_door(house: AppServer, ada: "Page", browser: "Browser") -> None:
+    turn(ada, house, "talk", on=True)
+    for who, seen in (("member", "Ask Talk something"), ("member:bob", "Ask Talk"), ("visitor", "The sign-in form")):
+        go(ada, f"{house.url}/public_flow/talk?as={who}").get_by_text(seen).wait_for()
+        ada.get_by_text("Preview").first.wait_for()
+    turn(ada, house, "talk", on=False)
+    for who in ("member", "member:bob", "member:nobody"):
+        go(ada, f"{house.url}/public_flow/talk?as={who}")
+        ada.get_by_text("Nothing here for you").or_(ada.get_by_text("The sign-in form")).wait_for()
+        assert ada.get_by_test_id("stChatInputTextArea").count() == 0
+    ada.get_by_role("button", name="End preview").click()
+    composer(ada)
+    with visitor(browser) as bob:
+        signed_in(bob, house, "bob")
+        go(bob, f"{house.url}/public_flow/talk?as=member:ada").get_by_text("Nothing here for you").wait_for()
+        assert "Preview" not in bob.content()
+
+
+def test_unsharing_and_taking_a_person_out_end_what_is_open(house: AppServer, ada: "Page", browser: "Browser") -> None:
+    turn(ada, house, "talk", on=True)
+    with visitor(browser) as bob:
+        signed_in(bob, house, "bob")
+        composer(go(bob, f"{house.url}/public_flow/talk"))
+        box = bob.get_by_test_id("stChatInputTextArea")
+        box.press_sequentially("half a sent")
+        turn(ada, house, "talk", on=False)
+        box.press_sequentially("ence")
+        box.press("Enter")
+        bob.get_by_text("Nothing here for you").wait_for()
+        assert "You said" not in bob.content()
+        turn(ada, house, "talk", on=True)
+        composer(go(bob, f"{house.url}/public_flow/talk"))
+        ada.get_by_role("button", name="Who can open it").click()
+        pane = ada.get_by_role("dialog")
+        pane.get_by_text("People and groups").click()
+        pane.get_by_text("2 people can open it").wait_for()
+        pane.get_by_role("button", name="Save").click()
+        pane.wait_for(state="detached")
+        say(bob, "and now?")
+        bob.get_by_text("Nothing here for you").wait_for()
+        assert "half a sentence" not in go(bob, house.url).content()
+
+
+def test_nothing_of_the_inside_is_on_a_visitors_wire(house: AppServer, ada: "Page", browser: "Browser") -> None:
+    turn(ada, house, "echo", on=True)
+    wire: list[str] = []
+    with visitor(browser) as bob:
+        signed_in(bob, house, "bob")
+        bob.on("websocket", lambda socket: socket.on("framereceived", lambda frame: wire.append(repr(frame))))
+        bob.on("response", lambda answer: wire.append(f"{answer.url} {answer.headers}"))
+        composer(go(bob, f"{house.url}/public_flow/echo"))
+        say(bob, "hello from outside")
+        bob.get_by_text("You said: hello from outside").wait_for()
+        still(bob).reload()
+        bob.get_by_text("You said: hello from outside").wait_for()
+        go(bob, house.url).get_by_text("Echo").wait_for()
+        go(bob, f"{house.url}/playground?flow=echo")
+        composer(bob)
+        for page in ("organization", "api_access?flow=echo", "first_account"):
+            go(bob, f"{house.url}/{page}")
+    assert any("hello from outside" in text for text in wire)
+    assert {canary for canary in CANARIES for text in wire if canary in text} == set()
