@@ -3,12 +3,15 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flowground.store import Store
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
 from tests.servers import AppServer, clean_environment
+from tests.store_databases import DATABASES, empty_database
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -62,6 +65,21 @@ def clean_env(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, kept[name])
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database, SQLite's and PostgreSQL's."""
+    with empty_database(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """An empty store on each of the two databases."""
+    store = Store.open(url)
+    yield store
+    store.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,22 +10,8 @@ from sqlalchemy import Connection
 
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import Store, attempts, audit, conversations, members, publications, sign_ins, tables, tokens
-from tests.store_databases import DATABASES, empty_database
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    with empty_database(request.param, tmp_path) as url:
-        yield url
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    store = Store.open(url)
-    yield store
-    store.close()
 
 
 async def make_token(store: Store, **given: Any) -> tuple[tokens.Token, str]:

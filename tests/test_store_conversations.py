@@ -1,9 +1,7 @@
 """Sessions, messages and runs, on both databases."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,18 +11,9 @@ from flowground.messages import Message, Usage
 from flowground.store import Store, conversations
 from flowground.store.conversations import StoredMessage, TraceStep
 from flowground.store.runs import RunRecord, list_runs
-from tests.store_databases import DATABASES, empty_database
 
 pytestmark = pytest.mark.anyio
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
-
-
-@pytest.fixture(params=DATABASES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with empty_database(request.param, tmp_path) as url:
-        store = Store.open(url)
-        yield store
-        store.close()
 
 
 def here(session_id: str = "s", *, owner: str = "member:ada", flow_id: str = "echo") -> dict[str, Any]:

@@ -2,23 +2,15 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowground.store import Store, conversations, tokens
-from tests.store_databases import DATABASES, empty_database
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    with empty_database(request.param, tmp_path) as url:
-        yield url
 
 
 async def stored_ids(url: str) -> set[str]:

@@ -1,27 +1,16 @@
 """The numbers beside an endpoint, on both databases."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from flowground.store import Store, runs
 from flowground.store.runs import Numbers, RunRecord, Status
-from tests.store_databases import DATABASES, empty_database
 
 pytestmark = pytest.mark.anyio
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(params=DATABASES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with empty_database(request.param, tmp_path) as url:
-        store = Store.open(url)
-        yield store
-        store.close()
 
 
 async def add(

@@ -1,7 +1,5 @@
 """Presets of overrides, on both databases: one person's, for one flow."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +7,6 @@ import pytest
 from flowground.errors import InvalidRequest
 from flowground.store import Store, members, presets
 from flowground.store.presets import Preset
-from tests.store_databases import DATABASES, empty_database
 
 pytestmark = pytest.mark.anyio
 
@@ -18,14 +15,6 @@ VALUES: dict[str, dict[str, Any]] = {
     "Model": {"temperature": 0.4, "seed": None, "stream": False},
     "P": {"t": "👋 \x00 ''"},
 }
-
-
-@pytest.fixture(params=DATABASES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with empty_database(request.param, tmp_path) as url:
-        store = Store.open(url)
-        yield store
-        store.close()
 
 
 async def save(store: Store, name: str, values: dict[str, dict[str, Any]] = VALUES, **place: Any) -> Preset:

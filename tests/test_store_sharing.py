@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,17 +22,8 @@ from flowground.store import (
     tables,
 )  # fmt: skip
 from flowground.store.publications import Sharing
-from tests.store_databases import DATABASES, empty_database
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=DATABASES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with empty_database(request.param, tmp_path) as url:
-        store = Store.open(url)
-        yield store
-        store.close()
 
 
 async def share(store: Store, sharing: Sharing, flow_id: str = "talk") -> publications.Publication:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,22 +10,8 @@ from sqlalchemy import Connection, text
 
 from flowground.errors import ConfigError
 from flowground.store import Store, audit
-from tests.store_databases import DATABASES, empty_database
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    with empty_database(request.param, tmp_path) as url:
-        yield url
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    store = Store.open(url)
-    yield store
-    store.close()
 
 
 def note(connection: Connection, subject: str) -> str:
