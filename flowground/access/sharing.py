@@ -1,7 +1,5 @@
 """Whether a flow may be shared as its owner wishes."""
 
-import time
-
 from flowground.errors import InvalidRequest, NotAllowed, nearest
 from flowground.sign_in import SignIn
 from flowground.store import Store, groups
@@ -14,7 +12,7 @@ async def check_sharing(
     """Raises NotAllowed for "public" where it is not allowed, InvalidRequest for added ones who are not there."""
     if sharing.audience == "public" and not allow_public:
         raise NotAllowed("Sharing without sign-in is not allowed here.", hint="config.yaml: sharing.allow_public")
-    if sharing.shared and sharing.expires_at is not None and sharing.expires_at.timestamp() <= time.time():
+    if sharing.shared and sharing.expired:
         raise InvalidRequest("The expiry date has passed already.")
     if added := sharing.members - before.members:
         known = {member.name for member in await sign_in.members()}

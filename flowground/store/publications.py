@@ -51,7 +51,7 @@ class Publication:
     @property
     def in_force(self) -> bool:
         """Shared, and not expired."""
-        return self.shared and (self.expires_at is None or self.expires_at.timestamp() > time.time())
+        return self.shared and not _passed(self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,11 @@ class Sharing:
     groups: frozenset[str] = field(default_factory=frozenset)
     api: bool = False
     expires_at: datetime | None = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether the moment has come from which the flow is as if it were not shared."""
+        return _passed(self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +126,7 @@ def people(connection: Connection, *, flow_id: str) -> frozenset[str]:
 def set_shared(connection: Connection, *, flow_id: str, shared: bool, by: str) -> Publication:
     """Turns it on or off and leaves the rest as it was; turned on again, an expiry that has passed is forgotten."""
     before = sharing_of(connection, flow_id=flow_id)
-    passed = before.expires_at is not None and before.expires_at.timestamp() <= time.time()
-    expires_at = None if shared and passed else before.expires_at
+    expires_at = None if shared and before.expired else before.expires_at
     return change(connection, flow_id=flow_id, sharing=replace(before, shared=shared, expires_at=expires_at), by=by)
 
 
@@ -180,6 +184,10 @@ def _set_names(connection: Connection, flow_id: str, kind: str, names: frozenset
 
 def _names(connection: Connection, flow_id: str, kind: str) -> frozenset[str]:
     return frozenset(connection.scalars(select(_a.name).where(_a.flow_id == flow_id, _a.kind == kind)))
+
+
+def _passed(at: datetime | None) -> bool:
+    return at is not None and at.timestamp() <= time.time()
 
 
 def _publication(row: Any) -> Publication:
