@@ -44,7 +44,7 @@ async def test_an_unknown_key_is_told_nothing(api: Api, secret: str) -> None:
     code, hint = await refusal(api, {"x-api-key": secret})
     assert code == "api_key_invalid"
     assert hint.startswith("No token of this server is like that")
-    assert secret not in hint or secret == "fg_"
+    assert secret not in hint
 
 
 async def test_a_token_whose_owner_left_says_so(api: Api) -> None:
