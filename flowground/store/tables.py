@@ -16,16 +16,21 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.schema import SchemaItem
 
 metadata = MetaData()
 
 _Key = BigInteger().with_variant(Integer, "sqlite")
 """A key that counts up by itself: it is also the order in which rows were written."""
 
-sessions = Table(
+
+def _table(name: str, *parts: SchemaItem) -> Table:
+    return Table(name, metadata, *parts)
+
+
+sessions = _table(
     # The id is a digest of flow, owner and session id (`conversations.address`): one short key to find it by.
     "sessions",
-    metadata,
     Column("id", Text, primary_key=True),
     Column("flow_id", Text, nullable=False),
     Column("owner", Text, nullable=False),
@@ -37,9 +42,8 @@ sessions = Table(
     Index("sessions_recent", "owner", "flow_id", "updated_at"),
 )
 
-messages = Table(
+messages = _table(
     "messages",
-    metadata,
     Column("position", _Key, primary_key=True),
     Column("id", Text, nullable=False),
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
@@ -57,9 +61,8 @@ messages = Table(
     Index("messages_in_session", "session", "position"),
 )
 
-runs = Table(
+runs = _table(
     "runs",
-    metadata,
     Column("id", Text, primary_key=True),
     Column("flow_id", Text, nullable=False),
     Column("flow_version", Text, nullable=False),
@@ -75,9 +78,8 @@ runs = Table(
     Index("runs_recent", "flow_id", "started_at"),
 )
 
-members = Table(
+members = _table(
     "members",
-    metadata,
     Column("name", Text, primary_key=True),
     Column("display_name", Text, nullable=False),
     Column("email", Text),
@@ -86,26 +88,23 @@ members = Table(
     Column("created_at", Double, nullable=False),
 )
 
-passwords = Table(
+passwords = _table(
     # Apart from `members`: a member of config.yaml has a row here once the password was set in the app.
     "passwords",
-    metadata,
     Column("name", Text, primary_key=True),
     Column("hash", Text, nullable=False),
     Column("changed_at", Double, nullable=False),
 )
 
-marks = Table(
+marks = _table(
     # What happened once and is never forgotten, such as the first account.
     "marks",
-    metadata,
     Column("name", Text, primary_key=True),
     Column("made_at", Double, nullable=False),
 )
 
-sign_ins = Table(
+sign_ins = _table(
     "sign_ins",
-    metadata,
     Column("id", Text, primary_key=True),
     Column("member", Text),
     Column("created_at", Double, nullable=False),
@@ -115,19 +114,17 @@ sign_ins = Table(
     Index("sign_ins_of_member", "member"),
 )
 
-tickets = Table(
+tickets = _table(
     "tickets",
-    metadata,
     Column("hash", Text, primary_key=True),
     Column("member", Text),
     Column("browser", Text, nullable=False),
     Column("expires_at", Double, nullable=False),
 )
 
-attempts = Table(
+attempts = _table(
     # Passwords tried and not (yet) found right.
     "attempts",
-    metadata,
     Column("id", _Key, primary_key=True),
     Column("name", Text, nullable=False),
     Column("address", Text, nullable=False),
@@ -136,18 +133,16 @@ attempts = Table(
     Index("attempts_by_time", "at"),
 )
 
-known_addresses = Table(
+known_addresses = _table(
     # Where a member signed in from: others' attempts do not shut these out.
     "known_addresses",
-    metadata,
     Column("name", Text, primary_key=True),
     Column("address", Text, primary_key=True),
     Column("at", Double, nullable=False),
 )
 
-tokens = Table(
+tokens = _table(
     "tokens",
-    metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("prefix", Text, nullable=False),
@@ -162,9 +157,8 @@ tokens = Table(
     UniqueConstraint("hash", name="tokens_hash"),
 )
 
-publications = Table(
+publications = _table(
     "publications",
-    metadata,
     Column("flow_id", Text, primary_key=True),
     Column("shared", Boolean, nullable=False),
     Column("changed_by", Text, nullable=False),
@@ -174,38 +168,34 @@ publications = Table(
     Column("expires_at", Double),
 )
 
-audiences = Table(
+audiences = _table(
     # Whom a flow is shared with by name: `kind` "member" (name: a member's) or "group" (name: a group's id).
     "audiences",
-    metadata,
     Column("flow_id", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Index("audiences_by_name", "kind", "name"),
 )
 
-member_groups = Table(
+member_groups = _table(
     # `folded` is the name as it is compared: no two differ by upper and lower case only.
     "member_groups",
-    metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("folded", Text, nullable=False),
     UniqueConstraint("folded", name="member_groups_folded"),
 )
 
-group_members = Table(
+group_members = _table(
     "group_members",
-    metadata,
     Column("group_id", ForeignKey("member_groups.id", ondelete="CASCADE"), primary_key=True),
     Column("member", Text, primary_key=True),
     Index("group_members_by_member", "member"),
 )
 
-password_links = Table(
+password_links = _table(
     # One-time links that set a password: invitations and resets.
     "password_links",
-    metadata,
     Column("id", Text, primary_key=True),
     Column("hash", Text, nullable=False),
     Column("kind", Text, nullable=False),
@@ -218,9 +208,8 @@ password_links = Table(
     Index("password_links_of_member", "member"),
 )
 
-access_requests = Table(
+access_requests = _table(
     "access_requests",
-    metadata,
     Column("id", Text, primary_key=True),
     Column("flow_id", Text, nullable=False),
     Column("member", Text, nullable=False),
@@ -233,9 +222,8 @@ access_requests = Table(
     Index("access_requests_by_state", "state", "created_at"),
 )
 
-presets = Table(
+presets = _table(
     "presets",
-    metadata,
     Column("owner", Text, primary_key=True),
     Column("flow_id", Text, primary_key=True),
     Column("name", Text, primary_key=True),
@@ -243,16 +231,14 @@ presets = Table(
     Column("changed_at", Double, nullable=False),
 )
 
-turn_overrides = Table(
+turn_overrides = _table(
     "turn_overrides",
-    metadata,
     Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
     Column("overrides", Text, nullable=False),
 )
 
-audit = Table(
+audit = _table(
     "audit",
-    metadata,
     Column("id", _Key, primary_key=True),
     Column("at", Double, nullable=False),
     Column("actor", Text, nullable=False),
