@@ -34,6 +34,8 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class ComponentStarted:
+    """All that the component waited for is there; it begins."""
+
     component_id: str
     event: Literal["component_started"] = "component_started"
 

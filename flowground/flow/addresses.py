@@ -28,6 +28,7 @@ def address_mistake(address: str) -> str | None:
 
 
 def flow_id_of(document: Document, header: Header | None, file: str) -> str:
+    """`id:`, else the file's name without its ending; notes what is wrong with it."""
     if header is not None and header.id is not None:
         check_address(document, ("id",), header.id, "id")
         return header.id
@@ -40,5 +41,6 @@ def flow_id_of(document: Document, header: Header | None, file: str) -> str:
 
 
 def check_address(document: Document, path: Path, address: str, kind: str) -> None:
+    """Notes what is wrong with an address that stands at `path`; `kind` is what people call it."""
     if wrong := address_mistake(address):
         document.problem(document.place(path).value, f"{address!r} cannot be an {kind}: {wrong}", value=address)

@@ -11,6 +11,7 @@ COMPONENT_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
 def read_components(document: Document) -> dict[str, ComponentSpec]:
+    """By id, in the file's order, without those that are none; notes what is wrong."""
     assert document.root is not None  # noqa: S101 - the caller looked
     node: Node | None = document.root.value.get("components")
     if node is None or node.value is None or node.value == {}:

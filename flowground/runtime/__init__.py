@@ -32,6 +32,7 @@ from flowground.wiring import WiredFlow
 __all__ = ["APP_FOLDER", "LiveTurn", "Runtime", "current", "install"]
 
 APP_FOLDER = Path(__file__).resolve().parents[2]
+"""Where app.py and config.yaml stand."""
 
 
 class Runtime:
