@@ -70,11 +70,7 @@ def draw_api_access(flow: WiredFlow, *, scope: tokens.Scope = "app", asked: Aske
     if not asked:
         with tabs[-1]:
             overrides_tab.draw_overrides(caller, flow)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        try_slot = st.container(width="content")
-        st.space("stretch")
-        code_tabs.draw_markdown(request, title=flow.name)
-    try_it.draw_try(caller, flow, request, place=try_slot)
+    try_it.draw_try(caller, flow, request, beside=lambda: code_tabs.draw_markdown(request, title=flow.name))
     st.divider()
     tokens.draw_tokens(flow, scope=scope)
 

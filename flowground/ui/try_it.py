@@ -4,19 +4,22 @@ Nothing is sent over the network: it is the API's own code on the same loop, fro
 belong to the person's trials, not to their playground, as those of a token do.
 """
 
+import asyncio
+import concurrent.futures
 import json
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from flowground import runtime
 from flowground.api.body import RunBody
-from flowground.api.errors import error_response
+from flowground.api.errors import error_response, unexpected
 from flowground.api.simple import simple_result
 from flowground.api.stream import langflow_frames, say
 from flowground.api.wire import Wire
@@ -24,10 +27,11 @@ from flowground.caller import Caller
 from flowground.errors import FlowgroundError, NotAllowed
 from flowground.events import Event, TurnFinished, TurnStarted
 from flowground.snippets import SnippetRequest
-from flowground.ui import bridge, words
+from flowground.ui import words
 from flowground.wiring import WiredFlow
 
-_PAUSE = 0.05
+_LOOK = 0.25
+"""Seconds between two looks at a growing answer; one that is there within the first is drawn at once."""
 _HEIGHT = 320
 _MOST = 60_000
 """Characters of an answer that are shown."""
@@ -35,7 +39,7 @@ _MOST = 60_000
 
 @dataclass(slots=True)
 class Trial:
-    """One try. `said` is the body, or the stream as far as it came."""
+    """One try. `said` is the body, or the stream as far as it came; written on the loop, read by pages."""
 
     request: SnippetRequest
     status: int = 200
@@ -43,60 +47,99 @@ class Trial:
     seconds: float = 0.0
     tokens: str = ""
     error: FlowgroundError | None = None
+    stopped: bool = False
+    task: Future[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.task is not None and not self.task.done()
 
 
-def draw_try(caller: Caller, flow: WiredFlow, request: SnippetRequest, *, place: DeltaGenerator) -> None:
-    """The button in its `place`, and below, the last try of this very request."""
+def draw_try(caller: Caller, flow: WiredFlow, request: SnippetRequest, *, beside: Callable[[], None]) -> None:
+    """The button, what is drawn `beside` it, and below, the last try of this very request.
+
+    The try runs on the loop and a small part of the page looks at it: in a drawer, a script that waited for it could
+    not be stopped.
+    """
     key = f"try:{flow.id}"
-    with place.container(horizontal=True, vertical_alignment="center", gap="small"):
-        asked = st.button(
-            "Try it", icon=":material/play_arrow:", key=f"{key}:run", help="Runs this request here, as you."
-        )
-        stop = st.empty()
-    status, body = st.empty(), st.empty()
-    if asked:
-        stop.button("Stop", icon=":material/stop_circle:", type="tertiary", key=f"{key}:stop")
-        status.markdown(":shimmer[Running]")
-        st.session_state[key] = trial = Trial(request)
-        for text in _follow(caller, flow, trial):
-            body.code(text, language=None, wrap_lines=True, height=_HEIGHT)
-        stop.empty()
-    shown: Trial | None = st.session_state.get(key)
-    if shown is not None and shown.request == request:
-        with status.container():
-            _draw_status(shown)
-        _draw_said(shown, body)
+
+    def draw() -> None:
+        trial: Trial | None = st.session_state.get(key)
+        running = trial is not None and trial.running
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            if trial is not None and running:
+                st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
+            else:
+                begin = partial(_begin, caller, flow.id, request, key)
+                said = "Runs this request here, as you."
+                st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
+            st.space("stretch")
+            beside()
+        if trial is None or trial.request != request:
+            return
+        if running:
+            st.fragment(partial(_watch, trial, key), run_every=_LOOK)()
+        else:
+            _draw_end(trial)
+
+    st.fragment(draw, key=key)()
 
 
-def _draw_said(trial: Trial, slot: DeltaGenerator) -> None:
+def _begin(caller: Caller, flow_id: str, request: SnippetRequest, key: str) -> None:
+    st.session_state[key] = trial = Trial(request)
+    trial.task = asyncio.run_coroutine_threadsafe(_run(caller, flow_id, trial), runtime.current().loop)
+    concurrent.futures.wait([trial.task], timeout=_LOOK)
+
+
+def _stop(trial: Trial) -> None:
+    if trial.task:
+        trial.task.cancel()
+
+
+def _watch(trial: Trial, key: str) -> None:
+    if not trial.running:
+        st.rerun(scope=key)
+    st.markdown(":shimmer[Running]")
     if trial.said:
-        language = None if trial.request.stream and not trial.said.startswith("{\n") else "json"
-        tall = trial.said.count("\n") > 14 or len(trial.said) > 1_200
-        slot.code(trial.said, language=language, wrap_lines=True, height=_HEIGHT if tall else "content")
+        st.code(trial.said, language=None, wrap_lines=True, height=_HEIGHT)
 
 
-def _draw_status(trial: Trial) -> None:
-    color = "green" if trial.error is None else "red"
-    phrase = f"{trial.status} {HTTPStatus(trial.status).phrase}"
-    st.markdown(f":{color}-badge[{phrase}] :gray[:small[{words.line((words.seconds(trial.seconds), trial.tokens))}]]")
+def _draw_end(trial: Trial) -> None:
+    color = "gray" if trial.stopped else "green" if trial.error is None else "red"
+    phrase = "Stopped" if trial.stopped else f"{trial.status} {HTTPStatus(trial.status).phrase}"
+    facts = words.line((words.seconds(trial.seconds), trial.tokens))
+    st.markdown(f":{color}-badge[{phrase}] :gray[:small[{facts}]]")
     if trial.error:
         hint = f"  \n{words.plain(trial.error.hint)}" if trial.error.hint else ""
         st.error(words.sentence(trial.error.message) + hint, icon=":material/error:")
+    if trial.said:
+        language = None if trial.request.stream and not trial.said.startswith("{\n") else "json"
+        tall = trial.said.count("\n") > 14 or len(trial.said) > 1_200
+        st.code(trial.said, language=language, wrap_lines=True, height=_HEIGHT if tall else "content")
 
 
-def _follow(caller: Caller, flow: WiredFlow, trial: Trial) -> Generator[str, None, None]:
-    """The growing answer; fills the trial in."""
-    pieces = bridge.batches(_timed(_pieces(caller, flow.id, trial), trial), pause=_PAUSE)
+async def _run(caller: Caller, flow_id: str, trial: Trial) -> None:
+    """Fills the trial in, as the request goes on."""
+    begun = time.perf_counter()
     try:
-        for batch in pieces:
-            trial.said = (trial.said + "".join(batch))[:_MOST]
-            yield trial.said
+        async with aclosing(_pieces(caller, flow_id, trial)) as pieces:
+            async for piece in pieces:
+                trial.said = (trial.said + piece)[:_MOST]
+    except asyncio.CancelledError:
+        trial.stopped = True
+        raise
     except FlowgroundError as error:
-        refusal = error_response(error)
-        trial.error, trial.status = error, refusal.status_code
-        trial.said = _pretty(json.loads(bytes(refusal.body)))
+        _refuse(trial, error)
+    except Exception as error:  # noqa: BLE001 - this is a door: the person is told that it ended
+        _refuse(trial, unexpected(error))
     finally:
-        pieces.close()
+        trial.seconds = time.perf_counter() - begun
+
+
+def _refuse(trial: Trial, error: FlowgroundError) -> None:
+    refusal = error_response(error)
+    trial.error, trial.status = error, refusal.status_code
+    trial.said = _pretty(json.loads(bytes(refusal.body)))
 
 
 async def _pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:
@@ -126,17 +169,6 @@ async def _pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[
                     simple = request.shape == "simple"
                     wire = Wire(flow, asked, started)
                     yield _pretty(simple_result(flow, started, event) if simple else wire.result(event))
-
-
-async def _timed(pieces: AsyncGenerator[str, None], trial: Trial) -> AsyncGenerator[str, None]:
-    """The pieces as they are; how long they took is noted here, where no page's drawing delays them."""
-    begun = time.perf_counter()
-    try:
-        async with aclosing(pieces):
-            async for piece in pieces:
-                yield piece
-    finally:
-        trial.seconds = time.perf_counter() - begun
 
 
 async def _noted(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[Event, None]:
