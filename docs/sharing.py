@@ -26,6 +26,17 @@ signed-out person end open pages at their next action, and tokens at their next 
 A visitor without sign-in is their browser: another browser never sees their conversations. They have no tokens,
 upload nothing, and nothing they do outlives the flow's being public.
 
+## What visitors see
+
+`/public_flow/{flow_id}` is chat only: the flow's title, icon and notice (`chat:` in its file), its welcome and starters,
+and the visitor's own conversations, on every device where they sign in. Model, steps, tokens and file names are not
+sent; a test reads every frame and response of a visit, and Streamlit's own messages are kept from telling the server's
+folders. The accent colour is the app's: a page's script cannot set it.
+
+*View as a member* and *View signed out* in the *Publish* menu open that very page as somebody else, through the same
+checks; the banner says that it is a preview, and lets one choose any person. Only who may publish the flow can; to
+others the address means nothing more. What is written in a preview is kept among one's own chats.
+
 ## Asking for access
 
 Whoever meets the page *Nothing here for you* may ask. The answer is the same for flows that are not there; five asks
@@ -33,7 +44,13 @@ in five minutes are the most. Owners and admins approve or deny. Approving adds 
 expired is then shared with this person alone. Who was denied may ask again after a day; the owners are not bothered
 before.
 
+Requests stand on the owners' home page, in the flow's *Publish* menu, and for admins on *Organization*.
+
 ## How people get in
+
+*Organization* is where admins invite, change roles, make groups, send reset links, look at sign-ins, sign out,
+deactivate and remove. *Account* is everybody's own: password, sign-ins, tokens, all that is kept of them as one file,
+and the end of their conversations. What was said in local mode goes to whoever makes the first account.
 
 - An **invitation** makes a member without a password, and a link that sets it: once, within seven days. A **reset**
   link sets a new password within a day. A new link ends the earlier one; revoking, deactivating, removing or setting

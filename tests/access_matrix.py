@@ -6,7 +6,8 @@ Add a door by adding its rows and its sentence; tests/test_access_matrix.py asks
 DOORS = {
     "page": "The flow's page, the playground and `/public_flow/{flow_id}` alike. *nothing*: one calm page, the same as "
     "for a flow that does not exist. *sign in*: the sign-in form; a token is no sign-in, and the sign-in of somebody "
-    "deactivated is over. *visitor*: whoever is not signed in chats as a visitor.",
+    "deactivated is over. *visitor*: whoever is not signed in chats as a visitor, at `/public_flow/{flow_id}` only. "
+    "Asked inside the process, and of a running server by raw websocket, pages that were open before included.",
     "run": "`POST /api/v1/run/{flow_id}`. A sign-in is no token: with the cookie alone the API answers 403.",
     "messages": "`GET /api/v1/monitor/messages`: whether it still shows what this very token said to the flow before. "
     "Nobody is ever shown what others said.",

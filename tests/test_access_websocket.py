@@ -1,0 +1,114 @@
+"""The matrix's pages (tests/access_matrix.py) asked of a running server: what a raw websocket is really sent."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from flowground.settings import Settings
+from flowground.sign_in import SignIn
+from flowground.store import Store, groups, publications, tokens
+from tests.access_matrix import STATES, cells
+from tests.page_socket import Browser, PageSocket, open_page
+from tests.servers import AppServer
+from tests.test_access_matrix import FLOWS, OWNERS, PEOPLE, sharings
+from tests.tickets import signed_in
+
+SEEN = {b"Sign in to": "sign in", b"Nothing here for you": "nothing", b"Ask Talk something": "opens"}
+TALK = "/public_flow/talk"
+
+
+@dataclass
+class House:
+    """Everybody's browser, and the pages that the people among them had open while the flow was everyone's."""
+
+    server: AppServer
+    group: str
+    browsers: Mapping[str, Browser]
+    open_before: Mapping[str, PageSocket]
+
+
+def beside(server: AppServer, work: Callable[[Store, SignIn], Any]) -> Any:
+    """Runs a coroutine on the running server's database."""
+
+    async def run() -> Any:
+        settings = Settings.load(server.config_file)
+        store = Store.open(settings.database)
+        sign_in = SignIn(settings, store)
+        try:
+            await sign_in.start()
+            return await work(store, sign_in)
+        finally:
+            sign_in.close()
+            store.close()
+
+    return asyncio.run(run())
+
+
+async def _people(store: Store, sign_in: SignIn) -> tuple[str, dict[str, str]]:
+    for who, role in PEOPLE.items():
+        await sign_in.add_member(who.replace(" ", "-"), role=role, by="tests")  # type: ignore[arg-type]
+    group = await store.write(groups.add, name="Group", by="tests")
+    await store.write(groups.set_members, group_id=group.id, members=["group-member", "deactivated"], by="tests")
+    await store.write(publications.change, flow_id="talk", sharing=sharings(group.id)["organization"], by="tests")
+    made = {
+        who: await store.write(
+            tokens.create,
+            name="t",
+            owner=owner,
+            flows=("other",) if who == "foreign token" else None,
+            expires_at=None,
+            by="tests",
+        )
+        for who, owner in OWNERS.items()
+    }
+    return group.id, {who: secret for who, (_, secret) in made.items()}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    config = {"sharing": {"allow_public": True}}
+    with AppServer(tmp_path_factory.mktemp("sockets"), config=config, flows=FLOWS) as server, ExitStack() as pages:
+        group, secrets = beside(server, _people)
+        browsers = {"signed out": Browser(server.url)}
+        browsers |= {who: signed_in(server, who.replace(" ", "-")) for who in PEOPLE}
+        for who, secret in secrets.items():
+            browsers[who] = Browser(server.url)
+            browsers[who].session.cookies.set("flowground", secret)
+        before = {who: pages.enter_context(open_page(browsers[who], base=TALK)) for who in PEOPLE}
+        assert {seen(page.visit()) for page in before.values()} == {"opens"}
+        beside(server, lambda _, sign_in: sign_in.set_active("deactivated", active=False, by="tests"))
+        yield House(server, group, browsers, before)
+
+
+def seen(sent: bytes) -> str:
+    found = [word for mark, word in SEEN.items() if mark in sent]
+    assert len(found) == 1, found
+    assert (found == ["opens"]) == (b"Talk" in sent)
+    return "visitor" if b"Not signed in" in sent else found[0]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_page_of_the_matrix(house: House, state: str) -> None:
+    sharing = sharings(house.group)[state]
+    beside(
+        house.server,
+        lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing, by="tests"),
+    )
+    expected = cells("page", state)
+    found = {}
+    for who, browser in house.browsers.items():
+        with open_page(
+            browser, base=TALK, headers={"X-Api-Key": browser.session.cookies.get("flowground") or ""}
+        ) as page:
+            found[who] = seen(page.visit())
+    assert found == expected
+    # A page keeps being its person's, and visitors are let in at the shareable playground only.
+    as_person = {who: expected[who].replace("visitor", "sign in") for who in PEOPLE}
+    assert {who: seen(page.visit()) for who, page in house.open_before.items()} == as_person
+    for who in PEOPLE:
+        with open_page(house.browsers[who]) as page:
+            assert seen(page.visit("playground", "flow=talk")) == as_person[who]
