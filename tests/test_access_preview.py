@@ -1,0 +1,64 @@
+"""Looking as somebody else: the same answers as theirs, for those who may publish the flow only."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from flowground.access import Sharing
+from flowground.access.preview import look_as
+from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
+from flowground.runtime import Runtime
+from flowground.store import publications
+from tests.organization import organization, signed_in
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[Runtime]:
+    async with organization(tmp_path, config={"sharing": {"allow_public": True}}) as runtime:
+        await runtime.sign_in.set_active("max", active=False, by="tests")
+        yield runtime
+
+
+WHO = ["visitor", "member", "member:mia", "member:anton", "member:max", "member:nobody"]
+
+
+@pytest.mark.parametrize(
+    ("sharing", "seen"),
+    [
+        (Sharing(False), ["sign in", "nothing", "nothing", "opens", "sign in", "sign in"]),
+        (Sharing(True), ["sign in", "opens", "opens", "opens", "sign in", "sign in"]),
+        (
+            Sharing(True, "people", frozenset({"mia", "max"})),
+            ["sign in", "nothing", "opens", "opens", "sign in", "sign in"],
+        ),
+        (Sharing(True, "public"), ["opens", "opens", "opens", "opens", "sign in", "sign in"]),
+    ],
+)
+async def test_it_shows_what_they_meet(house: Runtime, sharing: Sharing, seen: list[str]) -> None:
+    await house.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
+    for name in ("root", "olga"):
+        caller = await signed_in(house, name)
+        assert [(await look_as(house.access, caller, "talk", who)).seen for who in WHO] == seen
+
+
+async def test_only_who_may_publish_the_flow_looks(house: Runtime) -> None:
+    await house.store.write(publications.change, flow_id="talk", sharing=Sharing(True), by="tests")
+    for name in ("mia", "anton"):
+        with pytest.raises(NotAllowed):
+            await look_as(house.access, await signed_in(house, name), "talk", "member:root")
+    olga = await signed_in(house, "olga")
+    with pytest.raises(FlowNotFound):
+        await look_as(house.access, olga, "unknown", "member")
+    await house.sign_in.sign_out_everywhere("olga", by="tests")
+    with pytest.raises(NotSignedIn):
+        await look_as(house.access, olga, "talk", "member")
+
+
+async def test_who_may_open_it_is_known_before_it_is_saved(house: Runtime) -> None:
+    flow = house.catalogue.flows()["talk"]
+    named = Sharing(True, "people", frozenset({"mia"}))
+    assert [member.name for member in await house.access.who_may_open(flow, named)] == ["anton", "mia", "olga", "root"]
+    assert [member.name for member in await house.access.who_may_open(flow)] == ["anton", "olga", "root"]
