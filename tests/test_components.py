@@ -9,8 +9,8 @@ import pytest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output
 from flowground.components.facts import facts_of
-from flowground.components.template import parse_template
-from flowground.errors import ProviderBusy
+from flowground.components.template import LONGEST, parse_template
+from flowground.errors import ProviderBusy, RunError
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider
@@ -54,6 +54,15 @@ async def test_an_output_gives_what_it_is_given(kind: str) -> None:
 async def test_a_prompt_fills_its_variables_and_looks_at_no_value_again() -> None:
     output = await run("Prompt", template="Hi {name}, {{name}} {name}", name="{other} ${X}")
     assert output.text == "Hi {other} ${X}, {name} {other} ${X}"
+
+
+async def test_a_small_template_cannot_ask_for_all_memory() -> None:
+    """It may come as a tweak, the value as the message: 10 MB of `{name}` times 200,000 characters are 400 GB."""
+    assert len((await run("Prompt", template="{name}" * 10, name="a" * (LONGEST // 10))).text) == LONGEST
+    with pytest.raises(RunError, match="over 10,000,000 characters"):
+        await run("Prompt", template="{name}" * 1_000_000, name="a" * 200_000)
+    with pytest.raises(RunError, match="over 10,000,000 characters"):
+        await run("MessageHistory", template="{text}" * 500_000)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -151,8 +152,9 @@ async def _next_piece(request: Request, patience: float) -> Message:
 
 def _json(raw: bytes) -> Any:
     try:
-        given = json.loads(raw)
-        if b"\\ud" in raw.lower():  # half a character, written as an escape, is text that nobody can send on
+        text = raw.decode(json.detect_encoding(raw))
+        given = json.loads(text)
+        if "\\ud" in text.lower():  # half a character, written as an escape, is text that nobody can send on
             json.dumps(given, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         at = error.pos if isinstance(error, json.JSONDecodeError) else 0
@@ -162,6 +164,12 @@ def _json(raw: bytes) -> Any:
 
 
 async def _form(request: Request, raw: bytes) -> dict[str, Any]:
+    _, options = parse_options_header(request.headers["content-type"])
+    if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
+        # Any codec of Python's would do, also those that take minutes, and those that make half characters.
+        problem = {"type": "form_invalid", "loc": ["body"], "msg": "The form's charset is UTF-8."}
+        raise InvalidRequest("The form cannot be read.", problems=[problem])
+
     async def replay() -> dict[str, Any]:
         return {"type": "http.request", "body": raw, "more_body": False}
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import PrivateAttr
 
 from flowground.components.base import Component, Context, Mistake, Output, field
-from flowground.components.template import Template, parse_template
+from flowground.components.template import Template, check_length, parse_template
 
 _VARIABLES = ("sender", "sender_name", "text")
 # Langflow's words for who speaks: sender, and the name shown.
@@ -50,8 +50,10 @@ class MessageHistory(Component):
             return Output("")
         messages = await context.history(self.n_messages)
         parsed = self._parsed if self._parsed.source is self.template else parse_template(self.template)
-        lines = []
+        lines, size = [], 0
         for message in messages:
             sender, name = _SENDERS[message.role]
             lines.append(parsed.fill({"sender": sender, "sender_name": name, "text": message.content}))
+            size += len(lines[-1])
+            check_length(size)
         return Output("\n".join(lines if self.order == "Ascending" else reversed(lines)))

@@ -4,6 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flowground.errors import RunError
+
+LONGEST = 10_000_000
+"""Characters of what a template makes: it may come with a request, and a small one could ask for all memory."""
 _PART = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -32,8 +36,16 @@ class Template:
         return tuple(first.values())
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """The text; raises KeyError for a variable without a value."""
-        return "".join(part if isinstance(part, str) else values[part.name] for part in self.parts)
+        """The text. Raises KeyError for a variable without a value, RunError when it would be over `LONGEST`."""
+        parts = [part if isinstance(part, str) else values[part.name] for part in self.parts]
+        check_length(sum(map(len, parts)))
+        return "".join(parts)
+
+
+def check_length(characters: int) -> None:
+    """Raises RunError when a text made of templates would be over `LONGEST`."""
+    if characters > LONGEST:
+        raise RunError(f"The template makes a text of over {LONGEST:,} characters.")
 
 
 def parse_template(source: str) -> Template:

@@ -134,3 +134,28 @@ async def test_a_message_over_its_limit_is_refused(api: Api) -> None:
     response = await api.run("echo", {"input_value": "x" * 200_001})
     assert response.status_code == 422
     assert "200000 is the limit" in response.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"input_value": "a\\ud800"}'.encode("utf-16"),
+        '{"input_value": "a\\ud800"}'.encode("utf-32"),
+        b'{"input_value": "a\xed\xa0\x80"}',
+        '{"input_value": "a\ud800"}'.encode("utf-16", "surrogatepass"),
+    ],
+)
+async def test_half_a_character_is_no_json_in_any_encoding(api: Api, body: bytes) -> None:
+    answer = await api.client.post("/api/v1/run/echo", content=body)
+    assert (answer.status_code, answer.json()["detail"][0]["type"]) == (422, "json_invalid")
+
+
+@pytest.mark.parametrize("charset", ["punycode", "unicode_escape", "utf-7", "idna", '"UTF-16"'])
+async def test_a_form_is_utf_8(api: Api, charset: str) -> None:
+    """punycode would take ten minutes for a megabyte, and unicode_escape makes half a character."""
+    form = b'--x\r\nContent-Disposition: form-data; name="a-"\r\n\r\nabc-' + b"a" * 150_000 + b"\r\n--x--\r\n"
+    kind = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
+    answer = await api.client.post("/api/v1/run/echo", content=form, headers=kind)
+    assert (answer.status_code, answer.json()["detail"][0]["type"]) == (422, "form_invalid")
+    kind = {"content-type": "multipart/form-data; boundary=x; charset=UTF-8"}
+    assert (await api.client.post("/api/v1/run/echo", content=form, headers=kind)).status_code == 200
