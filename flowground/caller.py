@@ -45,5 +45,10 @@ class Caller:
         return self.role in ("admin", "author")
 
 
+def trials_of(person: str) -> str:
+    """The owner of the sessions in which a person tries the API in the app (ui/try_it.py)."""
+    return f"token:try:{person}"
+
+
 LOCAL_OWNER = Caller(kind="local", name="owner", role="admin")
 """The caller where no server runs (command line, AppTest): such a process can be reached by nobody else."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import Caller
+from flowground.caller import Caller, trials_of
 from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store import conversations, tokens
@@ -73,6 +73,7 @@ async def test_my_data_is_all_of_mine_and_none_of_the_flows(house: Runtime) -> N
     for owner, text in (
         ("member:mia", "said on a page"),
         (f"token:{token.id}", "said by a program"),
+        (trials_of("mia"), "tried in the app"),
         ("member:olga", "x"),
     ):
         await say(house, owner, text)
@@ -80,12 +81,16 @@ async def test_my_data_is_all_of_mine_and_none_of_the_flows(house: Runtime) -> N
     file = (await house.account.my_data(mia)).decode()
     data = json.loads(file)
     assert (data["name"], data["role"], data["groups"]) == ("mia", "member", [])
-    assert [talk["messages"][0]["text"] for talk in data["conversations"]] == ["said on a page", "said by a program"]
+    assert [talk["messages"][0]["text"] for talk in data["conversations"]] == [
+        "said on a page",
+        "said by a program",
+        "tried in the app",
+    ]
     assert data["tokens"][0]["begins"] == token.prefix
     assert "the secret prompt" not in file
     assert secret not in file
     assert str(mia.sign_in_id) not in file
-    assert await house.account.delete_conversations(mia) == 2
+    assert await house.account.delete_conversations(mia) == 3
     assert json.loads(await house.account.my_data(mia))["conversations"] == []
     assert json.loads(await house.account.my_data(await signed_in(house, "olga")))["conversations"] != []
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
+from flowground.caller import trials_of
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import Store, attempts, audit, conversations, members, publications, sign_ins, tables, tokens
 
@@ -141,7 +143,9 @@ async def test_a_removed_members_name_brings_nothing_of_theirs_to_its_next_beare
     await sign_in(store, "ada", "id")
     message = conversations.StoredMessage("m", "user", "private", "complete", datetime.now(UTC))
     here: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada", "session_id": "s"}
+    tried = here | {"owner": trials_of("ada")}
     await store.write(conversations.begin_turn, **here, message=message)
+    await store.write(conversations.begin_turn, **tried, message=replace(message, id="n"))
     assert await store.write(members.remove, name="ada", by="command line")
     assert not await store.write(members.remove, name="ada", by="command line")
     await add(store, "ada")
@@ -151,6 +155,7 @@ async def test_a_removed_members_name_brings_nothing_of_theirs_to_its_next_beare
     assert await store.read(tokens.find, secret=secret) is None
     assert await store.read(sign_ins.check, sign_in_id="id") is None
     assert await store.read(conversations.list_messages, **here) == []
+    assert await store.read(conversations.list_messages, **tried) == []
 
 
 async def sign_in(store: Store, member: str | None, sign_in_id: str, *, days: float = 1) -> sign_ins.Redeemed | None:

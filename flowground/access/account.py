@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from flowground.access import Access
-from flowground.caller import Caller
+from flowground.caller import Caller, trials_of
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import access_requests, groups, sign_ins, tokens, transcripts
 from flowground.store.sign_ins import SignIn as BrowserSignIn
@@ -86,7 +86,7 @@ class Account:
 
 
 def _keys(caller: Caller, mine: list[tokens.Token]) -> list[str]:
-    return [caller.key, *(f"token:{token.id}" for token in mine)]
+    return [caller.key, trials_of(caller.name), *(f"token:{token.id}" for token in mine)]
 
 
 def _text(value: object) -> str:

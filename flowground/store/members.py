@@ -10,7 +10,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
-from flowground.caller import Role
+from flowground.caller import Role, trials_of
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import (
     access_requests,
@@ -184,7 +184,8 @@ def _forget(connection: Connection, *, name: str, by: str) -> None:
     """All that belongs to a name: it may be given to somebody else. (Names of config.yaml leave without `remove`.)"""
     connection.execute(delete(tables.passwords).where(_p.name == name))
     connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
-    keys = [f"member:{name}", *(f"token:{token.id}" for token in tokens.list_tokens(connection, owner=name))]
+    mine = tokens.list_tokens(connection, owner=name)
+    keys = [f"member:{name}", trials_of(name), *(f"token:{token.id}" for token in mine)]
     connection.execute(delete(tables.sessions).where(tables.sessions.c.owner.in_(keys)))
     connection.execute(delete(tables.presets).where(tables.presets.c.owner == f"member:{name}"))
     publications.forget(connection, kind="member", name=name)
