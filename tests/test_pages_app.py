@@ -145,6 +145,12 @@ def test_the_api_page_without_a_flow_lets_one_choose(script: str) -> None:
     assert at.query_params["flow"] == "talk"
 
 
+def test_a_link_that_is_none_says_so(script: str) -> None:
+    said = texts(opened(script, "join", invitation="nothing"))
+    assert "This link does not work" in said
+    assert "not good" in said
+
+
 def test_no_flows_yet_shows_the_smallest_one(script: str, folder: Path) -> None:
     for file in (folder / "flows").iterdir():
         file.unlink()

@@ -46,7 +46,9 @@ def _drawer(flow: WiredFlow, asked: Asked | None) -> None:
 def draw_choice(flows: Sequence[WiredFlow]) -> None:
     """For who comes without a flow."""
     names = {flow.id: flow.name for flow in flows}
-    chosen = st.selectbox("Flow", list(names), index=None, format_func=lambda key: names[key], key="api:flow")
+    chosen = st.selectbox(
+        "Flow", list(names), index=None, format_func=lambda key: names[key], key="api:flow", placeholder="Choose a flow"
+    )
     if chosen:
         st.query_params["flow"] = chosen
         st.rerun()
@@ -60,23 +62,25 @@ def draw_api_access(flow: WiredFlow, *, scope: tokens.Scope = "app", asked: Aske
         st.rerun(scope="app")  # who may not have it any more meets the page's own answer
         return
     flow = present
-    mode = _draw_endpoint(caller, flow)
+    mode, corner = _draw_endpoint(caller, flow)
     if asked:
         _draw_asked(asked)
     shell, token = _draw_token_line(flow)
     request = _request(caller, flow, mode, asked=asked, token=token)
+    with corner:
+        code_tabs.draw_markdown(request, title=flow.name)
     tabs = _draw_tabs(caller, flow, asked)
     code_tabs.draw_code(dict(zip(code_tabs.TITLES, tabs, strict=False)), request, shell=shell)
     if not asked:
         with tabs[-1]:
             overrides_tab.draw_overrides(caller, flow)
-    try_it.draw_try(caller, flow, request, beside=lambda: code_tabs.draw_markdown(request, title=flow.name))
+    try_it.draw_try(caller, flow, request)
     st.divider()
     tokens.draw_tokens(flow, scope=scope)
 
 
-def _draw_endpoint(caller: Caller, flow: WiredFlow) -> Mode:
-    """Where the flow answers, how it has done, and which kind of answer is wanted."""
+def _draw_endpoint(caller: Caller, flow: WiredFlow) -> tuple[Mode, DeltaGenerator]:
+    """Where the flow answers, how it has done, which kind of answer is wanted; and a free corner beside that."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.badge("POST", color="primary")
         st.markdown(f"`/api/v1/run/{flow.id}`")
@@ -90,10 +94,13 @@ def _draw_endpoint(caller: Caller, flow: WiredFlow) -> Mode:
             key=f"api:mode:{flow.id}",
             label_visibility="collapsed",
         )
-    st.caption(_MODE_SAID[mode])
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(_MODE_SAID[mode])
+        st.space("stretch")
+        corner = st.container(width="content")
     if caller.sees_inside:
         numbers.draw_numbers(flow.id)
-    return mode
+    return mode, corner
 
 
 def _draw_token_line(flow: WiredFlow) -> tuple[Shell, str | None]:

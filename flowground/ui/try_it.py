@@ -5,13 +5,12 @@ belong to the person's trials, not to their playground, as those of a token do.
 """
 
 import asyncio
-import concurrent.futures
 import json
+import threading
 import time
-from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import Future
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 
@@ -48,15 +47,12 @@ class Trial:
     tokens: str = ""
     error: FlowgroundError | None = None
     stopped: bool = False
-    task: Future[None] | None = None
-
-    @property
-    def running(self) -> bool:
-        return self.task is not None and not self.task.done()
+    task: asyncio.Task[None] | None = None
+    over: threading.Event = field(default_factory=threading.Event)
 
 
-def draw_try(caller: Caller, flow: WiredFlow, request: SnippetRequest, *, beside: Callable[[], None]) -> None:
-    """The button, what is drawn `beside` it, and below, the last try of this very request.
+def draw_try(caller: Caller, flow: WiredFlow, request: SnippetRequest) -> None:
+    """The button, and below it the last try of this very request.
 
     The try runs on the loop and a small part of the page looks at it: in a drawer, a script that waited for it could
     not be stopped.
@@ -65,16 +61,13 @@ def draw_try(caller: Caller, flow: WiredFlow, request: SnippetRequest, *, beside
 
     def draw() -> None:
         trial: Trial | None = st.session_state.get(key)
-        running = trial is not None and trial.running
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            if trial is not None and running:
-                st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
-            else:
-                begin = partial(_begin, caller, flow.id, request, key)
-                said = "Runs this request here, as you."
-                st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
-            st.space("stretch")
-            beside()
+        running = trial is not None and not trial.over.is_set()
+        if trial is not None and running:
+            st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
+        else:
+            begin = partial(_begin, caller, flow.id, request, key)
+            said = "Runs this request here, as you."
+            st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
         if trial is None or trial.request != request:
             return
         if running:
@@ -87,17 +80,24 @@ def draw_try(caller: Caller, flow: WiredFlow, request: SnippetRequest, *, beside
 
 def _begin(caller: Caller, flow_id: str, request: SnippetRequest, key: str) -> None:
     st.session_state[key] = trial = Trial(request)
-    trial.task = asyncio.run_coroutine_threadsafe(_run(caller, flow_id, trial), runtime.current().loop)
-    concurrent.futures.wait([trial.task], timeout=_LOOK)
+    loop = runtime.current().loop
+
+    def start() -> None:
+        trial.task = loop.create_task(_run(caller, flow_id, trial))
+        trial.task.add_done_callback(lambda _: trial.over.set())
+
+    loop.call_soon_threadsafe(start)
+    trial.over.wait(_LOOK)
 
 
 def _stop(trial: Trial) -> None:
     if trial.task:
-        trial.task.cancel()
+        runtime.current().loop.call_soon_threadsafe(trial.task.cancel)
+        trial.over.wait(_LOOK)
 
 
 def _watch(trial: Trial, key: str) -> None:
-    if not trial.running:
+    if trial.over.is_set():
         st.rerun(scope=key)
     st.markdown(":shimmer[Running]")
     if trial.said:
