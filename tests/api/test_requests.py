@@ -150,12 +150,10 @@ async def test_half_a_character_is_no_json_in_any_encoding(api: Api, body: bytes
     assert (answer.status_code, answer.json()["detail"][0]["type"]) == (422, "json_invalid")
 
 
-@pytest.mark.parametrize("charset", ["punycode", "unicode_escape", "utf-7", "idna", '"UTF-16"'])
-async def test_a_form_is_utf_8(api: Api, charset: str) -> None:
+@pytest.mark.parametrize("charset", ["punycode", "unicode_escape", "utf-7", "UTF-16", "UTF-8; charset=punycode"])
+async def test_a_form_is_utf_8_whatever_it_says(api: Api, charset: str) -> None:
     """punycode would take ten minutes for a megabyte, and unicode_escape makes half a character."""
-    form = b'--x\r\nContent-Disposition: form-data; name="a-"\r\n\r\nabc-' + b"a" * 150_000 + b"\r\n--x--\r\n"
-    kind = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
-    answer = await api.client.post("/api/v1/run/echo", content=form, headers=kind)
-    assert (answer.status_code, answer.json()["detail"][0]["type"]) == (422, "form_invalid")
-    kind = {"content-type": "multipart/form-data; boundary=x; charset=UTF-8"}
-    assert (await api.client.post("/api/v1/run/echo", content=form, headers=kind)).status_code == 200
+    text = "é\\ud800-" + "a" * 150_000
+    form = f'--x\r\nContent-Disposition: form-data; name="input_value"\r\n\r\n{text}\r\n--x--\r\n'.encode()
+    kind = {"content-type": f"multipart/form-data; charset={charset}; boundary=x"}
+    assert await said(api, form, kind) == text
