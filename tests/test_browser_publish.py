@@ -205,6 +205,7 @@ def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: 
         page.get_by_role("button", name="Create account").click()
         page.get_by_text("Shared").wait_for()
         page.get_by_text("Grace Hopper").wait_for()
+        page.get_by_text("You said: before").wait_for()  # what the local owner said is hers
         open_share(other, server, "echo", "grace")
 
 
