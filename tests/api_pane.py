@@ -1,0 +1,49 @@
+"""The API access pane as a person uses it, and a flow whose answer is what its model was told."""
+
+from typing import TYPE_CHECKING
+
+from tests.open_page import still
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+FLOW = """\
+name: Talk
+components:
+  ChatInput: {type: ChatInput, input_value: canary in the input}
+  Prompt: {type: Prompt, template: "canary of the prompt: be {tone}.", tone: kind}
+  Model:
+    type: LanguageModel
+    model: scripted:json
+    system_message: ${Prompt}
+    input_value: ${ChatInput}
+    temperature: 0.5
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
+
+
+def open_pane(page: "Page", tab: str = "Temporary overrides") -> "Locator":
+    page.get_by_test_id("stMain").get_by_role("button", name="API access").click()
+    pane = page.get_by_role("dialog")
+    pane.get_by_role("tab", name=tab).click()
+    still(page)
+    return pane
+
+
+def change(page: "Page", label: str, text: str) -> None:
+    area = page.get_by_role("textbox", name=label)
+    area.fill(text)
+    area.press("Control+Enter")
+    still(page)
+
+
+def code_of(pane: "Locator", tab: str) -> "Locator":
+    pane.get_by_role("tab", name=tab).click()
+    return pane.locator('[role="tabpanel"]:visible').get_by_test_id("stCode")
+
+
+def copied(page: "Page", code: "Locator") -> str:
+    code.hover()
+    code.get_by_role("button", name="Copy to clipboard").click()
+    text: str = page.evaluate("navigator.clipboard.readText()")
+    return text

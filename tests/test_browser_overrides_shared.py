@@ -1,0 +1,121 @@
+"""Temporary overrides between people, in Debian's chromium: a link to a colleague, and what a member sees of them."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flowground.settings import Settings
+from flowground.store import Store, publications
+from flowground.store.publications import Sharing
+from tests.api_pane import FLOW, change, code_of, copied, open_pane
+from tests.open_page import PASSWORD, fill, go, say, sign_in, still, visitor
+from tests.servers import AppServer
+from tests.snippet_runs import run_snippet
+from tests.tickets import signed_in
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+OPENED = """\
+api:
+  overridable: [Prompt.tone, {field: Model.max_tokens, max: 50}]
+"""
+CANARIES = ("canary in the input", "canary of the prompt", "LanguageModel", "system_message", "temperature", "flows/")
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """ada: admin; olga: author; bob: member, with whom "opened" is shared, its API too."""
+    flows = {"talk": FLOW, "opened": FLOW.replace("Talk", "Opened") + OPENED}
+    with AppServer(tmp_path_factory.mktemp("overrides"), flows=flows) as server:
+        for name, role in (("ada", "admin"), ("olga", "author"), ("bob", "member")):
+            server.member(name, PASSWORD, role=role)
+        share_api(server, "opened")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cookies(house: AppServer) -> list[dict[str, str]]:
+    """Ada's, signed in once, and before a browser holds this thread's event loop."""
+    jar = signed_in(house, "ada").session.cookies
+    return [{"name": cookie.name, "value": cookie.value or "", "url": house.url} for cookie in jar]
+
+
+@pytest.fixture
+def ada(house: AppServer, cookies: list[dict[str, str]], browser: "Browser") -> Iterator["Page"]:
+    with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
+        page.context.add_cookies(cookies)  # type: ignore[arg-type]
+        go(page, f"{house.url}/playground?flow=talk")
+        page.get_by_test_id("stChatInputTextArea").wait_for()
+        yield still(page)
+
+
+def share_api(server: AppServer, flow_id: str) -> None:
+    store = Store.open(Settings.load(server.config_file).database)
+    try:
+        asyncio.run(store.write(publications.change, flow_id=flow_id, sharing=Sharing(True, api=True), by="member:ada"))
+    finally:
+        store.close()
+
+
+def test_a_second_author_sees_a_links_overrides_and_accepts_them(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    pane = open_pane(ada)
+    change(ada, "Tone", "rude *and* loud")
+    pane.get_by_role("button", name="Link").click()
+    link = copied(ada, ada.get_by_test_id("stPopoverBody").get_by_test_id("stCode"))
+    with visitor(browser) as olga:
+        go(olga, link)
+        sign_in(olga, "olga")
+        olga.get_by_text("This link brings 1 override.").wait_for()
+        olga.get_by_text("rude *and* loud").wait_for()
+        say(olga, "Before")
+        olga.get_by_text("be kind.").wait_for()
+        still(olga)
+        olga.get_by_role("button", name="Apply").click()
+        olga.get_by_role("button", name="1 override").locator("visible=true").wait_for()
+        assert "overrides=" not in olga.url
+        say(olga, "After")
+        olga.get_by_text("be rude and loud.").wait_for()
+        go(olga, link.replace("/playground?flow=talk&", "/public_flow/talk?"))
+        assert olga.get_by_text("This link").count() == 0
+        say(olga, "Outside")
+        olga.get_by_text("be kind.").wait_for()
+
+
+def test_a_member_changes_what_the_author_opened_and_sees_nothing_else_on_the_wire(
+    house: AppServer, browser: "Browser"
+) -> None:
+    with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as bob:
+        wire: list[str] = []
+        bob.on("websocket", lambda socket: socket.on("framereceived", lambda frame: wire.append(repr(frame))))
+        go(bob, f"{house.url}/api_access?flow=opened")
+        sign_in(bob, "bob")
+        bob.get_by_role("tab", name="Temporary overrides", exact=True).click()
+        bob.get_by_role("textbox", name="Tone").wait_for()
+        still(bob)
+        labels = bob.locator('[role="tabpanel"]:visible').get_by_test_id("stWidgetLabel").all_inner_texts()
+        assert [label for label in labels if label.strip() in ("Tone", "Max Tokens")] == ["Tone", "Max Tokens"]
+        assert bob.get_by_role("button", name="Link").count() == 0
+        number = bob.get_by_role("spinbutton", name="Max Tokens")
+        number.fill("51")
+        number.press("Enter")
+        bob.get_by_text("Model.max_tokens").nth(1).wait_for()
+        change(bob, "Tone", "brief")
+        assert "brief" in code_of(bob.locator("body"), "Python").inner_text()
+        fill(bob, Name="bob's")
+        bob.get_by_role("button", name="Make a token").click()
+        bob.get_by_text("shown this once").wait_for()
+        assert [word for word in CANARIES if any(word in frame for frame in wire)] == []
+        still(bob)
+        token = copied(bob, bob.get_by_test_id("stCode").nth(0)).partition("=")[2]
+        script = copied(bob, code_of(bob.locator("body"), "Python"))
+        answer = json.loads(run_snippet("python", script, env={"FLOWGROUND_API_KEY": token}).stdout)
+        assert answer["messages"][0]["content"] == "canary of the prompt: be brief."
+        for address in ("/api_access?flow=talk", "/api_access?flow=unknown"):
+            go(bob, f"{house.url}{address}").get_by_text("Nothing here for you").wait_for()
