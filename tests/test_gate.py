@@ -116,16 +116,22 @@ def test_another_name_is_served_once_there_is_an_account(shut: AppServer) -> Non
         assert_only_the_form(socket.visit())
 
 
-def test_strangers_cannot_fill_the_memory_with_files(shut: AppServer, server: AppServer) -> None:
-    """Streamlit takes files from whoever has a page open, and the sign-in page is one."""
-    for running, base, status in ((shut, "", 403), (shut, "/public_flow/echo", 403), (server, "", 204)):
+def test_nobody_fills_the_memory_with_files(shut: AppServer, server: AppServer) -> None:
+    """Streamlit takes them from whoever has a page open, and the sign-in page is one. No page of ours wants any."""
+    for running, base in ((shut, ""), (shut, "/public_flow/echo"), (server, ""), (server, "/public_flow/echo")):
         browser = Browser(running.url)
         with open_page(browser, base=base) as page:
             page.visit()
             xsrf = {"X-Xsrftoken": browser.session.cookies["_streamlit_xsrf"]}
             url = f"{running.url}{base}/_stcore/upload_file/{page.session_id}/file"
             sent = browser.session.put(url, files={"file": ("a.txt", b"x")}, headers=xsrf, timeout=10)
-            assert sent.status_code == status
+            assert sent.status_code == 404
+
+
+def test_nobody_is_told_how_many_are_here(shut: AppServer, server: AppServer) -> None:
+    for running in (shut, server):
+        for base in ("", "/public_flow/echo"):
+            assert requests.get(f"{running.url}{base}/_stcore/metrics", timeout=10).text == '{"detail":"Not Found"}'
 
 
 FOREIGN = [

@@ -32,7 +32,8 @@ CALLER = b"x-flowground-caller"
 FLOW = b"x-flowground-flow"
 BROWSER = b"x-flowground-browser"
 
-_UPLOADS = "/_stcore/upload_file"
+_CLOSED = ("/_stcore/upload_file", "/_stcore/metrics")
+"""What Streamlit would do for anybody and no page of ours needs: keep files in memory, and tell how many are here."""
 _EVERYWHERE = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -80,8 +81,8 @@ class Edge:
             await self.api()(scope, receive, send)
             return
         inner, _ = unwrap(scope)
-        if inner["path"].startswith(_UPLOADS) and not await self._may_upload(scope):
-            await refusal.NOT_SIGNED_IN(scope, receive, send)
+        if inner["path"].startswith(_CLOSED):
+            await refusal.NOT_SERVED(scope, receive, send)
             return
         if any(name.startswith(OURS) for name, _ in scope["headers"]):
             inner = {**inner, "headers": _without_ours(scope)}
@@ -108,13 +109,6 @@ class Edge:
         if flow is not None:
             headers.append((FLOW, flow.encode()))
         await self.app({**inner, "headers": _with_host(headers, origin)}, receive, send)
-
-    async def _may_upload(self, scope: Scope) -> bool:
-        """Streamlit takes files into memory from whoever has a page open, and the sign-in page is one."""
-        runtime = self.runtime()
-        local = await runtime.sign_in.local_mode()
-        cookie, _ = _take_cookie(scope["headers"], runtime.settings.cookie.name)
-        return await self._caller(cookie, local=local) is not None
 
     async def _caller(self, cookie: str | None, *, local: bool) -> Caller | None:
         found = await self.runtime().sign_in.verify_cookie(cookie) if cookie else None

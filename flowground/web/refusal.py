@@ -24,7 +24,7 @@ main {{ max-width: 30rem; padding: 1.5rem }} h1 {{ font-size: 1.4rem; margin: 0 
 p {{ margin: 0; color: var(--soft) }}
 </style></head><body><main><h1>{escape(_TITLE)}</h1><p>{escape(_SENTENCE)}</p></main></body></html>"""
 
-NOT_SIGNED_IN = JSONResponse({"detail": "Sign in first.", "code": "not_signed_in"}, 403)
+NOT_SERVED = JSONResponse({"detail": "Not Found"}, 404)
 
 
 def local_mode(scope: Scope) -> Response:
