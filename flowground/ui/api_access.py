@@ -73,7 +73,7 @@ def draw_api_access(flow: WiredFlow, *, scope: tokens.Scope = "app", asked: Aske
     code_tabs.draw_code(dict(zip(code_tabs.TITLES, tabs, strict=False)), request, shell=shell)
     if not asked:
         with tabs[-1]:
-            overrides_tab.draw_overrides(caller, flow)
+            overrides_tab.draw_overrides(caller, flow, sent=request.tweaks)
     try_it.draw_try(caller, flow, request)
     st.divider()
     tokens.draw_tokens(flow, scope=scope)

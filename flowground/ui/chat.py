@@ -32,7 +32,8 @@ def draw_composer(chat: Conversation) -> Following | None:
         override_chip.draw_chip(chat.flow, chat.overrides, inside=chat.inside)
         if notice := model_notes.fetch_notice(chat.flow):
             st.caption(f":material/download: {notice}")
-        typed = st.chat_input(f"Message {chat.flow.name}", key=chat.key("composer"), submit_mode="stop", disabled=busy)
+    # Outside st.bottom, where it goes by itself: only then does the page follow the answer that grows.
+    typed = st.chat_input(f"Message {chat.flow.name}", key=chat.key("composer"), submit_mode="stop", disabled=busy)
     said = typed or pressed
     if not said:
         return follow(chat)

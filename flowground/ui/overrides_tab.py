@@ -17,8 +17,11 @@ def title(values: Values) -> str:
     return f"Temporary overrides ({changed})" if changed else "Temporary overrides"
 
 
-def draw_overrides(caller: Caller, flow: WiredFlow) -> None:
-    """Editors by component in the flow's order. Who sees the flow from outside gets what its author opened."""
+def draw_overrides(caller: Caller, flow: WiredFlow, *, sent: Values) -> None:
+    """Editors by component in the flow's order. Who sees the flow from outside gets what its author opened.
+
+    `sent` is what the code carries as tweaks: all but a changed input's text, which is the message.
+    """
     inside = caller.sees_inside
     groups = override_fields(flow, inside=inside)
     if not groups:
@@ -31,9 +34,9 @@ def draw_overrides(caller: Caller, flow: WiredFlow) -> None:
         _draw_component(flow, group, fields, inside=inside)
     if not found:
         st.caption(f"No field has “{words.plain(wanted)}” in its name.")
-    if values := override_state.in_force(flow, inside=inside):
-        st.caption("Every call carries this as `tweaks`; a message of its own takes the place of the input's text.")
-        st.code(json.dumps(values, indent=2, ensure_ascii=False), language="json", wrap_lines=True)
+    if sent:
+        st.caption("Every call carries this as `tweaks`:")
+        st.code(json.dumps(sent, indent=2, ensure_ascii=False), language="json", wrap_lines=True)
 
 
 def _draw_tools(caller: Caller, flow: WiredFlow) -> str:
