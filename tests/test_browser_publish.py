@@ -171,7 +171,8 @@ def test_unknown_and_unshared_look_the_same_and_unsharing_acts_at_the_next_actio
             "/playground?flow=hidden",
             "/playground?flow=no",
         ):
-            go(bob, f"{house.url}{address}").get_by_role("button", name="Request access").wait_for()
+            go(bob, f"{house.url}{address}").get_by_role("textbox", name="Why do you need it?").wait_for()
+            bob.get_by_role("button", name="Request access").wait_for()
             pages.append(bob.get_by_test_id("stMain").inner_text())
         assert len(set(pages)) == 1
         go(bob, house.url)

@@ -40,7 +40,7 @@ def draw_asking(caller: Caller, address: str) -> None:
         return
     with st.form("requests:ask", border=False):
         note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=500, key="requests:note")
-        asked = st.form_submit_button("Request access", type="primary", icon=":material/key:")
+        asked = st.form_submit_button("Request access", type="primary")
     if not asked:
         return
     try:
