@@ -233,9 +233,8 @@ def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> No
     pressed(at, "Try it")
     assert '{"event": "add_message"' in at.code[-1].value
     assert '{"event": "end"' in at.code[-1].value
-    read = conversations.list_sessions
-    mine = bridge.call(runtime.current().store.read(read, flow_id="talk", owner="local:owner", limit=50))
-    assert mine == []
+    mine: dict[str, Any] = {"flow_id": "talk", "owner": "local:owner", "limit": 50}
+    assert bridge.call(runtime.current().store.read(conversations.list_sessions, **mine)) == []
 
 
 def test_a_failed_try_says_why() -> None:
