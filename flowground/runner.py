@@ -24,16 +24,17 @@ _END = object()
 
 
 async def run_flow(
-    flow: WiredFlow, request: RunRequest, *, history: History, models: Models
+    flow: WiredFlow, request: RunRequest, *, history: History, models: Models, inside: bool = True
 ) -> AsyncGenerator[Event, None]:
     """Events of one run, `TurnFinished` last. `request.tweaks` are applied already; the rest of it is honoured here.
 
+    `inside` False: who asks sees the flow from outside, and its outputs are all they may select.
     Raises ComponentFailed. Closing the generator or cancelling the task cancels what runs, down to the provider.
     """
     started = time.perf_counter()
     if request.stream:
         queue: asyncio.Queue[object] = asyncio.Queue()
-        run = _Run(flow, request, history, models, queue.put_nowait)
+        run = _Run(flow, request, history, models, queue.put_nowait, inside)
         driver = asyncio.create_task(run.drive())
         driver.add_done_callback(lambda _: queue.put_nowait(_END))
         try:
@@ -46,7 +47,7 @@ async def run_flow(
                 await asyncio.wait([driver])
     else:
         events: list[Event] = []
-        run = _Run(flow, request, history, models, events.append)
+        run = _Run(flow, request, history, models, events.append, inside)
         await run.drive()
         for event in events:
             yield event
@@ -62,6 +63,7 @@ class _Run:
     history: History
     models: Models
     say: Callable[[Event], None]
+    inside: bool
     given: dict[str, Output] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
 
@@ -137,7 +139,7 @@ class _Run:
 
     def finished(self, seconds: float) -> TurnFinished:
         usages = [output.usage for output in self.given.values() if output.usage]
-        selected = selected_outputs(self.flow, self.request)
+        selected = selected_outputs(self.flow, self.request, inside=self.inside)
         return TurnFinished(
             results={name: self._result(name) for name in {*self.flow.outputs, *selected}},
             selected=selected,
@@ -168,19 +170,21 @@ def _source(flow: WiredFlow, name: str) -> str | None:
     return next((part.component for part in parts if isinstance(part, Reference)), None)
 
 
-def selected_outputs(flow: WiredFlow, request: RunRequest) -> tuple[str, ...]:
+def selected_outputs(flow: WiredFlow, request: RunRequest, *, inside: bool = True) -> tuple[str, ...]:
     """Ids of the components whose results the request wants, by Langflow's rules.
 
     `output_component` (id or display name) comes first; an unknown one selects nothing. Else `output_type` selects
     "chat" or "text" outputs, "any" all outputs, "debug" every component; no match means all outputs. By the
-    component's type, where Langflow looks for the word in its id: ids are free here.
+    component's type, where Langflow looks for the word in its id: ids are free here. Without `inside` no component is
+    there but the flow's outputs: the others' texts are prompts.
     """
+    there = flow.order if inside else flow.outputs
     if wanted := request.output_component:
-        if wanted in flow.components:
+        if wanted in there:
             return (wanted,)
-        return tuple(name for name in flow.order if flow.display_names[name] == wanted)
+        return tuple(name for name in there if flow.display_names[name] == wanted)
     if request.output_type == "debug":
-        return flow.order
+        return there
     kind = request.output_type
     matching = tuple(name for name in flow.outputs if flow.components[name].gives_output == kind)
     return matching or flow.outputs

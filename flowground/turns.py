@@ -34,13 +34,15 @@ async def take_turn(
     `flow` comes from `access` at this very action. Raises what `apply_tweaks` raises before anything is stored, and
     RunErrors after the failure is stored. A cancelled or closed turn keeps what was said so far, marked "stopped".
     """
-    tweaked = apply_tweaks(flow, request, unknown=settings.tweaks.unknown, inside=caller.sees_inside)
+    inside = caller.sees_inside
+    tweaked = apply_tweaks(flow, request, unknown=settings.tweaks.unknown, inside=inside)
     turn = _Turn(caller, tweaked.flow, request, store, tweaked.warnings)
     turn.check_length(settings.limits.message_chars)
     await turn.begin()
     yield turn.started()
     try:
-        async with aclosing(run_flow(tweaked.flow, request, history=turn.history, models=models)) as events:
+        run = run_flow(tweaked.flow, request, history=turn.history, models=models, inside=inside)
+        async with aclosing(run) as events:
             async for event in events:
                 if isinstance(event, TurnFinished):
                     await turn.finish(event)

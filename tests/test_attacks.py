@@ -15,6 +15,7 @@ from flowground.runtime import Runtime
 from flowground.sign_in.passwords import MIN_CHARS, clean_password
 from flowground.store import publications, tables, tokens
 from tests.organization import PASSWORD, cookie_of, organization, signed_in
+from tests.running import running
 
 pytestmark = pytest.mark.anyio
 NEW = "another long phrase"
@@ -219,3 +220,41 @@ async def test_the_api_believes_no_header_but_a_token(house: Runtime, headers: d
         ):  # fmt: skip
             answer = await client.request(method, path)
             assert (answer.status_code, "Talk" in answer.text) == (403, False)
+
+
+INSIDE = """
+owners: [olga]
+components:
+  ChatInput: {type: ChatInput}
+  Hidden: {type: Prompt, display_name: Answer, template: "the secret prompt {said}", said: "${ChatInput}"}
+  Model: {type: LanguageModel, model: "scripted:echo", system_message: "${Hidden}", input_value: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, display_name: Answer, input_value: "${Model}"}
+"""
+
+
+@pytest.mark.parametrize("query", ["", "?shape=simple", "?stream=true", "?stream=sse", "?stream=sse&shape=simple"])
+@pytest.mark.parametrize(
+    "asked",
+    [{"output_type": "debug"}, {"output_component": "Hidden"}, {"output_component": "Answer"}, {"output_type": "any"}],
+)
+async def test_a_members_token_reads_the_outputs_of_a_flow_and_nothing_before_them(
+    tmp_path: Path, query: str, asked: dict[str, str]
+) -> None:
+    async with running(tmp_path, {"talk": INSIDE}) as house:
+        await house.sign_in.add_member("mia", by="tests")
+        await house.store.write(publications.change, flow_id="talk", sharing=Sharing(True, api=True), by="tests")
+        told = {}
+        for owner in ("mia", None):
+            _, secret = await house.store.write(
+                tokens.create, name="t", owner=owner, flows=None, expires_at=None, by="tests"
+            )
+            transport = httpx2.ASGITransport(app=create_api(lambda: house), raise_app_exceptions=False)
+            async with httpx2.AsyncClient(
+                transport=transport, base_url="http://flowground", headers={"x-api-key": secret}
+            ) as client:
+                answer = await client.post(f"/api/v1/run/talk{query}", json={"input_value": "hi"} | asked)
+            assert answer.status_code == 200
+            told[owner] = answer.text
+    assert "secret prompt" not in told["mia"]
+    assert "Hidden" not in told["mia"]
+    assert ("secret prompt" in told[None]) == (asked["output_type"] != "any" if "output_type" in asked else True)
