@@ -78,3 +78,5 @@ def _decide(caller: Caller, request_id: str, yes: bool) -> None:
         return  # the page itself will say it
     except FlowgroundError as error:
         st.session_state[_REFUSED] = error
+    else:
+        st.toast("They may open it now." if yes else "Denied. They are told nothing.")

@@ -1,4 +1,4 @@
-"""What Streamlit keeps to itself about a page's script. Only protocol.py and this touch its inside; its version is pinned.
+"""What Streamlit keeps to itself about a page's script. Only this and protocol.py touch its inside; it is pinned.
 
 Streamlit ends a running script by the same exception in three cases: *Stop* was pressed, the browser left (closed,
 refreshed), a click began a newer run. Only the first means the person wants no more of the answer. And it has no way to
