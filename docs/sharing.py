@@ -29,9 +29,9 @@ upload nothing, and nothing they do outlives the flow's being public.
 ## What visitors see
 
 `/public_flow/{flow_id}` is chat only: the flow's title, icon and notice (`chat:` in its file), its welcome and
-starters, and the visitor's own conversations, on every device where they sign in. Model, steps, tokens and file names are not
-sent; a test reads every frame and response of a visit, and Streamlit's own messages are kept from telling the server's
-folders. The accent colour is the app's: a page's script cannot set it.
+starters, and the visitor's own conversations, on every device where they sign in. Model, steps, tokens and file names
+are not sent; a test reads every frame and response of a visit, and Streamlit's own messages are kept from telling the
+server's folders. The accent colour is the app's: a page's script cannot set it.
 
 *View as a member* and *View signed out* in the *Publish* menu open that very page as somebody else, through the same
 checks; the banner says that it is a preview, and lets one choose any person. Only who may publish the flow can; to

@@ -53,7 +53,11 @@ def draw_foot(
     with st.container(horizontal=True, vertical_alignment="top", horizontal_alignment="distribute", gap="small"):
         draw_footer(message, inside=inside, names=names)
         st.button(
-            ":small[:gray[Copy as code]]", icon=":material/code:", type="tertiary", key=f"code:{message.id}", on_click=as_code
+            ":small[:gray[Copy as code]]",
+            icon=":material/code:",
+            type="tertiary",
+            key=f"code:{message.id}",
+            on_click=as_code,
         )
 
 
