@@ -165,12 +165,28 @@ class UnexpectedFailure(RunError):
 
 
 class ComponentFailed(RunError):
-    """One component failed; `cause` is the typed reason."""
+    """One component failed; `cause` is the typed reason. `component_id` is None for who sees no inside."""
 
-    def __init__(self, component_id: str, cause: FlowgroundError) -> None:
-        super().__init__(f"Component {component_id!r} failed: {cause.message}", code=cause.code, hint=cause.hint)
+    def __init__(self, component_id: str | None, cause: FlowgroundError, *, message: str | None = None) -> None:
+        said = message or f"Component {component_id!r} failed: {cause.message}"
+        super().__init__(said, code=cause.code, hint=None if message else cause.hint)
         self.component_id = component_id
         self.cause = cause
+
+    def from_outside(self) -> "ComponentFailed":
+        """The same failure without the flow's inside: what kind it is, not where, and not in the provider's words."""
+        match self.cause:
+            case ModelNotReady():
+                message = self.cause.message
+            case ProviderBusy():
+                message = "The model is busy: try again a little later."
+            case ProviderTimeout():
+                message = "The model did not answer in time."
+            case ProviderError():
+                message = "The model failed."
+            case _:
+                message = "The flow failed."
+        return ComponentFailed(None, self.cause, message=message)
 
 
 class ProviderError(RunError):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from flowground.caller import Caller
 from flowground.components.base import Models
-from flowground.errors import FlowgroundError, InvalidRequest, UnexpectedFailure
+from flowground.errors import ComponentFailed, FlowgroundError, InvalidRequest, UnexpectedFailure
 from flowground.events import ComponentFinished, Event, Token, TurnFinished, TurnStarted
 from flowground.messages import Message
 from flowground.request import RunRequest
@@ -49,6 +49,10 @@ async def take_turn(
                 else:
                     turn.note(event)
                 yield event
+    except ComponentFailed as failure:
+        told = failure if caller.sees_inside else failure.from_outside()
+        await turn.fail(told)
+        raise told from None
     except FlowgroundError as error:
         await turn.fail(error)
         raise

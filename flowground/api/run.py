@@ -69,7 +69,7 @@ async def run(request: Request) -> Response:
         return Response(status_code=_CLIENT_LEFT)
     if asked.framing is None:
         return await _while_connected(request, runtime, _plain(runtime, caller, flow, asked), headers=told)
-    runtime.require_ready(flow)
+    runtime.require_ready(caller, flow)
     return StreamingResponse(
         _streamed(runtime, caller, flow, asked),
         media_type="text/event-stream",

@@ -89,7 +89,7 @@ class Runtime:
         """A turn that ends with who iterates it, as the API's do."""
         return take_turn(caller, flow, request, store=self.store, models=self.models, settings=self.settings)
 
-    def require_ready(self, flow: WiredFlow) -> None:
+    def require_ready(self, caller: Caller, flow: WiredFlow) -> None:
         """Raises ComponentFailed while a model of the flow is still being fetched; the fetch begins, where allowed."""
         for name, component in flow.components.items():
             if isinstance(component, LanguageModel):
@@ -97,7 +97,8 @@ class Runtime:
                     provider, model = self.models.resolve(component.model)
                     provider.require_ready(model)
                 except ModelNotReady as error:
-                    raise ComponentFailed(name, error) from error
+                    failure = ComponentFailed(name, error)
+                    raise (failure if caller.sees_inside else failure.from_outside()) from None
                 except ProviderError:
                     continue  # the run itself will say it
 

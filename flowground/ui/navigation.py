@@ -11,7 +11,7 @@ from streamlit.navigation.page import StreamlitPage
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.ui import bridge, session
+from flowground.ui import bridge, session, words
 
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
 PAGES = Path(__file__).resolve().parents[2] / "pages"
@@ -84,7 +84,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
         st.caption("Not signed in. What you write here stays with this browser.")
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f":material/account_circle: {_display_name(caller)}")
+        st.markdown(f":material/account_circle: {words.plain(_display_name(caller))}")
         if st.button("", icon=":material/logout:", help="Sign out", type="tertiary", key="sign_out"):
             session.sign_out_browser()
 

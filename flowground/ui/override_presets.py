@@ -1,5 +1,7 @@
 """Overrides that outlive the visit: presets under a name, and a link for colleagues."""
 
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -80,14 +82,8 @@ def _draw_form(caller: Caller, flow: WiredFlow, values: Values) -> None:
 
 
 def _save(caller: Caller, flow: WiredFlow, values: Values, key: str) -> None:
-    try:
-        bridge.call(
-            runtime.current().store.write(
-                presets.save, flow_id=flow.id, owner=caller.key, name=st.session_state[key], values=values
-            )
-        )
-    except FlowgroundError as error:
-        st.session_state[_refused(flow)] = error
+    name = st.session_state[key]
+    _change(caller, flow, partial(presets.save, name=name, values=values))
 
 
 def _load(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
@@ -99,7 +95,22 @@ def _load(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
 
 
 def _remove(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
-    bridge.call(runtime.current().store.write(presets.remove, flow_id=flow.id, owner=caller.key, name=preset.name))
+    _change(caller, flow, partial(presets.remove, name=preset.name))
+
+
+def _change(caller: Caller, flow: WiredFlow, job: Callable[..., object]) -> None:
+    try:
+        bridge.call(_changed(caller, flow, job))
+    except FlowgroundError as error:
+        st.session_state[_refused(flow)] = error
+
+
+async def _changed(caller: Caller, flow: WiredFlow, job: Callable[..., object]) -> None:
+    """A preset outlives the visit: whoever keeps one is asked again who they are, the local owner for the code."""
+    app = runtime.current()
+    present = await app.access.recheck(caller)
+    app.access.require_lasting(present)
+    await app.store.write(job, flow_id=flow.id, owner=present.key)
 
 
 def _refused(flow: WiredFlow) -> str:

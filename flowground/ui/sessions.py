@@ -1,5 +1,8 @@
 """The list of a person's conversations with a flow: open, rename, delete, begin a new one."""
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from flowground import runtime
@@ -75,15 +78,7 @@ def _rename(chat: Conversation, info: SessionInfo) -> None:
     with st.form(f"sessions:rename:{info.session_id}", border=False):
         title = st.text_input("Title", value=info.title, max_chars=_TITLE_CHARS)
         if st.form_submit_button("Save", type="primary") and title.strip():
-            bridge.call(
-                runtime.current().store.write(
-                    conversations.rename_session,
-                    flow_id=chat.flow.id,
-                    owner=chat.caller.key,
-                    session_id=info.session_id,
-                    title=title,
-                )
-            )
+            bridge.call(_changed(chat, info, partial(conversations.rename_session, title=title)))
             st.rerun()
 
 
@@ -92,14 +87,14 @@ def _delete(chat: Conversation, info: SessionInfo) -> None:
     st.text(info.title)
     st.caption("Its messages are deleted for good.")
     if st.button("Delete", type="primary", key=f"sessions:delete:{info.session_id}"):
-        bridge.call(
-            runtime.current().store.write(
-                conversations.delete_session,
-                flow_id=chat.flow.id,
-                owner=chat.caller.key,
-                session_id=info.session_id,
-            )
-        )
+        bridge.call(_changed(chat, info, conversations.delete_session))
         if info.session_id == chat.session_id:
             conversation.begin_new(chat.flow.id)
         st.rerun()
+
+
+async def _changed(chat: Conversation, info: SessionInfo, job: Callable[..., bool]) -> None:
+    """A dialog runs without the router: who acts is asked again here."""
+    app = runtime.current()
+    caller = await app.access.recheck(chat.caller)
+    await app.store.write(job, flow_id=chat.flow.id, owner=caller.key, session_id=info.session_id)

@@ -155,7 +155,7 @@ async def _pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[
     started: TurnStarted | None = None
     with app.running():
         if request.stream:
-            app.require_ready(flow)
+            app.require_ready(caller, flow)
             events = _noted(app.take_turn(as_token, flow, asked), trial)
             async with aclosing(langflow_frames(say(events, flow, asked, shape=request.shape))) as frames:
                 async for frame in frames:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.store import publications, tokens
 from tests.api.calls import Api
 from tests.api.langflow_shapes import events
 from tests.api.serving import serving
@@ -120,3 +121,21 @@ async def test_what_nobody_foresaw_answers_json_without_its_inside(api: Api) -> 
     assert stream[-1]["data"] == {
         "error": "Something went wrong on this server.", "code": "internal_error", "status": 500,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"])
+async def test_a_members_token_is_told_the_kind_of_failure_and_nothing_of_the_inside(api: Api, query: str) -> None:
+    await api.runtime.sign_in.add_member("mia", role="member", password="correct horse battery", by="tests")
+    sharing = publications.Sharing(shared=True, api=True)
+    await api.runtime.store.write(publications.change, flow_id="failing", sharing=sharing, by="tests")
+    _, secret = await api.runtime.store.write(
+        tokens.create, name="x", owner="mia", flows=None, expires_at=None, by="tests"
+    )
+    api.client.headers["x-api-key"] = secret
+    response = await api.run("failing", {"input_value": "x"}, query=query)
+    assert "The model failed." in response.text
+    assert "model_failed" in response.text
+    stored = (await api.client.get("/api/v1/monitor/messages")).text
+    for inside in ("Model'", '"Model"', "scripted", "Language Model"):
+        assert inside not in response.text
+        assert inside not in stored
