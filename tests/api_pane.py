@@ -23,7 +23,7 @@ components:
 
 
 def open_pane(page: "Page", tab: str = "Temporary overrides") -> "Locator":
-    page.get_by_test_id("stMain").get_by_role("button", name="API access").click()
+    page.get_by_role("button", name="API access").click()
     pane = page.get_by_role("dialog")
     pane.get_by_role("tab", name=tab).click()
     still(page)

@@ -66,7 +66,7 @@ def open_share(browser_page: "Page", house: AppServer, flow: str, name: str) -> 
 
 def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ada: "Page", tmp_path: Path) -> None:
     go(ada, f"{house.url}/playground?flow=echo")
-    ada.get_by_test_id("stMain").get_by_role("button", name="API access").click()
+    ada.get_by_role("button", name="API access").click()
     fill(ada, Name="my script")
     ada.get_by_role("button", name="Make a token").click()
     ada.get_by_text("shown this once").wait_for()
