@@ -110,7 +110,7 @@ def test_a_click_elsewhere_does_not_end_the_answer(house: AppServer, page: "Page
     go(page, f"{house.url}/playground?flow=long")
     say(page, "Go")
     page.get_by_text("word3").wait_for()
-    page.get_by_test_id("stMain").get_by_role("button", name="API access").click()
+    page.get_by_role("button", name="API access").click()
     page.get_by_text("Application tokens").wait_for()
     page.get_by_text(LAST_WORD).wait_for()
     assert "Stopped" not in answers(page).inner_text()
@@ -200,3 +200,15 @@ def test_a_long_conversation_opens_at_its_end(house: AppServer, page: "Page") ->
     assert page.get_by_text("You said: message 0.").count() == 0
     page.get_by_role("button", name="Show earlier messages").click()
     page.get_by_text("You said: message 0.").wait_for()
+
+
+def test_the_page_follows_the_answer(house: AppServer, page: "Page") -> None:
+    page.set_viewport_size({"width": 390, "height": 480})
+    go(page, f"{house.url}/playground?flow=long")
+    say(page, "Go")
+    page.get_by_text("4 steps").wait_for()
+    still(page)
+    place = page.get_by_test_id("stAppScrollToBottomContainer")
+    page.wait_for_timeout(500)
+    assert place.evaluate("e => e.scrollTop") > 100
+    assert place.evaluate("e => e.scrollHeight - e.clientHeight - e.scrollTop") < 5

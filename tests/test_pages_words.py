@@ -17,6 +17,9 @@ from flowground.ui import words
         ("```sh\necho $HOME :smile:\n```\n$1", "```sh\necho $HOME :smile:\n```\n\\$1"),
         ("```sh\necho $HOME", "```sh\necho $HOME"),
         ("~~~\n![x](y)\n~~~", "~~~\n![x](y)\n~~~"),
+        ("a ``` b ![x](http://192.0.2.1)", "a ``` b [x](http://192.0.2.1)"),
+        (r"\`![x](http://192.0.2.1)\`", r"\`[x](http://192.0.2.1)\`"),
+        ("``a ` ![b](c)`` ![d](e)", "``a ` ![b](c)`` [d](e)"),
         ("$$a_1 + b$$ for $3", "$$a_1 + b$$ for \\$3"),
         ("**bold**, *thin*, [link](https://example.com)", "**bold**, *thin*, [link](https://example.com)"),
     ],
@@ -35,6 +38,13 @@ def test_plain_takes_everything_as_letters() -> None:
 )
 def test_seconds(value: float, shown: str) -> None:
     assert words.seconds(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.1, "1 s"), (6.2, "6 s"), (59.4, "59 s"), (59.6, "1 min"), (75, "2 min"), (4000, "67 min")]
+)
+def test_about_is_as_exact_as_a_guess(value: float, shown: str) -> None:
+    assert words.about(value) == shown
 
 
 def test_tokens_and_sizes() -> None:

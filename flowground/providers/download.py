@@ -12,6 +12,8 @@ from flowground.providers.base import again
 from flowground.providers.weights import Weights, fetch, ready
 
 _RATE_SECONDS = 5.0
+_TELLING = 100_000
+"""Bytes in that time from which a rate says something: the first few come while sources are still being asked."""
 _FAILED_SECONDS = 10.0
 
 
@@ -107,7 +109,7 @@ class Download:
         if len(samples) < 2:
             return None
         (began, first), (now, last) = samples[0], samples[-1]
-        return (self._weights.size - last) * (now - began) / (last - first) if last > first else None
+        return (self._weights.size - last) * (now - began) / (last - first) if last - first >= _TELLING else None
 
 
 def looked_at(task: "asyncio.Task[Any]") -> None:

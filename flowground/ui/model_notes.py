@@ -59,10 +59,14 @@ def fetch_notice(flow: WiredFlow) -> str:
 
 
 def draw_progress(progress: ModelProgress) -> None:
-    """In the answer's place: bytes of the total, and the time left."""
-    left = "" if progress.seconds_left is None else f"{words.seconds(round(progress.seconds_left))} left"
+    """In the answer's place: bytes of the total, and the time left; at the end, that the file is checked and loaded."""
+    name = words.plain(progress.model)
+    if 0 < progress.total <= progress.received:
+        st.progress(1.0, text=f"Starting {name}")
+        return
+    left = "" if progress.seconds_left is None else f"{words.about(progress.seconds_left)} left"
     done = min(1.0, progress.received / progress.total) if progress.total else 0.0
-    text = words.line((f"Fetching {words.plain(progress.model)}", _amount(progress.received, progress.total), left))
+    text = words.line((f"Fetching {name}", _amount(progress.received, progress.total), left))
     st.progress(done, text=text)
 
 

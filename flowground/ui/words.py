@@ -1,12 +1,19 @@
 """How texts, names and figures are written on a page."""
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from flowground.messages import Usage
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
-_CODE = re.compile(r"(```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]+`|\$\$.+?\$\$)", re.DOTALL)
+_CODE = re.compile(
+    r"^ {0,3}(?P<fence>```++|~~~++)[^\n]*+\n.*?(?:^ {0,3}(?P=fence)[`~]*+[ \t]*+$|\Z)"
+    r"|(?<![\\`])(?P<ticks>`++)[^\n]+?(?<!`)(?P=ticks)(?!`)",
+    re.DOTALL | re.MULTILINE,
+)
+"""Fences that begin a line, and spans between runs of as many backticks (CommonMark 4.5 and 6.1)."""
+_MATH = re.compile(r"\$\$.+?\$\$", re.DOTALL)
 _NAME = re.compile(r"\\`((?:\w|\\_|\.|\\-)+)\\`")
 _DIRECTIVE = re.compile(r":(?=[A-Za-z0-9_/+-]+[:\[])")
 
@@ -27,9 +34,20 @@ def said(text: str) -> str:
     An image would make the browser ask another host, and tell it whatever the model wrote into the address: it becomes
     a link. Prices are no formulas, and Streamlit's own directives (`:red[…]`, `:smile:`) stay letters.
     """
-    parts = _CODE.split(text)
-    parts[::2] = [_DIRECTIVE.sub(r"\\:", part.replace("![", "[").replace("$", r"\$")) for part in parts[::2]]
-    return "".join(parts)
+    return _outside(_CODE, text, lambda prose: _outside(_MATH, prose.replace("![", "["), _letters))
+
+
+def _outside(kept: re.Pattern[str], text: str, change: Callable[[str], str]) -> str:
+    """The text with everything changed but what the pattern finds."""
+    done, at = [], 0
+    for found in kept.finditer(text):
+        done += [change(text[at : found.start()]), found[0]]
+        at = found.end()
+    return "".join((*done, change(text[at:])))
+
+
+def _letters(prose: str) -> str:
+    return _DIRECTIVE.sub(r"\\:", prose.replace("$", r"\$"))
 
 
 def seconds(value: float) -> str:
@@ -38,6 +56,11 @@ def seconds(value: float) -> str:
         return f"{value:.1f} s" if value >= 0.995 else f"{value * 1000:.0f} ms" if value >= 0.0005 else "under 1 ms"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def about(value: float) -> str:
+    """For what is guessed. 0.2 → "1 s", 6.2 → "6 s", 75 → "2 min", 4000 → "67 min"."""
+    return f"{max(1, round(value))} s" if value < 59.5 else f"{math.ceil(value / 60)} min"
 
 
 def tokens(usage: Usage | None) -> str:
