@@ -39,11 +39,12 @@ class Counting:
 
 
 def test_values_come_in_order() -> None:
-    assert list(bridge.iterate(Counting(end=5).numbers())) == [0, 1, 2, 3, 4]
+    found = bridge.batches(Counting(end=5).numbers())
+    assert [number for batch in found for number in batch] == [0, 1, 2, 3, 4]
 
 
 def test_an_error_comes_after_the_values() -> None:
-    numbers = bridge.iterate(Counting(end=3, fails=True).numbers())
+    numbers = (number for batch in bridge.batches(Counting(end=3, fails=True).numbers()) for number in batch)
     assert [next(numbers) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(RunError, match="no more"):
         next(numbers)
@@ -51,9 +52,9 @@ def test_an_error_comes_after_the_values() -> None:
 
 def test_stopping_early_closes_the_generator() -> None:
     counting = Counting()
-    numbers = bridge.iterate(counting.numbers())
-    assert next(numbers) == 0
-    numbers.close()
+    found = bridge.batches(counting.numbers())
+    assert next(found)[0] == 0
+    found.close()
     assert counting.closed.wait(5)
 
 

@@ -1,7 +1,6 @@
 """May this caller do this? Asked by every door, at every action; unknown and forbidden look the same."""
 
 import hashlib
-import time
 from dataclasses import dataclass, replace
 
 from flowground.access.sharing import check_sharing
@@ -107,8 +106,7 @@ class Access:
         for group in await self.store.read(groups.list_groups):
             if group.id in sharing.groups:
                 named.update(group.members)
-        expired = sharing.expires_at is not None and sharing.expires_at.timestamp() <= time.time()
-        shared, everyone = sharing.shared and not expired, sharing.audience != "people"
+        shared, everyone = sharing.shared and not sharing.expired, sharing.audience != "people"
         return [
             member
             for member in await self.sign_in.members()

@@ -11,7 +11,6 @@ from flowground.wiring import WiredFlow
 # Whole paths: in AppTest the script is app.py, elsewhere pages/router.py, and Streamlit counts short ones from it.
 _PAGES = Path(__file__).resolve().parents[2] / "pages"
 PLAYGROUND = str(_PAGES / "playground.py")
-API_ACCESS = str(_PAGES / "api_access.py")
 HOME = str(_PAGES / "home.py")
 
 

@@ -35,14 +35,11 @@ def call(job: Coroutine[Any, Any, T]) -> T:
         _notice_stop()
 
 
-def iterate(events: AsyncGenerator[T, None]) -> Generator[T, None, None]:
-    """The generator's values as they come; it runs on the runtime's loop and is closed when the caller stops early."""
-    for batch in batches(events):
-        yield from batch
-
-
 def batches(events: AsyncGenerator[T, None], *, pause: float = 0) -> Generator[list[T], None, None]:
-    """As `iterate`, with what came together in one list. After the first, at least `pause` seconds lie between two."""
+    """The generator's values as they come, in one list what came together; it runs on the runtime's loop.
+
+    After the first list, at least `pause` seconds lie between two. The generator is closed when the caller stops early.
+    """
     box: queue.SimpleQueue[Any] = queue.SimpleQueue()
     pump = asyncio.run_coroutine_threadsafe(_pump(events, box), runtime.current().loop)
     pump.add_done_callback(lambda _: box.put(_END))

@@ -19,6 +19,7 @@ _begin = AppSession._create_new_session_message
 
 def limit() -> None:
     """For the process that serves; twice is once."""
+    # Streamlit offers no hook here; tests/test_protocol.py holds what is replaced.
     AppSession.handle_backmsg = _handle_asked  # type: ignore[assignment, method-assign]
     AppSession._create_new_session_message = _begin_without_path  # type: ignore[assignment, method-assign]
 
