@@ -212,3 +212,12 @@ def test_the_page_follows_the_answer(house: AppServer, page: "Page") -> None:
     page.wait_for_timeout(500)
     assert place.evaluate("e => e.scrollTop") > 100
     assert place.evaluate("e => e.scrollHeight - e.clientHeight - e.scrollTop") < 5
+
+
+def test_blanks_say_nothing(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    say(page, "   ")
+    still(page)
+    assert page.get_by_test_id("stChatMessage").count() == 0
+    say(page, "hello")
+    page.get_by_text("You said: hello").wait_for()

@@ -34,7 +34,7 @@ def draw_composer(chat: Conversation) -> Following | None:
             st.caption(f":material/download: {notice}")
     # Outside st.bottom, where it goes by itself: only then does the page follow the answer that grows.
     typed = st.chat_input(f"Message {chat.flow.name}", key=chat.key("composer"), submit_mode="stop", disabled=busy)
-    said = typed or pressed
+    said = typed if typed and typed.strip() else pressed  # nothing but blanks says nothing
     if not said:
         return follow(chat)
     return begin(chat, request_for(chat, said), own_stop=not typed)

@@ -51,6 +51,6 @@ def draw_stale(mistake: FlowError | None) -> None:
     if mistake:
         st.warning(
             "The file of this flow has a mistake; the last good version answers until it is corrected.  \n"
-            + "  \n".join(words.plain(str(problem)) for problem in mistake.problems[:3]),
+            + "  \n".join(words.sentence(str(problem)) for problem in mistake.problems[:3]),
             icon=":material/history:",
         )

@@ -34,6 +34,8 @@ def draw_tokens(flow: WiredFlow, *, scope: Scope) -> None:
         return
     caller = visitor()
     _draw_form(caller, flow, scope)
+    if fresh_secret(flow):  # drawn above the code, which may be out of view from here
+        st.caption(":material/arrow_upward: Your new token stands at the top of this pane, in the line to run first.")
     for token in bridge.call(application_tokens.listed(runtime.current().access, caller, flow_id=flow.id)):
         _draw_row(caller, token, scope)
 
