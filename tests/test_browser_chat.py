@@ -62,6 +62,8 @@ def test_stop_keeps_what_was_said_and_marks_it(house: AppServer, page: "Page") -
     page.reload()
     page.get_by_text("Stopped").wait_for()
     assert "word3" in answers(page).inner_text()
+    page.reload()
+    page.get_by_role("button", name="Try again").wait_for()
 
 
 def test_stop_acts_on_a_model_that_says_nothing(house: AppServer, page: "Page") -> None:

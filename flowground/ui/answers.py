@@ -22,8 +22,10 @@ def draw_message(
     retry: Callable[[], None] | None = None,
     as_code: Callable[[], None] | None = None,
 ) -> None:
-    """`inside` shows an answer's steps; `names` are the components' display names; `retry` asks a failed one again;
-    `as_code` opens the call behind it."""
+    """`inside` shows an answer's steps; `names` are the components' display names.
+
+    `retry` asks again what failed or was stopped; `as_code` opens the call behind it.
+    """
     if message.role == "user":
         draw_question(message.text)
         return

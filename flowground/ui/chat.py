@@ -164,7 +164,7 @@ def _draw_messages(chat: Conversation, messages: Sequence[StoredMessage], *, ret
         )
     question = None
     for message in messages[-shown:]:
-        again = retry if message is messages[-1] and message.state == "failed" else None
+        again = retry if message is messages[-1] and message.state != "complete" else None
         question = message if message.role == "user" else question
         answers.draw_message(
             message, inside=chat.inside, names=chat.flow.display_names, retry=again, as_code=as_code(chat, question)
