@@ -22,8 +22,8 @@ _PAGE = """\
 Written by `python -m bench.soak`; nothing here is edited by hand. {clients} clients ask again as soon as they are
 answered, for {minutes:g} minutes, each run in a session of its own and stored on SQLite; the model is a stub.
 
-{runs:,} runs, {errors} failed. Memory (PSS) at the end: {growth:+.1f} % against the first tenth, {settled:+.1f} % against
-half-time (the mark is ±5 %).
+{runs:,} runs, {errors} failed. Memory (PSS) at the end: {growth:+.1f} % against the first
+tenth, {settled:+.1f} % against half-time (the mark is ±5 %).
 
 | minutes | runs/s | p50 ms | p95 ms | failed | memory MB |
 | ---: | ---: | ---: | ---: | ---: | ---: |
