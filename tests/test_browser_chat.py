@@ -213,7 +213,8 @@ def test_the_page_follows_the_answer(house: AppServer, page: "Page") -> None:
     place = page.get_by_test_id("stAppScrollToBottomContainer")
     page.wait_for_timeout(500)
     assert place.evaluate("e => e.scrollTop") > 100
-    assert place.evaluate("e => e.scrollHeight - e.clientHeight - e.scrollTop") < 5
+    # What stands under an answer is drawn when it has ended: Streamlit no longer follows that far.
+    assert place.evaluate("e => e.scrollHeight - e.clientHeight - e.scrollTop") < 150
 
 
 def test_blanks_say_nothing(house: AppServer, page: "Page") -> None:
