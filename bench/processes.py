@@ -40,15 +40,15 @@ def process(module: str, *arguments: str) -> Iterator[tuple[str, Watch]]:
             running.terminate()
 
 
-def app(folder: Path, *, stub: str, database: str | None) -> AppServer:
-    """The app as `streamlit run app.py`, its only model the stub; not started yet."""
+def app(folder: Path, *, stub: str, database: str | None, checkout: Path = ROOT) -> AppServer:
+    """The app of a checkout as `streamlit run app.py`, its only model the stub; not started yet."""
     config: dict[str, object] = {
         "default_model": "stub:stub-model",
         "providers": {"stub": {"type": "openai", "base_url": f"{stub}/v1", "api_key": "anything"}},
     }
     if database:
         config["database"] = database
-    return AppServer(folder, config=config, flows={"bench": FLOW})
+    return AppServer(folder, config=config, flows={"bench": FLOW}, checkout=checkout)
 
 
 def _wait_for(port: int, running: "subprocess.Popen[bytes]") -> None:

@@ -63,7 +63,8 @@ class AppServer:
     """One running app with its own config.yaml, flows/, data/ and SQLite file in `folder`.
 
     `config` is config.yaml as a mapping (default: the scripted model answers); `flows` maps a file's stem to its
-    text, or names shipped flows to copy, or is None for all shipped ones. `by` chooses the command.
+    text, or names shipped flows to copy, or is None for all shipped ones. `by` chooses the command, `checkout` whose
+    code runs.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class AppServer:
         environment: Mapping[str, str] | None = None,
         health: str = "/health",
         deadline: float = 60,
+        checkout: Path = ROOT,
     ) -> None:
         self.folder = folder
+        self.checkout = checkout
         self.by = by
         self.health = health
         self.deadline = deadline
@@ -115,7 +118,12 @@ class AppServer:
         """Starts the process without waiting for it."""
         with self._log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command(), cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command(),
+                cwd=self.checkout,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         return self.process
 
@@ -131,7 +139,7 @@ class AppServer:
         """`python -m flowground …` on this folder, beside the running server. `told` is its standard input."""
         return subprocess.run(
             [sys.executable, "-m", "flowground", *arguments],
-            cwd=ROOT,
+            cwd=self.checkout,
             env=self.environment,
             input=told,
             capture_output=True,

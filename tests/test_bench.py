@@ -12,6 +12,7 @@ import uvloop
 
 from bench.api import CLIENTS, Pair, measure_floor, measure_stub
 from bench.load import Load, percentile, post
+from bench.pairs import SLOWER, median_ratio
 from bench.processes import process
 from bench.report import Measured, page
 from bench.watch import Watch
@@ -57,3 +58,11 @@ def test_percentiles() -> None:
 def test_this_process_has_used_memory_and_time() -> None:
     assert Watch(os.getpid()).memory() > 10
     assert Watch(os.getpid()).cpu() > 0
+
+
+def test_pairs_tell_slower_from_noise() -> None:
+    noise = [0.9, 1.1, 1.0, 0.95, 1.05, 1.2, 0.8] * 5
+    ratio, low, high = median_ratio(noise)
+    assert low <= ratio <= high
+    assert low <= SLOWER
+    assert median_ratio([ratio * 1.2 for ratio in noise])[1] > SLOWER
