@@ -1,0 +1,71 @@
+"""The heartbeat finds what it is there for: a busy callback, and a thread in one long call into C."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.heartbeat import MOST, calmest, heartbeat, stays_responsive
+
+pytestmark = pytest.mark.anyio
+
+
+def compute(seconds: float) -> None:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        sum(range(100))
+
+
+async def test_a_busy_callback_is_found() -> None:
+    async def busy() -> None:
+        compute(2 * MOST)
+
+    hold = await calmest(busy)
+    assert hold.callback > 1.5 * MOST
+    with pytest.raises(AssertionError, match="callback"):
+        await stays_responsive(busy)
+
+
+async def test_a_busy_callback_of_the_loops_own_is_found() -> None:
+    async def scheduled() -> None:
+        asyncio.get_running_loop().call_soon(compute, 2 * MOST)
+        await asyncio.sleep(0.01)
+
+    assert (await calmest(scheduled)).callback > 1.5 * MOST
+
+
+SLOW = "a" * 20
+NINE_MEGABYTES = "[" + ",".join(['{"a":[1.5]}'] * 750_000) + "]"
+
+
+@pytest.mark.parametrize(
+    "call", [lambda: json.loads(NINE_MEGABYTES), lambda: re.fullmatch("(a|a)*b", SLOW)], ids=["json", "pattern"]
+)
+async def test_a_thread_that_keeps_the_interpreters_lock_is_found(call: Callable[[], object]) -> None:
+    async def threaded() -> None:
+        await asyncio.to_thread(call)
+
+    hold = await calmest(threaded)
+    assert hold.gil > MOST
+    assert hold.callback < MOST
+
+
+async def test_work_in_pieces_and_python_in_a_thread_are_no_hold() -> None:
+    async def pieces() -> None:
+        for _ in range(20):
+            compute(0.005)
+            await asyncio.sleep(0)
+        await asyncio.to_thread(compute, 2 * MOST)
+
+    await stays_responsive(pieces)
+
+
+async def test_the_loop_is_left_as_it_was() -> None:
+    before = asyncio.events.Handle._run
+    with heartbeat() as hold:
+        await asyncio.sleep(0.01)
+    assert asyncio.events.Handle._run is before
+    assert 0 < hold.longest < MOST
