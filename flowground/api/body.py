@@ -24,7 +24,7 @@ _STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y
 
 
 class BodyTooSlow(RequestError):
-    """The body stopped halfway."""
+    """The body stopped halfway, or did not begin."""
 
     code = "body_too_slow"
 
@@ -66,7 +66,7 @@ class Asked:
 async def read_request(request: Request, *, limit: int, patience: float) -> Asked:
     """What the client asks. Raises InvalidRequest (naming fields, never values), BodyTooLarge and BodyTooSlow.
 
-    `limit` is in bytes; `patience` in seconds, for each further piece of a body that comes in pieces.
+    `limit` is in bytes; `patience` in seconds, for each piece of the body, the first too.
     """
     query = request.query_params
     shape = query.get("shape", "langflow")
@@ -126,7 +126,7 @@ async def _read(request: Request, limit: int, patience: float) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(f"The body is over {limit} bytes.")
-    message = await request.receive()
+    message = await _next_piece(request, patience)
     body: bytes = message.get("body", b"")
     if not message.get("more_body") and message["type"] == "http.request" and len(body) <= limit:
         return body  # nearly always: a body that came in one piece
@@ -147,7 +147,7 @@ async def _next_piece(request: Request, patience: float) -> Message:
         async with asyncio.timeout(patience):
             return await request.receive()
     except TimeoutError:
-        raise BodyTooSlow(f"The rest of the body did not come within {patience:g} s.") from None
+        raise BodyTooSlow(f"No further piece of the body came within {patience:g} s.") from None
 
 
 def _json(raw: bytes) -> Any:

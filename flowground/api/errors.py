@@ -116,6 +116,8 @@ def error_response(error: FlowgroundError) -> JSONResponse:
 def _headers(error: FlowgroundError) -> dict[str, str]:
     if isinstance(error, RunLimitReached):
         return dict(error.headers)
+    if isinstance(error, BodyTooSlow):
+        return {"connection": "close"}  # half a request is still under way on it
     wait = retry_after(error)
     return {} if wait is None else {"retry-after": str(wait)}
 

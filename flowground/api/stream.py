@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from flowground.api.errors import detail_of, retry_after, status_of, unexpected
@@ -53,8 +53,15 @@ async def sse_frames(said: AsyncGenerator[Said, None], *, heartbeat: float = 15.
             upcoming = asyncio.ensure_future(anext(said, None))
     finally:
         upcoming.cancel()
-        await asyncio.wait([upcoming])
+        await _wait_until_done(upcoming)
         await said.aclose()
+
+
+async def _wait_until_done(task: asyncio.Future[Any]) -> None:
+    """Also when cancelled meanwhile: a client that leaves cancels its stream once every turn of the loop (anyio)."""
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
 
 
 async def say(

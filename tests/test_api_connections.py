@@ -1,0 +1,73 @@
+"""Clients that leave, wait or do not read, at the API of a real server: the server neither complains nor keeps them."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.raw_client import RawClient, read_to_end, reset
+from tests.running import chat_flow
+from tests.servers import AppServer
+
+FLOWS = {name: chat_flow(f"scripted:{name}") for name in ("echo", "silent")}
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawClient]:
+    with AppServer(tmp_path_factory.mktemp("connections"), flows=FLOWS) as server:
+        yield RawClient(server)
+
+
+def messages(raw: RawClient, flow: str, *, count: int) -> list[dict[str, object]]:
+    """The token's messages in a flow, once there are `count`."""
+    url = f"{raw.server.url}/api/v1/monitor/messages?flow_id={flow}"
+    end = time.monotonic() + 15
+    while True:
+        found: list[dict[str, object]] = requests.get(url, headers={"x-api-key": raw.key}, timeout=10).json()
+        if len(found) >= count or time.monotonic() > end:
+            return found
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("query", ["?stream=sse", "?stream=true", ""], ids=["sse", "stream", "plain"])
+def test_fifty_clients_that_leave_a_silent_model_leave_nothing_in_the_log(tmp_path: Path, query: str) -> None:
+    with AppServer(tmp_path, flows={"silent": FLOWS["silent"]}) as server:
+        raw = RawClient(server)
+        with ExitStack() as open_ones:
+            leavers = [open_ones.enter_context(raw.sent(raw.request("silent", query))) for _ in range(50)]
+            assert len(messages(raw, "silent", count=50)) == 50  # every model is asked, and says nothing
+            for number, leaver in enumerate(leavers):
+                if number % 3 == 0:
+                    leaver.close()
+                elif number % 3 == 1:
+                    reset(leaver)
+                else:
+                    leaver.shutdown(socket.SHUT_WR)
+            stored = messages(raw, "silent", count=100)
+        assert len(stored) == 100  # each call ended down to the model: its turn is stored
+        log = server.log
+    assert "Traceback" not in log
+    assert "unexpected failure" not in log
+
+
+def test_a_client_that_shuts_down_its_writing_side_counts_as_gone(raw: RawClient) -> None:
+    with raw.sent(raw.request("silent")) as half:
+        assert len(messages(raw, "silent", count=1)) == 1
+        half.shutdown(socket.SHUT_WR)
+        assert read_to_end(half) == b""
+    assert len(messages(raw, "silent", count=2)) == 2  # the run has ended
+
+
+def test_fifty_heads_without_a_body_are_answered_and_closed(tmp_path: Path) -> None:
+    with AppServer(tmp_path, flows=FLOWS, config={"limits": {"request_seconds": 0.5}}) as server:
+        raw = RawClient(server)
+        with ExitStack() as open_ones:
+            waiting = [open_ones.enter_context(raw.sent(raw.head("echo", length=100))) for _ in range(50)]
+            answers = [read_to_end(connection).decode() for connection in waiting]
+        assert len(answers) == 50
+        assert {answer.partition("\r\n")[0] for answer in answers} == {"HTTP/1.1 408 Request Timeout"}
+        assert all("connection: close" in answer and '"code":"body_too_slow"' in answer for answer in answers)
