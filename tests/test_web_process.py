@@ -4,13 +4,17 @@ import re
 import signal
 import time
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 import requests
 
+from tests.open_page import answers, flow_text, go, say, visitor
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer, write_folder
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser as Chromium
 
 SILENT = """
 components:
@@ -108,6 +112,46 @@ def test_a_second_signal_ends_the_grace(tmp_path: Path) -> None:
             began = time.monotonic()
             server.process.wait(20)
         assert time.monotonic() - began < 10
+
+
+def is_closed_to_newcomers(server: AppServer, *, within: float) -> bool:
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        try:
+            requests.get(f"{server.url}/health", timeout=10)
+        except requests.ConnectionError:
+            return True
+    return False
+
+
+@pytest.mark.browser
+def test_an_open_page_sees_its_answer_end_while_the_process_ends(tmp_path: Path, browser: "Chromium") -> None:
+    words = [f"word{number}" for number in range(60)]
+    with AppServer(tmp_path, flows={"slow": flow_text("scripted:slow")}) as server, visitor(browser) as page:
+        go(page, f"{server.url}/playground?flow=slow")
+        say(page, " ".join(words))
+        answers(page).get_by_text("word3").wait_for()
+        assert "word59" not in answers(page).inner_text()
+        assert server.process is not None
+        server.process.send_signal(signal.SIGTERM)
+        answers(page).get_by_text("word59").wait_for()
+        server.process.wait(20)
+
+
+def test_during_the_grace_nobody_new_is_let_in(tmp_path: Path) -> None:
+    config = {"limits": {"shutdown_seconds": 60}}
+    with AppServer(tmp_path, config=config, flows={"silent": SILENT}) as server, requests.Session() as before:
+        key = server.token("test")
+        url, headers = f"{server.url}/api/v1/run/silent", {"x-api-key": key}
+        assert before.get(f"{server.url}/health", timeout=10).status_code == 200
+        with requests.post(f"{url}?stream=true", json={}, headers=headers, stream=True, timeout=30):
+            assert server.process is not None
+            server.process.send_signal(signal.SIGTERM)
+            assert is_closed_to_newcomers(server, within=10)
+            answer = before.post(url, json={}, headers=headers, timeout=10)
+            assert (answer.status_code, answer.json()["detail"]["code"]) == (503, "shutting_down")
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(20)
 
 
 def test_the_api_answers_json_where_nothing_is(tmp_path: Path) -> None:

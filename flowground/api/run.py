@@ -56,6 +56,7 @@ _CLIENT_LEFT = 499
 async def run(request: Request) -> Response:
     """Runs a flow by id or endpoint name."""
     runtime: Runtime = request.app.state.runtime()
+    runtime.refuse_when_ending()
     caller = await api_caller(request, runtime)
     limits = runtime.settings.limits
     told: dict[str, str] = {}

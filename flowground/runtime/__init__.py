@@ -17,7 +17,7 @@ from flowground.access.organization import Organization
 from flowground.access.requests import AccessRequests
 from flowground.caller import Caller
 from flowground.components.language_model import LanguageModel
-from flowground.errors import ComponentFailed, InvalidRequest, ModelNotReady, ProviderError, RunError
+from flowground.errors import ComponentFailed, InvalidRequest, ModelNotReady, ProviderError, RunError, ShuttingDown
 from flowground.events import Event
 from flowground.loader import Catalogue
 from flowground.providers import Providers
@@ -54,6 +54,7 @@ class Runtime:
         self._running: set[asyncio.Task[object]] = set()
         self.stopping = False
         """Whether running turns are being cancelled because the process ends."""
+        self._ending = False
 
     async def start(self) -> None:
         """Captures the running loop and readies what needs one. Raises ConfigError."""
@@ -71,8 +72,10 @@ class Runtime:
     async def start_turn(self, caller: Caller, address: str, request: RunRequest) -> LiveTurn:
         """Begins a turn of a page; `request.session_id` is the page's session.
 
-        Raises NotSignedIn, FlowNotFound, and InvalidRequest while another answer is written in this session.
+        Raises NotSignedIn, FlowNotFound, ShuttingDown, and InvalidRequest while another answer is written in this
+        session.
         """
+        self.refuse_when_ending()
         caller = await self.access.recheck(caller)
         flow = await self.access.open_flow(caller, address)
         place = (caller.key, flow.id, request.session_id or "")
@@ -118,8 +121,14 @@ class Runtime:
         finally:
             self._running.discard(task)
 
+    def refuse_when_ending(self) -> None:
+        """Raises ShuttingDown once `stop_runs` was called: nobody would wait for a turn that begins now."""
+        if self._ending:
+            raise ShuttingDown("The server is stopping.", hint="Try again in a moment.")
+
     async def stop_runs(self, grace: float) -> None:
         """Lets running turns finish for `grace` seconds, then cancels them and waits for their ends."""
+        self._ending = True
         if running := set(self._running):
             if grace:
                 await asyncio.wait(running, timeout=grace)

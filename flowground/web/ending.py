@@ -1,11 +1,11 @@
 """The process is told to end: running answers get their grace, then everything stops, so that it really ends.
 
-uvicorn waits for open responses for ever unless told otherwise, and Streamlit does not tell it: one open stream would
-keep the process alive.
+During the grace nobody new is let in, and who is in goes on: uvicorn would close every page's websocket at once, and
+their readers would not see the rest of an answer that is still written. uvicorn is told to end when the grace is over;
+it waits for open responses for ever unless it has a limit, and Streamlit gives it none.
 """
 
 import asyncio
-import math
 import signal
 import threading
 from types import FrameType
@@ -16,7 +16,7 @@ from flowground.runtime import Runtime
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _AFTER_GRACE = 3
-"""Seconds that cancelled answers have to be stored and said before uvicorn cuts their connections."""
+"""Seconds that ended answers have to reach their readers before uvicorn cuts the connections."""
 
 
 class Ending:
@@ -27,10 +27,11 @@ class Ending:
         self._grace = grace
         self._loop = asyncio.get_running_loop()
         self._stopping: asyncio.Task[None] | None = None
+        self._server = server
         if server is None:
             return
         if server.config.timeout_graceful_shutdown is None:
-            server.config.timeout_graceful_shutdown = math.ceil(grace) + _AFTER_GRACE
+            server.config.timeout_graceful_shutdown = _AFTER_GRACE
         self._handle_exit = server.handle_exit
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
@@ -42,13 +43,17 @@ class Ending:
         while (stopping := self._stopping) is not None and not stopping.done():
             await asyncio.wait({stopping})
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._handle_exit(number, frame)
-        self._loop.call_soon_threadsafe(self._stop_once_more)
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._end_by, number)
 
-    def _stop_once_more(self) -> None:
+    def _end_by(self, number: int) -> None:
         """The first signal begins the grace, the second ends it."""
+        assert self._server is not None  # noqa: S101 - without a server no signal is taken over
+        for listening in self._server.servers:
+            listening.close()
         self._stop(self._grace if self._stopping is None else 0)
+        assert self._stopping is not None  # noqa: S101 - set just above
+        self._stopping.add_done_callback(lambda _: self._handle_exit(number, None))
 
     def _stop(self, grace: float) -> None:
         self._stopping = self._loop.create_task(self._runtime.stop_runs(grace))
