@@ -90,6 +90,10 @@ def test_an_empty_file_and_empty_sections_are_defaults(tmp_path: Path) -> None:
         ("limits: [1]\n", "config.yaml:1: limits: should be a valid dictionary or instance of Limits"),
         ("tweaks: {unknown: ignore}\n", "config.yaml:1: tweaks.unknown: should be 'refuse' or 'warn'"),
         ("public_url: flows.example.com\n", "config.yaml:1: public_url: must look like https://flows.example.com"),
+        (
+            "trusted_proxies: [nginx]\n",
+            "config.yaml:1: trusted_proxies: must be addresses or networks, like 127.0.0.1 or 172.16.0.0/12",
+        ),
         ("database: mysql://x\n", "config.yaml:1: database: must look like sqlite:///data/flowground.db or postgresql"),
         ("providers: {mine: {base_url: here}}\n", "config.yaml:1: providers.mine.base_url: must look like http://"),
         ("- a\n", "config.yaml:1: settings are a mapping, this is a list"),

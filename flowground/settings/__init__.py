@@ -5,6 +5,7 @@ Relative paths count from the config file's folder. `${env:NAME}` is replaced in
 names the nearest right one. docs/settings.md is generated from the fields below.
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Iterator
@@ -131,6 +132,10 @@ class Settings(_Part):
     public_url: str | None = Field(
         None, description="The address people use; feeds links, snippets and the Origin check."
     )
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses and networks whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.",
+    )
     flows: Path = Field(Path("flows"), description="Folder of flow files.")
     data: Path = Field(Path("data"), description="SQLite file, models, generated keys.")
     database: str = Field(
@@ -161,6 +166,16 @@ class Settings(_Part):
         if value is not None and not _URL.match(value):
             raise ValueError("must look like https://flows.example.com")
         return value.rstrip("/") if value else None
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                ipaddress.ip_network(text, strict=False)
+            except ValueError:
+                raise ValueError("must be addresses or networks, like 127.0.0.1 or 172.16.0.0/12") from None
+        return value
 
     @classmethod
     def load(cls, path: Path) -> "Settings":

@@ -17,6 +17,7 @@ from flowground.ui import bridge
 _CALLER = "x-flowground-caller"
 _FLOW = "x-flowground-flow"
 _BROWSER = "x-flowground-browser"
+_ADDRESS = "x-flowground-address"
 
 _PROVEN = "flowground:owner_code_given"
 _SEEN = "flowground:caller"
@@ -65,8 +66,8 @@ def browser_id() -> str:
 
 
 def address() -> str:
-    """Where the visitor comes from, for counting failed sign-ins."""
-    return (st.context.ip_address if _is_served() else None) or "this computer"
+    """Where the visitor comes from, for counting: what flowground/web/address.py settled when the socket opened."""
+    return str(st.context.headers.get(_ADDRESS, "unknown")) if _is_served() else "this computer"
 
 
 def remember_proof() -> None:

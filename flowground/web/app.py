@@ -16,6 +16,7 @@ from flowground.api import create_api
 from flowground.errors import ConfigError
 from flowground.runtime import Runtime, install
 from flowground.settings import Settings, config_path
+from flowground.web.address import believe_no_header
 from flowground.web.edge import Edge
 from flowground.web.ending import Ending, running_server
 from flowground.web.greeting import greeting
@@ -64,6 +65,7 @@ class Web:
         server = running_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
         patience = Patience(server, seconds=settings.limits.request_seconds)
+        believe_no_header(server)
         limit_heads(server)
         send_at_once()
         say(await greeting(runtime, settings.public_url or serving_at(server)))

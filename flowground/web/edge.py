@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from flowground.caller import Caller
 from flowground.runtime import Runtime
 from flowground.web import refusal
+from flowground.web.address import Proxies, address_of
 from flowground.web.api_paths import is_api
 from flowground.web.browser import browser_id
 from flowground.web.origin import from_this_computer, own_origin
@@ -31,6 +32,7 @@ OURS = b"x-flowground-"
 CALLER = b"x-flowground-caller"
 FLOW = b"x-flowground-flow"
 BROWSER = b"x-flowground-browser"
+ADDRESS = b"x-flowground-address"
 
 _CLOSED = ("/_stcore/upload_file", "/_stcore/metrics")
 """What Streamlit would do for anybody and no page of ours needs: keep files in memory, and tell how many are here."""
@@ -61,8 +63,13 @@ class Edge:
         self.app = app
         self.runtime = runtime
         self.api = api
+        self._proxies: Proxies | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            if self._proxies is None:
+                self._proxies = Proxies(self.runtime().settings.trusted_proxies)
+            self._proxies.settle(scope)
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -103,7 +110,7 @@ class Edge:
         browser = browser_id(Headers(scope=scope))
         if caller is None and flow is not None:
             caller = await runtime.access.visitor(browser, flow)
-        headers = [*headers, (BROWSER, browser.encode())]
+        headers = [*headers, (BROWSER, browser.encode()), (ADDRESS, address_of(scope).encode())]
         if caller is not None:
             headers.append((CALLER, _as_header(caller)))
         if flow is not None:
