@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -123,20 +123,14 @@ class _Turn:
             self.trace.append(TraceStep(event.component_id, event.type, event.seconds, text, event.usage, event.model))
 
     async def finish(self, end: TurnFinished) -> None:
-        results = [(message_id, end.results[name]) for name, message_id in self.answer_ids.items()]
-        trace = tuple(self.trace)
         answers = [
             self._message(
-                message_id,
-                "assistant",
-                result.text,
-                model=result.model,
-                usage=result.usage,
-                seconds=end.seconds,
-                trace=trace,
+                message_id, "assistant", end.results[name].text, model=end.results[name].model, seconds=end.seconds
             )
-            for message_id, result in results
+            for name, message_id in self.answer_ids.items()
         ]
+        if answers:
+            answers[0] = replace(answers[0], usage=end.usage, trace=tuple(self.trace))
         await self._save(answers, "complete", end)
 
     async def fail(self, error: FlowgroundError) -> None:
@@ -148,10 +142,12 @@ class _Turn:
 
     async def stop(self) -> None:
         answers = [
-            self._message(message_id, "assistant", self.partial.get(name, ""), state="stopped", trace=tuple(self.trace))
+            self._message(message_id, "assistant", self.partial.get(name, ""), state="stopped")
             for name, message_id in self.answer_ids.items()
             if name in self.partial or name == next(iter(self.answer_ids))
         ]
+        if answers:
+            answers[0] = replace(answers[0], trace=tuple(self.trace))
         await self._save(answers, "stopped")
 
     async def _save(

@@ -51,6 +51,17 @@ async def test_a_run_comes_back_as_it_was_stored(store: Store) -> None:
     assert await store.read(list_runs, flow_id="echo") == [run]
 
 
+@pytest.mark.parametrize("count", [-1, 2**31, 2**63, 10**30])
+async def test_a_count_of_tokens_that_no_column_holds_costs_no_answer(store: Store, count: int) -> None:
+    for usage in (Usage(count, 1), Usage(1, count)):
+        answer = said("All.", "assistant", usage=usage, trace=(TraceStep("A", "T", 0, "x", usage),))
+        await store.write(conversations.begin_turn, **here(), message=said("q"))
+        await store.write(conversations.finish_turn, **here(), answers=[answer], run=ran(usage=usage))
+        *_, kept = await store.read(conversations.list_messages, **here())
+        assert (kept.text, kept.usage) == ("All.", None)
+        assert (await store.read(list_runs, flow_id="echo"))[0].usage is None
+
+
 async def test_a_trace_keeps_two_thousand_characters_of_each_text(store: Store) -> None:
     await take_turn(store, said("q"), said("a", "assistant", trace=(TraceStep("A", "T", 0, "x" * 5000),)))
     [_, answer] = await store.read(conversations.list_messages, **here())

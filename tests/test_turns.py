@@ -11,7 +11,7 @@ from flowground.errors import ComponentFailed, InvalidRequest, TweaksRefused
 from flowground.events import Event, Token, TurnFinished, TurnStarted
 from flowground.request import RunRequest
 from flowground.runtime import Runtime
-from flowground.store import conversations
+from flowground.store import conversations, runs
 from flowground.store.conversations import StoredMessage
 from tests.running import chat_flow, running
 
@@ -21,6 +21,13 @@ FLOWS = {
     "echo": chat_flow("scripted:echo"),
     "long": chat_flow("scripted:long"),
     "fail": chat_flow("scripted:fail"),
+    "two": """
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, model: "scripted:echo", input_value: "${ChatInput}"}
+  First: {type: ChatOutput, input_value: "${Model}"}
+  Second: {type: ChatOutput, input_value: "Again: ${Model}"}
+""",
     "memory": """
 components:
   ChatInput: {type: ChatInput}
@@ -63,6 +70,21 @@ async def test_an_answer_keeps_model_usage_seconds_and_trace(tmp_path: Path) -> 
         assert answer.usage.output_tokens > 0
         assert answer.seconds is not None
         assert [step.component_id for step in answer.trace] == ["ChatInput", "Model", "ChatOutput"]
+
+
+async def test_two_answers_of_a_run_store_its_usage_and_trace_once(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        end = (await say(runtime, "two", "hi"))[-1]
+        assert isinstance(end, TurnFinished)
+        assert end.usage is not None
+        _, first, second = await kept(runtime, "two")
+        assert (first.usage, second.usage) == (end.usage, None)
+        names = [step.component_id for step in first.trace]
+        assert sorted(names) == ["ChatInput", "First", "Model", "Second"]
+        assert second.trace == ()
+        assert (first.model, second.model) == ("scripted:echo", "scripted:echo")
+        (run,) = await runtime.store.read(runs.list_runs, flow_id="two")
+        assert run.usage == end.usage
 
 
 async def test_a_stopped_answer_keeps_what_was_said(tmp_path: Path) -> None:

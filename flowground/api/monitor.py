@@ -1,5 +1,6 @@
 """`/api/v1/monitor/messages`: what this caller's sessions hold, in Langflow's shape. Nobody else's is ever seen."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -9,6 +10,7 @@ from flowground.api.wire import properties, source, timestamp
 from flowground.caller import Caller
 from flowground.runtime import Runtime
 from flowground.store import transcripts
+from flowground.store.messages import TraceStep
 from flowground.store.transcripts import Said
 
 router = APIRouter(prefix="/api/v1/monitor/messages", tags=["messages"])
@@ -34,7 +36,8 @@ async def messages(
         newest_first=order.upper() == "DESC",
         limit=limit,
     )
-    return [_message(said) for said in found]
+    steps = {said.message.run_id: said.message.trace for said in found if said.message.trace}
+    return [_message(said, steps.get(said.message.run_id, ())) for said in found]
 
 
 @router.get("/sessions")
@@ -62,10 +65,11 @@ async def _reached(runtime: Runtime, caller: Caller) -> list[str] | None:
     return [flow.id for flow in await runtime.access.visible_flows(caller)]
 
 
-def _message(said: Said) -> dict[str, Any]:
+def _message(said: Said, trace: Sequence[TraceStep]) -> dict[str, Any]:
+    """`trace` is the run's, which only its first answer carries."""
     message = said.message
     sender, name = ("User", "User") if message.role == "user" else ("Machine", "AI")
-    shown_by = next((step.component_id for step in message.trace if step.model), None)
+    shown_by = next((step.component_id for step in trace if step.model and message.model in (None, step.model)), None)
     return {
         "id": message.id,
         "flow_id": said.flow_id,

@@ -12,6 +12,8 @@ from flowground.store.times import moment
 
 State = Literal["complete", "stopped", "failed"]
 _TRACE_CHARS = 2_000
+MOST_TOKENS = 2**31 - 1
+"""The largest count of tokens that is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,11 @@ class TraceStep:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """One message with its identity. `model`, `usage`, `seconds` (wall time) and `trace` belong to answers."""
+    """One message with its identity. `model`, `usage`, `seconds` (wall time) and `trace` belong to answers.
+
+    The first answer of a run has the run's usage and trace; further answers have none. (What 0.1.0 stored before its
+    release has them on each answer.)
+    """
 
     id: str
     role: Role
@@ -67,11 +73,17 @@ def to_row(message: StoredMessage, *, session: str) -> dict[str, Any]:
         "created_at": message.created_at.timestamp(),
         "run_id": message.run_id,
         "model": message.model,
-        "input_tokens": message.usage.input_tokens if message.usage else None,
-        "output_tokens": message.usage.output_tokens if message.usage else None,
+        **usage_columns(message.usage),
         "seconds": message.seconds,
         "trace": _trace_text(message.trace) if message.trace else None,
     }
+
+
+def usage_columns(usage: Usage | None) -> dict[str, int | None]:
+    """Both counts, or neither: what no INTEGER column of PostgreSQL can hold is no count of tokens."""
+    if usage is None or not (0 <= usage.input_tokens <= MOST_TOKENS and 0 <= usage.output_tokens <= MOST_TOKENS):
+        return {"input_tokens": None, "output_tokens": None}
+    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
 
 
 def from_row(row: Sequence[Any]) -> StoredMessage:

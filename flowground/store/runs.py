@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select
 
 from flowground.messages import Usage
 from flowground.store import tables
+from flowground.store.messages import usage_columns
 from flowground.store.statements import Statement
 from flowground.store.text import storable
 from flowground.store.times import moment
@@ -67,8 +68,7 @@ def add_run(connection: Connection, *, run: RunRecord) -> None:
             "status": run.status,
             "started_at": run.started_at.timestamp(),
             "seconds": run.seconds,
-            "input_tokens": run.usage.input_tokens if run.usage else None,
-            "output_tokens": run.usage.output_tokens if run.usage else None,
+            **usage_columns(run.usage),
             "error_code": run.error_code,
             "streamed": run.streamed,
         },

@@ -151,6 +151,7 @@ class Drawing:
         """The answers as they are stored: complete, or stopped from elsewhere."""
         for name, answer in self._answers.items():
             result = self._finished.results[name] if self._finished else None
+            first = answer is self._first  # the run's usage and steps stand once, as they are stored
             text = result.text if result else answer.text
             answer.slot.markdown(words.said(text) or " ")
             message = StoredMessage(
@@ -160,9 +161,9 @@ class Drawing:
                 state=self._state,
                 created_at=datetime.now(UTC),
                 model=result.model if result else None,
-                usage=result.usage if result else None,
+                usage=self._finished.usage if self._finished and first else None,
                 seconds=self._finished.seconds if self._finished else None,
-                trace=tuple(self._trace),
+                trace=tuple(self._trace) if first else (),
             )
             with answer.below.container():
                 answers.draw_foot(message, inside=self._conversation.inside, names=self._names, as_code=self._as_code)

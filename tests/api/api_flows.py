@@ -28,6 +28,14 @@ components:
   Model: {type: LanguageModel, model: "scripted:echo", input_value: "${ChatInput}"}
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """,
+    "two": """
+name: Two
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, model: "scripted:echo", input_value: "${ChatInput}"}
+  First: {type: ChatOutput, input_value: "${Model}"}
+  Second: {type: ChatOutput, input_value: "${Model}"}
+""",
     "both": """
 name: Both
 components:

@@ -34,6 +34,17 @@ async def test_messages_come_back_in_langflows_shape_and_order(api: Api) -> None
     assert [(item["sender"], item["text"]) for item in in_echo] == [("Machine", "two"), ("User", "two")]
 
 
+async def test_the_usage_of_a_runs_messages_adds_up_to_the_runs(api: Api) -> None:
+    run = (await api.run("two", {"input_value": "hi", "session_id": "s"}, query="?shape=simple")).json()
+    found = (await api.client.get(MESSAGES, params={"session_id": "s"})).json()
+    answers = [item["properties"] for item in found if item["sender"] == "Machine"]
+    assert len(answers) == 2
+    assert run["usage"]["total_tokens"] > 0
+    counted = [answer["usage"]["total_tokens"] for answer in answers if answer["usage"]]
+    assert counted == [run["usage"]["total_tokens"]]
+    assert [answer["source"]["id"] for answer in answers] == ["Model", "Model"]
+
+
 async def test_sessions_are_listed_and_deleted(api: Api) -> None:
     for session in ("a", "b"):
         await api.run("echo", {"input_value": "x", "session_id": session})
