@@ -32,15 +32,16 @@ async def take_turn(
     """Events of one turn: `TurnStarted` once the user's message is stored, `TurnFinished` once the answer is.
 
     `flow` comes from `access` at this very action. Raises what `apply_tweaks` raises before anything is stored, and
-    RunErrors after the failure is stored. A cancelled or closed turn keeps what was said so far, marked "stopped".
+    RunErrors after the failure is stored. What was said so far is kept: marked "failed" then, and "stopped" where the
+    turn was cancelled or closed.
     """
     inside = caller.sees_inside
     tweaked = apply_tweaks(flow, request, unknown=settings.tweaks.unknown, inside=inside)
     turn = _Turn(caller, tweaked.flow, request, store, tweaked.warnings)
     turn.check_length(settings.limits.message_chars)
     await turn.begin()
-    yield turn.started()
     try:
+        yield turn.started()
         run = run_flow(tweaked.flow, request, history=turn.history, models=models, inside=inside)
         async with aclosing(run) as events:
             async for event in events:
@@ -98,7 +99,11 @@ class _Turn:
 
     async def begin(self) -> None:
         message = None if self.said is None else self._message(self.user_message_id, "user", self.said)
-        await self.store.write(conversations.begin_turn, **self.place, message=message)
+        try:
+            await self.store.write(conversations.begin_turn, **self.place, message=message)
+        except asyncio.CancelledError:
+            await self.stop()  # the message may be stored all the same, and must not look as if it still waited
+            raise
 
     def started(self) -> TurnStarted:
         return TurnStarted(
@@ -134,21 +139,21 @@ class _Turn:
         await self._save(answers, "complete", end)
 
     async def fail(self, error: FlowgroundError) -> None:
-        answers = [
-            self._message(message_id, "assistant", error.message, state="failed", trace=tuple(self.trace))
-            for message_id in list(self.answer_ids.values())[:1]
-        ]
-        await self._save(answers, "failed", error_code=error.code)
+        await self._save(self._unfinished("failed", error=error.message), "failed", error_code=error.code)
 
     async def stop(self) -> None:
+        await self._save(self._unfinished("stopped"), "stopped")
+
+    def _unfinished(self, state: Literal["stopped", "failed"], *, error: str | None = None) -> list[StoredMessage]:
+        """What each output said so far; the first one stands for the turn also when nothing was said."""
         answers = [
-            self._message(message_id, "assistant", self.partial.get(name, ""), state="stopped")
+            self._message(message_id, "assistant", self.partial.get(name, ""), state=state, error=error)
             for name, message_id in self.answer_ids.items()
             if name in self.partial or name == next(iter(self.answer_ids))
         ]
         if answers:
             answers[0] = replace(answers[0], trace=tuple(self.trace))
-        await self._save(answers, "stopped")
+        return answers
 
     async def _save(
         self,

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from flowground.messages import Message, Usage
-from flowground.store import Store, conversations
+from flowground.store import Store, conversations, transcripts
 from flowground.store.conversations import StoredMessage, TraceStep
 from flowground.store.runs import RunRecord, list_runs
 
@@ -41,8 +41,9 @@ async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
     )
     question = said("What is\nup? 👋")
     answer = said("All.", "assistant", run_id="r", model="tiny", usage=Usage(3, 4), seconds=0.5, trace=trace)
-    await take_turn(store, question, answer)
-    assert await store.read(conversations.list_messages, **here()) == [question, answer]
+    broken = said("All but", "assistant", state="failed", error="The connection\nbroke 👋.")
+    await take_turn(store, question, answer, broken)
+    assert await store.read(conversations.list_messages, **here()) == [question, answer, broken]
 
 
 async def test_a_run_comes_back_as_it_was_stored(store: Store) -> None:
@@ -86,7 +87,7 @@ async def test_no_two_addresses_spell_the_same_key() -> None:
 async def test_history_is_what_came_before_without_what_failed(store: Store) -> None:
     first, second = said("one"), said("two")
     await take_turn(store, first, said("1", "assistant", state="stopped"), said("broken", "assistant", state="failed"))
-    await take_turn(store, second, said("2", "assistant"))
+    await take_turn(store, second, said("", "assistant", state="stopped"), said("2", "assistant"))
 
     async def before(message_id: str | None, limit: int) -> list[Message]:
         return await store.read(conversations.history, **here(), before=message_id, limit=limit)
@@ -95,6 +96,13 @@ async def test_history_is_what_came_before_without_what_failed(store: Store) -> 
     assert await before(second.id, 1) == [Message("assistant", "1")]
     assert await before(first.id, 10) == []
     assert await before(None, 2) == [Message("user", "two"), Message("assistant", "2")]
+
+
+async def test_an_answer_stopped_before_its_first_word_takes_no_place_in_the_history(store: Store) -> None:
+    for number in range(3):
+        await take_turn(store, said(f"question {number}"), said("", "assistant", state="stopped"))
+    found = await store.read(conversations.history, **here(), before=None, limit=3)
+    assert found == [Message("user", f"question {number}") for number in range(3)]
 
 
 async def test_messages_come_in_the_order_they_were_written_whatever_the_clock_said(store: Store) -> None:
@@ -156,3 +164,12 @@ async def test_what_no_database_takes_is_replaced_and_fails_nothing(store: Store
     )
     [question, answer] = await store.read(conversations.list_messages, **here(odd))
     assert question.text == answer.text == answer.trace[0].text == "a\ufffdb\ufffdc"
+
+
+async def test_a_person_takes_along_why_an_answer_failed(store: Store) -> None:
+    await take_turn(store, said("q"), said("All but", "assistant", state="failed", error="It broke."))
+    [session] = await store.read(transcripts.conversations_of, owners=["member:ada"])
+    assert [(item["text"], item.get("error")) for item in session["messages"]] == [
+        ("q", None),
+        ("All but", "It broke."),
+    ]

@@ -28,6 +28,7 @@ components:
   First: {type: ChatOutput, input_value: "${Model}"}
   Second: {type: ChatOutput, input_value: "Again: ${Model}"}
 """,
+    "breaks": chat_flow("scripted:breaks"),
     "memory": """
 components:
   ChatInput: {type: ChatInput}
@@ -107,8 +108,17 @@ async def test_a_failure_is_stored_as_such_and_left_out_of_the_history(tmp_path:
         with pytest.raises(ComponentFailed):
             await say(runtime, "fail", "hi")
         question, answer = await kept(runtime, "fail")
-        assert (question.text, answer.state) == ("hi", "failed")
-        assert "The scripted model fails." in answer.text
+        assert (question.text, answer.state, answer.text) == ("hi", "failed", "")
+        assert answer.error == "Component 'Model' failed: The scripted model fails."
+
+
+async def test_an_answer_that_broke_keeps_what_was_said_beside_why_it_ended(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        with pytest.raises(ComponentFailed):
+            await say(runtime, "breaks", "one two three", stream=True)
+        _, answer = await kept(runtime, "breaks")
+        assert (answer.state, answer.text) == ("failed", "You said: one ")
+        assert answer.error == "Component 'Model' failed: The connection to the scripted model broke."
 
 
 async def test_the_history_has_what_was_said_before_and_never_the_present_message(tmp_path: Path) -> None:

@@ -78,12 +78,18 @@ def _message(said: Said, trace: Sequence[TraceStep]) -> dict[str, Any]:
         "sender_name": name,
         "session_id": said.session_id,
         "context_id": "",
-        "text": message.text,
+        "text": message.text or message.error or "",
         "files": "[]",
         "edit": False,
         "duration": None,
-        "properties": properties(source(shown_by, shown_by, message.model), "complete", message.usage),
+        "properties": properties(source(shown_by, shown_by, message.model), message.state, message.usage),
         "category": "error" if message.state == "failed" else "message",
-        "content_blocks": [],
+        "content_blocks": [] if message.error is None else [_error_block(shown_by, message.error)],
         "session_metadata": {"graph_run_id": message.run_id},
     }
+
+
+def _error_block(component_id: str | None, reason: str) -> dict[str, Any]:
+    """Why an answer failed, as Langflow writes it; without the traceback that stands in its own."""
+    error = {"type": "error", "component": component_id, "field": None, "reason": reason, "solution": None}
+    return {"title": "Error", "contents": [error], "allow_markdown": True}

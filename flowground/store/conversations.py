@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-from sqlalchemy import Connection, Integer, bindparam, case, delete, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Integer, bindparam, case, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.messages import Message
@@ -89,6 +89,7 @@ _HISTORY = Statement(
     .where(
         _m.session == bindparam("session"),
         _m.state != literal_column("'failed'"),
+        or_(_m.state != literal_column("'stopped'"), _m.text != literal_column("''")),
         _m.position
         < func.coalesce(
             select(_m.position).where(_m.id == bindparam("before")).scalar_subquery(),
@@ -160,7 +161,11 @@ def finish_turn(
 def history(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, before: str | None, limit: int
 ) -> list[Message]:
-    """The last `limit` messages before the message with id `before` (None: of all), oldest first, none that failed."""
+    """The last `limit` messages before the message with id `before` (None: of all), oldest first.
+
+    Answers that failed are left out, and those that were stopped before they said anything. What a stopped answer did
+    say is there: its reader saw it and may refer to it.
+    """
     session = address(flow_id, owner, session_id)
     found = _HISTORY.rows(connection, {"session": session, "before": before, "limit": limit})
     return [Message(role, text) for role, text in reversed(found)]

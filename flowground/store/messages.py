@@ -34,6 +34,9 @@ class StoredMessage:
 
     The first answer of a run has the run's usage and trace; further answers have none. (What 0.1.0 stored before its
     release has them on each answer.)
+
+    `error` is the sentence of a failed answer, and `text` what was said before it failed, which may be "". Where a
+    failed answer of an older release has no `error`, its `text` is that sentence.
     """
 
     id: str
@@ -46,6 +49,7 @@ class StoredMessage:
     usage: Usage | None = None
     seconds: float | None = None
     trace: tuple[TraceStep, ...] = ()
+    error: str | None = None
 
 
 COLUMNS = (
@@ -60,6 +64,7 @@ COLUMNS = (
     "output_tokens",
     "seconds",
     "trace",
+    "error",
 )
 
 
@@ -76,6 +81,7 @@ def to_row(message: StoredMessage, *, session: str) -> dict[str, Any]:
         **usage_columns(message.usage),
         "seconds": message.seconds,
         "trace": _trace_text(message.trace) if message.trace else None,
+        "error": None if message.error is None else storable(message.error),
     }
 
 
@@ -88,7 +94,7 @@ def usage_columns(usage: Usage | None) -> dict[str, int | None]:
 
 def from_row(row: Sequence[Any]) -> StoredMessage:
     """From values in the order of `COLUMNS`."""
-    identity, role, text, state, created_at, run_id, model, read, written, seconds, trace = row
+    identity, role, text, state, created_at, run_id, model, read, written, seconds, trace, error = row
     return StoredMessage(
         id=identity,
         role=role,
@@ -100,6 +106,7 @@ def from_row(row: Sequence[Any]) -> StoredMessage:
         usage=None if read is None else Usage(read, written),
         seconds=seconds,
         trace=_trace(trace) if trace else (),
+        error=error,
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from flowground.errors import ConfigError
 from flowground.store.definitions import run
+from flowground.store.migrations_messages import m007_message_errors
 from flowground.store.migrations_presets import m005_presets, m006_turn_overrides
 from flowground.store.migrations_sharing import m004_audiences_groups_invitations
 
@@ -192,3 +193,4 @@ def m003_tokens_publications_audit(connection: Connection) -> None:
 _migration(m004_audiences_groups_invitations)
 _migration(m005_presets)
 _migration(m006_turn_overrides)
+_migration(m007_message_errors)

@@ -57,6 +57,7 @@ messages = _table(
     Column("output_tokens", Integer),
     Column("seconds", Double),
     Column("trace", Text),
+    Column("error", Text),
     UniqueConstraint("id", name="messages_id"),
     Index("messages_in_session", "session", "position"),
 )

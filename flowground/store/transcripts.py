@@ -79,14 +79,15 @@ def conversations_of(connection: Connection, *, owners: Collection[str]) -> list
     """Everything these owners' sessions hold, as JSON values: what was said and when, without traces."""
     sessions: dict[str, dict[str, Any]] = {}
     found = connection.execute(
-        select(_s.id, _s.flow_id, _s.session_id, _s.title, _m.role, _m.text, _m.state, _m.created_at)
+        select(_s.id, _s.flow_id, _s.session_id, _s.title, _m.role, _m.text, _m.state, _m.created_at, _m.error)
         .join_from(tables.messages, tables.sessions, _m.session == _s.id)
         .where(_s.owner.in_(list(owners)))
         .order_by(_m.position)
     )
-    for key, flow, session, title, role, text, state, at in found:
+    for key, flow, session, title, role, text, state, at, error in found:
         said = sessions.setdefault(key, {"flow": flow, "session": session, "title": title, "messages": []})["messages"]
-        said.append({"role": role, "text": text, "state": state, "at": moment(at).isoformat()})
+        why = {} if error is None else {"error": error}
+        said.append({"role": role, "text": text, "state": state, "at": moment(at).isoformat()} | why)
     return list(sessions.values())
 
 

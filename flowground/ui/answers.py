@@ -31,7 +31,9 @@ def draw_message(
         return
     with st.chat_message("assistant", avatar=FLOW):
         if message.state == "failed":
-            draw_failure(message.text, inside=inside)
+            if message.error is not None and message.text:
+                st.markdown(words.said(message.text))
+            draw_failure(message.error or message.text, inside=inside)
         else:
             st.markdown(words.said(message.text) or " ")
         draw_foot(message, inside=inside, names=names, as_code=as_code)

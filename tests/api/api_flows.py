@@ -126,3 +126,5 @@ components:
   ChatOutput-yK0AU: {type: ChatOutput, input_value: "${ChatInput-b6UCc}"}
 """
 FLOWS["forgetful"] = FLOWS["remember"].replace("Remember", "Forgetful").replace("scripted:json", "scripted:fail")
+FLOWS["endless"] = FLOWS["spoken"].replace("Spoken", "Endless").replace("scripted:echo", "scripted:long")
+FLOWS["broken"] = FLOWS["spoken"].replace("Spoken", "Broken").replace("scripted:echo", "scripted:breaks")

@@ -1,11 +1,13 @@
 """What a caller may read back: its own sessions, the flows it may run; never somebody else's."""
 
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from flowground.caller import LOCAL_OWNER
+from flowground.events import Token
 from flowground.request import RunRequest
 from flowground.store import publications, tokens
 from tests.api.api_flows import FLOWS
@@ -43,6 +45,38 @@ async def test_the_usage_of_a_runs_messages_adds_up_to_the_runs(api: Api) -> Non
     counted = [answer["usage"]["total_tokens"] for answer in answers if answer["usage"]]
     assert counted == [run["usage"]["total_tokens"]]
     assert [answer["source"]["id"] for answer in answers] == ["Model", "Model"]
+
+
+async def test_a_stopped_and_a_failed_answer_say_so(api: Api) -> None:
+    """Streamed, so that each has said something; what a stopped one said goes on, an empty one does not."""
+    await _stop_after(api, "endless", "first", pieces=0)
+    await _stop_after(api, "endless", "second", pieces=2)
+    broken = await api.run("broken", {"input_value": "third", "session_id": "s"}, query="?stream=true")
+    assert '"code": "model_unreachable"' in broken.text
+    found = (await api.client.get(MESSAGES, params={"session_id": "s"})).json()
+    assert [(item["text"], item["properties"]["state"], item["category"]) for item in found] == [
+        ("first", "complete", "message"),
+        ("", "stopped", "message"),
+        ("second", "complete", "message"),
+        ("word1 word2 ", "stopped", "message"),
+        ("third", "complete", "message"),
+        ("You said: third", "failed", "error"),
+    ]
+    reasons = [block["contents"][0]["reason"] for item in found for block in item["content_blocks"]]
+    assert reasons == ["Component 'Model' failed: The connection to the scripted model broke."]
+
+
+async def _stop_after(api: Api, flow: str, text: str, *, pieces: int) -> None:
+    """A caller who leaves after so many pieces of the answer."""
+    caller = await api.runtime.sign_in.verify_token(api.client.headers["x-api-key"])
+    assert caller is not None
+    wired = await api.runtime.access.open_flow(caller, flow)
+    request = RunRequest(input_value=text, session_id="s", stream=True)
+    async with aclosing(api.runtime.take_turn(caller, wired, request)) as events:
+        async for event in events:
+            pieces -= isinstance(event, Token)
+            if pieces <= 0:
+                break
 
 
 async def test_sessions_are_listed_and_deleted(api: Api) -> None:
