@@ -141,6 +141,10 @@ FOREIGN = [
     {"Forwarded": "for=127.0.0.1"},
     {"X-Real-IP": "127.0.0.1"},
     {"Via": "1.1 proxy"},
+    {"Fly-Client-IP": "127.0.0.1"},
+    {"X-Envoy-External-Address": "127.0.0.1"},
+    {"CDN-Loop": "a"},
+    {"X-Original-URL": "/"},
 ]
 
 

@@ -1,7 +1,7 @@
 import pytest
 from starlette.types import Scope
 
-from flowground.web.origin import from_this_computer, own_origin
+from flowground.web.origin import from_this_computer, is_https, own_origin
 
 
 def asked(peer: str | None = "127.0.0.1", **headers: str) -> Scope:
@@ -43,10 +43,48 @@ def test_another_name_is_not_this_computer(host: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "cf-connecting-ip"],
+    [
+        "forwarded",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "cf-connecting-ip",
+        "fly-client-ip",
+        "fastly-client-ip",
+        "x-azure-clientip",
+        "x-envoy-external-address",
+        "cdn-loop",
+        "x-scheme",
+        "x-original-url",
+        "x-original-for",
+        "x-amzn-trace-id",
+        "x-cloud-trace-context",
+        "x-request-start",
+        "true-client-ip",
+        "x-akamai-config-log-detail",
+        "x-appengine-user-ip",
+        "cloudfront-viewer-address",
+        "x-varnish",
+        "x-vercel-forwarded-for",
+        "x-forwarded",
+        "x-forward-for",
+        "client-ip",
+        "x-host",
+        "x-arr-ssl",
+        "x-proxyuser-ip",
+    ],
 )
 def test_what_a_proxy_forwarded_is_not_this_computer(name: str) -> None:
     assert not from_this_computer(asked(**{name: "127.0.0.1"}))
+
+
+@pytest.mark.parametrize(
+    "name", ["x-requested-with", "x-api-key", "sec-fetch-site", "x-request-id", "traceparent", "x-stainless-lang"]
+)
+def test_what_programs_of_this_computer_say_is_no_trace_of_a_proxy(name: str) -> None:
+    assert from_this_computer(asked(**{name: "x"}))
 
 
 def test_two_hosts_are_not_this_computer() -> None:
@@ -95,3 +133,30 @@ def test_public_url_is_our_origin_behind_a_proxy_that_renames_the_host() -> None
     assert own_origin(behind, None) is None
     plain = asked(origin="http://flows.example.com", host="10.0.0.5:8501")
     assert own_origin(plain, "https://flows.example.com") is None
+
+
+@pytest.mark.parametrize("name", ["evil.example", "10.0.0.5", "flows.example.com.evil.example"])
+def test_with_a_public_url_no_other_name_is_ours_but_loopback(name: str) -> None:
+    there = asked(origin=f"http://{name}:8501", host=f"{name}:8501")
+    assert own_origin(there, None) is not None
+    assert own_origin(there, "https://flows.example.com") is None
+    here = asked(origin="http://127.0.0.1:8501", host="127.0.0.1:8501")
+    assert own_origin(here, "https://flows.example.com") == "http://127.0.0.1:8501"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "public_url", "found"),
+    [
+        ("http", "flows.example.com", None, False),
+        ("https", "anything", None, True),
+        ("wss", "anything", None, True),
+        ("http", "flows.example.com", "https://flows.example.com", True),
+        ("http", "flows.example.com:443", "https://flows.example.com", True),
+        ("http", "127.0.0.1:8501", "https://flows.example.com", False),
+        ("http", "flows.example.com", "http://flows.example.com", False),
+    ],
+)
+def test_https_is_what_the_browser_speaks(scheme: str, host: str, public_url: str | None, found: bool) -> None:
+    scope = asked(host=host)
+    scope["scheme"] = scheme
+    assert is_https(scope, public_url) is found

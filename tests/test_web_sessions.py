@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from websockets.exceptions import InvalidStatus
 
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
@@ -36,6 +37,15 @@ def test_the_cookie_is_secure_where_the_browser_speaks_https(house: AppServer) -
     ticket = ticket_for(house, "augusta", browser)
     answer = browser.post("/session/start", {"ticket": ticket}, Origin="https://flows.example.com")
     assert answer.headers["set-cookie"].lower().endswith("; secure")
+
+
+def test_with_a_public_url_no_other_name_that_leads_here_is_ours(house: AppServer) -> None:
+    """DNS rebinding: another site's name, pointed at this server."""
+    rebound = {"Host": f"evil.example:{house.port}", "Origin": f"http://evil.example:{house.port}"}
+    with pytest.raises(InvalidStatus, match="403"), open_page(Browser(house.url), headers=rebound):
+        pass
+    refused = Browser(house.url).post("/session/end", Host=rebound["Host"], Origin=rebound["Origin"])
+    assert refused.status_code == 403
 
 
 def test_pages_open_at_the_public_address_behind_a_proxy_that_renames_the_host(house: AppServer) -> None:
@@ -140,3 +150,17 @@ def test_signing_in_anew_ends_what_the_browser_had_before(house: AppServer) -> N
     with open_page(browser, headers={"Cookie": copied}) as replayed:
         sent = replayed.visit()
         assert (b"Sign in" in sent, b"Memory Chatbot" in sent) == (True, False)
+
+
+def test_pages_ask_the_browser_for_less(house: AppServer) -> None:
+    said = requests.get(house.url, timeout=10).headers
+    assert said["cross-origin-opener-policy"] == "same-origin"
+    assert said["x-dns-prefetch-control"] == "off"
+    assert {"camera=()", "microphone=()", "geolocation=()"} < set(said["permissions-policy"].split(", "))
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/session/my-data"])
+def test_https_is_for_good_where_the_browser_came_by_it(house: AppServer, path: str) -> None:
+    by_https = requests.get(house.url + path, headers={"Host": "flows.example.com"}, timeout=10)
+    assert by_https.headers["strict-transport-security"] == "max-age=31536000"
+    assert "strict-transport-security" not in requests.get(house.url + path, timeout=10).headers

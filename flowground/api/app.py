@@ -5,12 +5,15 @@ from collections.abc import Callable
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
 
 from flowground import __version__
 from flowground.api import flows, health, monitor, run
 from flowground.api.errors import install_handlers
 from flowground.api.limits import RunLimits
 from flowground.runtime import Runtime
+
+_NEEDS_TOKEN = ("/api/v1/run/", "/api/v1/flows", "/api/v1/monitor/", "/lf/")
 
 
 def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
@@ -42,5 +45,14 @@ def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
         return JSONResponse(document | {"paths": run.PATHS | document["paths"]})
 
     if cors:
-        api.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+        api.add_middleware(_CorsForTokens, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
     return api
+
+
+class _CorsForTokens(CORSMiddleware):
+    """Other sites' pages may call what asks for a token. What needs none (`/health`, the version, the document) would
+    let every site find out who runs a Flowground, and which."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        open_to_all = scope["type"] == "http" and scope["path"].startswith(_NEEDS_TOKEN)
+        await (super().__call__ if open_to_all else self.app)(scope, receive, send)

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowground.caller import Caller
 from flowground.runtime import Runtime
@@ -22,8 +22,9 @@ from flowground.web import refusal
 from flowground.web.address import Proxies, address_of
 from flowground.web.api_paths import is_api
 from flowground.web.browser import browser_id
-from flowground.web.origin import from_this_computer, own_origin
+from flowground.web.origin import from_this_computer, is_https, own_origin
 from flowground.web.public_flow import unwrap
+from flowground.web.response_headers import add_headers
 from flowground.web.secrets import hide_secrets
 
 OURS = b"x-flowground-"
@@ -36,24 +37,6 @@ ADDRESS = b"x-flowground-address"
 
 _CLOSED = ("/_stcore/upload_file", "/_stcore/metrics")
 """What Streamlit would do for anybody and no page of ours needs: keep files in memory, and tell how many are here."""
-_EVERYWHERE = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
-_API = [*_EVERYWHERE[:2], (b"content-security-policy", b"frame-ancestors 'none'")]
-# Nothing is loaded from another host: a model's answer cannot send what it saw to one by naming an image there.
-# Streamlit needs inline styles, its charts and st.html need inline scripts and eval.
-_PAGES = [
-    *_EVERYWHERE,
-    (
-        b"content-security-policy",
-        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-        b"img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
-        b"connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
-        b"frame-ancestors 'self'",
-    ),
-]
 
 
 class Edge:
@@ -79,7 +62,8 @@ class Edge:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         hide_secrets(scope)
-        send = _with_headers(send, _API if is_api(scope["path"]) else _PAGES)
+        public_url = self.runtime().settings.public_url
+        send = add_headers(send, api=is_api(scope["path"]), https=is_https(scope, public_url))
         if not from_this_computer(scope) and await self.runtime().sign_in.local_mode():
             await refusal.local_mode(scope)(scope, receive, send)
             return
@@ -124,16 +108,6 @@ class Edge:
             sign_in_id = found.sign_in_id if found is not None and proven else None
             return Caller(kind="local", name="owner", role="admin", proven=proven, sign_in_id=sign_in_id)
         return found if found is not None and found.kind == "member" else None
-
-
-def _with_headers(send: Send, extra: list[tuple[bytes, bytes]]) -> Send:
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            named = {name.lower() for name, _ in message.get("headers", ())}
-            message = {**message, "headers": [*message.get("headers", ()), *(h for h in extra if h[0] not in named)]}
-        await send(message)
-
-    return sending
 
 
 def _without_ours(scope: Scope) -> list[tuple[bytes, bytes]]:

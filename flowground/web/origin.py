@@ -9,15 +9,67 @@ from starlette.types import Scope
 
 _FORWARDING = frozenset(
     {
+        "akamai-origin-hop",
+        "ali-cdn-real-ip",
+        "cdn-loop",
+        "client-ip",
+        "client_ip",
+        "do-connecting-ip",
         "forwarded",
-        "via",
-        "x-real-ip",
-        "x-client-ip",
-        "x-cluster-client-ip",
+        "forwarded-for",
+        "front-end-https",
+        "incap-client-ip",
+        "oxygen-buyer-ip",
+        "proxy-client-ip",
+        "remote-addr",
+        "surrogate-capability",
         "true-client-ip",
-        "cf-connecting-ip",
-        "x-original-host",
+        "via",
+        "wl-proxy-client-ip",
+        "x-arr-log-id",
+        "x-arr-ssl",
+        "x-client-ip",
+        "x-cloud-trace-context",
+        "x-cluster-client-ip",
+        "x-coming-from",
+        "x-host",
+        "x-nginx-proxy",
+        "x-queue-start",
+        "x-request-start",
+        "x-scheme",
+        "x-sucuri-clientip",
+        "x-url-scheme",
+        "x-varnish",
     }
+)
+"""What proxies, load balancers, content networks and platforms add. No browser and no program of this computer does."""
+_FORWARDING_BEGINS = (
+    "cf-",
+    "cloudfront-",
+    "fastly-",
+    "fly-",
+    "forwarded-",
+    "x-akamai-",
+    "x-amz-cf-",
+    "x-amzn-",
+    "x-appengine-",
+    "x-azure-",
+    "x-envoy-",
+    "x-fd-",
+    "x-fly-",
+    "x-forward",
+    "x-gateway-",
+    "x-goog-",
+    "x-ms-",
+    "x-nf-",
+    "x-original",
+    "x-proxy",
+    "x-proxied-",
+    "x-real-",
+    "x-remote-",
+    "x-rewrite-",
+    "x-vercel-",
+    "x-waws-",
 )
 _DEFAULT_PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
@@ -40,8 +92,10 @@ def from_this_computer(scope: Scope) -> bool:
 
 
 def own_origin(scope: Scope, public_url: str | None) -> str | None:
-    """The request's Origin when it is ours: the address it was sent to, or `public_url`. None for all others.
+    """The request's Origin when it is ours: `public_url`, or the address it was sent to. None for all others.
 
+    With a `public_url` only loopback may be such an address: any other name that leads here is somebody else's (DNS
+    rebinding), and `public_url` is where people are. Without one nobody can tell which names are ours.
     A missing Origin is None too: browsers send it with every POST and websocket, so its absence is a program's doing.
     Schemes are not compared with Host's (a proxy may speak https for us), only host and port.
     """
@@ -56,12 +110,23 @@ def own_origin(scope: Scope, public_url: str | None) -> str | None:
     if public_url and place == _place(public_url) and scheme == urlsplit(public_url).scheme:
         return origins[0]
     hosts = headers.getlist("host")
-    same = len(hosts) == 1 and place == _place(f"{scheme}://{hosts[0]}")
+    same = len(hosts) == 1 and place == _place(f"{scheme}://{hosts[0]}") and (not public_url or _is_loopback(place[0]))
     return origins[0] if same else None
 
 
+def is_https(scope: Scope, public_url: str | None) -> bool:
+    """Whether the browser speaks https: with us, with a trusted proxy (`Proxies.settle`), or because it came to a
+    `public_url` that is https. False where nobody can tell."""
+    if scope["scheme"] in ("https", "wss"):
+        return True
+    if not public_url or not public_url.startswith("https:"):
+        return False
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    return len(hosts) == 1 and _place(f"https://{hosts[0].decode('latin-1')}") == _place(public_url)
+
+
 def _was_forwarded(names: Iterable[str]) -> bool:
-    return any(name in _FORWARDING or name.startswith("x-forwarded") for name in names)
+    return any(name in _FORWARDING or name.startswith(_FORWARDING_BEGINS) for name in names)
 
 
 def _place(url: str) -> tuple[str, int] | None:

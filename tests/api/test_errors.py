@@ -165,3 +165,21 @@ async def test_other_origins_may_call_with_a_key(api: Api) -> None:
     assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, "*")
     answer = await api.client.post("/api/v1/run/echo", json={}, headers={"origin": "http://example.com"})
     assert answer.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    "path", ["/health", "/health_check", "/api/v1/version", "/api/openapi.json", "/api/v1/nothing"]
+)
+async def test_other_origins_learn_nothing_without_one(api: Api, path: str) -> None:
+    asked = {"origin": "http://example.com", "access-control-request-method": "GET"}
+    answers = [await api.client.get(path, headers=asked), await api.client.options(path, headers=asked)]
+    assert [answer.headers.get("access-control-allow-origin") for answer in answers] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/run/echo", "/lf/t/api/v1/run/echo", "/api/v1/flows/", "/api/v1/monitor/messages"]
+)
+async def test_other_origins_may_ask_whatever_takes_a_key(api: Api, path: str) -> None:
+    asked = {"origin": "http://example.com", "access-control-request-method": "GET"}
+    answer = await api.client.options(path, headers=asked)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
