@@ -131,10 +131,8 @@ def test_only_what_differs_is_an_override() -> None:
     }
 
 
-def test_nothing_means_the_fields_default() -> None:
-    assert changed(FLOW, {"Model": {"temperature": None, "seed": None}}, inside=True) == {
-        "Model": {"temperature": None}
-    }
+def test_nothing_means_the_authors_value() -> None:
+    assert changed(FLOW, {"Model": {"temperature": None, "seed": None}}, inside=True) == {}
 
 
 def test_the_authors_value_outside_the_bounds_is_no_override() -> None:

@@ -36,11 +36,16 @@ components:
   Out: {type: TextOutput, input_value: "${Model}"}
 """
 
+BOUNDED = (
+    TALK.replace("Talk", "Bounded").replace("temperature: 0.5", "max_tokens: 50")
+    + "api: {overridable: [{field: Model.max_tokens, max: 2000}]}\n"
+)
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path) -> Iterator[Path]:
     fail = TALK.replace("scripted:json", "scripted:fail").replace("Talk", "Fail")
-    flows = {"talk": TALK, "text": TEXT, "fail": fail}
+    flows = {"talk": TALK, "text": TEXT, "fail": fail, "bounded": BOUNDED}
     with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows=flows)):
         yield tmp_path
 
@@ -121,6 +126,17 @@ def test_a_bad_value_is_explained_beside_its_editor_and_the_last_good_one_stays(
     labelled(at.text_area, "Template").set_value("Be {tone} and {unknown}.").run()
     assert "unknown" in at.error[0].value
     assert not any("unknown" in code for code in codes(at))
+
+
+def test_an_emptied_editor_means_the_authors_value() -> None:
+    at = opened("api_access", flow="bounded")
+    labelled(at.number_input, "Max Tokens").set_value(70).run()
+    assert all("70" in code for code in codes(at))
+    labelled(at.number_input, "Max Tokens").set_value(None).run()
+    assert labelled(at.number_input, "Max Tokens").value == 50
+    assert codes(at)
+    assert not any("tweaks" in code for code in codes(at))
+    assert at.tabs[-1].label == "Temporary overrides"
 
 
 def test_one_field_is_reset_alone() -> None:

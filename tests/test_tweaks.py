@@ -103,15 +103,22 @@ def test_a_specific_tweak_beats_a_global_one_in_any_order(first: bool) -> None:
         ("stream", False, False),
         ("stream", "false", False),
         ("system_message", "${Prompt} {x} ${env:HOME}", "${Prompt} {x} ${env:HOME}"),
-        ("system_message", None, ""),
+        ("system_message", None, "Be brief."),
     ],
 )
 def test_values_are_taken_as_langflow_takes_them(field: str, given: Any, taken: Any) -> None:
     assert fields(tweak({"Second": {field: given}}), "Second", field) == (taken,)
 
 
-def test_null_is_the_fields_default_and_is_not_sent() -> None:
-    assert fields(tweak({"Model-a1b2c": {"temperature": None}}), "Model-a1b2c", "temperature") == (None,)
+@pytest.mark.parametrize("name", ["Model-a1b2c", "Second", "Prompt", "Topic", "ChatInput"])
+def test_null_is_the_authors_value(name: str) -> None:
+    given = [
+        field
+        for field in ("template", "tone", "temperature", "input_value")
+        if FLOW.flow.components[name].fields.get(field)
+    ]
+    for null in (None, {"value": None}):
+        assert tweak({name: {field: null for field in given if field not in FLOW.connections.get(name, ())}}) is FLOW
 
 
 @pytest.mark.parametrize(
@@ -172,8 +179,6 @@ def test_null_is_the_fields_default_and_is_not_sent() -> None:
             "Prompt: Nobody gives the variable `{newvar}`: give `newvar: …` beside the template, or write `{{newvar}}` "
             "for plain braces.",
         ),
-        ({"Prompt": {"tone": None}}, "Prompt: Nobody gives the variable `{tone}`"),
-        ({"Prompt": {"template": None}}, "`Prompt.template` has no default: it needs a value."),
         ({"Prompt": {"newvar": "x"}}, "`Prompt` has no field `newvar`; it has template, topic, tone."),
         ({"Prompt": {"template": "x", "tone": "y"}}, "Prompt: `tone` is no variable of the template."),
     ],

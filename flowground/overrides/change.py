@@ -6,10 +6,11 @@ from typing import Any
 from flowground.overrides.fields import OverrideField, override_fields
 from flowground.request import InputType, RunRequest
 from flowground.tweaks import apply_tweaks
+from flowground.tweaks.values import unwrap
 from flowground.wiring import WiredFlow
 
 Values = Mapping[str, Mapping[str, Any]]
-"""Component id -> field -> value; None means the field's default."""
+"""Component id -> field -> value; None means the author's value."""
 
 
 def changed(flow: WiredFlow, values: Values, *, inside: bool) -> dict[str, dict[str, Any]]:
@@ -27,12 +28,11 @@ def changed(flow: WiredFlow, values: Values, *, inside: bool) -> dict[str, dict[
     made = apply_tweaks(flow, request, unknown="refuse", inside=inside).flow
     found: dict[str, dict[str, Any]] = {}
     for field in shown.values():
-        if field.name not in touched.get(field.component, ()):
+        if unwrap(touched.get(field.component, {}).get(field.name)) is None:
             continue
-        given = touched[field.component][field.name]
         runs = getattr(made.components[field.component], field.name)
         if field.secret or runs != getattr(flow.components[field.component], field.name):
-            found.setdefault(field.component, {})[field.name] = None if given is None else runs
+            found.setdefault(field.component, {})[field.name] = runs
     return found
 
 

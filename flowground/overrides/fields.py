@@ -20,7 +20,7 @@ class OverrideField:
     """One field of one component, as an editor needs it.
 
     `value` is the author's (a connected field's is its text in the file), None where the file and the model set none;
-    a secret's is always None. `default` is what null means to the API. `optional`: None may be given. `min`, `max`,
+    a secret's is always None. `default` is the model's own. `optional`: the author may leave it unset. `min`, `max`,
     `choices` are the tighter of the model's and the author's; `min` and `max` themselves are allowed values. The
     author's own value may lie outside. `locked` says in words why the field is closed, None where it is open.
     """

@@ -1,7 +1,8 @@
 """Tweaks: fields of a flow changed for one request, or refused with the reason. Nothing is left out in silence.
 
 Keys are component ids, display names (the last of several alike) or, with a plain value, field names: a global tweak
-sets every open field of that name. Values may be wrapped as `{"value": v}`; null means the field's default.
+sets every open field of that name. Values may be wrapped as `{"value": v}`; null means the author's value, as if the
+field were not named, except that a global tweak leaves it alone.
 Source: Langflow 1.13's tweaks as recorded, with Flowground's departures: the specific tweak beats the global one; what
 is unknown, connected, protected, of a wrong type or out of bounds is refused.
 A value is taken literally: `${…}` in it refers to nothing.
@@ -12,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 from flowground.components.base import Component
-from flowground.errors import InputConflict, TweaksRefused
+from flowground.errors import InputConflict, InvalidRequest, TweaksRefused
 from flowground.flow.words import cut, show
 from flowground.request import RunRequest
 from flowground.tweaks.doors import Doors, Refusal
-from flowground.tweaks.values import applied
+from flowground.tweaks.values import applied, out_of_bounds, unwrap
 from flowground.wiring import WiredFlow, replaced
 
 _ENOUGH = 20
@@ -36,11 +37,14 @@ class Tweaked:
 def apply_tweaks(
     flow: WiredFlow, request: RunRequest, *, unknown: Literal["refuse", "warn"], inside: bool = True
 ) -> Tweaked:
-    """The flow with the request's tweaks; without any, the very same object.
+    """The flow with the request's tweaks; without any that change something, the very same object.
 
     `inside` False: the caller sees the flow from outside, may tweak `api.overridable` only, and no refusal says what
-    else there is. Raises InputConflict where the input is given twice, and TweaksRefused with every reason.
+    else there is. Raises InputConflict where the input is given twice, TweaksRefused with every reason, and
+    InvalidRequest where the message is none of the choices that the author set for the input it fills.
     """
+    if request.input_value is not None and flow.flow.api.overridable:
+        _check_message(flow, request, request.input_value)
     if not request.tweaks:
         return Tweaked(flow)
     tweaks = _Tweaks(flow, request, Doors(flow, inside=inside), inside)
@@ -50,6 +54,17 @@ def apply_tweaks(
     if refused:
         _refuse(refused)
     return Tweaked(replaced(flow, components), tuple(dict.fromkeys(refusal.message for refusal in tweaks.refusals)))
+
+
+def _check_message(flow: WiredFlow, request: RunRequest, message: str) -> None:
+    for entry in flow.flow.api.overridable or ():
+        name, _, field_name = entry.field.partition(".")
+        takes = flow.components[name].takes_input
+        if field_name != "input_value" or takes is None or request.input_type not in (takes, "any"):
+            continue
+        for refusal in out_of_bounds(entry, field_name, message):
+            problem = {"type": "literal_error", "loc": ["body", "input_value"], "msg": refusal.message}
+            raise InvalidRequest(refusal.message, problems=[problem])
 
 
 def _refuse(refusals: list[Refusal]) -> NoReturn:
@@ -95,7 +110,7 @@ class _Tweaks:
         return made
 
     def _specific(self, name: str, fields: Mapping[str, Any]) -> None:
-        if fields.get("input_value") is not None and self._takes_input(name):
+        if unwrap(fields.get("input_value")) is not None and self._takes_input(name):
             self._conflict(name)
         for key, value in fields.items():
             refusal = self.doors.refusal(name, key)

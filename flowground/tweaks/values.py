@@ -17,31 +17,38 @@ from flowground.wiring import changed
 def applied(
     name: str, component: Component, change: Mapping[str, Any], listed: Mapping[str, Overridable] | None
 ) -> tuple[Component | None, list[Refusal]]:
-    """The component with other values in some fields, or what does not fit."""
+    """The component with other values in some fields, None where nothing changes; or what does not fit.
+
+    A field given as null keeps the author's value.
+    """
     refusals: list[Refusal] = []
     values: dict[str, Any] = {}
     for key, value in change.items():
         if isinstance(value, Mapping) and value.get("load_from_db"):
             says = f"`{name}.{key}`: there are no global variables here, `load_from_db` has no meaning."
             refusals.append(Refusal(key, says))
-        else:
-            values[key] = _coerced(_unwrapped(value), fact_of(type(component), key))
+        elif (given := unwrap(value)) is not None:
+            values[key] = _coerced(given, fact_of(type(component), key))
+    if not values:
+        return None, refusals
     try:
         made = changed(component, values)
     except ValidationError as error:
         wrong = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors(include_url=False))
-        return None, refusals + [_misfit(name, component, key, _unwrapped(change.get(key))) for key in wrong]
+        return None, refusals + [_misfit(name, component, key, unwrap(change.get(key))) for key in wrong]
     refusals += [
         Refusal(mistake.field, f"{name}: {mistake.message}")
         for mistake in made.mistakes()
         if mistake.field in values or mistake.missing in values
     ]
     for key in values:
-        refusals += _out_of_bounds(f"{name}.{key}", key, getattr(made, key, None), listed)
+        if entry := (listed or {}).get(f"{name}.{key}"):
+            refusals += out_of_bounds(entry, key, getattr(made, key))
     return (None, refusals) if refusals else (made, [])
 
 
-def _unwrapped(value: Any) -> Any:
+def unwrap(value: Any) -> Any:
+    """A tweak's value, without the object that Langflow's clients put around it."""
     return value["value"] if isinstance(value, Mapping) and "value" in value else value
 
 
@@ -54,17 +61,14 @@ def _coerced(value: Any, facts: Facts | None) -> Any:
 
 def _misfit(name: str, component: Component, key: str, value: Any) -> Refusal:
     facts = fact_of(type(component), key)
-    if facts is None or value is None:
-        return Refusal(key, f"`{name}.{key}` has no default: it needs a value.")
+    assert facts is not None  # noqa: S101 - the doors let no unknown field through
     shown = "" if facts.secret else f", not {show(value)}"
     return Refusal(key, f"`{name}.{key}` is {facts.kind}{shown}.")
 
 
-def _out_of_bounds(field: str, key: str, value: Any, listed: Mapping[str, Overridable] | None) -> Iterator[Refusal]:
+def out_of_bounds(entry: Overridable, key: str, value: Any) -> Iterator[Refusal]:
     """What the author's own bounds forbid."""
-    entry = (listed or {}).get(field)
-    if entry is None or value is None:
-        return
+    field = entry.field
     if entry.choices is not None and value not in entry.choices:
         choices = ", ".join(show(choice) for choice in entry.choices)
         yield Refusal(key, f"`{field}` is one of {choices} here, not {show(value)}.")

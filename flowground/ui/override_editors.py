@@ -61,11 +61,13 @@ def value_in_words(value: Any) -> str:
 
 def _edited(flow: WiredFlow, item: OverrideField, key: str, *, inside: bool) -> None:
     value = st.session_state[key]
-    if value == "" and item.value is None and item.optional:
+    if value == "" and item.optional:
         value = None
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # what was typed, for the words of a refusal
     override_state.edit(flow, item, value, inside=inside)
+    if value is None:
+        st.session_state.pop(key, None)  # an emptied editor shows the author's value again
 
 
 def _reset(flow: WiredFlow, item: OverrideField, key: str, *, inside: bool) -> None:

@@ -47,10 +47,10 @@ def replaced(flow: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:
 
 
 def changed(component: Component, change: Mapping[str, Any]) -> Component:
-    """A component with other values in some fields, None for a field's default.
+    """A component with other values in some fields.
 
     Only this component is validated again; connected fields are the caller's business. Raises pydantic's
     ValidationError.
     """
     given = {field: getattr(component, field) for field in component.model_fields_set} | dict(change)
-    return type(component).model_validate({field: value for field, value in given.items() if value is not None})
+    return type(component).model_validate(given)

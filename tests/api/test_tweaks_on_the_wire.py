@@ -51,10 +51,22 @@ async def test_the_specific_tweak_beats_the_global_one(api: Api, turned: bool) -
 
 @pytest.mark.parametrize(
     ("given", "sent"),
-    [("0.9", 0.9), (True, 1.0), ({"value": 0.3}, 0.3), ({"value": 0.3, "load_from_db": False}, 0.3), (None, None)],
+    [
+        ("0.9", 0.9),
+        (True, 1.0),
+        ({"value": 0.3}, 0.3),
+        ({"value": 0.3, "load_from_db": False}, 0.3),
+        (None, 0.1),
+        ({"value": None}, 0.1),
+    ],
 )
 async def test_values_are_taken_in_every_form(api: Api, given: Any, sent: Any) -> None:
     assert await temperatures(api, {"First": {"temperature": given}}) == (sent, None)
+
+
+async def test_null_is_the_authors_value_and_no_global_tweak_changes_it(api: Api) -> None:
+    assert await temperatures(api, {"temperature": None}) == (0.1, None)
+    assert await temperatures(api, {"First": {"temperature": None}, "temperature": 0.4}) == (0.1, 0.4)
 
 
 @pytest.mark.parametrize("given", ["17", 17.9, 17])
