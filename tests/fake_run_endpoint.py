@@ -85,7 +85,7 @@ class FakeRunEndpoint:
 
 def _result(text: str) -> dict[str, Any]:
     output = {
-        "results": {"message": {"text": text}},
+        "results": {"message": {"text": text, "data": {"text": text, "id": "1"}}},
         "outputs": {"message": {"message": text, "type": "text"}},
         "messages": [{"message": text, "sender": "Machine"}],
     }

@@ -69,7 +69,7 @@ async def say(
 ) -> AsyncGenerator[Said, None]:
     """`add_message`, `token`…, `add_message`, `end`; or `error` last, with the code of the plain call.
 
-    The simple shape says only `token` ({"text"}), `end` (the simple body) and `error`.
+    The simple shape says only `token` ({"text", "id"}), `end` (the simple body) and `error`.
     """
     encoder = _Encoder(flow, request, shape)
     try:
@@ -96,8 +96,6 @@ class _Encoder:
                 self.wire = Wire(self.flow, self.request, event)
                 silent = self.simple or event.input_value is None
                 return () if silent else (_said("add_message", self.wire.user_message()),)
-            case Token() if self.simple:
-                return (_said("token", {"text": event.text}),)
             case Token() if self.wire is not None:
                 return self._token(event, self.wire)
             case TurnFinished() if self.wire is not None:
@@ -107,9 +105,12 @@ class _Encoder:
 
     def _token(self, event: Token, wire: Wire) -> Iterable[Said]:
         if tail := self.tails.get(event.component_id):
-            return (("token", f'{{"chunk": {json.dumps(event.text)}{tail}'),)
+            name = "text" if self.simple else "chunk"
+            return (("token", f'{{"{name}": {json.dumps(event.text)}{tail}'),)
         # All tokens of an answer end alike: that part is written once.
         self.tails[event.component_id] = f', "id": "{wire.turn.answer_ids[event.component_id]}"}}'
+        if self.simple:
+            return self._token(event, wire)
         partial = _said("add_message", wire.answer(event.component_id, "", state="partial"))
         return (partial, *self._token(event, wire))
 

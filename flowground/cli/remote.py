@@ -52,22 +52,30 @@ def _body(request: RunRequest) -> dict[str, Any]:
 
 
 def _streamed(response: requests.Response) -> Iterator[str]:
-    streamed = False
+    shown = ""  # of several answers, the first to begin is printed as it comes
     for line in filter(None, response.iter_lines()):
         event = json.loads(line)
         kind, data = event["event"], event["data"]
         if kind == "token":
-            streamed = True
-            yield data["chunk"]
+            shown = shown or data["id"]
+            if data["id"] == shown:
+                yield data["chunk"]
         elif kind == "error" and data["error"]:
             raise RunError(str(data["error"]), hint=data.get("hint"))
         elif kind == "end":
-            yield "\n" if streamed else _texts(data["result"])
+            if shown:
+                yield "\n"
+            yield _texts(data["result"], printed=shown)
 
 
-def _texts(result: Any) -> str:
-    """The text of each output, a line each."""
-    return "".join(f"{output['messages'][0]['message']}\n" for output in result["outputs"][0]["outputs"])
+def _texts(result: Any, *, printed: str = "") -> str:
+    """The text of each output, a line each; without the message that is `printed` already, by its id."""
+    texts = []
+    for output in result["outputs"][0]["outputs"]:
+        [message] = output["results"].values()
+        if message["data"].get("id") != printed:
+            texts.append(f"{message['text']}\n")
+    return "".join(texts)
 
 
 def _refusal(body: Any) -> RequestError:

@@ -56,7 +56,7 @@ def run_command(given: argparse.Namespace) -> int:
 async def _run_here(given: argparse.Namespace) -> None:
     runtime = await asyncio.to_thread(Runtime, load_settings())
     bar = ProgressBar()
-    streamed = False
+    shown: str | None = None  # of several answers, the first to begin is printed as it comes
     try:
         await runtime.start()
         flow = find_flow(runtime.catalogue, given.flow)
@@ -66,12 +66,17 @@ async def _run_here(given: argparse.Namespace) -> None:
                 match event:
                     case Token():
                         bar.end()
-                        streamed = True
-                        print(event.text, end="", flush=True)
+                        shown = shown or event.component_id
+                        if event.component_id == shown:
+                            print(event.text, end="", flush=True)
                     case ModelProgress():
                         bar.show(event.received, event.total)
                     case TurnFinished():
-                        print("" if streamed else "\n".join(output.text for output in event.outputs))
+                        if shown:
+                            print()
+                        for output in event.outputs:
+                            if output.component_id != shown:
+                                print(output.text)
                     case _:
                         pass
     finally:

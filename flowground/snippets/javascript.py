@@ -41,18 +41,20 @@ _SIMPLE = """\
 """
 
 _STREAM = """\
-  let streamed = false;
+  let shown = ""; // of several answers, the first to begin is shown as it comes
   for await (const { event, data } of events(response)) {
     if (event === "token") {
-      process.stdout.write(data.chunk);
-      streamed = true;
+      shown ||= data.id;
+      if (data.id === shown) process.stdout.write(data.chunk);
     } else if (event === "error" && data.error) {
       throw new Error([data.error, data.hint].filter(Boolean).join("\\n"));
-    } else if (event === "end" && !streamed) { // a flow without a streaming model answers at once
-      for (const output of data.result.outputs[0].outputs) console.log(output.messages[0].message);
+    } else if (event === "end") {
+      if (shown) console.log();
+      for (const { results, messages } of data.result.outputs[0].outputs) {
+        if (results.message?.data.id !== shown) console.log(messages[0].message);
+      }
     }
   }
-  if (streamed) console.log();
 """
 
 _TAIL = """\

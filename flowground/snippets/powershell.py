@@ -81,20 +81,22 @@ _STREAM = (
     + _REFUSED
     + """\
     }
-    $streamed = $false
+    $shown = ''  # of several answers, the first to begin is shown as it comes
     while ($null -ne ($line = $reader.ReadLine())) {
       if (-not $line) { continue }
       $sent = $line | ConvertFrom-Json
       if ($sent.event -eq 'token') {
-        Write-Host -NoNewline $sent.data.chunk
-        $streamed = $true
+        if (-not $shown) { $shown = $sent.data.id }
+        if ($sent.data.id -eq $shown) { Write-Host -NoNewline $sent.data.chunk }
       } elseif ($sent.event -eq 'error' -and $sent.data.error) {
         throw (@($sent.data.error, $sent.data.hint | Where-Object { $_ }) -join "`n")
-      } elseif ($sent.event -eq 'end' -and -not $streamed) {
-        foreach ($output in $sent.data.result.outputs[0].outputs) { Write-Host $output.messages[0].message }
+      } elseif ($sent.event -eq 'end') {
+        if ($shown) { Write-Host }
+        foreach ($output in $sent.data.result.outputs[0].outputs) {
+          if ($output.results.message.data.id -ne $shown) { Write-Host $output.messages[0].message }
+        }
       }
-    }
-    if ($streamed) { Write-Host }"""
+    }"""
 )
 
 

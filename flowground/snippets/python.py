@@ -58,20 +58,23 @@ try:
         sentence = detail.get("message") if isinstance(detail, dict) else detail
         sys.exit(f"{sentence}\\n{answer.get('hint', '')}".strip())
 
-    streamed = False
+    shown = ""  # of several answers, the first to begin is shown as it comes
     for line in filter(None, response.iter_lines()):
         event = json.loads(line)
         data = event["data"]
         if event["event"] == "token":
-            print(data["chunk"], end="", flush=True)
-            streamed = True
+            shown = shown or data["id"]
+            if data["id"] == shown:
+                print(data["chunk"], end="", flush=True)
         elif event["event"] == "error" and data["error"]:
             sys.exit(f"{data['error']}\\n{data.get('hint', '')}".strip())
-        elif event["event"] == "end" and not streamed:  # a flow without a streaming model answers at once
+        elif event["event"] == "end":
+            if shown:
+                print()
             for output in data["result"]["outputs"][0]["outputs"]:
-                print(output["messages"][0]["message"])
-    if streamed:
-        print()
+                [message] = output["results"].values()
+                if message["data"].get("id") != shown:
+                    print(message["text"])
 except requests.RequestException as error:
     sys.exit(f"No answer from {url}: {error}")
 """

@@ -55,6 +55,17 @@ async def test_sse_in_the_simple_shape(api: Api) -> None:
     assert "".join(data["text"] for _, event, data in found if event == "token") == found[-1][2]["text"]
 
 
+async def test_tokens_of_several_answers_can_be_told_apart_in_the_simple_shape(api: Api) -> None:
+    query = "?stream=sse&shape=simple"
+    found = list(_sse((await api.run("tweaked", {"input_value": "hi"}, query=query)).text))
+    said: dict[str, str] = {}
+    for _, event, data in found:
+        if event == "token":
+            said[data["id"]] = said.get(data["id"], "") + data["text"]
+    assert len(said) == 2
+    assert set(found[-1][2]["text"].split("\n\n")) == set(said.values())
+
+
 async def test_silence_is_bridged_by_comments() -> None:
     async def slow() -> Any:
         await asyncio.sleep(0.1)
