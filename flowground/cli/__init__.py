@@ -2,6 +2,7 @@
 
 What was asked for goes to stdout and nothing else does: mistakes, notes and progress go to stderr. Exit codes: 0 done,
 1 not done (the reason in one line), 2 not a command, 130 interrupted. `FLOWGROUND_CONFIG` names the config file.
+Control characters in what is said are shown at a terminal as escapes, and given on as they are elsewhere.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 
 from flowground import __version__
 from flowground.cli import flows, keys, members, model, run
+from flowground.cli.terminal import show_controls
 from flowground.errors import FlowgroundError
 
 PROGRAM = "python -m flowground"
@@ -19,7 +21,11 @@ PROGRAM = "python -m flowground"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command (default: of `sys.argv`) and returns its exit code. A traceback is shown with `--debug` only."""
-    given = _parser().parse_args(arguments)
+    with show_controls():
+        return _run(_parser().parse_args(arguments))
+
+
+def _run(given: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if given.debug else logging.WARNING)
     try:
         code: int = given.command(given)

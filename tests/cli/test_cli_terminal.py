@@ -1,0 +1,81 @@
+"""What a model, a member or a flow's author wrote cannot steer the terminal of who reads it."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import ASK, ECHO
+from tests.servers import ROOT, clean_environment, write_folder
+
+HOSTILE = "\x1b]0;owned\x07 \x1b[2Jgone\rover \x9b31mred \x7f\x00end"
+SHOWN = r"\x1b]0;owned\x07 \x1b[2Jgone\x0dover \x9b31mred \x7f\x00end"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_folder(tmp_path, config={"default_model": "scripted"}, flows={"echo": ECHO, "ask": ASK})
+    return tmp_path
+
+
+def command(folder: Path, *arguments: str, out: int, err: int = subprocess.DEVNULL) -> int:
+    return subprocess.run(
+        [sys.executable, "-m", "flowground", *arguments],
+        cwd=ROOT,
+        env=clean_environment(FLOWGROUND_CONFIG=str(folder / "config.yaml"), PYTHONIOENCODING="utf-8"),
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        timeout=60,
+        check=False,
+    ).returncode
+
+
+def at_terminal(folder: Path, *arguments: str, errors: bool = False) -> str:
+    """What the command writes to a terminal, on stdout or on stderr."""
+    screen, terminal = pty.openpty()
+    place = {"out": subprocess.DEVNULL, "err": terminal} if errors else {"out": terminal}
+    command(folder, *arguments, **place)
+    os.close(terminal)
+    said = b""
+    try:
+        while piece := os.read(screen, 65_536):
+            said += piece
+    except OSError:  # Linux reports the closed terminal so
+        pass
+    os.close(screen)
+    return said.decode().replace("\r\n", "\n")
+
+
+def piped(folder: Path, *arguments: str) -> str:
+    said = folder / "said"
+    with said.open("wb") as file:
+        assert command(folder, *arguments, out=file.fileno()) == 0
+    return said.read_bytes().decode()
+
+
+@pytest.mark.parametrize("stream", [(), ("--stream",)], ids=["plain", "stream"])
+def test_an_answers_control_characters_are_shown(folder: Path, stream: tuple[str, ...]) -> None:
+    asked = ("run", "ask", *stream, "--tweak", "In.input_value:=" + as_json(HOSTILE + "\n\tüñ 👋🏽"))
+    assert at_terminal(folder, *asked) == f"You said: {SHOWN}\n\tüñ 👋🏽\n"
+    assert piped(folder, *asked) == f"You said: {HOSTILE}\n\tüñ 👋🏽\n"
+
+
+def test_names_in_tables_are_shown(folder: Path) -> None:
+    write_folder(folder, config={"credentials": {"usernames": {"ann": {"name": HOSTILE}}}}, flows=None)
+    listed = at_terminal(folder, "members", "list").splitlines()
+    assert len(listed) == 2
+    assert listed[1].startswith(f"ann   {SHOWN}  member  config.yaml")
+
+
+def test_sentences_about_mistakes_are_shown(folder: Path) -> None:
+    said = at_terminal(folder, "run", "nothing\x1b[2J", errors=True)
+    assert r"nothing\x1b[2J" in said
+    assert "\x1b" not in said
+
+
+def as_json(text: str) -> str:
+    return '"' + "".join(f"\\u{ord(c):04x}" if ord(c) < 160 else c for c in text) + '"'
