@@ -26,6 +26,17 @@ signed-out person end open pages at their next action, and tokens at their next 
 A visitor without sign-in is their browser: another browser never sees their conversations. They have no tokens,
 upload nothing, and nothing they do outlives the flow's being public.
 
+What they may use up is bounded, since their link is open to everybody (`sharing.public` in config.yaml):
+
+- ten messages a minute from one browser, and one answer at a time over all its tabs and flows;
+- sixty a minute from one address, because a new browser costs nothing;
+- a thousand a day from all visitors of a flow, counted from what is stored, so that a restart changes nothing;
+- a thousand conversations of a flow, each kept for thirty days after its last message: the oldest go first.
+
+A message over a limit is not stored and not counted; the page says when the next one may be sent, and the text stays in
+the composer. What was let in counts, however it ends: stopped and failed runs were asked of the model too. Members'
+messages count for none of this; a signed-in person at the pages may start sixty runs a minute.
+
 ## What visitors see
 
 `/public_flow/{flow_id}` is chat only: the flow's title, icon and notice (`chat:` in its file), its welcome and

@@ -9,6 +9,7 @@ FlowgroundError
 │   ├── TweaksRefused        an override names what is unknown, protected, connected or out of bounds
 │   ├── BodyTooLarge         the body is over the limit
 │   ├── NotSignedIn          no caller, or one that is no longer valid
+│   ├── RunLimitReached      as many runs as there may be; says when there may be more
 │   ├── NotAllowed           a known caller may not do this
 │   └── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
 └── RunError                 a run failed
@@ -125,6 +126,29 @@ class NotSignedIn(RequestError):
     """Nobody, or somebody who is no longer signed in, asks."""
 
     code = "not_signed_in"
+
+
+class RunLimitReached(RequestError):
+    """There were as many runs as this caller, their address or the flow may have.
+
+    `retry_after` is whole seconds until there may be another, where time alone decides; `limit` how many there may be a
+    minute, where it is a minute's.
+    """
+
+    code = "rate_limited"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        limit: int | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.limit = limit
+        self.retry_after = retry_after
 
 
 class NotAllowed(RequestError):

@@ -68,6 +68,8 @@ class PageSocket:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self.session_id = ""
+        self._composer = ""
+        self._query = ""
 
     def visit(self, page: str = "", query: str = "") -> bytes:
         """Everything sent for one run of the script, as it came."""
@@ -75,6 +77,19 @@ class PageSocket:
         asked.rerun_script.page_name = page
         asked.rerun_script.query_string = query
         return self._run(asked)
+
+    def say(self, text: str) -> bytes:
+        """A message typed into the composer that was drawn last; everything sent until its script is over."""
+        return self._run(self.message(text))
+
+    def message(self, text: str) -> BackMsg:
+        """What a browser sends for a typed message."""
+        asked = BackMsg()
+        asked.rerun_script.query_string = self._query
+        typed = asked.rerun_script.widget_states.widgets.add()
+        typed.id = self._composer
+        typed.chat_input_value.data = text
+        return asked
 
     def send(self, message: BackMsg) -> None:
         """Anything a browser could ask for."""
@@ -99,7 +114,12 @@ class PageSocket:
             received += frame
             message = ForwardMsg()
             message.ParseFromString(frame)
-            if message.WhichOneof("type") == "new_session":
-                self.session_id = message.new_session.initialize.session_id
-            if message.WhichOneof("type") == "script_finished":
-                return received
+            match message.WhichOneof("type"):
+                case "new_session":
+                    self.session_id = message.new_session.initialize.session_id
+                case "page_info_changed":
+                    self._query = message.page_info_changed.query_string
+                case "delta" if message.delta.new_element.WhichOneof("type") == "chat_input":
+                    self._composer = message.delta.new_element.chat_input.id
+                case "script_finished" if message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                    return received

@@ -8,7 +8,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from flowground import runtime
+from flowground.limits import RunLimits
 from flowground.overrides import to_link
+from flowground.settings import Limits, Settings
 from flowground.store import conversations
 from flowground.ui import bridge
 from tests.in_process import runtime_of
@@ -259,6 +261,18 @@ def test_a_failed_try_says_why() -> None:
     assert "502 Bad Gateway" in said(at)
     assert "The scripted model fails" in at.error[0].value
     assert '"provider_status": 500' in at.code[-1].value
+
+
+def test_a_try_counts_as_a_run_of_the_person() -> None:
+    app = runtime.current()
+    app.limits = RunLimits(Settings(limits=Limits(runs_per_minute=1)), app.store)
+    at = opened("api_access", flow="talk")
+    pressed(at, "Try it")
+    assert "200 OK" in said(at)
+    pressed(at, "Try it")
+    assert "429 Too Many Requests" in said(at)
+    assert at.error[0].value.startswith("You can send the next message in ")
+    assert '"code": "rate_limited"' in at.code[-1].value
 
 
 def test_numbers_stand_beside_the_endpoint() -> None:

@@ -14,10 +14,10 @@ from tests.servers import AppServer
 from tests.test_gate import ADA, SECRETS
 
 
-def share(server: AppServer, sharing: Sharing) -> None:
+def share(server: AppServer, sharing: Sharing, flow: str = "echo") -> None:
     store = Store.open(Settings.load(server.config_file).database)
     try:
-        asyncio.run(store.write(publications.change, flow_id="echo", sharing=sharing, by="tests"))
+        asyncio.run(store.write(publications.change, flow_id=flow, sharing=sharing, by="tests"))
     finally:
         store.close()
 

@@ -10,7 +10,6 @@ from starlette.types import Receive, Scope, Send
 from flowground import __version__
 from flowground.api import flows, health, monitor, run
 from flowground.api.errors import install_handlers
-from flowground.api.limits import RunLimits
 from flowground.runtime import Runtime
 
 _NEEDS_TOKEN = ("/api/v1/run/", "/api/v1/flows", "/api/v1/monitor/", "/lf/")
@@ -31,7 +30,6 @@ def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
         redirect_slashes=False,
     )
     api.state.runtime = runtime
-    api.state.run_limits = RunLimits()
     install_handlers(api)
     api.router.routes.extend(run.ROUTES)
     api.include_router(flows.router)

@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 
 from flowground.api.body import BodyTooSlow
 from flowground.api.caller import KeyInvalid, KeyMissing
-from flowground.api.limits import RunLimitReached
 from flowground.errors import (
     BodyTooLarge,
     ComponentFailed,
@@ -28,10 +27,12 @@ from flowground.errors import (
     ProviderTimeout,
     RequestError,
     RunError,
+    RunLimitReached,
     ShuttingDown,
     TweaksRefused,
     UnexpectedFailure,
 )
+from flowground.limits import Allowance
 
 _log = logging.getLogger("flowground.api")
 
@@ -99,7 +100,7 @@ def run_detail(error: RunError) -> dict[str, Any]:
 def retry_after(error: FlowgroundError) -> int | None:
     """Whole seconds to wait before the same call may succeed, where known."""
     cause = error.cause if isinstance(error, ComponentFailed) else error
-    seconds = cause.retry_after if isinstance(cause, ProviderError) else None
+    seconds = cause.retry_after if isinstance(cause, ProviderError | RunLimitReached) else None
     return None if seconds is None else max(1, math.ceil(seconds))
 
 
@@ -114,12 +115,24 @@ def error_response(error: FlowgroundError) -> JSONResponse:
 
 
 def _headers(error: FlowgroundError) -> dict[str, str]:
-    if isinstance(error, RunLimitReached):
-        return dict(error.headers)
     if isinstance(error, BodyTooSlow):
         return {"connection": "close"}  # half a request is still under way on it
     wait = retry_after(error)
-    return {} if wait is None else {"retry-after": str(wait)}
+    if wait is None:
+        return {}
+    told = {"retry-after": str(wait)}
+    if isinstance(error, RunLimitReached) and error.limit is not None:
+        told |= limit_headers(Allowance(error.limit, 0, wait))
+    return told
+
+
+def limit_headers(allowance: Allowance) -> dict[str, str]:
+    """What is left of a token's minute, for every answer."""
+    return {
+        "x-ratelimit-limit": str(allowance.limit),
+        "x-ratelimit-remaining": str(allowance.left),
+        "x-ratelimit-reset": str(allowance.seconds),
+    }
 
 
 def _without_input(problem: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from flowground.api.body import Asked, RunBody, read_request
 from flowground.api.caller import api_caller
-from flowground.api.limits import RunLimits
+from flowground.api.errors import limit_headers
 from flowground.api.simple import simple_result
 from flowground.api.stream import langflow_frames, last_frame, say, sse_frames
 from flowground.api.wire import Wire
@@ -60,9 +60,8 @@ async def run(request: Request) -> Response:
     caller = await api_caller(request, runtime)
     limits = runtime.settings.limits
     told: dict[str, str] = {}
-    if limits.runs_per_minute:
-        counted: RunLimits = request.app.state.run_limits
-        told = request.state.run_limit = counted.take(caller.key, limit=limits.runs_per_minute)
+    if allowance := runtime.limits.take_token(caller):
+        told = request.state.run_limit = limit_headers(allowance)
     flow = await runtime.access.open_flow(caller, request.path_params["flow_id"])
     try:
         asked = await read_request(request, limit=limits.body_bytes, patience=limits.request_seconds)

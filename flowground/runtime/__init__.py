@@ -17,8 +17,18 @@ from flowground.access.organization import Organization
 from flowground.access.requests import AccessRequests
 from flowground.caller import Caller
 from flowground.components.language_model import LanguageModel
-from flowground.errors import ComponentFailed, InvalidRequest, ModelNotReady, ProviderError, RunError, ShuttingDown
+from flowground.errors import (
+    ComponentFailed,
+    InvalidRequest,
+    ModelNotReady,
+    ProviderError,
+    RunError,
+    RunLimitReached,
+    ShuttingDown,
+)
 from flowground.events import Event
+from flowground.forgetting import Forgetting
+from flowground.limits import RunLimits
 from flowground.loader import Catalogue
 from flowground.providers import Providers
 from flowground.request import RunRequest
@@ -50,6 +60,8 @@ class Runtime:
         self.organization = Organization(self.access)
         self.requests = AccessRequests(self.access)
         self.account = Account(self.access)
+        self.limits = RunLimits(settings, self.store)
+        self.forgetting = Forgetting(self.store, settings.sharing.public)
         self._live: dict[tuple[str, str, str], LiveTurn] = {}
         self._running: set[asyncio.Task[object]] = set()
         self.stopping = False
@@ -61,26 +73,39 @@ class Runtime:
         self.loop = asyncio.get_running_loop()
         await self.sign_in.start()
         self.models.start()
+        self.forgetting.start()
 
     async def close(self) -> None:
         """Ends what runs and closes the rest; nothing acknowledged is lost."""
         await self.stop_runs(0)
+        await self.forgetting.close()
         await self.models.close()
         self.sign_in.close()
         await asyncio.to_thread(self.store.close)
 
-    async def start_turn(self, caller: Caller, address: str, request: RunRequest) -> LiveTurn:
-        """Begins a turn of a page; `request.session_id` is the page's session.
+    async def start_turn(self, caller: Caller, address: str, request: RunRequest, *, came_from: str = "") -> LiveTurn:
+        """Begins a turn of a page; `request.session_id` is the page's session, `came_from` the visitor's address.
 
-        Raises NotSignedIn, FlowNotFound, ShuttingDown, and InvalidRequest while another answer is written in this
-        session.
+        Raises NotSignedIn, FlowNotFound, RunLimitReached, ShuttingDown, and InvalidRequest while another answer is
+        written in this session.
         """
         self.refuse_when_ending()
         caller = await self.access.recheck(caller)
         flow = await self.access.open_flow(caller, address)
+        await self.limits.read_day(caller, flow.id)
+        # From here on nothing waits: two that come at once cannot both pass.
         place = (caller.key, flow.id, request.session_id or "")
         if place in self._live:
             raise InvalidRequest("An answer is still being written in this conversation.", hint="Stop it first.")
+        if caller.kind == "visitor" and any(owner == caller.key for owner, *_ in self._live):
+            raise RunLimitReached(
+                "Your last message is still being answered.",
+                code="turn_running",
+                hint="Stop that answer or wait for its end, then send this one.",
+            )
+        self.limits.take(caller, flow_id=flow.id, came_from=came_from)
+        if caller.kind == "visitor":
+            self.forgetting.visitor_spoke()
         turn = LiveTurn(self.take_turn(caller, flow, request))
         self._live[place] = turn
         self._running.add(turn.task)

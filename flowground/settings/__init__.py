@@ -90,8 +90,28 @@ class TweakSettings(_Part):
     )
 
 
+class PublicSettings(_Part):
+    """What people who did not sign in may use up; 0 is no limit."""
+
+    runs_per_day: int = Field(1000, ge=0, description="Runs of all visitors of one flow a day (UTC). 0: no limit.")
+    runs_per_minute: int = Field(10, ge=0, description="Runs that one visitor may start a minute. 0: no limit.")
+    address_runs_per_minute: int = Field(
+        60, ge=0, description="Runs that visitors of one address (IPv6: /64) may start a minute. 0: no limit."
+    )
+    conversations: int = Field(
+        1000, ge=0, description="Visitors' conversations that are kept of one flow; the oldest go first. 0: all."
+    )
+    days: int = Field(
+        30,
+        ge=0,
+        le=36_500,
+        description="Days after its last message when a visitor's conversation is deleted. 0: never.",
+    )
+
+
 class SharingSettings(_Part):
     allow_public: bool = Field(False, description="Whether a flow may be shared without sign-in.")
+    public: PublicSettings = PublicSettings()
 
 
 class Limits(_Part):
@@ -100,7 +120,16 @@ class Limits(_Part):
     request_seconds: float = Field(30, gt=0, description="Longest wait for a request's head, or next piece of body.")
     flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
     runs_per_minute: int = Field(
-        0, ge=0, description="Runs that one application token may start a minute; more answers 429. 0: no limit."
+        0,
+        ge=0,
+        description="Runs that one application token, one person at the pages or one visitor may start a minute; "
+        "more answers 429. 0: no limit.",
+    )
+    page_runs_per_minute: int = Field(
+        60,
+        ge=0,
+        description="Runs that one signed-in person may start at the pages a minute; "
+        "the lower one counts where `runs_per_minute` is set too. 0: no limit.",
     )
     shutdown_seconds: float = Field(10, ge=0, description="Grace for running answers when the process is told to end.")
 

@@ -36,13 +36,22 @@ def settings_page() -> str:
     parts = [_INTRODUCTION, "## Top level\n", *_table(top)]
     for name, field in _fields(Settings):
         if section := _section(field):
-            parts += [f"\n## {name}\n", *_table(list(_fields(section)), before=f"{name}.")]
+            parts += [f"\n## {name}\n", *_table(list(_flat(section)), before=f"{name}.")]
     parts += ["\n## providers.NAME\n", *_table(list(_fields(ProviderSettings)), before="providers.NAME.")]
     return "\n".join(parts) + "\n"
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     return ((name, field) for name, field in model.model_fields.items() if not field.exclude)
+
+
+def _flat(section: type[BaseModel], before: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """A section's settings, those of its groups with the group's name before them."""
+    for name, field in _fields(section):
+        if group := _section(field):
+            yield from _flat(group, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", field
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:

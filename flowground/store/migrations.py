@@ -13,6 +13,7 @@ from flowground.store.definitions import run
 from flowground.store.migrations_messages import m007_message_errors
 from flowground.store.migrations_presets import m005_presets, m006_turn_overrides
 from flowground.store.migrations_sharing import m004_audiences_groups_invitations
+from flowground.store.migrations_visitors import m008_visitors_conversations
 
 Migration = Callable[[Connection], None]
 MIGRATIONS: list[Migration] = []
@@ -194,3 +195,4 @@ _migration(m004_audiences_groups_invitations)
 _migration(m005_presets)
 _migration(m006_turn_overrides)
 _migration(m007_message_errors)
+_migration(m008_visitors_conversations)

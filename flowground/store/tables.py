@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.schema import SchemaItem
 
@@ -22,6 +23,9 @@ metadata = MetaData()
 
 _Key = BigInteger().with_variant(Integer, "sqlite")
 """A key that counts up by itself: it is also the order in which rows were written."""
+
+VISITORS = "substr(owner, 1, 8) = 'visitor:'"
+"""Whose rows are visitors': `Caller.key` begins with the caller's kind."""
 
 
 def _table(name: str, *parts: SchemaItem) -> Table:
@@ -40,6 +44,9 @@ sessions = _table(
     Column("updated_at", Double, nullable=False),
     Column("messages", Integer, nullable=False),
     Index("sessions_recent", "owner", "flow_id", "updated_at"),
+    Index(
+        "sessions_of_visitors", "flow_id", "updated_at", sqlite_where=text(VISITORS), postgresql_where=text(VISITORS)
+    ),
 )
 
 messages = _table(

@@ -14,6 +14,7 @@ from flowground.store import conversations, turn_overrides
 from flowground.store.conversations import StoredMessage
 from flowground.ui import answers, asked, bridge, conversation, model_notes, override_chip, override_state, words
 from flowground.ui.asked import Asked
+from flowground.ui.caller import address
 from flowground.ui.conversation import Conversation
 from flowground.ui.live import Drawing, Following
 from flowground.ui.script import ThisRun
@@ -32,12 +33,19 @@ def draw_composer(chat: Conversation) -> Following | None:
         override_chip.draw_chip(chat.flow, chat.overrides, inside=chat.inside)
         if notice := model_notes.fetch_notice(chat.flow):
             st.caption(f":material/download: {notice}")
+    key = chat.key("composer")
+    if (draft := st.session_state.pop(chat.key("draft"), None)) is not None:
+        st.session_state[key] = draft
     # Outside st.bottom, where it goes by itself: only then does the page follow the answer that grows.
-    typed = st.chat_input(f"Message {chat.flow.name}", key=chat.key("composer"), submit_mode="stop", disabled=busy)
+    typed = st.chat_input(f"Message {chat.flow.name}", key=key, submit_mode="stop", disabled=busy)
     said = typed if typed and typed.strip() else pressed  # nothing but blanks says nothing
     if not said:
         return follow(chat)
-    return begin(chat, request_for(chat, said), own_stop=not typed)
+    following = begin(chat, request_for(chat, said), own_stop=not typed)
+    if typed and chat.key("refused") in st.session_state:
+        st.session_state[chat.key("draft")] = typed
+        st.rerun()  # the composer is empty by now: it takes a text before it is drawn only
+    return following
 
 
 def request_for(chat: Conversation, said: str, *, input_type: InputType = "chat") -> RunRequest:
@@ -58,7 +66,7 @@ def begin(chat: Conversation, request: RunRequest, *, own_stop: bool) -> Followi
     """
     run = ThisRun()
     try:
-        turn = bridge.call(_start(chat, request, run, viewers()))
+        turn = bridge.call(_start(chat, request, run, viewers(), came_from=address()))
         following = Following(turn, run, own_stop=own_stop)
         _keep_overrides(chat, following.started, request)
     except FlowgroundError as error:
@@ -121,8 +129,10 @@ def earlier(chat: Conversation, following: Following | None) -> list[StoredMessa
     return [message for message in found if message.id not in coming]
 
 
-async def _start(chat: Conversation, request: RunRequest, run: ThisRun, watched: Viewers) -> LiveTurn:
-    turn = await runtime.current().start_turn(chat.caller, chat.flow.id, request)
+async def _start(
+    chat: Conversation, request: RunRequest, run: ThisRun, watched: Viewers, *, came_from: str
+) -> LiveTurn:
+    turn = await runtime.current().start_turn(chat.caller, chat.flow.id, request, came_from=came_from)
     watched.show(run, chat.place)
     watched.tell(chat.place, besides=run.session)
     # Whoever pressed Stop, every page of the conversation shows the answer's end, that one too: its script is over.

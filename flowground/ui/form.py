@@ -34,8 +34,9 @@ def draw_form(run: Conversation) -> tuple[Conversation, Following | None]:
     text = st.session_state[key]
     if asked and text.strip():
         run = replace(run, session_id=str(uuid.uuid4()), begun=False)
-        st.session_state[f"form:shown:{run.flow.id}"] = run.session_id
         following = chat.begin(run, chat.request_for(run, text, input_type="text"), own_stop=False)
+        if following:  # a text that was refused stays in the area
+            st.session_state[f"form:shown:{run.flow.id}"] = run.session_id
     else:
         following = chat.follow(run)
     if following:

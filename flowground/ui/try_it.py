@@ -151,6 +151,7 @@ async def _pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[
         raise NotAllowed(f"{flow.name} is shared for its playground, not for its API.", hint="Ask its author.")
     request = trial.request
     asked = RunBody.model_validate(request.body(request.message)).to_request(stream=request.stream)
+    app.limits.take(caller, flow_id=flow.id)
     as_token = replace(caller, kind="token", name=f"try:{caller.name}", owner=caller.person)
     started: TurnStarted | None = None
     with app.running():

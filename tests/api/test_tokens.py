@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from flowground.api.limits import RunLimitReached, RunLimits
 from flowground.store import tokens
 from tests.api.calls import Api
 from tests.api.serving import serving
@@ -102,20 +101,3 @@ async def test_a_limit_is_told_with_every_answer_and_ends_in_429(tmp_path: Path)
         assert refused.headers["retry-after"] == refused.headers["x-ratelimit-reset"]
         _, other = await api.token()
         assert (await api.client.post("/api/v1/run/echo", json={}, headers=other)).status_code == 200
-
-
-def test_a_minute_ends_and_idle_tokens_are_forgotten() -> None:
-    now = [0.0]
-    limits = RunLimits(clock=lambda: now[0])
-    for number in range(1000):
-        now[0] = number / 100
-        limits.take(f"t{number}", limit=1)
-    with pytest.raises(RunLimitReached) as caught:
-        limits.take("t999", limit=1)
-    assert caught.value.headers["retry-after"] == "60"
-    now[0] = 65.0
-    assert limits.take("t0", limit=1)["x-ratelimit-remaining"] == "0"
-    assert len(limits._windows) == 500
-    now[0] = 1000.0
-    limits.take("t1", limit=1)
-    assert len(limits._windows) == 1

@@ -92,6 +92,17 @@ def test_a_servers_refusal_is_its_sentence_and_hint(
     assert (said.code, said.err) == (1, "Set the environment variable FLOWGROUND_API_KEY to an application token.\n")
 
 
+def test_a_limit_of_the_server_says_when_to_come_back(
+    here: Here, endpoint: FakeRunEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWGROUND_API_KEY", TOKEN)
+    hint = "Come back in 24 s. The limit is set by limits.runs_per_minute."
+    endpoint.refusal = (429, {"detail": "This token may start 4 runs a minute.", "code": "rate_limited", "hint": hint})
+    for stream in ((), ("--stream",)):
+        said = here("run", "echo", "--message", "hi", "--server", endpoint.url, *stream)
+        assert (said.code, said.out, said.err) == (1, "", f"This token may start 4 runs a minute. {hint}\n")
+
+
 def test_no_server_is_one_line(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWGROUND_API_KEY", TOKEN)
     said = here("run", "echo", "--server", "http://127.0.0.1:1")

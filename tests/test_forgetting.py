@@ -1,0 +1,173 @@
+"""Visitors' conversations end by number and by age, in small steps; nobody else's do."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text
+
+from flowground.forgetting import Forgetting
+from flowground.messages import Role
+from flowground.settings import PublicSettings
+from flowground.store import Store, conversations, visitors
+from flowground.store.conversations import StoredMessage
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 12, 3, 12, tzinfo=UTC)
+VISITOR = f"visitor:{'a' * 32}"
+
+
+def forgetting(store: Store, *, conversations: int = 0, days: int = 0, **pauses: float) -> Forgetting:
+    settings = PublicSettings(conversations=conversations, days=days)
+    return Forgetting(store, settings, now=NOW.timestamp, **{"rest": 0.0} | pauses)
+
+
+async def say(
+    store: Store, session: str, *, at: datetime = NOW, owner: str = VISITOR, flow_id: str = "talk", messages: int = 1
+) -> None:
+    for number in range(messages):
+        role: Role = "assistant" if number % 2 else "user"
+        message = StoredMessage(str(uuid.uuid4()), role, f"{session} {number}", "complete", at)
+        place = {"flow_id": flow_id, "owner": owner, "session_id": session}
+        await store.write(conversations.begin_turn, message=message, **place)
+
+
+async def kept(store: Store, *, owner: str = VISITOR, flow_id: str = "talk") -> set[str]:
+    found = await store.read(conversations.list_sessions, flow_id=flow_id, owner=owner, limit=1000)
+    return {info.session_id for info in found}
+
+
+async def until_kept(store: Store, sessions: set[str]) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            if await kept(store) == sessions:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def count(store: Store, table: str) -> int:
+    def job(connection: Connection) -> int:
+        return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+    return await store.read(job)
+
+
+async def test_the_oldest_of_a_flow_go_first_and_members_keep_theirs(store: Store) -> None:
+    others = ("member:mia", "local:owner", "token:t", "member:visitor:")
+    for hour in range(50):
+        at = NOW - timedelta(hours=hour)
+        await say(store, f"s{hour}", at=at, owner=f"visitor:{hour % 7}")
+        for owner in others:
+            await say(store, f"s{hour}", at=at, owner=owner)
+    await say(store, "alone", at=NOW - timedelta(days=900), flow_id="another")
+    assert await forgetting(store, conversations=3).forget() == 47
+    left: set[str] = set()
+    for number in range(7):
+        left |= await kept(store, owner=f"visitor:{number}")
+    assert left == {"s0", "s1", "s2"}
+    assert await kept(store, flow_id="another") == {"alone"}
+    assert {len(await kept(store, owner=owner)) for owner in others} == {50}
+    assert await count(store, "messages") == 50 * len(others) + 4
+    assert await forgetting(store, conversations=3).forget() == 0
+
+
+async def test_age_counts_from_the_last_message(store: Store) -> None:
+    await say(store, "old", at=NOW - timedelta(days=31))
+    await say(store, "used", at=NOW - timedelta(days=31))
+    await say(store, "used", at=NOW - timedelta(days=29))
+    await say(store, "old", at=NOW - timedelta(days=400), owner="member:mia")
+    assert await forgetting(store, days=30, conversations=2).forget() == 1
+    assert await kept(store) == {"used"}
+    assert await kept(store, owner="member:mia") == {"old"}
+
+
+async def test_zero_keeps_everything(store: Store) -> None:
+    await say(store, "old", at=NOW - timedelta(days=4000))
+    assert await forgetting(store).forget() == 0
+    assert await kept(store) == {"old"}
+
+
+async def test_no_step_deletes_more_than_fifty_messages(store: Store) -> None:
+    await say(store, "long", messages=230)
+    (surplus,) = await store.read(visitors.find_surplus, keep=0, before=NOW.timestamp() + 1, limit=20)
+    left = [230]
+    while not await store.write(visitors.delete_step, surplus=surplus):
+        left.append(await count(store, "messages"))
+    assert left == [230, 180, 130, 80, 30]
+    assert (await count(store, "messages"), await count(store, "sessions")) == (0, 0)
+
+
+async def test_who_goes_on_meanwhile_keeps_the_conversation(store: Store) -> None:
+    await say(store, "mine", messages=120)
+    (surplus,) = await store.read(visitors.find_surplus, keep=0, before=NOW.timestamp() + 1, limit=20)
+    assert not await store.write(visitors.delete_step, surplus=surplus)
+    await say(store, "mine", at=NOW + timedelta(seconds=5))
+    assert await store.write(visitors.delete_step, surplus=surplus)
+    assert (await kept(store), await count(store, "messages")) == ({"mine"}, 71)
+
+
+async def test_it_looks_when_a_visitor_spoke_and_by_itself(store: Store) -> None:
+    for spoken in (True, False):
+        for number in range(5):
+            await say(store, f"s{number}", at=NOW - timedelta(hours=number))
+        task = forgetting(store, conversations=2, minute=0.02, hour=0.02 if not spoken else 3600)
+        task.start()
+        if spoken:
+            task.visitor_spoke()
+        await until_kept(store, {"s0", "s1"})
+        await task.close()
+
+
+async def test_a_look_that_failed_is_followed_by_another(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    def run(connection: Connection, *, statement: str) -> None:
+        connection.exec_driver_sql(statement)
+
+    await say(store, "one")
+    await say(store, "two", at=NOW - timedelta(hours=1))
+    await store.write(run, statement="ALTER TABLE sessions RENAME TO away")
+    task = forgetting(store, conversations=1, minute=0.01, hour=0.01)
+    task.start()
+    async with asyncio.timeout(20):
+        while True:
+            await asyncio.sleep(0.01)
+            if "could not be deleted" in caplog.text:
+                break
+    assert {record.message.count("\n") for record in caplog.records} == {0}
+    await store.write(run, statement="ALTER TABLE away RENAME TO sessions")
+    await until_kept(store, {"one"})
+    await task.close()
+
+
+async def test_among_many_members_conversations_visitors_are_found_by_an_index(store: Store) -> None:
+    def job(connection: Connection) -> list[str]:
+        asked: list[tuple[str, Any]] = []
+        event.listen(connection, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
+        visitors.find_surplus(connection, keep=1, before=NOW.timestamp(), limit=20)
+        assert len(asked) == 3
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET enable_seqscan = off")  # a small table would be read whole
+        explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+        return [
+            " ".join(map(str, connection.exec_driver_sql(f"{explain} {statement}", values)))
+            for statement, values in asked[:3]
+        ]
+
+    await say(store, "one")
+    await say(store, "two")
+    assert [plan.count("sessions_of_visitors") for plan in await store.read(job)] == [1, 1, 1]
+
+
+async def test_a_pause_lies_between_two_looks(store: Store) -> None:
+    task = forgetting(store, conversations=1, minute=3600, hour=3600)
+    task.start()
+    task.visitor_spoke()
+    await asyncio.sleep(0.05)
+    await say(store, "one")
+    await say(store, "two", at=NOW - timedelta(hours=1))
+    task.visitor_spoke()
+    await asyncio.sleep(0.3)
+    assert await kept(store) == {"one", "two"}
+    await task.close()

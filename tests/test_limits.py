@@ -1,0 +1,254 @@
+"""Who may start a run now, by a clock that is handed in."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.caller import LOCAL_OWNER, Caller
+from flowground.errors import RunLimitReached
+from flowground.limits import Minutes, RunLimits
+from flowground.request import RunRequest
+from flowground.runtime import Runtime
+from flowground.settings import Settings
+from flowground.store import Store, publications, runs
+from flowground.store.publications import Sharing
+from flowground.store.runs import RunRecord
+from tests.running import chat_flow, running
+
+pytestmark = pytest.mark.anyio
+
+NOON = datetime(2026, 12, 3, 12, tzinfo=UTC).timestamp()
+MIA = Caller("member", "mia", "member")
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        return 500.0 + self.passed
+
+    def wall(self) -> float:
+        return NOON + self.passed
+
+
+def limits(store: Store, clock: Clock, *, public: dict[str, int] | None = None, **limit: int) -> RunLimits:
+    every = {"runs_per_day": 0, "runs_per_minute": 0, "address_runs_per_minute": 0}
+    settings = Settings.model_validate({"limits": limit, "sharing": {"public": every | (public or {})}})
+    return RunLimits(settings, store, clock=clock.monotonic, now=clock.wall)
+
+
+def visitor(number: int = 0) -> Caller:
+    return Caller("visitor", f"{number:032x}", "member", proven=False)
+
+
+async def begin(limits: RunLimits, caller: Caller, flow_id: str = "talk", came_from: str = "203.0.113.9") -> None:
+    """What a page's message asks."""
+    await limits.read_day(caller, flow_id)
+    limits.take(caller, flow_id=flow_id, came_from=came_from)
+
+
+async def refusal(limits: RunLimits, caller: Caller, **more: Any) -> RunLimitReached:
+    with pytest.raises(RunLimitReached) as caught:
+        await begin(limits, caller, **more)
+    return caught.value
+
+
+async def add_runs(store: Store, count: int, *, owner: str, at: float, flow_id: str = "talk") -> None:
+    for _ in range(count):
+        moment = datetime.fromtimestamp(at, UTC)
+        run = RunRecord(str(uuid.uuid4()), flow_id, "v", owner, "s", "complete", moment, 0.1)
+        await store.write(runs.add_run, run=run)
+
+
+def test_a_minute_ends_and_who_is_idle_is_forgotten() -> None:
+    now = [0.0]
+    minutes = Minutes(clock=lambda: now[0])
+    for number in range(1000):
+        now[0] = number / 100
+        assert minutes.look(f"t{number}", limit=1).left == 1
+        minutes.count(f"t{number}")
+    full = minutes.look("t999", limit=1)
+    assert (full.left, full.seconds) == (0, 60)
+    now[0] = 65.0
+    assert minutes.look("t0", limit=1).left == 1
+    assert len(minutes) == 499
+    now[0] = 1000.0
+    minutes.look("t1", limit=1)
+    assert len(minutes) == 0
+
+
+def test_twenty_thousand_are_remembered_and_the_first_of_more_is_forgotten() -> None:
+    minutes = Minutes(clock=lambda: 0.0)
+    for number in range(30_000):
+        minutes.look(str(number), limit=1)
+        minutes.count(str(number))
+    assert len(minutes) == 20_000
+    assert minutes.look("29999", limit=1).left == 0
+    assert minutes.look("9999", limit=1).left == 1
+
+
+async def test_a_person_at_the_pages_meets_sixty_a_minute(store: Store) -> None:
+    clock = Clock()
+    counted = limits(store, clock)
+    for _ in range(60):
+        clock.passed += 0.5
+        await begin(counted, MIA)
+    refused = await refusal(counted, MIA)
+    assert (refused.code, refused.retry_after, refused.message) == (
+        "rate_limited",
+        31,
+        "You can send the next message in 31 s.",
+    )
+    await begin(counted, Caller("member", "max", "member"))
+    clock.passed += 31
+    await begin(counted, MIA)
+
+
+async def test_the_owner_of_this_computer_meets_only_a_limit_that_was_set(store: Store) -> None:
+    for _ in range(100):
+        await begin(limits(store, Clock()), LOCAL_OWNER)
+    counted = limits(store, Clock(), runs_per_minute=1)
+    await begin(counted, LOCAL_OWNER)
+    await refusal(counted, LOCAL_OWNER)
+
+
+async def test_one_setting_limits_tokens_people_and_visitors(store: Store) -> None:
+    counted = limits(store, Clock(), runs_per_minute=2, public={"runs_per_minute": 10})
+    token = Caller("token", "t1", "member", owner="mia")
+    assert counted.take_token(token) is not None
+    for caller in (MIA, visitor()):
+        await begin(counted, caller)
+        await begin(counted, caller)
+        await refusal(counted, caller)
+    assert [allowance.left for allowance in (counted.take_token(token),) if allowance] == [0]
+    with pytest.raises(RunLimitReached):
+        counted.take_token(token)
+
+
+async def test_tokens_have_no_limit_unless_one_is_set(store: Store) -> None:
+    counted = limits(store, Clock(), page_runs_per_minute=1)
+    assert {counted.take_token(Caller("token", "t1", "member")) for _ in range(200)} == {None}
+
+
+async def test_new_browsers_of_one_address_share_its_minute(store: Store) -> None:
+    counted = limits(store, Clock(), public={"runs_per_minute": 3, "address_runs_per_minute": 5})
+    for number in range(5):
+        await begin(counted, visitor(number))
+    refused = await refusal(counted, visitor(9))
+    assert (refused.message, refused.hint) == (
+        "You can send the next message in 60 s.",
+        "Many messages come from your network.",
+    )
+    await begin(counted, visitor(9), came_from="203.0.113.10")
+
+
+async def test_what_is_refused_is_not_counted(store: Store) -> None:
+    """Who waits as long as they were told is let in, however often they tried meanwhile; nobody pays for them."""
+    clock = Clock()
+    counted = limits(store, clock, public={"runs_per_minute": 1, "address_runs_per_minute": 3, "runs_per_day": 3})
+    await begin(counted, visitor())
+    for _ in range(50):
+        await refusal(counted, visitor())
+    await begin(counted, visitor(1))
+    clock.passed = 60
+    await begin(counted, visitor())
+    assert (await refusal(counted, visitor(2))).code == "daily_limit_reached"
+
+
+async def test_a_flow_has_a_day_that_all_its_visitors_share(store: Store) -> None:
+    clock = Clock()
+    counted = limits(store, clock, public={"runs_per_day": 3})
+    for number in range(3):
+        await begin(counted, visitor(number), came_from=f"203.0.113.{number}")
+    refused = await refusal(counted, visitor(7))
+    assert refused.message == (
+        "This flow has answered as often as it may today; it answers again at 00:00 UTC, in 12 h."
+    )
+    assert (refused.code, refused.retry_after) == ("daily_limit_reached", 12 * 3600)
+    await begin(counted, visitor(7), "another")
+    await begin(counted, MIA)
+    clock.passed = 12 * 3600 - 90
+    assert "in 2 min." in (await refusal(counted, visitor())).message
+    clock.passed = 12 * 3600
+    await begin(counted, visitor())
+
+
+async def test_the_day_goes_on_after_a_restart(store: Store) -> None:
+    await add_runs(store, 3, owner=visitor().key, at=NOON - 60)
+    await add_runs(store, 9, owner=visitor().key, at=NOON - 12 * 3600 - 1)
+    await add_runs(store, 9, owner="token:t", at=NOON - 60)
+    await add_runs(store, 9, owner="member:visitor:", at=NOON - 60)
+    await add_runs(store, 9, owner=visitor().key, at=NOON - 60, flow_id="another")
+    counted = limits(store, Clock(), public={"runs_per_day": 5})
+    await begin(counted, visitor())
+    await begin(counted, visitor())
+    await refusal(counted, visitor())
+    assert (await refusal(limits(store, Clock(), public={"runs_per_day": 2}), visitor())).code == "daily_limit_reached"
+
+
+async def test_a_crowd_at_the_first_moment_does_not_pass_the_day(store: Store) -> None:
+    counted = limits(store, Clock(), public={"runs_per_day": 3})
+    ends = await asyncio.gather(*(begin(counted, visitor(n)) for n in range(20)), return_exceptions=True)
+    assert [type(end) for end in ends].count(RunLimitReached) == 17
+
+
+async def test_zero_is_no_limit(store: Store) -> None:
+    counted = limits(store, Clock(), page_runs_per_minute=0)
+    for _ in range(200):
+        await begin(counted, MIA)
+        await begin(counted, visitor())
+
+
+async def let_in(runtime: Runtime, number: int = 0) -> Caller:
+    await runtime.store.write(
+        publications.change, flow_id="talk", sharing=Sharing(shared=True, audience="public"), by="tests"
+    )
+    found = await runtime.access.visitor(f"browser {number}", "talk")
+    assert found is not None
+    return found
+
+
+def said(session: str = "s") -> RunRequest:
+    return RunRequest(input_value="hello", session_id=session, stream=True)
+
+
+@pytest.mark.parametrize("model", ["scripted:fail", "scripted:breaks", "scripted:silent"])
+async def test_a_failed_or_stopped_run_counts(tmp_path: Path, model: str) -> None:
+    config = {"sharing": {"allow_public": True, "public": {"runs_per_day": 1}}}
+    async with running(tmp_path, {"talk": chat_flow(model)}, config=config) as runtime:
+        caller = await let_in(runtime)
+        turn = await runtime.start_turn(caller, "talk", said())
+        if model == "scripted:silent":
+            await anext(turn.events())
+            turn.stop()
+        await asyncio.wait([turn.task])
+        with pytest.raises(RunLimitReached) as caught:
+            await runtime.start_turn(await let_in(runtime, 2), "talk", said())
+        assert caught.value.code == "daily_limit_reached"
+        stored = await runtime.store.read(runs.list_runs, flow_id="talk")
+        assert [run.status for run in stored] == ["stopped" if model == "scripted:silent" else "failed"]
+
+
+async def test_a_visitor_has_one_running_turn_and_members_as_many_as_conversations(tmp_path: Path) -> None:
+    flows = {"talk": chat_flow("scripted:silent"), "other": chat_flow("scripted:silent")}
+    async with running(tmp_path, flows, config={"sharing": {"allow_public": True}}) as runtime:
+        caller = await let_in(runtime)
+        ends = await asyncio.gather(
+            *(runtime.start_turn(caller, "talk", said(f"s{n}")) for n in range(5)), return_exceptions=True
+        )
+        refused = [end for end in ends if isinstance(end, RunLimitReached)]
+        assert [(error.code, error.retry_after) for error in refused] == [("turn_running", None)] * 4
+        await runtime.start_turn(await let_in(runtime, 2), "talk", said("s"))
+        (turn,) = (end for end in ends if not isinstance(end, BaseException))
+        turn.stop()
+        await asyncio.wait([turn.task])
+        await runtime.start_turn(caller, "talk", said("after"))
+        for session in ("a", "b"):
+            await runtime.start_turn(LOCAL_OWNER, "talk", said(session))
