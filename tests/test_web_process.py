@@ -156,9 +156,14 @@ def test_during_the_grace_nobody_new_is_let_in(tmp_path: Path) -> None:
 
 def test_the_api_answers_json_where_nothing_is(tmp_path: Path) -> None:
     with AppServer(tmp_path, flows=["echo"]) as server:
-        for path in ("/api", "/api/v1/nothing", "/v1/x", "/lf/x", "/mcp", "/health/x", "/api/v1/run/a/b"):
+        known = ("/api", "/api/v1/nothing", "/v1/x", "/lf/x", "/mcp", "/health/x", "/api/v1/run/a/b")
+        asked_by_clients = ("/logs", "/logs-stream", "/docs", "/redoc")
+        for path in (*known, *asked_by_clients, "//api", "//api/v1/version", "/API", "/Api/v1/version"):
             answer = requests.get(server.url + path, timeout=10)
             assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json"), path
+        document = requests.get(f"{server.url}/openapi.json", timeout=10)
+        assert document.url == f"{server.url}/api/openapi.json"
+        assert "/api/v1/run/{flow_id}" in document.json()["paths"]
         assert requests.get(f"{server.url}/api/v1/run/echo", timeout=10).status_code == 405
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
@@ -41,6 +41,11 @@ def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
         """The OpenAPI document of this server."""
         document = api.openapi()
         return JSONResponse(document | {"paths": run.PATHS | document["paths"]})
+
+    @api.get("/openapi.json", include_in_schema=False)
+    async def usual_place(_: Request) -> RedirectResponse:
+        """Where FastAPI's and Langflow's tools look for the document."""
+        return RedirectResponse("/api/openapi.json")
 
     if cors:
         api.add_middleware(_CorsForTokens, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])

@@ -5,6 +5,7 @@ Keys that the contract does not know are ignored, as there.
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass
 from email.message import Message as Headers
 from typing import Any, Literal
@@ -21,6 +22,23 @@ from flowground.request import InputType, OutputType, RunRequest, Shape
 _STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y": True} | {
     "false": False, "0": False, "no": False, "off": False, "f": False, "n": False, "": False
 }  # fmt: skip
+
+
+_ANY_CASE = (
+    re.sub("[a-z]", lambda letter: f"[{letter[0].upper()}{letter[0]}]", word) for word in (*_STREAM_WORDS, "sse")
+)
+STREAM_SCHEMA = {
+    "type": "string",
+    "pattern": f"^({'|'.join(_ANY_CASE)})$",
+    "default": "false",
+    "description": "`true` for Langflow's framing, `sse` for server-sent events, `false` for the plain answer",
+}
+
+
+class BodyCompressed(RequestError):
+    """The body has a content encoding; it could be small here and huge once unpacked."""
+
+    code = "body_compressed"
 
 
 class BodyTooSlow(RequestError):
@@ -72,22 +90,31 @@ async def read_request(request: Request, *, limit: int, patience: float) -> Aske
     shape = query.get("shape", "langflow")
     if shape not in ("langflow", "simple"):
         raise _query_problem("shape", "literal_error", "Input should be 'langflow' or 'simple'")
-    sse = query.get("stream") == "sse"
+    sse = query.get("stream", "").lower() == "sse"
     in_query = True if sse else _stream_wanted(query.get("stream"))
-    given = await _given(request, await _read(request, limit, patience))
-    try:
-        body = RunBody.model_validate(given)
-    except ValidationError as error:
-        problems = [
-            {"type": problem["type"], "loc": ["body", *problem["loc"]], "msg": problem["msg"]}
-            for problem in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        raise InvalidRequest("The body does not fit.", problems=problems) from None
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise BodyCompressed("The body is compressed.", hint="Send it as it is, without a Content-Encoding.")
+    body = _fitting(await _given(request, await _read(request, limit, patience)))
     stream = body.stream if in_query is None else in_query
     framing: Literal["langflow", "sse"] = "sse" if sse else "langflow"
     return Asked(
         body.to_request(stream=stream), framing if stream else None, "simple" if shape == "simple" else "langflow"
     )
+
+
+def _fitting(given: dict[str, Any]) -> RunBody:
+    """The body, also where it stands in `input_request`, as Langflow's own wrapping has it."""
+    place = ["body"]
+    if isinstance(wrapped := given.get("input_request"), dict):
+        place, given = ["body", "input_request"], wrapped
+    try:
+        return RunBody.model_validate(given)
+    except ValidationError as error:
+        problems = [
+            {"type": problem["type"], "loc": [*place, *problem["loc"]], "msg": problem["msg"]}
+            for problem in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise InvalidRequest("The body does not fit.", problems=problems) from None
 
 
 def _stream_wanted(word: str | None) -> bool | None:
@@ -118,8 +145,7 @@ async def _given(request: Request, raw: bytes) -> dict[str, Any]:
             "The body is a JSON object.",
             problems=[{"type": "missing", "loc": ["body", name], "msg": "Field required"} for name in fields],
         )
-    wrapped = given.get("input_request")
-    return wrapped if isinstance(wrapped, dict) else given
+    return given
 
 
 async def _read(request: Request, limit: int, patience: float) -> bytes:

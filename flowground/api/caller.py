@@ -57,9 +57,9 @@ def _secret(request: Request, *, in_query: bool) -> str | None:
     if in_query:
         # The edge takes the key out of the query string before anything can log it, and hands it over here.
         hidden = request.scope.get("flowground.api_key")
-        if given := hidden or request.query_params.get("x-api-key"):
-            return str(given)
-    if given := request.headers.get("x-api-key"):
+        if given := str(hidden or request.query_params.get("x-api-key", "")).strip():
+            return given
+    if given := request.headers.get("x-api-key", "").strip():
         return given
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     return bearer.strip() if scheme.lower() == "bearer" else None

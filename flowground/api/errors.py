@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from flowground.api.body import BodyTooSlow
+from flowground.api.body import BodyCompressed, BodyTooSlow
 from flowground.api.caller import KeyInvalid, KeyMissing
 from flowground.errors import (
     BodyTooLarge,
@@ -44,6 +44,7 @@ _STATUS: tuple[tuple[type[FlowgroundError], int], ...] = (
     (FlowNotFound, 404),
     (BodyTooLarge, 413),
     (BodyTooSlow, 408),
+    (BodyCompressed, 415),
     (RunLimitReached, 429),
     (InputConflict, 400),
     (TweaksRefused, 422),
@@ -117,6 +118,8 @@ def error_response(error: FlowgroundError) -> JSONResponse:
 def _headers(error: FlowgroundError) -> dict[str, str]:
     if isinstance(error, BodyTooSlow):
         return {"connection": "close"}  # half a request is still under way on it
+    if isinstance(error, BodyCompressed):
+        return {"accept-encoding": "identity"}
     wait = retry_after(error)
     if wait is None:
         return {}

@@ -11,9 +11,12 @@ from flowground.errors import FlowNotFound
 from flowground.runtime import Runtime
 from flowground.wiring import WiredFlow
 
-router = APIRouter(prefix="/api/v1/flows", tags=["flows"])
+router = APIRouter(
+    prefix="/api/v1/flows", tags=["flows"], responses={403: {"description": "No valid application token."}}
+)
 
 
+@router.get("", include_in_schema=False)
 @router.get("/")
 async def flows(request: Request, header_flows: bool = False) -> list[dict[str, Any]]:
     """Every flow the caller may run, by name; `header_flows` leaves the insides out."""
@@ -22,7 +25,7 @@ async def flows(request: Request, header_flows: bool = False) -> list[dict[str, 
     return [_described(flow, caller, inside=not header_flows) for flow in await runtime.access.visible_flows(caller)]
 
 
-@router.get("/{flow_id}")
+@router.get("/{flow_id}", responses={404: {"description": "No such flow for this token."}})
 async def flow(request: Request, flow_id: str) -> dict[str, Any]:
     """One flow by id or endpoint name."""
     runtime: Runtime = request.app.state.runtime()

@@ -7,12 +7,15 @@ from flowground import __version__
 router = APIRouter(tags=["health"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health() -> dict[str, str]:
     """200 once the database is migrated: the routes exist only then."""
     return {"status": "ok"}
 
 
+@router.head("/healthz", include_in_schema=False)
+@router.head("/health_check", include_in_schema=False)
 @router.get("/health_check")
 @router.get("/healthz", include_in_schema=False)
 async def health_check(request: Request) -> dict[str, str]:

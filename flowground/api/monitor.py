@@ -1,7 +1,7 @@
 """`/api/v1/monitor/messages`: what this caller's sessions hold, in Langflow's shape. Nobody else's is ever seen."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -13,7 +13,11 @@ from flowground.store import transcripts
 from flowground.store.messages import TraceStep
 from flowground.store.transcripts import Said
 
-router = APIRouter(prefix="/api/v1/monitor/messages", tags=["messages"])
+router = APIRouter(
+    prefix="/api/v1/monitor/messages",
+    tags=["messages"],
+    responses={403: {"description": "No valid application token."}},
+)
 
 
 @router.get("")
@@ -21,7 +25,7 @@ async def messages(
     request: Request,
     flow_id: str | None = None,
     session_id: str | None = None,
-    order: Literal["ASC", "DESC", "asc", "desc"] = "ASC",
+    order: Annotated[str, Query(pattern="^([Aa][Ss][Cc]|[Dd][Ee][Ss][Cc])$")] = "ASC",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> list[dict[str, Any]]:
     """The caller's own messages, in the order they were said."""

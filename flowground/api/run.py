@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-from flowground.api.body import Asked, RunBody, read_request
+from flowground.api.body import STREAM_SCHEMA, Asked, RunBody, read_request
 from flowground.api.caller import api_caller
 from flowground.api.errors import limit_headers
 from flowground.api.simple import simple_result
@@ -30,7 +30,7 @@ _OPERATION: dict[str, Any] = {
     "requestBody": {"content": {"application/json": {"schema": RunBody.model_json_schema()}}},
     "parameters": [
         {"name": "flow_id", "in": "path", "required": True, "schema": {"type": "string"}},
-        {"name": "stream", "in": "query", "schema": {"enum": [False, True, "sse"], "default": False}},
+        {"name": "stream", "in": "query", "schema": STREAM_SCHEMA},
         {"name": "shape", "in": "query", "schema": {"enum": ["langflow", "simple"], "default": "langflow"}},
         {"name": "x-api-key", "in": "header", "schema": {"type": "string"}, "description": "Application token"},
     ],
@@ -40,6 +40,7 @@ _OPERATION: dict[str, Any] = {
         "404": {"description": "No such flow for this token."},
         "408": {"description": "The body stopped halfway."},
         "413": {"description": "The body is over the limit."},
+        "415": {"description": "The body is compressed."},
         "422": {"description": "The body or a tweak does not fit."},
         "429": {"description": "The token's limit is reached, or the model's server asks to come back later."},
         "502": {"description": "The model's server failed."},

@@ -95,13 +95,14 @@ class Wire:
 
     def _text_output(self, item: OutputResult) -> Json:
         key = self.flow.components[item.component_id].outputs[0]
-        is_answer = self.flow.components[item.component_id].gives_output == "text"
+        component = self.flow.components[item.component_id]
+        is_message = component.gives_output == "text" or component.takes_input == "text"
         return {
-            "results": {"text": _text_message(item.text, self.turn)} if is_answer else {},
+            "results": {"text": _text_message(item.text, self.turn)} if is_message else {},
             "artifacts": {key: {"repr": item.text, "raw": item.text, "type": "text"}},
             "outputs": {key: {"message": item.text, "type": "text"}},
             "logs": {key: []},
-            "messages": [self._line(item, "Machine", "AI", "")] if is_answer else [],
+            "messages": [self._line(item, "Machine", "AI", "")] if is_message else [],
             **_tail(item),
         }
 

@@ -1,6 +1,9 @@
 """Every way to fail: status and body, Langflow's where it has one (research: langflow.md 1.4)."""
 
+import gzip
+import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -148,6 +151,53 @@ async def test_unknown_paths_and_methods_answer_json(api: Api, method: Any, path
     assert response.status_code == status
     assert response.headers["content-type"] == "application/json"
     assert "detail" in response.json()
+
+
+@pytest.mark.parametrize("path", ["/health", "/health_check", "/healthz"])
+async def test_load_balancers_may_ask_for_heads(api: Api, path: str) -> None:
+    response = await api.client.head(path)
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+async def test_a_compressed_body_is_refused_as_such(api: Api, encoding: str) -> None:
+    content = gzip.compress(b'{"input_value": "hi"}')
+    response = await api.client.post("/api/v1/run/echo", content=content, headers={"content-encoding": encoding})
+    assert (response.status_code, response.json()["code"]) == (415, "body_compressed")
+    assert response.headers["accept-encoding"] == "identity"
+    plain = await api.client.post("/api/v1/run/echo", json={}, headers={"content-encoding": "identity"})
+    assert plain.status_code == 200
+
+
+async def test_a_wrapped_body_that_does_not_fit_is_named_in_its_wrapping(api: Api) -> None:
+    response = await api.run("echo", {"input_request": {"input_type": "voice"}})
+    [problem] = response.json()["detail"]
+    assert (response.status_code, problem["loc"]) == (422, ["body", "input_request", "input_type"])
+
+
+@pytest.mark.parametrize("sent", ["{} ", " {}", "{}\t"])
+async def test_blanks_around_a_key_do_not_count(api: Api, sent: str) -> None:
+    key = sent.format(api.client.headers.pop("x-api-key"))
+    assert (await api.client.post("/api/v1/run/echo", json={}, headers={"x-api-key": key})).status_code == 200
+    bearer = {"authorization": f"Bearer {key}"}
+    assert (await api.client.post("/api/v1/run/echo", json={}, headers=bearer)).status_code == 200
+    query = f"?x-api-key={quote(key)}"
+    assert (await api.client.post(f"/api/v1/run/echo{query}", json={})).status_code == 200
+
+
+async def test_the_document_says_what_is_accepted(api: Api) -> None:
+    document = (await api.client.get("/api/openapi.json")).json()
+    assert {"200", "403", "404"} <= document["paths"]["/api/v1/flows/{flow_id}"]["get"]["responses"].keys()
+    found = {item["name"]: item["schema"] for item in document["paths"]["/api/v1/run/{flow_id}"]["post"]["parameters"]}
+    words = ("true", "True", "1", "yes", "ON", "false", "0", "", "sse", "SSE")
+    for word in (*words, "maybe", "truee", "2"):
+        accepted = (await api.run("echo", query=f"?stream={word}")).status_code == 200
+        assert accepted == (re.search(found["stream"]["pattern"], word) is not None) == (word in words), word
+    listing = document["paths"]["/api/v1/monitor/messages"]["get"]["parameters"]
+    [order] = [item["schema"] for item in listing if item["name"] == "order"]
+    for word in ("ASC", "desc", "Asc", "up", ""):
+        answer = await api.client.get(f"/api/v1/monitor/messages?order={word}")
+        assert (answer.status_code == 200) == (re.search(order["pattern"], word) is not None) == (len(word) > 2), word
 
 
 async def test_health_version_and_openapi(api: Api) -> None:

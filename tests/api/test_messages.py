@@ -106,6 +106,13 @@ async def test_one_caller_neither_reads_nor_continues_anothers_session(api: Api)
     assert "mine" in (await api.client.get(MESSAGES, params={"session_id": "s"})).text
 
 
+async def test_flows_are_listed_with_and_without_a_slash(api: Api) -> None:
+    bare = await api.client.get("/api/v1/flows")
+    assert bare.status_code == 200
+    assert len(bare.json()) > 1
+    assert bare.json() == (await api.client.get("/api/v1/flows/")).json()
+
+
 async def test_flows_are_listed_with_their_inside_for_authors_tokens(api: Api) -> None:
     listed = {item["id"]: item for item in (await api.client.get("/api/v1/flows/")).json()}
     assert len(listed) == len(FLOWS)

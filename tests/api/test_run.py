@@ -96,6 +96,23 @@ async def test_output_type_any_gives_all_outputs_and_debug_every_component(api: 
     }
 
 
+async def test_newlines_are_the_same_in_all_five_places(api: Api) -> None:
+    said = "one\ntwo\n\nthree\n"
+    [output] = (await api.run("echo", {"input_value": said})).json()["outputs"][0]["outputs"]
+    message = output["results"]["message"]
+    places = (message["text"], message["data"]["text"], output["artifacts"]["message"])
+    assert {*places, output["outputs"]["message"]["message"], output["messages"][0]["message"]} == {said}
+
+
+async def test_under_debug_a_text_input_has_its_message(api: Api) -> None:
+    body = (await api.run("wordy", {"input_value": "hi", "input_type": "text", "output_type": "debug"})).json()
+    given, shown = body["outputs"][0]["outputs"]
+    assert (given["component_id"], shown["component_id"]) == ("Topic", "TextOutput")
+    assert given["results"] == shown["results"]
+    assert given["results"]["text"]["text"] == "hi"
+    assert given["messages"] == [{**shown["messages"][0], "component_id": "Topic"}]
+
+
 async def test_input_type_says_which_input_gets_the_text(api: Api) -> None:
     async def topic(input_type: str) -> str:
         body = {"input_value": "given", "input_type": input_type, "output_type": "text"}
