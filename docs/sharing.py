@@ -23,7 +23,8 @@ The flow's owners (`owners:` in its file; every author where it names none) and 
 All of it is read anew at every action: turning it off, an expiry, a changed group, a removed, deactivated or
 signed-out person end open pages at their next action, and tokens at their next call.
 
-A visitor without sign-in is their browser: another browser never sees their conversations. They have no tokens,
+A visitor without sign-in is their browser, known by a random cookie that scripts cannot read: another browser never
+sees their conversations. They have no tokens,
 upload nothing, and nothing they do outlives the flow's being public.
 
 What they may use up is bounded, since their link is open to everybody (`sharing.public` in config.yaml):
@@ -70,8 +71,10 @@ and the end of their conversations. What was said in local mode goes to whoever 
 - **Passwords** have at least eight characters and none that everybody tries first; no rule asks for digits or signs.
   bcrypt, which keeps them, reads 72 bytes: longer ones are refused, not cut.
 - After five wrong passwords for a name from one address within five minutes, that address waits; after fifty from
-  anywhere, addresses from which the member never signed in wait. It ends by itself, and refused tries lengthen
-  nothing. Names that nobody has cost and count the same.
+  anywhere, addresses from which the member never signed in wait; after thirty from one address for whatever names, that
+  address waits for all of them. It ends by itself, and refused tries lengthen nothing. Names that nobody has cost and
+  count the same. A browser in which the member signed in before is counted by itself: it keeps its five tries while
+  strangers have shut the name, at the same address too.
 - Changing or resetting the password ends every sign-in, also in the browser that did it, which is signed in anew.
   A role acts at the next action. There always is an active admin with a password.
 

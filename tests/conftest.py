@@ -2,14 +2,17 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flowground.settings import Settings
+from flowground.sign_in import SignIn
 from flowground.store import Store
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
+from tests.opened_sign_in import Open
 from tests.servers import AppServer, clean_environment
 from tests.store_databases import DATABASES, empty_database
 
@@ -80,6 +83,23 @@ def store(url: str) -> Iterator[Store]:
     store = Store.open(url)
     yield store
     store.close()
+
+
+@pytest.fixture
+async def open_sign_in(store: Store, tmp_path: Path) -> AsyncIterator[Open]:
+    """Opens sign-ins on the test's store with settings; those of one test share it, as processes do."""
+    opened: list[SignIn] = []
+
+    async def open_it(**settings: Any) -> SignIn:
+        given = {"root": tmp_path, "data": tmp_path / "data"} | settings
+        sign_in = SignIn(Settings.model_validate(given), store)
+        opened.append(sign_in)
+        await sign_in.start()
+        return sign_in
+
+    yield open_it
+    for sign_in in opened:
+        sign_in.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,30 +1,24 @@
 """Sign-in from config.yaml and database to a caller, and everything that ends it."""
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import bcrypt
 import jwt
 import pytest
 
 from flowground.caller import Caller
-from flowground.errors import ConfigError, InvalidRequest, NotAllowed, NotSignedIn
-from flowground.settings import Settings
-from flowground.sign_in import SignIn
+from flowground.errors import ConfigError, InvalidRequest, NotAllowed
 from flowground.sign_in.config_members import config_members
 from flowground.sign_in.passwords import DUMMY_HASH
-from flowground.store import Store, members, tables, tokens
+from flowground.store import Store, members, tokens
 from flowground.store.members import Member
+from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named
 
 pytestmark = pytest.mark.anyio
-PASSWORD = "correct horse"
-HASHED = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-Open = Callable[..., Awaitable[SignIn]]
 
 
 @pytest.fixture
@@ -32,32 +26,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store = Store.open(f"sqlite:///{tmp_path}/data/test.db")
     yield store
     store.close()
-
-
-@pytest.fixture
-async def open_sign_in(store: Store, tmp_path: Path) -> AsyncIterator[Open]:
-    opened: list[SignIn] = []
-
-    async def open_it(**settings: Any) -> SignIn:
-        given = {"root": tmp_path, "data": tmp_path / "data"} | settings
-        sign_in = SignIn(Settings.model_validate(given), store)
-        opened.append(sign_in)
-        await sign_in.start()
-        return sign_in
-
-    yield open_it
-    for sign_in in opened:
-        sign_in.close()
-
-
-def named(**usernames: Any) -> dict[str, Any]:
-    return {"usernames": usernames}
-
-
-async def cookie_of(sign_in: SignIn, member: str | None) -> str:
-    cookie = await sign_in.redeem(await sign_in.issue_ticket(member, "browser"), "browser")
-    assert cookie is not None
-    return cookie
 
 
 async def test_a_member_of_config_yaml_signs_in_and_becomes_a_caller(open_sign_in: Open) -> None:
@@ -278,34 +246,6 @@ async def test_a_deactivated_member_and_one_taken_out_of_config_are_nobody(open_
     assert await (await open_sign_in()).verify_cookie(ada) is None
 
 
-async def test_five_wrong_passwords_shut_the_door_for_real_and_unknown_names_alike(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
-    for name in ("ada", "nobody"):
-        for _ in range(5):
-            assert await sign_in.check_password(name, "wrong password", "here") is None
-        with pytest.raises(NotSignedIn, match="Try again in 5 minutes") as raised:
-            await sign_in.check_password(name, PASSWORD, "here")
-        assert raised.value.code == "locked_out"
-        assert 0 < await sign_in.lockout(name, "here") <= 300
-    assert await sign_in.check_password("ada", PASSWORD, "elsewhere") is not None
-
-
-async def test_many_guesses_at_once_do_not_slip_through_together(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
-    tries = [sign_in.check_password("ada", "wrong password", "here") for _ in range(20)]
-    results = await asyncio.gather(*tries, return_exceptions=True)
-    assert results.count(None) == 5
-    assert sum(isinstance(result, NotSignedIn) for result in results) == 15
-
-
-async def test_a_right_password_forgets_the_wrong_ones(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
-    for _ in range(3):
-        for _ in range(4):
-            assert await sign_in.check_password("ada", "wrong password", "here") is None
-        assert await sign_in.check_password("ada", PASSWORD, "here") is not None
-
-
 @pytest.mark.parametrize("password", ["", "x" * 500, "é\x00\ud800", DUMMY_HASH])
 async def test_no_odd_password_opens_or_breaks_anything(open_sign_in: Open, password: str) -> None:
     sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}, nopass={}))
@@ -334,35 +274,3 @@ async def test_a_token_reaches_its_scope_with_its_owners_present_role(open_sign_
     _, secret = await make("gone")
     assert await sign_in.verify_token(secret) is None
     assert await sign_in.verify_token("nonsense") is None
-
-
-def check_with_the_authenticator(credentials: dict[str, Any], name: str, password: str) -> bool:
-    """What the form does on submit, by the authenticator's own code."""
-    from streamlit_authenticator.models import AuthenticationModel  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and one test's
-
-    return bool(AuthenticationModel(credentials, auto_hash=False).check_credentials(name, password))
-
-
-@pytest.mark.filterwarnings("ignore")
-async def test_the_authenticators_form_checks_counts_and_locks_alike_for_every_name(
-    open_sign_in: Open, store: Store
-) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED, "first_name": "Ada"}))
-
-    async def check(name: str, password: str) -> bool:
-        credentials = sign_in.credentials_for_form("here")
-        return await asyncio.to_thread(check_with_the_authenticator, credentials, name, password)
-
-    assert await check("ada", PASSWORD)
-    await sign_in.password_was_right("ada", "here")
-    for name in ("ada", "nobody"):
-        assert await sign_in.lockout(name, "here") == 0
-        assert [await check(name, "wrong password") for _ in range(5)] == [False] * 5
-        assert await sign_in.lockout(name, "here") > 0
-    assert not await check("ada", PASSWORD)  # shut: the right password is not looked at
-
-
-async def test_attempts_hold_no_more_than_a_names_length(open_sign_in: Open, store: Store) -> None:
-    await (await open_sign_in()).check_password("x" * 100_000, "wrong password", "here")
-    longest = await store.read(lambda connection: connection.execute(tables.attempts.select()).one().name)
-    assert len(longest) == 254

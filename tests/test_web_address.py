@@ -1,11 +1,10 @@
 """What the edge reads from an address and does to it: secrets, /public_flow, the API's part; the browser's id."""
 
 import pytest
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from flowground.web.api_paths import is_api
-from flowground.web.browser import browser_id
+from flowground.web.cookies import xsrf_id
 from flowground.web.public_flow import unwrap
 from flowground.web.secrets import API_KEY, hide_secrets
 
@@ -82,15 +81,15 @@ def test_the_pages_keep_the_rest(path: str) -> None:
 def test_a_browser_keeps_its_id_while_the_cookie_is_masked_anew() -> None:
     token = bytes(range(16))
 
-    def cookie(mask: bytes) -> Headers:
+    def cookie(mask: bytes) -> list[tuple[bytes, bytes]]:
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(token))
-        return Headers({"cookie": f"a=b; _streamlit_xsrf=2|{mask.hex()}|{masked.hex()}|1700000000; c=d"})
+        return [(b"cookie", f"a=b; _streamlit_xsrf=2|{mask.hex()}|{masked.hex()}|1700000000; c=d".encode())]
 
-    assert browser_id(cookie(b"\x01\x02\x03\x04")) == browser_id(cookie(b"\xff\x00\xaa\x55")) == token.hex()
+    assert xsrf_id(cookie(b"\x01\x02\x03\x04")) == xsrf_id(cookie(b"\xff\x00\xaa\x55")) == token.hex()
 
 
 @pytest.mark.parametrize(
     "cookie", ["", "a=b", "_streamlit_xsrf=", "_streamlit_xsrf=2|zz|00|1", "_streamlit_xsrf=2|01020304||1"]
 )
 def test_a_browser_without_the_cookie_has_no_id(cookie: str) -> None:
-    assert browser_id(Headers({"cookie": cookie})) == ""
+    assert xsrf_id([(b"cookie", cookie.encode())]) == ""

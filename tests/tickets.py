@@ -2,12 +2,10 @@
 
 import asyncio
 
-from starlette.datastructures import Headers
-
 from flowground.settings import Settings
 from flowground.sign_in import SignIn
 from flowground.store import Store, publications
-from flowground.web.browser import browser_id
+from flowground.web.cookies import read_cookies
 from tests.page_socket import Browser
 from tests.servers import AppServer
 
@@ -21,7 +19,9 @@ def ticket_for(server: AppServer, member: str | None, browser: Browser) -> str:
         sign_in = SignIn(settings, store)
         try:
             await sign_in.start()
-            return await sign_in.issue_ticket(member, browser_id(Headers({"cookie": browser.cookies})))
+            return await sign_in.issue_ticket(
+                member, read_cookies([(b"cookie", browser.cookies.encode())], settings.cookie.name).visitor
+            )
         finally:
             sign_in.close()
             store.close()

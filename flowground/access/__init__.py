@@ -8,7 +8,7 @@ from flowground.caller import Caller
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.loader import Catalogue
 from flowground.sign_in import Member, SignIn
-from flowground.store import Store, groups, publications
+from flowground.store import Store, groups, inheritance, publications
 from flowground.store.publications import Sharing, Standing
 from flowground.wiring import WiredFlow
 
@@ -56,10 +56,16 @@ class Access:
         """
         if not self.allow_public or not browser:
             return None
-        name = hashlib.sha256(b"visitor:" + browser.encode()).hexdigest()[:32]
-        caller = Caller("visitor", name, "member", proven=False)
+        caller = _visitor(browser)
         flow = self.catalogue.find(address)
         return caller if flow is not None and await self._may_open(caller, flow.id) else None
+
+    async def carry_over(self, old: str, new: str) -> bool:
+        """What a visitor said in the browser `old` is `new`'s from now on. False when that is nothing."""
+        before, after = _visitor(old).key, _visitor(new).key
+        if not await self.store.read(inheritance.has_conversations, owner=before):
+            return False
+        return await self.store.write(inheritance.hand_over, old=before, new=after, by=after) > 0
 
     async def open_flow(self, caller: Caller, address: str) -> WiredFlow:
         """The flow at an id or endpoint name. Raises FlowNotFound alike for unknown and forbidden ones."""
@@ -175,3 +181,8 @@ class Access:
         if caller.kind == "visitor":
             return publication.audience == "public" and self.allow_public
         return publication.audience != "people" or standing.named
+
+
+def _visitor(browser: str) -> Caller:
+    name = hashlib.sha256(b"visitor:" + browser.encode()).hexdigest()[:32]
+    return Caller("visitor", name, "member", proven=False)

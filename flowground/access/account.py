@@ -8,6 +8,7 @@ from typing import Any
 from flowground.access import Access
 from flowground.caller import Caller, trials_of
 from flowground.errors import InvalidRequest, NotAllowed
+from flowground.sign_in.devices import Device
 from flowground.store import access_requests, groups, sign_ins, tokens, transcripts
 from flowground.store.sign_ins import SignIn as BrowserSignIn
 
@@ -18,14 +19,16 @@ class Account:
 
     access: Access
 
-    async def change_password(self, caller: Caller, old: str, new: str, *, address: str) -> None:
+    async def change_password(
+        self, caller: Caller, old: str, new: str, *, address: str, device: Device | None = None
+    ) -> None:
         """Ends every sign-in, this one too: the page goes on by signing its browser in anew, with a new cookie.
 
         Raises InvalidRequest when the old password is wrong or the new one may not be one, NotSignedIn (`locked_out`)
         after too many wrong ones from this address.
         """
         caller = await self._require_member(caller)
-        if await self.access.sign_in.check_password(caller.name, old, address) is None:
+        if await self.access.sign_in.check_password(caller.name, old, address, device) is None:
             raise InvalidRequest("The present password is another one.")
         if old.strip() == new.strip():
             raise InvalidRequest("The new password is the old one.")

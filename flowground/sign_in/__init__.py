@@ -16,6 +16,7 @@ from flowground.caller import Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.settings import Settings
 from flowground.sign_in.cookie import CookieFormat
+from flowground.sign_in.devices import Device, Devices
 from flowground.sign_in.form import FormCredentials
 from flowground.sign_in.links import PasswordLinks, digest
 from flowground.sign_in.passwords import DUMMY_HASH, Bcrypt, clean_name
@@ -42,6 +43,7 @@ class SignIn:
         self._store = store
         self._days = settings.cookie.expiry_days
         self._cookies = CookieFormat(settings)
+        self.devices = Devices(self._cookies.key)
         self._bcrypt = Bcrypt()
         self._roster = Roster(settings, store=store, bcrypt=self._bcrypt)
         self.tries = Tries(store)
@@ -125,13 +127,15 @@ class SignIn:
 
     # Passwords
 
-    async def check_password(self, name: str, password: str, address: str) -> Member | None:
+    async def check_password(
+        self, name: str, password: str, address: str, device: Device | None = None
+    ) -> Member | None:
         """The member, or None when name or password is wrong: one answer, after the same work.
 
         Raises NotSignedIn with code `locked_out` after too many wrong ones (a while, then it is open again), or
         `sign_in_busy`.
         """
-        wait = await self.tries.begin(name, address)
+        wait = await self.tries.begin(name, address, device)
         if wait:
             raise locked_out(wait)
         name = attempt_name(name)
@@ -139,24 +143,24 @@ class SignIn:
         right = await self._bcrypt.matches(password, login.password if login else DUMMY_HASH)
         if login is None or not right:
             return None
-        await self.password_was_right(name, address)
+        await self.password_was_right(name, address, device)
         return login.member
 
-    def credentials_for_form(self, address: str) -> dict[str, Any]:
+    def credentials_for_form(self, address: str, device: Device | None = None) -> dict[str, Any]:
         """What to give to `streamlit_authenticator.Authenticate`, for one visitor and one run of the script.
 
         Its look-ups block; never use it on the event loop. After the form let somebody in, await
         `password_was_right`; when it did not, `lockout` says whether that was for too many tries.
         """
-        return FormCredentials(lambda name: self._from_thread(self._try_login(name, address)))
+        return FormCredentials(lambda name: self._from_thread(self._try_login(name, address, device)))
 
-    async def password_was_right(self, name: str, address: str) -> None:
-        """Forgets the wrong tries of this name from this address, and remembers the address as the member's."""
-        await self.tries.was_right(name, address)
+    async def password_was_right(self, name: str, address: str, device: Device | None = None) -> None:
+        """Forgets the wrong tries of this name from here, and remembers the address as the member's."""
+        await self.tries.was_right(name, address, device)
 
-    async def lockout(self, name: str, address: str) -> float:
-        """Seconds until this name may be tried from this address again; 0: now."""
-        return await self.tries.lockout(name, address)
+    async def lockout(self, name: str, address: str, device: Device | None = None) -> float:
+        """Seconds until this name may be tried from here again; 0: now."""
+        return await self.tries.lockout(name, address, device)
 
     # Sign-in sessions
 
@@ -238,8 +242,8 @@ class SignIn:
     def _role(self, name: str, stored: Role | None) -> Role | None:
         return self._roster.config_role(name) or stored
 
-    async def _try_login(self, name: str, address: str) -> Login | None:
-        wait = await self.tries.begin(name, address)
+    async def _try_login(self, name: str, address: str, device: Device | None) -> Login | None:
+        wait = await self.tries.begin(name, address, device)
         return None if wait else await self._roster.login(attempt_name(name))
 
     def _from_thread(self, question: Coroutine[Any, Any, T]) -> T:

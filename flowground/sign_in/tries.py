@@ -1,6 +1,9 @@
 """Passwords that were tried are counted, so that guessing stays slow and nobody is shut out for good."""
 
+from typing import Any
+
 from flowground.errors import NotSignedIn
+from flowground.sign_in.devices import Device
 from flowground.sign_in.passwords import clean_name
 from flowground.store import Store, attempts
 from flowground.store.text import storable
@@ -8,7 +11,8 @@ from flowground.store.text import storable
 _NAME_CHARS = 254
 _LINKS = "a link"
 _REQUESTS = "requests of"
-"""With a space: no member is called so, and an address of "access" is nobody's."""
+_BROWSER = "browser"
+"""With a space: no member is called so, and nobody comes from "access" or from "browser …"."""
 
 
 class Tries:
@@ -17,9 +21,9 @@ class Tries:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def begin(self, name: str, address: str) -> float:
+    async def begin(self, name: str, address: str, device: Device | None = None) -> float:
         """Counts a password for a name. 0: it may be looked at; else the seconds to wait."""
-        return await self._store.write(attempts.begin, name=attempt_name(name), address=address)
+        return await self._store.write(attempts.begin, **_counted(name, address, device))
 
     async def begin_link(self, address: str) -> None:
         """Counts a link that is not good. Raises NotSignedIn after too many from one address; links are too long to
@@ -33,13 +37,24 @@ class Tries:
         name = attempt_name(f"{_REQUESTS} {member}")
         return await self._store.write(attempts.begin, name=name, address="access", per_name=None)
 
-    async def was_right(self, name: str, address: str) -> None:
-        """Forgets the wrong tries of this name from this address, and remembers the address as the member's."""
-        await self._store.write(attempts.succeeded, name=attempt_name(name), address=address)
+    async def was_right(self, name: str, address: str, device: Device | None = None) -> None:
+        """Forgets the wrong tries of this name from here, and remembers the address as the member's."""
+        counted = _counted(name, address, device)
+        await self._store.write(
+            attempts.succeeded, name=counted["name"], address=address, counted_as=counted["address"]
+        )
 
-    async def lockout(self, name: str, address: str) -> float:
-        """Seconds until this name may be tried from this address again; 0: now."""
-        return await self._store.read(attempts.seconds_to_wait, name=attempt_name(name), address=address)
+    async def lockout(self, name: str, address: str, device: Device | None = None) -> float:
+        """Seconds until this name may be tried from here again; 0: now."""
+        return await self._store.read(attempts.seconds_to_wait, **_counted(name, address, device))
+
+
+def _counted(name: str, address: str, device: Device | None) -> dict[str, Any]:
+    """A browser in which this member signed in before has a count of its own, which no stranger's tries enter."""
+    name = attempt_name(name)
+    if device is not None and device.knows(name):
+        return {"name": name, "address": f"{_BROWSER} {device.id}", "per_name": None}
+    return {"name": name, "address": address, "in_all": attempts.IN_ALL}
 
 
 def attempt_name(name: str) -> str:

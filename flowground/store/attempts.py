@@ -2,12 +2,13 @@
 
 A try is counted before the password is looked at, so that many at once cannot pass the count together, and taken
 back when it was right. Refused tries are not counted: a lockout ends by itself, however long somebody keeps trying.
-Tries from elsewhere never shut out an address from which the member signed in before.
+Tries from elsewhere never shut out an address from which the member signed in before, and a browser in which they did
+(`sign_in.devices`) is counted by itself.
 """
 
 import time
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from flowground.store import tables
 
@@ -16,26 +17,31 @@ PER_ADDRESS = 5
 """Wrong passwords for one name from one address within the window."""
 PER_NAME = 50
 """Wrong passwords for one name from all addresses; known addresses are exempt."""
+IN_ALL = 30
+"""Wrong passwords from one address for all names together: guessing one password for many names is slow, too."""
 _KNOWN_SECONDS = 90 * 86_400
 
 _a = tables.attempts.c
 _k = tables.known_addresses.c
 
 
-def begin(connection: Connection, *, name: str, address: str, per_name: int | None = PER_NAME) -> float:
+def begin(
+    connection: Connection, *, name: str, address: str, per_name: int | None = PER_NAME, in_all: int | None = None
+) -> float:
     """0 when the password may be looked at (the try is counted), else the seconds to wait."""
     now = time.time()
-    wait = seconds_to_wait(connection, name=name, address=address, per_name=per_name)
+    wait = seconds_to_wait(connection, name=name, address=address, per_name=per_name, in_all=in_all)
     if wait == 0:
         connection.execute(delete(tables.attempts).where(_a.at < now - WINDOW_SECONDS))
         connection.execute(insert(tables.attempts).values(name=name, address=address, at=now))
     return wait
 
 
-def succeeded(connection: Connection, *, name: str, address: str) -> None:
-    """The password was right: the tries of this name from this address are forgotten, the address is known."""
+def succeeded(connection: Connection, *, name: str, address: str, counted_as: str | None = None) -> None:
+    """The password was right: the tries of this name from this address (`counted_as`, where they were counted under
+    another name) are forgotten, the address is known."""
     now = time.time()
-    connection.execute(delete(tables.attempts).where(_a.name == name, _a.address == address))
+    connection.execute(delete(tables.attempts).where(_a.name == name, _a.address == (counted_as or address)))
     known = tables.known_addresses
     connection.execute(
         delete(known).where((_k.name == name) & ((_k.address == address) | (_k.at < now - _KNOWN_SECONDS)))
@@ -43,21 +49,25 @@ def succeeded(connection: Connection, *, name: str, address: str) -> None:
     connection.execute(insert(known).values(name=name, address=address, at=now))
 
 
-def seconds_to_wait(connection: Connection, *, name: str, address: str, per_name: int | None = PER_NAME) -> float:
-    """How long this name stays shut from this address; 0 when it is open. `per_name` None: each address for itself."""
+def seconds_to_wait(
+    connection: Connection, *, name: str, address: str, per_name: int | None = PER_NAME, in_all: int | None = None
+) -> float:
+    """How long this name stays shut from this address; 0 when it is open. `per_name` None: each address for itself;
+    `in_all`: tries from this address for whatever name."""
     now = time.time()
-    recent = (_a.name == name) & (_a.at > now - WINDOW_SECONDS)
-    # The try that must leave the window before there is room for another.
-    here = connection.execute(
-        select(_a.at).where(recent, _a.address == address).order_by(_a.at.desc()).offset(PER_ADDRESS - 1).limit(1)
-    ).scalar()
-    everywhere = None
-    if per_name is not None:
-        all_of_name = select(_a.at).where(recent).order_by(_a.at.desc())
-        everywhere = connection.execute(all_of_name.offset(per_name - 1).limit(1)).scalar()
-    if everywhere is not None and _is_known(connection, name=name, address=address, now=now):
-        everywhere = None
-    oldest = max(at for at in (here, everywhere, 0.0) if at is not None)
+
+    def nth(most: int, *where: ColumnElement[bool]) -> float:
+        """When the try was that must leave the window before there is room for another; 0: there is room."""
+        counted = select(_a.at).where(_a.at > now - WINDOW_SECONDS, *where).order_by(_a.at.desc())
+        return connection.execute(counted.offset(most - 1).limit(1)).scalar() or 0.0
+
+    of_name = _a.name == name
+    oldest = nth(PER_ADDRESS, of_name, _a.address == address)
+    if in_all is not None:
+        oldest = max(oldest, nth(in_all, _a.address == address))
+    everywhere = nth(per_name, of_name) if per_name is not None else 0.0
+    if everywhere > oldest and not _is_known(connection, name=name, address=address, now=now):
+        oldest = everywhere
     return max(0.0, oldest + WINDOW_SECONDS - now)
 
 

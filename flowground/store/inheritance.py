@@ -1,4 +1,5 @@
-"""What the local owner said and kept, handed to whoever made the first account: it is the same person."""
+"""What somebody said and kept, handed to the name they have now: the local owner who made the first account, a visitor
+whose browser is known by another cookie. It is the same person."""
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -7,6 +8,11 @@ from flowground.store.conversations import address
 
 _s = tables.sessions.c
 _m = tables.messages.c
+
+
+def has_conversations(connection: Connection, *, owner: str) -> bool:
+    """Whether anything is kept under this `Caller.key`."""
+    return connection.execute(select(_s.id).where(_s.owner == owner).limit(1)).first() is not None
 
 
 def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:

@@ -139,6 +139,7 @@ attempts = _table(
     Column("at", Double, nullable=False),
     Index("attempts_by_name", "name", "at"),
     Index("attempts_by_time", "at"),
+    Index("attempts_by_address", "address", "at"),
 )
 
 known_addresses = _table(

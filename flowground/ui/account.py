@@ -6,7 +6,7 @@ from flowground import application_tokens, runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.ui import answers, bridge, browsers, dates, session, words
-from flowground.ui.caller import address, visitor
+from flowground.ui.caller import address, device, visitor
 
 MY_DATA = "/session/my-data"
 """The route in flowground/web/my_data.py."""
@@ -24,7 +24,7 @@ def draw_password(caller: Caller) -> None:
     if not sent:
         return
     try:
-        bridge.call(runtime.current().account.change_password(caller, old, new, address=address()))
+        bridge.call(runtime.current().account.change_password(caller, old, new, address=address(), device=device()))
         session.sign_in_browser(caller.name)
     except FlowgroundError as error:
         answers.draw_refusal(error)

@@ -11,6 +11,7 @@ from streamlit.runtime import exists, get_instance
 from flowground import runtime
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import NotSignedIn
+from flowground.sign_in.devices import Device
 from flowground.ui import bridge
 
 # Set by flowground/web/edge.py, which drops a client's own copies.
@@ -18,6 +19,7 @@ _CALLER = "x-flowground-caller"
 _FLOW = "x-flowground-flow"
 _BROWSER = "x-flowground-browser"
 _ADDRESS = "x-flowground-address"
+_DEVICE = "x-flowground-device"
 
 _PROVEN = "flowground:owner_code_given"
 _SEEN = "flowground:caller"
@@ -68,6 +70,13 @@ def browser_id() -> str:
 def address() -> str:
     """Where the visitor comes from, for counting: what flowground/web/address.py settled when the socket opened."""
     return str(st.context.headers.get(_ADDRESS, "unknown")) if _is_served() else "this computer"
+
+
+def device() -> Device | None:
+    """This browser, where somebody signed in with it before: its tries have a count of their own."""
+    header = st.context.headers.get(_DEVICE) if _is_served() else None
+    known: dict[str, Any] = json.loads(header) if header else {}
+    return Device(known["id"], tuple(known["names"])) if known else None
 
 
 def remember_proof() -> None:

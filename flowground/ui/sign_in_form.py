@@ -19,8 +19,9 @@ from streamlit_authenticator.views import authentication_view  # type: ignore[im
 
 from flowground import runtime
 from flowground.errors import InvalidRequest
+from flowground.sign_in.devices import Device
 from flowground.ui import bridge, session, words
-from flowground.ui.caller import address
+from flowground.ui.caller import address, device
 
 _CHECKS = BoundedSemaphore(2)
 """A check takes a quarter of a second of CPU: a flood of them makes strangers wait for each other, not the app."""
@@ -91,10 +92,10 @@ authentication_view.st = _Streamlit()
 def sign_in_form() -> None:
     """Draws the form; when name and password are right, the page is loaded anew at the same address, signed in."""
     sign_in = runtime.current().sign_in
-    here = address()
+    here, browser = address(), device()
     # No cookie has this name and nothing is signed with this key: who is signed in is settled at the edge.
     form = authenticator.Authenticate(
-        sign_in.credentials_for_form(here),
+        sign_in.credentials_for_form(here, browser),
         cookie_name="-",
         cookie_key=secrets.token_hex(32),
         cookie_expiry_days=0,
@@ -117,10 +118,10 @@ def sign_in_form() -> None:
     for key in _ITS_KEYS:
         st.session_state.pop(key, None)
     if right:
-        bridge.call(sign_in.password_was_right(name, here))
+        bridge.call(sign_in.password_was_right(name, here, browser))
         _begin(name)
     elif attempt.sent:
-        _say_why_not(attempt.name, here)
+        _say_why_not(attempt.name, here, browser)
 
 
 def _begin(name: str) -> None:
@@ -130,9 +131,9 @@ def _begin(name: str) -> None:
         st.error(" ".join(filter(None, (error.message, error.hint))))
 
 
-def _say_why_not(name: str, here: str) -> None:
+def _say_why_not(name: str, here: str, browser: Device | None) -> None:
     """The same words for an unknown name and a wrong password."""
-    wait = bridge.call(runtime.current().sign_in.lockout(name, here)) if name.strip() else 0
+    wait = bridge.call(runtime.current().sign_in.lockout(name, here, browser)) if name.strip() else 0
     if wait:
         minutes = max(1, math.ceil(wait / 60))
         st.error(f"Too many wrong passwords. Try again in {minutes} minute{'s' if minutes > 1 else ''}.")

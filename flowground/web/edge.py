@@ -7,13 +7,11 @@
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowground.caller import Caller
@@ -21,11 +19,12 @@ from flowground.runtime import Runtime
 from flowground.web import refusal
 from flowground.web.address import Proxies, address_of
 from flowground.web.api_paths import is_api
-from flowground.web.browser import browser_id
+from flowground.web.cookies import take_cookies
 from flowground.web.origin import from_this_computer, is_https, own_origin
 from flowground.web.public_flow import unwrap
 from flowground.web.response_headers import add_headers
 from flowground.web.secrets import hide_secrets
+from flowground.web.visitors import Visitors
 
 OURS = b"x-flowground-"
 """Prefix of the headers below. The pages' side of them is flowground/ui/caller.py."""
@@ -34,6 +33,7 @@ CALLER = b"x-flowground-caller"
 FLOW = b"x-flowground-flow"
 BROWSER = b"x-flowground-browser"
 ADDRESS = b"x-flowground-address"
+DEVICE = b"x-flowground-device"
 
 _CLOSED = ("/_stcore/upload_file", "/_stcore/metrics")
 """What Streamlit would do for anybody and no page of ours needs: keep files in memory, and tell how many are here."""
@@ -47,6 +47,7 @@ class Edge:
         self.runtime = runtime
         self.api = api
         self._proxies: Proxies | None = None
+        self._visitors = Visitors(runtime)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -77,7 +78,7 @@ class Edge:
             return
         if any(name.startswith(OURS) for name, _ in scope["headers"]):
             inner = {**inner, "headers": _without_ours(scope)}
-        await self.app(inner, receive, send)
+        await self.app(inner, receive, await self._visitors.name(inner, send))
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         hide_secrets(scope)
@@ -89,54 +90,30 @@ class Edge:
             await send({"type": "websocket.close", "code": 1008, "reason": "origin or host is not this server's"})
             return
         inner, flow = unwrap(scope)
-        cookie, headers = _take_cookie(_without_ours(scope), runtime.settings.cookie.name)
-        caller = await self._caller(cookie, local=local)
-        browser = browser_id(Headers(scope=scope))
+        sent, headers = take_cookies(_without_ours(scope), runtime.settings.cookie.name)
+        caller = await self._caller(sent.sign_ins, local=local)
         if caller is None and flow is not None:
-            caller = await runtime.access.visitor(browser, flow)
-        headers = [*headers, (BROWSER, browser.encode()), (ADDRESS, address_of(scope).encode())]
+            caller = await runtime.access.visitor(sent.visitor, flow)
+        headers = [*headers, (BROWSER, sent.visitor.encode()), (ADDRESS, address_of(scope).encode())]
+        if device := runtime.sign_in.devices.read(sent.device):
+            headers.append((DEVICE, json.dumps(asdict(device)).encode("ascii")))
         if caller is not None:
             headers.append((CALLER, _as_header(caller)))
         if flow is not None:
             headers.append((FLOW, flow.encode()))
         await self.app({**inner, "headers": _with_host(headers, origin)}, receive, send)
 
-    async def _caller(self, cookie: str | None, *, local: bool) -> Caller | None:
-        found = await self.runtime().sign_in.verify_cookie(cookie) if cookie else None
+    async def _caller(self, cookies: Sequence[str], *, local: bool) -> Caller | None:
+        verify = self.runtime().sign_in.verify_cookie
+        found = [caller for cookie in cookies if (caller := await verify(cookie)) is not None]
         if local:
-            proven = found is not None and found.kind == "local" and found.proven
-            sign_in_id = found.sign_in_id if found is not None and proven else None
-            return Caller(kind="local", name="owner", role="admin", proven=proven, sign_in_id=sign_in_id)
-        return found if found is not None and found.kind == "member" else None
+            owner = next((caller for caller in found if caller.kind == "local" and caller.proven), None)
+            return owner or Caller(kind="local", name="owner", role="admin", proven=False)
+        return next((caller for caller in found if caller.kind == "member"), None)
 
 
 def _without_ours(scope: Scope) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in scope["headers"] if not name.lower().startswith(OURS)]
-
-
-def _take_cookie(headers: list[tuple[bytes, bytes]], name: str) -> tuple[str | None, list[tuple[bytes, bytes]]]:
-    """Our cookie's value, and the headers without it: no page script ever holds a sign-in."""
-    kept, found = [], None
-    for key, value in headers:
-        if key != b"cookie":
-            kept.append((key, value))
-            continue
-        others = []
-        for part in value.decode("latin-1").split(";"):
-            if part.partition("=")[0].strip() == name:
-                found = _unquoted(part)
-            else:
-                others.append(part.strip())
-        if others:
-            kept.append((key, "; ".join(others).encode("latin-1")))
-    return found, kept
-
-
-def _unquoted(part: str) -> str | None:
-    try:
-        return next(iter(SimpleCookie(part).values())).value
-    except (CookieError, StopIteration):
-        return None
 
 
 def _with_host(headers: list[tuple[bytes, bytes]], origin: str) -> list[tuple[bytes, bytes]]:

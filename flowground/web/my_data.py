@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from flowground.runtime import Runtime
+from flowground.web.cookies import read_cookies
 
 _NO_STORE = {"cache-control": "no-store", "vary": "cookie"}
 _FILE = {"content-disposition": 'attachment; filename="flowground-my-data.json"'}
@@ -19,9 +20,11 @@ def my_data_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
         # Other sites could at most start a download; they have no business to. Browsers say where a request begins.
         if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return _refused("This does not come from a page of this server.")
-        value = request.cookies.get(runtime().settings.cookie.name)
-        caller = await runtime().sign_in.verify_cookie(value) if value else None
-        if caller is None or caller.kind != "member":
+        for value in read_cookies(request.scope["headers"], runtime().settings.cookie.name).sign_ins:
+            caller = await runtime().sign_in.verify_cookie(value)
+            if caller is not None and caller.kind == "member":
+                break
+        else:
             return _refused("Sign in first.")
         data = await runtime().account.my_data(caller)
         return Response(data, headers=_NO_STORE | _FILE, media_type="application/json")

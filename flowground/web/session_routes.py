@@ -9,7 +9,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from flowground.runtime import Runtime
-from flowground.web.browser import browser_id
+from flowground.sign_in.devices import DAYS
+from flowground.web.cookies import SentCookies, device_cookie, drop_cookie, read_cookies, set_cookie
 from flowground.web.origin import own_origin
 
 _TICKET_BYTES = 4_096
@@ -26,34 +27,26 @@ def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
 
     async def start(request: Request) -> Response:
         """A one-time ticket, given to this very browser by a page, becomes the sign-in cookie."""
-        settings = runtime().settings
+        settings, sign_in = runtime().settings, runtime().sign_in
         origin = own_origin(request.scope, settings.public_url)
-        browser = browser_id(request.headers)
-        if origin is None or not browser:
+        sent = read_cookies(request.scope["headers"], settings.cookie.name)
+        if origin is None or not sent.visitor:
             return _refused(403, "This does not come from a page of this server.")
         ticket = await _ticket(request, patience=settings.limits.request_seconds)
         agent = request.headers.get("user-agent")
-        value = await runtime().sign_in.redeem(ticket, browser, agent) if ticket else None
+        value = await sign_in.redeem(ticket, sent.visitor, agent) if ticket else None
         if value is None:
             return _refused(400, "The sign-in took too long. Please sign in again.")
-        await end_sign_in(request)  # one browser, one sign-in: what it had before is over wherever it was copied to
+        await _end_sign_ins(
+            runtime(), sent
+        )  # one browser, one sign-in: what it had before is over wherever it was copied to
         answer = JSONResponse({"signed_in": True}, headers=_NO_STORE)
-        answer.set_cookie(
-            settings.cookie.name,
-            value,
-            max_age=int(settings.cookie.expiry_days * 86_400),
-            httponly=True,
-            samesite="lax",
-            # What the browser itself calls its address: right behind any proxy, without trusting a proxy's header.
-            secure=origin.startswith("https:"),
-        )
+        # What the browser itself calls its address: right behind any proxy, without trusting a proxy's header.
+        https = origin.startswith("https:")
+        set_cookie(answer, settings.cookie.name, value, days=settings.cookie.expiry_days, https=https)
+        if known := sign_in.devices.remember(sent.device, await sign_in.verify_cookie(value)):
+            set_cookie(answer, device_cookie(settings.cookie.name), known, days=DAYS, https=https)
         return answer
-
-    async def end_sign_in(request: Request) -> None:
-        value = request.cookies.get(runtime().settings.cookie.name)
-        caller = await runtime().sign_in.verify_cookie(value) if value else None
-        if caller is not None and caller.sign_in_id is not None:
-            await runtime().sign_in.revoke(caller.sign_in_id)
 
     async def end(request: Request) -> Response:
         """The sign-in session is over, wherever its cookie was copied to."""
@@ -61,9 +54,9 @@ def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
         origin = own_origin(request.scope, settings.public_url)
         if origin is None:
             return _refused(403, "This does not come from a page of this server.")
-        await end_sign_in(request)
+        await _end_sign_ins(runtime(), read_cookies(request.scope["headers"], settings.cookie.name))
         answer = JSONResponse({"signed_in": False}, headers=_NO_STORE)
-        answer.delete_cookie(settings.cookie.name, httponly=True, samesite="lax", secure=origin.startswith("https:"))
+        drop_cookie(answer, settings.cookie.name, https=origin.startswith("https:"))
         return answer
 
     async def bare(_: Request) -> Response:
@@ -75,6 +68,13 @@ def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
         Route("/public_flow", bare),
         Route("/public_flow/", bare),
     ]
+
+
+async def _end_sign_ins(runtime: Runtime, sent: SentCookies) -> None:
+    for value in sent.sign_ins:
+        caller = await runtime.sign_in.verify_cookie(value)
+        if caller is not None and caller.sign_in_id is not None:
+            await runtime.sign_in.revoke(caller.sign_in_id)
 
 
 async def _ticket(request: Request, *, patience: float) -> str | None:

@@ -1,0 +1,9 @@
+"""Migrations of who is who, and who was told apart from whom. Never changed, see `migrations`."""
+
+from sqlalchemy import Connection
+
+from flowground.store.definitions import run
+
+
+def m009_attempts_by_address(connection: Connection) -> None:
+    run(connection, "CREATE INDEX attempts_by_address ON attempts (address, at)")

@@ -1,0 +1,147 @@
+"""Passwords that were tried: guessing stays slow, and no stranger shuts anybody out."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from flowground.caller import Caller
+from flowground.errors import NotSignedIn
+from flowground.sign_in import SignIn
+from flowground.sign_in.devices import Device
+from flowground.store import Store, tables
+from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store.open(f"sqlite:///{tmp_path}/data/test.db")
+    yield store
+    store.close()
+
+
+async def test_five_wrong_passwords_shut_the_door_for_real_and_unknown_names_alike(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    for name in ("ada", "nobody"):
+        for _ in range(5):
+            assert await sign_in.check_password(name, "wrong password", "here") is None
+        with pytest.raises(NotSignedIn, match="Try again in 5 minutes") as raised:
+            await sign_in.check_password(name, PASSWORD, "here")
+        assert raised.value.code == "locked_out"
+        assert 0 < await sign_in.lockout(name, "here") <= 300
+    assert await sign_in.check_password("ada", PASSWORD, "elsewhere") is not None
+
+
+async def test_many_guesses_at_once_do_not_slip_through_together(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    tries = [sign_in.check_password("ada", "wrong password", "here") for _ in range(20)]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert results.count(None) == 5
+    assert sum(isinstance(result, NotSignedIn) for result in results) == 15
+
+
+async def test_one_address_tries_thirty_passwords_for_whatever_names(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    for number in range(30):
+        assert await sign_in.check_password(f"somebody{number}", "Spring 2026!", "here") is None
+    for name in ("ada", "somebody-else"):
+        with pytest.raises(NotSignedIn, match="Try again in 5 minutes"):
+            await sign_in.check_password(name, PASSWORD, "here")
+    assert await sign_in.check_password("ada", PASSWORD, "elsewhere") is not None
+
+
+def device_of(sign_in: SignIn, *names: str) -> Device:
+    """A browser in which these members signed in, as its cookie says."""
+    value = ""
+    for name in names:
+        value = sign_in.devices.remember(value, Caller("member", name, "member")) or ""
+    device = sign_in.devices.read(value)
+    assert device is not None
+    return device
+
+
+async def test_strangers_shut_nobody_out_of_a_browser_they_signed_in_with(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}, bob={"password": HASHED}))
+    mine = device_of(sign_in, "ada")
+    for name in ("ada", *(f"somebody{number}" for number in range(6))):
+        for _ in range(5):
+            with suppress(NotSignedIn):
+                await sign_in.check_password(name, "wrong password", "the office")
+    assert await sign_in.lockout("ada", "the office") > 0
+    assert await sign_in.lockout("ada", "the office", mine) == 0
+    assert await sign_in.check_password("ada", PASSWORD, "the office", mine) is not None
+    with pytest.raises(NotSignedIn):  # known for ada only
+        await sign_in.check_password("bob", PASSWORD, "the office", mine)
+    with pytest.raises(NotSignedIn):
+        await sign_in.check_password("ada", PASSWORD, "the office", device_of(sign_in, "bob"))
+
+
+async def test_a_browser_known_for_somebody_has_five_tries_wherever_its_cookie_goes(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    mine = device_of(sign_in, "ada")
+    for number in range(5):
+        assert await sign_in.check_password("ada", "wrong password", f"address {number}", mine) is None
+    with pytest.raises(NotSignedIn):
+        await sign_in.check_password("ada", PASSWORD, "another address", mine)
+    assert await sign_in.check_password("ada", PASSWORD, "address 1") is not None
+
+
+async def test_a_known_browser_cannot_be_made_up_and_is_no_sign_in(open_sign_in: Open, tmp_path: Path) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    known = sign_in.devices.remember("", Caller("member", "ada", "member"))
+    assert known is not None
+    assert await sign_in.verify_cookie(known) is None
+    assert sign_in.devices.read(await cookie_of(sign_in, "ada")) is None
+    claims = jwt.decode(known, (tmp_path / "data/cookie.key").read_text(), algorithms=["HS256"])
+    assert "ada" not in str(claims)
+    for bad in ("", "x.y.z", "\ud800", known[:-2], jwt.encode(claims, "another key of a good length, surely")):
+        assert sign_in.devices.read(bad) is None
+    assert sign_in.devices.remember("", Caller("local", "owner", "admin")) is None
+    many = device_of(sign_in, *(f"member{number}" for number in range(20)))
+    assert (len(many.names), many.knows("member19"), many.knows("member0")) == (8, True, False)
+
+
+async def test_a_right_password_forgets_the_wrong_ones(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    for _ in range(3):
+        for _ in range(4):
+            assert await sign_in.check_password("ada", "wrong password", "here") is None
+        assert await sign_in.check_password("ada", PASSWORD, "here") is not None
+
+
+def check_with_the_authenticator(credentials: dict[str, Any], name: str, password: str) -> bool:
+    """What the form does on submit, by the authenticator's own code."""
+    from streamlit_authenticator.models import AuthenticationModel  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and one test's
+
+    return bool(AuthenticationModel(credentials, auto_hash=False).check_credentials(name, password))
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_the_authenticators_form_checks_counts_and_locks_alike_for_every_name(
+    open_sign_in: Open, store: Store
+) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED, "first_name": "Ada"}))
+
+    async def check(name: str, password: str) -> bool:
+        credentials = sign_in.credentials_for_form("here")
+        return await asyncio.to_thread(check_with_the_authenticator, credentials, name, password)
+
+    assert await check("ada", PASSWORD)
+    await sign_in.password_was_right("ada", "here")
+    for name in ("ada", "nobody"):
+        assert await sign_in.lockout(name, "here") == 0
+        assert [await check(name, "wrong password") for _ in range(5)] == [False] * 5
+        assert await sign_in.lockout(name, "here") > 0
+    assert not await check("ada", PASSWORD)  # shut: the right password is not looked at
+
+
+async def test_attempts_hold_no_more_than_a_names_length(open_sign_in: Open, store: Store) -> None:
+    await (await open_sign_in()).check_password("x" * 100_000, "wrong password", "here")
+    longest = await store.read(lambda connection: connection.execute(tables.attempts.select()).one().name)
+    assert len(longest) == 254

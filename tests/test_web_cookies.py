@@ -1,0 +1,174 @@
+"""The cookies of a browser: which visitor it is, who signed in, who did before; over https, and from before."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from flowground.settings import Settings
+from flowground.store import Store, conversations, tables
+from flowground.store.publications import Sharing
+from flowground.web.cookies import PREFIX, take_cookies, xsrf_id
+from tests.page_socket import Browser, open_page
+from tests.servers import AppServer
+from tests.test_gate import ADA
+from tests.test_public_flow import share as share_publicly
+from tests.test_web_sessions import BOB
+from tests.tickets import signed_in, ticket_for
+
+HTTPS = {"Origin": "https://flows.example.com"}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    config = {
+        "credentials": {"usernames": ADA | BOB},
+        "public_url": "https://flows.example.com",
+        "sharing": {"allow_public": True},
+    }
+    with AppServer(tmp_path_factory.mktemp("house"), config=config) as server:
+        share_publicly(server, Sharing(shared=True, audience="public"))
+        yield server
+
+
+def cookies_of(answer: requests.Response) -> dict[str, list[str]]:
+    """Name -> value and attributes, in lower case and sorted, of every cookie that the answer sets."""
+    found = {}
+    for line in answer.raw.headers.getlist("set-cookie"):
+        pair, *attributes = line.split("; ")
+        name, _, value = pair.partition("=")
+        found[name] = [value, *sorted(attribute.lower() for attribute in attributes)]
+    return found
+
+
+@pytest.mark.parametrize("path", ["/", "/playground", "/public_flow/echo", "/_stcore/health"])
+def test_a_page_gives_the_browser_a_name_that_scripts_cannot_read(house: AppServer, path: str) -> None:
+    given = cookies_of(requests.get(house.url + path, headers={"Accept": "text/html"}, timeout=10))
+    value, *attributes = given["flowground_visitor"]
+    assert len(bytes.fromhex(value)) == 16
+    assert attributes == ["httponly", "max-age=34560000", "path=/", "samesite=lax"]
+    kept = {"Accept": "text/html", "Cookie": f"flowground_visitor={value}"}
+    assert "flowground_visitor" not in cookies_of(requests.get(house.url + path, headers=kept, timeout=10))
+
+
+def test_over_https_no_other_host_of_the_domain_can_have_given_it(house: AppServer) -> None:
+    asked = {"Accept": "text/html", "Host": "flows.example.com"}
+    given = cookies_of(requests.get(house.url, headers=asked, timeout=10))
+    assert given["__Host-flowground_visitor"][1:] == [
+        "httponly",
+        "max-age=34560000",
+        "path=/",
+        "samesite=lax",
+        "secure",
+    ]
+
+
+@pytest.mark.parametrize("path", ["/health", "/api/v1/version", "/app/static/icon.svg", "/session/my-data"])
+def test_nothing_else_does(house: AppServer, path: str) -> None:
+    assert "visitor" not in str(cookies_of(requests.get(house.url + path, timeout=10)))
+
+
+@pytest.mark.parametrize("made_up", ["x", "", "0" * 31, "Z" * 32, "0" * 33])
+def test_a_name_we_would_not_give_is_none(house: AppServer, made_up: str) -> None:
+    browser = Browser(house.url)
+    browser.session.cookies.set("flowground_visitor", made_up, domain="127.0.0.1", path="/")
+    with open_page(browser, base="/public_flow/echo") as page:
+        assert b"Sign in" in page.visit()
+
+
+def before_the_upgrade(server: AppServer, title: str) -> Browser:
+    """A visitor's browser as the release before left it: known by Streamlit's cookie only, with one conversation."""
+    browser = Browser(server.url)
+    kept = browser.session.cookies["_streamlit_xsrf"]
+    browser.session.cookies.clear()
+    browser.session.cookies.set("_streamlit_xsrf", kept, domain="127.0.0.1", path="/")
+    old = xsrf_id([(b"cookie", browser.cookies.encode())])
+    owner = f"visitor:{hashlib.sha256(b'visitor:' + old.encode()).hexdigest()[:32]}"
+    row = {"flow_id": "echo", "owner": owner, "session_id": "s", "title": title, "messages": 1}
+    times = {"created_at": 1.0, "updated_at": 4e9}
+    key = conversations.address("echo", owner, "s")
+    store = Store.open(Settings.load(server.config_file).database)
+    try:
+        asyncio.run(
+            store.write(lambda to: to.execute(tables.sessions.insert().values(id=key, **row, **times)) and None)
+        )
+    finally:
+        store.close()
+    return browser
+
+
+def load(browser: Browser) -> None:
+    browser.session.get(f"{browser.url}/public_flow/echo", headers={"Accept": "text/html"}, timeout=10)
+
+
+def sees(browser: Browser, title: str) -> bool:
+    with open_page(browser, base="/public_flow/echo") as page:
+        return title.encode() in page.visit()
+
+
+def test_what_a_visitor_said_before_there_was_the_cookie_stays_theirs_and_moves_once(house: AppServer) -> None:
+    visitor = before_the_upgrade(house, "My old talk")
+    stolen = visitor.session.cookies["_streamlit_xsrf"]
+    load(visitor)
+    assert sees(visitor, "My old talk")
+    load(visitor)
+    assert sees(visitor, "My old talk")
+    thief = Browser(house.url)
+    thief.session.cookies.set("_streamlit_xsrf", stolen)
+    assert not sees(thief, "My old talk")
+
+
+def test_two_tabs_that_load_at_once_get_one_name(house: AppServer) -> None:
+    visitor = before_the_upgrade(house, "My two tabs")
+    sent = {"Accept": "text/html", "Cookie": visitor.cookies}
+    names = {
+        cookies_of(requests.get(f"{house.url}/public_flow/echo", headers=sent, timeout=10))["flowground_visitor"][0]
+        for _ in range(2)
+    }
+    assert len(names) == 1
+
+
+def test_signing_in_over_https_prefixes_what_it_sets_and_drops_the_other_spelling(house: AppServer) -> None:
+    browser = signed_in(house, "augusta")
+    old = browser.session.cookies["flowground"]
+    answer = browser.post("/session/start", {"ticket": ticket_for(house, "augusta", browser)}, **HTTPS)
+    given = cookies_of(answer)
+    assert given["__Host-flowground"][1:] == ["httponly", "max-age=2592000", "path=/", "samesite=lax", "secure"]
+    assert given["__Host-flowground_device"][1:] == ["httponly", "max-age=15552000", "path=/", "samesite=lax", "secure"]
+    assert "max-age=0" in given["flowground"]
+    with open_page(browser, headers={"Cookie": f"flowground={old}"}) as page:
+        assert b"Memory Chatbot" not in page.visit()  # one browser, one sign-in
+
+
+@pytest.mark.parametrize("planted", ["first", "last"])
+def test_the_cookie_no_other_host_can_set_counts_first(house: AppServer, planted: str) -> None:
+    ada, bob = (signed_in(house, name).session.cookies["flowground"] for name in ("augusta", "bob"))
+    both = [f"{PREFIX}flowground={ada}", f"flowground={bob}"]
+    sent = "; ".join(both if planted == "last" else both[::-1])
+    with open_page(Browser(house.url), headers={"Cookie": sent}) as page:
+        assert b"Memory Chatbot" in page.visit()
+
+
+@pytest.mark.parametrize("name", ["flowground", "__Host-flowground"])
+def test_either_spelling_signs_in_and_signing_out_ends_both(house: AppServer, name: str) -> None:
+    value = signed_in(house, "augusta").session.cookies["flowground"]
+    sent = {"Cookie": f"{name}={value}"}
+    with open_page(Browser(house.url), headers=sent) as page:
+        assert b"Memory Chatbot" in page.visit()
+    assert requests.get(f"{house.url}/session/my-data", headers=sent, timeout=10).json()["name"] == "augusta"
+    answer = requests.post(f"{house.url}/session/end", headers=sent | HTTPS, timeout=10)
+    dropped = cookies_of(answer)
+    assert ["max-age=0" in dropped[spelling] for spelling in ("flowground", "__Host-flowground")] == [True, True]
+    with open_page(Browser(house.url), headers=sent) as page:
+        assert b"Memory Chatbot" not in page.visit()
+
+
+def test_a_page_receives_none_of_them() -> None:
+    cookies = b"a=b; flowground=x; __Host-flowground=y; flowground_visitor=z; flowground_device=w; __Host-a=c"
+    sent, left = take_cookies(
+        [(b"host", b"h"), (b"cookie", cookies), (b"cookie", b"flowground_device=v")], "flowground"
+    )
+    assert left == [(b"host", b"h"), (b"cookie", b"a=b; __Host-a=c")]
+    assert (sent.sign_ins, sent.visitor, sent.device) == (("y", "x"), "", "v")
