@@ -182,7 +182,7 @@ class RunLimits:
         if not standing.left:
             raise RunLimitReached(
                 f"You can send the next message in {standing.seconds} s.",
-                hint=why or f"{standing.limit} a minute is the limit.",
+                hint=why or f"The limit is {standing.limit} a minute.",
                 limit=standing.limit,
                 retry_after=standing.seconds,
             )

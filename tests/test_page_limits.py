@@ -136,7 +136,7 @@ def test_members_pages_obey_the_limit_of_runs(tmp_path: Path) -> None:
         assert [bool(WAIT.search(sent)) for sent in said] == [False, False, True]
         refused = said[-1]
         assert WAIT.search(refused)
-        assert b"2 a minute is the limit" in refused
+        assert b"The limit is 2 a minute." in refused
         assert stored(server) == 2
 
 
