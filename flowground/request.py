@@ -9,6 +9,9 @@ OutputType = Literal["chat", "text", "any", "debug"]
 Shape = Literal["langflow", "simple"]
 """How the API writes an answer: Langflow's nested body, or the short `{text, session_id, …}`."""
 
+SESSION_ID_CHARS = 200
+"""Characters of a session's id at most, at every door that takes one."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:

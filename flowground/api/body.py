@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from flowground.errors import BodyTooLarge, InvalidRequest, RequestError
-from flowground.request import InputType, OutputType, RunRequest, Shape
+from flowground.request import SESSION_ID_CHARS, InputType, OutputType, RunRequest, Shape
 
 _STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y": True} | {
     "false": False, "0": False, "no": False, "off": False, "f": False, "n": False, "": False
@@ -57,7 +57,9 @@ class RunBody(BaseModel):
     output_type: OutputType = Field("chat", description="Which outputs come back.")
     output_component: str | None = Field("", description="One component's id or display name, instead of a type.")
     tweaks: dict[str, Any] | None = Field(None, description="Overrides for this run, by component id or display name.")
-    session_id: str | None = Field(None, description="Continues a conversation; without it a fresh one begins.")
+    session_id: str | None = Field(
+        None, max_length=SESSION_ID_CHARS, description="Continues a conversation; without it a fresh one begins."
+    )
     stream: bool = Field(False, description="As `?stream=true`.")
 
     def to_request(self, *, stream: bool) -> RunRequest:

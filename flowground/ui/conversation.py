@@ -7,10 +7,9 @@ import streamlit as st
 
 from flowground.caller import Caller
 from flowground.overrides import Values
+from flowground.request import SESSION_ID_CHARS
 from flowground.ui.viewers import Place
 from flowground.wiring import WiredFlow
-
-_LONGEST_ID = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ def current(
 ) -> Conversation:
     """The conversation in the address, else a new one that is kept once something is said in it."""
     named = st.query_params.get("session", "")
-    if named and len(named) <= _LONGEST_ID:
+    if named and len(named) <= SESSION_ID_CHARS:
         return Conversation(caller, flow, named, inside, True, overrides or {}, as_code)
     draft = st.session_state.setdefault(_draft(flow.id), str(uuid.uuid4()))
     return Conversation(caller, flow, draft, inside, False, overrides or {}, as_code)

@@ -3,10 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from flowground.store import conversations
+from flowground.store.conversations import StoredMessage
 from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.store_databases import DATABASES, empty_database
@@ -59,12 +62,40 @@ async def test_an_id_is_another_session_for_another_token(api: Api) -> None:
     assert await memory(api, "s", "who?") == ["User: my name is Bob"]
 
 
-@pytest.mark.parametrize("session", ["x" * 2000, "a\0b", "ž 🐎\n\"'", "a:b/c?d=e&f", "0", " "])
+@pytest.mark.parametrize("session", ["x" * 200, "a\0b", "ž 🐎\n\"'", "a:b/c?d=e&f", "0", " "])
 async def test_any_text_may_be_a_session_id(api: Api, session: str) -> None:
     response = await api.run("echo", {"input_value": "x", "session_id": session})
     assert response.json()["session_id"] == session
     assert await memory(api, session, "one") == []
     assert await memory(api, session, "two") == ["User: one"]
+
+
+@pytest.mark.parametrize("query", ["", "?stream=true", "?shape=simple"])
+async def test_a_session_id_over_its_length_is_refused(api: Api, query: str) -> None:
+    refused = await api.run("echo", {"input_value": "x", "session_id": "🐎" * 201}, query=query)
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == [
+        {
+            "type": "string_too_long",
+            "loc": ["body", "session_id"],
+            "msg": "String should have at most 200 characters",
+        }
+    ]
+    assert (await api.client.get("/api/v1/monitor/messages/sessions")).json() == []
+
+
+async def test_a_longer_session_id_of_before_can_be_read_and_deleted(api: Api) -> None:
+    long = "x" * 300
+    token, headers = await api.token()
+    place = {"flow_id": "echo", "owner": f"token:{token.id}", "session_id": long}
+    message = StoredMessage("m1", "user", "of before", "complete", datetime.now(UTC))
+    await api.runtime.store.write(conversations.begin_turn, message=message, **place)
+    api.client.headers.update(headers)
+    assert (await api.client.get("/api/v1/monitor/messages/sessions")).json() == [long]
+    found = await api.client.get("/api/v1/monitor/messages", params={"session_id": long})
+    assert [item["text"] for item in found.json()] == ["of before"]
+    assert (await api.client.delete(f"/api/v1/monitor/messages/session/{long}")).status_code == 204
+    assert (await api.client.get("/api/v1/monitor/messages/sessions")).json() == []
 
 
 async def test_a_failed_run_keeps_the_question_and_never_doubles_the_next(api: Api) -> None:
