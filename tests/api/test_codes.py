@@ -1,0 +1,75 @@
+"""docs/api.md's table of codes and the code agree: nothing that can be answered is missing, nothing in it is gone."""
+
+import ast
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+
+import flowground
+from flowground.api.errors import status_of
+from flowground.errors import ComponentFailed, ConfigError, FlowError, FlowgroundError, RequestError
+from tests.servers import ROOT
+
+NEVER_ANSWERED = (ConfigError, FlowError)
+"""What an operator and an author are told, at start and by `validate`."""
+NO_CODE_OF_THEIR_OWN = {FlowgroundError, RequestError, ComponentFailed}
+"""Bases that nothing raises by themselves where a request is answered; a failed component has its cause's code."""
+
+ON_PAGES = {"daily_limit_reached", "turn_running", "link_over", "locked_out", "sign_in_busy"}
+"""Codes of what people meet on pages: visitors' limits and sign-in."""
+
+
+def table() -> dict[str, int]:
+    """Code -> its status, as docs/api.md lists them."""
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    rows = text.partition("| status | code | when |\n| --- | --- | --- |\n")[2].partition("\n\n")[0].splitlines()
+    cells = [row.strip("|").split("|") for row in rows]
+    return {code: int(status) for status, codes, _ in cells for code in re.findall(r"`(\w+)`", codes)}
+
+
+def error_classes(base: type[FlowgroundError]) -> Iterator[type[FlowgroundError]]:
+    for kind in base.__subclasses__():
+        if kind.__module__.startswith("flowground.") and not issubclass(kind, NEVER_ANSWERED):
+            yield kind
+            yield from error_classes(kind)
+
+
+def literal_codes() -> set[str]:
+    """What the code writes as a `code`: an argument, a key of a body, an assignment."""
+    found: set[str] = set()
+    for path in (ROOT / "flowground").rglob("*.py"):
+        for item in ast.walk(ast.parse(path.read_text("utf-8"))):
+            values = [value.value for value in _codes(item) if isinstance(value, ast.Constant)]
+            found.update(value for value in values if isinstance(value, str))
+    return found
+
+
+def _codes(item: ast.AST) -> Iterator[ast.expr]:
+    if isinstance(item, ast.keyword) and item.arg == "code":
+        yield item.value
+    if isinstance(item, ast.Dict):
+        yield from (value for key, value in zip(item.keys, item.values, strict=True) if _is_code(key))
+    if isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Tuple) and isinstance(item.value, ast.Tuple):
+        yield from (value for name, value in zip(item.targets[0].elts, item.value.elts, strict=False) if _is_code(name))
+
+
+def _is_code(item: ast.expr | None) -> bool:
+    return (isinstance(item, ast.Constant) and item.value == "code") or (
+        isinstance(item, ast.Name) and item.id == "code"
+    )
+
+
+def test_every_code_that_can_be_answered_is_listed_with_its_status() -> None:
+    for module in pkgutil.walk_packages(flowground.__path__, "flowground."):
+        if not module.name.endswith("__main__") and not module.name.startswith("flowground.ui"):
+            importlib.import_module(module.name)
+    listed = table()
+    kinds = set(error_classes(FlowgroundError)) - NO_CODE_OF_THEIR_OWN
+    assert len(kinds) > 15
+    answered = {kind.code: status_of(kind.__new__(kind)) for kind in kinds}
+    literals = literal_codes()
+    assert {"api_key_revoked", "local_mode"} <= literals
+    assert {code: status for code, status in answered.items() if listed.get(code) != status} == {}
+    assert literals >= ON_PAGES
+    assert listed.keys() == (answered.keys() | literals) - ON_PAGES
