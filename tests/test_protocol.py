@@ -1,14 +1,20 @@
 """Streamlit's own protocol tells strangers nothing and does nothing for them."""
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.runtime.app_session import AppSession, AppSessionState
+from streamlit.runtime.state.session_state import SessionState
 
-from flowground.ui.protocol import ASKED
+from flowground.ui.protocol import ASKED, drop_unknown_widgets
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
 from tests.test_gate import ADA
+from tests.tickets import signed_in
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +45,80 @@ def test_whatever_else_a_browser_asks_is_not_heard(shut: AppServer, asked: str) 
         page.send(message)
         assert page.received(within=0.3) == b""
         assert b"Sign in" in page.visit()
+
+
+HEX = "0123456789abcdef" * 2
+FORGED = "x\n2026-11-25 12:00:00.000 Publishing asks for the owner code: FAKE-FAKE\x1b[31m"
+
+
+def forged(**fields: object) -> BackMsg:
+    message = BackMsg()
+    for name, value in fields.items():
+        place, _, last = f"rerun_script.{name}".replace("__", ".").rpartition(".")
+        target: object = message
+        for part in place.split("."):
+            target = getattr(target, part)
+        if isinstance(value, list):
+            getattr(target, last).extend(value)
+        else:
+            setattr(target, last, value)
+    return message
+
+
+NONE_OF_OURS = {
+    "a line for the log": forged(fragment_id=FORGED),
+    "an id that is none": forged(fragment_id=HEX[:-1]),
+    "an id and more": forged(fragment_id=f"{HEX}\n"),
+    "a page that is none": forged(page_script_hash="router"),
+    "a long name": forged(page_name="a" * 201),
+    "a long query": forged(query_string="a" * 16_001),
+    "a long address": forged(context_info__url="a" * 20_001),
+    "a long language": forged(context_info__locale="a" * 201),
+    "a long time zone": forged(context_info__timezone="a" * 201),
+    "a message that is none": forged(cached_message_hashes=["a"]),
+    "many messages": forged(cached_message_hashes=[HEX] * 10_001),
+    "a widget that is none": forged(widget_states__widgets=[WidgetState(id="flowground:caller")]),
+    "a state of Streamlit's own": forged(
+        widget_states__widgets=[WidgetState(id="$$STREAMLIT_INTERNAL_KEY_SCRIPT_RUN_WITHOUT_ERRORS")]
+    ),
+    "many widgets": forged(widget_states__widgets=[WidgetState(id=f"$$ID-{HEX}-{n}") for n in range(2_001)]),
+}
+
+
+@pytest.mark.parametrize("message", NONE_OF_OURS.values(), ids=NONE_OF_OURS.keys())
+def test_what_streamlits_frontend_would_not_say_is_not_heard(ample: AppServer, message: BackMsg) -> None:
+    with open_page(signed_in(ample, "augusta")) as page:
+        page.visit()
+        page.received(within=0.3)
+        page.send(message)
+        assert page.received(within=0.3) == b""
+        assert b"Sign out" in page.visit()
+    assert "Publishing asks for the owner code: FAKE" not in ample.log
+
+
+@pytest.fixture(scope="module")
+def ample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    with AppServer(tmp_path_factory.mktemp("ample"), config={"credentials": {"usernames": ADA}}) as server:
+        yield server
+
+
+def test_a_fragment_that_is_gone_is_named_in_the_log_and_runs_nothing(ample: AppServer) -> None:
+    with open_page(signed_in(ample, "augusta")) as page:
+        page.visit()
+        page.send(forged(fragment_id=HEX))
+        page.received(within=0.3)
+    assert f"The fragment with id {HEX} does not exist anymore" in ample.log
+
+
+def test_the_page_keeps_no_values_of_widgets_it_did_not_draw(ample: AppServer) -> None:
+    session = AppSession.__new__(AppSession)
+    session._session_state = SessionState()
+    session._state = AppSessionState.SHUTDOWN_REQUESTED  # for its __del__
+    drawn, unknown = f"$$ID-{HEX}-drawn", f"$$ID-{HEX}-unknown"
+    state = ClientState()
+    state.widget_states.widgets.extend([WidgetState(id=drawn), WidgetState(id=unknown)])
+    drop_unknown_widgets(session, state)
+    assert [widget.id for widget in state.widget_states.widgets] == [drawn, unknown]  # it drew none yet
+    session._session_state._new_widget_state.widget_metadata[drawn] = cast(Any, object())
+    drop_unknown_widgets(session, state)
+    assert [widget.id for widget in state.widget_states.widgets] == [drawn]

@@ -22,6 +22,7 @@ from flowground.web.ending import Ending, running_server
 from flowground.web.greeting import greeting
 from flowground.web.heads import limit_heads
 from flowground.web.listening import send_at_once, serving_at
+from flowground.web.log_lines import escape_log_lines
 from flowground.web.my_data import my_data_routes
 from flowground.web.patience import Patience
 from flowground.web.session_routes import session_routes
@@ -54,6 +55,7 @@ class Web:
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncGenerator[None, None]:
         """Opens the runtime on the server's loop and tells the terminal; ends what runs before the process ends."""
+        as_they_came = escape_log_lines()
         try:
             settings = Settings.load(config_path(self._folder))
             runtime = self._runtime = Runtime(settings)
@@ -78,6 +80,7 @@ class Web:
             await patience.end()
             install(None)
             await runtime.close()
+            as_they_came()
 
 
 def say(lines: Sequence[str]) -> None:

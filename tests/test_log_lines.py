@@ -1,0 +1,60 @@
+"""One message is one line of the log, whatever a client put into it."""
+
+import logging
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+
+from flowground.web.log_lines import LONGEST, escape_log_lines
+
+FORGED = "a\n2026-11-25 12:00:00 The owner code is FAKE\x1b[31m\r\x9b\u2028\u202e"
+
+
+@pytest.fixture
+def written() -> Iterator[StringIO]:
+    ends = escape_log_lines()
+    yield StringIO()
+    ends()
+
+
+@pytest.fixture(params=["streamlit.runtime.app_session", "uvicorn.error", "flowground.api", "root"])
+def log(request: pytest.FixtureRequest, written: StringIO) -> Iterator[logging.Logger]:
+    logger = logging.getLogger(request.param)
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    yield logger
+    logger.removeHandler(handler)
+
+
+def test_a_forged_line_stays_in_its_message(log: logging.Logger, written: StringIO) -> None:
+    log.error("Fragment %s is gone", FORGED)
+    said = r"a\n2026-11-25 12:00:00 The owner code is FAKE\x1b[31m\r\x9b\u2028\u202e"
+    assert written.getvalue() == f"ERROR Fragment {said} is gone\n"
+
+
+def test_a_long_message_is_cut(log: logging.Logger, written: StringIO) -> None:
+    for letter in ("x", "\x1b"):
+        log.error("%s", letter * 1_000_000)
+    assert len(written.getvalue()) < 2 * (LONGEST + 100)
+    assert written.getvalue().count("(1,000,000 characters)\n") == 2
+
+
+def test_no_line_of_a_traceback_begins_where_a_message_does(log: logging.Logger, written: StringIO) -> None:
+    try:
+        raise ValueError(FORGED + "y" * 100_000)
+    except ValueError:
+        log.exception("It failed")
+    first, *others = written.getvalue().splitlines()
+    assert first == "ERROR It failed"
+    assert len(others) >= 3
+    assert all(line.startswith("  ") for line in others)
+    assert "\x1b" not in written.getvalue()
+    assert len(written.getvalue()) < 2 * LONGEST
+
+
+def test_it_ends() -> None:
+    before = logging.getLogRecordFactory()
+    escape_log_lines()()
+    assert logging.getLogRecordFactory() is before
