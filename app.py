@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from flowground.ui import protocol
+from flowground.ui import pages_kept, protocol
 from flowground.ui.failure import draw_failure
 from flowground.web import Web
 
@@ -15,6 +15,7 @@ ROUTER = ROOT / "pages" / "router.py"
 
 if get_script_run_ctx(suppress_warning=True) is None:
     protocol.limit()
+    pages_kept.keep_less()
     web = Web(ROOT)
     app = st.App(
         ROUTER, routes=web.routes, middleware=web.middleware, lifespan=web.lifespan, on_script_error=draw_failure

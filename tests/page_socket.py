@@ -68,32 +68,54 @@ class PageSocket:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self.session_id = ""
-        self._composer = ""
+        self.widgets: dict[str, list[str]] = {}
+        """Kind of element -> ids of those that the runs so far drew, in their order."""
+        self._page_hash = ""
         self._query = ""
 
     def visit(self, page: str = "", query: str = "") -> bytes:
         """Everything sent for one run of the script, as it came."""
         asked = BackMsg()
         asked.rerun_script.page_name = page
-        asked.rerun_script.query_string = query
-        return self._run(asked)
+        asked.rerun_script.query_string = self._query = query
+        return self.run(asked)
 
     def say(self, text: str) -> bytes:
         """A message typed into the composer that was drawn last; everything sent until its script is over."""
-        return self._run(self.message(text))
+        return self.run(self.message(text))
 
     def message(self, text: str) -> BackMsg:
         """What a browser sends for a typed message."""
+        asked = self._asked()
+        typed = asked.rerun_script.widget_states.widgets.add()
+        typed.id = self.widgets["chat_input"][-1]
+        typed.chat_input_value.data = text
+        return asked
+
+    def press(self, widget_id: str) -> bytes:
+        """A click on a button."""
+        asked = self._asked()
+        pressed = asked.rerun_script.widget_states.widgets.add()
+        pressed.id, pressed.trigger_value = widget_id, True
+        return self.run(asked)
+
+    def _asked(self) -> BackMsg:
         asked = BackMsg()
         asked.rerun_script.query_string = self._query
-        typed = asked.rerun_script.widget_states.widgets.add()
-        typed.id = self._composer
-        typed.chat_input_value.data = text
+        asked.rerun_script.page_script_hash = self._page_hash
         return asked
 
     def send(self, message: BackMsg) -> None:
         """Anything a browser could ask for."""
         self._connection.send(message.SerializeToString())
+
+    def send_text(self, words: str) -> None:
+        """What no browser sends: a message of words."""
+        self._connection.send(words)
+
+    def send_bytes(self, data: bytes) -> None:
+        """Past the protocol: these bytes on the connection."""
+        self._connection.socket.sendall(data)
 
     def received(self, *, within: float) -> bytes:
         """What comes in so many seconds."""
@@ -105,7 +127,8 @@ class PageSocket:
                 found += frame
         return found
 
-    def _run(self, asked: BackMsg) -> bytes:
+    def run(self, asked: BackMsg) -> bytes:
+        """Sends it and returns what comes until the script has run to its end."""
         self._connection.send(asked.SerializeToString())
         received = b""
         while True:
@@ -114,12 +137,20 @@ class PageSocket:
             received += frame
             message = ForwardMsg()
             message.ParseFromString(frame)
-            match message.WhichOneof("type"):
-                case "new_session":
-                    self.session_id = message.new_session.initialize.session_id
-                case "page_info_changed":
-                    self._query = message.page_info_changed.query_string
-                case "delta" if message.delta.new_element.WhichOneof("type") == "chat_input":
-                    self._composer = message.delta.new_element.chat_input.id
-                case "script_finished" if message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
-                    return received
+            self._note(message)
+            done = message.WhichOneof("type") == "script_finished"
+            if done and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                return received
+
+    def _note(self, message: ForwardMsg) -> None:
+        if message.WhichOneof("type") == "new_session":
+            self.session_id = message.new_session.initialize.session_id
+        elif message.WhichOneof("type") == "page_info_changed":
+            self._query = message.page_info_changed.query_string
+        elif message.WhichOneof("type") == "navigation":
+            self._page_hash = message.navigation.page_script_hash  # new_session has the router's
+        elif message.WhichOneof("type") == "delta" and message.delta.WhichOneof("type") == "new_element":
+            kind = message.delta.new_element.WhichOneof("type") or ""
+            found = getattr(getattr(message.delta.new_element, kind, None), "id", "")
+            if found:
+                self.widgets.setdefault(kind, []).append(found)

@@ -117,7 +117,12 @@ class SharingSettings(_Part):
 class Limits(_Part):
     body_bytes: int = Field(10_485_760, ge=1024, description="Largest request body; more answers 413.")
     message_chars: int = Field(200_000, ge=1, description="Longest single message.")
-    request_seconds: float = Field(30, gt=0, description="Longest wait for a request's head, or next piece of body.")
+    request_seconds: float = Field(
+        30,
+        gt=0,
+        description="Longest wait for a request's head, for the next piece of its body, and for the first word of a "
+        "page whose visitor is not signed in.",
+    )
     flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
     runs_per_minute: int = Field(
         0,
@@ -130,6 +135,15 @@ class Limits(_Part):
         ge=0,
         description="Runs that one signed-in person may start at the pages a minute; "
         "the lower one counts where `runs_per_minute` is set too. 0: no limit.",
+    )
+    guest_pages: int = Field(
+        400,
+        ge=1,
+        description="Pages that people who are not signed in may have open, at the sign-in page or at public flows; "
+        "one more closes the one that was silent longest. Never over a quarter of the files the process may open.",
+    )
+    guest_pages_per_address: int = Field(
+        100, ge=1, description="How many of them may come from one address (of IPv6: one network of 64 bits)."
     )
     shutdown_seconds: float = Field(10, ge=0, description="Grace for running answers when the process is told to end.")
 

@@ -6,7 +6,7 @@ from flowground import application_tokens, runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.ui import answers, bridge, browsers, dates, session, words
-from flowground.ui.caller import address, device, visitor
+from flowground.ui.caller import address, device, for_its_caller, visitor
 
 MY_DATA = "/session/my-data"
 """The route in flowground/web/my_data.py."""
@@ -52,6 +52,7 @@ def draw_sign_ins(caller: Caller) -> None:
                 )
 
 
+@for_its_caller
 def _revoke(caller: Caller, sign_in_id: str) -> None:
     """For a button."""
     try:
@@ -88,6 +89,7 @@ def draw_tokens(caller: Caller) -> None:
             )
 
 
+@for_its_caller
 def _revoke_token(caller: Caller, token_id: str) -> None:
     """For a button."""
     try:

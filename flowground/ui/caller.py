@@ -1,8 +1,11 @@
 """Who is the visitor of this page run? Asked anew at every action: headers are frozen when the page's socket opens."""
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 import streamlit as st
 from streamlit.runtime import Runtime as StreamlitRuntime
@@ -20,6 +23,8 @@ _FLOW = "x-flowground-flow"
 _BROWSER = "x-flowground-browser"
 _ADDRESS = "x-flowground-address"
 _DEVICE = "x-flowground-device"
+
+P = ParamSpec("P")
 
 _PROVEN = "flowground:owner_code_given"
 _SEEN = "flowground:caller"
@@ -55,6 +60,24 @@ def known_visitor() -> Caller | None:
         return None
     _forget_others(caller)
     return caller
+
+
+def for_its_caller(act: Callable[P, None]) -> Callable[P, None]:
+    """For a callback whose first argument is, or has as `caller`, whom it was drawn for: runs for nobody else.
+
+    Streamlit runs callbacks before the script, so before the router asks who is here. Pages are bound to their sign-in
+    already (flowground/ui/pages_kept.py); what acts in somebody's name does not rest on that alone.
+    """
+
+    @wraps(act)
+    def run(*args: P.args, **options: P.kwargs) -> None:
+        drawn_for: Any = getattr(args[0], "caller", args[0])
+        with suppress(NotSignedIn):
+            present = current_caller()
+            if (present.key, present.sign_in_id) == (drawn_for.key, drawn_for.sign_in_id):
+                act(*args, **options)
+
+    return run
 
 
 def shared_flow() -> str | None:

@@ -14,7 +14,7 @@ from flowground.store import conversations, turn_overrides
 from flowground.store.conversations import StoredMessage
 from flowground.ui import answers, asked, bridge, conversation, model_notes, override_chip, override_state, words
 from flowground.ui.asked import Asked
-from flowground.ui.caller import address
+from flowground.ui.caller import address, for_its_caller
 from flowground.ui.conversation import Conversation
 from flowground.ui.live import Drawing, Following
 from flowground.ui.script import ThisRun
@@ -88,6 +88,7 @@ def live_turn(chat: Conversation) -> LiveTurn | None:
     return runtime.current().live_turn(chat.caller, chat.flow.id, chat.session_id)
 
 
+@for_its_caller
 def stop(chat: Conversation) -> None:
     """For a button: ends the turn; what was said so far is kept."""
     if turn := live_turn(chat):
@@ -222,6 +223,7 @@ def _keep_overrides(chat: Conversation, started: TurnStarted | None, request: Ru
         bridge.call(keep)
 
 
+@for_its_caller
 def _ask(chat: Conversation, text: str | None) -> None:
     """For a button: sends a text with the next run of the page."""
     if text:

@@ -13,6 +13,7 @@ from flowground.overrides import Values, to_link
 from flowground.store import presets
 from flowground.store.presets import Preset
 from flowground.ui import addresses, answers, bridge, override_state, words
+from flowground.ui.caller import for_its_caller
 from flowground.wiring import WiredFlow
 
 PARAMETER = "overrides"
@@ -81,11 +82,13 @@ def _draw_form(caller: Caller, flow: WiredFlow, values: Values) -> None:
         st.form_submit_button("Save", type="primary", on_click=_save, args=(caller, flow, values, key))
 
 
+@for_its_caller
 def _save(caller: Caller, flow: WiredFlow, values: Values, key: str) -> None:
     name = st.session_state[key]
     _change(caller, flow, partial(presets.save, name=name, values=values))
 
 
+@for_its_caller
 def _load(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
     try:
         override_state.replace(flow, preset.values, inside=caller.sees_inside)
@@ -94,6 +97,7 @@ def _load(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
         st.session_state[_refused(flow)] = error
 
 
+@for_its_caller
 def _remove(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
     _change(caller, flow, partial(presets.remove, name=preset.name))
 

@@ -9,7 +9,7 @@ from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.ui import addresses, answers, api_access, bridge, preview, requests, sharing, sign_in, words
-from flowground.ui.caller import browser_id
+from flowground.ui.caller import browser_id, for_its_caller
 from flowground.wiring import WiredFlow
 
 _CHOSEN = "publish:chosen"
@@ -121,6 +121,7 @@ def _choose(flow: WiredFlow, what: str) -> None:
     st.session_state[_CHOSEN] = what
 
 
+@for_its_caller
 def _switch(caller: Caller, flow: WiredFlow, key: str) -> None:
     """For the toggle. The local owner needs an account first: without one nobody could be let in."""
     wanted = bool(st.session_state[key])

@@ -9,6 +9,7 @@ from flowground.caller import Caller
 from flowground.errors import FlowgroundError, NotSignedIn
 from flowground.store.access_requests import AccessRequest
 from flowground.ui import answers, bridge, dates, words
+from flowground.ui.caller import for_its_caller
 
 _REFUSED = "requests:refused"
 _ASKED = "requests:asked"
@@ -69,6 +70,7 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
             st.button("Deny", key=f"{key}:no", on_click=_decide, args=(caller, request.id, False))
 
 
+@for_its_caller
 def _decide(caller: Caller, request_id: str, yes: bool) -> None:
     """For a button."""
     requests = runtime.current().requests

@@ -27,6 +27,7 @@ from flowground.errors import FlowgroundError, NotAllowed
 from flowground.events import Event, TurnFinished, TurnStarted
 from flowground.snippets import SnippetRequest
 from flowground.ui import words
+from flowground.ui.caller import for_its_caller
 from flowground.wiring import WiredFlow
 
 _LOOK = 0.25
@@ -78,6 +79,7 @@ def draw_try(caller: Caller, flow: WiredFlow, request: SnippetRequest) -> None:
     st.fragment(draw, key=key)()
 
 
+@for_its_caller
 def _begin(caller: Caller, flow_id: str, request: SnippetRequest, key: str) -> None:
     st.session_state[key] = trial = Trial(request)
     loop = runtime.current().loop

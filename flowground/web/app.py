@@ -19,11 +19,14 @@ from flowground.settings import Settings, config_path
 from flowground.web.address import believe_no_header
 from flowground.web.edge import Edge
 from flowground.web.ending import Ending, running_server
+from flowground.web.frames import limit_frames
 from flowground.web.greeting import greeting
 from flowground.web.heads import limit_heads
 from flowground.web.listening import send_at_once, serving_at
 from flowground.web.log_lines import escape_log_lines
 from flowground.web.my_data import my_data_routes
+from flowground.web.open_files import allow_open_files
+from flowground.web.page_sockets import PageSockets
 from flowground.web.patience import Patience
 from flowground.web.session_routes import session_routes
 
@@ -38,8 +41,11 @@ class Web:
         self._folder = folder
         self._runtime: Runtime | None = None
         self._api: ASGIApp | None = None
+        self._pages: PageSockets | None = None
         self.routes: Sequence[BaseRoute] = [*session_routes(self.runtime), *my_data_routes(self.runtime)]
-        self.middleware: Sequence[Middleware] = [Middleware(Edge, runtime=self.runtime, api=self._served_api)]
+        self.middleware: Sequence[Middleware] = [
+            Middleware(Edge, runtime=self.runtime, api=self._served_api, pages=self._page_sockets)
+        ]
 
     def runtime(self) -> Runtime:
         """The runtime of this process. Only asked for while the lifespan runs."""
@@ -52,6 +58,11 @@ class Web:
             raise RuntimeError("the server has not started")
         return self._api
 
+    def _page_sockets(self) -> PageSockets:
+        if self._pages is None:
+            raise RuntimeError("the server has not started")
+        return self._pages
+
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncGenerator[None, None]:
         """Opens the runtime on the server's loop and tells the terminal; ends what runs before the process ends."""
@@ -63,12 +74,14 @@ class Web:
         except ConfigError as error:
             _give_up(error)
         self._api = create_api(self.runtime, cors=settings.api.cors)
+        self._pages = PageSockets(settings.limits, descriptors=allow_open_files())
         install(runtime)
         server = running_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
         patience = Patience(server, seconds=settings.limits.request_seconds)
         believe_no_header(server)
         limit_heads(server)
+        limit_frames(server)
         send_at_once()
         say(await greeting(runtime, settings.public_url or serving_at(server)))
         gc.collect()

@@ -3,6 +3,8 @@
 - While no account was ever created only this computer is served (local mode).
 - A websocket needs an Origin of ours; its cookie is verified and taken away; the pages read what was found in headers
   that a client cannot set (its own copies are dropped).
+- Of what Streamlit would serve only what pages need is served (streamlit_paths.py), and a page's socket is bounded
+  (page_sockets.py).
 - Secrets leave the address before anything logs it; `/public_flow/…` is unwrapped; security headers are added.
 """
 
@@ -21,9 +23,11 @@ from flowground.web.address import Proxies, address_of
 from flowground.web.api_paths import is_api
 from flowground.web.cookies import take_cookies
 from flowground.web.origin import from_this_computer, is_https, own_origin
+from flowground.web.page_sockets import PageSockets, page_owner
 from flowground.web.public_flow import unwrap
 from flowground.web.response_headers import add_headers
 from flowground.web.secrets import hide_secrets
+from flowground.web.streamlit_paths import is_served
 from flowground.web.visitors import Visitors
 
 OURS = b"x-flowground-"
@@ -34,20 +38,22 @@ FLOW = b"x-flowground-flow"
 BROWSER = b"x-flowground-browser"
 ADDRESS = b"x-flowground-address"
 DEVICE = b"x-flowground-device"
-
-_CLOSED = ("/_stcore/upload_file", "/_stcore/metrics")
-"""What Streamlit would do for anybody and no page of ours needs: keep files in memory, and tell how many are here."""
+PAGE = b"x-flowground-page"
+"""Whose page it is. Streamlit compares it when a page comes back: flowground/ui/pages_kept.py."""
 
 
 class Edge:
-    """ASGI middleware. `runtime` and `api` are asked for at each request: the app is built before them."""
+    """ASGI middleware. `runtime`, `api` and `pages` are asked for at each request: the app is built before them."""
 
-    def __init__(self, app: ASGIApp, runtime: Callable[[], Runtime], api: Callable[[], ASGIApp]) -> None:
+    def __init__(
+        self, app: ASGIApp, runtime: Callable[[], Runtime], api: Callable[[], ASGIApp], pages: Callable[[], PageSockets]
+    ) -> None:
         self.app = app
         self.runtime = runtime
         self.api = api
         self._proxies: Proxies | None = None
         self._visitors = Visitors(runtime)
+        self.pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -73,7 +79,7 @@ class Edge:
             await self.api()(scope, receive, send)
             return
         inner, _ = unwrap(scope)
-        if inner["path"].startswith(_CLOSED):
+        if not is_served(inner["path"]):
             await refusal.NOT_SERVED(scope, receive, send)
             return
         if any(name.startswith(OURS) for name, _ in scope["headers"]):
@@ -99,9 +105,11 @@ class Edge:
             headers.append((DEVICE, json.dumps(asdict(device)).encode("ascii")))
         if caller is not None:
             headers.append((CALLER, _as_header(caller)))
+            headers.append((PAGE, page_owner(caller, sent.visitor)))
         if flow is not None:
             headers.append((FLOW, flow.encode()))
-        await self.app({**inner, "headers": _with_host(headers, origin)}, receive, send)
+        inner = {**inner, "headers": _with_host(headers, origin)}
+        await self.pages().serve(self.app, inner, receive, send, caller=caller)
 
     async def _caller(self, cookies: Sequence[str], *, local: bool) -> Caller | None:
         verify = self.runtime().sign_in.verify_cookie

@@ -1,0 +1,80 @@
+"""Pages whose connection was lost: whose they are, how long they wait, how many, and that their memory is given back.
+
+Streamlit 1.67 keeps the last 128 pages that lost their connection, everybody's alike, and lets go of an old one when
+the next is lost: of the last ones never. And whoever names a page's id gets that page, unless
+`server.trustedUserHeaders` (.streamlit/config.toml) names the header by which the edge says whose it is.
+tests/test_pages_kept.py guards both.
+"""
+
+import asyncio
+
+from streamlit.runtime import memory_session_storage
+from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.session_manager import SessionInfo, SessionStorage
+
+OWNER = "page"
+"""Where Streamlit puts the header's value: `KIND-DIGEST`, None for whoever is not signed in."""
+
+_MOST = 128
+_MOST_VISITORS = 32
+"""Of the kept pages those of visitors, so that strangers cannot push out members'. Each holds three descriptors."""
+_Pages = list[SessionInfo]
+
+_is_resumable = AppSession.is_resumable
+
+
+def keep_less() -> None:
+    """For the process that serves, before st.App is made; twice is once."""
+    memory_session_storage.MemorySessionStorage = KeptPages  # type: ignore[assignment, misc]
+    AppSession.is_resumable = _has_owner  # type: ignore[assignment, method-assign]
+
+
+def _has_owner(session: AppSession) -> bool:
+    """Streamlit shuts a page down at once, instead of keeping it, when this is False."""
+    return bool(session._user_info.get(OWNER)) and _is_resumable(session)
+
+
+class KeptPages(SessionStorage):
+    """In place of Streamlit's own; used on the server's loop."""
+
+    def __init__(self, maxsize: int = _MOST, ttl_seconds: int = 60) -> None:
+        self._most = maxsize
+        self._seconds = ttl_seconds
+        self._kept: dict[str, tuple[SessionInfo, asyncio.TimerHandle]] = {}
+
+    def get(self, session_id: str) -> SessionInfo | None:
+        kept = self._kept.get(session_id)
+        return kept[0] if kept else None
+
+    def save(self, session_info: SessionInfo) -> None:
+        page = session_info.session.id
+        self._forget(page)
+        timer = asyncio.get_running_loop().call_later(self._seconds, self._end, page)
+        self._kept[page] = (session_info, timer)
+        visitors = [page for page, (info, _) in self._kept.items() if _is_visitors(info)]
+        if len(visitors) > _MOST_VISITORS:
+            self._end(visitors[0])
+        if len(self._kept) > self._most:
+            self._end(next(iter(self._kept)))
+
+    def delete(self, session_id: str) -> None:
+        self._forget(session_id)
+
+    def list(self) -> _Pages:
+        return [info for info, _ in self._kept.values()]
+
+    def _forget(self, page: str) -> SessionInfo | None:
+        found = self._kept.pop(page, None)
+        if found is None:
+            return None
+        found[1].cancel()
+        return found[0]
+
+    def _end(self, page: str) -> None:
+        info = self._forget(page)
+        if info is not None:
+            info.session.shutdown()
+
+
+def _is_visitors(info: SessionInfo) -> bool:
+    return str(info.session._user_info.get(OWNER)).startswith("visitor-")

@@ -1,0 +1,73 @@
+"""Bounds what a page's socket may make the server hold before anybody has read it.
+
+uvicorn 0.54 has one bound for all sockets. Here a connection begins with the smallest, and the edge raises it once it
+knows who asks. Neither uvicorn nor websockets 17 counts the pieces of a message, or what it still owes a client that
+asks and never reads.
+"""
+
+from typing import Any
+
+import uvicorn
+from starlette.types import Scope
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+SMALLEST = 64_000
+"""Bytes of a message from somebody who is not signed in: names, passwords, codes."""
+_MOST_PIECES = 4_096
+"""Frames of one message; a browser or proxy that cuts 3 MB makes some hundreds."""
+_MOST_UNREAD = 1_000_000
+"""Bytes of answers to pings that a client may leave unread."""
+_CONNECTION = "flowground.connection"
+
+
+def limit_frames(server: uvicorn.Server | None) -> None:
+    """For every connection from now on. Without a server (tests, other servers) it does nothing."""
+    if server is not None and server.config.ws_protocol_class is WebSocketsSansIOProtocol:
+        server.config.ws_protocol_class = _LimitedFrames
+
+
+def allow_messages(scope: Scope, largest: int) -> None:
+    """This connection's messages may have `largest` bytes from now on."""
+    connection = _connection(scope)
+    if connection is not None:
+        connection.conn.max_message_size = largest
+
+
+def cut(scope: Scope) -> None:
+    """Ends the connection without a word, for clients that do not read."""
+    connection = _connection(scope)
+    if connection is not None:
+        connection.transport.abort()
+
+
+def _connection(scope: Scope) -> "_LimitedFrames | None":
+    found = scope.get("extensions", {}).get(_CONNECTION)
+    return found if isinstance(found, _LimitedFrames) else None
+
+
+class _LimitedFrames(WebSocketsSansIOProtocol):
+    scope: Any
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.conn.max_message_size = SMALLEST
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        scope = getattr(self, "scope", None)  # none when the handshake was refused
+        if scope is not None:
+            scope["extensions"][_CONNECTION] = self
+
+    def handle_cont(self, event: Any) -> None:
+        if len(self.frames) < _MOST_PIECES:
+            super().handle_cont(event)
+        elif not self.close_sent:
+            self.conn.fail(1009, "too many pieces")
+            self.frames = []
+            self.handle_parser_exception()
+
+    def handle_ping(self) -> None:
+        if self.transport.get_write_buffer_size() > _MOST_UNREAD:
+            self.transport.abort()
+        else:
+            super().handle_ping()

@@ -1,0 +1,211 @@
+"""What strangers' pages may send, and how many they may open: seen from raw sockets of a running server."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+
+from flowground.settings import Limits, Settings
+from flowground.store import Store
+from flowground.store.conversations import StoredMessage, begin_turn, finish_turn
+from flowground.store.runs import RunRecord
+from flowground.web.frames import SMALLEST
+from flowground.web.page_sockets import Pace, PageSockets
+from tests.page_socket import Browser, PageSocket, open_page
+from tests.servers import AppServer
+from tests.test_gate import ADA
+from tests.tickets import share, signed_in
+
+LIMITS = {"guest_pages": 6, "guest_pages_per_address": 4, "request_seconds": 5}
+
+
+LONG = "é" * 200_000
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    config = {"credentials": {"usernames": ADA}, "sharing": {"allow_public": True}, "limits": LIMITS}
+    with AppServer(tmp_path_factory.mktemp("sockets"), config=config, flows=["echo"]) as server:
+        share(server, "echo")
+        yield server
+
+
+def said(size: int, *, name: str = f"$$ID-{'a' * 32}-None") -> BackMsg:
+    """A message of a page with one widget's text of so many bytes."""
+    message = BackMsg()
+    widget = message.rerun_script.widget_states.widgets.add()
+    widget.id, widget.string_value = name, "é" * (size // 2)
+    return message
+
+
+def closed(page: PageSocket, *, within: float = 10) -> tuple[int, str]:
+    """Code and reason with which the server closes the page."""
+    with pytest.raises(ConnectionClosed) as told:
+        page.received(within=within)
+    assert told.value.rcvd is not None
+    return told.value.rcvd.code, told.value.rcvd.reason
+
+
+def memory(server: AppServer) -> int:
+    """Resident bytes."""
+    return int(Path(f"/proc/{server.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptors(server: AppServer) -> int:
+    return len(os.listdir(f"/proc/{server.pid}/fd"))
+
+
+def test_a_stranger_says_no_more_than_a_form(house: AppServer) -> None:
+    with open_page(Browser(house.url)) as page:
+        page.visit()
+        assert b"Sign in" in page.run(said(SMALLEST - 1_000))
+        page.send(said(SMALLEST + 1_000))
+        assert closed(page)[0] == 1009
+
+
+def test_a_member_says_the_longest_message_in_the_largest_letters(house: AppServer) -> None:
+    """200,000 characters of four bytes each, and beside them overrides of two megabytes."""
+    with open_page(signed_in(house, "augusta")) as page:
+        page.visit("playground", "flow=echo")
+        assert page.run(said(2_900_000))
+        page.send(said(3_000_000))
+        assert closed(page)[0] == 1009
+    with open_page(signed_in(house, "augusta")) as page:
+        page.visit("playground", "flow=echo")
+        assert "🦜" * 100 in page.say("🦜" * 100_000).decode("utf-8", "replace")
+
+
+def test_the_largest_pages_we_draw_get_through(house: AppServer) -> None:
+    """Fifty of the longest messages, and a page of code: what Streamlit finds too large it replaces by an error."""
+    remember(house, messages=50, text=LONG)
+    browser = signed_in(house, "augusta")
+    with open_page(browser) as page:
+        sent = page.visit("playground", "flow=echo&session=long")
+        assert sent.count(LONG.encode()) == 50
+        code = page.visit("api_access", "flow=echo")
+        assert b"/api/v1/run/echo" in code
+    assert b"exceeds the message size limit" not in sent + code
+
+
+def remember(server: AppServer, *, messages: int, text: str) -> None:
+    """A conversation of augusta's, put straight into the store."""
+    place = {"flow_id": "echo", "owner": "member:augusta", "session_id": "long"}
+
+    async def write() -> None:
+        store = Store.open(Settings.load(server.config_file).database)
+        try:
+            for turn in range(messages // 2):
+                at, run = datetime.now(UTC) - timedelta(hours=1, seconds=-turn), f"run-{turn}"
+                said = StoredMessage(f"question-{turn}", "user", text, "complete", at, run_id=run)
+                record = RunRecord(run, "echo", "test", place["owner"], "long", "complete", at, 0.1)
+                await store.write(begin_turn, message=said, **place)
+                answer = replace(said, id=f"answer-{turn}", role="assistant")
+                await store.write(finish_turn, answers=[answer], run=record, **place)
+        finally:
+            store.close()
+
+    asyncio.run(write())
+
+
+def test_frames_that_are_never_finished_hold_no_memory(house: AppServer) -> None:
+    """A frame says its length first: what is too long is refused before it comes."""
+    before = memory(house)
+    begun = Frame(Opcode.BINARY, b"x" * 24_000_000).serialize(mask=True)[:-1]
+    with ExitStack() as stack:
+        pages = [stack.enter_context(open_page(Browser(house.url))) for _ in range(4)]
+        for page in pages:
+            page.visit()
+            with suppress(OSError):  # it is hung up on in the middle
+                page.send_bytes(begun)
+            assert closed(page)[0] == 1009
+        assert memory(house) - before < 24_000_000
+
+
+def test_endless_pieces_of_a_message_are_hung_up_on(house: AppServer) -> None:
+    piece = Frame(Opcode.CONT, b"", fin=False).serialize(mask=True)
+    with open_page(Browser(house.url)) as page:
+        page.visit()
+        page.send_bytes(Frame(Opcode.BINARY, b"x", fin=False).serialize(mask=True) + piece * 10_000)
+        assert closed(page) == (1009, "too many pieces")
+
+
+def test_words_instead_of_bytes_are_refused_without_a_trace_in_the_log(house: AppServer) -> None:
+    with open_page(Browser(house.url)) as page:
+        page.visit()
+        page.send_text("hello")
+        assert closed(page) == (1003, "only binary messages are understood")
+    assert "TypeError" not in house.log
+
+
+def test_one_page_too_many_closes_the_one_that_was_silent_longest(house: AppServer) -> None:
+    with ExitStack() as stack:
+        pages = [stack.enter_context(open_page(Browser(house.url))) for _ in range(4)]
+        for page in [pages[1], pages[2], pages[3], pages[0]]:
+            assert b"Sign in" in page.visit()
+        late = stack.enter_context(open_page(Browser(house.url)))
+        assert b"Sign in" in late.visit()
+        code, reason = closed(pages[1])
+        assert (code, "try again later" in reason) == (1013, True)
+        for page in (pages[0], pages[2], pages[3], late):
+            assert b"Sign in" in page.visit()
+
+
+def test_members_and_the_pages_they_have_do_not_count(house: AppServer) -> None:
+    with ExitStack() as stack:
+        members = [stack.enter_context(open_page(signed_in(house, "augusta"))) for _ in range(8)]
+        strangers = [stack.enter_context(open_page(Browser(house.url))) for _ in range(12)]
+        late = stack.enter_context(open_page(signed_in(house, "augusta")))
+        for page in (*members, late):
+            assert b"Echo" in page.visit()
+        assert b"Sign in" in strangers[-1].visit()
+        assert closed(strangers[0])[0] == 1013
+
+
+def test_what_strangers_left_is_given_back_at_once(house: AppServer) -> None:
+    with open_page(Browser(house.url)) as page:
+        page.visit()
+    before = wait_for_descriptors(house, at_most=10_000)
+    for _ in range(10):
+        with open_page(Browser(house.url)) as page:
+            page.visit()
+    assert wait_for_descriptors(house, at_most=before) <= before
+
+
+def wait_for_descriptors(server: AppServer, *, at_most: int) -> int:
+    end = time.monotonic() + 10
+    while descriptors(server) > at_most and time.monotonic() < end:
+        time.sleep(0.1)
+    return descriptors(server)
+
+
+def test_a_page_that_asks_for_nothing_is_ended(house: AppServer) -> None:
+    with open_page(Browser(house.url)) as page:
+        assert closed(page) == (1008, "nothing was asked")
+
+
+def test_the_process_may_open_as_many_files_as_it_can_give_itself(house: AppServer) -> None:
+    lines = Path(f"/proc/{house.pid}/limits").read_text().splitlines()
+    (soft, hard) = next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
+    assert int(soft) == min(int(hard), 65_536)
+
+
+def test_few_descriptors_are_few_guests() -> None:
+    limits = Limits()
+    assert PageSockets(limits, descriptors=1_024).most == 64
+    assert PageSockets(limits, descriptors=65_536).most == limits.guest_pages
+    assert PageSockets(Limits(guest_pages=5), descriptors=65_536).most_an_address == 5
+
+
+def test_a_pace_lets_a_burst_through_and_then_one_at_a_time() -> None:
+    pace = Pace(0.5, 3)
+    assert [pace.book(100.0) for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
+    assert pace.book(102.0) == 0

@@ -1,0 +1,213 @@
+"""A page whose connection was lost waits for its owner, for nobody else, and not for long."""
+
+import ast
+import asyncio
+import json
+import os
+import time
+import tomllib
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from streamlit import config
+from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.session_manager import SessionInfo
+from streamlit.testing.v1 import AppTest
+
+from flowground.ui.pages_kept import OWNER, KeptPages
+from flowground.web.edge import PAGE
+from tests.page_socket import Browser, open_page
+from tests.servers import ROOT, AppServer
+from tests.test_gate import ADA
+from tests.tickets import share, signed_in
+
+CONFIG = {"credentials": {"usernames": ADA}, "sharing": {"allow_public": True}}
+SHORT = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "2"}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    with AppServer(tmp_path_factory.mktemp("kept"), config=CONFIG, flows=["echo"], environment=SHORT) as server:
+        server.member("max", "Secret-123")
+        share(server, "echo")
+        yield server
+
+
+def test_streamlit_has_the_settings_that_this_rests_on() -> None:
+    ours = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert ours["server"]["disconnectedSessionTTL"] == 60
+    assert json.loads(ours["server"]["trustedUserHeaders"]) == {PAGE.decode(): OWNER}
+    for section in ("server", "client"):
+        for name in ours[section]:
+            assert f"{section}.{name}" in config._config_options_template, name
+
+
+def test_its_owner_comes_back_to_a_page(house: AppServer) -> None:
+    browser = signed_in(house, "augusta")
+    with open_page(browser) as page:
+        page.visit()
+        lost = page.session_id
+        with open_page(browser, session=lost) as again:  # the first connection is not known to be lost yet
+            again.visit()
+            assert again.session_id == lost
+    with open_page(browser, session=lost) as again:
+        again.visit()
+        assert again.session_id == lost
+
+
+@pytest.mark.parametrize("while_open", [True, False])
+def test_nobody_else_joins_a_page_whose_id_they_know(house: AppServer, while_open: bool) -> None:
+    with open_page(signed_in(house, "augusta")) as page:
+        page.visit()
+        shown = page.session_id
+        if while_open:
+            assert joined(house, shown) == [False, False, False]
+        assert b"Echo" in page.visit()
+    assert joined(house, shown) == [False, False, False]
+
+
+def joined(house: AppServer, session: str) -> list[bool]:
+    """Whether another member, the same person signed in elsewhere, and a stranger get the page of that id."""
+    found = []
+    for browser in (signed_in(house, "max"), signed_in(house, "augusta"), Browser(house.url)):
+        with open_page(browser, session=session) as page:
+            page.visit()
+            found.append(page.session_id == session)
+    return found
+
+
+def test_a_button_of_somebody_elses_page_cannot_be_pressed(house: AppServer) -> None:
+    """Streamlit runs a button's callback before the page asks who is there."""
+    owner = signed_in(house, "augusta")
+    with open_page(owner) as other_browser_of_hers, open_page(signed_in(house, "augusta")) as page:
+        other_browser_of_hers.visit()
+        page.visit("account")
+        buttons = [widget for widget in page.widgets["button"] if "account:out:" in widget]
+        assert buttons
+        with open_page(signed_in(house, "max"), session=page.session_id) as foreign:
+            foreign.visit("account")
+            for button in buttons:
+                foreign.press(button)
+        for still in (other_browser_of_hers, page):
+            assert b"Echo" in still.visit()
+
+
+def test_a_page_of_somebody_not_signed_in_is_not_kept(house: AppServer) -> None:
+    browser = Browser(house.url)
+    with open_page(browser) as page:
+        page.visit()
+        lost = page.session_id
+    with open_page(browser, session=lost) as page:
+        page.visit()
+        assert page.session_id != lost
+
+
+def test_pages_end_when_nobody_comes_back_in_time(house: AppServer) -> None:
+    """Also the last ones, after which no other page is lost."""
+    descriptors = f"/proc/{house.pid}/fd"
+    browser = signed_in(house, "augusta")
+    before = len(os.listdir(descriptors))
+    for _ in range(20):
+        with open_page(browser) as page:
+            page.visit()
+    assert len(os.listdir(descriptors)) > before + 40
+    end = time.monotonic() + 15
+    while len(os.listdir(descriptors)) > before and time.monotonic() < end:
+        time.sleep(0.2)
+    assert len(os.listdir(descriptors)) <= before
+
+
+def test_an_id_never_stands_in_the_log(house: AppServer) -> None:
+    browser = signed_in(house, "augusta")
+    with open_page(browser) as page:
+        page.visit()
+        with open_page(browser, session=page.session_id) as again:
+            again.visit()
+    assert "is already connected" in house.log
+    assert page.session_id not in house.log
+    assert page.session_id[:8] in house.log
+
+
+class _Page:
+    """As much of a page as the store of kept pages touches."""
+
+    def __init__(self, number: int, owner: str) -> None:
+        self.id = f"{owner}-{number}"
+        self._user_info = {OWNER: f"{owner}-digest"}
+        self.is_over = False
+
+    def shutdown(self) -> None:
+        self.is_over = True
+
+
+@pytest.mark.anyio
+async def test_visitors_pages_do_not_push_out_members() -> None:
+    kept = KeptPages(ttl_seconds=60)
+    pages = [_Page(number, "member") for number in range(90)] + [_Page(number, "visitor") for number in range(200)]
+    for page in pages:
+        kept.save(SessionInfo(client=None, session=cast(AppSession, page)))
+    waiting = {info.session.id for info in kept.list()}
+    assert waiting == {page.id for page in pages if not page.is_over}
+    assert [name for name in sorted(waiting) if name.startswith("visitor")] == sorted(
+        f"visitor-{n}" for n in range(168, 200)
+    )
+    assert len(waiting) == 90 + 32
+    for page in [_Page(number, "member") for number in range(100, 200)]:
+        kept.save(SessionInfo(client=None, session=cast(AppSession, page)))
+    assert len(kept.list()) == 128
+    assert kept.get("member-199") is not None
+    kept.delete("member-199")
+    assert kept.get("member-199") is None
+    for info in kept.list():
+        kept.delete(info.session.id)
+    await asyncio.sleep(0)
+
+
+CALLBACKS = """
+import streamlit as st
+
+from flowground.caller import LOCAL_OWNER, Caller
+from flowground.ui.caller import for_its_caller
+
+@for_its_caller
+def act(caller, what):
+    st.session_state[what] = True
+
+st.button("mine", on_click=act, args=(LOCAL_OWNER, "mine done"))
+st.button("foreign", on_click=act, args=(Caller("member", "olga", "author"), "foreign done"))
+"""
+
+
+def test_a_callback_runs_only_for_whom_it_was_drawn() -> None:
+    app = AppTest.from_string(CALLBACKS).run()
+    for button in app.button:
+        button.click()
+    app.run()
+    state: Any = app.session_state
+    assert ("mine done" in state, "foreign done" in state) == (True, False)
+
+
+def test_every_callback_that_acts_for_somebody_asks_for_whom() -> None:
+    """Those whose first argument is a caller."""
+    found, unmarked = 0, []
+    for file in sorted((ROOT / "flowground" / "ui").glob("*.py")):
+        tree = ast.parse(file.read_text("utf-8"))
+        marked = {
+            item.name
+            for item in ast.walk(tree)
+            if isinstance(item, ast.FunctionDef)
+            and any(isinstance(mark, ast.Name) and mark.id == "for_its_caller" for mark in item.decorator_list)
+        }
+        for call in (item for item in ast.walk(tree) if isinstance(item, ast.Call)):
+            given = {word.arg: word.value for word in call.keywords}
+            args = given.get("args")
+            if not isinstance(args, ast.Tuple) or not isinstance(args.elts[0], ast.Name) or args.elts[0].id != "caller":
+                continue
+            for name in ("on_click", "on_change"):
+                callback = given.get(name)
+                if isinstance(callback, ast.Name):
+                    found += 1
+                    unmarked += [] if callback.id in marked else [f"{file.name}:{callback.id}"]
+    assert found >= 6
+    assert unmarked == []
