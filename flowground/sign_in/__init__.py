@@ -59,6 +59,11 @@ class SignIn:
         self._loop = asyncio.get_running_loop()
         await self._roster.start()
 
+    async def end_rights_of_before(self) -> None:
+        """Ends what members of config.yaml had, who were taken out, replaced, or got another password there since the
+        last start. For the process that serves, once, before it does."""
+        await self._roster.end_rights_of_before(self._cookies.key)
+
     def close(self) -> None:
         """Ends the threads that hash."""
         self._bcrypt.close()

@@ -1,5 +1,7 @@
 """Members of config.yaml, in streamlit-authenticator's own format (`credentials: {usernames: {ada: {…}}}`)."""
 
+import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +39,14 @@ class ConfigMember:
     @property
     def is_plain(self) -> bool:
         return self.password is not None and not is_hash(self.password)
+
+    def fingerprint(self, name: str, key: str) -> str:
+        """Changes with the password. A plain one is kept from guessing by the cookie's key, which no database has."""
+        if self.password is None:
+            return "none"
+        if not self.is_plain:
+            return f"hash {hashlib.sha256(self.password.encode()).hexdigest()}"
+        return f"plain {hmac.digest(key.encode(), f'{name} {self.password}'.encode(), hashlib.sha256).hex()}"
 
 
 def config_members(usernames: Mapping[str, Any]) -> dict[str, ConfigMember]:

@@ -11,10 +11,19 @@ from flowground.errors import ConfigError, InvalidRequest, NotAllowed
 from flowground.settings import Settings
 from flowground.sign_in.config_members import config_members
 from flowground.sign_in.passwords import Bcrypt, clean_name, clean_password
-from flowground.store import Store, members
+from flowground.store import Store, config_entries, members
+from flowground.store.config_entries import ConfigEntry, What
 from flowground.store.members import Member
 
 _log = logging.getLogger(__name__)
+_SAID: dict[What, str] = {
+    "gone": "config.yaml no longer names %s: their sign-ins, links and tokens have ended; "
+    "what they said is deleted once the name is used again",
+    "new_password": "config.yaml has another password for %s: "
+    "their sign-ins, links, tokens and an older password of the app have ended",
+    "replaced": "config.yaml has another password and another email for %s: "
+    "taken for somebody else, who inherits nothing",
+}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}\Z")
 
 
@@ -54,6 +63,19 @@ class Roster:
                 ", ".join(plain),
             )
         self._hashes = {name: self._bcrypt.start_hash(password) for name, password in plain.items() if password}
+
+    async def end_rights_of_before(self, key: str) -> None:
+        """Compares config.yaml's members with those of the last start, and says in the log what has ended by it.
+
+        `key` is the cookie's. For the process that serves, before it does; not for commands beside it: what they
+        compared, the server that still has the older file would not notice any more.
+        """
+        entries = {
+            name: ConfigEntry(entry.fingerprint(name, key), entry.member.email) for name, entry in self._config.items()
+        }
+        for change in await self._store.write(config_entries.settle, entries=entries):
+            if (sentence := _SAID.get(change.what)) is not None:
+                _log.warning(sentence, change.name)
 
     def config_role(self, name: str) -> Role | None:
         """The role of a member of config.yaml; None for others."""

@@ -64,7 +64,7 @@ def add(
     """`password` is a bcrypt hash. Raises InvalidRequest when the name is taken."""
     if connection.execute(select(_m.name).where(_m.name == name)).first():
         raise InvalidRequest(f"There is already a member {name}.")
-    _forget(connection, name=name, by=by)
+    forget(connection, name=name, by=by)
     now = time.time()
     connection.execute(
         insert(tables.members).values(
@@ -114,7 +114,7 @@ def remove(connection: Connection, *, name: str, by: str, keep_admin: bool = Fal
         _require_another_admin(connection, name)
     if connection.execute(delete(tables.members).where(_m.name == name)).rowcount == 0:
         return False
-    _forget(connection, name=name, by=by)
+    forget(connection, name=name, by=by)
     audit.record(connection, actor=by, action="member.removed", subject=name)
     return True
 
@@ -180,10 +180,9 @@ def _require_another_admin(connection: Connection, name: str) -> None:
         raise NotAllowed(f"Without {name} nobody could administer.", hint="Make somebody else an admin first.")
 
 
-def _forget(connection: Connection, *, name: str, by: str) -> None:
+def forget(connection: Connection, *, name: str, by: str) -> None:
     """All that belongs to a name: it may be given to somebody else. (Names of config.yaml leave without `remove`.)"""
-    connection.execute(delete(tables.passwords).where(_p.name == name))
-    connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
+    forget_password(connection, name=name)
     mine = tokens.list_tokens(connection, owner=name)
     keys = [f"member:{name}", trials_of(name), *(f"token:{token.id}" for token in mine)]
     connection.execute(delete(tables.sessions).where(tables.sessions.c.owner.in_(keys)))
@@ -194,6 +193,12 @@ def _forget(connection: Connection, *, name: str, by: str) -> None:
     password_links.end_all(connection, member=name)
     sign_ins.revoke_all(connection, member=name, by=by)
     tokens.revoke_all(connection, owner=name, by=by)
+
+
+def forget_password(connection: Connection, *, name: str) -> None:
+    """The password that was set in the app, and where its member signed in from."""
+    connection.execute(delete(tables.passwords).where(_p.name == name))
+    connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
 
 
 def _select() -> "Select[str, str, str | None, Role, bool, str | None]":

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from flowground.errors import ConfigError
 from flowground.store.definitions import run
-from flowground.store.migrations_identity import m009_attempts_by_address
+from flowground.store.migrations_identity import m009_attempts_by_address, m010_config_entries
 from flowground.store.migrations_messages import m007_message_errors
 from flowground.store.migrations_presets import m005_presets, m006_turn_overrides
 from flowground.store.migrations_sharing import m004_audiences_groups_invitations
@@ -198,3 +198,4 @@ _migration(m006_turn_overrides)
 _migration(m007_message_errors)
 _migration(m008_visitors_conversations)
 _migration(m009_attempts_by_address)
+_migration(m010_config_entries)

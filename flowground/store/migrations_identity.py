@@ -7,3 +7,16 @@ from flowground.store.definitions import run
 
 def m009_attempts_by_address(connection: Connection) -> None:
     run(connection, "CREATE INDEX attempts_by_address ON attempts (address, at)")
+
+
+def m010_config_entries(connection: Connection) -> None:
+    run(
+        connection,
+        """
+        CREATE TABLE config_entries (
+            name TEXT NOT NULL PRIMARY KEY,
+            fingerprint TEXT,
+            email TEXT
+        )
+        """,
+    )

@@ -150,6 +150,14 @@ known_addresses = _table(
     Column("at", Double, nullable=False),
 )
 
+config_entries = _table(
+    # The members of config.yaml at the last start; `fingerprint` null: the file no longer names them.
+    "config_entries",
+    Column("name", Text, primary_key=True),
+    Column("fingerprint", Text),
+    Column("email", Text),
+)
+
 tokens = _table(
     "tokens",
     Column("id", Text, primary_key=True),

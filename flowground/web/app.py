@@ -63,16 +63,22 @@ class Web:
             raise RuntimeError("the server has not started")
         return self._pages
 
+    async def _open(self) -> Runtime:
+        """Ends the process where config.yaml or the database do not let it start."""
+        try:
+            runtime = Runtime(Settings.load(config_path(self._folder)))
+            await runtime.start()
+            await runtime.sign_in.end_rights_of_before()
+        except ConfigError as error:
+            _give_up(error)
+        return runtime
+
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncGenerator[None, None]:
         """Opens the runtime on the server's loop and tells the terminal; ends what runs before the process ends."""
         as_they_came = escape_log_lines()
-        try:
-            settings = Settings.load(config_path(self._folder))
-            runtime = self._runtime = Runtime(settings)
-            await runtime.start()
-        except ConfigError as error:
-            _give_up(error)
+        runtime = self._runtime = await self._open()
+        settings = runtime.settings
         self._api = create_api(self.runtime, cors=settings.api.cors)
         self._pages = PageSockets(settings.limits, descriptors=allow_open_files())
         install(runtime)

@@ -1,0 +1,92 @@
+"""What config.yaml said of its members at the last start: what was taken out or replaced there ends here.
+
+The file has no history and nobody is told when it changes; so each start compares. A row whose `fingerprint` is null
+is a name that the file no longer has.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, delete, insert, select
+
+from flowground.store import audit, members, password_links, sign_ins, tables, tokens
+
+_BY = "config.yaml"
+_KNOWN = "config_entries_known"
+_c = tables.config_entries.c
+
+What = Literal["gone", "new_password", "replaced", "new"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigEntry:
+    """`fingerprint` changes with the password, and tells nothing of it."""
+
+    fingerprint: str
+    email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """What became of a name since the last start; its rights of before have ended."""
+
+    name: str
+    what: What
+
+
+def settle(connection: Connection, *, entries: Mapping[str, ConfigEntry]) -> list[ConfigChange]:
+    """Compares the file's members, by clean name, with those of the last start, and ends what no longer holds.
+
+    The first start that remembers them ends nothing. Processes that start together agree: one of them finds the change.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE config_entries IN EXCLUSIVE MODE")
+    stored = {
+        name: (kept, email) for name, kept, email in connection.execute(select(_c.name, _c.fingerprint, _c.email))
+    }
+    is_first = connection.execute(select(tables.marks.c.name).where(tables.marks.c.name == _KNOWN)).first() is None
+    changes = [] if is_first else list(_changes(stored, entries))
+    for change in changes:
+        _end(connection, change)
+    if is_first:
+        connection.execute(insert(tables.marks).values(name=_KNOWN, made_at=time.time()))
+    connection.execute(delete(tables.config_entries))
+    rows = [{"name": name, "fingerprint": None, "email": None} for name in stored.keys() - entries.keys()]
+    rows += [{"name": name, "fingerprint": entry.fingerprint, "email": entry.email} for name, entry in entries.items()]
+    if rows:
+        connection.execute(insert(tables.config_entries), rows)
+    return changes
+
+
+def _changes(
+    stored: Mapping[str, tuple[str | None, str | None]], entries: Mapping[str, ConfigEntry]
+) -> Iterator[ConfigChange]:
+    for name in sorted(stored.keys() | entries.keys()):
+        kept, email = stored.get(name, (None, None))
+        entry = entries.get(name)
+        if entry is None:
+            if kept is not None:
+                yield ConfigChange(name, "gone")
+        elif kept is None:
+            yield ConfigChange(name, "new")
+        elif kept != entry.fingerprint:
+            is_other = email and entry.email and email.casefold() != entry.email.casefold()
+            yield ConfigChange(name, "replaced" if is_other else "new_password")
+
+
+def _end(connection: Connection, change: ConfigChange) -> None:
+    """Everything that proves who somebody is, and an older password of the app. A person who is another one inherits
+    nothing; of one who is gone their words stay until the name is used again."""
+    name = change.name
+    if change.what == "gone" and members.find(connection, name=name).member is not None:
+        return  # the name is one of the database's by now, and began anew when it was added
+    if change.what in ("new", "replaced"):
+        members.forget(connection, name=name, by=_BY)
+    else:
+        members.forget_password(connection, name=name)
+        password_links.end_all(connection, member=name)
+        sign_ins.revoke_all(connection, member=name, by=_BY)
+        tokens.revoke_all(connection, owner=name, by=_BY)
+    audit.record(connection, actor=_BY, action=f"member.{change.what}", subject=name)

@@ -1,0 +1,196 @@
+"""What members of config.yaml keep over a restart, and what ends when the file takes them out or changes them."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+
+from flowground.caller import Caller
+from flowground.errors import NotSignedIn
+from flowground.sign_in import SignIn
+from flowground.store import Store, config_entries, conversations, members, tables, tokens
+from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named
+from tests.page_socket import Browser, open_page
+from tests.servers import AppServer
+from tests.tickets import signed_in
+
+pytestmark = pytest.mark.anyio
+OTHER = bcrypt.hashpw(b"another horse", bcrypt.gensalt(4)).decode()
+ADA = {"password": HASHED, "email": "ada@example.com"}
+
+
+class Rights:
+    """What a member had before a restart: two proofs of who they are, and something they said."""
+
+    def __init__(self, cookie: str, token: str, ticket: str, link: str) -> None:
+        self.cookie, self.token, self.ticket, self.link = cookie, token, ticket, link
+
+
+async def serve(open_sign_in: Open, **usernames: Any) -> SignIn:
+    """As a server starts with these members in config.yaml."""
+    sign_in = await open_sign_in(credentials=named(**usernames))
+    await sign_in.end_rights_of_before()
+    return sign_in
+
+
+async def rights_of(sign_in: SignIn, store: Store, name: str) -> Rights:
+    _, token = await store.write(tokens.create, name="n", owner=name, flows=None, expires_at=None, by="x")
+    ticket = await sign_in.issue_ticket(name, "browser")
+    cookie = await cookie_of(sign_in, name)
+    _, link = await sign_in.links.create("reset", name, by="x")
+    owner = Caller("member", name, "member").key
+    key = conversations.address("echo", owner, "s")
+    row = {"id": key, "flow_id": "echo", "owner": owner, "session_id": "s", "title": "t", "messages": 1}
+    await store.write(
+        lambda to: [to.execute(tables.sessions.insert().values(row | {"created_at": 1, "updated_at": 1}))]
+    )
+    return Rights(cookie, token, ticket, link)
+
+
+async def holds(sign_in: SignIn, had: Rights) -> list[bool]:
+    """Which still stand: the cookie, the token, the ticket, the link."""
+    try:
+        await sign_in.links.look(had.link, "here")
+        link = True
+    except NotSignedIn:
+        link = False
+    return [
+        await sign_in.verify_cookie(had.cookie) is not None,
+        await sign_in.verify_token(had.token) is not None,
+        await sign_in.redeem(had.ticket, "browser") is not None,
+        link,
+    ]
+
+
+async def said(store: Store, name: str) -> int:
+    found = await store.read(conversations.list_sessions, flow_id="echo", owner=f"member:{name}")
+    return len(found)
+
+
+async def test_a_restart_with_the_same_file_ends_nothing(open_sign_in: Open, store: Store) -> None:
+    had = await rights_of(await serve(open_sign_in, ada=ADA), store, "ada")
+    for changed in (ADA, ADA | {"first_name": "Augusta", "roles": ["admin"], "email": "countess@example.com"}):
+        sign_in = await serve(open_sign_in, ada=changed)
+        assert (await holds(sign_in, had))[:2] == [True, True]
+    assert await said(store, "ada") == 1
+
+
+async def test_the_first_start_that_remembers_the_file_ends_nothing(open_sign_in: Open, store: Store) -> None:
+    """As after an update: the release before knew no fingerprints."""
+    before = await open_sign_in(credentials=named(ada=ADA))
+    had = await rights_of(before, store, "ada")
+    await before.set_password("ada", "set in the app", by="x")
+    cookie = await cookie_of(before, "ada")
+    after = await serve(open_sign_in, ada=ADA | {"password": OTHER})
+    assert await after.verify_cookie(cookie) is not None
+    assert await after.verify_token(had.token) is not None
+    assert await after.check_password("ada", "set in the app", "here") is not None
+
+
+async def test_another_password_ends_every_proof_and_keeps_what_was_said(
+    open_sign_in: Open, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    had = await rights_of(await serve(open_sign_in, ada=ADA, bob=ADA), store, "ada")
+    bob = await rights_of(await serve(open_sign_in, ada=ADA, bob=ADA), store, "bob")
+    with caplog.at_level(logging.WARNING):
+        sign_in = await serve(open_sign_in, ada=ADA | {"password": OTHER}, bob=ADA)
+    assert await holds(sign_in, had) == [False, False, False, False]
+    assert await holds(sign_in, bob) == [True, True, True, True]
+    assert await said(store, "ada") == 1
+    lines = [record.getMessage() for record in caplog.records if "config.yaml has another password" in record.message]
+    assert len(lines) == 1
+    assert "for ada:" in lines[0]
+    assert OTHER not in caplog.text
+    new = await cookie_of(sign_in, "ada")
+    assert await (await serve(open_sign_in, ada=ADA | {"password": OTHER}, bob=ADA)).verify_cookie(new) is not None
+
+
+async def test_another_password_in_the_file_beats_an_older_one_of_the_app(open_sign_in: Open) -> None:
+    sign_in = await serve(open_sign_in, ada=ADA)
+    await sign_in.set_password("ada", "set in the app", by="member:ada")
+    sign_in = await serve(open_sign_in, ada=ADA)
+    assert await sign_in.check_password("ada", "set in the app", "here") is not None
+    sign_in = await serve(open_sign_in, ada=ADA | {"password": OTHER})
+    assert await sign_in.check_password("ada", "set in the app", "here") is None
+    assert await sign_in.check_password("ada", "another horse", "here") is not None
+    await sign_in.set_password("ada", "set once more", by="member:ada")
+    sign_in = await serve(open_sign_in, ada=ADA | {"password": OTHER})
+    assert await sign_in.check_password("ada", "set once more", "here") is not None
+
+
+async def test_who_comes_back_inherits_nothing(
+    open_sign_in: Open, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    had = await rights_of(await serve(open_sign_in, ada=ADA), store, "ada")
+    with caplog.at_level(logging.WARNING):
+        assert await holds(await serve(open_sign_in, bob=ADA), had) == [False, False, False, False]
+    assert caplog.text.count("no longer names ada") == 1
+    assert await said(store, "ada") == 1
+    await serve(open_sign_in, bob=ADA)
+    sign_in = await serve(open_sign_in, ada=ADA, bob=ADA)
+    assert await holds(sign_in, had) == [False, False, False, False]
+    assert await said(store, "ada") == 0
+
+
+async def test_another_password_and_another_email_are_another_person(open_sign_in: Open, store: Store) -> None:
+    had = await rights_of(await serve(open_sign_in, ada=ADA), store, "ada")
+    sign_in = await serve(open_sign_in, ada={"password": OTHER, "email": "ada.k@example.com"})
+    assert await holds(sign_in, had) == [False, False, False, False]
+    assert await said(store, "ada") == 0
+
+
+async def test_who_moved_from_the_file_into_the_app_keeps_what_they_have_there(
+    open_sign_in: Open, store: Store
+) -> None:
+    await serve(open_sign_in, ada=ADA)
+    await store.write(members.add, name="ada", display_name="Ada", role="member", by="cli")
+    sign_in = await open_sign_in()
+    had = await rights_of(sign_in, store, "ada")
+    await sign_in.end_rights_of_before()
+    assert await holds(sign_in, had) == [True, True, True, True]
+
+
+async def test_a_command_beside_the_server_compares_nothing(open_sign_in: Open, store: Store) -> None:
+    """Else the server, which still takes the old password, would find nothing changed at its next start."""
+    sign_in = await serve(open_sign_in, ada=ADA)
+    await open_sign_in(credentials=named(ada=ADA | {"password": OTHER}))
+    had = await rights_of(sign_in, store, "ada")
+    assert await holds(await serve(open_sign_in, ada=ADA | {"password": OTHER}), had) == [False, False, False, False]
+
+
+@pytest.mark.parametrize(("then", "stays"), [(PASSWORD, True), ("another plain one", False), (HASHED, False)])
+async def test_a_plain_password_is_compared_too(open_sign_in: Open, store: Store, then: str, *, stays: bool) -> None:
+    had = await rights_of(await serve(open_sign_in, ada={"password": PASSWORD}), store, "ada")
+    assert await holds(await serve(open_sign_in, ada={"password": then}), had) == [stays] * 4
+    kept = await store.read(lambda connection: str(connection.execute(tables.config_entries.select()).all()))
+    assert PASSWORD not in kept
+
+
+async def test_starting_at_once_finds_a_change_once(open_sign_in: Open, store: Store) -> None:
+    one = {"ada": config_entries.ConfigEntry("a", None)}
+    assert await store.write(config_entries.settle, entries=one) == []
+    two = {"ada": config_entries.ConfigEntry("b", None)}
+    assert [len(await store.write(config_entries.settle, entries=two)) for _ in range(2)] == [1, 0]
+
+
+def test_a_server_that_starts_with_another_password_signs_the_thief_out(tmp_path: Path) -> None:
+    usernames = {"augusta": {"password": HASHED, "roles": ["admin"]}}
+    server = AppServer(tmp_path, config={"credentials": {"usernames": usernames}})
+    with server:
+        thief = signed_in(server, "augusta")
+        with open_page(thief) as page:
+            assert b"Memory Chatbot" in page.visit()
+    with server, open_page(thief) as page:
+        assert b"Memory Chatbot" in page.visit()
+    text = server.config_file.read_text("utf-8")
+    assert HASHED in text
+    server.config_file.write_text(text.replace(HASHED, OTHER), "utf-8")
+    with server:
+        with open_page(thief) as page:
+            sent = page.visit()
+            assert (b"Sign in" in sent, b"Memory Chatbot" in sent) == (True, False)
+        with open_page(Browser(server.url)) as page:
+            assert b"Sign in" in page.visit()
+        assert server.log.count("config.yaml has another password for augusta") == 1
