@@ -57,12 +57,17 @@ async def test_a_prompt_fills_its_variables_and_looks_at_no_value_again() -> Non
 
 
 async def test_a_small_template_cannot_ask_for_all_memory() -> None:
-    """It may come as a tweak, the value as the message: 10 MB of `{name}` times 200,000 characters are 400 GB."""
+    """It may come as a tweak, the value as the message: 1,000 of `{name}` times 200,000 characters are 200 MB."""
     assert len((await run("Prompt", template="{name}" * 10, name="a" * (LONGEST // 10))).text) == LONGEST
-    with pytest.raises(RunError, match="over 10,000,000 characters"):
-        await run("Prompt", template="{name}" * 1_000_000, name="a" * 200_000)
-    with pytest.raises(RunError, match="over 10,000,000 characters"):
-        await run("MessageHistory", template="{text}" * 500_000)
+    with pytest.raises(RunError, match="over 3,000,000 characters"):
+        await run("Prompt", template="{name}" * 1_000, name="a" * 200_000)
+    component = COMPONENTS["MessageHistory"].model_validate({"template": "{text}" * 1_000})
+
+    async def long_history(limit: int) -> Sequence[Message]:
+        return [Message("user", "a" * 2_000)] * 2
+
+    with pytest.raises(RunError, match="over 3,000,000 characters"):
+        await component.run(Context("It", None, long_history, ScriptedModels(), None))
 
 
 @pytest.mark.parametrize(

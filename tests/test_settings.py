@@ -52,7 +52,7 @@ def test_the_shipped_file_shows_every_setting(setting: str) -> None:
 def test_an_empty_file_and_empty_sections_are_defaults(tmp_path: Path) -> None:
     assert load(tmp_path, "") == load(tmp_path, "# nothing\n")
     settings = load(tmp_path, "limits:\n  # body_bytes: 5\nproviders:\n  local:\npublic_url:\n")
-    assert settings.limits.body_bytes == 10_485_760
+    assert settings.limits.body_bytes == 3_145_728
     assert settings.providers == {"local": ProviderSettings()}
 
 

@@ -1,5 +1,6 @@
 """Tweaks as Langflow takes them (its recordings: tweak_*.json), and what is refused with its reason."""
 
+import json
 from typing import Any
 
 import pytest
@@ -349,8 +350,23 @@ def test_from_outside_no_refusal_tells_what_else_there_is(tweaks: dict[str, Any]
 
 def test_a_request_full_of_mistakes_is_told_of_the_first() -> None:
     with pytest.raises(TweaksRefused) as caught:
-        apply_tweaks(FLOW, RunRequest(tweaks={f"zz{number}": 1 for number in range(50_000)}), unknown="warn")
+        apply_tweaks(FLOW, RunRequest(tweaks={f"zz{number}": 1 for number in range(1_000)}), unknown="warn")
     assert len(caught.value.fields) == 20
+
+
+def test_a_request_sets_a_thousand_fields_and_no_more() -> None:
+    names = [f"v{number}" for number in range(600)]
+    prompt = {"type": "Prompt", "template": "".join(f"{{{name}}}" for name in names)} | dict.fromkeys(names, "a")
+    components = {"First": prompt, "Second": prompt, "Out": {"type": "TextOutput", "input_value": "${First}"}}
+    flow = wired(json.dumps({"components": components}))
+    tweak({"First": dict.fromkeys(names, "b"), "Second": dict.fromkeys(names[:400], "b")}, flow=flow)
+    too_many: list[dict[str, Any]] = [
+        {"First": dict.fromkeys(names, "b"), "Second": dict.fromkeys(names[:401], "b")},
+        dict.fromkeys(names, "b"),
+        {f"zz{number}": 1 for number in range(1_001)},
+    ]
+    for tweaks in too_many:
+        assert refused(tweaks, flow=flow) == "The tweaks set more than 1,000 fields."
 
 
 def test_what_is_shown_of_a_tweak_is_short_and_can_be_sent() -> None:

@@ -287,7 +287,7 @@ def test_a_changed_component_replaces_only_itself() -> None:
         flow,
         {
             "Model": changed(flow.components["Model"], {"temperature": 1.5}),
-            "ChatInput": changed(flow.components["ChatInput"], {"input_value": None}),
+            "ChatInput": changed(flow.components["ChatInput"], {"input_value": ""}),
         },
     )
     assert other.components["Model"].temperature == 1.5  # type: ignore[attr-defined]

@@ -4,7 +4,6 @@ Keys that the contract does not know are ignored, as there.
 """
 
 import asyncio
-import json
 import re
 from dataclasses import dataclass
 from email.message import Message as Headers
@@ -16,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
+from flowground.api.read_json import read_json
 from flowground.errors import BodyTooLarge, InvalidRequest, RequestError
 from flowground.request import SESSION_ID_CHARS, InputType, OutputType, RunRequest, Shape
 
@@ -24,6 +24,8 @@ _STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y
 }  # fmt: skip
 
 
+_FORM_PIECE = 16_384
+"""Bytes of a form that are parsed at once."""
 _ANY_CASE = (
     re.sub("[a-z]", lambda letter: f"[{letter[0].upper()}{letter[0]}]", word) for word in (*_STREAM_WORDS, "sse")
 )
@@ -140,7 +142,7 @@ async def _given(request: Request, raw: bytes) -> dict[str, Any]:
         return await _form(request, raw)
     if not raw.strip():
         return {}
-    given = _json(raw)
+    given = await read_json(raw)
     if not isinstance(given, dict):
         fields = ("input_request", "context")
         raise InvalidRequest(
@@ -178,22 +180,15 @@ async def _next_piece(request: Request, patience: float) -> Message:
         raise BodyTooSlow(f"No further piece of the body came within {patience:g} s.") from None
 
 
-def _json(raw: bytes) -> Any:
-    try:
-        text = raw.decode(json.detect_encoding(raw))
-        given = json.loads(text)
-        if "\\ud" in text.lower():  # half a character, written as an escape, is text that nobody can send on
-            json.dumps(given, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        at = error.pos if isinstance(error, json.JSONDecodeError) else 0
-        problem = {"type": "json_invalid", "loc": ["body", at], "msg": "JSON decode error"}
-        raise InvalidRequest("The body is no JSON.", problems=[problem]) from None
-    return given
-
-
 async def _form(request: Request, raw: bytes) -> dict[str, Any]:
+    pieces = iter(range(0, max(len(raw), 1), _FORM_PIECE))
+
     async def replay() -> dict[str, Any]:
-        return {"type": "http.request", "body": raw, "more_body": False}
+        """The body in pieces, between which the loop serves others: a form is parsed by Python code, byte by byte."""
+        await asyncio.sleep(0)
+        start = next(pieces)
+        end = start + _FORM_PIECE
+        return {"type": "http.request", "body": raw[start:end], "more_body": end < len(raw)}
 
     try:
         scope = {**request.scope, "headers": [(b"content-type", _form_type(request.headers["content-type"]))]}
@@ -203,7 +198,7 @@ async def _form(request: Request, raw: bytes) -> dict[str, Any]:
         problem = {"type": "form_invalid", "loc": ["body"], "msg": error.detail}
         raise InvalidRequest("The form cannot be read.", problems=[problem]) from None
     if isinstance(given.get("tweaks"), str):
-        given["tweaks"] = _json(given["tweaks"].encode()) if given["tweaks"].strip() else None
+        given["tweaks"] = await read_json(given["tweaks"].encode()) if given["tweaks"].strip() else None
     given["stream"] = bool(_stream_wanted(given.get("stream")))
     return given
 

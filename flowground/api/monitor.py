@@ -1,9 +1,14 @@
 """`/api/v1/monitor/messages`: what this caller's sessions hold, in Langflow's shape. Nobody else's is ever seen."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from itertools import groupby
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic_core import to_json
 
 from flowground.api.caller import api_caller
 from flowground.api.wire import properties, source, timestamp
@@ -11,7 +16,12 @@ from flowground.caller import Caller
 from flowground.runtime import Runtime
 from flowground.store import transcripts
 from flowground.store.messages import TraceStep
-from flowground.store.transcripts import Said
+from flowground.store.transcripts import Said, Whereabouts
+
+_READ_AT_ONCE = 50
+"""Messages; each may have some 200,000 characters."""
+_PIECE = 65_536
+"""Bytes that are sent at once."""
 
 router = APIRouter(
     prefix="/api/v1/monitor/messages",
@@ -20,19 +30,19 @@ router = APIRouter(
 )
 
 
-@router.get("")
+@router.get("", response_model=list[dict[str, Any]])
 async def messages(
     request: Request,
     flow_id: str | None = None,
     session_id: str | None = None,
     order: Annotated[str, Query(pattern="^([Aa][Ss][Cc]|[Dd][Ee][Ss][Cc])$")] = "ASC",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
-) -> list[dict[str, Any]]:
-    """The caller's own messages, in the order they were said."""
+) -> Response:
+    """The caller's own messages, in the order they were said; read, encoded and sent in pieces."""
     runtime: Runtime = request.app.state.runtime()
     caller = await api_caller(request, runtime)
-    found = await runtime.store.read(
-        transcripts.find_messages,
+    places = await runtime.store.read(
+        transcripts.list_places,
         owner=caller.key,
         flow_id=flow_id,
         session_id=session_id,
@@ -40,8 +50,46 @@ async def messages(
         newest_first=order.upper() == "DESC",
         limit=limit,
     )
-    steps = {said.message.run_id: said.message.trace for said in found if said.message.trace}
-    return [_message(said, steps.get(said.message.run_id, ())) for said in found]
+    pieces = _write_messages(runtime, caller, places)
+    first = await anext(pieces)  # what fails at once is answered with its status
+    return StreamingResponse(_chain(first, pieces), media_type="application/json")
+
+
+async def _chain(first: bytes, others: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(others):
+        yield first
+        async for piece in others:
+            yield piece
+
+
+async def _write_messages(
+    runtime: Runtime, caller: Caller, places: Sequence[Whereabouts]
+) -> AsyncGenerator[bytes, None]:
+    """A JSON array, piece by piece; between the pieces the loop serves others."""
+    written, comma = bytearray(b"["), b""
+    for positions in _batches(places):
+        found = await runtime.store.read(transcripts.read_messages, owner=caller.key, positions=positions)
+        steps = {said.message.run_id: said.message.trace for said in found if said.message.trace}
+        for said in found:
+            written += comma + to_json(_message(said, steps.get(said.message.run_id, ())))
+            comma = b","
+            if len(written) > _PIECE:
+                yield bytes(written)
+                written.clear()
+                await asyncio.sleep(0)
+    yield bytes(written + b"]")
+
+
+def _batches(places: Sequence[Whereabouts]) -> Iterator[list[int]]:
+    """Positions to read at once; the messages of one run stay together, since one of them carries its trace."""
+    batch: list[int] = []
+    for _, run in groupby(places, key=lambda place: place.run_id or place.position):
+        batch += (place.position for place in run)
+        if len(batch) >= _READ_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 @router.get("/sessions")

@@ -17,6 +17,7 @@ from flowground.api.errors import limit_headers
 from flowground.api.simple import simple_result
 from flowground.api.stream import langflow_frames, last_frame, say, sse_frames
 from flowground.api.wire import Wire
+from flowground.api.write_json import holds_long, write_long
 from flowground.caller import Caller
 from flowground.errors import RunError, ShuttingDown
 from flowground.events import TurnFinished, TurnStarted
@@ -88,7 +89,7 @@ PATHS = {"/api/v1/run/{flow_id}": {"post": _OPERATION}}
 """The OpenAPI document's part for them."""
 
 
-async def _plain(runtime: Runtime, caller: Caller, flow: WiredFlow, asked: Asked) -> dict[str, Any]:
+async def _plain(runtime: Runtime, caller: Caller, flow: WiredFlow, asked: Asked) -> bytes:
     started: TurnStarted | None = None
     async with aclosing(runtime.take_turn(caller, flow, asked.request)) as events:
         async for event in events:
@@ -96,8 +97,11 @@ async def _plain(runtime: Runtime, caller: Caller, flow: WiredFlow, asked: Asked
                 started = event
             elif isinstance(event, TurnFinished) and started is not None:
                 if asked.shape == "simple":
-                    return simple_result(flow, started, event)
-                return Wire(flow, asked.request, started).result(event)
+                    body = simple_result(flow, started, event)
+                else:
+                    body = Wire(flow, asked.request, started).result(event)
+                is_long = holds_long(output.text for output in event.outputs)
+                return write_long(body, to_json) if is_long else to_json(body)
     raise RunError("The run ended without an answer.")
 
 
@@ -121,7 +125,7 @@ async def _streamed(runtime: Runtime, caller: Caller, flow: WiredFlow, asked: As
 
 
 async def _while_connected(
-    request: Request, runtime: Runtime, work: Coroutine[Any, Any, dict[str, Any]], *, headers: dict[str, str]
+    request: Request, runtime: Runtime, work: Coroutine[Any, Any, bytes], *, headers: dict[str, str]
 ) -> Response:
     """The response of `work`, which is cancelled when the client leaves or the server stops."""
     task = asyncio.current_task()
@@ -131,7 +135,7 @@ async def _while_connected(
     leaving.add_done_callback(lambda _: task.cancel() if working and not leaving.cancelled() else None)
     with runtime.running():
         try:
-            return Response(to_json(await work), media_type="application/json", headers=headers)
+            return Response(await work, media_type="application/json", headers=headers)
         except asyncio.CancelledError:
             task.uncancel()
             if leaving.done():

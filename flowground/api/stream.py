@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing, suppress
 from typing import Any
 
 from flowground.api.errors import detail_of, retry_after, status_of, unexpected
 from flowground.api.simple import simple_result
 from flowground.api.wire import Wire
+from flowground.api.write_json import LONG, holds_long, write_long
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
 from flowground.events import Event, Token, TurnFinished, TurnStarted
 from flowground.request import RunRequest, Shape
@@ -18,11 +19,28 @@ Said = tuple[str, str]
 """An event's name and its data as JSON text."""
 
 
+_PIECE = 1_000_000
+"""Characters of a long frame that are encoded at once."""
+
+
 async def langflow_frames(said: AsyncGenerator[Said, None]) -> AsyncGenerator[bytes, None]:
     """Langflow 1.13's framing: one JSON object a line and a blank line, though the type says text/event-stream."""
     async with aclosing(said):
         async for event, data in said:
-            yield _langflow_frame(event, data)
+            if len(data) <= LONG:
+                yield _langflow_frame(event, data)
+                continue
+            async for piece in _cut(f'{{"event": "{event}", "data": ', data, "}\n\n"):
+                yield piece
+
+
+async def _cut(head: str, data: str, tail: str) -> AsyncGenerator[bytes, None]:
+    """A long frame in pieces, between which the loop serves others."""
+    yield head.encode()
+    for start in range(0, len(data), _PIECE):
+        yield data[start : start + _PIECE].encode()
+        await asyncio.sleep(0)
+    yield tail.encode()
 
 
 def _langflow_frame(event: str, data: str) -> bytes:
@@ -49,7 +67,11 @@ async def sse_frames(said: AsyncGenerator[Said, None], *, heartbeat: float = 15.
                 return
             number += 1
             event, data = item
-            yield f"id: {number}\nevent: {event}\ndata: {data}\n\n".encode()
+            if len(data) <= LONG:
+                yield f"id: {number}\nevent: {event}\ndata: {data}\n\n".encode()
+            else:
+                async for piece in _cut(f"id: {number}\nevent: {event}\ndata: ", data, "\n\n"):
+                    yield piece
             upcoming = asyncio.ensure_future(anext(said, None))
     finally:
         upcoming.cancel()
@@ -76,6 +98,8 @@ async def say(
         async for event in events:
             for item in encoder.encode(event):
                 yield item
+                if len(item[1]) > LONG:
+                    await asyncio.sleep(0)
     except FlowgroundError as error:
         for item in encoder.failure(error):
             yield item
@@ -95,7 +119,8 @@ class _Encoder:
             case TurnStarted():
                 self.wire = Wire(self.flow, self.request, event)
                 silent = self.simple or event.input_value is None
-                return () if silent else (_said("add_message", self.wire.user_message()),)
+                is_long = holds_long((event.input_value or "",))
+                return () if silent else (_said("add_message", self.wire.user_message(), is_long=is_long),)
             case Token() if self.wire is not None:
                 return self._token(event, self.wire)
             case TurnFinished() if self.wire is not None:
@@ -114,15 +139,17 @@ class _Encoder:
         partial = _said("add_message", wire.answer(event.component_id, "", state="partial"))
         return (partial, *self._token(event, wire))
 
-    def _finished(self, event: TurnFinished, wire: Wire) -> Iterable[Said]:
+    def _finished(self, event: TurnFinished, wire: Wire) -> Iterator[Said]:
         if self.simple:
-            return (_said("end", simple_result(self.flow, wire.turn, event)),)
-        complete = [
-            _said("add_message", wire.answer(name, result.text, state="complete", result=result))
-            for name in wire.turn.answer_ids
-            if self.flow.components[name].gives_output == "chat" and (result := event.results[name])
-        ]
-        return (*complete, _said("end", {"result": wire.result(event)}))
+            yield _said("end", simple_result(self.flow, wire.turn, event))
+            return
+        is_long = holds_long(result.text for result in event.results.values())
+        for name in wire.turn.answer_ids:
+            if self.flow.components[name].gives_output == "chat":
+                result = event.results[name]
+                message = wire.answer(name, result.text, state="complete", result=result)
+                yield _said("add_message", message, is_long=is_long)
+        yield _said("end", {"result": wire.result(event)}, is_long=is_long)
 
     def failure(self, error: FlowgroundError) -> Iterable[Said]:
         """Langflow says a message-shaped error for a failed component, and `{"error": …}` last in every case."""
@@ -144,8 +171,8 @@ def _error_said(error: FlowgroundError) -> Said:
     return _said("error", data)
 
 
-def _said(event: str, data: dict[str, Any]) -> Said:
-    return event, json.dumps(data)
+def _said(event: str, data: dict[str, Any], *, is_long: bool = False) -> Said:
+    return event, write_long(data, json.dumps) if is_long else json.dumps(data)
 
 
 def _sentence(error: FlowgroundError) -> str:

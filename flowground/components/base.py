@@ -17,6 +17,9 @@ from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider
 
+LONGEST_TEXT = 1_000_000
+"""Characters of one field that is text, in a flow file or a tweak, unless the field says otherwise."""
+
 
 class History(Protocol):
     """Earlier messages of the session this run belongs to; components know no store."""
@@ -76,7 +79,7 @@ class Mistake:
 class Component(BaseModel):
     """Base of all component types. Subclasses set the class variables, declare fields and implement `run`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_max_length=LONGEST_TEXT)
 
     type_name: ClassVar[str]
     """The word after `type:` in a flow file; Langflow's name."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import PrivateAttr
 
 from flowground.components.base import Component, Context, Mistake, Output, field
-from flowground.components.template import Template, check_length, parse_template
+from flowground.components.template import LONGEST_TEMPLATE, Template, check_length, mistake_of, parse_template
 
 _VARIABLES = ("sender", "sender_name", "text")
 # Langflow's words for who speaks: sender, and the name shown.
@@ -31,6 +31,7 @@ class MessageHistory(Component):
         multiline=True,
         advanced=True,
         template=True,
+        max_length=LONGEST_TEMPLATE,
     )
 
     _parsed: Template = PrivateAttr()
@@ -39,7 +40,10 @@ class MessageHistory(Component):
         self._parsed = parse_template(self.template)
 
     def mistakes(self) -> Iterator[Mistake]:
-        """Variables that no message has."""
+        """Variables that no message has, or too many."""
+        if mistake := mistake_of(self._parsed, "template"):
+            yield mistake
+            return
         for variable in self._parsed.variables:
             if variable.name not in _VARIABLES:
                 message = f"A message has no `{{{variable.name}}}`."

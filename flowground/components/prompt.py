@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, PrivateAttr
 
 from flowground.components.base import Component, Context, Mistake, Output, field
-from flowground.components.template import Template, parse_template
+from flowground.components.template import LONGEST_TEMPLATE, Template, mistake_of, parse_template
 
 
 class Prompt(Component):
@@ -24,7 +24,9 @@ class Prompt(Component):
     outputs: ClassVar[tuple[str, ...]] = ("prompt",)
     waits: ClassVar[bool] = False
 
-    template: str = field(..., "Template", "The text, with `{variables}`.", multiline=True, template=True)
+    template: str = field(
+        ..., "Template", "The text, with `{variables}`.", multiline=True, template=True, max_length=LONGEST_TEMPLATE
+    )
 
     _parsed: Template = PrivateAttr()
 
@@ -34,6 +36,9 @@ class Prompt(Component):
 
     def mistakes(self) -> Iterator[Mistake]:
         """Variables nobody gives, and fields that are no variables."""
+        if mistake := mistake_of(self._parsed, "template"):
+            yield mistake
+            return
         given = self.__pydantic_extra__
         variables = {variable.name: variable.offset for variable in self._parsed.variables}
         for name, offset in variables.items():

@@ -1,14 +1,21 @@
 """Templates: text with `{variables}`. No expressions: a value is put in as it is, and never looked at again."""
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flowground.components.base import Mistake
 from flowground.errors import RunError
 
-LONGEST = 10_000_000
+LONGEST = 3_000_000
 """Characters of what a template makes: it may come with a request, and a small one could ask for all memory."""
-_PART = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+LONGEST_TEMPLATE = 256_000
+"""Characters of a template itself."""
+MOST_VARIABLES = 1_000
+"""Places in one template where a variable stands; one that stands twice counts twice."""
+_VARIABLE = re.compile(r"(?<!\{)(?:\{\{)*(\{([A-Za-z_][A-Za-z0-9_]*)\})")
+"""A name in braces after no brace or an even number of them: each two before it are one plain brace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +56,30 @@ def check_length(characters: int) -> None:
 
 
 def parse_template(source: str) -> Template:
-    """`{name}` is a variable, `{{` and `}}` stand for single braces; others (JSON in a prompt) stay as they are."""
+    """`{name}` is a variable, `{{` and `}}` stand for single braces; others (JSON in a prompt) stay as they are.
+
+    After `MOST_VARIABLES` and one more the rest is left as it is: too many are a mistake, told by `mistake_of`.
+    """
     parts: list[str | Variable] = []
-    plain, end = "", 0
-    for found in _PART.finditer(source):
-        plain += source[end : found.start()]
+    end = 0
+    for found in itertools.islice(_VARIABLE.finditer(source), MOST_VARIABLES + 1):
+        if plain := source[end : found.start(1)]:
+            parts.append(_unescape(plain))
+        parts.append(Variable(found[2], found.start(1)))
         end = found.end()
-        if found[1] is None:
-            plain += found[0][0]
-            continue
-        if plain:
-            parts.append(plain)
-        parts.append(Variable(found[1], found.start()))
-        plain = ""
-    plain += source[end:]
-    if plain:
-        parts.append(plain)
+    if plain := source[end:]:
+        parts.append(_unescape(plain))
     return Template(source, tuple(parts))
+
+
+def _unescape(plain: str) -> str:
+    return plain.replace("{{", "{").replace("}}", "}")
+
+
+def mistake_of(template: Template, field: str) -> Mistake | None:
+    """What is wrong with a template that has too many variables; None where it has not."""
+    places = [part for part in template.parts if isinstance(part, Variable)]
+    if len(places) <= MOST_VARIABLES:
+        return None
+    says = f"The template has more than {MOST_VARIABLES:,} variables, repeated ones counted."
+    return Mistake(field, says, offset=places[MOST_VARIABLES].offset)

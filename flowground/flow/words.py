@@ -1,29 +1,51 @@
 """How values and kinds of values are said to people: in mistakes of flow files, in refused tweaks, in the docs."""
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Schema = Mapping[str, Any]
 """A JSON Schema, as pydantic makes it."""
 
 _SHOWN = 60
+_NAMED = 20
 _PLAIN = {"string": "text", "boolean": "true or false", "null": "nothing", "object": "a mapping"}
 
 
 def show(value: Any) -> str:
     """A value as JSON would write it, cut to one short line."""
+    begin = _beginning(value, [_SHOWN])
     try:
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(begin, ensure_ascii=False)
     except (TypeError, ValueError):
-        text = str(value)
+        text = str(begin)
     return cut(text)
+
+
+def _beginning(value: Any, left: list[int]) -> Any:
+    """As much of a value as can be shown; `left` holds the characters that there is room for, each value takes one."""
+    left[0] -= 1
+    if isinstance(value, str):
+        return value[: _SHOWN + 1]
+    if isinstance(value, dict):
+        pairs = itertools.takewhile(lambda _: left[0] >= 0, value.items())
+        return {key[: _SHOWN + 1]: _beginning(inner, left) for key, inner in pairs}
+    if isinstance(value, list | tuple):
+        return [_beginning(inner, left) for inner in itertools.takewhile(lambda _: left[0] >= 0, value)]
+    return value
 
 
 def cut(text: str) -> str:
     """A text as one that can be shown and sent: short, and without what is no character."""
     short = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
     return short.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Names with commas between them; of many the first twenty."""
+    known = list(itertools.islice(names, _NAMED + 1))
+    return ", ".join(known) if len(known) <= _NAMED else ", ".join(known[:_NAMED]) + ", …"
 
 
 def kind_of(schema: Schema, defs: Schema | None = None) -> str:

@@ -115,7 +115,7 @@ class SharingSettings(_Part):
 
 
 class Limits(_Part):
-    body_bytes: int = Field(10_485_760, ge=1024, description="Largest request body; more answers 413.")
+    body_bytes: int = Field(3_145_728, ge=1024, description="Largest request body; more answers 413.")
     message_chars: int = Field(200_000, ge=1, description="Longest single message.")
     request_seconds: float = Field(
         30,

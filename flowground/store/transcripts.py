@@ -1,6 +1,6 @@
 """One owner's messages across flows and sessions, for programs that read back what was said."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,14 @@ _m = tables.messages.c
 
 
 @dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """One message's position among all, and the run it belongs to."""
+
+    position: int
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """A message and where it was said."""
 
@@ -23,7 +31,7 @@ class Said:
     message: StoredMessage
 
 
-def find_messages(
+def list_places(
     connection: Connection,
     *,
     owner: str,
@@ -32,13 +40,13 @@ def find_messages(
     flows: Collection[str] | None = None,
     newest_first: bool = False,
     limit: int = 1000,
-) -> list[Said]:
-    """The owner's messages in the order they were said (or the other way round), at most `limit` of them.
+) -> list[Whereabouts]:
+    """Where the owner's messages stand, in the order they were said (or the other way round), at most `limit` of them.
 
     `flows` limits them to these; None: whatever flow they were said to.
     """
     wanted = (
-        select(_s.flow_id, _s.session_id, *(_m[name] for name in messages.COLUMNS))
+        select(_m.position, _m.run_id)
         .join_from(tables.messages, tables.sessions, _m.session == _s.id)
         .where(_s.owner == owner)
         .order_by(_m.position.desc() if newest_first else _m.position)
@@ -50,7 +58,18 @@ def find_messages(
         wanted = wanted.where(_s.session_id == session_id)
     if flows is not None:
         wanted = wanted.where(_s.flow_id.in_(list(flows)))
-    return [Said(flow, session, messages.from_row(row)) for flow, session, *row in connection.execute(wanted)]
+    return [Whereabouts(position, run_id) for position, run_id in connection.execute(wanted)]
+
+
+def read_messages(connection: Connection, *, owner: str, positions: Sequence[int]) -> list[Said]:
+    """The owner's messages at these positions and in their order; what was deleted meanwhile is left out."""
+    wanted = (
+        select(_m.position, _s.flow_id, _s.session_id, *(_m[name] for name in messages.COLUMNS))
+        .join_from(tables.messages, tables.sessions, _m.session == _s.id)
+        .where(_s.owner == owner, _m.position.in_(positions))
+    )
+    found = {at: Said(flow, session, messages.from_row(row)) for at, flow, session, *row in connection.execute(wanted)}
+    return [found[position] for position in positions if position in found]
 
 
 def session_ids(

@@ -20,6 +20,8 @@ from flowground.tweaks.doors import Doors, Refusal
 from flowground.tweaks.values import applied, out_of_bounds, unwrap
 from flowground.wiring import WiredFlow, replaced
 
+MOST_CHANGES = 1_000
+"""Fields that one request may set."""
 _ENOUGH = 20
 """More refusals of one request are not looked for."""
 _IGNORED = "session_id"
@@ -80,9 +82,12 @@ class _Tweaks:
     inside: bool
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
+    count: int = 0
 
     def read(self) -> None:
         """Sorts the tweaks into changes of components; the specific ones first, so that they win."""
+        if len(self.request.tweaks) > MOST_CHANGES:
+            self._refuse_all()
         everywhere: dict[str, Any] = {}
         for key, value in self.request.tweaks.items():
             name = self.doors.component(key)
@@ -109,13 +114,25 @@ class _Tweaks:
                 made[name] = component
         return made
 
+    def _change(self, name: str, key: str, value: Any) -> None:
+        """Notes a change; a specific one comes first and stays."""
+        fields = self.changes.setdefault(name, {})
+        if key not in fields:
+            self.count += 1
+            fields[key] = value
+        if self.count > MOST_CHANGES:
+            self._refuse_all()
+
+    def _refuse_all(self) -> NoReturn:
+        raise TweaksRefused(f"The tweaks set more than {MOST_CHANGES:,} fields.", fields=())
+
     def _specific(self, name: str, fields: Mapping[str, Any]) -> None:
         if unwrap(fields.get("input_value")) is not None and self._takes_input(name):
             self._conflict(name)
         for key, value in fields.items():
             refusal = self.doors.refusal(name, key)
             if refusal is None:
-                self.changes.setdefault(name, {})[key] = value
+                self._change(name, key, value)
             elif key != _IGNORED:
                 self._note(refusal)
 
@@ -126,7 +143,7 @@ class _Tweaks:
         closed = sorted((refusal for refusal in refusals.values() if refusal), key=lambda refusal: refusal.mild)
         if opened := [name for name, refusal in refusals.items() if refusal is None]:
             for name in opened:
-                self.changes.setdefault(name, {}).setdefault(key, value)
+                self._change(name, key, value)
         elif taking:
             self._conflict(taking[0])
         else:

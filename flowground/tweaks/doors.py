@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from flowground.components.facts import fact_of, facts_of
 from flowground.errors import nearest
 from flowground.flow import Overridable
-from flowground.flow.words import cut
+from flowground.flow.words import cut, list_names
+from flowground.graph import Reference
 from flowground.wiring import WiredFlow
 
+_NAMED = 10
+"""Parts of a connected text that are looked at for what fills it."""
 _PROTECTED = "The field is protected and keeps the value set by the flow author"
 
 
@@ -32,21 +35,28 @@ class Doors:
         self._flow = flow
         self._inside = inside
         listed = flow.flow.api.overridable
+        self._fields: dict[str, list[str]] | None = None
+        shown = flow.display_names
+        if not inside:
+            opened = {entry.field.partition(".")[0] for entry in listed or ()}
+            shown = {name: title for name, title in shown.items() if name in opened}
+        self._named = {title: name for name, title in shown.items()} | {name: name for name in shown}
         self.listed: Mapping[str, Overridable] | None = None
         if listed is not None or not inside:
             self.listed = {entry.field: entry for entry in listed or ()}
 
     def component(self, key: str) -> str | None:
         """The id of the component with this id or display name, the last of several alike."""
-        shown = self._flow.display_names
-        if not self._inside:
-            opened = {field.partition(".")[0] for field in self.listed or ()}
-            shown = {name: title for name, title in shown.items() if name in opened}
-        return key if key in shown else next((name for name in reversed(tuple(shown)) if shown[name] == key), None)
+        return self._named.get(key)
 
     def holders(self, key: str) -> list[str]:
         """The components that have a field of this name."""
-        return [name for name in self._flow.components if self._has(name, key)]
+        if self._fields is None:
+            self._fields = {}
+            for name, component in self._flow.components.items():
+                for known in (*facts_of(type(component)), *(component.model_extra or ())):
+                    self._fields.setdefault(known, []).append(name)
+        return self._fields.get(key, [])
 
     def refusal(self, name: str, key: str) -> Refusal | None:
         """Why this field of a component cannot be set; None where it can."""
@@ -58,7 +68,8 @@ class Doors:
                 return Refusal(key, f"{_PROTECTED}: `{field}`.")
             return self._no_field(name, key)
         if text := self._flow.connections.get(name, {}).get(key):
-            source = " and ".join(dict.fromkeys(f"`{reference}`" for reference in text.references))
+            references = (part for part in text.parts[:_NAMED] if isinstance(part, Reference))
+            source = " and ".join(dict.fromkeys(f"`{reference}`" for reference in references))
             return Refusal(key, f"`{field}` is filled by {source}: a tweak has no effect there.", mild=True)
         if self.listed is not None:
             return None if f"{name}.{key}" in self.listed else self._unlisted(key, field)
@@ -95,11 +106,11 @@ class Doors:
         return Refusal(key, f"`{name}` has no field `{cut(key)}`{_meant(key, known)}", mild=True)
 
     def _unlisted(self, key: str, what: str, *, mild: bool = False) -> Refusal:
-        names = ", ".join(f"`{name}`" for name in self.listed or ()) or "no field"
+        names = list_names(f"`{name}`" for name in self.listed or ()) or "no field"
         return Refusal(key, f"`{what}` cannot be set here: the flow's author opened {names}.", mild)
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
     names = tuple(dict.fromkeys(known))
     found = nearest(cut(word), names)
-    return f": did you mean `{found}`?" if found else f"; it has {', '.join(names)}."
+    return f": did you mean `{found}`?" if found else f"; it has {list_names(names)}."

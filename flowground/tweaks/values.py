@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from flowground.components.base import Component
 from flowground.components.facts import Facts, fact_of
 from flowground.flow import Overridable
-from flowground.flow.words import show
+from flowground.flow.words import list_names, show
 from flowground.tweaks.doors import Refusal
 from flowground.wiring import changed
 
@@ -34,8 +34,9 @@ def applied(
     try:
         made = changed(component, values)
     except ValidationError as error:
-        wrong = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors(include_url=False))
-        return None, refusals + [_misfit(name, component, key, unwrap(change.get(key))) for key in wrong]
+        wrong = {str(detail["loc"][0]): detail.get("ctx", {}) for detail in error.errors(include_url=False)}
+        misfits = [_misfit(name, component, key, unwrap(change.get(key)), limits) for key, limits in wrong.items()]
+        return None, refusals + misfits
     refusals += [
         Refusal(mistake.field, f"{name}: {mistake.message}")
         for mistake in made.mistakes()
@@ -59,9 +60,12 @@ def _coerced(value: Any, facts: Facts | None) -> Any:
     return value
 
 
-def _misfit(name: str, component: Component, key: str, value: Any) -> Refusal:
+def _misfit(name: str, component: Component, key: str, value: Any, limits: Mapping[str, Any]) -> Refusal:
     facts = fact_of(type(component), key)
     assert facts is not None  # noqa: S101 - the doors let no unknown field through
+    if isinstance(value, str) and "max_length" in limits:
+        says = f"`{name}.{key}` has {len(value):,} characters; {limits['max_length']:,} is the limit."
+        return Refusal(key, says)
     shown = "" if facts.secret else f", not {show(value)}"
     return Refusal(key, f"`{name}.{key}` is {facts.kind}{shown}.")
 
@@ -70,7 +74,7 @@ def out_of_bounds(entry: Overridable, key: str, value: Any) -> Iterator[Refusal]
     """What the author's own bounds forbid."""
     field = entry.field
     if entry.choices is not None and value not in entry.choices:
-        choices = ", ".join(show(choice) for choice in entry.choices)
+        choices = list_names(show(choice) for choice in entry.choices)
         yield Refusal(key, f"`{field}` is one of {choices} here, not {show(value)}.")
     elif entry.min is not None and value < entry.min:
         yield Refusal(key, f"`{field}` is at least {entry.min:g} here, not {show(value)}.")

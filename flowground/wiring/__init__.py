@@ -114,7 +114,8 @@ def _check_circles(
             problems.add(at, f"`{first}` refers to itself", value=first)
         else:
             # A component waits for the one it refers to: read backwards, the circle is the way of the text.
-            way = " → ".join((*circle, first)[::-1])
+            names = (*circle, first)[::-1]
+            way = " → ".join(names if len(names) <= 20 else (*names[:19], "…", first))
             problems.add(at, f"These components feed each other in a circle: {way}", value=second)
 
 

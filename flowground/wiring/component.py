@@ -12,7 +12,7 @@ from flowground.components.base import Component, Mistake
 from flowground.components.facts import Facts, fact_of, facts_of
 from flowground.flow import ComponentSpec, Place
 from flowground.flow.parse import ENV
-from flowground.flow.words import show
+from flowground.flow.words import list_names, show
 from flowground.graph import Text, parse_text
 from flowground.wiring.problems import Problems
 
@@ -55,7 +55,7 @@ def _unknown(spec: ComponentSpec, kind: type[Component], name: str, problems: Pr
         f"{spec.type} has no field `{name}`",
         value=name,
         choices=known,
-        otherwise=f"; it has {', '.join(known)}",
+        otherwise=f"; it has {list_names(known)}",
     )
 
 
@@ -116,18 +116,25 @@ def _validated(
     try:
         return kind.model_validate(given, strict=True)
     except ValidationError as error:
-        for name in dict.fromkeys(str(detail["loc"][0]) for detail in error.errors(include_url=False)):
-            _invalid(spec, kind, name, problems)
+        wrong = {str(detail["loc"][0]): detail.get("ctx", {}) for detail in error.errors(include_url=False)}
+        for name, limits in wrong.items():
+            _invalid(spec, kind, name, limits, problems)
         return None
 
 
-def _invalid(spec: ComponentSpec, kind: type[Component], name: str, problems: Problems) -> None:
+def _invalid(
+    spec: ComponentSpec, kind: type[Component], name: str, limits: Mapping[str, Any], problems: Problems
+) -> None:
     facts = fact_of(kind, name)
     assert facts is not None  # noqa: S101 - unknown fields were taken out
     value = spec.fields.get(name)
     if value is None:
         at = spec.places[name].key if name in spec.places else spec.position
         problems.add(at, f"{spec.id} ({spec.type}) needs `{name}`")
+        return
+    if isinstance(value, str) and "max_length" in limits:
+        says = f"`{name}` of {spec.type} has {len(value):,} characters; {limits['max_length']:,} is the limit"
+        problems.add(spec.places[name].value, says)
         return
     hint = "; without quotes it would be one" if isinstance(value, str) and _unquoted(value, facts) else ""
     if facts.text and isinstance(value, int | float):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flowground.components.base import Component
 from flowground.components.facts import Facts, fact_of, facts_of, takes_variables
 from flowground.flow import Flow, Overridable, Place
-from flowground.flow.words import show
+from flowground.flow.words import list_names, show
 from flowground.graph import Text
 from flowground.wiring.problems import Problems
 
@@ -24,7 +24,7 @@ def check_overridable(
         if facts is None:
             continue
         if text := connections.get(name, {}).get(field):
-            source = " and ".join(str(reference) for reference in text.references)
+            source = " and ".join(dict.fromkeys(str(reference) for reference in text.references[:10]))
             problems.add(
                 place.value, f"`{entry.field}` is filled by {source}: nobody can override it", value=entry.field
             )
@@ -54,7 +54,7 @@ def _named(
             f"{spec.type} has no field `{field}`",
             value=entry.field,
             choices=[f"{name}.{known}" for known in known_fields],
-            otherwise=f"; it has {', '.join(known_fields)}",
+            otherwise=f"; it has {list_names(known_fields)}",
         )
         return None
     return fact_of(kind, field)

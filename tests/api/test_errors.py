@@ -131,7 +131,7 @@ async def test_a_busy_model_says_when_to_come_back(api: Api) -> None:
 
 
 async def test_a_body_over_the_limit_is_too_large(api: Api) -> None:
-    response = await api.client.post("/api/v1/run/echo", content=b"x" * 10_485_761)
+    response = await api.client.post("/api/v1/run/echo", content=b"x" * 3_145_729)
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
