@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from flowground.ui import pages_kept, protocol
-from flowground.ui.failure import draw_failure
+from flowground.ui.failure import draw_failure, log_outages_once
 from flowground.web import Web
 
 ROOT = Path(__file__).resolve().parent
@@ -16,6 +16,7 @@ ROUTER = ROOT / "pages" / "router.py"
 if get_script_run_ctx(suppress_warning=True) is None:
     protocol.limit()
     pages_kept.keep_less()
+    log_outages_once()
     web = Web(ROOT)
     app = st.App(
         ROUTER, routes=web.routes, middleware=web.middleware, lifespan=web.lifespan, on_script_error=draw_failure

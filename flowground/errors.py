@@ -12,6 +12,7 @@ FlowgroundError
 │   ├── RunLimitReached      as many runs as there may be; says when there may be more
 │   ├── NotAllowed           a known caller may not do this
 │   └── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
+├── StoreUnavailable         the database is busy, full, away or does not answer
 └── RunError                 a run failed
     ├── ShuttingDown         the server ends; the same call may succeed elsewhere or later
     ├── UnexpectedFailure    a mistake of ours; the log has the rest
@@ -178,6 +179,26 @@ class FlowNotFound(RequestError):
         self.flow_id = flow_id
 
 
+class StoreUnavailable(FlowgroundError):
+    """The database cannot be used just now; the same may succeed after `retry_after` seconds.
+
+    `store_busy`: nothing was stored. `unknown_outcome`: a write was begun and not answered in time, it may be done.
+    """
+
+    code = "store_unavailable"
+
+    def __init__(
+        self,
+        message: str = "This server cannot store messages just now.",
+        *,
+        code: str | None = None,
+        retry_after: float = 5,
+        hint: str | None = "Try again in a little while.",
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.retry_after = retry_after
+
+
 class RunError(FlowgroundError):
     """A run failed."""
 
@@ -211,7 +232,7 @@ class ComponentFailed(RunError):
     def from_outside(self) -> "ComponentFailed":
         """The same failure without the flow's inside: what kind it is, not where, and not in the provider's words."""
         match self.cause:
-            case ModelNotReady():
+            case ModelNotReady() | StoreUnavailable():
                 message = self.cause.message
             case ProviderBusy():
                 message = "The model is busy: try again a little later."

@@ -60,7 +60,7 @@ def test_the_terminal_says_what_there_is_and_what_is_wrong(tmp_path: Path) -> No
 
 def test_the_code_is_not_printed_once_there_are_accounts(tmp_path: Path) -> None:
     with AppServer(tmp_path, config={"credentials": {"usernames": {"ada": {"roles": ["admin"]}}}}) as server:
-        assert "code" not in server.log
+        assert "owner code" not in server.log
 
 
 @pytest.mark.parametrize("by", COMMANDS)

@@ -29,6 +29,7 @@ from flowground.errors import (
     RunError,
     RunLimitReached,
     ShuttingDown,
+    StoreUnavailable,
     TweaksRefused,
     UnexpectedFailure,
 )
@@ -55,6 +56,7 @@ _STATUS: tuple[tuple[type[FlowgroundError], int], ...] = (
     (ProviderTimeout, 504),
     (ProviderError, 502),
     (ShuttingDown, 503),
+    (StoreUnavailable, 503),
     (RunError, 500),
 )
 
@@ -101,7 +103,7 @@ def run_detail(error: RunError) -> dict[str, Any]:
 def retry_after(error: FlowgroundError) -> int | None:
     """Whole seconds to wait before the same call may succeed, where known."""
     cause = error.cause if isinstance(error, ComponentFailed) else error
-    seconds = cause.retry_after if isinstance(cause, ProviderError | RunLimitReached) else None
+    seconds = cause.retry_after if isinstance(cause, ProviderError | RunLimitReached | StoreUnavailable) else None
     return None if seconds is None else max(1, math.ceil(seconds))
 
 

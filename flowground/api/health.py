@@ -1,8 +1,11 @@
 """Is it alive? Langflow's three spellings of the question."""
 
 from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
 
 from flowground import __version__
+from flowground.api.errors import status_of
+from flowground.errors import StoreUnavailable
 
 router = APIRouter(tags=["health"])
 
@@ -18,10 +21,14 @@ async def health() -> dict[str, str]:
 @router.head("/health_check", include_in_schema=False)
 @router.get("/health_check")
 @router.get("/healthz", include_in_schema=False)
-async def health_check(request: Request) -> dict[str, str]:
-    """As `/health`, and the database is asked too."""
-    await request.app.state.runtime().store.ping()
-    return {"status": "ok", "chat": "ok", "db": "ok"}
+async def health_check(request: Request) -> JSONResponse:
+    """As `/health`, and whether the database answers and can be written; says so within some seconds."""
+    body = {"status": "ok", "chat": "ok", "db": "ok"}
+    try:
+        await request.app.state.runtime().store.require_ready()
+    except StoreUnavailable as error:
+        return JSONResponse(body | {"status": "nok", "db": error.message}, status_of(error))
+    return JSONResponse(body)
 
 
 @router.get("/api/v1/version")

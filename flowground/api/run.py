@@ -45,7 +45,7 @@ _OPERATION: dict[str, Any] = {
         "422": {"description": "The body or a tweak does not fit."},
         "429": {"description": "The token's limit is reached, or the model's server asks to come back later."},
         "502": {"description": "The model's server failed."},
-        "503": {"description": "The built-in model is still being fetched, or the server is stopping."},
+        "503": {"description": "The built-in model is being fetched, the database is in trouble, or the server stops."},
         "504": {"description": "The model's server did not answer in time."},
     },
 }

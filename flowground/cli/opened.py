@@ -24,7 +24,7 @@ def load_settings() -> Settings:
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """The database, also of a server that runs. Raises ConfigError."""
-    store = await asyncio.to_thread(Store.open, settings.database)
+    store = await asyncio.to_thread(Store.open, settings.database, seconds=settings.limits.store_seconds)
     try:
         yield store
     finally:

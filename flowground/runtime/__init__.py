@@ -52,7 +52,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = Store.open(settings.database)
+        self.store = Store.open(settings.database, seconds=settings.limits.store_seconds)
         self.catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
         self.models = Providers(settings)
         self.sign_in = SignIn(settings, self.store)

@@ -145,6 +145,9 @@ class Limits(_Part):
     guest_pages_per_address: int = Field(
         100, ge=1, description="How many of them may come from one address (of IPv6: one network of 64 bits)."
     )
+    store_seconds: float = Field(
+        15, ge=1, le=300, description="Longest wait for the database, or for its lock; then 503."
+    )
     shutdown_seconds: float = Field(10, ge=0, description="Grace for running answers when the process is told to end.")
 
 

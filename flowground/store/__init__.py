@@ -8,66 +8,124 @@ Jobs are the plain functions of this package's modules; they take a connection a
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, select
 
+from flowground.errors import StoreUnavailable
 from flowground.store import tokens
 from flowground.store.checkpoints import Checkpoints
-from flowground.store.database import Database
+from flowground.store.database import SECONDS, Database
 from flowground.store.jobs import Job
-from flowground.store.migrations import migrate
-from flowground.store.readers import Readers
+from flowground.store.migrations import migrate, write_and_delete
+from flowground.store.readers import Readers, does_not_answer
 from flowground.store.token_uses import TokenUses
 from flowground.store.tokens import Token, Use
 from flowground.store.writer import Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_READY_SECONDS = 3.0
+_PROBE_EVERY = 5.0
 
 
 class Store:
-    """One database. Usable from any event loop and from several at once."""
+    """One database. Usable from any event loop and from several at once.
 
-    def __init__(self, database: Database) -> None:
-        sqlite = database.writer.dialect.name == "sqlite"
-        self._checkpoints = Checkpoints(database.reader) if sqlite else None
-        self._writer = Writer(database.writer, written=self._checkpoints.written if self._checkpoints else _nothing)
-        self._readers = Readers(database.reader)
+    Every wait has an end: after `seconds` (`limits.store_seconds`) StoreUnavailable is raised, and at once where too
+    much waits already.
+    """
+
+    def __init__(self, database: Database, *, seconds: float) -> None:
+        self._seconds = seconds
+        self._file = database.file
+        self._checkpoints = Checkpoints(database.reader) if database.file else None
+        self._writer = Writer(
+            database.writer,
+            seconds=seconds,
+            before_commit=database.file.require_place if database.file else _nothing,
+            written=self._checkpoints.written if self._checkpoints else _nothing,
+        )
+        self._readers = Readers(database.reader, seconds=seconds)
         self._uses = TokenUses(self._count_uses)
+        self._probed = -_PROBE_EVERY
 
     @classmethod
-    def open(cls, url: str) -> "Store":
+    def open(cls, url: str, *, seconds: float = SECONDS) -> "Store":
         """Opens and migrates; makes SQLite's folder and file. Blocks for as long as that takes.
 
         `url` is `sqlite:///FILE` or `postgresql://…`. Raises ConfigError.
         """
-        database = Database.at(url)
+        database = Database.at(url, seconds=seconds)
         database.check()
         migrate(database.writer)
-        return cls(database)
+        return cls(database, seconds=seconds)
 
     async def write(self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The job's result, once it is committed: what this returned for survives the process's death.
 
-        Jobs that wait together share one transaction; if it fails, each is repeated in its own. A caller that is
-        cancelled does not undo the job.
+        Jobs that wait together share one transaction; if it fails by a job's fault, the others are done without it. A
+        caller that is cancelled does not undo the job. Raises StoreUnavailable; with the code `unknown_outcome` the
+        job may be done all the same.
         """
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._writer.put(Job(job, args, kwargs, future=future))
-        return await future
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        asked = Job(job, args, kwargs, future=future)
+        end = loop.call_later(self._seconds, _end_wait, self._writer, asked)
+        try:
+            self._writer.put(asked)
+            return await future
+        finally:
+            end.cancel()
 
     async def read(self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The job's result, as of everything committed before the call. A job that writes fails."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._readers.put(Job(job, args, kwargs, future=future))
-        return await future
+        """The job's result, as of everything committed before the call. A job that writes fails.
 
-    async def ping(self) -> None:
-        """Returns once the database has answered a question."""
-        await self.read(_answer)
+        Raises StoreUnavailable.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        asked = Job(job, args, kwargs, future=future)
+        end = loop.call_later(self._seconds, _end_wait, self._readers, asked)
+        try:
+            self._readers.put(asked)
+            return await future
+        finally:
+            end.cancel()
+
+    async def require_ready(self) -> None:
+        """Returns once the database has answered a question, and can be written as far as is known.
+
+        Takes at most some seconds. Nothing is written while the last write went well; after one that did not, a row
+        is written and deleted, now and then. Raises StoreUnavailable.
+        """
+        try:
+            async with asyncio.timeout(min(_READY_SECONDS, self._seconds)):
+                await self.read(self._look)
+                if self._writer.outage.reason is not None:
+                    await self._try_to_write()
+        except TimeoutError:
+            raise does_not_answer() from None
+        except StoreUnavailable:
+            if self._file:
+                self._file.require_place()  # the better reason, where it is one
+            raise
+
+    def _look(self, connection: Connection) -> None:
+        if self._file:
+            self._file.require_place()
+        connection.execute(select(1))
+
+    async def _try_to_write(self) -> None:
+        now = time.monotonic()
+        if now - self._probed >= _PROBE_EVERY:
+            self._probed = now
+            await self.write(write_and_delete)
+        elif self._writer.outage.reason is not None:
+            raise StoreUnavailable("The database cannot be written just now.")
 
     async def use_token(self, secret: str) -> Token | None:
         """The token in force with this secret, one use counted; None when unknown, expired or revoked."""
@@ -77,7 +135,10 @@ class Store:
         return token
 
     def close(self) -> None:
-        """Finishes what waits and disconnects. Blocks; call it from a thread when a loop must go on."""
+        """Finishes what waits and disconnects. Blocks; call it from a thread when a loop must go on.
+
+        A database that does not answer any more is left after some seconds.
+        """
         self._uses.flush()
         self._writer.close()
         self._readers.close()
@@ -85,13 +146,14 @@ class Store:
             self._checkpoints.close()
 
     def _count_uses(self, uses: Mapping[str, Use]) -> None:
-        with suppress(RuntimeError):  # the store is closed: a timer came late
+        with suppress(RuntimeError, StoreUnavailable):  # closed (a timer came late), or too much waits
             self._writer.put(Job(tokens.count_uses, (), {"uses": uses}, future=None))
 
 
-def _answer(connection: Connection) -> None:
-    connection.execute(select(1))
+def _end_wait(threads: Writer | Readers, job: Job) -> None:
+    if job.future is not None and not job.future.done():
+        job.future.set_exception(threads.give_up(job))
 
 
 def _nothing() -> None:
-    """PostgreSQL moves its log by itself."""
+    """PostgreSQL moves its log by itself, and keeps its files."""

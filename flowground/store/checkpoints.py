@@ -10,6 +10,8 @@ from threading import Event, Thread
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from flowground.store.connections import join_while_it_works
+
 _PAUSE_SECONDS = 0.25
 
 
@@ -30,7 +32,7 @@ class Checkpoints:
     def close(self) -> None:
         self._closed.set()
         self._written.set()
-        self._thread.join()
+        join_while_it_works([self._thread], lambda: 0)
 
     def _work(self) -> None:
         with self._engine.connect() as connection:

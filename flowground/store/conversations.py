@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
+from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, case, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -99,6 +100,8 @@ _HISTORY = Statement(
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
+_FIND_MESSAGE = Statement(select(_m.id).where(_m.id == bindparam("id")))
+_FIND_RUN = Statement(select(tables.runs.c.id).where(tables.runs.c.id == bindparam("id")))
 _LIST = Statement(
     select(*(_m[name] for name in messages.COLUMNS))
     .where(_m.session == bindparam("session"))
@@ -113,7 +116,15 @@ def address(flow_id: str, owner: str, session_id: str) -> str:
     return blake2b(spelt.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-@one_way
+def _question_landed(connection: Connection, *, message: StoredMessage | None, **_: Any) -> bool:
+    return message is not None and bool(_FIND_MESSAGE.rows(connection, {"id": message.id}))
+
+
+def _run_landed(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
+    return bool(_FIND_RUN.rows(connection, {"id": run.id}))
+
+
+@one_way(landed=_question_landed)
 def begin_turn(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, message: StoredMessage | None
 ) -> None:
@@ -138,7 +149,7 @@ def begin_turn(
         _ADD.run(connection, messages.to_row(message, session=session))
 
 
-@one_way
+@one_way(landed=_run_landed, stays=True)
 def finish_turn(
     connection: Connection,
     *,
@@ -148,7 +159,10 @@ def finish_turn(
     answers: Sequence[StoredMessage],
     run: RunRecord,
 ) -> None:
-    """Stores the answers and the run. Answers to a session that was deleted meanwhile are dropped, the run stays."""
+    """Stores the answers and the run. Answers to a session that was deleted meanwhile are dropped, the run stays.
+
+    A run that has its end already keeps it: nothing is stored.
+    """
     if answers:
         session = address(flow_id, owner, session_id)
         touched = {"session": session, "updated_at": answers[-1].created_at.timestamp(), "more": len(answers)}

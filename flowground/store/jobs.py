@@ -14,10 +14,11 @@ _log = logging.getLogger(__name__)
 class Job:
     """One call of `function(connection, *args, **kwargs)`; `settle` brings its outcome to `future`.
 
-    Without a future nobody waits: a failure is logged.
+    Without a future nobody waits: a failure is logged. `begun`: a thread has taken it. `withdrawn`: who asked was told
+    that it will not be done.
     """
 
-    __slots__ = ("args", "error", "function", "future", "kwargs", "result")
+    __slots__ = ("args", "begun", "error", "function", "future", "kwargs", "result", "withdrawn")
 
     def __init__(
         self,
@@ -33,9 +34,20 @@ class Job:
         self.future = future
         self.result: Any = None
         self.error: BaseException | None = None
+        self.begun = False
+        self.withdrawn = False
 
     def run(self, connection: Connection) -> None:
         self.result = self.function(connection, *self.args, **self.kwargs)
+
+    def has_landed(self, connection: Connection) -> bool:
+        """Whether an earlier try of the job was committed, as far as the job can tell (`statements.one_way`)."""
+        landed = getattr(self.function, "landed", None)
+        return landed is not None and landed(connection, *self.args, **self.kwargs)
+
+    @property
+    def tells_landing(self) -> bool:
+        return hasattr(self.function, "landed")
 
 
 def settle(jobs: Iterable[Job]) -> None:

@@ -3,10 +3,12 @@
 Each is recorded in the transaction that ran it. The whole runs under a lock, so that replicas may start at once.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
+from uuid import uuid4
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from flowground.errors import ConfigError
 from flowground.store.definitions import run
@@ -16,6 +18,7 @@ from flowground.store.migrations_presets import m005_presets, m006_turn_override
 from flowground.store.migrations_sharing import m004_audiences_groups_invitations
 from flowground.store.migrations_visitors import m008_visitors_conversations
 
+_log = logging.getLogger(__name__)
 Migration = Callable[[Connection], None]
 MIGRATIONS: list[Migration] = []
 _LOCK = 0x666C6F77
@@ -31,11 +34,17 @@ def migrate(engine: Engine, migrations: Sequence[Migration] = MIGRATIONS) -> Non
     """Brings the database up to date, all of it or nothing. Raises ConfigError when a newer Flowground wrote it."""
     with engine.begin() as connection:  # on SQLite this is BEGIN IMMEDIATE: the lock
         if connection.dialect.name == "postgresql":
+            # Another replica may be migrating for long; only locks of tables that are in use end as always.
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
         connection.exec_driver_sql(
             "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at DOUBLE PRECISION NOT NULL)"
         )
         done = {name for (name,) in connection.exec_driver_sql("SELECT name FROM migrations")}
+        if not done:
+            _log.warning("a new database was made: %s", engine.url.render_as_string(hide_password=True))
         unknown = sorted(done - {migration.__name__ for migration in migrations})
         if unknown:
             raise ConfigError(
@@ -46,6 +55,13 @@ def migrate(engine: Engine, migrations: Sequence[Migration] = MIGRATIONS) -> Non
             if migration.__name__ not in done:
                 migration(connection)
                 run(connection, f"INSERT INTO migrations VALUES ('{migration.__name__}', {time.time()!r})")  # noqa: S608 (both ours)
+
+
+def write_and_delete(connection: Connection) -> None:
+    """Proves that the database can be written, and leaves nothing."""
+    name = f"probe {uuid4()}"
+    connection.execute(text("INSERT INTO migrations VALUES (:name, :at)"), {"name": name, "at": time.time()})
+    connection.execute(text("DELETE FROM migrations WHERE name = :name"), {"name": name})
 
 
 @_migration

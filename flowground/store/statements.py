@@ -57,15 +57,25 @@ def _pick(names: list[str]) -> Callable[[Values], Any]:
     return itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
 
 
-def one_way(job: Function) -> Function:
-    """Marks a job that only uses `Statement.run`: on PostgreSQL a batch of them travels in one round trip."""
-    job.one_way = True  # type: ignore[attr-defined]  # a mark of ours, read by `together` and the writer
-    return job
+def one_way(*, landed: Callable[..., bool] | None = None, stays: bool = False) -> Callable[[Function], Function]:
+    """Marks a job that only uses `Statement.run`: on PostgreSQL a batch of them travels in one round trip.
+
+    `landed(connection, **the job's own arguments)` says whether the job was committed before: a job that has it may be
+    repeated when a connection broke while its commit was under way. `stays`: it is done even when who asked for it
+    has stopped waiting.
+    """
+
+    def mark(job: Function) -> Function:
+        job.one_way = True  # type: ignore[attr-defined]  # marks of ours, read by the writer and `Job`
+        if landed is not None:
+            job.landed = landed  # type: ignore[attr-defined]
+        job.stays = stays  # type: ignore[attr-defined]
+        return job
+
+    return mark
 
 
-def together(connection: Connection, job: Callable[..., Any]) -> AbstractContextManager[object]:
-    """What to open around jobs like `job`: psycopg's batching of round trips, where the job allows it."""
+def together(connection: Connection) -> AbstractContextManager[object]:
+    """What to open around `one_way` jobs: psycopg's batching of round trips."""
     driver: Any = connection.connection.driver_connection
-    if getattr(job, "one_way", False) and hasattr(driver, "pipeline"):
-        return driver.pipeline()  # type: ignore[no-any-return]  # psycopg's own, known at run time only
-    return nullcontext()
+    return driver.pipeline() if hasattr(driver, "pipeline") else nullcontext()

@@ -161,7 +161,7 @@ def revoke_all(connection: Connection, *, owner: str, by: str) -> None:
         revoke(connection, token_id=token.id, by=by)
 
 
-@one_way
+@one_way()
 def count_uses(connection: Connection, *, uses: Mapping[str, Use]) -> None:
     """Adds buffered uses, by token id."""
     for token_id, use in uses.items():

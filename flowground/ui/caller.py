@@ -13,7 +13,7 @@ from streamlit.runtime import exists, get_instance
 
 from flowground import runtime
 from flowground.caller import LOCAL_OWNER, Caller
-from flowground.errors import NotSignedIn
+from flowground.errors import NotSignedIn, StoreUnavailable
 from flowground.sign_in.devices import Device
 from flowground.ui import bridge
 
@@ -21,6 +21,7 @@ from flowground.ui import bridge
 _CALLER = "x-flowground-caller"
 _FLOW = "x-flowground-flow"
 _BROWSER = "x-flowground-browser"
+_OUTAGE = "x-flowground-outage"
 _ADDRESS = "x-flowground-address"
 _DEVICE = "x-flowground-device"
 
@@ -33,7 +34,7 @@ _SEEN = "flowground:caller"
 def current_caller() -> Caller:
     """Whom the edge saw when this page's socket opened. Whoever acts for them asks `access.recheck` first.
 
-    Raises NotSignedIn when that was nobody.
+    Raises NotSignedIn when that was nobody, StoreUnavailable when the database could not tell.
     """
     claimed = _claimed()
     if claimed is None:
@@ -110,6 +111,8 @@ def remember_proof() -> None:
 def _claimed() -> Caller | None:
     if not _is_served():
         return LOCAL_OWNER
+    if outage := st.context.headers.get(_OUTAGE):
+        raise StoreUnavailable(outage, hint="Reload the page in a little while.")
     header = st.context.headers.get(_CALLER)
     if header is None:
         return None

@@ -1,8 +1,9 @@
 """What a page says when its script failed: calm words instead of Streamlit's box with links to other sites."""
 
 import streamlit as st
+from streamlit import error_util
 
-from flowground.errors import NotSignedIn, RequestError
+from flowground.errors import NotSignedIn, RequestError, StoreUnavailable
 from flowground.ui import words
 
 
@@ -10,8 +11,19 @@ def draw_failure(error: Exception) -> bool:
     """For st.App's `on_script_error`; True means that nothing else is drawn. Streamlit has logged the error."""
     if isinstance(error, NotSignedIn):
         st.info("You are signed out. Reload the page to sign in again.")
-    elif isinstance(error, RequestError):
+    elif isinstance(error, RequestError | StoreUnavailable):
         st.warning(" ".join(words.plain(text) for text in (error.message, error.hint) if text))
     else:
         st.error("Something went wrong here. The server's log says what; reload the page to try again.")
     return True
+
+
+def log_outages_once() -> None:
+    """Keeps Streamlit (1.67) from logging a traceback for each page that met an outage: the store says it once."""
+    log = error_util._log_uncaught_app_exception
+
+    def log_others(ex: BaseException) -> None:
+        if not isinstance(ex, StoreUnavailable):
+            log(ex)
+
+    error_util._log_uncaught_app_exception = log_others

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowground.caller import Caller
+from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 from flowground.web import refusal
 from flowground.web.address import Proxies, address_of
@@ -36,6 +37,7 @@ OURS = b"x-flowground-"
 CALLER = b"x-flowground-caller"
 FLOW = b"x-flowground-flow"
 BROWSER = b"x-flowground-browser"
+OUTAGE = b"x-flowground-outage"
 ADDRESS = b"x-flowground-address"
 DEVICE = b"x-flowground-device"
 PAGE = b"x-flowground-page"
@@ -61,9 +63,15 @@ class Edge:
                 self._proxies = Proxies(self.runtime().settings.trusted_proxies)
             self._proxies.settle(scope)
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
+            try:
+                await self._http(scope, receive, send)
+            except StoreUnavailable as error:
+                await refusal.unavailable(scope, error)(scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
+            try:
+                await self._websocket(scope, receive, send)
+            except StoreUnavailable as error:  # only before the page is reached: who asks could not be found out
+                await self._show_outage(error, scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -90,7 +98,7 @@ class Edge:
         hide_secrets(scope)
         runtime = self.runtime()
         origin = own_origin(scope, runtime.settings.public_url)
-        local = await runtime.sign_in.local_mode()
+        local = origin is not None and await runtime.sign_in.local_mode()
         if origin is None or (local and not from_this_computer(scope)):
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "origin or host is not this server's"})
@@ -110,6 +118,16 @@ class Edge:
             headers.append((FLOW, flow.encode()))
         inner = {**inner, "headers": _with_host(headers, origin)}
         await self.pages().serve(self.app, inner, receive, send, caller=caller)
+
+    async def _show_outage(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
+        """Opens the page for nobody, so that it can say why: a refused socket only shows that it connects again."""
+        settings = self.runtime().settings
+        origin = own_origin(scope, settings.public_url)
+        inner, _ = unwrap(scope)
+        _, headers = take_cookies(_without_ours(scope), settings.cookie.name)
+        headers.append((OUTAGE, error.message.encode("ascii", "replace")))
+        inner = {**inner, "headers": _with_host(headers, origin or "")}
+        await self.pages().serve(self.app, inner, receive, send, caller=None)
 
     async def _caller(self, cookies: Sequence[str], *, local: bool) -> Caller | None:
         verify = self.runtime().sign_in.verify_cookie

@@ -6,6 +6,8 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
+from flowground.api.errors import error_response
+from flowground.errors import StoreUnavailable
 from flowground.web.api_paths import is_api
 
 _TITLE = "This Flowground is not open yet"
@@ -13,22 +15,39 @@ _SENTENCE = (
     "Nobody has made an account on it, so it answers only the computer it runs on. "
     "Open it there, at http://127.0.0.1 and its port, and make the first account; then this address works."
 )
-_PAGE = f"""<!doctype html>
+_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(_TITLE)}</title><style>
+<title>{title}</title><style>
 :root {{ color-scheme: light dark; --ink: #1b1f2a; --paper: #fff; --soft: #5b6274 }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #e7e9f0; --paper: #0f1117; --soft: #a2a8b8 }} }}
 body {{ margin: 0; min-height: 100vh; display: grid; place-content: center; background: var(--paper);
   color: var(--ink); font: 16px/1.6 system-ui, sans-serif }}
 main {{ max-width: 30rem; padding: 1.5rem }} h1 {{ font-size: 1.4rem; margin: 0 0 .5rem }}
 p {{ margin: 0; color: var(--soft) }}
-</style></head><body><main><h1>{escape(_TITLE)}</h1><p>{escape(_SENTENCE)}</p></main></body></html>"""
+</style></head><body><main><h1>{title}</h1><p>{sentence}</p></main></body></html>"""
 
 NOT_SERVED = JSONResponse({"detail": "Not Found"}, 404)
 
 
 def local_mode(scope: Scope) -> Response:
     """For a visitor from elsewhere while there is no account. 403: a page for browsers, JSON for programs."""
-    if "text/html" in Headers(scope=scope).get("accept", "") and not is_api(scope["path"]):
-        return HTMLResponse(_PAGE, 403)
+    if _wants_page(scope):
+        return HTMLResponse(_page(_TITLE, _SENTENCE), 403)
     return JSONResponse({"detail": f"{_TITLE}. {_SENTENCE}", "code": "local_mode"}, 403)
+
+
+def unavailable(scope: Scope, error: StoreUnavailable) -> Response:
+    """While the database cannot be asked who this is."""
+    response = error_response(error)
+    if not _wants_page(scope):
+        return response
+    page = _page("Not available just now", " ".join(filter(None, (error.message, error.hint))))
+    return HTMLResponse(page, response.status_code, headers={"retry-after": response.headers["retry-after"]})
+
+
+def _wants_page(scope: Scope) -> bool:
+    return "text/html" in Headers(scope=scope).get("accept", "") and not is_api(scope["path"])
+
+
+def _page(title: str, sentence: str) -> str:
+    return _PAGE.format(title=escape(title), sentence=escape(sentence))

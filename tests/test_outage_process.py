@@ -1,0 +1,157 @@
+"""The app whose database hangs, is locked or full, asked through its front doors: a sentence, one log line, an end."""
+
+import resource
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.database_line import DatabaseLine
+from tests.page_socket import Browser, open_page
+from tests.servers import AppServer
+from tests.store_databases import SERVER, empty_database
+
+QUICK = {"limits": {"store_seconds": 2, "shutdown_seconds": 1}}
+NOT_ANSWERING = b"The database does not answer just now."
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[DatabaseLine]:
+    if not SERVER:
+        pytest.skip("TEST_DATABASE_URL names no PostgreSQL")
+    with empty_database("postgresql", tmp_path) as url, DatabaseLine(url) as line:
+        yield line
+
+
+def run(server: AppServer, token: str, said: str = "x", query: str = "") -> requests.Response:
+    return requests.post(
+        f"{server.url}/api/v1/run/echo{query}", json={"input_value": said}, headers={"x-api-key": token}, timeout=60
+    )
+
+
+def lines_of_trouble(server: AppServer) -> list[str]:
+    return [line for line in server.log.splitlines() if "the database cannot be" in line]
+
+
+def end(server: AppServer) -> int | None:
+    """SIGTERM; the exit code, or None when the process is still there after a minute."""
+    assert server.process is not None
+    server.process.send_signal(signal.SIGTERM)
+    try:
+        return server.process.wait(60)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def test_postgresql_that_hangs_answers_503_shows_a_sentence_and_lets_the_process_end(
+    tmp_path: Path, line: DatabaseLine
+) -> None:
+    with AppServer(tmp_path, flows=["echo"], config=QUICK | {"database": line.url}) as server:
+        token = server.token("t")
+        assert run(server, token).status_code == 200
+        with open_page(Browser(server.url)) as page:
+            assert b"Echo" in page.visit()
+            line.hang()
+            plain = run(server, token)
+            assert (plain.status_code, plain.json()["code"]) == (503, "store_unavailable")
+            assert int(plain.headers["retry-after"]) > 0
+            ready = requests.get(f"{server.url}/health_check", timeout=60)
+            assert (ready.status_code, ready.json()["status"]) == (503, "nok")
+            assert requests.get(f"{server.url}/health", timeout=60).status_code == 200
+            assert NOT_ANSWERING in page.visit()
+        with open_page(Browser(server.url)) as page:  # a page that opens meanwhile
+            assert NOT_ANSWERING in page.visit()
+        assert end(server) is not None
+        assert "Traceback" not in server.log
+        assert len(lines_of_trouble(server)) > 0
+
+
+def test_postgresql_that_hung_is_used_again(tmp_path: Path, line: DatabaseLine) -> None:
+    with AppServer(tmp_path, flows=["echo"], config=QUICK | {"database": line.url}) as server:
+        token = server.token("t")
+        line.hang()
+        assert run(server, token).status_code == 503
+        line.go_on()
+        states = [run(server, token).status_code for _ in range(50)]
+        assert states[-1] == 200
+        assert requests.get(f"{server.url}/health_check", timeout=60).status_code == 200
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[tuple[AppServer, str, sqlite3.Connection]]:
+    """A server, a token, and another process's lock on its database."""
+    with AppServer(tmp_path, flows=["echo"], config=QUICK) as server:
+        token = server.token("t")
+        assert run(server, token).status_code == 200
+        other = sqlite3.connect(tmp_path / "data" / "flowground.db", isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        yield server, token, other
+        other.close()
+
+
+def test_a_locked_database_is_503_and_mends(held: tuple[AppServer, str, sqlite3.Connection]) -> None:
+    server, token, lock = held
+    plain = run(server, token)
+    assert (plain.status_code, plain.json()["code"]) == (503, "store_busy")
+    stream = run(server, token, query="?stream=sse")
+    assert stream.status_code == 200
+    assert "event: error" in stream.text
+    assert '"code": "store_busy"' in stream.text
+    assert '"status": 503' in stream.text
+    ready = requests.get(f"{server.url}/health_check", timeout=60)
+    assert (ready.status_code, ready.json()["status"]) == (503, "nok")
+    lock.execute("ROLLBACK")
+    assert run(server, token).status_code == 200
+    assert requests.get(f"{server.url}/health_check", timeout=60).status_code == 200
+    assert "Traceback" not in server.log
+
+
+def test_a_locked_database_lets_the_process_end(held: tuple[AppServer, str, sqlite3.Connection]) -> None:
+    server, token, _ = held
+    codes: list[int] = []
+
+    def call() -> None:
+        with suppress(requests.ConnectionError):  # on a busy machine it may come after the end
+            codes.append(run(server, token).status_code)
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    time.sleep(1)
+    assert end(server) is not None
+    for caller in callers:
+        caller.join(60)
+    assert len(codes) > 0
+    assert set(codes) == {503}
+
+
+def test_a_full_disk_is_503_and_two_log_lines_a_run_at_most(tmp_path: Path) -> None:
+    with AppServer(tmp_path, flows=["echo"], config=QUICK) as server:
+        token = server.token("t")
+        acknowledged = {f"{number} ".ljust(60_000, "x") for number in range(3)}
+        assert {run(server, token, said).status_code for said in acknowledged} == {200}
+        # No file of the process may grow any further: to SQLite that is a full disk.
+        free = resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        before = len(server.log.splitlines())
+        states = [run(server, token, f"{number} ".ljust(60_000, "y")).status_code for number in range(20)]
+        assert states[-5:] == [503] * 5
+        assert len(server.log.splitlines()) - before <= 2 * states.count(503)
+        ready = requests.get(f"{server.url}/health_check", timeout=60)
+        assert (ready.status_code, ready.json()["status"]) == (503, "nok")
+        with open_page(Browser(server.url)) as page:
+            assert b"Echo" in page.visit()  # reading goes on
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, free)
+        assert run(server, token).status_code == 200
+        assert requests.get(f"{server.url}/health_check", timeout=60).status_code == 200
+        assert "Traceback" not in server.log
+    with sqlite3.connect(tmp_path / "data" / "flowground.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        kept = {said for (said,) in database.execute("SELECT text FROM messages WHERE role = 'assistant'")}
+    assert acknowledged <= kept
