@@ -25,11 +25,10 @@ check: ## Everything CI asks: format, lint, types, imports, generated docs, test
 	python -m docs.generate --check
 	pytest $(PYTEST_FLAGS)
 
-fix: ## Repair what can be repaired by itself: format, lint, generated docs, snapshots
+fix: ## Repair what can be repaired by itself: format, lint, generated docs
 	ruff check --fix .
 	ruff format .
 	python -m docs.generate
-	pytest --inline-snapshot=fix
 
 test: ## The tests alone
 	pytest $(PYTEST_FLAGS)

@@ -18,7 +18,7 @@ from flowground.ui import words
         ("```sh\necho $HOME", "```sh\necho $HOME"),
         ("~~~\n![x](y)\n~~~", "~~~\n![x](y)\n~~~"),
         ("a ``` b ![x](http://192.0.2.1)", "a ``` b [x](http://192.0.2.1)"),
-        (r"\`![x](http://192.0.2.1)\`", r"\`[x](http://192.0.2.1)\`"),
+        (r"\`![x](http://192.0.2.1)\`", r"\`[x](<http://192.0.2.1>)\`"),
         ("``a ` ![b](c)`` ![d](e)", "``a ` ![b](c)`` [d](e)"),
         ("$$a_1 + b$$ for $3", "$$a_1 + b$$ for \\$3"),
         ("**bold**, *thin*, [link](https://example.com)", "**bold**, *thin*, [link](https://example.com)"),

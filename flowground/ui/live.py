@@ -23,10 +23,13 @@ from flowground.events import (
 from flowground.runtime import LiveTurn
 from flowground.store.conversations import StoredMessage, TraceStep
 from flowground.ui import answers, bridge, model_notes, script, words
+from flowground.ui.answer_text import GrowingText
 from flowground.ui.conversation import Conversation
 
 _FRAME = 0.03
-"""Seconds between two drawings of a growing text: each sends all of it."""
+"""Seconds between two drawings of a growing text."""
+_PACE = 1e-6
+"""Seconds more for each character of it, for each drawing sends all: so a long answer costs no more a second."""
 
 
 class Following:
@@ -61,7 +64,7 @@ class _Answer:
 
     def __init__(self, message_id: str) -> None:
         self.message_id = message_id
-        self.text = ""
+        self.text = GrowingText()
         self.slot: DeltaGenerator = st.empty()
         self.below: DeltaGenerator = st.empty()
 
@@ -110,8 +113,8 @@ class Drawing:
             for batch in self._following.batches():
                 for event in batch:
                     self._note(event)
-                if self._grew():
-                    time.sleep(_FRAME)
+                if grown := self._draw_grown():
+                    time.sleep(_FRAME + _PACE * grown)
         except FlowgroundError as error:
             self._fail(error)
             return False
@@ -123,7 +126,7 @@ class Drawing:
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Token):
-            self._answers[event.component_id].text += event.text
+            self._answers[event.component_id].text.add(event.text)
             self._changed.add(event.component_id)
         elif isinstance(event, ModelProgress):
             with self._first.slot:
@@ -139,20 +142,22 @@ class Drawing:
         elif isinstance(event, TurnFinished):
             self._finished = event
 
-    def _grew(self) -> bool:
-        """Draws texts that grew; whether there were any."""
+    def _draw_grown(self) -> int:
+        """Draws texts that grew; how many characters that were."""
+        drawn = 0
         for name in self._changed:
-            script.draw_growing(self._answers[name].slot, words.said(self._answers[name].text))
-        grown = bool(self._changed)
+            text = self._answers[name].text.rewrite()
+            script.draw_growing(self._answers[name].slot, text)
+            drawn += len(text)
         self._changed.clear()
-        return grown
+        return drawn
 
     def _end(self) -> None:
         """The answers as they are stored: complete, or stopped from elsewhere."""
         for name, answer in self._answers.items():
             result = self._finished.results[name] if self._finished else None
             first = answer is self._first  # the run's usage and steps stand once, as they are stored
-            text = result.text if result else answer.text
+            text = result.text if result else answer.text.whole
             answer.slot.markdown(words.said(text) or " ")
             message = StoredMessage(
                 id=answer.message_id,

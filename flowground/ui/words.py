@@ -2,25 +2,19 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from flowground.messages import Usage
+from flowground.ui.answer_text import KeptAnswers, mend
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
-_CODE = re.compile(
-    r"^ {0,3}(?P<fence>```++|~~~++)[^\n]*+\n.*?(?:^ {0,3}(?P=fence)[`~]*+[ \t]*+$|\Z)"
-    r"|(?<![\\`])(?P<ticks>`++)[^\n]+?(?<!`)(?P=ticks)(?!`)",
-    re.DOTALL | re.MULTILINE,
-)
-"""Fences that begin a line, and spans between runs of as many backticks (CommonMark 4.5 and 6.1)."""
-_MATH = re.compile(r"\$\$.+?\$\$", re.DOTALL)
 _NAME = re.compile(r"\\`((?:\w|\\_|\.|\\-)+)\\`")
-_DIRECTIVE = re.compile(r":(?=[A-Za-z0-9_/+-]+[:\[])")
+_kept = KeptAnswers()
 
 
 def plain(text: str) -> str:
     """The text with all Markdown taken as it stands."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", " ".join(mend(text).split()))
 
 
 def sentence(text: str) -> str:
@@ -32,22 +26,10 @@ def said(text: str) -> str:
     """What a model wrote, as Markdown that shows it and does no more.
 
     An image would make the browser ask another host, and tell it whatever the model wrote into the address: it becomes
-    a link. Prices are no formulas, and Streamlit's own directives (`:red[…]`, `:smile:`) stay letters.
+    a link. A link of another scheme than http, https and mailto becomes text. Prices are no formulas, and Streamlit's
+    own directives (`:red[…]`, `:smile:`) stay letters, as HTML does.
     """
-    return _outside(_CODE, text, lambda prose: _outside(_MATH, prose.replace("![", "["), _letters))
-
-
-def _outside(kept: re.Pattern[str], text: str, change: Callable[[str], str]) -> str:
-    """The text with everything changed but what the pattern finds."""
-    done, at = [], 0
-    for found in kept.finditer(text):
-        done += [change(text[at : found.start()]), found[0]]
-        at = found.end()
-    return "".join((*done, change(text[at:])))
-
-
-def _letters(prose: str) -> str:
-    return _DIRECTIVE.sub(r"\\:", prose.replace("$", r"\$"))
+    return _kept.rewrite(text)
 
 
 def seconds(value: float) -> str:
