@@ -8,9 +8,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowground.ui.caller import known_visitor, shared_flow
+from flowground.ui.caller import known_visitor, needs_owner, shared_flow
 from flowground.ui.navigation import draw_sidebar, pages_for
-from flowground.ui.sign_in import take_code_from_link
+from flowground.ui.sign_in import enter_as_owner, take_code_from_link
 
 STATIC = Path(__file__).parent / "static"
 
@@ -23,6 +23,8 @@ has_sidebar = caller is not None and flow is None
 st.logo(str(STATIC / "logo.svg"), icon_image=str(STATIC / "icon.svg") if has_sidebar else None, size="large")
 pages = pages_for(caller, flow)
 page = st.navigation(pages, position="hidden")
+if caller is None and needs_owner() and take_code_from_link() and known_visitor() is not None:
+    enter_as_owner()
 if caller is not None:
     if caller.kind == "local":
         take_code_from_link()

@@ -7,6 +7,7 @@ from flowground.access.sharing import check_sharing
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.loader import Catalogue
+from flowground.settings import LocalMode
 from flowground.sign_in import Member, SignIn
 from flowground.store import Store, groups, inheritance, publications
 from flowground.store.publications import Sharing, Standing
@@ -24,6 +25,8 @@ class Access:
     sign_in: SignIn
     allow_public: bool = False
     """Whether config.yaml lets flows be shared without sign-in."""
+    local_mode: LocalMode = "open"
+    """What config.yaml lets people on this computer do before the first account."""
 
     async def recheck(self, caller: Caller) -> Caller:
         """The caller with their present role. Raises NotSignedIn once signed out, deactivated, or shut out.
@@ -42,6 +45,21 @@ class Access:
         return caller
 
     async def _recheck_local(self, caller: Caller) -> Caller:
+        caller = await self._check_proof(caller)
+        if self.local_mode == "off":
+            raise NotSignedIn("Make the first account: until then this server serves nothing else.")
+        if self.local_mode == "link" and not caller.proven:
+            raise NotSignedIn("Open the link that the terminal printed when Flowground was started.")
+        return caller
+
+    async def is_owner(self, caller: Caller) -> bool:
+        """Whether this is local mode and the owner code was given: they may make the first account, in every mode."""
+        try:
+            return caller.kind == "local" and (await self._check_proof(caller)).proven
+        except NotSignedIn:
+            return False
+
+    async def _check_proof(self, caller: Caller) -> Caller:
         if not await self.sign_in.local_mode():
             raise NotSignedIn("This server has accounts now: sign in.")
         # Proven by a cookie: only as long as that cookie is good. Without one this very page proved it.

@@ -56,7 +56,13 @@ class Runtime:
         self.catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
         self.models = Providers(settings)
         self.sign_in = SignIn(settings, self.store)
-        self.access = Access(self.catalogue, self.store, self.sign_in, allow_public=settings.sharing.allow_public)
+        self.access = Access(
+            self.catalogue,
+            self.store,
+            self.sign_in,
+            allow_public=settings.sharing.allow_public,
+            local_mode=settings.local_mode,
+        )
         self.organization = Organization(self.access)
         self.requests = AccessRequests(self.access)
         self.account = Account(self.access)

@@ -26,6 +26,7 @@ from pydantic import (
 from flowground.errors import ConfigError, nearest
 from flowground.settings.file import ConfigFile, Place, filled, left_over, mistakes, read_config
 
+LocalMode = Literal["open", "link", "off"]
 ProviderKind = Literal["local", "openai", "ollama", "scripted"]
 PROVIDER_KINDS: tuple[str, ...] = get_args(ProviderKind)
 """Each is also the name of a provider that exists without an entry in config.yaml."""
@@ -177,6 +178,11 @@ class Settings(_Part):
     organization: Organization = Organization()
     public_url: str | None = Field(
         None, description="The address people use; feeds links, snippets and the Origin check."
+    )
+    local_mode: LocalMode = Field(
+        "open",
+        description="Before the first account: `open` serves everybody on this computer, `link` who opened the link "
+        "that the terminal printed, `off` nothing but the page that makes the first account.",
     )
     trusted_proxies: tuple[str, ...] = Field(
         (),

@@ -53,6 +53,20 @@ def visitor() -> Caller:
     return known
 
 
+def needs_owner() -> bool:
+    """Whether nobody may use this page yet but the owner, once they gave the code: local mode that is not open."""
+    claimed, app = _claimed(), runtime.current()
+    is_local = claimed is not None and claimed.kind == "local" and app.settings.local_mode != "open"
+    return is_local and known_visitor() is None and bridge.call(app.sign_in.local_mode())
+
+
+def owner_is_proven() -> bool:
+    """Whether this browser gave the owner code (always true for members), also where `visitor` ends the run."""
+    if needs_owner():
+        return bridge.call(runtime.current().access.is_owner(current_caller()))
+    return visitor().proven
+
+
 def known_visitor() -> Caller | None:
     """As `visitor`, None when nobody is signed in: for the router."""
     try:

@@ -12,6 +12,7 @@ from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.ui import bridge, session, words
+from flowground.ui.caller import needs_owner
 
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
 PAGES = Path(__file__).resolve().parents[2] / "pages"
@@ -25,8 +26,9 @@ def pages_for(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
     addresses = [] if flow else ["playground", "api_access", "first_account", "organization", "account"]
     join = [] if flow else [_page("join", "Join", address="join")]
     if caller is None:
-        first = _page("sign_in", "Sign in", default=True)
-        return [first, *(_page("sign_in", "Sign in", address=address) for address in addresses), *join]
+        file, title = _entrance()
+        others = [address for address in addresses if address != file]  # its own name the first page has anyway
+        return [_page(file, title, default=True), *(_page(file, title, address=address) for address in others), *join]
     if flow:
         return [_page("public_flow", "Playground", default=True)]
     pages = [
@@ -43,6 +45,15 @@ def pages_for(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
             pages.append(_page("organization", "Organization", icon=":material/group:", address="organization"))
         pages.append(_page("account", "Account", icon=":material/manage_accounts:", address="account"))
     return [*pages, *join]
+
+
+def _entrance() -> tuple[str, str]:
+    """File and title of the one page there is for who is nobody yet."""
+    if not needs_owner():
+        return "sign_in", "Sign in"
+    if runtime.current().settings.local_mode == "link":
+        return "owner_code", "Owner code"
+    return "first_account", "Create the first account"
 
 
 def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage]) -> None:

@@ -11,10 +11,11 @@ from flowground.ui.caller import browser_id
 _SAME_PAGE = "location.reload()"
 
 
-def sign_in_browser(member: str, *, go_to: str | None = None) -> None:
+def sign_in_browser(member: str | None, *, go_to: str | None = None) -> None:
     """Has the browser exchange a one-time ticket for the cookie, then load the page anew; ends this run.
 
-    The address stays, unless `go_to` names another of ours. Raises InvalidRequest where the browser sends no cookies.
+    `member` None is the local owner. The address stays, unless `go_to` names another of ours. Raises InvalidRequest
+    where the browser sends no cookies.
     """
     ticket = bridge.call(runtime.current().sign_in.issue_ticket(member, browser_id()))
     _post("/session/start", {"ticket": ticket}, then=f"location.replace({json.dumps(go_to)})" if go_to else _SAME_PAGE)

@@ -7,7 +7,7 @@ import streamlit as st
 from flowground import runtime
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.ui import bridge, open_pages, session
-from flowground.ui.caller import remember_proof, visitor
+from flowground.ui.caller import owner_is_proven, remember_proof
 
 _LINK = "code"
 
@@ -17,7 +17,7 @@ def ask_owner_code(*, key: str = "owner_code") -> bool:
 
     Works in a page, a dialog and a fragment. `key` tells two forms on one page apart.
     """
-    if visitor().proven:
+    if owner_is_proven():
         return True
     slot = st.empty()
     with slot.form(key, border=False):
@@ -33,14 +33,33 @@ def ask_owner_code(*, key: str = "owner_code") -> bool:
     return True
 
 
-def take_code_from_link() -> None:
-    """For the router: proves the owner by the `?code=` link of the terminal, and takes the code out of the address."""
+def take_code_from_link() -> bool:
+    """For the router: proves the owner by the `?code=` link of the terminal, and takes the code out of the address.
+
+    Whether there was one, and it was right.
+    """
     code = st.query_params.get(_LINK)
     if code is None:
-        return
+        return False
     del st.query_params[_LINK]
     if not _prove(code):
         st.toast("The code in this link is not right any more. Flowground prints a new one at every start.")
+        return False
+    return True
+
+
+def enter_with_code() -> None:
+    """Draws the form that asks for the owner code; once it is right, this browser is the owner's and the page is loaded
+    anew. Ends the run then."""
+    if ask_owner_code():
+        enter_as_owner()
+
+
+def enter_as_owner() -> None:
+    """Loads the page anew with the owner's cookie; a browser without cookies has only this page. Ends the run."""
+    with suppress(InvalidRequest):
+        session.sign_in_browser(None)
+    st.rerun()
 
 
 def first_account_form(*, key: str = "first_account", go_to: str | None = None) -> None:
@@ -71,6 +90,7 @@ def _prove(code: str) -> bool:
     if not runtime.current().sign_in.check_owner_code(code):
         return False
     remember_proof()
-    with suppress(InvalidRequest):  # without cookies the proof lasts as long as this page
-        session.remember_owner()
+    if runtime.current().settings.local_mode != "link":  # there the page is loaded anew, with the cookie
+        with suppress(InvalidRequest):  # without cookies the proof lasts as long as this page
+            session.remember_owner()
     return True

@@ -4,6 +4,17 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from flowground.runtime import Runtime
+from flowground.settings import LocalMode
+
+_LOCAL_MODE: dict[LocalMode, Sequence[str]] = {
+    "open": (
+        "No account was made yet, so only this computer is served (local mode): whoever uses it, and whatever forwards",
+        "to it, sees flows and chats. `local_mode: link` in config.yaml asks each browser for the link below.",
+        "Publishing, tokens and the first account ask for the owner code.",
+    ),
+    "link": ("No account was made yet: only this computer is served, and only browsers that opened this link.",),
+    "off": ("No account was made yet: only this computer is served, and only the page that makes the first one.",),
+}
 
 
 async def greeting(runtime: Runtime, address: str | None) -> Sequence[str]:
@@ -12,17 +23,14 @@ async def greeting(runtime: Runtime, address: str | None) -> Sequence[str]:
     lines = [f"Flowground: {_count(len(flows), 'flow')}, {len(problems)} with mistakes"]
     for error in problems.values():
         lines += [f"  {line}" for line in error.message.splitlines()]
-    if address:
+    is_local, mode = await runtime.sign_in.local_mode(), runtime.settings.local_mode
+    if address and not (is_local and mode != "open"):
         lines.append(f"Open {address}")
-    if await runtime.sign_in.local_mode():
+    if is_local:
         code = runtime.sign_in.owner_code
-        lines += [
-            "",
-            "No account was made yet, so only this computer is served (local mode).",
-            f"Publishing, tokens and the first account ask for the owner code: {code}",
-        ]
+        lines += ["", *_LOCAL_MODE[mode], f"The owner code: {code}"]
         if address:
-            lines.append(f"Or open {address}/?code={quote(code)}")
+            lines.append(f"{'Or open' if mode == 'open' else 'Open'} {address}/?code={quote(code)}")
     return lines
 
 

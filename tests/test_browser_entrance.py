@@ -1,0 +1,76 @@
+"""Getting in with a real browser: by the printed link, and past strangers who tried one's name."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flowground.errors import NotSignedIn
+from flowground.settings import Settings
+from flowground.sign_in import SignIn
+from flowground.store import Store
+from tests.open_page import PASSWORD, fill, go, sign_in, still, visitor
+from tests.servers import AppServer
+from tests.test_local_mode import code_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.browser
+
+
+def test_by_link_a_browser_is_let_in_once_and_for_all(browser: "Browser", tmp_path: Path) -> None:
+    with AppServer(tmp_path, config={"local_mode": "link"}) as server:
+        with visitor(browser) as page:
+            go(page, f"{server.url}/?code={code_of(server)}")
+            page.get_by_text("Memory Chatbot").first.wait_for()
+            assert "code=" not in page.url
+            go(page, server.url)
+            page.get_by_text("Memory Chatbot").first.wait_for()
+            assert page.evaluate("document.cookie").count("flowground") == 0
+        with visitor(browser) as page:
+            go(page, f"{server.url}/playground?flow=echo")
+            page.get_by_text("Open the link of the terminal").wait_for()
+            fill(page, **{"Owner code": code_of(server)})
+            page.get_by_role("button", name="Continue").click()
+            page.get_by_role("heading", name="Echo").first.wait_for()
+
+
+def strangers_try(server: AppServer, name: str) -> None:
+    """Until the name is shut at the address everybody has here."""
+
+    async def guess() -> None:
+        settings = Settings.load(server.config_file)
+        store = Store.open(settings.database)
+        door = SignIn(settings, store)
+        await door.start()
+        for _ in range(6):
+            with suppress(NotSignedIn):
+                await door.check_password(name, "wrong password", "this computer")
+        assert await door.lockout(name, "this computer") > 0
+        door.close()
+        store.close()
+
+    with ThreadPoolExecutor(1) as other_thread:  # this one's loop is the browser's
+        other_thread.submit(asyncio.run, guess()).result()
+
+
+def test_strangers_do_not_shut_the_browser_out_that_signed_in_before(browser: "Browser", tmp_path: Path) -> None:
+    with AppServer(tmp_path) as server:
+        server.member("mia", PASSWORD, "author")
+        with visitor(browser) as page:
+            go(page, server.url)
+            sign_in(page, "mia")
+            page.get_by_text("Memory Chatbot").first.wait_for()
+            page.get_by_test_id("stSidebar").get_by_role("button").last.click()
+            page.get_by_label("User name").wait_for()
+            strangers_try(server, "mia")
+            sign_in(page, "mia")
+            page.get_by_text("Memory Chatbot").first.wait_for()
+        with visitor(browser) as page:
+            go(page, server.url)
+            sign_in(page, "mia")
+            still(page).get_by_text("Too many wrong passwords").wait_for()

@@ -1,0 +1,163 @@
+"""Before the first account: what this computer is let do, by `local_mode`, and what passes for this computer."""
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import requests
+from websockets.exceptions import InvalidStatus
+
+from tests.page_socket import Browser, open_page
+from tests.servers import AppServer
+from tests.test_gate import PAGES, SECRETS
+
+PRINTED = re.compile(r"/\?code=(\S+)")
+TICKET = re.compile(rb"ticket\W+([A-Za-z0-9_-]{43})")
+
+
+def opened(tmp_path_factory: pytest.TempPathFactory, mode: str) -> Iterator[AppServer]:
+    with AppServer(tmp_path_factory.mktemp(mode), config={"local_mode": mode}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def by_link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    yield from opened(tmp_path_factory, "link")
+
+
+@pytest.fixture(scope="module")
+def shut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    yield from opened(tmp_path_factory, "off")
+
+
+def code_of(server: AppServer) -> str:
+    found = PRINTED.search(server.log)
+    assert found is not None
+    return found[1]
+
+
+def enter(server: AppServer) -> Browser:
+    """A browser that opened the printed link, as far as its cookie."""
+    browser = Browser(server.url)
+    with open_page(browser) as page:
+        ticket = TICKET.search(page.visit("", f"code={code_of(server)}"))
+    assert ticket is not None
+    assert browser.post("/session/start", {"ticket": ticket[1].decode()}).status_code == 200
+    return browser
+
+
+@pytest.mark.parametrize("base", ["", "/public_flow/memory-chatbot"])
+def test_by_link_only_the_owner_code_is_asked_for_at_every_address(by_link: AppServer, base: str) -> None:
+    assert len(PAGES) > 5
+    with open_page(Browser(by_link.url), base=base) as page:
+        for name in ["", *PAGES, "nonsense"]:
+            for query in ("", "code=2222-2222-2222", "flow=memory-chatbot"):
+                sent = page.visit(name, query)
+                assert [secret for secret in SECRETS if secret in sent] == []
+                assert b"Create account" not in sent
+        assert b"Open the link of the terminal" in page.visit()
+
+
+def test_by_link_the_printed_link_opens_everything_for_its_browser_only(by_link: AppServer) -> None:
+    browser = enter(by_link)
+    with open_page(browser) as page:
+        assert b"Memory Chatbot" in page.visit()
+        assert b"Create account" in page.visit("first_account")
+    with open_page(browser, base="/public_flow/memory-chatbot") as page:
+        assert b"Memory Chatbot" in page.visit()
+    with open_page(Browser(by_link.url)) as page:
+        assert b"Memory Chatbot" not in page.visit()
+
+
+def test_by_link_a_page_that_gave_the_code_goes_on_without_cookies(by_link: AppServer) -> None:
+    browser = Browser(by_link.url)
+    browser.session.cookies.clear()
+    with open_page(browser) as page:
+        page.visit("", f"code={code_of(by_link)}")
+        assert b"Memory Chatbot" in page.visit()
+
+
+def test_by_link_a_sign_in_that_ended_opens_nothing(by_link: AppServer) -> None:
+    browser = enter(by_link)
+    copied = browser.cookies
+    with open_page(browser) as page:
+        assert b"Memory Chatbot" in page.visit()
+        assert browser.post("/session/end").status_code == 200
+        assert b"Memory Chatbot" not in page.visit()
+    with open_page(browser, headers={"Cookie": copied}) as page:
+        assert b"Memory Chatbot" not in page.visit()
+
+
+def test_off_nothing_but_the_first_account_is_served(shut: AppServer) -> None:
+    owner = enter(shut)
+    for browser in (Browser(shut.url), owner):
+        for base in ("", "/public_flow/memory-chatbot"):
+            with open_page(browser, base=base) as page:
+                for name in ["", *PAGES]:
+                    sent = page.visit(name, "flow=memory-chatbot")
+                    assert [secret for secret in SECRETS if secret in sent] == []
+                    assert (b"Create account" in sent) is (browser is owner and (name != "join" or bool(base)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"), [("open", "whatever forwards"), ("link", "opened this link"), ("off", "makes")]
+)
+def test_the_start_says_whom_it_believes(tmp_path: Path, mode: str, says: str) -> None:
+    with AppServer(tmp_path, config={"local_mode": mode}) as server:
+        assert says in server.log
+        assert (f"Open {server.url}\n" in server.log) is (mode == "open")
+        assert f"pen {server.url}/?code={code_of(server)}" in server.log
+
+
+@contextmanager
+def forward(to: int) -> Iterator[int]:
+    """A TCP forward as `ssh -R` or socat make one: it changes nothing and says nothing. Its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ends: list[socket.socket] = [listener]
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while piece := source.recv(65_536):
+                sink.sendall(piece)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.create_connection(("127.0.0.1", to))
+                ends.extend((client, server))
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        for end in ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+def test_whoever_comes_by_a_port_forward_reads_nothing_without_the_link(by_link: AppServer, server: AppServer) -> None:
+    """A forward is loopback to us: open local mode lets it in, as its words say; by link it does not."""
+    for running, sees in ((server, True), (by_link, False)):
+        with forward(running.port) as port:
+            stranger = Browser(f"http://127.0.0.1:{port}")
+            named = {"Host": f"127.0.0.1:{running.port}", "Origin": running.url}
+            with open_page(stranger, headers=named) as page:
+                assert (b"Memory Chatbot" in page.visit()) is sees
+
+
+@pytest.mark.parametrize("name", ["Fly-Client-IP", "X-Azure-ClientIP", "X-Scheme", "CDN-Loop", "X-Amzn-Trace-Id"])
+def test_by_link_a_forward_that_shows_itself_is_refused_too(by_link: AppServer, name: str) -> None:
+    browser = enter(by_link)
+    assert requests.get(by_link.url, headers={name: "x"}, timeout=10).status_code == 403
+    with pytest.raises(InvalidStatus, match="403"), open_page(browser, headers={name: "x"}):
+        pass
