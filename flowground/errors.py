@@ -16,6 +16,8 @@ FlowgroundError
 └── RunError                 a run failed
     ├── ShuttingDown         the server ends; the same call may succeed elsewhere or later
     ├── UnexpectedFailure    a mistake of ours; the log has the rest
+    ├── RunTimeout           it took longer than `limits.run_seconds`
+    ├── AnswerTooLong        an answer went over `limits.answer_chars`; what was said until then is kept
     ├── ComponentFailed      one component failed; carries its id and the cause
     └── ProviderError        the model's server failed
         ├── ProviderRefused  it answered with an error status
@@ -220,6 +222,30 @@ class UnexpectedFailure(RunError):
         super().__init__("Something went wrong on this server.")
 
 
+class RunTimeout(RunError):
+    """The run took longer than `limits.run_seconds`."""
+
+    code = "run_timeout"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The run took longer than {seconds:g} seconds, the longest this server allows.",
+            hint="Ask for less at once. `limits.run_seconds` in config.yaml sets the time.",
+        )
+
+
+class AnswerTooLong(RunError):
+    """An answer went over `limits.answer_chars`, or over the bytes that so many characters may take."""
+
+    code = "answer_too_long"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The answer is longer than {limit} characters, the longest this server takes.",
+            hint="Ask for less at once. `limits.answer_chars` in config.yaml sets the length.",
+        )
+
+
 class ComponentFailed(RunError):
     """One component failed; `cause` is the typed reason. `component_id` is None for who sees no inside."""
 
@@ -240,6 +266,8 @@ class ComponentFailed(RunError):
                 message = "The model did not answer in time."
             case ProviderError():
                 message = "The model failed."
+            case AnswerTooLong():
+                message = self.cause.message
             case _:
                 message = "The flow failed."
         return ComponentFailed(None, self.cause, message=message)

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from flowground.components.base import Component, Context, History, Models, Output
-from flowground.errors import ComponentFailed, FlowgroundError
+from flowground.errors import AnswerTooLong, ComponentFailed, FlowgroundError, RunTimeout
 from flowground.events import (
     ComponentFinished,
     ComponentStarted,
@@ -18,40 +19,93 @@ from flowground.events import (
 )
 from flowground.graph import Reference
 from flowground.request import RunRequest
+from flowground.settings import Limits
 from flowground.wiring import WiredFlow
 
-_END = object()
+_AHEAD = 256
+"""Events that may wait for their reader; who makes more waits too, so that a slow reader is felt by the model."""
+
+_DEFAULTS = Limits()
 
 
 async def run_flow(
-    flow: WiredFlow, request: RunRequest, *, history: History, models: Models, inside: bool = True
+    flow: WiredFlow,
+    request: RunRequest,
+    *,
+    history: History,
+    models: Models,
+    inside: bool = True,
+    limits: Limits = _DEFAULTS,
+    note: Callable[[Event], None] = lambda _: None,
 ) -> AsyncGenerator[Event, None]:
     """Events of one run, `TurnFinished` last. `request.tweaks` are applied already; the rest of it is honoured here.
 
-    `inside` False: who asks sees the flow from outside, and its outputs are all they may select.
-    Raises ComponentFailed. Closing the generator or cancelling the task cancels what runs, down to the provider.
+    `inside` False: who asks sees the flow from outside, and its outputs are all they may select. `note` is told each
+    event but the last when it is made: before it is read here, and also where the run fails before it can be.
+    Raises ComponentFailed and RunTimeout. Closing the generator or cancelling the task cancels what runs, down to the
+    provider.
     """
     started = time.perf_counter()
+    line = _Line(note)
+    run = _Run(flow, request, history, models, line, inside, limits)
     if request.stream:
-        queue: asyncio.Queue[object] = asyncio.Queue()
-        run = _Run(flow, request, history, models, queue.put_nowait, inside)
-        driver = asyncio.create_task(run.drive())
-        driver.add_done_callback(lambda _: queue.put_nowait(_END))
+        driver = asyncio.create_task(run.drive_in_time())
+        driver.add_done_callback(lambda _: line.end())
         try:
-            while (event := await queue.get()) is not _END:
-                yield event  # type: ignore[misc]  # the queue carries events and, last, _END
+            while (event := await line.next()) is not None:
+                yield event
             await driver
         finally:
             if not driver.done():
                 driver.cancel()
                 await asyncio.wait([driver])
     else:
-        events: list[Event] = []
-        run = _Run(flow, request, history, models, events.append, inside)
-        await run.drive()
-        for event in events:
+        await run.drive_in_time()
+        line.end()
+        while (event := await line.next()) is not None:
             yield event
     yield run.finished(time.perf_counter() - started)
+
+
+class _Line:
+    """Events on their way from a run to its one reader. `note` is told each when it is put in."""
+
+    def __init__(self, note: Callable[[Event], None]) -> None:
+        self._note = note
+        self._events: deque[Event | None] = deque()
+        self._news: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+
+    def put(self, event: Event) -> None:
+        self._note(event)
+        self._add(event)
+
+    def end(self) -> None:
+        """Nothing comes after this."""
+        self._add(None)
+
+    async def wait_for_room(self) -> None:
+        """Returns when the reader is not far behind."""
+        while len(self._events) >= _AHEAD:
+            if self._room is None:
+                self._room = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._room)
+
+    async def next(self) -> Event | None:
+        """The next event, None at the end."""
+        while not self._events:
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+        event = self._events.popleft()
+        if self._room and len(self._events) <= _AHEAD // 2:
+            self._room.set_result(None)
+            self._room = None
+        return event
+
+    def _add(self, event: Event | None) -> None:
+        self._events.append(event)
+        if self._news and not self._news.done():
+            self._news.set_result(None)
 
 
 @dataclass(slots=True)
@@ -62,10 +116,22 @@ class _Run:
     request: RunRequest
     history: History
     models: Models
-    say: Callable[[Event], None]
+    line: _Line
     inside: bool
+    limits: Limits
+    clock: asyncio.Timeout | None = None
     given: dict[str, Output] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+
+    async def drive_in_time(self) -> None:
+        """Runs everything. Raises ComponentFailed, and RunTimeout when it takes longer than the limits allow."""
+        try:
+            async with asyncio.timeout(self.limits.run_seconds or None) as self.clock:
+                await self.drive()
+        except TimeoutError:
+            if self.clock is not None and self.clock.expired():
+                raise RunTimeout(self.limits.run_seconds) from None
+            raise
 
     async def drive(self) -> None:
         """Runs every component as soon as all it waits for is there; the first failure cancels the others."""
@@ -98,15 +164,25 @@ class _Run:
 
     async def _step(self, name: str) -> None:
         component = self._filled(name)
-        self.say(ComponentStarted(name))
+        self.line.put(ComponentStarted(name))
         started = time.perf_counter()
         try:
             output = await component.run(self._context(name, component))
+            self._check_length(name, component, output.text)
         except FlowgroundError as error:
             raise ComponentFailed(name, error) from error
         self.given[name], self.texts[name] = output, output.text
         seconds = time.perf_counter() - started
-        self.say(ComponentFinished(name, component.type_name, seconds, output.text, output.usage, output.model))
+        self.line.put(ComponentFinished(name, component.type_name, seconds, output.text, output.usage, output.model))
+
+    def _check_length(self, name: str, component: Component, text: str) -> None:
+        """Raises AnswerTooLong for an answer that came whole and is too long; as much as may be kept is told first."""
+        limit = self.limits.answer_chars
+        if len(text) <= limit or not (component.streams or component.gives_output):
+            return
+        for target in (name,) if component.gives_output else self.flow.streams_to.get(name, ()):
+            self.line.put(Token(target, text[:limit]))
+        raise AnswerTooLong(limit)
 
     def _filled(self, name: str) -> Component:
         component, connected = self.flow.components[name], self.flow.connections.get(name)
@@ -125,17 +201,30 @@ class _Run:
             emit=self._emitter(name) if self.request.stream and component.streams else None,
         )
 
-    def _emitter(self, name: str) -> Callable[[str | ModelProgress], None]:
-        targets = self.flow.streams_to.get(name, ())
+    def _emitter(self, name: str) -> Callable[[str | ModelProgress], Awaitable[None]]:
+        targets, line, left = self.flow.streams_to.get(name, ()), self.line, self.limits.answer_chars
 
-        def emit(piece: str | ModelProgress) -> None:
+        async def emit(piece: str | ModelProgress) -> None:
+            nonlocal left
             if isinstance(piece, ModelProgress):
-                self.say(piece)
-            else:
-                for target in targets:
-                    self.say(Token(target, piece))
+                self._start_clock_again()
+                line.put(piece)
+                return
+            left -= len(piece)
+            if left < 0:
+                piece = piece[:left]
+            for target in targets if piece else ():
+                line.put(Token(target, piece))
+            if left < 0:
+                raise AnswerTooLong(self.limits.answer_chars)
+            await line.wait_for_room()
 
         return emit
+
+    def _start_clock_again(self) -> None:
+        """Half a gigabyte of weights may take longer than any answer: the run's time begins when they are there."""
+        if self.clock is not None and self.limits.run_seconds:
+            self.clock.reschedule(asyncio.get_running_loop().time() + self.limits.run_seconds)
 
     def finished(self, seconds: float) -> TurnFinished:
         usages = [output.usage for output in self.given.values() if output.usage]

@@ -42,13 +42,19 @@ async def take_turn(
     await turn.begin()
     try:
         yield turn.started()
-        run = run_flow(tweaked.flow, request, history=turn.history, models=models, inside=inside)
+        run = run_flow(
+            tweaked.flow,
+            request,
+            history=turn.history,
+            models=models,
+            inside=inside,
+            limits=settings.limits,
+            note=turn.note,
+        )
         async with aclosing(run) as events:
             async for event in events:
                 if isinstance(event, TurnFinished):
                     await turn.finish(event)
-                else:
-                    turn.note(event)
                 yield event
     except ComponentFailed as failure:
         told = failure if caller.sees_inside else failure.from_outside()
@@ -80,7 +86,7 @@ class _Turn:
     answer_ids: Mapping[str, str] = field(init=False)
     session_id: str = field(init=False)
     said: str | None = field(init=False)
-    partial: dict[str, str] = field(default_factory=dict)
+    partial: dict[str, list[str]] = field(default_factory=dict)
     trace: list[TraceStep] = field(default_factory=list)
     saved: bool = False
 
@@ -122,12 +128,13 @@ class _Turn:
 
     def note(self, event: Event) -> None:
         if isinstance(event, Token):
-            self.partial[event.component_id] = self.partial.get(event.component_id, "") + event.text
+            self.partial.setdefault(event.component_id, []).append(event.text)
         elif isinstance(event, ComponentFinished):
             text = event.text[:_TRACE_CHARS]
             self.trace.append(TraceStep(event.component_id, event.type, event.seconds, text, event.usage, event.model))
 
     async def finish(self, end: TurnFinished) -> None:
+        self.partial = {name: [end.results[name].text] for name in self.answer_ids}
         answers = [
             self._message(
                 message_id, "assistant", end.results[name].text, model=end.results[name].model, seconds=end.seconds
@@ -147,7 +154,7 @@ class _Turn:
     def _unfinished(self, state: Literal["stopped", "failed"], *, error: str | None = None) -> list[StoredMessage]:
         """What each output said so far; the first one stands for the turn also when nothing was said."""
         answers = [
-            self._message(message_id, "assistant", self.partial.get(name, ""), state=state, error=error)
+            self._message(message_id, "assistant", "".join(self.partial.get(name, ())), state=state, error=error)
             for name, message_id in self.answer_ids.items()
             if name in self.partial or name == next(iter(self.answer_ids))
         ]
@@ -179,7 +186,11 @@ class _Turn:
             error_code=error_code,
             streamed=self.request.stream,
         )
-        await self.store.write(conversations.finish_turn, **self.place, answers=answers, run=run)
+        try:
+            await self.store.write(conversations.finish_turn, **self.place, answers=answers, run=run)
+        except Exception:
+            self.saved = False  # so that the failure can be stored instead
+            raise
 
     def _message(self, message_id: str, role: Literal["user", "assistant"], text: str, **more: Any) -> StoredMessage:
         created = self.started_at if role == "user" else datetime.now(UTC)

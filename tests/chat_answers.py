@@ -32,9 +32,11 @@ WANTED = Completion("Hi you", "small-2026", Usage(7, 2), "stop")
 
 
 @asynccontextmanager
-async def model(*answers: list[Part], seconds: float = 5, retries: int = 2) -> AsyncIterator[tuple[OpenAI, Wire]]:
+async def model(
+    *answers: list[Part], seconds: float = 5, retries: int = 2, **more: Any
+) -> AsyncIterator[tuple[OpenAI, Wire]]:
     async with wire(*answers) as server:
-        provider = OpenAI("mine", f"{server.url}/deep/v1", api_key=KEY, timeout=seconds, retries=retries)
+        provider = OpenAI("mine", f"{server.url}/deep/v1", api_key=KEY, timeout=seconds, retries=retries, **more)
         try:
             yield provider, server
         finally:

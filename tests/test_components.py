@@ -34,8 +34,13 @@ async def history(limit: int) -> Sequence[Message]:
 
 async def run(kind: str, said: str | None = None, *, emitted: list[Any] | None = None, **fields: Any) -> Output:
     component: Component = COMPONENTS[kind].model_validate(fields)
-    emit = None if emitted is None else emitted.append
-    return await component.run(Context("It", said, history, ScriptedModels(), emit))
+
+    async def emit(piece: Any) -> None:
+        assert emitted is not None
+        emitted.append(piece)
+
+    watched = None if emitted is None else emit
+    return await component.run(Context("It", said, history, ScriptedModels(), watched))
 
 
 @pytest.mark.parametrize("kind", ["ChatInput", "TextInput"])

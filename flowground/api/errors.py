@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from flowground.api.body import BodyCompressed, BodyTooSlow
 from flowground.api.caller import KeyInvalid, KeyMissing
 from flowground.errors import (
+    AnswerTooLong,
     BodyTooLarge,
     ComponentFailed,
     FlowgroundError,
@@ -28,6 +29,7 @@ from flowground.errors import (
     RequestError,
     RunError,
     RunLimitReached,
+    RunTimeout,
     ShuttingDown,
     StoreUnavailable,
     TweaksRefused,
@@ -55,6 +57,8 @@ _STATUS: tuple[tuple[type[FlowgroundError], int], ...] = (
     (ProviderBusy, 429),
     (ProviderTimeout, 504),
     (ProviderError, 502),
+    (AnswerTooLong, 502),
+    (RunTimeout, 504),
     (ShuttingDown, 503),
     (StoreUnavailable, 503),
     (RunError, 500),

@@ -44,9 +44,9 @@ _OPERATION: dict[str, Any] = {
         "415": {"description": "The body is compressed."},
         "422": {"description": "The body or a tweak does not fit."},
         "429": {"description": "The token's limit is reached, or the model's server asks to come back later."},
-        "502": {"description": "The model's server failed."},
+        "502": {"description": "The model's server failed, or said more than an answer may hold."},
         "503": {"description": "The built-in model is being fetched, the database is in trouble, or the server stops."},
-        "504": {"description": "The model's server did not answer in time."},
+        "504": {"description": "The model's server did not answer in time, or the run took longer than it may."},
     },
 }
 

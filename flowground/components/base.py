@@ -6,7 +6,7 @@ the flags `secret`, `protected`, `advanced`, `multiline`, `template` (see `field
 before validation; the runner gives `run` a copy of the component in which they are filled.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -42,14 +42,15 @@ class Context:
     """What a component may reach while it runs.
 
     `input_value` is the text this component was given from outside, or None (only input components read it).
-    `emit` takes pieces of text and progress as they come; it is None where nobody watches, so `complete` will do.
+    `emit` takes pieces of text and progress as they come, and waits while too many of them are unread; it is None where
+    nobody watches, so `complete` will do.
     """
 
     component_id: str
     input_value: str | None
     history: History
     models: Models
-    emit: Callable[[str | ModelProgress], None] | None
+    emit: Callable[[str | ModelProgress], Awaitable[None]] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,5 +59,5 @@ class LanguageModel(Component):
             async for piece in pieces:
                 if isinstance(piece, Completion):
                     return Output(piece.text, piece.model, piece.usage)
-                context.emit(piece)
+                await context.emit(piece)
         raise ProviderRefused(f"The model {model!r} ended its answer without an end.")

@@ -20,6 +20,7 @@ class Providers:
     def __init__(self, settings: Settings) -> None:
         self._default = settings.default_model
         self._models = settings.data / "models"
+        self._answer_chars = settings.limits.answer_chars
         self._entries = {name: ProviderSettings() for name in PROVIDER_KINDS} | dict(settings.providers)
         self._opened: dict[str, Provider] = {}
 
@@ -74,7 +75,7 @@ class Providers:
             return Scripted(pieces=entry.pieces, delay=entry.delay)
         if kind == "local":
             return Local(name, entry, self._models)
-        return _openai(name, kind, entry)
+        return _openai(name, kind, entry, answer_chars=self._answer_chars)
 
 
 def _kind(name: str, entry: ProviderSettings) -> str:
@@ -91,7 +92,7 @@ def _kind(name: str, entry: ProviderSettings) -> str:
     )
 
 
-def _openai(name: str, kind: str, entry: ProviderSettings) -> OpenAI:
+def _openai(name: str, kind: str, entry: ProviderSettings, *, answer_chars: int) -> OpenAI:
     if variable := entry.missing_variable:
         raise ProviderRefused(
             f"The provider {name!r} has no key.",
@@ -111,4 +112,5 @@ def _openai(name: str, kind: str, entry: ProviderSettings) -> OpenAI:
         api_key=key,
         timeout=entry.timeout,
         retries=entry.retries,
+        answer_chars=answer_chars,
     )

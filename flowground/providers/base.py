@@ -36,8 +36,9 @@ Piece = str | ModelProgress | Completion
 class Provider(Protocol):
     """Answers calls for one entry of `providers:`.
 
-    Every failure is raised as an `errors.ProviderError`. Cancelling the task, or closing the generator, ends the
-    call at the provider too. One instance serves many calls at once on one event loop.
+    Every failure is raised as an `errors.ProviderError`, an answer beyond all bounds as AnswerTooLong. Cancelling
+    the task, or closing the generator, ends the call at the provider too. One instance serves many calls at once on one
+    event loop.
     """
 
     def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:

@@ -5,16 +5,19 @@ too, each with small liberties that are accepted here (an error under status 200
 """
 
 import json
+import re
 import time
 from typing import Any
 
+from flowground.errors import AnswerTooLong
 from flowground.messages import Usage
 from flowground.providers.base import Completion, ModelCall
 
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""A longer answer is refused: no model writes one, so the server is broken or hostile."""
+_STREAM_BYTES = 64 * 1024 * 1024
+"""A longer stream is refused: around each few letters stand some 300 bytes, and no model says so much."""
 
-_MAX_LINE_BYTES = 4 * 1024 * 1024
+_MOST_TOKENS = 2**31 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Unreadable(Exception):
@@ -40,13 +43,18 @@ def write_call(call: ModelCall, *, stream: bool, renamed: dict[str, str]) -> byt
     return json.dumps(body).encode()
 
 
+def most_bytes(answer_chars: int) -> int:
+    """What an answer of so many characters may weigh as JSON: each as `\\u12ab`, and what stands around them."""
+    return 65_536 + 6 * answer_chars
+
+
 def read_completion(data: bytes, *, model: str) -> Completion:
     """A whole answer; `model` is shown when the server names none. Raises Unreadable."""
     answer = _object(data)
     try:
         choice = answer["choices"][0]
         message = choice["message"]
-        text = _text(message.get("content")) or _text(message.get("refusal"))
+        text = whole_letters(_text(message.get("content")) or _text(message.get("refusal")))
         finish = choice.get("finish_reason")
     except (LookupError, TypeError, AttributeError):
         raise Unreadable from None
@@ -61,35 +69,64 @@ def read_error(data: bytes) -> tuple[str | None, str | None]:
         return None, None
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, str):
-        return error, None
+        return whole_letters(error), None
     if not isinstance(error, dict):
         return None, None
     return _word(error.get("message")) or _word(error.get("detail")), _word(error.get("code"))
 
 
 class ChunkReader:
-    """Reads a stream of server-sent events as its bytes come; `done` after `[DONE]`."""
+    """Reads a stream of server-sent events as its bytes come; `done` after `[DONE]`.
 
-    def __init__(self) -> None:
+    `answer_chars` bounds one event as it bounds a whole answer. `events` counts those that came; `end_by` is the
+    loop's time at which the answer ends by itself, once its reader has set it. A letter whose halves
+    (surrogates) come in two pieces is whole in the second; `rest` is what to say of a half that stayed alone.
+    """
+
+    def __init__(self, answer_chars: int) -> None:
         self.done = False
+        self.events = 0
+        self.end_by: float | None = None
         self.model: str | None = None
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
-        self._rest = b""
+        self._answer_chars = answer_chars
+        self._most_bytes = most_bytes(answer_chars)
+        self._line: list[bytes] = []
+        self._line_bytes = 0
         self._bytes = 0
+        self._half = ""
         self._last_event = time.monotonic()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the model said that it is finished: token counts and `[DONE]` may still come, text does not."""
+        return self.done or self.finish_reason is not None
 
     def idle_seconds(self) -> float:
         """Since the last event: comments keep a connection open, but are no answer."""
         return time.monotonic() - self._last_event
 
+    def wait_again(self) -> None:
+        """The time until the next event begins now: what came last has been read."""
+        self._last_event = time.monotonic()
+
+    def rest(self) -> str:
+        """What is left of the text at its end."""
+        return "\ufffd" if self._half else ""
+
     def feed(self, data: bytes) -> list[str]:
-        """The pieces of text that `data` completes. Raises Unreadable."""
+        """The pieces of text that `data` completes. Raises Unreadable and AnswerTooLong."""
+        ended, newline, begun = data.rpartition(b"\n")
         self._bytes += len(data)
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > _MAX_LINE_BYTES or self._bytes > MAX_ANSWER_BYTES:
-            raise Unreadable
+        self._line_bytes += len(data)
+        if self._bytes > _STREAM_BYTES or self._line_bytes > self._most_bytes:
+            raise AnswerTooLong(self._answer_chars)
+        if not newline:
+            self._line.append(data)
+            return []
+        lines = b"".join((*self._line, ended)).split(b"\n")
+        self._line, self._line_bytes = [begun], len(begun)
         return [
             piece
             for line in lines
@@ -98,6 +135,7 @@ class ChunkReader:
 
     def _event(self, data: bytes) -> str | None:
         self._last_event = time.monotonic()
+        self.events += 1
         if data == b"[DONE]":
             self.done = True
             return None
@@ -115,11 +153,27 @@ class ChunkReader:
             self.finish_reason = _word(choice.get("finish_reason")) or self.finish_reason
             delta = choice.get("delta") or {}
             content = delta.get("content")
-            if content.__class__ is str:
-                return content or None
-            return _text(content) or _text(delta.get("refusal")) or None
+            if content.__class__ is not str:
+                content = _text(content) or _text(delta.get("refusal"))
+            return self._whole_letters(content) or None
         except (LookupError, TypeError, AttributeError):
             raise Unreadable from None
+
+    def _whole_letters(self, text: str) -> str:
+        """The text with what is whole now; a half at its end waits for the other one."""
+        if text.isascii() and not self._half:
+            return text
+        text, self._half = self._half + text, ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return whole_letters(text)
+
+
+def whole_letters(text: str) -> str:
+    """The text with surrogate pairs joined and lone halves replaced by U+FFFD: no encoder takes them."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -146,12 +200,14 @@ def _text(content: Any) -> str:
 
 
 def _word(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return whole_letters(value) if isinstance(value, str) and value else None
 
 
 def _usage(value: Any) -> Usage | None:
-    """Counts that are no whole numbers are no counts: the answer stands without them."""
+    """What cannot be a number of tokens is no count: the answer stands without it."""
     if not isinstance(value, dict):
         return None
     given, made = value.get("prompt_tokens"), value.get("completion_tokens")
-    return Usage(given, made) if type(given) is int and type(made) is int else None
+    if type(given) is not int or type(made) is not int:
+        return None
+    return Usage(given, made) if 0 <= given <= _MOST_TOKENS and 0 <= made <= _MOST_TOKENS else None

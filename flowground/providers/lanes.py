@@ -10,7 +10,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 _ONE = httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30)
-_AT_ONCE = 256
+AT_ONCE = 256
 """Calls under way at most; more wait their turn."""
 _KEPT = 128
 """Idle connections kept at most."""
@@ -26,12 +26,19 @@ class Lanes:
         # Certificates are read once; a plain http address needs none.
         self._verify = httpx2.create_ssl_context(trust_env=trust_env) if url.scheme == "https" or self._proxy else False
         self._idle: list[httpx2.AsyncHTTPTransport] = []
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._closed = False
 
-    async def take(self) -> httpx2.AsyncHTTPTransport:
-        """A transport for one call; `give` it back when the answer is closed."""
-        await self._turns.acquire()
+    async def take(self, *, patience: float) -> httpx2.AsyncHTTPTransport:
+        """A transport for one call; `give` it back when the answer is closed.
+
+        Raises TimeoutError when for `patience` seconds all calls at once are under way.
+        """
+        if self._turns.locked():
+            async with asyncio.timeout(patience):
+                await self._turns.acquire()
+        else:
+            await self._turns.acquire()
         if self._idle:
             return self._idle.pop()
         return httpx2.AsyncHTTPTransport(verify=self._verify, limits=_ONE, proxy=self._proxy, trust_env=self._trust_env)

@@ -2,31 +2,29 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import httpx2
 
-from flowground.errors import ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.errors import AnswerTooLong, ProviderError, ProviderRefused, ProviderUnreachable
 from flowground.providers.base import Completion, ModelCall, Piece
-from flowground.providers.chat_format import (
-    MAX_ANSWER_BYTES,
-    ChunkReader,
-    Unreadable,
-    read_completion,
-    write_call,
-)
+from flowground.providers.chat_format import ChunkReader, Unreadable, most_bytes, read_completion, write_call
 from flowground.providers.server import Answer, Patience, Server
 
 OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_URL = "http://127.0.0.1:11434/v1"
 
+_END_SECONDS = 0.5
+"""How long token counts and `[DONE]` are waited for after a model said that it is finished."""
+
 
 class OpenAI:
     """`name` is the entry's name in config.yaml; `base_url` the address up to and with `/v1`, its query is kept.
 
-    `timeout` bounds the wait for the whole answer (`complete`), or for the first and each next piece (`stream`);
-    `retries` repeats after 429, 5xx and broken connections, before the first piece only. Raises ProviderRefused
-    for an address or key that cannot be used.
+    `timeout` bounds the wait for a free connection; then for the whole answer (`complete`), or for its head, its first
+    and each next piece (`stream`). `retries` repeats after 429, 5xx and broken connections, before the first piece
+    only. `answer_chars` bounds the bytes that are read of an answer. Raises ProviderRefused for an address or key that
+    cannot be used.
     """
 
     def __init__(
@@ -37,11 +35,13 @@ class OpenAI:
         api_key: str | None = None,
         timeout: float = 60,
         retries: int = 2,
+        answer_chars: int = 500_000,
         trust_env: bool = True,
     ) -> None:
         self._name = name
         self._timeout = timeout
         self._retries = retries
+        self._answer_chars = answer_chars
         # OpenAI's own newer models refuse the name that all other servers know.
         self._renamed = {"max_tokens": "max_completion_tokens"} if base_url == OPENAI_URL else {}
         start = "Start it with `ollama serve`, or check" if base_url == OLLAMA_URL else "Check"
@@ -88,10 +88,8 @@ class OpenAI:
 
     async def _whole(self, call: ModelCall, body: bytes) -> Completion:
         try:
-            async with asyncio.timeout(self._timeout), aclosing(await self._server.post(body)) as answer:
-                return read_completion(await _read(answer), model=call.model)
-        except TimeoutError:
-            raise self._server.timeout() from None
+            async with aclosing(await self._server.post(body)) as answer:
+                return await self._read(answer, call)
         except Unreadable as problem:
             raise self._refused(problem) from None
 
@@ -99,25 +97,62 @@ class OpenAI:
         try:
             async with aclosing(await self._server.post(body)) as answer:
                 if answer.is_json:  # a server that cannot stream
-                    completion = read_completion(await _read(answer), model=call.model)
+                    completion = await self._read(answer, call)
                     yield completion.text
                     yield completion
                     return
-                reader, text = ChunkReader(), []
-                while not reader.done and (data := await answer.chunk()) is not None:
-                    for piece in reader.feed(data):
+                reader, text = ChunkReader(self._answer_chars), []
+                while (data := await self._next(answer, reader)) is not None:
+                    pieces = reader.feed(data)
+                    for piece in pieces:
                         text.append(piece)
                         yield piece
-                    if reader.idle_seconds() > self._timeout:
+                    if pieces:
+                        reader.wait_again()
+                    elif reader.idle_seconds() > self._timeout:
                         raise self._server.timeout()
+                if rest := reader.rest():
+                    text.append(rest)
+                    yield rest
                 await answer.drain()
-                if not reader.done and not reader.finish_reason:
-                    raise ProviderUnreachable(
-                        f"The connection to provider {self._name!r} broke before the answer's end."
-                    )
+                self._check_end(reader)
                 yield Completion("".join(text), reader.model or call.model, reader.usage, reader.finish_reason)
         except Unreadable as problem:
             raise self._refused(problem) from None
+
+    async def _read(self, answer: Answer, call: ModelCall) -> Completion:
+        """A whole answer, within the call's time. Raises AnswerTooLong as soon as it is."""
+        parts, left = [], most_bytes(self._answer_chars)
+        try:
+            async with asyncio.timeout_at(answer.deadline):
+                while (chunk := await answer.chunk()) is not None:
+                    parts.append(chunk)
+                    left -= len(chunk)
+                    if left < 0:
+                        raise AnswerTooLong(self._answer_chars)
+        except TimeoutError:
+            raise self._server.timeout() from None
+        return read_completion(b"".join(parts), model=call.model)
+
+    async def _next(self, answer: Answer, reader: ChunkReader) -> bytes | None:
+        """The next bytes, None when the answer is whole: what a server does with the connection then is its own."""
+        if not reader.ended:
+            return await answer.chunk()
+        if reader.done or reader.usage:
+            return None
+        reader.end_by = reader.end_by or asyncio.get_running_loop().time() + _END_SECONDS
+        with suppress(TimeoutError, ProviderError):
+            async with asyncio.timeout_at(reader.end_by):
+                return await answer.chunk()
+        return None
+
+    def _check_end(self, reader: ChunkReader) -> None:
+        """Raises Unreadable where nothing was an answer, and ProviderUnreachable where one broke off."""
+        if reader.ended:
+            return
+        if not reader.events:
+            raise Unreadable
+        raise ProviderUnreachable(f"The connection to provider {self._name!r} broke before the answer's end.")
 
     def _refused(self, problem: Unreadable) -> ProviderRefused:
         if problem.said:
@@ -128,16 +163,6 @@ class OpenAI:
             f"The provider {self._name!r} answered with something that is no chat completion.",
             hint=f"Check that `providers.{self._name}.base_url` in config.yaml ends where `/chat/completions` follows.",
         )
-
-
-async def _read(answer: Answer) -> bytes:
-    parts, size = [], 0
-    while (chunk := await answer.chunk()) is not None:
-        parts.append(chunk)
-        size += len(chunk)
-        if size > MAX_ANSWER_BYTES:
-            raise Unreadable
-    return b"".join(parts)
 
 
 def _endpoint(name: str, base_url: str) -> httpx2.URL:

@@ -7,22 +7,31 @@ flows and a header merge to every call: measured, that doubles the CPU time of o
 import asyncio
 import email.utils
 import random
+import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import cast
 
 import httpx2
 
 from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.providers.chat_format import read_error
-from flowground.providers.lanes import Lanes
+from flowground.providers.lanes import AT_ONCE, Lanes
 
 _CONNECT_SECONDS = 10.0
 _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 4.0
 _ERROR_BYTES = 65_536
 _DRAIN_SECONDS = 0.25
+
+
+class NoFreeLane(ProviderBusy):
+    """As many calls as may be at once are under way, and none ended in time: it is this server that is busy."""
+
+
+class CertificateRefused(ProviderUnreachable):
+    """The server's certificate is not one we trust for its name; another try would meet the same one."""
 
 
 class Server:
@@ -49,20 +58,33 @@ class Server:
         ]
         if api_key:
             self._headers.append((b"Authorization", b"Bearer " + api_key.encode()))
-        connect = min(timeout, _CONNECT_SECONDS)
-        self._times = {"timeout": {"connect": connect, "read": timeout, "write": timeout, "pool": timeout}}
+        self._seconds = timeout
+        # Before the whole time is up: httpx2 closes a connection that it gives up, but not one that it is taken from.
+        self._connect_seconds = min(timeout * 0.9, _CONNECT_SECONDS)
+        self._times = {
+            "timeout": {"connect": self._connect_seconds, "read": timeout, "write": timeout, "pool": timeout}
+        }
 
     async def post(self, body: bytes) -> "Answer":
         """A successful answer, its body still to come; the caller closes it. Raises ProviderErrors."""
         if self._lanes is None:
             self._lanes = Lanes(self._url, trust_env=self._trust_env)
-        lanes, lane = self._lanes, await self._lanes.take()
+        lanes = self._lanes
         try:
-            response = await self._send(lane, body)
+            lane = await lanes.take(patience=self._seconds)
+        except TimeoutError:
+            raise self._no_free_lane() from None
+        deadline = asyncio.get_running_loop().time() + self._seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await self._send(lane, body)
+        except TimeoutError:
+            await lanes.give(lane)
+            raise self.timeout() from None
         except BaseException:
             await lanes.give(lane)
             raise
-        answer = Answer(response, self._failure, closed=lambda: lanes.give(lane))
+        answer = Answer(response, self._failure, closed=lambda: lanes.give(lane), deadline=deadline)
         if 200 <= response.status_code < 300:
             return answer
         async with aclosing(answer):
@@ -96,8 +118,10 @@ class Server:
 
     async def _refusal(self, answer: "Answer", response: httpx2.Response) -> ProviderError:
         data = b""
-        while len(data) < _ERROR_BYTES and (chunk := await answer.chunk()) is not None:
-            data += chunk
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(answer.deadline):
+                while len(data) < _ERROR_BYTES and (chunk := await answer.chunk()) is not None:
+                    data += chunk
         status = response.status_code
         said, code = read_error(data)
         message = f"The provider {self._name!r} answered with status {status}" + (
@@ -116,24 +140,43 @@ class Server:
         return None
 
     def _failure(self, error: Exception) -> ProviderError:
-        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
+        if refused := _certificate_error(error):
+            return CertificateRefused(
+                f"The certificate of provider {self._name!r} is not trusted: {refused.verify_message}.",
+                hint=f"Check that `providers.{self._name}.base_url` in config.yaml names the server as its certificate "
+                "does. An authority of your own: name its certificates in SSL_CERT_FILE.",
+            )
+        if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
             return ProviderUnreachable(f"Nothing answers at the address of provider {self._name!r}.", hint=self._hint)
+        if isinstance(error, httpx2.ConnectTimeout):
+            return ProviderTimeout(
+                f"The provider {self._name!r} took no connection within {self._connect_seconds:g} seconds.",
+                hint=self._hint,
+            )
         if isinstance(error, httpx2.TimeoutException):
             return self.timeout()
         return ProviderUnreachable(f"The connection to provider {self._name!r} broke.", hint=self._hint)
 
     def timeout(self) -> ProviderTimeout:
-        seconds = self._times["timeout"]["read"]
         return ProviderTimeout(
-            f"The provider {self._name!r} did not answer within {seconds:g} seconds.",
+            f"The provider {self._name!r} did not answer within {self._seconds:g} seconds.",
             hint=f"`providers.{self._name}.timeout` in config.yaml sets the time.",
+        )
+
+    def _no_free_lane(self) -> NoFreeLane:
+        return NoFreeLane(
+            f"All {AT_ONCE} calls that provider {self._name!r} may have at once are under way, and none ended within "
+            f"{self._seconds:g} seconds.",
+            retry_after=1,
+            hint="Try again a little later.",
         )
 
 
 class Answer:
     """The body of one answer. Closing it early closes the connection, which tells the server to stop.
 
-    `closed` is awaited once, when nothing of the answer is wanted any more.
+    `closed` is awaited once, when nothing of the answer is wanted any more. `deadline` is the loop's time at which the
+    call's time is up, for those who want the whole of it.
     """
 
     def __init__(
@@ -142,7 +185,9 @@ class Answer:
         failure: Callable[[Exception], ProviderError],
         *,
         closed: Callable[[], Awaitable[None]],
+        deadline: float,
     ) -> None:
+        self.deadline = deadline
         self.is_json = response.headers.get("content-type", "").startswith("application/json")
         self._stream = cast(httpx2.AsyncByteStream, response.stream)
         self._failure = failure
@@ -190,13 +235,21 @@ class Patience:
     async def wait(self, error: ProviderError) -> None:
         """Waits before the next try, or raises `error` when another one would not help or would last too long."""
         passing = isinstance(error, ProviderBusy | ProviderUnreachable) or (error.status or 0) >= 500
+        lasting = isinstance(error, NoFreeLane | CertificateRefused)
         pause = error.retry_after if error.retry_after is not None else self._pause * random.uniform(0.5, 1)  # noqa: S311 -- spreads callers
-        if not passing or self._left <= 0 or self._waited + pause > _LONGEST_WAIT:
+        if not passing or lasting or self._left <= 0 or self._waited + pause > _LONGEST_WAIT:
             raise error
         self._left -= 1
         self._waited += pause
         self._pause *= 2
         await asyncio.sleep(pause)
+
+
+def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """The certificate's part in a failed connection, however deep it was wrapped."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def retry_after(value: str | None) -> float | None:

@@ -4,11 +4,46 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass, field
 
 from flowground.errors import FlowgroundError, UnexpectedFailure
-from flowground.events import Event
+from flowground.events import Event, Token
 
 _log = logging.getLogger(__name__)
+
+_STRETCH_CHARS = 2048
+"""Pieces of text are joined up to this many characters: a long answer then takes the room of its letters."""
+
+
+class _Stretch:
+    """Text that came without another event between its pieces; with two models at once, of several answers."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._pieces: dict[str, list[str]] = {}
+
+    def add(self, token: Token) -> None:
+        self.size += len(token.text)
+        self._pieces.setdefault(token.component_id, []).append(token.text)
+
+    def unseen(self, seen: dict[str, int]) -> list[Token]:
+        """What came after the `seen` characters of each answer; counts it as seen."""
+        found = []
+        for name, pieces in self._pieces.items():
+            if len(pieces) > 1:
+                pieces[:] = ["".join(pieces)]
+            if text := pieces[0][seen.get(name, 0) :]:
+                found.append(Token(name, text))
+                seen[name] = len(pieces[0])
+        return found
+
+
+@dataclass(slots=True)
+class _Place:
+    """How far a watcher is in a log: all before `entry`, and of that the `seen` characters of each answer."""
+
+    entry: int = 0
+    seen: dict[str, int] = field(default_factory=dict)
 
 
 class LiveTurn:
@@ -16,7 +51,7 @@ class LiveTurn:
 
     def __init__(self, events: AsyncGenerator[Event, None]) -> None:
         self._events = events
-        self._log: list[Event] = []
+        self._log: list[Event | _Stretch] = []
         self._watchers: set[asyncio.Event] = set()
         self._error: FlowgroundError | None = None
         self.task = asyncio.ensure_future(self._take())
@@ -31,16 +66,19 @@ class LiveTurn:
         self.task.cancel()
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Every event from the start, then each as it comes, until the turn ends; raises a failed turn's error."""
+        """Every event from the start, then each as it comes, until the turn ends; raises a failed turn's error.
+
+        Pieces of text that wait for this watcher come joined.
+        """
         news = asyncio.Event()
         self._watchers.add(news)
-        seen = 0
+        place = _Place()
         try:
             while True:
                 news.clear()
-                while seen < len(self._log):
-                    yield self._log[seen]
-                    seen += 1
+                while events := self._after(place):
+                    for event in events:
+                        yield event
                 if self.done:
                     break
                 await news.wait()
@@ -49,11 +87,35 @@ class LiveTurn:
         if self._error:
             raise self._error
 
+    def _after(self, place: _Place) -> list[Event]:
+        """What stands in the log after `place`, which goes on by it; nothing when there is no more yet."""
+        while place.entry < len(self._log):
+            entry = self._log[place.entry]
+            if not isinstance(entry, _Stretch):
+                place.entry += 1
+                return [entry]
+            if found := entry.unseen(place.seen):
+                return [*found]
+            if entry is self._log[-1]:
+                break  # it may grow
+            place.entry += 1
+            place.seen.clear()
+        return []
+
+    def _note(self, event: Event) -> None:
+        if not isinstance(event, Token):
+            self._log.append(event)
+            return
+        last = self._log[-1] if self._log else None
+        if not isinstance(last, _Stretch) or last.size >= _STRETCH_CHARS:
+            self._log.append(last := _Stretch())
+        last.add(event)
+
     async def _take(self) -> None:
         try:
             async with aclosing(self._events) as events:
                 async for event in events:
-                    self._log.append(event)
+                    self._note(event)
                     self._tell()
         except FlowgroundError as error:
             self._error = error

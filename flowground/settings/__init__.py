@@ -125,6 +125,12 @@ class Limits(_Part):
         "page whose visitor is not signed in.",
     )
     flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
+    answer_chars: int = Field(
+        500_000, ge=1, description="Longest answer of a model or an output; a longer one fails and keeps this much."
+    )
+    run_seconds: float = Field(
+        600, ge=0, description="Longest run, fetching the built-in model aside; a longer one answers 504. 0: no limit."
+    )
     runs_per_minute: int = Field(
         0,
         ge=0,

@@ -1,0 +1,275 @@
+"""No answer is without end: in length, in time, in memory; and what was said before a bound is kept."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.caller import LOCAL_OWNER
+from flowground.errors import ComponentFailed, RunTimeout
+from flowground.events import ComponentFinished, Event, Token, TurnFinished
+from flowground.flow import parse_flow
+from flowground.messages import Message
+from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.request import RunRequest
+from flowground.runner import run_flow
+from flowground.runtime import Runtime
+from flowground.settings import Limits
+from flowground.store import conversations
+from flowground.store.conversations import StoredMessage
+from flowground.store.runs import RunRecord, list_runs
+from flowground.wiring import wire
+from tests.running import chat_flow, running
+
+pytestmark = pytest.mark.anyio
+
+FLOWS = {name: chat_flow(f"scripted:{name}") for name in ("echo", "long", "silent", "fetching")} | {
+    "template": """
+components:
+  ChatInput: {type: ChatInput}
+  Twice: {type: Prompt, template: "{said} {said}", said: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Twice}"}
+""",
+    "two": """
+components:
+  ChatInput: {type: ChatInput}
+  First: {type: LanguageModel, model: "scripted:echo", input_value: "${ChatInput}"}
+  Second: {type: LanguageModel, model: "scripted:fail", input_value: "${First}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Second}"}
+""",
+}
+
+
+async def take(runtime: Runtime, flow: str, text: str, *, stream: bool, leave_at: float = 20) -> list[Event]:
+    wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
+    turn = runtime.take_turn(LOCAL_OWNER, wired, RunRequest(input_value=text, session_id="s", stream=stream))
+    async with asyncio.timeout(leave_at), aclosing(turn) as events:
+        return [event async for event in events]
+
+
+async def answer(runtime: Runtime, flow: str) -> tuple[StoredMessage, RunRecord]:
+    """The one answer that is stored, and its run."""
+    _, stored = await runtime.store.read(
+        conversations.list_messages, flow_id=flow, owner=LOCAL_OWNER.key, session_id="s"
+    )
+    [run] = await runtime.store.read(list_runs, flow_id=flow)
+    return stored, run
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("flow", "begins"), [("echo", "You said: one two thr"), ("template", "one two three four on")])
+async def test_an_answer_over_the_limit_fails_and_keeps_as_much_as_may_be(
+    tmp_path: Path, flow: str, begins: str, stream: bool
+) -> None:
+    async with running(tmp_path, FLOWS, config={"limits": {"answer_chars": 21}}) as runtime:
+        with pytest.raises(ComponentFailed) as failure:
+            await take(runtime, flow, "one two three four", stream=stream)
+        assert failure.value.code == "answer_too_long"
+        assert failure.value.from_outside().message == (
+            "The answer is longer than 21 characters, the longest this server takes."
+        )
+        stored, run = await answer(runtime, flow)
+        assert (stored.state, stored.text, run.error_code) == ("failed", begins, "answer_too_long")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_just_within_the_limit_is_whole(tmp_path: Path, stream: bool) -> None:
+    async with running(tmp_path, FLOWS, config={"limits": {"answer_chars": 13}}) as runtime:
+        *_, end = await take(runtime, "echo", "one", stream=stream)
+        assert isinstance(end, TurnFinished)
+        assert end.results["ChatOutput"].text == "You said: one"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_run_has_a_longest_time(tmp_path: Path, stream: bool) -> None:
+    async with running(tmp_path, FLOWS, config={"limits": {"run_seconds": 0.3}}) as runtime:
+        with pytest.raises(RunTimeout, match=r"longer than 0\.3 seconds"):
+            await take(runtime, "silent", "x", stream=stream)
+        stored, run = await answer(runtime, "silent")
+        assert (stored.state, stored.text, run.error_code) == ("failed", "", "run_timeout")
+        with pytest.raises(RunTimeout):
+            await take(runtime, "long", "x", stream=True)
+        stored, _ = await answer(runtime, "long")
+        assert stored.text.startswith("word1 ")
+
+
+async def test_a_pages_turn_has_a_longest_time_too(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS, config={"limits": {"run_seconds": 0.2}}) as runtime:
+        turn = await runtime.start_turn(LOCAL_OWNER, "silent", RunRequest(input_value="x", session_id="s", stream=True))
+        with pytest.raises(RunTimeout):
+            async with asyncio.timeout(10):
+                _ = [event async for event in turn.events()]
+
+
+async def test_fetching_the_model_is_no_part_of_the_runs_time(tmp_path: Path) -> None:
+    """Four pieces of progress and three of the answer, 0.4 seconds before each."""
+    config = {"limits": {"run_seconds": 2.2}, "providers": {"scripted": {"delay": 0.35}}}
+    async with running(tmp_path, FLOWS, config=config) as runtime:
+        *_, end = await take(runtime, "fetching", "x", stream=True)
+        assert isinstance(end, TurnFinished)
+        assert end.seconds > 2.2
+
+
+async def test_no_time_at_all_is_no_limit(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS, config={"limits": {"run_seconds": 0}}) as runtime:
+        assert isinstance((await take(runtime, "echo", "x", stream=False))[-1], TurnFinished)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_failed_and_a_stopped_run_have_their_trace(tmp_path: Path, stream: bool) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        with pytest.raises(ComponentFailed):
+            await take(runtime, "two", "x", stream=stream)
+        stored, _ = await answer(runtime, "two")
+        assert [step.component_id for step in stored.trace] == ["ChatInput", "First"]
+        with pytest.raises(TimeoutError):
+            await take(runtime, "silent", "x", stream=stream, leave_at=0.3)
+        stored, _ = await answer(runtime, "silent")
+        assert (stored.state, [step.component_id for step in stored.trace]) == ("stopped", ["ChatInput"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_could_not_be_stored_is_marked_as_failed(tmp_path: Path, stream: bool) -> None:
+    """The database refuses whole runs, and takes failed ones."""
+    async with running(tmp_path, FLOWS) as runtime:
+        await runtime.store.write(refuse_complete_runs)
+        with pytest.raises(Exception, match="no room for it"):
+            await take(runtime, "echo", "hi", stream=stream)
+        stored, run = await answer(runtime, "echo")
+        assert (stored.state, stored.text, run.status) == ("failed", "You said: hi", "failed")
+        assert stored.error
+
+
+def refuse_complete_runs(connection: Any) -> None:
+    connection.exec_driver_sql(
+        "CREATE TRIGGER refuse BEFORE INSERT ON runs WHEN NEW.status = 'complete' "
+        "BEGIN SELECT RAISE(ABORT, 'no room for it'); END"
+    )
+
+
+class Counting:
+    """A provider with a long answer that counts what was taken of it."""
+
+    def __init__(self, pieces: int) -> None:
+        self.pieces = pieces
+        self.taken = 0
+
+    def resolve(self, model: str | None) -> tuple["Counting", str]:
+        return self, model or ""
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        for _ in range(self.pieces):
+            self.taken += 1
+            yield "word "
+        yield Completion("word " * self.pieces, call.model)
+
+    async def complete(self, call: ModelCall) -> Completion:
+        return Completion("word " * self.pieces, call.model)
+
+    def require_ready(self, model: str) -> None:
+        """Always."""
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+async def nothing_said(limit: int) -> Sequence[Message]:
+    return []
+
+
+async def test_a_model_waits_for_its_reader() -> None:
+    models, read = Counting(20_000), 0
+    wired = wire(parse_flow(FLOWS["echo"], "echo.yaml", max_bytes=10_000))
+    run = run_flow(wired, RunRequest(input_value="x", stream=True), history=nothing_said, models=models)
+    ahead = 0
+    async with asyncio.timeout(30), aclosing(run) as events:
+        async for event in events:
+            read += isinstance(event, Token)
+            if read % 1000 == 1:
+                await asyncio.sleep(0.001)
+                ahead = max(ahead, models.taken - read)
+    assert read == models.taken == 20_000
+    assert 0 < ahead <= 300
+
+
+async def test_a_reader_who_never_comes_back_holds_no_model_for_ever() -> None:
+    events: list[Event] = []
+    models = Counting(20_000)
+    wired = wire(parse_flow(FLOWS["echo"], "echo.yaml", max_bytes=10_000))
+    limits = Limits(run_seconds=0.2)
+    run = run_flow(wired, RunRequest(input_value="x", stream=True), history=nothing_said, models=models, limits=limits)
+    async with asyncio.timeout(10), aclosing(run):
+        events.append(await anext(run))
+        await asyncio.sleep(0.5)
+        with pytest.raises(RunTimeout):
+            await read_into(events, run)
+    assert models.taken < 300
+    assert any(isinstance(event, ComponentFinished) for event in events)
+
+
+async def read_into(events: list[Event], run: AsyncGenerator[Event, None]) -> None:
+    async for event in run:
+        events.append(event)
+
+
+async def test_a_long_answer_costs_in_proportion_to_its_length(tmp_path: Path) -> None:
+    """CPU time of a page's turn with its watcher: four times the pieces, never ten times the time."""
+    pieces, spent = 24_000, []
+    for times in (1, 4):
+        config = {"providers": {"scripted": {"pieces": ["word"] * (pieces * times)}}}
+        async with running(tmp_path / str(times), FLOWS, config=config) as runtime:
+            request = RunRequest(input_value="x", session_id="s", stream=True)
+            began = time.process_time()
+            turn = await runtime.start_turn(LOCAL_OWNER, "echo", request)
+            said = [event.text async for event in turn.events() if isinstance(event, Token)]
+            spent.append(time.process_time() - began)
+            assert "".join(said) == "word" * (pieces * times)
+    assert spent[1] < 7 * spent[0], spent
+
+
+async def test_a_long_turn_is_kept_in_stretches_for_those_who_come_late(tmp_path: Path) -> None:
+    config = {"providers": {"scripted": {"pieces": [f"{number} " for number in range(5000)]}}}
+    async with running(tmp_path, FLOWS, config=config) as runtime:
+        request = RunRequest(input_value="x", session_id="s", stream=True)
+        turn = await runtime.start_turn(LOCAL_OWNER, "echo", request)
+        early = [event async for event in turn.events()]
+        late = [event async for event in turn.events()]
+        for seen in (early, late):
+            said = "".join(event.text for event in seen if isinstance(event, Token))
+            assert said == "".join(f"{number} " for number in range(5000))
+            assert isinstance(seen[-1], TurnFinished)
+        assert sum(isinstance(event, Token) for event in late) < 50
+
+
+async def test_two_answers_at_once_stay_apart_for_every_watcher(tmp_path: Path) -> None:
+    flow = """
+components:
+  ChatInput: {type: ChatInput}
+  Left: {type: LanguageModel, model: "scripted:slow", input_value: "left ${ChatInput}"}
+  Right: {type: LanguageModel, model: "scripted:slow", input_value: "right ${ChatInput}"}
+  Above: {type: ChatOutput, input_value: "${Left}"}
+  Below: {type: ChatOutput, input_value: "${Right}"}
+"""
+    async with running(tmp_path, {"pair": flow}) as runtime:
+        request = RunRequest(input_value="a b c d e", session_id="s", stream=True)
+        turn = await runtime.start_turn(LOCAL_OWNER, "pair", request)
+        watchers = []
+        for _ in range(3):
+            watchers.append(asyncio.ensure_future(texts_of(turn.events())))
+            await asyncio.sleep(0.08)
+        await asyncio.wait([turn.task])
+        watchers.append(asyncio.ensure_future(texts_of(turn.events())))
+        for said in await asyncio.gather(*watchers):
+            assert said == {"Above": "You said: left a b c d e", "Below": "You said: right a b c d e"}
+
+
+async def texts_of(events: AsyncGenerator[Event, None]) -> dict[str, str]:
+    said: dict[str, str] = {}
+    async for event in events:
+        if isinstance(event, Token):
+            said[event.component_id] = said.get(event.component_id, "") + event.text
+    return said
