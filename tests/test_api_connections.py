@@ -1,9 +1,10 @@
 """Clients that leave, wait or do not read, at the API of a real server: the server neither complains nor keeps them."""
 
+import select
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,15 @@ from tests.running import chat_flow
 from tests.servers import AppServer
 
 FLOWS = {name: chat_flow(f"scripted:{name}") for name in ("echo", "silent")}
+ECHO = """\
+name: Whole
+components:
+  In: {type: ChatInput}
+  Out: {type: ChatOutput, input_value: "${In}"}
+"""
+LONG = "\x01" * 200_000
+"""A message of the longest kind, six bytes a character in JSON: an answer is 7 MB, a stream 13 MB, more than the
+kernel's buffers take in."""
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +81,48 @@ def test_fifty_heads_without_a_body_are_answered_and_closed(tmp_path: Path) -> N
         assert len(answers) == 50
         assert {answer.partition("\r\n")[0] for answer in answers} == {"HTTP/1.1 408 Request Timeout"}
         assert all("connection: close" in answer and '"code":"body_too_slow"' in answer for answer in answers)
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawClient]:
+    config = {"limits": {"request_seconds": 3}}
+    with AppServer(tmp_path_factory.mktemp("impatient"), flows=FLOWS | {"whole": ECHO}, config=config) as server:
+        yield RawClient(server)
+
+
+@pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"], ids=["plain", "stream", "sse"])
+def test_who_does_not_read_an_answer_is_cut(impatient: RawClient, query: str) -> None:
+    with connected_narrowly(impatient) as idle:
+        idle.sendall(impatient.request("whole", query, message=LONG))
+        assert is_reset(idle, within=30)
+    assert requests.get(f"{impatient.server.url}/health", timeout=10).status_code == 200
+    assert "Traceback" not in impatient.server.log
+
+
+@pytest.mark.parametrize("query", ["", "?stream=true"], ids=["plain", "stream"])
+def test_who_reads_slowly_gets_the_whole_answer(impatient: RawClient, query: str) -> None:
+    with connected_narrowly(impatient) as slow:
+        slow.sendall(impatient.request("whole", query, message=LONG).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        size, began = 0, time.monotonic()
+        while piece := slow.recv(65_536):
+            size += len(piece)
+            if time.monotonic() - began < 5:  # longer than anybody may pause
+                time.sleep(0.2)
+    assert size > 30 * len(LONG)
+
+
+@contextmanager
+def connected_narrowly(raw: RawClient) -> Iterator[socket.socket]:
+    """A connection whose own side keeps little of what nobody reads."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        connection.settimeout(20)
+        connection.connect(("127.0.0.1", raw.server.port))
+        yield connection
+
+
+def is_reset(connection: socket.socket, *, within: float) -> bool:
+    """Whether the other side ends the connection, without reading from it."""
+    poll = select.poll()
+    poll.register(connection, 0)
+    return bool(poll.poll(within * 1000))

@@ -121,8 +121,8 @@ class Limits(_Part):
     request_seconds: float = Field(
         30,
         gt=0,
-        description="Longest wait for a request's head, for the next piece of its body, and for the first word of a "
-        "page whose visitor is not signed in.",
+        description="Longest wait for a request's head, for the next piece of its body, for its client to read on, and "
+        "for the first word of a page whose visitor is not signed in.",
     )
     flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
     answer_chars: int = Field(
