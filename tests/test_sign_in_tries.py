@@ -1,11 +1,13 @@
 """Passwords that were tried: guessing stays slow, and no stranger shuts anybody out."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import jwt
 import pytest
 
@@ -145,3 +147,28 @@ async def test_attempts_hold_no_more_than_a_names_length(open_sign_in: Open, sto
     await (await open_sign_in()).check_password("x" * 100_000, "wrong password", "here")
     longest = await store.read(lambda connection: connection.execute(tables.attempts.select()).one().name)
     assert len(longest) == 254
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("cost", [4, 13])
+async def test_a_wrong_password_costs_the_same_whoever_exists(open_sign_in: Open, cost: int) -> None:
+    """By the CPU time of all threads: config.yaml's hashes may have any cost, the names that nobody has have none."""
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(cost)).decode()
+    sign_in = await open_sign_in(credentials=named(ada={"password": hashed}, nopass={}))
+    await sign_in.add_member("bob", password=PASSWORD, by="x")
+
+    async def ask_the_form(name: str) -> bool:
+        credentials = sign_in.credentials_for_form("elsewhere")
+        return await asyncio.to_thread(check_with_the_authenticator, credentials, name, "wrong password")
+
+    async def ask(name: str) -> bool:
+        return await sign_in.check_password(name, "wrong password", "here") is not None
+
+    assert not await ask_the_form("nobody")  # loads the authenticator
+    for question in (ask, ask_the_form):
+        spent = {}
+        for name in ("ada", "bob", "nopass", "nobody"):
+            began = time.process_time()
+            assert not await question(name)
+            spent[name] = time.process_time() - began
+        assert max(spent.values()) < 2 * min(spent.values()), spent

@@ -19,7 +19,7 @@ from flowground.sign_in.cookie import CookieFormat
 from flowground.sign_in.devices import Device, Devices
 from flowground.sign_in.form import FormCredentials
 from flowground.sign_in.links import PasswordLinks, digest
-from flowground.sign_in.passwords import DUMMY_HASH, Bcrypt, clean_name
+from flowground.sign_in.passwords import Bcrypt, clean_name
 from flowground.sign_in.roster import Login, Roster
 from flowground.sign_in.tries import Tries, attempt_name, locked_out
 from flowground.store import Store, members, sign_ins
@@ -145,7 +145,7 @@ class SignIn:
             raise locked_out(wait)
         name = attempt_name(name)
         login = await self._roster.login(name)
-        right = await self._bcrypt.matches(password, login.password if login else DUMMY_HASH)
+        right = await self._bcrypt.matches(password, login.password if login else None)
         if login is None or not right:
             return None
         await self.password_was_right(name, address, device)
@@ -157,7 +157,11 @@ class SignIn:
         Its look-ups block; never use it on the event loop. After the form let somebody in, await
         `password_was_right`; when it did not, `lockout` says whether that was for too many tries.
         """
-        return FormCredentials(lambda name: self._from_thread(self._try_login(name, address, device)))
+
+        def ask(name: str) -> Login | None:
+            return self._from_thread(self._try_login(name, address, device))
+
+        return FormCredentials(ask, cost=self._bcrypt.cost)
 
     async def password_was_right(self, name: str, address: str, device: Device | None = None) -> None:
         """Forgets the wrong tries of this name from here, and remembers the address as the member's."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flowground.caller import Role
 from flowground.errors import ConfigError, InvalidRequest
-from flowground.sign_in.passwords import clean_name, clean_password, is_hash
+from flowground.sign_in.passwords import LEAST_COST, MOST_COST, clean_name, clean_password, cost_of, is_hash
 from flowground.store.members import Member
 
 _ROLES: tuple[Role, ...] = ("admin", "author", "member")
@@ -76,6 +76,11 @@ def _member(name: str, fields: Any, place: str) -> ConfigMember:
             password = clean_password(password)
         except InvalidRequest as error:
             raise ConfigError(f"{place}.password: {error.message}", hint=error.hint) from None
+    elif password is not None and not LEAST_COST <= cost_of(password) <= MOST_COST:
+        raise ConfigError(
+            f"{place}.password: a bcrypt hash of cost {cost_of(password)}; it may be {LEAST_COST} to {MOST_COST}",
+            hint="One step more is twice the work, of every sign-in.",
+        )
     full_name = f"{entry.first_name or ''} {entry.last_name or ''}".strip()
     member = Member(
         name=name,

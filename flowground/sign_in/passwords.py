@@ -23,6 +23,10 @@ _HASH = re.compile(r"\$2[aby]\$\d\d\$.{53}\Z")
 _COMMON = frozenset(Path(__file__).with_name("common_passwords.txt").read_text("utf-8").split("\n"))
 """Written for Flowground from what is generally known to be tried first; in lower case, none shorter than allowed."""
 
+COST = 12
+"""Of the hashes made here. Those of config.yaml may have another, and one step more is twice the work."""
+LEAST_COST, MOST_COST = 4, 15
+"""bcrypt knows none below; the highest takes two seconds a sign-in, for everybody."""
 DUMMY_HASH = "$2b$12$OVLkffunPlLjyB8k6/mNceLFycMbReGMvNCAnIIAYKprDmzj.WgZK"
 """What a password is compared with where there is none: the same work, and never right."""
 
@@ -57,10 +61,28 @@ def is_hash(password: str) -> bool:
     return _HASH.match(password) is not None
 
 
+def cost_of(hashed: str) -> int:
+    return int(hashed[4:6])
+
+
+def dummy_hash(cost: int) -> str:
+    """`DUMMY_HASH` of another cost."""
+    return f"{DUMMY_HASH[:4]}{cost:02}{DUMMY_HASH[6:]}"
+
+
+def work_up_to(cost: int, hashed: str) -> None:
+    """The work by which comparing with this hash is less than with one of `cost`: each step is twice the one before, so
+    the costs from the hash's own up to the last but one add up to it exactly. Who exists cannot be told by the time."""
+    for missing in range(cost_of(hashed), cost):
+        bcrypt.checkpw(b"", dummy_hash(missing).encode())
+
+
 class Bcrypt:
     """Hashes and compares, a few at once."""
 
     def __init__(self) -> None:
+        self.cost = COST
+        """The highest of any member's: every comparison does as much work."""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bcrypt")
         self._waiting = 0
 
@@ -71,13 +93,16 @@ class Bcrypt:
     async def hash(self, password: str) -> str:
         return await asyncio.wrap_future(self.start_hash(password))
 
-    async def matches(self, password: str, hashed: str) -> bool:
-        """Raises NotSignedIn (code `sign_in_busy`) when too many wait already."""
+    async def matches(self, password: str, hashed: str | None) -> bool:
+        """`hashed` None: there is nobody, and the work is the same.
+
+        Raises NotSignedIn (code `sign_in_busy`) when too many wait already.
+        """
         if self._waiting >= _WAITING:
             raise NotSignedIn("Too many people sign in right now. Try again in a moment.", code="sign_in_busy")
         self._waiting += 1
         try:
-            return await asyncio.wrap_future(self._threads.submit(_matches, password, hashed))
+            return await asyncio.wrap_future(self._threads.submit(_matches, password, hashed, self.cost))
         finally:
             self._waiting -= 1
 
@@ -85,9 +110,11 @@ class Bcrypt:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _matches(password: str, hashed: str) -> bool:
+def _matches(password: str, hashed: str | None, cost: int) -> bool:
     given = password.strip().encode("utf-8", "surrogatepass")
     # Longer than bcrypt reads: wrong, after the same work. A malformed hash compares as wrong, too.
-    fits = len(given) <= MAX_BYTES and is_hash(hashed)
-    right = bcrypt.checkpw(given[:MAX_BYTES], (hashed if fits else DUMMY_HASH).encode())
-    return right and fits and hashed != DUMMY_HASH
+    fits = hashed is not None and len(given) <= MAX_BYTES and is_hash(hashed)
+    compared = hashed if hashed is not None and fits else dummy_hash(cost)
+    right = bcrypt.checkpw(given[:MAX_BYTES], compared.encode())
+    work_up_to(cost, compared)
+    return right and fits

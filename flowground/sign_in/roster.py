@@ -10,7 +10,7 @@ from flowground.caller import Role
 from flowground.errors import ConfigError, InvalidRequest, NotAllowed
 from flowground.settings import Settings
 from flowground.sign_in.config_members import config_members
-from flowground.sign_in.passwords import Bcrypt, clean_name, clean_password
+from flowground.sign_in.passwords import Bcrypt, clean_name, clean_password, cost_of
 from flowground.store import Store, config_entries, members
 from flowground.store.config_entries import ConfigEntry, What
 from flowground.store.members import Member
@@ -43,6 +43,8 @@ class Roster:
         self._store = store
         self._bcrypt = bcrypt
         self._config = config_members(settings.credentials.usernames)
+        hashes = [entry.password for entry in self._config.values() if entry.password and not entry.is_plain]
+        bcrypt.cost = max([bcrypt.cost, *map(cost_of, hashes)])
         self._hashes: dict[str, Future[str]] = {}
 
     async def start(self) -> None:
