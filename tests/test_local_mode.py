@@ -1,16 +1,14 @@
 """Before the first account: what this computer is let do, by `local_mode`, and what passes for this computer."""
 
 import re
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import requests
 from websockets.exceptions import InvalidStatus
 
+from tests.forwards import forward
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
 from tests.test_gate import PAGES, SECRETS
@@ -111,38 +109,6 @@ def test_the_start_says_whom_it_believes(tmp_path: Path, mode: str, says: str) -
         assert says in server.log
         assert (f"Open {server.url}\n" in server.log) is (mode == "open")
         assert f"pen {server.url}/?code={code_of(server)}" in server.log
-
-
-@contextmanager
-def forward(to: int) -> Iterator[int]:
-    """A TCP forward as `ssh -R` or socat make one: it changes nothing and says nothing. Its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    ends: list[socket.socket] = [listener]
-
-    def pump(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while piece := source.recv(65_536):
-                sink.sendall(piece)
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                server = socket.create_connection(("127.0.0.1", to))
-                ends.extend((client, server))
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=pump, args=pair, daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        for end in ends:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
 
 
 def test_whoever_comes_by_a_port_forward_reads_nothing_without_the_link(by_link: AppServer, server: AppServer) -> None:

@@ -1,14 +1,18 @@
 """Who asks, when somebody stands between: what is believed, of whom, and that everything else counts for nothing."""
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 
 import pytest
+import requests
+import yaml
 from starlette.types import Scope
 
 from flowground.web.address import HERE, UNKNOWN, Proxies, address_of
+from tests.forwards import as_nginx, forward
 from tests.page_socket import Browser, open_page
-from tests.servers import AppServer
+from tests.servers import ROOT, AppServer
 from tests.test_gate import ADA
 
 
@@ -64,6 +68,10 @@ def counted(server: AppServer, said: Mapping[str, str]) -> str:
     """Under which address a wrong link counts that somebody tries with these headers."""
     with open_page(Browser(server.url), headers=said) as page:
         assert b"does not work" in page.visit("join", "invitation=wrong")
+    return last_address(server)
+
+
+def last_address(server: AppServer) -> str:
     with sqlite3.connect(server.folder / "data" / "flowground.db") as database:
         return str(database.execute("SELECT address FROM attempts ORDER BY id DESC LIMIT 1").fetchone()[0])
 
@@ -90,3 +98,55 @@ def test_a_trusted_proxy_tells_the_pages_who_asks(tmp_path_factory: pytest.TempP
         assert counted(server, {"X-Forwarded-For": "6.6.6.6, 203.0.113.9"}) == "203.0.113.9"
         assert counted(server, {}) == "this computer"
         assert "trusted_proxies" not in server.log
+
+
+def snippet(language: str) -> str:
+    found = re.search(
+        rf"^```{language}\n(.+?)^```", (ROOT / "docs/proxies.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert found is not None
+    return found[1]
+
+
+PUBLIC = {"Host": "flows.example.com", "Origin": "https://flows.example.com"}
+
+
+@pytest.fixture(scope="module")
+def behind_nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AppServer, str]]:
+    """A server with the settings that docs/proxies.md shows, and the address of a proxy with the file it shows."""
+    config = yaml.safe_load(snippet("yaml"))
+    assert config.keys() == {"public_url", "trusted_proxies"}
+    with AppServer(tmp_path_factory.mktemp("nginx"), config=config | {"credentials": {"usernames": ADA}}) as server:
+        change = as_nginx(snippet("nginx"), client="203.0.113.7", scheme="https")
+        with forward(server.port, change) as port:
+            yield server, f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("lie", [None, "6.6.6.6", "127.0.0.1, 6.6.6.6"])
+def test_pages_open_through_the_nginx_of_the_docs_and_know_who_asks(
+    behind_nginx: tuple[AppServer, str], lie: str | None
+) -> None:
+    server, proxy = behind_nginx
+    said = PUBLIC | ({"X-Forwarded-For": lie} if lie else {})
+    with open_page(Browser(proxy), headers=said) as page:
+        assert b"does not work" in page.visit("join", "invitation=wrong")
+    assert last_address(server) == "203.0.113.7"
+    assert "X-Forwarded-" not in server.log
+
+
+def test_the_nginx_of_the_docs_says_that_it_speaks_https(behind_nginx: tuple[AppServer, str]) -> None:
+    server, proxy = behind_nginx
+    answer = requests.get(proxy, headers={"Accept": "text/html", "Host": "another.example"}, timeout=10)
+    assert answer.headers["set-cookie"].startswith("__Host-flowground_visitor=")
+    assert "strict-transport-security" in answer.headers
+    plain = requests.get(server.url, headers={"Accept": "text/html"}, timeout=10)
+    assert plain.headers["set-cookie"].startswith("flowground_visitor=")
+
+
+def test_a_trusted_proxy_is_not_this_computer(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with AppServer(tmp_path_factory.mktemp("local"), config=yaml.safe_load(snippet("yaml"))) as server:
+        for client in ("203.0.113.7", "127.0.0.1"):
+            with forward(server.port, as_nginx(snippet("nginx"), client=client, scheme="http")) as port:
+                named = {"Host": f"127.0.0.1:{server.port}"}
+                refused = requests.get(f"http://127.0.0.1:{port}", headers=named, timeout=10)
+                assert (refused.status_code, refused.json()["code"]) == (403, "local_mode")
