@@ -72,6 +72,15 @@ def test_a_client_that_shuts_down_its_writing_side_counts_as_gone(raw: RawClient
     assert len(messages(raw, "silent", count=2)) == 2  # the run has ended
 
 
+def test_an_older_client_gets_a_stream_in_chunks(raw: RawClient) -> None:
+    """uvicorn 0.54 does so for every version; nginx, which speaks HTTP/1.0 unless told otherwise, reads them."""
+    head, _, body = raw.heard(raw.request("echo", "?stream=true", version="1.0")).partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head
+    assert body.endswith(b"\r\n0\r\n\r\n")
+    head, _, body = raw.heard(raw.request("echo", version="1.0")).partition(b"\r\n\r\n")
+    assert f"content-length: {len(body)}".encode() in head
+
+
 def test_fifty_heads_without_a_body_are_answered_and_closed(tmp_path: Path) -> None:
     with AppServer(tmp_path, flows=FLOWS, config={"limits": {"request_seconds": 0.5}}) as server:
         raw = RawClient(server)

@@ -114,7 +114,7 @@ def retry_after(error: FlowgroundError) -> int | None:
 def error_response(error: FlowgroundError) -> JSONResponse:
     """The response for an error: `detail`, and beside it `code` and, where one helps, `hint`."""
     body: dict[str, Any] = {"detail": detail_of(error)}
-    if not isinstance(error, FlowNotFound | InvalidRequest | TweaksRefused | InputConflict):
+    if not isinstance(body["detail"], list) and not isinstance(error, FlowNotFound | TweaksRefused | InputConflict):
         body["code"] = error.code
     if error.hint:
         body["hint"] = error.hint

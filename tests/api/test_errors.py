@@ -153,6 +153,25 @@ async def test_unknown_paths_and_methods_answer_json(api: Api, method: Any, path
     assert "detail" in response.json()
 
 
+async def test_no_refusal_repeats_a_message_a_body_or_a_key(api: Api) -> None:
+    secret = "sk-a-secret-in-the-wrong-place"
+    broken = f'{{"input_value": "{secret}"'.encode()
+    answers = [
+        await api.run("echo", {"input_value": [secret], "session_id": {secret: secret}, "tweaks": secret}),
+        await api.run("echo", {"input_value": secret * 8_000}),
+        await api.run("echo", {"input_value": secret, "tweaks": {"ChatInput": {"input_value": secret}}}),
+        await api.run("chat", {"tweaks": {"Model": {"model": secret}}}),
+        await api.run("echo", query=f"?stream={secret}&shape={secret}"),
+        await api.run("failing", {"input_value": secret}),
+        await api.client.post("/api/v1/run/echo", content=broken),
+        await api.client.post("/api/v1/run/echo", json={}, headers={"x-api-key": secret}),
+        await api.client.get(f"/api/v1/monitor/messages?order={secret}&limit={secret}"),
+    ]
+    assert [answer.status_code for answer in answers] == [422, 422, 400, 422, 422, 502, 422, 403, 422]
+    for answer in answers:
+        assert secret not in answer.text
+
+
 @pytest.mark.parametrize("path", ["/health", "/health_check", "/healthz"])
 async def test_load_balancers_may_ask_for_heads(api: Api, path: str) -> None:
     response = await api.client.head(path)
