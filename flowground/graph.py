@@ -5,6 +5,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from flowground.errors import RunError
+
+LONGEST = 3_000_000
+"""Characters of what a text or template makes: it may come with a request, and a small one could ask for all memory."""
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}\n]*)\}")
 
 
@@ -38,14 +42,22 @@ class Text:
         return first.component if isinstance(first, Reference) and not rest else None
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """The text with each reference replaced by its component's value."""
+        """The text with each reference replaced by its component's value. Raises RunError over `LONGEST` characters."""
         if len(self.parts) == 1 and not self.template:
             (part,) = self.parts
             return part if isinstance(part, str) else values[part.component]
-        return "".join(part if isinstance(part, str) else self._filled(values[part.component]) for part in self.parts)
+        parts = [part if isinstance(part, str) else self._filled(values[part.component]) for part in self.parts]
+        check_length(sum(map(len, parts)))
+        return "".join(parts)
 
     def _filled(self, value: str) -> str:
         return value.replace("{", "{{").replace("}", "}}") if self.template else value
+
+
+def check_length(characters: int) -> None:
+    """Raises RunError when a text made of others would be over `LONGEST`."""
+    if characters > LONGEST:
+        raise RunError(f"The flow makes a text of over {LONGEST:,} characters.")
 
 
 def parse_text(value: str, *, template: bool = False) -> Text | None:

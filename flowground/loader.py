@@ -1,16 +1,19 @@
 """The folder of flow files: what is in it now, read again when it changes, without a restart.
 
 A file that is broken, or claims an address that another file has, stops only itself: its last good version goes on
-serving. A change is seen by the next look that comes half a second after the one before; a look without a change costs
-one listing of the folder.
+serving. So it does when the folder cannot be looked at. A change is seen by the next look that comes half a second
+after the one before; a look without a change costs one listing of the folder. On an event loop nothing is read: the
+look happens in a thread, and whoever asks meanwhile gets what was read last.
 """
 
+import asyncio
 import hashlib
+import logging
 import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,7 +21,11 @@ from flowground.errors import FlowError, Problem
 from flowground.flow import Flow, is_uuid, parse_flow, too_large
 from flowground.wiring import WiredFlow, wire
 
+_log = logging.getLogger(__name__)
+
 _LOOK_EVERY = 0.5
+_PATIENCE = 0.2
+"""Seconds that a request waits for the look that it set off: a listing takes one millisecond, a large file longer."""
 _ENDINGS = (".yaml", ".yml")
 
 # Coarser than the clock of any file system still in use.
@@ -33,7 +40,7 @@ class _File:
     """One file: `good` is its content where that is a flow, `serving` what callers get (this or an earlier version).
 
     `missed` says that the last look did not find it; `fresh` that it was written so shortly before it was read that a
-    second writing may have left the same signature.
+    second writing may have left the same signature; `logged` that the log names its first mistake.
     """
 
     signature: _Signature
@@ -44,6 +51,7 @@ class _File:
     conflict: FlowError | None = None
     missed: bool = False
     fresh: bool = False
+    logged: bool = False
 
     @property
     def error(self) -> FlowError | None:
@@ -70,7 +78,10 @@ class Catalogue:
         self._shelf = _Shelf()
         self._lock = threading.Lock()
         self._looked = 0.0
+        self._failures = 0
+        self._is_open = self._is_logging = False
         self._look()
+        self._is_open = True
 
     def flows(self) -> Mapping[str, WiredFlow]:
         """Id -> flow, sorted by name."""
@@ -89,33 +100,83 @@ class Catalogue:
         """What is wrong with this flow's file, while its last good version serves."""
         return self._now().stale.get(flow_id)
 
+    def log_problems(self) -> None:
+        """Names in the log each file that never was a flow, now and from now on, once each; for servers."""
+        self._is_logging = True
+        self._log_broken()
+
+    async def refresh(self) -> None:
+        """A look where one is due, in a thread; called on the loop before what was asked for is taken from here."""
+        if self._is_due():
+            look = self._look_in_thread(asyncio.get_running_loop())
+            await asyncio.wait([look], timeout=_PATIENCE)
+
     def _now(self) -> _Shelf:
-        """What is there; whoever comes while another thread is looking takes what it saw last."""
-        if time.monotonic() - self._looked >= _LOOK_EVERY and self._lock.acquire(blocking=False):
+        """What is there; whoever comes while a thread is looking takes what it saw last."""
+        if self._is_due():
+            try:
+                self._look_in_thread(asyncio.get_running_loop())
+            except RuntimeError:  # a thread without a loop: it may read files itself
+                self._look_alone()
+        return self._shelf
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._looked >= _LOOK_EVERY
+
+    def _look_in_thread(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        self._looked = time.monotonic()  # nobody sets off another one meanwhile
+        return loop.run_in_executor(None, self._look_alone)
+
+    def _look_alone(self) -> None:
+        if self._lock.acquire(blocking=False):
             try:
                 self._look()
             finally:
                 self._lock.release()
-        return self._shelf
 
     def _look(self) -> None:
         try:
             found = _listing(self._folder)
         except OSError as error:
-            message = f"The folder of flows cannot be read: {error.strerror}."
-            self._shelf = _Shelf(problems={self._folder.name: FlowError([Problem(self._folder.name, 1, 1, message)])})
-            self._files.clear()
+            self._fail(error)
         else:
+            if recovered := self._failures > 0:
+                self._failures = 0
+                _log.warning("The folder of flows can be read again.")
             gone = self._gone(found)
             for name in gone:
                 del self._files[name]
             changed = [name for name, now in found.items() if self._is_new(name, now)]
             for name in changed:
                 self._read(name, found[name])
-            if gone or changed:
+            if gone or changed or recovered:
                 _settle(self._files)
                 self._shelf = _shelf(self._files)
+                self._log_broken()
         self._looked = time.monotonic()
+
+    def _fail(self, error: OSError) -> None:
+        """What was read last goes on serving, unless two looks in a row did not find the folder.
+
+        One look may fail while the folder is replaced, or while no descriptor is left.
+        """
+        message = f"The folder of flows cannot be read: {error.strerror}."
+        is_first, self._failures = not self._failures, self._failures + 1
+        if is_first and self._is_open:
+            _log.warning("%s What was read last goes on serving.", message)
+        if isinstance(error, FileNotFoundError) and not is_first:
+            self._files.clear()
+        if not is_first or not self._is_open:
+            shelf, problem = _shelf(self._files), FlowError([Problem(self._folder.name, 1, 1, message)])
+            self._shelf = replace(shelf, problems={self._folder.name: problem, **shelf.problems})
+
+    def _log_broken(self) -> None:
+        for file in self._files.values() if self._is_logging else ():
+            if file.serving is None and file.error is not None and not file.logged:
+                file.logged = True
+                first, *others = file.error.problems
+                more = f" ({len(others)} more mistakes)" if others else ""
+                _log.warning("A flow file cannot be used: %s%s", first, more)
 
     def _gone(self, found: Mapping[str, _Signature]) -> list[str]:
         """Files that two looks in a row did not find: while a file is saved it may be away for a moment.

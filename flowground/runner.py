@@ -17,13 +17,15 @@ from flowground.events import (
     Token,
     TurnFinished,
 )
-from flowground.graph import Reference
+from flowground.graph import Reference, check_length
 from flowground.request import RunRequest
 from flowground.settings import Limits
 from flowground.wiring import WiredFlow
 
 _AHEAD = 256
 """Events that may wait for their reader; who makes more waits too, so that a slow reader is felt by the model."""
+_PAUSE_EVERY = 50
+"""Components, of which a flow may have 500."""
 
 _DEFAULTS = Limits()
 
@@ -137,6 +139,7 @@ class _Run:
         """Runs every component as soon as all it waits for is there; the first failure cancels the others."""
         waiting = list(self.flow.order)
         running: dict[asyncio.Task[None], str] = {}
+        paused = 0
         try:
             while waiting or running:
                 ready = [name for name in waiting if self.flow.waits_for[name] <= self.texts.keys()]
@@ -149,6 +152,9 @@ class _Run:
                         running[asyncio.create_task(self._step(name))] = name
                 if not ready:
                     await self._next(running)
+                elif len(self.texts) // _PAUSE_EVERY > paused:
+                    paused = len(self.texts) // _PAUSE_EVERY
+                    await asyncio.sleep(0)  # components that wait for nothing would keep the loop to themselves
         finally:
             if running:
                 for task in running:
@@ -163,10 +169,10 @@ class _Run:
             task.result()
 
     async def _step(self, name: str) -> None:
-        component = self._filled(name)
         self.line.put(ComponentStarted(name))
         started = time.perf_counter()
         try:
+            component = self._filled(name)
             output = await component.run(self._context(name, component))
             self._check_length(name, component, output.text)
         except FlowgroundError as error:
@@ -229,6 +235,7 @@ class _Run:
     def finished(self, seconds: float) -> TurnFinished:
         usages = [output.usage for output in self.given.values() if output.usage]
         selected = selected_outputs(self.flow, self.request, inside=self.inside)
+        check_length(sum(len(self.texts[name]) for name in selected))
         return TurnFinished(
             results={name: self._result(name) for name in {*self.flow.outputs, *selected}},
             selected=selected,

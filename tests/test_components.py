@@ -9,9 +9,10 @@ import pytest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output
 from flowground.components.facts import facts_of
-from flowground.components.template import LONGEST, parse_template
+from flowground.components.template import parse_template
 from flowground.errors import ProviderBusy, RunError
 from flowground.events import ModelProgress
+from flowground.graph import LONGEST
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted

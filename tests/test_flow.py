@@ -234,7 +234,7 @@ def test_all_mistakes_come_at_once_in_the_files_order() -> None:
 
 def test_a_file_full_of_mistakes_is_told_of_the_first() -> None:
     assert len(mistakes("".join(f"zz{number}: 1\n" for number in range(5000)))) == 50
-    assert len(mistakes(components("".join(f"A{number}: {{type: X}}\n" for number in range(3000))))) == 50
+    assert len(mistakes(components("".join(f"A{number}: {{type: X}}\n" for number in range(400))))) == 50
 
 
 def test_a_mistake_carries_its_value_and_the_right_word() -> None:
@@ -288,3 +288,9 @@ def test_a_place_follows_a_text() -> None:
     block = Place(Position(1, 1), Position(1, 7), Position(2, 3), block=True)
     assert block.at("ab\ncd", 4) == Position(3, 4)
     assert Place(Position(1, 1), Position(1, 7)).at("abc", 2) == Position(1, 7)
+
+
+def test_a_flow_has_five_hundred_components_and_no_more() -> None:
+    more = "".join(f"A{number}: {{type: X}}\n" for number in range(500))
+    (mistake,) = [said for said in mistakes(components(more)) if "at most" in said]
+    assert mistake.endswith("A flow has at most 500 components.")

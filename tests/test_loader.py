@@ -1,5 +1,6 @@
 """The folder of flow files: read, read again when it changes, and never stopped by one bad file."""
 
+import asyncio
 import os
 import threading
 import time
@@ -182,6 +183,62 @@ def test_addresses_can_change_hands_at_once(folder: Folder) -> None:
     assert (folder.said("one"), folder.said("two"), folder.mistakes()) == ("b", "a", {})
 
 
+def test_one_failed_look_changes_nothing_and_two_without_a_folder_empty_the_shelf(
+    folder: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.write("talk.yaml", text(said="one"))
+    away = folder.path.with_name("away")
+    assert folder.said("talk") == "one"
+    for _ in range(3):
+        folder.path.rename(away)
+        assert folder.said("talk") == "one"
+        away.rename(folder.path)
+        assert folder.said("talk") == "one"
+    assert [record.message for record in caplog.records] == 3 * [
+        "The folder of flows cannot be read: No such file or directory. What was read last goes on serving.",
+        "The folder of flows can be read again.",
+    ]
+    folder.path.rename(away)
+    assert [folder.said("talk"), folder.said("talk")] == ["one", None]
+    assert list(folder.mistakes()) == [folder.path.name]
+    away.rename(folder.path)
+    assert (folder.said("talk"), folder.mistakes()) == ("one", {})
+    assert len(caplog.records) == 8
+
+
+def test_a_folder_that_cannot_be_listed_keeps_serving_and_is_told(
+    folder: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with no descriptor left: any failure but a folder that is not there."""
+    folder.write("talk.yaml", text(said="one"))
+    away = folder.path.with_name("away")
+    assert folder.said("talk") == "one"
+    folder.path.rename(away)
+    folder.path.write_text("no folder")
+    for _ in range(4):
+        assert folder.said("talk") == "one"
+    assert folder.mistakes() == {
+        folder.path.name: f"{folder.path.name}:1:1: The folder of flows cannot be read: Not a directory."
+    }
+    folder.path.unlink()
+    away.rename(folder.path)
+    assert (folder.said("talk"), folder.mistakes()) == ("one", {})
+    assert len(caplog.records) == 2
+
+
+def test_the_log_names_a_file_that_never_was_a_flow_once(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
+    folder.write("born.yaml", "components:\n  Out: {type: ChatOutptu}\n  In: {type: ChatIn}\n")
+    folder.write("good.yaml", text())
+    folder.catalogue.log_problems()
+    folder.write("good.yaml", "nmae: x\n")
+    folder.write("late.yaml", "nmae: x\n")
+    for _ in range(3):
+        folder.mistakes()
+    said = [record.message for record in caplog.records]
+    assert [line.split(": ")[1] for line in said] == ["born.yaml:2:15", "late.yaml:1:1"]
+    assert said[0].endswith("(1 more mistakes)")
+
+
 def test_a_missing_folder_is_a_mistake_and_heals(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "flows")
     assert folder.mistakes() == {"flows": "flows:1:1: The folder of flows cannot be read: No such file or directory."}
@@ -247,3 +304,27 @@ def test_what_the_loader_refuses_parse_and_wire_refuse_too(folder: Folder) -> No
     with pytest.raises(FlowError) as caught:
         wire(parse_flow((folder.path / "talk.yaml").read_bytes(), "talk.yaml", max_bytes=LIMIT))
     assert folder.mistakes()["talk.yaml"] == str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_on_a_loop_a_changed_file_is_live_at_the_next_asking(folder: Folder) -> None:
+    folder.write("talk.yaml", text(said="one"))
+    catalogue = Catalogue(folder.path, max_bytes=LIMIT)
+    for said in ("two", "three"):
+        folder.write("talk.yaml", text(said=said))
+        catalogue._looked = 0.0
+        await catalogue.refresh()
+        assert catalogue.find("talk").components["Out"].input_value == said  # type: ignore[union-attr]
+
+
+@pytest.mark.anyio
+async def test_on_a_loop_nothing_is_read_and_what_is_there_serves(folder: Folder) -> None:
+    folder.write("talk.yaml", text(said="one"))
+    catalogue = Catalogue(folder.path, max_bytes=LIMIT)
+    folder.write("talk.yaml", text(said="two"))
+    catalogue._looked = 0.0
+    assert catalogue.find("talk").components["Out"].input_value == "one"  # type: ignore[union-attr]
+    end = time.monotonic() + 5
+    while catalogue.find("talk").components["Out"].input_value == "one":  # type: ignore[union-attr]
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)

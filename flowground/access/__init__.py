@@ -75,6 +75,7 @@ class Access:
         if not self.allow_public or not browser:
             return None
         caller = _visitor(browser)
+        await self.catalogue.refresh()
         flow = self.catalogue.find(address)
         return caller if flow is not None and await self._may_open(caller, flow.id) else None
 
@@ -87,6 +88,7 @@ class Access:
 
     async def open_flow(self, caller: Caller, address: str) -> WiredFlow:
         """The flow at an id or endpoint name. Raises FlowNotFound alike for unknown and forbidden ones."""
+        await self.catalogue.refresh()
         flow = self.catalogue.find(address)
         if flow is None or not await self._may_open(caller, flow.id):
             raise FlowNotFound(address)
@@ -94,6 +96,7 @@ class Access:
 
     async def visible_flows(self, caller: Caller) -> list[WiredFlow]:
         """Flows the caller may open, in the catalogue's order."""
+        await self.catalogue.refresh()
         flows = [flow for flow in self.catalogue.flows().values() if caller.flows is None or flow.id in caller.flows]
         if caller.sees_inside:
             return flows

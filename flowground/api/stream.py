@@ -94,11 +94,13 @@ async def say(
     The simple shape says only `token` ({"text", "id"}), `end` (the simple body) and `error`.
     """
     encoder = _Encoder(flow, request, shape)
+    unpaused = 0
     try:
         async for event in events:
             for item in encoder.encode(event):
                 yield item
-                if len(item[1]) > LONG:
+                if (unpaused := unpaused + len(item[1])) > LONG:
+                    unpaused = 0
                     await asyncio.sleep(0)
     except FlowgroundError as error:
         for item in encoder.failure(error):

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import PrivateAttr
 
 from flowground.components.base import Component, Context, Mistake, Output, field
-from flowground.components.template import LONGEST_TEMPLATE, Template, check_length, mistake_of, parse_template
+from flowground.components.template import LONGEST_TEMPLATE, Template, mistake_of, parse_template
+from flowground.graph import check_length
 
 _VARIABLES = ("sender", "sender_name", "text")
 # Langflow's words for who speaks: sender, and the name shown.

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowground.components.base import Mistake
-from flowground.errors import RunError
+from flowground.graph import check_length
 
-LONGEST = 3_000_000
-"""Characters of what a template makes: it may come with a request, and a small one could ask for all memory."""
 LONGEST_TEMPLATE = 256_000
 """Characters of a template itself."""
 MOST_VARIABLES = 1_000
@@ -47,12 +45,6 @@ class Template:
         parts = [part if isinstance(part, str) else values[part.name] for part in self.parts]
         check_length(sum(map(len, parts)))
         return "".join(parts)
-
-
-def check_length(characters: int) -> None:
-    """Raises RunError when a text made of templates would be over `LONGEST`."""
-    if characters > LONGEST:
-        raise RunError(f"The template makes a text of over {LONGEST:,} characters.")
 
 
 def parse_template(source: str) -> Template:

@@ -106,7 +106,8 @@ class _Reader:
 
     def _block_start(self, first: int) -> Position:
         """A literal block's first line, and the column after its indentation."""
-        indents = (len(line) - len(line.lstrip(" ")) for line in self._lines[first:] if line.strip())
+        lines = (self._lines[number] for number in range(first, len(self._lines)))
+        indents = (len(line) - len(line.lstrip(" ")) for line in lines if line.strip())
         return Position(first + 1, next(indents, 0) + 1)
 
     def _list(self, event: yaml.Event, depth: int) -> Node:

@@ -7,6 +7,8 @@ from flowground.flow.document import Document, Node, Place, Position
 from flowground.flow.format import ComponentSpec, Header
 from flowground.flow.words import show
 
+MOST_COMPONENTS = 500
+"""A run steps through all of them on the event loop."""
 COMPONENT_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -24,6 +26,10 @@ def read_components(document: Document) -> dict[str, ComponentSpec]:
         return {}
     if not isinstance(node.value, dict):
         document.problem(node.position, "`components` is a mapping: `Name: {type: …}`.", value=node.plain())
+        return {}
+    if len(node.value) > MOST_COMPONENTS:
+        name = list(node.value)[MOST_COMPONENTS]
+        document.problem(node.keys[name], f"A flow has at most {MOST_COMPONENTS} components.", value=name)
         return {}
     specs = (_component(document, name, inner, node.keys[name]) for name, inner in node.value.items())
     return {spec.id: spec for spec in specs if spec is not None}

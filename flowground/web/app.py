@@ -90,6 +90,7 @@ class Web:
         limit_frames(server)
         send_at_once()
         say(await greeting(runtime, settings.public_url or serving_at(server)))
+        runtime.catalogue.log_problems()
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: no collection needs to look at it again
         try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
-from flowground.flow import Flow
+from flowground.flow import Flow, Position
 from flowground.graph import Reference, Text, cycles, run_order
 from flowground.wiring.component import Wired, wire_component
 from flowground.wiring.flow import WiredFlow, changed, replaced
@@ -72,11 +72,14 @@ def _known(
 ) -> bool:
     """Whether a reference names a component and one of its outputs; notes it where not."""
     spec = flow.components[name]
-    at = spec.places[field].at(spec.fields[field], reference.offset)
+
+    def at() -> Position:  # worked out for a mistake only: it counts lines from the field's beginning
+        return spec.places[field].at(spec.fields[field], reference.offset)
+
     target = flow.components.get(reference.component)
     if target is None:
         problems.add(
-            at,
+            at(),
             f"`{reference}` names no component of this flow",
             value=reference.component,
             choices=flow.components,
@@ -86,7 +89,7 @@ def _known(
     kind = types.get(target.type)
     if kind and reference.output is not None and reference.output not in kind.outputs:
         problems.add(
-            at,
+            at(),
             f"`{reference.component}` ({target.type}) has no output {reference.output!r}",
             value=reference.output,
             choices=kind.outputs,

@@ -80,7 +80,8 @@ TWEAKED: dict[str, tuple[int, Callable[[], bytes]]] = {
     "a text with a million quotes in a number": (
         422, lambda: body({"tweaks": {"Second": {"temperature": text(1_000_000, '"')}}})
     ),
-    "the largest text": (200, lambda: body({"tweaks": {"Topic": {"input_value": text(1_000_000, "€")}}})),
+    "a text as long as an answer": (200, lambda: body({"tweaks": {"Topic": {"input_value": text(450_000, "日本")}}})),
+    "the largest text": (502, lambda: body({"tweaks": {"Topic": {"input_value": text(1_000_000, "€")}}})),
     "a text over its limit": (422, lambda: body({"tweaks": {"Topic": {"input_value": text(1_000_001)}}})),
     "a long name of a field": (422, lambda: body({"tweaks": {"Second": {text(3_000_000): 1}}})),
     "a long name of a component": (422, lambda: body({"tweaks": {text(3_000_000): {"temperature": 1}}})),
@@ -195,7 +196,8 @@ async def test_the_longest_answers_keep_nobody_waiting(tmp_path: Path, query: st
     said = text(200_000, 'é"\\\n🐎\t') if asked == "message" else text(1_000_000, "€")
     value = {"input_value": said} if asked == "message" else {"tweaks": {"ChatInput": {"input_value": said}}}
     content = body(value)
-    async with serving(tmp_path, config={"limits": {"message_chars": 1_000_000}}) as api:
+    limits = {"message_chars": 1_000_000, "answer_chars": 1_000_000}
+    async with serving(tmp_path, config={"limits": limits}) as api:
         answers: list[httpx2.Response] = []
 
         async def ask() -> None:
