@@ -63,8 +63,7 @@ async def run_flow(
                 await asyncio.wait([driver])
     else:
         await run.drive_in_time()
-        line.end()
-        while (event := await line.next()) is not None:
+        for event in line.unread():
             yield event
     yield run.finished(time.perf_counter() - started)
 
@@ -92,6 +91,10 @@ class _Line:
             if self._room is None:
                 self._room = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._room)
+
+    def unread(self) -> list[Event]:
+        """Everything that is there, for a run that is over."""
+        return [event for event in self._events if event is not None]
 
     async def next(self) -> Event | None:
         """The next event, None at the end."""

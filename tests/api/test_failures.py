@@ -139,3 +139,25 @@ async def test_a_members_token_is_told_the_kind_of_failure_and_nothing_of_the_in
     for inside in ("Model'", '"Model"', "scripted", "Language Model"):
         assert inside not in response.text
         assert inside not in stored
+
+
+@pytest.mark.parametrize(
+    ("flow", "status", "code"), [("talks", 502, "answer_too_long"), ("silent", 504, "run_timeout")]
+)
+@pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"])
+async def test_a_run_over_its_bounds_says_which(tmp_path: Path, flow: str, status: int, code: str, query: str) -> None:
+    flows = {"talks": chat_flow("scripted:echo"), "silent": chat_flow("scripted:silent")}
+    limits = {"answer_chars": 15, "run_seconds": 0.5}
+    async with serving(tmp_path, config={"limits": limits}, flows=flows) as api:
+        response = await api.run(flow, {"input_value": "one two three"}, query=query)
+        if query:
+            last = [json.loads(line[line.index("{") :]) for line in response.text.split("\n") if "{" in line][-1]
+            said = last.get("data", last)
+            assert (said["status"], said["code"]) == (status, code)
+        else:
+            assert (response.status_code, response.json()["code"]) == (status, code)
+        [_, answer] = (await api.client.get("/api/v1/monitor/messages")).json()
+        assert answer["properties"]["state"] == "failed"
+        assert answer["content_blocks"][0]["contents"][0]["reason"]
+        if flow == "talks":
+            assert answer["text"] == "You said: one t"
