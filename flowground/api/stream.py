@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 from flowground.api.errors import detail_of, retry_after, status_of, unexpected
@@ -74,16 +74,22 @@ async def sse_frames(said: AsyncGenerator[Said, None], *, heartbeat: float = 15.
                     yield piece
             upcoming = asyncio.ensure_future(anext(said, None))
     finally:
-        upcoming.cancel()
-        await _wait_until_done(upcoming)
+        await _end(upcoming)
         await said.aclose()
 
 
-async def _wait_until_done(task: asyncio.Future[Any]) -> None:
-    """Also when cancelled meanwhile: a client that leaves cancels its stream once every turn of the loop (anyio)."""
+async def _end(task: asyncio.Future[Any]) -> None:
+    """Cancels the task and waits until it is done.
+
+    A client that leaves cancels its stream at every turn of the loop (anyio): each goes on to the task, so that it
+    waits no longer for the database than a stream without a task of its own does.
+    """
+    task.cancel()
     while not task.done():
-        with suppress(asyncio.CancelledError):
+        try:
             await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
 
 
 async def say(
