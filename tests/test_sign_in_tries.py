@@ -10,10 +10,11 @@ from typing import Any
 import bcrypt
 import jwt
 import pytest
+from sqlalchemy import func, select
 
 from flowground.caller import Caller
 from flowground.errors import NotSignedIn
-from flowground.sign_in import SignIn
+from flowground.sign_in import SignIn, passwords
 from flowground.sign_in.devices import Device
 from flowground.store import Store, tables
 from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named
@@ -172,3 +173,47 @@ async def test_a_wrong_password_costs_the_same_whoever_exists(open_sign_in: Open
             assert not await question(name)
             spent[name] = time.process_time() - began
         assert max(spent.values()) < 2 * min(spent.values()), spent
+
+
+async def many_wrong_tries(sign_in: SignIn, name: str) -> None:
+    """More than all addresses together have for one name, five from each."""
+    for number in range(11):
+        for _ in range(5):
+            await sign_in.tries.begin(name, f"stranger {number}")
+
+
+async def test_an_address_is_known_for_the_member_who_signed_in_from_it_only(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}, bob={"password": HASHED}))
+    assert await sign_in.check_password("bob", PASSWORD, "bob's desk") is not None
+    assert await sign_in.check_password("ada", PASSWORD, "ada's desk") is not None
+    await many_wrong_tries(sign_in, "ada")
+    assert await sign_in.lockout("ada", "ada's desk") == 0
+    assert await sign_in.lockout("ada", "bob's desk") > 0
+
+
+async def test_a_new_member_of_an_old_name_has_no_known_address(open_sign_in: Open) -> None:
+    sign_in = await open_sign_in()
+    await sign_in.add_member("ada", password=PASSWORD, by="tests")
+    assert await sign_in.check_password("ada", PASSWORD, "the old desk") is not None
+    await sign_in.remove_member("ada", by="tests")
+    await sign_in.add_member("ada", password="another good phrase", by="tests")
+    await many_wrong_tries(sign_in, "ada")
+    assert await sign_in.lockout("ada", "the old desk") > 0
+
+
+async def test_who_comes_while_too_many_sign_in_is_told_so_and_has_tried_nothing(
+    open_sign_in: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "_WAITING", 4)
+    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    for turn in range(2):
+        tries = [sign_in.check_password("ada", PASSWORD, f"desk {number}") for number in range(6)]
+        results = await asyncio.gather(*tries, return_exceptions=True)
+        refused = [result for result in results if isinstance(result, BaseException)]
+        assert len(refused) == 2, turn
+        for error in refused:
+            assert isinstance(error, NotSignedIn)
+            assert (error.code, "Try again in a moment" in error.message) == ("sign_in_busy", True)
+    assert await sign_in.check_password("ada", PASSWORD, "any desk") is not None
+    tried = select(func.count()).select_from(tables.attempts)
+    assert await sign_in._store.read(lambda connection: connection.execute(tried).scalar()) == 0

@@ -138,18 +138,19 @@ class SignIn:
         """The member, or None when name or password is wrong: one answer, after the same work.
 
         Raises NotSignedIn with code `locked_out` after too many wrong ones (a while, then it is open again), or
-        `sign_in_busy`.
+        `sign_in_busy`, before the try is counted.
         """
-        wait = await self.tries.begin(name, address, device)
-        if wait:
-            raise locked_out(wait)
-        name = attempt_name(name)
-        login = await self._roster.login(name)
-        right = await self._bcrypt.matches(password, login.password if login else None)
-        if login is None or not right:
-            return None
-        await self.password_was_right(name, address, device)
-        return login.member
+        with self._bcrypt.turn():
+            wait = await self.tries.begin(name, address, device)
+            if wait:
+                raise locked_out(wait)
+            name = attempt_name(name)
+            login = await self._roster.login(name)
+            right = await self._bcrypt.matches(password, login.password if login else None)
+            if login is None or not right:
+                return None
+            await self.password_was_right(name, address, device)
+            return login.member
 
     def credentials_for_form(self, address: str, device: Device | None = None) -> dict[str, Any]:
         """What to give to `streamlit_authenticator.Authenticate`, for one visitor and one run of the script.

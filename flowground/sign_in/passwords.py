@@ -6,7 +6,9 @@ floods the form slows sign-ins, not the app.
 
 import asyncio
 import re
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import bcrypt
@@ -93,18 +95,20 @@ class Bcrypt:
     async def hash(self, password: str) -> str:
         return await asyncio.wrap_future(self.start_hash(password))
 
-    async def matches(self, password: str, hashed: str | None) -> bool:
-        """`hashed` None: there is nobody, and the work is the same.
-
-        Raises NotSignedIn (code `sign_in_busy`) when too many wait already.
-        """
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """For the length of one sign-in. Raises NotSignedIn (code `sign_in_busy`) when too many wait already."""
         if self._waiting >= _WAITING:
             raise NotSignedIn("Too many people sign in right now. Try again in a moment.", code="sign_in_busy")
         self._waiting += 1
         try:
-            return await asyncio.wrap_future(self._threads.submit(_matches, password, hashed, self.cost))
+            yield
         finally:
             self._waiting -= 1
+
+    async def matches(self, password: str, hashed: str | None) -> bool:
+        """To be awaited within a `turn`. `hashed` None: there is nobody, and the work is the same."""
+        return await asyncio.wrap_future(self._threads.submit(_matches, password, hashed, self.cost))
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
