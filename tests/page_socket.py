@@ -70,6 +70,7 @@ class PageSocket:
         self.session_id = ""
         self.widgets: dict[str, list[str]] = {}
         """Kind of element -> ids of those that the runs so far drew, in their order."""
+        self._fragments: dict[str, str] = {}
         self._page_hash = ""
         self._query = ""
 
@@ -92,17 +93,34 @@ class PageSocket:
         typed.chat_input_value.data = text
         return asked
 
-    def press(self, widget_id: str) -> bytes:
-        """A click on a button."""
-        asked = self._asked()
+    def press(self, widget_id: str, *, typed: Mapping[str, str] | None = None) -> bytes:
+        """A click on a button, with what stands in text fields by then; a dialog's button runs its dialog only."""
+        asked = self._asked(widget_id)
+        for field, text in (typed or {}).items():
+            filled = asked.rerun_script.widget_states.widgets.add()
+            filled.id, filled.string_value = field, text
         pressed = asked.rerun_script.widget_states.widgets.add()
         pressed.id, pressed.trigger_value = widget_id, True
         return self.run(asked)
 
-    def _asked(self) -> BackMsg:
+    def choose(self, menu_id: str, entry: str) -> bytes:
+        """A click on an entry of a menu."""
+        asked = self._asked(menu_id)
+        chosen = asked.rerun_script.widget_states.widgets.add()
+        chosen.id, chosen.string_trigger_value.data = menu_id, entry
+        return self.run(asked)
+
+    def widget(self, kind: str, key: str) -> str:
+        """The id of the element drawn last of those whose key has this in it."""
+        found = [widget for widget in self.widgets.get(kind, []) if key in widget]
+        assert found, f"no {kind} with {key} was drawn"
+        return found[-1]
+
+    def _asked(self, widget_id: str = "") -> BackMsg:
         asked = BackMsg()
         asked.rerun_script.query_string = self._query
         asked.rerun_script.page_script_hash = self._page_hash
+        asked.rerun_script.fragment_id = self._fragments.get(widget_id, "")
         return asked
 
     def send(self, message: BackMsg) -> None:
@@ -154,3 +172,4 @@ class PageSocket:
             found = getattr(getattr(message.delta.new_element, kind, None), "id", "")
             if found:
                 self.widgets.setdefault(kind, []).append(found)
+                self._fragments[found] = message.delta.fragment_id

@@ -190,3 +190,49 @@ async def test_groups_are_made_named_filled_and_removed(house: Runtime) -> None:
             await deed
     with pytest.raises(NotAllowed):
         await house.organization.members(await signed_in(house, "mia"))
+
+
+async def test_an_admin_who_is_deactivated_is_none_who_could_administer(house: Runtime) -> None:
+    root = await signed_in(house, "root")
+    await house.organization.set_role(root, "olga", "admin")
+    await house.organization.set_active(root, "olga", active=False)
+    for deed in (
+        house.organization.set_role(root, "root", "member"),
+        house.organization.set_active(root, "root", active=False),
+        house.organization.remove(root, "root"),
+    ):
+        with pytest.raises(NotAllowed, match="nobody could administer"):
+            await deed
+    await house.organization.set_active(root, "olga", active=True)
+    await house.organization.remove(root, "root")
+
+
+async def test_who_stands_in_config_yaml_is_not_invited(tmp_path: Path) -> None:
+    credentials = {"usernames": {"carl": {"roles": ["member"]}}}
+    async with organization(tmp_path, config={"credentials": credentials}) as house:
+        root = await signed_in(house, "root")
+        with pytest.raises(InvalidRequest, match="already a member carl"):
+            await house.organization.invite(root, "Carl")
+        assert await house.organization.links(root) == []
+
+
+async def test_inviting_anew_with_another_role_changes_the_role(house: Runtime) -> None:
+    root = await signed_in(house, "root")
+    first, _ = await house.organization.invite(root, "nina")
+    second, secret = await house.organization.invite(root, "nina", role="author")
+    assert [link.id for link in await house.organization.links(root)] == [second.id] != [first.id]
+    assert (await house.sign_in.links.redeem(secret, PASSWORD, "here")).role == "author"
+
+
+async def test_nothing_happens_to_somebody_who_is_not_there(house: Runtime) -> None:
+    root = await signed_in(house, "root")
+    for deed in (
+        house.organization.set_role(root, "gone", "admin"),
+        house.organization.set_active(root, "gone", active=False),
+        house.organization.remove(root, "gone"),
+        house.organization.reset(root, "gone"),
+        house.sign_in.set_password("gone", PASSWORD, by="tests"),
+    ):
+        with pytest.raises(InvalidRequest, match=r"no (active )?member gone"):
+            await deed
+    assert await house.sign_in.member("gone") is None

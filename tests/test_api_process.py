@@ -224,3 +224,13 @@ def test_what_can_finish_within_the_grace_does(tmp_path: Path) -> None:
         server.process.wait(20)
         thread.join(10)
     assert answers[0].json()["text"] == f"You said: {said}"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_pages_of_other_sites_call_the_api_where_the_setting_lets_them(tmp_path: Path, allowed: bool) -> None:
+    asked = {"Origin": "http://example.com", "Access-Control-Request-Method": "POST"}
+    with AppServer(tmp_path, config={"api": {"cors": allowed}}, flows=FLOWS) as server:
+        answer = requests.get(f"{server.url}/api/v1/flows/", headers=asked, timeout=10)
+        preflight = requests.options(f"{server.url}/api/v1/run/echo", headers=asked, timeout=10)
+    assert ("access-control-allow-origin" in answer.headers) == allowed
+    assert ("access-control-allow-origin" in preflight.headers) == allowed

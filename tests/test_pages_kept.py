@@ -211,3 +211,21 @@ def test_every_callback_that_acts_for_somebody_asks_for_whom() -> None:
                     unmarked += [] if callback.id in marked else [f"{file.name}:{callback.id}"]
     assert found >= 6
     assert unmarked == []
+
+
+ALL_THAT_IS_KEPT = """
+import streamlit as st
+
+from flowground.ui.caller import visitor
+
+visitor()
+st.text(str(st.session_state.to_dict()))
+"""
+
+
+def test_a_page_that_is_somebody_elses_now_keeps_nothing() -> None:
+    """Behind the binding of pages to sign-ins: should one ever get through."""
+    app = AppTest.from_string(ALL_THAT_IS_KEPT)
+    app.session_state["flowground:caller"] = "member:olga"
+    app.session_state["typed"] = "secret of olga"
+    assert "secret of olga" not in app.run().text[0].value

@@ -175,3 +175,14 @@ def test_a_key_that_is_no_key_is_refused() -> None:
         OpenAI("mine", "http://127.0.0.1/v1", api_key="two\nlines")
     assert isinstance(refused.value, ProviderError)
     assert "two" not in refused.value.message
+
+
+async def test_a_server_that_was_down_is_asked_again_after_any_number_of_calls() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        provider = OpenAI("mine", f"http://127.0.0.1:{nobody.getsockname()[1]}/v1", retries=0, timeout=20)
+        for _ in range(260):  # more than may be under way at once
+            with pytest.raises(ProviderUnreachable):
+                async with asyncio.timeout(20):
+                    await provider.complete(CALL)
+        await provider.close()

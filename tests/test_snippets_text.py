@@ -51,6 +51,12 @@ def test_the_flow_is_part_of_the_address_and_no_more() -> None:
     )
 
 
+def test_the_address_is_one_word_in_every_shell() -> None:
+    """zsh takes a bare ? for a pattern."""
+    command = snippets(SnippetRequest("http://127.0.0.1:8501", "f", stream=True))["curl"]
+    assert "'http://127.0.0.1:8501/api/v1/run/f?stream=true'" in command.splitlines()[0]
+
+
 def test_what_json_cannot_say_is_refused() -> None:
     request = SnippetRequest("http://x", "f")
     for value in (float("nan"), {1, 2}, object()):

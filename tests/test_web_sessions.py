@@ -142,14 +142,21 @@ def test_a_page_that_comes_back_as_somebody_else_keeps_nothing(house: AppServer)
 
 def test_signing_in_anew_ends_what_the_browser_had_before(house: AppServer) -> None:
     """A cookie planted or copied before the sign-in is worth nothing after it."""
-    browser = signed_in(house, "ada")
+    browser = signed_in(house, "augusta")
     copied = browser.cookies
+    with open_page(browser, headers={"Cookie": copied}) as page:
+        assert b"Memory Chatbot" in page.visit()
     assert browser.post("/session/start", {"ticket": ticket_for(house, "bob", browser)}).status_code == 200
     with open_page(browser) as page:
         assert b"Bob" in page.visit()
     with open_page(browser, headers={"Cookie": copied}) as replayed:
         sent = replayed.visit()
         assert (b"Sign in" in sent, b"Memory Chatbot" in sent) == (True, False)
+
+
+def test_no_other_site_frames_a_page(house: AppServer) -> None:
+    for path in ("/", "/public_flow/echo"):
+        assert "frame-ancestors 'self'" in requests.get(house.url + path, timeout=10).headers["content-security-policy"]
 
 
 def test_pages_ask_the_browser_for_less(house: AppServer) -> None:

@@ -252,3 +252,9 @@ async def test_other_origins_may_ask_whatever_takes_a_key(api: Api, path: str) -
     asked = {"origin": "http://example.com", "access-control-request-method": "GET"}
     answer = await api.client.options(path, headers=asked)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
+
+
+@pytest.mark.parametrize("address", ["/api/v1/monitor/messages?limit=fg_secret", "/api/v1/run/echo?stream=fg_secret"])
+async def test_what_stood_in_a_refused_parameter_is_not_repeated(api: Api, address: str) -> None:
+    answer = await (api.client.get if "monitor" in address else api.client.post)(address)
+    assert (answer.status_code, "fg_secret" in answer.text) == (422, False)

@@ -101,3 +101,12 @@ async def test_a_limit_is_told_with_every_answer_and_ends_in_429(tmp_path: Path)
         assert refused.headers["retry-after"] == refused.headers["x-ratelimit-reset"]
         _, other = await api.token()
         assert (await api.client.post("/api/v1/run/echo", json={}, headers=other)).status_code == 200
+
+
+async def test_each_token_of_a_person_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    async with serving(tmp_path, config={"limits": {"runs_per_minute": 1}}) as api:
+        await api.runtime.sign_in.add_member("olga", role="author", by="tests")
+        for _ in range(2):
+            _, headers = await api.token(owner="olga")
+            answers = [await api.client.post("/api/v1/run/echo", json={}, headers=headers) for _ in range(2)]
+            assert [answer.status_code for answer in answers] == [200, 429]

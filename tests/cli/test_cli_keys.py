@@ -1,5 +1,8 @@
 """`keys create`, `list`, `revoke`."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from flowground.cli import main
@@ -36,3 +39,11 @@ def test_keys_say_what_is_wrong(here: Here, capsys: pytest.CaptureFixture[str]) 
         main(["keys", "create", "x", "--expires", "soon"])
     assert ended.value.code == 2
     assert "'soon' is no time such as 12h, 30d or 8w" in capsys.readouterr().err
+
+
+def test_a_key_past_its_day_is_listed_as_expired(here: Here) -> None:
+    here("keys", "create", "old", "--expires", "1m")
+    assert here("keys", "list").last_line.split()[5] == "active"
+    with closing(sqlite3.connect(here.folder / "data" / "flowground.db")) as database, database:
+        assert database.execute("UPDATE tokens SET expires_at = 1.0").rowcount == 1
+    assert here("keys", "list").last_line.split()[5] == "expired"

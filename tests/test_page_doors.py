@@ -1,0 +1,143 @@
+"""What a page shows and does is decided by who asks now: on the wire, without a browser that would hide the rest."""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowground.overrides import to_link
+from flowground.settings import Settings
+from flowground.store import Store, publications
+from tests.page_socket import PageSocket, open_page
+from tests.servers import ROOT, AppServer
+from tests.test_gate import ADA
+from tests.test_web_sessions import BOB
+from tests.tickets import signed_in
+
+CONFIG = {"credentials": {"usernames": ADA | BOB}}
+TALK = """\
+name: Talk
+components:
+  ChatInput: {type: ChatInput}
+  Model:
+    type: LanguageModel
+    display_name: Thinkingpart
+    model: scripted:echo
+    system_message: Hushprompt
+    input_value: ${ChatInput}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[AppServer]:
+    """augusta is an admin, bob a member, to whom the flow "talk" is shared, also over the API."""
+    with AppServer(tmp_path, config=CONFIG, flows={"talk": TALK}) as server:
+        share(server, api=True)
+        yield server
+
+
+def share(server: AppServer, *, api: bool) -> None:
+    store = Store.open(Settings.load(server.config_file).database)
+    try:
+        sharing = publications.Sharing(shared=True, api=api)
+        asyncio.run(store.write(publications.change, flow_id="talk", sharing=sharing, by="member:augusta"))
+    finally:
+        store.close()
+
+
+def test_a_members_link_with_overrides_shows_nothing_of_the_inside(house: AppServer) -> None:
+    """Beside each override stands the author's own value, for authors: a link can be made by anybody."""
+    asked = ("playground", f"flow=talk&overrides={to_link({'Model': {'system_message': 'x'}})}")
+    with open_page(signed_in(house, "bob")) as page:
+        sent = page.visit(*asked)
+        assert b"Links with overrides are for authors" in sent
+        assert b"Hushprompt" not in sent
+    with open_page(signed_in(house, "augusta")) as page:
+        assert b"Hushprompt" in page.visit(*asked)
+
+
+def test_the_shareable_page_shows_nobody_the_inside(house: AppServer) -> None:
+    browser = signed_in(house, "augusta")
+    with open_page(browser) as page:
+        page.visit("playground", "flow=talk")
+        sent = page.say("Hello")
+        assert (b"You said: Hello" in sent, b" steps" in sent) == (True, True)
+    with open_page(browser, base="/public_flow/talk") as page:
+        page.visit()
+        sent = page.say("Hello again")
+        assert b"You said: Hello again" in sent
+        for inside in (b" steps", b"scripted", b"Thinkingpart", b"Copy as code"):
+            assert inside not in sent
+
+
+def conversation_of_bob(page: PageSocket) -> None:
+    """One, called "Keep this", in the list beside the chat."""
+    page.visit("playground", "flow=talk")
+    assert b"You said: Keep this" in page.say("Keep this")
+
+
+def test_a_conversation_is_deleted_by_whoever_is_signed_in_only(house: AppServer) -> None:
+    browser = signed_in(house, "bob")
+    with open_page(browser) as page:
+        conversation_of_bob(page)
+        assert b"Delete this conversation?" in page.choose(page.widget("menu_button", "sessions:more:"), "Delete")
+        assert browser.post("/session/end").status_code == 200  # in another tab
+        page.press(page.widget("button", "sessions:delete:"))
+    with open_page(signed_in(house, "bob")) as page:
+        assert b"Keep this" in page.visit("playground", "flow=talk")
+        page.press(page.widget("button", "sessions:open:"))
+        page.choose(page.widget("menu_button", "sessions:more:"), "Delete")
+        page.press(page.widget("button", "sessions:delete:"))
+        assert b"Keep this" not in page.visit("playground", "flow=talk")
+
+
+def test_a_conversation_is_renamed_by_whoever_is_signed_in_only(house: AppServer) -> None:
+    browser = signed_in(house, "bob")
+    with open_page(browser) as page:
+        conversation_of_bob(page)
+        page.choose(page.widget("menu_button", "sessions:more:"), "Rename")
+        assert browser.post("/session/end").status_code == 200  # in another tab
+        page.press(page.widget("button", "sessions:rename:"), typed={page.widget("text_input", ""): "Renamed"})
+    with open_page(signed_in(house, "bob")) as page:
+        sent = page.visit("playground", "flow=talk")
+        assert (b"Keep this" in sent, b"Renamed" in sent) == (True, False)
+        page.press(page.widget("button", "sessions:open:"))
+        page.choose(page.widget("menu_button", "sessions:more:"), "Rename")
+        page.press(page.widget("button", "sessions:rename:"), typed={page.widget("text_input", ""): "Renamed"})
+        assert b"Renamed" in page.visit("playground", "flow=talk")
+
+
+def test_a_try_asks_anew_whether_the_flow_is_shared_for_the_api(house: AppServer) -> None:
+    with open_page(signed_in(house, "bob")) as page:
+        page.visit("api_access", "flow=talk")
+        assert b"200 OK" in page.press(page.widget("button", "try:talk:run"))
+        share(house, api=False)
+        sent = page.press(page.widget("button", "try:talk:run"))
+        assert (b"403 Forbidden" in sent, b"shared for its playground, not for its API" in sent) == (True, True)
+        assert b"200 OK" not in sent
+
+
+def test_no_script_of_a_page_is_told_a_cookie_of_ours(tmp_path: Path) -> None:
+    """Of an app whose one page shows all that Streamlit tells it of its visitor."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "pages", checkout / "pages")
+    (checkout / "pages" / "router.py").write_text(
+        "import streamlit as st\nst.text(f'{st.context.cookies.to_dict()} {st.context.headers.to_dict()}')\n", "utf-8"
+    )
+    shutil.copytree(ROOT / ".streamlit", checkout / ".streamlit")
+    shutil.copy(ROOT / "app.py", checkout)
+    environment = {"PYTHONPATH": str(ROOT)}
+    with AppServer(tmp_path, config=CONFIG, flows=[], checkout=checkout, environment=environment) as server:
+        browser = signed_in(server, "augusta")
+        ours = {cookie.name: str(cookie.value) for cookie in browser.session.cookies if "flowground" in cookie.name}
+        assert "flowground" in ours
+        with open_page(browser, headers={"Cookie": f"{browser.cookies}; theirs=crumb"}) as page:
+            sent = page.visit()
+        assert b"'theirs': 'crumb'" in sent
+        assert b"'flowground" not in sent
+        for name in ("flowground", "flowground_device"):
+            assert ours[name]
+            assert ours[name].encode() not in sent

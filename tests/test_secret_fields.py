@@ -1,0 +1,80 @@
+"""A component with a secret field, which none of the shipped ones has: nobody is shown it, and nothing keeps it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from flowground.components import COMPONENTS
+from flowground.components.base import Component, Context, Output, field
+from flowground.overrides import from_link
+from tests.in_process import runtime_of
+from tests.servers import ROOT, write_folder
+from tests.test_pages_overrides import go, labelled, said
+
+AUTHORS, TYPED = "authorsword", "typedsecret-of-25-letters"
+VAULT = """\
+name: Vault
+components:
+  ChatInput: {type: ChatInput, input_value: Hello}
+  Prompt: {type: Prompt, template: "{tone}: {said}", tone: kind, said: "${ChatInput}"}
+  Locked: {type: Locked, key: "${env:VAULT_WORD}", input_value: "${Prompt}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Locked}"}
+api: {overridable: [Locked.key, Prompt.tone]}
+"""
+
+
+class Locked(Component):
+    """Says how long its key is, and passes its text on."""
+
+    type_name: ClassVar[str] = "Locked"
+    title: ClassVar[str] = "Locked"
+    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    gives_output: ClassVar[str | None] = "text"
+
+    key: str = field("", "Key", "A key.", secret=True)
+    input_value: str = field("", "Text", "What is passed on.")
+
+    async def run(self, context: Context) -> Output:
+        return Output(f"{len(self.key)} letters, {self.input_value}")
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The pages, as the author sees them."""
+    monkeypatch.setenv("VAULT_WORD", AUTHORS)
+    monkeypatch.setitem(COMPONENTS, "Locked", Locked)
+    with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows={"vault": VAULT})):
+        yield AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=20).run()
+
+
+def answer_of(at: AppTest, message: str) -> str:
+    go(at, "playground", flow="vault").chat_input[0].set_value(message).run()
+    return said(at)
+
+
+def everything_drawn(at: AppTest) -> str:
+    return "\n".join(str(element.proto) for element in at.main) + said(at)
+
+
+def test_the_authors_secret_is_used_and_shown_nowhere(at: AppTest) -> None:
+    go(at, "api_access", flow="vault")
+    assert not labelled(at.text_input, "Key").value
+    drawn = everything_drawn(at)
+    assert ("kind" in drawn, AUTHORS in drawn) == (True, False)
+    answered = answer_of(at, "Morning")
+    assert (f"{len(AUTHORS)} letters, kind: Morning" in answered, AUTHORS in everything_drawn(at)) == (True, False)
+
+
+def test_a_secret_that_somebody_overrides_is_used_and_written_down_nowhere(at: AppTest, tmp_path: Path) -> None:
+    go(at, "api_access", flow="vault")
+    labelled(at.text_input, "Key").set_value(TYPED).run()
+    labelled(at.text_area, "Tone").set_value("tonekept").run()
+    [link] = [code.value for code in at.code if "/playground?" in code.value]
+    assert from_link(parse_qs(urlsplit(link).query)["overrides"][0]) == {"Prompt": {"tone": "tonekept"}}
+    assert f"{len(TYPED)} letters, tonekept: Morning" in answer_of(at, "Morning")
+    kept = b"".join(file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file())
+    assert (b"tonekept" in kept, TYPED.encode() in kept) == (True, False)
