@@ -4,14 +4,14 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from flowground.caller import Caller
 from flowground.components.base import Models
-from flowground.errors import ComponentFailed, FlowgroundError, InvalidRequest, UnexpectedFailure
+from flowground.errors import ComponentFailed, FlowgroundError, InvalidRequest, StoreUnavailable, UnexpectedFailure
 from flowground.events import ComponentFinished, Event, Token, TurnFinished, TurnStarted
 from flowground.messages import Message
 from flowground.request import RunRequest
@@ -146,10 +146,12 @@ class _Turn:
         await self._save(answers, "complete", end)
 
     async def fail(self, error: FlowgroundError) -> None:
-        await self._save(self._unfinished("failed", error=error.message), "failed", error_code=error.code)
+        with suppress(StoreUnavailable):  # the log has it; who asked is told why the turn failed
+            await self._save(self._unfinished("failed", error=error.message), "failed", error_code=error.code)
 
     async def stop(self) -> None:
-        await self._save(self._unfinished("stopped"), "stopped")
+        with suppress(StoreUnavailable):  # the log has it; whoever stopped the turn goes on
+            await self._save(self._unfinished("stopped"), "stopped")
 
     def _unfinished(self, state: Literal["stopped", "failed"], *, error: str | None = None) -> list[StoredMessage]:
         """What each output said so far; the first one stands for the turn also when nothing was said."""

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
-from flowground.errors import InvalidRequest, StoreUnavailable
+from flowground.errors import ConfigError, InvalidRequest, StoreUnavailable
 from flowground.store import Store, audit, conversations, writer
 from flowground.store.conversations import StoredMessage
 from flowground.store.runs import RunRecord, list_runs
@@ -178,6 +178,13 @@ async def test_readiness_knows_that_writing_failed_and_that_it_works_again(url: 
             store._probed = 0.0  # the next look may try again
         await store.require_ready()
         assert await noted(store) == []
+
+
+def test_a_database_that_is_locked_at_the_start_is_said_in_a_sentence(url: str) -> None:
+    Store.open(url).close()
+    if url.startswith("sqlite"):  # PostgreSQL's migrations lock nothing that is in use when there are none to run
+        with locked(url), pytest.raises(ConfigError, match="database is locked"):
+            Store.open(url, seconds=1)
 
 
 async def test_a_run_that_has_its_end_keeps_it(store: Store) -> None:

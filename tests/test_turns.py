@@ -1,6 +1,7 @@
 """One message and its reply: stored before it is told, kept when it is stopped, marked when it fails."""
 
 import asyncio
+import sqlite3
 from contextlib import aclosing
 from pathlib import Path
 
@@ -119,6 +120,19 @@ async def test_an_answer_that_broke_keeps_what_was_said_beside_why_it_ended(tmp_
         _, answer = await kept(runtime, "breaks")
         assert (answer.state, answer.text) == ("failed", "You said: one ")
         assert answer.error == "Component 'Model' failed: The connection to the scripted model broke."
+
+
+async def test_a_failure_that_cannot_be_stored_is_told_as_what_it_was(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS, config={"limits": {"store_seconds": 1}}) as runtime:
+        wired = await runtime.access.open_flow(LOCAL_OWNER, "fail")
+        turn = runtime.take_turn(LOCAL_OWNER, wired, RunRequest(input_value="hi", session_id="s"))
+        async with asyncio.timeout(20), aclosing(turn) as events:
+            assert isinstance(await anext(events), TurnStarted)
+            lock = sqlite3.connect(tmp_path / "data" / "flowground.db", isolation_level=None)
+            lock.execute("BEGIN IMMEDIATE")
+            with pytest.raises(ComponentFailed):
+                await anext(events)
+            lock.close()
 
 
 async def test_the_history_has_what_was_said_before_and_never_the_present_message(tmp_path: Path) -> None:

@@ -164,6 +164,7 @@ class Runtime:
             if grace:
                 await asyncio.wait(running, timeout=grace)
             self.stopping = True
+            self.store.hurry()
             for task in running:
                 task.cancel()
             await asyncio.wait(running, timeout=5)

@@ -15,13 +15,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, select
 
-from flowground.errors import StoreUnavailable
+from flowground.errors import ConfigError, StoreUnavailable
 from flowground.store import tokens
 from flowground.store.checkpoints import Checkpoints
 from flowground.store.database import SECONDS, Database
 from flowground.store.jobs import Job
 from flowground.store.migrations import migrate, write_and_delete
-from flowground.store.readers import Readers, does_not_answer
+from flowground.store.outage import describe, does_not_answer, trouble
+from flowground.store.readers import Readers
 from flowground.store.token_uses import TokenUses
 from flowground.store.tokens import Token, Use
 from flowground.store.writer import Writer
@@ -29,6 +30,7 @@ from flowground.store.writer import Writer
 P = ParamSpec("P")
 T = TypeVar("T")
 _READY_SECONDS = 3.0
+_ENDING_SECONDS = 3.0
 _PROBE_EVERY = 5.0
 
 
@@ -61,7 +63,12 @@ class Store:
         """
         database = Database.at(url, seconds=seconds)
         database.check()
-        migrate(database.writer)
+        try:
+            migrate(database.writer)
+        except Exception as error:
+            if trouble(error, writing=True):
+                raise ConfigError(f"database: cannot be used: {describe(error)}") from None
+            raise
         return cls(database, seconds=seconds)
 
     async def write(self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -126,6 +133,10 @@ class Store:
             await self.write(write_and_delete)
         elif self._writer.outage.reason is not None:
             raise StoreUnavailable("The database cannot be written just now.")
+
+    def hurry(self) -> None:
+        """From now on every new wait ends after 3 s: the process ends."""
+        self._seconds = min(_ENDING_SECONDS, self._seconds)
 
     async def use_token(self, secret: str) -> Token | None:
         """The token in force with this secret, one use counted; None when unknown, expired or revoked."""

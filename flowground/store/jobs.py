@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from flowground.errors import StoreUnavailable
+
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +58,7 @@ def settle(jobs: Iterable[Job]) -> None:
     for job in jobs:
         if job.future is not None:
             by_loop.setdefault(job.future.get_loop(), []).append(job)
-        elif job.error is not None:
+        elif job.error is not None and not isinstance(job.error, StoreUnavailable):  # an outage is told once
             _log.warning("a write nobody waited for failed: %s", job.error)
     for loop, its_jobs in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -45,25 +45,31 @@ def trouble(error: BaseException, *, writing: bool) -> StoreUnavailable | None:
     """
     if isinstance(error, StoreUnavailable):
         return error
+    told = StoreUnavailable() if writing else does_not_answer()
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", None)
         if code is None or code & 0xFF not in _SQLITE_TROUBLE or (code == sqlite3.SQLITE_READONLY and not writing):
             return None
-        return busy() if code & 0xFF in _SQLITE_BUSY else StoreUnavailable()
+        return busy() if code & 0xFF in _SQLITE_BUSY else told
     state = _sqlstate(cause)
     if state in _TOO_LONG:
         return busy()
     if isinstance(error, OperationalError | InterfaceError) or (state == _READ_ONLY and writing):
-        return StoreUnavailable()
+        return told
     # The statements of the hot path go past SQLAlchemy, so what they raise is the driver's own.
     named = {kind.__name__ for kind in type(cause).__mro__}
-    return StoreUnavailable() if named & {"OperationalError", "InterfaceError"} else None
+    return told if named & {"OperationalError", "InterfaceError"} else None
 
 
 def busy() -> StoreUnavailable:
     """Somebody else holds the lock; nothing of the job was done."""
     return StoreUnavailable("The database is busy.", code="store_busy")
+
+
+def does_not_answer() -> StoreUnavailable:
+    """For who reads: nothing was to be stored."""
+    return StoreUnavailable("The database does not answer just now.")
 
 
 def may_repeat(error: BaseException, driver: Any) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from flowground.errors import StoreUnavailable
 from flowground.store.connections import cut, join_while_it_works
 from flowground.store.jobs import Job, settle
-from flowground.store.outage import Outage, describe, may_repeat, trouble
+from flowground.store.outage import Outage, describe, does_not_answer, may_repeat, trouble
 
 _BATCH = 8
 """Reads one thread takes at once: fewer wake-ups under load, and still no long wait behind a slow one."""
@@ -132,8 +132,3 @@ class _Reader:
         job.run(self._connection)
         if self._connection.in_transaction():
             self._connection.rollback()
-
-
-def does_not_answer() -> StoreUnavailable:
-    """For who reads: nothing was to be stored."""
-    return StoreUnavailable("The database does not answer just now.")

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from flowground.api import create_api
-from flowground.errors import ConfigError
+from flowground.errors import ConfigError, StoreUnavailable
 from flowground.runtime import Runtime, install
 from flowground.settings import Settings, config_path
 from flowground.web.address import believe_no_header
@@ -69,7 +69,7 @@ class Web:
             runtime = Runtime(Settings.load(config_path(self._folder)))
             await runtime.start()
             await runtime.sign_in.end_rights_of_before()
-        except ConfigError as error:
+        except (ConfigError, StoreUnavailable) as error:
             _give_up(error)
         return runtime
 
@@ -109,7 +109,7 @@ def say(lines: Sequence[str]) -> None:
     sys.stderr.flush()
 
 
-def _give_up(error: ConfigError) -> NoReturn:
+def _give_up(error: ConfigError | StoreUnavailable) -> NoReturn:
     """Ends the process with status 1 and the error's sentences alone.
 
     An exception out of a lifespan becomes a traceback and status 3 in uvicorn; nothing is served yet that would need
