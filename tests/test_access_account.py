@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, insert, select
 
 from flowground.caller import Caller, trials_of
 from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
-from flowground.store import conversations, tokens
+from flowground.store import conversations, tables, tokens
+from tests.heartbeat import stays_responsive
 from tests.organization import PASSWORD, cookie_of, organization, signed_in
 
 pytestmark = pytest.mark.anyio
@@ -101,3 +103,27 @@ async def test_who_is_no_member_has_no_account(house: Runtime) -> None:
             await house.account.my_data(caller)
     with pytest.raises(NotSignedIn):
         await house.account.delete_conversations(Caller("member", "mia", "member", sign_in_id="made up"))
+
+
+async def test_a_file_of_many_long_messages_keeps_nobody_waiting(house: Runtime) -> None:
+    await say(house, "member:mia", "first")
+
+    def fill(connection: Connection) -> None:
+        (session,) = connection.execute(select(tables.messages.c.session).limit(1)).one()
+        rows = [
+            {"id": str(number), "session": session, "role": "user", "text": "é\n" * size, "state": "complete",
+             "created_at": 1.0}
+            for number, size in enumerate([100_000] * 50 + [10] * 5_000)
+        ]  # fmt: skip
+        connection.execute(insert(tables.messages), rows)
+
+    await house.store.write(fill)
+    mia = await signed_in(house, "mia")
+    files: list[bytes] = []
+
+    async def read() -> None:
+        files.append(await house.account.my_data(mia))
+
+    await stays_responsive(read)
+    (talk,) = json.loads(files[0])["conversations"]
+    assert len(talk["messages"]) == 5_051

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from flowground.graph import LONGEST
+from flowground.messages import Message
 from flowground.providers.base import Completion, ModelCall
 from flowground.providers.chat_format import write_call
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, WANTED, all_of, delta, model
+from tests.heartbeat import stays_responsive
 from tests.wire import chunked, whole
 
 pytestmark = pytest.mark.anyio
@@ -89,3 +92,16 @@ def test_openai_itself_gets_the_new_name_of_max_tokens() -> None:
     call = ModelCall("m", (), {"max_tokens": 5})
     body = json.loads(write_call(call, stream=False, renamed={"max_tokens": "max_completion_tokens"}))
     assert body == {"model": "m", "messages": [], "max_completion_tokens": 5}
+
+
+async def test_the_longest_prompt_is_written_without_keeping_anybody_waiting() -> None:
+    call = ModelCall("m", tuple(Message("user", text * (LONGEST // 2)) for text in ("🐎", '"')), {})
+    bodies: list[bytes] = []
+
+    async def write() -> None:
+        bodies.append(write_call(call, stream=True, renamed={}))
+
+    await stays_responsive(write)
+    assert [message["content"] for message in json.loads(bodies[0])["messages"]] == [m.content for m in call.messages]
+    half = ModelCall("m", (Message("user", "\ud800"),), {})
+    assert json.loads(write_call(half, stream=False, renamed={}))["messages"][0]["content"] == "\ud800"

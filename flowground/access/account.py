@@ -1,5 +1,6 @@
 """What members do with their own account: password, sign-ins, and what is kept of them."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,7 +74,7 @@ class Account:
             ],
             "conversations": await read(transcripts.conversations_of, owners=_keys(caller, mine)),
         }
-        return json.dumps(found, ensure_ascii=False, indent=1, default=_text).encode()
+        return await asyncio.to_thread(_encode, found)
 
     async def delete_conversations(self, caller: Caller) -> int:
         """All of them, my tokens' too; how many there were."""
@@ -90,6 +91,14 @@ class Account:
 
 def _keys(caller: Caller, mine: list[tokens.Token]) -> list[str]:
     return [caller.key, trials_of(caller.name), *(f"token:{token.id}" for token in mine)]
+
+
+def _encode(found: dict[str, Any]) -> bytes:
+    """JSON made piece by piece: conversations may be large, and a thread helps only between calls into C."""
+    written = bytearray()
+    for piece in json.JSONEncoder(ensure_ascii=False, indent=1, default=_text).iterencode(found):
+        written += piece.encode()
+    return bytes(written)
 
 
 def _text(value: object) -> str:
