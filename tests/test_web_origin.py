@@ -87,6 +87,11 @@ def test_what_programs_of_this_computer_say_is_no_trace_of_a_proxy(name: str) ->
     assert from_this_computer(asked(**{name: "x"}))
 
 
+def test_the_longest_name_is_read_as_far_as_it_counts() -> None:
+    assert not from_this_computer(asked(**{f"x-forwarded-{'x' * 10_000}": "x"}))
+    assert from_this_computer(asked(**{f"via{'x' * 10_000}": "x"}))
+
+
 def test_two_hosts_are_not_this_computer() -> None:
     scope = asked()
     scope["headers"].append((b"host", b"127.0.0.1:8501"))

@@ -76,6 +76,11 @@ class SignIn:
             self._local_mode_over = await self._store.read(members.account_ever_created)
         return not self._local_mode_over
 
+    @property
+    def local_mode_is_over(self) -> bool:
+        """Whether this process knows of an account already: without a question to the database, for every request."""
+        return self._local_mode_over
+
     def check_owner_code(self, code: str) -> bool:
         """Case, spaces and hyphens do not matter."""
         given, right = (

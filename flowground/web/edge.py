@@ -77,9 +77,11 @@ class Edge:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         hide_secrets(scope)
-        public_url = self.runtime().settings.public_url
-        send = add_headers(send, api=is_api(scope["path"]), https=is_https(scope, public_url))
-        if not from_this_computer(scope) and await self.runtime().sign_in.local_mode():
+        runtime = self.runtime()
+        https = is_https(scope, runtime.settings.public_url)
+        send = add_headers(send, api=is_api(scope["path"]), https=https)
+        door = runtime.sign_in
+        if not door.local_mode_is_over and not from_this_computer(scope) and await door.local_mode():
             await refusal.local_mode(scope)(scope, receive, send)
             return
         if is_api(scope["path"]):

