@@ -98,6 +98,20 @@ async def test_history_is_what_came_before_without_what_failed(store: Store) -> 
     assert await before(None, 2) == [Message("user", "two"), Message("assistant", "2")]
 
 
+async def test_a_history_is_read_in_pages_and_ends_where_no_prompt_could_hold_more(store: Store) -> None:
+    for number in range(105):
+        await take_turn(store, said(f"q{number}"), said(f"a{number}", "assistant"))
+    found = await store.read(conversations.history, **here(), before=None, limit=1000)
+    assert [message.content for message in found] == [f"{kind}{number}" for number in range(105) for kind in "qa"]
+    found = await store.read(conversations.history, **here(), before=None, limit=150)
+    assert [message.content for message in found[:2]] == ["q30", "a30"]
+    for _ in range(55):
+        await take_turn(store, said("x" * 50_000), said("y" * 50_000, "assistant"))
+    found = await store.read(conversations.history, **here(), before=None, limit=1000)
+    assert len(found) == 100
+    assert sum(len(message.content) for message in found) > conversations.MOST_HISTORY
+
+
 async def test_an_answer_stopped_before_its_first_word_takes_no_place_in_the_history(store: Store) -> None:
     for number in range(3):
         await take_turn(store, said(f"question {number}"), said("", "assistant", state="stopped"))

@@ -85,8 +85,12 @@ _ADD = Statement(
     )
     .inline()
 )
+MOST_HISTORY = 3_000_000
+"""Characters of a history after which no older messages are read."""
+_PAGE = 100
+"""Messages of a history that are read at once."""
 _HISTORY = Statement(
-    select(_m.role, _m.text)
+    select(_m.role, _m.text, _m.id)
     .where(
         _m.session == bindparam("session"),
         _m.state != literal_column("'failed'"),
@@ -178,11 +182,21 @@ def history(
     """The last `limit` messages before the message with id `before` (None: of all), oldest first.
 
     Answers that failed are left out, and those that were stopped before they said anything. What a stopped answer did
-    say is there: its reader saw it and may refer to it.
+    say is there: its reader saw it and may refer to it. Once they have over `MOST_HISTORY` characters no older ones are
+    read: no prompt may be that long.
     """
     session = address(flow_id, owner, session_id)
-    found = _HISTORY.rows(connection, {"session": session, "before": before, "limit": limit})
-    return [Message(role, text) for role, text in reversed(found)]
+    found: list[Message] = []
+    size = 0
+    while len(found) < limit and size <= MOST_HISTORY:
+        wanted = min(limit - len(found), _PAGE)
+        rows = _HISTORY.rows(connection, {"session": session, "before": before, "limit": wanted})
+        found += [Message(role, text) for role, text, _ in rows]
+        size += sum(len(text) for _, text, _ in rows)
+        if len(rows) < wanted:
+            break
+        before = rows[-1][2]
+    return found[::-1]
 
 
 def list_messages(
