@@ -245,6 +245,19 @@ async def test_a_long_turn_is_kept_in_stretches_for_those_who_come_late(tmp_path
         assert sum(isinstance(event, Token) for event in late) < 50
 
 
+async def test_a_watcher_who_does_not_read_stops_no_turn(tmp_path: Path) -> None:
+    config = {"providers": {"scripted": {"pieces": [f"{number} " for number in range(5000)]}}}
+    async with running(tmp_path, FLOWS, config=config) as runtime:
+        request = RunRequest(input_value="x", session_id="s", stream=True)
+        turn = await runtime.start_turn(LOCAL_OWNER, "echo", request)
+        async with aclosing(turn.events()) as idle:
+            await anext(idle)
+            async with asyncio.timeout(10):
+                await asyncio.wait([turn.task])
+        stored, _ = await answer(runtime, "echo")
+        assert (stored.state, stored.text[-5:]) == ("complete", "4999 ")
+
+
 async def test_two_answers_at_once_stay_apart_for_every_watcher(tmp_path: Path) -> None:
     flow = """
 components:
