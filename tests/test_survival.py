@@ -2,10 +2,13 @@
 
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import requests
 
+from tests.open_page import flow_text
+from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
 
 LOADED_BY = 6
@@ -60,3 +63,27 @@ def test_ten_kills_under_load_lose_nothing_that_was_answered(tmp_path: Path) -> 
         if {(session, "user", session), (session, "assistant", said)} - stored
     ]
     assert missing == []
+
+
+def test_a_page_offers_to_ask_again_what_kill_9_cut(tmp_path: Path) -> None:
+    server = AppServer(tmp_path, flows={"slow": flow_text("scripted:long", "Slow")}).start()
+    with open_page(Browser(server.url)) as page:
+        page.visit("playground", "flow=slow")
+        page.send(page.message("cut in the middle"))
+        end = time.monotonic() + 20
+        while b"word3" not in page.received(within=0.2):
+            assert time.monotonic() < end
+        server.kill()
+    with sqlite3.connect(tmp_path / "data" / "flowground.db") as database:
+        ((session, role),) = database.execute(
+            "SELECT session_id, role FROM messages JOIN sessions ON sessions.id = messages.session"
+        )
+    assert role == "user"
+    server.start()
+    try:
+        with open_page(Browser(server.url)) as page:
+            shown = page.visit("playground", f"flow=slow&session={session}")
+        assert b"This was interrupted before an answer was kept." in shown
+        assert b"Try again" in shown
+    finally:
+        server.stop()

@@ -3,12 +3,15 @@
 
 def storable(text: str) -> str:
     """The text with what cannot be stored replaced by U+FFFD."""
-    if "\x00" in text:
-        text = text.replace("\x00", "\ufffd")
+    return mend(text.replace("\x00", "\ufffd") if "\x00" in text else text)
+
+
+def mend(text: str) -> str:
+    """The text with the halves of surrogate pairs joined, as a model's server may cut them; one alone is U+FFFD."""
     if text.isascii():
         return text
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in text)
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text

@@ -3,22 +3,12 @@
 import threading
 from collections import OrderedDict
 
+from flowground.store.text import mend
 from flowground.ui.markdown_blocks import Blocks
 from flowground.ui.markdown_inline import NOTABLE
 
 _KEPT = 4_000_000
 """Characters of answers whose Markdown is kept, of all pages together: a rerun draws the same messages again."""
-
-
-def mend(text: str) -> str:
-    """The text with halves of surrogate pairs joined, or replaced by U+FFFD: a page cannot be sent half a letter."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def rewrite_answer(text: str) -> str:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from flowground.errors import FlowgroundError
 from flowground.store.conversations import StoredMessage, TraceStep
+from flowground.store.text import mend
 from flowground.ui import words
 
 USER = ":material/person:"
@@ -21,30 +22,51 @@ def draw_message(
     names: Mapping[str, str],
     retry: Callable[[], None] | None = None,
     as_code: Callable[[], None] | None = None,
+    with_error: bool = True,
 ) -> None:
     """`inside` shows an answer's steps; `names` are the components' display names.
 
-    `retry` asks again what failed or was stopped; `as_code` opens the call behind it.
+    `retry` asks again what failed, was stopped or is empty; `as_code` opens the call behind it. `with_error` says why a
+    failed answer is none: where a run has several, once.
     """
     if message.role == "user":
         draw_question(message.text)
         return
+    failed = message.state == "failed"
+    said = message.text if not failed or message.error is not None else ""  # once the error stood there
+    if failed and not (said or with_error):
+        return
     with st.chat_message("assistant", avatar=FLOW):
-        if message.state == "failed":
-            if message.error is not None and message.text:
-                st.markdown(words.said(message.text))
+        if said or not failed:
+            draw_text(said, message)
+        if failed and with_error:
             draw_failure(message.error or message.text, inside=inside)
-        else:
-            st.markdown(words.said(message.text) or " ")
         draw_foot(message, inside=inside, names=names, as_code=as_code)
-        if retry:
+        if retry and (message.state != "complete" or not said.strip()):
             draw_retry(message.id, retry)
+
+
+def draw_text(text: str, message: StoredMessage) -> None:
+    """What the answer says; where it is complete and empty, that it is."""
+    if message.state == "complete" and not text.strip():
+        nothing = "The model answered with nothing." if message.model else "The answer is empty."
+        st.markdown(f":gray[{nothing}]")
+    else:
+        st.markdown(words.said(text) or " ")
+
+
+def draw_interrupted(message_id: str, retry: Callable[[], None] | None) -> None:
+    """In the place of an answer that nobody is writing: the process ended in the middle of it."""
+    with st.chat_message("assistant", avatar=FLOW):
+        st.markdown(":gray[This was interrupted before an answer was kept.]")
+        if retry:
+            draw_retry(message_id, retry)
 
 
 def draw_question(text: str) -> None:
     """What a person typed, letter by letter as they typed it."""
     with st.chat_message("user", avatar=USER):
-        st.text(text)
+        st.text(mend(text))
 
 
 def draw_foot(
@@ -92,10 +114,17 @@ def draw_footer(message: StoredMessage, *, inside: bool, names: Mapping[str, str
                 _draw_step(step, names.get(step.component_id, step.component_id))
 
 
-def draw_failure(text: str, *, inside: bool, hint: str | None = None) -> None:
-    """Why there is no answer. Who sees only the outside learns nothing of the flow's parts."""
+def draw_failure(text: str, *, inside: bool, hint: str | None = None, wait: int | None = None) -> None:
+    """Why there is no answer. Who sees only the outside learns nothing of the flow's parts.
+
+    `wait` is in how many seconds the model's server takes the next call, where it said so.
+    """
+    when = "" if wait is None else f"Try again in {words.about(wait)}."
     if not inside:
-        text, hint = "This flow could not answer just now.", "Try again in a moment; if it stays so, tell its author."
+        text = "This flow could not answer just now."
+        hint = when or "Try again in a moment; if it stays so, tell its author."
+    elif when:
+        hint = f"{hint} {when}" if hint else when
     st.error(words.plain(text) + (f"\n\n{words.plain(hint)}" if hint else ""), icon=":material/error:")
 
 
@@ -113,4 +142,4 @@ def _draw_step(step: TraceStep, name: str) -> None:
     st.markdown(f":small[**{words.plain(name)}** :gray[{facts}]]")
     if step.text:
         tall = len(step.text) > _STEP_LINES * 70 or step.text.count("\n") >= _STEP_LINES
-        st.code(step.text, language=None, wrap_lines=True, height=_STEP_HEIGHT if tall else "content")
+        st.code(mend(step.text), language=None, wrap_lines=True, height=_STEP_HEIGHT if tall else "content")

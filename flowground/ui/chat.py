@@ -1,6 +1,7 @@
 """A conversation with a flow: composer, messages, the answer that is being written."""
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 import streamlit as st
 
@@ -22,6 +23,8 @@ from flowground.ui.viewers import Viewers, viewers
 
 _SHOWN = 50
 _MORE = 200
+_CHARS = 10_000
+"""Characters for each message that may be shown: many short ones open, or a few long ones."""
 _ASKED = "chat:asked"
 
 
@@ -66,7 +69,7 @@ def begin(chat: Conversation, request: RunRequest, *, own_stop: bool) -> Followi
     """
     run = ThisRun()
     try:
-        turn = bridge.call(_start(chat, request, run, viewers(), came_from=address()))
+        turn = bridge.call(_start(chat, request, run.session, viewers(), came_from=address()))
         following = Following(turn, run, own_stop=own_stop)
         _keep_overrides(chat, following.started, request)
     except FlowgroundError as error:
@@ -79,7 +82,7 @@ def begin(chat: Conversation, request: RunRequest, *, own_stop: bool) -> Followi
 def follow(chat: Conversation) -> Following | None:
     """The turn that is being taken in this conversation, if any."""
     run = ThisRun()
-    viewers().show(run, chat.place)
+    viewers().show(run.session, chat.place)
     turn = live_turn(chat)
     return Following(turn, run, own_stop=True) if turn else None
 
@@ -97,13 +100,14 @@ def stop(chat: Conversation) -> None:
 
 def draw_conversation(chat: Conversation, following: Following | None) -> None:
     """All messages, then the answer that `following` brings, to its end."""
-    shown = st.session_state.get(chat.key("shown"), _SHOWN)
-    messages = earlier(chat, following)
+    found = earlier(chat, following)
+    messages = _newest(chat, found)
     _draw_welcome(chat, empty=not messages and following is None)
     retry = _retry(chat, messages)
-    _draw_messages(chat, messages, retry=None if following else retry)
+    _draw_more(chat, is_needed=len(found) > len(messages))
+    drawn = _draw_messages(chat, messages, retry=None if following else retry)
     drawing = Drawing(chat, following, as_code=as_code(chat, messages[-1] if messages else None))
-    _blank(min(len(messages), shown) + drawing.count)
+    _blank(drawn + drawing.count)
     draw_refusal(chat)
     if following is None:
         return
@@ -131,11 +135,11 @@ def earlier(chat: Conversation, following: Following | None) -> list[StoredMessa
 
 
 async def _start(
-    chat: Conversation, request: RunRequest, run: ThisRun, watched: Viewers, *, came_from: str
+    chat: Conversation, request: RunRequest, session: str, watched: Viewers, *, came_from: str
 ) -> LiveTurn:
     turn = await runtime.current().start_turn(chat.caller, chat.flow.id, request, came_from=came_from)
-    watched.show(run, chat.place)
-    watched.tell(chat.place, besides=run.session)
+    watched.show(session, chat.place)
+    watched.tell(chat.place, besides=session)
     # Whoever pressed Stop, every page of the conversation shows the answer's end, that one too: its script is over.
     turn.task.add_done_callback(lambda task: watched.tell(chat.place) if task.cancelled() else None)
     return turn
@@ -162,24 +166,47 @@ def _draw_welcome(chat: Conversation, *, empty: bool) -> None:
             st.caption(notice)
 
 
-def _draw_messages(chat: Conversation, messages: Sequence[StoredMessage], *, retry: Callable[[], None] | None) -> None:
-    more = st.empty()
+def _newest(chat: Conversation, messages: Sequence[StoredMessage]) -> Sequence[StoredMessage]:
+    """As many as are shown, and no more text than a page takes at once; the last question with its answer always."""
     shown = st.session_state.get(chat.key("shown"), _SHOWN)
-    if len(messages) > shown:
-        more.button(
+    left = shown * _CHARS
+    for count, message in enumerate(reversed(messages)):
+        left -= len(message.text)
+        if count == shown or (left < 0 and count > 1):
+            return messages[len(messages) - count :]
+    return messages
+
+
+def _draw_more(chat: Conversation, *, is_needed: bool) -> None:
+    place = st.empty()
+    if is_needed:
+        shown = st.session_state.get(chat.key("shown"), _SHOWN)
+        place.button(
             "Show earlier messages",
             icon=":material/expand_less:",
             type="tertiary",
             key=chat.key("earlier"),
             on_click=lambda: st.session_state.update({chat.key("shown"): shown + _MORE}),
         )
+
+
+def _draw_messages(chat: Conversation, messages: Sequence[StoredMessage], *, retry: Callable[[], None] | None) -> int:
+    """How many were drawn. A last question that nobody answers any more counts as one that failed."""
     question = None
-    for message in messages[-shown:]:
-        again = retry if message is messages[-1] and message.state != "complete" else None
+    for message, following in zip_longest(messages, messages[1:]):
         question = message if message.role == "user" else question
         answers.draw_message(
-            message, inside=chat.inside, names=chat.flow.display_names, retry=again, as_code=as_code(chat, question)
+            message,
+            inside=chat.inside,
+            names=chat.flow.display_names,
+            retry=None if following else retry,
+            as_code=as_code(chat, question),
+            with_error=following is None or following.run_id != message.run_id,
         )
+    if retry and question is messages[-1] and live_turn(chat) is None:
+        answers.draw_interrupted(question.id, retry)
+        return len(messages) + 1
+    return len(messages)
 
 
 def _blank(drawn: int) -> None:

@@ -53,6 +53,8 @@ def draw_result(run: Conversation, following: Following | None) -> None:
         st.caption(notice)
     for message in messages:
         answers.draw_message(message, inside=run.inside, names=run.flow.display_names, as_code=as_code)
+    if stored and not messages and following is None and chat.live_turn(run) is None:
+        answers.draw_interrupted(stored[-1].id, None)
     drawing = Drawing(run, following, as_code=as_code)
     chat.draw_refusal(run)
     drawing.follow()

@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import StopException
 
 from flowground import runtime
+from flowground.api.errors import retry_after
 from flowground.errors import FlowgroundError
 from flowground.events import (
     ComponentFinished,
@@ -158,7 +159,6 @@ class Drawing:
             result = self._finished.results[name] if self._finished else None
             first = answer is self._first  # the run's usage and steps stand once, as they are stored
             text = result.text if result else answer.text.whole
-            answer.slot.markdown(words.said(text) or " ")
             message = StoredMessage(
                 id=answer.message_id,
                 role="assistant",
@@ -170,12 +170,21 @@ class Drawing:
                 seconds=self._finished.seconds if self._finished else None,
                 trace=tuple(self._trace) if first else (),
             )
+            with answer.slot:
+                answers.draw_text(text, message)
             with answer.below.container():
                 answers.draw_foot(message, inside=self._conversation.inside, names=self._names, as_code=self._as_code)
 
     def _fail(self, error: FlowgroundError) -> None:
-        with self._first.slot:
-            answers.draw_failure(error.message, inside=self._conversation.inside, hint=error.hint)
+        """What was said stays, and the error stands below the last of it."""
+        kept = [answer for answer in self._answers.values() if answer.text] or [self._first]
+        for answer in self._answers.values():
+            with answer.slot.container():
+                if answer.text:
+                    st.markdown(words.said(answer.text.whole))
+                if answer is kept[-1]:
+                    inside = self._conversation.inside
+                    answers.draw_failure(error.message, inside=inside, hint=error.hint, wait=retry_after(error))
 
     @property
     def _first(self) -> _Answer:

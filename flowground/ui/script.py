@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime import Runtime, exists, get_instance
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context_attr import SCRIPT_RUN_CONTEXT_ATTR_NAME
 
 _SETTLE = 0.05
 """Seconds after which a leaving browser, or a newer run, has been entered: one step of the loop does it."""
@@ -21,8 +22,8 @@ class ThisRun:
     """The script run that makes this object."""
 
     def __init__(self) -> None:
-        self.context = get_script_run_ctx(suppress_warning=True)
-        self.session = self.context.session_id if self.context else ""
+        context = get_script_run_ctx(suppress_warning=True)
+        self.session = context.session_id if context else ""
         self._runner = _runner(self.session)
 
     def stop_was_pressed(self) -> bool:
@@ -33,19 +34,21 @@ class ThisRun:
         return _runner(self.session) is self._runner
 
 
-def redraw(session: str, *, shown: ThisRun | None = None) -> bool:
-    """Runs a page's script again, as a click would. Call it on the server's loop. False when the page is gone.
+def is_open(session: str) -> bool:
+    """Whether the page is still there: open, or away for a moment."""
+    return _page(session) is not None
 
-    `shown` is the run that drew the page: while a page's first run goes on, only it knows the page's address.
-    """
+
+def redraw(session: str) -> bool:
+    """Runs a page's script again, as a click would. Call it on the server's loop. False when the page is gone."""
     page = _page(session)
     if page is None:
         return False
     state = ClientState()
     state.CopyFrom(page._client_state)
-    if shown and shown.context:
-        state.query_string = shown.context.query_string
-        state.page_script_hash = shown.context.page_script_hash
+    if running := _running(page):  # until its end only the run knows the page's address
+        state.query_string = running.query_string
+        state.page_script_hash = running.page_script_hash
     page.request_rerun(state)
     return True
 
@@ -53,6 +56,12 @@ def redraw(session: str, *, shown: ThisRun | None = None) -> bool:
 def _runner(session: str) -> Any:
     page = _page(session)
     return page and page._scriptrunner
+
+
+def _running(page: Any) -> Any:
+    """What Streamlit 1.67 keeps of the run that the page is in."""
+    thread = page._scriptrunner and page._scriptrunner._script_thread
+    return getattr(thread, SCRIPT_RUN_CONTEXT_ATTR_NAME, None)
 
 
 def _page(session: str) -> Any:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from flowground.ui.script import ThisRun, redraw
+from flowground.ui import script
 
 
 class Place(NamedTuple):
@@ -18,20 +18,33 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Viewers:
-    """Each open page by Streamlit's id for it. Changed by script threads, read on the loop."""
+    """Each open page by Streamlit's id for it. Changed by script threads, read on the loop.
 
-    _pages: dict[str, tuple[Place, ThisRun]] = field(default_factory=dict)
+    Nothing of Streamlit's is held here. Pages that are gone are let go of when the list has doubled.
+    """
 
-    def show(self, run: ThisRun, place: Place) -> None:
+    _pages: dict[str, Place] = field(default_factory=dict)
+    _most: int = 64
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def show(self, session: str, place: Place) -> None:
         """The page whose script calls this shows the conversation, until it says otherwise."""
-        if run.session:
-            self._pages[run.session] = (place, run)
+        if not session:
+            return
+        self._pages[session] = place
+        if len(self._pages) > self._most:
+            for other in list(self._pages):
+                if not script.is_open(other):
+                    self._pages.pop(other, None)
+            self._most = max(64, 2 * len(self._pages))
 
     def tell(self, place: Place, *, besides: str = "") -> None:
         """Redraws every page that shows the conversation. Call it on the server's loop."""
-        for page, (shown, run) in list(self._pages.items()):
-            if shown == place and page != besides and not redraw(page, shown=run):
-                self._pages.pop(page, None)
+        for session, shown in list(self._pages.items()):
+            if shown == place and session != besides and not script.redraw(session):
+                self._pages.pop(session, None)
 
 
 @st.cache_resource(show_spinner=False)

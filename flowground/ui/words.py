@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable
 
 from flowground.messages import Usage
-from flowground.ui.answer_text import KeptAnswers, mend
+from flowground.store.text import mend
+from flowground.ui.answer_text import KeptAnswers
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
 _NAME = re.compile(r"\\`((?:\w|\\_|\.|\\-)+)\\`")

@@ -1,0 +1,176 @@
+"""Answers that did not come, or not to their end: what the page says of them, at once and when it is opened again."""
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from flowground.caller import LOCAL_OWNER
+from flowground.runtime import Runtime
+from flowground.store import conversations
+from flowground.store.conversations import StoredMessage
+from tests.chat_answers import delta
+from tests.in_process import runtime_of
+from tests.open_page import flow_text
+from tests.servers import ROOT, write_folder
+from tests.wire import chunked, wire
+
+EMPTY = 'name: Empty\ncomponents:\n  In: {type: ChatInput}\n  Out: {type: ChatOutput, input_value: " "}\n'
+FLOWS = {
+    "breaks": flow_text("scripted:breaks", "Breaks"),
+    "busy": flow_text("scripted:busy", "Busy"),
+    "talk": flow_text("scripted:echo", "Talk"),
+    "mute": flow_text("mute:one", "Mute"),
+    "halves": flow_text("halves:one", "Halves"),
+    "empty": EMPTY,
+}
+
+
+@contextmanager
+def models(*answers: bytes) -> Iterator[list[str]]:
+    """Addresses of model servers that give these answers, from a thread of their own."""
+    loop, stop = asyncio.new_event_loop(), threading.Event()
+    urls: list[str] = []
+    ready = threading.Event()
+
+    async def serve() -> None:
+        async with wire([answers[0]]) as one, wire([answers[1]]) as two:
+            urls.extend((one.url, two.url))
+            ready.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    ready.wait(10)
+    try:
+        yield urls
+    finally:
+        stop.set()
+        thread.join(10)
+        loop.close()
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Runtime]:
+    nothing = chunked(delta(""), delta(finish="stop"), b"data: [DONE]\n\n")
+    halves = chunked(delta("hi \ud83d"), delta("\ude00 \ud83d"), delta(finish="stop"), b"data: [DONE]\n\n")
+    with models(nothing, halves) as (mute, cut):
+        providers = {
+            name: {"type": "openai", "base_url": f"{url}/v1", "api_key": "k"}
+            for name, url in (("mute", mute), ("halves", cut))
+        }
+        config = write_folder(tmp_path, config={"default_model": "scripted", "providers": providers}, flows=FLOWS)
+        with runtime_of(config) as running:
+            yield running
+
+
+def opened(flow: str, session: str = "") -> AppTest:
+    at = AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=20).run()
+    at.switch_page("playground.py")
+    at.query_params["flow"] = flow
+    if session:
+        at.query_params["session"] = session
+    at.run()
+    assert not at.exception
+    return at
+
+
+def said(at: AppTest, text: str) -> str:
+    at.chat_input[0].set_value(text).run()
+    assert not at.exception
+    named = at.query_params["session"]
+    return named if isinstance(named, str) else named[0]
+
+
+def drawn(at: AppTest) -> list[str]:
+    """The last bubble, from top to bottom."""
+    bubble = at.chat_message[-1]
+    return [
+        str(getattr(element, "label", "") or getattr(element, "value", ""))
+        for element in bubble
+        if element.type in ("markdown", "error", "button")
+    ]
+
+
+def buttons(at: AppTest) -> list[str]:
+    return [button.label for button in at.button if button.label == "Try again"]
+
+
+@pytest.mark.usefixtures("app")
+def test_what_was_said_before_the_connection_broke_stays_with_the_error_below_it() -> None:
+    at = opened("breaks")
+    session = said(at, "one two three")
+    for page in (at, opened("breaks", session)):
+        text, error, *_ = drawn(page)
+        assert text == "You said: one"
+        assert "The connection to the scripted model broke" in error
+        assert buttons(page) == ["Try again"]
+
+
+@pytest.mark.usefixtures("app")
+def test_a_busy_model_says_when_to_come_again() -> None:
+    at = opened("busy")
+    said(at, "Hello")
+    assert at.error[0].value.endswith("\n\nTry again in 1 s\\.") or at.error[0].value.endswith("\n\nTry again in 1 s.")
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    ("flow", "sentence"), [("mute", "The model answered with nothing."), ("empty", "The answer is empty.")]
+)
+def test_an_empty_answer_is_a_sentence(flow: str, sentence: str) -> None:
+    at = opened(flow)
+    session = said(at, "Hello")
+    for page in (at, opened(flow, session)):
+        assert drawn(page)[0] == f":gray[{sentence}]"
+    assert buttons(opened(flow, session)) == ["Try again"]
+
+
+@pytest.mark.usefixtures("app")
+def test_half_letters_kill_no_page() -> None:
+    at = opened("halves")
+    session = said(at, "Hello")
+    for page in (at, opened("halves", session)):
+        assert drawn(page)[0] == "hi 😀 \ufffd"
+
+
+def store(app: Runtime, session: str, *messages: StoredMessage) -> None:
+    place = {"flow_id": "talk", "owner": LOCAL_OWNER.key, "session_id": session}
+
+    async def write() -> None:
+        for message in messages:
+            await app.store.write(conversations.begin_turn, **place, message=message)
+
+    asyncio.run_coroutine_threadsafe(write(), app.loop).result(20)
+
+
+def message(role: str, text: str) -> StoredMessage:
+    run = str(uuid.uuid4())
+    return StoredMessage(str(uuid.uuid4()), role, text, "complete", datetime.now(UTC), run_id=run)  # type: ignore[arg-type]
+
+
+def test_a_question_that_nobody_answers_can_be_asked_again(app: Runtime) -> None:
+    store(app, "cut", message("user", "first"), message("assistant", "yes"), message("user", "second"))
+    at = opened("talk", "cut")
+    assert drawn(at)[0] == ":gray[This was interrupted before an answer was kept.]"
+    assert buttons(at) == ["Try again"]
+    next(button for button in at.button if button.label == "Try again").click().run()
+    assert "You said: second" in [markdown.value for markdown in at.markdown]
+    assert buttons(at) == []
+    assert not any("interrupted" in markdown.value for markdown in opened("talk", "cut").markdown)
+
+
+def test_long_messages_open_a_few_at_a_time(app: Runtime) -> None:
+    long = "`" * 199_990
+    store(app, "long", *(message("assistant" if n % 2 else "user", f"{n} {long}") for n in range(12)))
+    at = opened("talk", "long")
+    assert [bubble.name for bubble in at.chat_message] == ["user", "assistant"]
+    assert at.text[0].value.startswith("10 ")
+    next(button for button in at.button if button.label == "Show earlier messages").click().run()
+    assert len(at.chat_message) == 12
