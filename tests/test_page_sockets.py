@@ -17,15 +17,18 @@ from websockets.frames import Frame, Opcode
 from flowground.settings import Limits, Settings
 from flowground.store import Store
 from flowground.store.conversations import StoredMessage, begin_turn, finish_turn
+from flowground.store.publications import Sharing
 from flowground.store.runs import RunRecord
 from flowground.web.frames import SMALLEST
-from flowground.web.page_sockets import Pace, PageSockets
+from flowground.web.guest_turns import GuestTurns, Pace
+from flowground.web.page_sockets import PageSockets
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA
-from tests.tickets import share, signed_in
+from tests.test_public_flow import share
+from tests.tickets import signed_in
 
-LIMITS = {"guest_pages": 6, "guest_pages_per_address": 4, "request_seconds": 5}
+LIMITS = {"guest_pages": 6, "guest_pages_per_address": 4, "request_seconds": 3}
 
 
 LONG = "é" * 200_000
@@ -33,9 +36,14 @@ LONG = "é" * 200_000
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    config = {"credentials": {"usernames": ADA}, "sharing": {"allow_public": True}, "limits": LIMITS}
+    config = {
+        "credentials": {"usernames": ADA},
+        "sharing": {"allow_public": True},
+        "limits": LIMITS,
+        "trusted_proxies": ["127.0.0.1"],
+    }
     with AppServer(tmp_path_factory.mktemp("sockets"), config=config, flows=["echo"]) as server:
-        share(server, "echo")
+        share(server, Sharing(shared=True, audience="public"))
         yield server
 
 
@@ -146,16 +154,39 @@ def test_words_instead_of_bytes_are_refused_without_a_trace_in_the_log(house: Ap
     assert "TypeError" not in house.log
 
 
-def test_one_page_too_many_closes_the_one_that_was_silent_longest(house: AppServer) -> None:
+def test_one_page_too_many_takes_the_place_of_the_one_that_was_silent_longest(house: AppServer) -> None:
     with ExitStack() as stack:
         pages = [stack.enter_context(open_page(Browser(house.url))) for _ in range(4)]
         for page in [pages[1], pages[2], pages[3], pages[0]]:
             assert b"Sign in" in page.visit()
+        refused = stack.enter_context(open_page(Browser(house.url)))  # none of them was silent for long
+        code, reason = closed(refused)
+        assert (code, "try again later" in reason) == (1013, True)
+        time.sleep(3.5)
+        for page in (pages[0], pages[2], pages[3]):
+            assert b"Sign in" in page.visit()
         late = stack.enter_context(open_page(Browser(house.url)))
         assert b"Sign in" in late.visit()
-        code, reason = closed(pages[1])
-        assert (code, "try again later" in reason) == (1013, True)
+        assert closed(pages[1])[0] == 1013
         for page in (pages[0], pages[2], pages[3], late):
+            assert b"Sign in" in page.visit()
+
+
+def test_who_has_few_pages_takes_the_place_of_who_has_many(house: AppServer) -> None:
+    with ExitStack() as stack:
+
+        def opened(address: str) -> PageSocket:
+            headers = {"X-Forwarded-For": address}
+            return stack.enter_context(open_page(Browser(house.url), headers=headers))
+
+        many = [opened("203.0.113.1") for _ in range(4)]
+        some = [opened("203.0.113.2") for _ in range(2)]
+        for page in (*many, *some):
+            assert b"Sign in" in page.visit()
+        assert b"Sign in" in opened("203.0.113.3").visit()
+        assert closed(many[0])[0] == 1013
+        assert closed(opened("203.0.113.1"))[0] == 1013  # it still has most pages, and none is idle
+        for page in (*many[1:], *some):
             assert b"Sign in" in page.visit()
 
 
@@ -166,8 +197,18 @@ def test_members_and_the_pages_they_have_do_not_count(house: AppServer) -> None:
         late = stack.enter_context(open_page(signed_in(house, "augusta")))
         for page in (*members, late):
             assert b"Echo" in page.visit()
-        assert b"Sign in" in strangers[-1].visit()
-        assert closed(strangers[0])[0] == 1013
+        assert b"Sign in" in strangers[0].visit()
+        assert closed(strangers[-1])[0] == 1013
+
+
+def test_visitors_are_guests_too(house: AppServer) -> None:
+    with ExitStack() as stack:
+        pages = [stack.enter_context(open_page(Browser(house.url), base="/public_flow/echo")) for _ in range(4)]
+        assert b"hello" in pages[0].visit() + pages[0].say("hello")
+        assert closed(stack.enter_context(open_page(Browser(house.url))))[0] == 1013
+        too_long = said(4 * 200_000 + 66_000)
+        pages[0].send(too_long)
+        assert closed(pages[0])[0] == 1009
 
 
 def test_what_strangers_left_is_given_back_at_once(house: AppServer) -> None:
@@ -206,6 +247,30 @@ def test_few_descriptors_are_few_guests() -> None:
 
 
 def test_a_pace_lets_a_burst_through_and_then_one_at_a_time() -> None:
-    pace = Pace(0.5, 3)
-    assert [pace.book(100.0) for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
-    assert pace.book(102.0) == 0
+    pace, waits = Pace(0.5, 3), []
+    for _ in range(5):
+        waits.append(pace.wait(100.0))
+        pace.take(100.0)
+    assert waits == [0, 0, 0, 0.5, 1.0]
+    assert pace.wait(102.0) == 0
+
+
+@pytest.mark.anyio
+async def test_turns_go_round_the_addresses_and_who_leaves_gives_its_place_up() -> None:
+    turns, given = GuestTurns(), []
+
+    async def ask(address: str) -> None:
+        await turns.take(address)
+        given.append(address)
+
+    flood = [asyncio.create_task(ask("many")) for _ in range(300)]
+    await asyncio.sleep(0.05)
+    assert given == ["many"] * 40  # at once; then six a second
+    gone = flood[40:290]
+    for task in gone:
+        task.cancel()
+    await asyncio.wait_for(ask("few"), 1)
+    await asyncio.wait_for(asyncio.gather(*flood[290:292]), 5)
+    for task in flood:
+        task.cancel()
+    await asyncio.gather(*flood, return_exceptions=True)

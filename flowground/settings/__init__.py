@@ -146,11 +146,15 @@ class Limits(_Part):
     guest_pages: int = Field(
         400,
         ge=1,
-        description="Pages that people who are not signed in may have open, at the sign-in page or at public flows; "
-        "one more closes the one that was silent longest. Never over a quarter of the files the process may open.",
+        description="Pages that people who are not signed in may have open, at the sign-in page or at public flows. "
+        "Beyond it, the page that was silent longest at the address with most pages is closed. Never over a quarter of "
+        "the files the process may open.",
     )
     guest_pages_per_address: int = Field(
-        100, ge=1, description="How many of them may come from one address (of IPv6: one network of 64 bits)."
+        100,
+        ge=1,
+        description="How many of them may come from one address; beyond it a page that was silent for "
+        "`request_seconds` is closed, else the new one is refused.",
     )
     store_seconds: float = Field(
         15, ge=1, le=300, description="Longest wait for the database, or for its lock; then 503."

@@ -7,10 +7,7 @@ what this file gives them; members are never refused because of them.
 
 import asyncio
 import hashlib
-from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +15,7 @@ from flowground.caller import Caller
 from flowground.settings import Limits
 from flowground.web.address import address_of
 from flowground.web.frames import SMALLEST, allow_messages, cut
+from flowground.web.guest_turns import GuestTurns, Pace
 
 _BYTES_A_CHARACTER = 4
 """UTF-8 has no longer ones."""
@@ -26,46 +24,24 @@ _BESIDE_THE_MESSAGE = 64_000
 _SIGNED_IN = 3_000_000
 """Bytes: an override of every text field of a flow goes along with each message."""
 
-_PAUSE = {"page": 0.5, "address": 1 / 6, "all": 1 / 12}
-"""Seconds between two messages of one guest, of guests at one address, and of all guests.
-
-Drawing a page costs some 20 ms: all guests together get a quarter of one core at most.
-"""
-_AT_ONCE = {"page": 10, "address": 40, "all": 60}
-"""Messages that wait for nothing after a quiet time: opening a page, filling in a form."""
+_A_PAGE = (0.5, 10)
+"""Seconds between two messages of one guest's page, and how many do not wait after a quiet time."""
 _PATIENCE = 2
 """Seconds a client has to take in that its page is closed."""
-_REMEMBERED = 2_000
-"""Addresses of guests, with and without open pages."""
 _DESCRIPTORS_A_GUEST = 16
 """Guests get a quarter of the process's descriptors: each page takes four."""
-
-
-class Pace:
-    """At most one a `pause` seconds, `at_once` of them without waiting after a quiet time."""
-
-    def __init__(self, pause: float, at_once: int) -> None:
-        self._pause = pause
-        self._ahead = pause * at_once
-        self._next = 0.0
-
-    def book(self, now: float) -> float:
-        """Seconds to wait for the turn that is hereby taken."""
-        self._next = max(self._next, now - self._ahead) + self._pause
-        return max(0.0, self._next - now)
+_TOO_MANY = "too many people who are not signed in have a page open; try again later"
 
 
 class OpenPage:
-    """One page's socket as the app behind the edge sees it: bounded, paced for guests, and closable from outside."""
+    """One page's socket as the app behind the edge sees it: bounded, and closable from outside."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, largest: int, paces: tuple[Pace, ...]) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, largest: int) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
         self._largest = largest
-        self._paces = paces
         self._ended = False
-        self.asked = False
         allow_messages(scope, largest)
 
     async def receive(self) -> Message:
@@ -77,11 +53,7 @@ class OpenPage:
             return await self._refuse(1003, "only binary messages are understood")
         if len(data) > self._largest:
             return await self._refuse(1009, "the message is too large")
-        self.asked = True
-        for pace in self._paces:
-            if wait := pace.book(asyncio.get_running_loop().time()):
-                await asyncio.sleep(wait)
-        return {"type": "websocket.disconnect", "code": 1013} if self._ended else message
+        return message
 
     async def send(self, message: Message) -> None:
         if not self._ended:
@@ -103,12 +75,57 @@ class OpenPage:
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
 
-@dataclass
-class _Address:
-    """The guests of one address, those first that were silent longest."""
+class GuestPage(OpenPage):
+    """The page of somebody who is not signed in: its messages wait for their turn."""
 
-    pages: "OrderedDict[OpenPage, None]"
-    pace: Pace
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, *, largest: int, turns: GuestTurns, address: str
+    ) -> None:
+        super().__init__(scope, receive, send, largest=largest)
+        self._turns = turns
+        self._address = address
+        self._pace = Pace(*_A_PAGE)
+        self._ahead: asyncio.Task[Message] | None = None
+        self.asked = False
+        self.active_at = asyncio.get_running_loop().time()
+
+    async def receive(self) -> Message:
+        """While a message waits the next one is looked at: a page that is closed waits no longer."""
+        message = await (self._ahead or self._next())
+        self._ahead = None
+        if message["type"] != "websocket.receive":
+            return message
+        self.asked = True
+        self.active_at = asyncio.get_running_loop().time()
+        turn = asyncio.create_task(self._turn())
+        self._ahead = asyncio.create_task(self._next())
+        try:
+            await asyncio.wait({turn, self._ahead}, return_when=asyncio.FIRST_COMPLETED)
+            if self._ahead.done() and self._ahead.result()["type"] == "websocket.disconnect":
+                return self._ahead.result()
+            await turn
+        finally:
+            turn.cancel()
+        return message
+
+    async def send(self, message: Message) -> None:
+        self.active_at = asyncio.get_running_loop().time()
+        await super().send(message)
+
+    def leave(self) -> None:
+        """Nobody asks for messages any more."""
+        if self._ahead:
+            self._ahead.cancel()
+
+    async def _next(self) -> Message:
+        return await super().receive()
+
+    async def _turn(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if wait := self._pace.wait(now):
+            await asyncio.sleep(wait)
+        self._pace.take(now + wait)
+        await self._turns.take(self._address)
 
 
 class PageSockets:
@@ -119,64 +136,67 @@ class PageSockets:
         self.most_an_address = min(limits.guest_pages_per_address, self.most)
         self._message_bytes = _BYTES_A_CHARACTER * limits.message_chars + _BESIDE_THE_MESSAGE
         self._silent = limits.request_seconds
-        self._addresses: dict[str, _Address] = {}
-        self._pace = _pace("all")
+        """Seconds after which a page that asked for nothing is closed, and any other one gives its place away."""
+        self._guests: dict[str, set[GuestPage]] = {}
+        self._turns = GuestTurns()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None) -> None:
         """Runs `app` for one page until it is closed."""
         if caller is not None and caller.kind != "visitor":
-            page = OpenPage(scope, receive, send, largest=max(_SIGNED_IN, self._message_bytes), paces=())
+            page = OpenPage(scope, receive, send, largest=max(_SIGNED_IN, self._message_bytes))
             await app(scope, page.receive, page.send)
             return
+        address = address_of(scope)
+        if not self._make_room(address):
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close", "code": 1013, "reason": _TOO_MANY})
+            return
         largest = SMALLEST if caller is None else max(SMALLEST, self._message_bytes)
-        await self._serve_guest(app, scope, receive, send, largest=largest)
-
-    async def _serve_guest(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, largest: int) -> None:
-        address = self._address(address_of(scope))
-        page = OpenPage(scope, receive, send, largest=largest, paces=(_pace("page"), address.pace, self._pace))
-        self._make_room(address)
-        address.pages[page] = None
-
-        async def hear() -> Message:
-            message = await page.receive()
-            if page in address.pages:
-                address.pages.move_to_end(page)
-            return message
-
-        async def say(message: Message) -> None:
-            if page in address.pages:
-                address.pages.move_to_end(page)
-            await page.send(message)
-
-        silence = asyncio.get_running_loop().call_later(self._silent, self._close_silent, page)
+        guest = GuestPage(scope, receive, send, largest=largest, turns=self._turns, address=address)
+        self._guests.setdefault(address, set()).add(guest)
+        silence = asyncio.get_running_loop().call_later(self._silent, self._close_silent, guest)
         try:
-            await app(scope, hear, say)
+            await app(scope, guest.receive, guest.send)
         finally:
             silence.cancel()
-            address.pages.pop(page, None)
+            guest.leave()
+            self._forget(guest, address)
 
-    def _address(self, name: str) -> _Address:
-        """Kept without pages too: whoever comes back at once goes on at the pace they left with."""
-        if len(self._addresses) >= _REMEMBERED:
-            self._addresses = {name: one for name, one in self._addresses.items() if one.pages}
-        return self._addresses.setdefault(name, _Address(OrderedDict(), _pace("address")))
+    def _make_room(self, address: str) -> bool:
+        """Whether one more page may be opened from there. Who has few pages takes the place of who has many.
 
-    def _make_room(self, address: _Address) -> None:
-        """Closes the page that was silent longest: of the same address, else of the one with most pages."""
-        if len(address.pages) >= self.most_an_address:
-            self._close_oldest(address)
-        elif sum(len(one.pages) for one in self._addresses.values()) >= self.most:
-            self._close_oldest(max(self._addresses.values(), key=lambda one: len(one.pages)))
+        The page that was silent longest goes. At an address that has its share it goes only when it is idle, so that
+        pages that come back as soon as they are closed do not close each other for ever.
+        """
+        own = len(self._guests.get(address, ()))
+        if own >= self.most_an_address:
+            return self._close_oldest(address, idle=self._silent)
+        if sum(map(len, self._guests.values())) < self.most:
+            return True
+        largest = max(self._guests, key=lambda name: len(self._guests[name]))
+        return self._close_oldest(largest, idle=0 if own < len(self._guests[largest]) - 1 else self._silent)
 
-    def _close_oldest(self, address: _Address) -> None:
-        page, _ = address.pages.popitem(last=False)
-        self._close(page, 1013, "too many people who are not signed in have a page open; try again later")
+    def _close_oldest(self, address: str, *, idle: float) -> bool:
+        guest = min(self._guests[address], key=lambda page: page.active_at)
+        if asyncio.get_running_loop().time() - guest.active_at < idle:
+            return False
+        self._forget(guest, address)
+        self._close(guest, 1013, _TOO_MANY)
+        return True
 
-    def _close_silent(self, page: OpenPage) -> None:
+    def _forget(self, guest: GuestPage, address: str) -> None:
+        pages = self._guests.get(address)
+        if pages is not None:
+            pages.discard(guest)
+            if not pages:
+                del self._guests[address]
+
+    def _close_silent(self, guest: GuestPage) -> None:
         """A browser asks at once; whoever does not holds a place for nothing."""
-        if not page.asked:
-            self._close(page, 1008, "nothing was asked")
+        if not guest.asked:
+            self._close(guest, 1008, "nothing was asked")
 
     def _close(self, page: OpenPage, code: int, reason: str) -> None:
         task = asyncio.get_running_loop().create_task(page.close(code, reason))
@@ -188,7 +208,3 @@ def page_owner(caller: Caller, browser: str) -> bytes:
     """Whose page it is, for Streamlit to compare when a page comes back: the same person, sign-in and browser."""
     who = "\n".join((caller.key, caller.sign_in_id or "", browser))
     return f"{caller.kind}-{hashlib.sha256(who.encode()).hexdigest()}".encode()
-
-
-def _pace(what: Literal["page", "address", "all"]) -> Pace:
-    return Pace(_PAUSE[what], _AT_ONCE[what])

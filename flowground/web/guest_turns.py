@@ -1,0 +1,85 @@
+"""Whose turn it is to have a page drawn, among people who are not signed in.
+
+Drawing a page costs some 20 ms. All guests together get a quarter of one core at most, addresses one after the other,
+so that many pages of one address do not keep somebody at another one waiting.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+
+_ALL = (1 / 12, 60)
+"""Seconds between two turns, and how many do not wait after a quiet time: opening a page, filling in a form."""
+_AN_ADDRESS = (1 / 6, 40)
+_REMEMBERED = 2_000
+"""Addresses whose pace is known."""
+
+
+class Pace:
+    """At most one a `pause` seconds, `at_once` of them without waiting after a quiet time."""
+
+    def __init__(self, pause: float, at_once: int) -> None:
+        self._pause = pause
+        self._ahead = pause * at_once
+        self._next = 0.0
+
+    def wait(self, now: float) -> float:
+        """Seconds until one more may come."""
+        return max(0.0, max(self._next, now - self._ahead) + self._pause - now)
+
+    def take(self, now: float) -> None:
+        self._next = max(self._next, now - self._ahead) + self._pause
+
+
+class GuestTurns:
+    """Used on one loop. What waits is bounded by who calls: each page waits once."""
+
+    def __init__(self) -> None:
+        self._pace = Pace(*_ALL)
+        self._paces: OrderedDict[str, Pace] = OrderedDict()
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def take(self, address: str) -> None:
+        """Returns when it is this address's turn; cancelling gives the place up."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(address, deque()).append(turn)
+        self._give()
+        await turn
+
+    def _give(self) -> None:
+        """Turns to those who wait, as many as there are now, and again when the next one is due."""
+        loop = asyncio.get_running_loop()
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting:
+            now = loop.time()
+            address, wait = min(
+                ((address, self._pace_of(address).wait(now)) for address in self._waiting), key=lambda found: found[1]
+            )
+            if wait := max(wait, self._pace.wait(now)):
+                self._timer = loop.call_later(wait, self._give)
+                return
+            if self._first(address):
+                self._pace_of(address).take(now)
+                self._pace.take(now)
+
+    def _first(self, address: str) -> bool:
+        """Gives the turn to who waits longest at an address, which then comes last; False when nobody is left there."""
+        waiting = self._waiting.pop(address)
+        given = False
+        while waiting and not given:
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                given = True
+        if waiting:
+            self._waiting[address] = waiting
+        return given
+
+    def _pace_of(self, address: str) -> Pace:
+        pace = self._paces.setdefault(address, Pace(*_AN_ADDRESS))
+        self._paces.move_to_end(address)
+        if len(self._paces) > _REMEMBERED:
+            self._paces.popitem(last=False)
+        return pace
