@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import bcrypt
+from websockets.exceptions import WebSocketException
 
 from bench.load import percentile
 from bench.watch import Watch
@@ -86,7 +87,7 @@ def chat(server: AppServer, browser: Browser, phase: Phase, *, seconds: float) -
             assert b"interesting" in sent
             phase.openings.append((opened - began) * 1000)
             phase.messages.append((said - opened) * 1000)
-        except (OSError, TimeoutError, EOFError, AssertionError):
+        except (OSError, TimeoutError, EOFError, WebSocketException, KeyError, AssertionError):  # no answer, no page
             phase.failed += 1
         phase.look(watch)
         time.sleep(_PAUSE)

@@ -90,6 +90,9 @@ def test_a_made_up_cookie_is_nobody(shut: AppServer, cookie: str) -> None:
         "/static/../../config.yaml",
         "/media/../data/flowground.db",
         "/_stcore/metrics",
+        "/_stcore/script-health-check",
+        "/_stcore/agent/mcp",
+        "/auth/login",
         "/flows/memory-chatbot.yaml",
     ],
 )

@@ -31,6 +31,7 @@ from tests.tickets import signed_in
 LIMITS = {"guest_pages": 6, "guest_pages_per_address": 4, "request_seconds": 3}
 
 
+SHORT = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "2"}
 LONG = "é" * 200_000
 
 
@@ -122,6 +123,41 @@ def remember(server: AppServer, *, messages: int, text: str) -> None:
             store.close()
 
     asyncio.run(write())
+
+
+def test_nothing_stays_of_large_messages(tmp_path: Path) -> None:
+    """Twelve pages say 2.9 MB each and stay open; then forty leave for good."""
+    with AppServer(tmp_path, config={"credentials": {"usernames": ADA}}, flows=["echo"], environment=SHORT) as server:
+        browser = signed_in(server, "augusta")
+        with ExitStack() as stack:
+            pages = [stack.enter_context(open_page(browser)) for _ in range(40)]
+            for page in pages:
+                page.visit()
+            before = memory(server)
+            for page in pages[:12] * 2:
+                page.run(said(2_900_000))
+            assert memory(server) - before < 25_000_000
+        wait_for_descriptors(server, at_most=60)
+        end = time.monotonic() + 20
+        while memory(server) > before and time.monotonic() < end:
+            time.sleep(0.2)
+        assert memory(server) <= before
+
+
+def test_uvicorn_alone_holds_the_same_bounds(tmp_path: Path) -> None:
+    with AppServer(tmp_path, config={"credentials": {"usernames": ADA}}, flows=["echo"], by="uvicorn") as server:
+        with open_page(Browser(server.url)) as page:
+            page.visit()
+            page.send(said(SMALLEST + 1_000))
+            code, reason = closed(page)
+            assert (code, "exceeds limit" in reason) == (1009, True)  # by its length, before it came
+        browser = signed_in(server, "augusta")
+        with open_page(browser) as page:
+            page.visit()
+            assert page.run(said(2_900_000))
+        with open_page(browser, session=page.session_id) as again:
+            again.visit()
+            assert again.session_id == page.session_id
 
 
 def test_frames_that_are_never_finished_hold_no_memory(house: AppServer) -> None:

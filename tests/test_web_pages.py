@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.page_socket import Browser as RawBrowser
+from tests.page_socket import open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA
 from tests.tickets import share
@@ -120,3 +122,17 @@ def test_the_first_account_ends_local_mode_and_signs_in_where_one_was(tmp_path: 
         other.get_by_text("Grace Hopper").wait_for()
         for page in (mine, other):
             page.context.close()
+
+
+def test_a_page_that_gave_its_place_away_comes_back_by_itself(tmp_path: Path, page: "Page") -> None:
+    limits = {"guest_pages_per_address": 1, "request_seconds": 2}
+    config = {"credentials": {"usernames": ADA}, "limits": limits}
+    with AppServer(tmp_path, config=config, flows=["echo"]) as server:
+        go(page, server.url)
+        page.wait_for_timeout(2_500)
+        with open_page(RawBrowser(server.url)) as other:
+            assert b"Sign in" in other.visit()
+            page.locator('[data-testid="stApp"]:not([data-test-connection-state="CONNECTED"])').wait_for()
+        page.locator(STILL).wait_for()
+        sign_in(page)
+        page.get_by_text("Echo").first.wait_for()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import uvicorn
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
@@ -24,6 +25,7 @@ from flowground.web.greeting import greeting
 from flowground.web.heads import limit_heads
 from flowground.web.listening import send_at_once, serving_at
 from flowground.web.log_lines import escape_log_lines
+from flowground.web.memory import give_large_pieces_back
 from flowground.web.my_data import my_data_routes
 from flowground.web.open_files import allow_open_files
 from flowground.web.page_sockets import PageSockets
@@ -85,10 +87,7 @@ class Web:
         server = running_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
         patience = Patience(server, seconds=settings.limits.request_seconds)
-        believe_no_header(server)
-        limit_heads(server)
-        limit_frames(server)
-        send_at_once()
+        _bound(server)
         say(await greeting(runtime, settings.public_url or serving_at(server)))
         runtime.catalogue.log_problems()
         gc.collect()
@@ -98,9 +97,19 @@ class Web:
         finally:
             await ending.finish()
             await patience.end()
+            self._pages.end()
             install(None)
             await runtime.close()
             as_they_came()
+
+
+def _bound(server: uvicorn.Server | None) -> None:
+    """What a client may say, be believed, and make the process hold."""
+    believe_no_header(server)
+    limit_heads(server)
+    limit_frames(server)
+    give_large_pieces_back()
+    send_at_once()
 
 
 def say(lines: Sequence[str]) -> None:

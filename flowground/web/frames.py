@@ -58,9 +58,14 @@ class _LimitedFrames(WebSocketsSansIOProtocol):
         if scope is not None:
             scope["extensions"][_CONNECTION] = self
 
+    def handle_bytes(self, event: Any) -> None:
+        super().handle_bytes(event)
+        event.data = b""  # websockets holds a connection's last frame until the next comes
+
     def handle_cont(self, event: Any) -> None:
         if len(self.frames) < _MOST_PIECES:
             super().handle_cont(event)
+            event.data = b""
         elif not self.close_sent:
             self.conn.fail(1009, "too many pieces")
             self.frames = []

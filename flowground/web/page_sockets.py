@@ -16,6 +16,7 @@ from flowground.settings import Limits
 from flowground.web.address import address_of
 from flowground.web.frames import SMALLEST, allow_messages, cut
 from flowground.web.guest_turns import GuestTurns, Pace
+from flowground.web.memory import Tidying
 
 _BYTES_A_CHARACTER = 4
 """UTF-8 has no longer ones."""
@@ -24,6 +25,8 @@ _BESIDE_THE_MESSAGE = 64_000
 _SIGNED_IN = 3_000_000
 """Bytes: an override of every text field of a flow goes along with each message."""
 
+_NOTHING: Message = {"type": "websocket.receive", "bytes": b""}
+"""To Streamlit 1.67 a message without a kind, which flowground/ui/protocol.py does not hand on."""
 _A_PAGE = (0.5, 10)
 """Seconds between two messages of one guest's page, and how many do not wait after a quiet time."""
 _PATIENCE = 2
@@ -42,9 +45,14 @@ class OpenPage:
         self._send = send
         self._largest = largest
         self._ended = False
+        self._was_large = False
         allow_messages(scope, largest)
 
     async def receive(self) -> Message:
+        """A large message is followed by an empty one: Streamlit holds the last one, twice, until the next comes."""
+        if self._was_large and not self._ended:
+            self._was_large = False
+            return _NOTHING
         message = await self._receive()
         if message["type"] != "websocket.receive" or self._ended:
             return message
@@ -53,6 +61,7 @@ class OpenPage:
             return await self._refuse(1003, "only binary messages are understood")
         if len(data) > self._largest:
             return await self._refuse(1009, "the message is too large")
+        self._was_large = len(data) > SMALLEST
         return message
 
     async def send(self, message: Message) -> None:
@@ -93,7 +102,7 @@ class GuestPage(OpenPage):
         """While a message waits the next one is looked at: a page that is closed waits no longer."""
         message = await (self._ahead or self._next())
         self._ahead = None
-        if message["type"] != "websocket.receive":
+        if message["type"] != "websocket.receive" or message is _NOTHING:
             return message
         self.asked = True
         self.active_at = asyncio.get_running_loop().time()
@@ -140,9 +149,20 @@ class PageSockets:
         self._guests: dict[str, set[GuestPage]] = {}
         self._turns = GuestTurns()
         self._closing: set[asyncio.Task[None]] = set()
+        self._tidying = Tidying()
+
+    def end(self) -> None:
+        """Nothing is done any more by itself."""
+        self._tidying.end()
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None) -> None:
         """Runs `app` for one page until it is closed."""
+        try:
+            await self._serve(app, scope, receive, send, caller=caller)
+        finally:
+            self._tidying.note_end()
+
+    async def _serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None) -> None:
         if caller is not None and caller.kind != "visitor":
             page = OpenPage(scope, receive, send, largest=max(_SIGNED_IN, self._message_bytes))
             await app(scope, page.receive, page.send)

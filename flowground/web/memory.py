@@ -1,0 +1,61 @@
+"""Memory that messages and pages took goes back to the system, not only to the allocator.
+
+Measured with glibc 2.41 and Python 3.11: after nine frames of 24 MB, a process that does nothing of this keeps 550 MB
+for good. What ended is in reference circles, so that it waits for a full collection, which comes the later the more
+there is; and glibc keeps what it once got in large pieces.
+"""
+
+import asyncio
+import ctypes
+import gc
+import sys
+from contextlib import suppress
+
+_LARGE = 262_144
+"""Bytes of one piece of memory that is given back by itself as soon as it is free."""
+_MMAP_THRESHOLD = -3
+"""M_MMAP_THRESHOLD of glibc's malloc.h. Set once it stays; by itself it grows to 32 MB with what is freed."""
+_ENDED = 32
+"""Pages after whose end it is worth a look."""
+_QUIET = 5.0
+"""Seconds from a page's end to the look: many end together, and a look costs some milliseconds."""
+
+
+def give_large_pieces_back() -> None:
+    """For the process; systems without glibc do as they always do."""
+    with suppress(AttributeError, OSError):
+        _libc().mallopt(_MMAP_THRESHOLD, _LARGE)
+
+
+class Tidying:
+    """After many pages have ended: collects what nobody refers to and gives free memory back. On one loop."""
+
+    def __init__(self) -> None:
+        self._ended = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note_end(self) -> None:
+        self._ended += 1
+        if self._ended >= _ENDED and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_QUIET, self._tidy)
+
+    def end(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def _tidy(self) -> None:
+        self._timer, self._ended = None, 0
+        gc.collect()
+        # Beside the loop: it takes the allocator's locks, not the interpreter's.
+        asyncio.get_running_loop().run_in_executor(None, _trim)
+
+
+def _trim() -> None:
+    with suppress(AttributeError, OSError):
+        _libc().malloc_trim(0)
+
+
+def _libc() -> ctypes.CDLL:
+    if sys.platform == "win32":
+        raise OSError("no libc")
+    return ctypes.CDLL(None)
