@@ -25,6 +25,12 @@ from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer, clean_environment
 from tests.tickets import signed_in
 
+CONFIG: dict[str, object] = {
+    "credentials": {
+        "usernames": {"ada": {"password": bcrypt.hashpw(b"Secret-123", bcrypt.gensalt(4)).decode(), "roles": ["admin"]}}
+    },
+    "trusted_proxies": ["127.0.0.1"],
+}
 _PAUSE = 1.2
 """Seconds between two messages: a person's limit is 60 a minute."""
 _USUAL_FILES = 1_024
@@ -132,12 +138,9 @@ def main() -> None:
     parser.add_argument("--sockets", type=int, default=500)
     parser.add_argument("--frames", type=int, default=60)
     given = parser.parse_args()
-    hashed = bcrypt.hashpw(b"Secret-123", bcrypt.gensalt(4)).decode()
-    config: dict[str, object] = {"credentials": {"usernames": {"ada": {"password": hashed, "roles": ["admin"]}}}}
-    config["trusted_proxies"] = ["127.0.0.1"]
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_USUAL_FILES, hard))
-    with tempfile.TemporaryDirectory() as folder, AppServer(Path(folder), config=config, flows=["echo"]) as server:
+    with tempfile.TemporaryDirectory() as folder, AppServer(Path(folder), config=CONFIG, flows=["echo"]) as server:
         phases, said = measure(server, given)
         tracebacks = server.log.count("Traceback")
     quiet = percentile([taken for phase in phases if phase.name == "quiet" for taken in phase.messages], 50)

@@ -1,7 +1,10 @@
 """The bench measures and reports; what it measures is asserted nowhere."""
 
+import argparse
+import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +18,9 @@ from bench.load import Load, percentile, post
 from bench.pairs import SLOWER, median_ratio
 from bench.processes import process
 from bench.report import Measured, page
+from bench.strangers import CONFIG, measure
 from bench.watch import Watch
+from tests.servers import AppServer
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +71,15 @@ def test_pairs_tell_slower_from_noise() -> None:
     assert low <= ratio <= high
     assert low <= SLOWER
     assert median_ratio([ratio * 1.2 for ratio in noise])[1] > SLOWER
+
+
+def test_strangers_are_met_and_counted(tmp_path: Path) -> None:
+    with AppServer(tmp_path, config=CONFIG, flows=["echo"]) as server:
+        given = argparse.Namespace(rounds=1, seconds=1, rest=0.1, sockets=8, frames=2)
+        phases, (seen,) = measure(server, given)
+    assert [phase.name for phase in phases] == ["quiet", "attacked", "0 s later"]
+    assert [phase.failed for phase in phases] == [0, 0, 0]
+    assert all(phase.memory > 0 and phase.files > 0 for phase in phases)
+    assert phases[1].messages
+    assert json.loads(seen)["frames refused"] == 2
+    assert all(line.count("|") == 9 for line in (phase.row(1.0) for phase in phases))

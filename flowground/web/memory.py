@@ -1,8 +1,7 @@
 """Memory that messages and pages took goes back to the system, not only to the allocator.
 
 Measured with glibc 2.41 and Python 3.11: after nine frames of 24 MB, a process that does nothing of this keeps 550 MB
-for good. What ended is in reference circles, so that it waits for a full collection, which comes the later the more
-there is; and glibc keeps what it once got in large pieces.
+for good, since glibc keeps what it once got in large pieces. And some of what ended is in reference circles.
 """
 
 import asyncio
@@ -16,9 +15,11 @@ _LARGE = 262_144
 _MMAP_THRESHOLD = -3
 """M_MMAP_THRESHOLD of glibc's malloc.h. Set once it stays; by itself it grows to 32 MB with what is freed."""
 _ENDED = 32
-"""Pages after whose end it is worth a look."""
-_QUIET = 5.0
-"""Seconds from a page's end to the look: many end together, and a look costs some milliseconds."""
+"""Pages after whose end it is worth giving memory back."""
+_QUIET = 15.0
+"""Seconds in which no page ended: many end together, and uvicorn holds a closed connection for ten."""
+_FEW = 50
+"""Open pages up to which a full collection takes some milliseconds; with more, Python's own comes soon enough."""
 
 
 def give_large_pieces_back() -> None:
@@ -28,15 +29,21 @@ def give_large_pieces_back() -> None:
 
 
 class Tidying:
-    """After many pages have ended: collects what nobody refers to and gives free memory back. On one loop."""
+    """Gives free memory back once many pages have ended and it is quiet again. On one loop."""
 
     def __init__(self) -> None:
+        self._open = 0
         self._ended = 0
         self._timer: asyncio.TimerHandle | None = None
 
+    def note_start(self) -> None:
+        self._open += 1
+
     def note_end(self) -> None:
+        self._open -= 1
         self._ended += 1
-        if self._ended >= _ENDED and self._timer is None:
+        if self._ended >= _ENDED:
+            self.end()
             self._timer = asyncio.get_running_loop().call_later(_QUIET, self._tidy)
 
     def end(self) -> None:
@@ -45,7 +52,8 @@ class Tidying:
 
     def _tidy(self) -> None:
         self._timer, self._ended = None, 0
-        gc.collect()
+        if self._open <= _FEW:
+            gc.collect()
         # Beside the loop: it takes the allocator's locks, not the interpreter's.
         asyncio.get_running_loop().run_in_executor(None, _trim)
 

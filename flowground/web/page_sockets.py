@@ -157,6 +157,7 @@ class PageSockets:
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None) -> None:
         """Runs `app` for one page until it is closed."""
+        self._tidying.note_start()
         try:
             await self._serve(app, scope, receive, send, caller=caller)
         finally:
