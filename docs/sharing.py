@@ -76,10 +76,11 @@ and the end of their conversations. What was said in local mode goes to whoever 
   count the same. A browser in which the member signed in before is counted by itself: it keeps its five tries while
   strangers have shut the name, at the same address too.
 - **Members of config.yaml** are compared with the file at each start, and the log says what ended. Taken out: their
-  sign-ins, links and tokens end, and whoever gets the name later inherits nothing. Another password in the file: the
-  same ends, and so does an older password that was set in the app; their conversations stay theirs. Another password
-  and another `email`: somebody else, who inherits nothing. A running server keeps the file it started with: with
-  several processes, stop all of them before the first starts with the new file.
+  sign-ins, links and tokens end; what they said stays theirs if they come back with the password of before, and
+  whoever gets the name with another one inherits nothing. Another password in the file: the same ends, and so does an
+  older password that was set in the app; their conversations stay theirs. Another password and another `email`:
+  somebody else, who inherits nothing. A running server keeps the file it started with: with several processes, stop
+  all of them before the first starts with the new file.
 - Changing or resetting the password ends every sign-in, also in the browser that did it, which is signed in anew.
   A role acts at the next action. There always is an active admin with a password.
 

@@ -129,8 +129,27 @@ async def test_who_comes_back_inherits_nothing(
     assert caplog.text.count("no longer names ada") == 1
     assert await said(store, "ada") == 1
     await serve(open_sign_in, bob=ADA)
-    sign_in = await serve(open_sign_in, ada=ADA, bob=ADA)
+    sign_in = await serve(open_sign_in, ada=ADA | {"password": OTHER}, bob=ADA)
     assert await holds(sign_in, had) == [False, False, False, False]
+    assert await said(store, "ada") == 0
+
+
+async def test_a_start_with_the_wrong_file_loses_nothing_that_was_said(open_sign_in: Open, store: Store) -> None:
+    had = await rights_of(await serve(open_sign_in, ada=ADA), store, "ada")
+    for _ in range(2):
+        await serve(open_sign_in, bob=ADA)
+    sign_in = await serve(open_sign_in, ada=ADA, bob=ADA)
+    assert await said(store, "ada") == 1
+    assert await holds(sign_in, had) == [False, False, False, False]
+
+
+async def test_a_name_that_was_somebody_elses_meanwhile_inherits_nothing(open_sign_in: Open, store: Store) -> None:
+    await serve(open_sign_in, ada=ADA)
+    sign_in = await serve(open_sign_in, bob=ADA)
+    await sign_in.add_member("ada", password="another good phrase", by="x")
+    await rights_of(sign_in, store, "ada")
+    await sign_in.remove_member("ada", by="x")
+    await serve(open_sign_in, ada=ADA, bob=ADA)
     assert await said(store, "ada") == 0
 
 

@@ -18,7 +18,8 @@ from flowground.store.members import Member
 _log = logging.getLogger(__name__)
 _SAID: dict[What, str] = {
     "gone": "config.yaml no longer names %s: their sign-ins, links and tokens have ended; "
-    "what they said is deleted once the name is used again",
+    "what they said stays until the name comes with another password",
+    "back": "config.yaml names %s again, with the password of before: what they said is theirs, and they sign in anew",
     "new_password": "config.yaml has another password for %s: "
     "their sign-ins, links, tokens and an older password of the app have ended",
     "replaced": "config.yaml has another password and another email for %s: "

@@ -1,7 +1,7 @@
 """What config.yaml said of its members at the last start: what was taken out or replaced there ends here.
 
-The file has no history and nobody is told when it changes; so each start compares. A row whose `fingerprint` is null
-is a name that the file no longer has.
+The file has no history and nobody is told when it changes; so each start compares. A name that the file no longer has
+keeps its row: who comes back with the same password is the same person, as after a start with the wrong file.
 """
 
 import time
@@ -17,7 +17,7 @@ _BY = "config.yaml"
 _KNOWN = "config_entries_known"
 _c = tables.config_entries.c
 
-What = Literal["gone", "new_password", "replaced", "new"]
+What = Literal["gone", "back", "new_password", "replaced", "new"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,13 @@ class ConfigEntry:
 
     fingerprint: str
     email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored(ConfigEntry):
+    """As it was at the last start that named it; `present`: that was the last start of all."""
+
+    present: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,8 @@ def settle(connection: Connection, *, entries: Mapping[str, ConfigEntry]) -> lis
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE config_entries IN EXCLUSIVE MODE")
     stored = {
-        name: (kept, email) for name, kept, email in connection.execute(select(_c.name, _c.fingerprint, _c.email))
+        row.name: _Stored(row.fingerprint, row.email, row.present)
+        for row in connection.execute(select(_c.name, _c.fingerprint, _c.email, _c.present))
     }
     is_first = connection.execute(select(tables.marks.c.name).where(tables.marks.c.name == _KNOWN)).first() is None
     changes = [] if is_first else list(_changes(stored, entries))
@@ -52,35 +60,43 @@ def settle(connection: Connection, *, entries: Mapping[str, ConfigEntry]) -> lis
         _end(connection, change)
     if is_first:
         connection.execute(insert(tables.marks).values(name=_KNOWN, made_at=time.time()))
+    missing = {
+        name: kept for name, kept in stored.items() if name not in entries and not _is_in_database(connection, name)
+    }
     connection.execute(delete(tables.config_entries))
-    rows = [{"name": name, "fingerprint": None, "email": None} for name in stored.keys() - entries.keys()]
-    rows += [{"name": name, "fingerprint": entry.fingerprint, "email": entry.email} for name, entry in entries.items()]
+    rows = [
+        {"name": name, "fingerprint": entry.fingerprint, "email": entry.email, "present": name in entries}
+        for name, entry in {**missing, **entries}.items()
+    ]
     if rows:
         connection.execute(insert(tables.config_entries), rows)
     return changes
 
 
-def _changes(
-    stored: Mapping[str, tuple[str | None, str | None]], entries: Mapping[str, ConfigEntry]
-) -> Iterator[ConfigChange]:
+def _changes(stored: "Mapping[str, _Stored]", entries: Mapping[str, ConfigEntry]) -> Iterator[ConfigChange]:
     for name in sorted(stored.keys() | entries.keys()):
-        kept, email = stored.get(name, (None, None))
-        entry = entries.get(name)
+        kept, entry = stored.get(name), entries.get(name)
         if entry is None:
-            if kept is not None:
+            if kept is not None and kept.present:
                 yield ConfigChange(name, "gone")
         elif kept is None:
             yield ConfigChange(name, "new")
-        elif kept != entry.fingerprint:
-            is_other = email and entry.email and email.casefold() != entry.email.casefold()
+        elif not kept.present:
+            yield ConfigChange(name, "back" if kept.fingerprint == entry.fingerprint else "new")
+        elif kept.fingerprint != entry.fingerprint:
+            is_other = kept.email and entry.email and kept.email.casefold() != entry.email.casefold()
             yield ConfigChange(name, "replaced" if is_other else "new_password")
+
+
+def _is_in_database(connection: Connection, name: str) -> bool:
+    return members.find(connection, name=name).member is not None
 
 
 def _end(connection: Connection, change: ConfigChange) -> None:
     """Everything that proves who somebody is, and an older password of the app. A person who is another one inherits
-    nothing; of one who is gone their words stay until the name is used again."""
+    nothing; of one who is gone their words stay until the name is given to another."""
     name = change.name
-    if change.what == "gone" and members.find(connection, name=name).member is not None:
+    if change.what == "gone" and _is_in_database(connection, name):
         return  # the name is one of the database's by now, and began anew when it was added
     if change.what in ("new", "replaced"):
         members.forget(connection, name=name, by=_BY)

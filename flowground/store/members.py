@@ -28,6 +28,7 @@ Source = Literal["config", "database"]
 _ACCOUNT_CREATED = "account_created"
 _m = tables.members.c
 _p = tables.passwords.c
+_e = tables.config_entries.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,7 @@ def forget(connection: Connection, *, name: str, by: str) -> None:
     keys = [f"member:{name}", trials_of(name), *(f"token:{token.id}" for token in mine)]
     connection.execute(delete(tables.sessions).where(tables.sessions.c.owner.in_(keys)))
     connection.execute(delete(tables.presets).where(tables.presets.c.owner == f"member:{name}"))
+    connection.execute(delete(tables.config_entries).where(_e.name == name, _e.present.is_(False)))
     publications.forget(connection, kind="member", name=name)
     groups.forget_member(connection, name=name)
     access_requests.forget(connection, member=name)

@@ -15,8 +15,9 @@ def m010_config_entries(connection: Connection) -> None:
         """
         CREATE TABLE config_entries (
             name TEXT NOT NULL PRIMARY KEY,
-            fingerprint TEXT,
-            email TEXT
+            fingerprint TEXT NOT NULL,
+            email TEXT,
+            present BOOLEAN NOT NULL
         )
         """,
     )

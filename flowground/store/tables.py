@@ -151,11 +151,12 @@ known_addresses = _table(
 )
 
 config_entries = _table(
-    # The members of config.yaml at the last start; `fingerprint` null: the file no longer names them.
+    # The members of config.yaml, as it named them last; not `present`: at the last start it did not.
     "config_entries",
     Column("name", Text, primary_key=True),
-    Column("fingerprint", Text),
+    Column("fingerprint", Text, nullable=False),
     Column("email", Text),
+    Column("present", Boolean, nullable=False),
 )
 
 tokens = _table(
