@@ -2,13 +2,14 @@
 
 `TurnStarted`, then `ComponentStarted`/`ComponentFinished` for each component, `Token` and `ModelProgress` between them,
 and `TurnFinished` last. A failure is raised as an error, never sent as an event.
-The runner gives all but the first; `turns` holds `TurnFinished` back until the answer is stored.
+The runner ends with `RunFinished`; `turns` makes `TurnFinished` of it once the answer is stored.
+
+Whoever reads a stream matches every event and ends with `assert_never`, so that a new one is missed nowhere.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from flowground.messages import Usage
 
@@ -29,7 +30,6 @@ class TurnStarted:
     input_value: str | None
     answer_ids: Mapping[str, str]
     warnings: tuple[str, ...] = ()
-    event: Literal["turn_started"] = "turn_started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,6 @@ class ComponentStarted:
     """All that the component waited for is there; it begins."""
 
     component_id: str
-    event: Literal["component_started"] = "component_started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,6 @@ class ComponentFinished:
     text: str
     usage: Usage | None = None
     model: str | None = None
-    event: Literal["component_finished"] = "component_finished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,6 @@ class Token:
 
     component_id: str
     text: str
-    event: Literal["token"] = "token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,6 @@ class ModelProgress:
     received: int
     total: int
     seconds_left: float | None
-    event: Literal["model_progress"] = "model_progress"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +87,8 @@ class OutputResult:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnFinished:
-    """The answer is stored. `results` has every output of the flow and what the request selected beyond them.
+class _Results:
+    """`results` has every output of the flow and what the request selected beyond them.
 
     `selected` names those the request asked for, in the flow's order; `usage` sums all models.
     """
@@ -101,7 +97,6 @@ class TurnFinished:
     selected: tuple[str, ...]
     seconds: float
     usage: Usage | None
-    event: Literal["turn_finished"] = "turn_finished"
 
     @property
     def outputs(self) -> tuple[OutputResult, ...]:
@@ -109,4 +104,17 @@ class TurnFinished:
         return tuple(self.results[name] for name in self.selected)
 
 
-Event = TurnStarted | ComponentStarted | ComponentFinished | Token | ModelProgress | TurnFinished
+@dataclass(frozen=True, slots=True)
+class RunFinished(_Results):
+    """Every component gave its text; nothing is stored yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished(_Results):
+    """The answer is stored."""
+
+
+ComponentEvent = ComponentStarted | ComponentFinished | Token | ModelProgress
+"""What comes between the first event and the last."""
+RunEvent = ComponentEvent | RunFinished
+Event = TurnStarted | ComponentEvent | TurnFinished

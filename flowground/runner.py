@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from flowground.components.base import Component, Context, History, Models, Output
 from flowground.errors import AnswerTooLong, ComponentFailed, FlowgroundError, RunTimeout
 from flowground.events import (
+    ComponentEvent,
     ComponentFinished,
     ComponentStarted,
-    Event,
     ModelProgress,
     OutputResult,
+    RunEvent,
+    RunFinished,
     Token,
-    TurnFinished,
 )
 from flowground.graph import Reference, check_length
 from flowground.request import RunRequest
@@ -38,9 +39,9 @@ async def run_flow(
     models: Models,
     inside: bool = True,
     limits: Limits = _DEFAULTS,
-    note: Callable[[Event], None] = lambda _: None,
-) -> AsyncGenerator[Event, None]:
-    """Events of one run, `TurnFinished` last. `request.tweaks` are applied already; the rest of it is honoured here.
+    note: Callable[[ComponentEvent], None] = lambda _: None,
+) -> AsyncGenerator[RunEvent, None]:
+    """Events of one run, `RunFinished` last. `request.tweaks` are applied already; the rest of it is honoured here.
 
     `inside` False: who asks sees the flow from outside, and its outputs are all they may select. `note` is told each
     event but the last when it is made: before it is read here, and also where the run fails before it can be.
@@ -71,13 +72,13 @@ async def run_flow(
 class _Line:
     """Events on their way from a run to its one reader. `note` is told each when it is put in."""
 
-    def __init__(self, note: Callable[[Event], None]) -> None:
+    def __init__(self, note: Callable[[ComponentEvent], None]) -> None:
         self._note = note
-        self._events: deque[Event | None] = deque()
+        self._events: deque[ComponentEvent | None] = deque()
         self._news: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
 
-    def put(self, event: Event) -> None:
+    def put(self, event: ComponentEvent) -> None:
         self._note(event)
         self._add(event)
 
@@ -92,11 +93,11 @@ class _Line:
                 self._room = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._room)
 
-    def unread(self) -> list[Event]:
+    def unread(self) -> list[ComponentEvent]:
         """Everything that is there, for a run that is over."""
         return [event for event in self._events if event is not None]
 
-    async def next(self) -> Event | None:
+    async def next(self) -> ComponentEvent | None:
         """The next event, None at the end."""
         while not self._events:
             self._news = asyncio.get_running_loop().create_future()
@@ -107,7 +108,7 @@ class _Line:
             self._room = None
         return event
 
-    def _add(self, event: Event | None) -> None:
+    def _add(self, event: ComponentEvent | None) -> None:
         self._events.append(event)
         if self._news and not self._news.done():
             self._news.set_result(None)
@@ -235,11 +236,11 @@ class _Run:
         if self.clock is not None and self.limits.run_seconds:
             self.clock.reschedule(asyncio.get_running_loop().time() + self.limits.run_seconds)
 
-    def finished(self, seconds: float) -> TurnFinished:
+    def finished(self, seconds: float) -> RunFinished:
         usages = [output.usage for output in self.given.values() if output.usage]
         selected = selected_outputs(self.flow, self.request, inside=self.inside)
         check_length(sum(len(self.texts[name]) for name in selected))
-        return TurnFinished(
+        return RunFinished(
             results={name: self._result(name) for name in {*self.flow.outputs, *selected}},
             selected=selected,
             seconds=seconds,

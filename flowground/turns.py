@@ -7,12 +7,22 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from flowground.caller import Caller
 from flowground.components.base import Models
 from flowground.errors import ComponentFailed, FlowgroundError, InvalidRequest, StoreUnavailable, UnexpectedFailure
-from flowground.events import ComponentFinished, Event, Token, TurnFinished, TurnStarted
+from flowground.events import (
+    ComponentEvent,
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    RunFinished,
+    Token,
+    TurnFinished,
+    TurnStarted,
+)
 from flowground.messages import Message
 from flowground.request import RunRequest
 from flowground.runner import input_text, run_flow
@@ -53,9 +63,7 @@ async def take_turn(
         )
         async with aclosing(run) as events:
             async for event in events:
-                if isinstance(event, TurnFinished):
-                    await turn.finish(event)
-                yield event
+                yield await turn.finish(event) if isinstance(event, RunFinished) else event
     except ComponentFailed as failure:
         told = failure if caller.sees_inside else failure.from_outside()
         await turn.fail(told)
@@ -126,14 +134,21 @@ class _Turn:
     async def history(self, limit: int) -> Sequence[Message]:
         return await self.store.read(conversations.history, **self.place, before=self.user_message_id, limit=limit)
 
-    def note(self, event: Event) -> None:
-        if isinstance(event, Token):
-            self.partial.setdefault(event.component_id, []).append(event.text)
-        elif isinstance(event, ComponentFinished):
-            text = event.text[:_TRACE_CHARS]
-            self.trace.append(TraceStep(event.component_id, event.type, event.seconds, text, event.usage, event.model))
+    def note(self, event: ComponentEvent) -> None:
+        match event:
+            case Token():
+                self.partial.setdefault(event.component_id, []).append(event.text)
+            case ComponentFinished():
+                text = event.text[:_TRACE_CHARS]
+                step = TraceStep(event.component_id, event.type, event.seconds, text, event.usage, event.model)
+                self.trace.append(step)
+            case ComponentStarted() | ModelProgress():
+                pass
+            case _:
+                assert_never(event)
 
-    async def finish(self, end: TurnFinished) -> None:
+    async def finish(self, end: RunFinished) -> TurnFinished:
+        """Stores the answers, then says so."""
         self.partial = {name: [end.results[name].text] for name in self.answer_ids}
         answers = [
             self._message(
@@ -144,6 +159,7 @@ class _Turn:
         if answers:
             answers[0] = replace(answers[0], usage=end.usage, trace=tuple(self.trace))
         await self._save(answers, "complete", end)
+        return TurnFinished(end.results, end.selected, end.seconds, end.usage)
 
     async def fail(self, error: FlowgroundError) -> None:
         with suppress(StoreUnavailable):  # the log has it; who asked is told why the turn failed
@@ -168,7 +184,7 @@ class _Turn:
         self,
         answers: Sequence[StoredMessage],
         status: Literal["complete", "stopped", "failed"],
-        end: TurnFinished | None = None,
+        end: RunFinished | None = None,
         *,
         error_code: str | None = None,
     ) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from flowground.events import TurnFinished
+from flowground.events import RunFinished
 from flowground.loader import Catalogue
 from flowground.messages import Message
 from flowground.providers.base import Provider
@@ -43,7 +43,7 @@ async def answer(flow: WiredFlow, request: RunRequest) -> str:
     ends = [
         event
         async for event in run_flow(tweaked, request, history=history, models=Told())
-        if isinstance(event, TurnFinished)
+        if isinstance(event, RunFinished)
     ]
     return ends[0].outputs[0].text
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from flowground.errors import ComponentFailed
-from flowground.events import ComponentFinished, ComponentStarted, Event, Token, TurnFinished
+from flowground.events import ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
 from flowground.flow import parse_flow
 from flowground.messages import Message, Usage
 from flowground.request import RunRequest
@@ -35,7 +35,7 @@ async def nothing_said(limit: int) -> Sequence[Message]:
     return []
 
 
-async def events_of(flow: WiredFlow, models: Meeting, *, stream: bool) -> list[Event]:
+async def events_of(flow: WiredFlow, models: Meeting, *, stream: bool) -> list[RunEvent]:
     run = run_flow(flow, RunRequest(input_value="hi", stream=stream), history=nothing_said, models=models)
     async with asyncio.timeout(10), aclosing(run) as events:
         return [event async for event in events]
@@ -45,7 +45,7 @@ async def events_of(flow: WiredFlow, models: Meeting, *, stream: bool) -> list[E
 async def test_independent_components_run_side_by_side(stream: bool) -> None:
     events = await events_of(two_models("left", "right"), Meeting(2), stream=stream)
     end = events[-1]
-    assert isinstance(end, TurnFinished)
+    assert isinstance(end, RunFinished)
     assert {name: result.text for name, result in end.results.items()} == {"Joined": "left right", "Alone": "left"}
     assert end.usage == Usage(2, 4)
 

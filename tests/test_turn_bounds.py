@@ -11,7 +11,7 @@ import pytest
 
 from flowground.caller import LOCAL_OWNER
 from flowground.errors import ComponentFailed, RunTimeout
-from flowground.events import ComponentFinished, Event, Token, TurnFinished
+from flowground.events import ComponentFinished, Event, RunEvent, Token, TurnFinished
 from flowground.flow import parse_flow
 from flowground.messages import Message
 from flowground.providers.base import Completion, ModelCall, Piece
@@ -197,7 +197,7 @@ async def test_a_model_waits_for_its_reader() -> None:
 
 
 async def test_a_reader_who_never_comes_back_holds_no_model_for_ever() -> None:
-    events: list[Event] = []
+    events: list[RunEvent] = []
     models = Counting(20_000)
     wired = wire(parse_flow(FLOWS["echo"], "echo.yaml", max_bytes=10_000))
     limits = Limits(run_seconds=0.2)
@@ -211,7 +211,7 @@ async def test_a_reader_who_never_comes_back_holds_no_model_for_ever() -> None:
     assert any(isinstance(event, ComponentFinished) for event in events)
 
 
-async def read_into(events: list[Event], run: AsyncGenerator[Event, None]) -> None:
+async def read_into(events: list[RunEvent], run: AsyncGenerator[RunEvent, None]) -> None:
     async for event in run:
         events.append(event)
 

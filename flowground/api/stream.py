@@ -4,14 +4,22 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, assert_never
 
 from flowground.api.errors import detail_of, retry_after, status_of, unexpected
 from flowground.api.simple import simple_result
 from flowground.api.wire import Wire
 from flowground.api.write_json import LONG, holds_long, write_long
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
-from flowground.events import Event, Token, TurnFinished, TurnStarted
+from flowground.events import (
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    Token,
+    TurnFinished,
+    TurnStarted,
+)
 from flowground.request import RunRequest, Shape
 from flowground.wiring import WiredFlow
 
@@ -119,22 +127,33 @@ async def say(
 class _Encoder:
     def __init__(self, flow: WiredFlow, request: RunRequest, shape: Shape) -> None:
         self.flow, self.request, self.simple = flow, request, shape == "simple"
-        self.wire: Wire | None = None
+        self._wire: Wire | None = None
         self.tails: dict[str, str] = {}
 
     def encode(self, event: Event) -> Iterable[Said]:
         match event:
+            case Token():
+                return self._token(event, self._opened)
             case TurnStarted():
-                self.wire = Wire(self.flow, self.request, event)
-                silent = self.simple or event.input_value is None
-                is_long = holds_long((event.input_value or "",))
-                return () if silent else (_said("add_message", self.wire.user_message(), is_long=is_long),)
-            case Token() if self.wire is not None:
-                return self._token(event, self.wire)
-            case TurnFinished() if self.wire is not None:
-                return self._finished(event, self.wire)
-            case _:
+                return self._started(event)
+            case TurnFinished():
+                return self._finished(event, self._opened)
+            case ComponentStarted() | ComponentFinished() | ModelProgress():
                 return ()
+            case _:
+                assert_never(event)
+
+    @property
+    def _opened(self) -> Wire:
+        if self._wire is None:
+            raise RuntimeError("TurnStarted comes first")
+        return self._wire
+
+    def _started(self, event: TurnStarted) -> Iterable[Said]:
+        self._wire = Wire(self.flow, self.request, event)
+        if self.simple or event.input_value is None:
+            return ()
+        return (_said("add_message", self._wire.user_message(), is_long=holds_long((event.input_value,))),)
 
     def _token(self, event: Token, wire: Wire) -> Iterable[Said]:
         if tail := self.tails.get(event.component_id):
@@ -162,9 +181,9 @@ class _Encoder:
     def failure(self, error: FlowgroundError) -> Iterable[Said]:
         """Langflow says a message-shaped error for a failed component, and `{"error": …}` last in every case."""
         last = _error_said(error)
-        if self.simple or self.wire is None or not isinstance(error, ComponentFailed):
+        if self.simple or self._wire is None or not isinstance(error, ComponentFailed):
             return (last,)
-        return (_said("error", self.wire.failure(error.component_id, error.message)), last)
+        return (_said("error", self._wire.failure(error.component_id, error.message)), last)
 
 
 def _error_said(error: FlowgroundError) -> Said:

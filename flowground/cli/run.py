@@ -4,13 +4,21 @@ import argparse
 import asyncio
 import json
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, assert_never, get_args
 
 from flowground.caller import LOCAL_OWNER
 from flowground.cli.opened import find_flow, load_settings
 from flowground.cli.progress import ProgressBar
 from flowground.cli.remote import ask_server
-from flowground.events import ModelProgress, Token, TurnFinished
+from flowground.events import (
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    Token,
+    TurnFinished,
+    TurnStarted,
+)
 from flowground.request import InputType, RunRequest
 from flowground.runtime import Runtime
 from flowground.snippets import request_types
@@ -55,33 +63,45 @@ def run_command(given: argparse.Namespace) -> int:
 
 async def _run_here(given: argparse.Namespace) -> None:
     runtime = await asyncio.to_thread(Runtime, load_settings())
-    bar = ProgressBar()
-    shown: str | None = None  # of several answers, the first to begin is printed as it comes
+    screen = _Screen()
     try:
         await runtime.start()
         flow = find_flow(runtime.catalogue, given.flow)
         request = _request(given, request_types(flow)[0])
         async with aclosing(runtime.take_turn(LOCAL_OWNER, flow, request)) as events:
             async for event in events:
-                match event:
-                    case Token():
-                        bar.end()
-                        shown = shown or event.component_id
-                        if event.component_id == shown:
-                            print(event.text, end="", flush=True)
-                    case ModelProgress():
-                        bar.show(event.received, event.total)
-                    case TurnFinished():
-                        if shown:
-                            print()
-                        for output in event.outputs:
-                            if output.component_id != shown:
-                                print(output.text)
-                    case _:
-                        pass
+                screen.show(event)
     finally:
-        bar.end()
+        screen.bar.end()
         await runtime.close()
+
+
+class _Screen:
+    """Of several answers, the first to begin is printed as it comes, the others when all is said."""
+
+    def __init__(self) -> None:
+        self.bar = ProgressBar()
+        self._printed: str | None = None
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Token():
+                self.bar.end()
+                self._printed = self._printed or event.component_id
+                if event.component_id == self._printed:
+                    print(event.text, end="", flush=True)
+            case ModelProgress():
+                self.bar.show(event.received, event.total)
+            case TurnFinished():
+                if self._printed:
+                    print()
+                for output in event.outputs:
+                    if output.component_id != self._printed:
+                        print(output.text)
+            case TurnStarted() | ComponentStarted() | ComponentFinished():
+                pass
+            case _:
+                assert_never(event)
 
 
 def _request(given: argparse.Namespace, input_type: InputType) -> RunRequest:

@@ -5,9 +5,18 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from flowground.errors import FlowgroundError, UnexpectedFailure
-from flowground.events import Event, Token
+from flowground.events import (
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    Token,
+    TurnFinished,
+    TurnStarted,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -103,13 +112,19 @@ class LiveTurn:
         return []
 
     def _note(self, event: Event) -> None:
-        if not isinstance(event, Token):
-            self._log.append(event)
-            return
+        match event:
+            case Token():
+                self._note_text(event)
+            case TurnStarted() | ComponentStarted() | ComponentFinished() | ModelProgress() | TurnFinished():
+                self._log.append(event)
+            case _:
+                assert_never(event)
+
+    def _note_text(self, token: Token) -> None:
         last = self._log[-1] if self._log else None
         if not isinstance(last, _Stretch) or last.size >= _STRETCH_CHARS:
             self._log.append(last := _Stretch())
-        last.add(event)
+        last.add(token)
 
     async def _take(self) -> None:
         try:

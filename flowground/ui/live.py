@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, assert_never
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -126,22 +126,27 @@ class Drawing:
         return True
 
     def _note(self, event: Event) -> None:
-        if isinstance(event, Token):
-            self._answers[event.component_id].text.add(event.text)
-            self._changed.add(event.component_id)
-        elif isinstance(event, ModelProgress):
-            with self._first.slot:
-                model_notes.draw_progress(event)
-        elif isinstance(event, ComponentStarted):
-            if self._conversation.inside and not self._first.text:
-                name = words.plain(self._names.get(event.component_id, event.component_id))
-                self._first.slot.markdown(f":shimmer[{name}]")
-        elif isinstance(event, ComponentFinished):
-            self._trace.append(
-                TraceStep(event.component_id, event.type, event.seconds, event.text, event.usage, event.model)
-            )
-        elif isinstance(event, TurnFinished):
-            self._finished = event
+        match event:
+            case Token():
+                self._answers[event.component_id].text.add(event.text)
+                self._changed.add(event.component_id)
+            case ModelProgress():
+                with self._first.slot:
+                    model_notes.draw_progress(event)
+            case ComponentStarted():
+                if self._conversation.inside and not self._first.text:
+                    name = words.plain(self._names.get(event.component_id, event.component_id))
+                    self._first.slot.markdown(f":shimmer[{name}]")
+            case ComponentFinished():
+                self._trace.append(
+                    TraceStep(event.component_id, event.type, event.seconds, event.text, event.usage, event.model)
+                )
+            case TurnFinished():
+                self._finished = event
+            case TurnStarted():
+                pass  # its answers have their places already
+            case _:
+                assert_never(event)
 
     def _draw_grown(self) -> int:
         """Draws texts that grew; how many characters that were."""
