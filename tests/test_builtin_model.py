@@ -27,9 +27,8 @@ from pathlib import Path
 from flowground.errors import ProviderUnreachable
 from flowground.messages import Message
 from flowground.providers.base import Completion, ModelCall
-from flowground.providers.local import Local
-from flowground.providers.weights import fetch
-from flowground.settings import ProviderSettings
+from flowground.providers.builtin.local import Local, LocalSettings
+from flowground.providers.builtin.weights import fetch
 
 async def main(folder: Path) -> int:
     try:
@@ -37,7 +36,7 @@ async def main(folder: Path) -> int:
     except ProviderUnreachable as error:
         sys.stdout.write(error.message)
         return 77
-    local = Local("local", ProviderSettings(), folder)
+    local = Local("local", LocalSettings(), folder)
     call = ModelCall("local", (Message("user", "What is the capital of Australia?"),), {"temperature": 0, "seed": 1})
     try:
         async with aclosing(local.stream(call)) as pieces:

@@ -1,24 +1,113 @@
+"""The table of kinds, and who is found behind `provider:model`."""
+
+import importlib
+import json
+import pkgutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
 import pytest
 
-from flowground.errors import ProviderRefused
-from flowground.providers import Providers
-from flowground.settings import ProviderSettings, Settings
+from flowground import providers
+from flowground.errors import ConfigError, ProviderRefused
+from flowground.messages import Message
+from flowground.providers import KINDS
+from flowground.providers.base import ModelCall, ProviderSettings
+from flowground.providers.builtin import child
+from flowground.settings import Settings
+from tests.chat_answers import ANSWER
+from tests.opened_providers import open_providers
+from tests.tiny import TINY
+from tests.wire import wire
+
+Entry = dict[str, Any]
+
+
+@asynccontextmanager
+async def no_server(_folder: Path) -> AsyncIterator[tuple[Entry, str]]:
+    yield {}, "You said: Hi"
+
+
+@asynccontextmanager
+async def chat_completions(_folder: Path) -> AsyncIterator[tuple[Entry, str]]:
+    async with wire([ANSWER]) as server:
+        yield {"base_url": f"{server.url}/v1", "api_key": "sk-of-the-test"}, "Hi you"
+
+
+@asynccontextmanager
+async def own_process(folder: Path) -> AsyncIterator[tuple[Entry, str]]:
+    (folder / "mine.gguf").write_text(json.dumps({}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(child, "PROGRAM", TINY)
+        yield {"path": "mine.gguf"}, "tiny: Hi"
+
+
+SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[tuple[Entry, str]]]] = {
+    "local": own_process,
+    "openai": chat_completions,
+    "ollama": chat_completions,
+    "scripted": no_server,
+}
+"""For each kind something that answers it: the settings which lead there, and how the answer to "Hi" begins."""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_kind_answers_by_its_settings(kind: str, tmp_path: Path) -> None:
+    assert kind in SERVERS, f"tests/test_providers.py has nothing in SERVERS that answers the kind {kind!r}"
+    async with SERVERS[kind](tmp_path) as (entry, expected):
+        (tmp_path / "config.yaml").write_text(json.dumps({"providers": {"mine": {"type": kind, **entry}}}), "utf-8")
+        opened = open_providers(Settings.load(tmp_path / "config.yaml"))
+        provider, model = opened.resolve("mine" if KINDS[kind].only_model else "mine:small")
+        answer = await provider.complete(ModelCall(model, (Message("user", "Hi"),), {}))
+        assert answer.text.startswith(expected)
+        await opened.close()
+
+
+def test_every_settings_class_of_a_provider_stands_in_the_table() -> None:
+    found: set[type] = set()
+    for module in pkgutil.walk_packages(providers.__path__, f"{providers.__name__}."):
+        if module.name.endswith("local_server"):  # a program, not a module
+            continue
+        names = vars(importlib.import_module(module.name)).values()
+        found |= {item for item in names if isinstance(item, type) and issubclass(item, ProviderSettings)}
+    assert found - {ProviderSettings} == set(KINDS.values())
+
+
+def test_the_table_names_each_kind_by_its_type() -> None:
+    assert {name: kind.model_validate({}).type for name, kind in KINDS.items()} == {name: name for name in KINDS}
+
+
+def test_an_unfinished_kind_opens_nothing() -> None:
+    class Unfinished(ProviderSettings):
+        type: Literal["unfinished"] = "unfinished"
+
+    with pytest.raises(TypeError, match="abstract method open"):
+        Unfinished.model_validate({"api_key": "sk-of-another-vendor"})
+
+
+@pytest.mark.parametrize("entry", ["type: anthropic, api_key: sk-1", "api_key: sk-1", "type: anthropic"])
+def test_a_kind_that_does_not_exist_falls_through_to_no_other(tmp_path: Path, entry: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"providers:\n  anthropic: {{{entry}}}\n", "utf-8")
+    with pytest.raises(ConfigError) as refused:
+        Settings.load(tmp_path / "config.yaml")
+    assert refused.value.message in (
+        "config.yaml:2: providers.anthropic.type: should be 'local', 'openai', 'ollama' or 'scripted'",
+        "config.yaml:2: providers.anthropic: says neither `type` nor `base_url`",
+    )
 
 
 def test_an_unknown_provider_names_the_nearest_and_what_to_do() -> None:
     with pytest.raises(ProviderRefused) as refused:
-        Providers(Settings()).resolve("scriptet:echo")
+        open_providers().resolve("scriptet:echo")
     assert refused.value.message == "There is no provider 'scriptet' (did you mean scripted?)"
-    assert refused.value.hint == "Add it under `providers:` in config.yaml. Known now: local, ollama, openai, scripted."
+    known = ", ".join(sorted(KINDS))
+    assert refused.value.hint == f"Add it under `providers:` in config.yaml. Known now: {known}."
 
 
 def test_a_provider_without_a_model_is_refused() -> None:
     with pytest.raises(ProviderRefused) as refused:
-        Providers(Settings()).resolve("ollama")
+        open_providers().resolve("ollama")
     assert refused.value.hint == "Write `model: ollama:NAME`, with the model's name."
-
-
-def test_an_entry_that_says_nothing_is_refused() -> None:
-    with pytest.raises(ProviderRefused) as refused:
-        Providers(Settings(providers={"mine": ProviderSettings()})).resolve("mine:model")
-    assert refused.value.message == "The provider 'mine' has neither `type` nor `base_url`."

@@ -6,12 +6,13 @@ import pytest
 from flowground.errors import ModelNotReady, ProviderError, ProviderUnreachable
 from flowground.events import ModelProgress
 from flowground.messages import Usage
-from flowground.providers import Providers
 from flowground.providers.base import Completion
-from flowground.providers.hub import HubFile
-from flowground.providers.local import Local
-from flowground.providers.weights import Weights
-from flowground.settings import ProviderSettings, Settings
+from flowground.providers.builtin.local import Local, LocalSettings
+from flowground.providers.builtin.sources import HubFile
+from flowground.providers.builtin.weights import Weights
+from flowground.providers.scripted import ScriptedSettings
+from flowground.settings import Settings
+from tests.opened_providers import open_providers
 from tests.tiny import TINY, all_of, call, fetched
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +73,7 @@ async def test_leaving_does_not_stop_the_fetch(tmp_path: Path) -> None:
 
 async def test_a_fetch_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
     wanted = Weights("Tiny", "CC0", "tiny.gguf", 2, "0" * 64, (HubFile("http://127.0.0.1:9/tiny.gguf"),))
-    local = Local("local", ProviderSettings(), tmp_path, weights=wanted, program=TINY)
+    local = Local("local", LocalSettings(), tmp_path, weights=wanted, program=TINY)
     with pytest.raises(ProviderUnreachable):
         await all_of(local, "Hi")
     assert local.status().state == "failed"
@@ -86,10 +87,10 @@ async def test_a_fetch_that_fails_is_told_and_tried_again(tmp_path: Path) -> Non
 
 
 async def test_providers_tell_where_the_built_in_model_is(tmp_path: Path) -> None:
-    providers = Providers(Settings(data=tmp_path))
+    providers = open_providers(Settings(data=tmp_path))
     assert providers.local_status().state == "absent"
     assert providers.local_status().total == 491_400_064
     _, name = providers.resolve("local")
     assert name == "local"
     await providers.close()
-    assert Providers(Settings(providers={"local": ProviderSettings(type="scripted")})).local_status().state == "absent"
+    assert open_providers(Settings(providers={"local": ScriptedSettings()})).local_status().state == "absent"

@@ -5,11 +5,10 @@ from contextlib import aclosing
 import pytest
 
 from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
-from flowground.providers import Providers
 from flowground.providers.base import Completion
 from flowground.providers.openai import OpenAI
-from flowground.settings import Settings
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, WANTED, all_of, delta, model
+from tests.opened_providers import open_providers
 from tests.wire import HANG_UP, Part, chunked, event, whole
 
 pytestmark = pytest.mark.anyio
@@ -159,7 +158,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
 def test_openai_without_a_key_says_what_to_do() -> None:
     with pytest.raises(ProviderRefused) as refused:
-        Providers(Settings()).resolve("openai:gpt-5-mini")
+        open_providers().resolve("openai:gpt-5-mini")
     assert refused.value.hint == "Set OPENAI_API_KEY in the app's environment and restart it."
 
 

@@ -11,9 +11,8 @@ from flowground.errors import ProviderRefused, ProviderUnreachable
 from flowground.events import ModelProgress
 from flowground.messages import Usage
 from flowground.providers.base import Completion
-from flowground.providers.child import CannotStart, available_memory, check_memory
-from flowground.providers.local import Local
-from flowground.settings import ProviderSettings
+from flowground.providers.builtin.child import CannotStart, available_memory, check_memory
+from flowground.providers.builtin.local import Local, LocalSettings
 from tests.tiny import TINY, all_of, call, fetched, own_file
 
 pytestmark = pytest.mark.anyio
@@ -90,12 +89,11 @@ async def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     program = """
 import asyncio, os, sys
 from pathlib import Path
-from flowground.providers.local import Local
-from flowground.settings import ProviderSettings
+from flowground.providers.builtin.local import Local, LocalSettings
 from tests.tiny import TINY, call
 async def main():
     file = Path(sys.argv[1])
-    await Local("local", ProviderSettings(path=file), file.parent, program=TINY).complete(call("Hi"))
+    await Local("local", LocalSettings(path=file), file.parent, program=TINY).complete(call("Hi"))
     os.kill(os.getpid(), 9)
 asyncio.run(main())
 """
@@ -192,7 +190,7 @@ def test_too_little_memory_is_told_before_the_start() -> None:
 
 
 async def test_a_file_of_ones_own_that_is_not_there(tmp_path: Path) -> None:
-    local = Local("local", ProviderSettings(path=tmp_path / "none.gguf"), tmp_path, program=TINY)
+    local = Local("local", LocalSettings(path=tmp_path / "none.gguf"), tmp_path, program=TINY)
     assert local.status().state == "failed"
     with pytest.raises(ProviderRefused) as refused:
         await all_of(local, "Hi")

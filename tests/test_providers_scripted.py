@@ -7,9 +7,10 @@ import pytest
 from flowground.errors import ModelNotReady, ProviderBusy, ProviderRefused, ProviderUnreachable
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
-from flowground.providers import Providers
 from flowground.providers.base import Completion, ModelCall, Piece
-from flowground.settings import ProviderSettings, Settings
+from flowground.providers.scripted import ScriptedSettings
+from flowground.settings import Settings
+from tests.opened_providers import open_providers
 
 pytestmark = pytest.mark.anyio
 
@@ -18,8 +19,8 @@ def call(model: str, text: str = "Hello there,  friend", **options: float) -> Mo
     return ModelCall(model, (Message("system", "Be kind."), Message("user", text)), options)
 
 
-async def streamed(model: str | None, text: str = "Hello there,  friend", **settings: ProviderSettings) -> list[Piece]:
-    provider, name = Providers(Settings(providers=settings, default_model="scripted")).resolve(model)
+async def streamed(model: str | None, text: str = "Hello there,  friend", **entries: ScriptedSettings) -> list[Piece]:
+    provider, name = open_providers(Settings(providers=entries, default_model="scripted")).resolve(model)
     async with aclosing(provider.stream(call(name, text))) as pieces:
         return [piece async for piece in pieces]
 
@@ -36,12 +37,12 @@ async def test_it_repeats_the_last_user_message_word_by_word() -> None:
 
 
 async def test_the_whole_answer_at_once_is_the_same() -> None:
-    provider, name = Providers(Settings()).resolve("scripted")
+    provider, name = open_providers().resolve("scripted")
     assert await provider.complete(call(name, "Hi")) == Completion("You said: Hi", "scripted:echo", Usage(3, 3), "stop")
 
 
 async def test_json_shows_what_the_model_was_given_byte_for_byte() -> None:
-    provider, name = Providers(Settings()).resolve("scripted:json")
+    provider, name = open_providers().resolve("scripted:json")
     answer = await provider.complete(call(name, "it's “quoted”\n$HOME", temperature=0.5))
     assert json.loads(answer.text) == {
         "model": "json",
@@ -51,7 +52,7 @@ async def test_json_shows_what_the_model_was_given_byte_for_byte() -> None:
 
 
 async def test_pieces_from_the_settings_replace_the_answer() -> None:
-    pieces = await streamed("demo:echo", demo=ProviderSettings(type="scripted", pieces=("a", "b")))
+    pieces = await streamed("demo:echo", demo=ScriptedSettings(pieces=("a", "b")))
     assert pieces == ["a", "b", Completion("ab", "scripted:echo", Usage(5, 1), "stop")]
 
 
@@ -62,14 +63,14 @@ async def test_pieces_from_the_settings_replace_the_answer() -> None:
 async def test_it_fails_on_request(model: str, error: type[ProviderRefused], status: int) -> None:
     with pytest.raises(error) as streaming:
         await streamed(f"scripted:{model}")
-    provider, name = Providers(Settings()).resolve(f"scripted:{model}")
+    provider, name = open_providers().resolve(f"scripted:{model}")
     with pytest.raises(error) as whole:
         await provider.complete(call(name))
     assert (streaming.value.status, whole.value.status) == (status, status)
 
 
 async def test_it_breaks_in_the_middle() -> None:
-    provider, name = Providers(Settings()).resolve("scripted:breaks")
+    provider, name = open_providers().resolve("scripted:breaks")
     async with aclosing(provider.stream(call(name))) as pieces:
         assert [await anext(pieces) for _ in range(3)] == ["You ", "said: ", "Hello "]
         with pytest.raises(ProviderUnreachable):
@@ -79,13 +80,13 @@ async def test_it_breaks_in_the_middle() -> None:
 async def test_it_shows_the_progress_of_a_fetch() -> None:
     pieces = await streamed("scripted:fetching")
     assert [piece.received for piece in pieces if isinstance(piece, ModelProgress)] == [0, 400, 800, 1000]
-    provider, name = Providers(Settings()).resolve("scripted:fetching")
+    provider, name = open_providers().resolve("scripted:fetching")
     with pytest.raises(ModelNotReady) as refused:
         await provider.complete(call(name))
     assert (refused.value.received, refused.value.total, refused.value.retry_after) == (400, 1000, 1)
 
 
 async def test_silence_lasts_until_it_is_cancelled() -> None:
-    provider, name = Providers(Settings()).resolve("scripted:silent")
+    provider, name = open_providers().resolve("scripted:silent")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(provider.complete(call(name)), 0.05)

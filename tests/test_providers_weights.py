@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from flowground.errors import ProviderRefused, ProviderUnreachable
-from flowground.providers.hub import HubFile
-from flowground.providers.packages import PackagePart, PackageParts
-from flowground.providers.sources import Source
-from flowground.providers.weights import QWEN, Weights, distrust, fetch, ready
+from flowground.providers.builtin.sources import HubFile, PackagePart, PackageParts, Source
+from flowground.providers.builtin.weights import QWEN, Weights, distrust, fetch, ready
 from tests.wire import HANG_UP, whole, wire
 
 pytestmark = pytest.mark.anyio

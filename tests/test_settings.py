@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from flowground.errors import ConfigError
-from flowground.settings import ProviderSettings, Settings, config_path
+from flowground.providers.builtin.local import LocalSettings
+from flowground.settings import Settings, config_path
 from flowground.settings.table import settings_page
 from tests.servers import ROOT
 
@@ -36,7 +37,7 @@ def test_the_shipped_file_says_the_defaults() -> None:
     shipped = Settings.load(ROOT / "config.yaml")
     defaults = Settings.load(ROOT / "there-is-no-such-file.yaml")
     providers = {
-        "local": ProviderSettings(download="on_first_message"),
+        "local": LocalSettings(download="on_first_message"),
         "openai": shipped.providers["openai"],
     }
     assert shipped == defaults.model_copy(update={"providers": providers})
@@ -53,7 +54,7 @@ def test_an_empty_file_and_empty_sections_are_defaults(tmp_path: Path) -> None:
     assert load(tmp_path, "") == load(tmp_path, "# nothing\n")
     settings = load(tmp_path, "limits:\n  # body_bytes: 5\nproviders:\n  local:\npublic_url:\n")
     assert settings.limits.body_bytes == 3_145_728
-    assert settings.providers == {"local": ProviderSettings()}
+    assert settings.providers == {"local": LocalSettings()}
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,20 @@ def test_an_empty_file_and_empty_sections_are_defaults(tmp_path: Path) -> None:
             "providers:\n  openai:\n    path: x.gguf\n",
             "config.yaml:3: providers.openai.path: belongs to providers of type local, this is openai",
         ),
+        (
+            "providers:\n  demo: {type: openai, pieces: [a]}\n",
+            "config.yaml:2: providers.demo.pieces: belongs to providers of type scripted, this is openai",
+        ),
+        (
+            "providers:\n  demo: {type: scripted, peices: [a]}\n",
+            "config.yaml:2: providers.demo.peices: unknown setting (did you mean pieces?)",
+        ),
+        (
+            "providers:\n  local: {retries: 11}\n",
+            "config.yaml:2: providers.local.retries: should be less than or equal",
+        ),
+        ("providers: {local: 5}\n", "config.yaml:1: providers.local: should be a valid dictionary"),
+        ("providers: [openai]\n", "config.yaml:1: providers: should be a valid dictionary"),
         ("limits: {body_bytes: 10MB}\n", "config.yaml:1: limits.body_bytes: should be a valid integer"),
         ("limits: {body_bytes: 1}\n", "config.yaml:1: limits.body_bytes: should be greater than or equal to 1024"),
         ("limits: [1]\n", "config.yaml:1: limits: should be a valid dictionary or instance of Limits"),
@@ -144,7 +159,7 @@ def test_an_unset_provider_key_is_none_and_its_variable_is_known(tmp_path: Path)
     settings = load(tmp_path, "providers: {local: {path: m.gguf}, openai: {api_key: '${env:UNSET_KEY}'}}\n")
     assert settings.providers["openai"].api_key is None
     assert settings.providers["openai"].missing_variable == "UNSET_KEY"
-    assert settings.providers["local"].path == tmp_path / "m.gguf"
+    assert settings.providers["local"] == LocalSettings(path=tmp_path / "m.gguf")
 
 
 def test_addresses_lose_their_last_slash(tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ from typing import Literal
 
 from flowground.messages import Message
 from flowground.providers.base import ModelCall, Piece
-from flowground.providers.hub import HubFile
-from flowground.providers.local import Local
-from flowground.providers.weights import Weights
-from flowground.settings import ProviderSettings
+from flowground.providers.builtin.local import Local, LocalSettings
+from flowground.providers.builtin.sources import HubFile
+from flowground.providers.builtin.weights import Weights
 from tests.wire import Part, whole, wire
 
 TINY = (sys.executable, str(Path(__file__).with_name("tiny_model.py")))
@@ -29,7 +28,7 @@ async def own_file(
 ) -> AsyncIterator[Local]:
     """A model from a file of one's own."""
     (folder / "mine.gguf").write_text(json.dumps(manners or {}))
-    entry = ProviderSettings(path=folder / "mine.gguf", timeout=5)
+    entry = LocalSettings(path=folder / "mine.gguf", timeout=5)
     local = Local("local", entry, folder, program=TINY, idle_seconds=idle_seconds)
     try:
         yield local
@@ -46,7 +45,7 @@ async def fetched(
     async with wire([*answer, whole(data)]) as hub:
         source = HubFile(f"{hub.url}/tiny.gguf")
         wanted = Weights("Tiny", "CC0", "tiny.gguf", len(data), hashlib.sha256(data).hexdigest(), (source,))
-        local = Local("local", ProviderSettings(download=download), folder / "models", weights=wanted, program=TINY)
+        local = Local("local", LocalSettings(download=download), folder / "models", weights=wanted, program=TINY)
         try:
             yield local
         finally:

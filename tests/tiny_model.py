@@ -1,4 +1,4 @@
-"""A stand-in for the built-in model's process (flowground/providers/local_server.py), with its manners and no model.
+"""A stand-in for the built-in model's process (providers/builtin/local_server.py), with its manners and no model.
 
 The "model file" is JSON that says how to behave: {"end": "SIGILL"} dies so while starting, {"say": line} answers that
 line, {"starts": path} appends a line there at each start. A message "crash" ends the process in the middle of its

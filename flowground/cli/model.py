@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from flowground.cli.opened import load_settings
 from flowground.cli.progress import ProgressBar
-from flowground.providers import weights
+from flowground.providers import own_weights
+from flowground.providers.builtin import weights
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -22,10 +23,9 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
 async def _download() -> int:
     """The file's path on stdout, the progress on stderr."""
     settings = load_settings()
-    local = settings.providers.get("local")
-    if local and local.path:
+    if own := own_weights(settings.providers):
         print("config.yaml names a file of its own (providers.local.path): nothing to fetch.", file=sys.stderr)
-        print(local.path)
+        print(own)
         return 0
     chosen = weights.QWEN
     print(f"{chosen.title}, {chosen.size / 1e9:.1f} GB, {chosen.licence}", file=sys.stderr)

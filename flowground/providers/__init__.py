@@ -1,27 +1,66 @@
 """`provider:model` -> who answers. One entry of `providers:` in config.yaml is one provider."""
 
-import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import Field
 
 from flowground.errors import ProviderRefused, nearest
-from flowground.providers.base import Provider
-from flowground.providers.download import LocalStatus
-from flowground.providers.local import Local
-from flowground.providers.openai import OLLAMA_URL, OPENAI_URL, OpenAI
-from flowground.providers.scripted import Scripted
-from flowground.settings import PROVIDER_KINDS, ProviderSettings, Settings
+from flowground.providers.base import Provider, ProviderSettings, Surroundings
+from flowground.providers.builtin.download import LocalStatus
+from flowground.providers.builtin.local import Local, LocalSettings
+from flowground.providers.openai import OllamaSettings, OpenAISettings
+from flowground.providers.scripted import ScriptedSettings
 
-_ALONE = {"local": "local", "scripted": "echo"}
-"""The model that is meant when only the provider is named."""
+ProviderEntry = Annotated[
+    LocalSettings | OpenAISettings | OllamaSettings | ScriptedSettings,
+    Field(discriminator="type"),
+]
+"""The table of kinds: one settings class each, which opens the provider."""
+
+KINDS: dict[str, type[ProviderSettings]] = {
+    kind.model_fields["type"].default: kind for kind in get_args(get_args(ProviderEntry)[0])
+}
+"""Every word that may stand behind `type:`; each is also the name of a provider that exists without an entry."""
+
+
+def name_kind(name: str, given: Any) -> Any:
+    """An entry as config.yaml has it, with its kind in `type`; without one, where nothing says it.
+
+    The kind is what the entry says, else its name, else an OpenAI-compatible server when it has an address.
+    """
+    if given is not None and not isinstance(given, dict):
+        return given
+    entry = {key: value for key, value in (given or {}).items() if value is not None}
+    if "type" not in entry and name in KINDS:
+        entry["type"] = name
+    elif "type" not in entry and "base_url" in entry:
+        entry["type"] = "openai"
+    return entry
+
+
+def own_weights(entries: Mapping[str, ProviderEntry]) -> Path | None:
+    """The file of `providers.local.path`, which answers instead of the built-in model."""
+    local = entries.get("local")
+    return local.path if isinstance(local, LocalSettings) else None
 
 
 class Providers:
-    """All providers of one process; it lives on one event loop and opens nothing before the first call."""
+    """All providers of one process; it lives on one event loop and opens nothing before the first call.
 
-    def __init__(self, settings: Settings) -> None:
-        self._default = settings.default_model
-        self._models = settings.data / "models"
-        self._answer_chars = settings.limits.answer_chars
-        self._entries = {name: ProviderSettings() for name in PROVIDER_KINDS} | dict(settings.providers)
+    `folder` is where the built-in model's weights are kept, `answer_chars` the longest answer.
+    """
+
+    def __init__(
+        self, entries: Mapping[str, ProviderEntry], *, default_model: str, folder: Path, answer_chars: int
+    ) -> None:
+        self._default = default_model
+        self._surroundings = Surroundings(folder, answer_chars)
+        self._entries: dict[str, ProviderSettings] = {
+            **{name: kind.model_validate({}) for name, kind in KINDS.items()},
+            **entries,
+        }
         self._opened: dict[str, Provider] = {}
 
     def resolve(self, model: str | None) -> tuple[Provider, str]:
@@ -35,14 +74,13 @@ class Providers:
                 f"There is no provider {name!r}" + (f" (did you mean {word}?)" if word else "."),
                 hint="Add it under `providers:` in config.yaml. Known now: " + ", ".join(sorted(self._entries)) + ".",
             )
-        kind = _kind(name, entry)
-        rest = rest or _ALONE.get(kind, "")
+        rest = rest or entry.only_model
         if not rest:
             raise ProviderRefused(
                 f"The model {wanted!r} names a provider only.",
                 hint=f"Write `model: {name}:NAME`, with the model's name.",
             )
-        return self._provider(name, kind, entry), rest
+        return self._open(name, entry), rest
 
     def start(self) -> None:
         """Begins what the settings want begun (`download: auto`); call it on the event loop that serves the calls."""
@@ -63,54 +101,9 @@ class Providers:
     def _local(self) -> Local | None:
         """The provider `local`, unless a setting makes something else of that name."""
         entry = self._entries["local"]
-        provider = self._provider("local", _kind("local", entry), entry)
+        provider = self._open("local", entry) if isinstance(entry, LocalSettings) else None
         return provider if isinstance(provider, Local) else None
 
-    def _provider(self, name: str, kind: str, entry: ProviderSettings) -> Provider:
+    def _open(self, name: str, entry: ProviderSettings) -> Provider:
         # Pages ask from their threads: whoever comes second takes what the first one opened.
-        return self._opened.get(name) or self._opened.setdefault(name, self._open(name, kind, entry))
-
-    def _open(self, name: str, kind: str, entry: ProviderSettings) -> Provider:
-        if kind == "scripted":
-            return Scripted(pieces=entry.pieces, delay=entry.delay)
-        if kind == "local":
-            return Local(name, entry, self._models)
-        return _openai(name, kind, entry, answer_chars=self._answer_chars)
-
-
-def _kind(name: str, entry: ProviderSettings) -> str:
-    """An entry's kind: what it says, else its name, else an OpenAI-compatible server when it has an address."""
-    if entry.type:
-        return entry.type
-    if name in PROVIDER_KINDS:
-        return name
-    if entry.base_url:
-        return "openai"
-    raise ProviderRefused(
-        f"The provider {name!r} has neither `type` nor `base_url`.",
-        hint=f"Write `{name}: {{type: openai, base_url: …}}` under `providers:` in config.yaml.",
-    )
-
-
-def _openai(name: str, kind: str, entry: ProviderSettings, *, answer_chars: int) -> OpenAI:
-    if variable := entry.missing_variable:
-        raise ProviderRefused(
-            f"The provider {name!r} has no key.",
-            hint=f"`providers.{name}.api_key` names {variable}: set that in the app's environment and restart it.",
-        )
-    key = entry.api_key.get_secret_value() if entry.api_key else None
-    if kind == "openai" and not entry.base_url:
-        key = key or os.environ.get("OPENAI_API_KEY")
-        if not key:
-            raise ProviderRefused(
-                f"The provider {name!r} has no key.",
-                hint="Set OPENAI_API_KEY in the app's environment and restart it.",
-            )
-    return OpenAI(
-        name,
-        entry.base_url or (OLLAMA_URL if kind == "ollama" else OPENAI_URL),
-        api_key=key,
-        timeout=entry.timeout,
-        retries=entry.retries,
-        answer_chars=answer_chars,
-    )
+        return self._opened.get(name) or self._opened.setdefault(name, entry.open(name, self._surroundings))

@@ -1,14 +1,21 @@
-"""The contract of a model provider: the hot path of every run."""
+"""The contract of a model provider, the hot path of every run; and of its settings, which open it."""
 
+import re
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import ClassVar, Protocol, Self, TypeVar
 
-from flowground.errors import ProviderError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
+
+from flowground.errors import ProviderError, ProviderRefused
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
 
 E = TypeVar("E", bound=ProviderError)
+
+_URL = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,67 @@ class Provider(Protocol):
         ...
 
 
-def again(error: E) -> E:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a provider gets of its process: `folder` for files of its own, `answer_chars` as the longest answer."""
+
+    folder: Path
+    answer_chars: int
+
+
+class ProviderSettings(BaseModel):
+    """One entry of `providers:`; the entry's name stands before the colon in `model: NAME:MODEL`.
+
+    A kind of provider is a subclass: `type` with its own word as default, the settings that only it has, and `open`.
+    Its word is also the name of a provider that exists without an entry, so every setting has a default.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    only_model: ClassVar[str] = ""
+    """The model that is meant where a flow names the provider only; "" where it has to name one."""
+
+    type: str = Field(
+        description="Kind of server; the entry's name when left out. `openai` is any OpenAI-compatible server."
+    )
+    base_url: str | None = Field(None, description="Address up to and with `/v1`.")
+    api_key: SecretStr | None = Field(None, description="The server's key; `${env:NAME}` keeps it out of the file.")
+    timeout: float = Field(60, gt=0, le=3600, description="Seconds to wait for the first and for each next piece.")
+    retries: int = Field(2, ge=0, le=10, description="Repeats after 429 and 5xx, before the first token only.")
+    _missing_variable: str | None = PrivateAttr(None)
+
+    @abstractmethod
+    def open(self, name: str, surroundings: Surroundings) -> Provider:
+        """The provider, without a connection yet; `name` is the entry's. Raises ProviderRefused."""
+
+    def count_paths_from(self, root: Path) -> Self:
+        """The same settings with relative paths counted from `root`, the config file's folder."""
+        del root
+        return self
+
+    @property
+    def missing_variable(self) -> str | None:
+        """The environment variable that `api_key` names and that is not set; the key is None then."""
+        return self._missing_variable
+
+    def read_key(self, name: str) -> str | None:
+        """The key, None where the entry has none. Raises ProviderRefused where its variable is not set."""
+        if variable := self.missing_variable:
+            raise ProviderRefused(
+                f"The provider {name!r} has no key.",
+                hint=f"`providers.{name}.api_key` names {variable}: set that in the app's environment and restart it.",
+            )
+        return self.api_key.get_secret_value() if self.api_key else None
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_address(cls, value: str | None) -> str | None:
+        if value is not None and not _URL.match(value):
+            raise ValueError("must look like http://127.0.0.1:8000/v1")
+        return value.rstrip("/") if value else None
+
+
+def copy_error(error: E) -> E:
     """A fresh copy of an error that is raised to several callers: one object would collect all their tracebacks."""
     copy = type(error).__new__(type(error))
     copy.args = error.args

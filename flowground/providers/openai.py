@@ -1,13 +1,15 @@
 """OpenAI, and every server that speaks its chat completions: Ollama, vLLM, llama.cpp, LM Studio, OpenRouter, …"""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from typing import Literal
 
 import httpx2
 
 from flowground.errors import AnswerTooLong, ProviderError, ProviderRefused, ProviderUnreachable
-from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
 from flowground.providers.chat_format import ChunkReader, Unreadable, most_bytes, read_completion, write_call
 from flowground.providers.server import Answer, Patience, Server
 
@@ -48,7 +50,7 @@ class OpenAI:
         self._server = Server(
             name,
             _endpoint(name, base_url),
-            api_key=_usable(name, api_key),
+            api_key=_check_key(name, api_key),
             timeout=timeout,
             hint=f"{start} `providers.{name}.base_url` in config.yaml and that the server runs.",
             trust_env=trust_env,
@@ -165,6 +167,44 @@ class OpenAI:
         )
 
 
+class OpenAISettings(ProviderSettings):
+    """OpenAI itself; with `base_url` any server that speaks its chat completions."""
+
+    type: Literal["openai"] = "openai"
+
+    def open(self, name: str, surroundings: Surroundings) -> Provider:
+        key = self.read_key(name)
+        if self.base_url:
+            return _open(self, name, self.base_url, key=key, surroundings=surroundings)
+        key = key or os.environ.get("OPENAI_API_KEY")
+        if not key:
+            raise ProviderRefused(
+                f"The provider {name!r} has no key.",
+                hint="Set OPENAI_API_KEY in the app's environment and restart it.",
+            )
+        return _open(self, name, OPENAI_URL, key=key, surroundings=surroundings)
+
+
+class OllamaSettings(ProviderSettings):
+    """Ollama, on this computer where there is no `base_url`."""
+
+    type: Literal["ollama"] = "ollama"
+
+    def open(self, name: str, surroundings: Surroundings) -> Provider:
+        return _open(self, name, self.base_url or OLLAMA_URL, key=self.read_key(name), surroundings=surroundings)
+
+
+def _open(entry: ProviderSettings, name: str, url: str, *, key: str | None, surroundings: Surroundings) -> OpenAI:
+    return OpenAI(
+        name,
+        url,
+        api_key=key,
+        timeout=entry.timeout,
+        retries=entry.retries,
+        answer_chars=surroundings.answer_chars,
+    )
+
+
 def _endpoint(name: str, base_url: str) -> httpx2.URL:
     try:
         url = httpx2.URL(base_url)
@@ -178,7 +218,7 @@ def _endpoint(name: str, base_url: str) -> httpx2.URL:
     return url.copy_with(path=url.path.rstrip("/") + "/chat/completions", fragment=None)
 
 
-def _usable(name: str, api_key: str | None) -> str | None:
+def _check_key(name: str, api_key: str | None) -> str | None:
     key = (api_key or "").strip()
     if key and not (key.isascii() and key.isprintable()):
         raise ProviderRefused(

@@ -5,11 +5,14 @@ import json
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable, nearest
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
-from flowground.providers.base import Completion, ModelCall, Piece, again
+from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings, copy_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Scripted:
                 await asyncio.sleep(delay)
             yield piece
         if script.error:
-            raise again(script.error)
+            raise copy_error(script.error)
         yield self._completion(call, "".join(pieces))
 
     async def complete(self, call: ModelCall) -> Completion:
@@ -77,7 +80,7 @@ class Scripted:
             await asyncio.Event().wait()
         self.require_ready(call.model)
         if script.error:
-            raise again(script.error)
+            raise copy_error(script.error)
         pieces = self._answer(call)
         if delay := (script.delay + self._delay) * len(pieces):
             await asyncio.sleep(delay)
@@ -113,6 +116,20 @@ class Scripted:
     def _completion(self, call: ModelCall, text: str) -> Completion:
         usage = Usage(sum(_words(message.content) for message in call.messages), _words(text))
         return Completion(text, f"scripted:{call.model}", usage, "stop")
+
+
+class ScriptedSettings(ProviderSettings):
+    """The shipped fake."""
+
+    type: Literal["scripted"] = "scripted"
+    pieces: tuple[str, ...] | None = Field(
+        None, description="the answer's pieces; without them it repeats what it was told."
+    )
+    delay: float = Field(0, ge=0, le=60, description="seconds before each piece.")
+    only_model: ClassVar[str] = "echo"
+
+    def open(self, name: str, surroundings: Surroundings) -> Provider:  # noqa: ARG002 - the contract's arguments
+        return Scripted(pieces=self.pieces, delay=self.delay)
 
 
 def _words(text: str) -> int:

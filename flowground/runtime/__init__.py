@@ -54,7 +54,12 @@ class Runtime:
         self.settings = settings
         self.store = Store.open(settings.database, seconds=settings.limits.store_seconds)
         self.catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
-        self.models = Providers(settings)
+        self.models = Providers(
+            settings.providers,
+            default_model=settings.default_model,
+            folder=settings.data / "models",
+            answer_chars=settings.limits.answer_chars,
+        )
         self.sign_in = SignIn(settings, self.store)
         self.access = Access(
             self.catalogue,

@@ -10,13 +10,12 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PrivateAttr,
     SecretStr,
     ValidationError,
     field_validator,
@@ -24,12 +23,18 @@ from pydantic import (
 )
 
 from flowground.errors import ConfigError, nearest
-from flowground.settings.file import ConfigFile, Place, filled, left_over, mistakes, read_config
+from flowground.providers import KINDS, ProviderEntry, name_kind
+from flowground.settings.file import (
+    ConfigFile,
+    Place,
+    fill_variables,
+    find_mistakes,
+    find_variables,
+    join_words,
+    read_config,
+)
 
 LocalMode = Literal["open", "link", "off"]
-ProviderKind = Literal["local", "openai", "ollama", "scripted"]
-PROVIDER_KINDS: tuple[str, ...] = get_args(ProviderKind)
-"""Each is also the name of a provider that exists without an entry in config.yaml."""
 
 _URL = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
 
@@ -50,39 +55,6 @@ class Organization(_Part):
     name: str = Field(
         "Flowground", min_length=1, max_length=80, description="Shown on the sign-in page and in the sidebar."
     )
-
-
-class ProviderSettings(_Part):
-    """One entry of `providers:`; the entry's name stands before the colon in `model: NAME:MODEL`."""
-
-    type: ProviderKind | None = Field(
-        None, description="Kind of server; the entry's name when left out. `openai` is any OpenAI-compatible server."
-    )
-    base_url: str | None = Field(None, description="Address up to and with `/v1`.")
-    api_key: SecretStr | None = Field(None, description="The server's key; `${env:NAME}` keeps it out of the file.")
-    timeout: float = Field(60, gt=0, le=3600, description="Seconds to wait for the first and for each next piece.")
-    retries: int = Field(2, ge=0, le=10, description="Repeats after 429 and 5xx, before the first token only.")
-    download: Literal["auto", "on_first_message", "off"] = Field(
-        "on_first_message", description="`local` only: when the built-in model's weights are fetched."
-    )
-    path: Path | None = Field(None, description="`local` only: a GGUF file of your own instead of the built-in one.")
-    pieces: tuple[str, ...] | None = Field(
-        None, description="`scripted` only: the answer's pieces; without them it repeats what it was told."
-    )
-    delay: float = Field(0, ge=0, le=60, description="`scripted` only: seconds before each piece.")
-    _missing_variable: str | None = PrivateAttr(None)
-
-    @property
-    def missing_variable(self) -> str | None:
-        """The environment variable that `api_key` names and that is not set; the key is None then."""
-        return self._missing_variable
-
-    @field_validator("base_url")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        if value is not None and not _URL.match(value):
-            raise ValueError("must look like http://127.0.0.1:8000/v1")
-        return value.rstrip("/") if value else None
 
 
 class TweakSettings(_Part):
@@ -204,8 +176,8 @@ class Settings(_Part):
         "sqlite:///data/flowground.db", description="`sqlite:///FILE` or `postgresql://…`; may hold `${env:NAME}`."
     )
     default_model: str = Field("local", description="Used by models that name none.")
-    providers: dict[str, ProviderSettings] = Field(
-        default_factory=dict, description="Model servers by name; local, openai, ollama and scripted need no entry."
+    providers: dict[str, ProviderEntry] = Field(
+        default_factory=dict, description=f"Model servers by name; {join_words(KINDS, 'and')} need no entry."
     )
     tweaks: TweakSettings = TweakSettings()
     sharing: SharingSettings = SharingSettings()
@@ -214,6 +186,11 @@ class Settings(_Part):
     credentials: Credentials = Credentials()
     cookie: CookieSettings = CookieSettings()
     root: Path = Field(Path(), exclude=True, description="The config file's folder; not a setting of the file.")
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _name_kinds(cls, given: Any) -> Any:
+        return {name: name_kind(name, entry) for name, entry in given.items()} if isinstance(given, dict) else given
 
     @field_validator("database")
     @classmethod
@@ -248,20 +225,20 @@ class Settings(_Part):
         file = read_config(path)
         root = path.resolve().parent
         missing = dict(_fill_secrets(file))
-        found = [(place, "`${env:…}` is read in secrets only") for place in left_over(file.data)]
+        found = [(place, "`${env:…}` is read in secrets only") for place in find_variables(file.data)]
         if "root" in file.data:
             found.append((("root",), "unknown setting"))
         try:
             settings = cls.model_validate(file.data | {"root": root})
         except ValidationError as error:
-            found.extend(mistakes(error, cls))
+            found.extend(find_mistakes(error, cls))
         else:
-            found.extend(_contradictions(settings))
+            found.extend(_check_default_model(settings))
         if found:
             raise ConfigError("\n".join(file.mistake(place, message) for place, message in found))
         for name, variable in missing.items():
             settings.providers[name]._missing_variable = variable
-        return settings.model_copy(update=_absolute(settings, root))
+        return settings.model_copy(update=_make_absolute(settings, root))
 
 
 def config_path(app_folder: Path) -> Path:
@@ -283,45 +260,30 @@ def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
         for part in place[:-1]:
             holder = holder.get(part) if isinstance(holder, dict) else None
         if isinstance(holder, dict) and isinstance(text := holder.get(place[-1]), str):
-            holder[place[-1]], unset = filled(text)
+            holder[place[-1]], unset = fill_variables(text)
             if unset:
                 raise ConfigError(file.mistake(place, f"the environment variable {unset[0]} is not set"))
     providers = file.data.get("providers")
     for name, entry in providers.items() if isinstance(providers, dict) else ():
         if isinstance(entry, dict) and isinstance(text := entry.get("api_key"), str):
-            entry["api_key"], unset = filled(text)
+            entry["api_key"], unset = fill_variables(text)
             if unset:
                 yield str(name), unset[0]
 
 
-_BELONGS_TO = {"download": "local", "path": "local", "pieces": "scripted", "delay": "scripted"}
-
-
-def _contradictions(settings: Settings) -> Iterator[tuple[Place, str]]:
-    """What no single field can know: names of providers, and settings that belong to another kind."""
-    known = {*PROVIDER_KINDS, *settings.providers}
+def _check_default_model(settings: Settings) -> Iterator[tuple[Place, str]]:
+    """What no single setting can know: whether the default model's provider exists."""
+    known = {*KINDS, *settings.providers}
     provider = settings.default_model.partition(":")[0]
     if provider not in known:
         word = nearest(provider, known)
         hint = f" (did you mean {word}?)" if word else "; add it under `providers:`"
         yield ("default_model",), f"there is no provider {provider!r}{hint}"
-    for name, entry in settings.providers.items():
-        kind = entry.type or (name if name in PROVIDER_KINDS else "openai" if entry.base_url else None)
-        if kind is None:
-            word = nearest(name, PROVIDER_KINDS)
-            hint = f" (did you mean {word}?)" if word else ""
-            yield ("providers", name), f"says neither `type` nor `base_url`{hint}"
-        for field in entry.model_fields_set & _BELONGS_TO.keys():
-            if kind is not None and kind != _BELONGS_TO[field]:
-                yield ("providers", name, field), f"belongs to providers of type {_BELONGS_TO[field]}, this is {kind}"
 
 
-def _absolute(settings: Settings, root: Path) -> dict[str, Any]:
+def _make_absolute(settings: Settings, root: Path) -> dict[str, Any]:
     database = settings.database
     if database.startswith("sqlite:///") and database != "sqlite:///:memory:":
         database = f"sqlite:///{root / database.removeprefix('sqlite:///')}"
-    providers = {
-        name: provider.model_copy(update={"path": root / provider.path}) if provider.path else provider
-        for name, provider in settings.providers.items()
-    }
+    providers = {name: entry.count_paths_from(root) for name, entry in settings.providers.items()}
     return {"flows": root / settings.flows, "data": root / settings.data, "database": database, "providers": providers}

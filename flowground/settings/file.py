@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flowground.errors import ConfigError, nearest
+from flowground.providers import KINDS
 
 Place = tuple[int | str, ...]
 _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -71,32 +72,55 @@ def _lines(node: yaml.Node | None, name: str, place: Place = ()) -> Iterator[tup
             yield from _lines(item, name, (*place, index))
 
 
-def filled(text: str) -> tuple[str | None, tuple[str, ...]]:
+def fill_variables(text: str) -> tuple[str | None, tuple[str, ...]]:
     """The text with `${env:NAME}` replaced, and the names that are not set; with such a name the text is None."""
     missing = tuple(name for name in _ENV.findall(text) if name not in os.environ)
     return (None if missing else _ENV.sub(lambda match: os.environ[match[1]], text)), missing
 
 
-def left_over(value: object, place: Place = ()) -> Iterator[Place]:
+def find_variables(value: object, place: Place = ()) -> Iterator[Place]:
     """Where `${env:NAME}` still stands: places at which nothing replaces it."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from left_over(item, (*place, key))
+            yield from find_variables(item, (*place, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from left_over(item, (*place, index))
+            yield from find_variables(item, (*place, index))
     elif isinstance(value, str) and _ENV.search(value):
         yield place
 
 
-def mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str]]:
+def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str]]:
     """Pydantic's findings in plain words, without the values; unknown settings with the nearest right one."""
     for problem in error.errors(include_input=False, include_url=False):
-        if problem["type"] == "extra_forbidden":
-            word = nearest(str(problem["loc"][-1]), _names(model, problem["loc"]))
-            yield problem["loc"], "unknown setting" + (f" (did you mean {word}?)" if word else "")
-        else:
-            yield problem["loc"], problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        place: Place = problem["loc"]
+        kind = KINDS.get(str(place[2])) if place[:1] == ("providers",) and len(place) > 2 else None
+        if kind:  # pydantic puts an entry's kind between its name and its setting
+            place = place[:2] + place[3:]
+        match problem["type"]:
+            case "extra_forbidden" if kind and (others := _kinds_with(str(place[-1]))):
+                yield place, f"belongs to providers of type {join_words(others, 'or')}, this is {problem['loc'][2]}"
+            case "extra_forbidden":
+                word = nearest(str(place[-1]), _names(kind, place[2:]) if kind else _names(model, place))
+                yield place, "unknown setting" + (f" (did you mean {word}?)" if word else "")
+            case "union_tag_not_found":
+                word = nearest(str(place[-1]), KINDS)
+                yield place, "says neither `type` nor `base_url`" + (f" (did you mean {word}?)" if word else "")
+            case "union_tag_invalid":
+                yield (*place, "type"), f"should be {join_words(map(repr, KINDS), 'or')}"
+            case _:
+                yield place, problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+
+
+def join_words(words: Iterable[str], last: str) -> str:
+    """`a, b and c`, with `last` for the "and"."""
+    *first, end = words
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
+def _kinds_with(setting: str) -> list[str]:
+    """The kinds of provider that have such a setting."""
+    return [name for name, kind in KINDS.items() if setting in kind.model_fields]
 
 
 def _names(model: type[BaseModel], place: Place) -> list[str]:

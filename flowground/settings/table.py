@@ -9,7 +9,9 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from flowground.settings import ProviderSettings, Settings
+from flowground.providers import KINDS
+from flowground.providers.base import ProviderSettings
+from flowground.settings import Settings
 
 _INTRODUCTION = """# Settings
 
@@ -29,6 +31,8 @@ _WORDS: dict[Any, str] = {
     SecretStr: "secret",
 }
 
+_TYPE = ProviderSettings.model_fields["type"]
+
 
 def settings_page() -> str:
     """The Markdown page, one table a section."""
@@ -38,11 +42,20 @@ def settings_page() -> str:
         if section := _section(field):
             parts += [f"\n## {name}\n", *_table(list(_flat(section)), before=f"{name}.")]
     parts += ["\n## providers.NAME\n", *_table(list(_fields(ProviderSettings)), before="providers.NAME.")]
+    parts += [_row(f"providers.NAME.{name}", field, of=kind) for kind, name, field in _fields_of_kinds()]
     return "\n".join(parts) + "\n"
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     return ((name, field) for name, field in model.model_fields.items() if not field.exclude)
+
+
+def _fields_of_kinds() -> Iterator[tuple[str, str, FieldInfo]]:
+    """Kind, name and field of what one kind of provider only has, or has in its own way."""
+    for kind, settings in KINDS.items():
+        for name, field in _fields(settings):
+            if name in settings.__annotations__ and name != "type":
+                yield kind, name, field
 
 
 def _flat(section: type[BaseModel], before: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -63,11 +76,16 @@ def _table(fields: list[tuple[str, FieldInfo]], *, before: str = "") -> Iterator
     yield "| setting | kind | default | what it does |"
     yield "| --- | --- | --- | --- |"
     for name, field in fields:
-        yield f"| `{before}{name}` | {_kind(field)} | {_default(field)} | {field.description} |"
+        yield _row(f"{before}{name}", field)
+
+
+def _row(name: str, field: FieldInfo, *, of: str = "") -> str:
+    said = f"`{of}` only: {field.description}" if of else field.description
+    return f"| `{name}` | {_kind(field)} | {_default(field)} | {said} |"
 
 
 def _kind(field: FieldInfo) -> str:
-    word = _word(field.annotation)
+    word = ", ".join(f"`{kind}`" for kind in KINDS) if field is _TYPE else _word(field.annotation)
     bounds = [
         f"{sign} {getattr(rule, name):,}" for rule in field.metadata for name, sign in _SIGNS if hasattr(rule, name)
     ]
@@ -88,6 +106,6 @@ def _word(kind: Any) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
-    if value is None:
+    if value is None or field.is_required():
         return "–"
     return f"`{value if isinstance(value, Path) else json.dumps(value)}`".replace('"', "")

@@ -7,6 +7,7 @@ import streamlit as st
 from flowground import runtime
 from flowground.components.base import Component
 from flowground.events import ModelProgress
+from flowground.providers import own_weights
 from flowground.ui import words
 from flowground.wiring import WiredFlow
 
@@ -75,9 +76,7 @@ def _amount(received: int, total: int) -> str:
 
 
 def _own_weights() -> Path | None:
-    """The file of `providers.local.path`, which answers instead of the built-in model."""
-    local = runtime.current().settings.providers.get("local")
-    return local.path if local else None
+    return own_weights(runtime.current().settings.providers)
 
 
 def _model(component: Component) -> str | None:

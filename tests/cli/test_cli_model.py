@@ -2,7 +2,7 @@
 
 import json
 
-from flowground.providers import weights
+from flowground.providers.builtin import weights
 from tests.command_line import Here
 from tests.servers import write_folder
 

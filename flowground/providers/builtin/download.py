@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flowground.errors import ModelNotReady, ProviderError, ProviderUnreachable
-from flowground.providers.base import again
-from flowground.providers.weights import Weights, fetch, ready
+from flowground.providers.base import copy_error
+from flowground.providers.builtin.weights import Weights, fetch, ready
 
 _RATE_SECONDS = 5.0
 _TELLING = 100_000
@@ -59,7 +59,7 @@ class Download:
         if self._task is None or self._task.done():
             self._samples, self._failed = (), None
             self._task = asyncio.create_task(self._run(), name="fetch the built-in model")
-            self._task.add_done_callback(looked_at)
+            self._task.add_done_callback(forget_failure)
         return self._task
 
     async def join(self) -> None:
@@ -69,12 +69,12 @@ class Download:
         if task.cancelled():
             raise ProviderUnreachable(f"The fetch of {self._weights.title} was stopped.", hint="Start it again.")
         if error := task.exception():
-            raise again(error) if isinstance(error, ProviderError) else error
+            raise copy_error(error) if isinstance(error, ProviderError) else error
 
     def not_ready(self) -> ModelNotReady:
         """The refusal of a caller who does not wait. Raises the fetch's own failure while it is news."""
         if self._failed and time.monotonic() - self._failed[0] < _FAILED_SECONDS:
-            raise again(self._failed[1])
+            raise copy_error(self._failed[1])
         self.start()
         status = self.status()
         wait = 5.0 if status.seconds_left is None else min(max(math.ceil(status.seconds_left), 1), 60)
@@ -112,7 +112,7 @@ class Download:
         return (self._weights.size - last) * (now - began) / (last - first) if last - first >= _TELLING else None
 
 
-def looked_at(task: "asyncio.Task[Any]") -> None:
+def forget_failure(task: "asyncio.Task[Any]") -> None:
     """A task's failure that nobody waits for any more is no unhandled error."""
     if not task.cancelled():
         task.exception()

@@ -67,7 +67,9 @@ class Child:
         self.provider = provider
 
     @classmethod
-    async def start(cls, path: Path, *, name: str, piece_seconds: float, program: tuple[str, ...] = PROGRAM) -> "Child":
+    async def start(
+        cls, path: Path, *, name: str, piece_seconds: float, program: tuple[str, ...] | None = None
+    ) -> "Child":
         """Starts the process and waits until it answers; `piece_seconds` bounds the calls to it later.
 
         Raises CannotStart or ProviderTimeout.
@@ -75,7 +77,7 @@ class Child:
         check_memory(await asyncio.to_thread(_size, path), await asyncio.to_thread(available_memory))
         key = secrets.token_urlsafe(32)
         process = await asyncio.create_subprocess_exec(
-            *program,
+            *(program or PROGRAM),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

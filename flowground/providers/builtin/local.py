@@ -5,23 +5,42 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field
 
 from flowground.errors import ModelNotReady, ProviderRefused, ProviderUnreachable
 from flowground.events import ModelProgress
-from flowground.providers.base import Completion, ModelCall, Piece
-from flowground.providers.child import CONTEXT_TOKENS, PROGRAM, CannotStart, Child
-from flowground.providers.download import Download, LocalStatus, looked_at
-from flowground.providers.weights import QWEN, Weights, distrust
-from flowground.settings import ProviderSettings
+from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
+from flowground.providers.builtin.child import CONTEXT_TOKENS, CannotStart, Child
+from flowground.providers.builtin.download import Download, LocalStatus, forget_failure
+from flowground.providers.builtin.weights import QWEN, Weights, distrust
 
 _PROGRESS_SECONDS = 0.3
 _IDLE_SECONDS = 600.0
-_PATIENT_SECONDS = 300.0
-"""Wait for a piece where the settings name none: two cores read a long prompt for half a minute, and calls queue."""
 
 _DEFAULTS = {"max_tokens": 1024}
 _QWEN_DEFAULTS = _DEFAULTS | {"temperature": 0.3, "top_p": 0.8, "top_k": 20, "repeat_penalty": 1.05}
 """What the model's makers advise, for what the flow does not set."""
+
+
+class LocalSettings(ProviderSettings):
+    """The built-in model, or a GGUF file of one's own."""
+
+    type: Literal["local"] = "local"
+    # Two cores read a long prompt for half a minute, and calls queue.
+    timeout: float = Field(300, gt=0, le=3600, description="seconds to wait for the first and for each next piece.")
+    download: Literal["auto", "on_first_message", "off"] = Field(
+        "on_first_message", description="when the built-in model's weights are fetched."
+    )
+    path: Path | None = Field(None, description="a GGUF file of your own instead of the built-in one.")
+    only_model: ClassVar[str] = "local"
+
+    def open(self, name: str, surroundings: Surroundings) -> Provider:
+        return Local(name, self, surroundings.folder)
+
+    def count_paths_from(self, root: Path) -> Self:
+        return self.model_copy(update={"path": root / self.path}) if self.path else self
 
 
 class Local:
@@ -33,11 +52,11 @@ class Local:
     def __init__(
         self,
         name: str,
-        entry: ProviderSettings,
+        entry: LocalSettings,
         folder: Path,
         *,
         weights: Weights = QWEN,
-        program: tuple[str, ...] = PROGRAM,
+        program: tuple[str, ...] | None = None,
         idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
         self._name = name
@@ -47,7 +66,6 @@ class Local:
         self._program = program
         self._idle_seconds = idle_seconds
         self._title = entry.path.stem if entry.path else weights.title
-        self._timeout = entry.timeout if "timeout" in entry.model_fields_set else _PATIENT_SECONDS
         self._download = Download(folder, weights, absent=self._invitation())
         self._child: Child | None = None
         self._starting: asyncio.Task[Child] | None = None
@@ -93,7 +111,7 @@ class Local:
                     if begun or last or not await child.ended():
                         raise _broke() from None
                 except ProviderRefused as error:
-                    raise _explained(error) from None
+                    raise _explain(error) from None
 
     async def complete(self, call: ModelCall) -> Completion:
         self.require_ready(call.model)
@@ -106,7 +124,7 @@ class Local:
                     if last or not await child.ended():
                         break
                 except ProviderRefused as error:
-                    raise _explained(error) from None
+                    raise _explain(error) from None
                 else:
                     return replace(answer, model=self._title)
             raise _broke()
@@ -148,7 +166,7 @@ class Local:
             return self._child
         if self._starting is None or self._starting.done():
             self._starting = asyncio.create_task(self._start(), name="start the built-in model")
-            self._starting.add_done_callback(looked_at)
+            self._starting.add_done_callback(forget_failure)
         return await asyncio.shield(self._starting)
 
     async def _start(self) -> Child:
@@ -159,7 +177,9 @@ class Local:
         if self._entry.path and not await asyncio.to_thread(path.is_file):
             raise _no_file(self._name)
         try:
-            self._child = await Child.start(path, name=self._name, piece_seconds=self._timeout, program=self._program)
+            self._child = await Child.start(
+                path, name=self._name, piece_seconds=self._entry.timeout, program=self._program
+            )
         except CannotStart as error:
             if error.reason == "model_broken" and self._entry.path is None:
                 await asyncio.to_thread(distrust, self._folder, self._weights)
@@ -215,7 +235,7 @@ def _broke() -> ProviderUnreachable:
     )
 
 
-def _explained(error: ProviderRefused) -> ProviderRefused:
+def _explain(error: ProviderRefused) -> ProviderRefused:
     """What the runtime says about a prompt that is too long (status 400), in words for people."""
     if error.status != 400 or "context size" not in error.message:
         return error

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -17,10 +18,29 @@ from pathlib import Path
 from threading import Event
 
 from flowground.errors import ProviderError, ProviderRefused, ProviderUnreachable
-from flowground.providers.hub import HubFile
-from flowground.providers.lock import locked
-from flowground.providers.packages import PackagePart, PackageParts
-from flowground.providers.sources import NoAnswer, Source, in_thread, on_disk, size_of, sweep
+from flowground.providers.builtin.sources import (
+    HubFile,
+    NoAnswer,
+    PackagePart,
+    PackageParts,
+    Source,
+    in_thread,
+    on_disk,
+    size_of,
+    sweep,
+)
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
 
 Progress = Callable[[int, int], None]
 """Told the bytes that are here and the bytes of all, a few times a second."""
@@ -103,7 +123,7 @@ async def fetch(folder: Path, *, progress: Progress, weights: Weights = QWEN) ->
     partial = folder / f"{weights.file}.part"
     try:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        async with _watched(partial, weights.size, progress), locked(folder / f"{weights.file}.lock"):
+        async with _watched(partial, weights.size, progress), _locked(folder / f"{weights.file}.lock"):
             path = ready(folder, weights) or await _fetch(partial, folder / weights.file, weights)
     except OSError as error:
         raise ProviderRefused(
@@ -204,6 +224,25 @@ async def _watched(partial: Path, size: int, progress: Progress) -> AsyncIterato
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
+
+
+@asynccontextmanager
+async def _locked(path: Path, *, poll_seconds: float = 0.2) -> AsyncIterator[None]:
+    """Waits until nobody else, in this process or another, holds the lock on `path`.
+
+    The system lets go of it when its holder ends, however it ends.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while True:
+            try:
+                _try_lock(descriptor)
+                break
+            except OSError:
+                await asyncio.sleep(poll_seconds)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _marker(path: Path) -> Path:

