@@ -295,5 +295,5 @@ def input_text(flow: WiredFlow, request: RunRequest) -> str | None:
     for component in flow.components.values():
         if component.takes_input == "chat":
             given = request.input_value if request.input_type in ("chat", "any") else None
-            return given if given is not None else getattr(component, "input_value", None)
+            return given if given is not None else component.own_input()
     return request.input_value

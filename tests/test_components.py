@@ -1,25 +1,68 @@
 """What each component type gives, on the shipped scripted model."""
 
+import importlib
 import json
+import pkgutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowground import components
+from flowground.caller import LOCAL_OWNER
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output
 from flowground.components.facts import facts_of
 from flowground.components.template import parse_template
 from flowground.errors import ProviderBusy, RunError
-from flowground.events import ModelProgress
+from flowground.events import ModelProgress, TurnFinished
 from flowground.graph import LONGEST
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted
+from flowground.request import RunRequest
+from tests.running import running
 
 pytestmark = pytest.mark.anyio
 
 SAID = (Message("user", "my name is {text}"), Message("assistant", "Hi"), Message("user", "and?"))
+
+
+IN_A_FLOW = {
+    "ChatInput": ("It: {type: ChatInput}", "Hello"),
+    "ChatOutput": ("It: {type: ChatOutput, input_value: said}", "said"),
+    "TextInput": ("It: {type: TextInput, input_value: own}", "own"),
+    "TextOutput": ("It: {type: TextOutput, input_value: given}", "given"),
+    "Prompt": ("It: {type: Prompt, template: 'Hi {name}', name: Ada}", "Hi Ada"),
+    "LanguageModel": ("It: {type: LanguageModel, input_value: one}", "You said: one"),
+    "MessageHistory": ("It: {type: MessageHistory, template: '<{text}>'}", "<Hello>\n<>"),
+}
+"""Each type as `It` of a flow, and what it gives to the second "Hello" of a conversation (MessageHistory: the first was
+answered with nothing)."""
+
+
+@pytest.mark.parametrize("kind", COMPONENTS)
+async def test_each_type_runs_in_a_flow(kind: str, tmp_path: Path) -> None:
+    assert kind in IN_A_FLOW, f"tests/test_components.py has no flow with {kind} in IN_A_FLOW"
+    lines, expected = IN_A_FLOW[kind]
+    flow = f"components:\n  {lines}\n  Out: {{type: ChatOutput, input_value: '${{It}}'}}\n"
+    async with running(tmp_path, {"it": flow}) as runtime:
+        for _ in range(2):
+            request = RunRequest(input_value="Hello", session_id="s", output_component="Out")
+            wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
+            events = [event async for event in runtime.take_turn(LOCAL_OWNER, wired, request)]
+    end = events[-1]
+    assert isinstance(end, TurnFinished)
+    assert [output.text for output in end.outputs] == [expected]
+
+
+def test_every_component_class_stands_in_the_table() -> None:
+    found: set[type] = set()
+    for module in pkgutil.iter_modules(components.__path__, f"{components.__name__}."):
+        names = vars(importlib.import_module(module.name)).values()
+        found |= {item for item in names if isinstance(item, type) and issubclass(item, Component)}
+    assert found - {Component} == set(COMPONENTS.values())
 
 
 class ScriptedModels:

@@ -2,18 +2,35 @@
 
 import asyncio
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from flowground.caller import LOCAL_OWNER, Caller
+from flowground.components.base import Component
 from flowground.errors import ComponentFailed, InvalidRequest, NotSignedIn
 from flowground.events import Token, TurnFinished
 from flowground.request import RunRequest
 from flowground.runtime import LiveTurn, Runtime
 from flowground.store import conversations
+from flowground.wiring import wire
+from tests.flow_texts import parsed
 from tests.running import chat_flow, running
 
 pytestmark = pytest.mark.anyio
+
+
+class Agent(Component):
+    """A type that is no LanguageModel and may ask two models."""
+
+    type_name: ClassVar[str] = "Agent"
+    title: ClassVar[str] = "Agent"
+    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    gives_output: ClassVar[str | None] = "text"
+
+    def models(self) -> tuple[str | None, ...]:
+        return "scripted:echo", "scripted:fetching"
+
 
 FLOWS = {
     "slow": chat_flow("scripted:slow"),
@@ -30,6 +47,13 @@ async def begin(runtime: Runtime, flow: str, text: str = "one two three") -> Liv
 async def text_of(turn: LiveTurn) -> str:
     async with asyncio.timeout(20):
         return "".join([event.text async for event in turn.events() if isinstance(event, Token)])
+
+
+async def test_every_component_is_asked_for_its_models(tmp_path: Path) -> None:
+    agent = wire(parsed("components: {A: {type: Agent}}"), types={"Agent": Agent})
+    async with running(tmp_path, FLOWS) as runtime:
+        with pytest.raises(ComponentFailed, match="being fetched"):
+            runtime.require_ready(LOCAL_OWNER, agent)
 
 
 async def test_all_watchers_see_the_whole_answer_whenever_they_come(tmp_path: Path) -> None:

@@ -70,8 +70,7 @@ def test_null_is_the_fields_default() -> None:
         ("A: {type: LangageModel}", "2:13: There is no component type 'LangageModel'. (did you mean LanguageModel?)"),
         (
             "A: {type: Widget}",
-            "2:13: There is no component type 'Widget'; there are ChatInput, ChatOutput, TextInput, TextOutput, "
-            "Prompt, LanguageModel, MessageHistory.",
+            f"2:13: There is no component type 'Widget'; there are {', '.join(COMPONENTS)}.",
         ),
         (
             "A: {type: LanguageModel, input_value: x, temprature: 1}",

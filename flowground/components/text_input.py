@@ -16,5 +16,8 @@ class TextInput(Component):
 
     input_value: str = field("", "Text", "The text when the request brings none.", multiline=True)
 
+    def own_input(self) -> str:
+        return self.input_value
+
     async def run(self, context: Context) -> Output:
         return Output(self.input_value if context.input_value is None else context.input_value)

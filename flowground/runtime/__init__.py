@@ -16,7 +16,6 @@ from flowground.access.account import Account
 from flowground.access.organization import Organization
 from flowground.access.requests import AccessRequests
 from flowground.caller import Caller
-from flowground.components.language_model import LanguageModel
 from flowground.errors import (
     ComponentFailed,
     InvalidRequest,
@@ -131,9 +130,9 @@ class Runtime:
     def require_ready(self, caller: Caller, flow: WiredFlow) -> None:
         """Raises ComponentFailed while a model of the flow is still being fetched; the fetch begins, where allowed."""
         for name, component in flow.components.items():
-            if isinstance(component, LanguageModel):
+            for named in component.models():
                 try:
-                    provider, model = self.models.resolve(component.model)
+                    provider, model = self.models.resolve(named)
                     provider.require_ready(model)
                 except ModelNotReady as error:
                     failure = ComponentFailed(name, error)

@@ -80,7 +80,8 @@ def _table(fields: list[tuple[str, FieldInfo]], *, before: str = "") -> Iterator
 
 
 def _row(name: str, field: FieldInfo, *, of: str = "") -> str:
-    said = f"`{of}` only: {field.description}" if of else field.description
+    mark = f"`{of}`: " if name.rpartition(".")[2] in ProviderSettings.model_fields else f"`{of}` only: "
+    said = f"{mark}{field.description}" if of else field.description
     return f"| `{name}` | {_kind(field)} | {_default(field)} | {said} |"
 
 

@@ -52,7 +52,7 @@ class SnippetRequest:
         input_type, output_type = request_types(flow)
         inputs = [name for name, item in flow.components.items() if item.takes_input == input_type]
         tweaked, kept = _without_input(tweaks or {}, {*inputs, *(flow.display_names[name] for name in inputs)})
-        own = next((text for name in inputs if (text := getattr(flow.components[name], "input_value", None))), None)
+        own = next((text for name in inputs if (text := flow.components[name].own_input())), None)
         return cls(
             base_url=base_url,
             flow_id=flow.id,

@@ -65,7 +65,7 @@ def draw_result(run: Conversation, following: Following | None) -> None:
 def _own_text(flow: WiredFlow) -> str:
     """What the author put into the flow's input, as an example."""
     inputs = (component for component in flow.components.values() if component.takes_input)
-    return next((str(getattr(component, "input_value", "")) for component in inputs), "")
+    return next((component.own_input() or "" for component in inputs), "")
 
 
 def _fill(run: Conversation, key: str) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 import streamlit as st
 
 from flowground import runtime
-from flowground.components.base import Component
 from flowground.events import ModelProgress
 from flowground.providers import own_weights
+from flowground.providers.builtin.weights import QWEN
 from flowground.ui import words
 from flowground.wiring import WiredFlow
 
-BUILT_IN = "Qwen2.5-Coder 0.5B"
+BUILT_IN = QWEN.title
 FETCH_NOTICE = f"The first message fetches the built-in model, {BUILT_IN}, 0.5 GB, Apache-2.0."
 LIMITS_NOTICE = (
     f"Answers come from a small built-in model, {BUILT_IN}: quick, private and often wrong. Check what matters."
@@ -21,8 +21,8 @@ LIMITS_NOTICE = (
 def models_of(flow: WiredFlow) -> tuple[str, ...]:
     """The `provider:model` words of the flow's models, each once."""
     default = runtime.current().settings.default_model
-    named = (_model(component) for component in flow.components.values())
-    return tuple(dict.fromkeys(name or default for name in named if name is not None))
+    named = (name for component in flow.components.values() for name in component.models())
+    return tuple(dict.fromkeys(name or default for name in named))
 
 
 def label(model: str) -> str:
@@ -77,10 +77,3 @@ def _amount(received: int, total: int) -> str:
 
 def _own_weights() -> Path | None:
     return own_weights(runtime.current().settings.providers)
-
-
-def _model(component: Component) -> str | None:
-    """What a model component names ("" for the default); None for other components."""
-    if "model" not in type(component).model_fields:
-        return None
-    return getattr(component, "model", None) or ""
