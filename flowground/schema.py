@@ -12,14 +12,14 @@ from pydantic import BaseModel
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
-from flowground.components.facts import Facts, facts_of, takes_variables
+from flowground.fields import FieldType, takes_variables, types_of
 from flowground.flow.addresses import ADDRESS, UUID
 from flowground.flow.format import ApiSection, ChatSection, Header, Overridable
 from flowground.flow.specs import COMPONENT_ID
 from flowground.flow.words import kind_of
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
-_OURS = ("secret", "protected", "advanced", "multiline", "template")
+_OURS = ("secret", "literal", "protected", "multiline", "template")
 _SECTIONS: dict[str, type[BaseModel]] = {
     "The file": Header,
     "chat": ChatSection,
@@ -92,12 +92,12 @@ def _component_schema() -> dict[str, Any]:
 
 
 def _type_schema(kind: type[Component]) -> dict[str, Any]:
-    own = {name: _field_schema(facts) for name, facts in facts_of(kind).items()}
+    own = {name: _field_schema(field) for name, field in types_of(kind).items()}
     return {
         "title": kind.title,
         "description": _doc(kind),
         "type": "object",
-        "required": ["type", *(name for name, facts in facts_of(kind).items() if facts.required)],
+        "required": ["type", *(name for name, field in types_of(kind).items() if field.required)],
         "properties": {
             "type": {"const": kind.type_name},
             "display_name": {"type": "string", "description": f"What pages call it; {kind.title} when left out."},
@@ -107,8 +107,8 @@ def _type_schema(kind: type[Component]) -> dict[str, Any]:
     }
 
 
-def _field_schema(facts: Facts) -> dict[str, Any]:
-    return {key: value for key, value in facts.schema.items() if key not in _OURS}
+def _field_schema(field: FieldType) -> dict[str, Any]:
+    return {key: value for key, value in field.schema.items() if key not in _OURS}
 
 
 def _optional(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _address(schema: dict[str, Any]) -> None:
 
 def _component_page(kind: type[Component]) -> str:
     outputs = ", ".join(f"`{output}`" for output in kind.outputs)
-    rows = [_row(facts) for facts in facts_of(kind).values()]
+    rows = [_row(field) for field in types_of(kind).values()]
     if takes_variables(kind):
         rows.append("| *a variable's name* | text | needed | One for each `{variable}` of the template. |")
     table = "\n".join(["| field | kind | default | what it does |", "| --- | --- | --- | --- |", *rows])
@@ -150,10 +150,10 @@ def _doc_of(definitions: Mapping[str, Any], part: Mapping[str, Any]) -> str:
     return description
 
 
-def _row(facts: Facts) -> str:
-    default = "needed" if facts.required else _default(facts.default)
-    marks = "".join(f" *{mark.capitalize()}.*" for mark in ("secret", "protected") if getattr(facts, mark))
-    return f"| `{facts.name}` | {facts.kind} | {default} | {facts.description}{marks} |"
+def _row(field: FieldType) -> str:
+    default = "needed" if field.required else _default(field.default)
+    marks = " *Secret.*" * field.secret + " *Protected.*" * (not field.callers_may_set)
+    return f"| `{field.name}` | {field.kind} | {default} | {field.description}{marks} |"
 
 
 def _default(value: Any) -> str:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowground.errors import FlowgroundError, InputConflict, InvalidRequest, TweaksRefused
-from flowground.overrides import changed
+from flowground.overrides import find_changes
 from flowground.request import RunRequest
 from flowground.tweaks import apply_tweaks
 from tests.api.calls import Api
@@ -109,8 +109,8 @@ def test_no_json_value_leaves_the_bounds(fields: dict[str, Any], top: dict[str, 
 def test_null_is_the_authors_value_in_every_field(null: Any, inside: bool) -> None:
     tweaks = as_tweaks(dict.fromkeys(INSIDE, null), {})
     assert apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse", inside=inside).flow is FLOW
-    assert changed(FLOW, tweaks, inside=inside) == {}
-    assert changed(FLOW, {"Model": {"temperature": None, "seed": 8}}, inside=inside) == {"Model": {"seed": 8}}
+    assert find_changes(FLOW, tweaks, inside=inside) == {}
+    assert find_changes(FLOW, {"Model": {"temperature": None, "seed": 8}}, inside=inside) == {"Model": {"seed": 8}}
 
 
 def test_a_specific_null_keeps_the_authors_value_from_a_global_tweak() -> None:
@@ -200,7 +200,7 @@ def test_the_pane_and_the_api_refuse_alike() -> None:
     for fields in ({"Model": {"temperature": 0.6}}, {"History": {"order": "Descending"}}):
         said = []
         for refuse in (
-            lambda: changed(FLOW, fields, inside=True),  # noqa: B023
+            lambda: find_changes(FLOW, fields, inside=True),  # noqa: B023
             lambda: apply_tweaks(FLOW, RunRequest(tweaks=fields), unknown="refuse"),  # noqa: B023
         ):
             with pytest.raises(FlowgroundError) as caught:

@@ -5,18 +5,18 @@ import json
 import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from flowground import components
 from flowground.caller import LOCAL_OWNER
 from flowground.components import COMPONENTS
-from flowground.components.base import Component, Context, Output
-from flowground.components.facts import facts_of
+from flowground.components.base import Component, Context, Output, field
 from flowground.components.template import parse_template
 from flowground.errors import ProviderBusy, RunError
 from flowground.events import ModelProgress, TurnFinished
+from flowground.fields import types_of
 from flowground.graph import LONGEST
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider
@@ -209,11 +209,31 @@ async def test_the_history_is_text_a_message_a_line(fields: dict[str, Any], text
 def test_every_field_says_what_it_is() -> None:
     for kind in COMPONENTS.values():
         assert kind.__doc__
-        for facts in facts_of(kind).values():
-            assert facts.title, facts
-            assert facts.description, facts
-            assert facts.kind != "a value", facts
+        for known in types_of(kind).values():
+            assert known.title, known
+            assert known.description, known
+            assert known.kind != "a value", known
 
 
-def test_the_model_is_protected() -> None:
-    assert [name for name, facts in facts_of(COMPONENTS["LanguageModel"]).items() if facts.protected] == ["model"]
+def test_who_may_set_a_field_are_three_questions() -> None:
+    every = [(kind.type_name, field) for kind in COMPONENTS.values() for field in types_of(kind).values()]
+    assert [(name, field.name) for name, field in every if not field.callers_may_set] == [("LanguageModel", "model")]
+    literal = [(name, field.name) for name, field in every if field.text and not field.takes_references]
+    assert literal == [("LanguageModel", "model")]
+    assert [field for _, field in every if field.models_may_set] == []
+
+
+class Split(Component):
+    """A key, a name that callers may set and no reference, a text that a reference may fill and no caller."""
+
+    type_name: ClassVar[str] = "Split"
+    title: ClassVar[str] = "Split"
+    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    key: str = field("", "Key", "A key.", secret=True)
+    name: str = field("", "Name", "A name.", literal=True)
+    text: str = field("", "Text", "A text.", protected=True)
+
+
+def test_what_a_reference_fills_and_what_a_caller_sets_are_marked_apart() -> None:
+    marks = {field.name: (field.takes_references, field.callers_may_set) for field in types_of(Split).values()}
+    assert marks == {"key": (False, False), "name": (False, True), "text": (True, False)}

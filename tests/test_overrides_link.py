@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from flowground.errors import InvalidRequest
-from flowground.overrides import from_link, to_link
-from flowground.overrides.link import LONGEST_LINK
+from flowground.overrides import LONGEST_LINK, from_link, to_link
 
 VALUES: dict[str, dict[str, Any]] = {
     "Prompt": {"template": 'it\'s "so"\n</script> 👋🏽 שלום {x}', "tone": ""},

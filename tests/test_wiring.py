@@ -10,8 +10,9 @@ from flowground.components.base import Component, field
 from flowground.components.chat_output import ChatOutput
 from flowground.components.language_model import LanguageModel
 from flowground.errors import FlowError
+from flowground.fields import change_component
 from flowground.graph import Reference, Text
-from flowground.wiring import changed, replaced, wire
+from flowground.wiring import replace_components, wire
 from tests.flow_texts import components, mistakes, parsed, wired
 
 TALK = """\
@@ -282,11 +283,11 @@ def test_a_mistake_in_a_secret_never_shows_it(monkeypatch: pytest.MonkeyPatch, v
 
 def test_a_changed_component_replaces_only_itself() -> None:
     flow = wired(TALK)
-    other = replaced(
+    other = replace_components(
         flow,
         {
-            "Model": changed(flow.components["Model"], {"temperature": 1.5}),
-            "ChatInput": changed(flow.components["ChatInput"], {"input_value": ""}),
+            "Model": change_component(flow.components["Model"], {"temperature": 1.5}),
+            "ChatInput": change_component(flow.components["ChatInput"], {"input_value": ""}),
         },
     )
     assert other.components["Model"].temperature == 1.5  # type: ignore[attr-defined]
@@ -294,7 +295,7 @@ def test_a_changed_component_replaces_only_itself() -> None:
     assert other.components["ChatOutput"] is flow.components["ChatOutput"]
     assert flow.components["Model"].temperature == 0.1  # type: ignore[attr-defined]
     with pytest.raises(ValidationError):
-        changed(flow.components["Model"], {"temperature": 3})
+        change_component(flow.components["Model"], {"temperature": 3})
 
 
 def test_components_cannot_be_changed() -> None:

@@ -6,7 +6,6 @@ from fastapi import APIRouter, HTTPException, Request
 
 from flowground.api.caller import api_caller
 from flowground.caller import Caller
-from flowground.components.facts import fact_of
 from flowground.errors import FlowNotFound
 from flowground.runtime import Runtime
 from flowground.wiring import WiredFlow
@@ -55,13 +54,8 @@ def _inside(flow: WiredFlow) -> dict[str, Any]:
             name: {
                 "type": spec.type,
                 "display_name": flow.display_names[name],
-                "fields": {key: value for key, value in spec.fields.items() if not _secret(flow, name, key)},
+                "fields": {key: value for key, value in spec.fields.items() if not flow.policy.is_secret(name, key)},
             }
             for name, spec in flow.flow.components.items()
         }
     }
-
-
-def _secret(flow: WiredFlow, name: str, field: str) -> bool:
-    facts = fact_of(type(flow.components[name]), field)
-    return facts is not None and facts.secret

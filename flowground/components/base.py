@@ -1,9 +1,9 @@
 """The contract of a component type: one pydantic model whose fields are the single source for validation, the JSON
-Schema, tweak checks, override widgets and the docs page.
+Schema, tweak checks, override widgets and the docs page (`fields` reads it).
 
 A field's metadata stands in `Field(...)`: title, description, bounds, `Literal` choices, and in `json_schema_extra`
-the flags `secret`, `protected`, `advanced`, `multiline`, `template` (see `field`). Connected fields are separated
-before validation; the runner gives `run` a copy of the component in which they are filled.
+the flags `secret`, `literal`, `protected`, `multiline`, `template` (see `field`). Connected fields are separated before
+validation; the runner gives `run` a copy of the component in which they are filled.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -120,22 +120,23 @@ def field(
     description: str,
     *,
     secret: bool = False,
+    literal: bool = False,
     protected: bool = False,
-    advanced: bool = False,
     multiline: bool = False,
     template: bool = False,
     **bounds: Any,
 ) -> Any:
     """A component's field with the metadata that every reader of the model needs.
 
-    `secret`: may hold `${env:NAME}`, is never shown. `protected`: no tweak unless the author opens it.
-    `advanced`: folded away in forms. `multiline`: wants a text area. `template`: holds `{variables}`.
+    `secret`: may hold `${env:NAME}`, is never shown, is literal and protected. `literal`: no reference fills it.
+    `protected`: no caller sets it unless the author opens it.
+    `multiline`: wants a text area. `template`: holds `{variables}`.
     `bounds` go to pydantic (ge, le, …).
     """
     flags = {
         "secret": secret,
+        "literal": literal or secret,
         "protected": protected or secret,
-        "advanced": advanced,
         "multiline": multiline,
         "template": template,
     }

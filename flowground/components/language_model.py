@@ -26,6 +26,7 @@ class LanguageModel(Component):
         "Model",
         "`provider:model`, for example `local`, `openai:gpt-5-mini`, `ollama:qwen3`; `default_model` of config.yaml "
         "when left out.",
+        literal=True,
         protected=True,
     )
     system_message: str = field(
@@ -33,12 +34,10 @@ class LanguageModel(Component):
     )
     input_value: str = field(..., "Input", "What the model is asked, usually a reference.", multiline=True)
     temperature: float | None = field(None, "Temperature", "How freely it speaks: 0 is the most likely.", ge=0, le=2)
-    max_tokens: int | None = field(
-        None, "Max Tokens", "The longest answer, in tokens.", ge=1, le=1_000_000, advanced=True
-    )
-    top_p: float | None = field(None, "Top P", "Only the likeliest words up to this sum.", gt=0, le=1, advanced=True)
-    seed: int | None = field(None, "Seed", "The same seed asks for the same answer.", ge=0, le=2**31 - 1, advanced=True)
-    stream: bool = field(True, "Stream", "False gives the text whole, also where a stream is asked for.", advanced=True)
+    max_tokens: int | None = field(None, "Max Tokens", "The longest answer, in tokens.", ge=1, le=1_000_000)
+    top_p: float | None = field(None, "Top P", "Only the likeliest words up to this sum.", gt=0, le=1)
+    seed: int | None = field(None, "Seed", "The same seed asks for the same answer.", ge=0, le=2**31 - 1)
+    stream: bool = field(True, "Stream", "False gives the text whole, also where a stream is asked for.")
 
     _options: dict[str, float | int | str] = PrivateAttr()
 

@@ -22,15 +22,12 @@ class MessageHistory(Component):
     outputs: ClassVar[tuple[str, ...]] = ("messages_text",)
 
     n_messages: int = field(100, "Number of Messages", "How many messages at most, the last ones.", ge=0, le=1000)
-    order: Literal["Ascending", "Descending"] = field(
-        "Ascending", "Order", "Oldest first (Ascending) or newest first.", advanced=True
-    )
+    order: Literal["Ascending", "Descending"] = field("Ascending", "Order", "Oldest first (Ascending) or newest first.")
     template: str = field(
         "{sender_name}: {text}",
         "Template",
         "How one message is written; `{sender_name}` is User or AI, `{sender}` User or Machine.",
         multiline=True,
-        advanced=True,
         template=True,
         max_length=LONGEST_TEMPLATE,
     )

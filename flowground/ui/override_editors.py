@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from flowground.overrides import Kind, OverrideField
+from flowground.fields import FieldPolicy, Widget
 from flowground.ui import override_state, words
 from flowground.wiring import WiredFlow
 
@@ -15,7 +15,7 @@ _SHOWN = 160
 _TEXTS = ("text", "area")
 
 
-def draw_editor(flow: WiredFlow, item: OverrideField, *, inside: bool) -> None:
+def draw_editor(flow: WiredFlow, item: FieldPolicy, *, inside: bool) -> None:
     """The editor, the author's value below it, and why what was typed cannot be."""
     state = override_state.kept(flow, inside=inside)
     key = _key(flow, item, state.generation)
@@ -42,9 +42,11 @@ def draw_editor(flow: WiredFlow, item: OverrideField, *, inside: bool) -> None:
             )
 
 
-def draw_locked(item: OverrideField) -> None:
+def draw_locked(flow: WiredFlow, item: FieldPolicy) -> None:
     """A field that cannot be overridden, and the reason."""
-    st.caption(f":material/lock: **{words.plain(item.title)}** · {words.plain(item.locked or '')}")
+    st.caption(
+        f":material/lock: **{words.plain(item.type.title)}** · {words.plain(flow.policy.explain_lock(item) or '')}"
+    )
 
 
 def value_in_words(value: Any) -> str:
@@ -59,9 +61,9 @@ def value_in_words(value: Any) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1].rstrip() + "…"
 
 
-def _edited(flow: WiredFlow, item: OverrideField, key: str, *, inside: bool) -> None:
+def _edited(flow: WiredFlow, item: FieldPolicy, key: str, *, inside: bool) -> None:
     value = st.session_state[key]
-    if value == "" and item.optional:
+    if value == "" and item.type.optional:
         value = None
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # what was typed, for the words of a refusal
@@ -70,17 +72,17 @@ def _edited(flow: WiredFlow, item: OverrideField, key: str, *, inside: bool) -> 
         st.session_state.pop(key, None)  # an emptied editor shows the author's value again
 
 
-def _reset(flow: WiredFlow, item: OverrideField, key: str, *, inside: bool) -> None:
+def _reset(flow: WiredFlow, item: FieldPolicy, key: str, *, inside: bool) -> None:
     override_state.reset(flow, item, inside=inside)
     st.session_state.pop(key, None)
 
 
-def _facts(item: OverrideField, *, is_changed: bool) -> str:
+def _facts(item: FieldPolicy, *, is_changed: bool) -> str:
     bounds = ""
-    if item.kind in ("number", "integer"):
+    if item.widget in ("number", "integer"):
         low, high = _number(item.min), _number(item.max)
         bounds = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
-    own = "" if item.secret or (item.kind in _TEXTS and not is_changed) else value_in_words(item.value)
+    own = "" if item.type.secret or (item.widget in _TEXTS and not is_changed) else value_in_words(item.value)
     return words.line((f"Author's value: {words.plain(own)}" if own else "", bounds, f"`{item.key}`"))
 
 
@@ -88,7 +90,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.10g}"
 
 
-def _shown(item: OverrideField, value: Any) -> Any:
+def _shown(item: FieldPolicy, value: Any) -> Any:
     """The value in the type that its editor holds."""
     kind = _kind(item, value)
     if kind in _TEXTS:
@@ -100,65 +102,67 @@ def _shown(item: OverrideField, value: Any) -> Any:
     return int(value) if item.step == 1 else float(value)
 
 
-def _kind(item: OverrideField, value: Any) -> Kind:
+def _kind(item: FieldPolicy, value: Any) -> Widget:
     """A number that a browser would round is typed as text."""
-    if item.kind in ("integer", "number") and (
+    if item.widget in ("integer", "number") and (
         isinstance(value, str) or (isinstance(value, int | float) and abs(value) > _EXACT)
     ):
         return "text"
-    return item.kind
+    return item.widget
 
 
-def _draw_slider(item: OverrideField, key: str, on_change: Callable[[], None]) -> None:
+def _draw_slider(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
     as_held = int if item.step == 1 else float
     low, high, step = (as_held(bound or 0) for bound in (item.min, item.max, item.step))
-    st.slider(item.title, low, high, step=step, key=key, help=item.description, on_change=on_change)
+    st.slider(item.type.title, low, high, step=step, key=key, help=item.type.description, on_change=on_change)
 
 
-def _draw_number(item: OverrideField, key: str, on_change: Callable[[], None]) -> None:
+def _draw_number(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
     whole = item.step == 1
     st.number_input(
-        item.title,
+        item.type.title,
         value=None,
         step=1 if whole else item.step,
         format="%d" if whole else "%g",
         key=key,
-        help=item.description,
+        help=item.type.description,
         placeholder="not set",
         on_change=on_change,
     )
 
 
-def _draw_choice(item: OverrideField, key: str, on_change: Callable[[], None]) -> None:
+def _draw_choice(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
     choices = list(item.choices or ())
     for own in (st.session_state[key], item.value):
         if not any(type(own) is type(choice) and own == choice for choice in choices):
             choices.insert(0, own)
     st.selectbox(
-        item.title,
+        item.type.title,
         choices,
         key=key,
-        help=item.description,
+        help=item.type.description,
         format_func=value_in_words,
         placeholder="not set",
         on_change=on_change,
     )
 
 
-def _draw_switch(item: OverrideField, key: str, on_change: Callable[[], None]) -> None:
-    st.toggle(item.title, key=key, help=item.description, on_change=on_change)
+def _draw_switch(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
+    st.toggle(item.type.title, key=key, help=item.type.description, on_change=on_change)
 
 
-def _draw_text(item: OverrideField, key: str, on_change: Callable[[], None]) -> None:
-    kind: Literal["password", "default"] = "password" if item.secret else "default"
-    st.text_input(item.title, key=key, help=item.description, type=kind, placeholder="not set", on_change=on_change)
+def _draw_text(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
+    kind: Literal["password", "default"] = "password" if item.type.secret else "default"
+    st.text_input(
+        item.type.title, key=key, help=item.type.description, type=kind, placeholder="not set", on_change=on_change
+    )
 
 
-def _draw_area(item: OverrideField, key: str, on_change: Callable[[], None]) -> None:
-    st.text_area(item.title, key=key, help=item.description, height="content", on_change=on_change)
+def _draw_area(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
+    st.text_area(item.type.title, key=key, help=item.type.description, height="content", on_change=on_change)
 
 
-_EDITORS: Mapping[Kind, Callable[[OverrideField, str, Callable[[], None]], None]] = {
+_EDITORS: Mapping[Widget, Callable[[FieldPolicy, str, Callable[[], None]], None]] = {
     "slider": _draw_slider,
     "integer": _draw_number,
     "number": _draw_number,
@@ -169,5 +173,5 @@ _EDITORS: Mapping[Kind, Callable[[OverrideField, str, Callable[[], None]], None]
 }
 
 
-def _key(flow: WiredFlow, item: OverrideField, generation: int) -> str:
+def _key(flow: WiredFlow, item: FieldPolicy, generation: int) -> str:
     return f"override:{flow.id}:{flow.version}:{generation}:{item.key}"

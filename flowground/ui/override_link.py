@@ -6,7 +6,7 @@ import streamlit as st
 
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.overrides import Values, changed, from_link, override_fields
+from flowground.overrides import Values, find_changes, from_link
 from flowground.ui import override_editors, override_state, words
 from flowground.ui.override_presets import PARAMETER
 from flowground.wiring import WiredFlow
@@ -33,10 +33,10 @@ def draw_arrived(caller: Caller, flow: WiredFlow) -> None:
         st.markdown(
             f":material/tune: **This link brings {said}.** {pronoun} to your own chat and code, once you say so."
         )
-        for group in override_fields(flow, inside=True):
-            for item in group.fields:
-                if item.name in values.get(item.component, {}):
-                    _draw_value(f"{group.name} · {item.title}", values[item.component][item.name], item.value)
+        for component, fields in values.items():
+            for name, value in fields.items():
+                item = flow.policy.fields[component][name]
+                _draw_value(f"{flow.display_names[component]} · {item.type.title}", value, item.value)
         if override_state.in_force(flow, inside=True):
             st.caption("They take the place of those you have now.")
         with st.container(horizontal=True):
@@ -53,7 +53,7 @@ def draw_arrived(caller: Caller, flow: WiredFlow) -> None:
 def _checked(caller: Caller, flow: WiredFlow, word: str) -> Values:
     if not caller.sees_inside:
         raise FlowgroundError("Links with overrides are for authors: the flow answers here as it is.")
-    return changed(flow, from_link(word), inside=True)
+    return find_changes(flow, from_link(word), inside=True)
 
 
 def _draw_value(name: str, value: object, own: object) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import streamlit as st
 
 from flowground.errors import FlowgroundError
-from flowground.overrides import OverrideField, Values, changed, override_fields
+from flowground.fields import FieldPolicy
+from flowground.overrides import Values, find_changes
 from flowground.wiring import WiredFlow
 
 
@@ -49,19 +50,19 @@ def in_force(flow: WiredFlow, *, inside: bool) -> Values:
     return kept(flow, inside=inside).good
 
 
-def edit(flow: WiredFlow, item: OverrideField, value: Any, *, inside: bool) -> None:
+def edit(flow: WiredFlow, item: FieldPolicy, value: Any, *, inside: bool) -> None:
     """Takes one field's new value into the calls, or keeps why it cannot be."""
     state = kept(flow, inside=inside)
     wanted = {**state.good, item.component: {**state.good.get(item.component, {}), item.name: value}}
     try:
-        state.good = changed(flow, wanted, inside=inside)
+        state.good = find_changes(flow, wanted, inside=inside)
     except FlowgroundError as error:
         state.refused[item.key] = Refused(value, error.message)
     else:
         state.refused.pop(item.key, None)
 
 
-def reset(flow: WiredFlow, item: OverrideField, *, inside: bool) -> None:
+def reset(flow: WiredFlow, item: FieldPolicy, *, inside: bool) -> None:
     """The author's value again."""
     state = kept(flow, inside=inside)
     state.refused.pop(item.key, None)
@@ -73,7 +74,7 @@ def reset(flow: WiredFlow, item: OverrideField, *, inside: bool) -> None:
 def replace(flow: WiredFlow, values: Values, *, inside: bool) -> None:
     """These overrides and no others, checked like any tweak. Raises TweaksRefused; then nothing changed."""
     state = kept(flow, inside=inside)
-    state.good = changed(flow, values, inside=inside)
+    state.good = find_changes(flow, values, inside=inside)
     state.refused.clear()
     state.generation += 1
 
@@ -85,11 +86,8 @@ def clear(flow: WiredFlow, *, inside: bool) -> None:
 
 def without_secrets(flow: WiredFlow, values: Values) -> Values:
     """What of them may be written down."""
-    if not values:
-        return values
-    secret = {item.key for group in override_fields(flow, inside=True) for item in group.fields if item.secret}
     kept_values = {
-        name: {key: value for key, value in fields.items() if f"{name}.{key}" not in secret}
+        name: {key: value for key, value in fields.items() if not flow.policy.is_secret(name, key)}
         for name, fields in values.items()
     }
     return {name: fields for name, fields in kept_values.items() if fields}
@@ -112,7 +110,7 @@ def _still_good(flow: WiredFlow, values: Values, *, inside: bool) -> dict[str, d
         for name, value in fields.items():
             wanted = {**found, component: {**found.get(component, {}), name: value}}
             try:
-                found = changed(flow, wanted, inside=inside)
+                found = find_changes(flow, wanted, inside=inside)
             except FlowgroundError:
                 continue
     return found

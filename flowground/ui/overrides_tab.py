@@ -1,12 +1,13 @@
 """The tab *Temporary overrides*: every field that may be changed for one's own calls, and the locked ones."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
 from flowground.caller import Caller
-from flowground.overrides import ComponentFields, OverrideField, Values, override_fields
+from flowground.fields import FieldPolicy
+from flowground.overrides import Values
 from flowground.ui import override_editors, override_presets, override_state, words
 from flowground.wiring import WiredFlow
 
@@ -23,15 +24,15 @@ def draw_overrides(caller: Caller, flow: WiredFlow, *, sent: Values) -> None:
     `sent` is what the code carries as tweaks: all but a changed input's text, which is the message.
     """
     inside = caller.sees_inside
-    groups = override_fields(flow, inside=inside)
-    if not groups:
+    seen = flow.policy.list_fields(inside=inside)
+    if not seen:
         st.caption("The author of this flow has opened none of its fields.")
         return
     st.caption("What you change here goes into the code and into your own chat. The flow itself stays as it is.")
     wanted = _draw_tools(caller, flow)
-    found = [(group, fields) for group in groups if (fields := _matching(group, wanted))]
-    for group, fields in found:
-        _draw_component(flow, group, fields, inside=inside)
+    found = {name: fields for name, every in seen.items() if (fields := _search(flow, every.values(), wanted))}
+    for name, fields in found.items():
+        _draw_component(flow, name, fields, inside=inside)
     if not found:
         st.caption(f"No field has “{words.plain(wanted)}” in its name.")
     if sent:
@@ -69,23 +70,28 @@ def _draw_tools(caller: Caller, flow: WiredFlow) -> str:
     return (wanted or "").strip()
 
 
-def _matching(group: ComponentFields, wanted: str) -> list[OverrideField]:
+def _search(flow: WiredFlow, fields: Iterable[FieldPolicy], wanted: str) -> list[FieldPolicy]:
     asked = wanted.casefold().split()
     return [
         item
-        for item in group.fields
-        if all(word in f"{group.name} {item.key} {item.title} {item.description}".casefold() for word in asked)
+        for item in fields
+        if all(
+            word
+            in f"{flow.display_names[item.component]} {item.key} {item.type.title} {item.type.description}".casefold()
+            for word in asked
+        )
     ]
 
 
-def _draw_component(flow: WiredFlow, group: ComponentFields, fields: Sequence[OverrideField], *, inside: bool) -> None:
-    with st.container(border=True, key=f"overrides:{flow.id}:{group.id}"):
-        also = "" if group.name == group.id else f" :gray[:small[{words.plain(group.id)}]]"
-        st.markdown(f"**{words.plain(group.name)}**{also}")
+def _draw_component(flow: WiredFlow, name: str, fields: Sequence[FieldPolicy], *, inside: bool) -> None:
+    shown = flow.display_names[name]
+    with st.container(border=True, key=f"overrides:{flow.id}:{name}"):
+        also = "" if shown == name else f" :gray[:small[{words.plain(name)}]]"
+        st.markdown(f"**{words.plain(shown)}**{also}")
         for item in fields:
-            if not item.locked:
+            if not item.closed:
                 override_editors.draw_editor(flow, item, inside=inside)
-        if locked := [item for item in fields if item.locked]:
+        if closed := [item for item in fields if item.closed]:
             with st.container(gap=None):
-                for item in locked:
-                    override_editors.draw_locked(item)
+                for item in closed:
+                    override_editors.draw_locked(flow, item)

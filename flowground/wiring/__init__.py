@@ -4,14 +4,15 @@ from collections.abc import Mapping
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
+from flowground.fields import FlowPolicy
 from flowground.flow import Flow, Position
 from flowground.graph import Reference, Text, cycles, run_order
 from flowground.wiring.component import Wired, wire_component
-from flowground.wiring.flow import WiredFlow, changed, replaced
+from flowground.wiring.flow import WiredFlow, replace_components
 from flowground.wiring.overridable import check_overridable
 from flowground.wiring.problems import Problems
 
-__all__ = ["WiredFlow", "changed", "replaced", "wire"]
+__all__ = ["WiredFlow", "replace_components", "wire"]
 
 
 def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> WiredFlow:
@@ -34,15 +35,17 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> Wi
     problems.raise_any()
     components = {name: one.component for name, one in wired.items() if one.component is not None}
     order = run_order(waits_for)
+    names = {name: spec.display_name or components[name].title for name, spec in flow.components.items()}
     return WiredFlow(
         flow=flow,
         components=components,
         connections=connections,
-        display_names={name: spec.display_name or components[name].title for name, spec in flow.components.items()},
+        display_names=names,
         waits_for=waits_for,
         order=order,
         outputs=tuple(name for name in order if components[name].gives_output),
         streams_to=_streams(components, connections),
+        policy=FlowPolicy(flow, components, connections, names),
     )
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from flowground.components.base import Component, Mistake
-from flowground.components.facts import Facts, fact_of, facts_of
+from flowground.fields import FieldType, find_misfits, say_misfit, type_of, types_of
 from flowground.flow import ComponentSpec, Place
 from flowground.flow.parse import ENV
-from flowground.flow.words import list_names, show
+from flowground.flow.words import list_names
 from flowground.graph import Text, parse_text
 from flowground.wiring.problems import Problems
 
@@ -33,14 +33,14 @@ def wire_component(spec: ComponentSpec, kind: type[Component], problems: Problem
     values: dict[str, Any] = {}
     bad = False
     for name, value in spec.fields.items():
-        facts = fact_of(kind, name)
-        if facts is None:
+        field = type_of(kind, name)
+        if field is None:
             _unknown(spec, kind, name, problems)
             bad = True
             continue
         values[name] = value
         if isinstance(value, str) and "${" in value:
-            bad |= not _separate(spec, facts, wired, values, problems)
+            bad |= not _separate(spec, field, wired, values, problems)
     wired.component = _validated(spec, kind, values, problems)
     if wired.component is not None and not bad:
         for mistake in wired.component.mistakes():
@@ -49,7 +49,7 @@ def wire_component(spec: ComponentSpec, kind: type[Component], problems: Problem
 
 
 def _unknown(spec: ComponentSpec, kind: type[Component], name: str, problems: Problems) -> None:
-    known = [*facts_of(kind), "display_name"]
+    known = [*types_of(kind), "display_name"]
     problems.add(
         spec.places[name].key,
         f"{spec.type} has no field `{name}`",
@@ -59,29 +59,29 @@ def _unknown(spec: ComponentSpec, kind: type[Component], name: str, problems: Pr
     )
 
 
-def _separate(spec: ComponentSpec, facts: Facts, wired: Wired, values: dict[str, Any], problems: Problems) -> bool:
+def _separate(spec: ComponentSpec, field: FieldType, wired: Wired, values: dict[str, Any], problems: Problems) -> bool:
     """Takes references out of one text; False when that cannot be."""
-    value, place = spec.fields[facts.name], spec.places[facts.name]
+    value, place = spec.fields[field.name], spec.places[field.name]
     if found := ENV.search(value):
         return (
-            _fill_secret(spec, facts, values, found[1], problems)
-            if facts.secret
-            else _no_secret(spec, facts, found, problems)
+            _fill_secret(spec, field, values, found[1], problems)
+            if field.secret
+            else _no_secret(spec, field, found, problems)
         )
-    text = parse_text(value, template=facts.template)
+    text = parse_text(value, template=field.template)
     if text is None:
         return True
     if not text.references:
-        values[facts.name] = text.fill({})
+        values[field.name] = text.fill({})
         return True
-    if not facts.text or facts.protected:
-        why = "protected" if facts.text else f"{facts.kind}"
-        says = f"`{facts.name}` of {spec.type} is {why}: it is written in the file, no reference can fill it"
+    if not field.takes_references:
+        why = "protected" if field.text else field.kind
+        says = f"`{field.name}` of {spec.type} is {why}: it is written in the file, no reference can fill it"
         problems.add(place.at(value, text.references[0].offset), says, value=str(text.references[0]))
-        del values[facts.name]
+        del values[field.name]
         return False
-    wired.connections[facts.name] = text
-    values[facts.name] = _placeholder(text) if facts.template else ""
+    wired.connections[field.name] = text
+    values[field.name] = _placeholder(text) if field.template else ""
     return True
 
 
@@ -90,22 +90,24 @@ def _placeholder(text: Text) -> str:
     return "".join(part if isinstance(part, str) else " " * len(str(part)) for part in text.parts)
 
 
-def _no_secret(spec: ComponentSpec, facts: Facts, found: "re.Match[str]", problems: Problems) -> bool:
-    says = f"`${{env:…}}` is read in secret fields only, and `{facts.name}` of {spec.type} is none"
-    problems.add(spec.places[facts.name].at(found.string, found.start()), says, value=found[0])
+def _no_secret(spec: ComponentSpec, field: FieldType, found: "re.Match[str]", problems: Problems) -> bool:
+    says = f"`${{env:…}}` is read in secret fields only, and `{field.name}` of {spec.type} is none"
+    problems.add(spec.places[field.name].at(found.string, found.start()), says, value=found[0])
     return False
 
 
-def _fill_secret(spec: ComponentSpec, facts: Facts, values: dict[str, Any], variable: str, problems: Problems) -> bool:
-    value = spec.fields[facts.name]
-    place = spec.places[facts.name].value
+def _fill_secret(
+    spec: ComponentSpec, field: FieldType, values: dict[str, Any], variable: str, problems: Problems
+) -> bool:
+    value = spec.fields[field.name]
+    place = spec.places[field.name].value
     if value != f"${{env:{variable}}}" or not _ENV_NAME.fullmatch(variable):
-        problems.add(place, f"A secret is `${{env:NAME}}` as a whole: `{facts.name}` is not")
+        problems.add(place, f"A secret is `${{env:NAME}}` as a whole: `{field.name}` is not")
         return False
     if variable not in os.environ:
         problems.add(place, f"The environment variable {variable} is not set", value=f"${{env:{variable}}}")
         return False
-    values[facts.name] = os.environ[variable]
+    values[field.name] = os.environ[variable]
     return True
 
 
@@ -116,8 +118,7 @@ def _validated(
     try:
         return kind.model_validate(given, strict=True)
     except ValidationError as error:
-        wrong = {str(detail["loc"][0]): detail.get("ctx", {}) for detail in error.errors(include_url=False)}
-        for name, limits in wrong.items():
+        for name, limits in find_misfits(error).items():
             _invalid(spec, kind, name, limits, problems)
         return None
 
@@ -125,44 +126,36 @@ def _validated(
 def _invalid(
     spec: ComponentSpec, kind: type[Component], name: str, limits: Mapping[str, Any], problems: Problems
 ) -> None:
-    facts = fact_of(kind, name)
-    assert facts is not None  # noqa: S101 - unknown fields were taken out
+    field = type_of(kind, name)
+    assert field is not None  # noqa: S101 - unknown fields were taken out
     value = spec.fields.get(name)
     if value is None:
         at = spec.places[name].key if name in spec.places else spec.position
         problems.add(at, f"{spec.id} ({spec.type}) needs `{name}`")
         return
-    if isinstance(value, str) and "max_length" in limits:
-        says = f"`{name}` of {spec.type} has {len(value):,} characters; {limits['max_length']:,} is the limit"
-        problems.add(spec.places[name].value, says)
-        return
-    hint = "; without quotes it would be one" if isinstance(value, str) and _unquoted(value, facts) else ""
-    if facts.text and isinstance(value, int | float):
+    hint = "; without quotes it would be one" if isinstance(value, str) and _unquoted(value, field) else ""
+    if field.text and isinstance(value, int | float):
         hint = "; in quotes it would be"
-    shown = "" if facts.secret else f", not {show(value)}"
+    is_long = isinstance(value, str) and "max_length" in limits
     problems.add(
         spec.places[name].value,
-        f"`{name}` of {spec.type} is {facts.kind}{shown}{hint}",
-        value=None if facts.secret else value,
-        choices=_choices(facts),
+        say_misfit(f"`{name}` of {spec.type}", field, value, limits) + hint,
+        value=None if field.secret or is_long else value,
+        choices=[choice for choice in field.choices or () if isinstance(choice, str)],
     )
 
 
-def _choices(facts: Facts) -> tuple[str, ...]:
-    return tuple(choice for choice in facts.schema.get("enum", ()) if isinstance(choice, str))
-
-
-def _unquoted(value: str, facts: Facts) -> bool:
-    if facts.number:
-        return re.fullmatch(r"-?[0-9]+" + ("" if "whole" in facts.kind else r"(\.[0-9]+)?"), value) is not None
-    return facts.kind == "true or false" and value in ("true", "false")
+def _unquoted(value: str, field: FieldType) -> bool:
+    if field.number:
+        return re.fullmatch(r"-?[0-9]+" + ("" if "whole" in field.kind else r"(\.[0-9]+)?"), value) is not None
+    return field.kind == "true or false" and value in ("true", "false")
 
 
 def _told(spec: ComponentSpec, mistake: Mistake, component: Component, problems: Problems) -> None:
     place = spec.places.get(mistake.field) or Place(spec.position, spec.position)
     raw = spec.fields.get(mistake.field)
     position = place.key
-    if mistake.field in facts_of(type(component)) and isinstance(raw, str):
+    if mistake.field in types_of(type(component)) and isinstance(raw, str):
         position = place.at(raw, mistake.offset)
     shown = mistake.missing or mistake.field
     close = mistake.choices or tuple(name for name in spec.fields if mistake.missing and name != mistake.field)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from flowground.components.base import Component
+from flowground.fields import FlowPolicy
 from flowground.flow import Flow
 from flowground.graph import Text
 
@@ -16,7 +16,8 @@ class WiredFlow:
     `components` are validated, their connected fields hold a placeholder. `connections` maps a component and a field
     to the text with references that fills it. `waits_for` has direct dependencies only. `order` is one in which each
     component comes after all it waits for, the file's among equals. `outputs` are Chat and Text Outputs in that order.
-    `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged.
+    `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged. `policy` says who may set
+    which field, within what; the author's, whatever a request has changed in `components`.
     """
 
     flow: Flow
@@ -27,6 +28,7 @@ class WiredFlow:
     order: tuple[str, ...]
     outputs: tuple[str, ...]
     streams_to: Mapping[str, tuple[str, ...]]
+    policy: FlowPolicy
 
     @property
     def id(self) -> str:
@@ -41,16 +43,6 @@ class WiredFlow:
         return self.flow.version
 
 
-def replaced(flow: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:
+def replace_components(wired: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:
     """The flow with other components of the same ids and types in place of some."""
-    return replace(flow, components={**flow.components, **components}) if components else flow
-
-
-def changed(component: Component, change: Mapping[str, Any]) -> Component:
-    """A component with other values in some fields.
-
-    Only this component is validated again; connected fields are the caller's business. Raises pydantic's
-    ValidationError.
-    """
-    given = {field: getattr(component, field) for field in component.model_fields_set} | dict(change)
-    return type(component).model_validate(given)
+    return replace(wired, components={**wired.components, **components}) if components else wired

@@ -14,11 +14,10 @@ from typing import Any, Literal, NoReturn
 
 from flowground.components.base import Component
 from flowground.errors import InputConflict, InvalidRequest, TweaksRefused
+from flowground.fields import Refusal, check_bounds, check_values, unwrap
 from flowground.flow.words import cut, show
 from flowground.request import RunRequest
-from flowground.tweaks.doors import Doors, Refusal
-from flowground.tweaks.values import applied, out_of_bounds, unwrap
-from flowground.wiring import WiredFlow, replaced
+from flowground.wiring import WiredFlow, replace_components
 
 MOST_CHANGES = 1_000
 """Fields that one request may set."""
@@ -37,7 +36,7 @@ class Tweaked:
 
 
 def apply_tweaks(
-    flow: WiredFlow, request: RunRequest, *, unknown: Literal["refuse", "warn"], inside: bool = True
+    wired: WiredFlow, request: RunRequest, *, unknown: Literal["refuse", "warn"], inside: bool = True
 ) -> Tweaked:
     """The flow with the request's tweaks; without any that change something, the very same object.
 
@@ -45,28 +44,25 @@ def apply_tweaks(
     else there is. Raises InputConflict where the input is given twice, TweaksRefused with every reason, and
     InvalidRequest where the message is none of the choices that the author set for the input it fills.
     """
-    if request.input_value is not None and flow.flow.api.overridable:
-        _check_message(flow, request, request.input_value)
+    for takes, policy in wired.policy.inputs:
+        if _reaches(request, takes) and (broken := check_bounds(policy, request.input_value)):
+            problem = {"type": "literal_error", "loc": ["body", "input_value"], "msg": broken}
+            raise InvalidRequest(broken, problems=[problem])
     if not request.tweaks:
-        return Tweaked(flow)
-    tweaks = _Tweaks(flow, request, Doors(flow, inside=inside), inside)
+        return Tweaked(wired)
+    tweaks = _Tweaks(wired, request, inside)
     tweaks.read()
-    components = tweaks.components()
+    components = tweaks.change_components()
     refused = [refusal for refusal in tweaks.refusals if unknown == "refuse" or not refusal.mild]
     if refused:
         _refuse(refused)
-    return Tweaked(replaced(flow, components), tuple(dict.fromkeys(refusal.message for refusal in tweaks.refusals)))
+    warnings = dict.fromkeys(refusal.message for refusal in tweaks.refusals)
+    return Tweaked(replace_components(wired, components), tuple(warnings))
 
 
-def _check_message(flow: WiredFlow, request: RunRequest, message: str) -> None:
-    for entry in flow.flow.api.overridable or ():
-        name, _, field_name = entry.field.partition(".")
-        takes = flow.components[name].takes_input
-        if field_name != "input_value" or takes is None or request.input_type not in (takes, "any"):
-            continue
-        for refusal in out_of_bounds(entry, field_name, message):
-            problem = {"type": "literal_error", "loc": ["body", "input_value"], "msg": refusal.message}
-            raise InvalidRequest(refusal.message, problems=[problem])
+def _reaches(request: RunRequest, takes: str | None) -> bool:
+    """Whether the request's message goes to a component that takes this kind of input."""
+    return takes is not None and request.input_value is not None and request.input_type in (takes, "any")
 
 
 def _refuse(refusals: list[Refusal]) -> NoReturn:
@@ -76,9 +72,8 @@ def _refuse(refusals: list[Refusal]) -> NoReturn:
 
 @dataclass(slots=True)
 class _Tweaks:
-    flow: WiredFlow
+    wired: WiredFlow
     request: RunRequest
-    doors: Doors
     inside: bool
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
@@ -90,24 +85,25 @@ class _Tweaks:
             self._refuse_all()
         everywhere: dict[str, Any] = {}
         for key, value in self.request.tweaks.items():
-            name = self.doors.component(key)
+            name = self.wired.policy.find_component(key, inside=self.inside)
             if isinstance(value, Mapping) and name is not None:
-                self._specific(name, value)
+                self._read_specific(name, value)
             elif isinstance(value, Mapping):
-                self._note(self.doors.no_component(key))
+                self._note(self.wired.policy.refuse_component(key, inside=self.inside))
             elif name is not None or isinstance(value, list):
                 says = f"The tweak of `{cut(key)}` is an object of fields and values, not {show(value)}."
                 self._note(Refusal(key, says))
             elif key != _IGNORED:
                 everywhere[key] = value
         for key, value in everywhere.items():
-            self._global(key, value)
+            self._read_global(key, value)
 
-    def components(self) -> dict[str, Component]:
+    def change_components(self) -> dict[str, Component]:
         """The changed components; notes what does not fit."""
         made = {}
         for name, change in self.changes.items():
-            component, refusals = applied(name, self.flow.components[name], change, self.doors.listed)
+            policies = self.wired.policy.fields[name]
+            component, refusals = check_values(name, self.wired.components[name], policies, change)
             for refusal in refusals:
                 self._note(refusal)
             if component is not None:
@@ -126,35 +122,36 @@ class _Tweaks:
     def _refuse_all(self) -> NoReturn:
         raise TweaksRefused(f"The tweaks set more than {MOST_CHANGES:,} fields.", fields=())
 
-    def _specific(self, name: str, fields: Mapping[str, Any]) -> None:
-        if unwrap(fields.get("input_value")) is not None and self._takes_input(name):
-            self._conflict(name)
+    def _read_specific(self, name: str, fields: Mapping[str, Any]) -> None:
+        if unwrap(fields.get("input_value")) is not None and self._takes_message(name):
+            self._refuse_conflict(name)
         for key, value in fields.items():
-            refusal = self.doors.refusal(name, key)
+            refusal = self.wired.policy.refuse(name, key, inside=self.inside)
             if refusal is None:
                 self._change(name, key, value)
             elif key != _IGNORED:
                 self._note(refusal)
 
-    def _global(self, key: str, value: Any) -> None:
-        holders = self.doors.holders(key)
-        taking = [name for name in holders if key == "input_value" and self._takes_input(name)]
-        refusals = {name: self.doors.refusal(name, key) for name in holders if name not in taking}
+    def _read_global(self, key: str, value: Any) -> None:
+        policy = self.wired.policy
+        holders = policy.list_holders(key)
+        taking = [name for name in holders if key == "input_value" and self._takes_message(name)]
+        refusals = {name: policy.refuse(name, key, inside=self.inside) for name in holders if name not in taking}
         closed = sorted((refusal for refusal in refusals.values() if refusal), key=lambda refusal: refusal.mild)
         if opened := [name for name, refusal in refusals.items() if refusal is None]:
             for name in opened:
                 self._change(name, key, value)
         elif taking:
-            self._conflict(taking[0])
+            self._refuse_conflict(taking[0])
         else:
-            self._note(closed[0] if closed and self.inside else self.doors.no_field_anywhere(key))
+            is_told = closed and self.inside
+            self._note(closed[0] if is_told else policy.refuse_everywhere(key, inside=self.inside))
 
-    def _takes_input(self, name: str) -> bool:
-        takes = self.flow.components[name].takes_input
-        return takes is not None and self.request.input_value is not None and self.request.input_type in (takes, "any")
+    def _takes_message(self, name: str) -> bool:
+        return _reaches(self.request, self.wired.components[name].takes_input)
 
-    def _conflict(self, name: str) -> NoReturn:
-        takes = self.flow.components[name].takes_input
+    def _refuse_conflict(self, name: str) -> NoReturn:
+        takes = self.wired.components[name].takes_input
         raise InputConflict(
             f"If you pass an input_value to the {takes} input, you cannot pass a tweak with the same name."
         )

@@ -1,0 +1,172 @@
+"""The fields of a flow as its callers find them: which they may set, and in which words the others are refused."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from flowground.components.base import Component
+from flowground.errors import nearest
+from flowground.fields.policy import FieldPolicy, compile_field
+from flowground.fields.types import type_of, types_of
+from flowground.flow import Flow, Overridable
+from flowground.flow.words import cut, list_names
+from flowground.graph import Reference, Text
+
+_NAMED = 10
+"""Parts of a connected text that are looked at for what fills it."""
+_PROTECTED = "The field is protected and keeps the value set by the flow author"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one tweak cannot be; `mild` ones are warnings where the settings say so."""
+
+    field: str
+    message: str
+    mild: bool = False
+
+
+class FlowPolicy:
+    """Every field's policy, compiled once a flow version, and what is answered to a caller who asks for a field.
+
+    `inside` False: the caller sees the flow from outside. Only what `api.overridable` lists is there for them, and no
+    refusal tells of anything else.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        components: Mapping[str, Component],
+        connections: Mapping[str, Mapping[str, Text]],
+        titles: Mapping[str, str],
+    ) -> None:
+        """`api.overridable` is checked already; of two entries for one field the last holds."""
+        listed = flow.api.overridable
+        entries = {entry.field: entry for entry in listed or ()}
+        self.opened = None if listed is None else tuple(entries)
+        self.fields: Mapping[str, Mapping[str, FieldPolicy]] = {
+            name: _compile_component(flow, name, component, connections.get(name, {}), entries)
+            for name, component in components.items()
+        }
+        self.inputs = tuple(
+            (components[name].takes_input, self.fields[name][key])
+            for name, _, key in (entry.partition(".") for entry in entries)
+            if key == "input_value"
+        )
+        """The opened fields that a request's message fills, each with what kind of input its component takes."""
+        self._titles = titles
+        self._declared = sorted({name for component in components.values() for name in types_of(type(component))})
+        self._holders: dict[str, list[str]] = {}
+        for name, fields in self.fields.items():
+            for known in fields:
+                self._holders.setdefault(known, []).append(name)
+        shown = {key.partition(".")[0] for key in entries}
+        self._inside = _index(titles)
+        self._outside = _index({name: title for name, title in titles.items() if name in shown})
+
+    def list_fields(self, *, inside: bool) -> dict[str, dict[str, FieldPolicy]]:
+        """What the caller may see, by component in the file's order; components without any field are left out."""
+        seen = {
+            name: {key: policy for key, policy in fields.items() if inside or policy.opened}
+            for name, fields in self.fields.items()
+        }
+        return {name: fields for name, fields in seen.items() if fields}
+
+    def find_component(self, key: str, *, inside: bool) -> str | None:
+        """The id of the component with this id or display name, the last of several alike."""
+        return (self._inside if inside else self._outside).get(key)
+
+    def is_secret(self, name: str, key: str) -> bool:
+        """Whether a field's value must not be shown or written down."""
+        policy = self.fields.get(name, {}).get(key)
+        return policy is not None and policy.type.secret
+
+    def list_holders(self, key: str) -> Sequence[str]:
+        """The components that have a field of this name."""
+        return self._holders.get(key, ())
+
+    def refuse(self, name: str, key: str, *, inside: bool) -> Refusal | None:
+        """Why this field of a component cannot be set; None where it can."""
+        policy = self.fields[name].get(key)
+        what = f"{name}.{cut(key)}"
+        if not inside and (policy is None or not policy.opened):
+            return self._refuse_unlisted(key, what, mild=True)
+        if policy is None:
+            return self._refuse_unknown(name, key, what)
+        if policy.filled_by:
+            references = (part for part in policy.filled_by.parts[:_NAMED] if isinstance(part, Reference))
+            source = " and ".join(dict.fromkeys(f"`{reference}`" for reference in references))
+            return Refusal(key, f"`{what}` is filled by {source}: a tweak has no effect there.", mild=True)
+        if policy.closed == "unlisted":
+            return self._refuse_unlisted(key, what)
+        return Refusal(key, f"{_PROTECTED}: `{what}`.") if policy.closed else None
+
+    def refuse_component(self, key: str, *, inside: bool) -> Refusal:
+        """The answer to fields of a component that is not there."""
+        if self.opened is not None or not inside:
+            return self._refuse_unlisted(key, cut(key), mild=True)
+        if self.list_holders(key):
+            return Refusal(key, f"A tweak of `{key}` everywhere is a plain value, not an object.", mild=True)
+        known = [*self.fields, *self._titles.values()]
+        return Refusal(key, f"The flow has no component `{cut(key)}`{_suggest(key, known)}", mild=True)
+
+    def refuse_everywhere(self, key: str, *, inside: bool) -> Refusal:
+        """The answer to a global tweak of a field that no component has, or none that this caller sees."""
+        if self.opened is not None or not inside:
+            return self._refuse_unlisted(key, cut(key), mild=True)
+        word = nearest(cut(key), self._declared) or nearest(cut(key), self.fields)
+        hint = f": did you mean `{word}`?" if word else "."
+        return Refusal(key, f"No component of the flow has a field `{cut(key)}`{hint}", mild=True)
+
+    def explain_lock(self, policy: FieldPolicy) -> str | None:
+        """Why the field is closed, in an editor's few words; None where it is open."""
+        if policy.filled_by:
+            sources = dict.fromkeys(self._titles[reference.component] for reference in policy.filled_by.references)
+            return f"{' and '.join(sources)} {'feeds' if len(sources) == 1 else 'feed'} it"
+        if policy.closed == "unlisted":
+            return "The author has not opened it"
+        if policy.type.secret and policy.closed:
+            return "Secret"
+        return "Protected: only the author sets it" if policy.closed else None
+
+    def _refuse_unknown(self, name: str, key: str, what: str) -> Refusal:
+        if key == "code":  # the field that Langflow's components have, and its words
+            return Refusal(key, f"{_PROTECTED}: `{what}`.")
+        if self.opened is not None:
+            return self._refuse_unlisted(key, what, mild=True)
+        return Refusal(key, f"`{name}` has no field `{cut(key)}`{_suggest(key, self.fields[name])}", mild=True)
+
+    def _refuse_unlisted(self, key: str, what: str, *, mild: bool = False) -> Refusal:
+        names = list_names(f"`{name}`" for name in self.opened or ()) or "no field"
+        return Refusal(key, f"`{what}` cannot be set here: the flow's author opened {names}.", mild)
+
+
+def _compile_component(
+    flow: Flow, name: str, component: Component, texts: Mapping[str, Text], entries: Mapping[str, Overridable]
+) -> dict[str, FieldPolicy]:
+    """Declared fields in the type's order, a Prompt's variables last."""
+    compiled = {}
+    for key in (*types_of(type(component)), *(component.model_extra or ())):
+        field = type_of(type(component), key)
+        if field is None:
+            continue
+        text = texts.get(key)
+        value = flow.components[name].fields[key] if text else getattr(component, key)
+        compiled[key] = compile_field(
+            name,
+            field,
+            None if field.secret else value,
+            filled_by=text,
+            opened=entries.get(f"{name}.{key}"),
+            has_list=flow.api.overridable is not None,
+        )
+    return compiled
+
+
+def _index(titles: Mapping[str, str]) -> dict[str, str]:
+    return {title: name for name, title in titles.items()} | {name: name for name in titles}
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    names = tuple(dict.fromkeys(known))
+    found = nearest(cut(word), names)
+    return f": did you mean `{found}`?" if found else f"; it has {list_names(names)}."

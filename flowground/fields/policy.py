@@ -1,0 +1,123 @@
+"""The policy of one field in one flow: what the type says, narrowed by what the flow's author says."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flowground.fields.types import SMALLEST_STEP, Choices, FieldType, round_bounds
+from flowground.flow import Overridable
+from flowground.flow.words import show
+from flowground.graph import Text
+
+Widget = Literal["text", "area", "integer", "number", "slider", "choice", "switch"]
+_SLIDER_STEPS = 1_000
+"""A slider of more whole numbers is no use under a thumb: such a field is typed."""
+_COARSE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPolicy:
+    """One field of one flow.
+
+    `value` is the author's (a connected field's is its text in the file), None where the file and the type set none;
+    a secret's is always None. `min`, `max`, `choices` are the tighter of the type's and the author's; the author's own
+    value may lie outside. `filled_by` is the text with references that fills it. `opened` is its entry in
+    `api.overridable`, whose bounds hold. `closed` says why no caller sets it, None where callers may.
+    """
+
+    component: str
+    type: FieldType
+    value: Any
+    min: float | None
+    max: float | None
+    choices: Choices | None
+    filled_by: Text | None
+    opened: Overridable | None
+    closed: Literal["filled", "unlisted", "protected"] | None
+
+    @property
+    def name(self) -> str:
+        return self.type.name
+
+    @property
+    def key(self) -> str:
+        """`Component.field`, unique in a flow."""
+        return f"{self.component}.{self.type.name}"
+
+    @property
+    def step(self) -> float | None:
+        """How far one press of an arrow goes; None for what is no number."""
+        if not self.type.number or self.type.whole:
+            return 1 if self.type.number else None
+        is_narrow = self.min is not None and self.max is not None and self.max - self.min <= 2
+        return SMALLEST_STEP if is_narrow else _COARSE
+
+    @property
+    def widget(self) -> Widget:
+        """What edits it."""
+        if self.choices is not None:
+            return "choice"
+        if self.type.schema.get("type") == "boolean":
+            return "switch"
+        if not self.type.number:
+            return "area" if self.type.multiline else "text"
+        if self._fits_a_slider():
+            return "slider"
+        return "integer" if self.type.whole else "number"
+
+    def _fits_a_slider(self) -> bool:
+        if self.value is None or self.min is None or self.max is None:  # it has no place for "not set"
+            return False
+        return self.min <= self.value <= self.max and not (self.type.whole and self.max - self.min > _SLIDER_STEPS)
+
+
+def compile_field(
+    component: str, field: FieldType, value: Any, *, filled_by: Text | None, opened: Overridable | None, has_list: bool
+) -> FieldPolicy:
+    """`has_list`: the flow says `api.overridable`, so what has no entry there is closed."""
+    low, high, choices = _narrow(field, opened) if opened else (field.min, field.max, field.choices)
+    closed: Literal["filled", "unlisted", "protected"] | None = None
+    if filled_by is not None:
+        closed = "filled"
+    elif has_list:
+        closed = None if opened else "unlisted"
+    elif not field.callers_may_set:
+        closed = "protected"
+    return FieldPolicy(component, field, value, low, high, choices, filled_by, opened, closed)
+
+
+def find_wrong_bounds(field: FieldType, entry: Overridable) -> str | None:
+    """What is wrong with an author's bounds for a field of this type, as a sentence; None where nothing is."""
+    if not field.number and (entry.min is not None or entry.max is not None):
+        return f"`min` and `max` are for numbers, and this is {field.kind}"
+    if entry.min is not None and entry.max is not None and entry.min > entry.max:
+        return f"`min` {entry.min:g} is greater than `max` {entry.max:g}"
+    wrong = next((choice for choice in entry.choices or () if not _can_be(field, choice)), None)
+    return None if wrong is None else f"{show(wrong)} in `choices` cannot be: the field is {field.kind}"
+
+
+def _can_be(field: FieldType, choice: str | float | bool) -> bool:
+    if field.choices is not None:
+        return choice in field.choices
+    if isinstance(choice, bool):
+        return not field.text and not field.number
+    return field.text if isinstance(choice, str) else field.number
+
+
+def _narrow(field: FieldType, entry: Overridable) -> tuple[float | None, float | None, Choices | None]:
+    lows = [bound for bound in (field.min, entry.min) if bound is not None]
+    highs = [bound for bound in (field.max, entry.max) if bound is not None]
+    low, high = round_bounds(max(lows, default=None), min(highs, default=None), whole=field.whole)
+    if entry.choices is None and field.choices is None:
+        return low, high, None
+    fitting = (
+        int(choice) if field.whole else choice
+        for choice in entry.choices or field.choices or ()
+        if (field.choices is None or choice in field.choices) and _is_between(choice, low, high)
+    )
+    return low, high, tuple(fitting)
+
+
+def _is_between(choice: str | float | bool, low: float | None, high: float | None) -> bool:
+    if low is None and high is None:
+        return True
+    return isinstance(choice, int | float) and (low is None or choice >= low) and (high is None or choice <= high)

@@ -1,0 +1,98 @@
+"""Judges values for fields: what is made of them, and in which words they are refused."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from flowground.components.base import Component
+from flowground.fields.callers import Refusal
+from flowground.fields.policy import FieldPolicy
+from flowground.fields.types import FieldType
+from flowground.flow.words import list_names, show
+
+
+def check_values(
+    name: str, component: Component, policies: Mapping[str, FieldPolicy], change: Mapping[str, Any]
+) -> tuple[Component | None, list[Refusal]]:
+    """The component with other values in some fields, None where nothing changes; or what does not fit.
+
+    `policies` are those of the fields of the component `name`, and have every field of `change`. A field given as null
+    keeps the author's value.
+    """
+    refusals: list[Refusal] = []
+    values: dict[str, Any] = {}
+    for key, value in change.items():
+        if isinstance(value, Mapping) and value.get("load_from_db"):
+            says = f"`{name}.{key}`: there are no global variables here, `load_from_db` has no meaning."
+            refusals.append(Refusal(key, says))
+        elif (given := unwrap(value)) is not None:
+            values[key] = _coerce(given, policies[key].type)
+    if not values:
+        return None, refusals
+    try:
+        made = change_component(component, values)
+    except ValidationError as error:
+        for key, limits in find_misfits(error).items():
+            says = say_misfit(f"`{name}.{key}`", policies[key].type, unwrap(change.get(key)), limits)
+            refusals.append(Refusal(key, f"{says}."))
+        return None, refusals
+    refusals += [
+        Refusal(mistake.field, f"{name}: {mistake.message}")
+        for mistake in made.mistakes()
+        if mistake.field in values or mistake.missing in values
+    ]
+    for key in values:
+        if broken := check_bounds(policies[key], getattr(made, key)):
+            refusals.append(Refusal(key, broken))
+    return (None, refusals) if refusals else (made, [])
+
+
+def check_bounds(policy: FieldPolicy, value: Any) -> str | None:
+    """What the author's own bounds forbid; None where nothing."""
+    entry = policy.opened
+    if entry is None:
+        return None
+    if entry.choices is not None and value not in entry.choices:
+        choices = list_names(show(choice) for choice in entry.choices)
+        return f"`{policy.key}` is one of {choices} here, not {show(value)}."
+    if entry.min is not None and value < entry.min:
+        return f"`{policy.key}` is at least {entry.min:g} here, not {show(value)}."
+    if entry.max is not None and value > entry.max:
+        return f"`{policy.key}` is at most {entry.max:g} here, not {show(value)}."
+    return None
+
+
+def unwrap(value: Any) -> Any:
+    """A tweak's value, without the object that Langflow's clients put around it."""
+    return value["value"] if isinstance(value, Mapping) and "value" in value else value
+
+
+def change_component(component: Component, change: Mapping[str, Any]) -> Component:
+    """A component with other values in some fields.
+
+    Only this component is validated again; connected fields are the caller's business. Raises pydantic's
+    ValidationError.
+    """
+    given = {field: getattr(component, field) for field in component.model_fields_set} | dict(change)
+    return type(component).model_validate(given)
+
+
+def find_misfits(error: ValidationError) -> dict[str, Mapping[str, Any]]:
+    """The fields that a component did not take, each with the limits that its value broke."""
+    return {str(detail["loc"][0]): detail.get("ctx", {}) for detail in error.errors(include_url=False)}
+
+
+def say_misfit(what: str, field: FieldType, value: Any, limits: Mapping[str, Any]) -> str:
+    """Why the field, called `what`, does not take the value; without a full stop. A secret's value is not shown."""
+    if isinstance(value, str) and "max_length" in limits:
+        return f"{what} has {len(value):,} characters; {limits['max_length']:,} is the limit"
+    return f"{what} is {field.kind}" + ("" if field.secret else f", not {show(value)}")
+
+
+def _coerce(value: Any, field: FieldType) -> Any:
+    """As Langflow does: 17.9 is 17 for a whole number. The rest ("0.9", true) pydantic does alike."""
+    if field.whole and isinstance(value, float) and math.isfinite(value):
+        return int(value)
+    return value

@@ -1,0 +1,108 @@
+"""Temporary overrides: fields of a flow that a person changes for their own calls. Nothing reaches the flow file.
+
+What a person may see and set is the flow's policy (`fields`); what they changed becomes tweaks. As one word, base64url
+of deflated JSON, overrides travel in an address. What comes out of a link is somebody else's word: it is checked like
+any tweak, and applied once its reader accepts it.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from flowground.errors import InvalidRequest
+from flowground.fields import FieldPolicy, unwrap
+from flowground.request import InputType, RunRequest
+from flowground.tweaks import apply_tweaks
+from flowground.wiring import WiredFlow
+
+Values = Mapping[str, Mapping[str, Any]]
+"""Component id -> field -> value; None means the author's value."""
+LONGEST_LINK = 6_000
+"""Characters; with the rest of an address it stays under the 8 kB that servers and proxies take."""
+_LARGEST = 200_000
+"""Bytes of JSON that a link may unfold to."""
+_RAW = -zlib.MAX_WBITS
+
+
+def find_changes(wired: WiredFlow, values: Values, *, inside: bool) -> dict[str, dict[str, Any]]:
+    """Only what differs from the author's values, in the flow's order, each as the run will take it ("7" as 7).
+
+    Raises TweaksRefused, as the API does, where a value cannot be; one that equals the author's is no override and
+    always can, so an editor may hand over all it shows. Presets and links of an older flow file are refused like that.
+    """
+    seen = wired.policy.list_fields(inside=inside)
+    touched = {
+        name: {key: value for key, value in fields.items() if not _is_own(seen.get(name, {}).get(key), value)}
+        for name, fields in values.items()
+    }
+    request = RunRequest(tweaks={name: fields for name, fields in touched.items() if fields})
+    made = apply_tweaks(wired, request, unknown="refuse", inside=inside).flow
+    found: dict[str, dict[str, Any]] = {}
+    for name, policies in seen.items():
+        for key, policy in policies.items():
+            runs, own = getattr(made.components[name], key), getattr(wired.components[name], key)
+            if unwrap(touched.get(name, {}).get(key)) is not None and (policy.type.secret or runs != own):
+                found.setdefault(name, {})[key] = runs
+    return found
+
+
+def for_message(wired: WiredFlow, overrides: Values, *, input_type: InputType = "chat") -> dict[str, dict[str, Any]]:
+    """What `find_changes` gave, for a call that brings a message of its own: its input components say that then.
+
+    A call may not have both (InputConflict); the playground's chat sends this, the snippets make the override the
+    message.
+    """
+    takers = {
+        name for name, item in wired.components.items() if item.takes_input and input_type in (item.takes_input, "any")
+    }
+    kept = {
+        name: {key: value for key, value in fields.items() if key != "input_value" or name not in takers}
+        for name, fields in overrides.items()
+    }
+    return {name: fields for name, fields in kept.items() if fields}
+
+
+def to_link(values: Values) -> str:
+    """The word for these overrides. Raises InvalidRequest where it would be too long for an address."""
+    plain = json.dumps(values, default=dict, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    packing = zlib.compressobj(9, zlib.DEFLATED, _RAW)
+    packed = packing.compress(plain.encode(errors="replace")) + packing.flush()
+    word = base64.urlsafe_b64encode(packed).decode().rstrip("=")
+    if len(word) > LONGEST_LINK:
+        raise InvalidRequest(
+            "These overrides are too long for a link.", hint="Keep them as a preset, or copy the code instead."
+        )
+    return word
+
+
+def from_link(text: str) -> dict[str, dict[str, Any]]:
+    """The overrides of a link; raises InvalidRequest, one sentence, for anything that `to_link` did not make."""
+    if len(text) > LONGEST_LINK:
+        _refuse()
+    try:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        unfolding = zlib.decompressobj(_RAW)
+        plain = unfolding.decompress(packed, _LARGEST)
+        if not unfolding.eof or unfolding.unused_data:
+            _refuse()
+        values = json.loads(plain.decode(), parse_constant=_refuse)
+    except (ValueError, zlib.error, RecursionError):
+        _refuse()
+    if not isinstance(values, dict) or not all(isinstance(fields, dict) for fields in values.values()):
+        _refuse()
+    if any(isinstance(value, dict | list) for fields in values.values() for value in fields.values()):
+        _refuse()
+    return values
+
+
+def _is_own(policy: FieldPolicy | None, value: Any) -> bool:
+    """Whether a value is the author's; True is not 1 here."""
+    if policy is None or isinstance(value, bool) != isinstance(policy.value, bool):
+        return False
+    return bool(value == policy.value)
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise InvalidRequest("This link holds no overrides that can be read: it may have been cut off.")

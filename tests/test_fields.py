@@ -1,0 +1,182 @@
+"""The policy of a flow's fields: what each takes, who may set it, and why the rest may not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.fields import FieldPolicy
+from flowground.request import RunRequest
+from flowground.store import members, publications
+from flowground.store.publications import Sharing
+from flowground.tweaks import apply_tweaks
+from flowground.wiring import WiredFlow
+from tests.api.serving import serving
+from tests.flow_texts import wired
+from tests.servers import SHIPPED_FLOWS, shipped_flow
+
+TALK = """\
+components:
+  ChatInput: {type: ChatInput, input_value: Hello}
+  Topic: {type: TextInput, display_name: The topic, input_value: tea}
+  Prompt: {type: Prompt, template: "Talk of {topic} in a {tone} tone.", topic: "${Topic}", tone: kind}
+  Model:
+    type: LanguageModel
+    model: scripted
+    system_message: ${Prompt} ${Topic}
+    input_value: ${ChatInput}
+    temperature: 0.1
+  History: {type: MessageHistory}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
+FLOW = wired(TALK)
+OPENED = wired(
+    TALK
+    + """\
+api:
+  overridable:
+    - Prompt.tone
+    - {field: Model.model, choices: [scripted, local]}
+    - {field: Model.temperature, min: -1, max: 1}
+    - {field: Model.max_tokens, choices: [0, 10, 20.0], max: 15}
+    - {field: History.n_messages, min: 1.5, max: 9.5}
+"""
+)
+
+
+def fields(flow: WiredFlow, *, inside: bool = True) -> dict[str, FieldPolicy]:
+    seen = flow.policy.list_fields(inside=inside)
+    return {policy.key: policy for policies in seen.values() for policy in policies.values()}
+
+
+def test_fields_stand_in_the_flows_order_by_component() -> None:
+    seen = FLOW.policy.list_fields(inside=True)
+    assert list(seen) == ["ChatInput", "Topic", "Prompt", "Model", "History", "ChatOutput"]
+    assert list(seen["Prompt"]) == ["template", "topic", "tone"]
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "value", "bounds"),
+    [
+        ("ChatInput.input_value", "area", "Hello", (None, None, None)),
+        ("Prompt.tone", "area", "kind", (None, None, None)),
+        ("Model.temperature", "slider", 0.1, (0, 2, 0.01)),
+        ("Model.top_p", "number", None, (0.01, 1, 0.01)),
+        ("Model.max_tokens", "integer", None, (1, 1_000_000, 1)),
+        ("Model.stream", "switch", True, (None, None, None)),
+        ("History.n_messages", "slider", 100, (0, 1000, 1)),
+    ],
+)
+def test_the_editor_follows_the_model(key: str, kind: str, value: Any, bounds: tuple[Any, ...]) -> None:
+    field = fields(FLOW)[key]
+    assert (field.widget, field.value, (field.min, field.max, field.step)) == (kind, value, bounds)
+    assert field.closed is None
+
+
+def test_a_field_says_what_its_model_says() -> None:
+    field = fields(FLOW)["History.order"]
+    assert (field.type.title, field.type.description) == ("Order", "Oldest first (Ascending) or newest first.")
+    assert (field.widget, field.choices, field.type.default) == ("choice", ("Ascending", "Descending"), "Ascending")
+    assert (field.type.optional, fields(FLOW)["Model.seed"].type.optional) == (False, True)
+
+
+def test_what_is_locked_says_why() -> None:
+    said = {key: FLOW.policy.explain_lock(field) for key, field in fields(FLOW).items()}
+    assert {key: why for key, why in said.items() if why} == {
+        "Prompt.topic": "The topic feeds it",
+        "Model.model": "Protected: only the author sets it",
+        "Model.system_message": "Prompt and The topic feed it",
+        "Model.input_value": "Chat Input feeds it",
+        "ChatOutput.input_value": "Language Model feeds it",
+    }
+    assert fields(FLOW)["Model.system_message"].value == "${Prompt} ${Topic}"
+    assert {key for key, field in fields(FLOW).items() if field.closed} == {key for key, why in said.items() if why}
+    opened = {key: OPENED.policy.explain_lock(field) for key, field in fields(OPENED).items()}
+    assert opened["Prompt.template"] == "The author has not opened it"
+    assert opened["Prompt.topic"] == "The topic feeds it"
+    assert opened["Model.model"] is None
+
+
+def test_bounds_are_the_tighter_of_models_and_authors() -> None:
+    found = fields(OPENED)
+    assert (found["Model.temperature"].min, found["Model.temperature"].max) == (0, 1)
+    assert (found["Model.model"].widget, found["Model.model"].choices) == ("choice", ("scripted", "local"))
+    assert found["Model.max_tokens"].choices == (10,)
+    assert (found["History.n_messages"].min, found["History.n_messages"].max) == (2, 9)
+    assert found["History.n_messages"].widget == "integer"  # the author's own 100 lies outside
+
+
+def test_from_outside_there_is_only_what_the_author_opened() -> None:
+    assert list(fields(OPENED, inside=False)) == [
+        "Prompt.tone",
+        "Model.model",
+        "Model.temperature",
+        "Model.max_tokens",
+        "History.n_messages",
+    ]
+    assert FLOW.policy.list_fields(inside=False) == {}
+    seen = repr(OPENED.policy.list_fields(inside=False))
+    assert not any(word in seen for word in ("Talk of", "${", "Hello", "tea"))
+
+
+BOUNDED = """\
+name: Bounded
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, input_value: "${ChatInput}", temperature: 0.5}
+  History: {type: MessageHistory}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+api:
+  overridable:
+    - {field: Model.temperature, min: 0.25, max: 3}
+    - {field: Model.max_tokens, choices: [10, 20]}
+    - {field: Model.model, choices: ["scripted:json", "scripted:echo"]}
+    - {field: History.n_messages, min: 2}
+"""
+
+
+def list_probes(field: FieldPolicy) -> list[tuple[Any, bool]]:
+    """Values with whether they fit: bounds and choices themselves do, what lies beyond them does not."""
+    if field.choices is not None:
+        return [*((choice, True) for choice in field.choices), ("no choice of it", False), (10**9, False)]
+    found: list[tuple[Any, bool]] = [({"a": [1]}, False), (10**400, False)]
+    found += [(bound, True) for bound in (field.min, field.max) if bound is not None]
+    found += [] if field.min is None else [(field.min - 1, False)]
+    found += [] if field.max is None else [(field.max + 1, False)]
+    if field.type.text:
+        found += [(7, False), (True, False)] if field.name == "template" else [("probe", True), (7, False)]
+    return found
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("inside", [True, False], ids=["author", "member"])
+async def test_what_the_pane_offers_the_api_takes_and_nothing_else(tmp_path: Path, inside: bool) -> None:
+    """Every field of every shipped flow: open or closed as it is shown, within the bounds that are shown."""
+    texts = {path.stem: shipped_flow(path.stem) for path in SHIPPED_FLOWS.glob("*.yaml")} | {"bounded": BOUNDED}
+    texts = {name: text.replace("model: scripted", "model: scripted:json") for name, text in texts.items()}
+    tried = {True: 0, False: 0}
+    async with serving(tmp_path, flows=texts, config={"default_model": "scripted:json"}) as api:
+        store, flows = api.runtime.store, api.runtime.catalogue.flows()
+        await store.write(members.add, name="mia", display_name="Mia", role="member", by="tests")
+        for name in flows:
+            await store.write(publications.change, flow_id=name, sharing=Sharing(True, api=True), by="tests")
+        _, headers = await api.token(owner=None if inside else "mia")
+        api.client.headers.update(headers)
+        for flow in flows.values():
+            shown = fields(flow, inside=inside)
+            for key, field in fields(flow).items():
+                is_open = key in shown and not field.closed
+                for value, fits in list_probes(field):
+                    body = {"tweaks": {field.component: {field.name: value}}, "output_type": "any"}
+                    response = await api.run(flow.id, body)
+                    assert response.status_code == (200 if is_open and fits else 422), (flow.id, key, value)
+                    tried[is_open] += 1
+    assert min(tried.values()) > 20
+
+
+def test_two_entries_for_one_field_mean_the_last() -> None:
+    entries = "[{field: Topic.input_value, choices: [tea]}, {field: Topic.input_value, choices: [milk]}]"
+    flow = wired(TALK + f"api: {{overridable: {entries}}}\n")
+    assert fields(flow)["Topic.input_value"].choices == ("milk",)
+    for tweaks in ({"tweaks": {"Topic": {"input_value": "milk"}}}, {"input_value": "milk", "input_type": "text"}):
+        apply_tweaks(flow, RunRequest(**tweaks), unknown="refuse")
