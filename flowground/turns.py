@@ -1,4 +1,4 @@
-"""One user message and its reply in a session: history, run, save. The waist that pages and API share."""
+"""One user message and its reply in a session: history, run, save; the same for every door."""
 
 import asyncio
 import time

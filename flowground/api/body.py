@@ -19,6 +19,8 @@ from flowground.api.read_json import read_json
 from flowground.errors import BodyTooLarge, InvalidRequest, RequestError
 from flowground.request import SESSION_ID_CHARS, InputType, OutputType, RunRequest, Shape
 
+Framing = Literal["langflow", "sse"]
+
 _STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y": True} | {
     "false": False, "0": False, "no": False, "off": False, "f": False, "n": False, "": False
 }  # fmt: skip
@@ -49,6 +51,14 @@ class BodyTooSlow(RequestError):
     code = "body_too_slow"
 
 
+@dataclass(frozen=True, slots=True)
+class ApiRequest(RunRequest):
+    """How the answer is wanted: at once, or streamed in one of two framings; in one of two shapes."""
+
+    framing: Framing | None = None
+    shape: Shape = "langflow"
+
+
 class RunBody(BaseModel):
     """`POST /api/v1/run/{flow_id}`: every field may be left out."""
 
@@ -64,28 +74,21 @@ class RunBody(BaseModel):
     )
     stream: bool = Field(False, description="As `?stream=true`.")
 
-    def to_request(self, *, stream: bool) -> RunRequest:
-        return RunRequest(
+    def to_request(self, *, framing: Framing | None, shape: Shape) -> ApiRequest:
+        return ApiRequest(
             input_value=self.input_value,
             input_type=self.input_type,
             output_type=self.output_type,
             output_component=self.output_component or "",
             tweaks=self.tweaks or {},
             session_id=self.session_id or None,
-            stream=stream,
+            stream=framing is not None,
+            framing=framing,
+            shape=shape,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A run request and how its answer is wanted: at once, or streamed in one of two framings; in one of two shapes."""
-
-    request: RunRequest
-    framing: Literal["langflow", "sse"] | None
-    shape: Shape
-
-
-async def read_request(request: Request, *, limit: int, patience: float) -> Asked:
+async def read_request(request: Request, *, limit: int, patience: float) -> ApiRequest:
     """What the client asks. Raises InvalidRequest (naming fields, never values), BodyTooLarge and BodyTooSlow.
 
     `limit` is in bytes; `patience` in seconds, for each piece of the body, the first too.
@@ -100,10 +103,8 @@ async def read_request(request: Request, *, limit: int, patience: float) -> Aske
         raise BodyCompressed("The body is compressed.", hint="Send it as it is, without a Content-Encoding.")
     body = _fitting(await _given(request, await _read(request, limit, patience)))
     stream = body.stream if in_query is None else in_query
-    framing: Literal["langflow", "sse"] = "sse" if sse else "langflow"
-    return Asked(
-        body.to_request(stream=stream), framing if stream else None, "simple" if shape == "simple" else "langflow"
-    )
+    framing: Framing = "sse" if sse else "langflow"
+    return body.to_request(framing=framing if stream else None, shape="simple" if shape == "simple" else "langflow")
 
 
 def _fitting(given: dict[str, Any]) -> RunBody:

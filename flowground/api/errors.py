@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from flowground.api.body import BodyCompressed, BodyTooSlow
-from flowground.api.caller import KeyInvalid, KeyMissing
+from flowground.doors import KeyInvalid, KeyMissing
 from flowground.errors import (
     AnswerTooLong,
     BodyTooLarge,

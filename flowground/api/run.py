@@ -1,8 +1,6 @@
 """`POST /api/v1/run/{flow_id}`: one turn of a flow, plain or streamed, in Langflow's shapes."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -11,18 +9,15 @@ from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-from flowground.api.body import STREAM_SCHEMA, Asked, RunBody, read_request
-from flowground.api.caller import api_caller
+from flowground import doors
+from flowground.api.body import STREAM_SCHEMA, ApiRequest, RunBody, read_request
+from flowground.api.caller import sent_token
 from flowground.api.errors import limit_headers
-from flowground.api.simple import simple_result
-from flowground.api.stream import langflow_frames, last_frame, say, sse_frames
-from flowground.api.wire import Wire
-from flowground.api.write_json import holds_long, write_long
-from flowground.caller import Caller
-from flowground.errors import RunError, ShuttingDown
+from flowground.api.stream import Frames
+from flowground.api.wire import holds_long, result_of, write_long
+from flowground.doors import Answer, TokenHolder
 from flowground.events import TurnFinished, TurnStarted
 from flowground.runtime import Runtime
-from flowground.wiring import WiredFlow
 
 _OPERATION: dict[str, Any] = {
     "tags": ["run"],
@@ -58,22 +53,27 @@ _CLIENT_LEFT = 499
 async def run(request: Request) -> Response:
     """Runs a flow by id or endpoint name."""
     runtime: Runtime = request.app.state.runtime()
-    runtime.refuse_when_ending()
-    caller = await api_caller(request, runtime)
     limits = runtime.settings.limits
     told: dict[str, str] = {}
-    if allowance := runtime.limits.take_token(caller):
-        told = request.state.run_limit = limit_headers(allowance)
-    flow = await runtime.access.open_flow(caller, request.path_params["flow_id"])
+    request.state.run_limit = told
+    token = sent_token(request, in_query=runtime.settings.api.key_in_query)
     try:
-        asked = await read_request(request, limit=limits.body_bytes, patience=limits.request_seconds)
+        answer = await doors.answer(
+            runtime,
+            TokenHolder(token, on_count=lambda allowance: told.update(limit_headers(allowance))),
+            address=request.path_params["flow_id"],
+            ask=partial(read_request, request, limit=limits.body_bytes, patience=limits.request_seconds),
+        )
     except ClientDisconnect:
         return Response(status_code=_CLIENT_LEFT)
-    if asked.framing is None:
-        return await _while_connected(request, runtime, _plain(runtime, caller, flow, asked), headers=told)
-    runtime.require_ready(caller, flow)
+    if not answer.request.stream:
+        turn = await answer.whole(left=partial(_client_left, request))
+        if turn is None:
+            return Response(status_code=_CLIENT_LEFT)
+        return Response(_plain(answer, *turn), media_type="application/json", headers=told)
+    frames = Frames(answer.wired, answer.request)
     return StreamingResponse(
-        _streamed(runtime, caller, flow, asked),
+        answer.follow(frames.encode, cut_off=frames.cut_off),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no", **told},
     )
@@ -84,66 +84,14 @@ ROUTES = [
     Route("/api/v1/run/{flow_id}", run, methods=["POST"]),
     Route("/lf/{tenant}/api/v1/run/{flow_id}", run, methods=["POST"]),  # the hosted edition's path, any tenant
 ]
-_STOPPING = "The server is stopping."
 PATHS = {"/api/v1/run/{flow_id}": {"post": _OPERATION}}
 """The OpenAPI document's part for them."""
 
 
-async def _plain(runtime: Runtime, caller: Caller, flow: WiredFlow, asked: Asked) -> bytes:
-    started: TurnStarted | None = None
-    async with aclosing(runtime.take_turn(caller, flow, asked.request)) as events:
-        async for event in events:
-            if isinstance(event, TurnStarted):
-                started = event
-            elif isinstance(event, TurnFinished) and started is not None:
-                if asked.shape == "simple":
-                    body = simple_result(flow, started, event)
-                else:
-                    body = Wire(flow, asked.request, started).result(event)
-                is_long = holds_long(output.text for output in event.outputs)
-                return write_long(body, to_json) if is_long else to_json(body)
-    raise RunError("The run ended without an answer.")
-
-
-async def _streamed(runtime: Runtime, caller: Caller, flow: WiredFlow, asked: Asked) -> AsyncGenerator[bytes, None]:
-    framed = sse_frames if asked.framing == "sse" else langflow_frames
-    with runtime.running():
-        async with (
-            aclosing(runtime.take_turn(caller, flow, asked.request)) as events,
-            aclosing(framed(say(events, flow, asked.request, shape=asked.shape))) as frames,
-        ):
-            try:
-                async for piece in frames:
-                    yield piece
-            except asyncio.CancelledError:
-                if not runtime.stopping:
-                    raise
-                task = asyncio.current_task()
-                assert task is not None  # noqa: S101 - a request handler always runs in a task
-                task.uncancel()
-                yield last_frame(ShuttingDown(_STOPPING), sse=asked.framing == "sse")
-
-
-async def _while_connected(
-    request: Request, runtime: Runtime, work: Coroutine[Any, Any, bytes], *, headers: dict[str, str]
-) -> Response:
-    """The response of `work`, which is cancelled when the client leaves or the server stops."""
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - a request handler always runs in a task
-    working = True
-    leaving = asyncio.create_task(_client_left(request))
-    leaving.add_done_callback(lambda _: task.cancel() if working and not leaving.cancelled() else None)
-    with runtime.running():
-        try:
-            return Response(await work, media_type="application/json", headers=headers)
-        except asyncio.CancelledError:
-            task.uncancel()
-            if leaving.done():
-                return Response(status_code=_CLIENT_LEFT)
-            raise ShuttingDown(_STOPPING) from None
-        finally:
-            working = False
-            leaving.cancel()
+def _plain(answer: Answer[ApiRequest], started: TurnStarted, finished: TurnFinished) -> bytes:
+    body = result_of(answer.wired, answer.request, started, finished)
+    is_long = holds_long(output.text for output in finished.outputs)
+    return write_long(body, to_json) if is_long else to_json(body)
 
 
 async def _client_left(request: Request) -> None:

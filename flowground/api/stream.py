@@ -4,12 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, assert_never
 
+from flowground.api.body import ApiRequest
 from flowground.api.errors import detail_of, retry_after, status_of, unexpected
-from flowground.api.simple import simple_result
-from flowground.api.wire import Wire
-from flowground.api.write_json import LONG, holds_long, write_long
+from flowground.api.wire import LONG, Wire, holds_long, simple_result, write_long
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
 from flowground.events import (
     ComponentFinished,
@@ -20,7 +20,6 @@ from flowground.events import (
     TurnFinished,
     TurnStarted,
 )
-from flowground.request import RunRequest, Shape
 from flowground.wiring import WiredFlow
 
 Said = tuple[str, str]
@@ -29,6 +28,26 @@ Said = tuple[str, str]
 
 _PIECE = 1_000_000
 """Characters of a long frame that are encoded at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """One turn's stream, framed as it was asked for."""
+
+    wired: WiredFlow
+    request: ApiRequest
+
+    def encode(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
+        """All frames. A failure of the turn is its last one; `events` are left to whoever made them."""
+        framed = sse_frames if self.request.framing == "sse" else langflow_frames
+        return framed(say(events, self.wired, self.request))
+
+    def cut_off(self, error: FlowgroundError) -> bytes:
+        """The `error` event of a stream that ends in its middle."""
+        event, data = _error_said(error)
+        if self.request.framing == "sse":
+            return f"event: {event}\ndata: {data}\n\n".encode()
+        return _langflow_frame(event, data)
 
 
 async def langflow_frames(said: AsyncGenerator[Said, None]) -> AsyncGenerator[bytes, None]:
@@ -53,12 +72,6 @@ async def _cut(head: str, data: str, tail: str) -> AsyncGenerator[bytes, None]:
 
 def _langflow_frame(event: str, data: str) -> bytes:
     return f'{{"event": "{event}", "data": {data}}}\n\n'.encode()
-
-
-def last_frame(error: FlowgroundError, *, sse: bool) -> bytes:
-    """The `error` event of a stream that is cut off, in its framing."""
-    event, data = _error_said(error)
-    return f"event: {event}\ndata: {data}\n\n".encode() if sse else _langflow_frame(event, data)
 
 
 async def sse_frames(said: AsyncGenerator[Said, None], *, heartbeat: float = 15.0) -> AsyncGenerator[bytes, None]:
@@ -100,14 +113,12 @@ async def _end(task: asyncio.Future[Any]) -> None:
             task.cancel()
 
 
-async def say(
-    events: AsyncGenerator[Event, None], flow: WiredFlow, request: RunRequest, *, shape: Shape = "langflow"
-) -> AsyncGenerator[Said, None]:
+async def say(events: AsyncGenerator[Event, None], wired: WiredFlow, request: ApiRequest) -> AsyncGenerator[Said, None]:
     """`add_message`, `token`…, `add_message`, `end`; or `error` last, with the code of the plain call.
 
     The simple shape says only `token` ({"text", "id"}), `end` (the simple body) and `error`.
     """
-    encoder = _Encoder(flow, request, shape)
+    encoder = _Encoder(wired, request)
     unpaused = 0
     try:
         async for event in events:
@@ -125,8 +136,8 @@ async def say(
 
 
 class _Encoder:
-    def __init__(self, flow: WiredFlow, request: RunRequest, shape: Shape) -> None:
-        self.flow, self.request, self.simple = flow, request, shape == "simple"
+    def __init__(self, wired: WiredFlow, request: ApiRequest) -> None:
+        self.wired, self.request, self.simple = wired, request, request.shape == "simple"
         self._wire: Wire | None = None
         self.tails: dict[str, str] = {}
 
@@ -150,7 +161,7 @@ class _Encoder:
         return self._wire
 
     def _started(self, event: TurnStarted) -> Iterable[Said]:
-        self._wire = Wire(self.flow, self.request, event)
+        self._wire = Wire(self.wired, self.request, event)
         if self.simple or event.input_value is None:
             return ()
         return (_said("add_message", self._wire.user_message(), is_long=holds_long((event.input_value,))),)
@@ -168,11 +179,11 @@ class _Encoder:
 
     def _finished(self, event: TurnFinished, wire: Wire) -> Iterator[Said]:
         if self.simple:
-            yield _said("end", simple_result(self.flow, wire.turn, event))
+            yield _said("end", simple_result(wire.turn, event, wired=self.wired))
             return
         is_long = holds_long(result.text for result in event.results.values())
         for name in wire.turn.answer_ids:
-            if self.flow.components[name].gives_output == "chat":
+            if self.wired.components[name].gives_output == "chat":
                 result = event.results[name]
                 message = wire.answer(name, result.text, state="complete", result=result)
                 yield _said("add_message", message, is_long=is_long)

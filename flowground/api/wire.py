@@ -1,15 +1,49 @@
-"""Langflow's shapes for a finished turn, field for field as its 1.13 recordings show them."""
+"""Langflow's shapes for a finished turn, field for field as its 1.13 recordings show them, and our short one."""
 
+import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, AnyStr
 
+from flowground.api.body import ApiRequest
 from flowground.events import OutputResult, TurnFinished, TurnStarted
 from flowground.messages import Usage
 from flowground.request import RunRequest
 from flowground.wiring import WiredFlow
 
 Json = dict[str, Any]
+
+LONG = 100_000
+"""Characters of texts from which this is worth it; below, the plain encoder is the faster one."""
+_SHORT = 1_000
+"""Characters of one text up to which it is not encoded apart."""
+
+
+def result_of(wired: WiredFlow, request: ApiRequest, turn: TurnStarted, end: TurnFinished) -> Json:
+    """The body of a plain run, in the shape that was asked for."""
+    return (
+        simple_result(turn, end, wired=wired) if request.shape == "simple" else Wire(wired, request, turn).result(end)
+    )
+
+
+def simple_result(turn: TurnStarted, end: TurnFinished, *, wired: WiredFlow) -> Json:
+    """`?shape=simple`, the clean body that Langflow's users ask for (langflow issues 3378 and 12851).
+
+    `{text, session_id, flow_id, version, usage}`; several selected outputs are joined by a blank line.
+
+    `version` is the flow's content hash; `usage` sums all models of the run, or is null.
+    """
+    body: Json = {
+        "text": "\n\n".join(output.text for output in end.outputs),
+        "session_id": turn.session_id,
+        "flow_id": turn.flow_id,
+        "version": wired.version,
+        "usage": usage_json(end.usage),
+    }
+    if turn.warnings:
+        body["warnings"] = list(turn.warnings)
+    return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +248,33 @@ def usage_json(usage: Usage | None) -> Json | None:
 def timestamp(moment: datetime) -> str:
     """Langflow 1.13's way of writing a time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
+
+
+def holds_long(texts: Iterable[str]) -> bool:
+    """Whether the texts of an answer are long together."""
+    return sum(map(len, texts)) > LONG
+
+
+def write_long(body: Any, encode: Callable[[Any], AnyStr]) -> AnyStr:
+    """What `encode(body)` gives, made with one call of `encode` for each distinct long text and one for the rest."""
+    mark = secrets.token_hex(16)
+    texts: list[str] = []
+    quoted = encode(mark)
+    pieces = encode(_hollow(body, mark, texts)).split(quoted)
+    known = {text: encode(text) for text in dict.fromkeys(texts)}
+    said = [pieces[0]]
+    for text, piece in zip(texts, pieces[1:], strict=True):
+        said += (known[text], piece)
+    return quoted[:0].join(said)
+
+
+def _hollow(value: Any, mark: str, texts: list[str]) -> Any:
+    """The value with `mark` in place of each long text, which `texts` then holds in their order."""
+    if isinstance(value, str) and len(value) > _SHORT:
+        texts.append(value)
+        return mark
+    if isinstance(value, dict):
+        return {key: _hollow(inner, mark, texts) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hollow(inner, mark, texts) for inner in value]
+    return value

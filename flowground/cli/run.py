@@ -6,10 +6,11 @@ import json
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, assert_never, get_args
 
-from flowground.caller import LOCAL_OWNER
+from flowground import doors
 from flowground.cli.opened import find_flow, load_settings
 from flowground.cli.progress import ProgressBar
 from flowground.cli.remote import ask_server
+from flowground.doors import CommandLine
 from flowground.events import (
     ComponentFinished,
     ComponentStarted,
@@ -68,7 +69,8 @@ async def _run_here(given: argparse.Namespace) -> None:
         await runtime.start()
         flow = find_flow(runtime.catalogue, given.flow)
         request = _request(given, request_types(flow)[0])
-        async with aclosing(runtime.take_turn(LOCAL_OWNER, flow, request)) as events:
+        answer = await doors.answer(runtime, CommandLine(), address=flow.id, ask=request)
+        async with aclosing(answer.events()) as events:
             async for event in events:
                 screen.show(event)
     finally:

@@ -10,21 +10,30 @@ import threading
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
+from typing import assert_never
 
 import streamlit as st
 
-from flowground import runtime
+from flowground import doors, runtime
 from flowground.api.body import RunBody
 from flowground.api.errors import error_response, unexpected
-from flowground.api.simple import simple_result
-from flowground.api.stream import langflow_frames, say
-from flowground.api.wire import Wire
+from flowground.api.stream import Frames
+from flowground.api.wire import result_of
 from flowground.caller import Caller
-from flowground.errors import FlowgroundError, NotAllowed
-from flowground.events import Event, TurnFinished, TurnStarted
+from flowground.doors import PersonTrying
+from flowground.errors import FlowgroundError
+from flowground.events import (
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    Token,
+    TurnFinished,
+    TurnStarted,
+)
 from flowground.snippets import SnippetRequest
 from flowground.ui import words
 from flowground.ui.caller import for_its_caller
@@ -146,32 +155,20 @@ def _refuse(trial: Trial, error: FlowgroundError) -> None:
 
 async def _pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:
     """What the API would send, as text. Raises what it would answer with an error status."""
-    app = runtime.current()
-    caller = await app.access.recheck(caller)
-    flow = await app.access.open_flow(caller, flow_id)
-    if not await app.access.may_run_api(caller, flow):
-        raise NotAllowed(f"{flow.name} is shared for its playground, not for its API.", hint="Ask its author.")
     request = trial.request
-    asked = RunBody.model_validate(request.body(request.message)).to_request(stream=request.stream)
-    app.limits.take(caller, flow_id=flow.id)
-    as_token = replace(caller, kind="token", name=f"try:{caller.name}", owner=caller.person)
-    started: TurnStarted | None = None
-    with app.running():
-        if request.stream:
-            app.require_ready(caller, flow)
-            events = _noted(app.take_turn(as_token, flow, asked), trial)
-            async with aclosing(langflow_frames(say(events, flow, asked, shape=request.shape))) as frames:
-                async for frame in frames:
-                    yield frame.decode()
-            return
-        async with aclosing(_noted(app.take_turn(as_token, flow, asked), trial)) as events:
-            async for event in events:
-                if isinstance(event, TurnStarted):
-                    started = event
-                elif isinstance(event, TurnFinished) and started is not None:
-                    simple = request.shape == "simple"
-                    wire = Wire(flow, asked, started)
-                    yield _pretty(simple_result(flow, started, event) if simple else wire.result(event))
+    body = RunBody.model_validate(request.body(request.message))
+    asked = body.to_request(framing="langflow" if request.stream else None, shape=request.shape)
+    answer = await doors.answer(runtime.current(), PersonTrying(caller), address=flow_id, ask=asked)
+    if turn := None if request.stream else await answer.whole():
+        started, finished = turn
+        trial.tokens = words.tokens(finished.usage)
+        yield _pretty(result_of(answer.wired, asked, started, finished))
+        return
+    frames = Frames(answer.wired, asked)
+    stream = answer.follow(lambda events: frames.encode(_noted(events, trial)), cut_off=frames.cut_off)
+    async with aclosing(stream) as sent:
+        async for frame in sent:
+            yield frame.decode()
 
 
 async def _noted(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[Event, None]:
@@ -179,8 +176,13 @@ async def _noted(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGene
     try:
         async with aclosing(events):
             async for event in events:
-                if isinstance(event, TurnFinished):
-                    trial.tokens = words.tokens(event.usage)
+                match event:
+                    case TurnFinished():
+                        trial.tokens = words.tokens(event.usage)
+                    case TurnStarted() | ComponentStarted() | ComponentFinished() | Token() | ModelProgress():
+                        pass
+                    case _:
+                        assert_never(event)
                 yield event
     except FlowgroundError as error:
         trial.error = error

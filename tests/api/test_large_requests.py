@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, insert, select
 
 from flowground.api.read_json import MOST_VALUES
-from flowground.api.write_json import LONG, write_long
+from flowground.api.wire import LONG, write_long
 from flowground.store import tables
 from tests.api.calls import Api
 from tests.api.serving import serving

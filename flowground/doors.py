@@ -1,0 +1,223 @@
+"""The waist between the doors and a flow: who asks, what they may start, how it goes on and what ends it early.
+
+A door decodes what was sent into a `RunRequest` and encodes what is said; all between is the same for each of them:
+
+    answer = await doors.answer(runtime, TokenHolder(secret), address=flow_id, ask=read_the_body)
+    started, finished = await answer.whole()
+
+Failures are raised, and each door says them in its own way.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar, assert_never
+
+from flowground.caller import LOCAL_OWNER, Caller
+from flowground.errors import FlowgroundError, NotAllowed, RunError, ShuttingDown
+from flowground.events import (
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    Token,
+    TurnFinished,
+    TurnStarted,
+)
+from flowground.limits import Allowance
+from flowground.request import RunRequest
+from flowground.runtime import Runtime
+from flowground.store import tokens
+from flowground.wiring import WiredFlow
+
+Wanted = TypeVar("Wanted", bound=RunRequest)
+Piece = TypeVar("Piece")
+
+_MAKE_ONE = "Make a new one under API access."
+_STOPPING = "The server is stopping."
+
+
+class KeyMissing(FlowgroundError):
+    """No key was sent; Langflow's sentence."""
+
+    code = "api_key_missing"
+
+
+class KeyInvalid(FlowgroundError):
+    """The key is unknown or no longer good; Langflow's sentence. `code` and `hint` tell a real key's holder which."""
+
+    code = "api_key_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenHolder:
+    """A program with an application token, or with none.
+
+    `on_count` is told what is left of the token's minute once this request is counted, also where it is refused then.
+    """
+
+    secret: str | None = field(repr=False)
+    on_count: Callable[[Allowance], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonTrying:
+    """Somebody who tries the API in the app; their trials' conversations are apart from those of their playground."""
+
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """Whoever has this computer. They see how the fetch of a model goes on, so their runs wait for it."""
+
+
+Asker = TokenHolder | PersonTrying | CommandLine
+
+
+async def answer(
+    runtime: Runtime, asker: Asker, *, address: str, ask: Wanted | Callable[[], Awaitable[Wanted]]
+) -> "Answer[Wanted]":
+    """What is let in and may begin. `address` is the flow's id or endpoint name; `ask` is what is asked of it, or reads
+    that.
+
+    Checks, in this order: whether the server ends, who asks, their limit, the flow, what they ask, and for a stream
+    whether its models are there. Raises the first that fails: ShuttingDown, KeyMissing, KeyInvalid, NotSignedIn,
+    RunLimitReached, FlowNotFound, NotAllowed, whatever `ask` raises, ComponentFailed.
+    """
+    runtime.refuse_when_ending()
+    caller, wired = await _let_in(runtime, asker, address)
+    request = ask if isinstance(ask, RunRequest) else await ask()
+    if request.stream and not isinstance(asker, CommandLine):
+        runtime.require_ready(caller, wired)
+    return Answer(runtime, caller, wired, request)
+
+
+async def _let_in(runtime: Runtime, asker: Asker, address: str) -> tuple[Caller, WiredFlow]:
+    """The caller who takes the turn, counted, and the flow."""
+    match asker:
+        case TokenHolder():
+            caller = await check_token(runtime, asker.secret)
+            if allowance := runtime.limits.take_token(caller):
+                asker.on_count(allowance)
+            return caller, await runtime.access.open_flow(caller, address)
+        case PersonTrying():
+            person = await runtime.access.recheck(asker.caller)
+            wired = await runtime.access.open_flow(person, address)
+            if not await runtime.access.may_run_api(person, wired):
+                raise NotAllowed(f"{wired.name} is shared for its playground, not for its API.", hint="Ask its author.")
+            runtime.limits.take(person, flow_id=wired.id)
+            return replace(person, kind="token", name=f"try:{person.name}", owner=person.person), wired
+        case CommandLine():
+            return LOCAL_OWNER, await runtime.access.open_flow(LOCAL_OWNER, address)
+        case _:
+            assert_never(asker)
+
+
+async def check_token(runtime: Runtime, secret: str | None) -> Caller:
+    """The caller behind an application token. Raises KeyMissing or KeyInvalid.
+
+    The database is asked each time: a revoked token ends at once.
+    """
+    if not secret:
+        raise KeyMissing(
+            "An API key must be passed as query or header",
+            hint="Make an application token under API access and send it as the x-api-key header.",
+        )
+    caller = await runtime.sign_in.verify_token(secret)
+    if caller is None:
+        raise await _invalid(secret, runtime)
+    return caller
+
+
+async def _invalid(secret: str, runtime: Runtime) -> KeyInvalid:
+    """What is wrong with the key. Only who holds the whole of a real one learns more than that it is unknown."""
+    token = await runtime.store.read(tokens.find_any, secret=secret)
+    if token is None:
+        code, says = "api_key_invalid", "No token of this server is like that: was it copied whole?"
+    elif token.revoked_at:
+        code, says = "api_key_revoked", f"The token was revoked on {token.revoked_at:%Y-%m-%d}."
+    elif token.in_force:
+        code, says = "api_key_invalid", "The account that the token belongs to is no longer active."
+    else:
+        code, says = "api_key_expired", f"The token expired on {token.expires_at:%Y-%m-%d}."
+    return KeyInvalid("Invalid or missing API key", code=code, hint=f"{says} {_MAKE_ONE}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Wanted]):
+    """What was let in. It begins when its events are read, once, and ends with who reads them."""
+
+    runtime: Runtime
+    caller: Caller
+    wired: WiredFlow
+    request: Wanted
+
+    def events(self) -> AsyncGenerator[Event, None]:
+        """The events of the turn, to be closed by who leaves them early."""
+        return self.runtime.take_turn(self.caller, self.wired, self.request)
+
+    async def whole(
+        self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> tuple[TurnStarted, TurnFinished] | None:
+        """The turn at its end. `left` returns when the asker is gone: the turn is stopped then, and there is None.
+
+        With `left`, raises ShuttingDown where the server stops the turn.
+        """
+        with self.runtime.running():
+            if left is None:
+                return await self._read()
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101 - `running` asked for it
+            reading = True
+            leaving = asyncio.create_task(left())
+            leaving.add_done_callback(lambda _: task.cancel() if reading and not leaving.cancelled() else None)
+            try:
+                return await self._read()
+            except asyncio.CancelledError:
+                task.uncancel()
+                if leaving.done():
+                    return None
+                raise ShuttingDown(_STOPPING) from None
+            finally:
+                reading = False
+                leaving.cancel()
+
+    async def follow(
+        self,
+        encode: Callable[[AsyncGenerator[Event, None]], AsyncGenerator[Piece, None]],
+        *,
+        cut_off: Callable[[FlowgroundError], Piece],
+    ) -> AsyncGenerator[Piece, None]:
+        """What `encode` makes of the events, as they come; `cut_off` of the error when the server stops them."""
+        with self.runtime.running():
+            async with aclosing(self.events()) as events, aclosing(encode(events)) as pieces:
+                try:
+                    async for piece in pieces:
+                        yield piece
+                except asyncio.CancelledError:
+                    if not self.runtime.stopping:
+                        raise
+                    task = asyncio.current_task()
+                    assert task is not None  # noqa: S101 - `running` asked for it
+                    task.uncancel()
+                    yield cut_off(ShuttingDown(_STOPPING))
+
+    async def _read(self) -> tuple[TurnStarted, TurnFinished]:
+        started: TurnStarted | None = None
+        finished: TurnFinished | None = None
+        async with aclosing(self.events()) as events:
+            async for event in events:
+                match event:
+                    case TurnStarted():
+                        started = event
+                    case TurnFinished():
+                        finished = event
+                    case ComponentStarted() | ComponentFinished() | Token() | ModelProgress():
+                        pass
+                    case _:
+                        assert_never(event)
+        if started is None or finished is None:
+            raise RunError("The run ended without an answer.")
+        return started, finished
