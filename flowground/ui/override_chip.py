@@ -22,7 +22,5 @@ def draw_chip(flow: WiredFlow, overrides: Values, *, inside: bool) -> None:
         icon=":material/tune:",
         key=f"chip:{flow.id}",
         help="What you say here runs with:  \n" + "  \n".join(changed),
-        on_click=override_state.clear,
-        args=(flow,),
-        kwargs={"inside": inside},
+        on_click=override_state.overrides_of(flow, inside=inside).clear,
     )

@@ -1,12 +1,13 @@
 """One editor a field, by its kind; what it says goes into the calls at once."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, assert_never
 
 import streamlit as st
 
 from flowground.fields import FieldPolicy, Widget
-from flowground.ui import override_state, words
+from flowground.ui import words
+from flowground.ui.override_state import Overrides
 from flowground.wiring import WiredFlow
 
 _EXACT = 2**53 - 1
@@ -15,16 +16,15 @@ _SHOWN = 160
 _TEXTS = ("text", "area")
 
 
-def draw_editor(flow: WiredFlow, item: FieldPolicy, *, inside: bool) -> None:
+def draw_editor(state: Overrides, item: FieldPolicy) -> None:
     """The editor, the author's value below it, and why what was typed cannot be."""
-    state = override_state.kept(flow, inside=inside)
-    key = _key(flow, item, state.generation)
+    key = f"override:{state.flow.id}:{state.flow.version}:{state.generation}:{item.key}"
     refused = state.refused.get(item.key)
     is_changed = item.name in state.good.get(item.component, {})
     if key not in st.session_state:
         own = state.good.get(item.component, {}).get(item.name, item.value)
         st.session_state[key] = _shown(item, refused.value if refused else own)
-    _EDITORS[_kind(item, st.session_state[key])](item, key, lambda: _edited(flow, item, key, inside=inside))
+    _draw(item, key, lambda: _edited(state, item, key))
     if refused:
         kept_on = "the value before it stays" if is_changed else "the author's value stays"
         st.error(f"{words.sentence(refused.why)}  \n:small[Not in the code: {kept_on}.]", icon=":material/error:")
@@ -37,8 +37,7 @@ def draw_editor(flow: WiredFlow, item: FieldPolicy, *, inside: bool) -> None:
                 type="tertiary",
                 icon=":material/undo:",
                 on_click=_reset,
-                args=(flow, item, key),
-                kwargs={"inside": inside},
+                args=(state, item, key),
             )
 
 
@@ -61,19 +60,19 @@ def value_in_words(value: Any) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1].rstrip() + "…"
 
 
-def _edited(flow: WiredFlow, item: FieldPolicy, key: str, *, inside: bool) -> None:
+def _edited(state: Overrides, item: FieldPolicy, key: str) -> None:
     value = st.session_state[key]
     if value == "" and item.type.optional:
         value = None
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # what was typed, for the words of a refusal
-    override_state.edit(flow, item, value, inside=inside)
+    state.edit(item, value)
     if value is None:
         st.session_state.pop(key, None)  # an emptied editor shows the author's value again
 
 
-def _reset(flow: WiredFlow, item: FieldPolicy, key: str, *, inside: bool) -> None:
-    override_state.reset(flow, item, inside=inside)
+def _reset(state: Overrides, item: FieldPolicy, key: str) -> None:
+    state.reset(item)
     st.session_state.pop(key, None)
 
 
@@ -99,7 +98,7 @@ def _shown(item: FieldPolicy, value: Any) -> Any:
         return bool(value)
     if value is None or kind == "choice":
         return value
-    return int(value) if item.step == 1 else float(value)
+    return int(value) if item.type.whole else float(value)
 
 
 def _kind(item: FieldPolicy, value: Any) -> Widget:
@@ -111,67 +110,38 @@ def _kind(item: FieldPolicy, value: Any) -> Widget:
     return item.widget
 
 
-def _draw_slider(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
-    as_held = int if item.step == 1 else float
-    low, high, step = (as_held(bound or 0) for bound in (item.min, item.max, item.step))
-    st.slider(item.type.title, low, high, step=step, key=key, help=item.type.description, on_change=on_change)
+def _draw(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
+    every: dict[str, Any] = {
+        "label": item.type.title,
+        "help": item.type.description,
+        "key": key,
+        "on_change": on_change,
+    }
+    whole = item.type.whole
+    match _kind(item, st.session_state[key]):
+        case "slider":
+            low, high, step = ((int if whole else float)(bound or 0) for bound in (item.min, item.max, item.step))
+            st.slider(min_value=low, max_value=high, step=step, **every)
+        case "integer" | "number":
+            form = "%d" if whole else "%g"
+            st.number_input(value=None, step=item.step, format=form, placeholder="not set", **every)
+        case "choice":
+            choices = _choices(item, st.session_state[key])
+            st.selectbox(options=choices, format_func=value_in_words, placeholder="not set", **every)
+        case "switch":
+            st.toggle(**every)
+        case "text":
+            st.text_input(type="password" if item.type.secret else "default", placeholder="not set", **every)
+        case "area":
+            st.text_area(height="content", **every)
+        case unknown:
+            assert_never(unknown)
 
 
-def _draw_number(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
-    whole = item.step == 1
-    st.number_input(
-        item.type.title,
-        value=None,
-        step=1 if whole else item.step,
-        format="%d" if whole else "%g",
-        key=key,
-        help=item.type.description,
-        placeholder="not set",
-        on_change=on_change,
-    )
-
-
-def _draw_choice(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
+def _choices(item: FieldPolicy, held: Any) -> list[Any]:
+    """The choices, and before them what the editor holds and what the author wrote where they are none."""
     choices = list(item.choices or ())
-    for own in (st.session_state[key], item.value):
+    for own in (held, item.value):
         if not any(type(own) is type(choice) and own == choice for choice in choices):
             choices.insert(0, own)
-    st.selectbox(
-        item.type.title,
-        choices,
-        key=key,
-        help=item.type.description,
-        format_func=value_in_words,
-        placeholder="not set",
-        on_change=on_change,
-    )
-
-
-def _draw_switch(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
-    st.toggle(item.type.title, key=key, help=item.type.description, on_change=on_change)
-
-
-def _draw_text(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
-    kind: Literal["password", "default"] = "password" if item.type.secret else "default"
-    st.text_input(
-        item.type.title, key=key, help=item.type.description, type=kind, placeholder="not set", on_change=on_change
-    )
-
-
-def _draw_area(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
-    st.text_area(item.type.title, key=key, help=item.type.description, height="content", on_change=on_change)
-
-
-_EDITORS: Mapping[Widget, Callable[[FieldPolicy, str, Callable[[], None]], None]] = {
-    "slider": _draw_slider,
-    "integer": _draw_number,
-    "number": _draw_number,
-    "choice": _draw_choice,
-    "switch": _draw_switch,
-    "text": _draw_text,
-    "area": _draw_area,
-}
-
-
-def _key(flow: WiredFlow, item: FieldPolicy, generation: int) -> str:
-    return f"override:{flow.id}:{flow.version}:{generation}:{item.key}"
+    return choices

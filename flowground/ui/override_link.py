@@ -75,7 +75,7 @@ def _draw_useless(why: str) -> None:
 
 def _accept(flow: WiredFlow, values: Values) -> None:
     with suppress(FlowgroundError):  # the flow changed meanwhile: the link is judged anew, and says why
-        override_state.replace(flow, values, inside=True)
+        override_state.overrides_of(flow, inside=True).replace(values)
         _drop()
 
 

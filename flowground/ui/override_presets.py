@@ -91,7 +91,7 @@ def _save(caller: Caller, flow: WiredFlow, values: Values, key: str) -> None:
 @for_its_caller
 def _load(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
     try:
-        override_state.replace(flow, preset.values, inside=caller.sees_inside)
+        override_state.overrides_of(flow, inside=caller.sees_inside).replace(preset.values)
     except FlowgroundError as error:
         error.hint = "The flow has changed since this preset was kept."
         st.session_state[_refused(flow)] = error

@@ -1,5 +1,6 @@
 """What a person overrides on this page: kept for the visit, by flow. No flow file ever learns of it."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,68 +21,73 @@ class Refused:
 
 
 @dataclass(slots=True)
-class Kept:
-    """`good` is what calls carry: the last values that fit. `refused` stands in editors only, by `Component.field`.
+class Overrides:
+    """One visit's overrides of a flow.
 
+    `good` is what calls carry: the last values that fit. `refused` stands in editors only, by `Component.field`.
     `generation` grows where many editors are filled anew; it is a part of their keys.
     """
 
-    version: str
+    flow: WiredFlow
+    inside: bool
     good: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: dict[str, Refused] = field(default_factory=dict)
     generation: int = 0
 
+    def edit(self, item: FieldPolicy, value: Any) -> None:
+        """Takes one field's new value into the calls, or keeps why it cannot be."""
+        try:
+            self.good = self._with(item.component, item.name, value)
+        except FlowgroundError as error:
+            self.refused[item.key] = Refused(value, error.message)
+        else:
+            self.refused.pop(item.key, None)
 
-def kept(flow: WiredFlow, *, inside: bool) -> Kept:
-    """This visit's overrides of the flow; those that a newer flow file does not take are dropped."""
-    key = f"overrides:{flow.id}"
-    found: Kept | None = st.session_state.get(key)
-    if found is None:
-        found = st.session_state[key] = Kept(flow.version)
-    if found.version != flow.version:
-        st.session_state[key] = found = Kept(
-            flow.version, _still_good(flow, found.good, inside=inside), generation=found.generation + 1
-        )
-    return found
+    def reset(self, item: FieldPolicy) -> None:
+        """The author's value again."""
+        self.refused.pop(item.key, None)
+        left = {**self.good.get(item.component, {})}
+        left.pop(item.name, None)
+        self.good = {name: fields for name, fields in {**self.good, item.component: left}.items() if fields}
+
+    def replace(self, values: Values) -> None:
+        """These overrides and no others, checked like any tweak. Raises TweaksRefused; then nothing changed."""
+        self.good = find_changes(self.flow, values, inside=self.inside)
+        self.refused.clear()
+        self.generation += 1
+
+    def clear(self) -> None:
+        """The author's values everywhere."""
+        self.replace({})
+
+    def keep_fitting(self) -> None:
+        """Drops those that a newer flow file does not take."""
+        values, self.good = self.good, {}
+        for component, fields in values.items():
+            for name, value in fields.items():
+                with suppress(FlowgroundError):
+                    self.good = self._with(component, name, value)
+        self.refused.clear()
+        self.generation += 1
+
+    def _with(self, component: str, name: str, value: Any) -> dict[str, dict[str, Any]]:
+        wanted = {**self.good, component: {**self.good.get(component, {}), name: value}}
+        return find_changes(self.flow, wanted, inside=self.inside)
+
+
+def overrides_of(flow: WiredFlow, *, inside: bool) -> Overrides:
+    """This visit's overrides of the flow."""
+    kept: Overrides = st.session_state.setdefault(f"overrides:{flow.id}", Overrides(flow, inside))
+    is_newer = kept.flow.version != flow.version
+    kept.flow, kept.inside = flow, inside
+    if is_newer:
+        kept.keep_fitting()
+    return kept
 
 
 def in_force(flow: WiredFlow, *, inside: bool) -> Values:
     """What the person's calls carry."""
-    return kept(flow, inside=inside).good
-
-
-def edit(flow: WiredFlow, item: FieldPolicy, value: Any, *, inside: bool) -> None:
-    """Takes one field's new value into the calls, or keeps why it cannot be."""
-    state = kept(flow, inside=inside)
-    wanted = {**state.good, item.component: {**state.good.get(item.component, {}), item.name: value}}
-    try:
-        state.good = find_changes(flow, wanted, inside=inside)
-    except FlowgroundError as error:
-        state.refused[item.key] = Refused(value, error.message)
-    else:
-        state.refused.pop(item.key, None)
-
-
-def reset(flow: WiredFlow, item: FieldPolicy, *, inside: bool) -> None:
-    """The author's value again."""
-    state = kept(flow, inside=inside)
-    state.refused.pop(item.key, None)
-    left = {name: value for name, value in state.good.get(item.component, {}).items() if name != item.name}
-    state.good = {name: left if name == item.component else fields for name, fields in state.good.items()}
-    state.good = {name: fields for name, fields in state.good.items() if fields}
-
-
-def replace(flow: WiredFlow, values: Values, *, inside: bool) -> None:
-    """These overrides and no others, checked like any tweak. Raises TweaksRefused; then nothing changed."""
-    state = kept(flow, inside=inside)
-    state.good = find_changes(flow, values, inside=inside)
-    state.refused.clear()
-    state.generation += 1
-
-
-def clear(flow: WiredFlow, *, inside: bool) -> None:
-    """The author's values everywhere."""
-    replace(flow, {}, inside=inside)
+    return overrides_of(flow, inside=inside).good
 
 
 def without_secrets(flow: WiredFlow, values: Values) -> Values:
@@ -102,15 +108,3 @@ def words_for(values: Values) -> str:
     """ "1 override", "2 overrides"."""
     found = count(values)
     return "1 override" if found == 1 else f"{found} overrides"
-
-
-def _still_good(flow: WiredFlow, values: Values, *, inside: bool) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for component, fields in values.items():
-        for name, value in fields.items():
-            wanted = {**found, component: {**found.get(component, {}), name: value}}
-            try:
-                found = find_changes(flow, wanted, inside=inside)
-            except FlowgroundError:
-                continue
-    return found

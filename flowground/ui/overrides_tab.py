@@ -9,6 +9,7 @@ from flowground.caller import Caller
 from flowground.fields import FieldPolicy
 from flowground.overrides import Values
 from flowground.ui import override_editors, override_presets, override_state, words
+from flowground.ui.override_state import Overrides
 from flowground.wiring import WiredFlow
 
 
@@ -23,16 +24,16 @@ def draw_overrides(caller: Caller, flow: WiredFlow, *, sent: Values) -> None:
 
     `sent` is what the code carries as tweaks: all but a changed input's text, which is the message.
     """
-    inside = caller.sees_inside
-    seen = flow.policy.list_fields(inside=inside)
+    seen = flow.policy.list_fields(inside=caller.sees_inside)
     if not seen:
         st.caption("The author of this flow has opened none of its fields.")
         return
     st.caption("What you change here goes into the code and into your own chat. The flow itself stays as it is.")
-    wanted = _draw_tools(caller, flow)
-    found = {name: fields for name, every in seen.items() if (fields := _search(flow, every.values(), wanted))}
-    for name, fields in found.items():
-        _draw_component(flow, name, fields, inside=inside)
+    state = override_state.overrides_of(flow, inside=caller.sees_inside)
+    wanted = _draw_tools(caller, state)
+    found = [fields for every in seen.values() if (fields := _search(flow, every.values(), wanted))]
+    for fields in found:
+        _draw_component(state, fields)
     if not found:
         st.caption(f"No field has “{words.plain(wanted)}” in its name.")
     if sent:
@@ -40,10 +41,9 @@ def draw_overrides(caller: Caller, flow: WiredFlow, *, sent: Values) -> None:
         st.code(json.dumps(sent, indent=2, ensure_ascii=False), language="json", wrap_lines=True)
 
 
-def _draw_tools(caller: Caller, flow: WiredFlow) -> str:
+def _draw_tools(caller: Caller, state: Overrides) -> str:
     """Search, presets, link, reset; returns what is searched for."""
-    inside = caller.sees_inside
-    state = override_state.kept(flow, inside=inside)
+    flow = state.flow
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         wanted = st.text_input(
             "Search fields",
@@ -55,7 +55,7 @@ def _draw_tools(caller: Caller, flow: WiredFlow) -> str:
             width=220,
         )
         override_presets.draw_presets(caller, flow)
-        if inside:
+        if state.inside:
             override_presets.draw_link(flow, state.good)
         st.button(
             "Reset all",
@@ -63,35 +63,32 @@ def _draw_tools(caller: Caller, flow: WiredFlow) -> str:
             type="tertiary",
             icon=":material/undo:",
             disabled=not (state.good or state.refused),
-            on_click=override_state.clear,
-            args=(flow,),
-            kwargs={"inside": inside},
+            on_click=state.clear,
         )
     return (wanted or "").strip()
 
 
 def _search(flow: WiredFlow, fields: Iterable[FieldPolicy], wanted: str) -> list[FieldPolicy]:
     asked = wanted.casefold().split()
-    return [
-        item
-        for item in fields
-        if all(
-            word
-            in f"{flow.display_names[item.component]} {item.key} {item.type.title} {item.type.description}".casefold()
-            for word in asked
-        )
-    ]
+    found = []
+    for item in fields:
+        name = f"{flow.display_names[item.component]} {item.key} {item.type.title} {item.type.description}".casefold()
+        if all(word in name for word in asked):
+            found.append(item)
+    return found
 
 
-def _draw_component(flow: WiredFlow, name: str, fields: Sequence[FieldPolicy], *, inside: bool) -> None:
-    shown = flow.display_names[name]
-    with st.container(border=True, key=f"overrides:{flow.id}:{name}"):
+def _draw_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
+    """The fields of one component, the closed ones last."""
+    name = fields[0].component
+    shown = state.flow.display_names[name]
+    with st.container(border=True, key=f"overrides:{state.flow.id}:{name}"):
         also = "" if shown == name else f" :gray[:small[{words.plain(name)}]]"
         st.markdown(f"**{words.plain(shown)}**{also}")
         for item in fields:
             if not item.closed:
-                override_editors.draw_editor(flow, item, inside=inside)
+                override_editors.draw_editor(state, item)
         if closed := [item for item in fields if item.closed]:
             with st.container(gap=None):
                 for item in closed:
-                    override_editors.draw_locked(flow, item)
+                    override_editors.draw_locked(state.flow, item)
