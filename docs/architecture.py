@@ -39,6 +39,10 @@ flow that runs is a `WiredFlow`: [flow/](../flowground/flow/parse.py) reads its 
 [wiring/](../flowground/wiring/__init__.py) validates and connects it, once; [loader.py](../flowground/loader.py) keeps
 what the folder holds now. What must outlive the process goes through [store/](../flowground/store/__init__.py).
 
+Who may set which field of a flow, to what, is decided by [fields/](../flowground/fields/callers.py), compiled when the
+flow is wired. [tweaks.py](../flowground/tweaks.py) asks it where a tweak is taken or refused, in its words; the editors
+of [overrides](../flowground/overrides.py) draw it; docs/components.md and the schema are written from it.
+
 ## The ladder
 
 A room is a module or a package of `flowground/`. It imports rooms of lower rungs only; rooms of one rung do not know

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from flowground.errors import InvalidRequest
-from flowground.fields import FieldPolicy, unwrap
+from flowground.fields.policy import FieldPolicy
+from flowground.fields.values import unwrap
 from flowground.request import InputType, RunRequest
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow

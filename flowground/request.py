@@ -24,3 +24,7 @@ class RunRequest:
     tweaks: Mapping[str, Any] = field(default_factory=dict)
     session_id: str | None = None
     stream: bool = False
+
+    def message_for(self, takes: str | None) -> str | None:
+        """The message, for a component that takes input of this kind ("chat", "text"); None where it gets none."""
+        return self.input_value if takes is not None and self.input_type in (takes, "any") else None

@@ -201,11 +201,9 @@ class _Run:
         return component.model_copy(update={key: text.fill(self.texts) for key, text in connected.items()})
 
     def _context(self, name: str, component: Component) -> Context:
-        takes = component.takes_input
-        mine = takes is not None and self.request.input_type in (takes, "any")
         return Context(
             component_id=name,
-            input_value=self.request.input_value if mine else None,
+            input_value=self.request.message_for(component.takes_input),
             history=self.history,
             models=self.models,
             emit=self._emitter(name) if self.request.stream and component.streams else None,
@@ -294,6 +292,6 @@ def input_text(flow: WiredFlow, request: RunRequest) -> str | None:
     """What the person said, for the session's history: the given text, else the Chat Input's own."""
     for component in flow.components.values():
         if component.takes_input == "chat":
-            given = request.input_value if request.input_type in ("chat", "any") else None
+            given = request.message_for("chat")
             return given if given is not None else component.own_input()
     return request.input_value

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
-from flowground.fields import FieldType, takes_variables, types_of
+from flowground.fields.types import FieldType, takes_variables, types_of
 from flowground.flow.addresses import ADDRESS, UUID
 from flowground.flow.format import ApiSection, ChatSection, Header, Overridable
 from flowground.flow.specs import COMPONENT_ID

@@ -14,7 +14,8 @@ from typing import Any, Literal, NoReturn
 
 from flowground.components.base import Component
 from flowground.errors import InputConflict, InvalidRequest, TweaksRefused
-from flowground.fields import Refusal, check_bounds, check_values, unwrap
+from flowground.fields.callers import Refusal
+from flowground.fields.values import check_bounds, check_values, unwrap
 from flowground.flow.words import cut, show
 from flowground.request import RunRequest
 from flowground.wiring import WiredFlow, replace_components
@@ -45,7 +46,8 @@ def apply_tweaks(
     InvalidRequest where the message is none of the choices that the author set for the input it fills.
     """
     for takes, policy in wired.policy.inputs:
-        if _reaches(request, takes) and (broken := check_bounds(policy, request.input_value)):
+        message = request.message_for(takes)
+        if message is not None and (broken := check_bounds(policy, message)):
             problem = {"type": "literal_error", "loc": ["body", "input_value"], "msg": broken}
             raise InvalidRequest(broken, problems=[problem])
     if not request.tweaks:
@@ -58,11 +60,6 @@ def apply_tweaks(
         _refuse(refused)
     warnings = dict.fromkeys(refusal.message for refusal in tweaks.refusals)
     return Tweaked(replace_components(wired, components), tuple(warnings))
-
-
-def _reaches(request: RunRequest, takes: str | None) -> bool:
-    """Whether the request's message goes to a component that takes this kind of input."""
-    return takes is not None and request.input_value is not None and request.input_type in (takes, "any")
 
 
 def _refuse(refusals: list[Refusal]) -> NoReturn:
@@ -123,7 +120,7 @@ class _Tweaks:
         raise TweaksRefused(f"The tweaks set more than {MOST_CHANGES:,} fields.", fields=())
 
     def _read_specific(self, name: str, fields: Mapping[str, Any]) -> None:
-        if unwrap(fields.get("input_value")) is not None and self._takes_message(name):
+        if unwrap(fields.get("input_value")) is not None and self._gets_message(name):
             self._refuse_conflict(name)
         for key, value in fields.items():
             refusal = self.wired.policy.refuse(name, key, inside=self.inside)
@@ -134,8 +131,8 @@ class _Tweaks:
 
     def _read_global(self, key: str, value: Any) -> None:
         policy = self.wired.policy
-        holders = policy.list_holders(key)
-        taking = [name for name in holders if key == "input_value" and self._takes_message(name)]
+        holders = policy.holders.get(key, ())
+        taking = [name for name in holders if key == "input_value" and self._gets_message(name)]
         refusals = {name: policy.refuse(name, key, inside=self.inside) for name in holders if name not in taking}
         closed = sorted((refusal for refusal in refusals.values() if refusal), key=lambda refusal: refusal.mild)
         if opened := [name for name, refusal in refusals.items() if refusal is None]:
@@ -147,8 +144,8 @@ class _Tweaks:
             is_told = closed and self.inside
             self._note(closed[0] if is_told else policy.refuse_everywhere(key, inside=self.inside))
 
-    def _takes_message(self, name: str) -> bool:
-        return _reaches(self.request, self.wired.components[name].takes_input)
+    def _gets_message(self, name: str) -> bool:
+        return self.request.message_for(self.wired.components[name].takes_input) is not None
 
     def _refuse_conflict(self, name: str) -> NoReturn:
         takes = self.wired.components[name].takes_input

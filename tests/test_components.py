@@ -16,7 +16,7 @@ from flowground.components.base import Component, Context, Output, field
 from flowground.components.template import parse_template
 from flowground.errors import ProviderBusy, RunError
 from flowground.events import ModelProgress, TurnFinished
-from flowground.fields import types_of
+from flowground.fields.types import types_of
 from flowground.graph import LONGEST
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider

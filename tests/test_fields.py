@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flowground.fields import FieldPolicy
+from flowground.fields.policy import FieldPolicy
 from flowground.request import RunRequest
 from flowground.store import members, publications
 from flowground.store.publications import Sharing

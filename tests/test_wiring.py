@@ -10,7 +10,7 @@ from flowground.components.base import Component, field
 from flowground.components.chat_output import ChatOutput
 from flowground.components.language_model import LanguageModel
 from flowground.errors import FlowError
-from flowground.fields import change_component
+from flowground.fields.values import change_component
 from flowground.graph import Reference, Text
 from flowground.wiring import replace_components, wire
 from tests.flow_texts import components, mistakes, parsed, wired

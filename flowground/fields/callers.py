@@ -1,6 +1,6 @@
 """The fields of a flow as its callers find them: which they may set, and in which words the others are refused."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from flowground.components.base import Component
@@ -55,13 +55,17 @@ class FlowPolicy:
         """The opened fields that a request's message fills, each with what kind of input its component takes."""
         self._titles = titles
         self._declared = sorted({name for component in components.values() for name in types_of(type(component))})
-        self._holders: dict[str, list[str]] = {}
+        self.holders: dict[str, list[str]] = {}
+        """The components that have a field of this name."""
         for name, fields in self.fields.items():
-            for known in fields:
-                self._holders.setdefault(known, []).append(name)
+            for key in fields:
+                self.holders.setdefault(key, []).append(name)
         shown = {key.partition(".")[0] for key in entries}
-        self._inside = _index(titles)
-        self._outside = _index({name: title for name, title in titles.items() if name in shown})
+        seen = {True: titles, False: {name: title for name, title in titles.items() if name in shown}}
+        self._named = {
+            inside: {title: name for name, title in names.items()} | {name: name for name in names}
+            for inside, names in seen.items()
+        }
 
     def list_fields(self, *, inside: bool) -> dict[str, dict[str, FieldPolicy]]:
         """What the caller may see, by component in the file's order; components without any field are left out."""
@@ -73,16 +77,12 @@ class FlowPolicy:
 
     def find_component(self, key: str, *, inside: bool) -> str | None:
         """The id of the component with this id or display name, the last of several alike."""
-        return (self._inside if inside else self._outside).get(key)
+        return self._named[inside].get(key)
 
     def is_secret(self, name: str, key: str) -> bool:
         """Whether a field's value must not be shown or written down."""
         policy = self.fields.get(name, {}).get(key)
         return policy is not None and policy.type.secret
-
-    def list_holders(self, key: str) -> Sequence[str]:
-        """The components that have a field of this name."""
-        return self._holders.get(key, ())
 
     def refuse(self, name: str, key: str, *, inside: bool) -> Refusal | None:
         """Why this field of a component cannot be set; None where it can."""
@@ -104,7 +104,7 @@ class FlowPolicy:
         """The answer to fields of a component that is not there."""
         if self.opened is not None or not inside:
             return self._refuse_unlisted(key, cut(key), mild=True)
-        if self.list_holders(key):
+        if key in self.holders:
             return Refusal(key, f"A tweak of `{key}` everywhere is a plain value, not an object.", mild=True)
         known = [*self.fields, *self._titles.values()]
         return Refusal(key, f"The flow has no component `{cut(key)}`{_suggest(key, known)}", mild=True)
@@ -160,10 +160,6 @@ def _compile_component(
             has_list=flow.api.overridable is not None,
         )
     return compiled
-
-
-def _index(titles: Mapping[str, str]) -> dict[str, str]:
-    return {title: name for name, title in titles.items()} | {name: name for name in titles}
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Any, assert_never
 
 import streamlit as st
 
-from flowground.fields import FieldPolicy, Widget
+from flowground.fields.policy import FieldPolicy, Widget
 from flowground.ui import words
 from flowground.ui.override_state import Overrides
 from flowground.wiring import WiredFlow

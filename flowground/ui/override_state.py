@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from flowground.errors import FlowgroundError
-from flowground.fields import FieldPolicy
+from flowground.fields.policy import FieldPolicy
 from flowground.overrides import Values, find_changes
 from flowground.wiring import WiredFlow
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import streamlit as st
 
 from flowground.caller import Caller
-from flowground.fields import FieldPolicy
+from flowground.fields.policy import FieldPolicy
 from flowground.overrides import Values
 from flowground.ui import override_editors, override_presets, override_state, words
 from flowground.ui.override_state import Overrides

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
-from flowground.fields import FlowPolicy
+from flowground.fields.callers import FlowPolicy
 from flowground.flow import Flow, Position
 from flowground.graph import Reference, Text, cycles, run_order
 from flowground.wiring.component import Wired, wire_component

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from flowground.components.base import Component, Mistake
-from flowground.fields import FieldType, find_misfits, say_misfit, type_of, types_of
+from flowground.fields.types import FieldType, type_of, types_of
+from flowground.fields.values import find_misfits, say_misfit
 from flowground.flow import ComponentSpec, Place
 from flowground.flow.parse import ENV
 from flowground.flow.words import list_names

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from flowground.components.base import Component
-from flowground.fields import FlowPolicy
+from flowground.fields.callers import FlowPolicy
 from flowground.flow import Flow
 from flowground.graph import Text
 
