@@ -1,10 +1,11 @@
 """What a snippet looks like to its reader, and what it refuses to say."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
-from flowground.snippets import COMMANDS, SnippetRequest, snippets
+from flowground.snippets import COMMANDS, SnippetRequest, answer, snippets
 
 
 def test_a_reader_sees_a_short_script() -> None:
@@ -62,3 +63,21 @@ def test_what_json_cannot_say_is_refused() -> None:
     for value in (float("nan"), {1, 2}, object()):
         with pytest.raises(ValueError, match="JSON"):
             snippets(replace(request, tweaks={"Model": {"seed": value}}))
+
+
+@pytest.mark.parametrize("name", [item.name for item in fields(answer.WORDS)])
+@pytest.mark.parametrize("language", ["python", "javascript", "powershell"])
+def test_another_word_on_the_wire_is_another_word_in_every_language(
+    language: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def texts() -> list[str]:
+        plain = SnippetRequest("http://x", "f")
+        asked = (plain, replace(plain, shape="simple"), replace(plain, stream=True))
+        return [snippets(request)[language] for request in asked]
+
+    before, word = texts(), getattr(answer.WORDS, name)
+    other: Any = "another_word" if isinstance(word, str) else ("another_word", *word[1:])
+    monkeypatch.setattr(answer, "WORDS", replace(answer.WORDS, **{name: other}))
+    changed = [text for old, text in zip(before, texts(), strict=True) if text != old]
+    assert changed
+    assert all("another_word" in text for text in changed)

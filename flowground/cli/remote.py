@@ -10,6 +10,7 @@ import requests
 
 from flowground.errors import InvalidRequest, NotSignedIn, RequestError, RunError
 from flowground.request import RunRequest
+from flowground.snippets.answer import WORDS, find
 from flowground.snippets.environment import NO_TOKEN, VARIABLE
 
 _TIMEOUT = 300
@@ -55,33 +56,33 @@ def _streamed(response: requests.Response) -> Iterator[str]:
     shown = ""  # of several answers, the first to begin is printed as it comes
     for line in filter(None, response.iter_lines()):
         event = json.loads(line)
-        kind, data = event["event"], event["data"]
-        if kind == "token":
-            shown = shown or data["id"]
-            if data["id"] == shown:
-                yield data["chunk"]
-        elif kind == "error" and data["error"]:
-            raise RunError(str(data["error"]), hint=data.get("hint"))
-        elif kind == "end":
+        kind, data = event[WORDS.event], event[WORDS.data]
+        if kind == WORDS.token:
+            shown = shown or data[WORDS.id]
+            if data[WORDS.id] == shown:
+                yield data[WORDS.chunk]
+        elif kind == WORDS.failed and data[WORDS.error]:
+            raise RunError(str(data[WORDS.error]), hint=data.get(WORDS.hint))
+        elif kind == WORDS.end:
             if shown:
                 yield "\n"
-            yield _texts(data["result"], printed=shown)
+            yield _texts(data[WORDS.result], printed=shown)
 
 
 def _texts(result: Any, *, printed: str = "") -> str:
     """The text of each output, a line each; without the message that is `printed` already, by its id."""
     texts = []
-    for output in result["outputs"][0]["outputs"]:
-        [message] = output["results"].values()
-        if message["data"].get("id") != printed:
-            texts.append(f"{message['text']}\n")
+    for output in find(WORDS.outputs, result):
+        [message] = output[WORDS.results].values()
+        if message[WORDS.data].get(WORDS.id) != printed:
+            texts.append(f"{message[WORDS.text]}\n")
     return "".join(texts)
 
 
 def _refusal(body: Any) -> RequestError:
-    detail = body.get("detail")
-    sentence = detail.get("message") if isinstance(detail, dict) else detail
-    return RequestError(str(sentence), hint=body.get("hint"))
+    detail = body.get(WORDS.detail)
+    sentence = detail.get(WORDS.message) if isinstance(detail, dict) else detail
+    return RequestError(str(sentence), hint=body.get(WORDS.hint))
 
 
 def _reason(error: requests.RequestException) -> str:

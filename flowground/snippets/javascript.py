@@ -1,5 +1,6 @@
 """The JavaScript tab: a script for Node 18 or newer, as CommonJS and as a module, without dependencies."""
 
+from flowground.snippets.answer import dots, gaps
 from flowground.snippets.environment import NO_TOKEN, VARIABLE
 from flowground.snippets.literals import JAVASCRIPT, Name, fill, javascript_scalar, literal
 from flowground.snippets.request import SnippetRequest
@@ -18,9 +19,9 @@ async function main() {
     body: JSON.stringify(payload),
   });
   if (!response.ok) {
-    const { detail, hint } = await response.json();
-    const sentence = typeof detail === "string" ? detail : detail?.message ?? JSON.stringify(detail);
-    throw new Error([sentence, hint].filter(Boolean).join("\\n"));
+    const { «DETAIL», «HINT» } = await response.json();
+    const sentence = typeof «DETAIL» === "string" ? «DETAIL» : «DETAIL»?.«MESSAGE» ?? JSON.stringify(«DETAIL»);
+    throw new Error([sentence, «HINT»].filter(Boolean).join("\\n"));
   }
 
 """
@@ -32,26 +33,26 @@ _ASK = f"""\
 
 _LANGFLOW = """\
   const answer = await response.json();
-  for (const output of answer.outputs[0].outputs) console.log(output.messages[0].message);
+  for (const output of answer«OUTPUTS») console.log(output«SAID»);
 """
 
 _SIMPLE = """\
   const answer = await response.json();
-  console.log(answer.text);
+  console.log(answer.«TEXT»);
 """
 
 _STREAM = """\
   let shown = ""; // of several answers, the first to begin is shown as it comes
-  for await (const { event, data } of events(response)) {
-    if (event === "token") {
-      shown ||= data.id;
-      if (data.id === shown) process.stdout.write(data.chunk);
-    } else if (event === "error" && data.error) {
-      throw new Error([data.error, data.hint].filter(Boolean).join("\\n"));
-    } else if (event === "end") {
+  for await (const { «EVENT», «DATA» } of events(response)) {
+    if («EVENT» === "«TOKEN»") {
+      shown ||= «DATA».«ID»;
+      if («DATA».«ID» === shown) process.stdout.write(«DATA».«CHUNK»);
+    } else if («EVENT» === "«FAILED»" && «DATA».«ERROR») {
+      throw new Error([«DATA».«ERROR», «DATA».«HINT»].filter(Boolean).join("\\n"));
+    } else if («EVENT» === "«END»") {
       if (shown) console.log();
-      for (const { results, messages } of data.result.outputs[0].outputs) {
-        if (results.message?.data.id !== shown) console.log(messages[0].message);
+      for (const { «RESULTS», «SAID_IN» } of «DATA».«RESULT»«OUTPUTS») {
+        if («RESULTS».«MESSAGE»?.«DATA».«ID» !== shown) console.log(«SAID_IN»«SAID_WITHIN»);
       }
     }
   }
@@ -89,4 +90,5 @@ def javascript(request: SnippetRequest) -> str:
         ask="" if request.token else _ASK,
         payload=literal(request.body(Name("message")), JAVASCRIPT),
         events=_EVENTS if request.stream else "",
+        **gaps(dots),
     )

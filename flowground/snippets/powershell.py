@@ -5,6 +5,7 @@ a saved file for the old code page of its country. It goes out, and the answer i
 reason. All stands in one block, so that a pasted error ends no shell, while a saved script exits with 1.
 """
 
+from flowground.snippets.answer import dots, gaps
 from flowground.snippets.environment import NO_TOKEN, VARIABLE, powershell_string
 from flowground.snippets.literals import ASCII_JSON, fill, literal
 from flowground.snippets.request import SnippetRequest
@@ -33,10 +34,10 @@ _ASK = """\
 
 _REFUSED = """\
       $refusal = try { $said | ConvertFrom-Json } catch { $null }
-      $detail = if ($refusal.detail.message -is [string]) { $refusal.detail.message } else { $refusal.detail }
+      $detail = if ($refusal.«DETAIL».«MESSAGE» -is [string]) { $refusal.«DETAIL».«MESSAGE» } else { $refusal.«DETAIL» }
       if ($detail -and $detail -isnot [string]) { $detail = $detail | ConvertTo-Json -Compress -Depth 9 }
       if (-not $detail) { $detail = "No answer from ${url}: $why" }
-      throw (@($detail, $refusal.hint | Where-Object { $_ }) -join "`n")
+      throw (@($detail, $refusal.«HINT» | Where-Object { $_ }) -join "`n")
 """
 
 _PLAIN = (
@@ -56,8 +57,8 @@ _PLAIN = (
 «print»"""
 )
 
-_LANGFLOW = "    foreach ($output in $answer.outputs[0].outputs) { $output.messages[0].message }"
-_SIMPLE = "    $answer.text"
+_LANGFLOW = "    foreach ($output in $answer«OUTPUTS») { $output«SAID» }"
+_SIMPLE = "    $answer.«TEXT»"
 
 _STREAM = (
     """\
@@ -85,15 +86,15 @@ _STREAM = (
     while ($null -ne ($line = $reader.ReadLine())) {
       if (-not $line) { continue }
       $sent = $line | ConvertFrom-Json
-      if ($sent.event -eq 'token') {
-        if (-not $shown) { $shown = $sent.data.id }
-        if ($sent.data.id -eq $shown) { Write-Host -NoNewline $sent.data.chunk }
-      } elseif ($sent.event -eq 'error' -and $sent.data.error) {
-        throw (@($sent.data.error, $sent.data.hint | Where-Object { $_ }) -join "`n")
-      } elseif ($sent.event -eq 'end') {
+      if ($sent.«EVENT» -eq '«TOKEN»') {
+        if (-not $shown) { $shown = $sent.«DATA».«ID» }
+        if ($sent.«DATA».«ID» -eq $shown) { Write-Host -NoNewline $sent.«DATA».«CHUNK» }
+      } elseif ($sent.«EVENT» -eq '«FAILED»' -and $sent.«DATA».«ERROR») {
+        throw (@($sent.«DATA».«ERROR», $sent.«DATA».«HINT» | Where-Object { $_ }) -join "`n")
+      } elseif ($sent.«EVENT» -eq '«END»') {
         if ($shown) { Write-Host }
-        foreach ($output in $sent.data.result.outputs[0].outputs) {
-          if ($output.results.message.data.id -ne $shown) { Write-Host $output.messages[0].message }
+        foreach ($output in $sent.«DATA».«RESULT»«OUTPUTS») {
+          if ($output.«RESULTS».«MESSAGE».«DATA».«ID» -ne $shown) { Write-Host $output«SAID» }
         }
       }
     }"""
@@ -102,8 +103,10 @@ _STREAM = (
 
 def powershell(request: SnippetRequest) -> str:
     """A complete script: `pwsh -File test-script.ps1`. Raises ValueError as `request.body` does."""
+    words = gaps(dots)
     ask = "" if request.token else fill(_ASK, no_token=powershell_string(NO_TOKEN))
-    send = _STREAM if request.stream else fill(_PLAIN, print=_SIMPLE if request.shape == "simple" else _LANGFLOW)
+    printed = _SIMPLE if request.shape == "simple" else _LANGFLOW
+    send = fill(_STREAM if request.stream else _PLAIN, print=fill(printed, **words), **words)
     return fill(
         _SCRIPT,
         url=powershell_string(request.url),

@@ -1,5 +1,6 @@
 """The Python tab: a script for `requests`."""
 
+from flowground.snippets.answer import brackets, gaps
 from flowground.snippets.environment import NO_TOKEN, VARIABLE
 from flowground.snippets.literals import PYTHON, Name, fill, literal, python_scalar
 from flowground.snippets.request import SnippetRequest
@@ -34,19 +35,19 @@ except requests.RequestException as error:
     sys.exit(f"No answer from {url}: {error}")
 
 if not response.ok:
-    detail = answer.get("detail")
-    sentence = detail.get("message") if isinstance(detail, dict) else detail
-    sys.exit(f"{sentence}\\n{answer.get('hint', '')}".strip())
+    detail = answer.get("«DETAIL»")
+    sentence = detail.get("«MESSAGE»") if isinstance(detail, dict) else detail
+    sys.exit(f"{sentence}\\n{answer.get('«HINT»', '')}".strip())
 
 """
 
 _LANGFLOW = """\
-for output in answer["outputs"][0]["outputs"]:
-    print(output["messages"][0]["message"])
+for output in answer«OUTPUTS»:
+    print(output«SAID»)
 """
 
 _SIMPLE = """\
-print(answer["text"])
+print(answer["«TEXT»"])
 """
 
 _STREAM = """
@@ -54,27 +55,27 @@ try:
     response = requests.post(url, json=payload, headers={"x-api-key": token}, timeout=300, stream=True)
     if not response.ok:
         answer = response.json()
-        detail = answer.get("detail")
-        sentence = detail.get("message") if isinstance(detail, dict) else detail
-        sys.exit(f"{sentence}\\n{answer.get('hint', '')}".strip())
+        detail = answer.get("«DETAIL»")
+        sentence = detail.get("«MESSAGE»") if isinstance(detail, dict) else detail
+        sys.exit(f"{sentence}\\n{answer.get('«HINT»', '')}".strip())
 
     shown = ""  # of several answers, the first to begin is shown as it comes
     for line in filter(None, response.iter_lines()):
         event = json.loads(line)
-        data = event["data"]
-        if event["event"] == "token":
-            shown = shown or data["id"]
-            if data["id"] == shown:
-                print(data["chunk"], end="", flush=True)
-        elif event["event"] == "error" and data["error"]:
-            sys.exit(f"{data['error']}\\n{data.get('hint', '')}".strip())
-        elif event["event"] == "end":
+        data = event["«DATA»"]
+        if event["«EVENT»"] == "«TOKEN»":
+            shown = shown or data["«ID»"]
+            if data["«ID»"] == shown:
+                print(data["«CHUNK»"], end="", flush=True)
+        elif event["«EVENT»"] == "«FAILED»" and data["«ERROR»"]:
+            sys.exit(f"{data['«ERROR»']}\\n{data.get('«HINT»', '')}".strip())
+        elif event["«EVENT»"] == "«END»":
             if shown:
                 print()
-            for output in data["result"]["outputs"][0]["outputs"]:
-                [message] = output["results"].values()
-                if message["data"].get("id") != shown:
-                    print(message["text"])
+            for output in data["«RESULT»"]«OUTPUTS»:
+                [message] = output["«RESULTS»"].values()
+                if message["«DATA»"].get("«ID»") != shown:
+                    print(message["«TEXT»"])
 except requests.RequestException as error:
     sys.exit(f"No answer from {url}: {error}")
 """
@@ -90,4 +91,5 @@ def python(request: SnippetRequest) -> str:
         message=python_scalar(request.message),
         token=f"token = {python_scalar(request.token)}" if request.token else _TOKEN,
         payload=literal(request.body(Name("message")), PYTHON),
+        **gaps(brackets),
     )
