@@ -148,7 +148,7 @@ def _invalid(
 
 def _unquoted(value: str, field: FieldType) -> bool:
     if field.number:
-        return re.fullmatch(r"-?[0-9]+" + ("" if "whole" in field.kind else r"(\.[0-9]+)?"), value) is not None
+        return re.fullmatch(r"-?[0-9]+" + ("" if field.whole else r"(\.[0-9]+)?"), value) is not None
     return field.kind == "true or false" and value in ("true", "false")
 
 
