@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from flowground import __version__
+from flowground.components import COMPONENTS
+from flowground.providers import KINDS
 from tests.servers import ROOT
 
 SOURCES = ("app.py", "flowground", "pages")
@@ -58,6 +60,12 @@ def test_the_changelog_begins_with_this_version() -> None:
     found = re.search(r"^## \[?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert found
     assert found[1] == __version__
+
+
+@pytest.mark.parametrize("name", [*COMPONENTS, *KINDS])
+def test_the_changelog_names_every_type_and_kind(name: str) -> None:
+    named = re.search(rf"\b{name}\b", (ROOT / "CHANGELOG.md").read_text("utf-8"))
+    assert named, f"CHANGELOG.md does not name {name}"
 
 
 def test_git_knows_no_data_and_no_secrets() -> None:

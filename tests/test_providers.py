@@ -17,6 +17,7 @@ from flowground.providers import KINDS
 from flowground.providers.base import ModelCall, ProviderSettings
 from flowground.providers.builtin import child
 from flowground.settings import Settings
+from flowground.settings.file import join_words
 from tests.chat_answers import ANSWER
 from tests.opened_providers import open_providers
 from tests.tiny import TINY
@@ -94,7 +95,7 @@ def test_a_kind_that_does_not_exist_falls_through_to_no_other(tmp_path: Path, en
     with pytest.raises(ConfigError) as refused:
         Settings.load(tmp_path / "config.yaml")
     assert refused.value.message in (
-        "config.yaml:2: providers.anthropic.type: should be 'local', 'openai', 'ollama' or 'scripted'",
+        f"config.yaml:2: providers.anthropic.type: should be {join_words(map(repr, KINDS), 'or')}",
         "config.yaml:2: providers.anthropic: says neither `type` nor `base_url`",
     )
 

@@ -56,6 +56,13 @@ async def test_every_component_is_asked_for_its_models(tmp_path: Path) -> None:
             runtime.require_ready(LOCAL_OWNER, agent)
 
 
+async def test_a_flow_file_over_the_limit_is_told(tmp_path: Path) -> None:
+    large = {"large": FLOWS["slow"] + "#" * 1024}
+    async with running(tmp_path, FLOWS | large, config={"limits": {"flow_bytes": 1024}}) as runtime:
+        assert sorted(runtime.catalogue.flows()) == ["fail", "long", "silent", "slow"]
+        assert list(runtime.catalogue.problems()) == ["large.yaml"]
+
+
 async def test_all_watchers_see_the_whole_answer_whenever_they_come(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         turn = await begin(runtime, "slow")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowground.errors import ConfigError
+from flowground.providers import KINDS
 from flowground.providers.builtin.local import LocalSettings
 from flowground.settings import Settings, config_path
 from flowground.settings.table import settings_page
@@ -48,6 +49,21 @@ def test_the_shipped_file_says_the_defaults() -> None:
 def test_the_shipped_file_shows_every_setting(setting: str) -> None:
     text = (ROOT / "config.yaml").read_text("utf-8")
     assert re.search(rf"^[# ]*{setting.rpartition('.')[2]}:", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("setting", re.findall(r"^\| `([^`]+)`", settings_page(), re.MULTILINE))
+def test_every_setting_is_tried_by_a_test(setting: str) -> None:
+    """No tool can tell whether the test is good; that there is none can be told."""
+    word = re.compile(rf"\b{setting.rpartition('.')[2]}\b")
+    tests = [path for path in (ROOT / "tests").rglob("test_*.py") if word.search(path.read_text("utf-8"))]
+    assert tests, f"no test names {setting}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_shipped_file_names_every_kind_of_provider(kind: str) -> None:
+    (comment,) = re.findall(r"type: openai +# (.*); the entry's name", (ROOT / "config.yaml").read_text("utf-8"))
+    shown = re.findall(r"^[# ]*type: (\w+)", (ROOT / "config.yaml").read_text("utf-8"), re.MULTILINE)
+    assert kind in {*re.findall(r"\w+", comment), *shown}
 
 
 def test_an_empty_file_and_empty_sections_are_defaults(tmp_path: Path) -> None:

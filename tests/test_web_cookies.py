@@ -27,6 +27,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
         "credentials": {"usernames": ADA | BOB},
         "public_url": "https://flows.example.com",
         "sharing": {"allow_public": True},
+        "cookie": {"expiry_days": 10},
     }
     with AppServer(tmp_path_factory.mktemp("house"), config=config) as server:
         share_publicly(server, Sharing(shared=True, audience="public"))
@@ -135,7 +136,7 @@ def test_signing_in_over_https_prefixes_what_it_sets_and_drops_the_other_spellin
     old = browser.session.cookies["flowground"]
     answer = browser.post("/session/start", {"ticket": ticket_for(house, "augusta", browser)}, **HTTPS)
     given = cookies_of(answer)
-    assert given["__Host-flowground"][1:] == ["httponly", "max-age=2592000", "path=/", "samesite=lax", "secure"]
+    assert given["__Host-flowground"][1:] == ["httponly", "max-age=864000", "path=/", "samesite=lax", "secure"]
     assert given["__Host-flowground_device"][1:] == ["httponly", "max-age=15552000", "path=/", "samesite=lax", "secure"]
     assert "max-age=0" in given["flowground"]
     with open_page(browser, headers={"Cookie": f"flowground={old}"}) as page:

@@ -1,0 +1,158 @@
+"""What somebody writes who follows a recipe of CONTRIBUTING: a component, a provider with its server, a page."""
+
+SHOUT = '''\
+"""Shout: a text in capitals."""
+
+from typing import ClassVar
+
+from flowground.components.base import Component, Context, Output, field
+
+
+class Shout(Component):
+    """The text in capitals, with a mark behind it."""
+
+    type_name: ClassVar[str] = "Shout"
+    title: ClassVar[str] = "Shout"
+    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    waits: ClassVar[bool] = False
+
+    input_value: str = field(..., "Text", "What is shouted.")
+    mark: str = field("!", "Mark", "What stands behind it.", max_length=5)
+
+    async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
+        return Output(self.input_value.upper() + self.mark)
+'''
+
+SHOUT_EVERYWHERE = '''\
+"""A component that was added is known everywhere, by its one table."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from flowground.caller import LOCAL_OWNER
+from flowground.errors import TweaksRefused
+from flowground.events import TurnFinished
+from flowground.request import RunRequest
+from tests.in_process import runtime_of
+from tests.running import running
+from tests.servers import ROOT, write_folder
+
+FLOW = """
+components:
+  In: {type: ChatInput}
+  Shout: {type: Shout, input_value: "${In}"}
+  Out: {type: ChatOutput, input_value: "${Shout}"}
+"""
+
+
+@pytest.mark.anyio
+async def test_it_takes_tweaks_within_its_bounds(tmp_path: Path) -> None:
+    async with running(tmp_path, {"loud": FLOW}) as runtime:
+        wired = await runtime.access.open_flow(LOCAL_OWNER, "loud")
+        request = RunRequest(input_value="hey", tweaks={"Shout": {"mark": "?"}})
+        events = [event async for event in runtime.take_turn(LOCAL_OWNER, wired, request)]
+        assert isinstance(events[-1], TurnFinished)
+        assert [output.text for output in events[-1].outputs] == ["HEY?"]
+        with pytest.raises(TweaksRefused):
+            request = RunRequest(input_value="hey", tweaks={"Shout": {"mark": "??????"}})
+            [event async for event in runtime.take_turn(LOCAL_OWNER, wired, request)]
+
+
+def test_it_stands_in_docs_and_schema() -> None:
+    for page in ("components.md", "flow.schema.json"):
+        assert "What stands behind it." in (ROOT / "docs" / page).read_text("utf-8")
+
+
+def test_its_fields_can_be_overridden_on_the_page(tmp_path: Path) -> None:
+    with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows={"loud": FLOW})):
+        at = AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=20).run()
+        at.switch_page("api_access.py")
+        at.query_params["flow"] = "loud"
+        at.run()
+        assert not at.exception
+        assert "Mark" in [area.label for area in (*at.text_area, *at.text_input)]
+'''
+
+PARROT = '''\
+"""Parrot: a server that is sent plain text and answers with plain text."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Literal
+
+import httpx2
+from pydantic import Field
+
+from flowground.errors import ProviderRefused
+from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
+from flowground.providers.server import Server
+
+
+class ParrotSettings(ProviderSettings):
+    """A parrot's address and what it says first."""
+
+    type: Literal["parrot"] = "parrot"
+    greeting: str = Field("", description="what it says first.")
+
+    def open(self, name: str, surroundings: Surroundings) -> Provider:  # noqa: ARG002 - the contract's argument
+        if not self.base_url:
+            raise ProviderRefused(f"The provider {name!r} has no address.", hint=f"Set `providers.{name}.base_url`.")
+        url = httpx2.URL(self.base_url)
+        hint = f"Check `providers.{name}.base_url`."
+        server = Server(name, url, api_key=self.read_key(name), timeout=self.timeout, hint=hint)
+        return Parrot(server, self.greeting)
+
+
+class Parrot:
+    """Says what it is told."""
+
+    def __init__(self, server: Server, greeting: str) -> None:
+        self._server = server
+        self._greeting = greeting
+
+    async def complete(self, call: ModelCall) -> Completion:
+        text = self._greeting
+        async with aclosing(await self._server.post(call.messages[-1].content.encode())) as answer:
+            while (chunk := await answer.chunk()) is not None:
+                text += chunk.decode()
+        return Completion(text, call.model)
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        completion = await self.complete(call)
+        yield completion.text
+        yield completion
+
+    def require_ready(self, model: str) -> None:
+        """It always is."""
+
+    async def close(self) -> None:
+        await self._server.close()
+'''
+
+PARROT_SERVER = """
+
+@asynccontextmanager
+async def parrot(_folder: Path) -> AsyncIterator[tuple[Entry, str]]:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\\r\\n\\r\\n")
+        size = int(head.lower().partition(b"content-length:")[2].split(b"\\r\\n")[0])
+        said = await reader.readexactly(size)
+        writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(said) + said)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    yield {"base_url": f"http://127.0.0.1:{port}", "greeting": "Ahoy, "}, "Ahoy, Hi"
+    server.close()
+"""
+
+STATUS = '''\
+"""Whether everything is well."""
+
+import streamlit as st
+
+st.header("Status", anchor=False)
+st.markdown("All is well.")
+'''
