@@ -35,6 +35,7 @@ def measured() -> Measured:
 def test_every_load_is_answered(measured: Measured) -> None:
     for pair in (measured.stub, measured.floor):
         assert [figures.errors for figures in (*pair.plain.values(), *pair.stream.values())] == [0] * 2 * len(CLIENTS)
+        assert pair.plain.keys() == pair.stream.keys() == set(CLIENTS)
         assert all(figures.count >= figures.clients for figures in pair.plain.values())
         assert all(figures.first for figures in pair.stream.values())
 

@@ -205,11 +205,16 @@ async def test_another_process_is_waited_for(tmp_path: Path) -> None:
     assert other.stdout
     await other.stdout.readline()
     seen: list[int] = []
+    twice = asyncio.Event()
+
+    def note(received: int, _: int) -> None:
+        seen.append(received)
+        if len(seen) == 2:
+            twice.set()
+
     (tmp_path / "tiny.gguf.part").write_bytes(DATA[:100])
-    waiting = asyncio.create_task(
-        fetch(tmp_path, progress=lambda received, _: seen.append(received), weights=weights())
-    )
-    await asyncio.sleep(0.5)
+    waiting = asyncio.create_task(fetch(tmp_path, progress=note, weights=weights()))
+    await asyncio.wait_for(twice.wait(), 20)
     assert not waiting.done()
     assert set(seen) == {100}
     (tmp_path / "tiny.gguf.part").write_bytes(DATA)
