@@ -10,8 +10,9 @@ from flowground.access import Sharing
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.runtime import Runtime
-from flowground.store import access_requests, audit, publications
+from flowground.store import access_requests, publications
 from tests.organization import organization, signed_in
+from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
 
@@ -92,7 +93,7 @@ async def test_approving_lets_this_person_in_and_nobody_else(house: Runtime, bef
     assert await house.store.read(publications.sharing_of, flow_id="talk") == after
     assert await opens(house, "mia")
     assert await waiting(house, "olga") == []
-    actions = [(entry.actor, entry.action, entry.subject) for entry in await house.store.read(audit.list_entries)]
+    actions = [(entry.actor, entry.action, entry.subject) for entry in await house.store.read(list_entries)]
     assert ("member:olga", "access.approved", "talk member:mia") in actions
     assert ("member:mia", "access.requested", "talk") in actions
 

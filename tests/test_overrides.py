@@ -78,7 +78,7 @@ def test_a_field_says_what_its_model_says() -> None:
     field = fields(FLOW)["History.order"]
     assert (field.title, field.description) == ("Order", "Oldest first (Ascending) or newest first.")
     assert (field.kind, field.choices, field.default) == ("choice", ("Ascending", "Descending"), "Ascending")
-    assert (field.advanced, field.optional, fields(FLOW)["Model.seed"].optional) == (True, False, True)
+    assert (field.optional, fields(FLOW)["Model.seed"].optional) == (False, True)
 
 
 def test_what_is_locked_says_why() -> None:

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from flowground.caller import trials_of
 from flowground.errors import InvalidRequest, NotAllowed
-from flowground.store import Store, attempts, audit, conversations, members, publications, sign_ins, tables, tokens
+from flowground.store import Store, attempts, conversations, members, publications, sign_ins, tables, tokens
+from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +23,7 @@ async def make_token(store: Store, **given: Any) -> tuple[tokens.Token, str]:
 
 
 async def actions(store: Store) -> list[tuple[str, str, str]]:
-    entries = await store.read(audit.list_entries)
+    entries = await store.read(list_entries)
     return [(entry.actor, entry.action, entry.subject) for entry in reversed(entries)]
 
 

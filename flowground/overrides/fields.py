@@ -26,7 +26,6 @@ class OverrideField:
     """
 
     component: str
-    component_name: str
     name: str
     title: str
     description: str
@@ -39,7 +38,6 @@ class OverrideField:
     step: float | None = None
     choices: tuple[str | float | bool, ...] | None = None
     secret: bool = False
-    advanced: bool = False
     locked: str | None = None
 
     @property
@@ -93,7 +91,6 @@ def _field(flow: WiredFlow, name: str, facts: Facts, opened: dict[str, Overridab
     value = None if facts.secret else _value(flow, name, facts)
     return OverrideField(
         component=name,
-        component_name=flow.display_names[name],
         name=facts.name,
         title=facts.title,
         description=facts.description,
@@ -106,7 +103,6 @@ def _field(flow: WiredFlow, name: str, facts: Facts, opened: dict[str, Overridab
         step=step_of(facts, low, high),
         choices=choices,
         secret=facts.secret,
-        advanced=facts.advanced,
         locked=_locked(flow, name, facts, opened),
     )
 
