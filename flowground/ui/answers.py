@@ -26,8 +26,8 @@ def draw_message(
 ) -> None:
     """`inside` shows an answer's steps; `names` are the components' display names.
 
-    `retry` asks again what failed, was stopped or is empty; `as_code` opens the call behind it. `with_error` says why a
-    failed answer is none: where a run has several, once.
+    `retry` asks again what failed, was stopped, or what a model left empty; `as_code` opens the call behind it.
+    `with_error` says why a failed answer is none: where a run has several, once.
     """
     if message.role == "user":
         draw_question(message.text)
@@ -42,7 +42,7 @@ def draw_message(
         if failed and with_error:
             draw_failure(message.error or message.text, inside=inside)
         draw_foot(message, inside=inside, names=names, as_code=as_code)
-        if retry and (message.state != "complete" or not said.strip()):
+        if retry and (message.state != "complete" or (message.model and not said.strip())):
             draw_retry(message.id, retry)
 
 
