@@ -233,7 +233,7 @@ async def test_the_lockout_ends_by_itself(store: Store) -> None:
 
 async def test_many_addresses_shut_a_name_but_not_from_where_its_member_signed_in(store: Store) -> None:
     await fail(store, "home", times=1)
-    await store.write(attempts.succeeded, name="ada", address="home")
+    await store.write(attempts.note_success, name="ada", address="home")
     for number in range(10):
         await fail(store, f"a{number}", times=5)
     [elsewhere] = await fail(store, "new", times=1)

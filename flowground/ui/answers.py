@@ -27,13 +27,13 @@ def draw_message(
     """`inside` shows an answer's steps; `names` are the components' display names.
 
     `retry` asks again what failed, was stopped, or what a model left empty; `as_code` opens the call behind it.
-    `with_error` says why a failed answer is none: where a run has several, once.
+    `with_error`: whether a failed answer says why it failed; of a run's several answers one does.
     """
     if message.role == "user":
         draw_question(message.text)
         return
     failed = message.state == "failed"
-    said = message.text if not failed or message.error is not None else ""  # once the error stood there
+    said = message.text if not failed or message.error is not None else ""  # in older rows it is the error
     if failed and not (said or with_error):
         return
     with st.chat_message("assistant", avatar=FLOW):
