@@ -67,8 +67,8 @@ def measure(
 def look(measured: Measured, url: str, database: str) -> None:
     uvloop.run(fill(database, flow_id="bench", session_id="long", messages=1000))
     measured.reruns = {
-        "gallery": rerun(url, page=""),
-        "playground": rerun(url, page="playground", query="flow=bench"),
+        "home": rerun(url, page="", has_composer=False),
+        "playground": rerun(url, page="playground", query="flow=bench", has_composer=True),
     }
     with chromium() as browser:
         measured.first_tokens = first_tokens(browser, f"{url}/playground?flow=bench")

@@ -115,6 +115,7 @@ def _rest(measured: Measured) -> Iterator[str]:
     if measured.first_tokens:
         each = ", ".join(f"{taken:.0f}" for taken in measured.first_tokens)
         yield f"- Enter to the first frame that shows the first token, each message: {each} ms."
+    yield "- Page reruns ask by the hash that the page's navigation names, and check that the page's own elements came."
     yield "- CPU and memory from `/proc`; percentiles of all requests of a load, after half a second of warming up."
 
 

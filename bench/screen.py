@@ -35,32 +35,42 @@ _FIRST_TOKEN = """
 """
 
 
-def rerun(url: str, *, page: str, query: str = "", count: int = 100) -> float:
-    """Median milliseconds from asking for a rerun of a page to its last message, one visitor."""
+def rerun(url: str, *, page: str, has_composer: bool, query: str = "", count: int = 100) -> float:
+    """Median milliseconds from asking for a rerun of a page to its last message, one visitor.
+
+    RuntimeError where a run draws another page than the one that was asked for: one with a composer, or without.
+    """
     address = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
     with connect(address, subprotocols=[Subprotocol("streamlit")], origin=Origin(url), max_size=None) as socket:
         message = BackMsg()
         message.rerun_script.query_string = query
         message.rerun_script.page_name = page
-        message.rerun_script.page_script_hash = _run(socket, message) or ""
+        message.rerun_script.page_script_hash = _run(socket, message, has_composer=has_composer)
         taken = []
         for _ in range(count):
             began = time.perf_counter()
-            _run(socket, message)
+            _run(socket, message, has_composer=has_composer)
             taken.append(time.perf_counter() - began)
     return percentile(taken, 50) * 1000
 
 
-def _run(socket: ClientConnection, message: BackMsg) -> str | None:
-    """Sends one message, reads to the end of the script run; the page's hash, where the run told it."""
-    page = None
+def _run(socket: ClientConnection, message: BackMsg, *, has_composer: bool) -> str:
+    """Sends one message, reads to the end of the script run; the hash by which the page is asked for again.
+
+    That is the one the navigation names: the one at the run's begin is the router's, which asks for home.
+    """
+    page, drawn = "", set()
     socket.send(message.SerializeToString())
     while True:
         answer = ForwardMsg.FromString(bytes(socket.recv(timeout=20, decode=False)))
         kind = answer.WhichOneof("type")
-        if kind == "new_session":
-            page = answer.new_session.page_script_hash
+        if kind == "navigation":
+            page = answer.navigation.page_script_hash
+        elif kind == "delta":
+            drawn.add(answer.delta.new_element.WhichOneof("type"))
         elif kind == "script_finished" and answer.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+            if ("chat_input" in drawn) != has_composer:
+                raise RuntimeError(f"another page than the one that was asked for: {sorted(map(str, drawn))}")
             return page
 
 

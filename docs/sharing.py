@@ -24,8 +24,7 @@ All of it is read anew at every action: turning it off, an expiry, a changed gro
 signed-out person end open pages at their next action, and tokens at their next call.
 
 A visitor without sign-in is their browser, known by a random cookie that scripts cannot read: another browser never
-sees their conversations. They have no tokens,
-upload nothing, and nothing they do outlives the flow's being public.
+sees their conversations. They have no tokens, upload nothing, and nothing they do outlives the flow's being public.
 
 What they may use up is bounded, since their link is open to everybody (`sharing.public` in config.yaml):
 

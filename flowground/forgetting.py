@@ -16,12 +16,15 @@ from flowground.store import Store, visitors
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = 20
+"""Conversations that one look-up finds."""
 _DAY = 86_400.0
 
 
 class Forgetting:
-    """`start` belongs to the runtime's loop. `hour`, `minute` and `rest` are seconds: between two looks at most and at
-    least, and after each step."""
+    """`start` belongs to the runtime's loop.
+
+    `at_least` and `at_most` are seconds between two looks, `rest` after each step.
+    """
 
     def __init__(
         self,
@@ -29,14 +32,14 @@ class Forgetting:
         public: PublicSettings,
         *,
         now: Callable[[], float] = time.time,
-        hour: float = 3600,
-        minute: float = 60,
+        at_least: float = 60,
+        at_most: float = 3600,
         rest: float = 0.05,
     ) -> None:
         self._store = store
         self._public = public
         self._now = now
-        self._hour, self._minute, self._rest = hour, minute, rest
+        self._at_least, self._at_most, self._rest = at_least, at_most, rest
         self._spoken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -55,7 +58,7 @@ class Forgetting:
             await asyncio.wait([self._task])
 
     async def forget(self) -> int:
-        """Deletes what is too old or too much; how many conversations that were."""
+        """Deletes conversations that are too old or too many; how many those were."""
         ended = 0
         before = self._now() - self._public.days * _DAY if self._public.days else 0.0
         while found := await self._store.read(
@@ -70,7 +73,7 @@ class Forgetting:
         return ended
 
     async def _look(self) -> None:
-        wait = self._minute
+        wait = self._at_least
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._spoken.wait(), wait)
@@ -80,5 +83,5 @@ class Forgetting:
                     _log.info("%d conversations of visitors were old or too many: deleted", ended)
             except Exception as error:  # noqa: BLE001 - a task's door: the next look tries again
                 _log.warning("visitors' conversations could not be deleted: %s", str(error).partition("\n")[0])
-            await asyncio.sleep(self._minute)
-            wait = self._hour
+            await asyncio.sleep(self._at_least)
+            wait = self._at_most

@@ -23,6 +23,7 @@ has_sidebar = caller is not None and flow is None
 st.logo(str(STATIC / "logo.svg"), icon_image=str(STATIC / "icon.svg") if has_sidebar else None, size="large")
 pages = pages_for(caller, flow)
 page = st.navigation(pages, position="hidden")
+# `local_mode: link`: this browser opened the terminal's link.
 if caller is None and needs_owner() and take_code_from_link() and known_visitor() is not None:
     enter_as_owner()
 if caller is not None:

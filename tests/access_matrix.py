@@ -97,24 +97,52 @@ openapi  | deactivated's token  | general | general | general | general      | g
 """Columns after the first two are states of the sharing; with the API shared too, but for "page only"."""
 
 
-def _rows() -> list[list[str]]:
-    return [[cell.strip() for cell in line.split("|")] for line in TABLE.strip().splitlines()]
+BEFORE_THE_FIRST_ACCOUNT = """
+door | who                                 | open    | link    | off
+page | this computer                       | opens   | code    | code
+page | the browser of the printed link     | opens   | opens   | account
+page | a TCP forward that leaves no trace  | opens   | code    | code
+page | a proxy that leaves a trace         | refused | refused | refused
+page | another name for this computer      | refused | refused | refused
+run  | this computer                       | 403     | 403     | 403
+run  | a token from this computer          | 200     | 200     | 200
+run  | a token through such a forward      | 200     | 200     | 200
+run  | a token through such a proxy        | 403     | 403     | 403
+run  | a token under another name          | 403     | 403     | 403
+"""
+"""While there is no account: columns are values of `local_mode`; tests/test_local_mode.py asks every cell."""
 
 
-STATES = _rows()[0][2:]
+def _rows(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
 
 
-def cells(door: str, state: str) -> dict[str, str]:
+STATES = _rows(TABLE)[0][2:]
+LOCAL_MODES = _rows(BEFORE_THE_FIRST_ACCOUNT)[0][2:]
+
+
+def cells(door: str, state: str, table: str = TABLE) -> dict[str, str]:
     """Who -> what they get at this door in this state."""
-    column = _rows()[0].index(state)
-    return {row[1]: row[column] for row in _rows()[1:] if row[0] == door}
+    head, *rows = _rows(table)
+    return {row[1]: row[head.index(state)] for row in rows if row[0] == door}
 
 
 def markdown() -> str:
-    """One table a door."""
-    parts = []
-    for door, says in DOORS.items():
-        lines = [["", *STATES], ["---"] * (len(STATES) + 1), *(row[1:] for row in _rows()[1:] if row[0] == door)]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        parts.append(f"### {door}\n\n{says}\n\n{table}\n")
-    return "\n".join(parts)
+    """One table a door, and one of the time before the first account."""
+    parts = [
+        f"### {door}\n\n{says}\n\n{_drawn([row[1:] for row in _rows(TABLE) if row[0] in ('door', door)])}"
+        for door, says in DOORS.items()
+    ]
+    return "\n".join((*parts, "### before the first account\n", _LOCAL, _drawn(_rows(BEFORE_THE_FIRST_ACCOUNT))))
+
+
+_LOCAL = """\
+By `local_mode` in config.yaml. *code*: nothing but the question for the owner code. *account*: nothing but the page for
+the first account. *refused*: HTTP 403, and no websocket. What *this computer* means: [security.md](security.md).
+"""
+
+
+def _drawn(rows: list[list[str]]) -> str:
+    head, *others = rows
+    shown = [["" if word in ("door", "who") else word for word in head], ["---"] * len(head), *others]
+    return "\n".join(f"| {' | '.join(row)} |" for row in shown) + "\n"

@@ -1,5 +1,6 @@
 """What all tests share. Only what requirements.txt installs is imported here; the rest is asked for by name."""
 
+import importlib.util
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +12,9 @@ import pytest
 from flowground.settings import Settings
 from flowground.sign_in import SignIn
 from flowground.store import Store
+from tests import ci_flags
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
+from tests.ci_flags import pytest_configure  # noqa: F401 - pytest calls it
 from tests.opened_sign_in import Open
 from tests.servers import AppServer, clean_environment
 from tests.store_databases import DATABASES, empty_database
@@ -21,38 +24,11 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--no-skips", action="store_true", help="fail when a test is skipped, the real-model test excepted (CI)"
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(_Skips(), "skips")
-
-
-class _Skips:
-    """Counts what was skipped, whole files too; with --no-skips it turns the run red."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.skipped and not hasattr(report, "wasxfail") and "model" not in report.keywords:
-            self.names.append(report.nodeid)
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.skipped:
-            self.names.append(report.nodeid)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.names and session.config.option.no_skips and session.exitstatus == 0:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
-        if self.names and config.option.no_skips:
-            terminalreporter.section("skipped, and nothing may be (--no-skips)", red=True)
-            terminalreporter.write_line("\n".join(self.names))
+    ci_flags.pytest_addoption(parser)
+    if importlib.util.find_spec("pytest_timeout") is None:
+        parser.addini(
+            "timeout", "seconds a test may take; without pytest-timeout (requirements-dev.txt) it is not held"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from typing import Any
 
 MOST = 0.050
 """Seconds that one thing may keep the loop or the interpreter's lock (the GIL)."""
-TRIES = 5
+TRIES = 10
 _BEAT = 0.001
 
 

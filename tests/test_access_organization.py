@@ -9,8 +9,8 @@ from flowground.access.organization import Organization
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
-from flowground.store import audit
 from tests.organization import PASSWORD, cookie_of, organization, signed_in
+from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +79,7 @@ async def test_an_invitation_sets_the_password_once(house: Runtime) -> None:
     assert await house.organization.links(root) == []
     with pytest.raises(InvalidRequest, match="already a member nina"):
         await house.organization.invite(root, "nina")
-    actions = [entry.action for entry in await house.store.read(audit.list_entries, limit=20)]
+    actions = [entry.action for entry in await house.store.read(list_entries, limit=20)]
     assert {"member.added", "invitation.created", "invitation.used", "member.password_set"} <= set(actions)
 
 

@@ -1,5 +1,6 @@
 """Asking for a flow tells nothing; approving lets exactly that person in."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from flowground.access import Sharing
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.runtime import Runtime
-from flowground.store import access_requests, audit, publications
+from flowground.store import access_requests, publications
 from tests.organization import organization, signed_in
+from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
 
@@ -92,7 +94,7 @@ async def test_approving_lets_this_person_in_and_nobody_else(house: Runtime, bef
     assert await house.store.read(publications.sharing_of, flow_id="talk") == after
     assert await opens(house, "mia")
     assert await waiting(house, "olga") == []
-    actions = [(entry.actor, entry.action, entry.subject) for entry in await house.store.read(audit.list_entries)]
+    actions = [(entry.actor, entry.action, entry.subject) for entry in await house.store.read(list_entries)]
     assert ("member:olga", "access.approved", "talk member:mia") in actions
     assert ("member:mia", "access.requested", "talk") in actions
 
@@ -130,3 +132,23 @@ async def test_somebody_who_left_is_not_let_in(house: Runtime) -> None:
         await house.requests.approve(await signed_in(house, "root"), request)
     await house.sign_in.remove_member("mia", by="tests")
     assert await waiting(house, "olga") == []
+
+
+async def test_of_two_owners_who_decide_at_once_one_does(house: Runtime) -> None:
+    olga, root = await signed_in(house, "olga"), await signed_in(house, "root")
+    await house.requests.ask(await signed_in(house, "mia"), "talk")
+    request = await only(house)
+    deeds = (house.requests.deny(olga, request), house.requests.approve(root, request))
+    denied, approved = await asyncio.gather(*deeds, return_exceptions=True)
+    assert {type(denied), type(approved)} == {type(None), InvalidRequest}
+    assert await opens(house, "mia") == (approved is None)
+
+
+async def test_approving_where_everybody_may_open_it_changes_nothing(house: Runtime) -> None:
+    await house.requests.ask(await signed_in(house, "mia"), "talk")
+    everybody = Sharing(shared=True, audience="organization", api=True)
+    await share(house, everybody)
+    await house.requests.approve(await signed_in(house, "olga"), await only(house))
+    assert await house.store.read(publications.sharing_of, flow_id="talk") == everybody
+    assert await opens(house, "mia")
+    assert await opens(house, "max")

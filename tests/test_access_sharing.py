@@ -10,8 +10,9 @@ from flowground.access import Sharing
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
-from flowground.store import audit, groups, publications
+from flowground.store import groups, publications
 from tests.running import chat_flow, running
+from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
 FLOWS = {"talk": chat_flow("scripted", "Talk"), "owned": "owners: [ada]\n" + chat_flow("scripted", "Owned")}
@@ -146,7 +147,7 @@ async def test_the_trail_says_who_opened_it_to_whom(tmp_path: Path) -> None:
         mia = frozenset({"mia"})
         for sharing in (Sharing(True, "people", mia, api=True), Sharing(True, "organization"), Sharing(False)):
             await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="member:ada")
-        entries = [entry for entry in await runtime.store.read(audit.list_entries) if entry.actor == "member:ada"]
+        entries = [entry for entry in await runtime.store.read(list_entries) if entry.actor == "member:ada"]
         assert [(entry.action, entry.subject) for entry in reversed(entries)] == [
             ("flow.shared", "talk"),
             ("flow.audience_people", "talk"),

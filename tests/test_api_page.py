@@ -33,8 +33,9 @@ def test_every_test_it_names_exists(file: str) -> None:
     assert {name for path, name in NAMED.findall(PAGE) if path == file} - known == set()
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("section", [section for section, text in SECTIONS.items() if "| test |" in text])
 def test_every_row_names_its_test(section: str) -> None:
+    assert rows(section)
     assert [row[0] for row in rows(section) if not NAMED.search(row[-1])] == []
 
 

@@ -16,6 +16,7 @@ import requests
 from tests.page_socket import Browser, open_page
 from tests.running import chat_flow
 from tests.servers import AppServer
+from tests.waiting import eventually
 
 COMMANDS: list[Literal["streamlit", "uvicorn"]] = ["streamlit", "uvicorn"]
 FLOWS = {name: chat_flow(f"scripted:{name}") for name in ("echo", "slow", "long", "silent", "fail")} | {
@@ -43,11 +44,7 @@ class Client:
 
     def eventually_answered(self, flow: str) -> str:
         """The text of the flow's answer, once it is stored."""
-        end = time.monotonic() + 5
-        while len(found := self.messages(flow)) < 2:
-            assert time.monotonic() < end, found
-            time.sleep(0.05)
-        return str(found[1]["text"])
+        return str(eventually(lambda: self.messages(flow)[1:])[0]["text"])
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +187,7 @@ def test_what_runs_when_the_process_ends_is_told(tmp_path: Path, by: Literal["st
         ]
         for thread in calls:
             thread.start()
-        while len(client.messages("long")) + len(client.messages("silent")) < 3:
-            time.sleep(0.05)
+        eventually(lambda: len(client.messages("long")) + len(client.messages("silent")) == 3)
         assert server.process is not None
         server.process.send_signal(signal.SIGTERM)
         began = time.monotonic()
@@ -217,8 +213,7 @@ def test_what_can_finish_within_the_grace_does(tmp_path: Path) -> None:
         body = {"input_value": said}
         thread = threading.Thread(target=lambda: answers.append(client.run("slow", "?shape=simple", json=body)))
         thread.start()
-        while not client.messages("slow"):
-            time.sleep(0.02)
+        eventually(lambda: client.messages("slow"))
         assert server.process is not None
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(20)

@@ -18,6 +18,7 @@ from bench.load import Load, percentile, post
 from bench.pairs import SLOWER, median_ratio
 from bench.processes import process
 from bench.report import Measured, page
+from bench.screen import rerun
 from bench.strangers import CONFIG, measure
 from bench.watch import Watch
 from tests.servers import AppServer
@@ -35,6 +36,7 @@ def measured() -> Measured:
 def test_every_load_is_answered(measured: Measured) -> None:
     for pair in (measured.stub, measured.floor):
         assert [figures.errors for figures in (*pair.plain.values(), *pair.stream.values())] == [0] * 2 * len(CLIENTS)
+        assert pair.plain.keys() == pair.stream.keys() == set(CLIENTS)
         assert all(figures.count >= figures.clients for figures in pair.plain.values())
         assert all(figures.first for figures in pair.stream.values())
 
@@ -42,7 +44,7 @@ def test_every_load_is_answered(measured: Measured) -> None:
 def test_the_page_has_a_row_for_every_load_and_mark(measured: Measured) -> None:
     measured.app["SQLite"] = Pair(measured.floor.plain, measured.floor.stream)
     measured.starts, measured.memory_first, measured.memory_after = [1.0, 2.0], 80.0, 90.0
-    measured.reruns, measured.first_tokens, measured.opening = {"gallery": 10.0}, [90.0], 500.0
+    measured.reruns, measured.first_tokens, measured.opening = {"home": 10.0}, [90.0], 500.0
     text = page(measured)
     assert text.count("\n| Flowground, SQLite |") == 2 * len(CLIENTS)
     assert "| start to first successful run | 2 s | 1.0 s |" in text
@@ -83,3 +85,11 @@ def test_strangers_are_met_and_counted(tmp_path: Path) -> None:
     assert phases[1].messages
     assert json.loads(seen)["frames refused"] == 2
     assert all(line.count("|") == 9 for line in (phase.row(1.0) for phase in phases))
+
+
+def test_a_rerun_measures_the_page_that_was_asked_for(tmp_path: Path) -> None:
+    with AppServer(tmp_path, flows=["echo"]) as server:
+        assert rerun(server.url, page="playground", query="flow=echo", has_composer=True, count=2) > 0
+        assert rerun(server.url, page="", has_composer=False, count=2) > 0
+        with pytest.raises(RuntimeError, match="another page"):
+            rerun(server.url, page="", has_composer=True, count=1)

@@ -210,11 +210,13 @@ def test_the_page_follows_the_answer(house: AppServer, page: "Page") -> None:
     say(page, "Go")
     page.get_by_text("4 steps").wait_for()
     still(page)
-    place = page.get_by_test_id("stAppScrollToBottomContainer")
-    page.wait_for_timeout(500)
-    assert place.evaluate("e => e.scrollTop") > 100
     # What stands under an answer is drawn when it has ended: Streamlit no longer follows that far.
-    assert place.evaluate("e => e.scrollHeight - e.clientHeight - e.scrollTop") < 150
+    page.wait_for_function(
+        """() => {
+            const place = document.querySelector('[data-testid="stAppScrollToBottomContainer"]');
+            return place.scrollTop > 100 && place.scrollHeight - place.clientHeight - place.scrollTop < 150;
+        }"""
+    )
 
 
 def test_blanks_say_nothing(house: AppServer, page: "Page") -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.timeout(1900)]
 
 ROOT = Path(__file__).parent.parent
 # Taken while tests are collected: the environment in which tests run is stripped of what pip may need (an index, a

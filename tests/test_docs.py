@@ -1,6 +1,8 @@
 """What we show, we execute: commands, flows, links and generated pages of README, CONTRIBUTING and docs/."""
 
+import importlib
 import json
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ from typing import NoReturn
 
 import pytest
 
+import flowground
 from docs.generate import stale
 from flowground.api import create_api
 from flowground.errors import ConfigError, FlowError, FlowgroundError
@@ -82,6 +85,7 @@ def test_flows_load(block: Block) -> None:
 
 
 def test_json_is_json() -> None:
+    assert blocks("json")
     for block in blocks("json"):
         assert json.loads(block.text) is not None, block
 
@@ -109,6 +113,8 @@ def test_every_error_of_the_api_is_documented() -> None:
             yield inner
             yield from below(inner)
 
+    for module in pkgutil.walk_packages(flowground.__path__, "flowground."):
+        importlib.import_module(module.name)
     text = (ROOT / "docs" / "api.md").read_text("utf-8")
     codes = {kind.code for kind in below(FlowgroundError)} - {ConfigError.code, FlowError.code, FlowgroundError.code}
     assert sorted(code for code in codes if f"`{code}`" not in text) == []

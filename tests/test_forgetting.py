@@ -113,7 +113,7 @@ async def test_it_looks_when_a_visitor_spoke_and_by_itself(store: Store) -> None
     for spoken in (True, False):
         for number in range(5):
             await say(store, f"s{number}", at=NOW - timedelta(hours=number))
-        task = forgetting(store, conversations=2, minute=0.02, hour=0.02 if not spoken else 3600)
+        task = forgetting(store, conversations=2, at_least=0.02, at_most=0.02 if not spoken else 3600)
         task.start()
         if spoken:
             task.visitor_spoke()
@@ -128,7 +128,7 @@ async def test_a_look_that_failed_is_followed_by_another(store: Store, caplog: p
     await say(store, "one")
     await say(store, "two", at=NOW - timedelta(hours=1))
     await store.write(run, statement="ALTER TABLE sessions RENAME TO away")
-    task = forgetting(store, conversations=1, minute=0.01, hour=0.01)
+    task = forgetting(store, conversations=1, at_least=0.01, at_most=0.01)
     task.start()
     async with asyncio.timeout(20):
         while True:
@@ -161,7 +161,7 @@ async def test_among_many_members_conversations_visitors_are_found_by_an_index(s
 
 
 async def test_a_pause_lies_between_two_looks(store: Store) -> None:
-    task = forgetting(store, conversations=1, minute=3600, hour=3600)
+    task = forgetting(store, conversations=1, at_least=3600, at_most=3600)
     task.start()
     task.visitor_spoke()
     await asyncio.sleep(0.05)

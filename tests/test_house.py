@@ -73,6 +73,7 @@ def test_git_knows_no_data_and_no_secrets() -> None:
     # Outside a checkout (an unpacked archive) there is nothing git could know.
     ask = ["git", "-c", f"safe.directory={ROOT}", "ls-files"]
     tracked = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, check=False).stdout.splitlines()
+    assert ("app.py" in tracked) == (ROOT / ".git").exists()
     for name in tracked:
         assert not name.startswith("data/"), name
         assert not name.endswith((".db", ".gguf", "secrets.toml")), name
@@ -132,7 +133,15 @@ def test_every_module_says_what_it_is() -> None:
 def test_ci_runs_what_the_readme_names() -> None:
     assert "&& pytest" in (ROOT / "README.md").read_text("utf-8")
     assert re.search(r"^\tpytest \$\(PYTEST_FLAGS\)\n\nfix:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    assert re.search(r"^make .*\bcheck\b.*--no-skips$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert re.search(r'^make .*\bcheck\b.* PYTEST_FLAGS="--no-skips --at-least=\d{4}"$', script, re.MULTILINE)
+
+
+def test_pytest_finds_every_file_with_tests() -> None:
+    begins = re.compile(r"^(async )?def test_", re.MULTILINE)
+    with_tests = [path for path in python_files("tests") if begins.search(path.read_text("utf-8"))]
+    assert len(with_tests) > 100
+    assert [str(path) for path in with_tests if not path.name.startswith("test_")] == []
 
 
 def test_the_notice_names_the_built_in_model() -> None:

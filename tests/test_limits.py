@@ -18,6 +18,7 @@ from flowground.store import Store, publications, runs
 from flowground.store.publications import Sharing
 from flowground.store.runs import RunRecord
 from tests.running import chat_flow, running
+from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
 
@@ -232,7 +233,7 @@ async def test_a_failed_or_stopped_run_counts(tmp_path: Path, model: str) -> Non
         with pytest.raises(RunLimitReached) as caught:
             await runtime.start_turn(await let_in(runtime, 2), "talk", said())
         assert caught.value.code == "daily_limit_reached"
-        stored = await runtime.store.read(runs.list_runs, flow_id="talk")
+        stored = await runtime.store.read(list_runs, flow_id="talk")
         assert [run.status for run in stored] == ["stopped" if model == "scripted:silent" else "failed"]
 
 

@@ -8,6 +8,7 @@ import pytest
 import requests
 from websockets.exceptions import InvalidStatus
 
+from tests.access_matrix import BEFORE_THE_FIRST_ACCOUNT, LOCAL_MODES, cells
 from tests.forwards import forward
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
@@ -46,6 +47,52 @@ def enter(server: AppServer) -> Browser:
     assert ticket is not None
     assert browser.post("/session/start", {"ticket": ticket[1].decode()}).status_code == 200
     return browser
+
+
+FORWARDED = {"X-Forwarded-For": "203.0.113.9"}
+NAMED = {"Host": "flows.example.com", "Origin": "http://flows.example.com"}
+
+
+def seen(browser: Browser, headers: dict[str, str]) -> str:
+    """What a page shows, in the matrix's words."""
+    try:
+        with open_page(browser, headers=headers) as page:
+            sent = page.visit()
+    except InvalidStatus as refused:
+        return "refused" if refused.response.status_code == 403 else f"HTTP {refused.response.status_code}"
+    words = {b"Memory Chatbot": "opens", b"Create account": "account", b"Owner code": "code"}
+    return " and ".join(cell for word, cell in words.items() if word in sent)
+
+
+def run(url: str, headers: dict[str, str]) -> str:
+    body = {"input_value": "x"}
+    return str(requests.post(f"{url}/api/v1/run/echo", json=body, headers=headers, timeout=10).status_code)
+
+
+@pytest.mark.parametrize("mode", LOCAL_MODES)
+def test_every_cell_of_the_time_before_the_first_account(
+    request: pytest.FixtureRequest, server: AppServer, mode: str
+) -> None:
+    running = server if mode == "open" else request.getfixturevalue({"link": "by_link", "off": "shut"}[mode])
+    key = {"x-api-key": running.token("matrix")}
+    here, owner = Browser(running.url), enter(running)
+    with forward(running.port) as port:
+        beyond = f"http://127.0.0.1:{port}"
+        to_us = {"Host": f"127.0.0.1:{running.port}"}
+        assert cells("page", mode, BEFORE_THE_FIRST_ACCOUNT) == {
+            "this computer": seen(here, {}),
+            "the browser of the printed link": seen(owner, {}),
+            "a TCP forward that leaves no trace": seen(Browser(beyond), to_us | {"Origin": running.url}),
+            "a proxy that leaves a trace": seen(owner, FORWARDED),
+            "another name for this computer": seen(owner, NAMED),
+        }
+        assert cells("run", mode, BEFORE_THE_FIRST_ACCOUNT) == {
+            "this computer": run(running.url, {}),
+            "a token from this computer": run(running.url, key),
+            "a token through such a forward": run(beyond, key | to_us),
+            "a token through such a proxy": run(running.url, key | FORWARDED),
+            "a token under another name": run(running.url, key | NAMED),
+        }
 
 
 @pytest.mark.parametrize("base", ["", "/public_flow/memory-chatbot"])

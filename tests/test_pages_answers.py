@@ -129,7 +129,7 @@ def test_an_empty_answer_is_a_sentence(flow: str, sentence: str) -> None:
     session = said(at, "Hello")
     for page in (at, opened(flow, session)):
         assert drawn(page)[0] == f":gray[{sentence}]"
-    assert buttons(opened(flow, session)) == ["Try again"]
+    assert buttons(opened(flow, session)) == (["Try again"] if flow == "mute" else [])
 
 
 @pytest.mark.usefixtures("app")

@@ -15,6 +15,7 @@ from flowground.store import conversations
 from flowground.ui import bridge
 from tests.in_process import runtime_of
 from tests.servers import ROOT, write_folder
+from tests.waiting import eventually
 
 TALK = """\
 name: Talk
@@ -79,7 +80,9 @@ def pressed(at: AppTest, label: str) -> AppTest:
 
 def codes(at: AppTest) -> list[str]:
     """Python, JavaScript, cURL."""
-    return [code.value for code in at.code[1:4]]
+    found = [code.value for code in at.code if "/api/v1/run/" in code.value]
+    assert len(found) == 3
+    return found
 
 
 def said(at: AppTest) -> str:
@@ -278,3 +281,14 @@ def test_a_try_counts_as_a_run_of_the_person() -> None:
 def test_numbers_stand_beside_the_endpoint() -> None:
     at = opened("api_access", flow="fail")
     assert "No runs in the last 24 hours." in said(at)
+
+
+def test_overrides_that_a_newer_file_does_not_take_are_dropped_and_the_others_stay(folder: Path) -> None:
+    at = opened("api_access", flow="talk")
+    labelled(at.text_area, "Tone").set_value("rude").run()
+    labelled(at.slider, "Temperature").set_value(1.25).run()
+    assert at.tabs[-1].label == "Temporary overrides (2)"
+    (folder / "flows" / "talk.yaml").write_text(TALK.replace('"Be {tone}.", tone: kind', "Be kind."), "utf-8")
+    eventually(lambda: at.run().tabs[-1].label == "Temporary overrides (1)")
+    assert labelled(at.slider, "Temperature").value == 1.25
+    assert all("1.25" in code and "rude" not in code for code in codes(at))

@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from contextlib import aclosing
+from datetime import UTC, datetime
 
 import pytest
 
@@ -185,3 +186,21 @@ async def test_a_server_that_was_down_is_asked_again_after_any_number_of_calls()
                 async with asyncio.timeout(20):
                     await provider.complete(CALL)
         await provider.close()
+
+
+@pytest.mark.parametrize(
+    ("later", "day"),
+    [
+        ("Thu, 31 Dec 2099 23:59:59 GMT", datetime(2099, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("Wed, 01 Jan 2020 00:00:00 GMT", datetime(2020, 1, 1, tzinfo=UTC)),
+        ("in a moment", None),
+        ("-5", None),
+    ],
+)
+async def test_a_server_may_name_the_day_to_come_back(later: str, day: datetime | None) -> None:
+    busy = whole({}, status="429 Too Many Requests", headers=f"Retry-After: {later}\r\n")
+    async with model([busy], retries=0) as (provider, _):
+        with pytest.raises(ProviderBusy) as refused:
+            await provider.complete(CALL)
+    seconds = None if day is None else max(0.0, (day - datetime.now(UTC)).total_seconds())
+    assert refused.value.retry_after == (None if seconds is None else pytest.approx(seconds, abs=60))

@@ -9,9 +9,10 @@ from flowground.graph import LONGEST
 from flowground.messages import Message
 from flowground.providers.base import Completion, ModelCall
 from flowground.providers.chat_format import write_call
+from flowground.providers.openai import OpenAI
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, WANTED, all_of, delta, model
 from tests.heartbeat import stays_responsive
-from tests.wire import chunked, whole
+from tests.wire import chunked, whole, wire
 
 pytestmark = pytest.mark.anyio
 
@@ -105,3 +106,28 @@ async def test_the_longest_prompt_is_written_without_keeping_anybody_waiting() -
     assert [message["content"] for message in json.loads(bodies[0])["messages"]] == [m.content for m in call.messages]
     half = ModelCall("m", (Message("user", "\ud800"),), {})
     assert json.loads(write_call(half, stream=False, renamed={}))["messages"][0]["content"] == "\ud800"
+
+
+async def test_a_proxy_of_the_environment_is_asked_for_other_hosts_and_never_for_this_computer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with wire([ANSWER]) as proxy, model([ANSWER]) as (here, server):
+        monkeypatch.setenv("http_proxy", proxy.url)
+        elsewhere = OpenAI("mine", "http://models.example/v1", timeout=20)
+        try:
+            assert await elsewhere.complete(CALL) == WANTED
+            assert await here.complete(CALL) == WANTED
+        finally:
+            await elsewhere.close()
+        assert [asked.path for asked in proxy.asked] == ["http://models.example/v1/chat/completions"]
+        assert len(server.asked) == 1
+
+
+async def test_connections_beyond_those_kept_are_closed_again() -> None:
+    async with model([0.3, ANSWER], seconds=60) as (provider, server):
+        assert await asyncio.gather(*(provider.complete(CALL) for _ in range(140))) == [WANTED] * 140
+        assert server.connections == 140
+        assert await asyncio.gather(*(provider.complete(CALL) for _ in range(140))) == [WANTED] * 140
+        assert server.connections == 152  # 128 were kept

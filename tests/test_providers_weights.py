@@ -203,11 +203,16 @@ async def test_another_process_is_waited_for(tmp_path: Path) -> None:
     assert other.stdout
     await other.stdout.readline()
     seen: list[int] = []
+    twice = asyncio.Event()
+
+    def note(received: int, _: int) -> None:
+        seen.append(received)
+        if len(seen) == 2:
+            twice.set()
+
     (tmp_path / "tiny.gguf.part").write_bytes(DATA[:100])
-    waiting = asyncio.create_task(
-        fetch(tmp_path, progress=lambda received, _: seen.append(received), weights=weights())
-    )
-    await asyncio.sleep(0.5)
+    waiting = asyncio.create_task(fetch(tmp_path, progress=note, weights=weights()))
+    await asyncio.wait_for(twice.wait(), 20)
     assert not waiting.done()
     assert set(seen) == {100}
     (tmp_path / "tiny.gguf.part").write_bytes(DATA)
@@ -234,3 +239,11 @@ def test_the_pinned_parts_are_the_pinned_file() -> None:
     parts = next(source for source in QWEN.sources if isinstance(source, PackageParts)).parts
     assert sum(part.size for part in parts) == QWEN.size == 491_400_064
     assert len({part.sha256 for part in parts}) == 6
+
+
+async def test_a_disk_without_room_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+    async with wire([whole(DATA)]) as hub:
+        wanted = replace(weights(HubFile(f"{hub.url}/model.gguf")), size=10**15)
+        with pytest.raises(ProviderRefused, match="no room for the built-in model: it needs 1000000"):
+            await fetch(tmp_path, progress=heard, weights=wanted)
+        assert hub.asked == []

@@ -83,6 +83,7 @@ def test_what_is_wrong_fits_neither(text: str) -> None:
 
 def test_an_editor_is_told_what_each_field_is() -> None:
     fields: dict[str, Any] = flow_schema()["definitions"]["LanguageModel"]["properties"]
+    assert len(fields) > 5
     assert all(field.get("description") or "const" in field for field in fields.values())
     assert fields["temperature"]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 2}
 

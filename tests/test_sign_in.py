@@ -276,3 +276,14 @@ async def test_a_token_reaches_its_scope_with_its_owners_present_role(open_sign_
     _, secret = await make("gone")
     assert await sign_in.verify_token(secret) is None
     assert await sign_in.verify_token("nonsense") is None
+
+
+async def test_a_key_file_that_is_none_stops_the_start(open_sign_in: Open, tmp_path: Path) -> None:
+    file = tmp_path / "data" / "cookie.key"
+    file.write_text("short")
+    with pytest.raises(ConfigError, match="holds no usable key"):
+        await open_sign_in()
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigError, match=r"cannot keep the cookie's key in .*: Is a directory"):
+        await open_sign_in()

@@ -136,7 +136,7 @@ async def test_the_authenticators_form_checks_counts_and_locks_alike_for_every_n
         return await asyncio.to_thread(check_with_the_authenticator, credentials, name, password)
 
     assert await check("ada", PASSWORD)
-    await sign_in.password_was_right("ada", "here")
+    await sign_in.note_right_password("ada", "here")
     for name in ("ada", "nobody"):
         assert await sign_in.lockout(name, "here") == 0
         assert [await check(name, "wrong password") for _ in range(5)] == [False] * 5

@@ -32,6 +32,7 @@ def test_every_language_has_its_section_and_survives_its_fence() -> None:
 
 def test_code_that_holds_its_token_needs_no_line_for_it() -> None:
     texts = snippets(SnippetRequest("http://x", "f", token="fg_secret"))
+    assert len(texts) == 4
     assert all("fg_secret" in code and "FLOWGROUND_API_KEY" not in code for code in texts.values())
     assert "FLOWGROUND_API_KEY" not in as_markdown(texts, title="f", commands=COMMANDS, export=False)
     assert "fg_secret" not in repr(SnippetRequest("http://x", "f", token="fg_secret"))

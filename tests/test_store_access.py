@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from flowground.caller import trials_of
 from flowground.errors import InvalidRequest, NotAllowed
-from flowground.store import Store, attempts, audit, conversations, members, publications, sign_ins, tables, tokens
+from flowground.store import Store, attempts, conversations, members, publications, sign_ins, tables, tokens
+from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +23,7 @@ async def make_token(store: Store, **given: Any) -> tuple[tokens.Token, str]:
 
 
 async def actions(store: Store) -> list[tuple[str, str, str]]:
-    entries = await store.read(audit.list_entries)
+    entries = await store.read(list_entries)
     return [(entry.actor, entry.action, entry.subject) for entry in reversed(entries)]
 
 
@@ -232,7 +233,7 @@ async def test_the_lockout_ends_by_itself(store: Store) -> None:
 
 async def test_many_addresses_shut_a_name_but_not_from_where_its_member_signed_in(store: Store) -> None:
     await fail(store, "home", times=1)
-    await store.write(attempts.succeeded, name="ada", address="home")
+    await store.write(attempts.note_success, name="ada", address="home")
     for number in range(10):
         await fail(store, f"a{number}", times=5)
     [elsewhere] = await fail(store, "new", times=1)

@@ -10,7 +10,8 @@ import pytest
 from flowground.messages import Message, Usage
 from flowground.store import Store, conversations, transcripts
 from flowground.store.conversations import StoredMessage, TraceStep
-from flowground.store.runs import RunRecord, list_runs
+from flowground.store.runs import RunRecord
+from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)

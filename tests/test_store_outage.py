@@ -16,9 +16,10 @@ from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 from flowground.errors import ConfigError, InvalidRequest, StoreUnavailable
 from flowground.store import Store, audit, conversations, writer
 from flowground.store.conversations import StoredMessage
-from flowground.store.runs import RunRecord, list_runs
+from flowground.store.runs import RunRecord
 from tests.database_line import DatabaseLine
 from tests.store_databases import SERVER, empty_database
+from tests.stored import list_entries, list_runs
 
 pytestmark = pytest.mark.anyio
 needs_postgresql = pytest.mark.skipif(not SERVER, reason="TEST_DATABASE_URL names no PostgreSQL")
@@ -52,7 +53,7 @@ def wait_for_ever(connection: Connection) -> None:
 
 
 async def noted(store: Store) -> list[str]:
-    return [entry.subject for entry in reversed(await store.read(audit.list_entries, limit=10_000))]
+    return [entry.subject for entry in reversed(await store.read(list_entries, limit=10_000))]
 
 
 def message(said: str, role: Any = "user", run_id: str | None = None) -> StoredMessage:
@@ -223,7 +224,7 @@ async def test_postgresql_that_hangs_ends_every_wait_and_the_process(line: Datab
     store = Store.open(line.url, seconds=1)
     await store.write(note, "before")
     line.hang()
-    calls = [store.read(audit.list_entries), store.write(note, "a"), store.write(note, "b"), store.require_ready()]
+    calls = [store.read(list_entries), store.write(note, "a"), store.write(note, "b"), store.require_ready()]
     codes = await asyncio.gather(*(outcome(call) for call in calls))
     assert codes[0] == codes[3] == "store_unavailable"
     assert set(codes[1:3]) <= {"unknown_outcome", "store_busy"}
@@ -236,7 +237,7 @@ async def test_postgresql_that_hung_is_used_again_by_itself(line: DatabaseLine) 
     with opened(line.url) as store:
         await store.write(note, "before")
         line.hang()
-        await asyncio.gather(*(outcome(store.read(audit.list_entries)) for _ in range(9)))
+        await asyncio.gather(*(outcome(store.read(list_entries)) for _ in range(9)))
         assert await outcome(store.write(note, "unknown")) == "unknown_outcome"
         line.go_on()
         await write_until_it_works(store)

@@ -13,7 +13,6 @@ from flowground.store import (
     Store,
     access_requests,
     approvals,
-    audit,
     groups,
     members,
     password_links,
@@ -22,6 +21,7 @@ from flowground.store import (
     tables,
 )  # fmt: skip
 from flowground.store.publications import Sharing
+from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
 
@@ -114,7 +114,7 @@ async def test_a_link_works_once_and_of_many_at_once_for_one(store: Store) -> No
     tries = [store.write(members.set_password_by_link, link="good", password=f"h{number}") for number in range(10)]
     assert sorted(await asyncio.gather(*tries)) == [False] * 9 + [True]
     assert await store.read(password_links.list_links) == []
-    actions = [entry.action for entry in await store.read(audit.list_entries)]
+    actions = [entry.action for entry in await store.read(list_entries)]
     assert actions.count("reset.used") == 1
 
 

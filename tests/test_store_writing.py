@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from flowground.errors import ConfigError
 from flowground.store import Store, audit
+from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +26,7 @@ def note_and_fail(connection: Connection, subject: str) -> str:
 
 
 async def noted(store: Store) -> list[str]:
-    return [entry.subject for entry in reversed(await store.read(audit.list_entries, limit=10_000))]
+    return [entry.subject for entry in reversed(await store.read(list_entries, limit=10_000))]
 
 
 async def test_a_write_gives_the_jobs_result_and_a_read_sees_it(store: Store) -> None:
@@ -72,7 +73,7 @@ async def test_a_failing_read_fails_alone(store: Store) -> None:
         raise LookupError
 
     results = await asyncio.gather(
-        *(store.read(fail if n == 3 else audit.list_entries) for n in range(9)), return_exceptions=True
+        *(store.read(fail if n == 3 else list_entries) for n in range(9)), return_exceptions=True
     )
     assert [type(result) for result in results] == [LookupError if n == 3 else list for n in range(9)]
 

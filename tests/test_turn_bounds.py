@@ -21,9 +21,10 @@ from flowground.runtime import Runtime
 from flowground.settings import Limits
 from flowground.store import conversations
 from flowground.store.conversations import StoredMessage
-from flowground.store.runs import RunRecord, list_runs
+from flowground.store.runs import RunRecord
 from flowground.wiring import wire
 from tests.running import chat_flow, running
+from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
 

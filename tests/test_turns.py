@@ -12,9 +12,10 @@ from flowground.errors import ComponentFailed, InvalidRequest, TweaksRefused
 from flowground.events import Event, Token, TurnFinished, TurnStarted
 from flowground.request import RunRequest
 from flowground.runtime import Runtime
-from flowground.store import conversations, runs
+from flowground.store import conversations
 from flowground.store.conversations import StoredMessage
 from tests.running import chat_flow, running
+from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +86,7 @@ async def test_two_answers_of_a_run_store_its_usage_and_trace_once(tmp_path: Pat
         assert sorted(names) == ["ChatInput", "First", "Model", "Second"]
         assert second.trace == ()
         assert (first.model, second.model) == ("scripted:echo", "scripted:echo")
-        (run,) = await runtime.store.read(runs.list_runs, flow_id="two")
+        (run,) = await runtime.store.read(list_runs, flow_id="two")
         assert run.usage == end.usage
 
 

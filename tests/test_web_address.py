@@ -66,14 +66,14 @@ def test_public_flow_is_unwrapped(path: str, inner: str, flow: str | None) -> No
     assert (scope["path"], scope["raw_path"], found) == (inner, inner.encode(), flow)
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/", "/api/x", "/v1/models", "/lf/t/api/v1/run/x", "/mcp", "/health"])
+@pytest.mark.parametrize(
+    "path", ["/api", "/api/", "/api/x", "//api", "/API", "/v1/models", "/lf/t/api/v1/run/x", "/mcp", "/health"]
+)
 def test_the_api_owns_whole_first_parts(path: str) -> None:
     assert is_api(path)
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/apis", "/api_access", "/healthy", "/playground/api", "//api", "/public_flow/api"]
-)
+@pytest.mark.parametrize("path", ["/", "/apis", "/api_access", "/healthy", "/playground/api", "/public_flow/api"])
 def test_the_pages_keep_the_rest(path: str) -> None:
     assert not is_api(path)
 

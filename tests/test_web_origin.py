@@ -1,7 +1,14 @@
-import pytest
-from starlette.types import Scope
+from pathlib import Path
 
+import httpx2
+import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from flowground.web.edge import Edge
 from flowground.web.origin import from_this_computer, is_https, own_origin
+from flowground.web.page_sockets import PageSockets
+from tests.running import running
 
 
 def asked(peer: str | None = "127.0.0.1", **headers: str) -> Scope:
@@ -165,3 +172,22 @@ def test_https_is_what_the_browser_speaks(scheme: str, host: str, public_url: st
     scope = asked(host=host)
     scope["scheme"] = scheme
     assert is_https(scope, public_url) is found
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["X-Flowground-Caller", "x-flowground-page"])
+async def test_what_only_the_edge_may_say_is_dropped_from_plain_requests_too(tmp_path: Path, name: str) -> None:
+    heard: list[dict[bytes, bytes]] = []
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.append(dict(scope["headers"]))
+        await Response("drawn")(scope, receive, send)
+
+    async with running(tmp_path, {}) as runtime:
+        edge = Edge(page, lambda: runtime, lambda: page, lambda: PageSockets(runtime.settings.limits, descriptors=1024))
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=edge), base_url="http://127.0.0.1") as client:
+            answer = await client.get("/", headers={name: "{}", "X-Theirs": "kept"})
+    assert (answer.status_code, answer.text) == (200, "drawn")
+    [headers] = heard
+    assert headers[b"x-theirs"] == b"kept"
+    assert [header for header in headers if header.startswith(b"x-flowground-")] == []

@@ -25,7 +25,7 @@ def main() -> None:
     for _ in range(pages):
         with open_page(browser) as page:
             page.visit("playground", "flow=echo")
-    sys.stdout.write(f"{len(viewers()._pages)}\n")
+    sys.stdout.write(f"known {len(viewers()._pages)}\n")
     server.should_exit = True
     serving.join(30)
 

@@ -24,8 +24,6 @@ Framing = Literal["langflow", "sse"]
 _STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y": True} | {
     "false": False, "0": False, "no": False, "off": False, "f": False, "n": False, "": False
 }  # fmt: skip
-
-
 _FORM_PIECE = 16_384
 """Bytes of a form that are parsed at once."""
 _ANY_CASE = (
@@ -101,13 +99,13 @@ async def read_request(request: Request, *, limit: int, patience: float) -> ApiR
     in_query = True if sse else _stream_wanted(query.get("stream"))
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise BodyCompressed("The body is compressed.", hint="Send it as it is, without a Content-Encoding.")
-    body = _fitting(await _given(request, await _read(request, limit, patience)))
+    body = _validate(await _parse(request, await _read(request, limit, patience)))
     stream = body.stream if in_query is None else in_query
     framing: Framing = "sse" if sse else "langflow"
     return body.to_request(framing=framing if stream else None, shape="simple" if shape == "simple" else "langflow")
 
 
-def _fitting(given: dict[str, Any]) -> RunBody:
+def _validate(given: dict[str, Any]) -> RunBody:
     """The body, also where it stands in `input_request`, as Langflow's own wrapping has it."""
     place = ["body"]
     if isinstance(wrapped := given.get("input_request"), dict):
@@ -135,7 +133,7 @@ def _query_problem(name: str, kind: str, message: str) -> InvalidRequest:
     return InvalidRequest(message, problems=[{"type": kind, "loc": ["query", name], "msg": message}])
 
 
-async def _given(request: Request, raw: bytes) -> dict[str, Any]:
+async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
     content_type = request.headers.get("content-type", "")
     if content_type.startswith("application/x-www-form-urlencoded"):
         return {}

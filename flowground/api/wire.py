@@ -13,6 +13,9 @@ from flowground.request import RunRequest
 from flowground.wiring import WiredFlow
 
 Json = dict[str, Any]
+_USER = ("User", "User")
+_MACHINE = ("Machine", "AI")
+"""Langflow's sender and its name."""
 
 LONG = 100_000
 """Characters of texts from which this is worth it; below, the plain encoder is the faster one."""
@@ -68,12 +71,8 @@ class Wire:
 
     def user_message(self) -> Json:
         """The Chat Input's message as a stream's first event shows it."""
-        name = next((key for key, item in self.flow.components.items() if item.takes_input == "chat"), None)
-        sender = "User" if name is None else self._said_by(name, "User", "User")[1]
         return self._streamed(
-            self._message(
-                self.turn.user_message_id, self.turn.input_value or "", sender=("User", sender), source=source()
-            )
+            self._message(self.turn.user_message_id, self.turn.input_value or "", sender=_USER, source=source())
         )
 
     def answer(self, component_id: str, text: str, *, state: str, result: OutputResult | None = None) -> Json:
@@ -83,7 +82,7 @@ class Wire:
             self._message(
                 self.turn.answer_ids[component_id],
                 text,
-                sender=self._said_by(component_id, "Machine", "AI"),
+                sender=_MACHINE,
                 source=self._source_of(result) if result else source(),
                 state=state,
                 usage=usage,
@@ -108,7 +107,7 @@ class Wire:
 
     def _chat_output(self, item: OutputResult) -> Json:
         is_input = item.component_id not in self.turn.answer_ids
-        sender, name = self._said_by(item.component_id, *(("User", "User") if is_input else ("Machine", "AI")))
+        sender, name = _USER if is_input else _MACHINE
         message_id = self.turn.answer_ids.get(item.component_id, self.turn.user_message_id)
         message = self._message(
             message_id,
@@ -151,10 +150,6 @@ class Wire:
             "files": [],
             "type": "text",
         }
-
-    def _said_by(self, component_id: str, sender: str, name: str) -> tuple[str, str]:
-        component = self.flow.components[component_id]
-        return getattr(component, "sender", None) or sender, getattr(component, "sender_name", None) or name
 
     def _icon(self, component_id: str) -> str | None:
         """Langflow's mark on answers that a model streams."""

@@ -119,8 +119,8 @@ class Limits(_Part):
         400,
         ge=1,
         description="Pages that people who are not signed in may have open, at the sign-in page or at public flows. "
-        "Beyond it, the page that was silent longest at the address with most pages is closed. Never over a quarter of "
-        "the files the process may open.",
+        "Beyond it, the page that was silent longest at the address with most pages is closed. Each takes four open "
+        "files; all of them get a quarter of those the process may open.",
     )
     guest_pages_per_address: int = Field(
         100,
@@ -159,7 +159,8 @@ class CookieSettings(_Part):
 class Settings(_Part):
     organization: Organization = Organization()
     public_url: str | None = Field(
-        None, description="The address people use; feeds links, snippets and the Origin check."
+        None,
+        description="The address people use. Links and snippets follow it; pages open at it and on this computer only.",
     )
     local_mode: LocalMode = Field(
         "open",

@@ -60,8 +60,10 @@ class SignIn:
         await self._roster.start()
 
     async def end_rights_of_before(self) -> None:
-        """Ends what members of config.yaml had, who were taken out, replaced, or got another password there since the
-        last start. For the process that serves, once, before it does."""
+        """Ends the sign-ins, links and tokens of members whom config.yaml no longer names as it did at the last start.
+
+        For the process that serves, once, before it does.
+        """
         await self._roster.end_rights_of_before(self._cookies.key)
 
     def close(self) -> None:
@@ -154,14 +156,14 @@ class SignIn:
             right = await self._bcrypt.matches(password, login.password if login else None)
             if login is None or not right:
                 return None
-            await self.password_was_right(name, address, device)
+            await self.note_right_password(name, address, device)
             return login.member
 
     def credentials_for_form(self, address: str, device: Device | None = None) -> dict[str, Any]:
         """What to give to `streamlit_authenticator.Authenticate`, for one visitor and one run of the script.
 
         Its look-ups block; never use it on the event loop. After the form let somebody in, await
-        `password_was_right`; when it did not, `lockout` says whether that was for too many tries.
+        `note_right_password`; when it did not, `lockout` says whether that was for too many tries.
         """
 
         def ask(name: str) -> Login | None:
@@ -169,9 +171,9 @@ class SignIn:
 
         return FormCredentials(ask, cost=self._bcrypt.cost)
 
-    async def password_was_right(self, name: str, address: str, device: Device | None = None) -> None:
+    async def note_right_password(self, name: str, address: str, device: Device | None = None) -> None:
         """Forgets the wrong tries of this name from here, and remembers the address as the member's."""
-        await self.tries.was_right(name, address, device)
+        await self.tries.note_success(name, address, device)
 
     async def lockout(self, name: str, address: str, device: Device | None = None) -> float:
         """Seconds until this name may be tried from here again; 0: now."""
@@ -182,7 +184,7 @@ class SignIn:
     async def issue_ticket(self, member: str | None, browser: str) -> str:
         """A ticket that this browser may redeem once within 30 s; `member` None is the local owner, code given.
 
-        `browser` is a secret that only this browser sends (its XSRF cookie). Raises InvalidRequest when it is empty,
+        `browser` is a secret that only this browser sends (its visitor cookie). Raises InvalidRequest when it is empty,
         NotAllowed when local mode is over.
         """
         if not browser:

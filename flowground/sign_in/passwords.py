@@ -73,8 +73,10 @@ def dummy_hash(cost: int) -> str:
 
 
 def work_up_to(cost: int, hashed: str) -> None:
-    """The work by which comparing with this hash is less than with one of `cost`: each step is twice the one before, so
-    the costs from the hash's own up to the last but one add up to it exactly. Who exists cannot be told by the time."""
+    """Does the work that comparing with this hash lacks to one of `cost`, so that the time does not tell who exists.
+
+    Each cost is twice the work of the one below, so those from the hash's own to one below `cost` add up to what lacks.
+    """
     for missing in range(cost_of(hashed), cost):
         bcrypt.checkpw(b"", dummy_hash(missing).encode())
 

@@ -23,7 +23,7 @@ class Tries:
 
     async def begin(self, name: str, address: str, device: Device | None = None) -> float:
         """Counts a password for a name. 0: it may be looked at; else the seconds to wait."""
-        return await self._store.write(attempts.begin, **_counted(name, address, device))
+        return await self._store.write(attempts.begin, **_place_of(name, address, device))
 
     async def begin_link(self, address: str) -> None:
         """Counts a link that is not good. Raises NotSignedIn after too many from one address; links are too long to
@@ -37,20 +37,21 @@ class Tries:
         name = attempt_name(f"{_REQUESTS} {member}")
         return await self._store.write(attempts.begin, name=name, address="access", per_name=None)
 
-    async def was_right(self, name: str, address: str, device: Device | None = None) -> None:
+    async def note_success(self, name: str, address: str, device: Device | None = None) -> None:
         """Forgets the wrong tries of this name from here, and remembers the address as the member's."""
-        counted = _counted(name, address, device)
-        await self._store.write(
-            attempts.succeeded, name=counted["name"], address=address, counted_as=counted["address"]
-        )
+        place = _place_of(name, address, device)
+        await self._store.write(attempts.note_success, name=place["name"], address=address, counted_as=place["address"])
 
     async def lockout(self, name: str, address: str, device: Device | None = None) -> float:
         """Seconds until this name may be tried from here again; 0: now."""
-        return await self._store.read(attempts.seconds_to_wait, **_counted(name, address, device))
+        return await self._store.read(attempts.seconds_to_wait, **_place_of(name, address, device))
 
 
-def _counted(name: str, address: str, device: Device | None) -> dict[str, Any]:
-    """A browser in which this member signed in before has a count of its own, which no stranger's tries enter."""
+def _place_of(name: str, address: str, device: Device | None) -> dict[str, Any]:
+    """Where a try is counted, as arguments of `store.attempts`.
+
+    A browser in which this member signed in before has a count of its own, which no stranger's tries enter.
+    """
     name = attempt_name(name)
     if device is not None and device.knows(name):
         return {"name": name, "address": f"{_BROWSER} {device.id}", "per_name": None}

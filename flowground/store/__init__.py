@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, select
 
@@ -30,8 +30,11 @@ from flowground.store.writer import Writer
 P = ParamSpec("P")
 T = TypeVar("T")
 _READY_SECONDS = 3.0
+"""Longest answer to "is it ready?"."""
 _ENDING_SECONDS = 3.0
+"""Longest wait while the process ends."""
 _PROBE_EVERY = 5.0
+"""Seconds between two writes that only try whether writing works again."""
 
 
 class Store:
@@ -78,27 +81,25 @@ class Store:
         caller that is cancelled does not undo the job. Raises StoreUnavailable; with the code `unknown_outcome` the
         job may be done all the same.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        asked = Job(job, args, kwargs, future=future)
-        end = loop.call_later(self._seconds, _end_wait, self._writer, asked)
-        try:
-            self._writer.put(asked)
-            return await future
-        finally:
-            end.cancel()
+        return await self._wait(self._writer, job, args, kwargs)
 
     async def read(self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The job's result, as of everything committed before the call. A job that writes fails.
 
         Raises StoreUnavailable.
         """
+        return await self._wait(self._readers, job, args, kwargs)
+
+    async def _wait(
+        self, threads: Writer | Readers, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> T:
+        """Has the threads do the job; its result, or its error, within `seconds`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        asked = Job(job, args, kwargs, future=future)
-        end = loop.call_later(self._seconds, _end_wait, self._readers, asked)
+        job = Job(function, args, kwargs, future=future)
+        end = loop.call_later(self._seconds, _end_wait, threads, job)
         try:
-            self._readers.put(asked)
+            threads.put(job)
             return await future
         finally:
             end.cancel()
@@ -106,8 +107,8 @@ class Store:
     async def require_ready(self) -> None:
         """Returns once the database has answered a question, and can be written as far as is known.
 
-        Takes at most some seconds. Nothing is written while the last write went well; after one that did not, a row
-        is written and deleted, now and then. Raises StoreUnavailable.
+        Takes 3 s at most. Nothing is written while the last write went well; after one that failed, a row is written
+        and deleted, every 5 s at most. Raises StoreUnavailable.
         """
         try:
             async with asyncio.timeout(min(_READY_SECONDS, self._seconds)):

@@ -37,7 +37,7 @@ def begin(
     return wait
 
 
-def succeeded(connection: Connection, *, name: str, address: str, counted_as: str | None = None) -> None:
+def note_success(connection: Connection, *, name: str, address: str, counted_as: str | None = None) -> None:
     """The password was right: the tries of this name from this address (`counted_as`, where they were counted under
     another name) are forgotten, the address is known."""
     now = time.time()
@@ -52,8 +52,11 @@ def succeeded(connection: Connection, *, name: str, address: str, counted_as: st
 def seconds_to_wait(
     connection: Connection, *, name: str, address: str, per_name: int | None = PER_NAME, in_all: int | None = None
 ) -> float:
-    """How long this name stays shut from this address; 0 when it is open. `per_name` None: each address for itself;
-    `in_all`: tries from this address for whatever name."""
+    """How long this name stays shut from this address; 0 when it is open.
+
+    `per_name` bounds the tries for the name from all addresses, `in_all` those from the address for all names; None: no
+    such bound.
+    """
     now = time.time()
 
     def nth(most: int, *where: ColumnElement[bool]) -> float:

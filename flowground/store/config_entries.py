@@ -73,7 +73,7 @@ def settle(connection: Connection, *, entries: Mapping[str, ConfigEntry]) -> lis
     return changes
 
 
-def _changes(stored: "Mapping[str, _Stored]", entries: Mapping[str, ConfigEntry]) -> Iterator[ConfigChange]:
+def _changes(stored: Mapping[str, _Stored], entries: Mapping[str, ConfigEntry]) -> Iterator[ConfigChange]:
     for name in sorted(stored.keys() | entries.keys()):
         kept, entry = stored.get(name), entries.get(name)
         if entry is None:
@@ -93,8 +93,8 @@ def _is_in_database(connection: Connection, name: str) -> bool:
 
 
 def _end(connection: Connection, change: ConfigChange) -> None:
-    """Everything that proves who somebody is, and an older password of the app. A person who is another one inherits
-    nothing; of one who is gone their words stay until the name is given to another."""
+    """Ends sign-ins, links, tokens and a password set in the app. What was said is deleted where the name is somebody
+    else's now; of a name that is gone it stays, in case the same person comes back."""
     name = change.name
     if change.what == "gone" and _is_in_database(connection, name):
         return  # the name is one of the database's by now, and began anew when it was added

@@ -182,7 +182,8 @@ def _require_another_admin(connection: Connection, name: str) -> None:
 
 
 def forget(connection: Connection, *, name: str, by: str) -> None:
-    """All that belongs to a name: it may be given to somebody else. (Names of config.yaml leave without `remove`.)"""
+    """Deletes all that belongs to a name, before somebody else gets it. `add` does it too, since nobody calls `remove`
+    for a name that leaves config.yaml."""
     forget_password(connection, name=name)
     mine = tokens.list_tokens(connection, owner=name)
     keys = [f"member:{name}", trials_of(name), *(f"token:{token.id}" for token in mine)]

@@ -32,11 +32,12 @@ class TraceStep:
 class StoredMessage:
     """One message with its identity. `model`, `usage`, `seconds` (wall time) and `trace` belong to answers.
 
-    The first answer of a run has the run's usage and trace; further answers have none. (What 0.1.0 stored before its
-    release has them on each answer.)
+    The first answer of a run has the run's usage and trace; further answers have none.
 
-    `error` is the sentence of a failed answer, and `text` what was said before it failed, which may be "". Where a
-    failed answer of an older release has no `error`, its `text` is that sentence.
+    `error` is the sentence of a failed answer, and `text` what was said before it failed, which may be "".
+
+    Rows from before the migration `m007_message_errors` differ: usage and trace may stand on each answer of a run, and
+    a failed answer has its sentence in `text` and no `error`.
     """
 
     id: str

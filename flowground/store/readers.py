@@ -28,7 +28,7 @@ class Readers:
         self._waiting: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = Lock()
         self._closed = False
-        self._readers = [_Reader(engine, self._lock, self.outage) for _ in range(threads)]
+        self._readers = [_ReadingThread(engine, self._lock, self.outage) for _ in range(threads)]
         self._threads = [
             Thread(target=self._work, args=(reader,), name=f"store-reader-{n}", daemon=True)
             for n, reader in enumerate(self._readers)
@@ -62,7 +62,7 @@ class Readers:
                     self._waiting.put(None)
         join_while_it_works(self._threads, self._waiting.qsize)
 
-    def _work(self, reader: "_Reader") -> None:
+    def _work(self, reader: "_ReadingThread") -> None:
         while (job := self._waiting.get()) is not None:
             batch = self._more(job)
             for job in batch:
@@ -84,8 +84,8 @@ class Readers:
         return batch
 
 
-class _Reader:
-    """One thread's connection, and since when its present job runs."""
+class _ReadingThread:
+    """What one thread reads with: its connection, and since when its present job runs."""
 
     def __init__(self, engine: Engine, lock: Lock, outage: Outage) -> None:
         self._engine = engine

@@ -75,29 +75,6 @@ def add_run(connection: Connection, *, run: RunRecord) -> None:
     )
 
 
-def list_runs(connection: Connection, *, flow_id: str, limit: int = 100) -> list[RunRecord]:
-    """A flow's last runs, newest first."""
-    found = connection.execute(
-        select(tables.runs).where(_runs.flow_id == flow_id).order_by(_runs.started_at.desc()).limit(limit)
-    )
-    return [
-        RunRecord(
-            id=row.id,
-            flow_id=row.flow_id,
-            flow_version=row.flow_version,
-            owner=row.owner,
-            session_id=row.session_id,
-            status=row.status,
-            started_at=moment(row.started_at),
-            seconds=row.seconds,
-            usage=None if row.input_tokens is None else Usage(row.input_tokens, row.output_tokens),
-            error_code=row.error_code,
-            streamed=row.streamed,
-        )
-        for row in found
-    ]
-
-
 def numbers(connection: Connection, *, flow_id: str, since: datetime) -> Numbers:
     """What a flow's runs since then come to; counted and read by the index `runs_recent`."""
     here = (_runs.flow_id == flow_id) & (_runs.started_at >= since.timestamp())

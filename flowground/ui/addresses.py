@@ -11,7 +11,6 @@ from flowground.wiring import WiredFlow
 # Whole paths: in AppTest the script is app.py, elsewhere pages/router.py, and Streamlit counts short ones from it.
 _PAGES = Path(__file__).resolve().parents[2] / "pages"
 PLAYGROUND = str(_PAGES / "playground.py")
-HOME = str(_PAGES / "home.py")
 
 
 def base_url() -> str:

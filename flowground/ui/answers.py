@@ -26,14 +26,14 @@ def draw_message(
 ) -> None:
     """`inside` shows an answer's steps; `names` are the components' display names.
 
-    `retry` asks again what failed, was stopped or is empty; `as_code` opens the call behind it. `with_error` says why a
-    failed answer is none: where a run has several, once.
+    `retry` asks again what failed, was stopped, or what a model left empty; `as_code` opens the call behind it.
+    `with_error`: whether a failed answer says why it failed; of a run's several answers one does.
     """
     if message.role == "user":
         draw_question(message.text)
         return
     failed = message.state == "failed"
-    said = message.text if not failed or message.error is not None else ""  # once the error stood there
+    said = message.text if not failed or message.error is not None else ""  # in older rows it is the error
     if failed and not (said or with_error):
         return
     with st.chat_message("assistant", avatar=FLOW):
@@ -42,7 +42,7 @@ def draw_message(
         if failed and with_error:
             draw_failure(message.error or message.text, inside=inside)
         draw_foot(message, inside=inside, names=names, as_code=as_code)
-        if retry and (message.state != "complete" or not said.strip()):
+        if retry and (message.state != "complete" or (message.model and not said.strip())):
             draw_retry(message.id, retry)
 
 

@@ -85,15 +85,7 @@ def _draw_endpoint(caller: Caller, flow: WiredFlow) -> tuple[Mode, DeltaGenerato
         st.badge("POST", color="primary")
         st.markdown(f"`/api/v1/run/{flow.id}`")
         st.space("stretch")
-        mode: Mode = st.segmented_control(
-            "Answer",
-            list(_MODES),
-            default="plain",
-            required=True,
-            format_func=lambda name: _MODES[name],
-            key=f"api:mode:{flow.id}",
-            label_visibility="collapsed",
-        )
+        mode = code_tabs.draw_choice("Answer", _MODES, key=f"api:mode:{flow.id}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(_MODE_SAID[mode])
         st.space("stretch")

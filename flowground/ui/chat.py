@@ -41,13 +41,13 @@ def draw_composer(chat: Conversation) -> Following | None:
         st.session_state[key] = draft
     # Outside st.bottom, where it goes by itself: only then does the page follow the answer that grows.
     typed = st.chat_input(f"Message {chat.flow.name}", key=key, submit_mode="stop", disabled=busy)
-    said = typed if typed and typed.strip() else pressed  # nothing but blanks says nothing
+    said = typed if typed and typed.strip() else pressed  # blanks alone are no message
     if not said:
         return follow(chat)
     following = begin(chat, request_for(chat, said), own_stop=not typed)
     if typed and chat.key("refused") in st.session_state:
         st.session_state[chat.key("draft")] = typed
-        st.rerun()  # the composer is empty by now: it takes a text before it is drawn only
+        st.rerun()  # the composer was emptied, and takes a text only before it is drawn
     return following
 
 

@@ -1,6 +1,7 @@
 """The request of the pane as code: one tab a language, the line that sets the token above them, all as Markdown."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -9,11 +10,28 @@ from flowground.snippets import COMMANDS, FILE_NAMES, Shell, as_markdown, export
 from flowground.snippets.request import SnippetRequest
 from flowground.ui import words
 
+Name = TypeVar("Name", bound=str)
+
 TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
 _HIGHLIGHT = {"python": "python", "javascript": "javascript", "curl": "bash", "powershell": "powershell"}
 _HEIGHT = 360
 _RUN_FIRST = "Run this line first; the code reads the token from the environment."
 _SHELLS: Mapping[Shell, str] = {"bash": "bash", "powershell": "PowerShell"}
+
+
+def draw_choice(label: str, titles: Mapping[Name, str], *, key: str) -> Name:
+    """One of a few side by side, the first when nobody chose."""
+    names = list(titles)
+    chosen: Name = st.segmented_control(
+        label,
+        names,
+        default=names[0],
+        required=True,
+        format_func=lambda name: titles[name],
+        key=key,
+        label_visibility="collapsed",
+    )
+    return chosen
 
 
 def draw_export_line(flow_id: str, secret: str | None, *, written: bool) -> Shell:
@@ -24,15 +42,7 @@ def draw_export_line(flow_id: str, secret: str | None, *, written: bool) -> Shel
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption("The code holds the token: share it with nobody." if written else _RUN_FIRST)
         st.space("stretch")
-        shell: Shell = st.segmented_control(
-            "Shell",
-            list(_SHELLS),
-            default="bash",
-            required=True,
-            format_func=lambda name: _SHELLS[name],
-            key=f"api:shell:{flow_id}",
-            label_visibility="collapsed",
-        )
+        shell = draw_choice("Shell", _SHELLS, key=f"api:shell:{flow_id}")
     if not written:
         st.code(export_line(secret, shell=shell), language=shell)
     return shell

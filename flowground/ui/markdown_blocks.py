@@ -64,7 +64,7 @@ class _Cursor:
         self.owed = 0
 
 
-class _Line(NamedTuple):
+class _TextLine(NamedTuple):
     """A line of a paragraph: its containers' marks, its text, and whether a table may begin with it."""
 
     marks: str
@@ -82,7 +82,7 @@ class Blocks:
     _containers: list[int] = field(default_factory=list)
     """From the outside in: a quote, or a list's item by the columns that its lines are indented."""
     _fence: str = ""
-    _paragraph: list[_Line] = field(default_factory=list)
+    _paragraph: list[_TextLine] = field(default_factory=list)
     _in_table: bool = False
     _item_is_empty: bool = False
 
@@ -204,7 +204,7 @@ class Blocks:
         rest = line[start:]
         if self._paragraph and matched == len(self._containers) and _UNDERLINE.match(rest):
             if is_definitions("\n".join(line.text for line in self._paragraph)):
-                self._paragraph.append(_Line(line[:start], "\\" + rest, False))  # nothing is there to underline
+                self._paragraph.append(_TextLine(line[:start], "\\" + rest, False))  # nothing is there to underline
                 return True
             self._leave(matched)
             self.done.append(line)
@@ -254,7 +254,7 @@ class Blocks:
                 self.done += [head.marks + _rewrite_row(head.text), marks + rest]
                 self._in_table = True
                 return
-        self._paragraph.append(_Line(marks, rest, inside and blank <= 3))
+        self._paragraph.append(_TextLine(marks, rest, inside and blank <= 3))
 
     def _leave(self, matched: int) -> None:
         """Ends what stands in the innermost container, and all containers but so many."""

@@ -1,7 +1,7 @@
 """Pages whose connection was lost: whose they are, how long they wait, how many, and that their memory is given back.
 
-Streamlit 1.67 keeps the last 128 pages that lost their connection, everybody's alike, and lets go of an old one when
-the next is lost: of the last ones never. And whoever names a page's id gets that page, unless
+Streamlit 1.67 keeps the last 128 pages that lost their connection, whoever had them, and frees one only when another
+is lost, so the last ones stay for good. And whoever names a page's id gets that page, unless
 `server.trustedUserHeaders` (.streamlit/config.toml) names the header by which the edge says whose it is.
 tests/test_pages_kept.py guards both.
 """
@@ -18,13 +18,13 @@ OWNER = "page"
 _MOST = 128
 _MOST_VISITORS = 32
 """Of the kept pages those of visitors, so that strangers cannot push out members'. Each holds three descriptors."""
-_Pages = list[SessionInfo]
+_Pages = list[SessionInfo]  # inside the class `list` is Streamlit's method
 
 _is_resumable = AppSession.is_resumable
 
 
 def keep_less() -> None:
-    """For the process that serves, before st.App is made; twice is once."""
+    """For the process that serves, before st.App is made; a second call changes nothing."""
     memory_session_storage.MemorySessionStorage = KeptPages  # type: ignore[assignment, misc]
     AppSession.is_resumable = _has_owner  # type: ignore[assignment, method-assign]
 

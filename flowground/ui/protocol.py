@@ -1,4 +1,4 @@
-"""What any browser may ask of Streamlit, and is told by it, whoever they are: less than Streamlit would have it.
+"""What a browser may ask of Streamlit over a page's socket, and is told by it: less than Streamlit itself allows.
 
 A page's socket is open before anybody signed in. Streamlit 1.67 would, over it, tell the script's path on this computer
 and the names of files git has not committed, empty every visitor's caches, and install files into the app's folder. It
@@ -33,7 +33,7 @@ _begin = AppSession._create_new_session_message
 
 
 def limit() -> None:
-    """For the process that serves; twice is once."""
+    """For the process that serves; a second call changes nothing."""
     # Streamlit offers no hook here; tests/test_protocol.py holds what is replaced.
     AppSession.handle_backmsg = _handle_asked  # type: ignore[assignment, method-assign]
     AppSession._create_new_session_message = _begin_without_path  # type: ignore[assignment, method-assign]
@@ -68,7 +68,7 @@ def _is_from_a_page(state: ClientState) -> bool:
 
 
 def drop_unknown_widgets(session: AppSession, state: ClientState) -> None:
-    """Values of widgets that the page did not draw. One that drew none yet may come back and bring its values along."""
+    """Drops values of widgets that the page did not draw. One that drew none keeps all: it may have come back."""
     drawn = session._session_state._new_widget_state.widget_metadata
     if drawn:
         known = [widget for widget in state.widget_states.widgets if widget.id in drawn]

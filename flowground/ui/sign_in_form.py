@@ -118,7 +118,7 @@ def sign_in_form() -> None:
     for key in _ITS_KEYS:
         st.session_state.pop(key, None)
     if right:
-        bridge.call(sign_in.password_was_right(name, here, browser))
+        bridge.call(sign_in.note_right_password(name, here, browser))
         _begin(name)
     elif attempt.sent:
         _say_why_not(attempt.name, here, browser)

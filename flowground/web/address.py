@@ -89,7 +89,7 @@ class Proxies:
 
 
 def address_of(scope: Scope) -> str:
-    """Whom tries and limits count, and logs name: an IPv4 address, an IPv6 network of 64 bits, or `HERE`.
+    """The name under which tries and limits count somebody: an IPv4 address, an IPv6 network of 64 bits, or `HERE`.
 
     At most 43 characters; the same text in the pages (`flowground.ui.caller.address`).
     """
@@ -124,14 +124,14 @@ def _last(value: bytes) -> str:
 
 
 def _read(text: str) -> Address | None:
-    """An address as proxies write it: bare, with a port, in brackets; an IPv4 address in IPv6 clothes is itself."""
+    """An address as proxies write it: bare, with a port, in brackets; `::ffff:1.2.3.4` is read as the IPv4 address."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])  # without the name of an interface of somebody's
+        address = ipaddress.ip_address(text.partition("%")[0])  # `%eth0` names an interface of some other computer
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address

@@ -87,7 +87,7 @@ class Web:
         server = running_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
         patience = Patience(server, seconds=settings.limits.request_seconds)
-        _bound(server)
+        _limit_clients(server)
         say(await greeting(runtime, settings.public_url or serving_at(server)))
         runtime.catalogue.log_problems()
         gc.collect()
@@ -103,8 +103,8 @@ class Web:
             as_they_came()
 
 
-def _bound(server: uvicorn.Server | None) -> None:
-    """What a client may say, be believed, and make the process hold."""
+def _limit_clients(server: uvicorn.Server | None) -> None:
+    """Bounds what is read of a client, what of it is believed, and what memory it leaves behind."""
     believe_no_header(server)
     limit_heads(server)
     limit_frames(server)

@@ -51,7 +51,7 @@ def take_cookies(headers: RawHeaders, name: str) -> tuple[SentCookies, RawHeader
         for part in value.decode("latin-1").split(";"):
             written = part.partition("=")[0].strip()
             if written in ours:
-                ours[written] = _unquoted(part)
+                ours[written] = _unquote(part)
             else:
                 others.append(part.strip())
         if others:
@@ -108,7 +108,7 @@ def xsrf_id(headers: RawHeaders) -> str:
     return ""
 
 
-def _unquoted(part: str) -> str:
+def _unquote(part: str) -> str:
     try:
         return next(iter(SimpleCookie(part).values())).value
     except (CookieError, StopIteration):

@@ -94,7 +94,7 @@ class Edge:
             return
         if any(name.startswith(OURS) for name, _ in scope["headers"]):
             inner = {**inner, "headers": _without_ours(scope)}
-        await self.app(inner, receive, await self._visitors.name(inner, send))
+        await self.app(inner, receive, await self._visitors.name_browser(inner, send))
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         hide_secrets(scope)

@@ -1,8 +1,8 @@
 """Bounds what a page's socket may make the server hold before anybody has read it.
 
 uvicorn 0.54 has one bound for all sockets. Here a connection begins with the smallest, and the edge raises it once it
-knows who asks. Neither uvicorn nor websockets 17 counts the pieces of a message, or what it still owes a client that
-asks and never reads.
+knows who asks. Neither uvicorn nor websockets 17 bounds the pieces of a message, or the answers to pings that a client
+never reads.
 """
 
 from typing import Any

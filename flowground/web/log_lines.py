@@ -31,7 +31,7 @@ class _OneLine(logging.LogRecord):
         said = super().getMessage().rstrip("\r\n")
         if self.name.startswith("streamlit"):
             said = _SESSION.sub(r"\1…", said)
-        return _bound(said)
+        return _escape(said)
 
     @property
     def exc_text(self) -> str | None:
@@ -41,10 +41,10 @@ class _OneLine(logging.LogRecord):
     @exc_text.setter
     def exc_text(self, text: str | None) -> None:
         if text:
-            text = "\n".join(f"  {_bound(line)}" for line in text.split("\n")[-_MOST_LINES:])
+            text = "\n".join(f"  {_escape(line)}" for line in text.split("\n")[-_MOST_LINES:])
         self.__dict__["exc_text"] = text
 
 
-def _bound(said: str) -> str:
+def _escape(said: str) -> str:
     escaped = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), said[:LONGEST])
     return escaped[:LONGEST] + (f"… ({len(said):,} characters)" if len(said) > LONGEST else "")

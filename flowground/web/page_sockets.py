@@ -152,7 +152,7 @@ class PageSockets:
         self._tidying = Tidying()
 
     def end(self) -> None:
-        """Nothing is done any more by itself."""
+        """Cancels what would be done later by itself."""
         self._tidying.end()
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None) -> None:

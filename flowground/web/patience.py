@@ -47,18 +47,18 @@ class Patience:
             now = asyncio.get_running_loop().time()
             connections: list[Any] = list(server.server_state.connections)
             waiting = {each: each.cycle for each in connections if _waits_for_head(each)}
-            self._waiting, ended = self._unchanged(self._waiting, waiting, now)
+            self._waiting, ended = self._find_overdue(self._waiting, waiting, now)
             for connection in ended:
                 connection.transport.close()
             unread = {each: left for each in connections if (left := _left_to_read(each))}
-            self._unread, ended = self._unchanged(self._unread, unread, now)
+            self._unread, ended = self._find_overdue(self._unread, unread, now)
             for connection in ended:
                 _cut(connection.transport)
 
-    def _unchanged(
+    def _find_overdue(
         self, before: dict[Any, tuple[object, float]], states: dict[Any, Any], now: float
     ) -> tuple[dict[Any, tuple[object, float]], list[Any]]:
-        """Each connection's state and since when it is in it; and apart those for which that is too long."""
+        """Each connection's state and since when it is in it; and those connections that were in theirs too long."""
         kept: dict[Any, tuple[object, float]] = {}
         ended = []
         for connection, state in states.items():

@@ -37,9 +37,8 @@ def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
         value = await sign_in.redeem(ticket, sent.visitor, agent) if ticket else None
         if value is None:
             return _refused(400, "The sign-in took too long. Please sign in again.")
-        await _end_sign_ins(
-            runtime(), sent
-        )  # one browser, one sign-in: what it had before is over wherever it was copied to
+        # One browser, one sign-in: what it had before is over, wherever it was copied to.
+        await _end_sign_ins(runtime(), sent)
         answer = JSONResponse({"signed_in": True}, headers=_NO_STORE)
         # What the browser itself calls its address: right behind any proxy, without trusting a proxy's header.
         https = origin.startswith("https:")

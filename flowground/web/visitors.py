@@ -22,14 +22,14 @@ _REMEMBERED_SECONDS = 60.0
 
 
 class Visitors:
-    """Of one process."""
+    """Gives browsers their names. One for the process."""
 
     def __init__(self, runtime: Callable[[], Runtime]) -> None:
         self._runtime = runtime
         self._moved: dict[str, tuple[str, float]] = {}
         """Old name -> new name, and until when both are remembered: several tabs may load at once."""
 
-    async def name(self, scope: Scope, send: Send) -> Send:
+    async def name_browser(self, scope: Scope, send: Send) -> Send:
         """`send` that gives the browser its name with the answer, where it loads a page and has none."""
         if not _loads_a_page(scope):
             return send

@@ -44,9 +44,10 @@ def settings(url: str, **more: Any) -> dict[str, Any]:
 async def test_a_models_failure_keeps_its_class(
     tmp_path: Path, answer: Part, status: int, code: str, upstream: int | None, query: str
 ) -> None:
+    patience = 0.2 if isinstance(answer, float) else 30
     async with (
         wire([answer]) as server,
-        serving(tmp_path, config=settings(server.url, timeout=0.2), flows=FLOWS) as api,
+        serving(tmp_path, config=settings(server.url, timeout=patience), flows=FLOWS) as api,
     ):
         response = await api.run("chat", {"input_value": "x"}, query=query)
         if query:
@@ -76,6 +77,15 @@ async def test_a_server_that_is_not_there_is_a_bad_gateway(tmp_path: Path) -> No
         async with serving(tmp_path, config=settings(url), flows=FLOWS) as api:
             response = await api.run("chat", {"input_value": "x"})
     assert (response.status_code, response.json()["detail"]["code"]) == (502, "model_unreachable")
+
+
+@pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"])
+async def test_a_provider_that_nobody_set_up_is_named(tmp_path: Path, query: str) -> None:
+    async with serving(tmp_path, flows={"chat": chat_flow("nobody:m")}) as api:
+        response = await api.run("chat", {"input_value": "x"}, query=query)
+    assert response.status_code == (200 if query else 502)
+    for said in ("There is no provider 'nobody'", "model_failed", "502" if query else "Model"):
+        assert said in response.text
 
 
 async def test_a_failing_run_is_stored_and_logs_no_traceback(api: Api, caplog: pytest.LogCaptureFixture) -> None:

@@ -110,3 +110,13 @@ async def test_each_token_of_a_person_has_a_limit_of_its_own(tmp_path: Path) -> 
             _, headers = await api.token(owner="olga")
             answers = [await api.client.post("/api/v1/run/echo", json={}, headers=headers) for _ in range(2)]
             assert [answer.status_code for answer in answers] == [200, 429]
+
+
+async def test_uses_that_cannot_be_counted_fail_no_run(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    broken = "CREATE TRIGGER broken BEFORE UPDATE ON tokens BEGIN SELECT RAISE(FAIL, 'not today'); END"
+    await api.runtime.store.write(lambda connection: connection.exec_driver_sql(broken) and None)
+    assert (await api.run("echo")).status_code == 200
+    api.runtime.store._uses.flush()
+    await api.runtime.store.write(tokens.count_uses, uses={})
+    assert "a write nobody waited for failed" in caplog.text
+    assert (await api.run("echo")).status_code == 200

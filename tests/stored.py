@@ -1,0 +1,51 @@
+"""What stands in tables that the app itself only writes, or only counts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from flowground.messages import Usage
+from flowground.store import tables
+from flowground.store.runs import RunRecord
+from flowground.store.times import moment
+
+_a = tables.audit.c
+_r = tables.runs.c
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+
+
+def list_entries(connection: Connection, *, limit: int = 100) -> list[AuditEntry]:
+    """The audit trail's last entries, newest first."""
+    found = connection.execute(select(_a.at, _a.actor, _a.action, _a.subject).order_by(_a.id.desc()).limit(limit))
+    return [AuditEntry(moment(at), actor, action, subject) for at, actor, action, subject in found]
+
+
+def list_runs(connection: Connection, *, flow_id: str, limit: int = 100) -> list[RunRecord]:
+    """A flow's last runs, newest first."""
+    found = connection.execute(
+        select(tables.runs).where(_r.flow_id == flow_id).order_by(_r.started_at.desc()).limit(limit)
+    )
+    return [
+        RunRecord(
+            id=row.id,
+            flow_id=row.flow_id,
+            flow_version=row.flow_version,
+            owner=row.owner,
+            session_id=row.session_id,
+            status=row.status,
+            started_at=moment(row.started_at),
+            seconds=row.seconds,
+            usage=None if row.input_tokens is None else Usage(row.input_tokens, row.output_tokens),
+            error_code=row.error_code,
+            streamed=row.streamed,
+        )
+        for row in found
+    ]

@@ -1,0 +1,84 @@
+"""CI turns red when tests are missing, not only when one fails: pytest with CI's options, on a few small tests."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ci_flags import NO_SOURCE
+from tests.servers import ROOT, clean_environment
+
+SMALL = """
+import time
+
+import pytest
+
+def test_one():
+    pass
+
+def test_two():
+    pass
+
+@pytest.mark.model
+def test_of_the_model():
+    pytest.skip({reason!r})
+
+def test_that_hangs():
+    time.sleep({seconds})
+"""
+
+
+def run_small(folder: Path, *options: str, reason: str = "", seconds: float = 0) -> tuple[int, str]:
+    """pytest's exit code and words."""
+    (folder / "test_small.py").write_text(SMALL.format(reason=reason, seconds=seconds))
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers = model: x\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:langflow", "-p", "tests.ci_flags", *options, str(folder)],
+        cwd=folder,
+        env=clean_environment(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "code", "said"),
+    [
+        ([], "anything", 0, "1 skipped"),
+        (["--no-skips"], f"The model could not be fetched: {NO_SOURCE}.", 0, "1 skipped"),
+        (["--no-skips"], "anything", 1, "skipped, and nothing may be"),
+        (["--at-least=3"], "anything", 0, "3 passed"),
+        (["--at-least=4"], "anything", 1, "3 passed; --at-least says 4"),
+        (["--at-least=3", "-k", "test_one"], "anything", 1, "1 passed; --at-least says 3"),
+    ],
+)
+def test_too_little_is_red(tmp_path: Path, options: list[str], reason: str, code: int, said: str) -> None:
+    found, text = run_small(tmp_path, *options, reason=reason)
+    assert found == code, text
+    assert said in text
+
+
+def test_a_test_that_hangs_is_ended_and_named(tmp_path: Path) -> None:
+    pytest.importorskip("pytest_timeout", reason="needs pytest-timeout (requirements-dev.txt)")
+    code, text = run_small(tmp_path, "--timeout=0.5", seconds=30)
+    assert code == 1
+    assert re.search(r"FAILED .*test_that_hangs.*Timeout", text)
+
+
+def test_every_test_has_a_limit(request: pytest.FixtureRequest) -> None:
+    assert float(request.config.getini("timeout")) == 300
+
+
+def test_providers_say_what_the_skip_of_the_real_model_may_say() -> None:
+    text = (ROOT / "flowground" / "providers" / "weights.py").read_text("utf-8")
+    assert NO_SOURCE in text
+
+
+def test_ci_script_is_bash_that_can_be_read() -> None:
+    done = subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
