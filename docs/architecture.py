@@ -18,9 +18,8 @@ One process on one port: Streamlit's server, with the API beside the pages on th
 1. **A door** turns what was sent into a `RunRequest`, and what is said into bytes or pictures; nothing else. For
    programs that is [api/run.py](../flowground/api/run.py), with Langflow's shapes in
    [api/wire.py](../flowground/api/wire.py) and [api/stream.py](../flowground/api/stream.py); *Try it* and the command
-   line are two more. For people it is [pages/playground.py](../pages/playground.py): the page asks the
-   [runtime](../flowground/runtime/__init__.py) for a `LiveTurn` and watches it. A page may go and come back; the turn
-   goes on.
+   line are two more. For people it is [pages/playground.py](../pages/playground.py), which watches a `LiveTurn` of the
+   [runtime](../flowground/runtime/__init__.py): the page may go and come back, the turn goes on.
 2. **[doors.py](../flowground/doors.py)**, the waist: who asks, their limit, the flow, whether its models are there,
    and what ends a run early: the client that leaves, the server that stops.
 3. **[turns.py](../flowground/turns.py)** takes one turn, the same for all doors: tweaks are applied or refused, the

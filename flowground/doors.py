@@ -27,7 +27,7 @@ from flowground.events import (
 )
 from flowground.limits import Allowance
 from flowground.request import RunRequest
-from flowground.runtime import Runtime
+from flowground.runtime import LiveTurn, Runtime
 from flowground.store import tokens
 from flowground.wiring import WiredFlow
 
@@ -69,11 +69,22 @@ class PersonTrying:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonChatting:
+    """Somebody at a playground, a visitor too; `came_from` is their address. One answer a session at once."""
+
+    caller: Caller
+    session_id: str
+    came_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CommandLine:
-    """Whoever has this computer. They see how the fetch of a model goes on, so their runs wait for it."""
+    """Whoever has this computer."""
 
 
-Asker = TokenHolder | PersonTrying | CommandLine
+Asker = TokenHolder | PersonTrying | PersonChatting | CommandLine
+_SEES_THE_FETCH = (PersonChatting, CommandLine)
+"""Who is shown how the fetch of a model goes on: their streams wait for it."""
 
 
 async def answer(
@@ -82,14 +93,15 @@ async def answer(
     """What is let in and may begin. `address` is the flow's id or endpoint name; `ask` is what is asked of it, or reads
     that.
 
-    Checks, in this order: whether the server ends, who asks, their limit, the flow, what they ask, and for a stream
-    whether its models are there. Raises the first that fails: ShuttingDown, KeyMissing, KeyInvalid, NotSignedIn,
-    RunLimitReached, FlowNotFound, NotAllowed, whatever `ask` raises, ComponentFailed.
+    Checks, in this order: whether the server ends, who asks, a token's limit, the flow, a person's limit, what they
+    ask, and for a stream whether its models are there. Raises the first that fails: ShuttingDown, KeyMissing,
+    KeyInvalid, NotSignedIn, RunLimitReached, FlowNotFound, NotAllowed, whatever `ask` raises, ComponentFailed; and
+    InvalidRequest while another answer is written in a session of a playground.
     """
     runtime.refuse_when_ending()
     caller, wired = await _let_in(runtime, asker, address)
     request = ask if isinstance(ask, RunRequest) else await ask()
-    if request.stream and not isinstance(asker, CommandLine):
+    if request.stream and not isinstance(asker, _SEES_THE_FETCH):
         runtime.require_ready(caller, wired)
     return Answer(runtime, caller, wired, request)
 
@@ -109,6 +121,15 @@ async def _let_in(runtime: Runtime, asker: Asker, address: str) -> tuple[Caller,
                 raise NotAllowed(f"{wired.name} is shared for its playground, not for its API.", hint="Ask its author.")
             runtime.limits.take(person, flow_id=wired.id)
             return replace(person, kind="token", name=f"try:{person.name}", owner=person.person), wired
+        case PersonChatting():
+            person = await runtime.access.recheck(asker.caller)
+            wired = await runtime.access.open_flow(person, address)
+            await runtime.limits.read_day(person, wired.id)
+            runtime.refuse_second_answer(person, wired.id, asker.session_id)  # from here nothing waits
+            runtime.limits.take(person, flow_id=wired.id, came_from=asker.came_from)
+            if person.kind == "visitor":
+                runtime.forgetting.visitor_spoke()
+            return person, wired
         case CommandLine():
             return LOCAL_OWNER, await runtime.access.open_flow(LOCAL_OWNER, address)
         case _:
@@ -147,7 +168,7 @@ async def _invalid(secret: str, runtime: Runtime) -> KeyInvalid:
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[Wanted]):
-    """What was let in. It begins when its events are read, once, and ends with who reads them."""
+    """What was let in. It begins once: by `start`, or when its events are read, and then ends with who reads them."""
 
     runtime: Runtime
     caller: Caller
@@ -157,6 +178,10 @@ class Answer(Generic[Wanted]):
     def events(self) -> AsyncGenerator[Event, None]:
         """The events of the turn, to be closed by who leaves them early."""
         return self.runtime.take_turn(self.caller, self.wired, self.request)
+
+    def start(self) -> LiveTurn:
+        """The turn, which goes on without who began it. To be called at once."""
+        return self.runtime.start_live(self.caller, self.wired, self.request)
 
     async def whole(
         self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None

@@ -7,7 +7,11 @@ from typing import Any
 
 import yaml
 
-from flowground.runtime import Runtime
+from flowground import doors
+from flowground.caller import Caller
+from flowground.doors import PersonChatting
+from flowground.request import RunRequest
+from flowground.runtime import LiveTurn, Runtime
 from flowground.settings import Settings
 from tests.servers import write_folder
 
@@ -24,6 +28,12 @@ async def running(
         yield runtime
     finally:
         await runtime.close()
+
+
+async def start_turn(runtime: Runtime, caller: Caller, address: str, request: RunRequest) -> LiveTurn:
+    """A turn as a playground starts it."""
+    person = PersonChatting(caller, request.session_id or "")
+    return (await doors.answer(runtime, person, address=address, ask=request)).start()
 
 
 def chat_flow(model: str, name: str = "Chat") -> str:

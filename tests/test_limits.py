@@ -17,7 +17,7 @@ from flowground.settings import Settings
 from flowground.store import Store, publications, runs
 from flowground.store.publications import Sharing
 from flowground.store.runs import RunRecord
-from tests.running import chat_flow, running
+from tests.running import chat_flow, running, start_turn
 from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
@@ -225,13 +225,13 @@ async def test_a_failed_or_stopped_run_counts(tmp_path: Path, model: str) -> Non
     config = {"sharing": {"allow_public": True, "public": {"runs_per_day": 1}}}
     async with running(tmp_path, {"talk": chat_flow(model)}, config=config) as runtime:
         caller = await let_in(runtime)
-        turn = await runtime.start_turn(caller, "talk", said())
+        turn = await start_turn(runtime, caller, "talk", said())
         if model == "scripted:silent":
             await anext(turn.events())
             turn.stop()
         await asyncio.wait([turn.task])
         with pytest.raises(RunLimitReached) as caught:
-            await runtime.start_turn(await let_in(runtime, 2), "talk", said())
+            await start_turn(runtime, await let_in(runtime, 2), "talk", said())
         assert caught.value.code == "daily_limit_reached"
         stored = await runtime.store.read(list_runs, flow_id="talk")
         assert [run.status for run in stored] == ["stopped" if model == "scripted:silent" else "failed"]
@@ -242,14 +242,14 @@ async def test_a_visitor_has_one_running_turn_and_members_as_many_as_conversatio
     async with running(tmp_path, flows, config={"sharing": {"allow_public": True}}) as runtime:
         caller = await let_in(runtime)
         ends = await asyncio.gather(
-            *(runtime.start_turn(caller, "talk", said(f"s{n}")) for n in range(5)), return_exceptions=True
+            *(start_turn(runtime, caller, "talk", said(f"s{n}")) for n in range(5)), return_exceptions=True
         )
         refused = [end for end in ends if isinstance(end, RunLimitReached)]
         assert [(error.code, error.retry_after) for error in refused] == [("turn_running", None)] * 4
-        await runtime.start_turn(await let_in(runtime, 2), "talk", said("s"))
+        await start_turn(runtime, await let_in(runtime, 2), "talk", said("s"))
         (turn,) = (end for end in ends if not isinstance(end, BaseException))
         turn.stop()
         await asyncio.wait([turn.task])
-        await runtime.start_turn(caller, "talk", said("after"))
+        await start_turn(runtime, caller, "talk", said("after"))
         for session in ("a", "b"):
-            await runtime.start_turn(LOCAL_OWNER, "talk", said(session))
+            await start_turn(runtime, LOCAL_OWNER, "talk", said(session))

@@ -15,7 +15,7 @@ from flowground.runtime import LiveTurn, Runtime
 from flowground.store import conversations
 from flowground.wiring import wire
 from tests.flow_texts import parsed
-from tests.running import chat_flow, running
+from tests.running import chat_flow, running, start_turn
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ FLOWS = {
 
 
 async def begin(runtime: Runtime, flow: str, text: str = "one two three") -> LiveTurn:
-    return await runtime.start_turn(LOCAL_OWNER, flow, RunRequest(input_value=text, session_id="s", stream=True))
+    return await start_turn(runtime, LOCAL_OWNER, flow, RunRequest(input_value=text, session_id="s", stream=True))
 
 
 async def text_of(turn: LiveTurn) -> str:
@@ -133,7 +133,7 @@ async def test_pages_act_for_present_members_only(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         gone = Caller(kind="member", name="gone", role="admin", sign_in_id="none")
         with pytest.raises(NotSignedIn):
-            await runtime.start_turn(gone, "slow", RunRequest(input_value="x", session_id="s"))
+            await start_turn(runtime, gone, "slow", RunRequest(input_value="x", session_id="s"))
         await runtime.sign_in.create_first_account("ada", "Ada", "correct horse")
         with pytest.raises(NotSignedIn):
             await begin(runtime, "slow")

@@ -23,7 +23,7 @@ from flowground.store import conversations
 from flowground.store.conversations import StoredMessage
 from flowground.store.runs import RunRecord
 from flowground.wiring import wire
-from tests.running import chat_flow, running
+from tests.running import chat_flow, running, start_turn
 from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
@@ -100,7 +100,9 @@ async def test_a_run_has_a_longest_time(tmp_path: Path, stream: bool) -> None:
 
 async def test_a_pages_turn_has_a_longest_time_too(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS, config={"limits": {"run_seconds": 0.2}}) as runtime:
-        turn = await runtime.start_turn(LOCAL_OWNER, "silent", RunRequest(input_value="x", session_id="s", stream=True))
+        turn = await start_turn(
+            runtime, LOCAL_OWNER, "silent", RunRequest(input_value="x", session_id="s", stream=True)
+        )
         with pytest.raises(RunTimeout):
             async with asyncio.timeout(10):
                 _ = [event async for event in turn.events()]
@@ -225,7 +227,7 @@ async def test_a_long_answer_costs_in_proportion_to_its_length(tmp_path: Path) -
         async with running(tmp_path / str(times), FLOWS, config=config) as runtime:
             request = RunRequest(input_value="x", session_id="s", stream=True)
             began = time.process_time()
-            turn = await runtime.start_turn(LOCAL_OWNER, "echo", request)
+            turn = await start_turn(runtime, LOCAL_OWNER, "echo", request)
             said = [event.text async for event in turn.events() if isinstance(event, Token)]
             spent.append(time.process_time() - began)
             assert "".join(said) == "word" * (pieces * times)
@@ -236,7 +238,7 @@ async def test_a_long_turn_is_kept_in_stretches_for_those_who_come_late(tmp_path
     config = {"providers": {"scripted": {"pieces": [f"{number} " for number in range(5000)]}}}
     async with running(tmp_path, FLOWS, config=config) as runtime:
         request = RunRequest(input_value="x", session_id="s", stream=True)
-        turn = await runtime.start_turn(LOCAL_OWNER, "echo", request)
+        turn = await start_turn(runtime, LOCAL_OWNER, "echo", request)
         early = [event async for event in turn.events()]
         late = [event async for event in turn.events()]
         for seen in (early, late):
@@ -250,7 +252,7 @@ async def test_a_watcher_who_does_not_read_stops_no_turn(tmp_path: Path) -> None
     config = {"providers": {"scripted": {"pieces": [f"{number} " for number in range(5000)]}}}
     async with running(tmp_path, FLOWS, config=config) as runtime:
         request = RunRequest(input_value="x", session_id="s", stream=True)
-        turn = await runtime.start_turn(LOCAL_OWNER, "echo", request)
+        turn = await start_turn(runtime, LOCAL_OWNER, "echo", request)
         async with aclosing(turn.events()) as idle:
             await anext(idle)
             async with asyncio.timeout(10):
@@ -270,7 +272,7 @@ components:
 """
     async with running(tmp_path, {"pair": flow}) as runtime:
         request = RunRequest(input_value="a b c d e", session_id="s", stream=True)
-        turn = await runtime.start_turn(LOCAL_OWNER, "pair", request)
+        turn = await start_turn(runtime, LOCAL_OWNER, "pair", request)
         watchers = []
         for _ in range(3):
             watchers.append(asyncio.ensure_future(texts_of(turn.events())))

@@ -1,8 +1,8 @@
 """Builds everything once from Settings and owns the running turns; `current()` is the one global.
 
-A page never owns a run: it starts a `LiveTurn` here and subscribes to its events, so a refresh, a dropped socket or a
-second tab sees the whole answer. Where no server runs in the process (AppTest, command line) the runtime starts its own
-loop thread, and the caller is the local owner: such a process can be reached by nobody.
+A page never owns a run: it begins a `LiveTurn` through `doors` and subscribes to its events, so a refresh, a dropped
+socket or a second tab sees the whole answer. Where no server runs in the process (AppTest, command line) the runtime
+starts its own loop thread, and the caller is the local owner: such a process can be reached by nobody.
 """
 
 import asyncio
@@ -93,19 +93,12 @@ class Runtime:
         self.sign_in.close()
         await asyncio.to_thread(self.store.close)
 
-    async def start_turn(self, caller: Caller, address: str, request: RunRequest, *, came_from: str = "") -> LiveTurn:
-        """Begins a turn of a page; `request.session_id` is the page's session, `came_from` the visitor's address.
+    def refuse_second_answer(self, caller: Caller, flow_id: str, session_id: str) -> None:
+        """Raises InvalidRequest while an answer is written in this session, RunLimitReached while any is for a visitor.
 
-        Raises NotSignedIn, FlowNotFound, RunLimitReached, ShuttingDown, and InvalidRequest while another answer is
-        written in this session.
+        Nothing may wait between this and `start_live`: two that come at once cannot both pass.
         """
-        self.refuse_when_ending()
-        caller = await self.access.recheck(caller)
-        flow = await self.access.open_flow(caller, address)
-        await self.limits.read_day(caller, flow.id)
-        # From here on nothing waits: two that come at once cannot both pass.
-        place = (caller.key, flow.id, request.session_id or "")
-        if place in self._live:
+        if (caller.key, flow_id, session_id) in self._live:
             raise InvalidRequest("An answer is still being written in this conversation.", hint="Stop it first.")
         if caller.kind == "visitor" and any(owner == caller.key for owner, *_ in self._live):
             raise RunLimitReached(
@@ -113,23 +106,24 @@ class Runtime:
                 code="turn_running",
                 hint="Stop that answer or wait for its end, then send this one.",
             )
-        self.limits.take(caller, flow_id=flow.id, came_from=came_from)
-        if caller.kind == "visitor":
-            self.forgetting.visitor_spoke()
-        turn = LiveTurn(self.take_turn(caller, flow, request))
+
+    def start_live(self, caller: Caller, wired: WiredFlow, request: RunRequest) -> LiveTurn:
+        """A turn that goes on without who began it; pages find it by `live_turn`."""
+        place = (caller.key, wired.id, request.session_id or "")
+        turn = LiveTurn(self.take_turn(caller, wired, request))
         self._live[place] = turn
         self._running.add(turn.task)
         turn.task.add_done_callback(self._running.discard)
         turn.task.add_done_callback(lambda _: self._live.pop(place, None))
         return turn
 
-    def take_turn(self, caller: Caller, flow: WiredFlow, request: RunRequest) -> AsyncGenerator[Event, None]:
+    def take_turn(self, caller: Caller, wired: WiredFlow, request: RunRequest) -> AsyncGenerator[Event, None]:
         """A turn that ends with who iterates it, as the API's do."""
-        return take_turn(caller, flow, request, store=self.store, models=self.models, settings=self.settings)
+        return take_turn(caller, wired, request, store=self.store, models=self.models, settings=self.settings)
 
-    def require_ready(self, caller: Caller, flow: WiredFlow) -> None:
+    def require_ready(self, caller: Caller, wired: WiredFlow) -> None:
         """Raises ComponentFailed while a model of the flow is still being fetched; the fetch begins, where allowed."""
-        for name, component in flow.components.items():
+        for name, component in wired.components.items():
             for named in component.models():
                 try:
                     provider, model = self.models.resolve(named)

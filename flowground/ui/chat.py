@@ -5,7 +5,8 @@ from itertools import zip_longest
 
 import streamlit as st
 
-from flowground import runtime
+from flowground import doors, runtime
+from flowground.doors import PersonChatting
 from flowground.errors import FlowgroundError
 from flowground.events import TurnStarted
 from flowground.overrides import Values, for_message
@@ -137,7 +138,9 @@ def earlier(chat: Conversation, following: Following | None) -> list[StoredMessa
 async def _start(
     chat: Conversation, request: RunRequest, session: str, watched: Viewers, *, came_from: str
 ) -> LiveTurn:
-    turn = await runtime.current().start_turn(chat.caller, chat.flow.id, request, came_from=came_from)
+    person = PersonChatting(chat.caller, chat.session_id, came_from)
+    answer = await doors.answer(runtime.current(), person, address=chat.flow.id, ask=request)
+    turn = answer.start()
     watched.show(session, chat.place)
     watched.tell(chat.place, besides=session)
     # Whoever pressed Stop, every page of the conversation shows the answer's end, that one too: its script is over.

@@ -13,6 +13,7 @@ from flowground.store import publications, tokens
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
 from tests.api.langflow_shapes import recording
+from tests.running import start_turn
 
 pytestmark = pytest.mark.anyio
 
@@ -89,7 +90,7 @@ async def test_sessions_are_listed_and_deleted(api: Api) -> None:
 
 
 async def test_one_caller_neither_reads_nor_continues_anothers_session(api: Api) -> None:
-    turn = await api.runtime.start_turn(LOCAL_OWNER, "remember", RunRequest(input_value="secret", session_id="s"))
+    turn = await start_turn(api.runtime, LOCAL_OWNER, "remember", RunRequest(input_value="secret", session_id="s"))
     async for _ in turn.events():
         pass
     await api.run("remember", {"input_value": "mine", "session_id": "s"})
