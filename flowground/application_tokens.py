@@ -11,7 +11,7 @@ from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import tokens
-from flowground.store.tokens import Token
+from flowground.store.tokens import StoredToken
 
 LONGEST_NAME = 60
 _LONGEST_LIFE = timedelta(days=3660)
@@ -30,7 +30,7 @@ async def make(
     name: str,
     reach: Reach = "flow",
     expires_in: timedelta | None = None,
-) -> tuple[Token, str]:
+) -> tuple[StoredToken, str]:
     """The new token and its secret, which is shown once; `address` is the flow's whose pane asks.
 
     Raises NotSignedIn, FlowNotFound, NotAllowed where the caller may not run the flow over the API or has not proven
@@ -56,7 +56,7 @@ async def make(
     )
 
 
-async def listed(access: Access, caller: Caller, *, flow_id: str | None = None) -> list[Token]:
+async def listed(access: Access, caller: Caller, *, flow_id: str | None = None) -> list[StoredToken]:
     """Tokens that are not revoked (expired ones are there), newest first: the caller's own, an admin's everyone's.
 
     `flow_id` keeps those whose scope has this flow. Raises as `make` does of the caller.

@@ -241,7 +241,7 @@ class AnswerTooLong(RunError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"The answer is longer than {limit} characters, the longest this server takes.",
+            f"The answer is longer than {limit:,} characters, the longest this server takes.",
             hint="Ask for less at once. `limits.answer_chars` in config.yaml sets the length.",
         )
 

@@ -17,7 +17,7 @@ from websockets.typing import Origin, Subprotocol
 
 
 class Browser:
-    """Cookies of one browser, with the XSRF cookie every page load brings."""
+    """Cookies of one browser, with those that every page load brings."""
 
     def __init__(self, url: str) -> None:
         self.url = url

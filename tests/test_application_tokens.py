@@ -40,7 +40,7 @@ async def signed_in(runtime: Runtime, name: str, role: Role) -> Caller:
     return caller
 
 
-async def make(runtime: Runtime, caller: Caller, flow: str = "open", **given: Any) -> tuple[tokens.Token, str]:
+async def make(runtime: Runtime, caller: Caller, flow: str = "open", **given: Any) -> tuple[tokens.StoredToken, str]:
     return await application_tokens.make(runtime.access, caller, flow, **({"name": "ci"} | given))
 
 

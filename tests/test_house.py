@@ -124,6 +124,16 @@ def test_names_say_what_things_are(place: str) -> None:
                 assert not BAD_WORDS.search(item.name), f"{path.relative_to(ROOT)}: {item.name}"
 
 
+def test_a_class_name_exists_once() -> None:
+    places: dict[str, list[str]] = {}
+    for path in python_files("flowground"):
+        for item in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(item, ast.ClassDef):
+                places.setdefault(item.name, []).append(str(path.relative_to(ROOT)))
+    assert len(places) > 100
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 def test_every_module_says_what_it_is() -> None:
     silent = [
         path for path in python_files(*SOURCES, "bench") if not ast.get_docstring(ast.parse(path.read_text("utf-8")))

@@ -259,7 +259,7 @@ async def test_a_token_reaches_its_scope_with_its_owners_present_role(open_sign_
     sign_in = await open_sign_in(credentials=named(zoe={"roles": "author"}))
     await sign_in.add_member("bob", role="author", by="x")
 
-    async def make(owner: str | None, flows: tuple[str, ...] | None = None) -> tuple[tokens.Token, str]:
+    async def make(owner: str | None, flows: tuple[str, ...] | None = None) -> tuple[tokens.StoredToken, str]:
         return await store.write(tokens.create, name="n", owner=owner, flows=flows, expires_at=None, by="x")
 
     organization, secret = await make(None, ("echo",))

@@ -17,7 +17,7 @@ from tests.stored import list_entries
 pytestmark = pytest.mark.anyio
 
 
-async def make_token(store: Store, **given: Any) -> tuple[tokens.Token, str]:
+async def make_token(store: Store, **given: Any) -> tuple[tokens.StoredToken, str]:
     options = {"name": "n", "owner": None, "flows": None, "expires_at": None, "by": "member:ada"} | given
     return await store.write(tokens.create, **options)
 

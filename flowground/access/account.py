@@ -11,7 +11,7 @@ from flowground.caller import Caller, trials_of
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.sign_in.devices import Device
 from flowground.store import access_requests, groups, sign_ins, tokens, transcripts
-from flowground.store.sign_ins import SignIn as BrowserSignIn
+from flowground.store.sign_ins import BrowserSignIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Account:
         return caller
 
 
-def _keys(caller: Caller, mine: list[tokens.Token]) -> list[str]:
+def _keys(caller: Caller, mine: list[tokens.StoredToken]) -> list[str]:
     return [caller.key, trials_of(caller.name), *(f"token:{token.id}" for token in mine)]
 
 

@@ -11,7 +11,7 @@ from flowground.sign_in.passwords import clean_name
 from flowground.store import groups, sign_ins
 from flowground.store.groups import Group
 from flowground.store.password_links import PasswordLink
-from flowground.store.sign_ins import SignIn as BrowserSignIn
+from flowground.store.sign_ins import BrowserSignIn
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
 async def _read(request: Request, limit: int, patience: float) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        raise BodyTooLarge(f"The body is over {limit} bytes.")
+        raise _too_large(limit)
     message = await _next_piece(request, patience)
     body: bytes = message.get("body", b"")
     if not message.get("more_body") and message["type"] == "http.request" and len(body) <= limit:
@@ -167,8 +167,15 @@ async def _read(request: Request, limit: int, patience: float) -> bytes:
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     if size > limit:
-        raise BodyTooLarge(f"The body is over {limit} bytes.")
+        raise _too_large(limit)
     return b"".join(parts)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The body is over {limit:,} bytes.",
+        hint="Send less at once. `limits.body_bytes` in config.yaml sets the size.",
+    )
 
 
 async def _next_piece(request: Request, patience: float) -> Message:

@@ -13,7 +13,7 @@ from flowground.errors import InvalidRequest
 from flowground.loader import Catalogue
 from flowground.settings import Settings
 from flowground.store import tokens
-from flowground.store.tokens import Token
+from flowground.store.tokens import StoredToken
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -100,7 +100,7 @@ def _scope(addresses: list[str] | None, settings: Settings) -> tuple[str, ...] |
     return tuple(dict.fromkeys(find_flow(catalogue, address).id for address in addresses))
 
 
-def _state(token: Token) -> str:
+def _state(token: StoredToken) -> str:
     if token.revoked_at:
         return "revoked"
     return "active" if token.in_force else "expired"

@@ -51,7 +51,7 @@ class _Part(BaseModel):
         return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
 
 
-class Organization(_Part):
+class OrganizationSettings(_Part):
     name: str = Field(
         "Flowground", min_length=1, max_length=80, description="Shown on the sign-in page and in the sidebar."
     )
@@ -157,7 +157,7 @@ class CookieSettings(_Part):
 
 
 class Settings(_Part):
-    organization: Organization = Organization()
+    organization: OrganizationSettings = OrganizationSettings()
     public_url: str | None = Field(
         None,
         description="The address people use. Links and snippets follow it; pages open at it and on this computer only.",

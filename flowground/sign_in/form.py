@@ -26,7 +26,7 @@ class FormCredentials(dict[str, Any]):
             super().__setitem__(key, value)
 
 
-class _Names(dict[str, "_Entry"]):
+class _Names(dict[str, "_NameEntry"]):
     """Every name has an entry, made when it is first asked for; none is listed."""
 
     def __init__(self, ask: Ask, cost: int) -> None:
@@ -37,15 +37,15 @@ class _Names(dict[str, "_Entry"]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str)
 
-    def __missing__(self, name: str) -> "_Entry":
-        entry = self[name] = _Entry(clean_name(name), self._ask, self._cost)
+    def __missing__(self, name: str) -> "_NameEntry":
+        entry = self[name] = _NameEntry(clean_name(name), self._ask, self._cost)
         return entry
 
     def get(self, name: str, _default: Any = None) -> Any:
         return self[name]
 
 
-class _Entry(dict[str, Any]):
+class _NameEntry(dict[str, Any]):
     """One name's record. Reading its password is the try: it is counted before it is compared."""
 
     def __init__(self, name: str, ask: Ask, cost: int) -> None:

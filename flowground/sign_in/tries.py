@@ -1,5 +1,6 @@
 """Passwords that were tried are counted, so that guessing stays slow and nobody is shut out for good."""
 
+import math
 from typing import Any
 
 from flowground.errors import NotSignedIn
@@ -65,7 +66,7 @@ def attempt_name(name: str) -> str:
 
 def locked_out(wait: float, what: str = "passwords") -> NotSignedIn:
     """The error that says how long."""
-    minutes = max(1, round(wait / 60))
+    minutes = max(1, math.ceil(wait / 60))
     return NotSignedIn(
         f"Too many wrong {what}. Try again in {minutes} minute{'s' if minutes > 1 else ''}.", code="locked_out"
     )

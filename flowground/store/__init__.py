@@ -24,7 +24,7 @@ from flowground.store.migrations import migrate, write_and_delete
 from flowground.store.outage import describe, does_not_answer, trouble
 from flowground.store.readers import Readers
 from flowground.store.token_uses import TokenUses
-from flowground.store.tokens import Token, Use
+from flowground.store.tokens import StoredToken, Use
 from flowground.store.writer import Writer
 
 P = ParamSpec("P")
@@ -139,7 +139,7 @@ class Store:
         """From now on every new wait ends after 3 s: the process ends."""
         self._seconds = min(_ENDING_SECONDS, self._seconds)
 
-    async def use_token(self, secret: str) -> Token | None:
+    async def use_token(self, secret: str) -> StoredToken | None:
         """The token in force with this secret, one use counted; None when unknown, expired or revoked."""
         token = await self.read(tokens.find, secret=secret)
         if token is not None:

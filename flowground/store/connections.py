@@ -11,6 +11,7 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 4.0
+_OVERDUE_SHARE = 0.8
 
 
 def cut(driver: Any) -> None:
@@ -27,6 +28,14 @@ def cut(driver: Any) -> None:
             return
         with socket.socket(fileno=os.dup(driver.fileno())) as line:
             line.shutdown(socket.SHUT_RDWR)
+
+
+def is_overdue(began: float | None, seconds: float) -> bool:
+    """Whether a call that began then (monotonic; None: there is none) has taken 80 % of the time that anybody waits.
+
+    Not all of it: whoever waited out the time began to wait a little before the call did.
+    """
+    return began is not None and time.monotonic() - began > _OVERDUE_SHARE * seconds
 
 
 def join_while_it_works(threads: Sequence[Thread], done: Callable[[], int]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from flowground.errors import StoreUnavailable
-from flowground.store.connections import cut, join_while_it_works
+from flowground.store.connections import cut, is_overdue, join_while_it_works
 from flowground.store.jobs import Job, settle
 from flowground.store.outage import Outage, describe, does_not_answer, may_repeat, trouble
 
@@ -49,7 +49,7 @@ class Readers:
         """What to tell who waited too long for a job; ends the calls that have run for too long."""
         with self._lock:
             for reader in self._readers:
-                if reader.began is not None and time.monotonic() - reader.began > 0.8 * self._seconds:
+                if is_overdue(reader.began, self._seconds):
                     cut(reader.driver)
         self.outage.failed(f"no answer within {self._seconds:g} s")
         return does_not_answer()

@@ -47,7 +47,7 @@ class SignInState:
 
 
 @dataclass(frozen=True, slots=True)
-class SignIn:
+class BrowserSignIn:
     """One browser's sign-in, for lists; `id` is the cookie's `jti`, `agent` what the browser called itself then."""
 
     id: str
@@ -102,14 +102,14 @@ def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:
     return SignInState(member, role, None if active is None else bool(active), mark is not None)
 
 
-def list_of(connection: Connection, *, member: str) -> list[SignIn]:
+def list_of(connection: Connection, *, member: str) -> list[BrowserSignIn]:
     """The member's sign-ins that are in force, newest first."""
     found = connection.execute(
         select(_s.id, _s.created_at, _s.expires_at, _s.agent)
         .where(_s.member == member, _s.revoked_at.is_(None), _s.expires_at > time.time())
         .order_by(_s.created_at.desc())
     )
-    return [SignIn(key, moment(created), moment(expires), agent) for key, created, expires, agent in found]
+    return [BrowserSignIn(key, moment(created), moment(expires), agent) for key, created, expires, agent in found]
 
 
 def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None) -> bool:

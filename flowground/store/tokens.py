@@ -51,7 +51,7 @@ _COUNT = Statement(
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class StoredToken:
     """A token without its secret. `prefix` is the secret's beginning, to know it by.
 
     `owner` is a member's name, None for the organization's own; `flows` is the scope, None for all.
@@ -92,10 +92,10 @@ def create(
     flows: tuple[str, ...] | None,
     expires_at: datetime | None,
     by: str,
-) -> tuple[Token, str]:
+) -> tuple[StoredToken, str]:
     """The new token and its secret, which is nowhere else and cannot be had again."""
     secret = "fg_" + secrets.token_urlsafe(32)
-    token = Token(
+    token = StoredToken(
         id=str(uuid4()),
         name=name,
         prefix=secret[:_PREFIX_CHARS],
@@ -124,13 +124,13 @@ def create(
     return token, secret
 
 
-def find(connection: Connection, *, secret: str) -> Token | None:
+def find(connection: Connection, *, secret: str) -> StoredToken | None:
     """The token in force with this secret; None when unknown, expired or revoked. One SELECT by index."""
     token = find_any(connection, secret=secret)
     return token if token is not None and token.in_force else None
 
 
-def find_any(connection: Connection, *, secret: str) -> Token | None:
+def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
     """Like `find`, expired and revoked ones too: to say what is wrong with it."""
     found = _FIND.rows(connection, {"hash": _hash(secret)}) if _SHAPE.match(secret) else ()
     if not found:
@@ -139,7 +139,7 @@ def find_any(connection: Connection, *, secret: str) -> Token | None:
     return _token(columns, role if active else None)
 
 
-def list_tokens(connection: Connection, *, owner: str | None = None, everyone: bool = False) -> list[Token]:
+def list_tokens(connection: Connection, *, owner: str | None = None, everyone: bool = False) -> list[StoredToken]:
     """The owner's tokens (None: the organization's), or everyone's; newest first."""
     wanted = select(*_COLUMNS).order_by(_t.created_at.desc(), _t.id)
     if not everyone:
@@ -172,9 +172,9 @@ def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _token(columns: Any, owner_role: Role | None = None) -> Token:
+def _token(columns: Any, owner_role: Role | None = None) -> StoredToken:
     identity, name, prefix, owner, flows, created, expires, revoked, last, uses = columns
-    return Token(
+    return StoredToken(
         id=identity,
         name=name,
         prefix=prefix,

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from flowground.errors import StoreUnavailable
-from flowground.store.connections import cut, join_while_it_works
+from flowground.store.connections import cut, is_overdue, join_while_it_works
 from flowground.store.jobs import Job, settle
 from flowground.store.outage import Outage, busy, describe, may_repeat, trouble
 from flowground.store.statements import together
@@ -193,7 +193,7 @@ class Writer:
 
     def _cut_overdue(self) -> None:
         with self._lock:  # `_disconnect` takes it too: what is cut here is still this writer's
-            if self._began is not None and time.monotonic() - self._began > 0.8 * self._seconds:
+            if is_overdue(self._began, self._seconds):
                 cut(self._driver)
 
     def _disconnect(self) -> None:

@@ -11,7 +11,7 @@ from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.snippets import DEFAULT_MESSAGE, Shell, SnippetRequest
 from flowground.ui import addresses, bridge, code_tabs, numbers, override_state, overrides_tab, tokens, try_it, words
-from flowground.ui.asked import Asked
+from flowground.ui.asked import PastCall
 from flowground.ui.caller import visitor
 from flowground.wiring import WiredFlow
 
@@ -32,14 +32,14 @@ def may_see(caller: Caller, flow: WiredFlow) -> bool:
     return bridge.call(runtime.current().access.may_run_api(caller, flow))
 
 
-def open_drawer(flow: WiredFlow, asked: Asked | None = None) -> None:
+def open_drawer(flow: WiredFlow, asked: PastCall | None = None) -> None:
     """The pane beside the chat; `asked` shows the call behind one message."""
     st.session_state.pop(_before(flow), None)
     _drawer(flow, asked)
 
 
 @st.dialog("API access", width=_WIDTH, position="right", icon=":material/code:", on_dismiss="rerun")
-def _drawer(flow: WiredFlow, asked: Asked | None) -> None:
+def _drawer(flow: WiredFlow, asked: PastCall | None) -> None:
     draw_api_access(flow, scope="fragment", asked=asked)
 
 
@@ -54,7 +54,7 @@ def draw_choice(flows: Sequence[WiredFlow]) -> None:
         st.rerun()
 
 
-def draw_api_access(flow: WiredFlow, *, scope: tokens.Scope = "app", asked: Asked | None = None) -> None:
+def draw_api_access(flow: WiredFlow, *, scope: tokens.Scope = "app", asked: PastCall | None = None) -> None:
     """The pane's content, in the drawer and on the page of its own."""
     caller = visitor()
     present = bridge.call(_reachable(caller, flow.id))
@@ -105,13 +105,13 @@ def _draw_token_line(flow: WiredFlow) -> tuple[Shell, str | None]:
     return code_tabs.draw_export_line(flow.id, secret, written=written), secret if written else None
 
 
-def _draw_asked(asked: Asked) -> None:
+def _draw_asked(asked: PastCall) -> None:
     said = f" with {override_state.words_for(asked.overrides)}" if asked.overrides else ""
     text = asked.message if len(asked.message) <= _SHOWN else asked.message[: _SHOWN - 1] + "…"
     st.caption(f"The call behind “{words.plain(text)}”{said}, in the conversation it was said in.")
 
 
-def _draw_tabs(caller: Caller, flow: WiredFlow, asked: Asked | None) -> Sequence[DeltaGenerator]:
+def _draw_tabs(caller: Caller, flow: WiredFlow, asked: PastCall | None) -> Sequence[DeltaGenerator]:
     """A tab a language, and the overrides'."""
     labels = list(code_tabs.TITLES.values())
     if asked:
@@ -123,7 +123,9 @@ def _draw_tabs(caller: Caller, flow: WiredFlow, asked: Asked | None) -> Sequence
     return st.tabs(labels, key=f"api:tabs:{flow.id}", default=labels[0] if before == values else labels[-1])
 
 
-def _request(caller: Caller, flow: WiredFlow, mode: Mode, *, asked: Asked | None, token: str | None) -> SnippetRequest:
+def _request(
+    caller: Caller, flow: WiredFlow, mode: Mode, *, asked: PastCall | None, token: str | None
+) -> SnippetRequest:
     values = override_state.in_force(flow, inside=caller.sees_inside)
     return SnippetRequest.for_flow(
         flow,

@@ -10,7 +10,7 @@ _WANTED = "api:wanted"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PastCall:
     """What was said where, with which overrides (as `for_message` gives them)."""
 
     flow_id: str
@@ -19,12 +19,12 @@ class Asked:
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def want(asked: Asked) -> None:
+def want(asked: PastCall) -> None:
     """For a button: the page's next run opens the API pane with this call."""
     st.session_state[_WANTED] = asked
 
 
-def wanted(flow_id: str) -> Asked | None:
+def wanted(flow_id: str) -> PastCall | None:
     """The call that was asked for; told once."""
-    found: Asked | None = st.session_state.pop(_WANTED, None)
+    found: PastCall | None = st.session_state.pop(_WANTED, None)
     return found if found and found.flow_id == flow_id else None

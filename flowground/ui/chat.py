@@ -15,7 +15,7 @@ from flowground.runtime import LiveTurn
 from flowground.store import conversations, turn_overrides
 from flowground.store.conversations import StoredMessage
 from flowground.ui import answers, asked, bridge, conversation, model_notes, override_chip, override_state, words
-from flowground.ui.asked import Asked
+from flowground.ui.asked import PastCall
 from flowground.ui.caller import address, for_its_caller
 from flowground.ui.conversation import Conversation
 from flowground.ui.live import Drawing, Following
@@ -236,7 +236,7 @@ def as_code(chat: Conversation, question: StoredMessage | None) -> Callable[[], 
     if not chat.as_code or question is None or question.role != "user":
         return None
     message_id, text = question.id, question.text
-    return lambda: asked.want(Asked(chat.flow.id, text, chat.session_id, _overrides_of(chat, message_id)))
+    return lambda: asked.want(PastCall(chat.flow.id, text, chat.session_id, _overrides_of(chat, message_id)))
 
 
 def _overrides_of(chat: Conversation, message_id: str) -> Values:

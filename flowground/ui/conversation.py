@@ -8,7 +8,7 @@ import streamlit as st
 from flowground.caller import Caller
 from flowground.overrides import Values
 from flowground.request import SESSION_ID_CHARS
-from flowground.ui.viewers import Place
+from flowground.ui.viewers import ChatPlace
 from flowground.wiring import WiredFlow
 
 
@@ -28,8 +28,8 @@ class Conversation:
     as_code: bool = False
 
     @property
-    def place(self) -> Place:
-        return Place(self.caller.key, self.flow.id, self.session_id)
+    def place(self) -> ChatPlace:
+        return ChatPlace(self.caller.key, self.flow.id, self.session_id)
 
     def key(self, subject: str) -> str:
         """A widget key of this conversation's own."""

@@ -3,7 +3,6 @@
 Only imported by the sign-in page: the authenticator takes a third of a second to load.
 """
 
-import math
 import secrets
 from contextlib import ExitStack
 from contextvars import ContextVar
@@ -20,6 +19,7 @@ from streamlit_authenticator.views import authentication_view  # type: ignore[im
 from flowground import runtime
 from flowground.errors import InvalidRequest
 from flowground.sign_in.devices import Device
+from flowground.sign_in.tries import locked_out
 from flowground.ui import bridge, session, words
 from flowground.ui.caller import address, device
 
@@ -135,7 +135,6 @@ def _say_why_not(name: str, here: str, browser: Device | None) -> None:
     """The same words for an unknown name and a wrong password."""
     wait = bridge.call(runtime.current().sign_in.lockout(name, here, browser)) if name.strip() else 0
     if wait:
-        minutes = max(1, math.ceil(wait / 60))
-        st.error(f"Too many wrong passwords. Try again in {minutes} minute{'s' if minutes > 1 else ''}.")
+        st.error(locked_out(wait).message)
     else:
         st.error("User name or password is wrong.")

@@ -10,7 +10,7 @@ from flowground import application_tokens, runtime
 from flowground.application_tokens import Reach
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.store.tokens import Token
+from flowground.store.tokens import StoredToken
 from flowground.ui import answers, bridge, sign_in, words
 from flowground.ui.caller import visitor
 from flowground.wiring import WiredFlow
@@ -66,7 +66,7 @@ def _draw_form(caller: Caller, flow: WiredFlow, scope: Scope) -> None:
         st.rerun(scope=scope)
 
 
-def _draw_row(caller: Caller, token: Token, scope: Scope) -> None:
+def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"tokens:row:{token.id}"):
         facts = _facts(token, foreign=token.owner != caller.person)
         st.markdown(f"**{words.plain(token.name)}**  \n:small[:gray[`{token.prefix}…` · {facts}]]")
@@ -80,7 +80,7 @@ def _draw_row(caller: Caller, token: Token, scope: Scope) -> None:
                 st.rerun(scope=scope)
 
 
-def _facts(token: Token, *, foreign: bool) -> str:
+def _facts(token: StoredToken, *, foreign: bool) -> str:
     owner = words.plain(token.owner or "the organization") if foreign else ""
     used = "never used" if token.last_used_at is None else f"last used {_day(token.last_used_at)}"
     reach = "all flows" if token.flows is None else ""

@@ -8,7 +8,7 @@ import streamlit as st
 from flowground.ui import script
 
 
-class Place(NamedTuple):
+class ChatPlace(NamedTuple):
     """One conversation: a session of one caller with one flow."""
 
     owner: str
@@ -23,13 +23,10 @@ class Viewers:
     Nothing of Streamlit's is held here. Pages that are gone are let go of when the list has doubled.
     """
 
-    _pages: dict[str, Place] = field(default_factory=dict)
+    _pages: dict[str, ChatPlace] = field(default_factory=dict)
     _most: int = 64
 
-    def __len__(self) -> int:
-        return len(self._pages)
-
-    def show(self, session: str, place: Place) -> None:
+    def show(self, session: str, place: ChatPlace) -> None:
         """The page whose script calls this shows the conversation, until it says otherwise."""
         if not session:
             return
@@ -40,7 +37,7 @@ class Viewers:
                     self._pages.pop(other, None)
             self._most = max(64, 2 * len(self._pages))
 
-    def tell(self, place: Place, *, besides: str = "") -> None:
+    def tell(self, place: ChatPlace, *, besides: str = "") -> None:
         """Redraws every page that shows the conversation. Call it on the server's loop."""
         for session, shown in list(self._pages.items()):
             if shown == place and session != besides and not script.redraw(session):

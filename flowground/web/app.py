@@ -29,7 +29,7 @@ from flowground.web.memory import give_large_pieces_back
 from flowground.web.my_data import my_data_routes
 from flowground.web.open_files import allow_open_files
 from flowground.web.page_sockets import PageSockets
-from flowground.web.patience import Patience
+from flowground.web.patience import ClientPatience
 from flowground.web.session_routes import session_routes
 
 
@@ -86,7 +86,7 @@ class Web:
         install(runtime)
         server = running_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
-        patience = Patience(server, seconds=settings.limits.request_seconds)
+        patience = ClientPatience(server, seconds=settings.limits.request_seconds)
         _limit_clients(server)
         say(await greeting(runtime, settings.public_url or serving_at(server)))
         runtime.catalogue.log_problems()

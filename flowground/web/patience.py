@@ -24,7 +24,7 @@ _AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: a reset; the kernel keeps nothing of what was not read."""
 
 
-class Patience:
+class ClientPatience:
     """Watches a server's connections from its own loop. Without a server (tests, other servers) it does nothing."""
 
     def __init__(self, server: uvicorn.Server | None, *, seconds: float) -> None:

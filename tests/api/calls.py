@@ -7,7 +7,7 @@ import httpx2
 
 from flowground.runtime import Runtime
 from flowground.store import tokens
-from flowground.store.tokens import Token
+from flowground.store.tokens import StoredToken
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Api:
 
     async def token(
         self, *, owner: str | None = None, flows: tuple[str, ...] | None = None, expires_at: datetime | None = None
-    ) -> tuple[Token, dict[str, str]]:
+    ) -> tuple[StoredToken, dict[str, str]]:
         """One more token, and the headers of a call with it."""
         made, secret = await self.runtime.store.write(
             tokens.create, name="other", owner=owner, flows=flows, expires_at=expires_at, by="tests"
