@@ -11,7 +11,7 @@ import httpx2
 from flowground.errors import AnswerTooLong, ProviderError, ProviderRefused, ProviderUnreachable
 from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
 from flowground.providers.chat_format import ChunkReader, Unreadable, most_bytes, read_completion, write_call
-from flowground.providers.server import Answer, Patience, Server
+from flowground.providers.server import Patience, Server, ServerAnswer
 
 OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_URL = "http://127.0.0.1:11434/v1"
@@ -122,7 +122,7 @@ class OpenAI:
         except Unreadable as problem:
             raise self._refused(problem) from None
 
-    async def _read(self, answer: Answer, call: ModelCall) -> Completion:
+    async def _read(self, answer: ServerAnswer, call: ModelCall) -> Completion:
         """A whole answer, within the call's time. Raises AnswerTooLong as soon as it is."""
         parts, left = [], most_bytes(self._answer_chars)
         try:
@@ -136,7 +136,7 @@ class OpenAI:
             raise self._server.timeout() from None
         return read_completion(b"".join(parts), model=call.model)
 
-    async def _next(self, answer: Answer, reader: ChunkReader) -> bytes | None:
+    async def _next(self, answer: ServerAnswer, reader: ChunkReader) -> bytes | None:
         """The next bytes, None when the answer is whole: what a server does with the connection then is its own."""
         if not reader.ended:
             return await answer.chunk()

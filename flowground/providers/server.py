@@ -65,7 +65,7 @@ class Server:
             "timeout": {"connect": self._connect_seconds, "read": timeout, "write": timeout, "pool": timeout}
         }
 
-    async def post(self, body: bytes) -> "Answer":
+    async def post(self, body: bytes) -> "ServerAnswer":
         """A successful answer, its body still to come; the caller closes it. Raises ProviderErrors."""
         if self._lanes is None:
             self._lanes = Lanes(self._url, trust_env=self._trust_env)
@@ -84,7 +84,7 @@ class Server:
         except BaseException:
             await lanes.give(lane)
             raise
-        answer = Answer(response, self._failure, closed=lambda: lanes.give(lane), deadline=deadline)
+        answer = ServerAnswer(response, self._failure, closed=lambda: lanes.give(lane), deadline=deadline)
         if 200 <= response.status_code < 300:
             return answer
         async with aclosing(answer):
@@ -116,7 +116,7 @@ class Server:
         except (httpx2.HTTPError, OSError) as error:
             raise self._failure(error) from None
 
-    async def _refusal(self, answer: "Answer", response: httpx2.Response) -> ProviderError:
+    async def _refusal(self, answer: "ServerAnswer", response: httpx2.Response) -> ProviderError:
         data = b""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(answer.deadline):
@@ -172,7 +172,7 @@ class Server:
         )
 
 
-class Answer:
+class ServerAnswer:
     """The body of one answer. Closing it early closes the connection, which tells the server to stop.
 
     `closed` is awaited once, when nothing of the answer is wanted any more. `deadline` is the loop's time at which the
