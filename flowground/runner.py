@@ -32,7 +32,7 @@ _DEFAULTS = Limits()
 
 
 async def run_flow(
-    flow: WiredFlow,
+    wired: WiredFlow,
     request: RunRequest,
     *,
     history: History,
@@ -50,7 +50,7 @@ async def run_flow(
     """
     started = time.perf_counter()
     line = _Line(note)
-    run = _Run(flow, request, history, models, line, inside, limits)
+    run = _Run(wired, request, history, models, line, inside, limits)
     if request.stream:
         driver = asyncio.create_task(run.drive_in_time())
         driver.add_done_callback(lambda _: line.end())
@@ -118,7 +118,7 @@ class _Line:
 class _Run:
     """One run's state: what each component gave so far."""
 
-    flow: WiredFlow
+    wired: WiredFlow
     request: RunRequest
     history: History
     models: Models
@@ -141,16 +141,16 @@ class _Run:
 
     async def drive(self) -> None:
         """Runs every component as soon as all it waits for is there; the first failure cancels the others."""
-        waiting = list(self.flow.order)
+        waiting = list(self.wired.order)
         running: dict[asyncio.Task[None], str] = {}
         paused = 0
         try:
             while waiting or running:
-                ready = [name for name in waiting if self.flow.waits_for[name] <= self.texts.keys()]
+                ready = [name for name in waiting if self.wired.waits_for[name] <= self.texts.keys()]
                 alone = len(ready) == 1 and not running
                 for name in ready:
                     waiting.remove(name)
-                    if alone or not self.flow.components[name].waits:
+                    if alone or not self.wired.components[name].waits:
                         await self._step(name)
                     else:
                         running[asyncio.create_task(self._step(name))] = name
@@ -190,12 +190,12 @@ class _Run:
         limit = self.limits.answer_chars
         if len(text) <= limit or not (component.streams or component.gives_output):
             return
-        for target in (name,) if component.gives_output else self.flow.streams_to.get(name, ()):
+        for target in (name,) if component.gives_output else self.wired.streams_to.get(name, ()):
             self.line.put(Token(target, text[:limit]))
         raise AnswerTooLong(limit)
 
     def _filled(self, name: str) -> Component:
-        component, connected = self.flow.components[name], self.flow.connections.get(name)
+        component, connected = self.wired.components[name], self.wired.connections.get(name)
         if not connected:
             return component
         return component.model_copy(update={key: text.fill(self.texts) for key, text in connected.items()})
@@ -210,7 +210,7 @@ class _Run:
         )
 
     def _emitter(self, name: str) -> Callable[[str | ModelProgress], Awaitable[None]]:
-        targets, line, left = self.flow.streams_to.get(name, ()), self.line, self.limits.answer_chars
+        targets, line, left = self.wired.streams_to.get(name, ()), self.line, self.limits.answer_chars
 
         async def emit(piece: str | ModelProgress) -> None:
             nonlocal left
@@ -236,39 +236,39 @@ class _Run:
 
     def finished(self, seconds: float) -> RunFinished:
         usages = [output.usage for output in self.given.values() if output.usage]
-        selected = selected_outputs(self.flow, self.request, inside=self.inside)
+        selected = selected_outputs(self.wired, self.request, inside=self.inside)
         check_length(sum(len(self.texts[name]) for name in selected))
         return RunFinished(
-            results={name: self._result(name) for name in {*self.flow.outputs, *selected}},
+            results={name: self._result(name) for name in {*self.wired.outputs, *selected}},
             selected=selected,
             seconds=seconds,
             usage=sum(usages[1:], usages[0]) if usages else None,
         )
 
     def _result(self, name: str) -> OutputResult:
-        component, output = self.flow.components[name], self.given[name]
-        source = _source(self.flow, name)
+        component, output = self.wired.components[name], self.given[name]
+        source = _source(self.wired, name)
         origin = self.given.get(source or name, output)
         return OutputResult(
             component_id=name,
             type=component.type_name,
-            display_name=self.flow.display_names[name],
+            display_name=self.wired.display_names[name],
             text=output.text,
             source_id=source,
-            source_name=self.flow.display_names[source] if source else None,
+            source_name=self.wired.display_names[source] if source else None,
             model=origin.model,
             usage=origin.usage,
         )
 
 
-def _source(flow: WiredFlow, name: str) -> str | None:
+def _source(wired: WiredFlow, name: str) -> str | None:
     """The component whose text an output shows: the first one its input refers to."""
-    text = flow.connections.get(name, {}).get("input_value")
+    text = wired.connections.get(name, {}).get("input_value")
     parts = text.parts if text else ()
     return next((part.component for part in parts if isinstance(part, Reference)), None)
 
 
-def selected_outputs(flow: WiredFlow, request: RunRequest, *, inside: bool = True) -> tuple[str, ...]:
+def selected_outputs(wired: WiredFlow, request: RunRequest, *, inside: bool = True) -> tuple[str, ...]:
     """Ids of the components whose results the request wants, by Langflow's rules.
 
     `output_component` (id or display name) comes first; an unknown one selects nothing. Else `output_type` selects
@@ -276,21 +276,21 @@ def selected_outputs(flow: WiredFlow, request: RunRequest, *, inside: bool = Tru
     component's type, where Langflow looks for the word in its id: ids are free here. Without `inside` no component is
     there but the flow's outputs: the others' texts are prompts.
     """
-    there = flow.order if inside else flow.outputs
+    there = wired.order if inside else wired.outputs
     if wanted := request.output_component:
         if wanted in there:
             return (wanted,)
-        return tuple(name for name in there if flow.display_names[name] == wanted)
+        return tuple(name for name in there if wired.display_names[name] == wanted)
     if request.output_type == "debug":
         return there
     kind = request.output_type
-    matching = tuple(name for name in flow.outputs if flow.components[name].gives_output == kind)
-    return matching or flow.outputs
+    matching = tuple(name for name in wired.outputs if wired.components[name].gives_output == kind)
+    return matching or wired.outputs
 
 
-def input_text(flow: WiredFlow, request: RunRequest) -> str | None:
+def input_text(wired: WiredFlow, request: RunRequest) -> str | None:
     """What the person said, for the session's history: the given text, else the Chat Input's own."""
-    for component in flow.components.values():
+    for component in wired.components.values():
         if component.takes_input == "chat":
             given = request.message_for("chat")
             return given if given is not None else component.own_input()

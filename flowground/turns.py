@@ -37,16 +37,16 @@ _TRACE_CHARS = 2_000
 
 
 async def take_turn(
-    caller: Caller, flow: WiredFlow, request: RunRequest, *, store: Store, models: Models, settings: Settings
+    caller: Caller, wired: WiredFlow, request: RunRequest, *, store: Store, models: Models, settings: Settings
 ) -> AsyncGenerator[Event, None]:
     """Events of one turn: `TurnStarted` once the user's message is stored, `TurnFinished` once the answer is.
 
-    `flow` comes from `access` at this very action. Raises what `apply_tweaks` raises before anything is stored, and
+    `wired` comes from `access` at this very action. Raises what `apply_tweaks` raises before anything is stored, and
     RunErrors after the failure is stored. What was said so far is kept: marked "failed" then, and "stopped" where the
     turn was cancelled or closed.
     """
     inside = caller.sees_inside
-    tweaked = apply_tweaks(flow, request, unknown=settings.tweaks.unknown, inside=inside)
+    tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, inside=inside)
     turn = _Turn(caller, tweaked.flow, request, store, tweaked.warnings)
     turn.check_length(settings.limits.message_chars)
     await turn.begin()
@@ -83,7 +83,7 @@ async def take_turn(
 @dataclass(slots=True)
 class _Turn:
     caller: Caller
-    flow: WiredFlow
+    wired: WiredFlow
     request: RunRequest
     store: Store
     warnings: Sequence[str]
@@ -99,13 +99,13 @@ class _Turn:
     saved: bool = False
 
     def __post_init__(self) -> None:
-        self.answer_ids = {name: str(uuid.uuid4()) for name in _answering(self.flow)}
+        self.answer_ids = {name: str(uuid.uuid4()) for name in _answering(self.wired)}
         self.session_id = self.request.session_id or str(uuid.uuid4())
-        self.said = input_text(self.flow, self.request)
+        self.said = input_text(self.wired, self.request)
 
     @property
     def place(self) -> dict[str, str]:
-        return {"flow_id": self.flow.id, "owner": self.caller.key, "session_id": self.session_id}
+        return {"flow_id": self.wired.id, "owner": self.caller.key, "session_id": self.session_id}
 
     def check_length(self, limit: int) -> None:
         if self.said is not None and len(self.said) > limit:
@@ -122,7 +122,7 @@ class _Turn:
     def started(self) -> TurnStarted:
         return TurnStarted(
             run_id=self.run_id,
-            flow_id=self.flow.id,
+            flow_id=self.wired.id,
             session_id=self.session_id,
             started_at=self.started_at,
             user_message_id=self.user_message_id,
@@ -193,8 +193,8 @@ class _Turn:
         self.saved = True
         run = RunRecord(
             id=self.run_id,
-            flow_id=self.flow.id,
-            flow_version=self.flow.version,
+            flow_id=self.wired.id,
+            flow_version=self.wired.version,
             owner=self.caller.key,
             session_id=self.session_id,
             status=status,
@@ -217,7 +217,7 @@ class _Turn:
         )
 
 
-def _answering(flow: WiredFlow) -> list[str]:
+def _answering(wired: WiredFlow) -> list[str]:
     """The outputs whose text is kept as an answer: Chat Outputs, else Text Outputs."""
-    chats = [name for name in flow.outputs if flow.components[name].gives_output == "chat"]
-    return chats or list(flow.outputs)
+    chats = [name for name in wired.outputs if wired.components[name].gives_output == "chat"]
+    return chats or list(wired.outputs)

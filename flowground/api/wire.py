@@ -53,7 +53,7 @@ def simple_result(turn: TurnStarted, end: TurnFinished, *, wired: WiredFlow) -> 
 class Wire:
     """Writes one turn's messages and result."""
 
-    flow: WiredFlow
+    wired: WiredFlow
     request: RunRequest
     turn: TurnStarted
 
@@ -92,7 +92,7 @@ class Wire:
 
     def failure(self, component_id: str | None, text: str) -> Json:
         """The message-shaped first half of a stream's error; without the traceback that Langflow sends."""
-        name = self.flow.display_names.get(component_id or "", "Flow")
+        name = self.wired.display_names.get(component_id or "", "Flow")
         origin = source(component_id, name, name)
         message_id = next(iter(self.turn.answer_ids.values()), self.turn.run_id)
         message = self._message(message_id, text, sender=(name, name), source=origin)
@@ -100,7 +100,7 @@ class Wire:
         return self._streamed(message)
 
     def _output(self, item: OutputResult) -> Json:
-        component = self.flow.components[item.component_id]
+        component = self.wired.components[item.component_id]
         if component.gives_output == "chat" or component.takes_input == "chat":
             return self._chat_output(item)
         return self._text_output(item)
@@ -127,8 +127,8 @@ class Wire:
         }
 
     def _text_output(self, item: OutputResult) -> Json:
-        key = self.flow.components[item.component_id].outputs[0]
-        component = self.flow.components[item.component_id]
+        key = self.wired.components[item.component_id].outputs[0]
+        component = self.wired.components[item.component_id]
         is_message = component.gives_output == "text" or component.takes_input == "text"
         return {
             "results": {"text": _text_message(item.text, self.turn)} if is_message else {},
@@ -153,7 +153,7 @@ class Wire:
 
     def _icon(self, component_id: str) -> str | None:
         """Langflow's mark on answers that a model streams."""
-        streamed = self.request.stream and any(component_id in shown for shown in self.flow.streams_to.values())
+        streamed = self.request.stream and any(component_id in shown for shown in self.wired.streams_to.values())
         return "brain-circuit" if streamed else None
 
     def _source_of(self, item: OutputResult) -> Json:

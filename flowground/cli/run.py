@@ -67,9 +67,9 @@ async def _run_here(given: argparse.Namespace) -> None:
     screen = _Screen()
     try:
         await runtime.start()
-        flow = find_flow(runtime.catalogue, given.flow)
-        request = _request(given, request_types(flow)[0])
-        answer = await doors.answer(runtime, CommandLine(), address=flow.id, ask=request)
+        wired = find_flow(runtime.catalogue, given.flow)
+        request = _request(given, request_types(wired)[0])
+        answer = await doors.answer(runtime, CommandLine(), address=wired.id, ask=request)
         async with aclosing(answer.events()) as events:
             async for event in events:
                 screen.show(event)

@@ -7,7 +7,7 @@ from flowground.errors import NotSignedIn
 from flowground.sign_in.devices import Device
 from flowground.sign_in.passwords import clean_name
 from flowground.store import Store, attempts
-from flowground.store.text import storable
+from flowground.store.columns import storable
 
 _NAME_CHARS = 254
 _LINKS = "a link"

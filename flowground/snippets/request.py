@@ -34,7 +34,7 @@ class SnippetRequest:
     @classmethod
     def for_flow(
         cls,
-        flow: WiredFlow,
+        wired: WiredFlow,
         *,
         base_url: str,
         message: str | None = None,
@@ -49,13 +49,13 @@ class SnippetRequest:
         A tweak of the input component's `input_value` becomes the message, since a call may not have both; without
         a message it is the component's own, as Langflow's snippets do.
         """
-        input_type, output_type = request_types(flow)
-        inputs = [name for name, item in flow.components.items() if item.takes_input == input_type]
-        tweaked, kept = _without_input(tweaks or {}, {*inputs, *(flow.display_names[name] for name in inputs)})
-        own = next((text for name in inputs if (text := flow.components[name].own_input())), None)
+        input_type, output_type = request_types(wired)
+        inputs = [name for name, item in wired.components.items() if item.takes_input == input_type]
+        tweaked, kept = _without_input(tweaks or {}, {*inputs, *(wired.display_names[name] for name in inputs)})
+        own = next((text for name in inputs if (text := wired.components[name].own_input())), None)
         return cls(
             base_url=base_url,
-            flow_id=flow.id,
+            flow_id=wired.id,
             message=next((text for text in (tweaked, message, own) if text is not None), DEFAULT_MESSAGE),
             session_id=session_id,
             tweaks=kept,
@@ -90,10 +90,10 @@ class SnippetRequest:
         return body
 
 
-def request_types(flow: WiredFlow) -> tuple[InputType, OutputType]:
+def request_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
     """`input_type` and `output_type` of a call to this flow: "chat" where it has such a component, else "text"."""
-    takes = {item.takes_input for item in flow.components.values()}
-    gives = {item.gives_output for item in flow.components.values()}
+    takes = {item.takes_input for item in wired.components.values()}
+    gives = {item.gives_output for item in wired.components.values()}
     return (
         "text" if "text" in takes and "chat" not in takes else "chat",
         "text" if "text" in gives and "chat" not in gives else "chat",

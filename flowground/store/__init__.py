@@ -23,8 +23,7 @@ from flowground.store.jobs import Job
 from flowground.store.migrations import migrate, write_and_delete
 from flowground.store.outage import describe, does_not_answer, trouble
 from flowground.store.readers import Readers
-from flowground.store.token_uses import TokenUses
-from flowground.store.tokens import StoredToken, Use
+from flowground.store.tokens import StoredToken, TokenUses, Use
 from flowground.store.writer import Writer
 
 P = ParamSpec("P")

@@ -10,8 +10,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from flowground.store import audit, tables
-from flowground.store.text import storable
-from flowground.store.times import moment
+from flowground.store.columns import moment, storable
 
 State = Literal["open", "approved", "denied"]
 NOTE_CHARS = 500

@@ -12,11 +12,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.messages import Message
 from flowground.store import messages, tables
+from flowground.store.columns import moment, storable
 from flowground.store.messages import State, StoredMessage, TraceStep
 from flowground.store.runs import RunRecord, add_run
 from flowground.store.statements import Statement, one_way
-from flowground.store.text import storable
-from flowground.store.times import moment
 
 __all__ = [
     "SessionInfo",

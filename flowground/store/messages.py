@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from flowground.messages import Role, Usage
-from flowground.store.text import storable
-from flowground.store.times import moment
+from flowground.store.columns import moment, storable
 
 State = Literal["complete", "stopped", "failed"]
 _TRACE_CHARS = 2_000

@@ -13,7 +13,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, insert, select, update
 
 from flowground.store import audit, tables
-from flowground.store.times import moment
+from flowground.store.columns import moment
 
 Kind = Literal["invitation", "reset"]
 _l = tables.password_links.c

@@ -11,8 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from flowground.errors import InvalidRequest
 from flowground.store import tables
-from flowground.store.text import storable
-from flowground.store.times import moment
+from flowground.store.columns import moment, storable
 
 LONGEST_NAME = 60
 _MOST = 50

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Select, bindparam, delete, insert, literal_column, or_, select
 
 from flowground.store import audit, tables
+from flowground.store.columns import moment, moment_or_none, seconds_or_none
 from flowground.store.statements import Statement
-from flowground.store.times import moment, moment_or_none, seconds_or_none
 
 Audience = Literal["organization", "people", "public"]
 _p = tables.publications.c

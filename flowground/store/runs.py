@@ -10,10 +10,9 @@ from sqlalchemy import Connection, bindparam, func, insert, select
 
 from flowground.messages import Usage
 from flowground.store import tables
+from flowground.store.columns import moment, storable
 from flowground.store.messages import usage_columns
 from flowground.store.statements import Statement
-from flowground.store.text import storable
-from flowground.store.times import moment
 
 Status = Literal["complete", "stopped", "failed"]
 _runs = tables.runs.c

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, bindparam, delete, insert, literal_column, or
 
 from flowground.caller import Role
 from flowground.store import audit, tables
+from flowground.store.columns import moment
 from flowground.store.statements import Statement
-from flowground.store.times import moment
 
 _s = tables.sign_ins.c
 _t = tables.tickets.c

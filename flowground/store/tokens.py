@@ -3,14 +3,16 @@
 A token is 256 random bits, so one round of SHA-256 keeps it as safe as a slow hash would.
 """
 
+import asyncio
 import hashlib
 import json
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -18,11 +20,12 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from flowground.caller import Role
 from flowground.store import audit, tables
+from flowground.store.columns import moment, moment_or_none, seconds_or_none
 from flowground.store.statements import Statement, one_way
-from flowground.store.times import moment, moment_or_none, seconds_or_none
 
 _SHAPE = re.compile(r"fg_[A-Za-z0-9_-]{43}\Z")
 _PREFIX_CHARS = 8
+_FLUSH_SECONDS = 1.0
 _t = tables.tokens.c
 _COLUMNS = (
     _t.id,
@@ -187,3 +190,33 @@ def _token(columns: Any, owner_role: Role | None = None) -> StoredToken:
         uses=uses,
         owner_role=owner_role,
     )
+
+
+class TokenUses:
+    """Uses of tokens, counted in memory and written together: never one UPDATE a request.
+
+    `write` takes what gathered, about once a second while tokens are used. A killed process loses it.
+    """
+
+    def __init__(self, write: Callable[[Mapping[str, Use]], None]) -> None:
+        self._write = write
+        self._lock = Lock()
+        self._uses: dict[str, Use] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop whose timer will flush; None when no timer runs."""
+
+    def note(self, token_id: str) -> None:
+        """One use, now. Called on an event loop."""
+        with self._lock:
+            before = self._uses.get(token_id)
+            self._uses[token_id] = Use(before.times + 1 if before else 1, time.time())
+            if self._loop is None or self._loop.is_closed():
+                self._loop = asyncio.get_running_loop()
+                self._loop.call_later(_FLUSH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Hands over what gathered, if anything did."""
+        with self._lock:
+            uses, self._uses, self._loop = self._uses, {}, None
+        if uses:
+            self._write(uses)

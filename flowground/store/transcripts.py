@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from flowground.store import audit, messages, tables
+from flowground.store.columns import moment
 from flowground.store.messages import StoredMessage
-from flowground.store.times import moment
 
 _s = tables.sessions.c
 _m = tables.messages.c

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from flowground.errors import FlowgroundError
+from flowground.store.columns import mend
 from flowground.store.conversations import StoredMessage, TraceStep
-from flowground.store.text import mend
 from flowground.ui import words
 
 USER = ":material/person:"

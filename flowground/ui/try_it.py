@@ -61,13 +61,13 @@ class Trial:
     over: threading.Event = field(default_factory=threading.Event)
 
 
-def draw_try(caller: Caller, flow: WiredFlow, request: SnippetRequest) -> None:
+def draw_try(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
     """The button, and below it the last try of this very request.
 
     The try runs on the loop and a small part of the page looks at it: in a drawer, a script that waited for it could
     not be stopped.
     """
-    key = f"try:{flow.id}"
+    key = f"try:{wired.id}"
 
     def draw() -> None:
         trial: Trial | None = st.session_state.get(key)
@@ -75,7 +75,7 @@ def draw_try(caller: Caller, flow: WiredFlow, request: SnippetRequest) -> None:
         if trial is not None and running:
             st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
         else:
-            begin = partial(_begin, caller, flow.id, request, key)
+            begin = partial(_begin, caller, wired.id, request, key)
             said = "Runs this request here, as you."
             st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
         if trial is None or trial.request != request:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 
 from flowground.messages import Usage
-from flowground.store.text import mend
+from flowground.store.columns import mend
 from flowground.ui.answer_text import KeptAnswers
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
