@@ -1,4 +1,8 @@
-"""Dialogs about one member: role, groups, links, sign-ins and the end. Every deed asks anew who asks."""
+"""Dialogs about one member: role, groups, links, sign-ins and the end. Every deed asks anew who asks.
+
+A dialog with something to choose redraws the page when it is dismissed: Streamlit forgets then what was chosen and not
+saved. Opened again, for whomever, it shows what is stored.
+"""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, get_args
@@ -74,7 +78,7 @@ def _draw_link(link: PasswordLink, secret: str) -> None:
     st.caption(f"It works once, until {dates.moment(link.expires_at)}.")
 
 
-@st.dialog(ROLE)
+@st.dialog(ROLE, on_dismiss="rerun")
 def _role(member: Member) -> None:
     st.markdown(f"**{words.plain(member.display_name)}** from their next action on:")
     role = _role_choice(member.role, key="person:role")
@@ -82,7 +86,7 @@ def _role(member: Member) -> None:
         _do(runtime.current().organization.set_role(visitor(), member.name, role))
 
 
-@st.dialog(GROUPS)
+@st.dialog(GROUPS, on_dismiss="rerun")
 def _groups(member: Member) -> None:
     organization = runtime.current().organization
     found = bridge.call(organization.groups(visitor()))

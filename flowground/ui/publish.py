@@ -58,14 +58,14 @@ def draw_menu(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
     if not runtime.current().access.may_publish(caller, flow):
         return
     asking = requests.waiting(caller, flow_id=flow.id)
+    if _REFUSED in st.session_state:  # said inside, where it was wished
+        st.session_state[_menu(flow)] = True
     label = f"Publish · {len(asking)}" if asking else "Publish"
     menu = st.popover(label, icon=":material/publish:", type="primary", key=_menu(flow), on_change="rerun")
     if menu.open:
         with menu:
             requests.draw_requests(caller, asking, place="menu")
             _draw_items(caller, flow, shared=shared)
-    if refused := st.session_state.pop(_REFUSED, None):
-        answers.draw_refusal(refused)
     chosen = st.session_state.pop(_CHOSEN, None)
     if chosen == "api":
         api_access.open_drawer(flow)
@@ -84,9 +84,11 @@ def _draw_items(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
         on_click=_choose,
         args=(flow, "api"),
     )
-    # Another key for each state: the toggle shows what is, not what was clicked.
-    key = f"publish:shared:{flow.id}:{shared}"
-    st.toggle("Shareable Playground", value=shared, key=key, on_change=_switch, args=(caller, flow, key))
+    key = f"publish:shared:{flow.id}"
+    st.session_state[key] = shared  # what is stored, not what was clicked: the click may have been refused
+    st.toggle("Shareable Playground", key=key, on_change=_switch, args=(caller, flow, key))
+    if refused := st.session_state.pop(_REFUSED, None):
+        answers.draw_refusal(refused)
     if not shared:
         st.caption("Off: only authors and admins open this flow.")
         return
@@ -126,7 +128,6 @@ def _switch(caller: Caller, flow: WiredFlow, key: str) -> None:
     """For the toggle. The local owner needs an account first: without one nobody could be let in."""
     wanted = bool(st.session_state[key])
     if caller.kind == "local" and wanted:
-        st.session_state[key] = False
         wishes().keep(browser_id(), flow.id)
         _choose(flow, "account")
         return

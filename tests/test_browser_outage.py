@@ -1,0 +1,132 @@
+"""The database is locked while somebody shares a flow: the page shows what is stored, and says why beside it."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acme import CONFIG, FLOWS, signed_in, turn
+from tests.open_page import fill, go, still, visitor
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.browser
+BUSY = "The database is busy."
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    config = CONFIG | {"limits": {"store_seconds": 1}}
+    with AppServer(tmp_path_factory.mktemp("outage"), flows=FLOWS, config=config) as server:
+        yield server
+
+
+@pytest.fixture
+def ada(house: AppServer, browser: "Browser") -> Iterator["Page"]:
+    with visitor(browser) as page:
+        yield signed_in(page, house, "ada")
+
+
+@contextmanager
+def locked(house: AppServer) -> Iterator[None]:
+    """Another process holds the database."""
+    other = sqlite3.connect(house.folder / "data" / "flowground.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+
+def toggle(page: "Page") -> "Locator":
+    return page.get_by_test_id("stPopoverBody").get_by_role("switch")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_publish_switch_shows_what_is_stored(house: AppServer, ada: "Page", *, shared: bool) -> None:
+    turn(ada, house, "talk", on=shared)
+    menu = ada.get_by_test_id("stPopoverBody")
+    with locked(house):
+        menu.get_by_text("Shareable Playground").click()
+        ada.get_by_text(BUSY).wait_for()
+        still(ada)
+        assert toggle(ada).is_checked() is shared
+        assert menu.get_by_text(BUSY).count() == ada.get_by_text(BUSY).count() == 1
+    menu.get_by_text("Shareable Playground").click()  # the wish, uttered again
+    menu.get_by_text("Off: only authors" if shared else "Everyone in the organization").wait_for()
+    still(ada)
+    assert toggle(ada).is_checked() is not shared
+    assert ada.get_by_text(BUSY).count() == 0
+    go(ada, ada.url).get_by_role("button", name="Publish").click()
+    toggle(ada).wait_for()
+    assert toggle(ada).is_checked() is not shared
+
+
+def test_who_can_open_it_shows_what_is_stored_when_it_is_opened_again(house: AppServer, ada: "Page") -> None:
+    turn(ada, house, "talk", on=True)
+    pane = ada.get_by_role("dialog")
+
+    def open_pane() -> None:
+        ada.get_by_role("button", name="Publish").click()
+        ada.get_by_role("button", name="Who can open it").click()
+        pane.get_by_role("button", name="Save").wait_for()
+        still(ada)
+
+    ada.get_by_role("button", name="Publish").click()
+    open_pane()
+    with locked(house):
+        pane.get_by_text("People and groups").click()
+        for ticked in ("Share the API too", "Stop sharing after a day"):
+            pane.get_by_text(ticked).click()
+        pane.get_by_role("button", name="Save").click()
+        pane.get_by_text(BUSY).wait_for()
+        still(ada)
+    ada.keyboard.press("Escape")
+    pane.wait_for(state="detached")
+    still(ada)
+    open_pane()
+    assert pane.get_by_role("radio", name="Everyone in the organization").is_checked()
+    assert [box.is_checked() for box in pane.get_by_role("checkbox").all()] == [False, False]
+    assert pane.get_by_text(BUSY).count() == 0
+
+
+def test_a_role_that_was_not_saved_is_not_shown_when_it_is_opened_again(house: AppServer, ada: "Page") -> None:
+    go(ada, f"{house.url}/organization")
+    pane = ada.get_by_role("dialog")
+
+    def open_roles(name: str) -> None:
+        ada.locator(f".st-key-people-more-{name} button").click()
+        ada.get_by_text("Change role", exact=True).click()
+        pane.get_by_role("radio").first.wait_for()
+        still(ada)
+        assert pane.get_by_role("radio", name="Member").is_checked()
+
+    for name in ("mia", "max"):
+        ada.get_by_role("button", name="Invite somebody").click()
+        fill(ada, User_name=name)
+        ada.get_by_role("button", name="Make the invitation").click()
+        pane.get_by_text("shown this once").wait_for()
+        ada.keyboard.press("Escape")
+        pane.wait_for(state="detached")
+        still(ada)
+    open_roles("mia")
+    with locked(house):
+        pane.get_by_text("Author", exact=True).click()
+        pane.get_by_role("button", name="Save").click()
+        pane.get_by_text(BUSY).wait_for()
+        still(ada)
+    ada.keyboard.press("Escape")
+    pane.wait_for(state="detached")
+    still(ada)
+    open_roles("mia")
+    pane.get_by_text("Author", exact=True).click()
+    still(ada)
+    ada.keyboard.press("Escape")
+    pane.wait_for(state="detached")
+    still(ada)
+    open_roles("max")
