@@ -8,6 +8,7 @@ import pytest
 from flowground.errors import ConfigError
 from flowground.providers import KINDS
 from flowground.providers.builtin.local import LocalSettings
+from flowground.providers.scripted import ScriptedSettings
 from flowground.settings import Settings, config_path
 from flowground.settings.table import settings_page
 from tests.servers import ROOT
@@ -140,6 +141,61 @@ def test_an_empty_file_and_empty_sections_are_defaults(tmp_path: Path) -> None:
 )
 def test_a_mistake_names_line_place_and_nearest_word(tmp_path: Path, text: str, said: str) -> None:
     assert refusal(tmp_path, text).startswith(said)
+
+
+@pytest.mark.parametrize("word", ["off", "open", "link", '"off"', "'off'"])
+def test_a_mode_is_written_as_it_is_read(tmp_path: Path, word: str) -> None:
+    assert load(tmp_path, f"local_mode: {word}\n").local_mode == word.strip("\"'")
+
+
+def test_off_and_dates_are_texts_where_texts_are_meant(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        "organization: {name: 2024-01-01}\n"
+        "providers:\n  local:\n    download: off\n  demo: {type: scripted, pieces: [yes, No, =]}\n"
+        "credentials:\n  usernames:\n    no: {first_name: On}\n",
+    )
+    assert settings.organization.name == "2024-01-01"
+    assert settings.providers["local"] == LocalSettings(download="off")
+    assert settings.providers["demo"] == ScriptedSettings(pieces=("yes", "No", "="))
+    assert settings.credentials.usernames == {"no": {"first_name": "On"}}
+
+
+@pytest.mark.parametrize(
+    ("word", "means"),
+    [
+        *((word, True) for word in ("yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE", "'yes'", "1")),
+        *((word, False) for word in ("no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE", "'off'", "0")),
+    ],
+)
+def test_a_setting_that_is_true_or_false_takes_every_word_for_it(tmp_path: Path, word: str, means: bool) -> None:
+    settings = load(tmp_path, f"api: {{cors: {word}}}\nsharing:\n  allow_public: {word}\n")
+    assert settings.api.cors is means
+    assert settings.sharing.allow_public is means
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        *(("off", 0), ("no", 0), ("false", 0), ("Off", 0)),
+        *(("1_000", 1000), ("0x1F", 31), ("0b11", 3), ("010", 8), ("10:00", 600), ("+7", 7), ("'5'", 5)),
+    ],
+)
+def test_a_number_is_what_it_was_in_yaml_1_1(tmp_path: Path, written: str, means: int) -> None:
+    settings = load(tmp_path, f"limits:\n  runs_per_minute: {written}\n  run_seconds: {written}\n")
+    assert settings.limits.runs_per_minute == means
+    assert settings.limits.run_seconds == means
+
+
+def test_numbers_of_a_provider_take_off_too(tmp_path: Path) -> None:
+    settings = load(tmp_path, "providers:\n  openai: {retries: off}\n  demo: {type: scripted, delay: no}\n")
+    assert settings.providers["openai"].retries == 0
+    assert settings.providers["demo"] == ScriptedSettings(delay=0)
+
+
+def test_an_infinite_number_is_one(tmp_path: Path) -> None:
+    assert load(tmp_path, "limits: {run_seconds: .inf}\n").limits.run_seconds == float("inf")
+    assert load(tmp_path, "limits: {run_seconds: 1e3}\n").limits.run_seconds == 1000
 
 
 def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import yaml
 
 from flowground.flow.document import MAX_DEPTH, TOO_DEEP, Document, Node, Position
+from flowground.flow.scalars import WORDS
 from flowground.flow.syntax import syntax_problem, unprintable
 
 MAX_NODES = 20_000
@@ -20,11 +21,6 @@ MAX_NODES = 20_000
 # libyaml reads a file some ten times faster, where PyYAML brings it.
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_WORDS = {"": None, "~": None} | {
-    form: value
-    for word, value in (("null", None), ("true", True), ("false", False))
-    for form in (word, word.capitalize(), word.upper())
-}
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
@@ -169,8 +165,8 @@ def _value(event: yaml.ScalarEvent) -> Any:
     text = event.value
     if event.style or event.tag is not None:  # quoted, or a block
         return text
-    if text in _WORDS:
-        return _WORDS[text]
+    if text in WORDS:
+        return WORDS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if len(text) <= 40 and _FLOAT.fullmatch(text) else text

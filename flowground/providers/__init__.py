@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Field
 
 from flowground.errors import ProviderRefused, nearest
+from flowground.flow.scalars import read_switch
 from flowground.providers.base import Provider, ProviderSettings, Surroundings
 from flowground.providers.builtin.download import LocalStatus
 from flowground.providers.builtin.local import Local, LocalSettings
@@ -37,7 +38,11 @@ def name_kind(name: str, given: Any) -> Any:
         entry["type"] = name
     elif "type" not in entry and "base_url" in entry:
         entry["type"] = "openai"
-    return entry
+    kind = KINDS.get(entry["type"]) if isinstance(entry.get("type"), str) else None
+    fields = kind.model_fields if kind else {}
+    return {
+        name: read_switch(value, fields[name].annotation) if name in fields else value for name, value in entry.items()
+    }
 
 
 def own_weights(entries: Mapping[str, ProviderEntry]) -> Path | None:

@@ -18,11 +18,13 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from flowground.errors import ConfigError, nearest
+from flowground.flow.scalars import read_switch
 from flowground.providers import KINDS, ProviderEntry, name_kind
 from flowground.settings.file import (
     ConfigFile,
@@ -49,6 +51,12 @@ class _Part(BaseModel):
         if given is None:
             return {}
         return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_switch(cls, given: object, info: ValidationInfo) -> object:
+        """`run_seconds: off` is 0, `cors: no` is false."""
+        return read_switch(given, cls.model_fields[str(info.field_name)].annotation)
 
 
 class OrganizationSettings(_Part):

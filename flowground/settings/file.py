@@ -11,12 +11,24 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flowground.errors import ConfigError, nearest
+from flowground.flow.scalars import WORDS
 from flowground.providers import KINDS
 
 Place = tuple[int | str, ...]
 _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 # libyaml reads the file some ten times faster where PyYAML brings it.
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG = "tag:yaml.org,2002:"
+_TEXTS_IN_1_2 = {f"{_TAG}{kind}" for kind in ("bool", "timestamp", "value")}
+
+
+class _ConfigLoader(_Loader):  # type: ignore[misc, valid-type]  # which of PyYAML's two is known at run time only
+    """Reads words as YAML 1.2 does, like flow files; numbers still in every form of 1.1 (`1_000`, `0x1F`, `10:00`)."""
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        tag = str(super().resolve(kind, value, implicit))
+        is_text = tag in _TEXTS_IN_1_2 and not isinstance(WORDS.get(value), bool)
+        return f"{_TAG}str" if is_text else tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +52,7 @@ def read_config(path: Path) -> ConfigFile:
     if not path.exists():
         return ConfigFile(path.name, {}, {})
     try:
-        loader = _Loader(path.read_text("utf-8"))
+        loader = _ConfigLoader(path.read_text("utf-8"))
         node = loader.get_single_node()
         lines = dict(_lines(node, path.name))
         data = loader.construct_document(node) if node is not None else None
