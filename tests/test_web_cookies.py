@@ -10,7 +10,7 @@ import requests
 from flowground.settings import Settings
 from flowground.store import Store, conversations, tables
 from flowground.store.publications import Sharing
-from flowground.web.cookies import PREFIX, take_cookies, xsrf_id
+from flowground.web.cookies import PREFIX, drop_costly_cookies, take_cookies, xsrf_id
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA
@@ -167,9 +167,22 @@ def test_either_spelling_signs_in_and_signing_out_ends_both(house: AppServer, na
 
 
 def test_a_page_receives_none_of_them() -> None:
-    cookies = b"a=b; flowground=x; __Host-flowground=y; flowground_visitor=z; flowground_device=w; __Host-a=c"
+    cookies = b"a=b; flowground=x.x.x; __Host-flowground=y.y.y; flowground_visitor=z; flowground_device=w; __Host-a=c"
     sent, left = take_cookies(
-        [(b"host", b"h"), (b"cookie", cookies), (b"cookie", b"flowground_device=v")], "flowground"
+        [(b"host", b"h"), (b"cookie", cookies), (b"cookie", b"flowground_device=v.v.v")], "flowground"
     )
     assert left == [(b"host", b"h"), (b"cookie", b"a=b; __Host-a=c")]
-    assert (sent.sign_ins, sent.visitor, sent.device) == (("y", "x"), "", "v")
+    assert (sent.sign_ins, sent.visitor, sent.device) == (("y.y.y", "x.x.x"), "", "v.v.v")
+
+
+def test_many_cookies_of_others_put_none_of_ours_away() -> None:
+    """Any host of the domain can fill a browser with cookies."""
+    ours = b"flowground_visitor=z; _streamlit_xsrf=2|a|b|c; flowground=x.x.x"
+    many = [(b"host", b"h"), (b"cookie", b"a=b; " * 10_000 + ours + b"; c=d"), (b"cookie", b"__Host-flowground=y")]
+    assert drop_costly_cookies(many, "flowground") == [(b"host", b"h"), (b"cookie", ours + b"; __Host-flowground=y")]
+
+
+def test_a_cookie_with_a_backslash_is_dropped() -> None:
+    few = [(b"cookie", rb'a="\101"; b="c"; d'), (b"host", b"h")]
+    assert drop_costly_cookies(few, "flowground") == [(b"host", b"h"), (b"cookie", b'b="c"; d')]
+    assert drop_costly_cookies([(b"host", b"h")], "flowground") == [(b"host", b"h")]

@@ -5,17 +5,21 @@ read, so that nobody is signed out where a server learns https; the one with the
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
+from functools import lru_cache
 
-from starlette.requests import cookie_parser
 from starlette.responses import Response
 
 RawHeaders = list[tuple[bytes, bytes]]
 
 PREFIX = "__Host-"
+MOST_BYTES = 8_192
+"""Of all cookies of a request that are handed on. Where there are more, ours and Streamlit's own are kept alone."""
 _VISITOR = re.compile(r"[0-9a-f]{32}\Z")
 _XSRF = "_streamlit_xsrf"
+_XSRF_VALUE = re.compile(r"2\|([0-9a-fA-F]{8})\|((?:[0-9a-fA-F]{2}){16,64})\|[^|]*\Z")
+_SIGNED = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +41,51 @@ def device_cookie(name: str) -> str:
     return f"{name}_device"
 
 
+def drop_costly_cookies(headers: RawHeaders, name: str) -> RawHeaders:
+    """What everything behind may read: at most `MOST_BYTES` of cookies, and none with a backslash.
+
+    Python's `http.cookies`, which Starlette calls at any route, unquotes backslashes in quadratic time: 60 kB of them
+    keep the process for seconds. No cookie of ours or of Streamlit's has one.
+    """
+    sent = b";".join(value for key, value in headers if key == b"cookie")
+    if not sent:
+        return headers
+    kept, size = [], 0
+    for part in sent.split(b";") if len(sent) <= MOST_BYTES else _needed(name).findall(sent):
+        size += len(part)
+        if size <= MOST_BYTES and b"\\" not in part:
+            kept.append(part.strip(b" \t"))
+    return [*drop_all_cookies(headers), (b"cookie", b"; ".join(kept))]
+
+
+def drop_all_cookies(headers: RawHeaders) -> RawHeaders:
+    """For the API, which reads none."""
+    return [header for header in headers if header[0] != b"cookie"]
+
+
 def take_cookies(headers: RawHeaders, name: str) -> tuple[SentCookies, RawHeaders]:
-    """Ours, and the headers without them: no page script ever holds one."""
-    ours = {
-        f"{prefix}{bare}": "" for bare in (name, visitor_cookie(name), device_cookie(name)) for prefix in (PREFIX, "")
-    }
-    kept: RawHeaders = []
-    for key, value in headers:
-        if key != b"cookie":
-            kept.append((key, value))
-            continue
-        others = []
-        for part in value.decode("latin-1").split(";"):
-            written = part.partition("=")[0].strip()
-            if written in ours:
-                ours[written] = _unquote(part)
-            else:
-                others.append(part.strip())
-        if others:
-            kept.append((key, "; ".join(others).encode("latin-1")))
+    """Ours, and the headers without them: no page script ever holds one.
 
-    def sent(bare: str) -> list[str]:
-        return [value for value in (ours[PREFIX + bare], ours[bare]) if value]
+    Of several with one name the first that can be read counts.
+    """
+    shapes = {name: _SIGNED, visitor_cookie(name): _VISITOR, device_cookie(name): _SIGNED}
+    found: dict[str, str] = {}
+    others = []
+    for written, value in _pairs(headers):
+        shape = shapes.get(written.removeprefix(PREFIX))
+        if shape is None:
+            others.append(f"{written}={value}" if value else written)
+        elif shape.match(value):
+            found.setdefault(written, value)
+    kept = drop_all_cookies(headers)
+    if others:
+        kept.append((b"cookie", "; ".join(others).encode("latin-1")))
 
-    visitor = next(filter(_VISITOR.match, sent(visitor_cookie(name))), "")
-    device = next(iter(sent(device_cookie(name))), "")
-    return SentCookies(tuple(sent(name)), visitor, device), kept
+    def sent(bare: str) -> tuple[str, ...]:
+        return tuple(found[spelling] for spelling in (PREFIX + bare, bare) if spelling in found)
+
+    visitor, device = (next(iter(sent(bare)), "") for bare in (visitor_cookie(name), device_cookie(name)))
+    return SentCookies(sent(name), visitor, device), kept
 
 
 def read_cookies(headers: RawHeaders, name: str) -> SentCookies:
@@ -96,20 +119,23 @@ def xsrf_id(headers: RawHeaders) -> str:
     Streamlit 1.67 writes it masked anew on every page load (`2|mask|masked token|time`, Tornado's format); what stays
     is the token inside.
     """
-    for key, value in headers:
-        parts = cookie_parser(value.decode("latin-1")).get(_XSRF, "").split("|") if key == b"cookie" else []
-        if len(parts) == 4 and parts[0] == "2":
-            try:
-                mask, masked = bytes.fromhex(parts[1]), bytes.fromhex(parts[2])
-            except ValueError:
-                return ""
-            if len(mask) == 4 and len(masked) >= 16:
-                return bytes(byte ^ mask[index % 4] for index, byte in enumerate(masked)).hex()
+    for name, value in _pairs(headers):
+        if name == _XSRF and (found := _XSRF_VALUE.match(value)):
+            mask, masked = bytes.fromhex(found[1]), bytes.fromhex(found[2])
+            return bytes(byte ^ mask[index % 4] for index, byte in enumerate(masked)).hex()
     return ""
 
 
-def _unquote(part: str) -> str:
-    try:
-        return next(iter(SimpleCookie(part).values())).value
-    except (CookieError, StopIteration):
-        return ""
+def _pairs(headers: RawHeaders) -> Iterator[tuple[str, str]]:
+    """Names and values of all cookies, in their order, as they were sent: nothing is unquoted."""
+    for key, line in headers:
+        for part in line.decode("latin-1").split(";") if key == b"cookie" else ():
+            name, _, value = part.partition("=")
+            yield name.strip(" \t"), value.strip(" \t")
+
+
+@lru_cache(maxsize=4)
+def _needed(name: str) -> re.Pattern[bytes]:
+    """Finds our cookies and Streamlit's XSRF cookie among many."""
+    ours = rf"(?:{PREFIX})?{re.escape(name)}(?:_visitor|_device)?"
+    return re.compile(rf"(?:\A|(?<=;))[ \t]*(?:{ours}|{_XSRF})=[^;]*".encode())

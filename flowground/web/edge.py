@@ -3,6 +3,7 @@
 - While no account was ever created only this computer is served (local mode).
 - A websocket needs an Origin of ours; its cookie is verified and taken away; the pages read what was found in headers
   that a client cannot set (its own copies are dropped).
+- Cookies that are costly to read are dropped before anything reads one, and all of them for the API.
 - Of what Streamlit would serve only what pages need is served (streamlit_paths.py), and a page's socket is bounded
   (page_sockets.py).
 - Secrets leave the address before anything logs it; `/public_flow/…` is unwrapped; security headers are added.
@@ -22,7 +23,7 @@ from flowground.runtime import Runtime
 from flowground.web import refusal
 from flowground.web.address import Proxies, address_of
 from flowground.web.api_paths import is_api
-from flowground.web.cookies import take_cookies
+from flowground.web.cookies import drop_all_cookies, drop_costly_cookies, take_cookies
 from flowground.web.origin import from_this_computer, is_https, own_origin
 from flowground.web.page_sockets import PageSockets, page_owner
 from flowground.web.public_flow import unwrap
@@ -62,6 +63,7 @@ class Edge:
             if self._proxies is None:
                 self._proxies = Proxies(self.runtime().settings.trusted_proxies)
             self._proxies.settle(scope)
+            self._bound_cookies(scope)
         if scope["type"] == "http":
             try:
                 await self._http(scope, receive, send)
@@ -74,6 +76,14 @@ class Edge:
                 await self._show_outage(error, scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+    def _bound_cookies(self, scope: Scope) -> None:
+        """Before anything reads them: reading some keeps the process for seconds."""
+        headers = scope["headers"]
+        if is_api(scope["path"]):
+            scope["headers"] = drop_all_cookies(headers)
+        else:
+            scope["headers"] = drop_costly_cookies(headers, self.runtime().settings.cookie.name)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         hide_secrets(scope)
