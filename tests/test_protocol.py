@@ -10,6 +10,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.state.session_state import SessionState
 
+from flowground.ui.pages_kept import OWNER
 from flowground.ui.protocol import ASKED, drop_unknown_widgets
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
@@ -114,6 +115,7 @@ def test_the_page_keeps_no_values_of_widgets_it_did_not_draw(ample: AppServer) -
     session = AppSession.__new__(AppSession)
     session._session_state = SessionState()
     session._state = AppSessionState.SHUTDOWN_REQUESTED  # for its __del__
+    session._user_info = {OWNER: "member-0"}
     drawn, unknown = f"$$ID-{HEX}-drawn", f"$$ID-{HEX}-unknown"
     state = ClientState()
     state.widget_states.widgets.extend([WidgetState(id=drawn), WidgetState(id=unknown)])
@@ -122,3 +124,16 @@ def test_the_page_keeps_no_values_of_widgets_it_did_not_draw(ample: AppServer) -
     session._session_state._new_widget_state.widget_metadata[drawn] = cast(Any, object())
     drop_unknown_widgets(session, state)
     assert [widget.id for widget in state.widget_states.widgets] == [drawn]
+
+
+def test_a_guests_new_page_keeps_small_values_only_and_a_members_all() -> None:
+    session = AppSession.__new__(AppSession)
+    session._session_state = SessionState()
+    session._state = AppSessionState.SHUTDOWN_REQUESTED  # for its __del__
+    small, large = WidgetState(id="small", string_value="a"), WidgetState(id="large", string_value="a" * 64_000)
+    for owner, kept in ((None, ["small"]), ("visitor-0", ["small"]), ("member-0", ["large", "small"])):
+        session._user_info = {OWNER: owner}
+        state = ClientState()
+        state.widget_states.widgets.extend([large, small])
+        drop_unknown_widgets(session, state)
+        assert [widget.id for widget in state.widget_states.widgets] == kept, owner

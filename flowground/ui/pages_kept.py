@@ -76,5 +76,11 @@ class KeptPages(SessionStorage):
             info.session.shutdown()
 
 
+def is_guests(session: AppSession) -> bool:
+    """Whether it is the page of a visitor, or of somebody who is not signed in."""
+    owner = session._user_info.get(OWNER)
+    return owner is None or str(owner).startswith("visitor-")
+
+
 def _is_visitors(info: SessionInfo) -> bool:
-    return str(info.session._user_info.get(OWNER)).startswith("visitor-")
+    return is_guests(info.session)  # whoever is not signed in has no page kept

@@ -11,7 +11,10 @@ from typing import Any
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.runtime.app_session import AppSession
+
+from flowground.ui.pages_kept import is_guests
 
 ASKED = frozenset({"rerun_script", "stop_script", "app_heartbeat"})
 """What pages need: run, stop, stay."""
@@ -25,6 +28,8 @@ _LONGEST_ADDRESS = 20_000
 _LONGEST_NAME = 200
 """Characters of a page's name, a language, a time zone, a colour scheme."""
 _MOST_WIDGETS = 2_000
+_OF_A_NEW_PAGE = 64_000
+"""Bytes of values that a guest's page keeps before it drew anything: `SMALLEST` of flowground/web/frames.py."""
 _MOST_HASHES = 10_000
 """Of messages that the browser still has; Streamlit's own frontend names those of the last runs."""
 
@@ -68,13 +73,31 @@ def _is_from_a_page(state: ClientState) -> bool:
 
 
 def drop_unknown_widgets(session: AppSession, state: ClientState) -> None:
-    """Drops values of widgets that the page did not draw. One that drew none keeps all: it may have come back."""
+    """Drops values of widgets that the page did not draw. One that drew none may have come back: it keeps all.
+
+    Of somebody who is not a member it then keeps small ones only: a stranger's new pages could hold a message each.
+    """
     drawn = session._session_state._new_widget_state.widget_metadata
     if drawn:
         known = [widget for widget in state.widget_states.widgets if widget.id in drawn]
-        if len(known) < len(state.widget_states.widgets):
-            del state.widget_states.widgets[:]
-            state.widget_states.widgets.extend(known)
+    elif is_guests(session):
+        known = _small_ones(state)
+    else:
+        return
+    if len(known) < len(state.widget_states.widgets):
+        del state.widget_states.widgets[:]
+        state.widget_states.widgets.extend(known)
+
+
+def _small_ones(state: ClientState) -> list[WidgetState]:
+    """Values in their order, as many as fit into `_OF_A_NEW_PAGE`; a longer one is left out."""
+    left, known = _OF_A_NEW_PAGE, []
+    for widget in state.widget_states.widgets:
+        size = widget.ByteSize()
+        if size <= left:
+            left -= size
+            known.append(widget)
+    return known
 
 
 def _begin_without_path(session: AppSession, *args: Any, **options: Any) -> Any:

@@ -17,6 +17,7 @@ from flowground.web.address import address_of
 from flowground.web.frames import SMALLEST, allow_messages, cut
 from flowground.web.guest_turns import GuestTurns, Pace
 from flowground.web.memory import Tidying
+from flowground.web.unfolding import Outline
 
 _BYTES_A_CHARACTER = 4
 """UTF-8 has no longer ones."""
@@ -61,6 +62,12 @@ class OpenPage:
             return await self._refuse(1003, "only binary messages are understood")
         if len(data) > self._largest:
             return await self._refuse(1009, "the message is too large")
+        try:
+            outline = Outline(data)
+        except ValueError:
+            return await self._refuse(1007, "the message cannot be read")
+        if outline.too_much:
+            return await self._refuse(1009, "the message has too many parts")
         self._was_large = len(data) > SMALLEST
         return message
 
