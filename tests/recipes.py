@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.recipe_files import PARROT, PARROT_SERVER, SHOUT, STATUS
 from tests.servers import clean_environment
 
-PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "-p", "anyio.pytest_plugin")
+PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "-p", "anyio.pytest_plugin", "-p", "pytest_timeout")
 GENERATED = ("docs.generate", "--check")
 """The check that generated pages are those of the code; the others name tests."""
 
@@ -177,7 +177,7 @@ RECIPES = {
                 _lines(
                     (
                         "flowground/settings/__init__.py",
-                        "class Organization(_Part):\n",
+                        "class OrganizationSettings(_Part):\n",
                         '    motto: str = Field("", max_length=200, description="What the organization lives by.")\n',
                     )
                 ),
