@@ -88,7 +88,7 @@ async def test_nothing_answers() -> None:
     [
         [1.0, ANSWER],
         [chunked(end=False), 1.0],
-        [chunked(end=False), *[0.02, event(b": still here\n\n")] * 40],
+        [chunked(end=False), *[0.02, event(b": still here\n\n")] * 400],
     ],
     ids=["no head", "no piece", "comments only"],
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -53,9 +54,10 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(*answers: Sequence[Part]) -> AsyncIterator[Wire]:
+async def wire(*answers: Sequence[Part], context: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
+    """Serves on loopback, encrypted with a `context`; `url` says http all the same."""
     said = Wire(answers)
-    server = await asyncio.start_server(said._serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(said._serve, "127.0.0.1", 0, ssl=context)
     said.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield said

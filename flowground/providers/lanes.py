@@ -1,15 +1,21 @@
-"""Connections to one server, each in a transport of its own that serves one call at a time.
+"""Connections to one server, each of which serves one call at a time.
 
-A pool looks through all its connections at every call, twice, and asks the system about each: at 32 calls at once that
-was a fifth of a run's CPU time. Here the connection used last is taken again, whatever their number.
+They are httpcore2's, the layer below httpx2's clients. A pool looks through all its connections at every call, twice,
+and asks the system about each: at 32 calls at once that was a fifth of a run's CPU time. Here the connection used last
+is taken again, whatever their number.
 """
 
 import asyncio
+import ssl
 from urllib.request import getproxies, proxy_bypass
 
+import httpcore2
 import httpx2
 
-_ONE = httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30)
+Lane = httpcore2.AsyncHTTPConnection | httpcore2.AsyncConnectionPool
+"""A connection; through a proxy a pool of one, which knows how to reach the server behind it."""
+
+_KEPT_SECONDS = 30
 AT_ONCE = 256
 """Calls under way at most; more wait their turn."""
 _KEPT = 128
@@ -21,16 +27,17 @@ class Lanes:
     """Lives on one event loop. `trust_env` False ignores proxies and certificates named by the environment."""
 
     def __init__(self, url: httpx2.URL, *, trust_env: bool) -> None:
-        self._trust_env = trust_env
-        self._proxy = _proxy(url) if trust_env else None
+        self._origin = httpcore_url(url).origin
+        proxy = _find_proxy(url) if trust_env else None
         # Certificates are read once; a plain http address needs none.
-        self._verify = httpx2.create_ssl_context(trust_env=trust_env) if url.scheme == "https" or self._proxy else False
-        self._idle: list[httpx2.AsyncHTTPTransport] = []
+        self._ssl = httpx2.create_ssl_context(trust_env=trust_env) if url.scheme == "https" or proxy else None
+        self._proxy = _read_proxy(proxy, self._ssl) if proxy else None
+        self._idle: list[Lane] = []
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._closed = False
 
-    async def take(self, *, patience: float) -> httpx2.AsyncHTTPTransport:
-        """A transport for one call; `give` it back when the answer is closed.
+    async def take(self, *, patience: float) -> Lane:
+        """A connection for one call; `give` it back when the answer is closed.
 
         Raises TimeoutError when for `patience` seconds all calls at once are under way.
         """
@@ -39,13 +46,20 @@ class Lanes:
                 await self._turns.acquire()
         else:
             await self._turns.acquire()
-        if self._idle:
-            return self._idle.pop()
-        return httpx2.AsyncHTTPTransport(verify=self._verify, limits=_ONE, proxy=self._proxy, trust_env=self._trust_env)
+        try:
+            while self._idle:
+                lane = self._idle.pop()
+                if _is_usable(lane):
+                    return lane
+                await lane.aclose()
+        except BaseException:
+            self._turns.release()
+            raise
+        return self._open()
 
-    async def give(self, lane: httpx2.AsyncHTTPTransport) -> None:
+    async def give(self, lane: Lane) -> None:
         self._turns.release()
-        if self._closed or len(self._idle) >= _KEPT:
+        if self._closed or len(self._idle) >= _KEPT or not _is_usable(lane):
             await lane.aclose()
         else:
             self._idle.append(lane)
@@ -56,8 +70,31 @@ class Lanes:
         while self._idle:
             await self._idle.pop().aclose()
 
+    def _open(self) -> Lane:
+        if self._proxy is None:
+            return httpcore2.AsyncHTTPConnection(self._origin, self._ssl, keepalive_expiry=_KEPT_SECONDS)
+        return httpcore2.AsyncConnectionPool(
+            self._ssl, self._proxy, max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEPT_SECONDS
+        )
 
-def _proxy(url: httpx2.URL) -> str | None:
+
+def httpcore_url(url: httpx2.URL) -> httpcore2.URL:
+    return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+def _is_usable(lane: Lane) -> bool:
+    """Whether it can serve another call: it is open, and its server neither closed it nor had 30 idle seconds to."""
+    return isinstance(lane, httpcore2.AsyncConnectionPool) or (lane.is_available() and not lane.has_expired())
+
+
+def _read_proxy(address: str, context: ssl.SSLContext | None) -> httpcore2.Proxy:
+    """A proxy as the environment names it, with name and password of its address."""
+    proxy = httpx2.Proxy(address)
+    secure = context if proxy.url.scheme == "https" else None
+    return httpcore2.Proxy(httpcore_url(proxy.url), auth=proxy.raw_auth, ssl_context=secure)
+
+
+def _find_proxy(url: httpx2.URL) -> str | None:
     """The environment's proxy for the address, as httpx2's client would find it; never for loopback."""
     if url.host in _LOOPBACK or proxy_bypass(url.host):
         return None

@@ -1,7 +1,8 @@
 """One HTTP server that answers POSTs: kept connections, typed failures, few and short repeats.
 
-This is the hot path, so requests go to httpx2's transport itself. Its client adds cookies, redirects, authentication
-flows and a header merge to every call: measured, that doubles the CPU time of one (docs/decisions.md).
+This is the hot path, so requests go to httpcore2's connections themselves. httpx2 would add cookies, redirects,
+authentication flows and header merges to every call: `python -m bench.model_call` measures it (docs/decisions.md). Only
+this file and `lanes.py` know what carries a call.
 """
 
 import asyncio
@@ -9,16 +10,26 @@ import email.utils
 import random
 import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import cast
 
+import httpcore2
 import httpx2
 
 from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.providers.chat_format import read_error
-from flowground.providers.lanes import AT_ONCE, Lanes
+from flowground.providers.lanes import AT_ONCE, Lane, Lanes, httpcore_url
 
+_BROKEN = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.ProxyError,
+    httpcore2.TimeoutException,
+    httpcore2.UnsupportedProtocol,
+    httpx2.DecodingError,
+    OSError,
+)
 _CONNECT_SECONDS = 10.0
 _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 4.0
@@ -46,6 +57,7 @@ class Server:
     ) -> None:
         self._name = name
         self._url = url
+        self._address = httpcore_url(url)
         self._secrets = [word for word in (api_key, str(url), url.raw_path.decode()) if word and len(word) > 1]
         self._hint = hint
         self._trust_env = trust_env
@@ -59,7 +71,7 @@ class Server:
         if api_key:
             self._headers.append((b"Authorization", b"Bearer " + api_key.encode()))
         self._seconds = timeout
-        # Before the whole time is up: httpx2 closes a connection that it gives up, but not one that it is taken from.
+        # Before the whole time is up: httpcore2 closes what it gives up itself, but not what it is taken from.
         self._connect_seconds = min(timeout * 0.9, _CONNECT_SECONDS)
         self._times = {
             "timeout": {"connect": self._connect_seconds, "read": timeout, "write": timeout, "pool": timeout}
@@ -85,7 +97,7 @@ class Server:
             await lanes.give(lane)
             raise
         answer = ServerAnswer(response, self._failure, closed=lambda: lanes.give(lane), deadline=deadline)
-        if 200 <= response.status_code < 300:
+        if 200 <= response.status < 300:
             return answer
         async with aclosing(answer):
             raise await self._refusal(answer, response)
@@ -103,31 +115,31 @@ class Server:
         said = " ".join(said.split())
         return said if len(said) <= 300 else said[:299] + "…"
 
-    async def _send(self, lane: httpx2.AsyncHTTPTransport, body: bytes) -> httpx2.Response:
-        request = httpx2.Request(
-            "POST",
-            self._url,
+    async def _send(self, lane: Lane, body: bytes) -> httpcore2.Response:
+        request = httpcore2.Request(
+            b"POST",
+            self._address,
             headers=[*self._headers, (b"Content-Length", b"%d" % len(body))],
-            stream=httpx2.ByteStream(body),
+            content=body,
             extensions=self._times,
         )
         try:
             return await lane.handle_async_request(request)
-        except (httpx2.HTTPError, OSError) as error:
+        except _BROKEN as error:
             raise self._failure(error) from None
 
-    async def _refusal(self, answer: "ServerAnswer", response: httpx2.Response) -> ProviderError:
+    async def _refusal(self, answer: "ServerAnswer", response: httpcore2.Response) -> ProviderError:
         data = b""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(answer.deadline):
                 while len(data) < _ERROR_BYTES and (chunk := await answer.chunk()) is not None:
                     data += chunk
-        status = response.status_code
+        status = response.status
         said, code = read_error(data)
         message = f"The provider {self._name!r} answered with status {status}" + (
             f": {self.clean(said)}" if said else "."
         )
-        later = retry_after(response.headers.get("retry-after"))
+        later = retry_after(answer.headers.get("retry-after"))
         if status == 429 and code != "insufficient_quota":
             return ProviderBusy(message, status=status, retry_after=later)
         return ProviderRefused(message, status=status, retry_after=later, hint=self._advice(status))
@@ -146,14 +158,14 @@ class Server:
                 hint=f"Check that `providers.{self._name}.base_url` in config.yaml names the server as its certificate "
                 "does. An authority of your own: name its certificates in SSL_CERT_FILE.",
             )
-        if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
+        if isinstance(error, httpcore2.ConnectError | httpcore2.ProxyError):
             return ProviderUnreachable(f"Nothing answers at the address of provider {self._name!r}.", hint=self._hint)
-        if isinstance(error, httpx2.ConnectTimeout):
+        if isinstance(error, httpcore2.ConnectTimeout):
             return ProviderTimeout(
                 f"The provider {self._name!r} took no connection within {self._connect_seconds:g} seconds.",
                 hint=self._hint,
             )
-        if isinstance(error, httpx2.TimeoutException):
+        if isinstance(error, httpcore2.TimeoutException):
             return self.timeout()
         return ProviderUnreachable(f"The connection to provider {self._name!r} broke.", hint=self._hint)
 
@@ -181,26 +193,27 @@ class ServerAnswer:
 
     def __init__(
         self,
-        response: httpx2.Response,
+        response: httpcore2.Response,
         failure: Callable[[Exception], ProviderError],
         *,
         closed: Callable[[], Awaitable[None]],
         deadline: float,
     ) -> None:
         self.deadline = deadline
-        self.is_json = response.headers.get("content-type", "").startswith("application/json")
-        self._stream = cast(httpx2.AsyncByteStream, response.stream)
+        self.headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
+        self.is_json = self.headers.get("content-type", "").startswith("application/json")
+        self._response = response
         self._failure = failure
         self._closed: Callable[[], Awaitable[None]] | None = closed
         # Compression is refused in the request's headers; a server that compresses all the same costs a decoder.
-        chunks = response.aiter_bytes() if "content-encoding" in response.headers else aiter(self._stream)
+        chunks = _decode(response) if "content-encoding" in self.headers else _iterate(response)
         self._chunks = cast(AsyncGenerator[bytes, None], chunks)
 
     async def chunk(self) -> bytes | None:
         """The next bytes, None at the end. Raises ProviderErrors."""
         try:
             return await anext(self._chunks, None)
-        except (httpx2.HTTPError, OSError) as error:
+        except _BROKEN as error:
             raise self._failure(error) from None
 
     async def drain(self) -> None:
@@ -217,11 +230,29 @@ class ServerAnswer:
             await self._chunks.aclose()
         finally:
             try:
-                await self._stream.aclose()
+                await self._response.aclose()
             finally:
                 closed, self._closed = self._closed, None
                 if closed:
                     await closed()
+
+
+class _Encoded(httpx2.AsyncByteStream):
+    """A compressed body, for httpx2's decoders."""
+
+    def __init__(self, response: httpcore2.Response) -> None:
+        self._response = response
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _iterate(self._response)
+
+
+def _iterate(response: httpcore2.Response) -> AsyncIterator[bytes]:
+    return aiter(cast(AsyncIterable[bytes], response.stream))
+
+
+def _decode(response: httpcore2.Response) -> AsyncIterator[bytes]:
+    return httpx2.Response(response.status, headers=response.headers, stream=_Encoded(response)).aiter_bytes()
 
 
 class Patience:
