@@ -81,7 +81,9 @@ and the end of their conversations. What was said in local mode goes to whoever 
   somebody else, who inherits nothing. A running server keeps the file it started with: with several processes, stop
   all of them before the first starts with the new file.
 - Changing or resetting the password ends every sign-in, also in the browser that did it, which is signed in anew.
-  A role acts at the next action. There always is an active admin with a password.
+  A role acts at the next action.
+- The app never demotes, deactivates or removes the last admin who can sign in. An edit of config.yaml, or
+  `python -m flowground members remove`, can leave none: the next start says so, with the command that makes one.
 
 ## The matrix
 

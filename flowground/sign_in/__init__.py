@@ -105,6 +105,10 @@ class SignIn:
         """Those of config.yaml and of the database, by name."""
         return await self._roster.members()
 
+    async def has_admin(self) -> bool:
+        """Whether an admin can sign in: active, and with a password."""
+        return any(member.role == "admin" and member.active and member.has_password for member in await self.members())
+
     async def member(self, name: str) -> Member | None:
         return await self._roster.member(name)
 

@@ -31,6 +31,8 @@ async def greeting(runtime: Runtime, address: str | None) -> Sequence[str]:
         lines += ["", *_LOCAL_MODE[mode], f"The owner code: {code}"]
         if address:
             lines.append(f"{'Or open' if mode == 'open' else 'Open'} {address}/?code={quote(code)}")
+    elif not await runtime.sign_in.has_admin():
+        lines.append("No admin can sign in: python -m flowground members add NAME --role admin")
     return lines
 
 

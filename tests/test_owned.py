@@ -1,0 +1,51 @@
+"""A server that has accounts and no admin who can sign in: the start says so, and with which command there is one."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.opened_sign_in import HASHED
+from tests.page_socket import open_page
+from tests.servers import AppServer
+from tests.tickets import signed_in
+
+SAID = re.compile(r"^No admin can sign in: python -m (flowground members add NAME --role admin)$", re.MULTILINE)
+MEMBER = {"password": HASHED, "roles": ["member"]}
+ADMIN = {"password": HASHED, "roles": ["admin"]}
+
+
+def members(**usernames: Mapping[str, Any]) -> dict[str, Any]:
+    return {"credentials": {"usernames": usernames}}
+
+
+@pytest.mark.parametrize(
+    ("usernames", "is_said"),
+    [
+        ({"grace": MEMBER}, True),
+        ({"grace": MEMBER, "root": {"roles": ["admin"]}}, True),
+        ({"grace": MEMBER, "root": ADMIN}, False),
+        ({}, False),
+    ],
+    ids=["a member alone", "an admin without a password", "an admin", "nobody yet"],
+)
+def test_a_start_without_an_admin_says_so(tmp_path: Path, usernames: dict[str, Any], *, is_said: bool) -> None:
+    with AppServer(tmp_path, config=members(**usernames)) as server:
+        assert bool(SAID.search(server.log)) is is_said
+
+
+def test_the_printed_command_makes_an_admin_of_a_server_that_nobody_owned_any_more(tmp_path: Path) -> None:
+    with AppServer(tmp_path, config=members(root=ADMIN)) as server:
+        assert SAID.search(server.log) is None
+    with AppServer(tmp_path, config={}) as server:
+        said = SAID.search(server.log)
+        assert said is not None
+        words = said[1].replace("NAME", "ada").split()[1:]
+        done = server.run_command(*words, told="correct horse battery\n")
+        assert done.returncode == 0, done.stderr
+        with open_page(signed_in(server, "ada")) as page:
+            assert b"Organization" in page.visit()
+    with server:
+        assert server.log.count("No admin can sign in") == 1  # the start before
