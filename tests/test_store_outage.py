@@ -213,6 +213,25 @@ async def test_a_database_file_that_was_deleted_acknowledges_nothing(tmp_path: P
         assert await noted(store) == ["kept", "back"]
 
 
+async def test_a_database_file_that_was_moved_tells_one_story(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever meets it: a connection that is open, and one that is made anew."""
+    with opened(f"sqlite:///{tmp_path}/a.db") as store:
+        await store.write(note, "kept")
+        (tmp_path / "a.db").rename(tmp_path / "away")
+        for _ in range(3):
+            assert await outcome(store.write(note, "lost")) == "store_moved"
+            assert await outcome(noted(store)) == "store_moved"
+            assert await outcome(store.require_ready()) == "store_moved"
+        said = [record.message for record in caplog.records if "cannot be" in record.message]
+        assert said
+        assert [line for line in said if "was moved" not in line or f"({tmp_path}/a.db)" not in line] == []
+        (tmp_path / "a.db").write_bytes(b"another file")
+        assert await outcome(noted(store)) == "store_moved"
+        (tmp_path / "away").replace(tmp_path / "a.db")
+        assert await store.write(note, "back") == "back"
+        assert await noted(store) == ["kept", "back"]
+
+
 async def test_a_new_database_is_told(url: str, caplog: pytest.LogCaptureFixture) -> None:
     for times in (1, 1):
         Store.open(url).close()

@@ -49,11 +49,11 @@ class Store:
         self._checkpoints = Checkpoints(database.reader) if database.file else None
         self._writer = Writer(
             database.writer,
+            database.file,
             seconds=seconds,
-            before_commit=database.file.require_place if database.file else _nothing,
             written=self._checkpoints.written if self._checkpoints else _nothing,
         )
-        self._readers = Readers(database.reader, seconds=seconds)
+        self._readers = Readers(database.reader, database.file, seconds=seconds)
         self._uses = TokenUses(self._count_uses)
         self._probed = -_PROBE_EVERY
 

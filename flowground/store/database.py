@@ -78,13 +78,18 @@ class File:
     identity: tuple[int, int]
     """Device and inode."""
 
-    def require_place(self) -> None:
-        """Raises StoreUnavailable when another file, or none, stands where this one stood."""
+    @property
+    def stands(self) -> bool:
+        """Whether this very file still is at its path."""
         try:
             found = os.stat(self.path)
         except OSError:
-            found = None
-        if found is None or (found.st_dev, found.st_ino) != self.identity:
+            return False
+        return (found.st_dev, found.st_ino) == self.identity
+
+    def require_place(self) -> None:
+        """Raises StoreUnavailable when another file, or none, stands where this one stood."""
+        if not self.stands:
             raise StoreUnavailable(
                 "The database file was moved, replaced or deleted while the app was running.",
                 code="store_moved",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from flowground.errors import StoreUnavailable
+from flowground.store.database import File
 
 _log = logging.getLogger(__name__)
 _LINE_SECONDS = 10.0
@@ -99,14 +100,27 @@ def _sqlstate(error: BaseException | None) -> str:
 class Outage:
     """Whether the database could be used last time. Says to the log when trouble begins and ends."""
 
-    def __init__(self, verb: Literal["read", "written"]) -> None:
+    def __init__(self, verb: Literal["read", "written"], file: File | None) -> None:
+        """`file` is SQLite's."""
         self._verb = verb
+        self._file = file
+        self._where = f" ({file.path})" if file else ""
         self._lock = Lock()
         self._began = 0.0
         self._told = 0.0
         self._failures = 0
         self.reason: str | None = None
         """What went wrong last; None when the last use went well."""
+
+    def trouble(self, error: BaseException) -> StoreUnavailable | None:
+        """As the function of this name; a file that was moved is the reason for whatever else went wrong with it."""
+        told = trouble(error, writing=self._verb == "written")
+        if told and told.code != "unknown_outcome" and self._file:
+            try:
+                self._file.require_place()
+            except StoreUnavailable as moved:
+                return moved
+        return told
 
     def failed(self, reason: str) -> None:
         with self._lock:
@@ -116,7 +130,7 @@ class Outage:
             self._failures += 1
             if self.reason is None or now - self._told >= _LINE_SECONDS:
                 self._told = now
-                _log.error("the database cannot be %s: %s", self._verb, reason)
+                _log.error("the database cannot be %s: %s%s", self._verb, reason, self._where)
             self.reason = reason
 
     def worked(self) -> None:

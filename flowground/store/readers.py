@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Engine
 
 from flowground.errors import StoreUnavailable
 from flowground.store.connections import cut, is_overdue, join_while_it_works
+from flowground.store.database import File
 from flowground.store.jobs import Job, settle
-from flowground.store.outage import Outage, describe, does_not_answer, may_repeat, trouble
+from flowground.store.outage import Outage, describe, does_not_answer, may_repeat
 
 _BATCH = 8
 """Reads one thread takes at once: fewer wake-ups under load, and still no long wait behind a slow one."""
@@ -21,10 +22,10 @@ WAITING = 8192
 class Readers:
     """Runs jobs that only read; the connections refuse everything else."""
 
-    def __init__(self, engine: Engine, *, seconds: float, threads: int = 3) -> None:
-        """`seconds` is how long anybody waits for a read."""
+    def __init__(self, engine: Engine, file: File | None, *, seconds: float, threads: int = 3) -> None:
+        """`file` is SQLite's; `seconds` is how long anybody waits for a read."""
         self._seconds = seconds
-        self.outage = Outage("read")
+        self.outage = Outage("read", file)
         self._waiting: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = Lock()
         self._closed = False
@@ -106,13 +107,13 @@ class _ReadingThread:
                 self._outage.worked()
                 return
             except Exception as error:  # noqa: BLE001 (handed to whoever waits for the job)
-                told = trouble(error, writing=False)
+                told = self._outage.trouble(error)
                 again = self._connection is not None and not last and may_repeat(error, self.driver)
                 self.disconnect()
                 if again:
                     continue
                 if told:
-                    self._outage.failed(describe(error))
+                    self._outage.failed(describe(told if told.code == "store_moved" else error))
                 job.error = told or error
                 return
             finally:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine
 
 from flowground.errors import StoreUnavailable
 from flowground.store.connections import cut, is_overdue, join_while_it_works
+from flowground.store.database import File
 from flowground.store.jobs import Job, settle
 from flowground.store.outage import Outage, busy, describe, may_repeat, trouble
 from flowground.store.statements import together
@@ -33,16 +34,14 @@ WAITING = 4096
 class Writer:
     """Runs jobs in the order they were put. `close` finishes what waits."""
 
-    def __init__(
-        self, engine: Engine, *, seconds: float, before_commit: Callable[[], None], written: Callable[[], None]
-    ) -> None:
-        """`seconds` is how long anybody waits for a write. `before_commit` may raise StoreUnavailable; it and `written`
-        (after each commit) are called on the writer's thread."""
+    def __init__(self, engine: Engine, file: File | None, *, seconds: float, written: Callable[[], None]) -> None:
+        """`file` is SQLite's: nothing is committed once it was moved. `seconds` is how long anybody waits for a write;
+        `written` is called after each commit, on the writer's thread."""
         self._engine = engine
         self._seconds = seconds
-        self._before_commit = before_commit
+        self._file = file
         self._written = written
-        self.outage = Outage("written")
+        self.outage = Outage("written", file)
         self._connection: Connection | None = None
         self._driver: Any = None
         self._waiting: SimpleQueue[Job | None] = SimpleQueue()
@@ -128,9 +127,10 @@ class Writer:
             job.error = error or job.error
 
     def _fail(self, jobs: Iterable[Job], error: BaseException) -> None:
-        self.outage.failed(describe(error))
+        told = self.outage.trouble(error)
+        self.outage.failed(describe(told if told and told.code == "store_moved" else error))
         for job in jobs:
-            job.error = job.error or trouble(error, writing=True)
+            job.error = job.error or self.outage.trouble(error)
 
     def _try(self, batch: Sequence[Job], *, tries: int = _TRIES, repeated: bool = False) -> Exception | None:
         """One transaction for the batch; its error, when nothing of it is stored or nobody can know.
@@ -167,7 +167,8 @@ class Writer:
             if repeated:
                 jobs = [job for job in jobs if not job.has_landed(connection)]
             self._run(connection, jobs, alone=len(batch) == 1)
-            self._before_commit()
+            if self._file:
+                self._file.require_place()
             self._committing = True
 
     def _begin(self, batch: Sequence[Job]) -> list[Job]:
