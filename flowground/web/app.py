@@ -82,12 +82,13 @@ class Web:
         runtime = self._runtime = await self._open()
         settings = runtime.settings
         self._api = create_api(self.runtime, cors=settings.api.cors)
-        self._pages = PageSockets(settings.limits, descriptors=allow_open_files())
+        descriptors = allow_open_files()
+        self._pages = PageSockets(settings.limits, descriptors=descriptors)
         install(runtime)
         server = running_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
         patience = ClientPatience(server, seconds=settings.limits.request_seconds)
-        _limit_clients(server)
+        _limit_clients(server, descriptors)
         say(await greeting(runtime, settings.public_url or serving_at(server)))
         runtime.catalogue.log_problems()
         gc.collect()
@@ -103,10 +104,10 @@ class Web:
             as_they_came()
 
 
-def _limit_clients(server: uvicorn.Server | None) -> None:
+def _limit_clients(server: uvicorn.Server | None, descriptors: int) -> None:
     """Bounds what is read of a client, what of it is believed, and what memory it leaves behind."""
     believe_no_header(server)
-    limit_heads(server)
+    limit_heads(server, descriptors=descriptors)
     limit_frames(server)
     give_large_pieces_back()
     send_at_once()

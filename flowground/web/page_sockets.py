@@ -32,6 +32,10 @@ _A_PAGE = (0.5, 10)
 """Seconds between two messages of one guest's page, and how many do not wait after a quiet time."""
 _PATIENCE = 2
 """Seconds a client has to take in that its page is closed."""
+_FAREWELL = 1
+"""Seconds that a client has to answer the close of its page; uvicorn 0.54 would wait ten with an open descriptor."""
+_MOST_FAREWELLS = 32
+"""Refused pages that are waited for at the same time; beyond it they are cut as soon as it is said."""
 _DESCRIPTORS_A_GUEST = 16
 """Guests get a quarter of the process's descriptors: each page takes four."""
 _TOO_MANY = "too many people who are not signed in have a page open; try again later"
@@ -83,6 +87,7 @@ class OpenPage:
         with suppress(Exception):  # it may be gone by itself
             async with asyncio.timeout(_PATIENCE):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                asyncio.get_running_loop().call_later(_FAREWELL, cut, self._scope)
                 return
         cut(self._scope)
 
@@ -157,6 +162,7 @@ class PageSockets:
         self._turns = GuestTurns()
         self._closing: set[asyncio.Task[None]] = set()
         self._tidying = Tidying()
+        self._farewells = 0
 
     def end(self) -> None:
         """Cancels what would be done later by itself."""
@@ -177,9 +183,7 @@ class PageSockets:
             return
         address = address_of(scope)
         if not self._make_room(address):
-            await receive()
-            await send({"type": "websocket.accept"})
-            await send({"type": "websocket.close", "code": 1013, "reason": _TOO_MANY})
+            await self._refuse(scope, receive, send)
             return
         largest = SMALLEST if caller is None else max(SMALLEST, self._message_bytes)
         guest = GuestPage(scope, receive, send, largest=largest, turns=self._turns, address=address)
@@ -191,6 +195,20 @@ class PageSockets:
             silence.cancel()
             guest.leave()
             self._forget(guest, address)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 1013, "reason": _TOO_MANY})
+        if self._farewells >= _MOST_FAREWELLS:
+            cut(scope)
+            return
+        self._farewells += 1
+        asyncio.get_running_loop().call_later(_FAREWELL, self._end_farewell, scope)
+
+    def _end_farewell(self, scope: Scope) -> None:
+        self._farewells -= 1
+        cut(scope)
 
     def _make_room(self, address: str) -> bool:
         """Whether one more page may be opened from there. Who has few pages takes the place of who has many.

@@ -6,13 +6,13 @@ Half a body is the API's own business, and idle keep-alive connections uvicorn e
 """
 
 import asyncio
-import socket
-import struct
 import sys
 from contextlib import suppress
 from typing import Any
 
 import uvicorn
+
+from flowground.web.waiting_connections import cut_off
 
 if sys.platform != "win32":
     import fcntl
@@ -20,8 +20,6 @@ if sys.platform != "win32":
 
 _LOOKS = 4
 """How often within its patience the server looks."""
-_AT_ONCE = struct.pack("ii", 1, 0)
-"""SO_LINGER: a reset; the kernel keeps nothing of what was not read."""
 
 
 class ClientPatience:
@@ -53,7 +51,7 @@ class ClientPatience:
             unread = {each: left for each in connections if (left := _left_to_read(each))}
             self._unread, ended = self._find_overdue(self._unread, unread, now)
             for connection in ended:
-                _cut(connection.transport)
+                cut_off(connection.transport)
 
     def _find_overdue(
         self, before: dict[Any, tuple[object, float]], states: dict[Any, Any], now: float
@@ -101,10 +99,3 @@ def _in_kernel(transport: asyncio.Transport) -> int:
         said = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
         return int.from_bytes(said, sys.byteorder)
     return 0
-
-
-def _cut(transport: asyncio.Transport) -> None:
-    if (connection := transport.get_extra_info("socket")) is not None:
-        with suppress(OSError):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-    transport.abort()

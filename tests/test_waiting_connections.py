@@ -1,0 +1,137 @@
+"""Strangers' connections that never become a request leave descriptors to everybody else."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import cast
+
+import pytest
+import requests
+
+from flowground.store.publications import Sharing
+from flowground.web.waiting_connections import Connection, WaitingConnections
+from tests.page_socket import Browser, open_page
+from tests.servers import AppServer
+from tests.test_gate import ADA
+from tests.test_public_flow import share
+from tests.tickets import signed_in
+
+MOST = 400
+"""Files the process may have open."""
+
+
+class SmallServer(AppServer):
+    def _command(self) -> list[str]:
+        return ["sh", "-c", f'ulimit -n {MOST}; exec "$@"', "sh", *super()._command()]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
+    config = {
+        "credentials": {"usernames": ADA},
+        "sharing": {"allow_public": True},
+        "limits": {"guest_pages": 2},
+    }
+    with SmallServer(tmp_path_factory.mktemp("small"), config=config, flows=["echo"]) as server:
+        share(server, Sharing(shared=True, audience="public"))
+        yield server
+
+
+GET = "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+ATTACKS = {
+    "connect only": "",
+    "half a head": GET,
+    "kept alive": f"{GET}\r\n",
+    "half a body": "POST /api/v1/run/echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{",
+    "half a body of a page": "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("said", ATTACKS.values(), ids=ATTACKS.keys())
+def test_connections_without_a_request_leave_descriptors_to_the_others(small: SmallServer, said: str) -> None:
+    """Members run, open and use pages, and so does a visitor, while strangers hold what they get."""
+    member, token = signed_in(small, "augusta"), {"x-api-key": small.token("test")}
+    with (
+        ExitStack() as stack,
+        requests.Session() as program,
+        open_page(Browser(small.url), base="/public_flow/echo") as visitor,
+        open_page(member) as before,
+    ):
+        program.trust_env = False
+        visitor.visit()
+        before.visit()
+        for attempt in range(2):
+            for _ in range(MOST // 2):
+                with suppress(OSError):
+                    stranger = socket.create_connection(("127.0.0.1", small.port), timeout=5)
+                    stack.enter_context(stranger)
+                    stranger.sendall(said.encode())
+            run = {"input_value": f"hello {attempt}"}
+            answer = program.post(f"{small.url}/api/v1/run/echo", json=run, headers=token, timeout=15)
+            assert answer.status_code == 200
+            with open_page(member) as page:
+                assert b"Sign out" in page.visit()
+            assert b"Sign out" in before.visit()
+            assert f"say {attempt}".encode() in visitor.say(f"say {attempt}")
+        assert len(os.listdir(f"/proc/{small.pid}/fd")) < MOST * 3 // 4
+    assert "Traceback" not in small.log
+
+
+def test_a_refused_page_that_never_answers_is_cut(small: SmallServer) -> None:
+    with ExitStack() as stack:
+        pages = [stack.enter_context(open_page(Browser(small.url))) for _ in range(2)]
+        for page in pages:
+            page.visit()
+        asked = (
+            f"GET /_stcore/stream HTTP/1.1\r\nHost: 127.0.0.1:{small.port}\r\nOrigin: {small.url}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: streamlit, x\r\n\r\n"
+        )
+        for _ in range(40):
+            refused = stack.enter_context(socket.create_connection(("127.0.0.1", small.port), timeout=6))
+            refused.sendall(asked.encode())
+        told = b""
+        with suppress(ConnectionResetError):
+            while piece := refused.recv(4_096):
+                told += piece
+        assert b"try again later" in told
+        for page in pages:
+            assert b"Sign in" in page.visit()
+
+
+class Held:
+    """A connection that was made from an address."""
+
+    def __init__(self, address: str) -> None:
+        self.client = (address, 1)
+        self.transport = self
+        self.is_cut = False
+
+    def get_extra_info(self, _: str) -> None:
+        return None
+
+    def abort(self) -> None:
+        self.is_cut = True
+
+
+def test_the_address_with_most_loses_the_connection_heard_of_longest_ago() -> None:
+    waiting = WaitingConnections(16)
+    assert waiting.most == 4
+    many, few = [Held("203.0.113.1") for _ in range(3)], [Held("203.0.113.2") for _ in range(3)]
+    for each in (few[0], *many):
+        waiting.add(cast(Connection, each))
+    waiting.hear(cast(Connection, many[0]))
+    waiting.add(cast(Connection, few[1]))
+    assert [each.is_cut for each in (*many, *few)] == [False, True, False, False, False, False]
+    waiting.remove(cast(Connection, many[0]))
+    waiting.remove(cast(Connection, many[0]))
+    waiting.hear(cast(Connection, many[0]))  # it is at work
+    waiting.add(cast(Connection, many[1]))
+    assert [each.is_cut for each in (many[0], many[2], *few)] == [False] * 5
+    waiting.add(cast(Connection, few[2]))
+    assert few[0].is_cut
+
+
+def test_the_bound_is_a_quarter_of_the_descriptors_or_a_thousand() -> None:
+    assert [WaitingConnections(most).most for most in (1, 1_024, 65_536)] == [1, 256, 1_000]
