@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 import requests
@@ -11,7 +12,7 @@ from flowground.settings import Settings
 from flowground.store import Store, conversations, tables
 from flowground.store.publications import Sharing
 from flowground.web.cookies import PREFIX, drop_costly_cookies, take_cookies, xsrf_id
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA
 from tests.test_public_flow import share as share_publicly
@@ -121,14 +122,71 @@ def test_what_a_visitor_said_before_there_was_the_cookie_stays_theirs_and_moves_
     assert not sees(thief, "My old talk")
 
 
-def test_two_tabs_that_load_at_once_get_one_name(house: AppServer) -> None:
+def test_the_new_name_is_told_once(house: AppServer) -> None:
+    """Several tabs share their cookies; whoever else knows the former name is not told the new one."""
     visitor = before_the_upgrade(house, "My two tabs")
     sent = {"Accept": "text/html", "Cookie": visitor.cookies}
-    names = {
-        cookies_of(requests.get(f"{house.url}/public_flow/echo", headers=sent, timeout=10))["flowground_visitor"][0]
-        for _ in range(2)
-    }
-    assert len(names) == 1
+    answers = [cookies_of(requests.get(f"{house.url}/public_flow/echo", headers=sent, timeout=10)) for _ in range(2)]
+    assert ["flowground_visitor" in answer for answer in answers] == [True, False]
+
+
+OVER_HTTPS = {"Host": "flows.example.com"} | HTTPS
+KNOWN = "ab" * 16
+
+
+def over_https(house: AppServer, cookies: str, base: str = "/public_flow/echo") -> AbstractContextManager[PageSocket]:
+    return open_page(Browser(house.url), base=base, headers=OVER_HTTPS | {"Cookie": cookies})
+
+
+def test_over_https_a_name_that_another_host_planted_is_nobodys(house: AppServer) -> None:
+    planted = f"flowground_visitor={KNOWN}"
+    with over_https(house, f"__Host-{planted}") as page:
+        page.visit()
+        page.say("The planter's words")
+    with over_https(house, planted) as page:
+        assert b"Sign in" in page.visit()
+    load = {"Accept": "text/html", "Host": "flows.example.com", "Cookie": planted}
+    given = [cookies_of(requests.get(f"{house.url}/public_flow/echo", headers=load, timeout=10)) for _ in range(2)]
+    name = given[0]["__Host-flowground_visitor"][0]
+    assert name != KNOWN
+    assert "__Host-flowground_visitor" not in given[1]  # whoever planted it is not told
+    with over_https(house, f"__Host-flowground_visitor={name}; {planted}") as page:
+        page.visit()
+        page.say("The secret of the other")
+    with over_https(house, f"__Host-{planted}") as page:
+        assert b"The secret of the other" not in page.visit()
+
+
+def test_what_a_visitor_said_before_there_was_https_stays_theirs(house: AppServer) -> None:
+    bare = f"flowground_visitor={'cd' * 16}"
+    with open_page(Browser(house.url), base="/public_flow/echo", headers={"Cookie": bare}) as page:
+        page.visit()
+        page.say("Before there was https")
+    load = {"Accept": "text/html", "Host": "flows.example.com", "Cookie": bare}
+    name = cookies_of(requests.get(house.url, headers=load, timeout=10))["__Host-flowground_visitor"][0]
+    with over_https(house, f"__Host-flowground_visitor={name}") as page:
+        assert b"Before there was https" in page.visit()
+
+
+def test_over_https_a_sign_in_that_another_host_planted_signs_nobody_in(house: AppServer) -> None:
+    value = signed_in(house, "augusta").session.cookies["flowground"]
+    with over_https(house, f"flowground={value}", "") as page:
+        assert b"Memory Chatbot" not in page.visit()
+    asked = {"Host": "flows.example.com", "Cookie": f"flowground={value}"}
+    assert requests.get(f"{house.url}/session/my-data", headers=asked, timeout=10).status_code == 403
+    with over_https(house, f"__Host-flowground={value}", "") as page:
+        assert b"Memory Chatbot" in page.visit()
+
+
+@pytest.mark.parametrize("junk", ["\xa0", "\x85", "\x1c", "\x0b", '"'])
+@pytest.mark.parametrize("https", [True, False])
+def test_no_other_spelling_takes_the_place_of_ours(junk: str, *, https: bool) -> None:
+    real, planted = f"{PREFIX}flowground_visitor={'cd' * 16}", f"flowground_visitor={KNOWN}"
+    others = f"{junk}{PREFIX}{planted}; {PREFIX}flowground_visitor={junk}"
+    line = f"{others}; {real}; {planted}; {others}"
+    sent, _ = take_cookies([(b"cookie", line.encode("latin-1"))], "flowground", https=https)
+    assert sent.visitor == "cd" * 16
+    assert sent.bare_visitor == (KNOWN if https else "")
 
 
 def test_signing_in_over_https_prefixes_what_it_sets_and_drops_the_other_spelling(house: AppServer) -> None:
@@ -169,7 +227,7 @@ def test_either_spelling_signs_in_and_signing_out_ends_both(house: AppServer, na
 def test_a_page_receives_none_of_them() -> None:
     cookies = b"a=b; flowground=x.x.x; __Host-flowground=y.y.y; flowground_visitor=z; flowground_device=w; __Host-a=c"
     sent, left = take_cookies(
-        [(b"host", b"h"), (b"cookie", cookies), (b"cookie", b"flowground_device=v.v.v")], "flowground"
+        [(b"host", b"h"), (b"cookie", cookies), (b"cookie", b"flowground_device=v.v.v")], "flowground", https=False
     )
     assert left == [(b"host", b"h"), (b"cookie", b"a=b; __Host-a=c")]
     assert (sent.sign_ins, sent.visitor, sent.device) == (("y.y.y", "x.x.x"), "", "v.v.v")

@@ -5,7 +5,7 @@ import asyncio
 from flowground.settings import Settings
 from flowground.sign_in import SignIn
 from flowground.store import Store, publications
-from flowground.web.cookies import read_cookies
+from flowground.web.cookies import take_cookies
 from tests.page_socket import Browser
 from tests.servers import AppServer
 
@@ -19,9 +19,9 @@ def ticket_for(server: AppServer, member: str | None, browser: Browser) -> str:
         sign_in = SignIn(settings, store)
         try:
             await sign_in.start()
-            return await sign_in.issue_ticket(
-                member, read_cookies([(b"cookie", browser.cookies.encode())], settings.cookie.name).visitor
-            )
+            headers = [(b"cookie", browser.cookies.encode())]
+            sent, _ = take_cookies(headers, settings.cookie.name, https=False)
+            return await sign_in.issue_ticket(member, sent.visitor)
         finally:
             sign_in.close()
             store.close()

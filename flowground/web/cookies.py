@@ -1,7 +1,7 @@
 """Our three cookies, all kept from scripts: who signed in, which visitor this is, and who signed in here before.
 
-Over https their names begin with `__Host-`: then no other host of the same domain can have set them. Both spellings are
-read, so that nobody is signed out where a server learns https; the one with the prefix comes first.
+Over https their names begin with `__Host-`, and only those are believed: any host of the same domain can set the
+others. Where nobody can tell whether it is https both spellings count, the one with the prefix first.
 """
 
 import re
@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from starlette.responses import Response
+from starlette.types import Scope
+
+from flowground.settings import Settings
+from flowground.web.origin import is_https
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -24,11 +28,16 @@ _SIGNED = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class SentCookies:
-    """What a request brought. `visitor` is 32 hex digits or empty; the other values are as they came, unchecked."""
+    """What a request brought. `visitor` is 32 hex digits or empty; the other values have the shape of what we sign.
+
+    The bare ones are filled over https only: they may be from before the server had https, or another host's.
+    """
 
     sign_ins: tuple[str, ...] = ()
     visitor: str = ""
     device: str = ""
+    bare_sign_in: str = ""
+    bare_visitor: str = ""
 
 
 def visitor_cookie(name: str) -> str:
@@ -63,7 +72,7 @@ def drop_all_cookies(headers: RawHeaders) -> RawHeaders:
     return [header for header in headers if header[0] != b"cookie"]
 
 
-def take_cookies(headers: RawHeaders, name: str) -> tuple[SentCookies, RawHeaders]:
+def take_cookies(headers: RawHeaders, name: str, *, https: bool) -> tuple[SentCookies, RawHeaders]:
     """Ours, and the headers without them: no page script ever holds one.
 
     Of several with one name the first that can be read counts.
@@ -82,14 +91,18 @@ def take_cookies(headers: RawHeaders, name: str) -> tuple[SentCookies, RawHeader
         kept.append((b"cookie", "; ".join(others).encode("latin-1")))
 
     def sent(bare: str) -> tuple[str, ...]:
-        return tuple(found[spelling] for spelling in (PREFIX + bare, bare) if spelling in found)
+        spellings = (PREFIX + bare,) if https else (PREFIX + bare, bare)
+        return tuple(found[spelling] for spelling in spellings if spelling in found)
 
     visitor, device = (next(iter(sent(bare)), "") for bare in (visitor_cookie(name), device_cookie(name)))
-    return SentCookies(sent(name), visitor, device), kept
+    bare = (found.get(name, ""), found.get(visitor_cookie(name), "")) if https else ("", "")
+    return SentCookies(sent(name), visitor, device, *bare), kept
 
 
-def read_cookies(headers: RawHeaders, name: str) -> SentCookies:
-    return take_cookies(headers, name)[0]
+def read_cookies(scope: Scope, settings: Settings) -> SentCookies:
+    """What counts on this connection."""
+    https = is_https(scope, settings.public_url)
+    return take_cookies(scope["headers"], settings.cookie.name, https=https)[0]
 
 
 def set_cookie(answer: Response, bare: str, value: str, *, days: float, https: bool) -> None:

@@ -116,7 +116,8 @@ class Edge:
             await send({"type": "websocket.close", "code": 1008, "reason": "origin or host is not this server's"})
             return
         inner, flow = unwrap(scope)
-        sent, headers = take_cookies(_without_ours(scope), runtime.settings.cookie.name)
+        https = is_https(scope, runtime.settings.public_url)
+        sent, headers = take_cookies(_without_ours(scope), runtime.settings.cookie.name, https=https)
         caller = await self._caller(sent.sign_ins, local=local)
         if caller is None and flow is not None:
             caller = await runtime.access.visitor(sent.visitor, flow)
@@ -136,7 +137,7 @@ class Edge:
         settings = self.runtime().settings
         origin = own_origin(scope, settings.public_url)
         inner, _ = unwrap(scope)
-        _, headers = take_cookies(_without_ours(scope), settings.cookie.name)
+        _, headers = take_cookies(_without_ours(scope), settings.cookie.name, https=False)
         headers.append((OUTAGE, error.message.encode("ascii", "replace")))
         inner = {**inner, "headers": _with_host(headers, origin or "")}
         await self.pages().serve(self.app, inner, receive, send, caller=None)

@@ -7,6 +7,7 @@ handler needs to know.
 import logging
 import re
 from collections.abc import Callable
+from typing import Any
 
 LONGEST = 2_000
 """Characters of one message."""
@@ -27,6 +28,12 @@ def escape_log_lines() -> Callable[[], None]:
 
 
 class _OneLine(logging.LogRecord):
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        if self.name == "uvicorn.access" and isinstance(self.args, tuple):
+            # uvicorn 0.54 formats these itself, past getMessage.
+            self.args = tuple(_escape(part) if isinstance(part, str) else part for part in self.args)
+
     def getMessage(self) -> str:  # noqa: N802 - logging's own name
         said = super().getMessage().rstrip("\r\n")
         if self.name.startswith("streamlit"):

@@ -20,7 +20,7 @@ def my_data_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
         # Other sites could at most start a download; they have no business to. Browsers say where a request begins.
         if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return _refused("This does not come from a page of this server.")
-        for value in read_cookies(request.scope["headers"], runtime().settings.cookie.name).sign_ins:
+        for value in read_cookies(request.scope, runtime().settings).sign_ins:
             caller = await runtime().sign_in.verify_cookie(value)
             if caller is not None and caller.kind == "member":
                 break

@@ -29,7 +29,7 @@ def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
         """A one-time ticket, given to this very browser by a page, becomes the sign-in cookie."""
         settings, sign_in = runtime().settings, runtime().sign_in
         origin = own_origin(request.scope, settings.public_url)
-        sent = read_cookies(request.scope["headers"], settings.cookie.name)
+        sent = read_cookies(request.scope, settings)
         if origin is None or not sent.visitor:
             return _refused(403, "This does not come from a page of this server.")
         ticket = await _ticket(request, patience=settings.limits.request_seconds)
@@ -53,7 +53,7 @@ def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
         origin = own_origin(request.scope, settings.public_url)
         if origin is None:
             return _refused(403, "This does not come from a page of this server.")
-        await _end_sign_ins(runtime(), read_cookies(request.scope["headers"], settings.cookie.name))
+        await _end_sign_ins(runtime(), read_cookies(request.scope, settings))
         answer = JSONResponse({"signed_in": False}, headers=_NO_STORE)
         drop_cookie(answer, settings.cookie.name, https=origin.startswith("https:"))
         return answer
@@ -70,7 +70,7 @@ def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
 
 
 async def _end_sign_ins(runtime: Runtime, sent: SentCookies) -> None:
-    for value in sent.sign_ins:
+    for value in (*sent.sign_ins, sent.bare_sign_in):
         caller = await runtime.sign_in.verify_cookie(value)
         if caller is not None and caller.sign_in_id is not None:
             await runtime.sign_in.revoke(caller.sign_in_id)

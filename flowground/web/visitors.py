@@ -1,7 +1,8 @@
 """Every browser gets a name of its own when it loads its first page: a random cookie that scripts cannot read.
 
 It tells visitors without sign-in apart, and one-time tickets are bound to it. Before there was this cookie, a visitor
-was known by Streamlit's XSRF cookie, which scripts can read; what was kept under it moves to the new name, once.
+was known by Streamlit's XSRF cookie, which scripts can read; before there was https, by one that other hosts can set.
+What was kept under those moves to a new name that nobody knows, once.
 """
 
 import secrets
@@ -17,8 +18,8 @@ from flowground.web.origin import is_https
 
 _DAYS = 400
 """The longest that browsers keep a cookie."""
-_REMEMBERED = 1_000
-_REMEMBERED_SECONDS = 60.0
+_MOST_MOVING = 1_000
+_MOVING_SECONDS = 10.0
 
 
 class Visitors:
@@ -26,17 +27,20 @@ class Visitors:
 
     def __init__(self, runtime: Callable[[], Runtime]) -> None:
         self._runtime = runtime
-        self._moved: dict[str, tuple[str, float]] = {}
-        """Old name -> new name, and until when both are remembered: several tabs may load at once."""
+        self._moving: dict[str, float] = {}
+        """Former name -> until when no other answer gives one for it: several tabs may load at once."""
 
     async def name_browser(self, scope: Scope, send: Send) -> Send:
         """`send` that gives the browser its name with the answer, where it loads a page and has none."""
         if not _loads_a_page(scope):
             return send
         settings = self._runtime().settings
-        if read_cookies(scope["headers"], settings.cookie.name).visitor:
+        sent = read_cookies(scope, settings)
+        if sent.visitor:
             return send
-        given = await self._carry_over(xsrf_id(scope["headers"])) or secrets.token_hex(16)
+        given = await self._new_name(sent.bare_visitor, xsrf_id(scope["headers"]))
+        if given is None:
+            return send
         answer = Response()
         https = is_https(scope, settings.public_url)
         set_cookie(answer, visitor_cookie(settings.cookie.name), given, days=_DAYS, https=https)
@@ -49,20 +53,25 @@ class Visitors:
 
         return sending
 
-    async def _carry_over(self, old: str) -> str | None:
-        """The new name under which now stands what this browser said before; None where that was nothing."""
-        if not old or not self._runtime().access.allow_public:
-            return None
-        now = time.monotonic()
-        if old in self._moved and self._moved[old][1] > now:
-            return self._moved[old][0]
+    async def _new_name(self, *former: str) -> str | None:
+        """One that nobody knows, under which now stands what was said under a former name.
+
+        None while that goes out with another answer: the browser has it then. It is told once, since whoever made the
+        browser send a former name knows that one too.
+        """
         new = secrets.token_hex(16)
-        self._moved[old] = (new, now + _REMEMBERED_SECONDS)
-        if not await self._runtime().access.carry_over(old, new):
-            self._moved.pop(old, None)
-            return None
-        while len(self._moved) > _REMEMBERED:
-            self._moved.pop(next(iter(self._moved)))
+        for old in former if self._runtime().access.allow_public else ():
+            now = time.monotonic()
+            if self._moving.get(old, 0.0) > now:
+                return None
+            if not old:
+                continue
+            self._moving[old] = now + _MOVING_SECONDS
+            if await self._runtime().access.carry_over(old, new):
+                while len(self._moving) > _MOST_MOVING:
+                    self._moving.pop(next(iter(self._moving)))
+                return new
+            self._moving.pop(old, None)
         return new
 
 
