@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from io import StringIO
 
 import pytest
+from uvicorn.logging import AccessFormatter
 
 from flowground.web.log_lines import LONGEST, escape_log_lines
 
@@ -39,6 +40,20 @@ def test_a_long_message_is_cut(log: logging.Logger, written: StringIO) -> None:
         log.error("%s", letter * 1_000_000)
     assert len(written.getvalue()) < 2 * (LONGEST + 100)
     assert written.getvalue().count("(1,000,000 characters)\n") == 2
+
+
+def test_a_long_address_is_cut_in_uvicorns_own_format(written: StringIO) -> None:
+    access, handler = logging.getLogger("uvicorn.access"), logging.StreamHandler(written)
+    handler.setFormatter(AccessFormatter('%(client_addr)s - "%(request_line)s" %(status_code)s', use_colors=False))
+    access.addHandler(handler)
+    said = ("127.0.0.1:1", "GET", "/health?" + "a" * 60_000 + FORGED, "1.1", 200)
+    access.warning('%s - "%s %s HTTP/%s" %d', *said)
+    access.removeHandler(handler)
+    line = written.getvalue()
+    assert line.startswith('127.0.0.1:1 - "GET /health?aaa')
+    assert line.endswith(' HTTP/1.1" 200 OK\n')
+    assert line.count("\n") == 1
+    assert len(line) < LONGEST + 100
 
 
 def test_no_line_of_a_traceback_begins_where_a_message_does(log: logging.Logger, written: StringIO) -> None:

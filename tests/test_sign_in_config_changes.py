@@ -160,6 +160,24 @@ async def test_another_password_and_another_email_are_another_person(open_sign_i
     assert await said(store, "ada") == 0
 
 
+async def test_a_start_that_leaves_the_email_out_forgets_none(
+    open_sign_in: Open, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    await rights_of(await serve(open_sign_in, ada=ADA), store, "ada")
+    with caplog.at_level(logging.WARNING):
+        await serve(open_sign_in, ada={"password": OTHER})
+    assert "what they said stays" in caplog.text
+    assert await said(store, "ada") == 1
+    third = bcrypt.hashpw(b"a third horse", bcrypt.gensalt(4)).decode()
+    await serve(open_sign_in, ada={"password": third, "email": "ada.k@example.com"})
+    assert await said(store, "ada") == 0
+    await serve(open_sign_in, bob=ADA)
+    await serve(open_sign_in, ada={"password": OTHER})  # the name came back as somebody else's, without an email
+    await rights_of(await serve(open_sign_in, ada={"password": OTHER}), store, "ada")
+    await serve(open_sign_in, ada={"password": HASHED, "email": "ada@example.com"})
+    assert await said(store, "ada") == 1
+
+
 async def test_who_moved_from_the_file_into_the_app_keeps_what_they_have_there(
     open_sign_in: Open, store: Store
 ) -> None:

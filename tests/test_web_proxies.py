@@ -144,6 +144,13 @@ def test_the_nginx_of_the_docs_says_that_it_speaks_https(behind_nginx: tuple[App
     assert plain.headers["set-cookie"].startswith("flowground_visitor=")
 
 
+def test_the_nginx_of_the_docs_passes_no_host_that_a_client_made_up(behind_nginx: tuple[AppServer, str]) -> None:
+    _, proxy = behind_nginx
+    made_up = {"Host": "flows.example.com", "Origin": "http://127.0.0.1", "X-Forwarded-Host": "127.0.0.1"}
+    assert requests.post(f"{proxy}/session/end", headers=made_up, timeout=10).status_code == 403
+    assert requests.post(f"{proxy}/session/end", headers=PUBLIC, timeout=10).status_code == 200
+
+
 def test_a_trusted_proxy_is_not_this_computer(tmp_path_factory: pytest.TempPathFactory) -> None:
     with AppServer(tmp_path_factory.mktemp("local"), config=yaml.safe_load(snippet("yaml"))) as server:
         for client in ("203.0.113.7", "127.0.0.1"):

@@ -21,7 +21,7 @@ _SAID: dict[What, str] = {
     "what they said stays until the name comes with another password",
     "back": "config.yaml names %s again, with the password of before: what they said is theirs, and they sign in anew",
     "new_password": "config.yaml has another password for %s: "
-    "their sign-ins, links, tokens and an older password of the app have ended",
+    "their sign-ins, links, tokens and an older password of the app have ended, what they said stays",
     "replaced": "config.yaml has another password and another email for %s: "
     "taken for somebody else, who inherits nothing",
 }

@@ -64,10 +64,15 @@ def settle(connection: Connection, *, entries: Mapping[str, ConfigEntry]) -> lis
         name: kept for name, kept in stored.items() if name not in entries and not _is_in_database(connection, name)
     }
     connection.execute(delete(tables.config_entries))
+    others = {change.name for change in changes if change.what in ("new", "replaced")}
     rows = [
         {"name": name, "fingerprint": entry.fingerprint, "email": entry.email, "present": name in entries}
         for name, entry in {**missing, **entries}.items()
     ]
+    for row in rows:  # a start that leaves the email out forgets none, unless the name is somebody else's now
+        name = str(row["name"])
+        if not row["email"] and name in stored and name not in others:
+            row["email"] = stored[name].email
     if rows:
         connection.execute(insert(tables.config_entries), rows)
     return changes
