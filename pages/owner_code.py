@@ -7,5 +7,4 @@ from flowground.ui.sign_in import enter_with_code
 with st.container(horizontal_alignment="center"), st.container(width=440):
     st.space("medium")
     st.header("Open the link of the terminal", anchor=False)
-    st.write("Flowground printed it when it started. Or give the owner code that stands beside it:")
-    enter_with_code()
+    enter_with_code(says="Flowground printed it when it started. Or give the owner code that stands beside it:")

@@ -104,7 +104,9 @@ def test_by_link_only_the_owner_code_is_asked_for_at_every_address(by_link: AppS
                 sent = page.visit(name, query)
                 assert [secret for secret in SECRETS if secret in sent] == []
                 assert b"Create account" not in sent
-        assert b"Open the link of the terminal" in page.visit()
+        sent = page.visit()
+        assert b"Open the link of the terminal" in sent
+        assert sent.count(b"owner code") == 1  # said once, beside the field's own name
 
 
 def test_by_link_the_printed_link_opens_everything_for_its_browser_only(by_link: AppServer) -> None:
@@ -146,6 +148,7 @@ def test_off_nothing_but_the_first_account_is_served(shut: AppServer) -> None:
                     sent = page.visit(name, "flow=memory-chatbot")
                     assert [secret for secret in SECRETS if secret in sent] == []
                     assert (b"Create account" in sent) is (browser is owner and (name != "join" or bool(base)))
+                    assert b"what you said so far" not in sent
 
 
 @pytest.mark.parametrize(

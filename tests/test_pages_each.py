@@ -22,7 +22,7 @@ OPENED = {
     "home": "Choose a flow to chat with.",
     "playground": "Say something.",
     "api_access": "export FLOWGROUND_API_KEY=YOUR_TOKEN",
-    "first_account": "You become this server's admin",
+    "first_account": "keep what you said so far",
     "sign_in": "Sign in",
     "join": "This link does not work",
     "account": "Nothing here for you",

@@ -22,7 +22,7 @@ async def health() -> dict[str, str]:
 @router.get("/health_check")
 @router.get("/healthz", include_in_schema=False)
 async def health_check(request: Request) -> JSONResponse:
-    """As `/health`, and whether the database answers and can be written; says so within some seconds."""
+    """As `/health`, and whether the database answers and the last write went well; says so within some seconds."""
     body = {"status": "ok", "chat": "ok", "db": "ok"}
     try:
         await request.app.state.runtime().store.require_ready()

@@ -180,7 +180,9 @@ class Settings(_Part):
         description="Addresses and networks whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.",
     )
     flows: Path = Field(Path("flows"), description="Folder of flow files.")
-    data: Path = Field(Path("data"), description="SQLite file, models, generated keys.")
+    data: Path = Field(
+        Path("data"), description="Folder of models and generated keys. SQLite's file lies where `database` says."
+    )
     database: str = Field(
         "sqlite:///data/flowground.db", description="`sqlite:///FILE` or `postgresql://…`; may hold `${env:NAME}`."
     )

@@ -10,18 +10,19 @@ from flowground.ui import bridge, open_pages, session
 from flowground.ui.caller import owner_is_proven, remember_proof
 
 _LINK = "code"
+_WHERE = "The owner code stands in the terminal where Flowground was started."
 
 
-def ask_owner_code(*, key: str = "owner_code") -> bool:
+def ask_owner_code(*, key: str = "owner_code", says: str = _WHERE) -> bool:
     """True when this browser gave the owner code (always for members); else draws the small form that asks for it.
 
-    Works in a page, a dialog and a fragment. `key` tells two forms on one page apart.
+    Works in a page, a dialog and a fragment. `key` tells two forms on one page apart; `says` stands above the form.
     """
     if owner_is_proven():
         return True
     slot = st.empty()
     with slot.form(key, border=False):
-        st.markdown("The owner code stands in the terminal where Flowground was started.")
+        st.markdown(says)
         code = st.text_input("Owner code", placeholder="xxxx-xxxx-xxxx", autocomplete="off")
         given = st.form_submit_button("Continue", type="primary")
     if not given:
@@ -48,10 +49,10 @@ def take_code_from_link() -> bool:
     return True
 
 
-def enter_with_code() -> None:
-    """Draws the form that asks for the owner code; once it is right, this browser is the owner's and the page is loaded
-    anew. Ends the run then."""
-    if ask_owner_code():
+def enter_with_code(*, says: str) -> None:
+    """Draws the form that asks for the owner code, below what it `says`; once it is right, this browser is the owner's
+    and the page is loaded anew. Ends the run then."""
+    if ask_owner_code(says=says):
         enter_as_owner()
 
 

@@ -117,6 +117,7 @@ async def test_no_tweaks_is_no_tweak(api: Api, tweaks: Any) -> None:
         ({"First": {"code": "import os"}}, "code", "protected"),
         ({"First": "abc"}, "First", "is an object of fields and values"),
         ({"First": [1]}, "First", "is an object of fields and values"),
+        ({"First": None}, "First", "is an object of fields and values"),
         ({"First": {"temperature": {"value": "VAR", "load_from_db": True}}}, "temperature", "no global variables"),
     ],
 )
