@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flowground.web.secrets import hide_secrets
 from tests.raw_client import read_to_end
 from tests.servers import AppServer
 from tests.test_gate import ADA
@@ -82,3 +83,23 @@ def test_many_cookies_and_many_cookie_headers_do_not_either(house: AppServer) ->
         b"\r\n".join([b"Cookie: a=b"] * (ROOM // 13)),
     ):
         assert cost(house, path="/", header=header) < MOST
+
+
+@pytest.mark.parametrize("header", [b"Cookie: " + b"a" * 9_000, b"X: " + b"a" * 60_000, b"Content-Length: 5"])
+def test_a_websocket_whose_head_cannot_be_read_is_answered_and_closed(house: AppServer, header: bytes) -> None:
+    """What uvicorn would keep for ever, uncounted."""
+    with socket.create_connection(("127.0.0.1", house.port), timeout=10) as connection:
+        host = b"127.0.0.1:%d" % house.port
+        head = b"GET /_stcore/stream HTTP/1.1\r\nHost: %s\r\nOrigin: http://%s\r\n%s\r\n%s\r\n"
+        connection.sendall(head % (host, host, header, WEBSOCKET))
+        assert read_to_end(connection).startswith(b"HTTP/1.1 400 ")
+
+
+def test_of_a_query_with_thousands_of_fields_a_thousand_are_read() -> None:
+    for field in (b"a", b"%41", b"x-api-key=a"):
+        scope = {"type": "http", "path": "/health", "query_string": b"&".join([field] * 5_000)}
+        hide_secrets(scope)
+        assert scope["query_string"] == b"&".join([field] * 1_000 if field != b"x-api-key=a" else [])
+    scope = {"type": "http", "path": "/health", "query_string": b"a&" * 1_000 + b"x-api-key=secret"}
+    hide_secrets(scope)
+    assert b"secret" not in scope["query_string"]

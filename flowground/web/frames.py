@@ -17,6 +17,7 @@ _MOST_PIECES = 4_096
 """Frames of one message; a browser or proxy that cuts 3 MB makes some hundreds."""
 _MOST_UNREAD = 1_000_000
 """Bytes of answers to pings that a client may leave unread."""
+_UNREADABLE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _CONNECTION = "flowground.connection"
 
 
@@ -51,6 +52,13 @@ class _LimitedFrames(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.conn.max_message_size = SMALLEST
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # websockets refuses a line over 8 kB, or a body; uvicorn would wait for ever, with nobody to be answered.
+        if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
+            self.transport.write(_UNREADABLE)
+            self.transport.close()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
