@@ -20,7 +20,7 @@ BUSY = "The database is busy."
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    config = CONFIG | {"limits": {"store_seconds": 1}}
+    config = CONFIG | {"sharing": {"allow_public": True}, "limits": {"store_seconds": 1}}
     with AppServer(tmp_path_factory.mktemp("outage"), flows=FLOWS, config=config) as server:
         yield server
 
@@ -79,6 +79,9 @@ def test_who_can_open_it_shows_what_is_stored_when_it_is_opened_again(house: App
 
     ada.get_by_role("button", name="Publish").click()
     open_pane()
+    pane.get_by_text("4 people can open it, once saved").wait_for()
+    pane.get_by_text("Anybody with the link").click()
+    pane.get_by_text("Anybody can open it, once saved").wait_for()
     with locked(house):
         pane.get_by_text("People and groups").click()
         for ticked in ("Share the API too", "Stop sharing after a day"):

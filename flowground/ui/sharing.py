@@ -132,8 +132,9 @@ def _draw_end(flow: WiredFlow, now: Sharing) -> datetime | None:
 
 def _draw_people(found: Sequence[Member], draft: Sharing, choices: _Choices) -> None:
     groups = [group for group in choices.groups if group.id in draft.groups]
-    count = "1 person can" if len(found) == 1 else f"{len(found)} people can"
-    with st.expander(f"{count} open it, once saved", key="sharing:resolved", icon=":material/visibility:"):
+    count = "1 person" if len(found) == 1 else f"{len(found)} people"
+    who = "Anybody" if draft.audience == "public" else count
+    with st.expander(f"{who} can open it, once saved", key="sharing:resolved", icon=":material/visibility:"):
         for member in found:
             st.markdown(f"{words.plain(person(member))} :small[:gray[{_reason(member, draft, groups)}]]")
 
