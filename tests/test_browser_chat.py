@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -226,3 +227,40 @@ def test_blanks_say_nothing(house: AppServer, page: "Page") -> None:
     assert page.get_by_test_id("stChatMessage").count() == 0
     say(page, "hello")
     page.get_by_text("You said: hello").wait_for()
+
+
+def test_nothing_is_left_of_a_stopped_answers_button_while_it_is_tried_again(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=long")
+    say(page, "Go")
+    page.get_by_text("word3").wait_for()
+    page.get_by_test_id("stChatInputStopButton").click()
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Stop", exact=True).wait_for()
+    answers(page).nth(1).get_by_text("word3").wait_for()
+    assert not LAST_WORD.search(page.content())
+    assert page.get_by_role("button", name="Try again").count() == 0
+
+
+def test_a_question_that_kill_9_cut_stays_marked_while_it_is_tried_again(tmp_path: Path, page: "Page") -> None:
+    with AppServer(tmp_path, flows={"long": FLOWS["long"]}) as server:
+        go(page, f"{server.url}/playground?flow=long")
+        say(page, "Go")
+        page.get_by_text("word3").wait_for()
+        address = page.url
+        server.kill()
+        server.start()
+        go(page, address)
+        bubbles = page.get_by_test_id("stChatMessage")
+        page.get_by_role("button", name="Try again").click()
+        bubbles.nth(3).get_by_text("word3").wait_for()
+        assert not LAST_WORD.search(page.content())
+        texts = [bubbles.nth(number).inner_text() for number in range(3)]
+        assert [text.split("\n")[-1] for text in texts] == [
+            "Go",
+            "This was interrupted before an answer was kept.",
+            "Go",
+        ]
+        assert page.get_by_role("button", name="Try again").count() == 0
+        page.get_by_text(LAST_WORD).wait_for()
+        still(page)
+        assert page.get_by_text("This was interrupted").count() == 1

@@ -1,6 +1,7 @@
 """Answers that did not come, or not to their end: what the page says of them, at once and when it is opened again."""
 
 import asyncio
+import hashlib
 import threading
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from flowground.caller import LOCAL_OWNER
+from flowground.providers.builtin.local import Local, LocalSettings
+from flowground.providers.builtin.sources import HubFile
+from flowground.providers.builtin.weights import Weights
 from flowground.runtime import Runtime
 from flowground.store import conversations
 from flowground.store.conversations import StoredMessage
@@ -19,7 +23,8 @@ from tests.chat_answers import delta
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
 from tests.servers import ROOT, write_folder
-from tests.wire import chunked, wire
+from tests.tiny import TINY
+from tests.wire import chunked, whole, wire
 
 EMPTY = 'name: Empty\ncomponents:\n  In: {type: ChatInput}\n  Out: {type: ChatOutput, input_value: " "}\n'
 FLOWS = {
@@ -29,6 +34,7 @@ FLOWS = {
     "mute": flow_text("mute:one", "Mute"),
     "halves": flow_text("halves:one", "Halves"),
     "empty": EMPTY,
+    "small": flow_text("local", "Small"),
 }
 
 
@@ -107,10 +113,11 @@ def test_what_was_said_before_the_connection_broke_stays_with_the_error_below_it
     at = opened("breaks")
     session = said(at, "one two three")
     for page in (at, opened("breaks", session)):
-        text, error, *_ = drawn(page)
+        text, error, *below = drawn(page)
         assert text == "You said: one"
         assert "The connection to the scripted model broke" in error
-        assert buttons(page) == ["Try again"]
+        assert below == [":small[:gray[Copy as code]]", "Try again"]
+        assert [steps.label for steps in page.expander] == [":small[2 steps]"]
 
 
 @pytest.mark.usefixtures("app")
@@ -118,6 +125,19 @@ def test_a_busy_model_says_when_to_come_again() -> None:
     at = opened("busy")
     said(at, "Hello")
     assert at.error[0].value.endswith("\n\nTry again in 1 s\\.") or at.error[0].value.endswith("\n\nTry again in 1 s.")
+
+
+def test_a_visitor_reads_the_same_advice_at_once_and_later() -> None:
+    def draw(wait: int | None) -> None:
+        from flowground.ui import answers  # noqa: PLC0415 - AppTest runs this text alone
+
+        answers.draw_failure("The model is busy.", inside=False, wait=wait)
+
+    said = [AppTest.from_function(draw, args=(wait,)).run().error[0].value for wait in (1, None)]
+    assert [text.partition("\n\n")[2].replace("\\", "") for text in said] == [
+        "Try again in 1 s; if it stays so, tell its author.",
+        "Try again in a moment; if it stays so, tell its author.",
+    ]
 
 
 @pytest.mark.usefixtures("app")
@@ -129,7 +149,7 @@ def test_an_empty_answer_is_a_sentence(flow: str, sentence: str) -> None:
     session = said(at, "Hello")
     for page in (at, opened(flow, session)):
         assert drawn(page)[0] == f":gray[{sentence}]"
-    assert buttons(opened(flow, session)) == (["Try again"] if flow == "mute" else [])
+        assert buttons(page) == (["Try again"] if flow == "mute" else [])
 
 
 @pytest.mark.usefixtures("app")
@@ -138,6 +158,23 @@ def test_half_letters_kill_no_page() -> None:
     session = said(at, "Hello")
     for page in (at, opened("halves", session)):
         assert drawn(page)[0] == "hi 😀 \ufffd"
+
+
+def test_the_announced_model_is_announced_no_more_once_it_answered(app: Runtime, tmp_path: Path) -> None:
+    data = b"{}"
+    with models(whole(data), whole(data)) as (hub, _):
+        source = HubFile(f"{hub}/tiny.gguf")
+        weights = Weights("Tiny", "CC0", "tiny.gguf", len(data), hashlib.sha256(data).hexdigest(), (source,))
+        app.models._opened["local"] = Local("local", LocalSettings(), tmp_path / "tiny", weights=weights, program=TINY)
+        at = opened("small")
+        assert [said for said in captions(at) if "The first message fetches" in said]
+        said(at, "Hello")
+        assert "tiny: Hello" in drawn(at)[0]
+        assert [said for said in captions(at) if "built-in model" in said] == []
+
+
+def captions(at: AppTest) -> list[str]:
+    return [caption.value for caption in at.caption]
 
 
 def store(app: Runtime, session: str, *messages: StoredMessage) -> None:
@@ -163,7 +200,11 @@ def test_a_question_that_nobody_answers_can_be_asked_again(app: Runtime) -> None
     next(button for button in at.button if button.label == "Try again").click().run()
     assert "You said: second" in [markdown.value for markdown in at.markdown]
     assert buttons(at) == []
-    assert not any("interrupted" in markdown.value for markdown in opened("talk", "cut").markdown)
+    for page in (at, opened("talk", "cut")):
+        assert [bubble.name for bubble in page.chat_message] == ["user", "assistant"] * 3
+        assert [markdown.value for markdown in page.markdown if "interrupted" in markdown.value] == [
+            ":gray[This was interrupted before an answer was kept.]"
+        ]
 
 
 def test_long_messages_open_a_few_at_a_time(app: Runtime) -> None:

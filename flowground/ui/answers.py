@@ -32,18 +32,33 @@ def draw_message(
     if message.role == "user":
         draw_question(message.text)
         return
-    failed = message.state == "failed"
-    said = message.text if not failed or message.error is not None else ""  # in older rows it is the error
-    if failed and not (said or with_error):
+    if message.state == "failed" and not (_said(message) or with_error):
         return
     with st.chat_message("assistant", avatar=FLOW):
-        if said or not failed:
-            draw_text(said, message)
-        if failed and with_error:
+        if _said(message) or message.state != "failed":
+            draw_text(_said(message), message)
+        if message.state == "failed" and with_error:
             draw_failure(message.error or message.text, inside=inside)
-        draw_foot(message, inside=inside, names=names, as_code=as_code)
-        if retry and (message.state != "complete" or (message.model and not said.strip())):
-            draw_retry(message.id, retry)
+        draw_below(message, inside=inside, names=names, as_code=as_code, retry=retry)
+
+
+def draw_below(
+    message: StoredMessage,
+    *,
+    inside: bool,
+    names: Mapping[str, str],
+    as_code: Callable[[], None] | None,
+    retry: Callable[[], None] | None,
+) -> None:
+    """What stands under an answer's text: its foot, and the way to ask again where it did not come, or came empty."""
+    draw_foot(message, inside=inside, names=names, as_code=as_code)
+    if message.state != "complete" or (message.model and not message.text.strip()):
+        draw_retry(message.id, retry)
+
+
+def _said(message: StoredMessage) -> str:
+    """What the answer says; in older rows of failed ones the text is the error."""
+    return message.text if message.state != "failed" or message.error is not None else ""
 
 
 def draw_text(text: str, message: StoredMessage) -> None:
@@ -59,8 +74,7 @@ def draw_interrupted(message_id: str, retry: Callable[[], None] | None) -> None:
     """In the place of an answer that nobody is writing: the process ended in the middle of it."""
     with st.chat_message("assistant", avatar=FLOW):
         st.markdown(":gray[This was interrupted before an answer was kept.]")
-        if retry:
-            draw_retry(message_id, retry)
+        draw_retry(message_id, retry)
 
 
 def draw_question(text: str) -> None:
@@ -122,14 +136,22 @@ def draw_failure(text: str, *, inside: bool, hint: str | None = None, wait: int 
     when = "" if wait is None else f"Try again in {words.about(wait)}."
     if not inside:
         text = "This flow could not answer just now."
-        hint = when or "Try again in a moment; if it stays so, tell its author."
+        hint = f"{when.rstrip('.') or 'Try again in a moment'}; if it stays so, tell its author."
     elif when:
         hint = f"{hint} {when}" if hint else when
     st.error(words.plain(text) + (f"\n\n{words.plain(hint)}" if hint else ""), icon=":material/error:")
 
 
-def draw_retry(message_id: str, retry: Callable[[], None]) -> None:
-    st.button("Try again", icon=":material/refresh:", type="tertiary", key=f"retry:{message_id}", on_click=retry)
+def draw_retry(message_id: str, retry: Callable[[], None] | None) -> None:
+    """The button, or nothing in its place: what stood there would stay on screen until the next answer is complete.
+
+    In a container, for Streamlit 1.67 keeps a button of itself on screen also after it was replaced.
+    """
+    if retry is None:
+        st.empty()
+        return
+    with st.container():
+        st.button("Try again", icon=":material/refresh:", type="tertiary", key=f"retry:{message_id}", on_click=retry)
 
 
 def draw_refusal(error: FlowgroundError) -> None:

@@ -27,6 +27,7 @@ _MORE = 200
 _CHARS = 10_000
 """Characters for each message that may be shown: many short ones open, or a few long ones."""
 _ASKED = "chat:asked"
+_NOTICE = "chat:notice"
 
 
 def draw_composer(chat: Conversation) -> Following | None:
@@ -35,7 +36,8 @@ def draw_composer(chat: Conversation) -> Following | None:
     busy = pressed is not None or live_turn(chat) is not None
     with st.bottom:
         override_chip.draw_chip(chat.flow, chat.overrides, inside=chat.inside)
-        if notice := model_notes.fetch_notice(chat.flow):
+        st.session_state[_NOTICE] = notice = model_notes.fetch_notice(chat.flow)
+        if notice:
             st.caption(f":material/download: {notice}")
     key = chat.key("composer")
     if (draft := st.session_state.pop(chat.key("draft"), None)) is not None:
@@ -106,8 +108,9 @@ def draw_conversation(chat: Conversation, following: Following | None) -> None:
     _draw_welcome(chat, empty=not messages and following is None)
     retry = _retry(chat, messages)
     _draw_more(chat, is_needed=len(found) > len(messages))
-    drawn = _draw_messages(chat, messages, retry=None if following else retry)
-    drawing = Drawing(chat, following, as_code=as_code(chat, messages[-1] if messages else None))
+    waiting = _waiting(chat, messages, following)
+    drawn = _draw_messages(chat, messages, waiting=waiting, retry=None if following else retry)
+    drawing = Drawing(chat, following, as_code=as_code(chat, messages[-1] if messages else None), retry=retry)
     _blank(drawn + drawing.count)
     draw_refusal(chat)
     if following is None:
@@ -115,10 +118,8 @@ def draw_conversation(chat: Conversation, following: Following | None) -> None:
     if following.own_stop:
         drawing.draw_stop(lambda: stop(chat))
     answered = drawing.follow()
-    if following.own_stop:
-        st.rerun()  # the composer takes messages again
-    if not answered and retry:
-        drawing.draw_retry(retry)
+    if following.own_stop or (answered and model_notes.fetch_notice(chat.flow) != st.session_state[_NOTICE]):
+        st.rerun()  # the composer takes messages again, or no longer announces a model that is here now
 
 
 def earlier(chat: Conversation, following: Following | None) -> list[StoredMessage]:
@@ -193,9 +194,12 @@ def _draw_more(chat: Conversation, *, is_needed: bool) -> None:
         )
 
 
-def _draw_messages(chat: Conversation, messages: Sequence[StoredMessage], *, retry: Callable[[], None] | None) -> int:
-    """How many were drawn. A last question that nobody answers any more counts as one that failed."""
-    question = None
+def _draw_messages(
+    chat: Conversation, messages: Sequence[StoredMessage], *, waiting: str | None, retry: Callable[[], None] | None
+) -> int:
+    """How many were drawn. A question that nobody answered, and that does not wait, counts as one that failed."""
+    answered = {message.run_id for message in messages if message.role == "assistant" and message.run_id}
+    question, cut = None, 0
     for message, following in zip_longest(messages, messages[1:]):
         question = message if message.role == "user" else question
         answers.draw_message(
@@ -206,10 +210,18 @@ def _draw_messages(chat: Conversation, messages: Sequence[StoredMessage], *, ret
             as_code=as_code(chat, question),
             with_error=following is None or following.run_id != message.run_id,
         )
-    if retry and question is messages[-1] and live_turn(chat) is None:
-        answers.draw_interrupted(question.id, retry)
-        return len(messages) + 1
-    return len(messages)
+        is_followed = following is not None and following.role == "assistant"
+        if message.role == "user" and not is_followed and message.run_id not in answered and message.id != waiting:
+            answers.draw_interrupted(message.id, None if following else retry)
+            cut += 1
+    return len(messages) + cut
+
+
+def _waiting(chat: Conversation, messages: Sequence[StoredMessage], following: Following | None) -> str | None:
+    """The id of the question that is being answered."""
+    if following and following.started:
+        return following.started.user_message_id
+    return messages[-1].id if messages and live_turn(chat) is not None else None
 
 
 def _blank(drawn: int) -> None:

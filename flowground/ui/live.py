@@ -17,6 +17,7 @@ from flowground.events import (
     ComponentStarted,
     Event,
     ModelProgress,
+    OutputResult,
     Token,
     TurnFinished,
     TurnStarted,
@@ -74,10 +75,16 @@ class Drawing:
     """The places of a turn's answers, drawn empty at once and filled by `follow`."""
 
     def __init__(
-        self, conversation: Conversation, following: Following | None, *, as_code: Callable[[], None] | None = None
+        self,
+        conversation: Conversation,
+        following: Following | None,
+        *,
+        as_code: Callable[[], None] | None = None,
+        retry: Callable[[], None] | None = None,
     ) -> None:
         self._conversation = conversation
         self._as_code = as_code
+        self._retry = retry
         self._following = following
         self._names = conversation.flow.display_names
         self._answers: dict[str, _Answer] = {}
@@ -99,12 +106,6 @@ class Drawing:
         if self._answers:
             key = f"stop:{self._first.message_id}"
             self._first.below.button("Stop", icon=":material/stop_circle:", type="tertiary", key=key, on_click=stop)
-
-    def draw_retry(self, retry: Callable[[], None]) -> None:
-        """Under an answer that failed."""
-        if self._answers:
-            with self._first.below:
-                answers.draw_retry(self._first.message_id, retry)
 
     def follow(self) -> bool:
         """Draws the answers to their end. False when there is none: the turn was refused or failed."""
@@ -162,23 +163,10 @@ class Drawing:
         """The answers as they are stored: complete, or stopped from elsewhere."""
         for name, answer in self._answers.items():
             result = self._finished.results[name] if self._finished else None
-            first = answer is self._first  # the run's usage and steps stand once, as they are stored
-            text = result.text if result else answer.text.whole
-            message = StoredMessage(
-                id=answer.message_id,
-                role="assistant",
-                text=text,
-                state=self._state,
-                created_at=datetime.now(UTC),
-                model=result.model if result else None,
-                usage=self._finished.usage if self._finished and first else None,
-                seconds=self._finished.seconds if self._finished else None,
-                trace=tuple(self._trace) if first else (),
-            )
+            message = self._message(answer, result, state="complete" if self._finished else "stopped")
             with answer.slot:
-                answers.draw_text(text, message)
-            with answer.below.container():
-                answers.draw_foot(message, inside=self._conversation.inside, names=self._names, as_code=self._as_code)
+                answers.draw_text(message.text, message)
+            self._draw_below(answer, message, is_last=answer is self._last)
 
     def _fail(self, error: FlowgroundError) -> None:
         """What was said stays, and the error stands below the last of it."""
@@ -190,11 +178,41 @@ class Drawing:
                 if answer is kept[-1]:
                     inside = self._conversation.inside
                     answers.draw_failure(error.message, inside=inside, hint=error.hint, wait=retry_after(error))
+            if answer in kept:
+                message = self._message(answer, None, state="failed")
+                self._draw_below(answer, message, is_last=answer is kept[-1])
+
+    def _message(
+        self, answer: _Answer, result: OutputResult | None, *, state: Literal["complete", "stopped", "failed"]
+    ) -> StoredMessage:
+        """The answer as it is stored: the run's usage and steps stand once, with the first."""
+        first = answer is self._first
+        return StoredMessage(
+            id=answer.message_id,
+            role="assistant",
+            text=result.text if result else answer.text.whole,
+            state=state,
+            created_at=datetime.now(UTC),
+            model=result.model if result else None,
+            usage=self._finished.usage if self._finished and first else None,
+            seconds=self._finished.seconds if self._finished else None,
+            trace=tuple(self._trace) if first else (),
+        )
+
+    def _draw_below(self, answer: _Answer, message: StoredMessage, *, is_last: bool) -> None:
+        with answer.below.container():
+            answers.draw_below(
+                message,
+                inside=self._conversation.inside,
+                names=self._names,
+                as_code=self._as_code,
+                retry=self._retry if is_last else None,
+            )
 
     @property
     def _first(self) -> _Answer:
         return next(iter(self._answers.values()))
 
     @property
-    def _state(self) -> Literal["complete", "stopped"]:
-        return "complete" if self._finished else "stopped"
+    def _last(self) -> _Answer:
+        return next(reversed(self._answers.values()))
