@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
+MOST_TOKENS = 2**31 - 1
+"""More is no count: no column of a database holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +29,14 @@ class Usage:
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens)
+
+
+def mend(text: str) -> str:
+    """The text with the halves of surrogate pairs joined, as a model's server may cut them; one alone is U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

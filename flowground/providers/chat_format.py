@@ -5,21 +5,17 @@ too, each with small liberties that are accepted here (an error under status 200
 """
 
 import json
-import re
 import time
 from typing import Any
 
 import orjson
 
 from flowground.errors import AnswerTooLong
-from flowground.messages import Usage
+from flowground.messages import MOST_TOKENS, Usage, mend
 from flowground.providers.base import Completion, ModelCall
 
 _STREAM_BYTES = 64 * 1024 * 1024
 """A longer stream is refused: around each few letters stand some 300 bytes, and no model says so much."""
-
-_MOST_TOKENS = 2**31 - 1
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Unreadable(Exception):
@@ -59,7 +55,7 @@ def read_completion(data: bytes, *, model: str) -> Completion:
     try:
         choice = answer["choices"][0]
         message = choice["message"]
-        text = whole_letters(_text(message.get("content")) or _text(message.get("refusal")))
+        text = mend(_text(message.get("content")) or _text(message.get("refusal")))
         finish = choice.get("finish_reason")
     except (LookupError, TypeError, AttributeError):
         raise Unreadable from None
@@ -74,7 +70,7 @@ def read_error(data: bytes) -> tuple[str | None, str | None]:
         return None, None
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, str):
-        return whole_letters(error), None
+        return mend(error), None
     if not isinstance(error, dict):
         return None, None
     return _word(error.get("message")) or _word(error.get("detail")), _word(error.get("code"))
@@ -171,14 +167,7 @@ class ChunkReader:
         text, self._half = self._half + text, ""
         if "\ud800" <= text[-1:] <= "\udbff":
             text, self._half = text[:-1], text[-1]
-        return whole_letters(text)
-
-
-def whole_letters(text: str) -> str:
-    """The text with surrogate pairs joined and lone halves replaced by U+FFFD: no encoder takes them."""
-    if text.isascii() or not _SURROGATE.search(text):
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return mend(text)
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -205,7 +194,7 @@ def _text(content: Any) -> str:
 
 
 def _word(value: Any) -> str | None:
-    return whole_letters(value) if isinstance(value, str) and value else None
+    return mend(value) if isinstance(value, str) and value else None
 
 
 def _usage(value: Any) -> Usage | None:
@@ -215,4 +204,4 @@ def _usage(value: Any) -> Usage | None:
     given, made = value.get("prompt_tokens"), value.get("completion_tokens")
     if type(given) is not int or type(made) is not int:
         return None
-    return Usage(given, made) if 0 <= given <= _MOST_TOKENS and 0 <= made <= _MOST_TOKENS else None
+    return Usage(given, made) if 0 <= given <= MOST_TOKENS and 0 <= made <= MOST_TOKENS else None

@@ -6,21 +6,12 @@ Text: PostgreSQL refuses NUL, both databases refuse half a surrogate pair, and J
 
 from datetime import UTC, datetime
 
+from flowground.messages import mend
+
 
 def storable(text: str) -> str:
     """The text with what cannot be stored replaced by U+FFFD."""
     return mend(text.replace("\x00", "\ufffd") if "\x00" in text else text)
-
-
-def mend(text: str) -> str:
-    """The text with the halves of surrogate pairs joined, as a model's server may cut them; one alone is U+FFFD."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def moment(seconds: float) -> datetime:

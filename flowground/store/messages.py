@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from flowground.messages import Role, Usage
+from flowground.messages import MOST_TOKENS, Role, Usage
 from flowground.store.columns import moment, storable
 
 State = Literal["complete", "stopped", "failed"]
 _TRACE_CHARS = 2_000
-MOST_TOKENS = 2**31 - 1
-"""The largest count of tokens that is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 
-from flowground.store.columns import mend
+from flowground.messages import mend
 from flowground.ui.markdown_blocks import Blocks
 from flowground.ui.markdown_inline import NOTABLE
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from flowground.errors import FlowgroundError
-from flowground.store.columns import mend
+from flowground.messages import mend
 from flowground.store.conversations import StoredMessage, TraceStep
 from flowground.ui import words
 

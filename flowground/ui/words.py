@@ -4,8 +4,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from flowground.messages import Usage
-from flowground.store.columns import mend
+from flowground.messages import Usage, mend
 from flowground.ui.answer_text import KeptAnswers
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
