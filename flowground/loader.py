@@ -100,6 +100,11 @@ class Catalogue:
         """What is wrong with this flow's file, while its last good version serves."""
         return self._now().stale.get(flow_id)
 
+    def broken_file(self, address: str) -> tuple[str, FlowError] | None:
+        """The file that would be the flow of this address by its name, and its mistakes, where it has some."""
+        problems = self._now().problems
+        return next(((file, problems[file]) for ending in _ENDINGS if (file := f"{address}{ending}") in problems), None)
+
     def log_problems(self) -> None:
         """Names in the log each file that never was a flow, now and from now on, once each; for servers."""
         self._is_logging = True

@@ -5,12 +5,12 @@ import streamlit as st
 from flowground import runtime
 from flowground.ui.sign_in import first_account_form
 
-says_nothing = runtime.current().settings.local_mode == "off"  # nobody could chat before
+nothing_was_said = runtime.current().settings.local_mode == "off"  # nobody could chat before
 
 with st.container(horizontal_alignment="center"), st.container(width=440):
     st.space("small")
     st.header("Create the first account", anchor=False)
-    keeps = " and stay signed in here" if says_nothing else ", stay signed in here, and keep what you said so far"
+    keeps = " and stay signed in here" if nothing_was_said else ", stay signed in here, and keep what you said so far"
     st.write(
         f"You become this server's admin{keeps}. From then on everybody signs in, and other computers may be served."
     )

@@ -127,6 +127,21 @@ def test_a_broken_file_leaves_the_last_good_version_with_a_banner(script: str, f
     assert "You said: Hello" in texts(at)
 
 
+@pytest.mark.parametrize("page", ["playground", "api_access"])
+def test_a_file_that_never_was_a_flow_shows_its_mistakes_at_its_address(script: str, page: str, folder: Path) -> None:
+    said = texts(opened(script, page, flow="broken"))
+    for words in (
+        "This flow's file needs a correction",
+        "broken.yaml",
+        "line 3, column 14",
+        "Did you mean **ChatInput**?",
+    ):
+        assert words in said
+    assert "Nothing here for you" not in said
+    (folder / "flows" / "broken.yaml").write_text(FLOWS["talk"], "utf-8")
+    eventually(lambda: "needs a correction" not in texts(opened(script, page, flow="broken")))
+
+
 @pytest.mark.parametrize("address", ["unknown", "", "../talk"])
 def test_an_unknown_flow_is_one_calm_page(script: str, address: str) -> None:
     assert "Nothing here for you" in texts(opened(script, "playground", flow=address))

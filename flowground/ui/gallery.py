@@ -27,12 +27,17 @@ def draw_problems(problems: Mapping[str, FlowError]) -> None:
     st.space("small")
     st.subheader("Files that need a correction", anchor=False)
     for file, error in problems.items():
-        with st.container(border=True, key=f"problem:{file}"):
-            st.markdown(f":red[:material/error:] **{words.plain(file)}**")
-            for problem in error.problems[:_PROBLEMS_SHOWN]:
-                _draw_problem(problem)
-            if len(error.problems) > _PROBLEMS_SHOWN:
-                st.caption(f"and {len(error.problems) - _PROBLEMS_SHOWN} more")
+        draw_file(file, error)
+
+
+def draw_file(file: str, error: FlowError) -> None:
+    """One file with its mistakes."""
+    with st.container(border=True, key=f"problem:{file}"):
+        st.markdown(f":red[:material/error:] **{words.plain(file)}**")
+        for problem in error.problems[:_PROBLEMS_SHOWN]:
+            _draw_problem(problem)
+        if len(error.problems) > _PROBLEMS_SHOWN:
+            st.caption(f"and {len(error.problems) - _PROBLEMS_SHOWN} more")
 
 
 def draw_empty(folder: str) -> None:
