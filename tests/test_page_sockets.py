@@ -10,7 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from uvicorn.protocols.utils import ClientDisconnected
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
@@ -21,7 +24,7 @@ from flowground.store.publications import Sharing
 from flowground.store.runs import RunRecord
 from flowground.web.frames import SMALLEST
 from flowground.web.guest_turns import GuestTurns, Pace
-from flowground.web.page_sockets import PageSockets
+from flowground.web.page_sockets import OpenPage, PageSockets
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA
@@ -282,6 +285,31 @@ def test_the_process_may_open_as_many_files_as_it_can_give_itself(house: AppServ
     lines = Path(f"/proc/{house.pid}/limits").read_text().splitlines()
     (soft, hard) = next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
     assert int(soft) == min(int(hard), 65_536)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fault", [ClientDisconnected(), RuntimeError("after sending 'websocket.close'")])
+async def test_a_client_that_is_gone_while_something_is_sent_is_an_end_like_any_other(fault: Exception) -> None:
+    """Starlette would be told of the fault, and find the page's next question to be a mistake of the app."""
+
+    async def receive() -> Message:
+        return {"type": "websocket.disconnect", "code": 1006} if sent else {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+        if message["type"] == "websocket.send":
+            raise fault
+
+    sent: list[str] = []
+    scope = {"type": "websocket", "headers": [], "extensions": {}}
+    page = OpenPage(scope, receive, send, largest=SMALLEST)
+    socket = WebSocket(scope, page.receive, page.send)
+    await socket.accept()
+    for _ in range(2):
+        await socket.send_bytes(b"drawn")
+    with pytest.raises(WebSocketDisconnect):
+        await socket.receive_bytes()
+    assert sent == ["websocket.accept", "websocket.send"]
 
 
 def test_few_descriptors_are_few_guests() -> None:

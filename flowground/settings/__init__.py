@@ -127,8 +127,8 @@ class Limits(_Part):
         400,
         ge=1,
         description="Pages that people who are not signed in may have open, at the sign-in page or at public flows. "
-        "Beyond it, the page that was silent longest at the address with most pages is closed. Each takes four open "
-        "files; all of them get a quarter of those the process may open.",
+        "Beyond it, a page of the network and address with most pages is closed, first those that nobody used. Each "
+        "takes four open files; all of them get a quarter of those the process may open.",
     )
     guest_pages_per_address: int = Field(
         100,

@@ -15,6 +15,7 @@ from flowground.caller import Caller
 from flowground.settings import Limits
 from flowground.web.address import address_of
 from flowground.web.frames import SMALLEST, allow_messages, cut
+from flowground.web.guest_places import GuestPlaces
 from flowground.web.guest_turns import GuestTurns, Pace
 from flowground.web.memory import Tidying
 from flowground.web.unfolding import Outline
@@ -51,6 +52,8 @@ class OpenPage:
         self._largest = largest
         self._ended = False
         self._was_large = False
+        self.in_use = False
+        """Somebody pressed, chose or wrote something."""
         allow_messages(scope, largest)
 
     async def receive(self) -> Message:
@@ -73,11 +76,20 @@ class OpenPage:
         if outline.too_much:
             return await self._refuse(1009, "the message has too many parts")
         self._was_large = len(data) > SMALLEST
+        self.in_use = self.in_use or outline.widgets > 0
         return message
 
     async def send(self, message: Message) -> None:
-        if not self._ended:
+        """What comes after the end goes nowhere: told of it, Streamlit 1.67 and Starlette log two tracebacks a page."""
+        if self._ended:
+            return
+        try:
             await self._send(message)
+        except (OSError, RuntimeError):  # of uvicorn 0.54: the client is gone, or did not answer its pings
+            if message["type"] != "websocket.send":
+                raise
+            self._ended = True
+            cut(self._scope)
 
     async def close(self, code: int, reason: str) -> None:
         """Tells the client why, or cuts the connection when it does not read."""
@@ -104,11 +116,11 @@ class GuestPage(OpenPage):
     ) -> None:
         super().__init__(scope, receive, send, largest=largest)
         self._turns = turns
-        self._address = address
+        self.address = address
         self._pace = Pace(*_A_PAGE)
         self._ahead: asyncio.Task[Message] | None = None
         self.asked = False
-        self.active_at = asyncio.get_running_loop().time()
+        self.opened_at = self.active_at = asyncio.get_running_loop().time()
 
     async def receive(self) -> Message:
         """While a message waits the next one is looked at: a page that is closed waits no longer."""
@@ -146,7 +158,7 @@ class GuestPage(OpenPage):
         if wait := self._pace.wait(now):
             await asyncio.sleep(wait)
         self._pace.take(now + wait)
-        await self._turns.take(self._address)
+        await self._turns.take(self.address)
 
 
 class PageSockets:
@@ -157,8 +169,10 @@ class PageSockets:
         self.most_an_address = min(limits.guest_pages_per_address, self.most)
         self._message_bytes = _BYTES_A_CHARACTER * limits.message_chars + _BESIDE_THE_MESSAGE
         self._silent = limits.request_seconds
-        """Seconds after which a page that asked for nothing is closed, and any other one gives its place away."""
-        self._guests: dict[str, set[GuestPage]] = {}
+        """Seconds after which a page that asked for nothing is closed."""
+        self._places = GuestPlaces[GuestPage](
+            most=self.most, most_an_address=self.most_an_address, silent=limits.request_seconds
+        )
         self._turns = GuestTurns()
         self._closing: set[asyncio.Task[None]] = set()
         self._tidying = Tidying()
@@ -187,14 +201,14 @@ class PageSockets:
             return
         largest = SMALLEST if caller is None else max(SMALLEST, self._message_bytes)
         guest = GuestPage(scope, receive, send, largest=largest, turns=self._turns, address=address)
-        self._guests.setdefault(address, set()).add(guest)
+        self._places.take(guest)
         silence = asyncio.get_running_loop().call_later(self._silent, self._close_silent, guest)
         try:
             await app(scope, guest.receive, guest.send)
         finally:
             silence.cancel()
             guest.leave()
-            self._forget(guest, address)
+            self._places.leave(guest)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -211,33 +225,12 @@ class PageSockets:
         cut(scope)
 
     def _make_room(self, address: str) -> bool:
-        """Whether one more page may be opened from there. Who has few pages takes the place of who has many.
-
-        The page that was silent longest goes. At an address that has its share it goes only when it is idle, so that
-        pages that come back as soon as they are closed do not close each other for ever.
-        """
-        own = len(self._guests.get(address, ()))
-        if own >= self.most_an_address:
-            return self._close_oldest(address, idle=self._silent)
-        if sum(map(len, self._guests.values())) < self.most:
-            return True
-        largest = max(self._guests, key=lambda name: len(self._guests[name]))
-        return self._close_oldest(largest, idle=0 if own < len(self._guests[largest]) - 1 else self._silent)
-
-    def _close_oldest(self, address: str, *, idle: float) -> bool:
-        guest = min(self._guests[address], key=lambda page: page.active_at)
-        if asyncio.get_running_loop().time() - guest.active_at < idle:
-            return False
-        self._forget(guest, address)
-        self._close(guest, 1013, _TOO_MANY)
-        return True
-
-    def _forget(self, guest: GuestPage, address: str) -> None:
-        pages = self._guests.get(address)
-        if pages is not None:
-            pages.discard(guest)
-            if not pages:
-                del self._guests[address]
+        """Whether one more page may be opened from there; closes the one that gives its place."""
+        has_room, page = self._places.find_room(address, asyncio.get_running_loop().time())
+        if page is not None:
+            self._places.leave(page)
+            self._close(page, 1013, _TOO_MANY)
+        return has_room
 
     def _close_silent(self, guest: GuestPage) -> None:
         """A browser asks at once; whoever does not holds a place for nothing."""

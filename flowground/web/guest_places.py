@@ -1,0 +1,141 @@
+"""Which page of a guest gives its place to a newcomer, once all places are taken.
+
+Addresses are counted, and the networks they lie in: an IPv4 network of 24 bits, an IPv6 network of 48 bits, which is
+what one customer of a hosting company easily gets.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Generic, Protocol, TypeVar
+
+_NETWORK = {4: 24, 6: 48}
+_LEAST_LIFE = 10
+"""Seconds that a page has before it gives way to somebody who has as few; nobody need have used it."""
+_LEAST_LIFE_IN_USE = 120
+"""The same for a page in which somebody did something."""
+_RETURN = 60
+"""Seconds in which an address that lost a page so takes nobody's place in turn: pages come back by themselves."""
+_REMEMBERED = 4_000
+"""Addresses that lost a page."""
+
+
+class OccupiedPlace(Protocol):
+    """A page, as far as it counts here; times are of the loop's clock."""
+
+    address: str
+    opened_at: float
+    active_at: float
+    in_use: bool
+    """Somebody pressed, chose or wrote something: a browser alone never says that."""
+
+
+P = TypeVar("P", bound=OccupiedPlace)
+
+
+class GuestPlaces(Generic[P]):
+    """On one loop. `most` places in all, `most_an_address` for each; `silent` seconds make a page idle."""
+
+    def __init__(self, *, most: int, most_an_address: int, silent: float) -> None:
+        self.most = most
+        self.most_an_address = most_an_address
+        self._silent = silent
+        self._count = 0
+        self._places: dict[str, dict[str, set[P]]] = {}
+        """Network -> address -> pages."""
+        self._lost: OrderedDict[str, float] = OrderedDict()
+        """Address -> when a page there gave way to somebody who had as few."""
+
+    def take(self, page: P) -> None:
+        self._places.setdefault(network_of(page.address), {}).setdefault(page.address, set()).add(page)
+        self._count += 1
+
+    def leave(self, page: P) -> None:
+        """A second call does nothing."""
+        network = network_of(page.address)
+        addresses = self._places.get(network, {})
+        pages = addresses.get(page.address, set())
+        if page in pages:
+            pages.discard(page)
+            self._count -= 1
+            if not pages:
+                del addresses[page.address]
+            if not addresses:
+                del self._places[network]
+
+    def find_room(self, address: str, now: float) -> tuple[bool, P | None]:
+        """Whether one more page may be opened from there, and which one has to go for it.
+
+        Who has few takes the place of who has many: of pages that nobody used the one that was silent longest goes,
+        then of the others. At an address that has its share only an idle one goes. Where nobody has more, the page open
+        longest goes, also first those that nobody used.
+        """
+        own = self._places.get(network_of(address), {})
+        here = own.get(address, set())
+        if len(here) >= self.most_an_address:
+            return _found(page for page in here if now - page.active_at >= self._silent)
+        if self._count < self.most:
+            return True, None
+        if richer := self._richer(own, len(here)):
+            return _found(richer)
+        return self._find_as_poor(address, now)
+
+    def _richer(self, own: dict[str, set[P]], here: int) -> set[P]:
+        """Pages of whoever would still have as many as the newcomer then: of another network, else of the same one."""
+        largest = max(self._places.values(), key=_size)
+        if largest is not own and _size(own) < _size(largest) - 1:
+            return _of_the_fullest(largest)
+        found = _of_the_fullest(own)
+        return found if here < max(map(len, own.values()), default=0) - 1 else set()
+
+    def _find_as_poor(self, address: str, now: float) -> tuple[bool, P | None]:
+        lost = self._lost.get(address)
+        if lost is not None and now - lost < _RETURN:
+            return False, None
+        pages = [page for page in self._of_the_largest() if now - page.opened_at >= _least_life(page)]
+        if not pages:
+            return False, None
+        page = min(pages, key=lambda page: (page.in_use, page.opened_at))
+        self._lost[page.address] = now
+        self._lost.move_to_end(page.address)
+        if len(self._lost) > _REMEMBERED:
+            self._lost.popitem(last=False)
+        return True, page
+
+    def _of_the_largest(self) -> Iterator[P]:
+        """Pages of all networks that have as many as the largest, or one fewer."""
+        most = max(map(_size, self._places.values()))
+        for addresses in self._places.values():
+            if _size(addresses) >= most - 1:
+                for pages in addresses.values():
+                    yield from pages
+
+
+@lru_cache(maxsize=4_096)
+def network_of(address: str) -> str:
+    """Of what `address_of` says; itself where that is no address."""
+    try:
+        network = ipaddress.ip_network(address)
+    except ValueError:
+        return address
+    return str(network.supernet(new_prefix=_NETWORK[network.version]))
+
+
+def _size(addresses: dict[str, set[P]]) -> int:
+    return sum(map(len, addresses.values()))
+
+
+def _of_the_fullest(addresses: dict[str, set[P]]) -> set[P]:
+    """Pages of those addresses that have most."""
+    most = max(map(len, addresses.values()), default=0)
+    return {page for pages in addresses.values() if len(pages) == most for page in pages}
+
+
+def _least_life(page: OccupiedPlace) -> float:
+    return _LEAST_LIFE_IN_USE if page.in_use else _LEAST_LIFE
+
+
+def _found(pages: Iterable[P]) -> tuple[bool, P | None]:
+    found = min(pages, key=lambda page: (page.in_use, page.active_at), default=None)
+    return found is not None, found
