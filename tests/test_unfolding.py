@@ -133,6 +133,15 @@ def test_what_is_no_message_is_refused(house: AppServer, data: bytes) -> None:
         assert closed(page) == (1007, "the message cannot be read")
 
 
+def test_letters_that_are_none_are_one_line_of_the_log(house: AppServer) -> None:
+    with open_page(Browser(house.url)) as page:
+        page._connection.send(part(11, part(1, b"\xff")))
+        assert closed(page)[0] == 1002
+    assert house.log.count("Error deserializing back message") == 1
+    assert "Traceback" not in house.log
+    assert "DecodeError" not in house.log
+
+
 def test_the_fields_are_those_of_streamlit() -> None:
     """Every list of the protocol is one that is counted: a later version's new one shall be noticed."""
     state = BackMsg.DESCRIPTOR.fields_by_name["rerun_script"].message_type

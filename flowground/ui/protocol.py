@@ -6,6 +6,7 @@ would also log and keep whatever stands where its own frontend puts ids, names a
 tests/test_protocol.py guards it; the version is pinned.
 """
 
+import logging
 import re
 from typing import Any
 
@@ -33,6 +34,10 @@ _OF_A_NEW_PAGE = 64_000
 _MOST_HASHES = 10_000
 """Of messages that the browser still has; Streamlit's own frontend names those of the last runs."""
 
+_SOCKETS = "streamlit.web.server.starlette.starlette_websocket"
+_UNREADABLE = "Error deserializing back message"
+"""What Streamlit 1.67 logs there."""
+
 _handle = AppSession.handle_backmsg
 _begin = AppSession._create_new_session_message
 
@@ -42,6 +47,14 @@ def limit() -> None:
     # Streamlit offers no hook here; tests/test_protocol.py holds what is replaced.
     AppSession.handle_backmsg = _handle_asked  # type: ignore[assignment, method-assign]
     AppSession._create_new_session_message = _begin_without_path  # type: ignore[assignment, method-assign]
+    logging.getLogger(_SOCKETS).addFilter(_say_in_one_line)
+
+
+def _say_in_one_line(record: logging.LogRecord) -> bool:
+    """A message that cannot be read is its sender's mistake: its traceback tells nothing."""
+    if record.msg == _UNREADABLE:
+        record.exc_info = None
+    return True
 
 
 def _handle_asked(session: AppSession, message: BackMsg) -> None:
