@@ -94,6 +94,7 @@ def test_the_form_is_made_for_password_managers_and_says_what_is_wrong(house: Ap
 def test_signing_out_reaches_every_tab_and_the_address_stays(house: AppServer, page: "Page") -> None:
     go(page, f"{house.url}/playground?flow=echo")
     sign_in(page)
+    page.get_by_text("API access").first.wait_for()  # a tab that is opened before has no cookie yet
     other = go(page.context.new_page(), house.url)
     other.get_by_text("Echo").first.wait_for()
     page.locator(".st-key-sign_out button:visible").click()
