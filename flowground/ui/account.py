@@ -5,7 +5,7 @@ import streamlit as st
 from flowground import application_tokens, runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.ui import answers, bridge, browsers, dates, session, words
+from flowground.ui import bridge, browsers, dates, failure, session, words
 from flowground.ui.caller import address, device, for_its_caller, visitor
 
 MY_DATA = "/session/my-data"
@@ -27,13 +27,13 @@ def draw_password(caller: Caller) -> None:
         bridge.call(runtime.current().account.change_password(caller, old, new, address=address(), device=device()))
         session.sign_in_browser(caller.name)
     except FlowgroundError as error:
-        answers.draw_refusal(error)
+        failure.draw_refusal(error)
 
 
 def draw_sign_ins(caller: Caller) -> None:
     """`Sign out` for this browser too: it is the same deed."""
     if refused := st.session_state.pop(_REFUSED, None):
-        answers.draw_refusal(refused)
+        failure.draw_refusal(refused)
     for item in bridge.call(runtime.current().account.sign_ins(caller)):
         here = item.id == caller.sign_in_id
         with (
@@ -113,7 +113,7 @@ def _delete() -> None:
         try:
             count = bridge.call(runtime.current().account.delete_conversations(visitor()))
         except FlowgroundError as error:
-            answers.draw_refusal(error)
+            failure.draw_refusal(error)
         else:
             st.toast(f"{count} conversation{'' if count == 1 else 's'} deleted.")
             st.rerun()

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from flowground.errors import FlowgroundError
 from flowground.messages import mend
 from flowground.store.conversations import StoredMessage, TraceStep
 from flowground.ui import words
@@ -152,11 +151,6 @@ def draw_retry(message_id: str, retry: Callable[[], None] | None) -> None:
         return
     with st.container():
         st.button("Try again", icon=":material/refresh:", type="tertiary", key=f"retry:{message_id}", on_click=retry)
-
-
-def draw_refusal(error: FlowgroundError) -> None:
-    """A message that was not taken: nothing was stored."""
-    st.warning(words.plain(error.message) + (f" {words.plain(error.hint)}" if error.hint else ""))
 
 
 def _draw_step(step: TraceStep, name: str) -> None:

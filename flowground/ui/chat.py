@@ -14,7 +14,17 @@ from flowground.request import InputType, RunRequest
 from flowground.runtime import LiveTurn
 from flowground.store import conversations, turn_overrides
 from flowground.store.conversations import StoredMessage
-from flowground.ui import answers, asked, bridge, conversation, model_notes, override_chip, override_state, words
+from flowground.ui import (
+    answers,
+    asked,
+    bridge,
+    conversation,
+    failure,
+    model_notes,
+    override_chip,
+    override_state,
+    words,
+)
 from flowground.ui.asked import PastCall
 from flowground.ui.caller import address, for_its_caller
 from flowground.ui.conversation import Conversation
@@ -234,7 +244,7 @@ def _blank(drawn: int) -> None:
 def draw_refusal(chat: Conversation) -> None:
     """Why a message was not taken: nothing of it was stored."""
     if refused := st.session_state.pop(chat.key("refused"), None):
-        answers.draw_refusal(refused)
+        failure.draw_refusal(refused)
 
 
 def _retry(chat: Conversation, messages: Sequence[StoredMessage]) -> Callable[[], None] | None:

@@ -1,9 +1,9 @@
-"""What a page says when its script failed: calm words instead of Streamlit's box with links to other sites."""
+"""What a page says when something was refused, or its script failed: calm words, no box of Streamlit's with links."""
 
 import streamlit as st
 from streamlit import error_util
 
-from flowground.errors import NotSignedIn, RequestError, StoreUnavailable
+from flowground.errors import FlowgroundError, NotSignedIn, RequestError, StoreUnavailable
 from flowground.ui import words
 
 
@@ -16,6 +16,11 @@ def draw_failure(error: Exception) -> bool:
     else:
         st.error("Something went wrong here. The server's log says what; reload the page to try again.")
     return True
+
+
+def draw_refusal(error: FlowgroundError) -> None:
+    """A message that was not taken: nothing was stored."""
+    st.warning(words.plain(error.message) + (f" {words.plain(error.hint)}" if error.hint else ""))
 
 
 def log_outages_once() -> None:

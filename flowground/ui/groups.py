@@ -9,7 +9,7 @@ from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.sign_in import Member
 from flowground.store.groups import NAME_CHARS, Group
-from flowground.ui import answers, bridge, sharing, words
+from flowground.ui import bridge, failure, sharing, words
 from flowground.ui.caller import visitor
 
 
@@ -26,7 +26,7 @@ def draw_groups(caller: Caller) -> None:
         try:
             bridge.call(organization.add_group(caller, name))
         except FlowgroundError as error:
-            answers.draw_refusal(error)
+            failure.draw_refusal(error)
     found = bridge.call(organization.groups(caller))
     if not found:
         st.caption("A group is a handful of people with whom flows are shared by one name.")
@@ -76,7 +76,7 @@ def _edit(group: Group, members: Sequence[Member]) -> None:
     try:
         bridge.call(save())
     except FlowgroundError as error:
-        answers.draw_refusal(error)
+        failure.draw_refusal(error)
     else:
         st.rerun()
 
@@ -88,6 +88,6 @@ def _remove(group: Group) -> None:
         try:
             bridge.call(runtime.current().organization.remove_group(visitor(), group.id))
         except FlowgroundError as error:
-            answers.draw_refusal(error)
+            failure.draw_refusal(error)
         else:
             st.rerun()

@@ -4,7 +4,7 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.errors import FlowgroundError, NotSignedIn
-from flowground.ui import answers, bridge, session, words
+from flowground.ui import bridge, failure, session, words
 from flowground.ui.caller import address
 
 _KINDS = ("invitation", "reset")
@@ -19,7 +19,7 @@ def draw_join() -> None:
         link, member = bridge.call(links.look(secret, here))
     except NotSignedIn as error:
         st.header("This link does not work", anchor=False)
-        answers.draw_refusal(error)
+        failure.draw_refusal(error)
         st.write("If you have a password already: [Sign in](/)")
         return
     new = link.kind == "invitation"
@@ -36,4 +36,4 @@ def draw_join() -> None:
         bridge.call(links.redeem(secret, password, here))
         session.sign_in_browser(member.name, go_to="/")
     except FlowgroundError as error:
-        answers.draw_refusal(error)
+        failure.draw_refusal(error)

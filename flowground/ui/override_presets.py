@@ -12,7 +12,7 @@ from flowground.errors import FlowgroundError
 from flowground.overrides import Values, to_link
 from flowground.store import presets
 from flowground.store.presets import Preset
-from flowground.ui import addresses, answers, bridge, override_state, words
+from flowground.ui import addresses, bridge, failure, override_state, words
 from flowground.ui.caller import for_its_caller
 from flowground.wiring import WiredFlow
 
@@ -37,7 +37,7 @@ def draw_presets(caller: Caller, flow: WiredFlow) -> None:
         else:
             st.caption("Change a field, and it can be kept here.")
         if refused := st.session_state.pop(_refused(flow), None):
-            answers.draw_refusal(refused)
+            failure.draw_refusal(refused)
 
 
 def draw_link(flow: WiredFlow, values: Values) -> None:
@@ -46,7 +46,7 @@ def draw_link(flow: WiredFlow, values: Values) -> None:
         try:
             word = to_link(override_state.without_secrets(flow, values))
         except FlowgroundError as error:
-            answers.draw_refusal(error)
+            failure.draw_refusal(error)
             return
         query = urlencode({"flow": flow.id, PARAMETER: word})
         st.caption("For authors: who opens it sees these overrides and accepts them before they apply.")

@@ -14,7 +14,7 @@ from flowground.caller import Role
 from flowground.errors import FlowgroundError
 from flowground.sign_in import Member
 from flowground.store.password_links import PasswordLink
-from flowground.ui import addresses, answers, bridge, browsers, dates, words
+from flowground.ui import addresses, bridge, browsers, dates, failure, words
 from flowground.ui.caller import visitor
 
 ROLE, GROUPS, LINK, WITHDRAW = "Change role", "Groups", "Link to set the password", "Withdraw the link"
@@ -39,7 +39,7 @@ def invite() -> None:
     try:
         made = bridge.call(runtime.current().organization.invite(visitor(), name, display_name=shown, role=role))
     except FlowgroundError as error:
-        answers.draw_refusal(error)
+        failure.draw_refusal(error)
     else:
         slot.empty()
         _draw_link(*made)
@@ -59,7 +59,7 @@ def _link(member: Member) -> None:
     try:
         made = bridge.call(make)
     except FlowgroundError as error:
-        answers.draw_refusal(error)
+        failure.draw_refusal(error)
     else:
         _draw_link(*made)
 
@@ -190,6 +190,6 @@ def _do(deed: Coroutine[Any, Any, object]) -> None:
     try:
         bridge.call(deed)
     except FlowgroundError as error:
-        answers.draw_refusal(error)
+        failure.draw_refusal(error)
     else:
         st.rerun()

@@ -8,7 +8,7 @@ import streamlit as st
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.ui import addresses, answers, api_access, bridge, preview, requests, sharing, sign_in, words
+from flowground.ui import addresses, api_access, bridge, failure, preview, requests, sharing, sign_in, words
 from flowground.ui.caller import browser_id, for_its_caller
 from flowground.wiring import WiredFlow
 
@@ -88,7 +88,7 @@ def _draw_items(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
     st.session_state[key] = shared  # what is stored, not what was clicked: the click may have been refused
     st.toggle("Shareable Playground", key=key, on_change=_switch, args=(caller, flow, key))
     if refused := st.session_state.pop(_REFUSED, None):
-        answers.draw_refusal(refused)
+        failure.draw_refusal(refused)
     if not shared:
         st.caption("Off: only authors and admins open this flow.")
         return
@@ -111,7 +111,7 @@ def _draw_summary(caller: Caller, flow: WiredFlow) -> None:
     try:
         now = bridge.call(runtime.current().access.sharing(caller, flow.id))
     except FlowgroundError as error:
-        answers.draw_refusal(error)
+        failure.draw_refusal(error)
         return
     how = "without signing in" if now.audience == "public" else "here after signing in"
     st.caption(f"{sharing.summary(now)}. They chat {how} and see nothing of its inside.")

@@ -8,7 +8,7 @@ from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError, NotSignedIn
 from flowground.store.access_requests import AccessRequest
-from flowground.ui import answers, bridge, dates, words
+from flowground.ui import bridge, dates, failure, words
 from flowground.ui.caller import for_its_caller
 
 _REFUSED = "requests:refused"
@@ -26,7 +26,7 @@ def waiting(caller: Caller, *, flow_id: str | None = None) -> list[AccessRequest
 def draw_requests(caller: Caller, found: Sequence[AccessRequest], *, place: str) -> None:
     """One row each; `place` tells two lists on one page apart."""
     if refused := st.session_state.pop(_REFUSED, None):
-        answers.draw_refusal(refused)
+        failure.draw_refusal(refused)
     for request in found:
         _draw_row(caller, request, place)
 
@@ -47,7 +47,7 @@ def draw_asking(caller: Caller, address: str) -> None:
     try:
         bridge.call(runtime.current().requests.ask(caller, address, note))
     except FlowgroundError as error:
-        answers.draw_refusal(error)
+        failure.draw_refusal(error)
     else:
         st.session_state[key] = True
         st.rerun()

@@ -13,7 +13,7 @@ from flowground.errors import FlowgroundError
 from flowground.sign_in import Member
 from flowground.store.groups import Group
 from flowground.store.publications import Audience
-from flowground.ui import answers, bridge, dates, words
+from flowground.ui import bridge, dates, failure, words
 from flowground.ui.caller import visitor
 from flowground.wiring import WiredFlow
 
@@ -49,7 +49,7 @@ def open_settings(flow: WiredFlow) -> None:
     try:
         choices = bridge.call(_load(caller, flow))
     except FlowgroundError as error:
-        answers.draw_refusal(error)
+        failure.draw_refusal(error)
         return
     draft = _draw_choices(flow, choices)
     _draw_people(bridge.call(runtime.current().access.who_may_open(flow, draft)), draft, choices)
@@ -57,7 +57,7 @@ def open_settings(flow: WiredFlow) -> None:
         try:
             bridge.call(runtime.current().access.share(caller, flow.id, draft))
         except FlowgroundError as error:
-            answers.draw_refusal(error)
+            failure.draw_refusal(error)
         else:
             st.rerun()
 

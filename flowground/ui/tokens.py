@@ -11,7 +11,7 @@ from flowground.application_tokens import Reach
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.store.tokens import StoredToken
-from flowground.ui import answers, bridge, sign_in, words
+from flowground.ui import bridge, failure, sign_in, words
 from flowground.ui.caller import visitor
 from flowground.wiring import WiredFlow
 
@@ -61,7 +61,7 @@ def _draw_form(caller: Caller, flow: WiredFlow, scope: Scope) -> None:
     try:
         st.session_state[_fresh(flow)] = bridge.call(_make(caller, flow, name, reach=reach, days=_EXPIRES[expires]))
     except FlowgroundError as error:
-        answers.draw_refusal(error)
+        failure.draw_refusal(error)
     else:
         st.rerun(scope=scope)
 
@@ -75,7 +75,7 @@ def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
             try:
                 bridge.call(application_tokens.revoke(runtime.current().access, caller, token.id))
             except FlowgroundError as error:
-                answers.draw_refusal(error)
+                failure.draw_refusal(error)
             else:
                 st.rerun(scope=scope)
 
