@@ -6,8 +6,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from flowground.ui import pages_kept, protocol
-from flowground.ui.failure import draw_failure, log_outages_once
+from flowground.ui.page import pages_kept, protocol
+from flowground.ui.page.failure import draw_failure, log_outages_once
 from flowground.web import Web
 
 ROOT = Path(__file__).resolve().parent

@@ -10,8 +10,8 @@ from typing import Literal
 from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest, NotAllowed
-from flowground.store import tokens
-from flowground.store.tokens import StoredToken
+from flowground.store.people import tokens
+from flowground.store.people.tokens import StoredToken
 
 LONGEST_NAME = 60
 _LONGEST_LIFE = timedelta(days=3660)

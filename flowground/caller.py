@@ -46,7 +46,7 @@ class Caller:
 
 
 def trials_of(person: str) -> str:
-    """The owner of the sessions in which a person tries the API in the app (ui/try_it.py)."""
+    """The owner of the sessions in which a person tries the API in the app (ui/api_access/try_it.py)."""
     return f"token:try:{person}"
 
 

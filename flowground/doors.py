@@ -28,7 +28,7 @@ from flowground.events import (
 from flowground.limits import Allowance
 from flowground.request import RunRequest
 from flowground.runtime import LiveTurn, Runtime
-from flowground.store import tokens
+from flowground.store.people import tokens
 from flowground.wiring import WiredFlow
 
 Wanted = TypeVar("Wanted", bound=RunRequest)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from flowground.settings import PublicSettings
-from flowground.store import Store, visitors
+from flowground.store import Store
+from flowground.store.runs import visitors
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from flowground.caller import Caller
 from flowground.errors import RunLimitReached
 from flowground.settings import Settings
-from flowground.store import Store, visitors
+from flowground.store import Store
+from flowground.store.runs import visitors
 
 _MINUTE = 60.0
 _DAY = 86_400

@@ -27,9 +27,10 @@ from flowground.messages import Message
 from flowground.request import RunRequest
 from flowground.runner import input_text, run_flow
 from flowground.settings import Settings
-from flowground.store import Store, conversations
-from flowground.store.conversations import StoredMessage, TraceStep
-from flowground.store.runs import RunRecord
+from flowground.store import Store
+from flowground.store.runs import conversations
+from flowground.store.runs.conversations import StoredMessage, TraceStep
+from flowground.store.runs.runs import RunRecord
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
 

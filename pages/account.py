@@ -3,8 +3,10 @@
 import streamlit as st
 
 from flowground import runtime
-from flowground.ui import account, bridge, opening, words
-from flowground.ui.caller import visitor
+from flowground.ui.page import bridge, words
+from flowground.ui.page.caller import visitor
+from flowground.ui.people import account
+from flowground.ui.shell import opening
 
 caller = visitor()
 if caller.kind != "member":

@@ -4,8 +4,10 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.caller import Caller
-from flowground.ui import addresses, api_access, bridge, opening, words
-from flowground.ui.caller import visitor
+from flowground.ui.api_access import api_access
+from flowground.ui.page import addresses, bridge, words
+from flowground.ui.page.caller import visitor
+from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from flowground import runtime
-from flowground.ui.sign_in import first_account_form
+from flowground.ui.sign_in.sign_in import first_account_form
 
 nothing_was_said = runtime.current().settings.local_mode == "off"  # nobody could chat before
 

@@ -4,8 +4,9 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.caller import Caller
-from flowground.ui import bridge, gallery, requests
-from flowground.ui.caller import visitor
+from flowground.ui.page import bridge
+from flowground.ui.page.caller import visitor
+from flowground.ui.shell import gallery, requests
 from flowground.wiring import WiredFlow
 
 

@@ -3,8 +3,10 @@
 import streamlit as st
 
 from flowground import runtime
-from flowground.ui import groups, opening, people, requests, words
-from flowground.ui.caller import visitor
+from flowground.ui.page import words
+from flowground.ui.page.caller import visitor
+from flowground.ui.people import groups, people
+from flowground.ui.shell import opening, requests
 
 caller = visitor()
 if caller.kind != "member" or caller.role != "admin":

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowground.ui.sign_in import enter_with_code
+from flowground.ui.sign_in.sign_in import enter_with_code
 
 with st.container(horizontal_alignment="center"), st.container(width=440):
     st.space("medium")

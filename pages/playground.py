@@ -4,18 +4,11 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.caller import Caller
-from flowground.ui import (
-    bridge,
-    chat,
-    conversation,
-    form,
-    header,
-    opening,
-    override_link,
-    override_state,
-    publish,
-    sessions,
-)
+from flowground.ui.chat import chat, conversation, form, sessions
+from flowground.ui.overrides import override_link, override_state
+from flowground.ui.page import bridge
+from flowground.ui.publish import header, publish
+from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
 

@@ -3,9 +3,12 @@
 import streamlit as st
 
 from flowground import runtime
-from flowground.ui import bridge, chat, conversation, form, header, opening, preview, sessions
-from flowground.ui.caller import shared_flow, visitor
-from flowground.ui.navigation import draw_person_below
+from flowground.ui.chat import chat, conversation, form, sessions
+from flowground.ui.page import bridge
+from flowground.ui.page.caller import shared_flow, visitor
+from flowground.ui.publish import header, preview
+from flowground.ui.shell import opening
+from flowground.ui.shell.navigation import draw_person_below
 
 preview.draw_preview(visitor(), shared_flow() or "")
 caller, flow = opening.open_flow(shared_flow() or "")

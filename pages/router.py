@@ -8,9 +8,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowground.ui.caller import known_visitor, needs_owner, shared_flow
-from flowground.ui.navigation import draw_sidebar, pages_for
-from flowground.ui.sign_in import enter_as_owner, take_code_from_link
+from flowground.ui.page.caller import known_visitor, needs_owner, shared_flow
+from flowground.ui.shell.navigation import draw_sidebar, pages_for
+from flowground.ui.sign_in.sign_in import enter_as_owner, take_code_from_link
 
 STATIC = Path(__file__).parent / "static"
 

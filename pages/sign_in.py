@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowground.ui.sign_in_form import sign_in_form
+from flowground.ui.sign_in.sign_in_form import sign_in_form
 
 with st.container(horizontal_alignment="center"), st.container(width=400):
     st.space("medium")

@@ -9,7 +9,7 @@ import bcrypt
 
 from flowground.caller import Caller, Role
 from flowground.runtime import Runtime
-from flowground.store import members
+from flowground.store.people import members
 from tests.running import chat_flow, running
 
 PASSWORD = "a long good phrase"

@@ -215,7 +215,7 @@ RECIPES = {
             Step(
                 _lines(
                     (
-                        "flowground/ui/navigation.py",
+                        "flowground/ui/shell/navigation.py",
                         '"API access", icon=":material/code:", address="api_access"))\n',
                         '    pages.append(_page("status", "Status", address="status"))\n',
                     )
@@ -228,7 +228,7 @@ RECIPES = {
                     (
                         "pages/status.py",
                         "import streamlit as st\n",
-                        "\nfrom flowground.ui.caller import visitor\n\nvisitor()\n",
+                        "\nfrom flowground.ui.page.caller import visitor\n\nvisitor()\n",
                     )
                 ),
                 _tests(_PAGES, "-k", "asks_who_is_here and status"),

@@ -5,8 +5,9 @@ import sys
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from flowground.store import Store, conversations
-from flowground.store.runs import RunRecord
+from flowground.store import Store
+from flowground.store.runs import conversations
+from flowground.store.runs.runs import RunRecord
 
 
 async def client(store: Store, number: int) -> None:

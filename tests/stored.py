@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from flowground.messages import Usage
 from flowground.store import tables
 from flowground.store.columns import moment
-from flowground.store.runs import RunRecord
+from flowground.store.runs.runs import RunRecord
 
 _a = tables.audit.c
 _r = tables.runs.c

@@ -6,7 +6,7 @@ import pytest
 
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import FlowNotFound, NotAllowed
-from flowground.store import publications
+from flowground.store.flows import publications
 from tests.running import chat_flow, running
 
 pytestmark = pytest.mark.anyio

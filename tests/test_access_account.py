@@ -12,7 +12,9 @@ from sqlalchemy import Connection, insert, select
 from flowground.caller import Caller, trials_of
 from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
-from flowground.store import conversations, tables, tokens
+from flowground.store import tables
+from flowground.store.people import tokens
+from flowground.store.runs import conversations
 from tests.heartbeat import stays_responsive
 from tests.organization import PASSWORD, cookie_of, organization, signed_in
 

@@ -14,7 +14,9 @@ from flowground.api import create_api
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, NotSignedIn
 from flowground.runtime import Runtime
-from flowground.store import conversations, groups, publications, tokens
+from flowground.store.flows import publications
+from flowground.store.people import groups, tokens
+from flowground.store.runs import conversations
 from tests.access_matrix import STATES, cells
 from tests.running import chat_flow, running
 

@@ -9,7 +9,7 @@ from flowground.access import Sharing
 from flowground.access.preview import look_as
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
-from flowground.store import publications
+from flowground.store.flows import publications
 from tests.organization import organization, signed_in
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,8 @@ from flowground.access import Sharing
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.runtime import Runtime
-from flowground.store import access_requests, publications
+from flowground.store.flows import publications
+from flowground.store.people import access_requests
 from tests.organization import organization, signed_in
 from tests.stored import list_entries
 

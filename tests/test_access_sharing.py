@@ -10,7 +10,8 @@ from flowground.access import Sharing
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
-from flowground.store import groups, publications
+from flowground.store.flows import publications
+from flowground.store.people import groups
 from tests.running import chat_flow, running
 from tests.stored import list_entries
 

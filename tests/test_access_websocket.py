@@ -10,7 +10,9 @@ import pytest
 
 from flowground.settings import Settings
 from flowground.sign_in import SignIn
-from flowground.store import Store, groups, publications, tokens
+from flowground.store import Store
+from flowground.store.flows import publications
+from flowground.store.people import groups, tokens
 from tests.access_matrix import STATES, cells
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer

@@ -12,8 +12,9 @@ from flowground import application_tokens
 from flowground.caller import LOCAL_OWNER, Caller, Role
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
-from flowground.store import members, publications, tokens
-from flowground.store.publications import Sharing
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import members, tokens
 from tests.running import chat_flow, running
 
 pytestmark = pytest.mark.anyio

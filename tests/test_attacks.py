@@ -13,7 +13,9 @@ from flowground.api import create_api
 from flowground.errors import InvalidRequest, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.sign_in.passwords import MIN_CHARS, clean_password
-from flowground.store import publications, tables, tokens
+from flowground.store import tables
+from flowground.store.flows import publications
+from flowground.store.people import tokens
 from tests.organization import PASSWORD, cookie_of, organization, signed_in
 from tests.running import running
 

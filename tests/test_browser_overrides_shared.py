@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowground.settings import Settings
-from flowground.store import Store, publications
-from flowground.store.publications import Sharing
+from flowground.store import Store
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
 from tests.api_pane import FLOW, change, code_of, copied, open_pane
 from tests.open_page import PASSWORD, fill, go, say, sign_in, still, visitor
 from tests.servers import AppServer

@@ -15,8 +15,8 @@ READERS = {
     "flowground/doors.py",
     "flowground/runtime/live_turn.py",
     "flowground/turns.py",
-    "flowground/ui/live.py",
-    "flowground/ui/try_it.py",
+    "flowground/ui/chat/live.py",
+    "flowground/ui/api_access/try_it.py",
 }
 SETTINGS = """\
 [mypy]

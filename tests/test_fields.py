@@ -7,8 +7,9 @@ import pytest
 
 from flowground.fields.policy import FieldPolicy
 from flowground.request import RunRequest
-from flowground.store import members, publications
-from flowground.store.publications import Sharing
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import members
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
 from tests.api.serving import serving

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, event, text
 from flowground.forgetting import Forgetting
 from flowground.messages import Role
 from flowground.settings import PublicSettings
-from flowground.store import Store, conversations, visitors
-from flowground.store.conversations import StoredMessage
+from flowground.store import Store
+from flowground.store.runs import conversations, visitors
+from flowground.store.runs.conversations import StoredMessage
 
 pytestmark = pytest.mark.anyio
 

@@ -14,9 +14,11 @@ from flowground.limits import Minutes, RunLimits
 from flowground.request import RunRequest
 from flowground.runtime import Runtime
 from flowground.settings import Settings
-from flowground.store import Store, publications, runs
-from flowground.store.publications import Sharing
-from flowground.store.runs import RunRecord
+from flowground.store import Store
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
+from flowground.store.runs import runs
+from flowground.store.runs.runs import RunRecord
 from tests.running import chat_flow, running, start_turn
 from tests.stored import list_runs
 

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Connection, Engine, inspect
 
 from flowground.errors import ConfigError
-from flowground.store.database import Database
-from flowground.store.migrations import MIGRATIONS, migrate
+from flowground.store.database.databases import Database
+from flowground.store.migrations.steps import MIGRATIONS, migrate
 from flowground.store.tables import metadata
 from tests.store_databases import DATABASES, empty_database
 

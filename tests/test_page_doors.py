@@ -9,7 +9,8 @@ import pytest
 
 from flowground.overrides import to_link
 from flowground.settings import Settings
-from flowground.store import Store, publications
+from flowground.store import Store
+from flowground.store.flows import publications
 from tests.page_socket import PageSocket, open_page
 from tests.servers import ROOT, AppServer
 from tests.test_gate import ADA

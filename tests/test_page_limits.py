@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from flowground.store.publications import Sharing
+from flowground.store.flows.publications import Sharing
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.running import chat_flow
 from tests.servers import AppServer, shipped_flow

@@ -19,9 +19,9 @@ from websockets.frames import Frame, Opcode
 
 from flowground.settings import Limits, Settings
 from flowground.store import Store
-from flowground.store.conversations import StoredMessage, begin_turn, finish_turn
-from flowground.store.publications import Sharing
-from flowground.store.runs import RunRecord
+from flowground.store.flows.publications import Sharing
+from flowground.store.runs.conversations import StoredMessage, begin_turn, finish_turn
+from flowground.store.runs.runs import RunRecord
 from flowground.web.frames import SMALLEST
 from flowground.web.guest_turns import GuestTurns, Pace
 from flowground.web.page_sockets import OpenPage, PageSockets

@@ -17,8 +17,8 @@ from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.builtin.sources import HubFile
 from flowground.providers.builtin.weights import Weights
 from flowground.runtime import Runtime
-from flowground.store import conversations
-from flowground.store.conversations import StoredMessage
+from flowground.store.runs import conversations
+from flowground.store.runs.conversations import StoredMessage
 from tests.chat_answers import delta
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
@@ -129,7 +129,7 @@ def test_a_busy_model_says_when_to_come_again() -> None:
 
 def test_a_visitor_reads_the_same_advice_at_once_and_later() -> None:
     def draw(wait: int | None) -> None:
-        from flowground.ui import answers  # noqa: PLC0415 - AppTest runs this text alone
+        from flowground.ui.chat import answers  # noqa: PLC0415 - AppTest runs this text alone
 
         answers.draw_failure("The model is busy.", inside=False, wait=wait)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowground.errors import RunError
-from flowground.ui import bridge
+from flowground.ui.page import bridge
 from tests.in_process import runtime_of
 from tests.servers import write_folder
 

@@ -14,7 +14,7 @@ from tests.servers import ROOT, write_folder
 
 FLOWS = {"talk": flow_text("scripted:echo", "Talk", welcome="Say something.")}
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
-_NAMED = set(re.findall(r'"(\w+)"', (ROOT / "flowground" / "ui" / "navigation.py").read_text("utf-8")))
+_NAMED = set(re.findall(r'"(\w+)"', (ROOT / "flowground" / "ui" / "shell" / "navigation.py").read_text("utf-8")))
 _LISTED = _NAMED - {"account", "organization", "public_flow", "sign_in"}
 """What the local owner's navigation lists; the others are run by themselves."""
 

@@ -15,7 +15,7 @@ from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.session_manager import SessionInfo
 from streamlit.testing.v1 import AppTest
 
-from flowground.ui.pages_kept import OWNER, KeptPages
+from flowground.ui.page.pages_kept import OWNER, KeptPages
 from flowground.web.edge import PAGE
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
@@ -168,7 +168,7 @@ CALLBACKS = """
 import streamlit as st
 
 from flowground.caller import LOCAL_OWNER, Caller
-from flowground.ui.caller import for_its_caller
+from flowground.ui.page.caller import for_its_caller
 
 @for_its_caller
 def act(caller, what):
@@ -191,7 +191,7 @@ def test_a_callback_runs_only_for_whom_it_was_drawn() -> None:
 def test_every_callback_that_acts_for_somebody_asks_for_whom() -> None:
     """Those whose first argument is a caller."""
     found, unmarked = 0, []
-    for file in sorted((ROOT / "flowground" / "ui").glob("*.py")):
+    for file in sorted((ROOT / "flowground" / "ui").rglob("*.py")):
         tree = ast.parse(file.read_text("utf-8"))
         marked = {
             item.name
@@ -216,7 +216,7 @@ def test_every_callback_that_acts_for_somebody_asks_for_whom() -> None:
 ALL_THAT_IS_KEPT = """
 import streamlit as st
 
-from flowground.ui.caller import visitor
+from flowground.ui.page.caller import visitor
 
 visitor()
 st.text(str(st.session_state.to_dict()))

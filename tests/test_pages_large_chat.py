@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flowground.caller import LOCAL_OWNER
-from flowground.store import conversations
-from flowground.store.conversations import StoredMessage
+from flowground.store.runs import conversations
+from flowground.store.runs.conversations import StoredMessage
 from tests.heartbeat import MOST, TRIES
 from tests.in_process import runtime_of
 from tests.servers import ROOT, clean_environment, free_port, write_folder

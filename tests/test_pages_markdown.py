@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from flowground.ui import words
-from flowground.ui.answer_text import GrowingText, KeptAnswers, rewrite_answer
+from flowground.ui.markdown.answer_text import GrowingText, KeptAnswers, rewrite_answer
+from flowground.ui.page import words
 from tests.heartbeat import stays_responsive
 
 _GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])

@@ -11,8 +11,8 @@ from flowground import runtime
 from flowground.limits import RunLimits
 from flowground.overrides import to_link
 from flowground.settings import Limits, Settings
-from flowground.store import conversations
-from flowground.ui import bridge
+from flowground.store.runs import conversations
+from flowground.ui.page import bridge
 from tests.in_process import runtime_of
 from tests.servers import ROOT, write_folder
 from tests.waiting import eventually

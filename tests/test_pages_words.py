@@ -3,7 +3,7 @@
 import pytest
 
 from flowground.messages import Usage
-from flowground.ui import words
+from flowground.ui.page import words
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import pytest
 import requests
 
 from flowground.settings import Settings
-from flowground.store import Store, publications
-from flowground.store.publications import Sharing
+from flowground.store import Store
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA, SECRETS

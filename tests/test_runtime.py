@@ -12,7 +12,7 @@ from flowground.errors import ComponentFailed, InvalidRequest, NotSignedIn
 from flowground.events import Token, TurnFinished
 from flowground.request import RunRequest
 from flowground.runtime import LiveTurn, Runtime
-from flowground.store import conversations
+from flowground.store.runs import conversations
 from flowground.wiring import wire
 from tests.flow_texts import parsed
 from tests.running import chat_flow, running, start_turn

@@ -14,8 +14,9 @@ from flowground.caller import Caller
 from flowground.errors import ConfigError, InvalidRequest, NotAllowed
 from flowground.sign_in.config_members import config_members
 from flowground.sign_in.passwords import DUMMY_HASH
-from flowground.store import Store, members, tokens
-from flowground.store.members import Member
+from flowground.store import Store
+from flowground.store.people import members, tokens
+from flowground.store.people.members import Member
 from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named
 
 pytestmark = pytest.mark.anyio

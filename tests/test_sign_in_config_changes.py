@@ -10,7 +10,9 @@ import pytest
 from flowground.caller import Caller
 from flowground.errors import NotSignedIn
 from flowground.sign_in import SignIn
-from flowground.store import Store, config_entries, conversations, members, tables, tokens
+from flowground.store import Store, tables
+from flowground.store.people import config_entries, members, tokens
+from flowground.store.runs import conversations
 from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer

@@ -11,7 +11,10 @@ from sqlalchemy import Connection
 
 from flowground.caller import trials_of
 from flowground.errors import InvalidRequest, NotAllowed
-from flowground.store import Store, attempts, conversations, members, publications, sign_ins, tables, tokens
+from flowground.store import Store, tables
+from flowground.store.flows import publications
+from flowground.store.people import attempts, members, sign_ins, tokens
+from flowground.store.runs import conversations
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio

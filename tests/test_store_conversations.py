@@ -8,9 +8,10 @@ from uuid import uuid4
 import pytest
 
 from flowground.messages import Message, Usage
-from flowground.store import Store, conversations, transcripts
-from flowground.store.conversations import StoredMessage, TraceStep
-from flowground.store.runs import RunRecord
+from flowground.store import Store
+from flowground.store.runs import conversations, transcripts
+from flowground.store.runs.conversations import StoredMessage, TraceStep
+from flowground.store.runs.runs import RunRecord
 from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from flowground.store import Store, conversations, tokens
+from flowground.store import Store
+from flowground.store.people import tokens
+from flowground.store.runs import conversations
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[1]
@@ -49,7 +51,8 @@ async def test_every_acknowledged_message_survives_kill_9_ten_times_under_load(u
 
 CREATE_AND_REVOKE = """
 import asyncio, sys
-from flowground.store import Store, tokens
+from flowground.store import Store
+from flowground.store.people import tokens
 
 async def main():
     store = Store.open(sys.argv[1])

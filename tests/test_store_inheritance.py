@@ -8,8 +8,10 @@ import pytest
 
 from flowground.settings import Settings
 from flowground.sign_in import SignIn
-from flowground.store import Store, conversations, presets
-from flowground.store.conversations import StoredMessage
+from flowground.store import Store
+from flowground.store.flows import presets
+from flowground.store.runs import conversations
+from flowground.store.runs.conversations import StoredMessage
 from tests.servers import write_folder
 from tests.store_databases import DATABASES, empty_database
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flowground.store import Store, runs
-from flowground.store.runs import Numbers, RunRecord, Status
+from flowground.store import Store
+from flowground.store.runs import runs
+from flowground.store.runs.runs import Numbers, RunRecord, Status
 
 pytestmark = pytest.mark.anyio
 

@@ -14,9 +14,11 @@ import pytest
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from flowground.errors import ConfigError, InvalidRequest, StoreUnavailable
-from flowground.store import Store, audit, conversations, writer
-from flowground.store.conversations import StoredMessage
-from flowground.store.runs import RunRecord
+from flowground.store import Store, audit
+from flowground.store.database import writer
+from flowground.store.runs import conversations
+from flowground.store.runs.conversations import StoredMessage
+from flowground.store.runs.runs import RunRecord
 from tests.database_line import DatabaseLine
 from tests.store_databases import SERVER, empty_database
 from tests.stored import list_entries, list_runs

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from flowground.errors import InvalidRequest
-from flowground.store import Store, members, presets
-from flowground.store.presets import Preset
+from flowground.store import Store
+from flowground.store.flows import presets
+from flowground.store.flows.presets import Preset
+from flowground.store.people import members
 
 pytestmark = pytest.mark.anyio
 

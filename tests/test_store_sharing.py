@@ -9,18 +9,10 @@ import pytest
 from sqlalchemy import Connection
 
 from flowground.errors import InvalidRequest, NotAllowed
-from flowground.store import (
-    Store,
-    access_requests,
-    approvals,
-    groups,
-    members,
-    password_links,
-    publications,
-    sign_ins,
-    tables,
-)  # fmt: skip
-from flowground.store.publications import Sharing
+from flowground.store import Store, tables
+from flowground.store.flows import publications  # fmt: skip
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import access_requests, approvals, groups, members, password_links, sign_ins
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from flowground.store import Store, conversations, turn_overrides
-from flowground.store.conversations import StoredMessage
+from flowground.store import Store
+from flowground.store.runs import conversations, turn_overrides
+from flowground.store.runs.conversations import StoredMessage
 from tests.store_databases import DATABASES, empty_database
 
 pytestmark = pytest.mark.anyio

@@ -12,8 +12,8 @@ from flowground.errors import ComponentFailed, InvalidRequest, TweaksRefused
 from flowground.events import Event, Token, TurnFinished, TurnStarted
 from flowground.request import RunRequest
 from flowground.runtime import Runtime
-from flowground.store import conversations
-from flowground.store.conversations import StoredMessage
+from flowground.store.runs import conversations
+from flowground.store.runs.conversations import StoredMessage
 from tests.running import chat_flow, running
 from tests.stored import list_runs
 

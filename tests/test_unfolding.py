@@ -9,7 +9,7 @@ import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
-from flowground.store.publications import Sharing
+from flowground.store.flows.publications import Sharing
 from flowground.web import unfolding
 from flowground.web.unfolding import Outline
 from tests.page_socket import Browser, open_page

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 import requests
 
-from flowground.store.publications import Sharing
+from flowground.store.flows.publications import Sharing
 from flowground.web.waiting_connections import Connection, WaitingConnections
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer

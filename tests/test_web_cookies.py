@@ -9,8 +9,9 @@ import pytest
 import requests
 
 from flowground.settings import Settings
-from flowground.store import Store, conversations, tables
-from flowground.store.publications import Sharing
+from flowground.store import Store, tables
+from flowground.store.flows.publications import Sharing
+from flowground.store.runs import conversations
 from flowground.web.cookies import PREFIX, drop_costly_cookies, take_cookies, xsrf_id
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer

@@ -4,7 +4,8 @@ import asyncio
 
 from flowground.settings import Settings
 from flowground.sign_in import SignIn
-from flowground.store import Store, publications
+from flowground.store import Store
+from flowground.store.flows import publications
 from flowground.web.cookies import take_cookies
 from tests.page_socket import Browser
 from tests.servers import AppServer

@@ -9,8 +9,10 @@ from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.loader import Catalogue
 from flowground.settings import LocalMode
 from flowground.sign_in import Member, SignIn
-from flowground.store import Store, groups, inheritance, publications
-from flowground.store.publications import Sharing, Standing
+from flowground.store import Store
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing, Standing
+from flowground.store.people import groups, inheritance
 from flowground.wiring import WiredFlow
 
 __all__ = ["Access", "Sharing"]

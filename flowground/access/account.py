@@ -10,8 +10,9 @@ from flowground.access import Access
 from flowground.caller import Caller, trials_of
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.sign_in.devices import Device
-from flowground.store import access_requests, groups, sign_ins, tokens, transcripts
-from flowground.store.sign_ins import BrowserSignIn
+from flowground.store.people import access_requests, groups, sign_ins, tokens
+from flowground.store.people.sign_ins import BrowserSignIn
+from flowground.store.runs import transcripts
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from flowground.caller import Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.sign_in import Member
 from flowground.sign_in.passwords import clean_name
-from flowground.store import groups, sign_ins
-from flowground.store.groups import Group
-from flowground.store.password_links import PasswordLink
-from flowground.store.sign_ins import BrowserSignIn
+from flowground.store.people import groups, sign_ins
+from flowground.store.people.groups import Group
+from flowground.store.people.password_links import PasswordLink
+from flowground.store.people.sign_ins import BrowserSignIn
 
 
 @dataclass(frozen=True, slots=True)

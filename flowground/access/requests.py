@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed
-from flowground.store import access_requests, approvals
-from flowground.store.access_requests import AccessRequest
+from flowground.store.people import access_requests, approvals
+from flowground.store.people.access_requests import AccessRequest
 
 
 @dataclass(frozen=True, slots=True)

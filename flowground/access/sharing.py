@@ -2,8 +2,9 @@
 
 from flowground.errors import InvalidRequest, NotAllowed, nearest
 from flowground.sign_in import SignIn
-from flowground.store import Store, groups
-from flowground.store.publications import Sharing
+from flowground.store import Store
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import groups
 
 
 async def check_sharing(

@@ -14,9 +14,9 @@ from flowground.api.caller import api_caller
 from flowground.api.wire import properties, source, timestamp
 from flowground.caller import Caller
 from flowground.runtime import Runtime
-from flowground.store import transcripts
-from flowground.store.messages import TraceStep
-from flowground.store.transcripts import Said, Whereabouts
+from flowground.store.runs import transcripts
+from flowground.store.runs.messages import TraceStep
+from flowground.store.runs.transcripts import Said, Whereabouts
 
 _READ_AT_ONCE = 50
 """Messages; each may have some 200,000 characters."""

@@ -12,8 +12,8 @@ from flowground.cli.table import day, print_table
 from flowground.errors import InvalidRequest
 from flowground.loader import Catalogue
 from flowground.settings import Settings
-from flowground.store import tokens
-from flowground.store.tokens import StoredToken
+from flowground.store.people import tokens
+from flowground.store.people.tokens import StoredToken
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -12,7 +12,7 @@ from flowground.cli.table import print_table
 from flowground.errors import InvalidRequest
 from flowground.sign_in import SignIn
 from flowground.sign_in.passwords import clean_name
-from flowground.store import members
+from flowground.store.people import members
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -22,9 +22,10 @@ from flowground.sign_in.links import PasswordLinks, digest
 from flowground.sign_in.passwords import Bcrypt, clean_name
 from flowground.sign_in.roster import Login, Roster
 from flowground.sign_in.tries import Tries, attempt_name, locked_out
-from flowground.store import Store, members, sign_ins
+from flowground.store import Store
 from flowground.store.columns import storable
-from flowground.store.members import Member
+from flowground.store.people import members, sign_ins
+from flowground.store.people.members import Member
 
 __all__ = ["Member", "SignIn"]
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from flowground.caller import Role
 from flowground.errors import ConfigError, InvalidRequest
 from flowground.sign_in.passwords import LEAST_COST, MOST_COST, clean_name, clean_password, cost_of, is_hash
-from flowground.store.members import Member
+from flowground.store.people.members import Member
 
 _ROLES: tuple[Role, ...] = ("admin", "author", "member")
 

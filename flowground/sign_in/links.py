@@ -8,9 +8,10 @@ from flowground.errors import InvalidRequest, NotSignedIn
 from flowground.sign_in.passwords import clean_name
 from flowground.sign_in.roster import Roster
 from flowground.sign_in.tries import Tries
-from flowground.store import Store, members, password_links
-from flowground.store.members import Member
-from flowground.store.password_links import Kind, PasswordLink
+from flowground.store import Store
+from flowground.store.people import members, password_links
+from flowground.store.people.members import Member
+from flowground.store.people.password_links import Kind, PasswordLink
 
 GOOD_FOR_SECONDS: dict[Kind, float] = {"invitation": 7 * 86_400, "reset": 86_400}
 

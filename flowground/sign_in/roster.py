@@ -11,9 +11,10 @@ from flowground.errors import ConfigError, InvalidRequest, NotAllowed
 from flowground.settings import Settings
 from flowground.sign_in.config_members import config_members
 from flowground.sign_in.passwords import Bcrypt, clean_name, clean_password, cost_of
-from flowground.store import Store, config_entries, members
-from flowground.store.config_entries import ConfigEntry, What
-from flowground.store.members import Member
+from flowground.store import Store
+from flowground.store.people import config_entries, members
+from flowground.store.people.config_entries import ConfigEntry, What
+from flowground.store.people.members import Member
 
 _log = logging.getLogger(__name__)
 _SAID: dict[What, str] = {

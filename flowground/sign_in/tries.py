@@ -6,8 +6,9 @@ from typing import Any
 from flowground.errors import NotSignedIn
 from flowground.sign_in.devices import Device
 from flowground.sign_in.passwords import clean_name
-from flowground.store import Store, attempts
+from flowground.store import Store
 from flowground.store.columns import storable
+from flowground.store.people import attempts
 
 _NAME_CHARS = 254
 _LINKS = "a link"

@@ -16,15 +16,15 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, select
 
 from flowground.errors import ConfigError, StoreUnavailable
-from flowground.store import tokens
-from flowground.store.checkpoints import Checkpoints
-from flowground.store.database import SECONDS, Database
-from flowground.store.jobs import Job
-from flowground.store.migrations import migrate, write_and_delete
-from flowground.store.outage import describe, does_not_answer, trouble
-from flowground.store.readers import Readers
-from flowground.store.tokens import StoredToken, TokenUses, Use
-from flowground.store.writer import Writer
+from flowground.store.database.checkpoints import Checkpoints
+from flowground.store.database.databases import SECONDS, Database
+from flowground.store.database.jobs import Job
+from flowground.store.database.outage import describe, does_not_answer, trouble
+from flowground.store.database.readers import Readers
+from flowground.store.database.writer import Writer
+from flowground.store.migrations.steps import migrate, write_and_delete
+from flowground.store.people import tokens
+from flowground.store.people.tokens import StoredToken, TokenUses, Use
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -33,7 +33,7 @@ from flowground.web.streamlit_paths import is_served
 from flowground.web.visitors import Visitors
 
 OURS = b"x-flowground-"
-"""Prefix of the headers below. The pages' side of them is flowground/ui/caller.py."""
+"""Prefix of the headers below. The pages' side of them is flowground/ui/page/caller.py."""
 
 CALLER = b"x-flowground-caller"
 FLOW = b"x-flowground-flow"
@@ -42,7 +42,7 @@ OUTAGE = b"x-flowground-outage"
 ADDRESS = b"x-flowground-address"
 DEVICE = b"x-flowground-device"
 PAGE = b"x-flowground-page"
-"""Whose page it is. Streamlit compares it when a page comes back: flowground/ui/pages_kept.py."""
+"""Whose page it is. Streamlit compares it when a page comes back: flowground/ui/page/pages_kept.py."""
 
 
 class Edge:

@@ -28,7 +28,7 @@ _SIGNED_IN = 3_000_000
 """Bytes: an override of every text field of a flow goes along with each message."""
 
 _NOTHING: Message = {"type": "websocket.receive", "bytes": b""}
-"""To Streamlit 1.67 a message without a kind, which flowground/ui/protocol.py does not hand on."""
+"""To Streamlit 1.67 a message without a kind, which flowground/ui/page/protocol.py does not hand on."""
 _A_PAGE = (0.5, 10)
 """Seconds between two messages of one guest's page, and how many do not wait after a quiet time."""
 _PATIENCE = 2

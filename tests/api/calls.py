@@ -6,8 +6,8 @@ from datetime import datetime
 import httpx2
 
 from flowground.runtime import Runtime
-from flowground.store import tokens
-from flowground.store.tokens import StoredToken
+from flowground.store.people import tokens
+from flowground.store.people.tokens import StoredToken
 
 
 @dataclass

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from flowground.providers.base import Completion, ModelCall, Piece
-from flowground.store import publications, tokens
+from flowground.store.flows import publications
+from flowground.store.people import tokens
 from tests.api.calls import Api
 from tests.api.langflow_shapes import events
 from tests.api.serving import serving

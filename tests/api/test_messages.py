@@ -9,7 +9,8 @@ import pytest
 from flowground.caller import LOCAL_OWNER
 from flowground.events import Token
 from flowground.request import RunRequest
-from flowground.store import publications, tokens
+from flowground.store.flows import publications
+from flowground.store.people import tokens
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
 from tests.api.langflow_shapes import recording

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flowground.store import conversations
-from flowground.store.conversations import StoredMessage
+from flowground.store.runs import conversations
+from flowground.store.runs.conversations import StoredMessage
 from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.store_databases import DATABASES, empty_database

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flowground.store import tokens
+from flowground.store.people import tokens
 from tests.api.calls import Api
 from tests.api.serving import serving
 

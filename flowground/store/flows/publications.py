@@ -1,0 +1,202 @@
+"""Which flows are shared, with whom, and until when."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Select, bindparam, delete, insert, literal_column, or_, select
+
+from flowground.store import audit, tables
+from flowground.store.columns import moment, moment_or_none, seconds_or_none
+from flowground.store.database.statements import Statement
+
+Audience = Literal["organization", "people", "public"]
+_p = tables.publications.c
+_a = tables.audiences.c
+_g = tables.group_members.c
+_COLUMNS = (_p.flow_id, _p.shared, _p.changed_by, _p.changed_at, _p.audience, _p.api, _p.expires_at)
+_NAMED = or_(
+    select(_a.name)
+    .where(_a.flow_id == _p.flow_id, _a.kind == literal_column("'member'"), _a.name == bindparam("person"))
+    .correlate(tables.publications)
+    .exists(),
+    select(_a.name)
+    .join_from(tables.audiences, tables.group_members, _g.group_id == _a.name)
+    .where(_a.flow_id == _p.flow_id, _a.kind == literal_column("'group'"), _g.member == bindparam("person"))
+    .correlate(tables.publications)
+    .exists(),
+)
+_FIND = Statement(select(*_COLUMNS).where(_p.flow_id == bindparam("flow_id")))
+_STANDING = Statement(select(*_COLUMNS, _NAMED.label("named")).where(_p.flow_id == bindparam("flow_id")))
+_STANDINGS = Statement(select(*_COLUMNS, _NAMED.label("named")))
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Whether the shareable playground of a flow is on, and for whom; who changed that last (a `Caller.key`), and when.
+
+    `api` says that who may open it may run it over the API too.
+    """
+
+    flow_id: str
+    shared: bool
+    changed_by: str
+    changed_at: datetime
+    audience: Audience = "organization"
+    api: bool = False
+    expires_at: datetime | None = None
+
+    @property
+    def in_force(self) -> bool:
+        """Shared, and not expired."""
+        return self.shared and not _passed(self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What a flow's owner decides. `members` are names, `groups` ids; both count for the audience "people" only."""
+
+    shared: bool
+    audience: Audience = "organization"
+    members: frozenset[str] = field(default_factory=frozenset)
+    groups: frozenset[str] = field(default_factory=frozenset)
+    api: bool = False
+    expires_at: datetime | None = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether the moment has come from which the flow is as if it were not shared."""
+        return _passed(self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A publication seen by one person: whether they are named in its audience, themselves or by a group."""
+
+    publication: Publication
+    named: bool
+
+
+def find(connection: Connection, *, flow_id: str) -> Publication | None:
+    """None: it never was shared."""
+    found = _FIND.rows(connection, {"flow_id": flow_id})
+    return _publication(found[0]) if found else None
+
+
+def standing(connection: Connection, *, flow_id: str, person: str | None) -> Standing | None:
+    """One SELECT by key: it is asked at every action."""
+    found = _STANDING.rows(connection, {"flow_id": flow_id, "person": person or ""})
+    return _standing(found[0]) if found else None
+
+
+def standings(connection: Connection, *, person: str | None) -> list[Standing]:
+    return [_standing(row) for row in _STANDINGS.rows(connection, {"person": person or ""})]
+
+
+def list_publications(connection: Connection) -> list[Publication]:
+    return [_publication(row) for row in connection.execute(select(*_COLUMNS).order_by(_p.flow_id))]
+
+
+def sharing_of(connection: Connection, *, flow_id: str) -> Sharing:
+    """How the flow is shared; off for one that never was."""
+    found = find(connection, flow_id=flow_id)
+    if found is None:
+        return Sharing(shared=False)
+    return Sharing(
+        found.shared,
+        found.audience,
+        _names(connection, flow_id, "member"),
+        _names(connection, flow_id, "group"),
+        found.api,
+        found.expires_at,
+    )
+
+
+def people(connection: Connection, *, flow_id: str) -> frozenset[str]:
+    """Names of everyone in the audience, by name or by group."""
+    by_group: Select[str] = select(_g.member).join_from(
+        tables.audiences, tables.group_members, (_a.kind == "group") & (_g.group_id == _a.name)
+    )
+    named = connection.scalars(by_group.where(_a.flow_id == flow_id))
+    return _names(connection, flow_id, "member") | frozenset(named)
+
+
+def set_shared(connection: Connection, *, flow_id: str, shared: bool, by: str) -> Publication:
+    """Turns it on or off and leaves the rest as it was; turned on again, an expiry that has passed is forgotten."""
+    before = sharing_of(connection, flow_id=flow_id)
+    expires_at = None if shared and before.expired else before.expires_at
+    return change(connection, flow_id=flow_id, sharing=replace(before, shared=shared, expires_at=expires_at), by=by)
+
+
+def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -> Publication:
+    """Acts at once, on open pages and tokens too."""
+    before = sharing_of(connection, flow_id=flow_id)
+    at = time.time()
+    connection.execute(delete(tables.publications).where(_p.flow_id == flow_id))
+    connection.execute(
+        insert(tables.publications).values(
+            flow_id=flow_id,
+            shared=sharing.shared,
+            changed_by=by,
+            changed_at=at,
+            audience=sharing.audience,
+            api=sharing.api,
+            expires_at=seconds_or_none(sharing.expires_at),
+        )
+    )
+    _set_names(connection, flow_id, "member", sharing.members)
+    _set_names(connection, flow_id, "group", sharing.groups)
+    for action, subject in _changes(flow_id, before, sharing):
+        audit.record(connection, actor=by, action=action, subject=subject)
+    return Publication(flow_id, sharing.shared, by, moment(at), sharing.audience, sharing.api, sharing.expires_at)
+
+
+def forget(connection: Connection, *, kind: Literal["member", "group"], name: str) -> None:
+    """Takes a person or a group out of every audience: the name may be given to somebody else."""
+    connection.execute(delete(tables.audiences).where(_a.kind == kind, _a.name == name))
+
+
+def _changes(flow_id: str, before: Sharing, after: Sharing) -> Iterator[tuple[str, str]]:
+    """What the audit trail says of a change: actions and subjects."""
+    if before == after or before.shared != after.shared:
+        yield "flow.shared" if after.shared else "flow.unshared", flow_id
+    if before.audience != after.audience:
+        yield f"flow.audience_{after.audience}", flow_id
+    if before.api != after.api:
+        yield "flow.api_shared" if after.api else "flow.api_unshared", flow_id
+    if before.expires_at != after.expires_at:
+        yield "flow.expiry_set" if after.expires_at else "flow.expiry_removed", flow_id
+    for kind, old, new in (("member", before.members, after.members), ("group", before.groups, after.groups)):
+        for name in sorted(new - old):
+            yield "flow.opened_to", f"{flow_id} {kind}:{name}"
+        for name in sorted(old - new):
+            yield "flow.closed_to", f"{flow_id} {kind}:{name}"
+
+
+def _set_names(connection: Connection, flow_id: str, kind: str, names: frozenset[str]) -> None:
+    connection.execute(delete(tables.audiences).where(_a.flow_id == flow_id, _a.kind == kind))
+    if names:
+        rows = [{"flow_id": flow_id, "kind": kind, "name": name} for name in sorted(names)]
+        connection.execute(insert(tables.audiences), rows)
+
+
+def _names(connection: Connection, flow_id: str, kind: str) -> frozenset[str]:
+    return frozenset(connection.scalars(select(_a.name).where(_a.flow_id == flow_id, _a.kind == kind)))
+
+
+def _passed(at: datetime | None) -> bool:
+    return at is not None and at.timestamp() <= time.time()
+
+
+def _publication(row: Any) -> Publication:
+    flow_id, shared, changed_by, changed_at, audience, api, expires_at = row
+    return Publication(
+        flow_id, bool(shared), changed_by, moment(changed_at), audience, bool(api), moment_or_none(expires_at)
+    )
+
+
+def _standing(row: Any) -> Standing:
+    *publication, named = row
+    return Standing(_publication(publication), bool(named))

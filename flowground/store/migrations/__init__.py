@@ -1,0 +1,1 @@
+"""How a database became what it is: functions that are only ever appended, never changed."""

@@ -1,0 +1,1 @@
+"""Members, groups, sign-ins, tokens, and who asks for what."""

@@ -1,0 +1,206 @@
+"""Members that were invited in the app or on the command line, and passwords set there.
+
+Members of config.yaml are not stored; `sign_in` puts the two together. A password set in the app for a config member
+is stored here, under the same name.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+
+from flowground.caller import Role, trials_of
+from flowground.errors import InvalidRequest, NotAllowed
+from flowground.store import audit, tables
+from flowground.store.flows import publications
+from flowground.store.people import access_requests, groups, inheritance, password_links, sign_ins, tokens
+
+Source = Literal["config", "database"]
+_ACCOUNT_CREATED = "account_created"
+_m = tables.members.c
+_p = tables.passwords.c
+_e = tables.config_entries.c
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person of the organization. One that is not `active` can do nothing, and may be made active again."""
+
+    name: str
+    display_name: str
+    email: str | None
+    role: Role
+    has_password: bool
+    source: Source
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the database knows under one name; `password` is a bcrypt hash."""
+
+    member: Member | None
+    password: str | None
+
+
+def add(
+    connection: Connection,
+    *,
+    name: str,
+    display_name: str,
+    role: Role,
+    email: str | None = None,
+    password: str | None = None,
+    by: str,
+) -> Member:
+    """`password` is a bcrypt hash. Raises InvalidRequest when the name is taken."""
+    if connection.execute(select(_m.name).where(_m.name == name)).first():
+        raise InvalidRequest(f"There is already a member {name}.")
+    forget(connection, name=name, by=by)
+    now = time.time()
+    connection.execute(
+        insert(tables.members).values(
+            name=name, display_name=display_name, email=email, role=role, active=True, created_at=now
+        )
+    )
+    if password is not None:
+        connection.execute(insert(tables.passwords).values(name=name, hash=password, changed_at=now))
+    mark_account_created(connection)
+    audit.record(connection, actor=by, action="member.added", subject=name)
+    return Member(name, display_name, email, role, password is not None, "database")
+
+
+def add_first(connection: Connection, *, name: str, display_name: str, password: str, by: str) -> Member:
+    """The account that ends local mode: an admin, with what `by` said and kept so far.
+
+    Raises NotAllowed when there was one before.
+    """
+    if account_ever_created(connection):
+        raise NotAllowed("The first account was created already.", hint="Sign in instead.")
+    member = add(connection, name=name, display_name=display_name, role="admin", password=password, by=by)
+    inheritance.hand_over(connection, old=by, new=f"member:{name}", by=by)
+    return member
+
+
+def find(connection: Connection, *, name: str) -> Stored:
+    member = connection.execute(_select().where(_m.name == name)).first()
+    password = connection.execute(select(_p.hash).where(_p.name == name)).scalar()
+    return Stored(_member(member) if member else None, password)
+
+
+def list_members(connection: Connection) -> list[Member]:
+    """By name."""
+    return [_member(row) for row in connection.execute(_select().order_by(_m.name))]
+
+
+def names_with_password(connection: Connection) -> frozenset[str]:
+    return frozenset(connection.execute(select(_p.name)).scalars())
+
+
+def remove(connection: Connection, *, name: str, by: str, keep_admin: bool = False) -> bool:
+    """Removes the member with their conversations, ends their sign-ins, revokes their tokens.
+
+    False when there is no such member. `keep_admin`: raises NotAllowed when nobody else could administer.
+    """
+    if keep_admin:
+        _require_another_admin(connection, name)
+    if connection.execute(delete(tables.members).where(_m.name == name)).rowcount == 0:
+        return False
+    forget(connection, name=name, by=by)
+    audit.record(connection, actor=by, action="member.removed", subject=name)
+    return True
+
+
+def set_password(connection: Connection, *, name: str, password: str, by: str) -> None:
+    """`password` is a bcrypt hash. Ends all sign-ins of the member, and the links that could set another."""
+    password_links.end_all(connection, member=name)
+    connection.execute(delete(tables.passwords).where(_p.name == name))
+    connection.execute(insert(tables.passwords).values(name=name, hash=password, changed_at=time.time()))
+    sign_ins.revoke_all(connection, member=name, by=by)
+    audit.record(connection, actor=by, action="member.password_set", subject=name)
+
+
+def set_password_by_link(connection: Connection, *, link: str, password: str) -> bool:
+    """As `set_password`, for whoever has the link (its hash); of several tries at once, one succeeds."""
+    used = password_links.use(connection, hashed=link)
+    if used is None:
+        return False
+    set_password(connection, name=used.member, password=password, by=f"member:{used.member}")
+    return True
+
+
+def set_role(connection: Connection, *, name: str, role: Role, by: str, keep_admin: bool = False) -> bool:
+    """Acts at once, on open pages too. False when there is no such member; `keep_admin` as in `remove`."""
+    if keep_admin and role != "admin":
+        _require_another_admin(connection, name)
+    changed = connection.execute(update(tables.members).where(_m.name == name).values(role=role)).rowcount == 1
+    if changed:
+        audit.record(connection, actor=by, action=f"member.role_{role}", subject=name)
+    return changed
+
+
+def set_active(connection: Connection, *, name: str, active: bool, by: str, keep_admin: bool = False) -> bool:
+    """A member that is not active is signed out everywhere. False when there is no such member."""
+    if keep_admin and not active:
+        _require_another_admin(connection, name)
+    changed = connection.execute(update(tables.members).where(_m.name == name).values(active=active)).rowcount == 1
+    if changed:
+        if not active:
+            password_links.end_all(connection, member=name)
+            sign_ins.revoke_all(connection, member=name, by=by)
+        word = "activated" if active else "deactivated"
+        audit.record(connection, actor=by, action=f"member.{word}", subject=name)
+    return changed
+
+
+def account_ever_created(connection: Connection) -> bool:
+    """Once true, true for good: a database whose members are gone stays shut."""
+    made = select(tables.marks.c.name).where(tables.marks.c.name == _ACCOUNT_CREATED)
+    return connection.execute(made).first() is not None
+
+
+def mark_account_created(connection: Connection) -> None:
+    if not account_ever_created(connection):
+        connection.execute(insert(tables.marks).values(name=_ACCOUNT_CREATED, made_at=time.time()))
+
+
+def _require_another_admin(connection: Connection, name: str) -> None:
+    """In the transaction of the deed: two admins cannot dismiss each other at once."""
+    able = select(_m.name).join_from(tables.members, tables.passwords, _p.name == _m.name)
+    admins = set(connection.scalars(able.where(_m.role == "admin", _m.active)))
+    if admins == {name}:
+        raise NotAllowed(f"Without {name} nobody could administer.", hint="Make somebody else an admin first.")
+
+
+def forget(connection: Connection, *, name: str, by: str) -> None:
+    """Deletes all that belongs to a name, before somebody else gets it. `add` does it too, since nobody calls `remove`
+    for a name that leaves config.yaml."""
+    forget_password(connection, name=name)
+    mine = tokens.list_tokens(connection, owner=name)
+    keys = [f"member:{name}", trials_of(name), *(f"token:{token.id}" for token in mine)]
+    connection.execute(delete(tables.sessions).where(tables.sessions.c.owner.in_(keys)))
+    connection.execute(delete(tables.presets).where(tables.presets.c.owner == f"member:{name}"))
+    connection.execute(delete(tables.config_entries).where(_e.name == name, _e.present.is_(False)))
+    publications.forget(connection, kind="member", name=name)
+    groups.forget_member(connection, name=name)
+    access_requests.forget(connection, member=name)
+    password_links.end_all(connection, member=name)
+    sign_ins.revoke_all(connection, member=name, by=by)
+    tokens.revoke_all(connection, owner=name, by=by)
+
+
+def forget_password(connection: Connection, *, name: str) -> None:
+    """The password that was set in the app, and where its member signed in from."""
+    connection.execute(delete(tables.passwords).where(_p.name == name))
+    connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
+
+
+def _select() -> "Select[str, str, str | None, Role, bool, str | None]":
+    return select(_m.name, _m.display_name, _m.email, _m.role, _m.active, _p.name.label("has_password")).outerjoin_from(
+        tables.members, tables.passwords, _p.name == _m.name
+    )
+
+
+def _member(row: "Row[str, str, str | None, Role, bool, str | None]") -> Member:
+    return Member(row[0], row[1], row[2], row[3], row[5] is not None, "database", row[4])

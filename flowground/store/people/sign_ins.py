@@ -1,0 +1,140 @@
+"""Sign-in sessions, and the one-time tickets that begin them.
+
+A page cannot set an HttpOnly cookie; it gives the browser a ticket, and the browser fetches the cookie with it.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, insert, literal_column, or_, select, update
+
+from flowground.caller import Role
+from flowground.store import audit, tables
+from flowground.store.columns import moment
+from flowground.store.database.statements import Statement
+
+_s = tables.sign_ins.c
+_t = tables.tickets.c
+_KEPT_SECONDS = 7 * 86_400
+"""How long a sign-in that ended stays listed."""
+
+_CHECK = Statement(
+    select(
+        _s.member,
+        _s.expires_at,
+        _s.revoked_at,
+        tables.members.c.role,
+        tables.members.c.active,
+        select(tables.marks.c.name).where(tables.marks.c.name == literal_column("'account_created'")).scalar_subquery(),
+    )
+    .outerjoin_from(tables.sign_ins, tables.members, tables.members.c.name == _s.member)
+    .where(_s.id == bindparam("id"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignInState:
+    """A sign-in that is neither expired nor revoked, and what the database says of its member now.
+
+    `member` None is the local owner. `role` and `active` are None for a member the database does not know.
+    """
+
+    member: str | None
+    role: Role | None
+    active: bool | None
+    account_created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSignIn:
+    """One browser's sign-in, for lists; `id` is the cookie's `jti`, `agent` what the browser called itself then."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """Whom the ticket was for; None is the local owner."""
+
+    member: str | None
+
+
+def add_ticket(connection: Connection, *, ticket: str, member: str | None, browser: str, expires_at: float) -> None:
+    """`ticket` and `browser` are hashes. Tickets nobody fetched are forgotten here."""
+    connection.execute(delete(tables.tickets).where(_t.expires_at < time.time()))
+    connection.execute(
+        insert(tables.tickets).values(hash=ticket, member=member, browser=browser, expires_at=expires_at)
+    )
+
+
+def redeem(
+    connection: Connection, *, ticket: str, browser: str, sign_in_id: str, expires_at: float, agent: str | None = None
+) -> Redeemed | None:
+    """Begins the sign-in. Every ticket works once, and is gone after a try from another browser."""
+    used = delete(tables.tickets).where(_t.hash == ticket).returning(_t.member, _t.browser, _t.expires_at)
+    found = connection.execute(used).first()
+    now = time.time()
+    if found is None or found.browser != browser or found.expires_at < now:
+        return None
+    old = or_(_s.expires_at < now - _KEPT_SECONDS, _s.revoked_at < now - _KEPT_SECONDS)
+    connection.execute(delete(tables.sign_ins).where(old))
+    connection.execute(
+        insert(tables.sign_ins).values(
+            id=sign_in_id, member=found.member, created_at=now, expires_at=expires_at, agent=agent
+        )
+    )
+    audit.record(connection, actor=_actor(found.member), action="signed_in", subject=sign_in_id)
+    return Redeemed(found.member)
+
+
+def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:
+    """None: unknown, expired or revoked. One SELECT by key: it is asked at every action."""
+    found = _CHECK.rows(connection, {"id": sign_in_id})
+    if not found:
+        return None
+    member, expires_at, revoked_at, role, active, mark = found[0]
+    if revoked_at is not None or expires_at < time.time():
+        return None
+    return SignInState(member, role, None if active is None else bool(active), mark is not None)
+
+
+def list_of(connection: Connection, *, member: str) -> list[BrowserSignIn]:
+    """The member's sign-ins that are in force, newest first."""
+    found = connection.execute(
+        select(_s.id, _s.created_at, _s.expires_at, _s.agent)
+        .where(_s.member == member, _s.revoked_at.is_(None), _s.expires_at > time.time())
+        .order_by(_s.created_at.desc())
+    )
+    return [BrowserSignIn(key, moment(created), moment(expires), agent) for key, created, expires, agent in found]
+
+
+def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None) -> bool:
+    """Signs this one browser out. False when it was not signed in, or not as `member` where one is given."""
+    ended = update(tables.sign_ins).where(_s.id == sign_in_id, _s.revoked_at.is_(None)).values(revoked_at=time.time())
+    if member is not None:
+        ended = ended.where(_s.member == member)
+    found = connection.execute(ended.returning(_s.member)).first()
+    if found is None:
+        return False
+    audit.record(connection, actor=_actor(found.member), action="signed_out", subject=sign_in_id)
+    return True
+
+
+def revoke_all(connection: Connection, *, member: str | None, by: str) -> int:
+    """Signs a member (None: the local owner) out everywhere, tickets included; how many sign-ins that ended."""
+    connection.execute(delete(tables.tickets).where(_t.member.is_(None) if member is None else _t.member == member))
+    whose = _s.member.is_(None) if member is None else _s.member == member
+    ended = connection.execute(
+        update(tables.sign_ins).where(whose, _s.revoked_at.is_(None)).values(revoked_at=time.time())
+    ).rowcount
+    if ended:
+        audit.record(connection, actor=by, action="signed_out_everywhere", subject=_actor(member))
+    return ended
+
+
+def _actor(member: str | None) -> str:
+    return "local:owner" if member is None else f"member:{member}"

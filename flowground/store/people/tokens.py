@@ -1,0 +1,222 @@
+"""Application tokens: random, shown once, stored as a hash.
+
+A token is 256 random bits, so one round of SHA-256 keeps it as safe as a slow hash would.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from flowground.caller import Role
+from flowground.store import audit, tables
+from flowground.store.columns import moment, moment_or_none, seconds_or_none
+from flowground.store.database.statements import Statement, one_way
+
+_SHAPE = re.compile(r"fg_[A-Za-z0-9_-]{43}\Z")
+_PREFIX_CHARS = 8
+_FLUSH_SECONDS = 1.0
+_t = tables.tokens.c
+_COLUMNS = (
+    _t.id,
+    _t.name,
+    _t.prefix,
+    _t.owner,
+    _t.flows,
+    _t.created_at,
+    _t.expires_at,
+    _t.revoked_at,
+    _t.last_used_at,
+    _t.uses,
+)
+_FIND = Statement(
+    select(*_COLUMNS, tables.members.c.role, tables.members.c.active)
+    .outerjoin_from(tables.tokens, tables.members, tables.members.c.name == _t.owner)
+    .where(_t.hash == bindparam("hash"))
+)
+_COUNT = Statement(
+    update(tables.tokens)
+    .where(_t.id == bindparam("token_id"))
+    .values(
+        uses=_t.uses + bindparam("more", type_=_t.uses.type), last_used_at=bindparam("last", type_=_t.last_used_at.type)
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    """A token without its secret. `prefix` is the secret's beginning, to know it by.
+
+    `owner` is a member's name, None for the organization's own; `flows` is the scope, None for all.
+    `owner_role` is the present role of an active owner whom the database knows (`find` only).
+    """
+
+    id: str
+    name: str
+    prefix: str
+    owner: str | None
+    flows: tuple[str, ...] | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    uses: int
+    owner_role: Role | None = None
+
+    @property
+    def in_force(self) -> bool:
+        """Neither revoked nor expired now."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at.timestamp() > time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Uses of one token that are not in the table yet."""
+
+    times: int
+    last: float
+
+
+def create(
+    connection: Connection,
+    *,
+    name: str,
+    owner: str | None,
+    flows: tuple[str, ...] | None,
+    expires_at: datetime | None,
+    by: str,
+) -> tuple[StoredToken, str]:
+    """The new token and its secret, which is nowhere else and cannot be had again."""
+    secret = "fg_" + secrets.token_urlsafe(32)
+    token = StoredToken(
+        id=str(uuid4()),
+        name=name,
+        prefix=secret[:_PREFIX_CHARS],
+        owner=owner,
+        flows=flows,
+        created_at=moment(time.time()),
+        expires_at=expires_at,
+        revoked_at=None,
+        last_used_at=None,
+        uses=0,
+    )
+    connection.execute(
+        insert(tables.tokens).values(
+            id=token.id,
+            name=name,
+            prefix=token.prefix,
+            hash=_hash(secret),
+            owner=owner,
+            flows=None if flows is None else json.dumps(flows),
+            created_at=token.created_at.timestamp(),
+            expires_at=seconds_or_none(expires_at),
+            uses=0,
+        )
+    )
+    audit.record(connection, actor=by, action="token.created", subject=token.id)
+    return token, secret
+
+
+def find(connection: Connection, *, secret: str) -> StoredToken | None:
+    """The token in force with this secret; None when unknown, expired or revoked. One SELECT by index."""
+    token = find_any(connection, secret=secret)
+    return token if token is not None and token.in_force else None
+
+
+def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
+    """Like `find`, expired and revoked ones too: to say what is wrong with it."""
+    found = _FIND.rows(connection, {"hash": _hash(secret)}) if _SHAPE.match(secret) else ()
+    if not found:
+        return None
+    *columns, role, active = found[0]
+    return _token(columns, role if active else None)
+
+
+def list_tokens(connection: Connection, *, owner: str | None = None, everyone: bool = False) -> list[StoredToken]:
+    """The owner's tokens (None: the organization's), or everyone's; newest first."""
+    wanted = select(*_COLUMNS).order_by(_t.created_at.desc(), _t.id)
+    if not everyone:
+        wanted = wanted.where(_t.owner.is_(None) if owner is None else _t.owner == owner)
+    return [_token(row) for row in connection.execute(wanted)]
+
+
+def revoke(connection: Connection, *, token_id: str, by: str) -> bool:
+    """Acts at once, from any process. False when there is no such token in force."""
+    ended = update(tables.tokens).where(_t.id == token_id, _t.revoked_at.is_(None)).values(revoked_at=time.time())
+    if connection.execute(ended).rowcount == 0:
+        return False
+    audit.record(connection, actor=by, action="token.revoked", subject=token_id)
+    return True
+
+
+def revoke_all(connection: Connection, *, owner: str, by: str) -> None:
+    for token in list_tokens(connection, owner=owner):
+        revoke(connection, token_id=token.id, by=by)
+
+
+@one_way()
+def count_uses(connection: Connection, *, uses: Mapping[str, Use]) -> None:
+    """Adds buffered uses, by token id."""
+    for token_id, use in uses.items():
+        _COUNT.run(connection, {"token_id": token_id, "more": use.times, "last": use.last})
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _token(columns: Any, owner_role: Role | None = None) -> StoredToken:
+    identity, name, prefix, owner, flows, created, expires, revoked, last, uses = columns
+    return StoredToken(
+        id=identity,
+        name=name,
+        prefix=prefix,
+        owner=owner,
+        flows=None if flows is None else tuple(json.loads(flows)),
+        created_at=moment(created),
+        expires_at=moment_or_none(expires),
+        revoked_at=moment_or_none(revoked),
+        last_used_at=moment_or_none(last),
+        uses=uses,
+        owner_role=owner_role,
+    )
+
+
+class TokenUses:
+    """Uses of tokens, counted in memory and written together: never one UPDATE a request.
+
+    `write` takes what gathered, about once a second while tokens are used. A killed process loses it.
+    """
+
+    def __init__(self, write: Callable[[Mapping[str, Use]], None]) -> None:
+        self._write = write
+        self._lock = Lock()
+        self._uses: dict[str, Use] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop whose timer will flush; None when no timer runs."""
+
+    def note(self, token_id: str) -> None:
+        """One use, now. Called on an event loop."""
+        with self._lock:
+            before = self._uses.get(token_id)
+            self._uses[token_id] = Use(before.times + 1 if before else 1, time.time())
+            if self._loop is None or self._loop.is_closed():
+                self._loop = asyncio.get_running_loop()
+                self._loop.call_later(_FLUSH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Hands over what gathered, if anything did."""
+        with self._lock:
+            uses, self._uses, self._loop = self._uses, {}, None
+        if uses:
+            self._write(uses)

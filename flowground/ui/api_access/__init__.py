@@ -1,0 +1,1 @@
+"""The API access pane: code that asks the flow, tokens, *Try it*."""

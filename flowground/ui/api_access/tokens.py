@@ -1,0 +1,109 @@
+"""Application tokens in the API access pane: make one, see it once, revoke it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import streamlit as st
+
+from flowground import application_tokens, runtime
+from flowground.application_tokens import Reach
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError
+from flowground.store.people.tokens import StoredToken
+from flowground.ui.page import bridge, failure, words
+from flowground.ui.page.caller import visitor
+from flowground.ui.sign_in import sign_in
+from flowground.wiring import WiredFlow
+
+_REACH: Mapping[Reach, str] = {"flow": "This flow", "all": "All that I may run"}
+_EXPIRES = {"30 days": 30, "90 days": 90, "1 year": 365, "Never": None}
+
+Scope = Literal["app", "fragment"]
+
+
+def fresh_secret(flow: WiredFlow) -> str | None:
+    """The token that was made in this pane just now; it is shown until the page is left."""
+    secret: str | None = st.session_state.get(_fresh(flow))
+    return secret
+
+
+def draw_tokens(flow: WiredFlow, *, scope: Scope) -> None:
+    """A form for a new token and the list of those in force. `scope` is what is drawn again after a change."""
+    st.markdown("**Application tokens**")
+    if not sign_in.ask_owner_code(key=f"tokens:code:{flow.id}"):
+        return
+    caller = visitor()
+    _draw_form(caller, flow, scope)
+    if fresh_secret(flow):  # drawn above the code, which may be out of view from here
+        st.caption(":material/arrow_upward: Your new token stands at the top of this pane, in the line to run first.")
+    for token in bridge.call(application_tokens.listed(runtime.current().access, caller, flow_id=flow.id)):
+        _draw_row(caller, token, scope)
+
+
+def _draw_form(caller: Caller, flow: WiredFlow, scope: Scope) -> None:
+    with (
+        st.form(f"tokens:new:{flow.id}", clear_on_submit=True, border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        name = st.text_input(
+            "Name",
+            placeholder="What will use it",
+            max_chars=application_tokens.LONGEST_NAME,
+            key=f"tokens:name:{flow.id}",
+        )
+        reach = st.selectbox(
+            "Reaches", list(_REACH), format_func=lambda name: _REACH[name], key=f"tokens:reach:{flow.id}", width=170
+        )
+        expires = st.selectbox("Expires", list(_EXPIRES), key=f"tokens:expires:{flow.id}", width=130)
+        made = st.form_submit_button("Make a token", type="primary", icon=":material/key:")
+    if not made:
+        return
+    try:
+        st.session_state[_fresh(flow)] = bridge.call(_make(caller, flow, name, reach=reach, days=_EXPIRES[expires]))
+    except FlowgroundError as error:
+        failure.draw_refusal(error)
+    else:
+        st.rerun(scope=scope)
+
+
+def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"tokens:row:{token.id}"):
+        facts = _facts(token, foreign=token.owner != caller.person)
+        st.markdown(f"**{words.plain(token.name)}**  \n:small[:gray[`{token.prefix}…` · {facts}]]")
+        st.space("stretch")
+        if st.button("Revoke", key=f"tokens:revoke:{token.id}", type="tertiary"):
+            try:
+                bridge.call(application_tokens.revoke(runtime.current().access, caller, token.id))
+            except FlowgroundError as error:
+                failure.draw_refusal(error)
+            else:
+                st.rerun(scope=scope)
+
+
+def _facts(token: StoredToken, *, foreign: bool) -> str:
+    owner = words.plain(token.owner or "the organization") if foreign else ""
+    used = "never used" if token.last_used_at is None else f"last used {_day(token.last_used_at)}"
+    reach = "all flows" if token.flows is None else ""
+    uses = "" if not token.uses else "1 use" if token.uses == 1 else f"{token.uses:,} uses"
+    if token.expires_at is None:
+        ends = "does not expire"
+    else:
+        ends = f"{'expired' if token.expires_at <= datetime.now(UTC) else 'expires'} {_day(token.expires_at)}"
+    return words.line((owner, reach, used, uses, ends))
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%-d %b %Y}"
+
+
+async def _make(caller: Caller, flow: WiredFlow, name: str, *, reach: Reach, days: int | None) -> str:
+    expires_in = None if days is None else timedelta(days=days)
+    _, secret = await application_tokens.make(
+        runtime.current().access, caller, flow.id, name=name, reach=reach, expires_in=expires_in
+    )
+    return secret
+
+
+def _fresh(flow: WiredFlow) -> str:
+    return f"tokens:fresh:{flow.id}"

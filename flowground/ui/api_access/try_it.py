@@ -1,0 +1,193 @@
+"""*Try it*: makes the pane's request here and now, as the person who looks at it, and shows what would come back.
+
+Nothing is sent over the network: it is the API's own code on the same loop, from body to bytes. Its conversations
+belong to the person's trials, not to their playground, as those of a token do.
+"""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from typing import assert_never
+
+import streamlit as st
+
+from flowground import doors, runtime
+from flowground.api.body import RunBody
+from flowground.api.errors import error_response, unexpected
+from flowground.api.stream import Frames
+from flowground.api.wire import result_of
+from flowground.caller import Caller
+from flowground.doors import PersonTrying
+from flowground.errors import FlowgroundError
+from flowground.events import (
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    Token,
+    TurnFinished,
+    TurnStarted,
+)
+from flowground.snippets import SnippetRequest
+from flowground.ui.page import words
+from flowground.ui.page.caller import for_its_caller
+from flowground.wiring import WiredFlow
+
+_LOOK = 0.25
+"""Seconds between two looks at a growing answer; one that is there within the first is drawn at once."""
+_HEIGHT = 320
+_MOST = 60_000
+"""Characters of an answer that are shown."""
+
+
+@dataclass(slots=True)
+class Trial:
+    """One try. `said` is the body, or the stream as far as it came; written on the loop, read by pages."""
+
+    request: SnippetRequest
+    status: int = 200
+    said: str = ""
+    seconds: float = 0.0
+    tokens: str = ""
+    error: FlowgroundError | None = None
+    stopped: bool = False
+    task: asyncio.Task[None] | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+def draw_try(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
+    """The button, and below it the last try of this very request.
+
+    The try runs on the loop and a small part of the page looks at it: in a drawer, a script that waited for it could
+    not be stopped.
+    """
+    key = f"try:{wired.id}"
+
+    def draw() -> None:
+        trial: Trial | None = st.session_state.get(key)
+        running = trial is not None and not trial.over.is_set()
+        if trial is not None and running:
+            st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
+        else:
+            begin = partial(_begin, caller, wired.id, request, key)
+            said = "Runs this request here, as you."
+            st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
+        if trial is None or trial.request != request:
+            return
+        if running:
+            st.fragment(partial(_watch, trial, key), run_every=_LOOK)()
+        else:
+            _draw_end(trial)
+
+    st.fragment(draw, key=key)()
+
+
+@for_its_caller
+def _begin(caller: Caller, flow_id: str, request: SnippetRequest, key: str) -> None:
+    st.session_state[key] = trial = Trial(request)
+    loop = runtime.current().loop
+
+    def start() -> None:
+        trial.task = loop.create_task(_run(caller, flow_id, trial))
+        trial.task.add_done_callback(lambda _: trial.over.set())
+
+    loop.call_soon_threadsafe(start)
+    trial.over.wait(_LOOK)
+
+
+def _stop(trial: Trial) -> None:
+    if trial.task:
+        runtime.current().loop.call_soon_threadsafe(trial.task.cancel)
+        trial.over.wait(_LOOK)
+
+
+def _watch(trial: Trial, key: str) -> None:
+    if trial.over.is_set():
+        st.rerun(scope=key)
+    st.markdown(":shimmer[Running]")
+    if trial.said:
+        st.code(trial.said, language=None, wrap_lines=True, height=_HEIGHT)
+
+
+def _draw_end(trial: Trial) -> None:
+    color = "gray" if trial.stopped else "green" if trial.error is None else "red"
+    phrase = "Stopped" if trial.stopped else f"{trial.status} {HTTPStatus(trial.status).phrase}"
+    facts = words.line((words.seconds(trial.seconds), trial.tokens))
+    st.markdown(f":{color}-badge[{phrase}] :gray[:small[{facts}]]")
+    if trial.error:
+        hint = f"  \n{words.plain(trial.error.hint)}" if trial.error.hint else ""
+        st.error(words.sentence(trial.error.message) + hint, icon=":material/error:")
+    if trial.said:
+        language = None if trial.request.stream and not trial.said.startswith("{\n") else "json"
+        tall = trial.said.count("\n") > 14 or len(trial.said) > 1_200
+        st.code(trial.said, language=language, wrap_lines=True, height=_HEIGHT if tall else "content")
+
+
+async def _run(caller: Caller, flow_id: str, trial: Trial) -> None:
+    """Fills the trial in, as the request goes on."""
+    begun = time.perf_counter()
+    try:
+        async with aclosing(_pieces(caller, flow_id, trial)) as pieces:
+            async for piece in pieces:
+                trial.said = (trial.said + piece)[:_MOST]
+    except asyncio.CancelledError:
+        trial.stopped = True
+        raise
+    except FlowgroundError as error:
+        _refuse(trial, error)
+    except Exception as error:  # noqa: BLE001 - this is a door: the person is told that it ended
+        _refuse(trial, unexpected(error))
+    finally:
+        trial.seconds = time.perf_counter() - begun
+
+
+def _refuse(trial: Trial, error: FlowgroundError) -> None:
+    refusal = error_response(error)
+    trial.error, trial.status = error, refusal.status_code
+    trial.said = _pretty(json.loads(bytes(refusal.body)))
+
+
+async def _pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:
+    """What the API would send, as text. Raises what it would answer with an error status."""
+    request = trial.request
+    body = RunBody.model_validate(request.body(request.message))
+    asked = body.to_request(framing="langflow" if request.stream else None, shape=request.shape)
+    answer = await doors.answer(runtime.current(), PersonTrying(caller), address=flow_id, ask=asked)
+    if turn := None if request.stream else await answer.whole():
+        started, finished = turn
+        trial.tokens = words.tokens(finished.usage)
+        yield _pretty(result_of(answer.wired, asked, started, finished))
+        return
+    frames = Frames(answer.wired, asked)
+    stream = answer.follow(lambda events: frames.encode(_noted(events, trial)), cut_off=frames.cut_off)
+    async with aclosing(stream) as sent:
+        async for frame in sent:
+            yield frame.decode()
+
+
+async def _noted(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[Event, None]:
+    """The events as they are; what they cost, and why they ended, is noted."""
+    try:
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case TurnFinished():
+                        trial.tokens = words.tokens(event.usage)
+                    case TurnStarted() | ComponentStarted() | ComponentFinished() | Token() | ModelProgress():
+                        pass
+                    case _:
+                        assert_never(event)
+                yield event
+    except FlowgroundError as error:
+        trial.error = error
+        raise
+
+
+def _pretty(body: object) -> str:
+    return json.dumps(body, indent=2, ensure_ascii=False)

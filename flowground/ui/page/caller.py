@@ -1,0 +1,150 @@
+"""Who is the visitor of this page run? Asked anew at every action: headers are frozen when the page's socket opens."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import wraps
+from typing import Any, ParamSpec
+
+import streamlit as st
+from streamlit.runtime import Runtime as StreamlitRuntime
+from streamlit.runtime import exists, get_instance
+
+from flowground import runtime
+from flowground.caller import LOCAL_OWNER, Caller
+from flowground.errors import NotSignedIn, StoreUnavailable
+from flowground.sign_in.devices import Device
+from flowground.ui.page import bridge
+
+# Set by flowground/web/edge.py, which drops a client's own copies.
+_CALLER = "x-flowground-caller"
+_FLOW = "x-flowground-flow"
+_BROWSER = "x-flowground-browser"
+_OUTAGE = "x-flowground-outage"
+_ADDRESS = "x-flowground-address"
+_DEVICE = "x-flowground-device"
+
+P = ParamSpec("P")
+
+_PROVEN = "flowground:owner_code_given"
+_SEEN = "flowground:caller"
+
+
+def current_caller() -> Caller:
+    """Whom the edge saw when this page's socket opened. Whoever acts for them asks `access.recheck` first.
+
+    Raises NotSignedIn when that was nobody, StoreUnavailable when the database could not tell.
+    """
+    claimed = _claimed()
+    if claimed is None:
+        raise NotSignedIn("Nobody is signed in on this page.")
+    if claimed.kind == "local" and st.session_state.get(_PROVEN):
+        return replace(claimed, proven=True)
+    return claimed
+
+
+def visitor() -> Caller:
+    """The caller with the role they have now; asks the database. Ends the run when nobody is signed in (any more)."""
+    known = known_visitor()
+    if known is None:
+        # The router draws the sign-in page on a whole run; a fragment alone could only go on without a caller.
+        st.rerun(scope="app")
+    return known
+
+
+def needs_owner() -> bool:
+    """Whether nobody may use this page yet but the owner, once they gave the code: local mode that is not open."""
+    claimed, app = _claimed(), runtime.current()
+    is_local = claimed is not None and claimed.kind == "local" and app.settings.local_mode != "open"
+    return is_local and known_visitor() is None and bridge.call(app.sign_in.local_mode())
+
+
+def owner_is_proven() -> bool:
+    """Whether this browser gave the owner code (always true for members), also where `visitor` ends the run."""
+    if needs_owner():
+        return bridge.call(runtime.current().access.is_owner(current_caller()))
+    return visitor().proven
+
+
+def known_visitor() -> Caller | None:
+    """As `visitor`, None when nobody is signed in: for the router."""
+    try:
+        caller = bridge.call(runtime.current().access.recheck(current_caller()))
+    except NotSignedIn:
+        return None
+    _forget_others(caller)
+    return caller
+
+
+def for_its_caller(act: Callable[P, None]) -> Callable[P, None]:
+    """For a callback whose first argument is, or has as `caller`, whom it was drawn for: runs for nobody else.
+
+    Streamlit runs callbacks before the script, so before the router asks who is here. Pages are bound to their sign-in
+    already (flowground/ui/page/pages_kept.py); what acts in somebody's name does not rest on that alone.
+    """
+
+    @wraps(act)
+    def run(*args: P.args, **options: P.kwargs) -> None:
+        drawn_for: Any = getattr(args[0], "caller", args[0])
+        with suppress(NotSignedIn):
+            present = current_caller()
+            if (present.key, present.sign_in_id) == (drawn_for.key, drawn_for.sign_in_id):
+                act(*args, **options)
+
+    return run
+
+
+def shared_flow() -> str | None:
+    """The flow of this page's address, when it is `/public_flow/{flow_id}`; from the edge, not from the browser."""
+    return st.context.headers.get(_FLOW) if _is_served() else None
+
+
+def browser_id() -> str:
+    """What binds a sign-in ticket to this browser; empty when it sends no cookies."""
+    return str(st.context.headers.get(_BROWSER, "")) if _is_served() else ""
+
+
+def address() -> str:
+    """Where the visitor comes from, for counting: what flowground/web/address.py settled when the socket opened."""
+    return str(st.context.headers.get(_ADDRESS, "unknown")) if _is_served() else "this computer"
+
+
+def device() -> Device | None:
+    """This browser, where somebody signed in with it before: its tries have a count of their own."""
+    header = st.context.headers.get(_DEVICE) if _is_served() else None
+    known: dict[str, Any] = json.loads(header) if header else {}
+    return Device(known["id"], tuple(known["names"])) if known else None
+
+
+def remember_proof() -> None:
+    """The owner code was given on this page; the cookie that `/session/start` sets says so on the next ones."""
+    st.session_state[_PROVEN] = True
+
+
+def _claimed() -> Caller | None:
+    if not _is_served():
+        return LOCAL_OWNER
+    if outage := st.context.headers.get(_OUTAGE):
+        raise StoreUnavailable(outage, hint="Reload the page in a little while.")
+    header = st.context.headers.get(_CALLER)
+    if header is None:
+        return None
+    known: dict[str, Any] = json.loads(header)
+    return Caller(**known)
+
+
+def _is_served() -> bool:
+    """Whether a server runs in this process: then a missing header is nobody. AppTest's stand-in is no server.
+
+    `type` and not `isinstance`: the stand-in says it is one.
+    """
+    return exists() and type(get_instance()) is StreamlitRuntime
+
+
+def _forget_others(caller: Caller) -> None:
+    """A page whose socket came back signed in as somebody else keeps nothing of the one before."""
+    seen = st.session_state.get(_SEEN)
+    if seen is not None and seen != caller.key:
+        st.session_state.clear()
+    st.session_state[_SEEN] = caller.key

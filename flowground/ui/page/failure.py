@@ -1,0 +1,34 @@
+"""What a page says when something was refused, or its script failed: calm words, no box of Streamlit's with links."""
+
+import streamlit as st
+from streamlit import error_util
+
+from flowground.errors import FlowgroundError, NotSignedIn, RequestError, StoreUnavailable
+from flowground.ui.page import words
+
+
+def draw_failure(error: Exception) -> bool:
+    """For st.App's `on_script_error`; True means that nothing else is drawn. Streamlit has logged the error."""
+    if isinstance(error, NotSignedIn):
+        st.info("You are signed out. Reload the page to sign in again.")
+    elif isinstance(error, RequestError | StoreUnavailable):
+        st.warning(" ".join(words.plain(text) for text in (error.message, error.hint) if text))
+    else:
+        st.error("Something went wrong here. The server's log says what; reload the page to try again.")
+    return True
+
+
+def draw_refusal(error: FlowgroundError) -> None:
+    """A message that was not taken: nothing was stored."""
+    st.warning(words.plain(error.message) + (f" {words.plain(error.hint)}" if error.hint else ""))
+
+
+def log_outages_once() -> None:
+    """Keeps Streamlit (1.67) from logging a traceback for each page that met an outage: the store says it once."""
+    log = error_util._log_uncaught_app_exception
+
+    def log_others(ex: BaseException) -> None:
+        if not isinstance(ex, StoreUnavailable):
+            log(ex)
+
+    error_util._log_uncaught_app_exception = log_others

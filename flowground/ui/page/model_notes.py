@@ -1,0 +1,79 @@
+"""What people should know of the model that answers: its name, its limits, and the weights that are not here yet."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.events import ModelProgress
+from flowground.providers import own_weights
+from flowground.providers.builtin.weights import QWEN
+from flowground.ui.page import words
+from flowground.wiring import WiredFlow
+
+BUILT_IN = QWEN.title
+FETCH_NOTICE = f"The first message fetches the built-in model, {BUILT_IN}, 0.5 GB, Apache-2.0."
+LIMITS_NOTICE = (
+    f"Answers come from a small built-in model, {BUILT_IN}: quick, private and often wrong. Check what matters."
+)
+
+
+def models_of(flow: WiredFlow) -> tuple[str, ...]:
+    """The `provider:model` words of the flow's models, each once."""
+    default = runtime.current().settings.default_model
+    named = (name for component in flow.components.values() for name in component.models())
+    return tuple(dict.fromkeys(name or default for name in named))
+
+
+def label(model: str) -> str:
+    """How a model is called on a page."""
+    if is_local(model):
+        own = _own_weights()
+        return own.stem if own else BUILT_IN
+    provider, _, name = model.partition(":")
+    return name or provider
+
+
+def is_local(model: str) -> bool:
+    return model.partition(":")[0] == "local"
+
+
+def uses_local(flow: WiredFlow) -> bool:
+    return any(is_local(model) for model in models_of(flow))
+
+
+def limits_notice(flow: WiredFlow) -> str:
+    """What the built-in model is not good at; nothing where it does not answer."""
+    return LIMITS_NOTICE if uses_local(flow) and _own_weights() is None else ""
+
+
+def fetch_notice(flow: WiredFlow) -> str:
+    """What the composer says while the weights are absent; else nothing."""
+    if not uses_local(flow):
+        return ""
+    status = runtime.current().models.local_status()
+    if status.state == "absent" and _own_weights() is None:
+        return FETCH_NOTICE
+    if status.state == "fetching":
+        return f"The built-in model, {BUILT_IN}, is being fetched: {_amount(status.received, status.total)}."
+    return "" if status.state == "ready" else status.message or ""
+
+
+def draw_progress(progress: ModelProgress) -> None:
+    """In the answer's place: bytes of the total, and the time left; at the end, that the file is checked and loaded."""
+    name = words.plain(progress.model)
+    if 0 < progress.total <= progress.received:
+        st.progress(1.0, text=f"Starting {name}")
+        return
+    left = "" if progress.seconds_left is None else f"{words.about(progress.seconds_left)} left"
+    done = min(1.0, progress.received / progress.total) if progress.total else 0.0
+    text = words.line((f"Fetching {name}", _amount(progress.received, progress.total), left))
+    st.progress(done, text=text)
+
+
+def _amount(received: int, total: int) -> str:
+    return f"{words.size(received)} of {words.size(total)}" if total else words.size(received)
+
+
+def _own_weights() -> Path | None:
+    return own_weights(runtime.current().settings.providers)

@@ -1,0 +1,64 @@
+"""How texts, names and figures are written on a page."""
+
+import math
+import re
+from collections.abc import Iterable
+
+from flowground.messages import Usage, mend
+from flowground.ui.markdown.answer_text import KeptAnswers
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
+_NAME = re.compile(r"\\`((?:\w|\\_|\.|\\-)+)\\`")
+_kept = KeptAnswers()
+
+
+def plain(text: str) -> str:
+    """The text with all Markdown taken as it stands."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(mend(text).split()))
+
+
+def sentence(text: str) -> str:
+    """What an error says: names in backticks are code, all else is plain."""
+    return _NAME.sub(lambda found: f"`{found[1]}`".replace("\\", ""), plain(text))
+
+
+def said(text: str) -> str:
+    """What a model wrote, as Markdown that shows it and does no more.
+
+    An image would make the browser ask another host, and tell it whatever the model wrote into the address: it becomes
+    a link. A link of another scheme than http, https and mailto becomes text. Prices are no formulas, and Streamlit's
+    own directives (`:red[…]`, `:smile:`) stay letters, as HTML does.
+    """
+    return _kept.rewrite(text)
+
+
+def seconds(value: float) -> str:
+    """0.42 → "420 ms", 1.23 → "1.2 s", 12.3 → "12 s", 75 → "1 min 15 s"."""
+    if value < 10:
+        return f"{value:.1f} s" if value >= 0.995 else f"{value * 1000:.0f} ms" if value >= 0.0005 else "under 1 ms"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def about(value: float) -> str:
+    """For what is guessed. 0.2 → "1 s", 6.2 → "6 s", 75 → "2 min", 4000 → "67 min"."""
+    return f"{max(1, round(value))} s" if value < 59.5 else f"{math.ceil(value / 60)} min"
+
+
+def tokens(usage: Usage | None) -> str:
+    """ "1,204 tokens", or nothing."""
+    if usage is None:
+        return ""
+    return "1 token" if usage.total_tokens == 1 else f"{usage.total_tokens:,} tokens"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit a person would take, powers of 1000."""
+    if count >= 1_000_000_000:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1_000_000 else f"{max(1, count // 1000)} kB"
+
+
+def line(parts: Iterable[str]) -> str:
+    """Parts that are not empty, with a dot between them."""
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,120 @@
+"""A member's own account: password, sign-ins, tokens, and what is kept of them."""
+
+import streamlit as st
+
+from flowground import application_tokens, runtime
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError
+from flowground.ui.page import bridge, browsers, dates, failure, words
+from flowground.ui.page.caller import address, device, for_its_caller, visitor
+from flowground.ui.sign_in import session
+
+MY_DATA = "/session/my-data"
+"""The route in flowground/web/my_data.py."""
+_REFUSED = "account:refused"
+
+
+def draw_password(caller: Caller) -> None:
+    with st.form("account:password", border=False):
+        old = st.text_input("Present password", type="password", autocomplete="current-password")
+        new = st.text_input(
+            "New password", type="password", autocomplete="new-password", help="At least 8 characters; long beats odd."
+        )
+        sent = st.form_submit_button("Change the password", type="primary")
+    st.caption("Every other browser is signed out.")
+    if not sent:
+        return
+    try:
+        bridge.call(runtime.current().account.change_password(caller, old, new, address=address(), device=device()))
+        session.sign_in_browser(caller.name)
+    except FlowgroundError as error:
+        failure.draw_refusal(error)
+
+
+def draw_sign_ins(caller: Caller) -> None:
+    """`Sign out` for this browser too: it is the same deed."""
+    if refused := st.session_state.pop(_REFUSED, None):
+        failure.draw_refusal(refused)
+    for item in bridge.call(runtime.current().account.sign_ins(caller)):
+        here = item.id == caller.sign_in_id
+        with (
+            st.container(border=True, key=f"account:sign_in:{item.id}"),
+            st.container(horizontal=True, wrap=False, vertical_alignment="center"),
+        ):
+            this = " · this browser" if here else ""
+            st.markdown(
+                f"**{words.plain(browsers.named(item.agent))}**  \n"
+                f":small[:gray[since {dates.moment(item.created_at)}{this}]]",
+                width="stretch",
+            )
+            if not here:
+                st.button(
+                    "Sign out", key=f"account:out:{item.id}", type="tertiary", on_click=_revoke, args=(caller, item.id)
+                )
+
+
+@for_its_caller
+def _revoke(caller: Caller, sign_in_id: str) -> None:
+    """For a button."""
+    try:
+        bridge.call(runtime.current().account.revoke(caller, sign_in_id))
+    except FlowgroundError as error:
+        st.session_state[_REFUSED] = error
+
+
+def draw_tokens(caller: Caller) -> None:
+    """Those of this person, whatever flow they are for."""
+    found = [
+        token
+        for token in bridge.call(application_tokens.listed(runtime.current().access, caller))
+        if token.owner == caller.name
+    ]
+    if not found:
+        st.caption("None. They are made in a flow's *API access*, where its API is shared with you.")
+    for token in found:
+        flows = "all flows" if token.flows is None else ", ".join(token.flows)
+        ends = "does not expire" if token.expires_at is None else f"until {dates.day(token.expires_at)}"
+        used = "never used" if token.last_used_at is None else f"last used {dates.day(token.last_used_at)}"
+        with (
+            st.container(border=True, key=f"account:token:{token.id}"),
+            st.container(horizontal=True, wrap=False, vertical_alignment="center"),
+        ):
+            facts = words.plain(words.line((f"{token.prefix}…", flows, used, ends)))
+            st.markdown(f"**{words.plain(token.name)}**  \n:small[:gray[{facts}]]", width="stretch")
+            st.button(
+                "Revoke",
+                key=f"account:revoke:{token.id}",
+                type="tertiary",
+                on_click=_revoke_token,
+                args=(caller, token.id),
+            )
+
+
+@for_its_caller
+def _revoke_token(caller: Caller, token_id: str) -> None:
+    """For a button."""
+    try:
+        bridge.call(application_tokens.revoke(runtime.current().access, caller, token_id))
+    except FlowgroundError as error:
+        st.session_state[_REFUSED] = error
+
+
+def draw_data() -> None:
+    st.markdown("All that is kept of you, conversations included, as one JSON file.")
+    with st.container(horizontal=True):
+        st.link_button("Download my data", MY_DATA, icon=":material/download:", key="account:data")
+        if st.button("Delete my conversations", icon=":material/delete:", key="account:delete"):
+            _delete()
+
+
+@st.dialog("Delete all your conversations?")
+def _delete() -> None:
+    st.write("With every flow, and those of your tokens. Nothing comes back.")
+    if st.button("Delete all", type="primary", key="account:delete:yes"):
+        try:
+            count = bridge.call(runtime.current().account.delete_conversations(visitor()))
+        except FlowgroundError as error:
+            failure.draw_refusal(error)
+        else:
+            st.toast(f"{count} conversation{'' if count == 1 else 's'} deleted.")
+            st.rerun()

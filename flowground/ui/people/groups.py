@@ -1,0 +1,94 @@
+"""The organization's groups: made, filled, renamed, removed."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError
+from flowground.sign_in import Member
+from flowground.store.people.groups import NAME_CHARS, Group
+from flowground.ui.page import bridge, failure, words
+from flowground.ui.page.caller import visitor
+from flowground.ui.publish import sharing
+
+
+def draw_groups(caller: Caller) -> None:
+    organization = runtime.current().organization
+    members = bridge.call(organization.members(caller))
+    with (
+        st.form("groups:new", border=False, clear_on_submit=True),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        name = st.text_input("New group", placeholder="Sales", max_chars=NAME_CHARS, key="groups:name", width=260)
+        made = st.form_submit_button("Make it", icon=":material/group_add:")
+    if made:
+        try:
+            bridge.call(organization.add_group(caller, name))
+        except FlowgroundError as error:
+            failure.draw_refusal(error)
+    found = bridge.call(organization.groups(caller))
+    if not found:
+        st.caption("A group is a handful of people with whom flows are shared by one name.")
+    for group in found:
+        _draw_row(group, members)
+
+
+def _draw_row(group: Group, members: Sequence[Member]) -> None:
+    names = {member.name: member.display_name for member in members}
+    shown = ", ".join(names.get(name, name) for name in group.members) or "Nobody yet"
+    with (
+        st.container(border=True, key=f"groups:row:{group.id}"),
+        st.container(horizontal=True, wrap=False, vertical_alignment="center"),
+    ):
+        st.markdown(f"**{words.plain(group.name)}**  \n:small[:gray[{words.plain(shown)}]]", width="stretch")
+        chosen = st.menu_button(
+            "More", ("Edit", "Remove"), key=f"groups:more:{group.id}", type="tertiary", width="content"
+        )
+    if chosen == "Edit":
+        _edit(group, members)
+    elif chosen == "Remove":
+        _remove(group)
+
+
+@st.dialog("Group", on_dismiss="rerun")  # forgets what was chosen and not saved
+def _edit(group: Group, members: Sequence[Member]) -> None:
+    people = {member.name: member for member in members}
+    with st.form(f"groups:edit:{group.id}", border=False):
+        name = st.text_input("Name", group.name, max_chars=NAME_CHARS)
+        chosen = st.multiselect(
+            "People",
+            sorted(people.keys() | set(group.members)),
+            default=list(group.members),
+            format_func=lambda key: sharing.person(people[key]) if key in people else key,
+            placeholder="Choose people",
+        )
+        sent = st.form_submit_button("Save", type="primary")
+    if not sent:
+        return
+    caller, organization = visitor(), runtime.current().organization
+
+    async def save() -> None:
+        if name != group.name:
+            await organization.rename_group(caller, group.id, name)
+        await organization.set_group_members(caller, group.id, chosen)
+
+    try:
+        bridge.call(save())
+    except FlowgroundError as error:
+        failure.draw_refusal(error)
+    else:
+        st.rerun()
+
+
+@st.dialog("Remove the group?")
+def _remove(group: Group) -> None:
+    st.write(f"Flows shared with **{words.plain(group.name)}** close to who was let in by it alone.")
+    if st.button("Remove", type="primary", key=f"groups:remove:{group.id}"):
+        try:
+            bridge.call(runtime.current().organization.remove_group(visitor(), group.id))
+        except FlowgroundError as error:
+            failure.draw_refusal(error)
+        else:
+            st.rerun()

@@ -1,0 +1,85 @@
+"""The shareable playground as somebody else meets it, for those who may publish it: `?as=member` and the like."""
+
+from urllib.parse import quote
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import StopException
+
+from flowground import runtime
+from flowground.access.preview import SIGNED_OUT, SOMEBODY, Preview, look_as
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError, NotSignedIn
+from flowground.ui.page import addresses, bridge, words
+from flowground.ui.publish import sharing
+from flowground.ui.shell import opening
+from flowground.wiring import WiredFlow
+
+_AS = "as"
+
+
+def draw_links(flow: WiredFlow) -> None:
+    """For the Publish menu."""
+    with st.container(horizontal=True):
+        for label, who in (("View as a member", SOMEBODY), ("View signed out", SIGNED_OUT)):
+            url = f"{addresses.share_link(flow)}?{_AS}={quote(who)}"
+            st.link_button(label, url, type="tertiary", icon=":material/visibility:", key=f"preview:{who}:{flow.id}")
+
+
+def draw_preview(caller: Caller, address: str) -> None:
+    """Draws the banner where the address asks for a preview; ends the page where the stand-in would not get in.
+
+    Only for those who may publish the flow: to others the address means what it means without `?as=`.
+    """
+    who = st.query_params.get(_AS)
+    if not who or not caller.sees_inside:
+        return
+    try:
+        found = bridge.call(look_as(runtime.current().access, caller, address, who))
+    except NotSignedIn:
+        raise
+    except FlowgroundError:
+        return
+    _draw_banner(who, found, address)
+    if found.seen == "opens":
+        return
+    if found.seen == "nothing":
+        opening.draw_nothing_here()
+    else:
+        st.space("large")
+        st.header("Sign in", anchor=False)
+        st.write("The sign-in form stands here. They learn nothing of the flow, not even that it is there.")
+    raise StopException
+
+
+def _draw_banner(who: str, found: Preview, address: str) -> None:
+    name = "somebody signed out" if who == SIGNED_OUT else words.plain(found.name or "a member whom nobody named")
+    said = "What you write is kept among your own chats." if found.seen == "opens" else "They do not get in."
+    with st.container(border=True, key="preview", gap="xsmall"):
+        st.markdown(f":material/visibility: **Preview** as {name}. {said}")
+        _draw_choice(who, address)
+
+
+def _draw_choice(who: str, address: str) -> None:
+    """Whom to look as: somebody signed out, some member, or one of those who are there."""
+    people = bridge.call(runtime.current().sign_in.members())
+    names = {SIGNED_OUT: "Somebody signed out", SOMEBODY: "A member whom nobody named"}
+    names |= {f"{SOMEBODY}:{member.name}": sharing.person(member) for member in people}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "View as",
+            list(names),
+            index=list(names).index(who) if who in names else None,
+            format_func=lambda key: names[key],
+            key=f"preview:as:{address}",
+            label_visibility="collapsed",
+            width=260,
+        )
+        st.button("End preview", key="preview:end", icon=":material/close:", on_click=_end)
+    if chosen and chosen != who:
+        st.query_params[_AS] = chosen
+        st.rerun()
+
+
+def _end() -> None:
+    """For a button."""
+    st.query_params.pop(_AS, None)

@@ -1,0 +1,163 @@
+"""The Publish menu: API access, the shareable playground's toggle, its link, who may open it, who asks to."""
+
+import time
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError
+from flowground.ui.api_access import api_access
+from flowground.ui.page import addresses, bridge, failure, words
+from flowground.ui.page.caller import browser_id, for_its_caller
+from flowground.ui.publish import preview, sharing
+from flowground.ui.shell import requests
+from flowground.ui.sign_in import sign_in
+from flowground.wiring import WiredFlow
+
+_CHOSEN = "publish:chosen"
+_REFUSED = "publish:refused"
+_PATIENCE = 600
+"""Seconds for which a browser's wish to share outlives the page it was uttered on."""
+
+
+@dataclass(slots=True)
+class Wishes:
+    """Who turned the toggle on and still had to make the first account: making it loads the page anew."""
+
+    _flows: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def keep(self, browser: str, flow_id: str) -> None:
+        self._flows = {key: wish for key, wish in self._flows.items() if wish[1] > time.monotonic()}
+        if browser:
+            self._flows[browser] = (flow_id, time.monotonic() + _PATIENCE)
+
+    def take(self, browser: str, flow_id: str) -> bool:
+        """Whether this browser wished that this flow be shared; true once."""
+        wished, until = self._flows.get(browser, ("", 0.0))
+        if wished != flow_id or until < time.monotonic():
+            return False
+        del self._flows[browser]
+        return True
+
+    def forget(self, browser: str) -> None:
+        self._flows.pop(browser, None)
+
+
+@st.cache_resource(show_spinner=False)
+def wishes() -> Wishes:
+    """The process's one list."""
+    return Wishes()
+
+
+def fulfil_wish(caller: Caller, flow: WiredFlow) -> None:
+    """Shares the flow if this browser asked for it before its person had an account."""
+    if caller.kind == "member" and wishes().take(browser_id(), flow.id):
+        _publish(caller, flow, shared=True)
+
+
+def draw_menu(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+    """Only for who may publish the flow."""
+    if not runtime.current().access.may_publish(caller, flow):
+        return
+    asking = requests.waiting(caller, flow_id=flow.id)
+    if _REFUSED in st.session_state:  # said inside, where it was wished
+        st.session_state[_menu(flow)] = True
+    label = f"Publish · {len(asking)}" if asking else "Publish"
+    menu = st.popover(label, icon=":material/publish:", type="primary", key=_menu(flow), on_change="rerun")
+    if menu.open:
+        with menu:
+            requests.draw_requests(caller, asking, place="menu")
+            _draw_items(caller, flow, shared=shared)
+    chosen = st.session_state.pop(_CHOSEN, None)
+    if chosen == "api":
+        api_access.open_drawer(flow)
+    elif chosen == "settings":
+        sharing.open_settings(flow)
+    elif chosen == "account":
+        _ask_first_account(flow)
+
+
+def _draw_items(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+    st.button(
+        "API access",
+        icon=":material/code:",
+        type="tertiary",
+        key=f"publish:api:{flow.id}",
+        on_click=_choose,
+        args=(flow, "api"),
+    )
+    key = f"publish:shared:{flow.id}"
+    st.session_state[key] = shared  # what is stored, not what was clicked: the click may have been refused
+    st.toggle("Shareable Playground", key=key, on_change=_switch, args=(caller, flow, key))
+    if refused := st.session_state.pop(_REFUSED, None):
+        failure.draw_refusal(refused)
+    if not shared:
+        st.caption("Off: only authors and admins open this flow.")
+        return
+    link = addresses.share_link(flow)
+    st.code(link, language=None, wrap_lines=True)
+    with st.container(horizontal=True):
+        st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{flow.id}")
+        st.button(
+            "Who can open it",
+            icon=":material/group:",
+            key=f"publish:settings:{flow.id}",
+            on_click=_choose,
+            args=(flow, "settings"),
+        )
+    _draw_summary(caller, flow)
+    preview.draw_links(flow)
+
+
+def _draw_summary(caller: Caller, flow: WiredFlow) -> None:
+    try:
+        now = bridge.call(runtime.current().access.sharing(caller, flow.id))
+    except FlowgroundError as error:
+        failure.draw_refusal(error)
+        return
+    how = "without signing in" if now.audience == "public" else "here after signing in"
+    st.caption(f"{sharing.summary(now)}. They chat {how} and see nothing of its inside.")
+
+
+def _choose(flow: WiredFlow, what: str) -> None:
+    """For a button: a dialog would open below the open menu, so the menu goes first."""
+    st.session_state[_menu(flow)] = False
+    st.session_state[_CHOSEN] = what
+
+
+@for_its_caller
+def _switch(caller: Caller, flow: WiredFlow, key: str) -> None:
+    """For the toggle. The local owner needs an account first: without one nobody could be let in."""
+    wanted = bool(st.session_state[key])
+    if caller.kind == "local" and wanted:
+        wishes().keep(browser_id(), flow.id)
+        _choose(flow, "account")
+        return
+    _publish(caller, flow, shared=wanted)
+
+
+def _publish(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+    try:
+        bridge.call(runtime.current().access.publish(caller, flow.id, shared=shared))
+    except FlowgroundError as error:
+        st.session_state[_REFUSED] = error
+
+
+def _menu(flow: WiredFlow) -> str:
+    return f"publish:menu:{flow.id}"
+
+
+def _give_up() -> None:
+    wishes().forget(browser_id())
+
+
+@st.dialog("Share this flow", on_dismiss=_give_up)
+def _ask_first_account(flow: WiredFlow) -> None:
+    """People sign in to open the link, so there has to be somebody who may let them in."""
+    st.markdown(
+        "Colleagues sign in to open the link. So the first thing is an account of your own: it is this server's "
+        f"**admin**, and **{words.plain(flow.name)}** is shared as soon as it is made."
+    )
+    sign_in.first_account_form(key="publish:account")

@@ -1,0 +1,154 @@
+"""With whom a flow is shared: everyone, named people and groups, or anybody; until when; the API too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.access import Sharing
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError
+from flowground.sign_in import Member
+from flowground.store.flows.publications import Audience
+from flowground.store.people.groups import Group
+from flowground.ui.page import bridge, dates, failure, words
+from flowground.ui.page.caller import visitor
+from flowground.wiring import WiredFlow
+
+AUDIENCES: dict[Audience, tuple[str, str]] = {
+    "organization": ("Everyone in the organization", "Whoever can sign in here."),
+    "people": ("People and groups", "Only those chosen below."),
+    "public": ("Anybody with the link", "Without sign-in. Every answer costs what your model costs."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """What there is to choose from, and what is chosen now."""
+
+    sharing: Sharing
+    members: Sequence[Member]
+    groups: Sequence[Group]
+
+
+def summary(sharing: Sharing) -> str:
+    """Whom it is shared with, in a line."""
+    count = len(sharing.members) + len(sharing.groups)
+    named = "Nobody yet" if not count else f"{count} chosen" if count > 1 else "1 chosen"
+    who = named if sharing.audience == "people" else AUDIENCES[sharing.audience][0]
+    until = "" if sharing.expires_at is None else f"until {dates.last_day(sharing.expires_at):%-d %b %Y}"
+    return words.line((who, "API too" if sharing.api else "", until))
+
+
+@st.dialog("Who can open it", width="medium", icon=":material/group:")
+def open_settings(flow: WiredFlow) -> None:
+    """Nothing changes before *Save*; then it acts at everybody's next action."""
+    caller = visitor()
+    try:
+        choices = bridge.call(_load(caller, flow))
+    except FlowgroundError as error:
+        failure.draw_refusal(error)
+        return
+    draft = _draw_choices(flow, choices)
+    _draw_people(bridge.call(runtime.current().access.who_may_open(flow, draft)), draft, choices)
+    if st.button("Save", type="primary", key=f"sharing:save:{flow.id}"):
+        try:
+            bridge.call(runtime.current().access.share(caller, flow.id, draft))
+        except FlowgroundError as error:
+            failure.draw_refusal(error)
+        else:
+            st.rerun()
+
+
+async def _load(caller: Caller, flow: WiredFlow) -> _Choices:
+    app = runtime.current()
+    sharing = await app.access.sharing(caller, flow.id)
+    return _Choices(sharing, await app.organization.members(caller), await app.organization.groups(caller))
+
+
+def _draw_choices(flow: WiredFlow, choices: _Choices) -> Sharing:
+    now = choices.sharing
+    offered: list[Audience] = [key for key in AUDIENCES if key != "public" or runtime.current().access.allow_public]
+    audience = st.radio(
+        "Who",
+        offered,
+        index=offered.index(now.audience) if now.audience in offered else 0,
+        format_func=lambda key: AUDIENCES[key][0],
+        captions=[AUDIENCES[key][1] for key in offered],
+        key=f"sharing:audience:{flow.id}",
+        label_visibility="collapsed",
+    )
+    draft = replace(now, audience=audience)
+    if audience == "people":
+        draft = _draw_names(flow, choices, draft)
+    api = st.checkbox(
+        "Share the API too",
+        value=now.api,
+        key=f"sharing:api:{flow.id}",
+        help="They may make application tokens for this flow and run it from programs.",
+    )
+    return replace(draft, api=api, expires_at=_draw_end(flow, now))
+
+
+def _draw_names(flow: WiredFlow, choices: _Choices, draft: Sharing) -> Sharing:
+    people = {member.name: member for member in choices.members if member.active and member.role == "member"}
+    groups = {group.id: group for group in choices.groups}
+    # Authors and admins need not be named; who was named before stays until taken out.
+    names = sorted(people.keys() | draft.members)
+    members = st.multiselect(
+        "People",
+        names,
+        default=sorted(draft.members),
+        format_func=lambda name: person(people[name]) if name in people else name,
+        key=f"sharing:people:{flow.id}",
+        placeholder="Choose people",
+    )
+    chosen: list[str] = []
+    if groups:
+        chosen = st.multiselect(
+            "Groups",
+            list(groups),
+            default=[key for key in groups if key in draft.groups],
+            format_func=lambda key: f"{groups[key].name} ({len(groups[key].members)})",
+            key=f"sharing:groups:{flow.id}",
+            placeholder="Choose groups",
+        )
+    return replace(draft, members=frozenset(members), groups=frozenset(chosen))
+
+
+def _draw_end(flow: WiredFlow, now: Sharing) -> datetime | None:
+    ends = st.checkbox("Stop sharing after a day", value=now.expires_at is not None, key=f"sharing:ends:{flow.id}")
+    if not ends:
+        return None
+    today = dates.today()
+    last = today if now.expires_at is None else max(today, dates.last_day(now.expires_at))
+    chosen = st.date_input(
+        "Last day", value=last, min_value=today, key=f"sharing:until:{flow.id}", format="YYYY-MM-DD", width=180
+    )
+    return dates.end_of(chosen or today)
+
+
+def _draw_people(found: Sequence[Member], draft: Sharing, choices: _Choices) -> None:
+    groups = [group for group in choices.groups if group.id in draft.groups]
+    count = "1 person" if len(found) == 1 else f"{len(found)} people"
+    who = "Anybody" if draft.audience == "public" else count
+    with st.expander(f"{who} can open it, once saved", key="sharing:resolved", icon=":material/visibility:"):
+        for member in found:
+            st.markdown(f"{words.plain(person(member))} :small[:gray[{_reason(member, draft, groups)}]]")
+
+
+def _reason(member: Member, draft: Sharing, groups: Sequence[Group]) -> str:
+    if member.role != "member":
+        return f"{member.role}, always"
+    if draft.audience != "people":
+        return "everyone"
+    if member.name in draft.members:
+        return "named"
+    return ", ".join(words.plain(group.name) for group in groups if member.name in group.members)
+
+
+def person(member: Member) -> str:
+    """ "Grace Hopper (grace)", or the name alone."""
+    return member.name if member.display_name == member.name else f"{member.display_name} ({member.name})"

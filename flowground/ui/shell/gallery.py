@@ -1,0 +1,106 @@
+"""All flows a person may open, as cards; to authors also the files that cannot be used, with their mistakes."""
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from flowground.errors import FlowError, Problem
+from flowground.ui.page import addresses, model_notes, words
+from flowground.wiring import WiredFlow
+
+_CARD_WIDTH = 280
+_DESCRIPTION_CHARS = 180
+_PROBLEMS_SHOWN = 5
+
+
+def draw_flows(flows: Sequence[WiredFlow], *, shared: frozenset[str], inside: bool) -> None:
+    """`shared` holds the ids of flows whose shareable playground is on; `inside` shows that, and the models."""
+    with st.grid(min_column_width=_CARD_WIDTH, gap="medium", row_height="content"):
+        for flow in flows:
+            _draw_card(flow, shared=inside and flow.id in shared, inside=inside)
+
+
+def draw_problems(problems: Mapping[str, FlowError]) -> None:
+    """Files with mistakes: where, what, and the nearest right word."""
+    if not problems:
+        return
+    st.space("small")
+    st.subheader("Files that need a correction", anchor=False)
+    for file, error in problems.items():
+        draw_file(file, error)
+
+
+def draw_file(file: str, error: FlowError) -> None:
+    """One file with its mistakes."""
+    with st.container(border=True, key=f"problem:{file}"):
+        st.markdown(f":red[:material/error:] **{words.plain(file)}**")
+        for problem in error.problems[:_PROBLEMS_SHOWN]:
+            _draw_problem(problem)
+        if len(error.problems) > _PROBLEMS_SHOWN:
+            st.caption(f"and {len(error.problems) - _PROBLEMS_SHOWN} more")
+
+
+def draw_empty(folder: str) -> None:
+    """No flow at all."""
+    with st.container(border=True):
+        st.markdown("**No flows yet**")
+        st.markdown(f"Put a YAML file into `{folder}/`; it appears here as soon as it is saved. The smallest one:")
+        st.code(_SMALLEST, language="yaml")
+
+
+def draw_nothing_shared() -> None:
+    """For a member to whom nothing is open yet."""
+    with st.container(border=True):
+        st.markdown("**Nothing is shared with you yet**")
+        st.markdown(
+            "Flows appear here as soon as somebody shares them with you. If you were given a link, open it: "
+            "where it is closed to you, it lets you ask for access."
+        )
+
+
+def _draw_card(flow: WiredFlow, *, shared: bool, inside: bool) -> None:
+    with st.container(border=True, height="stretch", key=f"card:{flow.id}", gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.subheader(words.plain(flow.name), anchor=False, width="content")
+            if shared:
+                st.badge("Shared", icon=":material/group:", color="green")
+        description = flow.flow.description
+        if len(description) > _DESCRIPTION_CHARS:
+            description = description[:_DESCRIPTION_CHARS].rstrip() + "…"
+        st.markdown(f":gray[{words.plain(description)}]" if description else " ")
+        st.space("stretch")
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            st.caption(_facts(flow, inside=inside), width="stretch")
+            st.page_link(
+                addresses.PLAYGROUND,
+                label="Open",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                query_params={"flow": flow.id},
+            )
+
+
+def _facts(flow: WiredFlow, *, inside: bool) -> str:
+    models = [words.plain(model_notes.label(model)) for model in model_notes.models_of(flow)]
+    starters = len(flow.flow.chat.starters)
+    return words.line(
+        (
+            ", ".join(models) or "No model" if inside else "",
+            "" if not starters else "1 starter" if starters == 1 else f"{starters} starters",
+        )
+    )
+
+
+def _draw_problem(problem: Problem) -> None:
+    where = f"line {problem.line}, column {problem.column}"
+    hint = f" Did you mean **{words.plain(problem.suggestion)}**?" if problem.suggestion else ""
+    st.markdown(f":gray[{where}] &nbsp; {words.said(problem.message)}{hint}")
+
+
+_SMALLEST = """\
+name: My first flow
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, input_value: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""

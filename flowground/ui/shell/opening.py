@@ -1,0 +1,43 @@
+"""Opening a flow for the person who asks: checked anew at every run of a page."""
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import StopException
+
+from flowground import runtime
+from flowground.caller import Caller
+from flowground.errors import FlowError, FlowNotFound
+from flowground.ui.page import bridge
+from flowground.ui.page.caller import shared_flow, visitor
+from flowground.ui.shell import gallery, requests
+from flowground.wiring import WiredFlow
+
+
+def open_flow(address: str) -> tuple[Caller, WiredFlow]:
+    """Who asks, with their present role, and the flow. Else draws one calm page and ends the script: the same for
+    unknown and forbidden flows. Authors and admins, who open every flow, read a broken file's mistakes instead, but not
+    at the shareable playground, which tells nobody what is inside."""
+    caller = visitor()
+    try:
+        return caller, bridge.call(runtime.current().access.open_flow(caller, address))
+    except FlowNotFound:
+        broken = runtime.current().catalogue.broken_file(address)
+        if broken and caller.sees_inside and shared_flow() is None:
+            _draw_broken(*broken)
+            raise StopException from None
+        draw_nothing_here()
+    requests.draw_asking(caller, address)
+    raise StopException
+
+
+def _draw_broken(file: str, error: FlowError) -> None:
+    st.space("large")
+    st.header("This flow's file needs a correction", anchor=False)
+    st.write("The flow opens as soon as the file is saved without the mistake.")
+    gallery.draw_file(file, error)
+
+
+def draw_nothing_here() -> None:
+    """The page of a flow that is not there for this person."""
+    st.space("large")
+    st.header("Nothing here for you", anchor=False)
+    st.write("There is no flow at this address, or it is not shared with you.")

@@ -1,0 +1,84 @@
+"""Who asks to open a flow: for its owners, to approve or deny."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError, NotSignedIn
+from flowground.store.people.access_requests import AccessRequest
+from flowground.ui.page import bridge, dates, failure, words
+from flowground.ui.page.caller import for_its_caller
+
+_REFUSED = "requests:refused"
+_ASKED = "requests:asked"
+
+
+def waiting(caller: Caller, *, flow_id: str | None = None) -> list[AccessRequest]:
+    """Requests that this caller may decide; `flow_id` keeps those for one flow."""
+    if not caller.sees_inside or caller.kind != "member":
+        return []
+    found = bridge.call(runtime.current().requests.waiting(caller))
+    return [request for request in found if flow_id in (None, request.flow_id)]
+
+
+def draw_requests(caller: Caller, found: Sequence[AccessRequest], *, place: str) -> None:
+    """One row each; `place` tells two lists on one page apart."""
+    if refused := st.session_state.pop(_REFUSED, None):
+        failure.draw_refusal(refused)
+    for request in found:
+        _draw_row(caller, request, place)
+
+
+def draw_asking(caller: Caller, address: str) -> None:
+    """For a member before a closed door: the same words for unknown and forbidden flows."""
+    if caller.kind != "member" or caller.role != "member":
+        return
+    key = f"{_ASKED}:{address}"
+    if st.session_state.get(key):
+        st.info("Your request is on its way. If there is such a flow, its owners decide.", icon=":material/mail:")
+        return
+    with st.form("requests:ask", border=False):
+        note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=500, key="requests:note")
+        asked = st.form_submit_button("Request access", type="primary")
+    if not asked:
+        return
+    try:
+        bridge.call(runtime.current().requests.ask(caller, address, note))
+    except FlowgroundError as error:
+        failure.draw_refusal(error)
+    else:
+        st.session_state[key] = True
+        st.rerun()
+
+
+def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
+    key = f"requests:{place}:{request.id}"
+    with st.container(border=True, key=key, gap="xsmall"):
+        flow = runtime.current().catalogue.find(request.flow_id)
+        name = words.plain(flow.name if flow else request.flow_id)
+        who = bridge.call(runtime.current().sign_in.member(request.member))
+        shown = words.plain(who.display_name if who else request.member)
+        user = words.plain(request.member)
+        facts = words.line(("" if user == shown else user, dates.day(request.created_at)))
+        st.markdown(f"**{shown}** asks for **{name}**  \n:small[:gray[{facts}]]")
+        if request.note:
+            st.text(request.note)
+        with st.container(horizontal=True):
+            st.button("Approve", type="primary", key=f"{key}:yes", on_click=_decide, args=(caller, request.id, True))
+            st.button("Deny", key=f"{key}:no", on_click=_decide, args=(caller, request.id, False))
+
+
+@for_its_caller
+def _decide(caller: Caller, request_id: str, yes: bool) -> None:
+    """For a button."""
+    requests = runtime.current().requests
+    try:
+        bridge.call(requests.approve(caller, request_id) if yes else requests.deny(caller, request_id))
+    except NotSignedIn:
+        return  # the page itself will say it
+    except FlowgroundError as error:
+        st.session_state[_REFUSED] = error
+    else:
+        st.toast("They may open it now." if yes else "Denied. They are told nothing.")

@@ -1,0 +1,1 @@
+"""Signing in and out, first accounts, and links that set a password."""

@@ -1,0 +1,41 @@
+"""Signing this browser in and out: the page asks, the browser itself fetches the cookie."""
+
+import json
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.ui.page import bridge
+from flowground.ui.page.caller import browser_id
+
+_SAME_PAGE = "location.reload()"
+
+
+def sign_in_browser(member: str | None, *, go_to: str | None = None) -> None:
+    """Has the browser exchange a one-time ticket for the cookie, then load the page anew; ends this run.
+
+    `member` None is the local owner. The address stays, unless `go_to` names another of ours. Raises InvalidRequest
+    where the browser sends no cookies.
+    """
+    ticket = bridge.call(runtime.current().sign_in.issue_ticket(member, browser_id()))
+    _post("/session/start", {"ticket": ticket}, then=f"location.replace({json.dumps(go_to)})" if go_to else _SAME_PAGE)
+    st.stop()
+
+
+def remember_owner() -> None:
+    """Lets this browser keep the local owner's proof, without touching the page. Raises InvalidRequest as above."""
+    ticket = bridge.call(runtime.current().sign_in.issue_ticket(None, browser_id()))
+    _post("/session/start", {"ticket": ticket})
+
+
+def sign_out_browser() -> None:
+    """Ends the sign-in session for good, then loads the page anew; ends this run."""
+    _post("/session/end", {}, then=_SAME_PAGE)
+    st.stop()
+
+
+def _post(path: str, body: dict[str, str], *, then: str = "") -> None:
+    after = f".finally(() => {then})" if then else ""
+    # All values are ours, a path and a random ticket: none can end the script element.
+    options = json.dumps({"method": "POST", "headers": {"content-type": "application/json"}, "body": json.dumps(body)})
+    st.html(f"<script>fetch({json.dumps(path)}, {options}){after}</script>", unsafe_allow_javascript=True)

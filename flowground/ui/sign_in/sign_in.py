@@ -1,0 +1,98 @@
+"""What the local owner is asked for before anything outlives the visit: the owner code, then the first account."""
+
+from contextlib import suppress
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.errors import InvalidRequest, NotAllowed
+from flowground.ui.page import bridge, open_pages
+from flowground.ui.page.caller import owner_is_proven, remember_proof
+from flowground.ui.sign_in import session
+
+_LINK = "code"
+_WHERE = "The owner code stands in the terminal where Flowground was started."
+
+
+def ask_owner_code(*, key: str = "owner_code", says: str = _WHERE) -> bool:
+    """True when this browser gave the owner code (always for members); else draws the small form that asks for it.
+
+    Works in a page, a dialog and a fragment. `key` tells two forms on one page apart; `says` stands above the form.
+    """
+    if owner_is_proven():
+        return True
+    slot = st.empty()
+    with slot.form(key, border=False):
+        st.markdown(says)
+        code = st.text_input("Owner code", placeholder="xxxx-xxxx-xxxx", autocomplete="off")
+        given = st.form_submit_button("Continue", type="primary")
+    if not given:
+        return False
+    if not _prove(code):
+        st.error("This is not the code. It changes with every start of Flowground.")
+        return False
+    slot.empty()
+    return True
+
+
+def take_code_from_link() -> bool:
+    """For the router: proves the owner by the `?code=` link of the terminal, and takes the code out of the address.
+
+    Whether there was one, and it was right.
+    """
+    code = st.query_params.get(_LINK)
+    if code is None:
+        return False
+    del st.query_params[_LINK]
+    if not _prove(code):
+        st.toast("The code in this link is not right any more. Flowground prints a new one at every start.")
+        return False
+    return True
+
+
+def enter_with_code(*, says: str) -> None:
+    """Draws the form that asks for the owner code, below what it `says`; once it is right, this browser is the owner's
+    and the page is loaded anew. Ends the run then."""
+    if ask_owner_code(says=says):
+        enter_as_owner()
+
+
+def enter_as_owner() -> None:
+    """Loads the page anew with the owner's cookie; a browser without cookies has only this page. Ends the run."""
+    with suppress(InvalidRequest):
+        session.sign_in_browser(None)
+    st.rerun()
+
+
+def first_account_form(*, key: str = "first_account", go_to: str | None = None) -> None:
+    """Draws the form that makes the first account, an admin. The browser is then signed in and stays where it was.
+
+    Ends local mode for good. Asks for the owner code first. `go_to` is the page to go to instead of staying.
+    """
+    if not ask_owner_code(key=f"{key}_code"):
+        return
+    with st.form(key, border=False):
+        name = st.text_input("User name", help="Small letters, digits and . _ @ + -", autocomplete="username")
+        shown = st.text_input("Your name", placeholder="As colleagues see it", autocomplete="name")
+        password = st.text_input(
+            "Password", type="password", autocomplete="new-password", help="At least 8 characters."
+        )
+        sent = st.form_submit_button("Create account", type="primary")
+    if not sent:
+        return
+    try:
+        member = bridge.call(runtime.current().sign_in.create_first_account(name, shown, password))
+        open_pages.recheck()
+        session.sign_in_browser(member.name, go_to=go_to)
+    except (InvalidRequest, NotAllowed) as error:
+        st.error(" ".join(filter(None, (error.message, error.hint))))
+
+
+def _prove(code: str) -> bool:
+    if not runtime.current().sign_in.check_owner_code(code):
+        return False
+    remember_proof()
+    if runtime.current().settings.local_mode != "link":  # there the page is loaded anew, with the cookie
+        with suppress(InvalidRequest):  # without cookies the proof lasts as long as this page
+            session.remember_owner()
+    return True
