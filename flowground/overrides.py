@@ -27,19 +27,19 @@ _LARGEST = 200_000
 _RAW = -zlib.MAX_WBITS
 
 
-def find_changes(wired: WiredFlow, values: Values, *, inside: bool) -> dict[str, dict[str, Any]]:
+def find_changes(wired: WiredFlow, values: Values, *, sees_inside: bool) -> dict[str, dict[str, Any]]:
     """Only what differs from the author's values, in the flow's order, each as the run will take it ("7" as 7).
 
     Raises TweaksRefused, as the API does, where a value cannot be; one that equals the author's is no override and
     always can, so an editor may hand over all it shows. Presets and links of an older flow file are refused like that.
     """
-    seen = wired.policy.list_fields(inside=inside)
+    seen = wired.policy.list_fields(sees_inside=sees_inside)
     touched = {
         name: {key: value for key, value in fields.items() if not _is_own(seen.get(name, {}).get(key), value)}
         for name, fields in values.items()
     }
     request = RunRequest(tweaks={name: fields for name, fields in touched.items() if fields})
-    made = apply_tweaks(wired, request, unknown="refuse", inside=inside).flow
+    made = apply_tweaks(wired, request, unknown="refuse", sees_inside=sees_inside).flow
     found: dict[str, dict[str, Any]] = {}
     for name, policies in seen.items():
         for key, policy in policies.items():

@@ -37,20 +37,20 @@ async def run_flow(
     *,
     history: History,
     models: Models,
-    inside: bool = True,
+    sees_inside: bool = True,
     limits: Limits = _DEFAULTS,
     note: Callable[[ComponentEvent], None] = lambda _: None,
 ) -> AsyncGenerator[RunEvent, None]:
     """Events of one run, `RunFinished` last. `request.tweaks` are applied already; the rest of it is honoured here.
 
-    `inside` False: who asks sees the flow from outside, and its outputs are all they may select. `note` is told each
-    event but the last when it is made: before it is read here, and also where the run fails before it can be.
+    `sees_inside` False: who asks sees the flow from outside, and its outputs are all they may select. `note` is told
+    each event but the last when it is made: before it is read here, and also where the run fails before it can be.
     Raises ComponentFailed and RunTimeout. Closing the generator or cancelling the task cancels what runs, down to the
     provider.
     """
     started = time.perf_counter()
     line = _Line(note)
-    run = _Run(wired, request, history, models, line, inside, limits)
+    run = _Run(wired, request, history, models, line, sees_inside, limits)
     if request.stream:
         driver = asyncio.create_task(run.drive_in_time())
         driver.add_done_callback(lambda _: line.end())
@@ -123,7 +123,7 @@ class _Run:
     history: History
     models: Models
     line: _Line
-    inside: bool
+    sees_inside: bool
     limits: Limits
     clock: asyncio.Timeout | None = None
     given: dict[str, Output] = field(default_factory=dict)
@@ -236,7 +236,7 @@ class _Run:
 
     def finished(self, seconds: float) -> RunFinished:
         usages = [output.usage for output in self.given.values() if output.usage]
-        selected = selected_outputs(self.wired, self.request, inside=self.inside)
+        selected = selected_outputs(self.wired, self.request, sees_inside=self.sees_inside)
         check_length(sum(len(self.texts[name]) for name in selected))
         return RunFinished(
             results={name: self._result(name) for name in {*self.wired.outputs, *selected}},
@@ -268,15 +268,15 @@ def _source(wired: WiredFlow, name: str) -> str | None:
     return next((part.component for part in parts if isinstance(part, Reference)), None)
 
 
-def selected_outputs(wired: WiredFlow, request: RunRequest, *, inside: bool = True) -> tuple[str, ...]:
+def selected_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool = True) -> tuple[str, ...]:
     """Ids of the components whose results the request wants, by Langflow's rules.
 
     `output_component` (id or display name) comes first; an unknown one selects nothing. Else `output_type` selects
     "chat" or "text" outputs, "any" all outputs, "debug" every component; no match means all outputs. By the
-    component's type, where Langflow looks for the word in its id: ids are free here. Without `inside` no component is
-    there but the flow's outputs: the others' texts are prompts.
+    component's type, where Langflow looks for the word in its id: ids are free here. Without `sees_inside` no component
+    is there but the flow's outputs: the others' texts are prompts.
     """
-    there = wired.order if inside else wired.outputs
+    there = wired.order if sees_inside else wired.outputs
     if wanted := request.output_component:
         if wanted in there:
             return (wanted,)

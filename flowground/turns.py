@@ -46,8 +46,8 @@ async def take_turn(
     RunErrors after the failure is stored. What was said so far is kept: marked "failed" then, and "stopped" where the
     turn was cancelled or closed.
     """
-    inside = caller.sees_inside
-    tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, inside=inside)
+    sees_inside = caller.sees_inside
+    tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, sees_inside=sees_inside)
     turn = _Turn(caller, tweaked.flow, request, store, tweaked.warnings)
     turn.check_length(settings.limits.message_chars)
     await turn.begin()
@@ -58,7 +58,7 @@ async def take_turn(
             request,
             history=turn.history,
             models=models,
-            inside=inside,
+            sees_inside=sees_inside,
             limits=settings.limits,
             note=turn.note,
         )

@@ -37,12 +37,12 @@ class Tweaked:
 
 
 def apply_tweaks(
-    wired: WiredFlow, request: RunRequest, *, unknown: Literal["refuse", "warn"], inside: bool = True
+    wired: WiredFlow, request: RunRequest, *, unknown: Literal["refuse", "warn"], sees_inside: bool = True
 ) -> Tweaked:
     """The flow with the request's tweaks; without any that change something, the very same object.
 
-    `inside` False: the caller sees the flow from outside, may tweak `api.overridable` only, and no refusal says what
-    else there is. Raises InputConflict where the input is given twice, TweaksRefused with every reason, and
+    `sees_inside` False: the caller sees the flow from outside, may tweak `api.overridable` only, and no refusal says
+    what else there is. Raises InputConflict where the input is given twice, TweaksRefused with every reason, and
     InvalidRequest where the message is none of the choices that the author set for the input it fills.
     """
     for takes, policy in wired.policy.inputs:
@@ -52,7 +52,7 @@ def apply_tweaks(
             raise InvalidRequest(broken, problems=[problem])
     if not request.tweaks:
         return Tweaked(wired)
-    tweaks = _Tweaks(wired, request, inside)
+    tweaks = _Tweaks(wired, request, sees_inside)
     tweaks.read()
     components = tweaks.change_components()
     refused = [refusal for refusal in tweaks.refusals if unknown == "refuse" or not refusal.mild]
@@ -71,7 +71,7 @@ def _refuse(refusals: list[Refusal]) -> NoReturn:
 class _Tweaks:
     wired: WiredFlow
     request: RunRequest
-    inside: bool
+    sees_inside: bool
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     count: int = 0
@@ -82,11 +82,11 @@ class _Tweaks:
             self._refuse_all()
         everywhere: dict[str, Any] = {}
         for key, value in self.request.tweaks.items():
-            name = self.wired.policy.find_component(key, inside=self.inside)
+            name = self.wired.policy.find_component(key, sees_inside=self.sees_inside)
             if isinstance(value, Mapping) and name is not None:
                 self._read_specific(name, value)
             elif isinstance(value, Mapping):
-                self._note(self.wired.policy.refuse_component(key, inside=self.inside))
+                self._note(self.wired.policy.refuse_component(key, sees_inside=self.sees_inside))
             elif name is not None or isinstance(value, list):
                 says = f"The tweak of `{cut(key)}` is an object of fields and values, not {show(value)}."
                 self._note(Refusal(key, says))
@@ -123,7 +123,7 @@ class _Tweaks:
         if unwrap(fields.get("input_value")) is not None and self._gets_message(name):
             self._refuse_conflict(name)
         for key, value in fields.items():
-            refusal = self.wired.policy.refuse(name, key, inside=self.inside)
+            refusal = self.wired.policy.refuse(name, key, sees_inside=self.sees_inside)
             if refusal is None:
                 self._change(name, key, value)
             elif key != _IGNORED:
@@ -133,7 +133,9 @@ class _Tweaks:
         policy = self.wired.policy
         holders = policy.holders.get(key, ())
         taking = [name for name in holders if key == "input_value" and self._gets_message(name)]
-        refusals = {name: policy.refuse(name, key, inside=self.inside) for name in holders if name not in taking}
+        refusals = {
+            name: policy.refuse(name, key, sees_inside=self.sees_inside) for name in holders if name not in taking
+        }
         closed = sorted((refusal for refusal in refusals.values() if refusal), key=lambda refusal: refusal.mild)
         if opened := [name for name, refusal in refusals.items() if refusal is None]:
             for name in opened:
@@ -141,8 +143,8 @@ class _Tweaks:
         elif taking:
             self._refuse_conflict(taking[0])
         else:
-            is_told = closed and self.inside
-            self._note(closed[0] if is_told else policy.refuse_everywhere(key, inside=self.inside))
+            is_told = closed and self.sees_inside
+            self._note(closed[0] if is_told else policy.refuse_everywhere(key, sees_inside=self.sees_inside))
 
     def _gets_message(self, name: str) -> bool:
         return self.request.message_for(self.wired.components[name].takes_input) is not None

@@ -25,7 +25,7 @@ st.header(app.settings.organization.name, anchor=False)
 requests.draw_requests(caller, requests.waiting(caller), place="home")
 if flows:
     st.markdown(":gray[Choose a flow to chat with.]")
-    gallery.draw_flows(flows, shared=shared, inside=caller.sees_inside)
+    gallery.draw_flows(flows, shared=shared, sees_inside=caller.sees_inside)
 elif caller.sees_inside and not problems:
     gallery.draw_empty(app.settings.flows.name)
 elif not caller.sees_inside:

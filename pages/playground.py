@@ -20,15 +20,15 @@ async def standing(caller: Caller, flow: WiredFlow) -> tuple[bool, bool]:
 
 caller, flow = opening.open_flow(st.query_params.get("flow", ""))
 app = runtime.current()
-inside = caller.sees_inside
+sees_inside = caller.sees_inside
 
 publish.fulfil_wish(caller, flow)
 shared, api = bridge.call(standing(caller, flow))
 header.draw_header(caller, flow, shared=shared, api=api)
 override_link.draw_arrived(caller, flow)
-overrides = override_state.in_force(flow, inside=inside)
-talk = conversation.current(caller, flow, inside=inside, overrides=overrides, as_code=api)
-if inside:
+overrides = override_state.in_force(flow, sees_inside=sees_inside)
+talk = conversation.current(caller, flow, sees_inside=sees_inside, overrides=overrides, as_code=api)
+if sees_inside:
     header.draw_stale(app.catalogue.stale(flow.id))
 if form.takes_chat(flow):
     following = chat.draw_composer(talk)

@@ -12,7 +12,7 @@ from flowground.ui.shell.navigation import draw_person_below
 
 preview.draw_preview(visitor(), shared_flow() or "")
 caller, flow = opening.open_flow(shared_flow() or "")
-talk = conversation.current(caller, flow, inside=False)
+talk = conversation.current(caller, flow, sees_inside=False)
 
 header.draw_branding(flow)
 if not bridge.call(runtime.current().access.is_shared(flow.id)):

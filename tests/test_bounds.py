@@ -92,10 +92,10 @@ def as_tweaks(fields: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 
 @given(by_field, everywhere, st.booleans())
 @settings(max_examples=600, deadline=None)
-def test_no_json_value_leaves_the_bounds(fields: dict[str, Any], top: dict[str, Any], inside: bool) -> None:
+def test_no_json_value_leaves_the_bounds(fields: dict[str, Any], top: dict[str, Any], sees_inside: bool) -> None:
     request = RunRequest(tweaks=as_tweaks(fields, top))
     try:
-        flow = apply_tweaks(FLOW, request, unknown="refuse", inside=inside).flow
+        flow = apply_tweaks(FLOW, request, unknown="refuse", sees_inside=sees_inside).flow
     except TweaksRefused:
         return
     for key, holds in INSIDE.items():
@@ -105,12 +105,14 @@ def test_no_json_value_leaves_the_bounds(fields: dict[str, Any], top: dict[str, 
 
 
 @pytest.mark.parametrize("null", NULLS)
-@pytest.mark.parametrize("inside", [True, False])
-def test_null_is_the_authors_value_in_every_field(null: Any, inside: bool) -> None:
+@pytest.mark.parametrize("sees_inside", [True, False])
+def test_null_is_the_authors_value_in_every_field(null: Any, sees_inside: bool) -> None:
     tweaks = as_tweaks(dict.fromkeys(INSIDE, null), {})
-    assert apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse", inside=inside).flow is FLOW
-    assert find_changes(FLOW, tweaks, inside=inside) == {}
-    assert find_changes(FLOW, {"Model": {"temperature": None, "seed": 8}}, inside=inside) == {"Model": {"seed": 8}}
+    assert apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse", sees_inside=sees_inside).flow is FLOW
+    assert find_changes(FLOW, tweaks, sees_inside=sees_inside) == {}
+    assert find_changes(FLOW, {"Model": {"temperature": None, "seed": 8}}, sees_inside=sees_inside) == {
+        "Model": {"seed": 8}
+    }
 
 
 def test_a_specific_null_keeps_the_authors_value_from_a_global_tweak() -> None:
@@ -121,7 +123,7 @@ def test_a_specific_null_keeps_the_authors_value_from_a_global_tweak() -> None:
 def test_null_opens_no_door() -> None:
     for tweaks in ({"Model": {"input_value": None}}, {"Prompt": {"template": None}}, {"Nobody": {"a": None}}):
         with pytest.raises(TweaksRefused):
-            apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse", inside=False)
+            apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse", sees_inside=False)
 
 
 def test_a_null_beside_the_message_is_no_conflict() -> None:
@@ -200,7 +202,7 @@ def test_the_pane_and_the_api_refuse_alike() -> None:
     for fields in ({"Model": {"temperature": 0.6}}, {"History": {"order": "Descending"}}):
         said = []
         for refuse in (
-            lambda: find_changes(FLOW, fields, inside=True),  # noqa: B023
+            lambda: find_changes(FLOW, fields, sees_inside=True),  # noqa: B023
             lambda: apply_tweaks(FLOW, RunRequest(tweaks=fields), unknown="refuse"),  # noqa: B023
         ):
             with pytest.raises(FlowgroundError) as caught:

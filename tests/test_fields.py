@@ -45,13 +45,13 @@ api:
 )
 
 
-def fields(flow: WiredFlow, *, inside: bool = True) -> dict[str, FieldPolicy]:
-    seen = flow.policy.list_fields(inside=inside)
+def fields(flow: WiredFlow, *, sees_inside: bool = True) -> dict[str, FieldPolicy]:
+    seen = flow.policy.list_fields(sees_inside=sees_inside)
     return {policy.key: policy for policies in seen.values() for policy in policies.values()}
 
 
 def test_fields_stand_in_the_flows_order_by_component() -> None:
-    seen = FLOW.policy.list_fields(inside=True)
+    seen = FLOW.policy.list_fields(sees_inside=True)
     assert list(seen) == ["ChatInput", "Topic", "Prompt", "Model", "History", "ChatOutput"]
     assert list(seen["Prompt"]) == ["template", "topic", "tone"]
 
@@ -108,15 +108,15 @@ def test_bounds_are_the_tighter_of_models_and_authors() -> None:
 
 
 def test_from_outside_there_is_only_what_the_author_opened() -> None:
-    assert list(fields(OPENED, inside=False)) == [
+    assert list(fields(OPENED, sees_inside=False)) == [
         "Prompt.tone",
         "Model.model",
         "Model.temperature",
         "Model.max_tokens",
         "History.n_messages",
     ]
-    assert FLOW.policy.list_fields(inside=False) == {}
-    seen = repr(OPENED.policy.list_fields(inside=False))
+    assert FLOW.policy.list_fields(sees_inside=False) == {}
+    seen = repr(OPENED.policy.list_fields(sees_inside=False))
     assert not any(word in seen for word in ("Talk of", "${", "Hello", "tea"))
 
 
@@ -150,8 +150,8 @@ def list_probes(field: FieldPolicy) -> list[tuple[Any, bool]]:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("inside", [True, False], ids=["author", "member"])
-async def test_what_the_pane_offers_the_api_takes_and_nothing_else(tmp_path: Path, inside: bool) -> None:
+@pytest.mark.parametrize("sees_inside", [True, False], ids=["author", "member"])
+async def test_what_the_pane_offers_the_api_takes_and_nothing_else(tmp_path: Path, sees_inside: bool) -> None:
     """Every field of every shipped flow: open or closed as it is shown, within the bounds that are shown."""
     texts = {path.stem: shipped_flow(path.stem) for path in SHIPPED_FLOWS.glob("*.yaml")} | {"bounded": BOUNDED}
     texts = {name: text.replace("model: scripted", "model: scripted:json") for name, text in texts.items()}
@@ -161,10 +161,10 @@ async def test_what_the_pane_offers_the_api_takes_and_nothing_else(tmp_path: Pat
         await store.write(members.add, name="mia", display_name="Mia", role="member", by="tests")
         for name in flows:
             await store.write(publications.change, flow_id=name, sharing=Sharing(True, api=True), by="tests")
-        _, headers = await api.token(owner=None if inside else "mia")
+        _, headers = await api.token(owner=None if sees_inside else "mia")
         api.client.headers.update(headers)
         for flow in flows.values():
-            shown = fields(flow, inside=inside)
+            shown = fields(flow, sees_inside=sees_inside)
             for key, field in fields(flow).items():
                 is_open = key in shown and not field.closed
                 for value, fits in list_probes(field):

@@ -312,7 +312,7 @@ def test_an_empty_list_opens_nothing() -> None:
 
 
 def outside(tweaks: dict[str, Any], flow: WiredFlow) -> WiredFlow:
-    return apply_tweaks(flow, RunRequest(tweaks=tweaks), unknown="refuse", inside=False).flow
+    return apply_tweaks(flow, RunRequest(tweaks=tweaks), unknown="refuse", sees_inside=False).flow
 
 
 def test_from_outside_only_what_the_author_opened_is_there() -> None:

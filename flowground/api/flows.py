@@ -21,7 +21,10 @@ async def flows(request: Request, header_flows: bool = False) -> list[dict[str, 
     """Every flow the caller may run, by name; `header_flows` leaves the insides out."""
     runtime: Runtime = request.app.state.runtime()
     caller = await api_caller(request, runtime)
-    return [_described(flow, caller, inside=not header_flows) for flow in await runtime.access.visible_flows(caller)]
+    return [
+        _described(flow, caller, with_components=not header_flows)
+        for flow in await runtime.access.visible_flows(caller)
+    ]
 
 
 @router.get("/{flow_id}", responses={404: {"description": "No such flow for this token."}})
@@ -33,21 +36,21 @@ async def flow(request: Request, flow_id: str) -> dict[str, Any]:
         found = await runtime.access.open_flow(caller, flow_id)
     except FlowNotFound:
         raise HTTPException(404, "Flow not found") from None  # Langflow's sentence here
-    return _described(found, caller, inside=True)
+    return _described(found, caller, with_components=True)
 
 
-def _described(flow: WiredFlow, caller: Caller, *, inside: bool) -> dict[str, Any]:
+def _described(flow: WiredFlow, caller: Caller, *, with_components: bool) -> dict[str, Any]:
     return {
         "id": flow.id,
         "name": flow.name,
         "endpoint_name": flow.flow.api.endpoint_name,
         "description": flow.flow.description,
         "version": flow.version,
-        "data": _inside(flow) if inside and caller.sees_inside else None,
+        "data": _list_components(flow) if with_components and caller.sees_inside else None,
     }
 
 
-def _inside(flow: WiredFlow) -> dict[str, Any]:
+def _list_components(flow: WiredFlow) -> dict[str, Any]:
     """Components as the file has them; secret fields are left out, whatever they hold."""
     return {
         "components": {

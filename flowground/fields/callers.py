@@ -28,8 +28,8 @@ class Refusal:
 class FlowPolicy:
     """Every field's policy, compiled once a flow version, and what is answered to a caller who asks for a field.
 
-    `inside` False: the caller sees the flow from outside. Only what `api.overridable` lists is there for them, and no
-    refusal tells of anything else.
+    `sees_inside` False: the caller sees the flow from outside. Only what `api.overridable` lists is there for them,
+    and no refusal tells of anything else.
     """
 
     def __init__(
@@ -63,32 +63,32 @@ class FlowPolicy:
         shown = {key.partition(".")[0] for key in entries}
         seen = {True: titles, False: {name: title for name, title in titles.items() if name in shown}}
         self._named = {
-            inside: {title: name for name, title in names.items()} | {name: name for name in names}
-            for inside, names in seen.items()
+            sees_inside: {title: name for name, title in names.items()} | {name: name for name in names}
+            for sees_inside, names in seen.items()
         }
 
-    def list_fields(self, *, inside: bool) -> dict[str, dict[str, FieldPolicy]]:
+    def list_fields(self, *, sees_inside: bool) -> dict[str, dict[str, FieldPolicy]]:
         """What the caller may see, by component in the file's order; components without any field are left out."""
         seen = {
-            name: {key: policy for key, policy in fields.items() if inside or policy.opened}
+            name: {key: policy for key, policy in fields.items() if sees_inside or policy.opened}
             for name, fields in self.fields.items()
         }
         return {name: fields for name, fields in seen.items() if fields}
 
-    def find_component(self, key: str, *, inside: bool) -> str | None:
+    def find_component(self, key: str, *, sees_inside: bool) -> str | None:
         """The id of the component with this id or display name, the last of several alike."""
-        return self._named[inside].get(key)
+        return self._named[sees_inside].get(key)
 
     def is_secret(self, name: str, key: str) -> bool:
         """Whether a field's value must not be shown or written down."""
         policy = self.fields.get(name, {}).get(key)
         return policy is not None and policy.type.secret
 
-    def refuse(self, name: str, key: str, *, inside: bool) -> Refusal | None:
+    def refuse(self, name: str, key: str, *, sees_inside: bool) -> Refusal | None:
         """Why this field of a component cannot be set; None where it can."""
         policy = self.fields[name].get(key)
         what = f"{name}.{cut(key)}"
-        if not inside and (policy is None or not policy.opened):
+        if not sees_inside and (policy is None or not policy.opened):
             return self._refuse_unlisted(key, what, mild=True)
         if policy is None:
             return self._refuse_unknown(name, key, what)
@@ -100,18 +100,18 @@ class FlowPolicy:
             return self._refuse_unlisted(key, what)
         return Refusal(key, f"{_PROTECTED}: `{what}`.") if policy.closed else None
 
-    def refuse_component(self, key: str, *, inside: bool) -> Refusal:
+    def refuse_component(self, key: str, *, sees_inside: bool) -> Refusal:
         """The answer to fields of a component that is not there."""
-        if self.opened is not None or not inside:
+        if self.opened is not None or not sees_inside:
             return self._refuse_unlisted(key, cut(key), mild=True)
         if key in self.holders:
             return Refusal(key, f"A tweak of `{key}` everywhere is a plain value, not an object.", mild=True)
         known = [*self.fields, *self._titles.values()]
         return Refusal(key, f"The flow has no component `{cut(key)}`{_suggest(key, known)}", mild=True)
 
-    def refuse_everywhere(self, key: str, *, inside: bool) -> Refusal:
+    def refuse_everywhere(self, key: str, *, sees_inside: bool) -> Refusal:
         """The answer to a global tweak of a field that no component has, or none that this caller sees."""
-        if self.opened is not None or not inside:
+        if self.opened is not None or not sees_inside:
             return self._refuse_unlisted(key, cut(key), mild=True)
         word = nearest(cut(key), self._declared) or nearest(cut(key), self.fields)
         hint = f": did you mean `{word}`?" if word else "."

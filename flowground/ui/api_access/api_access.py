@@ -118,7 +118,7 @@ def _draw_tabs(caller: Caller, flow: WiredFlow, asked: PastCall | None) -> Seque
     labels = list(code_tabs.TITLES.values())
     if asked:
         return st.tabs(labels, key=f"api:tabs:{flow.id}:asked")
-    values = override_state.in_force(flow, inside=caller.sees_inside)
+    values = override_state.in_force(flow, sees_inside=caller.sees_inside)
     labels.append(overrides_tab.title(values))
     # A label that changes makes the browser open the default tab: once something was changed here, that is this one.
     before = st.session_state.setdefault(_before(flow), values)
@@ -128,7 +128,7 @@ def _draw_tabs(caller: Caller, flow: WiredFlow, asked: PastCall | None) -> Seque
 def _request(
     caller: Caller, flow: WiredFlow, mode: Mode, *, asked: PastCall | None, token: str | None
 ) -> SnippetRequest:
-    values = override_state.in_force(flow, inside=caller.sees_inside)
+    values = override_state.in_force(flow, sees_inside=caller.sees_inside)
     return SnippetRequest.for_flow(
         flow,
         base_url=addresses.base_url(),

@@ -17,13 +17,13 @@ _STEP_LINES = 7
 def draw_message(
     message: StoredMessage,
     *,
-    inside: bool,
+    sees_inside: bool,
     names: Mapping[str, str],
     retry: Callable[[], None] | None = None,
     as_code: Callable[[], None] | None = None,
     with_error: bool = True,
 ) -> None:
-    """`inside` shows an answer's steps; `names` are the components' display names.
+    """`sees_inside` shows an answer's steps; `names` are the components' display names.
 
     `retry` asks again what failed, was stopped, or what a model left empty; `as_code` opens the call behind it.
     `with_error`: whether a failed answer says why it failed; of a run's several answers one does.
@@ -37,20 +37,20 @@ def draw_message(
         if _said(message) or message.state != "failed":
             draw_text(_said(message), message)
         if message.state == "failed" and with_error:
-            draw_failure(message.error or message.text, inside=inside)
-        draw_below(message, inside=inside, names=names, as_code=as_code, retry=retry)
+            draw_failure(message.error or message.text, sees_inside=sees_inside)
+        draw_below(message, sees_inside=sees_inside, names=names, as_code=as_code, retry=retry)
 
 
 def draw_below(
     message: StoredMessage,
     *,
-    inside: bool,
+    sees_inside: bool,
     names: Mapping[str, str],
     as_code: Callable[[], None] | None,
     retry: Callable[[], None] | None,
 ) -> None:
     """What stands under an answer's text: its foot, and the way to ask again where it did not come, or came empty."""
-    draw_foot(message, inside=inside, names=names, as_code=as_code)
+    draw_foot(message, sees_inside=sees_inside, names=names, as_code=as_code)
     if message.state != "complete" or (message.model and not message.text.strip()):
         draw_retry(message.id, retry)
 
@@ -83,14 +83,14 @@ def draw_question(text: str) -> None:
 
 
 def draw_foot(
-    message: StoredMessage, *, inside: bool, names: Mapping[str, str], as_code: Callable[[], None] | None
+    message: StoredMessage, *, sees_inside: bool, names: Mapping[str, str], as_code: Callable[[], None] | None
 ) -> None:
     """What stands under an answer: what it cost, and the way to its code."""
     if as_code is None:
-        draw_footer(message, inside=inside, names=names)
+        draw_footer(message, sees_inside=sees_inside, names=names)
         return
     with st.container(horizontal=True, vertical_alignment="top", horizontal_alignment="distribute", gap="small"):
-        draw_footer(message, inside=inside, names=names)
+        draw_footer(message, sees_inside=sees_inside, names=names)
         st.button(
             ":small[:gray[Copy as code]]",
             icon=":material/code:",
@@ -100,9 +100,9 @@ def draw_foot(
         )
 
 
-def draw_footer(message: StoredMessage, *, inside: bool, names: Mapping[str, str]) -> None:
+def draw_footer(message: StoredMessage, *, sees_inside: bool, names: Mapping[str, str]) -> None:
     """Model, seconds and tokens in small grey, and the steps; from outside only whether the answer was stopped."""
-    if not inside:
+    if not sees_inside:
         if message.state == "stopped":
             st.caption("Stopped")
         return
@@ -127,13 +127,13 @@ def draw_footer(message: StoredMessage, *, inside: bool, names: Mapping[str, str
                 _draw_step(step, names.get(step.component_id, step.component_id))
 
 
-def draw_failure(text: str, *, inside: bool, hint: str | None = None, wait: int | None = None) -> None:
+def draw_failure(text: str, *, sees_inside: bool, hint: str | None = None, wait: int | None = None) -> None:
     """Why there is no answer. Who sees only the outside learns nothing of the flow's parts.
 
     `wait` is in how many seconds the model's server takes the next call, where it said so.
     """
     when = "" if wait is None else f"Try again in {words.about(wait)}."
-    if not inside:
+    if not sees_inside:
         text = "This flow could not answer just now."
         hint = f"{when.rstrip('.') or 'Try again in a moment'}; if it stays so, tell its author."
     elif when:

@@ -37,7 +37,7 @@ def draw_composer(chat: Conversation) -> Following | None:
     pressed = _asked(chat)
     busy = pressed is not None or live_turn(chat) is not None
     with st.bottom:
-        override_chip.draw_chip(chat.flow, chat.overrides, inside=chat.inside)
+        override_chip.draw_chip(chat.flow, chat.overrides, sees_inside=chat.sees_inside)
         st.session_state[_NOTICE] = notice = model_notes.fetch_notice(chat.flow)
         if notice:
             st.caption(f":material/download: {notice}")
@@ -206,7 +206,7 @@ def _draw_messages(
         question = message if message.role == "user" else question
         answers.draw_message(
             message,
-            inside=chat.inside,
+            sees_inside=chat.sees_inside,
             names=chat.flow.display_names,
             retry=None if following else retry,
             as_code=as_code(chat, question),

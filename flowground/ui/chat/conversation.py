@@ -14,7 +14,7 @@ from flowground.wiring import WiredFlow
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`inside` says whether the person sees the flow's steps here; `begun` whether its address names it already.
+    """`sees_inside` says whether the person sees the flow's steps here; `begun` whether its address names it already.
 
     `overrides` apply to what is said here; `as_code` offers the call behind each answer.
     """
@@ -22,7 +22,7 @@ class Conversation:
     caller: Caller
     flow: WiredFlow
     session_id: str
-    inside: bool
+    sees_inside: bool
     begun: bool
     overrides: Values = field(default_factory=dict)
     as_code: bool = False
@@ -37,14 +37,14 @@ class Conversation:
 
 
 def current(
-    caller: Caller, flow: WiredFlow, *, inside: bool, overrides: Values | None = None, as_code: bool = False
+    caller: Caller, flow: WiredFlow, *, sees_inside: bool, overrides: Values | None = None, as_code: bool = False
 ) -> Conversation:
     """The conversation in the address, else a new one that is kept once something is said in it."""
     named = st.query_params.get("session", "")
     if named and len(named) <= SESSION_ID_CHARS:
-        return Conversation(caller, flow, named, inside, True, overrides or {}, as_code)
+        return Conversation(caller, flow, named, sees_inside, True, overrides or {}, as_code)
     draft = st.session_state.setdefault(_draft(flow.id), str(uuid.uuid4()))
-    return Conversation(caller, flow, draft, inside, False, overrides or {}, as_code)
+    return Conversation(caller, flow, draft, sees_inside, False, overrides or {}, as_code)
 
 
 def keep(conversation: Conversation) -> None:

@@ -29,7 +29,7 @@ def draw_form(run: Conversation) -> tuple[Conversation, Following | None]:
     key = f"form:text:{run.flow.id}"
     _fill(run, key)
     st.text_area("Text", key=key, height=_HEIGHT, label_visibility="collapsed", placeholder="Paste or type a text")
-    override_chip.draw_chip(run.flow, run.overrides, inside=run.inside)
+    override_chip.draw_chip(run.flow, run.overrides, sees_inside=run.sees_inside)
     with st.container(horizontal=True, vertical_alignment="center"):
         asked = st.button("Run", type="primary", icon=":material/play_arrow:", key=f"form:run:{run.flow.id}")
         stop = st.empty()
@@ -54,7 +54,7 @@ def draw_result(run: Conversation, following: Following | None) -> None:
     if (notice := model_notes.limits_notice(run.flow)) and not messages and not following:
         st.caption(notice)
     for message in messages:
-        answers.draw_message(message, inside=run.inside, names=run.flow.display_names, as_code=as_code)
+        answers.draw_message(message, sees_inside=run.sees_inside, names=run.flow.display_names, as_code=as_code)
     if stored and not messages and following is None and chat.live_turn(run) is None:
         answers.draw_interrupted(stored[-1].id, None)
     drawing = Drawing(run, following, as_code=as_code)

@@ -136,7 +136,7 @@ class Drawing:
                 with self._first.slot:
                     model_notes.draw_progress(event)
             case ComponentStarted():
-                if self._conversation.inside and not self._first.text:
+                if self._conversation.sees_inside and not self._first.text:
                     name = words.plain(self._names.get(event.component_id, event.component_id))
                     self._first.slot.markdown(f":shimmer[{name}]")
             case ComponentFinished():
@@ -177,8 +177,10 @@ class Drawing:
                 if answer.text:
                     st.markdown(words.said(answer.text.whole))
                 if answer is kept[-1]:
-                    inside = self._conversation.inside
-                    answers.draw_failure(error.message, inside=inside, hint=error.hint, wait=retry_after(error))
+                    sees_inside = self._conversation.sees_inside
+                    answers.draw_failure(
+                        error.message, sees_inside=sees_inside, hint=error.hint, wait=retry_after(error)
+                    )
             if answer in kept:
                 message = self._message(answer, None, state="failed")
                 self._draw_below(answer, message, is_last=answer is kept[-1])
@@ -204,7 +206,7 @@ class Drawing:
         with answer.below.container():
             answers.draw_below(
                 message,
-                inside=self._conversation.inside,
+                sees_inside=self._conversation.sees_inside,
                 names=self._names,
                 as_code=self._as_code,
                 retry=self._retry if is_last else None,

@@ -8,7 +8,7 @@ from flowground.ui.page import words
 from flowground.wiring import WiredFlow
 
 
-def draw_chip(flow: WiredFlow, overrides: Values, *, inside: bool) -> None:
+def draw_chip(flow: WiredFlow, overrides: Values, *, sees_inside: bool) -> None:
     """Nothing without overrides; else how many, which ones on hover, and one click clears them."""
     if not overrides:
         return
@@ -23,5 +23,5 @@ def draw_chip(flow: WiredFlow, overrides: Values, *, inside: bool) -> None:
         icon=":material/tune:",
         key=f"chip:{flow.id}",
         help="What you say here runs with:  \n" + "  \n".join(changed),
-        on_click=override_state.overrides_of(flow, inside=inside).clear,
+        on_click=override_state.overrides_of(flow, sees_inside=sees_inside).clear,
     )

@@ -38,7 +38,7 @@ def draw_arrived(caller: Caller, flow: WiredFlow) -> None:
             for name, value in fields.items():
                 item = flow.policy.fields[component][name]
                 _draw_value(f"{flow.display_names[component]} · {item.type.title}", value, item.value)
-        if override_state.in_force(flow, inside=True):
+        if override_state.in_force(flow, sees_inside=True):
             st.caption("They take the place of those you have now.")
         with st.container(horizontal=True):
             st.button(
@@ -54,7 +54,7 @@ def draw_arrived(caller: Caller, flow: WiredFlow) -> None:
 def _checked(caller: Caller, flow: WiredFlow, word: str) -> Values:
     if not caller.sees_inside:
         raise FlowgroundError("Links with overrides are for authors: the flow answers here as it is.")
-    return find_changes(flow, from_link(word), inside=True)
+    return find_changes(flow, from_link(word), sees_inside=True)
 
 
 def _draw_value(name: str, value: object, own: object) -> None:
@@ -76,7 +76,7 @@ def _draw_useless(why: str) -> None:
 
 def _accept(flow: WiredFlow, values: Values) -> None:
     with suppress(FlowgroundError):  # the flow changed meanwhile: the link is judged anew, and says why
-        override_state.overrides_of(flow, inside=True).replace(values)
+        override_state.overrides_of(flow, sees_inside=True).replace(values)
         _drop()
 
 

@@ -32,7 +32,7 @@ def draw_presets(caller: Caller, flow: WiredFlow) -> None:
             st.caption("Overrides that you keep under a name stand here. Only you see them.")
         for preset in found:
             _draw_row(caller, flow, preset)
-        values = override_state.without_secrets(flow, override_state.in_force(flow, inside=caller.sees_inside))
+        values = override_state.without_secrets(flow, override_state.in_force(flow, sees_inside=caller.sees_inside))
         if values:
             _draw_form(caller, flow, values)
         else:
@@ -92,7 +92,7 @@ def _save(caller: Caller, flow: WiredFlow, values: Values, key: str) -> None:
 @for_its_caller
 def _load(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
     try:
-        override_state.overrides_of(flow, inside=caller.sees_inside).replace(preset.values)
+        override_state.overrides_of(flow, sees_inside=caller.sees_inside).replace(preset.values)
     except FlowgroundError as error:
         error.hint = "The flow has changed since this preset was kept."
         st.session_state[_refused(flow)] = error

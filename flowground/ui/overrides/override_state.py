@@ -29,7 +29,7 @@ class Overrides:
     """
 
     flow: WiredFlow
-    inside: bool
+    sees_inside: bool
     good: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: dict[str, Refused] = field(default_factory=dict)
     generation: int = 0
@@ -52,7 +52,7 @@ class Overrides:
 
     def replace(self, values: Values) -> None:
         """These overrides and no others, checked like any tweak. Raises TweaksRefused; then nothing changed."""
-        self.good = find_changes(self.flow, values, inside=self.inside)
+        self.good = find_changes(self.flow, values, sees_inside=self.sees_inside)
         self.refused.clear()
         self.generation += 1
 
@@ -72,22 +72,22 @@ class Overrides:
 
     def _with(self, component: str, name: str, value: Any) -> dict[str, dict[str, Any]]:
         wanted = {**self.good, component: {**self.good.get(component, {}), name: value}}
-        return find_changes(self.flow, wanted, inside=self.inside)
+        return find_changes(self.flow, wanted, sees_inside=self.sees_inside)
 
 
-def overrides_of(flow: WiredFlow, *, inside: bool) -> Overrides:
+def overrides_of(flow: WiredFlow, *, sees_inside: bool) -> Overrides:
     """This visit's overrides of the flow."""
-    kept: Overrides = st.session_state.setdefault(f"overrides:{flow.id}", Overrides(flow, inside))
+    kept: Overrides = st.session_state.setdefault(f"overrides:{flow.id}", Overrides(flow, sees_inside))
     is_newer = kept.flow.version != flow.version
-    kept.flow, kept.inside = flow, inside
+    kept.flow, kept.sees_inside = flow, sees_inside
     if is_newer:
         kept.keep_fitting()
     return kept
 
 
-def in_force(flow: WiredFlow, *, inside: bool) -> Values:
+def in_force(flow: WiredFlow, *, sees_inside: bool) -> Values:
     """What the person's calls carry."""
-    return overrides_of(flow, inside=inside).good
+    return overrides_of(flow, sees_inside=sees_inside).good
 
 
 def without_secrets(flow: WiredFlow, values: Values) -> Values:

@@ -25,12 +25,12 @@ def draw_overrides(caller: Caller, flow: WiredFlow, *, sent: Values) -> None:
 
     `sent` is what the code carries as tweaks: all but a changed input's text, which is the message.
     """
-    seen = flow.policy.list_fields(inside=caller.sees_inside)
+    seen = flow.policy.list_fields(sees_inside=caller.sees_inside)
     if not seen:
         st.caption("The author of this flow has opened none of its fields.")
         return
     st.caption("What you change here goes into the code and into your own chat. The flow itself stays as it is.")
-    state = override_state.overrides_of(flow, inside=caller.sees_inside)
+    state = override_state.overrides_of(flow, sees_inside=caller.sees_inside)
     wanted = _draw_tools(caller, state)
     found = [fields for every in seen.values() if (fields := _search(flow, every.values(), wanted))]
     for fields in found:
@@ -56,7 +56,7 @@ def _draw_tools(caller: Caller, state: Overrides) -> str:
             width=220,
         )
         override_presets.draw_presets(caller, flow)
-        if state.inside:
+        if state.sees_inside:
             override_presets.draw_link(flow, state.good)
         st.button(
             "Reset all",

@@ -13,11 +13,11 @@ _DESCRIPTION_CHARS = 180
 _PROBLEMS_SHOWN = 5
 
 
-def draw_flows(flows: Sequence[WiredFlow], *, shared: frozenset[str], inside: bool) -> None:
-    """`shared` holds the ids of flows whose shareable playground is on; `inside` shows that, and the models."""
+def draw_flows(flows: Sequence[WiredFlow], *, shared: frozenset[str], sees_inside: bool) -> None:
+    """`shared` holds the ids of flows whose shareable playground is on; `sees_inside` shows that, and the models."""
     with st.grid(min_column_width=_CARD_WIDTH, gap="medium", row_height="content"):
         for flow in flows:
-            _draw_card(flow, shared=inside and flow.id in shared, inside=inside)
+            _draw_card(flow, shared=sees_inside and flow.id in shared, sees_inside=sees_inside)
 
 
 def draw_problems(problems: Mapping[str, FlowError]) -> None:
@@ -58,7 +58,7 @@ def draw_nothing_shared() -> None:
         )
 
 
-def _draw_card(flow: WiredFlow, *, shared: bool, inside: bool) -> None:
+def _draw_card(flow: WiredFlow, *, shared: bool, sees_inside: bool) -> None:
     with st.container(border=True, height="stretch", key=f"card:{flow.id}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.subheader(words.plain(flow.name), anchor=False, width="content")
@@ -70,7 +70,7 @@ def _draw_card(flow: WiredFlow, *, shared: bool, inside: bool) -> None:
         st.markdown(f":gray[{words.plain(description)}]" if description else " ")
         st.space("stretch")
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.caption(_facts(flow, inside=inside), width="stretch")
+            st.caption(_facts(flow, sees_inside=sees_inside), width="stretch")
             st.page_link(
                 addresses.PLAYGROUND,
                 label="Open",
@@ -80,12 +80,12 @@ def _draw_card(flow: WiredFlow, *, shared: bool, inside: bool) -> None:
             )
 
 
-def _facts(flow: WiredFlow, *, inside: bool) -> str:
+def _facts(flow: WiredFlow, *, sees_inside: bool) -> str:
     models = [words.plain(model_notes.label(model)) for model in model_notes.models_of(flow)]
     starters = len(flow.flow.chat.starters)
     return words.line(
         (
-            ", ".join(models) or "No model" if inside else "",
+            ", ".join(models) or "No model" if sees_inside else "",
             "" if not starters else "1 starter" if starters == 1 else f"{starters} starters",
         )
     )
