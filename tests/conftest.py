@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flowground.settings import Settings
-from flowground.sign_in import SignIn
+from flowground.sign_in import SignIn, passwords
 from flowground.store import Store
 from tests import ci_flags
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
@@ -44,6 +44,13 @@ def clean_env(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, kept[name])
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords cost this process a millisecond instead of 200, but for tests that are about what they cost."""
+    if request.node.get_closest_marker("password_cost") is None:
+        monkeypatch.setattr(passwords, "COST", passwords.LEAST_COST)
 
 
 @pytest.fixture(params=DATABASES)

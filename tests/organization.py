@@ -13,7 +13,7 @@ from flowground.store.people import members
 from tests.running import chat_flow, running
 
 PASSWORD = "a long good phrase"
-HASHED = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt()).decode()
+HASHED = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 ROLES: dict[str, Role] = {"root": "admin", "olga": "author", "anton": "author", "mia": "member", "max": "member"}
 FLOWS = {
     "talk": "owners: [olga]\n" + chat_flow("scripted", "Talk"),

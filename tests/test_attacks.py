@@ -102,9 +102,11 @@ async def test_every_sign_in_has_a_new_id_and_none_can_be_chosen(house: Runtime)
     assert await house.sign_in.redeem(ticket, "the victim's browser") is None  # burnt, not stolen
 
 
+@pytest.mark.password_cost
 async def test_unknown_inactive_and_passwordless_names_cost_the_same_work(
     house: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await house.sign_in.set_password("mia", PASSWORD, by="tests")
     await house.sign_in.set_active("anton", active=False, by="tests")
     costs: list[bytes] = []
     real = bcrypt.checkpw

@@ -35,9 +35,9 @@ def run_small(folder: Path, *options: str, reason: str = "", seconds: float = 0)
     (folder / "test_small.py").write_text(SMALL.format(reason=reason, seconds=seconds))
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = model: x\n")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:langflow", "-p", "tests.ci_flags", *options, str(folder)],
+        [sys.executable, "-m", "pytest", "-p", "tests.ci_flags", *options, str(folder)],
         cwd=folder,
-        env=clean_environment(PYTHONPATH=str(ROOT)),
+        env=clean_environment(PYTHONPATH=str(ROOT), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
         capture_output=True,
         text=True,
         timeout=60,
@@ -65,7 +65,7 @@ def test_too_little_is_red(tmp_path: Path, options: list[str], reason: str, code
 
 def test_a_test_that_hangs_is_ended_and_named(tmp_path: Path) -> None:
     pytest.importorskip("pytest_timeout", reason="needs pytest-timeout (requirements-dev.txt)")
-    code, text = run_small(tmp_path, "--timeout=0.5", seconds=30)
+    code, text = run_small(tmp_path, "-p", "pytest_timeout", "--timeout=0.5", seconds=30)
     assert code == 1
     assert re.search(r"FAILED .*test_that_hangs.*Timeout", text)
 

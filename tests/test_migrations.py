@@ -1,6 +1,5 @@
 """Migrations make exactly the tables that `tables.py` declares, whole, once, and under a lock."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ from flowground.store.tables import metadata
 from tests.store_databases import DATABASES, empty_database
 
 
-@pytest.fixture(params=DATABASES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    with empty_database(request.param, tmp_path) as url:
-        yield Database.at(url)
+@pytest.fixture
+def database(url: str) -> Database:
+    return Database.at(url)
 
 
 def shape(engine: Engine) -> dict[str, Any]:

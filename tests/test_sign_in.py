@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store.open(f"sqlite:///{tmp_path}/data/test.db")
-    yield store
-    store.close()
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/data/test.db"
 
 
 async def test_a_member_of_config_yaml_signs_in_and_becomes_a_caller(open_sign_in: Open) -> None:

@@ -1,33 +1,17 @@
 """The local owner's conversations are the first admin's, on both databases."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from flowground.settings import Settings
-from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.flows import presets
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import StoredMessage
-from tests.servers import write_folder
-from tests.store_databases import DATABASES, empty_database
+from tests.opened_sign_in import Open
 
 pytestmark = pytest.mark.anyio
 PLACES = [("talk", "one"), ("talk", "two"), ("other", "one")]
-
-
-@pytest.fixture(params=DATABASES)
-async def sign_in(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[SignIn, Store]]:
-    with empty_database(request.param, tmp_path) as url:
-        store = Store.open(url)
-        opened = SignIn(Settings.load(write_folder(tmp_path, config={}, flows={})), store)
-        await opened.start()
-        yield opened, store
-        opened.close()
-        store.close()
 
 
 async def said(store: Store, owner: str, flow_id: str, session_id: str) -> list[str]:
@@ -35,8 +19,8 @@ async def said(store: Store, owner: str, flow_id: str, session_id: str) -> list[
     return [message.text for message in found]
 
 
-async def test_the_first_admin_finds_what_was_said_before(sign_in: tuple[SignIn, Store]) -> None:
-    opened, store = sign_in
+async def test_the_first_admin_finds_what_was_said_before(open_sign_in: Open, store: Store) -> None:
+    opened = await open_sign_in()
     for owner in ("local:owner", "token:somebody"):
         for number, (flow, session) in enumerate(PLACES):
             for text in ("first", "second"):

@@ -1,8 +1,6 @@
 """Overrides that a message was said with, on both databases: told to its owner, gone with it."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,19 +8,10 @@ import pytest
 from flowground.store import Store
 from flowground.store.runs import conversations, turn_overrides
 from flowground.store.runs.conversations import StoredMessage
-from tests.store_databases import DATABASES, empty_database
 
 pytestmark = pytest.mark.anyio
 HERE: dict[str, Any] = {"flow_id": "f", "owner": "member:ada", "session_id": "s"}
 VALUES: dict[str, dict[str, Any]] = {"Model": {"temperature": 0.4, "seed": None}, "P": {"t": "👋 \x00 ''"}}
-
-
-@pytest.fixture(params=DATABASES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with empty_database(request.param, tmp_path) as url:
-        store = Store.open(url)
-        yield store
-        store.close()
 
 
 async def said(store: Store, message_id: str) -> None:

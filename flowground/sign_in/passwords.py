@@ -92,7 +92,7 @@ class Bcrypt:
 
     def start_hash(self, password: str) -> Future[str]:
         """The hash of a cleaned password, later."""
-        return self._threads.submit(lambda: bcrypt.hashpw(password.encode(), bcrypt.gensalt()).decode())
+        return self._threads.submit(lambda: bcrypt.hashpw(password.encode(), bcrypt.gensalt(COST)).decode())
 
     async def hash(self, password: str) -> str:
         return await asyncio.wrap_future(self.start_hash(password))

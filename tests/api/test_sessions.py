@@ -12,16 +12,14 @@ from flowground.store.runs import conversations
 from flowground.store.runs.conversations import StoredMessage
 from tests.api.calls import Api
 from tests.api.serving import serving
-from tests.store_databases import DATABASES, empty_database
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=DATABASES)
-async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
-    with empty_database(request.param, tmp_path) as url:
-        async with serving(tmp_path, config={"database": url}) as opened:
-            yield opened
+@pytest.fixture
+async def api(url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(tmp_path, config={"database": url}) as opened:
+        yield opened
 
 
 async def memory(api: Api, session: str, said: str, **headers: str) -> list[str]:
