@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowground.web.secrets import hide_secrets
+from flowground.web.paths import hide_secrets
 from tests.raw_client import read_to_end
 from tests.servers import AppServer
 from tests.test_gate import ADA

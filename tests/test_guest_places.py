@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from flowground.web.guest_places import GuestPlaces, network_of
+from flowground.web.open_pages.places import GuestPlaces, find_network
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA
@@ -129,6 +129,6 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 def test_networks() -> None:
-    assert network_of("2001:db8:1:7::/64") == "2001:db8:1::/48"
-    assert network_of("203.0.113.9") == "203.0.113.0/24"
-    assert network_of("this computer") == "this computer"
+    assert find_network("2001:db8:1:7::/64") == "2001:db8:1::/48"
+    assert find_network("203.0.113.9") == "203.0.113.0/24"
+    assert find_network("this computer") == "this computer"

@@ -23,8 +23,8 @@ from flowground.store.flows.publications import Sharing
 from flowground.store.runs.conversations import StoredMessage, begin_turn, finish_turn
 from flowground.store.runs.runs import RunRecord
 from flowground.web.frames import SMALLEST
-from flowground.web.guest_turns import GuestTurns, Pace
-from flowground.web.page_sockets import OpenPage, PageSockets
+from flowground.web.open_pages.sockets import OpenPage, PageSockets
+from flowground.web.open_pages.turns import GuestTurns, Pace
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA

@@ -12,7 +12,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.web.cache_storage_manager_config import create_default_cache_storage_manager
 from streamlit.web.server.starlette.starlette_app import create_streamlit_routes
 
-from flowground.web.streamlit_paths import is_served
+from flowground.web.paths import is_served
 from tests.servers import ROOT, AppServer
 from tests.test_gate import ADA
 

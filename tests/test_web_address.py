@@ -3,10 +3,8 @@
 import pytest
 from starlette.types import Scope
 
-from flowground.web.api_paths import is_api
-from flowground.web.cookies import xsrf_id
-from flowground.web.public_flow import unwrap
-from flowground.web.secrets import API_KEY, hide_secrets
+from flowground.web.cookies import read_xsrf_id
+from flowground.web.paths import API_KEY, hide_secrets, is_api, unwrap
 
 
 def at(path: str, query: bytes = b"") -> Scope:
@@ -85,11 +83,11 @@ def test_a_browser_keeps_its_id_while_the_cookie_is_masked_anew() -> None:
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(token))
         return [(b"cookie", f"a=b; _streamlit_xsrf=2|{mask.hex()}|{masked.hex()}|1700000000; c=d".encode())]
 
-    assert xsrf_id(cookie(b"\x01\x02\x03\x04")) == xsrf_id(cookie(b"\xff\x00\xaa\x55")) == token.hex()
+    assert read_xsrf_id(cookie(b"\x01\x02\x03\x04")) == read_xsrf_id(cookie(b"\xff\x00\xaa\x55")) == token.hex()
 
 
 @pytest.mark.parametrize(
     "cookie", ["", "a=b", "_streamlit_xsrf=", "_streamlit_xsrf=2|zz|00|1", "_streamlit_xsrf=2|01020304||1"]
 )
 def test_a_browser_without_the_cookie_has_no_id(cookie: str) -> None:
-    assert xsrf_id([(b"cookie", cookie.encode())]) == ""
+    assert read_xsrf_id([(b"cookie", cookie.encode())]) == ""

@@ -12,7 +12,7 @@ from flowground.settings import Settings
 from flowground.store import Store, tables
 from flowground.store.flows.publications import Sharing
 from flowground.store.runs import conversations
-from flowground.web.cookies import PREFIX, drop_costly_cookies, take_cookies, xsrf_id
+from flowground.web.cookies import PREFIX, drop_costly_cookies, read_xsrf_id, take_cookies
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA
@@ -87,7 +87,7 @@ def before_the_upgrade(server: AppServer, title: str) -> Browser:
     kept = browser.session.cookies["_streamlit_xsrf"]
     browser.session.cookies.clear()
     browser.session.cookies.set("_streamlit_xsrf", kept, domain="127.0.0.1", path="/")
-    old = xsrf_id([(b"cookie", browser.cookies.encode())])
+    old = read_xsrf_id([(b"cookie", browser.cookies.encode())])
     owner = f"visitor:{hashlib.sha256(b'visitor:' + old.encode()).hexdigest()[:32]}"
     row = {"flow_id": "echo", "owner": owner, "session_id": "s", "title": title, "messages": 1}
     times = {"created_at": 1.0, "updated_at": 4e9}

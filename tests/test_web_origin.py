@@ -6,8 +6,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from flowground.web.edge import Edge
-from flowground.web.origin import from_this_computer, is_https, own_origin
-from flowground.web.page_sockets import PageSockets
+from flowground.web.open_pages.sockets import PageSockets
+from flowground.web.origin import find_own_origin, is_from_this_computer, is_https
 from tests.running import running
 
 
@@ -20,12 +20,12 @@ def asked(peer: str | None = "127.0.0.1", **headers: str) -> Scope:
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost:8501", "LOCALHOST", "[::1]:8501", "127.0.0.1"])
 def test_this_computer_is_loopback_on_both_sides(peer: str, host: str) -> None:
-    assert from_this_computer(asked(peer, host=host))
+    assert is_from_this_computer(asked(peer, host=host))
 
 
 @pytest.mark.parametrize("peer", ["192.168.1.7", "10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "testclient", "", None])
 def test_another_computer_is_not_this_one(peer: str | None) -> None:
-    assert not from_this_computer(asked(peer))
+    assert not is_from_this_computer(asked(peer))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_another_computer_is_not_this_one(peer: str | None) -> None:
     ],
 )
 def test_another_name_is_not_this_computer(host: str) -> None:
-    assert not from_this_computer(asked(host=host))
+    assert not is_from_this_computer(asked(host=host))
 
 
 @pytest.mark.parametrize(
@@ -84,25 +84,25 @@ def test_another_name_is_not_this_computer(host: str) -> None:
     ],
 )
 def test_what_a_proxy_forwarded_is_not_this_computer(name: str) -> None:
-    assert not from_this_computer(asked(**{name: "127.0.0.1"}))
+    assert not is_from_this_computer(asked(**{name: "127.0.0.1"}))
 
 
 @pytest.mark.parametrize(
     "name", ["x-requested-with", "x-api-key", "sec-fetch-site", "x-request-id", "traceparent", "x-stainless-lang"]
 )
 def test_what_programs_of_this_computer_say_is_no_trace_of_a_proxy(name: str) -> None:
-    assert from_this_computer(asked(**{name: "x"}))
+    assert is_from_this_computer(asked(**{name: "x"}))
 
 
 def test_the_longest_name_is_read_as_far_as_it_counts() -> None:
-    assert not from_this_computer(asked(**{f"x-forwarded-{'x' * 10_000}": "x"}))
-    assert from_this_computer(asked(**{f"via{'x' * 10_000}": "x"}))
+    assert not is_from_this_computer(asked(**{f"x-forwarded-{'x' * 10_000}": "x"}))
+    assert is_from_this_computer(asked(**{f"via{'x' * 10_000}": "x"}))
 
 
 def test_two_hosts_are_not_this_computer() -> None:
     scope = asked()
     scope["headers"].append((b"host", b"127.0.0.1:8501"))
-    assert not from_this_computer(scope)
+    assert not is_from_this_computer(scope)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_two_hosts_are_not_this_computer() -> None:
     ],
 )
 def test_the_address_itself_is_our_origin(origin: str, host: str) -> None:
-    assert own_origin(asked(origin=origin, host=host), None) == origin
+    assert find_own_origin(asked(origin=origin, host=host), None) == origin
 
 
 @pytest.mark.parametrize(
@@ -132,28 +132,28 @@ def test_the_address_itself_is_our_origin(origin: str, host: str) -> None:
     ],
 )
 def test_other_origins_are_foreign(origin: str) -> None:
-    assert own_origin(asked(origin=origin), None) is None
+    assert find_own_origin(asked(origin=origin), None) is None
 
 
 def test_a_missing_origin_is_foreign() -> None:
-    assert own_origin(asked(), None) is None
+    assert find_own_origin(asked(), None) is None
 
 
 def test_public_url_is_our_origin_behind_a_proxy_that_renames_the_host() -> None:
     behind = asked(origin="https://flows.example.com", host="10.0.0.5:8501")
-    assert own_origin(behind, "https://flows.example.com/base") == "https://flows.example.com"
-    assert own_origin(behind, None) is None
+    assert find_own_origin(behind, "https://flows.example.com/base") == "https://flows.example.com"
+    assert find_own_origin(behind, None) is None
     plain = asked(origin="http://flows.example.com", host="10.0.0.5:8501")
-    assert own_origin(plain, "https://flows.example.com") is None
+    assert find_own_origin(plain, "https://flows.example.com") is None
 
 
 @pytest.mark.parametrize("name", ["evil.example", "10.0.0.5", "flows.example.com.evil.example"])
 def test_with_a_public_url_no_other_name_is_ours_but_loopback(name: str) -> None:
     there = asked(origin=f"http://{name}:8501", host=f"{name}:8501")
-    assert own_origin(there, None) is not None
-    assert own_origin(there, "https://flows.example.com") is None
+    assert find_own_origin(there, None) is not None
+    assert find_own_origin(there, "https://flows.example.com") is None
     here = asked(origin="http://127.0.0.1:8501", host="127.0.0.1:8501")
-    assert own_origin(here, "https://flows.example.com") == "http://127.0.0.1:8501"
+    assert find_own_origin(here, "https://flows.example.com") == "http://127.0.0.1:8501"
 
 
 @pytest.mark.parametrize(

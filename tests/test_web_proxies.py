@@ -9,7 +9,7 @@ import requests
 import yaml
 from starlette.types import Scope
 
-from flowground.web.address import HERE, UNKNOWN, Proxies, address_of
+from flowground.web.address import HERE, UNKNOWN, Proxies, name_address
 from tests.forwards import as_nginx, forward
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
@@ -52,7 +52,7 @@ def test_only_a_trusted_proxy_says_who_asks(
 ) -> None:
     scope = asked(peer, *(("x-forwarded-for", value) for value in chain))
     Proxies(trusted).settle(scope)
-    assert address_of(scope) == found
+    assert name_address(scope) == found
 
 
 @pytest.mark.parametrize(("trusted", "place"), [((), ("http", "10.0.0.5:8501")), (("127.0.0.1",), ("https", "a.org"))])

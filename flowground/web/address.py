@@ -1,7 +1,7 @@
 """The address of who asks: the connection's other end, or what a proxy that config.yaml trusts says about it.
 
 Settled once a request, before anything else reads it. Afterwards `scope["client"]`, `scope["scheme"]` and the Host
-header say what the proxy says, and `address_of` is the one name under which somebody is counted.
+header say what the proxy says, and `name_address` is the one name under which somebody is counted.
 """
 
 import ipaddress
@@ -19,7 +19,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 HERE = "this computer"
-"""What `address_of` calls loopback, by whichever of its addresses."""
+"""What `name_address` calls loopback, by whichever of its addresses."""
 UNKNOWN = "unknown"
 
 _FOR, _PROTO, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
@@ -51,15 +51,15 @@ class Proxies:
             self._warn(peer)
             return
         chain = b",".join(value for name, value in scope["headers"] if name == _FOR).decode("latin-1")
-        if client := self._first_stranger(chain):
+        if client := self._find_first_stranger(chain):
             scope["client"] = (client, 0)
-        if _last(said.get(_PROTO, b"")).lower() == "https":
+        if _read_last(said.get(_PROTO, b"")).lower() == "https":
             scope["scheme"] = _SECURE.get(scope["scheme"], scope["scheme"])
-        if host := _last(said.get(_HOST, b"")):
+        if host := _read_last(said.get(_HOST, b"")):
             scope["headers"] = [item for item in scope["headers"] if item[0] != b"host"]
             scope["headers"].append((b"host", host.encode("latin-1")))
 
-    def _first_stranger(self, chain: str) -> str | None:
+    def _find_first_stranger(self, chain: str) -> str | None:
         """Every proxy appends whom it heard; from the right, the first one we do not trust is who asks. What stands
         further left anybody may have written. None where that place holds no address."""
         found = None
@@ -88,7 +88,7 @@ class Proxies:
         )
 
 
-def address_of(scope: Scope) -> str:
+def name_address(scope: Scope) -> str:
     """The name under which tries and limits count somebody: an IPv4 address, an IPv6 network of 64 bits, or `HERE`.
 
     At most 43 characters; the same text in the pages (`flowground.ui.page.caller.address`).
@@ -119,7 +119,7 @@ def believe_no_header(server: uvicorn.Server | None) -> None:
         server.config.loaded_app = server.config.loaded_app.app
 
 
-def _last(value: bytes) -> str:
+def _read_last(value: bytes) -> str:
     return value.decode("latin-1").rpartition(",")[2].strip()
 
 

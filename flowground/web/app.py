@@ -21,16 +21,14 @@ from flowground.web.address import believe_no_header
 from flowground.web.edge import Edge
 from flowground.web.ending import Ending, running_server
 from flowground.web.frames import limit_frames
-from flowground.web.greeting import greeting
+from flowground.web.greeting import compose_greeting
 from flowground.web.heads import limit_heads
 from flowground.web.listening import send_at_once, serving_at
 from flowground.web.log_lines import escape_log_lines
-from flowground.web.memory import give_large_pieces_back
-from flowground.web.my_data import my_data_routes
-from flowground.web.open_files import allow_open_files
-from flowground.web.page_sockets import PageSockets
+from flowground.web.open_pages.sockets import PageSockets
 from flowground.web.patience import ClientPatience
-from flowground.web.session_routes import session_routes
+from flowground.web.process import allow_open_files, give_large_pieces_back
+from flowground.web.session_routes import make_session_routes
 
 
 class Web:
@@ -41,29 +39,20 @@ class Web:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._runtime: Runtime | None = None
-        self._api: ASGIApp | None = None
-        self._pages: PageSockets | None = None
-        self.routes: Sequence[BaseRoute] = [*session_routes(self.runtime), *my_data_routes(self.runtime)]
+        self._started: tuple[Runtime, ASGIApp, PageSockets] | None = None
+        self.routes: Sequence[BaseRoute] = make_session_routes(self.runtime)
         self.middleware: Sequence[Middleware] = [
-            Middleware(Edge, runtime=self.runtime, api=self._served_api, pages=self._page_sockets)
+            Middleware(Edge, runtime=self.runtime, api=lambda: self._parts()[1], pages=lambda: self._parts()[2])
         ]
 
     def runtime(self) -> Runtime:
         """The runtime of this process. Only asked for while the lifespan runs."""
-        if self._runtime is None:
-            raise RuntimeError("the server has not started")
-        return self._runtime
+        return self._parts()[0]
 
-    def _served_api(self) -> ASGIApp:
-        if self._api is None:
+    def _parts(self) -> tuple[Runtime, ASGIApp, PageSockets]:
+        if self._started is None:
             raise RuntimeError("the server has not started")
-        return self._api
-
-    def _page_sockets(self) -> PageSockets:
-        if self._pages is None:
-            raise RuntimeError("the server has not started")
-        return self._pages
+        return self._started
 
     async def _open(self) -> Runtime:
         """Ends the process where config.yaml or the database do not let it start."""
@@ -79,17 +68,17 @@ class Web:
     async def lifespan(self, _: object) -> AsyncGenerator[None, None]:
         """Opens the runtime on the server's loop and tells the terminal; ends what runs before the process ends."""
         as_they_came = escape_log_lines()
-        runtime = self._runtime = await self._open()
+        runtime = await self._open()
         settings = runtime.settings
-        self._api = create_api(self.runtime, cors=settings.api.cors)
         descriptors = allow_open_files()
-        self._pages = PageSockets(settings.limits, descriptors=descriptors)
+        pages = PageSockets(settings.limits, descriptors=descriptors)
+        self._started = runtime, create_api(self.runtime, cors=settings.api.cors), pages
         install(runtime)
         server = running_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
         patience = ClientPatience(server, seconds=settings.limits.request_seconds)
         _limit_clients(server, descriptors)
-        say(await greeting(runtime, settings.public_url or serving_at(server)))
+        say(await compose_greeting(runtime, settings.public_url or serving_at(server)))
         runtime.catalogue.log_problems()
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: no collection needs to look at it again
@@ -98,7 +87,7 @@ class Web:
         finally:
             await ending.finish()
             await patience.end()
-            self._pages.end()
+            pages.end()
             install(None)
             await runtime.close()
             as_they_came()

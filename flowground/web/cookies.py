@@ -40,12 +40,12 @@ class SentCookies:
     bare_visitor: str = ""
 
 
-def visitor_cookie(name: str) -> str:
+def name_visitor_cookie(name: str) -> str:
     """Which browser this is, signed in or not; `name` is `cookie.name` of config.yaml."""
     return f"{name}_visitor"
 
 
-def device_cookie(name: str) -> str:
+def name_device_cookie(name: str) -> str:
     """Who signed in with this browser before (`flowground.sign_in.devices`)."""
     return f"{name}_device"
 
@@ -60,7 +60,7 @@ def drop_costly_cookies(headers: RawHeaders, name: str) -> RawHeaders:
     if not sent:
         return headers
     kept, size = [], 0
-    for part in sent.split(b";") if len(sent) <= MOST_BYTES else _needed(name).findall(sent):
+    for part in sent.split(b";") if len(sent) <= MOST_BYTES else _match_needed(name).findall(sent):
         size += len(part)
         if size <= MOST_BYTES and b"\\" not in part:
             kept.append(part.strip(b" \t"))
@@ -77,10 +77,10 @@ def take_cookies(headers: RawHeaders, name: str, *, https: bool) -> tuple[SentCo
 
     Of several with one name the first that can be read counts.
     """
-    shapes = {name: _SIGNED, visitor_cookie(name): _VISITOR, device_cookie(name): _SIGNED}
+    shapes = {name: _SIGNED, name_visitor_cookie(name): _VISITOR, name_device_cookie(name): _SIGNED}
     found: dict[str, str] = {}
     others = []
-    for written, value in _pairs(headers):
+    for written, value in _read_pairs(headers):
         shape = shapes.get(written.removeprefix(PREFIX))
         if shape is None:
             others.append(f"{written}={value}" if value else written)
@@ -94,8 +94,8 @@ def take_cookies(headers: RawHeaders, name: str, *, https: bool) -> tuple[SentCo
         spellings = (PREFIX + bare,) if https else (PREFIX + bare, bare)
         return tuple(found[spelling] for spelling in spellings if spelling in found)
 
-    visitor, device = (next(iter(sent(bare)), "") for bare in (visitor_cookie(name), device_cookie(name)))
-    bare = (found.get(name, ""), found.get(visitor_cookie(name), "")) if https else ("", "")
+    visitor, device = (next(iter(sent(bare)), "") for bare in (name_visitor_cookie(name), name_device_cookie(name)))
+    bare = (found.get(name, ""), found.get(name_visitor_cookie(name), "")) if https else ("", "")
     return SentCookies(sent(name), visitor, device, *bare), kept
 
 
@@ -125,21 +125,21 @@ def drop_cookie(answer: Response, bare: str, *, https: bool) -> None:
         answer.delete_cookie(name, httponly=True, samesite="lax", secure=https)
 
 
-def xsrf_id(headers: RawHeaders) -> str:
+def read_xsrf_id(headers: RawHeaders) -> str:
     """Hex digits from Streamlit's own XSRF cookie, by which a visitor was known before there was a cookie of ours;
     empty when there is none.
 
     Streamlit 1.67 writes it masked anew on every page load (`2|mask|masked token|time`, Tornado's format); what stays
     is the token inside.
     """
-    for name, value in _pairs(headers):
+    for name, value in _read_pairs(headers):
         if name == _XSRF and (found := _XSRF_VALUE.match(value)):
             mask, masked = bytes.fromhex(found[1]), bytes.fromhex(found[2])
             return bytes(byte ^ mask[index % 4] for index, byte in enumerate(masked)).hex()
     return ""
 
 
-def _pairs(headers: RawHeaders) -> Iterator[tuple[str, str]]:
+def _read_pairs(headers: RawHeaders) -> Iterator[tuple[str, str]]:
     """Names and values of all cookies, in their order, as they were sent: nothing is unquoted."""
     for key, line in headers:
         for part in line.decode("latin-1").split(";") if key == b"cookie" else ():
@@ -148,7 +148,7 @@ def _pairs(headers: RawHeaders) -> Iterator[tuple[str, str]]:
 
 
 @lru_cache(maxsize=4)
-def _needed(name: str) -> re.Pattern[bytes]:
+def _match_needed(name: str) -> re.Pattern[bytes]:
     """Finds our cookies and Streamlit's XSRF cookie among many."""
     ours = rf"(?:{PREFIX})?{re.escape(name)}(?:_visitor|_device)?"
     return re.compile(rf"(?:\A|(?<=;))[ \t]*(?:{ours}|{_XSRF})=[^;]*".encode())

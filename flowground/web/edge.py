@@ -4,8 +4,8 @@
 - A websocket needs an Origin of ours; its cookie is verified and taken away; the pages read what was found in headers
   that a client cannot set (its own copies are dropped).
 - Cookies that are costly to read are dropped before anything reads one, and all of them for the API.
-- Of what Streamlit would serve only what pages need is served (streamlit_paths.py), and a page's socket is bounded
-  (page_sockets.py).
+- Of what Streamlit would serve only what pages need is served (paths.py), and a page's socket is bounded
+  (open_pages/sockets.py).
 - Secrets leave the address before anything logs it; `/public_flow/…` is unwrapped; security headers are added.
 """
 
@@ -21,15 +21,12 @@ from flowground.caller import Caller
 from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 from flowground.web import refusal
-from flowground.web.address import Proxies, address_of
-from flowground.web.api_paths import is_api
+from flowground.web.address import Proxies, name_address
 from flowground.web.cookies import drop_all_cookies, drop_costly_cookies, take_cookies
-from flowground.web.origin import from_this_computer, is_https, own_origin
-from flowground.web.page_sockets import PageSockets, page_owner
-from flowground.web.public_flow import unwrap
+from flowground.web.open_pages.sockets import PageSockets, name_page_owner
+from flowground.web.origin import find_own_origin, is_from_this_computer, is_https
+from flowground.web.paths import hide_secrets, is_api, is_served, unwrap
 from flowground.web.response_headers import add_headers
-from flowground.web.secrets import hide_secrets
-from flowground.web.streamlit_paths import is_served
 from flowground.web.visitors import Visitors
 
 OURS = b"x-flowground-"
@@ -66,12 +63,12 @@ class Edge:
             self._bound_cookies(scope)
         if scope["type"] == "http":
             try:
-                await self._http(scope, receive, send)
+                await self._serve_http(scope, receive, send)
             except StoreUnavailable as error:
-                await refusal.unavailable(scope, error)(scope, receive, send)
+                await refusal.explain_outage(scope, error)(scope, receive, send)
         elif scope["type"] == "websocket":
             try:
-                await self._websocket(scope, receive, send)
+                await self._serve_websocket(scope, receive, send)
             except StoreUnavailable as error:  # only before the page is reached: who asks could not be found out
                 await self._show_outage(error, scope, receive, send)
         else:
@@ -85,14 +82,14 @@ class Edge:
         else:
             scope["headers"] = drop_costly_cookies(headers, self.runtime().settings.cookie.name)
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         hide_secrets(scope)
         runtime = self.runtime()
         https = is_https(scope, runtime.settings.public_url)
         send = add_headers(send, api=is_api(scope["path"]), https=https)
         door = runtime.sign_in
-        if not door.local_mode_is_over and not from_this_computer(scope) and await door.local_mode():
-            await refusal.local_mode(scope)(scope, receive, send)
+        if not door.local_mode_is_over and not is_from_this_computer(scope) and await door.local_mode():
+            await refusal.explain_local_mode(scope)(scope, receive, send)
             return
         if is_api(scope["path"]):
             # Past Streamlit's own middleware: its sessions and compression would cost a run a tenth of its time.
@@ -103,46 +100,46 @@ class Edge:
             await refusal.NOT_SERVED(scope, receive, send)
             return
         if any(name.startswith(OURS) for name, _ in scope["headers"]):
-            inner = {**inner, "headers": _without_ours(scope)}
+            inner = {**inner, "headers": _drop_ours(scope)}
         await self.app(inner, receive, await self._visitors.name_browser(inner, send))
 
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         hide_secrets(scope)
         runtime = self.runtime()
-        origin = own_origin(scope, runtime.settings.public_url)
+        origin = find_own_origin(scope, runtime.settings.public_url)
         local = origin is not None and await runtime.sign_in.local_mode()
-        if origin is None or (local and not from_this_computer(scope)):
+        if origin is None or (local and not is_from_this_computer(scope)):
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "origin or host is not this server's"})
             return
         inner, flow = unwrap(scope)
         https = is_https(scope, runtime.settings.public_url)
-        sent, headers = take_cookies(_without_ours(scope), runtime.settings.cookie.name, https=https)
-        caller = await self._caller(sent.sign_ins, local=local)
+        sent, headers = take_cookies(_drop_ours(scope), runtime.settings.cookie.name, https=https)
+        caller = await self._find_caller(sent.sign_ins, local=local)
         if caller is None and flow is not None:
             caller = await runtime.access.visitor(sent.visitor, flow)
-        headers = [*headers, (BROWSER, sent.visitor.encode()), (ADDRESS, address_of(scope).encode())]
+        headers = [*headers, (BROWSER, sent.visitor.encode()), (ADDRESS, name_address(scope).encode())]
         if device := runtime.sign_in.devices.read(sent.device):
             headers.append((DEVICE, json.dumps(asdict(device)).encode("ascii")))
         if caller is not None:
-            headers.append((CALLER, _as_header(caller)))
-            headers.append((PAGE, page_owner(caller, sent.visitor)))
+            headers.append((CALLER, _write_header(caller)))
+            headers.append((PAGE, name_page_owner(caller, sent.visitor)))
         if flow is not None:
             headers.append((FLOW, flow.encode()))
-        inner = {**inner, "headers": _with_host(headers, origin)}
+        inner = {**inner, "headers": _replace_host(headers, origin)}
         await self.pages().serve(self.app, inner, receive, send, caller=caller)
 
     async def _show_outage(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
         """Opens the page for nobody, so that it can say why: a refused socket only shows that it connects again."""
         settings = self.runtime().settings
-        origin = own_origin(scope, settings.public_url)
+        origin = find_own_origin(scope, settings.public_url)
         inner, _ = unwrap(scope)
-        _, headers = take_cookies(_without_ours(scope), settings.cookie.name, https=False)
+        _, headers = take_cookies(_drop_ours(scope), settings.cookie.name, https=False)
         headers.append((OUTAGE, error.message.encode("ascii", "replace")))
-        inner = {**inner, "headers": _with_host(headers, origin or "")}
+        inner = {**inner, "headers": _replace_host(headers, origin or "")}
         await self.pages().serve(self.app, inner, receive, send, caller=None)
 
-    async def _caller(self, cookies: Sequence[str], *, local: bool) -> Caller | None:
+    async def _find_caller(self, cookies: Sequence[str], *, local: bool) -> Caller | None:
         verify = self.runtime().sign_in.verify_cookie
         found = [caller for cookie in cookies if (caller := await verify(cookie)) is not None]
         if local:
@@ -151,17 +148,17 @@ class Edge:
         return next((caller for caller in found if caller.kind == "member"), None)
 
 
-def _without_ours(scope: Scope) -> list[tuple[bytes, bytes]]:
+def _drop_ours(scope: Scope) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in scope["headers"] if not name.lower().startswith(OURS)]
 
 
-def _with_host(headers: list[tuple[bytes, bytes]], origin: str) -> list[tuple[bytes, bytes]]:
+def _replace_host(headers: list[tuple[bytes, bytes]], origin: str) -> list[tuple[bytes, bytes]]:
     """Streamlit compares Origin with Host again; behind a proxy that renames Host only `public_url` could tell."""
     host = urlsplit(origin).netloc.encode()
     return [(name, host if name == b"host" else value) for name, value in headers]
 
 
-def _as_header(caller: Caller) -> bytes:
+def _write_header(caller: Caller) -> bytes:
     known: dict[str, Any] = asdict(caller)
     known.pop("flows")  # a token's scope; tokens do not open pages
     return json.dumps(known).encode("ascii")

@@ -17,7 +17,7 @@ _LOCAL_MODE: dict[LocalMode, Sequence[str]] = {
 }
 
 
-async def greeting(runtime: Runtime, address: str | None) -> Sequence[str]:
+async def compose_greeting(runtime: Runtime, address: str | None) -> Sequence[str]:
     """Lines for the terminal. The owner's code stands here and nowhere else."""
     flows, problems = runtime.catalogue.flows(), runtime.catalogue.problems()
     lines = [f"Flowground: {_count(len(flows), 'flow')}, {len(problems)} with mistakes"]

@@ -75,7 +75,7 @@ _FORWARDING_BEGINS = (
 _DEFAULT_PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
 
-def from_this_computer(scope: Scope) -> bool:
+def is_from_this_computer(scope: Scope) -> bool:
     """Loopback peer, loopback Host and no trace of a proxy: nothing else is sure to be the person at this computer.
 
     The Host check also stops pages of other sites whose name was pointed at 127.0.0.1 (DNS rebinding).
@@ -87,12 +87,12 @@ def from_this_computer(scope: Scope) -> bool:
         peer is not None
         and _is_loopback(str(peer[0]))
         and len(hosts) == 1
-        and _is_loopback(_host_name(hosts[0]))
+        and _is_loopback(_read_host_name(hosts[0]))
         and not _was_forwarded(headers.keys())
     )
 
 
-def own_origin(scope: Scope, public_url: str | None) -> str | None:
+def find_own_origin(scope: Scope, public_url: str | None) -> str | None:
     """The request's Origin when it is ours: `public_url`, or the address it was sent to. None for all others.
 
     With a `public_url` only loopback may be such an address: any other name that leads here is somebody else's (DNS
@@ -104,14 +104,18 @@ def own_origin(scope: Scope, public_url: str | None) -> str | None:
     origins = headers.getlist("origin")
     if len(origins) != 1:
         return None
-    place = _place(origins[0])
+    place = _read_place(origins[0])
     if place is None:
         return None
     scheme = urlsplit(origins[0]).scheme
-    if public_url and place == _place(public_url) and scheme == urlsplit(public_url).scheme:
+    if public_url and place == _read_place(public_url) and scheme == urlsplit(public_url).scheme:
         return origins[0]
     hosts = headers.getlist("host")
-    same = len(hosts) == 1 and place == _place(f"{scheme}://{hosts[0]}") and (not public_url or _is_loopback(place[0]))
+    same = (
+        len(hosts) == 1
+        and place == _read_place(f"{scheme}://{hosts[0]}")
+        and (not public_url or _is_loopback(place[0]))
+    )
     return origins[0] if same else None
 
 
@@ -129,7 +133,7 @@ def is_https(scope: Scope, public_url: str | None) -> bool:
 @lru_cache(maxsize=64)
 def _is_place(host: bytes, url: str) -> bool:
     """Asked at every run: reading two addresses would cost it 13 µs."""
-    return _place(f"https://{host.decode('latin-1')}") == _place(url)
+    return _read_place(f"https://{host.decode('latin-1')}") == _read_place(url)
 
 
 def _was_forwarded(names: Iterable[str]) -> bool:
@@ -142,7 +146,7 @@ def _is_trace(name: str) -> bool:
     return name in _FORWARDING or name.startswith(_FORWARDING_BEGINS)
 
 
-def _place(url: str) -> tuple[str, int] | None:
+def _read_place(url: str) -> tuple[str, int] | None:
     """Host and port of an http address, None when it is none."""
     try:
         parts = urlsplit(url)
@@ -154,8 +158,8 @@ def _place(url: str) -> tuple[str, int] | None:
     return parts.hostname, port or _DEFAULT_PORTS[parts.scheme]
 
 
-def _host_name(host: str) -> str:
-    place = _place(f"http://{host}")
+def _read_host_name(host: str) -> str:
+    place = _read_place(f"http://{host}")
     return place[0] if place and "/" not in host else ""
 
 

@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from flowground.api.errors import error_response
 from flowground.errors import StoreUnavailable
-from flowground.web.api_paths import is_api
+from flowground.web.paths import is_api
 
 _TITLE = "This Flowground is not open yet"
 _SENTENCE = (
@@ -29,19 +29,19 @@ p {{ margin: 0; color: var(--soft) }}
 NOT_SERVED = JSONResponse({"detail": "Not Found"}, 404)
 
 
-def local_mode(scope: Scope) -> Response:
+def explain_local_mode(scope: Scope) -> Response:
     """For a visitor from elsewhere while there is no account. 403: a page for browsers, JSON for programs."""
     if _wants_page(scope):
-        return HTMLResponse(_page(_TITLE, _SENTENCE), 403)
+        return HTMLResponse(_write_page(_TITLE, _SENTENCE), 403)
     return JSONResponse({"detail": f"{_TITLE}. {_SENTENCE}", "code": "local_mode"}, 403)
 
 
-def unavailable(scope: Scope, error: StoreUnavailable) -> Response:
+def explain_outage(scope: Scope, error: StoreUnavailable) -> Response:
     """While the database cannot be asked who this is."""
     response = error_response(error)
     if not _wants_page(scope):
         return response
-    page = _page("Not available just now", " ".join(filter(None, (error.message, error.hint))))
+    page = _write_page("Not available just now", " ".join(filter(None, (error.message, error.hint))))
     return HTMLResponse(page, response.status_code, headers={"retry-after": response.headers["retry-after"]})
 
 
@@ -49,5 +49,5 @@ def _wants_page(scope: Scope) -> bool:
     return "text/html" in Headers(scope=scope).get("accept", "") and not is_api(scope["path"])
 
 
-def _page(title: str, sentence: str) -> str:
+def _write_page(title: str, sentence: str) -> str:
     return _PAGE.format(title=escape(title), sentence=escape(sentence))

@@ -41,10 +41,10 @@ def add_headers(send: Send, *, api: bool, https: bool) -> Send:
     if https:
         extra = [*extra, _SECURE]
 
-    async def sending(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             named = {name.lower() for name, _ in message.get("headers", ())}
             message = {**message, "headers": [*message.get("headers", ()), *(h for h in extra if h[0] not in named)]}
         await send(message)
 
-    return sending
+    return send_with_headers

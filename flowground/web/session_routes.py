@@ -1,4 +1,4 @@
-"""Signing a browser in and out: the only places where our cookie is set and removed."""
+"""Routes for a browser's sign-in: begin it, end it (only here is its cookie set and removed), and take one's data."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,11 +10,13 @@ from starlette.routing import BaseRoute, Route
 
 from flowground.runtime import Runtime
 from flowground.sign_in.devices import DAYS
-from flowground.web.cookies import SentCookies, device_cookie, drop_cookie, read_cookies, set_cookie
-from flowground.web.origin import own_origin
+from flowground.web.cookies import SentCookies, drop_cookie, name_device_cookie, read_cookies, set_cookie
+from flowground.web.origin import find_own_origin
 
 _TICKET_BYTES = 4_096
 _NO_STORE = {"cache-control": "no-store"}
+_FILE = {**_NO_STORE, "vary": "cookie", "content-disposition": 'attachment; filename="flowground-my-data.json"'}
+_NOT_OURS = "This does not come from a page of this server."
 
 
 class _Ticket(BaseModel):
@@ -22,61 +24,81 @@ class _Ticket(BaseModel):
     ticket: str = Field(min_length=16, max_length=256)
 
 
-def session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
-    """POST /session/start and /session/end, and the bare /public_flow that is nobody's page."""
+def make_session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
+    """POST /session/start and /session/end, GET /session/my-data, and the bare /public_flow that is nobody's page."""
+    routes = _SessionRoutes(runtime)
+    return [
+        Route("/session/start", routes.start, methods=["POST"]),
+        Route("/session/end", routes.end, methods=["POST"]),
+        Route("/session/my-data", routes.send_my_data, methods=["GET"]),
+        Route("/public_flow", _go_home),
+        Route("/public_flow/", _go_home),
+    ]
 
-    async def start(request: Request) -> Response:
+
+class _SessionRoutes:
+    def __init__(self, runtime: Callable[[], Runtime]) -> None:
+        self._runtime = runtime
+
+    async def start(self, request: Request) -> Response:
         """A one-time ticket, given to this very browser by a page, becomes the sign-in cookie."""
-        settings, sign_in = runtime().settings, runtime().sign_in
-        origin = own_origin(request.scope, settings.public_url)
+        settings, sign_in = self._runtime().settings, self._runtime().sign_in
+        origin = find_own_origin(request.scope, settings.public_url)
         sent = read_cookies(request.scope, settings)
         if origin is None or not sent.visitor:
-            return _refused(403, "This does not come from a page of this server.")
-        ticket = await _ticket(request, patience=settings.limits.request_seconds)
+            return _refuse(403, _NOT_OURS)
+        ticket = await _read_ticket(request, patience=settings.limits.request_seconds)
         agent = request.headers.get("user-agent")
         value = await sign_in.redeem(ticket, sent.visitor, agent) if ticket else None
         if value is None:
-            return _refused(400, "The sign-in took too long. Please sign in again.")
+            return _refuse(400, "The sign-in took too long. Please sign in again.")
         # One browser, one sign-in: what it had before is over, wherever it was copied to.
-        await _end_sign_ins(runtime(), sent)
+        await self._end_sign_ins(sent)
         answer = JSONResponse({"signed_in": True}, headers=_NO_STORE)
         # What the browser itself calls its address: right behind any proxy, without trusting a proxy's header.
         https = origin.startswith("https:")
         set_cookie(answer, settings.cookie.name, value, days=settings.cookie.expiry_days, https=https)
         if known := sign_in.devices.remember(sent.device, await sign_in.verify_cookie(value)):
-            set_cookie(answer, device_cookie(settings.cookie.name), known, days=DAYS, https=https)
+            set_cookie(answer, name_device_cookie(settings.cookie.name), known, days=DAYS, https=https)
         return answer
 
-    async def end(request: Request) -> Response:
+    async def end(self, request: Request) -> Response:
         """The sign-in session is over, wherever its cookie was copied to."""
-        settings = runtime().settings
-        origin = own_origin(request.scope, settings.public_url)
+        settings = self._runtime().settings
+        origin = find_own_origin(request.scope, settings.public_url)
         if origin is None:
-            return _refused(403, "This does not come from a page of this server.")
-        await _end_sign_ins(runtime(), read_cookies(request.scope, settings))
+            return _refuse(403, _NOT_OURS)
+        await self._end_sign_ins(read_cookies(request.scope, settings))
         answer = JSONResponse({"signed_in": False}, headers=_NO_STORE)
         drop_cookie(answer, settings.cookie.name, https=origin.startswith("https:"))
         return answer
 
-    async def bare(_: Request) -> Response:
-        return RedirectResponse("/")
+    async def send_my_data(self, request: Request) -> Response:
+        """One's own data as a file, for the sign-in cookie alone. Not by Streamlit's /media, which asks for none."""
+        # Other sites could at most start a download; they have no business to. Browsers say where a request begins.
+        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            return _refuse(403, _NOT_OURS)
+        runtime = self._runtime()
+        for value in read_cookies(request.scope, runtime.settings).sign_ins:
+            caller = await runtime.sign_in.verify_cookie(value)
+            if caller is not None and caller.kind == "member":
+                data = await runtime.account.my_data(caller)
+                return Response(data, headers=_FILE, media_type="application/json")
+        return _refuse(403, "Sign in first.")
 
-    return [
-        Route("/session/start", start, methods=["POST"]),
-        Route("/session/end", end, methods=["POST"]),
-        Route("/public_flow", bare),
-        Route("/public_flow/", bare),
-    ]
+    async def _end_sign_ins(self, sent: SentCookies) -> None:
+        sign_in = self._runtime().sign_in
+        for value in (*sent.sign_ins, sent.bare_sign_in):
+            caller = await sign_in.verify_cookie(value)
+            if caller is not None and caller.sign_in_id is not None:
+                await sign_in.revoke(caller.sign_in_id)
 
 
-async def _end_sign_ins(runtime: Runtime, sent: SentCookies) -> None:
-    for value in (*sent.sign_ins, sent.bare_sign_in):
-        caller = await runtime.sign_in.verify_cookie(value)
-        if caller is not None and caller.sign_in_id is not None:
-            await runtime.sign_in.revoke(caller.sign_in_id)
+async def _go_home(_: Request) -> Response:
+    return RedirectResponse("/")
 
 
-async def _ticket(request: Request, *, patience: float) -> str | None:
+async def _read_ticket(request: Request, *, patience: float) -> str | None:
     """None for anything else, or for what has not come within `patience` seconds."""
     body = b""
     try:
@@ -90,5 +112,5 @@ async def _ticket(request: Request, *, patience: float) -> str | None:
         return None
 
 
-def _refused(status: int, sentence: str) -> Response:
-    return JSONResponse({"detail": sentence}, status, headers=_NO_STORE)
+def _refuse(status: int, sentence: str) -> Response:
+    return JSONResponse({"detail": sentence}, status, headers={**_NO_STORE, "vary": "cookie"})

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Message, Scope, Send
 
 from flowground.runtime import Runtime
-from flowground.web.cookies import read_cookies, set_cookie, visitor_cookie, xsrf_id
+from flowground.web.cookies import name_visitor_cookie, read_cookies, read_xsrf_id, set_cookie
 from flowground.web.origin import is_https
 
 _DAYS = 400
@@ -38,20 +38,20 @@ class Visitors:
         sent = read_cookies(scope, settings)
         if sent.visitor:
             return send
-        given = await self._new_name(sent.bare_visitor, xsrf_id(scope["headers"]))
+        given = await self._new_name(sent.bare_visitor, read_xsrf_id(scope["headers"]))
         if given is None:
             return send
         answer = Response()
         https = is_https(scope, settings.public_url)
-        set_cookie(answer, visitor_cookie(settings.cookie.name), given, days=_DAYS, https=https)
+        set_cookie(answer, name_visitor_cookie(settings.cookie.name), given, days=_DAYS, https=https)
         cookies = [header for header in answer.raw_headers if header[0] == b"set-cookie"]
 
-        async def sending(message: Message) -> None:
+        async def send_with_cookies(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 200:
                 message = {**message, "headers": [*message.get("headers", ()), *cookies]}
             await send(message)
 
-        return sending
+        return send_with_cookies
 
     async def _new_name(self, *former: str) -> str | None:
         """One that nobody knows, under which now stands what was said under a former name.

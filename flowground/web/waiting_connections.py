@@ -11,7 +11,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import Protocol
 
-from flowground.web.address import address_of
+from flowground.web.address import name_address
 
 _SHARE = 4
 """A quarter of the process's descriptors."""
@@ -79,4 +79,4 @@ def cut_off(transport: asyncio.Transport) -> None:
 
 def _address(connection: Connection) -> str:
     """Of the connection's other end: behind a proxy they all are the proxy's."""
-    return address_of({"client": connection.client})
+    return name_address({"client": connection.client})

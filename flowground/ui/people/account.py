@@ -10,7 +10,7 @@ from flowground.ui.page.caller import address, device, for_its_caller, visitor
 from flowground.ui.sign_in import session
 
 MY_DATA = "/session/my-data"
-"""The route in flowground/web/my_data.py."""
+"""The route in flowground/web/session_routes.py."""
 _REFUSED = "account:refused"
 
 

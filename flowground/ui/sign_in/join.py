@@ -9,7 +9,7 @@ from flowground.ui.page.caller import address
 from flowground.ui.sign_in import session
 
 _KINDS = ("invitation", "reset")
-"""Also the names in the address; flowground/web/secrets.py keeps them out of every log."""
+"""Also the names in the address; flowground/web/paths.py keeps them out of every log."""
 
 
 def draw_join() -> None:

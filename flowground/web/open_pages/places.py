@@ -48,12 +48,12 @@ class GuestPlaces(Generic[P]):
         """Address -> when a page there gave way to somebody who had as few."""
 
     def take(self, page: P) -> None:
-        self._places.setdefault(network_of(page.address), {}).setdefault(page.address, set()).add(page)
+        self._places.setdefault(find_network(page.address), {}).setdefault(page.address, set()).add(page)
         self._count += 1
 
     def leave(self, page: P) -> None:
         """A second call does nothing."""
-        network = network_of(page.address)
+        network = find_network(page.address)
         addresses = self._places.get(network, {})
         pages = addresses.get(page.address, set())
         if page in pages:
@@ -71,7 +71,7 @@ class GuestPlaces(Generic[P]):
         then of the others. At an address that has its share only an idle one goes. Where nobody has more, the page open
         longest goes, also first those that nobody used.
         """
-        own = self._places.get(network_of(address), {})
+        own = self._places.get(find_network(address), {})
         here = own.get(address, set())
         if len(here) >= self.most_an_address:
             return _found(page for page in here if now - page.active_at >= self._silent)
@@ -113,8 +113,8 @@ class GuestPlaces(Generic[P]):
 
 
 @lru_cache(maxsize=4_096)
-def network_of(address: str) -> str:
-    """Of what `address_of` says; itself where that is no address."""
+def find_network(address: str) -> str:
+    """Of what `name_address` says; itself where that is no address."""
     try:
         network = ipaddress.ip_network(address)
     except ValueError:

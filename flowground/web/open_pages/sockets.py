@@ -13,11 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowground.caller import Caller
 from flowground.settings import Limits
-from flowground.web.address import address_of
+from flowground.web.address import name_address
 from flowground.web.frames import SMALLEST, allow_messages, cut
-from flowground.web.guest_places import GuestPlaces
-from flowground.web.guest_turns import GuestTurns, Pace
-from flowground.web.memory import Tidying
+from flowground.web.open_pages.places import GuestPlaces
+from flowground.web.open_pages.turns import GuestTurns, Pace
+from flowground.web.process import Tidying
 from flowground.web.unfolding import Outline
 
 _BYTES_A_CHARACTER = 4
@@ -195,7 +195,7 @@ class PageSockets:
             page = OpenPage(scope, receive, send, largest=max(_SIGNED_IN, self._message_bytes))
             await app(scope, page.receive, page.send)
             return
-        address = address_of(scope)
+        address = name_address(scope)
         if not self._make_room(address):
             await self._refuse(scope, receive, send)
             return
@@ -243,7 +243,7 @@ class PageSockets:
         task.add_done_callback(self._closing.discard)
 
 
-def page_owner(caller: Caller, browser: str) -> bytes:
+def name_page_owner(caller: Caller, browser: str) -> bytes:
     """Whose page it is, for Streamlit to compare when a page comes back: the same person, sign-in and browser."""
     who = "\n".join((caller.key, caller.sign_in_id or "", browser))
     return f"{caller.kind}-{hashlib.sha256(who.encode()).hexdigest()}".encode()

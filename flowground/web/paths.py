@@ -1,0 +1,92 @@
+"""What an address means, before anybody serves it: the API's or Streamlit's, open or shut, of which flow's page, and
+what in it no log may see.
+"""
+
+import re
+from urllib.parse import unquote_plus
+
+from starlette.types import Scope
+
+from flowground.flow.addresses import RESERVED
+
+_API = frozenset({"api", "v1", "lf", "mcp", "health", "health_check", "healthz"}) | frozenset(
+    # What clients of Langflow or FastAPI ask for: a page there would be read as logs, or as a document.
+    {"logs", "logs-stream", "docs", "redoc", "openapi.json"}
+)
+"""First parts of the API's addresses; all others are Streamlit's."""
+_STREAMLITS = "/_stcore/"
+_OPEN = frozenset({"/_stcore/health", "/_stcore/host-config"})
+"""Asked for by Streamlit's frontend before it opens a page's socket. Not served: files into memory (`upload_file`), how
+many people are here (`metrics`), driving a page by program (`agent/…`), and what a later version adds."""
+_SHUT = ("/auth", "/oauth2callback", "/component")
+"""Streamlit's own sign-in, and foreign components."""
+PREFIX = "/public_flow"
+_ROOMS = "|".join(sorted(RESERVED))
+_ID = rf"(?!(?:{_ROOMS})(?:/|$))[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}"
+_BELOW_A_FLOW = re.compile(
+    rf"^{PREFIX}(?:/(?P<flow>{_ID}))?"
+    rf"(?P<rest>/(?:{_ROOMS})/.*|/favicon\.png|/manifest\.json)$"
+)
+API_KEY = "flowground.api_key"
+"""Where in a scope the API finds the `?x-api-key=` of a request (last one wins, as for any query parameter)."""
+_MOST_FIELDS = 1_000
+"""Of a query; what stands behind is dropped. Reading thirty thousand keeps the process for 50 ms."""
+_OTHERS_CODE = ("oauth2callback",)
+"""Where a `code` is not the owner's."""
+
+
+def is_api(path: str) -> bool:
+    """Whether the address belongs to the API, known or unknown: what is not there answers JSON, not a page.
+
+    Also with slashes or capital letters too many, where Streamlit would answer plain text.
+    """
+    return path.lstrip("/").partition("/")[0].lower() in _API
+
+
+def is_served(path: str) -> bool:
+    """Whether an HTTP request for this path may reach Streamlit; `path` as Streamlit would see it.
+
+    Streamlit 1.67 keeps its own routes below `/_stcore/`, and serves the page itself at every address that is no route.
+    """
+    path = path.rstrip("/")
+    if path.startswith(_STREAMLITS) or path == _STREAMLITS[:-1]:
+        return path in _OPEN
+    return not any(path == root or path.startswith(f"{root}/") for root in _SHUT)
+
+
+def unwrap(scope: Scope) -> tuple[Scope, str | None]:
+    """The scope as Streamlit expects it, and the id of the flow whose page asks.
+
+    Streamlit's frontend (1.67) takes the whole address as its base: what it asks for below `/public_flow/{flow_id}/` is
+    served as if it stood at the root, and the flow's id travels in a header.
+    """
+    path: str = scope["path"]
+    match = _BELOW_A_FLOW.match(path) if path.startswith(PREFIX) else None
+    if match is None:
+        return scope, None
+    rest = match["rest"]
+    return {**scope, "path": rest, "raw_path": rest.encode()}, match["flow"]
+
+
+def hide_secrets(scope: Scope) -> None:
+    """Moves `x-api-key` from the query string to `scope[API_KEY]`; drops the owner's `code` and what sets a password.
+
+    In place because uvicorn's access log reads this very scope when the response starts. The page learns them from its
+    websocket, where the browser sends the page's query string as a message.
+    """
+    query: bytes = scope.get("query_string", b"")
+    if not query:
+        return
+    kept = []
+    for part in query.split(b"&", _MOST_FIELDS)[:_MOST_FIELDS]:
+        name, _, value = part.partition(b"=")
+        match unquote_plus(name.decode("latin-1")).strip().lower():
+            case "x-api-key":
+                scope[API_KEY] = unquote_plus(value.decode("latin-1"))
+            case "invitation" | "reset":
+                pass
+            case "code" if not scope["path"].endswith(_OTHERS_CODE):
+                pass
+            case _:
+                kept.append(part)
+    scope["query_string"] = b"&".join(kept)
