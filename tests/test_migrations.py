@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import Connection, Engine, inspect
 
 from flowground.errors import ConfigError
-from flowground.store.database.databases import Database
-from flowground.store.migrations.steps import MIGRATIONS, migrate
+from flowground.store.database.connections import Database
+from flowground.store.migrations import migrate
+from flowground.store.migrations.steps import MIGRATIONS
 from flowground.store.tables import metadata
 from tests.store_databases import DATABASES, empty_database
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from flowground.errors import ConfigError, InvalidRequest, StoreUnavailable
 from flowground.store import Store, audit
-from flowground.store.database import writer
+from flowground.store.database.threads import MOST_WRITES
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import StoredMessage
 from flowground.store.runs.runs import RunRecord
@@ -130,7 +130,7 @@ async def test_a_locked_database_lets_the_process_end(url: str) -> None:
 async def test_what_waits_without_end_is_refused_at_once(url: str) -> None:
     with opened(url) as store:
         with locked(url):
-            waiting = [asyncio.create_task(outcome(store.write(note, "x"))) for _ in range(writer.WAITING + 300)]
+            waiting = [asyncio.create_task(outcome(store.write(note, "x"))) for _ in range(MOST_WRITES + 300)]
             refused = await asyncio.wait_for(outcome(store.write(note, "one more")), 30)
             codes = await asyncio.gather(*waiting)
         assert refused == "store_unavailable"

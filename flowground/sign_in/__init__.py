@@ -23,9 +23,9 @@ from flowground.sign_in.passwords import Bcrypt, clean_name
 from flowground.sign_in.roster import Login, Roster
 from flowground.sign_in.tries import Tries, attempt_name, locked_out
 from flowground.store import Store
-from flowground.store.columns import storable
 from flowground.store.people import members, sign_ins
 from flowground.store.people.members import Member
+from flowground.store.sql import make_storable
 
 __all__ = ["Member", "SignIn"]
 
@@ -221,7 +221,7 @@ class SignIn:
             browser=digest(browser),
             sign_in_id=sign_in_id,
             expires_at=expires_at,
-            agent=storable(agent[:_AGENT_CHARS]) if agent else None,
+            agent=make_storable(agent[:_AGENT_CHARS]) if agent else None,
         )
         if redeemed is None:
             return None

@@ -7,8 +7,8 @@ from flowground.errors import NotSignedIn
 from flowground.sign_in.devices import Device
 from flowground.sign_in.passwords import clean_name
 from flowground.store import Store
-from flowground.store.columns import storable
 from flowground.store.people import attempts
+from flowground.store.sql import make_storable
 
 _NAME_CHARS = 254
 _LINKS = "a link"
@@ -62,7 +62,7 @@ def _place_of(name: str, address: str, device: Device | None) -> dict[str, Any]:
 
 def attempt_name(name: str) -> str:
     """No attempt is kept under more than a name's length."""
-    return storable(clean_name(name)[:_NAME_CHARS])
+    return make_storable(clean_name(name)[:_NAME_CHARS])
 
 
 def locked_out(wait: float, what: str = "passwords") -> NotSignedIn:

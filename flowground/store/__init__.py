@@ -16,13 +16,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, select
 
 from flowground.errors import ConfigError, StoreUnavailable
-from flowground.store.database.checkpoints import Checkpoints
-from flowground.store.database.databases import SECONDS, Database
+from flowground.store.database.connections import SECONDS, Database
 from flowground.store.database.jobs import Job
-from flowground.store.database.outage import describe, does_not_answer, trouble
-from flowground.store.database.readers import Readers
-from flowground.store.database.writer import Writer
-from flowground.store.migrations.steps import migrate, write_and_delete
+from flowground.store.database.outage import describe, explain, say_silent
+from flowground.store.database.threads import Checkpoints, Readers, Writer
+from flowground.store.migrations import migrate, write_and_delete
 from flowground.store.people import tokens
 from flowground.store.people.tokens import StoredToken, TokenUses, Use
 
@@ -51,7 +49,7 @@ class Store:
             database.writer,
             database.file,
             seconds=seconds,
-            written=self._checkpoints.written if self._checkpoints else _nothing,
+            after_commit=self._checkpoints.note_commit if self._checkpoints else _do_nothing,
         )
         self._readers = Readers(database.reader, database.file, seconds=seconds)
         self._uses = TokenUses(self._count_uses)
@@ -68,7 +66,7 @@ class Store:
         try:
             migrate(database.writer)
         except Exception as error:
-            if trouble(error, writing=True):
+            if explain(error, writing=True):
                 raise ConfigError(f"database: cannot be used: {describe(error)}") from None
             raise
         return cls(database, seconds=seconds)
@@ -115,7 +113,7 @@ class Store:
                 if self._writer.outage.reason is not None:
                     await self._try_to_write()
         except TimeoutError:
-            raise does_not_answer() from None
+            raise say_silent() from None
         except StoreUnavailable:
             if self._file:
                 self._file.require_place()  # the better reason, where it is one
@@ -166,5 +164,5 @@ def _end_wait(threads: Writer | Readers, job: Job) -> None:
         job.future.set_exception(threads.give_up(job))
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """PostgreSQL moves its log by itself, and keeps its files."""

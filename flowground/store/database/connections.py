@@ -1,23 +1,132 @@
-"""What is done to threads and connections of a database that does not answer."""
+"""Connections to SQLite and PostgreSQL: how they are opened, held by a thread, and cut by another.
+
+Writers and readers get engines of their own, because they begin differently: a writer takes SQLite's lock at once
+(BEGIN IMMEDIATE), a reader never holds a transaction open, so each read sees what was committed last.
+"""
 
 import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from threading import Thread
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
 from typing import Any
+from urllib.parse import quote
 
-_log = logging.getLogger(__name__)
-_CLOSE_SECONDS = 4.0
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from flowground.errors import ConfigError, StoreUnavailable
+
+SECONDS = 15.0
+"""How long anybody waits for the database, where the settings say nothing else."""
+_OWN_SHARE = 0.9
+"""The database's own limits end a little earlier than the waiting: it knows what was done and what was not."""
 _OVERDUE_SHARE = 0.8
+"""Who waited out the time began to wait a little before the call did, so a call is overdue a little earlier."""
+_CONNECT_SECONDS = 5
+_WAL_PAGES = 8_000
+"""Length of SQLite's log (4 KiB pages) at which a commit moves it itself; `threads.Checkpoints` normally comes first.
+"""
 
 
-def cut(driver: Any) -> None:
-    """Ends the call that another thread makes on this connection of psycopg or sqlite3, with an error there.
+@dataclass(frozen=True, slots=True)
+class DatabaseFile:
+    """SQLite's file as it was opened. Who writes into a file that was deleted or replaced writes into nothing."""
 
-    psycopg waits in its own loop for the socket: a socket whose two sides are shut down ends that (psycopg 3.3).
+    path: Path
+    identity: tuple[int, int]
+    """Device and inode."""
+
+    def require_place(self) -> None:
+        """Raises StoreUnavailable when another file, or none, stands where this one stood."""
+        with suppress(OSError):
+            found = os.stat(self.path)
+            if (found.st_dev, found.st_ino) == self.identity:
+                return
+        raise StoreUnavailable(
+            "The database file was moved, replaced or deleted while the app was running.",
+            code="store_moved",
+            hint="Put it back, or restart the app.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Engines that keep no connections: each thread of the store holds its own."""
+
+    writer: Engine
+    reader: Engine
+    file: DatabaseFile | None
+    """SQLite's."""
+
+    @classmethod
+    def at(cls, url: str, *, seconds: float = SECONDS) -> "Database":
+        """`seconds` is how long one statement or lock may take.
+
+        Raises ConfigError when the URL names nothing usable; connects to nothing yet.
+        """
+        parsed = _parse(url)
+        own_ms = int(seconds * _OWN_SHARE * 1000)
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        file = _prepare_file(parsed) if is_sqlite else None
+        make = _make_sqlite if is_sqlite else _make_postgresql
+        return cls(make(parsed, own_ms=own_ms, reads=False), make(parsed, own_ms=own_ms, reads=True), file)
+
+    def check(self) -> None:
+        """Connects once. Raises ConfigError, without the password, when nothing usable answers."""
+        try:
+            self.writer.connect().close()
+        except SQLAlchemyError as error:
+            shown = self.writer.url.render_as_string(hide_password=True)
+            raise ConfigError(f"database: cannot open {shown}: {getattr(error, 'orig', error)}") from None
+
+
+class ThreadConnection:
+    """The connection that one thread works with. Other threads may only ask how long it is busy, and cut it."""
+
+    def __init__(self, engine: Engine, *, seconds: float) -> None:
+        """`seconds` is how long anybody waits for a call."""
+        self._engine = engine
+        self._seconds = seconds
+        self._lock = Lock()
+        self._connection: Connection | None = None
+        self.driver: Any = None
+        """psycopg's or sqlite3's connection; None while there is none."""
+        self.began: float | None = None
+        """When (monotonic) the call that is being made began; None between two."""
+
+    def open(self) -> Connection:
+        """The same as long as it is good; a new one after `close`."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            self.driver = self._connection.connection.driver_connection
+        return self._connection
+
+    def close(self) -> None:
+        with self._lock:  # what another thread cuts is still this one
+            connection, self._connection, self.driver = self._connection, None, None
+            if connection is not None:
+                connection.invalidate()
+                connection.close()
+
+    def is_busy(self, *, seconds: float) -> bool:
+        """Whether the call that is being made takes longer than this."""
+        began = self.began
+        return began is not None and time.monotonic() - began > seconds
+
+    def cut_if_overdue(self) -> None:
+        """Ends a call that has taken about as long as anybody waits, with an error in the thread that makes it."""
+        with self._lock:
+            if self.is_busy(seconds=_OVERDUE_SHARE * self._seconds):
+                _cut(self.driver)
+
+
+def _cut(driver: Any) -> None:
+    """psycopg waits in its own loop for the socket: a socket whose two sides are shut down ends that (psycopg 3.3).
+
     SQLite ends a statement that runs; it does not end waiting for a lock, which has its own end.
     """
     if driver is None:
@@ -30,21 +139,84 @@ def cut(driver: Any) -> None:
             line.shutdown(socket.SHUT_RDWR)
 
 
-def is_overdue(began: float | None, seconds: float) -> bool:
-    """Whether a call that began then (monotonic; None: there is none) has taken 80 % of the time that anybody waits.
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError("database: must look like sqlite:///data/flowground.db or postgresql://…") from None
+    if parsed.drivername in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+        raise ConfigError(f"database: {parsed.drivername} is not supported; sqlite and postgresql are")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigError("database: SQLite needs a file, such as sqlite:///data/flowground.db")
+    return parsed
 
-    Not all of it: whoever waited out the time began to wait a little before the call did.
-    """
-    return began is not None and time.monotonic() - began > _OVERDUE_SHARE * seconds
+
+def _prepare_file(url: URL) -> DatabaseFile:
+    """Folder and file, the file readable by its owner only: it holds conversations."""
+    file = Path(str(url.database))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        found = os.fstat(opened)
+        os.close(opened)
+    except OSError as error:
+        raise ConfigError(f"database: cannot open {file}: {error.strerror}") from None
+    return DatabaseFile(file, (found.st_dev, found.st_ino))
 
 
-def join_while_it_works(threads: Sequence[Thread], done: Callable[[], int]) -> None:
-    """Waits for the threads' end, for as long as `done` grows at least every 4 s; the rest is left to its fate."""
-    before, end = done(), time.monotonic() + _CLOSE_SECONDS
-    while alive := [thread for thread in threads if thread.is_alive()]:
-        alive[0].join(0.05)
-        if done() != before:
-            before, end = done(), time.monotonic() + _CLOSE_SECONDS
-        elif time.monotonic() > end:
-            _log.error("the database does not let go of %s: ending without it", alive[0].name)
-            return
+def _make_sqlite(url: URL, *, own_ms: int, reads: bool) -> Engine:
+    # isolation_level None: the driver begins nothing by itself, so that we say BEGIN IMMEDIATE.
+    engine = create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
+
+    @event.listens_for(engine, "do_connect")
+    def _(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> None:
+        # mode=rw: a file that has gone is an error, not the beginning of an empty one.
+        arguments[0] = f"file:{quote(os.path.abspath(str(url.database)))}?mode=rw"
+        named["uri"] = True
+
+    @event.listens_for(engine, "connect")
+    def _(connection: Any, _record: object) -> None:
+        for pragma in (
+            f"busy_timeout = {own_ms}",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            f"wal_autocheckpoint = {_WAL_PAGES}",
+            "foreign_keys = ON",
+            f"query_only = {int(reads)}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    if not reads:
+
+        @event.listens_for(engine, "begin")
+        def _(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _make_postgresql(url: URL, *, own_ms: int, reads: bool) -> Engine:
+    given = url.query.get("options", "")
+    options = [f"-c statement_timeout={own_ms}", f"-c lock_timeout={int(own_ms * _OWN_SHARE)}"]
+    options.append(given if isinstance(given, str) else " ".join(given))  # what the URL says wins
+    if reads:
+        options.append("-c default_transaction_read_only=on")
+    line: dict[str, Any] = {
+        "connect_timeout": _CONNECT_SECONDS,
+        "tcp_user_timeout": own_ms,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    arguments = {name: value for name, value in line.items() if name not in url.query}
+    arguments["options"] = " ".join(filter(None, options))
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of a broken connection, which it raises as well
+    try:
+        level: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if reads else {}
+        return create_engine(url, poolclass=NullPool, connect_args=arguments, **level)
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "database: PostgreSQL needs a driver that is not installed", hint="pip install 'psycopg[binary]~=3.3.0'"
+        ) from None

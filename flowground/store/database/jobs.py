@@ -4,6 +4,8 @@ import logging
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection
@@ -43,13 +45,62 @@ class Job:
         self.result = self.function(connection, *self.args, **self.kwargs)
 
     def has_landed(self, connection: Connection) -> bool:
-        """Whether an earlier try of the job was committed, as far as the job can tell (`statements.one_way`)."""
+        """Whether an earlier try of the job was committed, as far as the job can tell (`sql.one_way`)."""
         landed = getattr(self.function, "landed", None)
         return landed is not None and landed(connection, *self.args, **self.kwargs)
 
     @property
     def tells_landing(self) -> bool:
         return hasattr(self.function, "landed")
+
+
+class JobQueue:
+    """Jobs in the order they were put, until the end. Threads share it."""
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        """None is the end mark: no job lies behind it."""
+        self._lock = Lock()
+        self._closed = False
+
+    @property
+    def length(self) -> int:
+        return self._jobs.qsize()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that more should be refused."""
+        return self._jobs.qsize() >= self._most
+
+    def put(self, job: Job) -> None:
+        """Raises RuntimeError after `close`."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the store is closed")
+            self._jobs.put(job)
+
+    def take(self, most: int) -> list[Job]:
+        """What waits, at least one job and at most this many; none: it is the end."""
+        batch: list[Job] = []
+        job = self._jobs.get()
+        while job is not None:
+            batch.append(job)
+            if len(batch) == most:
+                return batch
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                return batch
+        self._jobs.put(None)  # for the next call, and for the other threads
+        return batch
+
+    def close(self) -> None:
+        """What waits is still taken."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
 
 
 def settle(jobs: Iterable[Job]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from flowground.errors import StoreUnavailable
-from flowground.store.database.databases import File
+from flowground.store.database.connections import DatabaseFile
 
 _log = logging.getLogger(__name__)
 _LINE_SECONDS = 10.0
@@ -39,23 +39,23 @@ _CUT = ("57P01", "57P02", "57P03")
 _CUT_CLASS, _ROLLED_BACK_CLASS = "08", "40"
 
 
-def trouble(error: BaseException, *, writing: bool) -> StoreUnavailable | None:
+def explain(error: BaseException, *, writing: bool) -> StoreUnavailable | None:
     """The error to tell when the database cannot be used just now; None when the job itself is wrong.
 
     `writing` False: a read that tried to write is a mistake of ours, not a read-only disk.
     """
     if isinstance(error, StoreUnavailable):
         return error
-    told = StoreUnavailable() if writing else does_not_answer()
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    told = StoreUnavailable() if writing else say_silent()
+    cause = _find_cause(error)
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", None)
         if code is None or code & 0xFF not in _SQLITE_TROUBLE or (code == sqlite3.SQLITE_READONLY and not writing):
             return None
-        return busy() if code & 0xFF in _SQLITE_BUSY else told
-    state = _sqlstate(cause)
+        return say_busy() if code & 0xFF in _SQLITE_BUSY else told
+    state = _read_sqlstate(cause)
     if state in _TOO_LONG:
-        return busy()
+        return say_busy()
     if isinstance(error, OperationalError | InterfaceError) or (state == _READ_ONLY and writing):
         return told
     # The statements of the hot path go past SQLAlchemy, so what they raise is the driver's own.
@@ -63,20 +63,34 @@ def trouble(error: BaseException, *, writing: bool) -> StoreUnavailable | None:
     return told if named & {"OperationalError", "InterfaceError"} else None
 
 
-def busy() -> StoreUnavailable:
+def say_busy() -> StoreUnavailable:
     """Somebody else holds the lock; nothing of the job was done."""
     return StoreUnavailable("The database is busy.", code="store_busy")
 
 
-def does_not_answer() -> StoreUnavailable:
+def say_silent() -> StoreUnavailable:
     """For who reads: nothing was to be stored."""
     return StoreUnavailable("The database does not answer just now.")
 
 
+def say_unknown() -> StoreUnavailable:
+    """For who writes: the commit may have landed."""
+    return StoreUnavailable(
+        "The database did not answer in time: whether this was stored is not known.",
+        code="unknown_outcome",
+        hint="Look whether it is there before you send it again.",
+    )
+
+
 def may_repeat(error: BaseException, driver: Any) -> bool:
-    """Whether the same work may succeed on a new connection: this one was cut, or the server took its work back."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    state = _sqlstate(cause)
+    """Whether the same work may succeed on a new connection: this one was cut, or the server took its work back.
+
+    `driver` is psycopg's or sqlite3's connection; None: none could be made, and the next one would fare no better.
+    """
+    if driver is None:
+        return False
+    cause = _find_cause(error)
+    state = _read_sqlstate(cause)
     if state in _CUT or state.startswith((_CUT_CLASS, _ROLLED_BACK_CLASS)):
         return True
     if not state and type(cause).__module__.startswith("psycopg"):
@@ -89,18 +103,24 @@ def may_repeat(error: BaseException, driver: Any) -> bool:
 
 def describe(error: BaseException) -> str:
     """One line for the log."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause = _find_cause(error)
     return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:_REASON_CHARS]
 
 
-def _sqlstate(error: BaseException | None) -> str:
+def _find_cause(error: BaseException) -> BaseException:
+    """What the driver raised, where SQLAlchemy wrapped it."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _read_sqlstate(error: BaseException) -> str:
+    """PostgreSQL's word for what went wrong; "" where it said none."""
     return getattr(error, "sqlstate", None) or ""
 
 
 class Outage:
     """Whether the database could be used last time. Says to the log when trouble begins and ends."""
 
-    def __init__(self, verb: Literal["read", "written"], file: File | None) -> None:
+    def __init__(self, verb: Literal["read", "written"], file: DatabaseFile | None) -> None:
         """`file` is SQLite's."""
         self._verb = verb
         self._file = file
@@ -112,9 +132,9 @@ class Outage:
         self.reason: str | None = None
         """What went wrong last; None when the last use went well."""
 
-    def trouble(self, error: BaseException) -> StoreUnavailable | None:
+    def explain(self, error: BaseException) -> StoreUnavailable | None:
         """As the function of this name; a file that was moved is the reason for whatever else went wrong with it."""
-        told = trouble(error, writing=self._verb == "written")
+        told = explain(error, writing=self._verb == "written")
         if told and told.code != "unknown_outcome" and self._file:
             try:
                 self._file.require_place()
@@ -122,7 +142,14 @@ class Outage:
                 return moved
         return told
 
-    def failed(self, reason: str) -> None:
+    def report(self, error: BaseException) -> StoreUnavailable | None:
+        """As `explain`, and notes the failure where it is one of the database."""
+        told = self.explain(error)
+        if told:
+            self.note_failure(describe(told if told.code == "store_moved" else error))
+        return told
+
+    def note_failure(self, reason: str) -> None:
         with self._lock:
             now = time.monotonic()
             if self.reason is None:
@@ -133,7 +160,7 @@ class Outage:
                 _log.error("the database cannot be %s: %s%s", self._verb, reason, self._where)
             self.reason = reason
 
-    def worked(self) -> None:
+    def note_success(self) -> None:
         """Cheap while all goes well."""
         if self.reason is None:
             return

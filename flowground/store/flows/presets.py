@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select
 
 from flowground.errors import InvalidRequest
 from flowground.store import tables
-from flowground.store.columns import moment, storable
+from flowground.store.sql import add_row, make_storable, to_moment
 
 LONGEST_NAME = 60
 _MOST = 50
@@ -43,19 +43,18 @@ def save(
         raise InvalidRequest("These overrides are too large for a preset.")
     here = (_p.owner == owner) & (_p.flow_id == flow_id)
     at = time.time()
-    connection.execute(delete(tables.presets).where(here, _p.name == storable(said)))
+    connection.execute(delete(tables.presets).where(here, _p.name == make_storable(said)))
     if (connection.scalar(select(func.count()).where(here)) or 0) >= _MOST:
         raise InvalidRequest(f"There are {_MOST} presets for this flow already.", hint="Delete one first.")
-    connection.execute(
-        insert(tables.presets).values(owner=owner, flow_id=flow_id, name=storable(said), overrides=text, changed_at=at)
-    )
-    return Preset(storable(said), json.loads(text), moment(at))
+    name = make_storable(said)
+    add_row(connection, tables.presets, owner=owner, flow_id=flow_id, name=name, overrides=text, changed_at=at)
+    return Preset(name, json.loads(text), to_moment(at))
 
 
 def list_presets(connection: Connection, *, flow_id: str, owner: str) -> list[Preset]:
     """The owner's presets for the flow, by name."""
     wanted = select(_p.name, _p.overrides, _p.changed_at).where(_p.owner == owner, _p.flow_id == flow_id)
-    found = [Preset(name, json.loads(text), moment(at)) for name, text, at in connection.execute(wanted)]
+    found = [Preset(name, json.loads(text), to_moment(at)) for name, text, at in connection.execute(wanted)]
     return sorted(found, key=lambda preset: (preset.name.casefold(), preset.name))
 
 

@@ -9,8 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Select, bindparam, delete, insert, literal_column, or_, select
 
 from flowground.store import audit, tables
-from flowground.store.columns import moment, moment_or_none, seconds_or_none
-from flowground.store.database.statements import Statement
+from flowground.store.sql import Statement, to_moment, to_moment_or_none, to_seconds_or_none
 
 Audience = Literal["organization", "people", "public"]
 _p = tables.publications.c
@@ -81,18 +80,18 @@ class Standing:
 
 def find(connection: Connection, *, flow_id: str) -> Publication | None:
     """None: it never was shared."""
-    found = _FIND.rows(connection, {"flow_id": flow_id})
+    found = _FIND.fetch(connection, {"flow_id": flow_id})
     return _publication(found[0]) if found else None
 
 
 def standing(connection: Connection, *, flow_id: str, person: str | None) -> Standing | None:
     """One SELECT by key: it is asked at every action."""
-    found = _STANDING.rows(connection, {"flow_id": flow_id, "person": person or ""})
+    found = _STANDING.fetch(connection, {"flow_id": flow_id, "person": person or ""})
     return _standing(found[0]) if found else None
 
 
 def standings(connection: Connection, *, person: str | None) -> list[Standing]:
-    return [_standing(row) for row in _STANDINGS.rows(connection, {"person": person or ""})]
+    return [_standing(row) for row in _STANDINGS.fetch(connection, {"person": person or ""})]
 
 
 def list_publications(connection: Connection) -> list[Publication]:
@@ -143,14 +142,14 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
             changed_at=at,
             audience=sharing.audience,
             api=sharing.api,
-            expires_at=seconds_or_none(sharing.expires_at),
+            expires_at=to_seconds_or_none(sharing.expires_at),
         )
     )
     _set_names(connection, flow_id, "member", sharing.members)
     _set_names(connection, flow_id, "group", sharing.groups)
     for action, subject in _changes(flow_id, before, sharing):
         audit.record(connection, actor=by, action=action, subject=subject)
-    return Publication(flow_id, sharing.shared, by, moment(at), sharing.audience, sharing.api, sharing.expires_at)
+    return Publication(flow_id, sharing.shared, by, to_moment(at), sharing.audience, sharing.api, sharing.expires_at)
 
 
 def forget(connection: Connection, *, kind: Literal["member", "group"], name: str) -> None:
@@ -193,7 +192,7 @@ def _passed(at: datetime | None) -> bool:
 def _publication(row: Any) -> Publication:
     flow_id, shared, changed_by, changed_at, audience, api, expires_at = row
     return Publication(
-        flow_id, bool(shared), changed_by, moment(changed_at), audience, bool(api), moment_or_none(expires_at)
+        flow_id, bool(shared), changed_by, to_moment(changed_at), audience, bool(api), to_moment_or_none(expires_at)
     )
 
 

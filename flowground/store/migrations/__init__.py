@@ -1,1 +1,53 @@
-"""How a database became what it is: functions that are only ever appended, never changed."""
+"""Brings a database up to date: runs the migrations that it has not seen, in order.
+
+Each is recorded in the transaction that ran it. The whole runs under a lock, so that replicas may start at once.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, text
+
+from flowground.errors import ConfigError
+from flowground.store.migrations.steps import MIGRATIONS, Migration
+
+_log = logging.getLogger(__name__)
+_LOCK = 0x666C6F77
+"""Any number that every Flowground agrees on: the name of PostgreSQL's advisory lock."""
+_RECORD = text("INSERT INTO migrations VALUES (:name, :at)")
+
+
+def migrate(engine: Engine, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Brings the database up to date, all of it or nothing. Raises ConfigError when a newer Flowground wrote it."""
+    with engine.begin() as connection:  # on SQLite this is BEGIN IMMEDIATE: the lock
+        if connection.dialect.name == "postgresql":
+            # Another replica may be migrating for long; only locks of tables that are in use end as always.
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
+        connection.exec_driver_sql(
+            "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at DOUBLE PRECISION NOT NULL)"
+        )
+        done = {name for (name,) in connection.exec_driver_sql("SELECT name FROM migrations")}
+        if not done:
+            _log.warning("a new database was made: %s", engine.url.render_as_string(hide_password=True))
+        unknown = sorted(done - {migration.__name__ for migration in migrations})
+        if unknown:
+            raise ConfigError(
+                f"database: written by a newer version of Flowground ({unknown[-1]})",
+                hint="Update Flowground, or name another database.",
+            )
+        for migration in migrations:
+            if migration.__name__ not in done:
+                migration(connection)
+                connection.execute(_RECORD, {"name": migration.__name__, "at": time.time()})
+
+
+def write_and_delete(connection: Connection) -> None:
+    """Proves that the database can be written, and leaves nothing."""
+    name = f"probe {uuid4()}"
+    connection.execute(_RECORD, {"name": name, "at": time.time()})
+    connection.execute(text("DELETE FROM migrations WHERE name = :name"), {"name": name})

@@ -10,7 +10,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from flowground.store import audit, tables
-from flowground.store.columns import moment, storable
+from flowground.store.sql import make_storable, to_moment
 
 State = Literal["open", "approved", "denied"]
 NOTE_CHARS = 500
@@ -45,7 +45,7 @@ def ask(connection: Connection, *, flow_id: str | None, member: str, note: str) 
             id=str(uuid4()),
             flow_id=flow_id,
             member=member,
-            note=storable(note[:NOTE_CHARS]),
+            note=make_storable(note[:NOTE_CHARS]),
             state="open",
             created_at=time.time(),
         )
@@ -100,4 +100,4 @@ def _asked(connection: Connection, flow_id: str, member: str) -> bool:
 
 def _request(row: Any) -> AccessRequest:
     key, flow_id, member, note, created_at = row
-    return AccessRequest(key, flow_id, member, note, moment(created_at))
+    return AccessRequest(key, flow_id, member, note, to_moment(created_at))

@@ -13,7 +13,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, insert, select, update
 
 from flowground.store import audit, tables
-from flowground.store.columns import moment
+from flowground.store.sql import to_moment
 
 Kind = Literal["invitation", "reset"]
 _l = tables.password_links.c
@@ -35,7 +35,7 @@ class PasswordLink:
 def add(connection: Connection, *, kind: Kind, member: str, hashed: str, expires_at: float, by: str) -> PasswordLink:
     """Ends the member's earlier links: one is enough, and the last is the one that was sent."""
     end_all(connection, member=member)
-    link = PasswordLink(str(uuid4()), kind, member, by, moment(time.time()), moment(expires_at))
+    link = PasswordLink(str(uuid4()), kind, member, by, to_moment(time.time()), to_moment(expires_at))
     connection.execute(
         insert(tables.password_links).values(
             id=link.id,
@@ -95,4 +95,4 @@ def _good() -> Any:
 
 def _link(row: Any) -> PasswordLink:
     key, kind, member, created_by, created_at, expires_at = row
-    return PasswordLink(key, kind, member, created_by, moment(created_at), moment(expires_at))
+    return PasswordLink(key, kind, member, created_by, to_moment(created_at), to_moment(expires_at))

@@ -11,8 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, literal_column, or
 
 from flowground.caller import Role
 from flowground.store import audit, tables
-from flowground.store.columns import moment
-from flowground.store.database.statements import Statement
+from flowground.store.sql import Statement, to_moment
 
 _s = tables.sign_ins.c
 _t = tables.tickets.c
@@ -93,7 +92,7 @@ def redeem(
 
 def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:
     """None: unknown, expired or revoked. One SELECT by key: it is asked at every action."""
-    found = _CHECK.rows(connection, {"id": sign_in_id})
+    found = _CHECK.fetch(connection, {"id": sign_in_id})
     if not found:
         return None
     member, expires_at, revoked_at, role, active, mark = found[0]
@@ -109,7 +108,7 @@ def list_of(connection: Connection, *, member: str) -> list[BrowserSignIn]:
         .where(_s.member == member, _s.revoked_at.is_(None), _s.expires_at > time.time())
         .order_by(_s.created_at.desc())
     )
-    return [BrowserSignIn(key, moment(created), moment(expires), agent) for key, created, expires, agent in found]
+    return [BrowserSignIn(key, to_moment(created), to_moment(expires), agent) for key, created, expires, agent in found]
 
 
 def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None) -> bool:

@@ -20,8 +20,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from flowground.caller import Role
 from flowground.store import audit, tables
-from flowground.store.columns import moment, moment_or_none, seconds_or_none
-from flowground.store.database.statements import Statement, one_way
+from flowground.store.sql import Statement, one_way, to_moment, to_moment_or_none, to_seconds_or_none
 
 _SHAPE = re.compile(r"fg_[A-Za-z0-9_-]{43}\Z")
 _PREFIX_CHARS = 8
@@ -104,7 +103,7 @@ def create(
         prefix=secret[:_PREFIX_CHARS],
         owner=owner,
         flows=flows,
-        created_at=moment(time.time()),
+        created_at=to_moment(time.time()),
         expires_at=expires_at,
         revoked_at=None,
         last_used_at=None,
@@ -119,7 +118,7 @@ def create(
             owner=owner,
             flows=None if flows is None else json.dumps(flows),
             created_at=token.created_at.timestamp(),
-            expires_at=seconds_or_none(expires_at),
+            expires_at=to_seconds_or_none(expires_at),
             uses=0,
         )
     )
@@ -135,7 +134,7 @@ def find(connection: Connection, *, secret: str) -> StoredToken | None:
 
 def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
     """Like `find`, expired and revoked ones too: to say what is wrong with it."""
-    found = _FIND.rows(connection, {"hash": _hash(secret)}) if _SHAPE.match(secret) else ()
+    found = _FIND.fetch(connection, {"hash": _hash(secret)}) if _SHAPE.match(secret) else ()
     if not found:
         return None
     *columns, role, active = found[0]
@@ -183,10 +182,10 @@ def _token(columns: Any, owner_role: Role | None = None) -> StoredToken:
         prefix=prefix,
         owner=owner,
         flows=None if flows is None else tuple(json.loads(flows)),
-        created_at=moment(created),
-        expires_at=moment_or_none(expires),
-        revoked_at=moment_or_none(revoked),
-        last_used_at=moment_or_none(last),
+        created_at=to_moment(created),
+        expires_at=to_moment_or_none(expires),
+        revoked_at=to_moment_or_none(revoked),
+        last_used_at=to_moment_or_none(last),
         uses=uses,
         owner_role=owner_role,
     )

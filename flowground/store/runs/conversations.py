@@ -12,11 +12,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.messages import Message
 from flowground.store import tables
-from flowground.store.columns import moment, storable
-from flowground.store.database.statements import Statement, one_way
 from flowground.store.runs import messages
 from flowground.store.runs.messages import State, StoredMessage, TraceStep
 from flowground.store.runs.runs import RunRecord, add_run
+from flowground.store.sql import Statement, make_storable, one_way, to_moment
 
 __all__ = [
     "SessionInfo",
@@ -121,11 +120,11 @@ def address(flow_id: str, owner: str, session_id: str) -> str:
 
 
 def _question_landed(connection: Connection, *, message: StoredMessage | None, **_: Any) -> bool:
-    return message is not None and bool(_FIND_MESSAGE.rows(connection, {"id": message.id}))
+    return message is not None and bool(_FIND_MESSAGE.fetch(connection, {"id": message.id}))
 
 
 def _run_landed(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
-    return bool(_FIND_RUN.rows(connection, {"id": run.id}))
+    return bool(_FIND_RUN.fetch(connection, {"id": run.id}))
 
 
 @one_way(landed=_question_landed)
@@ -142,7 +141,7 @@ def begin_turn(
         "id": session,
         "flow_id": flow_id,
         "owner": owner,
-        "session_id": storable(session_id),
+        "session_id": make_storable(session_id),
         "title": title_of(message.text) if message else "",
         "created_at": at,
         "updated_at": at,
@@ -190,7 +189,7 @@ def history(
     size = 0
     while len(found) < limit and size <= MOST_HISTORY:
         wanted = min(limit - len(found), _PAGE)
-        rows = _HISTORY.rows(connection, {"session": session, "before": before, "limit": wanted})
+        rows = _HISTORY.fetch(connection, {"session": session, "before": before, "limit": wanted})
         found += [Message(role, text) for role, text, _ in rows]
         size += sum(len(text) for _, text, _ in rows)
         if len(rows) < wanted:
@@ -203,7 +202,7 @@ def list_messages(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, limit: int = 1000
 ) -> list[StoredMessage]:
     """The session's last `limit` messages, oldest first; empty for a session that is not there."""
-    found = _LIST.rows(connection, {"session": address(flow_id, owner, session_id), "limit": limit})
+    found = _LIST.fetch(connection, {"session": address(flow_id, owner, session_id), "limit": limit})
     return [messages.from_row(row) for row in reversed(found)]
 
 
@@ -216,7 +215,7 @@ def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: in
         .limit(limit)
     )
     return [
-        SessionInfo(session_id, title, moment(created), moment(updated), count)
+        SessionInfo(session_id, title, to_moment(created), to_moment(updated), count)
         for session_id, title, created, updated, count in found
     ]
 
@@ -235,5 +234,5 @@ def delete_session(connection: Connection, *, flow_id: str, owner: str, session_
 
 def title_of(text: str) -> str:
     """One line of at most 80 characters."""
-    line = " ".join(storable(text[: TITLE_CHARS * 8]).split())
+    line = " ".join(make_storable(text[: TITLE_CHARS * 8]).split())
     return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from flowground.messages import MOST_TOKENS, Role, Usage
-from flowground.store.columns import moment, storable
+from flowground.store.sql import make_storable, to_moment
 
 State = Literal["complete", "stopped", "failed"]
 _TRACE_CHARS = 2_000
@@ -71,7 +71,7 @@ def to_row(message: StoredMessage, *, session: str) -> dict[str, Any]:
         "session": session,
         "id": message.id,
         "role": message.role,
-        "text": storable(message.text),
+        "text": make_storable(message.text),
         "state": message.state,
         "created_at": message.created_at.timestamp(),
         "run_id": message.run_id,
@@ -79,7 +79,7 @@ def to_row(message: StoredMessage, *, session: str) -> dict[str, Any]:
         **usage_columns(message.usage),
         "seconds": message.seconds,
         "trace": _trace_text(message.trace) if message.trace else None,
-        "error": None if message.error is None else storable(message.error),
+        "error": None if message.error is None else make_storable(message.error),
     }
 
 
@@ -98,7 +98,7 @@ def from_row(row: Sequence[Any]) -> StoredMessage:
         role=role,
         text=text,
         state=state,
-        created_at=moment(created_at),
+        created_at=to_moment(created_at),
         run_id=run_id,
         model=model,
         usage=None if read is None else Usage(read, written),
@@ -114,7 +114,7 @@ def _trace_text(trace: Sequence[TraceStep]) -> str:
             step.component_id,
             step.type,
             step.seconds,
-            storable(step.text[:_TRACE_CHARS]),
+            make_storable(step.text[:_TRACE_CHARS]),
             [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None,
             step.model,
         ]

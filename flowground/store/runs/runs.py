@@ -10,9 +10,8 @@ from sqlalchemy import Connection, bindparam, func, insert, select
 
 from flowground.messages import Usage
 from flowground.store import tables
-from flowground.store.columns import moment, storable
-from flowground.store.database.statements import Statement
 from flowground.store.runs.messages import usage_columns
+from flowground.store.sql import Statement, make_storable, to_moment
 
 Status = Literal["complete", "stopped", "failed"]
 _runs = tables.runs.c
@@ -63,7 +62,7 @@ def add_run(connection: Connection, *, run: RunRecord) -> None:
             "flow_id": run.flow_id,
             "flow_version": run.flow_version,
             "owner": run.owner,
-            "session_id": storable(run.session_id),
+            "session_id": make_storable(run.session_id),
             "status": run.status,
             "started_at": run.started_at.timestamp(),
             "seconds": run.seconds,
@@ -90,7 +89,7 @@ def numbers(connection: Connection, *, flow_id: str, since: datetime) -> Numbers
         p50=_percentile(took, 0.5),
         p95=_percentile(took, 0.95),
         last_failure=failed[0].error_code if failed else None,
-        last_failure_at=moment(failed[0].started_at) if failed else None,
+        last_failure_at=to_moment(failed[0].started_at) if failed else None,
     )
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from flowground.store import audit, tables
-from flowground.store.columns import moment
 from flowground.store.runs import messages
 from flowground.store.runs.messages import StoredMessage
+from flowground.store.sql import to_moment
 
 _s = tables.sessions.c
 _m = tables.messages.c
@@ -107,7 +107,7 @@ def conversations_of(connection: Connection, *, owners: Collection[str]) -> list
     for key, flow, session, title, role, text, state, at, error in found:
         said = sessions.setdefault(key, {"flow": flow, "session": session, "title": title, "messages": []})["messages"]
         why = {} if error is None else {"error": error}
-        said.append({"role": role, "text": text, "state": state, "at": moment(at).isoformat()} | why)
+        said.append({"role": role, "text": text, "state": state, "at": to_moment(at).isoformat()} | why)
     return list(sessions.values())
 
 
