@@ -37,9 +37,9 @@ async def make(
     to be the local owner, and InvalidRequest for a name, an expiry or a number of tokens that cannot be.
     """
     caller = await _person(access, caller)
-    flow = await access.open_flow(caller, address)
-    if not await access.may_run_api(caller, flow):
-        raise NotAllowed(f"{flow.name} is shared for its playground, not for its API.", hint="Ask its author.")
+    wired = await access.open_flow(caller, address)
+    if not await access.may_run_api(caller, wired):
+        raise NotAllowed(f"{wired.name} is shared for its playground, not for its API.", hint="Ask its author.")
     said = _checked_name(name)
     if expires_in is not None and not timedelta(0) < expires_in <= _LONGEST_LIFE:
         raise InvalidRequest("A token expires in at most 10 years, or never.")
@@ -50,7 +50,7 @@ async def make(
         tokens.create,
         name=said,
         owner=_owner(caller),
-        flows=(flow.id,) if reach == "flow" else None,
+        flows=(wired.id,) if reach == "flow" else None,
         expires_at=None if expires_in is None else datetime.now(UTC) + expires_in,
         by=caller.key,
     )

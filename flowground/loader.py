@@ -275,10 +275,10 @@ def _settle(files: Mapping[str, _File]) -> None:
         taken.update(dict.fromkeys(_addresses(file.serving), name))
 
 
-def _addresses(flow: WiredFlow | None) -> Iterable[str]:
-    if flow is None:
+def _addresses(wired: WiredFlow | None) -> Iterable[str]:
+    if wired is None:
         return ()
-    names = (flow.id, flow.flow.api.endpoint_name)
+    names = (wired.id, wired.flow.api.endpoint_name)
     return [name.lower() for name in names if name is not None]
 
 
@@ -296,11 +296,11 @@ def _conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | None:
 
 def _shelf(files: Mapping[str, _File]) -> _Shelf:
     serving = sorted(
-        (file.serving for file in files.values() if file.serving), key=lambda flow: (flow.name.casefold(), flow.id)
+        (file.serving for file in files.values() if file.serving), key=lambda wired: (wired.name.casefold(), wired.id)
     )
     return _Shelf(
-        flows=MappingProxyType({flow.id: flow for flow in serving}),
-        addresses={address: flow for flow in serving for address in _addresses(flow)},
+        flows=MappingProxyType({wired.id: wired for wired in serving}),
+        addresses={address: wired for wired in serving for address in _addresses(wired)},
         problems=MappingProxyType({name: file.error for name, file in sorted(files.items()) if file.error}),
         stale={file.serving.id: file.error for file in files.values() if file.serving and file.error},
     )

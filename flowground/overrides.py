@@ -39,7 +39,7 @@ def find_changes(wired: WiredFlow, values: Values, *, sees_inside: bool) -> dict
         for name, fields in values.items()
     }
     request = RunRequest(tweaks={name: fields for name, fields in touched.items() if fields})
-    made = apply_tweaks(wired, request, unknown="refuse", sees_inside=sees_inside).flow
+    made = apply_tweaks(wired, request, unknown="refuse", sees_inside=sees_inside).wired
     found: dict[str, dict[str, Any]] = {}
     for name, policies in seen.items():
         for key, policy in policies.items():

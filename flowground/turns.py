@@ -48,13 +48,13 @@ async def take_turn(
     """
     sees_inside = caller.sees_inside
     tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, sees_inside=sees_inside)
-    turn = _Turn(caller, tweaked.flow, request, store, tweaked.warnings)
+    turn = _Turn(caller, tweaked.wired, request, store, tweaked.warnings)
     turn.check_length(settings.limits.message_chars)
     await turn.begin()
     try:
         yield turn.started()
         run = run_flow(
-            tweaked.flow,
+            tweaked.wired,
             request,
             history=turn.history,
             models=models,

@@ -32,7 +32,7 @@ _IGNORED = "session_id"
 class Tweaked:
     """The flow of one request. `warnings` name tweaks left out because they are unknown or connected."""
 
-    flow: WiredFlow
+    wired: WiredFlow
     warnings: tuple[str, ...] = ()
 
 

@@ -14,18 +14,18 @@ from flowground.wiring import WiredFlow
 async def runnable(caller: Caller) -> list[WiredFlow]:
     """The flows that this person may run over the API."""
     access = runtime.current().access
-    return [flow for flow in await access.visible_flows(caller) if await access.may_run_api(caller, flow)]
+    return [wired for wired in await access.visible_flows(caller) if await access.may_run_api(caller, wired)]
 
 
 if address := st.query_params.get("flow"):
-    caller, flow = opening.open_flow(address)
-    if not api_access.may_see(caller, flow):
+    caller, wired = opening.open_flow(address)
+    if not api_access.may_see(caller, wired):
         opening.draw_nothing_here()
         st.stop()
-    name, query = words.plain(flow.name), {"flow": flow.id}
+    name, query = words.plain(wired.name), {"flow": wired.id}
     st.page_link(addresses.PLAYGROUND, label=name, icon=":material/arrow_back:", query_params=query)
     st.header("API access", anchor=False)
-    api_access.draw_api_access(flow)
+    api_access.draw_api_access(wired)
 elif flows := bridge.call(runnable(visitor())):
     st.header("API access", anchor=False)
     api_access.draw_choice(flows)

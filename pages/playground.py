@@ -12,25 +12,25 @@ from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
 
-async def standing(caller: Caller, flow: WiredFlow) -> tuple[bool, bool]:
+async def standing(caller: Caller, wired: WiredFlow) -> tuple[bool, bool]:
     """Whether the flow is shared, and whether this person may run it over the API."""
     access = runtime.current().access
-    return await access.is_shared(flow.id), await access.may_run_api(caller, flow)
+    return await access.is_shared(wired.id), await access.may_run_api(caller, wired)
 
 
-caller, flow = opening.open_flow(st.query_params.get("flow", ""))
+caller, wired = opening.open_flow(st.query_params.get("flow", ""))
 app = runtime.current()
 sees_inside = caller.sees_inside
 
-publish.fulfil_wish(caller, flow)
-shared, api = bridge.call(standing(caller, flow))
-header.draw_header(caller, flow, shared=shared, api=api)
-override_link.draw_arrived(caller, flow)
-overrides = override_state.in_force(flow, sees_inside=sees_inside)
-talk = conversation.current(caller, flow, sees_inside=sees_inside, overrides=overrides, as_code=api)
+publish.fulfil_wish(caller, wired)
+shared, api = bridge.call(standing(caller, wired))
+header.draw_header(caller, wired, shared=shared, api=api)
+override_link.draw_arrived(caller, wired)
+overrides = override_state.in_force(wired, sees_inside=sees_inside)
+talk = conversation.current(caller, wired, sees_inside=sees_inside, overrides=overrides, as_code=api)
 if sees_inside:
-    header.draw_stale(app.catalogue.stale(flow.id))
-if form.takes_chat(flow):
+    header.draw_stale(app.catalogue.stale(wired.id))
+if form.takes_chat(wired):
     following = chat.draw_composer(talk)
     sessions.draw_sessions(talk)
     chat.draw_conversation(talk, following)

@@ -11,13 +11,13 @@ from flowground.ui.shell import opening
 from flowground.ui.shell.navigation import draw_person_below
 
 preview.draw_preview(visitor(), shared_flow() or "")
-caller, flow = opening.open_flow(shared_flow() or "")
-talk = conversation.current(caller, flow, sees_inside=False)
+caller, wired = opening.open_flow(shared_flow() or "")
+talk = conversation.current(caller, wired, sees_inside=False)
 
-header.draw_branding(flow)
-if not bridge.call(runtime.current().access.is_shared(flow.id)):
+header.draw_branding(wired)
+if not bridge.call(runtime.current().access.is_shared(wired.id)):
     st.caption(":material/lock: Not shared: only authors and admins can open this page.")
-if form.takes_chat(flow):
+if form.takes_chat(wired):
     following = chat.draw_composer(talk)
     sessions.draw_sessions(talk)
     draw_person_below(caller)

@@ -95,7 +95,7 @@ def as_tweaks(fields: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 def test_no_json_value_leaves_the_bounds(fields: dict[str, Any], top: dict[str, Any], sees_inside: bool) -> None:
     request = RunRequest(tweaks=as_tweaks(fields, top))
     try:
-        flow = apply_tweaks(FLOW, request, unknown="refuse", sees_inside=sees_inside).flow
+        flow = apply_tweaks(FLOW, request, unknown="refuse", sees_inside=sees_inside).wired
     except TweaksRefused:
         return
     for key, holds in INSIDE.items():
@@ -108,7 +108,7 @@ def test_no_json_value_leaves_the_bounds(fields: dict[str, Any], top: dict[str, 
 @pytest.mark.parametrize("sees_inside", [True, False])
 def test_null_is_the_authors_value_in_every_field(null: Any, sees_inside: bool) -> None:
     tweaks = as_tweaks(dict.fromkeys(INSIDE, null), {})
-    assert apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse", sees_inside=sees_inside).flow is FLOW
+    assert apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse", sees_inside=sees_inside).wired is FLOW
     assert find_changes(FLOW, tweaks, sees_inside=sees_inside) == {}
     assert find_changes(FLOW, {"Model": {"temperature": None, "seed": 8}}, sees_inside=sees_inside) == {
         "Model": {"seed": 8}
@@ -117,7 +117,7 @@ def test_null_is_the_authors_value_in_every_field(null: Any, sees_inside: bool) 
 
 def test_a_specific_null_keeps_the_authors_value_from_a_global_tweak() -> None:
     tweaks = {"Model": {"temperature": None}, "temperature": 0.4}
-    assert apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse").flow is FLOW
+    assert apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse").wired is FLOW
 
 
 def test_null_opens_no_door() -> None:
@@ -130,7 +130,7 @@ def test_a_null_beside_the_message_is_no_conflict() -> None:
     for null in NULLS:
         tweaks = {"Topic": {"input_value": null}}
         asked = RunRequest(input_value="milk", input_type="text", tweaks=tweaks)
-        assert apply_tweaks(FLOW, asked, unknown="refuse").flow is FLOW
+        assert apply_tweaks(FLOW, asked, unknown="refuse").wired is FLOW
     twice = RunRequest(input_value="milk", input_type="text", tweaks={"Topic": {"input_value": "tea"}})
     with pytest.raises(InputConflict):
         apply_tweaks(FLOW, twice, unknown="refuse")

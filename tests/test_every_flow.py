@@ -39,7 +39,7 @@ def shipped(name: str) -> WiredFlow:
 
 
 async def answer(flow: WiredFlow, request: RunRequest) -> str:
-    tweaked = apply_tweaks(flow, request, unknown="refuse").flow
+    tweaked = apply_tweaks(flow, request, unknown="refuse").wired
     ends = [
         event
         async for event in run_flow(tweaked, request, history=history, models=Told())

@@ -118,5 +118,5 @@ def test_every_request_on_the_format_page_is_taken(text: str) -> None:
     body = json.loads(text)
     request = RunRequest(input_value=body["input_value"], tweaks=body["tweaks"])
     flow = "components:\n  Model: {type: LanguageModel, input_value: x}\n  Out: {type: ChatOutput, input_value: y}\n"
-    model = apply_tweaks(wired(flow), request, unknown="refuse").flow.components["Model"]
+    model = apply_tweaks(wired(flow), request, unknown="refuse").wired.components["Model"]
     assert model.model_dump() == model.model_dump() | {"temperature": 0.7, "max_tokens": 200, "stream": False}

@@ -41,7 +41,7 @@ api:
 
 
 def tweak(tweaks: dict[str, Any], *, flow: WiredFlow = FLOW, **request: Any) -> WiredFlow:
-    return apply_tweaks(flow, RunRequest(tweaks=tweaks, **request), unknown="refuse").flow
+    return apply_tweaks(flow, RunRequest(tweaks=tweaks, **request), unknown="refuse").wired
 
 
 def fields(flow: WiredFlow, name: str, *names: str) -> tuple[Any, ...]:
@@ -258,7 +258,7 @@ def test_what_is_unknown_or_connected_may_only_warn() -> None:
         "ChatOutput": {"input_value": "x"},
     }
     tweaked = apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="warn")
-    assert fields(tweaked.flow, "Second", "temperature") == (0.5,)
+    assert fields(tweaked.wired, "Second", "temperature") == (0.5,)
     assert [warning.split(" ")[0] for warning in tweaked.warnings] == [
         "The",
         "`Second`",
@@ -312,7 +312,7 @@ def test_an_empty_list_opens_nothing() -> None:
 
 
 def outside(tweaks: dict[str, Any], flow: WiredFlow) -> WiredFlow:
-    return apply_tweaks(flow, RunRequest(tweaks=tweaks), unknown="refuse", sees_inside=False).flow
+    return apply_tweaks(flow, RunRequest(tweaks=tweaks), unknown="refuse", sees_inside=False).wired
 
 
 def test_from_outside_only_what_the_author_opened_is_there() -> None:

@@ -78,8 +78,8 @@ class Access:
             return None
         caller = _visitor(browser)
         await self.catalogue.refresh()
-        flow = self.catalogue.find(address)
-        return caller if flow is not None and await self._may_open(caller, flow.id) else None
+        wired = self.catalogue.find(address)
+        return caller if wired is not None and await self._may_open(caller, wired.id) else None
 
     async def carry_over(self, old: str, new: str) -> bool:
         """What a visitor said in the browser `old` is `new`'s from now on. False when that is nothing."""
@@ -91,26 +91,26 @@ class Access:
     async def open_flow(self, caller: Caller, address: str) -> WiredFlow:
         """The flow at an id or endpoint name. Raises FlowNotFound alike for unknown and forbidden ones."""
         await self.catalogue.refresh()
-        flow = self.catalogue.find(address)
-        if flow is None or not await self._may_open(caller, flow.id):
+        wired = self.catalogue.find(address)
+        if wired is None or not await self._may_open(caller, wired.id):
             raise FlowNotFound(address)
-        return flow
+        return wired
 
     async def visible_flows(self, caller: Caller) -> list[WiredFlow]:
         """Flows the caller may open, in the catalogue's order."""
         await self.catalogue.refresh()
-        flows = [flow for flow in self.catalogue.flows().values() if caller.flows is None or flow.id in caller.flows]
+        flows = [wired for wired in self.catalogue.flows().values() if caller.flows is None or wired.id in caller.flows]
         if caller.sees_inside:
             return flows
         found = await self.store.read(publications.standings, person=caller.person)
         admitted = {item.publication.flow_id for item in found if self._admits(caller, item)}
-        return [flow for flow in flows if flow.id in admitted]
+        return [wired for wired in flows if wired.id in admitted]
 
-    async def may_run_api(self, caller: Caller, flow: WiredFlow) -> bool:
+    async def may_run_api(self, caller: Caller, wired: WiredFlow) -> bool:
         """Whether a token of this person would reach the flow. Tokens: whether this one does."""
         if caller.kind in ("visitor", "token") or caller.sees_inside:
-            return caller.kind != "visitor" and await self._may_open(caller, flow.id)
-        standing = await self.store.read(publications.standing, flow_id=flow.id, person=caller.person)
+            return caller.kind != "visitor" and await self._may_open(caller, wired.id)
+        standing = await self.store.read(publications.standing, flow_id=wired.id, person=caller.person)
         return standing is not None and standing.publication.api and self._admits(caller, standing)
 
     async def is_shared(self, flow_id: str) -> bool:
@@ -124,13 +124,13 @@ class Access:
             item.flow_id for item in await self.store.read(publications.list_publications) if item.in_force
         )
 
-    async def who_may_open(self, flow: WiredFlow, sharing: Sharing | None = None) -> list[Member]:
+    async def who_may_open(self, wired: WiredFlow, sharing: Sharing | None = None) -> list[Member]:
         """Everyone of the organization who may open the flow, by name; authors and admins always may.
 
         As it is shared now, or as `sharing` would share it.
         """
         if sharing is None:
-            sharing = await self.store.read(publications.sharing_of, flow_id=flow.id)
+            sharing = await self.store.read(publications.sharing_of, flow_id=wired.id)
         named = set(sharing.members)
         for group in await self.store.read(groups.list_groups):
             if group.id in sharing.groups:
@@ -142,22 +142,22 @@ class Access:
             if member.active and (member.role != "member" or (shared and (everyone or member.name in named)))
         ]
 
-    def may_publish(self, caller: Caller, flow: WiredFlow) -> bool:
+    def may_publish(self, caller: Caller, wired: WiredFlow) -> bool:
         """Admins, and authors who own the flow (every author where the file names no owners)."""
         if caller.role == "admin":
             return True
-        owners = flow.flow.owners
+        owners = wired.flow.owners
         return caller.role == "author" and caller.kind == "member" and (owners is None or caller.name in owners)
 
     async def publish(self, caller: Caller, address: str, *, shared: bool) -> None:
         """Turns the shareable playground on or off; its audience stays. Raises NotAllowed where the caller may not."""
-        caller, flow = await self.open_to_publish(caller, address)
-        await self.store.write(publications.set_shared, flow_id=flow.id, shared=shared, by=caller.key)
+        caller, wired = await self.open_to_publish(caller, address)
+        await self.store.write(publications.set_shared, flow_id=wired.id, shared=shared, by=caller.key)
 
     async def sharing(self, caller: Caller, address: str) -> Sharing:
         """How the flow is shared, for those who may change it. Raises NotAllowed, FlowNotFound, NotSignedIn."""
-        _, flow = await self.open_to_publish(caller, address)
-        return await self.store.read(publications.sharing_of, flow_id=flow.id)
+        _, wired = await self.open_to_publish(caller, address)
+        return await self.store.read(publications.sharing_of, flow_id=wired.id)
 
     async def share(self, caller: Caller, address: str, sharing: Sharing) -> None:
         """Says anew with whom the flow is shared; acts at everybody's next action.
@@ -165,19 +165,19 @@ class Access:
         Raises NotAllowed (also for "public" where config.yaml does not allow it), InvalidRequest for people and groups
         that are not there or an expiry that has passed, FlowNotFound, NotSignedIn.
         """
-        caller, flow = await self.open_to_publish(caller, address)
-        before = await self.store.read(publications.sharing_of, flow_id=flow.id)
+        caller, wired = await self.open_to_publish(caller, address)
+        before = await self.store.read(publications.sharing_of, flow_id=wired.id)
         await check_sharing(sharing, before, store=self.store, sign_in=self.sign_in, allow_public=self.allow_public)
-        await self.store.write(publications.change, flow_id=flow.id, sharing=sharing, by=caller.key)
+        await self.store.write(publications.change, flow_id=wired.id, sharing=sharing, by=caller.key)
 
     async def open_to_publish(self, caller: Caller, address: str) -> tuple[Caller, WiredFlow]:
         """The caller with their present role, and the flow. Raises NotAllowed where they may not publish it."""
         caller = await self.recheck(caller)
-        flow = await self.open_flow(caller, address)
+        wired = await self.open_flow(caller, address)
         self.require_lasting(caller)
-        if not self.may_publish(caller, flow):
-            raise NotAllowed(f"Only the owners of {flow.name} may publish it.")
-        return caller, flow
+        if not self.may_publish(caller, wired):
+            raise NotAllowed(f"Only the owners of {wired.name} may publish it.")
+        return caller, wired
 
     def require_lasting(self, caller: Caller) -> None:
         """What outlives the visit asks the local owner for the owner code. Raises NotAllowed without it."""

@@ -20,7 +20,7 @@ class Preview:
 
     seen: Seen
     name: str | None = None
-    flow: WiredFlow | None = None
+    wired: WiredFlow | None = None
 
 
 async def look_as(access: Access, caller: Caller, address: str, who: str) -> Preview:

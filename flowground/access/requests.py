@@ -26,17 +26,17 @@ class AccessRequests:
         wait = await self.access.sign_in.tries.begin_request(caller.name)
         if wait:
             raise InvalidRequest("You asked for several flows just now.", hint="Try again in a few minutes.")
-        flow = self.access.catalogue.find(address)
-        if flow is not None and await self._may_open(caller, flow.id):
-            flow = None  # nothing to ask for
-        flow_id = None if flow is None else flow.id
+        wired = self.access.catalogue.find(address)
+        if wired is not None and await self._may_open(caller, wired.id):
+            wired = None  # nothing to ask for
+        flow_id = None if wired is None else wired.id
         await self.access.store.write(access_requests.ask, flow_id=flow_id, member=caller.name, note=note.strip())
 
     async def waiting(self, caller: Caller) -> list[AccessRequest]:
         """Requests for the flows this caller may publish, oldest first; none for others."""
         caller = await self.access.recheck(caller)
         flows = self.access.catalogue.flows().values()
-        mine = [flow.id for flow in flows if self.access.may_publish(caller, flow)]
+        mine = [wired.id for wired in flows if self.access.may_publish(caller, wired)]
         return await self.access.store.read(access_requests.list_open, flows=mine) if mine else []
 
     async def approve(self, caller: Caller, request_id: str) -> None:
@@ -64,9 +64,9 @@ class AccessRequests:
     async def _find(self, caller: Caller, request_id: str) -> tuple[Caller, AccessRequest]:
         caller = await self.access.recheck(caller)
         request = await self.access.store.read(access_requests.find_open, request_id=request_id)
-        flow = self.access.catalogue.find(request.flow_id) if request else None
+        wired = self.access.catalogue.find(request.flow_id) if request else None
         # Whoever may not decide learns no more than of a request that is not there.
-        if request is None or flow is None or not self.access.may_publish(caller, flow):
+        if request is None or wired is None or not self.access.may_publish(caller, wired):
             raise _decided()
         self.access.require_lasting(caller)
         return caller, request

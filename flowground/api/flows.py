@@ -22,8 +22,8 @@ async def flows(request: Request, header_flows: bool = False) -> list[dict[str, 
     runtime: Runtime = request.app.state.runtime()
     caller = await api_caller(request, runtime)
     return [
-        _described(flow, caller, with_components=not header_flows)
-        for flow in await runtime.access.visible_flows(caller)
+        _described(wired, caller, with_components=not header_flows)
+        for wired in await runtime.access.visible_flows(caller)
     ]
 
 
@@ -39,26 +39,26 @@ async def flow(request: Request, flow_id: str) -> dict[str, Any]:
     return _described(found, caller, with_components=True)
 
 
-def _described(flow: WiredFlow, caller: Caller, *, with_components: bool) -> dict[str, Any]:
+def _described(wired: WiredFlow, caller: Caller, *, with_components: bool) -> dict[str, Any]:
     return {
-        "id": flow.id,
-        "name": flow.name,
-        "endpoint_name": flow.flow.api.endpoint_name,
-        "description": flow.flow.description,
-        "version": flow.version,
-        "data": _list_components(flow) if with_components and caller.sees_inside else None,
+        "id": wired.id,
+        "name": wired.name,
+        "endpoint_name": wired.flow.api.endpoint_name,
+        "description": wired.flow.description,
+        "version": wired.version,
+        "data": _list_components(wired) if with_components and caller.sees_inside else None,
     }
 
 
-def _list_components(flow: WiredFlow) -> dict[str, Any]:
+def _list_components(wired: WiredFlow) -> dict[str, Any]:
     """Components as the file has them; secret fields are left out, whatever they hold."""
     return {
         "components": {
             name: {
                 "type": spec.type,
-                "display_name": flow.display_names[name],
-                "fields": {key: value for key, value in spec.fields.items() if not flow.policy.is_secret(name, key)},
+                "display_name": wired.display_names[name],
+                "fields": {key: value for key, value in spec.fields.items() if not wired.policy.is_secret(name, key)},
             }
-            for name, spec in flow.flow.components.items()
+            for name, spec in wired.flow.components.items()
         }
     }

@@ -114,7 +114,7 @@ async def _reached(runtime: Runtime, caller: Caller) -> list[str] | None:
     """Flows whose messages are shown: a token loses those of a flow with the right to run it."""
     if caller.sees_inside and caller.flows is None:
         return None
-    return [flow.id for flow in await runtime.access.visible_flows(caller)]
+    return [wired.id for wired in await runtime.access.visible_flows(caller)]
 
 
 def _message(said: Said, trace: Sequence[TraceStep]) -> dict[str, Any]:

@@ -45,11 +45,11 @@ async def open_sign_in(settings: Settings) -> AsyncIterator[SignIn]:
 
 def find_flow(catalogue: Catalogue, address: str) -> WiredFlow:
     """The flow at an id or endpoint name. Raises InvalidRequest with the nearest name there is."""
-    flow = catalogue.find(address)
-    if flow is None:
+    wired = catalogue.find(address)
+    if wired is None:
         hint = "`validate` shows what is wrong with some flow files." if catalogue.problems() else None
         raise InvalidRequest(no_such("flow", address, catalogue.flows()), hint=hint)
-    return flow
+    return wired
 
 
 def no_such(kind: str, name: str, known: Iterable[str]) -> str:

@@ -22,45 +22,45 @@ _EXPIRES = {"30 days": 30, "90 days": 90, "1 year": 365, "Never": None}
 Scope = Literal["app", "fragment"]
 
 
-def fresh_secret(flow: WiredFlow) -> str | None:
+def fresh_secret(wired: WiredFlow) -> str | None:
     """The token that was made in this pane just now; it is shown until the page is left."""
-    secret: str | None = st.session_state.get(_fresh(flow))
+    secret: str | None = st.session_state.get(_fresh(wired))
     return secret
 
 
-def draw_tokens(flow: WiredFlow, *, scope: Scope) -> None:
+def draw_tokens(wired: WiredFlow, *, scope: Scope) -> None:
     """A form for a new token and the list of those in force. `scope` is what is drawn again after a change."""
     st.markdown("**Application tokens**")
-    if not sign_in.ask_owner_code(key=f"tokens:code:{flow.id}"):
+    if not sign_in.ask_owner_code(key=f"tokens:code:{wired.id}"):
         return
     caller = visitor()
-    _draw_form(caller, flow, scope)
-    if fresh_secret(flow):  # drawn above the code, which may be out of view from here
+    _draw_form(caller, wired, scope)
+    if fresh_secret(wired):  # drawn above the code, which may be out of view from here
         st.caption(":material/arrow_upward: Your new token stands at the top of this pane, in the line to run first.")
-    for token in bridge.call(application_tokens.listed(runtime.current().access, caller, flow_id=flow.id)):
+    for token in bridge.call(application_tokens.listed(runtime.current().access, caller, flow_id=wired.id)):
         _draw_row(caller, token, scope)
 
 
-def _draw_form(caller: Caller, flow: WiredFlow, scope: Scope) -> None:
+def _draw_form(caller: Caller, wired: WiredFlow, scope: Scope) -> None:
     with (
-        st.form(f"tokens:new:{flow.id}", clear_on_submit=True, border=False),
+        st.form(f"tokens:new:{wired.id}", clear_on_submit=True, border=False),
         st.container(horizontal=True, vertical_alignment="bottom"),
     ):
         name = st.text_input(
             "Name",
             placeholder="What will use it",
             max_chars=application_tokens.LONGEST_NAME,
-            key=f"tokens:name:{flow.id}",
+            key=f"tokens:name:{wired.id}",
         )
         reach = st.selectbox(
-            "Reaches", list(_REACH), format_func=lambda name: _REACH[name], key=f"tokens:reach:{flow.id}", width=170
+            "Reaches", list(_REACH), format_func=lambda name: _REACH[name], key=f"tokens:reach:{wired.id}", width=170
         )
-        expires = st.selectbox("Expires", list(_EXPIRES), key=f"tokens:expires:{flow.id}", width=130)
+        expires = st.selectbox("Expires", list(_EXPIRES), key=f"tokens:expires:{wired.id}", width=130)
         made = st.form_submit_button("Make a token", type="primary", icon=":material/key:")
     if not made:
         return
     try:
-        st.session_state[_fresh(flow)] = bridge.call(_make(caller, flow, name, reach=reach, days=_EXPIRES[expires]))
+        st.session_state[_fresh(wired)] = bridge.call(_make(caller, wired, name, reach=reach, days=_EXPIRES[expires]))
     except FlowgroundError as error:
         failure.draw_refusal(error)
     else:
@@ -97,13 +97,13 @@ def _day(moment: datetime) -> str:
     return f"{moment:%-d %b %Y}"
 
 
-async def _make(caller: Caller, flow: WiredFlow, name: str, *, reach: Reach, days: int | None) -> str:
+async def _make(caller: Caller, wired: WiredFlow, name: str, *, reach: Reach, days: int | None) -> str:
     expires_in = None if days is None else timedelta(days=days)
     _, secret = await application_tokens.make(
-        runtime.current().access, caller, flow.id, name=name, reach=reach, expires_in=expires_in
+        runtime.current().access, caller, wired.id, name=name, reach=reach, expires_in=expires_in
     )
     return secret
 
 
-def _fresh(flow: WiredFlow) -> str:
-    return f"tokens:fresh:{flow.id}"
+def _fresh(wired: WiredFlow) -> str:
+    return f"tokens:fresh:{wired.id}"

@@ -37,15 +37,15 @@ def draw_composer(chat: Conversation) -> Following | None:
     pressed = _asked(chat)
     busy = pressed is not None or live_turn(chat) is not None
     with st.bottom:
-        override_chip.draw_chip(chat.flow, chat.overrides, sees_inside=chat.sees_inside)
-        st.session_state[_NOTICE] = notice = model_notes.fetch_notice(chat.flow)
+        override_chip.draw_chip(chat.wired, chat.overrides, sees_inside=chat.sees_inside)
+        st.session_state[_NOTICE] = notice = model_notes.fetch_notice(chat.wired)
         if notice:
             st.caption(f":material/download: {notice}")
     key = chat.key("composer")
     if (draft := st.session_state.pop(chat.key("draft"), None)) is not None:
         st.session_state[key] = draft
     # Outside st.bottom, where it goes by itself: only then does the page follow the answer that grows.
-    typed = st.chat_input(f"Message {chat.flow.name}", key=key, submit_mode="stop", disabled=busy)
+    typed = st.chat_input(f"Message {chat.wired.name}", key=key, submit_mode="stop", disabled=busy)
     said = typed if typed and typed.strip() else pressed  # blanks alone are no message
     if not said:
         return follow(chat)
@@ -63,7 +63,7 @@ def request_for(chat: Conversation, said: str, *, input_type: InputType = "chat"
         input_type=input_type,
         session_id=chat.session_id,
         stream=True,
-        tweaks=for_message(chat.flow, chat.overrides, input_type=input_type),
+        tweaks=for_message(chat.wired, chat.overrides, input_type=input_type),
     )
 
 
@@ -93,7 +93,7 @@ def follow(chat: Conversation) -> Following | None:
 
 
 def live_turn(chat: Conversation) -> LiveTurn | None:
-    return runtime.current().live_turn(chat.caller, chat.flow.id, chat.session_id)
+    return runtime.current().live_turn(chat.caller, chat.wired.id, chat.session_id)
 
 
 @for_its_caller
@@ -120,7 +120,7 @@ def draw_conversation(chat: Conversation, following: Following | None) -> None:
     if following.own_stop:
         drawing.draw_stop(lambda: stop(chat))
     answered = drawing.follow()
-    if following.own_stop or (answered and model_notes.fetch_notice(chat.flow) != st.session_state[_NOTICE]):
+    if following.own_stop or (answered and model_notes.fetch_notice(chat.wired) != st.session_state[_NOTICE]):
         st.rerun()  # the composer takes messages again, or no longer announces a model that is here now
 
 
@@ -142,7 +142,7 @@ async def _start(
     chat: Conversation, request: RunRequest, session: str, watched: Viewers, *, came_from: str
 ) -> LiveTurn:
     person = PersonChatting(chat.caller, chat.session_id, came_from)
-    answer = await doors.answer(runtime.current(), person, address=chat.flow.id, ask=request)
+    answer = await doors.answer(runtime.current(), person, address=chat.wired.id, ask=request)
     turn = answer.start()
     watched.show(session, chat.place)
     watched.tell(chat.place, besides=session)
@@ -155,7 +155,7 @@ def _draw_welcome(chat: Conversation, *, empty: bool) -> None:
     place = st.empty()  # drawn always: what stood here would else stay on screen while an answer streams
     if not empty:
         return
-    flow = chat.flow.flow
+    flow = chat.wired.flow
     with place.container():
         st.space("large")
         st.markdown(flow.chat.welcome or f"Ask {words.plain(flow.name)} something.")
@@ -168,7 +168,7 @@ def _draw_welcome(chat: Conversation, *, empty: bool) -> None:
                 label_visibility="collapsed",
                 on_change=lambda: _ask(chat, st.session_state[key]),
             )
-        if notice := model_notes.limits_notice(chat.flow):
+        if notice := model_notes.limits_notice(chat.wired):
             st.caption(notice)
 
 
@@ -207,7 +207,7 @@ def _draw_messages(
         answers.draw_message(
             message,
             sees_inside=chat.sees_inside,
-            names=chat.flow.display_names,
+            names=chat.wired.display_names,
             retry=None if following else retry,
             as_code=as_code(chat, question),
             with_error=following is None or following.run_id != message.run_id,
@@ -250,7 +250,7 @@ def as_code(chat: Conversation, question: StoredMessage | None) -> Callable[[], 
     if not chat.as_code or question is None or question.role != "user":
         return None
     message_id, text = question.id, question.text
-    return lambda: asked.want(PastCall(chat.flow.id, text, chat.session_id, _overrides_of(chat, message_id)))
+    return lambda: asked.want(PastCall(chat.wired.id, text, chat.session_id, _overrides_of(chat, message_id)))
 
 
 def _overrides_of(chat: Conversation, message_id: str) -> Values:
@@ -261,7 +261,7 @@ def _overrides_of(chat: Conversation, message_id: str) -> Values:
 
 def _keep_overrides(chat: Conversation, started: TurnStarted | None, request: RunRequest) -> None:
     """So that *Copy as code* tells this very call, on another day too."""
-    values = override_state.without_secrets(chat.flow, request.tweaks)
+    values = override_state.without_secrets(chat.wired, request.tweaks)
     if values and started and started.input_value is not None:
         keep = runtime.current().store.write(turn_overrides.keep, message_id=started.user_message_id, values=values)
         bridge.call(keep)

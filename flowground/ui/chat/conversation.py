@@ -20,7 +20,7 @@ class Conversation:
     """
 
     caller: Caller
-    flow: WiredFlow
+    wired: WiredFlow
     session_id: str
     sees_inside: bool
     begun: bool
@@ -29,29 +29,29 @@ class Conversation:
 
     @property
     def place(self) -> ChatPlace:
-        return ChatPlace(self.caller.key, self.flow.id, self.session_id)
+        return ChatPlace(self.caller.key, self.wired.id, self.session_id)
 
     def key(self, subject: str) -> str:
         """A widget key of this conversation's own."""
-        return f"{subject}:{self.flow.id}:{self.session_id}"
+        return f"{subject}:{self.wired.id}:{self.session_id}"
 
 
 def current(
-    caller: Caller, flow: WiredFlow, *, sees_inside: bool, overrides: Values | None = None, as_code: bool = False
+    caller: Caller, wired: WiredFlow, *, sees_inside: bool, overrides: Values | None = None, as_code: bool = False
 ) -> Conversation:
     """The conversation in the address, else a new one that is kept once something is said in it."""
     named = st.query_params.get("session", "")
     if named and len(named) <= SESSION_ID_CHARS:
-        return Conversation(caller, flow, named, sees_inside, True, overrides or {}, as_code)
-    draft = st.session_state.setdefault(_draft(flow.id), str(uuid.uuid4()))
-    return Conversation(caller, flow, draft, sees_inside, False, overrides or {}, as_code)
+        return Conversation(caller, wired, named, sees_inside, True, overrides or {}, as_code)
+    draft = st.session_state.setdefault(_draft(wired.id), str(uuid.uuid4()))
+    return Conversation(caller, wired, draft, sees_inside, False, overrides or {}, as_code)
 
 
 def keep(conversation: Conversation) -> None:
     """Puts the conversation into the address; the next new one gets another id."""
     if st.query_params.get("session") != conversation.session_id:
         st.query_params["session"] = conversation.session_id
-    st.session_state.pop(_draft(conversation.flow.id), None)
+    st.session_state.pop(_draft(conversation.wired.id), None)
 
 
 def open_session(session_id: str) -> None:

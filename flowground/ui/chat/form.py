@@ -15,30 +15,30 @@ from flowground.wiring import WiredFlow
 _HEIGHT = 220
 
 
-def takes_chat(flow: WiredFlow) -> bool:
+def takes_chat(wired: WiredFlow) -> bool:
     """Whether people talk with the flow, or fill in a text."""
-    return any(component.takes_input == "chat" for component in flow.components.values())
+    return any(component.takes_input == "chat" for component in wired.components.values())
 
 
 def draw_form(run: Conversation) -> tuple[Conversation, Following | None]:
     """The text area with its buttons; starts a run, or finds the one that is going on."""
-    if notice := model_notes.fetch_notice(run.flow):
+    if notice := model_notes.fetch_notice(run.wired):
         st.caption(f":material/download: {notice}")
-    if run.flow.flow.chat.welcome:
-        st.markdown(run.flow.flow.chat.welcome)
-    key = f"form:text:{run.flow.id}"
+    if run.wired.flow.chat.welcome:
+        st.markdown(run.wired.flow.chat.welcome)
+    key = f"form:text:{run.wired.id}"
     _fill(run, key)
     st.text_area("Text", key=key, height=_HEIGHT, label_visibility="collapsed", placeholder="Paste or type a text")
-    override_chip.draw_chip(run.flow, run.overrides, sees_inside=run.sees_inside)
+    override_chip.draw_chip(run.wired, run.overrides, sees_inside=run.sees_inside)
     with st.container(horizontal=True, vertical_alignment="center"):
-        asked = st.button("Run", type="primary", icon=":material/play_arrow:", key=f"form:run:{run.flow.id}")
+        asked = st.button("Run", type="primary", icon=":material/play_arrow:", key=f"form:run:{run.wired.id}")
         stop = st.empty()
     text = st.session_state[key]
     if asked and text.strip():
         run = replace(run, session_id=str(uuid.uuid4()), begun=False)
         following = chat.begin(run, chat.request_for(run, text, input_type="text"), own_stop=False)
         if following:  # a text that was refused stays in the area
-            st.session_state[f"form:shown:{run.flow.id}"] = run.session_id
+            st.session_state[f"form:shown:{run.wired.id}"] = run.session_id
     else:
         following = chat.follow(run)
     if following:
@@ -51,10 +51,10 @@ def draw_result(run: Conversation, following: Following | None) -> None:
     stored = chat.earlier(run, following)
     messages = [message for message in stored if message.role == "assistant"]
     as_code = chat.as_code(run, next((message for message in stored if message.role == "user"), None))
-    if (notice := model_notes.limits_notice(run.flow)) and not messages and not following:
+    if (notice := model_notes.limits_notice(run.wired)) and not messages and not following:
         st.caption(notice)
     for message in messages:
-        answers.draw_message(message, sees_inside=run.sees_inside, names=run.flow.display_names, as_code=as_code)
+        answers.draw_message(message, sees_inside=run.sees_inside, names=run.wired.display_names, as_code=as_code)
     if stored and not messages and following is None and chat.live_turn(run) is None:
         answers.draw_interrupted(stored[-1].id, None)
     drawing = Drawing(run, following, as_code=as_code)
@@ -64,17 +64,17 @@ def draw_result(run: Conversation, following: Following | None) -> None:
         st.rerun()  # takes the Stop button away
 
 
-def _own_text(flow: WiredFlow) -> str:
+def _own_text(wired: WiredFlow) -> str:
     """What the author put into the flow's input, as an example."""
-    inputs = (component for component in flow.components.values() if component.takes_input)
+    inputs = (component for component in wired.components.values() if component.takes_input)
     return next((component.own_input() or "" for component in inputs), "")
 
 
 def _fill(run: Conversation, key: str) -> None:
     """Puts the text of a past run that was just opened back into the area."""
-    shown = f"form:shown:{run.flow.id}"
+    shown = f"form:shown:{run.wired.id}"
     if st.session_state.get(shown) == run.session_id:
         return
     st.session_state[shown] = run.session_id
     said = [message.text for message in chat.earlier(run, None) if message.role == "user"]
-    st.session_state[key] = said[-1] if said else _own_text(run.flow)
+    st.session_state[key] = said[-1] if said else _own_text(run.wired)

@@ -87,7 +87,7 @@ class Drawing:
         self._as_code = as_code
         self._retry = retry
         self._following = following
-        self._names = conversation.flow.display_names
+        self._names = conversation.wired.display_names
         self._answers: dict[str, _Answer] = {}
         self._trace: list[TraceStep] = []
         self._finished: TurnFinished | None = None

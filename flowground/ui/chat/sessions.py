@@ -24,10 +24,10 @@ def draw_sessions(chat: Conversation, *, noun: str = "chat") -> None:
         st.button(
             f"New {noun}",
             icon=":material/edit_square:",
-            key=f"sessions:new:{chat.flow.id}",
+            key=f"sessions:new:{chat.wired.id}",
             width="stretch",
             on_click=conversation.begin_new,
-            args=(chat.flow.id,),
+            args=(chat.wired.id,),
         )
         found = _sessions(chat)
         if found:
@@ -40,7 +40,7 @@ def draw_sessions(chat: Conversation, *, noun: str = "chat") -> None:
 def _sessions(chat: Conversation) -> list[SessionInfo]:
     return bridge.call(
         runtime.current().store.read(
-            conversations.list_sessions, flow_id=chat.flow.id, owner=chat.caller.key, limit=_LISTED
+            conversations.list_sessions, flow_id=chat.wired.id, owner=chat.caller.key, limit=_LISTED
         )
     )
 
@@ -90,7 +90,7 @@ def _delete(chat: Conversation, info: SessionInfo) -> None:
     if st.button("Delete", type="primary", key=f"sessions:delete:{info.session_id}"):
         bridge.call(_changed(chat, info, conversations.delete_session))
         if info.session_id == chat.session_id:
-            conversation.begin_new(chat.flow.id)
+            conversation.begin_new(chat.wired.id)
         st.rerun()
 
 
@@ -98,4 +98,4 @@ async def _changed(chat: Conversation, info: SessionInfo, job: Callable[..., boo
     """A dialog runs without the router: who acts is asked again here."""
     app = runtime.current()
     caller = await app.access.recheck(chat.caller)
-    await app.store.write(job, flow_id=chat.flow.id, owner=caller.key, session_id=info.session_id)
+    await app.store.write(job, flow_id=chat.wired.id, owner=caller.key, session_id=info.session_id)

@@ -8,7 +8,7 @@ from flowground.ui.page import words
 from flowground.wiring import WiredFlow
 
 
-def draw_chip(flow: WiredFlow, overrides: Values, *, sees_inside: bool) -> None:
+def draw_chip(wired: WiredFlow, overrides: Values, *, sees_inside: bool) -> None:
     """Nothing without overrides; else how many, which ones on hover, and one click clears them."""
     if not overrides:
         return
@@ -21,7 +21,7 @@ def draw_chip(flow: WiredFlow, overrides: Values, *, sees_inside: bool) -> None:
     st.button(
         f":small[**{said}** · clear]",
         icon=":material/tune:",
-        key=f"chip:{flow.id}",
+        key=f"chip:{wired.id}",
         help="What you say here runs with:  \n" + "  \n".join(changed),
-        on_click=override_state.overrides_of(flow, sees_inside=sees_inside).clear,
+        on_click=override_state.overrides_of(wired, sees_inside=sees_inside).clear,
     )

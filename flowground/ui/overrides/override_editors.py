@@ -18,7 +18,7 @@ _TEXTS = ("text", "area")
 
 def draw_editor(state: Overrides, item: FieldPolicy) -> None:
     """The editor, the author's value below it, and why what was typed cannot be."""
-    key = f"override:{state.flow.id}:{state.flow.version}:{state.generation}:{item.key}"
+    key = f"override:{state.wired.id}:{state.wired.version}:{state.generation}:{item.key}"
     refused = state.refused.get(item.key)
     is_changed = item.name in state.good.get(item.component, {})
     if key not in st.session_state:
@@ -41,10 +41,10 @@ def draw_editor(state: Overrides, item: FieldPolicy) -> None:
             )
 
 
-def draw_locked(flow: WiredFlow, item: FieldPolicy) -> None:
+def draw_locked(wired: WiredFlow, item: FieldPolicy) -> None:
     """A field that cannot be overridden, and the reason."""
     st.caption(
-        f":material/lock: **{words.plain(item.type.title)}** · {words.plain(flow.policy.explain_lock(item) or '')}"
+        f":material/lock: **{words.plain(item.type.title)}** · {words.plain(wired.policy.explain_lock(item) or '')}"
     )
 
 

@@ -15,20 +15,20 @@ from flowground.wiring import WiredFlow
 _LONG = 80
 
 
-def draw_arrived(caller: Caller, flow: WiredFlow) -> None:
+def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
     """What the address of this page brings, if anything. Nothing of it applies before *Apply* is pressed."""
     word = st.query_params.get(PARAMETER)
     if word is None:
         return
     try:
-        values = _checked(caller, flow, word)
+        values = _checked(caller, wired, word)
     except FlowgroundError as error:
         _draw_useless(words.sentence(error.message))
         return
     if not values:
         _draw_useless("This link's overrides are what the flow says anyway.")
         return
-    with st.container(border=True, key=f"arrived:{flow.id}"):
+    with st.container(border=True, key=f"arrived:{wired.id}"):
         said = override_state.words_for(values)
         pronoun = "It applies" if override_state.count(values) == 1 else "They apply"
         st.markdown(
@@ -36,25 +36,25 @@ def draw_arrived(caller: Caller, flow: WiredFlow) -> None:
         )
         for component, fields in values.items():
             for name, value in fields.items():
-                item = flow.policy.fields[component][name]
-                _draw_value(f"{flow.display_names[component]} · {item.type.title}", value, item.value)
-        if override_state.in_force(flow, sees_inside=True):
+                item = wired.policy.fields[component][name]
+                _draw_value(f"{wired.display_names[component]} · {item.type.title}", value, item.value)
+        if override_state.in_force(wired, sees_inside=True):
             st.caption("They take the place of those you have now.")
         with st.container(horizontal=True):
             st.button(
                 "Apply",
                 type="primary",
-                key=f"arrived:apply:{flow.id}",
+                key=f"arrived:apply:{wired.id}",
                 on_click=_accept,
-                args=(flow, values),
+                args=(wired, values),
             )
-            st.button("Ignore", key=f"arrived:ignore:{flow.id}", on_click=_drop)
+            st.button("Ignore", key=f"arrived:ignore:{wired.id}", on_click=_drop)
 
 
-def _checked(caller: Caller, flow: WiredFlow, word: str) -> Values:
+def _checked(caller: Caller, wired: WiredFlow, word: str) -> Values:
     if not caller.sees_inside:
         raise FlowgroundError("Links with overrides are for authors: the flow answers here as it is.")
-    return find_changes(flow, from_link(word), sees_inside=True)
+    return find_changes(wired, from_link(word), sees_inside=True)
 
 
 def _draw_value(name: str, value: object, own: object) -> None:
@@ -74,9 +74,9 @@ def _draw_useless(why: str) -> None:
         st.button("Dismiss", type="tertiary", key="arrived:dismiss", on_click=_drop)
 
 
-def _accept(flow: WiredFlow, values: Values) -> None:
+def _accept(wired: WiredFlow, values: Values) -> None:
     with suppress(FlowgroundError):  # the flow changed meanwhile: the link is judged anew, and says why
-        override_state.overrides_of(flow, sees_inside=True).replace(values)
+        override_state.overrides_of(wired, sees_inside=True).replace(values)
         _drop()
 
 

@@ -21,102 +21,102 @@ PARAMETER = "overrides"
 """What a link to the playground calls them in its address."""
 
 
-def draw_presets(caller: Caller, flow: WiredFlow) -> None:
+def draw_presets(caller: Caller, wired: WiredFlow) -> None:
     """The menu of this person's presets for the flow: load, delete, keep the present overrides under a name."""
-    menu = st.popover("Presets", icon=":material/bookmark:", key=f"presets:{flow.id}", on_change="rerun")
+    menu = st.popover("Presets", icon=":material/bookmark:", key=f"presets:{wired.id}", on_change="rerun")
     if not menu.open:
         return
     with menu:
-        found = bridge.call(runtime.current().store.read(presets.list_presets, flow_id=flow.id, owner=caller.key))
+        found = bridge.call(runtime.current().store.read(presets.list_presets, flow_id=wired.id, owner=caller.key))
         if not found:
             st.caption("Overrides that you keep under a name stand here. Only you see them.")
         for preset in found:
-            _draw_row(caller, flow, preset)
-        values = override_state.without_secrets(flow, override_state.in_force(flow, sees_inside=caller.sees_inside))
+            _draw_row(caller, wired, preset)
+        values = override_state.without_secrets(wired, override_state.in_force(wired, sees_inside=caller.sees_inside))
         if values:
-            _draw_form(caller, flow, values)
+            _draw_form(caller, wired, values)
         else:
             st.caption("Change a field, and it can be kept here.")
-        if refused := st.session_state.pop(_refused(flow), None):
+        if refused := st.session_state.pop(_refused(wired), None):
             failure.draw_refusal(refused)
 
 
-def draw_link(flow: WiredFlow, values: Values) -> None:
+def draw_link(wired: WiredFlow, values: Values) -> None:
     """The link to the playground that carries the overrides; its reader sees them and accepts them first."""
-    with st.popover("Link", icon=":material/link:", key=f"overrides:link:{flow.id}", disabled=not values):
+    with st.popover("Link", icon=":material/link:", key=f"overrides:link:{wired.id}", disabled=not values):
         try:
-            word = to_link(override_state.without_secrets(flow, values))
+            word = to_link(override_state.without_secrets(wired, values))
         except FlowgroundError as error:
             failure.draw_refusal(error)
             return
-        query = urlencode({"flow": flow.id, PARAMETER: word})
+        query = urlencode({"flow": wired.id, PARAMETER: word})
         st.caption("For authors: who opens it sees these overrides and accepts them before they apply.")
         st.code(f"{addresses.base_url()}/playground?{query}", language=None, wrap_lines=True)
 
 
-def _draw_row(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
+def _draw_row(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
     with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
         st.button(
             f"{words.plain(preset.name)} :gray[:small[{override_state.words_for(preset.values)}]]",
-            key=f"presets:load:{flow.id}:{preset.name}",
+            key=f"presets:load:{wired.id}:{preset.name}",
             type="tertiary",
             on_click=_load,
-            args=(caller, flow, preset),
+            args=(caller, wired, preset),
         )
         st.space("stretch")
         st.button(
             "Delete",
-            key=f"presets:delete:{flow.id}:{preset.name}",
+            key=f"presets:delete:{wired.id}:{preset.name}",
             type="tertiary",
             on_click=_remove,
-            args=(caller, flow, preset),
+            args=(caller, wired, preset),
         )
 
 
-def _draw_form(caller: Caller, flow: WiredFlow, values: Values) -> None:
+def _draw_form(caller: Caller, wired: WiredFlow, values: Values) -> None:
     with (
-        st.form(f"presets:new:{flow.id}", border=False, clear_on_submit=True),
+        st.form(f"presets:new:{wired.id}", border=False, clear_on_submit=True),
         st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
     ):
-        key = f"presets:name:{flow.id}"
+        key = f"presets:name:{wired.id}"
         st.text_input("Keep these overrides as", key=key, max_chars=presets.LONGEST_NAME, placeholder="A name")
-        st.form_submit_button("Save", type="primary", on_click=_save, args=(caller, flow, values, key))
+        st.form_submit_button("Save", type="primary", on_click=_save, args=(caller, wired, values, key))
 
 
 @for_its_caller
-def _save(caller: Caller, flow: WiredFlow, values: Values, key: str) -> None:
+def _save(caller: Caller, wired: WiredFlow, values: Values, key: str) -> None:
     name = st.session_state[key]
-    _change(caller, flow, partial(presets.save, name=name, values=values))
+    _change(caller, wired, partial(presets.save, name=name, values=values))
 
 
 @for_its_caller
-def _load(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
+def _load(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
     try:
-        override_state.overrides_of(flow, sees_inside=caller.sees_inside).replace(preset.values)
+        override_state.overrides_of(wired, sees_inside=caller.sees_inside).replace(preset.values)
     except FlowgroundError as error:
         error.hint = "The flow has changed since this preset was kept."
-        st.session_state[_refused(flow)] = error
+        st.session_state[_refused(wired)] = error
 
 
 @for_its_caller
-def _remove(caller: Caller, flow: WiredFlow, preset: Preset) -> None:
-    _change(caller, flow, partial(presets.remove, name=preset.name))
+def _remove(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
+    _change(caller, wired, partial(presets.remove, name=preset.name))
 
 
-def _change(caller: Caller, flow: WiredFlow, job: Callable[..., object]) -> None:
+def _change(caller: Caller, wired: WiredFlow, job: Callable[..., object]) -> None:
     try:
-        bridge.call(_changed(caller, flow, job))
+        bridge.call(_changed(caller, wired, job))
     except FlowgroundError as error:
-        st.session_state[_refused(flow)] = error
+        st.session_state[_refused(wired)] = error
 
 
-async def _changed(caller: Caller, flow: WiredFlow, job: Callable[..., object]) -> None:
+async def _changed(caller: Caller, wired: WiredFlow, job: Callable[..., object]) -> None:
     """A preset outlives the visit: whoever keeps one is asked again who they are, the local owner for the code."""
     app = runtime.current()
     present = await app.access.recheck(caller)
     app.access.require_lasting(present)
-    await app.store.write(job, flow_id=flow.id, owner=present.key)
+    await app.store.write(job, flow_id=wired.id, owner=present.key)
 
 
-def _refused(flow: WiredFlow) -> str:
-    return f"presets:refused:{flow.id}"
+def _refused(wired: WiredFlow) -> str:
+    return f"presets:refused:{wired.id}"

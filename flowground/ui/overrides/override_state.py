@@ -28,7 +28,7 @@ class Overrides:
     `generation` grows where many editors are filled anew; it is a part of their keys.
     """
 
-    flow: WiredFlow
+    wired: WiredFlow
     sees_inside: bool
     good: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: dict[str, Refused] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Overrides:
 
     def replace(self, values: Values) -> None:
         """These overrides and no others, checked like any tweak. Raises TweaksRefused; then nothing changed."""
-        self.good = find_changes(self.flow, values, sees_inside=self.sees_inside)
+        self.good = find_changes(self.wired, values, sees_inside=self.sees_inside)
         self.refused.clear()
         self.generation += 1
 
@@ -72,28 +72,28 @@ class Overrides:
 
     def _with(self, component: str, name: str, value: Any) -> dict[str, dict[str, Any]]:
         wanted = {**self.good, component: {**self.good.get(component, {}), name: value}}
-        return find_changes(self.flow, wanted, sees_inside=self.sees_inside)
+        return find_changes(self.wired, wanted, sees_inside=self.sees_inside)
 
 
-def overrides_of(flow: WiredFlow, *, sees_inside: bool) -> Overrides:
+def overrides_of(wired: WiredFlow, *, sees_inside: bool) -> Overrides:
     """This visit's overrides of the flow."""
-    kept: Overrides = st.session_state.setdefault(f"overrides:{flow.id}", Overrides(flow, sees_inside))
-    is_newer = kept.flow.version != flow.version
-    kept.flow, kept.sees_inside = flow, sees_inside
+    kept: Overrides = st.session_state.setdefault(f"overrides:{wired.id}", Overrides(wired, sees_inside))
+    is_newer = kept.wired.version != wired.version
+    kept.wired, kept.sees_inside = wired, sees_inside
     if is_newer:
         kept.keep_fitting()
     return kept
 
 
-def in_force(flow: WiredFlow, *, sees_inside: bool) -> Values:
+def in_force(wired: WiredFlow, *, sees_inside: bool) -> Values:
     """What the person's calls carry."""
-    return overrides_of(flow, sees_inside=sees_inside).good
+    return overrides_of(wired, sees_inside=sees_inside).good
 
 
-def without_secrets(flow: WiredFlow, values: Values) -> Values:
+def without_secrets(wired: WiredFlow, values: Values) -> Values:
     """What of them may be written down."""
     kept_values = {
-        name: {key: value for key, value in fields.items() if not flow.policy.is_secret(name, key)}
+        name: {key: value for key, value in fields.items() if not wired.policy.is_secret(name, key)}
         for name, fields in values.items()
     }
     return {name: fields for name, fields in kept_values.items() if fields}

@@ -20,19 +20,19 @@ def title(values: Values) -> str:
     return f"Temporary overrides ({changed})" if changed else "Temporary overrides"
 
 
-def draw_overrides(caller: Caller, flow: WiredFlow, *, sent: Values) -> None:
+def draw_overrides(caller: Caller, wired: WiredFlow, *, sent: Values) -> None:
     """Editors by component in the flow's order. Who sees the flow from outside gets what its author opened.
 
     `sent` is what the code carries as tweaks: all but a changed input's text, which is the message.
     """
-    seen = flow.policy.list_fields(sees_inside=caller.sees_inside)
+    seen = wired.policy.list_fields(sees_inside=caller.sees_inside)
     if not seen:
         st.caption("The author of this flow has opened none of its fields.")
         return
     st.caption("What you change here goes into the code and into your own chat. The flow itself stays as it is.")
-    state = override_state.overrides_of(flow, sees_inside=caller.sees_inside)
+    state = override_state.overrides_of(wired, sees_inside=caller.sees_inside)
     wanted = _draw_tools(caller, state)
-    found = [fields for every in seen.values() if (fields := _search(flow, every.values(), wanted))]
+    found = [fields for every in seen.values() if (fields := _search(wired, every.values(), wanted))]
     for fields in found:
         _draw_component(state, fields)
     if not found:
@@ -44,23 +44,23 @@ def draw_overrides(caller: Caller, flow: WiredFlow, *, sent: Values) -> None:
 
 def _draw_tools(caller: Caller, state: Overrides) -> str:
     """Search, presets, link, reset; returns what is searched for."""
-    flow = state.flow
+    wired = state.wired
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         wanted = st.text_input(
             "Search fields",
-            key=f"overrides:search:{flow.id}",
+            key=f"overrides:search:{wired.id}",
             placeholder="Search fields",
             icon=":material/search:",
             live=True,
             label_visibility="collapsed",
             width=220,
         )
-        override_presets.draw_presets(caller, flow)
+        override_presets.draw_presets(caller, wired)
         if state.sees_inside:
-            override_presets.draw_link(flow, state.good)
+            override_presets.draw_link(wired, state.good)
         st.button(
             "Reset all",
-            key=f"overrides:reset:{flow.id}",
+            key=f"overrides:reset:{wired.id}",
             type="tertiary",
             icon=":material/undo:",
             disabled=not (state.good or state.refused),
@@ -69,11 +69,11 @@ def _draw_tools(caller: Caller, state: Overrides) -> str:
     return (wanted or "").strip()
 
 
-def _search(flow: WiredFlow, fields: Iterable[FieldPolicy], wanted: str) -> list[FieldPolicy]:
+def _search(wired: WiredFlow, fields: Iterable[FieldPolicy], wanted: str) -> list[FieldPolicy]:
     asked = wanted.casefold().split()
     found = []
     for item in fields:
-        name = f"{flow.display_names[item.component]} {item.key} {item.type.title} {item.type.description}".casefold()
+        name = f"{wired.display_names[item.component]} {item.key} {item.type.title} {item.type.description}".casefold()
         if all(word in name for word in asked):
             found.append(item)
     return found
@@ -82,8 +82,8 @@ def _search(flow: WiredFlow, fields: Iterable[FieldPolicy], wanted: str) -> list
 def _draw_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
     """The fields of one component, the closed ones last."""
     name = fields[0].component
-    shown = state.flow.display_names[name]
-    with st.container(border=True, key=f"overrides:{state.flow.id}:{name}"):
+    shown = state.wired.display_names[name]
+    with st.container(border=True, key=f"overrides:{state.wired.id}:{name}"):
         also = "" if shown == name else f" :gray[:small[{words.plain(name)}]]"
         st.markdown(f"**{words.plain(shown)}**{also}")
         for item in fields:
@@ -92,4 +92,4 @@ def _draw_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
         if closed := [item for item in fields if item.closed]:
             with st.container(gap=None):
                 for item in closed:
-                    override_editors.draw_locked(state.flow, item)
+                    override_editors.draw_locked(state.wired, item)

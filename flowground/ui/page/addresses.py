@@ -22,6 +22,6 @@ def base_url() -> str:
     return f"{seen.scheme}://{seen.netloc}"
 
 
-def share_link(flow: WiredFlow) -> str:
+def share_link(wired: WiredFlow) -> str:
     """The shareable playground's full address."""
-    return f"{base_url()}/public_flow/{flow.id}"
+    return f"{base_url()}/public_flow/{wired.id}"

@@ -18,10 +18,10 @@ LIMITS_NOTICE = (
 )
 
 
-def models_of(flow: WiredFlow) -> tuple[str, ...]:
+def models_of(wired: WiredFlow) -> tuple[str, ...]:
     """The `provider:model` words of the flow's models, each once."""
     default = runtime.current().settings.default_model
-    named = (name for component in flow.components.values() for name in component.models())
+    named = (name for component in wired.components.values() for name in component.models())
     return tuple(dict.fromkeys(name or default for name in named))
 
 
@@ -38,18 +38,18 @@ def is_local(model: str) -> bool:
     return model.partition(":")[0] == "local"
 
 
-def uses_local(flow: WiredFlow) -> bool:
-    return any(is_local(model) for model in models_of(flow))
+def uses_local(wired: WiredFlow) -> bool:
+    return any(is_local(model) for model in models_of(wired))
 
 
-def limits_notice(flow: WiredFlow) -> str:
+def limits_notice(wired: WiredFlow) -> str:
     """What the built-in model is not good at; nothing where it does not answer."""
-    return LIMITS_NOTICE if uses_local(flow) and _own_weights() is None else ""
+    return LIMITS_NOTICE if uses_local(wired) and _own_weights() is None else ""
 
 
-def fetch_notice(flow: WiredFlow) -> str:
+def fetch_notice(wired: WiredFlow) -> str:
     """What the composer says while the weights are absent; else nothing."""
-    if not uses_local(flow):
+    if not uses_local(wired):
         return ""
     status = runtime.current().models.local_status()
     if status.state == "absent" and _own_weights() is None:

@@ -10,42 +10,42 @@ from flowground.ui.publish import publish
 from flowground.wiring import WiredFlow
 
 
-def draw_branding(flow: WiredFlow) -> None:
+def draw_branding(wired: WiredFlow) -> None:
     """The shareable playground's top: title, icon and notice as the author wrote them, else name and description."""
-    chat = flow.flow.chat
-    title = chat.title or flow.name
+    chat = wired.flow.chat
+    title = chat.title or wired.name
     st.set_page_config(page_title=title)
     st.header(" ".join(filter(None, (chat.icon, words.plain(title)))), anchor=False)
-    _draw_description(flow)
+    _draw_description(wired)
     if chat.notice:
         st.caption(words.said(chat.notice))
 
 
-def draw_header(caller: Caller, flow: WiredFlow, *, shared: bool, api: bool) -> None:
+def draw_header(caller: Caller, wired: WiredFlow, *, shared: bool, api: bool) -> None:
     """Name, state, *API access* (`api`: whether they may run it) and *Publish*, as far as the person may."""
-    st.set_page_config(page_title=flow.name)
-    with st.container(horizontal=True, vertical_alignment="top", key=f"header:{flow.id}"):
+    st.set_page_config(page_title=wired.name)
+    with st.container(horizontal=True, vertical_alignment="top", key=f"header:{wired.id}"):
         with st.container(gap="xsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.header(words.plain(flow.name), anchor=False, width="content")
+                st.header(words.plain(wired.name), anchor=False, width="content")
                 if shared:
                     st.badge("Shared", icon=":material/group:", color="green")
-            _draw_description(flow)
-        _draw_actions(caller, flow, shared=shared, api=api)
+            _draw_description(wired)
+        _draw_actions(caller, wired, shared=shared, api=api)
 
 
-def _draw_actions(caller: Caller, flow: WiredFlow, *, shared: bool, api: bool) -> None:
+def _draw_actions(caller: Caller, wired: WiredFlow, *, shared: bool, api: bool) -> None:
     with st.container(horizontal=True, width="content", gap="small"):
-        if api and st.button("API access", icon=":material/code:", key=f"header:api:{flow.id}"):
-            api_access.open_drawer(flow)
-        elif api and (call := asked.wanted(flow.id)):
-            api_access.open_drawer(flow, call)
-        publish.draw_menu(caller, flow, shared=shared)
+        if api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
+            api_access.open_drawer(wired)
+        elif api and (call := asked.wanted(wired.id)):
+            api_access.open_drawer(wired, call)
+        publish.draw_menu(caller, wired, shared=shared)
 
 
-def _draw_description(flow: WiredFlow) -> None:
-    if flow.flow.description:
-        st.markdown(f":gray[{words.plain(flow.flow.description)}]")
+def _draw_description(wired: WiredFlow) -> None:
+    if wired.flow.description:
+        st.markdown(f":gray[{words.plain(wired.flow.description)}]")
 
 
 def draw_stale(mistake: FlowError | None) -> None:

@@ -17,12 +17,12 @@ from flowground.wiring import WiredFlow
 _AS = "as"
 
 
-def draw_links(flow: WiredFlow) -> None:
+def draw_links(wired: WiredFlow) -> None:
     """For the Publish menu."""
     with st.container(horizontal=True):
         for label, who in (("View as a member", SOMEBODY), ("View signed out", SIGNED_OUT)):
-            url = f"{addresses.share_link(flow)}?{_AS}={quote(who)}"
-            st.link_button(label, url, type="tertiary", icon=":material/visibility:", key=f"preview:{who}:{flow.id}")
+            url = f"{addresses.share_link(wired)}?{_AS}={quote(who)}"
+            st.link_button(label, url, type="tertiary", icon=":material/visibility:", key=f"preview:{who}:{wired.id}")
 
 
 def draw_preview(caller: Caller, address: str) -> None:

@@ -51,69 +51,69 @@ def wishes() -> Wishes:
     return Wishes()
 
 
-def fulfil_wish(caller: Caller, flow: WiredFlow) -> None:
+def fulfil_wish(caller: Caller, wired: WiredFlow) -> None:
     """Shares the flow if this browser asked for it before its person had an account."""
-    if caller.kind == "member" and wishes().take(browser_id(), flow.id):
-        _publish(caller, flow, shared=True)
+    if caller.kind == "member" and wishes().take(browser_id(), wired.id):
+        _publish(caller, wired, shared=True)
 
 
-def draw_menu(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+def draw_menu(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
     """Only for who may publish the flow."""
-    if not runtime.current().access.may_publish(caller, flow):
+    if not runtime.current().access.may_publish(caller, wired):
         return
-    asking = requests.waiting(caller, flow_id=flow.id)
+    asking = requests.waiting(caller, flow_id=wired.id)
     if _REFUSED in st.session_state:  # said inside, where it was wished
-        st.session_state[_menu(flow)] = True
+        st.session_state[_menu(wired)] = True
     label = f"Publish · {len(asking)}" if asking else "Publish"
-    menu = st.popover(label, icon=":material/publish:", type="primary", key=_menu(flow), on_change="rerun")
+    menu = st.popover(label, icon=":material/publish:", type="primary", key=_menu(wired), on_change="rerun")
     if menu.open:
         with menu:
             requests.draw_requests(caller, asking, place="menu")
-            _draw_items(caller, flow, shared=shared)
+            _draw_items(caller, wired, shared=shared)
     chosen = st.session_state.pop(_CHOSEN, None)
     if chosen == "api":
-        api_access.open_drawer(flow)
+        api_access.open_drawer(wired)
     elif chosen == "settings":
-        sharing.open_settings(flow)
+        sharing.open_settings(wired)
     elif chosen == "account":
-        _ask_first_account(flow)
+        _ask_first_account(wired)
 
 
-def _draw_items(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+def _draw_items(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
     st.button(
         "API access",
         icon=":material/code:",
         type="tertiary",
-        key=f"publish:api:{flow.id}",
+        key=f"publish:api:{wired.id}",
         on_click=_choose,
-        args=(flow, "api"),
+        args=(wired, "api"),
     )
-    key = f"publish:shared:{flow.id}"
+    key = f"publish:shared:{wired.id}"
     st.session_state[key] = shared  # what is stored, not what was clicked: the click may have been refused
-    st.toggle("Shareable Playground", key=key, on_change=_switch, args=(caller, flow, key))
+    st.toggle("Shareable Playground", key=key, on_change=_switch, args=(caller, wired, key))
     if refused := st.session_state.pop(_REFUSED, None):
         failure.draw_refusal(refused)
     if not shared:
         st.caption("Off: only authors and admins open this flow.")
         return
-    link = addresses.share_link(flow)
+    link = addresses.share_link(wired)
     st.code(link, language=None, wrap_lines=True)
     with st.container(horizontal=True):
-        st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{flow.id}")
+        st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{wired.id}")
         st.button(
             "Who can open it",
             icon=":material/group:",
-            key=f"publish:settings:{flow.id}",
+            key=f"publish:settings:{wired.id}",
             on_click=_choose,
-            args=(flow, "settings"),
+            args=(wired, "settings"),
         )
-    _draw_summary(caller, flow)
-    preview.draw_links(flow)
+    _draw_summary(caller, wired)
+    preview.draw_links(wired)
 
 
-def _draw_summary(caller: Caller, flow: WiredFlow) -> None:
+def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
     try:
-        now = bridge.call(runtime.current().access.sharing(caller, flow.id))
+        now = bridge.call(runtime.current().access.sharing(caller, wired.id))
     except FlowgroundError as error:
         failure.draw_refusal(error)
         return
@@ -121,32 +121,32 @@ def _draw_summary(caller: Caller, flow: WiredFlow) -> None:
     st.caption(f"{sharing.summary(now)}. They chat {how} and see nothing of its inside.")
 
 
-def _choose(flow: WiredFlow, what: str) -> None:
+def _choose(wired: WiredFlow, what: str) -> None:
     """For a button: a dialog would open below the open menu, so the menu goes first."""
-    st.session_state[_menu(flow)] = False
+    st.session_state[_menu(wired)] = False
     st.session_state[_CHOSEN] = what
 
 
 @for_its_caller
-def _switch(caller: Caller, flow: WiredFlow, key: str) -> None:
+def _switch(caller: Caller, wired: WiredFlow, key: str) -> None:
     """For the toggle. The local owner needs an account first: without one nobody could be let in."""
     wanted = bool(st.session_state[key])
     if caller.kind == "local" and wanted:
-        wishes().keep(browser_id(), flow.id)
-        _choose(flow, "account")
+        wishes().keep(browser_id(), wired.id)
+        _choose(wired, "account")
         return
-    _publish(caller, flow, shared=wanted)
+    _publish(caller, wired, shared=wanted)
 
 
-def _publish(caller: Caller, flow: WiredFlow, *, shared: bool) -> None:
+def _publish(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
     try:
-        bridge.call(runtime.current().access.publish(caller, flow.id, shared=shared))
+        bridge.call(runtime.current().access.publish(caller, wired.id, shared=shared))
     except FlowgroundError as error:
         st.session_state[_REFUSED] = error
 
 
-def _menu(flow: WiredFlow) -> str:
-    return f"publish:menu:{flow.id}"
+def _menu(wired: WiredFlow) -> str:
+    return f"publish:menu:{wired.id}"
 
 
 def _give_up() -> None:
@@ -154,10 +154,10 @@ def _give_up() -> None:
 
 
 @st.dialog("Share this flow", on_dismiss=_give_up)
-def _ask_first_account(flow: WiredFlow) -> None:
+def _ask_first_account(wired: WiredFlow) -> None:
     """People sign in to open the link, so there has to be somebody who may let them in."""
     st.markdown(
         "Colleagues sign in to open the link. So the first thing is an account of your own: it is this server's "
-        f"**admin**, and **{words.plain(flow.name)}** is shared as soon as it is made."
+        f"**admin**, and **{words.plain(wired.name)}** is shared as soon as it is made."
     )
     sign_in.first_account_form(key="publish:account")

@@ -43,32 +43,32 @@ def summary(sharing: Sharing) -> str:
 
 
 @st.dialog("Who can open it", width="medium", icon=":material/group:")
-def open_settings(flow: WiredFlow) -> None:
+def open_settings(wired: WiredFlow) -> None:
     """Nothing changes before *Save*; then it acts at everybody's next action."""
     caller = visitor()
     try:
-        choices = bridge.call(_load(caller, flow))
+        choices = bridge.call(_load(caller, wired))
     except FlowgroundError as error:
         failure.draw_refusal(error)
         return
-    draft = _draw_choices(flow, choices)
-    _draw_people(bridge.call(runtime.current().access.who_may_open(flow, draft)), draft, choices)
-    if st.button("Save", type="primary", key=f"sharing:save:{flow.id}"):
+    draft = _draw_choices(wired, choices)
+    _draw_people(bridge.call(runtime.current().access.who_may_open(wired, draft)), draft, choices)
+    if st.button("Save", type="primary", key=f"sharing:save:{wired.id}"):
         try:
-            bridge.call(runtime.current().access.share(caller, flow.id, draft))
+            bridge.call(runtime.current().access.share(caller, wired.id, draft))
         except FlowgroundError as error:
             failure.draw_refusal(error)
         else:
             st.rerun()
 
 
-async def _load(caller: Caller, flow: WiredFlow) -> _Choices:
+async def _load(caller: Caller, wired: WiredFlow) -> _Choices:
     app = runtime.current()
-    sharing = await app.access.sharing(caller, flow.id)
+    sharing = await app.access.sharing(caller, wired.id)
     return _Choices(sharing, await app.organization.members(caller), await app.organization.groups(caller))
 
 
-def _draw_choices(flow: WiredFlow, choices: _Choices) -> Sharing:
+def _draw_choices(wired: WiredFlow, choices: _Choices) -> Sharing:
     now = choices.sharing
     offered: list[Audience] = [key for key in AUDIENCES if key != "public" or runtime.current().access.allow_public]
     audience = st.radio(
@@ -77,22 +77,22 @@ def _draw_choices(flow: WiredFlow, choices: _Choices) -> Sharing:
         index=offered.index(now.audience) if now.audience in offered else 0,
         format_func=lambda key: AUDIENCES[key][0],
         captions=[AUDIENCES[key][1] for key in offered],
-        key=f"sharing:audience:{flow.id}",
+        key=f"sharing:audience:{wired.id}",
         label_visibility="collapsed",
     )
     draft = replace(now, audience=audience)
     if audience == "people":
-        draft = _draw_names(flow, choices, draft)
+        draft = _draw_names(wired, choices, draft)
     api = st.checkbox(
         "Share the API too",
         value=now.api,
-        key=f"sharing:api:{flow.id}",
+        key=f"sharing:api:{wired.id}",
         help="They may make application tokens for this flow and run it from programs.",
     )
-    return replace(draft, api=api, expires_at=_draw_end(flow, now))
+    return replace(draft, api=api, expires_at=_draw_end(wired, now))
 
 
-def _draw_names(flow: WiredFlow, choices: _Choices, draft: Sharing) -> Sharing:
+def _draw_names(wired: WiredFlow, choices: _Choices, draft: Sharing) -> Sharing:
     people = {member.name: member for member in choices.members if member.active and member.role == "member"}
     groups = {group.id: group for group in choices.groups}
     # Authors and admins need not be named; who was named before stays until taken out.
@@ -102,7 +102,7 @@ def _draw_names(flow: WiredFlow, choices: _Choices, draft: Sharing) -> Sharing:
         names,
         default=sorted(draft.members),
         format_func=lambda name: person(people[name]) if name in people else name,
-        key=f"sharing:people:{flow.id}",
+        key=f"sharing:people:{wired.id}",
         placeholder="Choose people",
     )
     chosen: list[str] = []
@@ -112,20 +112,20 @@ def _draw_names(flow: WiredFlow, choices: _Choices, draft: Sharing) -> Sharing:
             list(groups),
             default=[key for key in groups if key in draft.groups],
             format_func=lambda key: f"{groups[key].name} ({len(groups[key].members)})",
-            key=f"sharing:groups:{flow.id}",
+            key=f"sharing:groups:{wired.id}",
             placeholder="Choose groups",
         )
     return replace(draft, members=frozenset(members), groups=frozenset(chosen))
 
 
-def _draw_end(flow: WiredFlow, now: Sharing) -> datetime | None:
-    ends = st.checkbox("Stop sharing after a day", value=now.expires_at is not None, key=f"sharing:ends:{flow.id}")
+def _draw_end(wired: WiredFlow, now: Sharing) -> datetime | None:
+    ends = st.checkbox("Stop sharing after a day", value=now.expires_at is not None, key=f"sharing:ends:{wired.id}")
     if not ends:
         return None
     today = dates.today()
     last = today if now.expires_at is None else max(today, dates.last_day(now.expires_at))
     chosen = st.date_input(
-        "Last day", value=last, min_value=today, key=f"sharing:until:{flow.id}", format="YYYY-MM-DD", width=180
+        "Last day", value=last, min_value=today, key=f"sharing:until:{wired.id}", format="YYYY-MM-DD", width=180
     )
     return dates.end_of(chosen or today)
 

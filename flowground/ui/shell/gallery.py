@@ -16,8 +16,8 @@ _PROBLEMS_SHOWN = 5
 def draw_flows(flows: Sequence[WiredFlow], *, shared: frozenset[str], sees_inside: bool) -> None:
     """`shared` holds the ids of flows whose shareable playground is on; `sees_inside` shows that, and the models."""
     with st.grid(min_column_width=_CARD_WIDTH, gap="medium", row_height="content"):
-        for flow in flows:
-            _draw_card(flow, shared=sees_inside and flow.id in shared, sees_inside=sees_inside)
+        for wired in flows:
+            _draw_card(wired, shared=sees_inside and wired.id in shared, sees_inside=sees_inside)
 
 
 def draw_problems(problems: Mapping[str, FlowError]) -> None:
@@ -58,31 +58,31 @@ def draw_nothing_shared() -> None:
         )
 
 
-def _draw_card(flow: WiredFlow, *, shared: bool, sees_inside: bool) -> None:
-    with st.container(border=True, height="stretch", key=f"card:{flow.id}", gap="xsmall"):
+def _draw_card(wired: WiredFlow, *, shared: bool, sees_inside: bool) -> None:
+    with st.container(border=True, height="stretch", key=f"card:{wired.id}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.subheader(words.plain(flow.name), anchor=False, width="content")
+            st.subheader(words.plain(wired.name), anchor=False, width="content")
             if shared:
                 st.badge("Shared", icon=":material/group:", color="green")
-        description = flow.flow.description
+        description = wired.flow.description
         if len(description) > _DESCRIPTION_CHARS:
             description = description[:_DESCRIPTION_CHARS].rstrip() + "…"
         st.markdown(f":gray[{words.plain(description)}]" if description else " ")
         st.space("stretch")
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.caption(_facts(flow, sees_inside=sees_inside), width="stretch")
+            st.caption(_facts(wired, sees_inside=sees_inside), width="stretch")
             st.page_link(
                 addresses.PLAYGROUND,
                 label="Open",
                 icon=":material/arrow_forward:",
                 icon_position="right",
-                query_params={"flow": flow.id},
+                query_params={"flow": wired.id},
             )
 
 
-def _facts(flow: WiredFlow, *, sees_inside: bool) -> str:
-    models = [words.plain(model_notes.label(model)) for model in model_notes.models_of(flow)]
-    starters = len(flow.flow.chat.starters)
+def _facts(wired: WiredFlow, *, sees_inside: bool) -> str:
+    models = [words.plain(model_notes.label(model)) for model in model_notes.models_of(wired)]
+    starters = len(wired.flow.chat.starters)
     return words.line(
         (
             ", ".join(models) or "No model" if sees_inside else "",

@@ -56,8 +56,8 @@ def draw_asking(caller: Caller, address: str) -> None:
 def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
     key = f"requests:{place}:{request.id}"
     with st.container(border=True, key=key, gap="xsmall"):
-        flow = runtime.current().catalogue.find(request.flow_id)
-        name = words.plain(flow.name if flow else request.flow_id)
+        wired = runtime.current().catalogue.find(request.flow_id)
+        name = words.plain(wired.name if wired else request.flow_id)
         who = bridge.call(runtime.current().sign_in.member(request.member))
         shown = words.plain(who.display_name if who else request.member)
         user = words.plain(request.member)
