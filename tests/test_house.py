@@ -81,7 +81,7 @@ def test_git_knows_no_data_and_no_secrets() -> None:
         assert not (ROOT / name).exists() or (ROOT / name).stat().st_size < 1_500_000, name
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-mutants.txt"])
 def test_requirements_are_pinned(name: str) -> None:
     assert {package: pin for package, pin in requirements(name).items() if not re.match(r"(~=|==)\d+\.\d+", pin)} == {}
 
@@ -104,7 +104,11 @@ def test_the_named_packages_are_really_used() -> None:
 
 def test_every_requirement_says_why() -> None:
     text = (ROOT / "docs" / "decisions.md").read_text("utf-8").lower()
-    needed = requirements("requirements.txt") | requirements("requirements-dev.txt")
+    needed = (
+        requirements("requirements.txt")
+        | requirements("requirements-dev.txt")
+        | requirements("requirements-mutants.txt")
+    )
     assert [package for package in needed if f"`{package}" not in text] == []
 
 

@@ -1,0 +1,54 @@
+"""Which code is mutated, and which tests must notice. Where a file of them is moved or renamed, only this changes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+LEAST = 85
+"""Percent of an area's mutants that must be noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Patterns below the project's folder; each must match a file."""
+
+    code: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    def files(self, root: Path) -> list[str]:
+        """The code's files, as paths below `root`."""
+        return _expand(root, self.code)
+
+    def test_files(self, root: Path) -> list[str]:
+        return _expand(root, self.tests)
+
+
+AREAS: Mapping[str, Area] = {
+    "runner": Area(("flowground/runner.py",), ("tests/test_runner.py",)),
+    "fields": Area(
+        ("flowground/fields/*.py",),
+        ("tests/test_fields.py", "tests/test_overrides.py", "tests/test_secret_fields.py", "tests/test_schema.py"),
+    ),
+    "access": Area(("flowground/access/*.py",), ("tests/test_access*.py",)),
+    "tokens": Area(
+        ("flowground/application_tokens.py", "flowground/store/people/tokens.py"),
+        ("tests/test_application_tokens.py", "tests/test_store_access.py", "tests/api/test_tokens.py"),
+    ),
+    "runs": Area(
+        ("flowground/store/runs/*.py",),
+        ("tests/test_store_conversations.py", "tests/test_store_turn_overrides.py", "tests/test_turns.py"),
+    ),
+    "writer": Area(
+        ("flowground/store/database/writer.py",), ("tests/test_store_writing.py", "tests/test_store_outage.py")
+    ),
+}
+
+
+def _expand(root: Path, patterns: tuple[str, ...]) -> list[str]:
+    found = []
+    for pattern in patterns:
+        matching = sorted(path.relative_to(root).as_posix() for path in root.glob(pattern))
+        if not matching:
+            raise SystemExit(f"bench/mutants/areas.py: nothing is called {pattern}")
+        found += matching
+    return found

@@ -1,0 +1,124 @@
+"""Runs an area's tests on its mutants, each in a process forked from one that has imported the libraries already."""
+
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bench.mutants.mutations import Mutant
+
+_LIBRARIES = (
+    "fastapi",
+    "httpcore2",
+    "httpx2",
+    "hypothesis",
+    "pydantic",
+    "requests",
+    "sqlalchemy.orm",
+    "websockets",
+    "yaml",
+)
+_FLAGS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+_SLOWER, _GRACE = 6, 20.0
+"""A mutant's tests hang when they take so many times as long as the code's, and so many seconds more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`noticed` False: every test passed."""
+
+    mutant: Mutant
+    noticed: bool
+
+
+@dataclass(slots=True)
+class _Trial:
+    mutant: Mutant
+    copy: Path
+    pid: int
+    began: float
+
+
+def import_libraries() -> None:
+    """Nothing of the project's own: a mutant's process imports that from its copy."""
+    for name in _LIBRARIES:
+        importlib.import_module(name)
+
+
+def time_tests(copy: Path, tests: list[str]) -> float:
+    """Seconds that the tests take on the code as it is. Raises SystemExit where they do not pass."""
+    began = time.monotonic()
+    _, status = os.waitpid(_start(copy, tests), 0)
+    if status:
+        raise SystemExit(f"these do not pass on the code as it is: {' '.join(tests)}")
+    return time.monotonic() - began
+
+
+def try_mutants(
+    mutants: Iterable[Mutant], tests: list[str], copies: list[Path], *, seconds: float
+) -> Iterator[Outcome]:
+    """One outcome a mutant, as they come; as many run at once as there are copies. `seconds`: from `time_tests`."""
+    waiting, free, running = iter(mutants), list(copies), list[_Trial]()
+    while True:
+        while free and (mutant := next(waiting, None)):
+            copy = free.pop()
+            _write(copy / mutant.path, mutant.code)
+            running.append(_Trial(mutant, copy, _start(copy, tests), time.monotonic()))
+        if not running:
+            return
+        for trial in tuple(running):
+            noticed = _look(trial, seconds * _SLOWER + _GRACE)
+            if noticed is not None:
+                _write(
+                    trial.copy / trial.mutant.path, (copies[0].parent / "code" / trial.mutant.path).read_text("utf-8")
+                )
+                running.remove(trial)
+                free.append(trial.copy)
+                yield Outcome(trial.mutant, noticed)
+        time.sleep(0.01)
+
+
+def _look(trial: _Trial, most: float) -> bool | None:
+    """Whether the tests noticed; None while they run."""
+    pid, status = os.waitpid(trial.pid, os.WNOHANG)
+    if pid:
+        return status != 0
+    if time.monotonic() - trial.began < most:
+        return None
+    os.killpg(trial.pid, signal.SIGKILL)
+    os.waitpid(trial.pid, 0)
+    return True
+
+
+_writes = iter(range(1_000_000_000, 2_000_000_000))
+
+
+def _write(path: Path, code: str) -> None:
+    """With a time of its own, or Python would take what it compiled from another text of the same length."""
+    path.write_text(code, "utf-8")
+    moment = next(_writes)
+    os.utime(path, (moment, moment))
+
+
+def _start(copy: Path, tests: list[str]) -> int:
+    """The id of a process, and group, that runs the tests in a copy and ends with 0 when they pass."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        os.setsid()
+        os.chdir(copy)
+        silent = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(silent, stream)
+        sys.path[:] = [str(copy), *(path for path in sys.path if Path(path) != Path(__file__).parents[2])]
+        status = pytest.main([*_FLAGS, *tests])
+    finally:
+        os._exit(status)
