@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from flowground.ui.sign_in.sign_in_form import sign_in_form
+from flowground.ui.sign_in.sign_in_form import draw_sign_in
 
 with st.container(horizontal_alignment="center"), st.container(width=400):
     st.space("medium")
-    sign_in_form()
+    draw_sign_in()

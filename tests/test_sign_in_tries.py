@@ -2,9 +2,10 @@
 
 import asyncio
 import time
+import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import bcrypt
 import jwt
@@ -15,6 +16,7 @@ from flowground.caller import Caller
 from flowground.errors import NotSignedIn
 from flowground.sign_in import SignIn, passwords
 from flowground.sign_in.devices import Device
+from flowground.sign_in.passwords import Compare, compare_by_bcrypt
 from flowground.store import Store, tables
 from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named
 
@@ -115,30 +117,32 @@ async def test_a_right_password_forgets_the_wrong_ones(open_sign_in: Open) -> No
         assert await sign_in.check_password("ada", PASSWORD, "here") is not None
 
 
-def check_with_the_authenticator(credentials: dict[str, Any], name: str, password: str) -> bool:
-    """What the form does on submit, by the authenticator's own code."""
-    from streamlit_authenticator.models import AuthenticationModel  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and one test's
+@pytest.fixture
+def authenticator() -> Iterator[Compare]:
+    """streamlit-authenticator's own comparison, as the sign-in page has it."""
+    with warnings.catch_warnings():  # of its imports, which also say that no server runs here
+        warnings.simplefilter("ignore")
+        from streamlit_authenticator import Hasher  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, for two tests
 
-    return bool(AuthenticationModel(credentials, auto_hash=False).check_credentials(name, password))
+        yield Hasher.check_pw
 
 
-@pytest.mark.filterwarnings("ignore")
-async def test_the_authenticators_form_checks_counts_and_locks_alike_for_every_name(
-    open_sign_in: Open, store: Store
+async def test_the_sign_in_page_checks_counts_and_locks_alike_for_every_name(
+    open_sign_in: Open, authenticator: Compare
 ) -> None:
     sign_in = await open_sign_in(credentials=named(ada={"password": HASHED, "first_name": "Ada"}))
 
     async def check(name: str, password: str) -> bool:
-        credentials = sign_in.credentials_for_form("here")
-        return await asyncio.to_thread(check_with_the_authenticator, credentials, name, password)
+        return await sign_in.check_password(name, password, "here", compare=authenticator) is not None
 
-    assert await check("ada", PASSWORD)
-    await sign_in.note_right_password("ada", "here")
+    assert await check(" ADA", f" {PASSWORD} ")
     for name in ("ada", "nobody"):
         assert await sign_in.lockout(name, "here") == 0
-        assert [await check(name, "wrong password") for _ in range(5)] == [False] * 5
+        wrong = ("wrong password", "", "x" * 73, "half a letter \ud800", "wrong password")
+        assert [await check(name, password) for password in wrong] == [False] * 5
         assert await sign_in.lockout(name, "here") > 0
-    assert not await check("ada", PASSWORD)  # shut: the right password is not looked at
+    with pytest.raises(NotSignedIn):  # shut: the right password is not looked at
+        await check("ada", PASSWORD)
 
 
 async def test_attempts_hold_no_more_than_a_names_length(open_sign_in: Open, store: Store) -> None:
@@ -147,10 +151,9 @@ async def test_attempts_hold_no_more_than_a_names_length(open_sign_in: Open, sto
     assert len(longest) == 254
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("cost", [4, 11])
 async def test_a_wrong_password_costs_the_same_whoever_exists(
-    open_sign_in: Open, cost: int, monkeypatch: pytest.MonkeyPatch
+    open_sign_in: Open, authenticator: Compare, cost: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the CPU time of all threads: config.yaml's hashes may have any cost, the names that nobody has have none."""
     monkeypatch.setattr(passwords, "COST", 10)
@@ -158,19 +161,11 @@ async def test_a_wrong_password_costs_the_same_whoever_exists(
     sign_in = await open_sign_in(credentials=named(ada={"password": hashed}, nopass={}))
     await sign_in.add_member("bob", password=PASSWORD, by="x")
 
-    async def ask_the_form(name: str) -> bool:
-        credentials = sign_in.credentials_for_form("elsewhere")
-        return await asyncio.to_thread(check_with_the_authenticator, credentials, name, "wrong password")
-
-    async def ask(name: str) -> bool:
-        return await sign_in.check_password(name, "wrong password", "here") is not None
-
-    assert not await ask_the_form("nobody")  # loads the authenticator
-    for question in (ask, ask_the_form):
+    for compare in (compare_by_bcrypt, authenticator):
         spent = {}
         for name in ("ada", "bob", "nopass", "nobody"):
             began = time.process_time()
-            assert not await question(name)
+            assert await sign_in.check_password(name, "wrong password", "elsewhere", compare=compare) is None
             spent[name] = time.process_time() - began
         assert max(spent.values()) < 2 * min(spent.values()), spent
 

@@ -4,12 +4,9 @@ While no account was ever created the app is in local mode: it serves this compu
 code from the terminal is its owner. The first account ends that for good.
 """
 
-import asyncio
 import hmac
 import secrets
 import time
-from collections.abc import Coroutine
-from typing import Any, TypeVar
 from uuid import uuid4
 
 from flowground.caller import Caller, Role
@@ -17,10 +14,9 @@ from flowground.errors import InvalidRequest, NotAllowed
 from flowground.settings import Settings
 from flowground.sign_in.cookie import CookieFormat
 from flowground.sign_in.devices import Device, Devices
-from flowground.sign_in.form import FormCredentials
 from flowground.sign_in.links import PasswordLinks, digest
-from flowground.sign_in.passwords import Bcrypt, clean_name
-from flowground.sign_in.roster import Login, Roster
+from flowground.sign_in.passwords import Bcrypt, Compare, clean_name, compare_by_bcrypt
+from flowground.sign_in.roster import Roster
 from flowground.sign_in.tries import Tries, attempt_name, locked_out
 from flowground.store import Store
 from flowground.store.people import members, sign_ins
@@ -29,7 +25,6 @@ from flowground.store.sql import make_storable
 
 __all__ = ["Member", "SignIn"]
 
-T = TypeVar("T")
 TICKET_SECONDS = 30
 _CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _AGENT_CHARS = 300
@@ -50,14 +45,12 @@ class SignIn:
         self.tries = Tries(store)
         self.links = PasswordLinks(store, self._roster, self.tries)
         self._local_mode_over = False
-        self._loop: asyncio.AbstractEventLoop | None = None
         code = "".join(secrets.choice(_CODE_ALPHABET) for _ in range(12))
         self.owner_code = f"{code[:4]}-{code[4:8]}-{code[8:]}"
         """Printed in the terminal at start; whoever can read it owns this computer's app."""
 
     async def start(self) -> None:
         """To be awaited once, on the loop that serves. Raises ConfigError: a name in config.yaml and database."""
-        self._loop = asyncio.get_running_loop()
         await self._roster.start()
 
     async def end_rights_of_before(self) -> None:
@@ -145,9 +138,17 @@ class SignIn:
     # Passwords
 
     async def check_password(
-        self, name: str, password: str, address: str, device: Device | None = None
+        self,
+        name: str,
+        password: str,
+        address: str,
+        device: Device | None = None,
+        *,
+        compare: Compare = compare_by_bcrypt,
     ) -> Member | None:
         """The member, or None when name or password is wrong: one answer, after the same work.
+
+        `compare` is called with password and hash, off the event loop.
 
         Raises NotSignedIn with code `locked_out` after too many wrong ones (a while, then it is open again), or
         `sign_in_busy`, before the try is counted.
@@ -158,27 +159,11 @@ class SignIn:
                 raise locked_out(wait)
             name = attempt_name(name)
             login = await self._roster.login(name)
-            right = await self._bcrypt.matches(password, login.password if login else None)
+            right = await self._bcrypt.matches(password, login.password if login else None, compare)
             if login is None or not right:
                 return None
-            await self.note_right_password(name, address, device)
+            await self.tries.note_success(name, address, device)
             return login.member
-
-    def credentials_for_form(self, address: str, device: Device | None = None) -> dict[str, Any]:
-        """What to give to `streamlit_authenticator.Authenticate`, for one visitor and one run of the script.
-
-        Its look-ups block; never use it on the event loop. After the form let somebody in, await
-        `note_right_password`; when it did not, `lockout` says whether that was for too many tries.
-        """
-
-        def ask(name: str) -> Login | None:
-            return self._from_thread(self._try_login(name, address, device))
-
-        return FormCredentials(ask, cost=self._bcrypt.cost)
-
-    async def note_right_password(self, name: str, address: str, device: Device | None = None) -> None:
-        """Forgets the wrong tries of this name from here, and remembers the address as the member's."""
-        await self.tries.note_success(name, address, device)
 
     async def lockout(self, name: str, address: str, device: Device | None = None) -> float:
         """Seconds until this name may be tried from here again; 0: now."""
@@ -263,12 +248,3 @@ class SignIn:
 
     def _role(self, name: str, stored: Role | None) -> Role | None:
         return self._roster.config_role(name) or stored
-
-    async def _try_login(self, name: str, address: str, device: Device | None) -> Login | None:
-        wait = await self.tries.begin(name, address, device)
-        return None if wait else await self._roster.login(attempt_name(name))
-
-    def _from_thread(self, question: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None:
-            raise RuntimeError("start() was not awaited")
-        return asyncio.run_coroutine_threadsafe(question, self._loop).result()

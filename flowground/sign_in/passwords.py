@@ -6,7 +6,7 @@ floods the form slows sign-ins, not the app.
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +59,14 @@ def clean_password(password: str) -> str:
     return password
 
 
+Compare = Callable[[str, str], bool]
+"""Whether a password of at most `MAX_BYTES` is the one of this hash."""
+
+
+def compare_by_bcrypt(password: str, hashed: str) -> bool:
+    return bcrypt.checkpw(password.encode(), hashed.encode())
+
+
 def is_hash(password: str) -> bool:
     return _HASH.match(password) is not None
 
@@ -108,19 +116,26 @@ class Bcrypt:
         finally:
             self._waiting -= 1
 
-    async def matches(self, password: str, hashed: str | None) -> bool:
+    async def matches(self, password: str, hashed: str | None, compare: Compare) -> bool:
         """To be awaited within a `turn`. `hashed` None: there is nobody, and the work is the same."""
-        return await asyncio.wrap_future(self._threads.submit(_matches, password, hashed, self.cost))
+        return await asyncio.wrap_future(self._threads.submit(_matches, password, hashed, self.cost, compare))
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _matches(password: str, hashed: str | None, cost: int) -> bool:
-    given = password.strip().encode("utf-8", "surrogatepass")
+def _matches(password: str, hashed: str | None, cost: int, compare: Compare) -> bool:
+    given = password.strip()
     # Longer than bcrypt reads: wrong, after the same work. A malformed hash compares as wrong, too.
-    fits = hashed is not None and len(given) <= MAX_BYTES and is_hash(hashed)
+    fits = hashed is not None and _can_be_one(given) and is_hash(hashed)
     compared = hashed if hashed is not None and fits else dummy_hash(cost)
-    right = bcrypt.checkpw(given[:MAX_BYTES], compared.encode())
+    right = compare(given if fits else "", compared)
     work_up_to(cost, compared)
     return right and fits
+
+
+def _can_be_one(password: str) -> bool:
+    try:
+        return len(password.encode()) <= MAX_BYTES
+    except UnicodeEncodeError:  # half a letter
+        return False
