@@ -5,7 +5,8 @@ import streamlit as st
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.ui.chat import chat, conversation, form, sessions
-from flowground.ui.overrides import override_link, override_state
+from flowground.ui.overrides.presets_and_links import draw_arrived
+from flowground.ui.overrides.state import overrides_of
 from flowground.ui.page import bridge
 from flowground.ui.publish import header, publish
 from flowground.ui.shell import opening
@@ -25,8 +26,8 @@ sees_inside = caller.sees_inside
 publish.fulfil_wish(caller, wired)
 shared, api = bridge.call(standing(caller, wired))
 header.draw_header(caller, wired, shared=shared, api=api)
-override_link.draw_arrived(caller, wired)
-overrides = override_state.in_force(wired, sees_inside=sees_inside)
+draw_arrived(caller, wired)
+overrides = overrides_of(caller, wired).good
 talk = conversation.current(caller, wired, sees_inside=sees_inside, overrides=overrides, as_code=api)
 if sees_inside:
     header.draw_stale(app.catalogue.stale(wired.id))

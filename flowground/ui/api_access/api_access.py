@@ -11,7 +11,8 @@ from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.snippets import DEFAULT_MESSAGE, Shell, SnippetRequest
 from flowground.ui.api_access import code_tabs, numbers, tokens, try_it
-from flowground.ui.overrides import override_state, overrides_tab
+from flowground.ui.overrides import tab
+from flowground.ui.overrides.state import overrides_of, write_count
 from flowground.ui.page import addresses, bridge, words
 from flowground.ui.page.asked import PastCall
 from flowground.ui.page.caller import visitor
@@ -75,7 +76,7 @@ def draw_api_access(wired: WiredFlow, *, scope: tokens.Scope = "app", asked: Pas
     code_tabs.draw_code(dict(zip(code_tabs.TITLES, tabs, strict=False)), request, shell=shell)
     if not asked:
         with tabs[-1]:
-            overrides_tab.draw_overrides(caller, wired, sent=request.tweaks)
+            tab.draw_overrides(caller, wired, sent=request.tweaks)
     try_it.draw_try(caller, wired, request)
     st.divider()
     tokens.draw_tokens(wired, scope=scope)
@@ -108,7 +109,7 @@ def _draw_token_line(wired: WiredFlow) -> tuple[Shell, str | None]:
 
 
 def _draw_asked(asked: PastCall) -> None:
-    said = f" with {override_state.words_for(asked.overrides)}" if asked.overrides else ""
+    said = f" with {write_count(asked.overrides)}" if asked.overrides else ""
     text = asked.message if len(asked.message) <= _SHOWN else asked.message[: _SHOWN - 1] + "…"
     st.caption(f"The call behind “{words.plain(text)}”{said}, in the conversation it was said in.")
 
@@ -118,8 +119,8 @@ def _draw_tabs(caller: Caller, wired: WiredFlow, asked: PastCall | None) -> Sequ
     labels = list(code_tabs.TITLES.values())
     if asked:
         return st.tabs(labels, key=f"api:tabs:{wired.id}:asked")
-    values = override_state.in_force(wired, sees_inside=caller.sees_inside)
-    labels.append(overrides_tab.title(values))
+    values = overrides_of(caller, wired).good
+    labels.append(tab.write_title(values))
     # A label that changes makes the browser open the default tab: once something was changed here, that is this one.
     before = st.session_state.setdefault(_before(wired), values)
     return st.tabs(labels, key=f"api:tabs:{wired.id}", default=labels[0] if before == values else labels[-1])
@@ -128,7 +129,7 @@ def _draw_tabs(caller: Caller, wired: WiredFlow, asked: PastCall | None) -> Sequ
 def _request(
     caller: Caller, wired: WiredFlow, mode: Mode, *, asked: PastCall | None, token: str | None
 ) -> SnippetRequest:
-    values = override_state.in_force(wired, sees_inside=caller.sees_inside)
+    values = overrides_of(caller, wired).good
     return SnippetRequest.for_flow(
         wired,
         base_url=addresses.base_url(),

@@ -18,7 +18,7 @@ from flowground.ui.chat import answers, conversation
 from flowground.ui.chat.conversation import Conversation
 from flowground.ui.chat.live import Drawing, Following
 from flowground.ui.chat.viewers import Viewers, viewers
-from flowground.ui.overrides import override_chip, override_state
+from flowground.ui.overrides.state import draw_chip, drop_secrets
 from flowground.ui.page import asked, bridge, failure, model_notes, words
 from flowground.ui.page.asked import PastCall
 from flowground.ui.page.caller import address, for_its_caller
@@ -37,7 +37,7 @@ def draw_composer(chat: Conversation) -> Following | None:
     pressed = _asked(chat)
     busy = pressed is not None or live_turn(chat) is not None
     with st.bottom:
-        override_chip.draw_chip(chat.wired, chat.overrides, sees_inside=chat.sees_inside)
+        draw_chip(chat.caller, chat.wired, chat.overrides)
         st.session_state[_NOTICE] = notice = model_notes.fetch_notice(chat.wired)
         if notice:
             st.caption(f":material/download: {notice}")
@@ -261,7 +261,7 @@ def _overrides_of(chat: Conversation, message_id: str) -> Values:
 
 def _keep_overrides(chat: Conversation, started: TurnStarted | None, request: RunRequest) -> None:
     """So that *Copy as code* tells this very call, on another day too."""
-    values = override_state.without_secrets(chat.wired, request.tweaks)
+    values = drop_secrets(chat.wired, request.tweaks)
     if values and started and started.input_value is not None:
         keep = runtime.current().store.write(turn_overrides.keep, message_id=started.user_message_id, values=values)
         bridge.call(keep)

@@ -8,7 +8,7 @@ import streamlit as st
 from flowground.ui.chat import answers, chat
 from flowground.ui.chat.conversation import Conversation
 from flowground.ui.chat.live import Drawing, Following
-from flowground.ui.overrides import override_chip
+from flowground.ui.overrides.state import draw_chip
 from flowground.ui.page import model_notes
 from flowground.wiring import WiredFlow
 
@@ -29,7 +29,7 @@ def draw_form(run: Conversation) -> tuple[Conversation, Following | None]:
     key = f"form:text:{run.wired.id}"
     _fill(run, key)
     st.text_area("Text", key=key, height=_HEIGHT, label_visibility="collapsed", placeholder="Paste or type a text")
-    override_chip.draw_chip(run.wired, run.overrides, sees_inside=run.sees_inside)
+    draw_chip(run.caller, run.wired, run.overrides)
     with st.container(horizontal=True, vertical_alignment="center"):
         asked = st.button("Run", type="primary", icon=":material/play_arrow:", key=f"form:run:{run.wired.id}")
         stop = st.empty()

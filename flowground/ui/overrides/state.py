@@ -1,4 +1,4 @@
-"""What a person overrides on this page: kept for the visit, by flow. No flow file ever learns of it."""
+"""What a person overrides on this page: kept for the visit, by flow, in no file. And how a page says it."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -6,10 +6,14 @@ from typing import Any
 
 import streamlit as st
 
+from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.fields.policy import FieldPolicy
 from flowground.overrides import Values, find_changes
+from flowground.ui.page import words
 from flowground.wiring import WiredFlow
+
+_SHOWN = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Overrides:
     def edit(self, item: FieldPolicy, value: Any) -> None:
         """Takes one field's new value into the calls, or keeps why it cannot be."""
         try:
-            self.good = self._with(item.component, item.name, value)
+            self._set(item.component, item.name, value)
         except FlowgroundError as error:
             self.refused[item.key] = Refused(value, error.message)
         else:
@@ -46,8 +50,7 @@ class Overrides:
     def reset(self, item: FieldPolicy) -> None:
         """The author's value again."""
         self.refused.pop(item.key, None)
-        left = {**self.good.get(item.component, {})}
-        left.pop(item.name, None)
+        left = {name: value for name, value in self.good.get(item.component, {}).items() if name != item.name}
         self.good = {name: fields for name, fields in {**self.good, item.component: left}.items() if fields}
 
     def replace(self, values: Values) -> None:
@@ -62,41 +65,53 @@ class Overrides:
 
     def keep_fitting(self) -> None:
         """Drops those that a newer flow file does not take."""
-        values, self.good = self.good, {}
+        values = self.good
+        self.clear()
         for component, fields in values.items():
             for name, value in fields.items():
                 with suppress(FlowgroundError):
-                    self.good = self._with(component, name, value)
-        self.refused.clear()
-        self.generation += 1
+                    self._set(component, name, value)
 
-    def _with(self, component: str, name: str, value: Any) -> dict[str, dict[str, Any]]:
+    def _set(self, component: str, name: str, value: Any) -> None:
         wanted = {**self.good, component: {**self.good.get(component, {}), name: value}}
-        return find_changes(self.wired, wanted, sees_inside=self.sees_inside)
+        self.good = find_changes(self.wired, wanted, sees_inside=self.sees_inside)
 
 
-def overrides_of(wired: WiredFlow, *, sees_inside: bool) -> Overrides:
+def overrides_of(caller: Caller, wired: WiredFlow) -> Overrides:
     """This visit's overrides of the flow."""
-    kept: Overrides = st.session_state.setdefault(f"overrides:{wired.id}", Overrides(wired, sees_inside))
+    kept: Overrides = st.session_state.setdefault(f"overrides:{wired.id}", Overrides(wired, caller.sees_inside))
     is_newer = kept.wired.version != wired.version
-    kept.wired, kept.sees_inside = wired, sees_inside
+    kept.wired, kept.sees_inside = wired, caller.sees_inside
     if is_newer:
         kept.keep_fitting()
     return kept
 
 
-def in_force(wired: WiredFlow, *, sees_inside: bool) -> Values:
-    """What the person's calls carry."""
-    return overrides_of(wired, sees_inside=sees_inside).good
-
-
-def without_secrets(wired: WiredFlow, values: Values) -> Values:
+def drop_secrets(wired: WiredFlow, values: Values) -> Values:
     """What of them may be written down."""
-    kept_values = {
+    kept = {
         name: {key: value for key, value in fields.items() if not wired.policy.is_secret(name, key)}
         for name, fields in values.items()
     }
-    return {name: fields for name, fields in kept_values.items() if fields}
+    return {name: fields for name, fields in kept.items() if fields}
+
+
+def draw_chip(caller: Caller, wired: WiredFlow, overrides: Values) -> None:
+    """Where one writes: how many overrides apply, which ones on hover, and one click clears them. Nothing without."""
+    if not overrides:
+        return
+    changed = [
+        f"`{component}.{name}` {words.plain(write_value(value))}"
+        for component, fields in overrides.items()
+        for name, value in fields.items()
+    ]
+    st.button(
+        f":small[**{write_count(overrides)}** · clear]",
+        icon=":material/tune:",
+        key=f"chip:{wired.id}",
+        help="What you say here runs with:  \n" + "  \n".join(changed),
+        on_click=overrides_of(caller, wired).clear,
+    )
 
 
 def count(values: Values) -> int:
@@ -104,7 +119,19 @@ def count(values: Values) -> int:
     return sum(len(fields) for fields in values.values())
 
 
-def words_for(values: Values) -> str:
+def write_count(values: Values) -> str:
     """ "1 override", "2 overrides"."""
     found = count(values)
     return "1 override" if found == 1 else f"{found} overrides"
+
+
+def write_value(value: Any) -> str:
+    """A value on one line, cut where it is long; plain text, not Markdown."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value == "":
+        return "empty"
+    text = " ".join(str(value).split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1].rstrip() + "…"

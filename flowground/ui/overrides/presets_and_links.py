@@ -1,0 +1,182 @@
+"""Overrides that outlive the visit: a person's presets, and links that bring them to a colleague."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError
+from flowground.overrides import Values, find_changes, from_link, to_link
+from flowground.store.flows import presets
+from flowground.store.flows.presets import Preset
+from flowground.ui.overrides.state import count, drop_secrets, overrides_of, write_count, write_value
+from flowground.ui.page import addresses, bridge, failure, words
+from flowground.ui.page.caller import for_its_caller
+from flowground.wiring import WiredFlow
+
+_PARAMETER = "overrides"
+"""What a link to the playground calls them in its address."""
+_LONG = 80
+
+
+def draw_presets(caller: Caller, wired: WiredFlow) -> None:
+    """The menu of this person's presets for the flow: load, delete, keep the present overrides under a name."""
+    menu = st.popover("Presets", icon=":material/bookmark:", key=f"presets:{wired.id}", on_change="rerun")
+    if not menu.open:
+        return
+    with menu:
+        found = bridge.call(runtime.current().store.read(presets.list_presets, flow_id=wired.id, owner=caller.key))
+        if not found:
+            st.caption("Overrides that you keep under a name stand here. Only you see them.")
+        for preset in found:
+            _draw_preset(caller, wired, preset)
+        if values := drop_secrets(wired, overrides_of(caller, wired).good):
+            _draw_form(caller, wired, values)
+        else:
+            st.caption("Change a field, and it can be kept here.")
+        if refused := st.session_state.pop(_refused_key(wired), None):
+            failure.draw_refusal(refused)
+
+
+def _draw_preset(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
+        st.button(
+            f"{words.plain(preset.name)} :gray[:small[{write_count(preset.values)}]]",
+            key=f"presets:load:{wired.id}:{preset.name}",
+            type="tertiary",
+            on_click=_load,
+            args=(caller, wired, preset),
+        )
+        st.space("stretch")
+        st.button(
+            "Delete",
+            key=f"presets:delete:{wired.id}:{preset.name}",
+            type="tertiary",
+            on_click=_store,
+            args=(caller, wired, partial(presets.remove, name=preset.name)),
+        )
+
+
+def _draw_form(caller: Caller, wired: WiredFlow, values: Values) -> None:
+    with (
+        st.form(f"presets:new:{wired.id}", border=False, clear_on_submit=True),
+        st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
+    ):
+        key = f"presets:name:{wired.id}"
+        st.text_input("Keep these overrides as", key=key, max_chars=presets.LONGEST_NAME, placeholder="A name")
+        st.form_submit_button("Save", type="primary", on_click=_save, args=(caller, wired, values, key))
+
+
+@for_its_caller
+def _save(caller: Caller, wired: WiredFlow, values: Values, key: str) -> None:
+    _store(caller, wired, partial(presets.save, name=st.session_state[key], values=values))
+
+
+@for_its_caller
+def _load(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
+    try:
+        overrides_of(caller, wired).replace(preset.values)
+    except FlowgroundError as error:
+        error.hint = "The flow has changed since this preset was kept."
+        st.session_state[_refused_key(wired)] = error
+
+
+@for_its_caller
+def _store(caller: Caller, wired: WiredFlow, job: Callable[..., object]) -> None:
+    """A preset outlives the visit: whoever keeps one is asked again who they are, the local owner for the code."""
+
+    async def write() -> None:
+        app = runtime.current()
+        present = await app.access.recheck(caller)
+        app.access.require_lasting(present)
+        await app.store.write(job, flow_id=wired.id, owner=present.key)
+
+    try:
+        bridge.call(write())
+    except FlowgroundError as error:
+        st.session_state[_refused_key(wired)] = error
+
+
+def _refused_key(wired: WiredFlow) -> str:
+    return f"presets:refused:{wired.id}"
+
+
+def draw_link(wired: WiredFlow, values: Values) -> None:
+    """The link to the playground that carries the overrides; its reader sees them and accepts them first."""
+    with st.popover("Link", icon=":material/link:", key=f"overrides:link:{wired.id}", disabled=not values):
+        try:
+            word = to_link(drop_secrets(wired, values))
+        except FlowgroundError as error:
+            failure.draw_refusal(error)
+            return
+        query = urlencode({"flow": wired.id, _PARAMETER: word})
+        st.caption("For authors: who opens it sees these overrides and accepts them before they apply.")
+        st.code(f"{addresses.base_url()}/playground?{query}", language=None, wrap_lines=True)
+
+
+def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
+    """What a link brought to this page, if anything. Nothing of it applies before *Apply* is pressed."""
+    word = st.query_params.get(_PARAMETER)
+    if word is None:
+        return
+    try:
+        values = _read_link(caller, wired, word)
+    except FlowgroundError as error:
+        _draw_useless(words.sentence(error.message))
+        return
+    if not values:
+        _draw_useless("This link's overrides are what the flow says anyway.")
+        return
+    with st.container(border=True, key=f"arrived:{wired.id}"):
+        said = write_count(values)
+        pronoun = "It applies" if count(values) == 1 else "They apply"
+        st.markdown(
+            f":material/tune: **This link brings {said}.** {pronoun} to your own chat and code, once you say so."
+        )
+        for component, fields in values.items():
+            for name, value in fields.items():
+                item = wired.policy.fields[component][name]
+                _draw_value(f"{wired.display_names[component]} · {item.type.title}", value, item.value)
+        if overrides_of(caller, wired).good:
+            st.caption("They take the place of those you have now.")
+        with st.container(horizontal=True):
+            key = f"arrived:apply:{wired.id}"
+            st.button("Apply", type="primary", key=key, on_click=_accept, args=(caller, wired, values))
+            st.button("Ignore", key=f"arrived:ignore:{wired.id}", on_click=_drop_link)
+
+
+def _read_link(caller: Caller, wired: WiredFlow, word: str) -> Values:
+    if not caller.sees_inside:
+        raise FlowgroundError("Links with overrides are for authors: the flow answers here as it is.")
+    return find_changes(wired, from_link(word), sees_inside=True)
+
+
+def _draw_value(name: str, value: object, own: object) -> None:
+    author = f":gray[:small[author's value: {words.plain(write_value(own))}]]"
+    text = str(value)
+    if isinstance(value, str) and (len(text) > _LONG or "\n" in text):
+        st.markdown(f"**{words.plain(name)}** {author}")
+        st.code(text, language=None, wrap_lines=True, height=160 if len(text) > 500 else "content")
+        return
+    st.markdown(f"**{words.plain(name)}:** {words.plain(write_value(value))} {author}")
+
+
+def _draw_useless(why: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key="arrived:useless"):
+        st.markdown(f":material/link_off: {why}")
+        st.space("stretch")
+        st.button("Dismiss", type="tertiary", key="arrived:dismiss", on_click=_drop_link)
+
+
+def _accept(caller: Caller, wired: WiredFlow, values: Values) -> None:
+    with suppress(FlowgroundError):  # the flow changed meanwhile: the link is judged anew, and says why
+        overrides_of(caller, wired).replace(values)
+        _drop_link()
+
+
+def _drop_link() -> None:
+    st.query_params.pop(_PARAMETER, None)

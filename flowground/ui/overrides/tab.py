@@ -1,0 +1,209 @@
+"""The tab *Temporary overrides*: every field that may be changed for one's own calls, and the locked ones."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, assert_never
+
+import streamlit as st
+
+from flowground.caller import Caller
+from flowground.fields.policy import FieldPolicy, Widget
+from flowground.overrides import Values
+from flowground.ui.overrides import presets_and_links
+from flowground.ui.overrides.state import Overrides, count, overrides_of, write_value
+from flowground.ui.page import words
+from flowground.wiring import WiredFlow
+
+_EXACT = 2**53 - 1
+"""The largest number that a browser can hold to the last digit."""
+_TEXTS = ("text", "area")
+
+
+def write_title(values: Values) -> str:
+    """The tab's label, with how many fields differ from the author's."""
+    changed = count(values)
+    return f"Temporary overrides ({changed})" if changed else "Temporary overrides"
+
+
+def draw_overrides(caller: Caller, wired: WiredFlow, *, sent: Values) -> None:
+    """Editors by component in the flow's order. Who sees the flow from outside gets what its author opened.
+
+    `sent` is what the code carries as tweaks: all but a changed input's text, which is the message.
+    """
+    seen = wired.policy.list_fields(sees_inside=caller.sees_inside)
+    if not seen:
+        st.caption("The author of this flow has opened none of its fields.")
+        return
+    st.caption("What you change here goes into the code and into your own chat. The flow itself stays as it is.")
+    state = overrides_of(caller, wired)
+    wanted = _draw_tools(caller, state)
+    found = [fields for every in seen.values() if (fields := _search(wired, every.values(), wanted))]
+    for fields in found:
+        _draw_component(state, fields)
+    if not found:
+        st.caption(f"No field has “{words.plain(wanted)}” in its name.")
+    if sent:
+        st.caption("Every call carries this as `tweaks`:")
+        st.code(json.dumps(sent, indent=2, ensure_ascii=False), language="json", wrap_lines=True)
+
+
+def _draw_tools(caller: Caller, state: Overrides) -> str:
+    """Search, presets, link, reset; returns what is searched for."""
+    wired = state.wired
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        wanted = st.text_input(
+            "Search fields",
+            key=f"overrides:search:{wired.id}",
+            placeholder="Search fields",
+            icon=":material/search:",
+            live=True,
+            label_visibility="collapsed",
+            width=220,
+        )
+        presets_and_links.draw_presets(caller, wired)
+        if state.sees_inside:
+            presets_and_links.draw_link(wired, state.good)
+        st.button(
+            "Reset all",
+            key=f"overrides:reset:{wired.id}",
+            type="tertiary",
+            icon=":material/undo:",
+            disabled=not (state.good or state.refused),
+            on_click=state.clear,
+        )
+    return (wanted or "").strip()
+
+
+def _search(wired: WiredFlow, fields: Iterable[FieldPolicy], wanted: str) -> list[FieldPolicy]:
+    asked = wanted.casefold().split()
+    found = []
+    for item in fields:
+        name = f"{wired.display_names[item.component]} {item.key} {item.type.title} {item.type.description}".casefold()
+        if all(word in name for word in asked):
+            found.append(item)
+    return found
+
+
+def _draw_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
+    """The fields of one component, the closed ones last, each with the reason."""
+    name, wired = fields[0].component, state.wired
+    shown = wired.display_names[name]
+    with st.container(border=True, key=f"overrides:{wired.id}:{name}"):
+        also = "" if shown == name else f" :gray[:small[{words.plain(name)}]]"
+        st.markdown(f"**{words.plain(shown)}**{also}")
+        for item in fields:
+            if not item.closed:
+                _draw_field(state, item)
+        if closed := [item for item in fields if item.closed]:
+            with st.container(gap=None):
+                for item in closed:
+                    why = words.plain(wired.policy.explain_lock(item) or "")
+                    st.caption(f":material/lock: **{words.plain(item.type.title)}** · {why}")
+
+
+def _draw_field(state: Overrides, item: FieldPolicy) -> None:
+    """The editor, the author's value below it, and why what was typed cannot be."""
+    key = f"override:{state.wired.id}:{state.wired.version}:{state.generation}:{item.key}"
+    refused = state.refused.get(item.key)
+    changed = state.good.get(item.component, {})
+    is_changed = item.name in changed
+    if key not in st.session_state:
+        st.session_state[key] = _fit(item, refused.value if refused else changed.get(item.name, item.value))
+    _draw_editor(item, key, lambda: _take_edit(state, item, key))
+    if refused:
+        kept_on = "the value before it stays" if is_changed else "the author's value stays"
+        st.error(f"{words.sentence(refused.why)}  \n:small[Not in the code: {kept_on}.]", icon=":material/error:")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(_write_facts(item, is_changed=is_changed or refused is not None))
+        if is_changed or refused:
+            st.button(
+                "Reset",
+                key=f"{key}:reset",
+                type="tertiary",
+                icon=":material/undo:",
+                on_click=_reset,
+                args=(state, item, key),
+            )
+
+
+def _take_edit(state: Overrides, item: FieldPolicy, key: str) -> None:
+    value = st.session_state[key]
+    if value == "" and item.type.optional:
+        value = None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # what was typed, for the words of a refusal
+    state.edit(item, value)
+    if value is None:
+        st.session_state.pop(key, None)  # an emptied editor shows the author's value again
+
+
+def _reset(state: Overrides, item: FieldPolicy, key: str) -> None:
+    state.reset(item)
+    st.session_state.pop(key, None)
+
+
+def _write_facts(item: FieldPolicy, *, is_changed: bool) -> str:
+    bounds = ""
+    if item.widget in ("number", "integer"):
+        low, high = ("" if bound is None else f"{bound:,.10g}" for bound in (item.min, item.max))
+        bounds = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
+    own = "" if item.type.secret or (item.widget in _TEXTS and not is_changed) else write_value(item.value)
+    return words.line((f"Author's value: {words.plain(own)}" if own else "", bounds, f"`{item.key}`"))
+
+
+def _fit(item: FieldPolicy, value: Any) -> Any:
+    """The value in the type that its editor holds."""
+    widget = _choose_widget(item, value)
+    if widget in _TEXTS:
+        return "" if value is None else str(value)
+    if widget == "switch":
+        return bool(value)
+    if value is None or widget == "choice":
+        return value
+    return int(value) if item.type.whole else float(value)
+
+
+def _choose_widget(item: FieldPolicy, value: Any) -> Widget:
+    """A number that a browser would round is typed as text."""
+    if item.widget in ("integer", "number") and (
+        isinstance(value, str) or (isinstance(value, int | float) and abs(value) > _EXACT)
+    ):
+        return "text"
+    return item.widget
+
+
+def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
+    every: dict[str, Any] = {
+        "label": item.type.title,
+        "help": item.type.description,
+        "key": key,
+        "on_change": on_change,
+    }
+    whole = item.type.whole
+    match _choose_widget(item, st.session_state[key]):
+        case "slider":
+            low, high, step = ((int if whole else float)(bound or 0) for bound in (item.min, item.max, item.step))
+            st.slider(min_value=low, max_value=high, step=step, **every)
+        case "integer" | "number":
+            form = "%d" if whole else "%g"
+            st.number_input(value=None, step=item.step, format=form, placeholder="not set", **every)
+        case "choice":
+            choices = _list_choices(item, st.session_state[key])
+            st.selectbox(options=choices, format_func=write_value, placeholder="not set", **every)
+        case "switch":
+            st.toggle(**every)
+        case "text":
+            st.text_input(type="password" if item.type.secret else "default", placeholder="not set", **every)
+        case "area":
+            st.text_area(height="content", **every)
+        case unknown:
+            assert_never(unknown)
+
+
+def _list_choices(item: FieldPolicy, held: Any) -> list[Any]:
+    """The choices, and before them what the editor holds and what the author wrote where they are none."""
+    choices = list(item.choices or ())
+    for own in (held, item.value):
+        if not any(type(own) is type(choice) and own == choice for choice in choices):
+            choices.insert(0, own)
+    return choices
