@@ -1,6 +1,7 @@
 """One user message and its reply in a session: history, run, save; the same for every door."""
 
 import asyncio
+import os
 import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -52,7 +53,7 @@ async def take_turn(
     turn.check_length(settings.limits.message_chars)
     await turn.begin()
     try:
-        yield turn.started()
+        yield turn.describe()
         run = run_flow(
             tweaked.wired,
             request,
@@ -83,25 +84,29 @@ async def take_turn(
 
 @dataclass(slots=True)
 class _Turn:
+    """What is known of one turn, and its way into the store."""
+
     caller: Caller
     wired: WiredFlow
     request: RunRequest
     store: Store
-    warnings: Sequence[str]
-    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    user_message_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    warnings: tuple[str, ...]
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: float = field(default_factory=time.perf_counter)
-    answer_ids: Mapping[str, str] = field(init=False)
+    run_id: str = field(init=False)
+    user_message_id: str = field(init=False)
     session_id: str = field(init=False)
+    answer_ids: Mapping[str, str] = field(init=False)
     said: str | None = field(init=False)
     partial: dict[str, list[str]] = field(default_factory=dict)
     trace: list[TraceStep] = field(default_factory=list)
     saved: bool = False
 
     def __post_init__(self) -> None:
-        self.answer_ids = {name: str(uuid.uuid4()) for name in _answering(self.wired)}
-        self.session_id = self.request.session_id or str(uuid.uuid4())
+        outputs = _find_answers(self.wired)
+        self.run_id, self.user_message_id, session_id, *answer_ids = _make_ids(3 + len(outputs))
+        self.session_id = self.request.session_id or session_id
+        self.answer_ids = dict(zip(outputs, answer_ids, strict=True))
         self.said = input_text(self.wired, self.request)
 
     @property
@@ -120,7 +125,7 @@ class _Turn:
             await self.stop()  # the message may be stored all the same, and must not look as if it still waited
             raise
 
-    def started(self) -> TurnStarted:
+    def describe(self) -> TurnStarted:
         return TurnStarted(
             run_id=self.run_id,
             flow_id=self.wired.id,
@@ -129,7 +134,7 @@ class _Turn:
             user_message_id=self.user_message_id,
             input_value=self.said,
             answer_ids=self.answer_ids,
-            warnings=tuple(self.warnings),
+            warnings=self.warnings,
         )
 
     async def history(self, limit: int) -> Sequence[Message]:
@@ -164,13 +169,13 @@ class _Turn:
 
     async def fail(self, error: FlowgroundError) -> None:
         with suppress(StoreUnavailable):  # the log has it; who asked is told why the turn failed
-            await self._save(self._unfinished("failed", error=error.message), "failed", error_code=error.code)
+            await self._save(self._cut_short("failed", error=error.message), "failed", error_code=error.code)
 
     async def stop(self) -> None:
         with suppress(StoreUnavailable):  # the log has it; whoever stopped the turn goes on
-            await self._save(self._unfinished("stopped"), "stopped")
+            await self._save(self._cut_short("stopped"), "stopped")
 
-    def _unfinished(self, state: Literal["stopped", "failed"], *, error: str | None = None) -> list[StoredMessage]:
+    def _cut_short(self, state: Literal["stopped", "failed"], *, error: str | None = None) -> list[StoredMessage]:
         """What each output said so far; the first one stands for the turn also when nothing was said."""
         answers = [
             self._message(message_id, "assistant", "".join(self.partial.get(name, ())), state=state, error=error)
@@ -218,7 +223,12 @@ class _Turn:
         )
 
 
-def _answering(wired: WiredFlow) -> list[str]:
+def _find_answers(wired: WiredFlow) -> tuple[str, ...]:
     """The outputs whose text is kept as an answer: Chat Outputs, else Text Outputs."""
-    chats = [name for name in wired.outputs if wired.components[name].gives_output == "chat"]
-    return chats or list(wired.outputs)
+    return tuple(name for name in wired.outputs if wired.components[name].gives_output == "chat") or wired.outputs
+
+
+def _make_ids(count: int) -> list[str]:
+    """Random ids of version 4; all from one question to the system, which costs more than the rest of a uuid4()."""
+    drawn = os.urandom(16 * count)
+    return [str(uuid.UUID(bytes=drawn[at : at + 16], version=4)) for at in range(0, len(drawn), 16)]

@@ -19,6 +19,12 @@ from tests.wire import Wire, whole, wire
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """Tests run on asyncio's loop, the app on uvloop's where there is one."""
+    return "asyncio", {"use_uvloop": request.param}
+
+
 async def certificate(folder: Path, names: str) -> ssl.SSLContext:
     """A certificate for these names that vouches for itself: cert.pem in `folder`, and what a server needs of it."""
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"), "-days", "1"]

@@ -12,6 +12,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore2
 import httpx2
 
+from flowground.providers.sockets import AsyncioBackend
+
 Lane = httpcore2.AsyncHTTPConnection | httpcore2.AsyncConnectionPool
 """A connection; through a proxy a pool of one, which knows how to reach the server behind it."""
 
@@ -20,6 +22,7 @@ AT_ONCE = 256
 """Calls under way at most; more wait their turn."""
 _KEPT = 128
 """Idle connections kept at most."""
+_BACKEND = AsyncioBackend()
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -72,9 +75,16 @@ class Lanes:
 
     def _open(self) -> Lane:
         if self._proxy is None:
-            return httpcore2.AsyncHTTPConnection(self._origin, self._ssl, keepalive_expiry=_KEPT_SECONDS)
+            return httpcore2.AsyncHTTPConnection(
+                self._origin, self._ssl, keepalive_expiry=_KEPT_SECONDS, network_backend=_BACKEND
+            )
         return httpcore2.AsyncConnectionPool(
-            self._ssl, self._proxy, max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEPT_SECONDS
+            self._ssl,
+            self._proxy,
+            max_connections=1,
+            max_keepalive_connections=1,
+            keepalive_expiry=_KEPT_SECONDS,
+            network_backend=_BACKEND,
         )
 
 
