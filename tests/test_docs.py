@@ -95,6 +95,15 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in links(page) if not (page.parent / target).exists()] == []
 
 
+def test_each_word_of_the_glossary_is_spoken_where_it_lives() -> None:
+    rows = re.findall(
+        r"^\| ([^|]+) \| .+ \| \[.+\]\(\.\./(.+)\) \|$", (ROOT / "docs" / "glossary.md").read_text("utf-8"), re.M
+    )
+    assert len(rows) > 30
+    for word, file in rows:
+        assert word.split()[-1].lower() in (ROOT / file).read_text("utf-8").lower(), (word, file)
+
+
 def test_generated_pages_are_fresh() -> None:
     assert stale() == []
 
