@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from flowground.caller import LOCAL_OWNER
 from flowground.messages import Role
 from flowground.store import Store
-from flowground.store.runs.conversations import StoredMessage, begin_turn, finish_turn
-from flowground.store.runs.runs import RunRecord
+from flowground.store.runs.conversations import begin_turn, finish_turn
+from flowground.store.runs.records import RunRecord, StoredMessage
 
 LAST_WORDS = "and these are the last words of it"
 

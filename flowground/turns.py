@@ -30,8 +30,7 @@ from flowground.runner import input_text, run_flow
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import conversations
-from flowground.store.runs.conversations import StoredMessage, TraceStep
-from flowground.store.runs.runs import RunRecord
+from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
 
@@ -138,7 +137,7 @@ class _Turn:
         )
 
     async def history(self, limit: int) -> Sequence[Message]:
-        return await self.store.read(conversations.history, **self.place, before=self.user_message_id, limit=limit)
+        return await self.store.read(conversations.read_history, **self.place, before=self.user_message_id, limit=limit)
 
     def note(self, event: ComponentEvent) -> None:
         match event:

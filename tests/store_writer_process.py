@@ -7,16 +7,16 @@ from uuid import uuid4
 
 from flowground.store import Store
 from flowground.store.runs import conversations
-from flowground.store.runs.runs import RunRecord
+from flowground.store.runs.records import RunRecord, StoredMessage
 
 
 async def client(store: Store, number: int) -> None:
     here = {"flow_id": "echo", "owner": "member:ada", "session_id": f"s{number}"}
     while True:
-        question = conversations.StoredMessage(str(uuid4()), "user", "q" * 500, "complete", datetime.now(UTC))
+        question = StoredMessage(str(uuid4()), "user", "q" * 500, "complete", datetime.now(UTC))
         await store.write(conversations.begin_turn, **here, message=question)
         print(question.id, flush=True)  # noqa: T201 - read by the test
-        answer = conversations.StoredMessage(str(uuid4()), "assistant", "a" * 500, "complete", datetime.now(UTC))
+        answer = StoredMessage(str(uuid4()), "assistant", "a" * 500, "complete", datetime.now(UTC))
         run = RunRecord(str(uuid4()), "echo", "v", "member:ada", f"s{number}", "complete", datetime.now(UTC), 0)
         await store.write(conversations.finish_turn, **here, answers=[answer], run=run)
         print(answer.id, flush=True)  # noqa: T201

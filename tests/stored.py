@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from flowground.messages import Usage
 from flowground.store import tables
-from flowground.store.runs.runs import RunRecord
+from flowground.store.runs.records import RunRecord
 from flowground.store.sql import to_moment
 
 _a = tables.audit.c

@@ -15,6 +15,7 @@ from flowground.runtime import Runtime
 from flowground.store import tables
 from flowground.store.people import tokens
 from flowground.store.runs import conversations
+from flowground.store.runs.records import StoredMessage, TraceStep
 from tests.heartbeat import stays_responsive
 from tests.organization import PASSWORD, cookie_of, organization, signed_in
 
@@ -65,8 +66,8 @@ async def test_i_end_my_own_sign_ins_and_nobody_elses(house: Runtime) -> None:
 
 
 async def say(house: Runtime, owner: str, text: str) -> None:
-    step = conversations.TraceStep("Prompt", "Prompt", 0.1, "the secret prompt", None, None)
-    message = conversations.StoredMessage(text, "user", text, "complete", datetime.now(UTC), trace=(step,))
+    step = TraceStep("Prompt", "Prompt", 0.1, "the secret prompt", None, None)
+    message = StoredMessage(text, "user", text, "complete", datetime.now(UTC), trace=(step,))
     place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": "s"}
     await house.store.write(conversations.begin_turn, **place, message=message)
 

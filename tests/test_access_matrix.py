@@ -17,6 +17,7 @@ from flowground.runtime import Runtime
 from flowground.store.flows import publications
 from flowground.store.people import groups, tokens
 from flowground.store.runs import conversations
+from flowground.store.runs.records import StoredMessage
 from tests.access_matrix import STATES, cells
 from tests.running import chat_flow, running
 
@@ -85,7 +86,7 @@ async def _token(runtime: Runtime, owner: str | None, flows: tuple[str, ...] | N
     token, secret = await runtime.store.write(
         tokens.create, name="t", owner=owner, flows=flows, expires_at=None, by="tests"
     )
-    said = conversations.StoredMessage(token.id, "user", "said before", "complete", datetime.now(UTC))
+    said = StoredMessage(token.id, "user", "said before", "complete", datetime.now(UTC))
     place = {"flow_id": "talk", "owner": f"token:{token.id}", "session_id": "s"}
     await runtime.store.write(conversations.begin_turn, **place, message=said)
     return Somebody(token=secret)

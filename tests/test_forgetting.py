@@ -13,7 +13,7 @@ from flowground.messages import Role
 from flowground.settings import PublicSettings
 from flowground.store import Store
 from flowground.store.runs import conversations, visitors
-from flowground.store.runs.conversations import StoredMessage
+from flowground.store.runs.records import StoredMessage
 
 pytestmark = pytest.mark.anyio
 

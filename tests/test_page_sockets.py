@@ -20,8 +20,8 @@ from websockets.frames import Frame, Opcode
 from flowground.settings import Limits, Settings
 from flowground.store import Store
 from flowground.store.flows.publications import Sharing
-from flowground.store.runs.conversations import StoredMessage, begin_turn, finish_turn
-from flowground.store.runs.runs import RunRecord
+from flowground.store.runs.conversations import begin_turn, finish_turn
+from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.web.frames import SMALLEST
 from flowground.web.open_pages.sockets import OpenPage, PageSockets
 from flowground.web.open_pages.turns import GuestTurns, Pace

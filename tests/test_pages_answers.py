@@ -18,7 +18,7 @@ from flowground.providers.builtin.sources import HubFile
 from flowground.providers.builtin.weights import Weights
 from flowground.runtime import Runtime
 from flowground.store.runs import conversations
-from flowground.store.runs.conversations import StoredMessage
+from flowground.store.runs.records import StoredMessage
 from tests.chat_answers import delta
 from tests.in_process import runtime_of
 from tests.open_page import flow_text

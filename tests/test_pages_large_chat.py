@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flowground.caller import LOCAL_OWNER
 from flowground.store.runs import conversations
-from flowground.store.runs.conversations import StoredMessage
+from flowground.store.runs.records import StoredMessage
 from tests.heartbeat import MOST, TRIES
 from tests.in_process import runtime_of
 from tests.servers import ROOT, clean_environment, free_port, write_folder

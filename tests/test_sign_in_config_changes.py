@@ -43,7 +43,7 @@ async def rights_of(sign_in: SignIn, store: Store, name: str) -> Rights:
     cookie = await cookie_of(sign_in, name)
     _, link = await sign_in.links.create("reset", name, by="x")
     owner = Caller("member", name, "member").key
-    key = conversations.address("echo", owner, "s")
+    key = conversations.make_session_key("echo", owner, "s")
     row = {"id": key, "flow_id": "echo", "owner": owner, "session_id": "s", "title": "t", "messages": 1}
     await store.write(
         lambda to: [to.execute(tables.sessions.insert().values(row | {"created_at": 1, "updated_at": 1}))]

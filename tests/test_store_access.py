@@ -15,6 +15,7 @@ from flowground.store import Store, tables
 from flowground.store.flows import publications
 from flowground.store.people import attempts, members, sign_ins, tokens
 from flowground.store.runs import conversations
+from flowground.store.runs.records import StoredMessage
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
@@ -145,7 +146,7 @@ async def test_a_removed_members_name_brings_nothing_of_theirs_to_its_next_beare
     await add(store, "ada", password="hash")
     _, secret = await make_token(store, owner="ada")
     await sign_in(store, "ada", "id")
-    message = conversations.StoredMessage("m", "user", "private", "complete", datetime.now(UTC))
+    message = StoredMessage("m", "user", "private", "complete", datetime.now(UTC))
     here: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada", "session_id": "s"}
     tried = here | {"owner": trials_of("ada")}
     await store.write(conversations.begin_turn, **here, message=message)

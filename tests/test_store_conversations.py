@@ -10,8 +10,7 @@ import pytest
 from flowground.messages import Message, Usage
 from flowground.store import Store
 from flowground.store.runs import conversations, transcripts
-from flowground.store.runs.conversations import StoredMessage, TraceStep
-from flowground.store.runs.runs import RunRecord
+from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
@@ -82,8 +81,8 @@ async def test_a_session_belongs_to_one_owner_and_one_flow(store: Store) -> None
 
 
 async def test_no_two_addresses_spell_the_same_key() -> None:
-    assert conversations.address("a", "bc", "d") != conversations.address("ab", "c", "d")
-    assert conversations.address("a", "b", "cd") != conversations.address("a", "bc", "d")
+    assert conversations.make_session_key("a", "bc", "d") != conversations.make_session_key("ab", "c", "d")
+    assert conversations.make_session_key("a", "b", "cd") != conversations.make_session_key("a", "bc", "d")
 
 
 async def test_history_is_what_came_before_without_what_failed(store: Store) -> None:
@@ -92,7 +91,7 @@ async def test_history_is_what_came_before_without_what_failed(store: Store) -> 
     await take_turn(store, second, said("", "assistant", state="stopped"), said("2", "assistant"))
 
     async def before(message_id: str | None, limit: int) -> list[Message]:
-        return await store.read(conversations.history, **here(), before=message_id, limit=limit)
+        return await store.read(conversations.read_history, **here(), before=message_id, limit=limit)
 
     assert await before(second.id, 10) == [Message("user", "one"), Message("assistant", "1")]
     assert await before(second.id, 1) == [Message("assistant", "1")]
@@ -103,13 +102,13 @@ async def test_history_is_what_came_before_without_what_failed(store: Store) -> 
 async def test_a_history_is_read_in_pages_and_ends_where_no_prompt_could_hold_more(store: Store) -> None:
     for number in range(105):
         await take_turn(store, said(f"q{number}"), said(f"a{number}", "assistant"))
-    found = await store.read(conversations.history, **here(), before=None, limit=1000)
+    found = await store.read(conversations.read_history, **here(), before=None, limit=1000)
     assert [message.content for message in found] == [f"{kind}{number}" for number in range(105) for kind in "qa"]
-    found = await store.read(conversations.history, **here(), before=None, limit=150)
+    found = await store.read(conversations.read_history, **here(), before=None, limit=150)
     assert [message.content for message in found[:2]] == ["q30", "a30"]
     for _ in range(55):
         await take_turn(store, said("x" * 50_000), said("y" * 50_000, "assistant"))
-    found = await store.read(conversations.history, **here(), before=None, limit=1000)
+    found = await store.read(conversations.read_history, **here(), before=None, limit=1000)
     assert len(found) == 100
     assert sum(len(message.content) for message in found) > conversations.MOST_HISTORY
 
@@ -117,7 +116,7 @@ async def test_a_history_is_read_in_pages_and_ends_where_no_prompt_could_hold_mo
 async def test_an_answer_stopped_before_its_first_word_takes_no_place_in_the_history(store: Store) -> None:
     for number in range(3):
         await take_turn(store, said(f"question {number}"), said("", "assistant", state="stopped"))
-    found = await store.read(conversations.history, **here(), before=None, limit=3)
+    found = await store.read(conversations.read_history, **here(), before=None, limit=3)
     assert found == [Message("user", f"question {number}") for number in range(3)]
 
 
@@ -184,7 +183,7 @@ async def test_what_no_database_takes_is_replaced_and_fails_nothing(store: Store
 
 async def test_a_person_takes_along_why_an_answer_failed(store: Store) -> None:
     await take_turn(store, said("q"), said("All but", "assistant", state="failed", error="It broke."))
-    [session] = await store.read(transcripts.conversations_of, owners=["member:ada"])
+    [session] = await store.read(transcripts.export_conversations, owners=["member:ada"])
     assert [(item["text"], item.get("error")) for item in session["messages"]] == [
         ("q", None),
         ("All but", "It broke."),

@@ -7,7 +7,7 @@ import pytest
 from flowground.store import Store
 from flowground.store.flows import presets
 from flowground.store.runs import conversations
-from flowground.store.runs.conversations import StoredMessage
+from flowground.store.runs.records import StoredMessage
 from tests.opened_sign_in import Open
 
 pytestmark = pytest.mark.anyio

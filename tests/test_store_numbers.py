@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flowground.store import Store
-from flowground.store.runs import runs
-from flowground.store.runs.runs import Numbers, RunRecord, Status
+from flowground.store.runs import conversations, numbers
+from flowground.store.runs.numbers import RunNumbers
+from flowground.store.runs.records import RunRecord, State
 
 pytestmark = pytest.mark.anyio
 
@@ -19,21 +20,22 @@ async def add(
     seconds: float,
     *,
     flow: str = "f",
-    status: Status = "complete",
+    status: State = "complete",
     ago: timedelta = timedelta(0),
     code: str = "",
 ) -> None:
     number = f"{flow}{seconds}{status}{ago}{code}"
     run = RunRecord(number, flow, "v", "member:ada", "s", status, NOW - ago, seconds, error_code=code or None)
-    await store.write(runs.add_run, run=run)
+    here = {"flow_id": flow, "owner": "member:ada", "session_id": "s"}
+    await store.write(conversations.finish_turn, **here, answers=[], run=run)
 
 
-async def of_the_day(store: Store) -> Numbers:
-    return await store.read(runs.numbers, flow_id="f", since=NOW - DAY)
+async def of_the_day(store: Store) -> RunNumbers:
+    return await store.read(numbers.sum_up, flow_id="f", since=NOW - DAY)
 
 
 async def test_without_a_run_there_is_nothing_to_say(store: Store) -> None:
-    assert await of_the_day(store) == Numbers()
+    assert await of_the_day(store) == RunNumbers()
 
 
 async def test_the_runs_of_the_day_are_counted_and_measured(store: Store) -> None:
@@ -45,12 +47,12 @@ async def test_the_runs_of_the_day_are_counted_and_measured(store: Store) -> Non
     await add(store, 77, ago=2 * DAY)
     await add(store, 77, flow="other")
     found = await of_the_day(store)
-    assert found == Numbers(103, 2 / 103, 0.5, 0.95, "model_timeout", NOW - timedelta(hours=1))
+    assert found == RunNumbers(103, 2 / 103, 0.5, 0.95, "model_timeout", NOW - timedelta(hours=1))
 
 
 async def test_one_run_is_every_percentile(store: Store) -> None:
     await add(store, 0.25)
-    assert await of_the_day(store) == Numbers(1, 0, 0.25, 0.25, None, None)
+    assert await of_the_day(store) == RunNumbers(1, 0, 0.25, 0.25, None, None)
 
 
 async def test_only_failures_take_no_time(store: Store) -> None:

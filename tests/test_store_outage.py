@@ -17,8 +17,7 @@ from flowground.errors import ConfigError, InvalidRequest, StoreUnavailable
 from flowground.store import Store, audit
 from flowground.store.database.threads import MOST_WRITES
 from flowground.store.runs import conversations
-from flowground.store.runs.conversations import StoredMessage
-from flowground.store.runs.runs import RunRecord
+from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.database_line import DatabaseLine
 from tests.store_databases import SERVER, empty_database
 from tests.stored import list_entries, list_runs

@@ -12,7 +12,7 @@ from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import Store, tables
 from flowground.store.flows import publications  # fmt: skip
 from flowground.store.flows.publications import Sharing
-from flowground.store.people import access_requests, approvals, groups, members, password_links, sign_ins
+from flowground.store.people import access_requests, groups, members, password_links, sign_ins
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +134,7 @@ async def test_a_request_is_kept_once_and_decided_once(store: Store) -> None:
     decide: dict[str, Any] = {"request_id": request.id, "by": "member:ada"}
     assert await store.write(access_requests.decide, approved=False, **decide) == request
     assert await store.write(access_requests.decide, approved=True, **decide) is None
-    assert not await store.write(approvals.approve, **decide)
+    assert not await store.write(access_requests.approve, **decide)
     assert not await ask("talk")
 
     def a_day_passes(connection: Connection) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from flowground.store import Store
-from flowground.store.runs import conversations, turn_overrides
-from flowground.store.runs.conversations import StoredMessage
+from flowground.store.runs import conversations
+from flowground.store.runs.records import StoredMessage
 
 pytestmark = pytest.mark.anyio
 HERE: dict[str, Any] = {"flow_id": "f", "owner": "member:ada", "session_id": "s"}
@@ -20,13 +20,13 @@ async def said(store: Store, message_id: str) -> None:
 
 
 async def found(store: Store, message_id: str, **place: Any) -> dict[str, dict[str, Any]]:
-    return await store.read(turn_overrides.find, **(HERE | place), message_id=message_id)
+    return await store.read(conversations.find_overrides, **(HERE | place), message_id=message_id)
 
 
 async def test_they_are_told_to_the_owner_of_the_session_alone(store: Store) -> None:
     await said(store, "1")
     await said(store, "2")
-    await store.write(turn_overrides.keep, message_id="1", values=VALUES)
+    await store.write(conversations.keep_overrides, message_id="1", values=VALUES)
     assert await found(store, "1") == VALUES
     assert await found(store, "2") == {}
     assert await found(store, "1", owner="member:bob") == {}
@@ -35,7 +35,7 @@ async def test_they_are_told_to_the_owner_of_the_session_alone(store: Store) -> 
 
 async def test_they_go_with_the_conversation(store: Store) -> None:
     await said(store, "1")
-    await store.write(turn_overrides.keep, message_id="1", values=VALUES)
+    await store.write(conversations.keep_overrides, message_id="1", values=VALUES)
     await store.write(conversations.delete_session, **HERE)
     await said(store, "1")
     assert await found(store, "1") == {}

@@ -20,8 +20,7 @@ from flowground.runner import run_flow
 from flowground.runtime import Runtime
 from flowground.settings import Limits
 from flowground.store.runs import conversations
-from flowground.store.runs.conversations import StoredMessage
-from flowground.store.runs.runs import RunRecord
+from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.wiring import wire
 from tests.running import chat_flow, running, start_turn
 from tests.stored import list_runs

@@ -13,7 +13,7 @@ from flowground.events import Event, Token, TurnFinished, TurnStarted
 from flowground.request import RunRequest
 from flowground.runtime import Runtime
 from flowground.store.runs import conversations
-from flowground.store.runs.conversations import StoredMessage
+from flowground.store.runs.records import StoredMessage
 from tests.running import chat_flow, running
 from tests.stored import list_runs
 

@@ -91,7 +91,7 @@ def before_the_upgrade(server: AppServer, title: str) -> Browser:
     owner = f"visitor:{hashlib.sha256(b'visitor:' + old.encode()).hexdigest()[:32]}"
     row = {"flow_id": "echo", "owner": owner, "session_id": "s", "title": title, "messages": 1}
     times = {"created_at": 1.0, "updated_at": 4e9}
-    key = conversations.address("echo", owner, "s")
+    key = conversations.make_session_key("echo", owner, "s")
     store = Store.open(Settings.load(server.config_file).database)
     try:
         asyncio.run(

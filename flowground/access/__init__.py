@@ -12,7 +12,8 @@ from flowground.sign_in import Member, SignIn
 from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing, Standing
-from flowground.store.people import groups, inheritance
+from flowground.store.people import groups
+from flowground.store.runs import transcripts
 from flowground.wiring import WiredFlow
 
 __all__ = ["Access", "Sharing"]
@@ -84,9 +85,9 @@ class Access:
     async def carry_over(self, old: str, new: str) -> bool:
         """What a visitor said in the browser `old` is `new`'s from now on. False when that is nothing."""
         before, after = _visitor(old).key, _visitor(new).key
-        if not await self.store.read(inheritance.has_conversations, owner=before):
+        if not await self.store.read(transcripts.has_conversations, owner=before):
             return False
-        return await self.store.write(inheritance.hand_over, old=before, new=after, by=after) > 0
+        return await self.store.write(transcripts.hand_over, old=before, new=after, by=after) > 0
 
     async def open_flow(self, caller: Caller, address: str) -> WiredFlow:
         """The flow at an id or endpoint name. Raises FlowNotFound alike for unknown and forbidden ones."""

@@ -73,7 +73,7 @@ class Account:
                 {"flow": request.flow_id, "note": request.note, "at": request.created_at, "state": state}
                 for request, state in await read(access_requests.list_of, member=caller.name)
             ],
-            "conversations": await read(transcripts.conversations_of, owners=_keys(caller, mine)),
+            "conversations": await read(transcripts.export_conversations, owners=_keys(caller, mine)),
         }
         return await asyncio.to_thread(_encode, found)
 

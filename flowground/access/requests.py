@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed
-from flowground.store.people import access_requests, approvals
+from flowground.store.people import access_requests
 from flowground.store.people.access_requests import AccessRequest
 
 
@@ -48,7 +48,7 @@ class AccessRequests:
         member = await self.access.sign_in.member(request.member)
         if member is None or not member.active:
             raise InvalidRequest(f"{request.member} is not active any more.")
-        done = await self.access.store.write(approvals.approve, request_id=request_id, by=caller.key)
+        done = await self.access.store.write(access_requests.approve, request_id=request_id, by=caller.key)
         if not done:
             raise _decided()
 

@@ -15,8 +15,8 @@ from flowground.api.wire import properties, source, timestamp
 from flowground.caller import Caller
 from flowground.runtime import Runtime
 from flowground.store.runs import transcripts
-from flowground.store.runs.messages import TraceStep
-from flowground.store.runs.transcripts import Said, Whereabouts
+from flowground.store.runs.records import TraceStep
+from flowground.store.runs.transcripts import MessagePlace, PlacedMessage
 
 _READ_AT_ONCE = 50
 """Messages; each may have some 200,000 characters."""
@@ -63,7 +63,7 @@ async def _chain(first: bytes, others: AsyncGenerator[bytes, None]) -> AsyncGene
 
 
 async def _write_messages(
-    runtime: Runtime, caller: Caller, places: Sequence[Whereabouts]
+    runtime: Runtime, caller: Caller, places: Sequence[MessagePlace]
 ) -> AsyncGenerator[bytes, None]:
     """A JSON array, piece by piece; between the pieces the loop serves others."""
     written, comma = bytearray(b"["), b""
@@ -80,7 +80,7 @@ async def _write_messages(
     yield bytes(written + b"]")
 
 
-def _batches(places: Sequence[Whereabouts]) -> Iterator[list[int]]:
+def _batches(places: Sequence[MessagePlace]) -> Iterator[list[int]]:
     """Positions to read at once; the messages of one run stay together, since one of them carries its trace."""
     batch: list[int] = []
     for _, run in groupby(places, key=lambda place: place.run_id or place.position):
@@ -98,7 +98,7 @@ async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
     runtime: Runtime = request.app.state.runtime()
     caller = await api_caller(request, runtime)
     reached = await _reached(runtime, caller)
-    return await runtime.store.read(transcripts.session_ids, owner=caller.key, flow_id=flow_id, flows=reached)
+    return await runtime.store.read(transcripts.list_session_ids, owner=caller.key, flow_id=flow_id, flows=reached)
 
 
 @router.delete("/session/{session_id}", status_code=204)
@@ -117,7 +117,7 @@ async def _reached(runtime: Runtime, caller: Caller) -> list[str] | None:
     return [wired.id for wired in await runtime.access.visible_flows(caller)]
 
 
-def _message(said: Said, trace: Sequence[TraceStep]) -> dict[str, Any]:
+def _message(said: PlacedMessage, trace: Sequence[TraceStep]) -> dict[str, Any]:
     """`trace` is the run's, which only its first answer carries."""
     message = said.message
     sender, name = ("User", "User") if message.role == "user" else ("Machine", "AI")

@@ -33,7 +33,7 @@ def _table(name: str, *parts: SchemaItem) -> Table:
 
 
 sessions = _table(
-    # The id is a digest of flow, owner and session id (`conversations.address`): one short key to find it by.
+    # The id is a digest of flow, owner and session id (`conversations.make_session_key`): one short key to find it by.
     "sessions",
     Column("id", Text, primary_key=True),
     Column("flow_id", Text, nullable=False),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowground.store.runs import conversations
-from flowground.store.runs.conversations import StoredMessage
+from flowground.store.runs.records import StoredMessage
 from tests.api.calls import Api
 from tests.api.serving import serving
 

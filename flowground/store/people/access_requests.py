@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
@@ -10,6 +10,8 @@ from uuid import uuid4
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from flowground.store import audit, tables
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
 from flowground.store.sql import make_storable, to_moment
 
 State = Literal["open", "approved", "denied"]
@@ -85,6 +87,27 @@ def decide(connection: Connection, *, request_id: str, approved: bool, by: str) 
     request = _request(row)
     audit.record(connection, actor=by, action=f"access.{word}", subject=f"{request.flow_id} member:{request.member}")
     return request
+
+
+def approve(connection: Connection, *, request_id: str, by: str) -> bool:
+    """Opens the flow to who asked, in the transaction of the decision. False when somebody decided before.
+
+    A flow that is off or expired is shared with this person alone: whoever it was open to before stays out.
+    """
+    request = decide(connection, request_id=request_id, approved=True, by=by)
+    if request is None:
+        return False
+    found = publications.find(connection, flow_id=request.flow_id)
+    sharing = publications.sharing_of(connection, flow_id=request.flow_id)
+    person = frozenset({request.member})
+    if found is None or not found.in_force:
+        sharing = Sharing(shared=True, audience="people", members=person)
+    elif found.audience == "people":
+        sharing = replace(sharing, members=sharing.members | person)
+    else:
+        return True
+    publications.change(connection, flow_id=request.flow_id, sharing=sharing, by=by)
+    return True
 
 
 def forget(connection: Connection, *, member: str) -> None:

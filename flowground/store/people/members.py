@@ -14,7 +14,8 @@ from flowground.caller import Role, trials_of
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import audit, tables
 from flowground.store.flows import publications
-from flowground.store.people import access_requests, groups, inheritance, password_links, sign_ins, tokens
+from flowground.store.people import access_requests, groups, password_links, sign_ins, tokens
+from flowground.store.runs import transcripts
 
 Source = Literal["config", "database"]
 _ACCOUNT_CREATED = "account_created"
@@ -79,7 +80,7 @@ def add_first(connection: Connection, *, name: str, display_name: str, password:
     if account_ever_created(connection):
         raise NotAllowed("The first account was created already.", hint="Sign in instead.")
     member = add(connection, name=name, display_name=display_name, role="admin", password=password, by=by)
-    inheritance.hand_over(connection, old=by, new=f"member:{name}", by=by)
+    transcripts.hand_over(connection, old=by, new=f"member:{name}", by=by)
     return member
 
 

@@ -1,7 +1,8 @@
 """Conversations. A session is found by flow, owner (`Caller.key`) and session id: never by its id alone."""
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -12,29 +13,24 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.messages import Message
 from flowground.store import tables
-from flowground.store.runs import messages
-from flowground.store.runs.messages import State, StoredMessage, TraceStep
-from flowground.store.runs.runs import RunRecord, add_run
-from flowground.store.sql import Statement, make_storable, one_way, to_moment
-
-__all__ = [
-    "SessionInfo",
-    "State",
-    "StoredMessage",
-    "TraceStep",
-    "address",
-    "begin_turn",
-    "delete_session",
-    "finish_turn",
-    "history",
-    "list_messages",
-    "list_sessions",
-    "rename_session",
-]
+from flowground.store.runs.records import (
+    MESSAGE_COLUMNS,
+    RunRecord,
+    StoredMessage,
+    message_from_row,
+    message_to_row,
+    run_to_row,
+)
+from flowground.store.sql import Statement, add_row, make_storable, one_way, to_moment
 
 TITLE_CHARS = 80
+MOST_HISTORY = 3_000_000
+"""Characters of a history after which no older messages are read."""
+_PAGE = 100
+"""Messages of a history that are read at once."""
 _s = tables.sessions.c
 _m = tables.messages.c
+_o = tables.turn_overrides.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,46 +44,39 @@ class SessionInfo:
     messages: int
 
 
-def _begin() -> dict[str, Statement]:
+def _write_begin(dialect: Any) -> Statement:
     """Makes the session, or counts one more message into it: the one statement that the databases spell apart."""
-    columns = ("id", "flow_id", "owner", "session_id", "title", "created_at", "updated_at", "messages")
-    statements = {}
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql)):
-        made = dialect.insert(tables.sessions).values({column: bindparam(column) for column in columns})
-        statements[name] = Statement(
-            made.on_conflict_do_update(
-                index_elements=[_s.id],
-                set_={
-                    "title": case((_s.title == literal_column("''"), made.excluded.title), else_=_s.title),
-                    "updated_at": made.excluded.updated_at,
-                    "messages": _s.messages + made.excluded.messages,
-                },
-            )
+    made = dialect.insert(tables.sessions).values({column.name: bindparam(column.name) for column in _s})
+    return Statement(
+        made.on_conflict_do_update(
+            index_elements=[_s.id],
+            set_={
+                "title": case((_s.title == literal_column("''"), made.excluded.title), else_=_s.title),
+                "updated_at": made.excluded.updated_at,
+                "messages": _s.messages + made.excluded.messages,
+            },
         )
-    return statements
+    )
 
 
-_BEGIN = _begin()
+_BEGIN = {"sqlite": _write_begin(sqlite), "postgresql": _write_begin(postgresql)}
 _TOUCH = Statement(
     update(tables.sessions)
     .where(_s.id == bindparam("session"))
     .values(updated_at=bindparam("updated_at"), messages=_s.messages + bindparam("more", type_=Integer))
 )
-_ADD = Statement(
+_ADD_MESSAGE = Statement(
     # From a select: where the session was deleted meanwhile, nothing is added and nothing fails.
     insert(tables.messages)
     .from_select(
-        ["session", *messages.COLUMNS],
-        select(_s.id, *(bindparam(name, type_=_m[name].type) for name in messages.COLUMNS)).where(
+        ["session", *MESSAGE_COLUMNS],
+        select(_s.id, *(bindparam(name, type_=_m[name].type) for name in MESSAGE_COLUMNS)).where(
             _s.id == bindparam("session")
         ),
     )
     .inline()
 )
-MOST_HISTORY = 3_000_000
-"""Characters of a history after which no older messages are read."""
-_PAGE = 100
-"""Messages of a history that are read at once."""
+_ADD_RUN = Statement(insert(tables.runs).values({column.name: bindparam(column.name) for column in tables.runs.c}))
 _HISTORY = Statement(
     select(_m.role, _m.text, _m.id)
     .where(
@@ -103,31 +92,31 @@ _HISTORY = Statement(
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
-_FIND_MESSAGE = Statement(select(_m.id).where(_m.id == bindparam("id")))
-_FIND_RUN = Statement(select(tables.runs.c.id).where(tables.runs.c.id == bindparam("id")))
-_LIST = Statement(
-    select(*(_m[name] for name in messages.COLUMNS))
+_LIST_MESSAGES = Statement(
+    select(*(_m[name] for name in MESSAGE_COLUMNS))
     .where(_m.session == bindparam("session"))
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
+_FIND_MESSAGE = Statement(select(_m.id).where(_m.id == bindparam("id")))
+_FIND_RUN = Statement(select(tables.runs.c.id).where(tables.runs.c.id == bindparam("id")))
 
 
-def address(flow_id: str, owner: str, session_id: str) -> str:
+def make_session_key(flow_id: str, owner: str, session_id: str) -> str:
     """The key of a session. Lengths stand before the parts, so that no two sessions spell the same text."""
     spelt = f"{len(flow_id)}:{flow_id}{len(owner)}:{owner}{session_id}"
     return blake2b(spelt.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _question_landed(connection: Connection, *, message: StoredMessage | None, **_: Any) -> bool:
+def _has_question(connection: Connection, *, message: StoredMessage | None, **_: Any) -> bool:
     return message is not None and bool(_FIND_MESSAGE.fetch(connection, {"id": message.id}))
 
 
-def _run_landed(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
+def _has_run(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
     return bool(_FIND_RUN.fetch(connection, {"id": run.id}))
 
 
-@one_way(landed=_question_landed)
+@one_way(landed=_has_question)
 def begin_turn(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, message: StoredMessage | None
 ) -> None:
@@ -135,24 +124,24 @@ def begin_turn(
 
     None: the run has no message, but its answers will need the session; it is listed once it has some.
     """
-    session = address(flow_id, owner, session_id)
+    session = make_session_key(flow_id, owner, session_id)
     at = message.created_at.timestamp() if message else time.time()
     made = {
         "id": session,
         "flow_id": flow_id,
         "owner": owner,
         "session_id": make_storable(session_id),
-        "title": title_of(message.text) if message else "",
+        "title": _make_title(message.text) if message else "",
         "created_at": at,
         "updated_at": at,
         "messages": 1 if message else 0,
     }
     _BEGIN[connection.dialect.name].run(connection, made)
     if message:
-        _ADD.run(connection, messages.to_row(message, session=session))
+        _ADD_MESSAGE.run(connection, message_to_row(message, session=session))
 
 
-@one_way(landed=_run_landed, stays=True)
+@one_way(landed=_has_run, stays=True)
 def finish_turn(
     connection: Connection,
     *,
@@ -167,15 +156,15 @@ def finish_turn(
     A run that has its end already keeps it: nothing is stored.
     """
     if answers:
-        session = address(flow_id, owner, session_id)
+        session = make_session_key(flow_id, owner, session_id)
         touched = {"session": session, "updated_at": answers[-1].created_at.timestamp(), "more": len(answers)}
         _TOUCH.run(connection, touched)
         for answer in answers:
-            _ADD.run(connection, messages.to_row(answer, session=session))
-    add_run(connection, run=run)
+            _ADD_MESSAGE.run(connection, message_to_row(answer, session=session))
+    _ADD_RUN.run(connection, run_to_row(run))
 
 
-def history(
+def read_history(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, before: str | None, limit: int
 ) -> list[Message]:
     """The last `limit` messages before the message with id `before` (None: of all), oldest first.
@@ -184,7 +173,7 @@ def history(
     say is there: its reader saw it and may refer to it. Once they have over `MOST_HISTORY` characters no older ones are
     read: no prompt may be that long.
     """
-    session = address(flow_id, owner, session_id)
+    session = make_session_key(flow_id, owner, session_id)
     found: list[Message] = []
     size = 0
     while len(found) < limit and size <= MOST_HISTORY:
@@ -202,8 +191,8 @@ def list_messages(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, limit: int = 1000
 ) -> list[StoredMessage]:
     """The session's last `limit` messages, oldest first; empty for a session that is not there."""
-    found = _LIST.fetch(connection, {"session": address(flow_id, owner, session_id), "limit": limit})
-    return [messages.from_row(row) for row in reversed(found)]
+    found = _LIST_MESSAGES.fetch(connection, {"session": make_session_key(flow_id, owner, session_id), "limit": limit})
+    return [message_from_row(row) for row in reversed(found)]
 
 
 def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: int = 50) -> list[SessionInfo]:
@@ -222,17 +211,39 @@ def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: in
 
 def rename_session(connection: Connection, *, flow_id: str, owner: str, session_id: str, title: str) -> bool:
     """False when the owner has no such session."""
-    here = _s.id == address(flow_id, owner, session_id)
-    return connection.execute(update(tables.sessions).where(here).values(title=title_of(title))).rowcount == 1
+    here = _s.id == make_session_key(flow_id, owner, session_id)
+    return connection.execute(update(tables.sessions).where(here).values(title=_make_title(title))).rowcount == 1
 
 
 def delete_session(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> bool:
     """Deletes the session with all its messages. False when the owner has no such session."""
-    here = _s.id == address(flow_id, owner, session_id)
+    here = _s.id == make_session_key(flow_id, owner, session_id)
     return connection.execute(delete(tables.sessions).where(here)).rowcount == 1
 
 
-def title_of(text: str) -> str:
+def keep_overrides(connection: Connection, *, message_id: str, values: Mapping[str, Mapping[str, Any]]) -> None:
+    """What a user's message that is stored was said with, so that its very call can be told again later.
+
+    They go when the message does. No secret belongs into `values`.
+    """
+    text = json.dumps(values, default=dict, allow_nan=False)
+    add_row(connection, tables.turn_overrides, message_id=message_id, overrides=text)
+
+
+def find_overrides(
+    connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str
+) -> dict[str, dict[str, Any]]:
+    """Those of a message of this owner's session; empty where it had none, or is not there."""
+    text = connection.scalar(
+        select(_o.overrides)
+        .join_from(tables.turn_overrides, tables.messages, _m.id == _o.message_id)
+        .where(_o.message_id == message_id, _m.session == make_session_key(flow_id, owner, session_id))
+    )
+    found: dict[str, dict[str, Any]] = json.loads(text) if text else {}
+    return found
+
+
+def _make_title(text: str) -> str:
     """One line of at most 80 characters."""
     line = " ".join(make_storable(text[: TITLE_CHARS * 8]).split())
     return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import streamlit as st
 
 from flowground import runtime
-from flowground.store.runs import runs
-from flowground.store.runs.runs import Numbers
+from flowground.store.runs import numbers
+from flowground.store.runs.numbers import RunNumbers
 from flowground.ui.page import bridge, words
 
 _FRESH = 10
@@ -32,7 +32,7 @@ def _percent(rate: float) -> str:
     return "under 0.1 %" if rate < 0.001 else f"{rate * 100:.3g} %"
 
 
-def _last_failure(found: Numbers) -> str:
+def _last_failure(found: RunNumbers) -> str:
     if found.last_failure_at is None:
         return ""
     ago = datetime.now(UTC) - found.last_failure_at
@@ -42,6 +42,6 @@ def _last_failure(found: Numbers) -> str:
 
 
 @st.cache_data(ttl=_FRESH, show_spinner=False, max_entries=256)
-def _last_day(flow_id: str) -> Numbers:
+def _last_day(flow_id: str) -> RunNumbers:
     since = datetime.now(UTC) - timedelta(days=1)
-    return bridge.call(runtime.current().store.read(runs.numbers, flow_id=flow_id, since=since))
+    return bridge.call(runtime.current().store.read(numbers.sum_up, flow_id=flow_id, since=since))

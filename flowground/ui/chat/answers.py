@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from flowground.messages import mend
-from flowground.store.runs.conversations import StoredMessage, TraceStep
+from flowground.store.runs.records import StoredMessage, TraceStep
 from flowground.ui.page import words
 
 USER = ":material/person:"

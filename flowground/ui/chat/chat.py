@@ -12,8 +12,8 @@ from flowground.events import TurnStarted
 from flowground.overrides import Values, for_message
 from flowground.request import InputType, RunRequest
 from flowground.runtime import LiveTurn
-from flowground.store.runs import conversations, turn_overrides
-from flowground.store.runs.conversations import StoredMessage
+from flowground.store.runs import conversations
+from flowground.store.runs.records import StoredMessage
 from flowground.ui.chat import answers, conversation
 from flowground.ui.chat.conversation import Conversation
 from flowground.ui.chat.live import Drawing, Following
@@ -256,14 +256,16 @@ def as_code(chat: Conversation, question: StoredMessage | None) -> Callable[[], 
 def _overrides_of(chat: Conversation, message_id: str) -> Values:
     owner, flow_id, session_id = chat.place
     place = {"flow_id": flow_id, "owner": owner, "session_id": session_id}
-    return bridge.call(runtime.current().store.read(turn_overrides.find, **place, message_id=message_id))
+    return bridge.call(runtime.current().store.read(conversations.find_overrides, **place, message_id=message_id))
 
 
 def _keep_overrides(chat: Conversation, started: TurnStarted | None, request: RunRequest) -> None:
     """So that *Copy as code* tells this very call, on another day too."""
     values = drop_secrets(chat.wired, request.tweaks)
     if values and started and started.input_value is not None:
-        keep = runtime.current().store.write(turn_overrides.keep, message_id=started.user_message_id, values=values)
+        keep = runtime.current().store.write(
+            conversations.keep_overrides, message_id=started.user_message_id, values=values
+        )
         bridge.call(keep)
 
 

@@ -23,7 +23,7 @@ from flowground.events import (
     TurnStarted,
 )
 from flowground.runtime import LiveTurn
-from flowground.store.runs.conversations import StoredMessage, TraceStep
+from flowground.store.runs.records import StoredMessage, TraceStep
 from flowground.ui.chat import answers
 from flowground.ui.chat.conversation import Conversation
 from flowground.ui.markdown.answer_text import GrowingText

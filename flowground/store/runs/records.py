@@ -1,4 +1,4 @@
-"""Messages as they are kept, and how they become rows and values again."""
+"""Messages and runs as values, and the rows that they are kept as."""
 
 import json
 from collections.abc import Sequence
@@ -7,9 +7,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from flowground.messages import MOST_TOKENS, Role, Usage
-from flowground.store.sql import make_storable, to_moment
+from flowground.store import tables
+from flowground.store.sql import Values, make_storable, to_moment
 
 State = Literal["complete", "stopped", "failed"]
+"""How a message, and the run behind it, ended."""
+MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in ("position", "session"))
 _TRACE_CHARS = 2_000
 
 
@@ -50,23 +53,25 @@ class StoredMessage:
     error: str | None = None
 
 
-COLUMNS = (
-    "id",
-    "role",
-    "text",
-    "state",
-    "created_at",
-    "run_id",
-    "model",
-    "input_tokens",
-    "output_tokens",
-    "seconds",
-    "trace",
-    "error",
-)
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run. `seconds` is wall time, `error_code` the failure's stable word."""
+
+    id: str
+    flow_id: str
+    flow_version: str
+    owner: str
+    session_id: str
+    status: State
+    started_at: datetime
+    seconds: float
+    usage: Usage | None = None
+    error_code: str | None = None
+    streamed: bool = False
 
 
-def to_row(message: StoredMessage, *, session: str) -> dict[str, Any]:
+def message_to_row(message: StoredMessage, *, session: str) -> Values:
+    """`session` is the session's key."""
     return {
         "session": session,
         "id": message.id,
@@ -76,25 +81,18 @@ def to_row(message: StoredMessage, *, session: str) -> dict[str, Any]:
         "created_at": message.created_at.timestamp(),
         "run_id": message.run_id,
         "model": message.model,
-        **usage_columns(message.usage),
+        **_usage_to_row(message.usage),
         "seconds": message.seconds,
-        "trace": _trace_text(message.trace) if message.trace else None,
+        "trace": _trace_to_text(message.trace) if message.trace else None,
         "error": None if message.error is None else make_storable(message.error),
     }
 
 
-def usage_columns(usage: Usage | None) -> dict[str, int | None]:
-    """Both counts, or neither: what no INTEGER column of PostgreSQL can hold is no count of tokens."""
-    if usage is None or not (0 <= usage.input_tokens <= MOST_TOKENS and 0 <= usage.output_tokens <= MOST_TOKENS):
-        return {"input_tokens": None, "output_tokens": None}
-    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-
-
-def from_row(row: Sequence[Any]) -> StoredMessage:
-    """From values in the order of `COLUMNS`."""
-    identity, role, text, state, created_at, run_id, model, read, written, seconds, trace, error = row
+def message_from_row(row: Sequence[Any]) -> StoredMessage:
+    """From values in the order of `MESSAGE_COLUMNS`."""
+    key, role, text, state, created_at, run_id, model, read, written, seconds, trace, error = row
     return StoredMessage(
-        id=identity,
+        id=key,
         role=role,
         text=text,
         state=state,
@@ -103,12 +101,35 @@ def from_row(row: Sequence[Any]) -> StoredMessage:
         model=model,
         usage=None if read is None else Usage(read, written),
         seconds=seconds,
-        trace=_trace(trace) if trace else (),
+        trace=_trace_from_text(trace) if trace else (),
         error=error,
     )
 
 
-def _trace_text(trace: Sequence[TraceStep]) -> str:
+def run_to_row(run: RunRecord) -> Values:
+    return {
+        "id": run.id,
+        "flow_id": run.flow_id,
+        "flow_version": run.flow_version,
+        "owner": run.owner,
+        "session_id": make_storable(run.session_id),
+        "status": run.status,
+        "started_at": run.started_at.timestamp(),
+        "seconds": run.seconds,
+        **_usage_to_row(run.usage),
+        "error_code": run.error_code,
+        "streamed": run.streamed,
+    }
+
+
+def _usage_to_row(usage: Usage | None) -> dict[str, int | None]:
+    """Both counts, or neither: what no INTEGER column of PostgreSQL can hold is no count of tokens."""
+    if usage is None or not (0 <= usage.input_tokens <= MOST_TOKENS and 0 <= usage.output_tokens <= MOST_TOKENS):
+        return {"input_tokens": None, "output_tokens": None}
+    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+
+
+def _trace_to_text(trace: Sequence[TraceStep]) -> str:
     steps = [
         [
             step.component_id,
@@ -123,7 +144,7 @@ def _trace_text(trace: Sequence[TraceStep]) -> str:
     return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
 
 
-def _trace(text: str) -> tuple[TraceStep, ...]:
+def _trace_from_text(text: str) -> tuple[TraceStep, ...]:
     return tuple(
         TraceStep(component, kind, seconds, said, Usage(*usage) if usage else None, model)
         for component, kind, seconds, said, usage, model in json.loads(text)
