@@ -39,7 +39,7 @@ AREAS: Mapping[str, Area] = {
         ("tests/test_store_conversations.py", "tests/test_store_turn_overrides.py", "tests/test_turns.py"),
     ),
     "writer": Area(
-        ("flowground/store/database/writer.py",), ("tests/test_store_writing.py", "tests/test_store_outage.py")
+        ("flowground/store/database/threads.py",), ("tests/test_store_writing.py", "tests/test_store_outage.py")
     ),
 }
 
