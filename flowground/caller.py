@@ -1,10 +1,21 @@
-"""Who asks, page or API. A door makes the caller from what it verified; nothing below a door makes one up."""
+"""Who asks, and what they ask of a flow: the same two values for pages, API, snippets and command line.
 
-from dataclasses import dataclass
-from typing import Literal
+A door makes the caller from what it verified; nothing below a door makes one up.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 Role = Literal["admin", "author", "member"]
 Kind = Literal["local", "member", "token", "visitor"]
+InputType = Literal["chat", "text", "any"]
+OutputType = Literal["chat", "text", "any", "debug"]
+Shape = Literal["langflow", "simple"]
+"""How the API writes an answer: Langflow's nested body, or the short `{text, session_id, …}`."""
+
+SESSION_ID_CHARS = 200
+"""Characters of a session's id at most, at every door that takes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +63,20 @@ def trials_of(person: str) -> str:
 
 LOCAL_OWNER = Caller(kind="local", name="owner", role="admin")
 """The caller where no server runs (command line, AppTest): such a process can be reached by nobody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """Fields and defaults are Langflow's (`POST /api/v1/run`); `input_value` None means the flow's own value."""
+
+    input_value: str | None = None
+    input_type: InputType = "chat"
+    output_type: OutputType = "chat"
+    output_component: str = ""
+    tweaks: Mapping[str, Any] = field(default_factory=dict)
+    session_id: str | None = None
+    stream: bool = False
+
+    def message_for(self, takes: str | None) -> str | None:
+        """The message, for a component that takes input of this kind ("chat", "text"); None where it gets none."""
+        return self.input_value if takes is not None and self.input_type in (takes, "any") else None

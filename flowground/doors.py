@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, assert_never
 
-from flowground.caller import LOCAL_OWNER, Caller
+from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.errors import FlowgroundError, NotAllowed, RunError, ShuttingDown
 from flowground.events import (
     ComponentFinished,
@@ -26,7 +26,6 @@ from flowground.events import (
     TurnStarted,
 )
 from flowground.limits import Allowance
-from flowground.request import RunRequest
 from flowground.runtime import LiveTurn, Runtime
 from flowground.store.people import tokens
 from flowground.wiring import WiredFlow

@@ -11,10 +11,10 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from flowground.caller import InputType, RunRequest
 from flowground.errors import InvalidRequest
 from flowground.fields.policy import FieldPolicy
 from flowground.fields.values import unwrap
-from flowground.request import InputType, RunRequest
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from flowground.caller import RunRequest
 from flowground.components.base import Component, Context, History, Models, Output
 from flowground.errors import AnswerTooLong, ComponentFailed, FlowgroundError, RunTimeout
 from flowground.events import (
@@ -19,7 +20,6 @@ from flowground.events import (
     Token,
 )
 from flowground.graph import Reference, check_length
-from flowground.request import RunRequest
 from flowground.settings import Limits
 from flowground.wiring import WiredFlow
 

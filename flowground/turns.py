@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, assert_never
 
-from flowground.caller import Caller
+from flowground.caller import Caller, RunRequest
 from flowground.components.base import Models
 from flowground.errors import ComponentFailed, FlowgroundError, InvalidRequest, StoreUnavailable, UnexpectedFailure
 from flowground.events import (
@@ -25,7 +25,6 @@ from flowground.events import (
     TurnStarted,
 )
 from flowground.messages import Message
-from flowground.request import RunRequest
 from flowground.runner import input_text, run_flow
 from flowground.settings import Settings
 from flowground.store import Store

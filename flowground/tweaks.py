@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
+from flowground.caller import RunRequest
 from flowground.components.base import Component
 from flowground.errors import InputConflict, InvalidRequest, TweaksRefused
 from flowground.fields.callers import Refusal
 from flowground.fields.values import check_bounds, check_values, unwrap
 from flowground.flow.words import cut, show
-from flowground.request import RunRequest
 from flowground.wiring import WiredFlow, replace_components
 
 MOST_CHANGES = 1_000

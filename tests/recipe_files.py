@@ -34,7 +34,7 @@ from streamlit.testing.v1 import AppTest
 from flowground.caller import LOCAL_OWNER
 from flowground.errors import TweaksRefused
 from flowground.events import TurnFinished
-from flowground.request import RunRequest
+from flowground.caller import RunRequest
 from tests.in_process import runtime_of
 from tests.running import running
 from tests.servers import ROOT, write_folder

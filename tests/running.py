@@ -8,9 +8,8 @@ from typing import Any
 import yaml
 
 from flowground import doors
-from flowground.caller import Caller
+from flowground.caller import Caller, RunRequest
 from flowground.doors import PersonChatting
-from flowground.request import RunRequest
 from flowground.runtime import LiveTurn, Runtime
 from flowground.settings import Settings
 from tests.servers import write_folder

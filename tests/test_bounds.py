@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flowground.caller import RunRequest
 from flowground.errors import FlowgroundError, InputConflict, InvalidRequest, TweaksRefused
 from flowground.overrides import find_changes
-from flowground.request import RunRequest
 from flowground.tweaks import apply_tweaks
 from tests.api.calls import Api
 from tests.api.serving import serving

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from flowground import components
-from flowground.caller import LOCAL_OWNER
+from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output, field
 from flowground.components.template import parse_template
@@ -21,7 +21,6 @@ from flowground.graph import LONGEST
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted
-from flowground.request import RunRequest
 from tests.running import running
 
 pytestmark = pytest.mark.anyio

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from flowground.caller import RunRequest
 from flowground.events import RunFinished
 from flowground.loader import Catalogue
 from flowground.messages import Message
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted
-from flowground.request import RunRequest
 from flowground.runner import run_flow
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from flowground.caller import RunRequest
 from flowground.fields.policy import FieldPolicy
-from flowground.request import RunRequest
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members

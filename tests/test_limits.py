@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, Caller
+from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.errors import RunLimitReached
 from flowground.limits import Minutes, RunLimits
-from flowground.request import RunRequest
 from flowground.runtime import Runtime
 from flowground.settings import Settings
 from flowground.store import Store

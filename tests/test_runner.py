@@ -6,11 +6,11 @@ from contextlib import aclosing
 
 import pytest
 
+from flowground.caller import RunRequest
 from flowground.errors import ComponentFailed
 from flowground.events import ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
 from flowground.flow import parse_flow
 from flowground.messages import Message, Usage
-from flowground.request import RunRequest
 from flowground.runner import run_flow, selected_outputs
 from flowground.wiring import WiredFlow, wire
 from tests.meeting import Meeting

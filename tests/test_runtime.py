@@ -6,11 +6,10 @@ from typing import ClassVar
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, Caller
+from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.components.base import Component
 from flowground.errors import ComponentFailed, InvalidRequest, NotSignedIn
 from flowground.events import Token, TurnFinished
-from flowground.request import RunRequest
 from flowground.runtime import LiveTurn, Runtime
 from flowground.store.runs import conversations
 from flowground.wiring import wire

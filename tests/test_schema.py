@@ -9,7 +9,7 @@ import jsonschema  # type: ignore[import-untyped]  # comes with streamlit
 import pytest
 import yaml
 
-from flowground.request import RunRequest
+from flowground.caller import RunRequest
 from flowground.schema import component_docs, flow_schema, flow_schema_text
 from flowground.tweaks import apply_tweaks
 from tests.flow_texts import components, mistakes, wired

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER
+from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.errors import ComponentFailed, RunTimeout
 from flowground.events import ComponentFinished, Event, RunEvent, Token, TurnFinished
 from flowground.flow import parse_flow
 from flowground.messages import Message
 from flowground.providers.base import Completion, ModelCall, Piece
-from flowground.request import RunRequest
 from flowground.runner import run_flow
 from flowground.runtime import Runtime
 from flowground.settings import Limits

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER, Caller
+from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.errors import ComponentFailed, InvalidRequest, TweaksRefused
 from flowground.events import Event, Token, TurnFinished, TurnStarted
-from flowground.request import RunRequest
 from flowground.runtime import Runtime
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from flowground.caller import RunRequest
 from flowground.errors import InputConflict, TweaksRefused
-from flowground.request import RunRequest
 from flowground.tweaks import Tweaked, apply_tweaks
 from flowground.wiring import WiredFlow
 from tests.flow_texts import wired

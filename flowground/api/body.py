@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from flowground.api.read_json import read_json
+from flowground.caller import SESSION_ID_CHARS, InputType, OutputType, RunRequest, Shape
 from flowground.errors import BodyTooLarge, InvalidRequest, RequestError
-from flowground.request import SESSION_ID_CHARS, InputType, OutputType, RunRequest, Shape
 
 Framing = Literal["langflow", "sse"]
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, AnyStr
 
 from flowground.api.body import ApiRequest
+from flowground.caller import RunRequest
 from flowground.events import OutputResult, TurnFinished, TurnStarted
 from flowground.messages import Usage
-from flowground.request import RunRequest
 from flowground.wiring import WiredFlow
 
 Json = dict[str, Any]

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import requests
 
+from flowground.caller import RunRequest
 from flowground.errors import InvalidRequest, NotSignedIn, RequestError, RunError
-from flowground.request import RunRequest
 from flowground.snippets.answer import WORDS, find
 from flowground.snippets.environment import NO_TOKEN, VARIABLE
 

@@ -7,6 +7,7 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, assert_never, get_args
 
 from flowground import doors
+from flowground.caller import InputType, RunRequest
 from flowground.cli.opened import find_flow, load_settings
 from flowground.cli.progress import ProgressBar
 from flowground.cli.remote import ask_server
@@ -20,7 +21,6 @@ from flowground.events import (
     TurnFinished,
     TurnStarted,
 )
-from flowground.request import InputType, RunRequest
 from flowground.runtime import Runtime
 from flowground.snippets import request_types
 

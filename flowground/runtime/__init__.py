@@ -15,7 +15,7 @@ from flowground.access import Access
 from flowground.access.account import Account
 from flowground.access.organization import Organization
 from flowground.access.requests import AccessRequests
-from flowground.caller import Caller
+from flowground.caller import Caller, RunRequest
 from flowground.errors import (
     ComponentFailed,
     InvalidRequest,
@@ -30,7 +30,6 @@ from flowground.forgetting import Forgetting
 from flowground.limits import RunLimits
 from flowground.loader import Catalogue
 from flowground.providers import Providers
-from flowground.request import RunRequest
 from flowground.runtime.live_turn import LiveTurn
 from flowground.settings import Settings, config_path
 from flowground.sign_in import SignIn

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from flowground.request import InputType, OutputType, Shape
+from flowground.caller import InputType, OutputType, Shape
 from flowground.wiring import WiredFlow
 
 DEFAULT_MESSAGE = "tell me about something interesting"

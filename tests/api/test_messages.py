@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from flowground.caller import LOCAL_OWNER
+from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.events import Token
-from flowground.request import RunRequest
 from flowground.store.flows import publications
 from flowground.store.people import tokens
 from tests.api.api_flows import FLOWS

@@ -6,11 +6,11 @@ from itertools import zip_longest
 import streamlit as st
 
 from flowground import doors, runtime
+from flowground.caller import InputType, RunRequest
 from flowground.doors import PersonChatting
 from flowground.errors import FlowgroundError
 from flowground.events import TurnStarted
 from flowground.overrides import Values, for_message
-from flowground.request import InputType, RunRequest
 from flowground.runtime import LiveTurn
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from flowground.caller import Caller
+from flowground.caller import SESSION_ID_CHARS, Caller
 from flowground.overrides import Values
-from flowground.request import SESSION_ID_CHARS
 from flowground.ui.chat.viewers import ChatPlace
 from flowground.wiring import WiredFlow
 
