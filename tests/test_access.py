@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flowground.access.sharing import publish
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import FlowNotFound, NotAllowed
 from flowground.store.flows import publications
@@ -72,7 +73,7 @@ async def test_publishing_asks_the_local_owner_for_the_owner_code(tmp_path: Path
     async with running(tmp_path, FLOWS) as runtime:
         unproven = Caller(kind="local", name="owner", role="admin", proven=False)
         with pytest.raises(NotAllowed, match="owner code"):
-            await runtime.access.publish(unproven, "private", shared=True)
+            await publish(runtime.access, unproven, "private", shared=True)
         assert not await runtime.access.is_shared("private")
-        await runtime.access.publish(LOCAL_OWNER, "private", shared=True)
+        await publish(runtime.access, LOCAL_OWNER, "private", shared=True)
         assert await runtime.access.is_shared("private")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select
 
+from flowground.access import account
 from flowground.caller import Caller, trials_of
 from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
@@ -32,37 +33,38 @@ async def house(tmp_path: Path) -> AsyncIterator[Runtime]:
 async def test_a_new_password_ends_every_cookie_from_before_this_ones_too(house: Runtime) -> None:
     here, there = await signed_in(house, "mia"), await cookie_of(house, "mia")
     pending = await house.sign_in.issue_ticket("mia", "browser")
-    await house.account.change_password(here, PASSWORD, NEW, address="here")
+    await account.change_password(house.access, here, PASSWORD, NEW, address="here")
     assert await house.sign_in.verify_cookie(there) is None
     assert await house.sign_in.redeem(pending, "browser") is None
     with pytest.raises(NotSignedIn):
-        await house.account.sign_ins(here)
+        await account.list_sign_ins(house.access, here)
     assert await house.sign_in.check_password("mia", PASSWORD, "here") is None
-    assert [item.agent for item in await house.account.sign_ins(await signed_in(house, "mia"))] == ["Firefox"]
+    [found] = await account.list_sign_ins(house.access, await signed_in(house, "mia"))
+    assert found.agent == "Firefox"
 
 
 async def test_the_old_password_is_asked_for_and_guessing_it_locks(house: Runtime) -> None:
     mia = await signed_in(house, "mia")
     for new, said in (("short", "at least 8"), (PASSWORD, "is the old one"), ("password123", "too common")):
         with pytest.raises(InvalidRequest, match=said):
-            await house.account.change_password(mia, PASSWORD, new, address="here")
+            await account.change_password(house.access, mia, PASSWORD, new, address="here")
     for _ in range(5):
         with pytest.raises(InvalidRequest, match="another one"):
-            await house.account.change_password(mia, "wrong password", NEW, address="here")
+            await account.change_password(house.access, mia, "wrong password", NEW, address="here")
     with pytest.raises(NotSignedIn, match="Too many"):
-        await house.account.change_password(mia, PASSWORD, NEW, address="here")
-    assert await house.account.sign_ins(mia)
+        await account.change_password(house.access, mia, PASSWORD, NEW, address="here")
+    assert await account.list_sign_ins(house.access, mia)
 
 
 async def test_i_end_my_own_sign_ins_and_nobody_elses(house: Runtime) -> None:
     mia, olga = await signed_in(house, "mia"), await signed_in(house, "olga")
     other = await cookie_of(house, "mia")
-    [newest, _] = await house.account.sign_ins(mia)
-    assert not await house.account.revoke(mia, str(olga.sign_in_id))
-    assert await house.account.sign_ins(olga)
-    assert await house.account.revoke(mia, newest.id)
+    [newest, _] = await account.list_sign_ins(house.access, mia)
+    assert not await account.sign_out(house.access, mia, str(olga.sign_in_id))
+    assert await account.list_sign_ins(house.access, olga)
+    assert await account.sign_out(house.access, mia, newest.id)
     assert await house.sign_in.verify_cookie(other) is None
-    assert len(await house.account.sign_ins(mia)) == 1
+    assert len(await account.list_sign_ins(house.access, mia)) == 1
 
 
 async def say(house: Runtime, owner: str, text: str) -> None:
@@ -83,7 +85,7 @@ async def test_my_data_is_all_of_mine_and_none_of_the_flows(house: Runtime) -> N
     ):
         await say(house, owner, text)
     mia = await signed_in(house, "mia")
-    file = (await house.account.my_data(mia)).decode()
+    file = (await account.collect_data(house.access, mia)).decode()
     data = json.loads(file)
     assert (data["name"], data["role"], data["groups"]) == ("mia", "member", [])
     assert [talk["messages"][0]["text"] for talk in data["conversations"]] == [
@@ -95,17 +97,17 @@ async def test_my_data_is_all_of_mine_and_none_of_the_flows(house: Runtime) -> N
     assert "the secret prompt" not in file
     assert secret not in file
     assert str(mia.sign_in_id) not in file
-    assert await house.account.delete_conversations(mia) == 3
-    assert json.loads(await house.account.my_data(mia))["conversations"] == []
-    assert json.loads(await house.account.my_data(await signed_in(house, "olga")))["conversations"] != []
+    assert await account.delete_conversations(house.access, mia) == 3
+    assert json.loads(await account.collect_data(house.access, mia))["conversations"] == []
+    assert json.loads(await account.collect_data(house.access, await signed_in(house, "olga")))["conversations"] != []
 
 
 async def test_who_is_no_member_has_no_account(house: Runtime) -> None:
     for caller in (Caller("token", "1", "admin"), Caller("token", "1", "member", owner="mia")):
         with pytest.raises(NotAllowed):
-            await house.account.my_data(caller)
+            await account.collect_data(house.access, caller)
     with pytest.raises(NotSignedIn):
-        await house.account.delete_conversations(Caller("member", "mia", "member", sign_in_id="made up"))
+        await account.delete_conversations(house.access, Caller("member", "mia", "member", sign_in_id="made up"))
 
 
 async def test_a_file_of_many_long_messages_keeps_nobody_waiting(house: Runtime) -> None:
@@ -125,7 +127,7 @@ async def test_a_file_of_many_long_messages_keeps_nobody_waiting(house: Runtime)
     files: list[bytes] = []
 
     async def read() -> None:
-        files.append(await house.account.my_data(mia))
+        files.append(await account.collect_data(house.access, mia))
 
     await stays_responsive(read)
     (talk,) = json.loads(files[0])["conversations"]

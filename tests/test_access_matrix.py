@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from flowground.access import Sharing
 from flowground.api import create_api
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store.flows import publications
-from flowground.store.people import groups, tokens
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import groups, members, tokens
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage
 from tests.access_matrix import STATES, cells
@@ -66,17 +66,17 @@ async def house(folder: Path, state: str) -> AsyncIterator[tuple[Runtime, Mappin
         for who, owner in OWNERS.items():
             everybody[who] = await _token(runtime, owner, ("other",) if who == "foreign token" else None)
         group = await runtime.store.write(groups.add, name="Group", by="tests")
-        members = ["group-member", "deactivated"]
-        await runtime.store.write(groups.set_members, group_id=group.id, members=members, by="tests")
+        within = {"group-member", "deactivated"}
+        await runtime.store.write(groups.set_members, group_id=group.id, members=within, by="tests")
         await runtime.store.write(publications.change, flow_id="talk", sharing=sharings(group.id)[state], by="tests")
-        await runtime.sign_in.set_active("deactivated", active=False, by="tests")
+        await runtime.store.write(members.set_active, name="deactivated", active=False, by="tests")
         transport = httpx2.ASGITransport(app=create_api(lambda: runtime), raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://flowground") as client:
             yield runtime, everybody, client
 
 
 async def _person(runtime: Runtime, name: str, role: str) -> Somebody:
-    await runtime.sign_in.add_member(name, role=role, by="tests")  # type: ignore[arg-type]
+    await runtime.sign_in.roster.add(name, role=role, by="tests")  # type: ignore[arg-type]
     cookie = await runtime.sign_in.redeem(await runtime.sign_in.issue_ticket(name, "browser"), "browser")
     assert cookie is not None
     return Somebody(cookie, await runtime.sign_in.verify_cookie(cookie))

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from flowground.access import Sharing
-from flowground.access.preview import look_as
+from flowground.access.sharing import list_who_may_open, look_as
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import members, sign_ins
 from tests.organization import organization, signed_in
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[Runtime]:
     async with organization(tmp_path, config={"sharing": {"allow_public": True}}) as runtime:
-        await runtime.sign_in.set_active("max", active=False, by="tests")
+        await runtime.store.write(members.set_active, name="max", active=False, by="tests")
         yield runtime
 
 
@@ -52,7 +53,7 @@ async def test_only_who_may_publish_the_flow_looks(house: Runtime) -> None:
     olga = await signed_in(house, "olga")
     with pytest.raises(FlowNotFound):
         await look_as(house.access, olga, "unknown", "member")
-    await house.sign_in.sign_out_everywhere("olga", by="tests")
+    await house.store.write(sign_ins.revoke_all, member="olga", by="tests")
     with pytest.raises(NotSignedIn):
         await look_as(house.access, olga, "talk", "member")
 
@@ -60,5 +61,6 @@ async def test_only_who_may_publish_the_flow_looks(house: Runtime) -> None:
 async def test_who_may_open_it_is_known_before_it_is_saved(house: Runtime) -> None:
     flow = house.catalogue.flows()["talk"]
     named = Sharing(True, "people", frozenset({"mia"}))
-    assert [member.name for member in await house.access.who_may_open(flow, named)] == ["anton", "mia", "olga", "root"]
-    assert [member.name for member in await house.access.who_may_open(flow)] == ["anton", "olga", "root"]
+    found = await list_who_may_open(house.access, flow, named)
+    assert [member.name for member in found] == ["anton", "mia", "olga", "root"]
+    assert [member.name for member in await list_who_may_open(house.access, flow)] == ["anton", "olga", "root"]

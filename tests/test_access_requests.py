@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from flowground.access import Sharing
+from flowground.access import requests
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.runtime import Runtime
 from flowground.store.flows import publications
-from flowground.store.people import access_requests
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import access_requests, members
 from tests.organization import organization, signed_in
 from tests.stored import list_entries
 
@@ -30,7 +31,7 @@ async def share(house: Runtime, sharing: Sharing) -> None:
 
 
 async def waiting(house: Runtime, name: str) -> list[tuple[str, str, str]]:
-    found = await house.requests.waiting(await signed_in(house, name))
+    found = await requests.list_waiting(house.access, await signed_in(house, name))
     return [(request.flow_id, request.member, request.note) for request in found]
 
 
@@ -41,8 +42,8 @@ async def opens(house: Runtime, name: str) -> bool:
 async def test_unknown_and_forbidden_flows_are_answered_alike_and_only_real_ones_kept(house: Runtime) -> None:
     mia = await signed_in(house, "mia")
     for address in ("talk", "unknown", "../talk", ""):
-        await house.requests.ask(mia, address, " please ")  # returns nothing, raises nothing
-    await house.requests.ask(mia, "talk", "again")
+        await requests.ask(house.access, mia, address, " please ")  # returns nothing, raises nothing
+    await requests.ask(house.access, mia, "talk", "again")
     assert await waiting(house, "olga") == [("talk", "mia", "please")]
     assert await waiting(house, "root") == [("talk", "mia", "please")]
     assert await waiting(house, "anton") == []
@@ -52,24 +53,24 @@ async def test_unknown_and_forbidden_flows_are_answered_alike_and_only_real_ones
 async def test_asking_is_bounded_alike_for_real_and_unknown_flows(house: Runtime) -> None:
     mia = await signed_in(house, "mia")
     for number in range(5):
-        await house.requests.ask(mia, f"unknown {number}")
+        await requests.ask(house.access, mia, f"unknown {number}")
     for address in ("unknown", "talk"):
         with pytest.raises(InvalidRequest, match="several flows just now"):
-            await house.requests.ask(mia, address)
-    await house.requests.ask(await signed_in(house, "max"), "talk")
-    assert await house.sign_in.lockout("mia", "access") == 0
+            await requests.ask(house.access, mia, address)
+    await requests.ask(house.access, await signed_in(house, "max"), "talk")
+    assert await house.sign_in.tries.lockout("mia", "access") == 0
 
 
 async def test_who_may_open_it_has_nothing_to_ask_for(house: Runtime) -> None:
     await share(house, Sharing(shared=True))
-    await house.requests.ask(await signed_in(house, "mia"), "talk")
+    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
     assert await waiting(house, "olga") == []
     with pytest.raises(NotAllowed):
-        await house.requests.ask(Caller("token", "1", "member", owner="mia"), "talk")
+        await requests.ask(house.access, Caller("token", "1", "member", owner="mia"), "talk")
 
 
 async def only(house: Runtime) -> str:
-    [request] = await house.requests.waiting(await signed_in(house, "olga"))
+    [request] = await requests.list_waiting(house.access, await signed_in(house, "olga"))
     return request.id
 
 
@@ -90,8 +91,8 @@ PEOPLE = Sharing(shared=True, audience="people", members=frozenset({"max"}), api
 async def test_approving_lets_this_person_in_and_nobody_else(house: Runtime, before: Any, after: Sharing) -> None:
     if before is not None:
         await share(house, before)
-    await house.requests.ask(await signed_in(house, "mia"), "talk")
-    await house.requests.approve(await signed_in(house, "olga"), await only(house))
+    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
+    await requests.approve(house.access, await signed_in(house, "olga"), await only(house))
     assert await house.store.read(publications.sharing_of, flow_id="talk") == after
     assert await opens(house, "mia")
     assert await waiting(house, "olga") == []
@@ -102,54 +103,54 @@ async def test_approving_lets_this_person_in_and_nobody_else(house: Runtime, bef
 
 async def test_denying_keeps_out_and_quiet(house: Runtime) -> None:
     mia = await signed_in(house, "mia")
-    await house.requests.ask(mia, "talk")
+    await requests.ask(house.access, mia, "talk")
     request = await only(house)
-    await house.requests.deny(await signed_in(house, "olga"), request)
+    await requests.deny(house.access, await signed_in(house, "olga"), request)
     assert not await opens(house, "mia")
-    await house.requests.ask(mia, "talk")
+    await requests.ask(house.access, mia, "talk")
     assert await waiting(house, "olga") == []
     [(_, state)] = await house.store.read(access_requests.list_of, member="mia")
     assert state == "denied"
-    for decide in (house.requests.approve, house.requests.deny):
+    for decide in (requests.approve, requests.deny):
         with pytest.raises(InvalidRequest, match="not there any more"):
-            await decide(await signed_in(house, "olga"), request)
+            await decide(house.access, await signed_in(house, "olga"), request)
 
 
 @pytest.mark.parametrize("name", ["anton", "mia", "max"])
 async def test_nobody_but_owners_and_admins_decides(house: Runtime, name: str) -> None:
-    await house.requests.ask(await signed_in(house, "mia"), "talk")
+    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
     request = await only(house)
-    for decide in (house.requests.approve, house.requests.deny):
+    for decide in (requests.approve, requests.deny):
         with pytest.raises(InvalidRequest, match="not there any more"):
-            await decide(await signed_in(house, name), request)
+            await decide(house.access, await signed_in(house, name), request)
     assert await waiting(house, "olga") != []
 
 
 async def test_somebody_who_left_is_not_let_in(house: Runtime) -> None:
-    await house.requests.ask(await signed_in(house, "mia"), "talk")
+    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
     request = await only(house)
-    await house.sign_in.set_active("mia", active=False, by="tests")
+    await house.store.write(members.set_active, name="mia", active=False, by="tests")
     with pytest.raises(InvalidRequest, match="not active"):
-        await house.requests.approve(await signed_in(house, "root"), request)
-    await house.sign_in.remove_member("mia", by="tests")
+        await requests.approve(house.access, await signed_in(house, "root"), request)
+    await house.store.write(members.remove, name="mia", by="tests")
     assert await waiting(house, "olga") == []
 
 
 async def test_of_two_owners_who_decide_at_once_one_does(house: Runtime) -> None:
     olga, root = await signed_in(house, "olga"), await signed_in(house, "root")
-    await house.requests.ask(await signed_in(house, "mia"), "talk")
+    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
     request = await only(house)
-    deeds = (house.requests.deny(olga, request), house.requests.approve(root, request))
+    deeds = (requests.deny(house.access, olga, request), requests.approve(house.access, root, request))
     denied, approved = await asyncio.gather(*deeds, return_exceptions=True)
     assert {type(denied), type(approved)} == {type(None), InvalidRequest}
     assert await opens(house, "mia") == (approved is None)
 
 
 async def test_approving_where_everybody_may_open_it_changes_nothing(house: Runtime) -> None:
-    await house.requests.ask(await signed_in(house, "mia"), "talk")
+    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
     everybody = Sharing(shared=True, audience="organization", api=True)
     await share(house, everybody)
-    await house.requests.approve(await signed_in(house, "olga"), await only(house))
+    await requests.approve(house.access, await signed_in(house, "olga"), await only(house))
     assert await house.store.read(publications.sharing_of, flow_id="talk") == everybody
     assert await opens(house, "mia")
     assert await opens(house, "max")

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from flowground.access import Sharing
+from flowground.access.sharing import list_who_may_open, publish, read_sharing, share
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups
 from tests.running import chat_flow, running
 from tests.stored import list_entries
@@ -22,8 +23,8 @@ MIAS = Caller(kind="token", name="1", role="member", owner="mia")
 PUBLIC = {"sharing": {"allow_public": True}}
 
 
-async def share(runtime: Runtime, **given: object) -> None:
-    await runtime.access.share(LOCAL_OWNER, "talk", Sharing(**{"shared": True} | given))  # type: ignore[arg-type]
+async def owner_shares(runtime: Runtime, **given: object) -> None:
+    await share(runtime.access, LOCAL_OWNER, "talk", Sharing(**{"shared": True} | given))  # type: ignore[arg-type]
 
 
 async def opens(runtime: Runtime, caller: Caller) -> bool:
@@ -45,7 +46,7 @@ async def test_named_people_only(tmp_path: Path) -> None:
             await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
             assert await opens(runtime, MIA) is reached
             assert await opens(runtime, MIAS) is reached
-            who = [member.name for member in await runtime.access.who_may_open(runtime.catalogue.flows()["talk"])]
+            who = [member.name for member in await list_who_may_open(runtime.access, runtime.catalogue.flows()["talk"])]
             assert who == sorted({"ada", *names})
 
 
@@ -60,7 +61,7 @@ async def test_groups_follow_their_members(tmp_path: Path) -> None:
         assert not await opens(runtime, MIA)
         await write(groups.set_members, group_id=group.id, members=["mia", "max"], by="tests")
         assert await opens(runtime, MIA)
-        assert [member.name for member in await runtime.access.who_may_open(flow)] == ["max", "mia"]
+        assert [member.name for member in await list_who_may_open(runtime.access, flow)] == ["max", "mia"]
         await write(groups.set_members, group_id=group.id, members=["max"], by="tests")
         assert not await opens(runtime, MIA)
         await write(groups.set_members, group_id=group.id, members=["mia"], by="tests")
@@ -73,10 +74,10 @@ async def test_groups_follow_their_members(tmp_path: Path) -> None:
 async def test_the_api_is_shared_apart(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         flow = runtime.catalogue.flows()["talk"]
-        await share(runtime)
+        await owner_shares(runtime)
         assert (await opens(runtime, MIA), await opens(runtime, MIAS)) == (True, False)
         assert not await runtime.access.may_run_api(MIA, flow)
-        await share(runtime, api=True)
+        await owner_shares(runtime, api=True)
         assert (await opens(runtime, MIA), await opens(runtime, MIAS)) == (True, True)
         assert await runtime.access.may_run_api(MIA, flow)
         assert await runtime.access.may_run_api(LOCAL_OWNER, flow)
@@ -85,33 +86,33 @@ async def test_the_api_is_shared_apart(tmp_path: Path) -> None:
 async def test_an_expiry_acts_by_itself_and_turning_on_again_forgets_it(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         soon = datetime.now(UTC) + timedelta(days=1)
-        await share(runtime, expires_at=soon)
+        await owner_shares(runtime, expires_at=soon)
         assert await opens(runtime, MIA)
-        assert (await runtime.access.sharing(LOCAL_OWNER, "talk")).expires_at == soon
+        assert (await read_sharing(runtime.access, LOCAL_OWNER, "talk")).expires_at == soon
         past = datetime.now(UTC) - timedelta(seconds=1)
         with pytest.raises(InvalidRequest, match="passed"):
-            await share(runtime, expires_at=past)
+            await owner_shares(runtime, expires_at=past)
         sharing = Sharing(shared=True, expires_at=past)
         await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
         assert not await opens(runtime, MIA)
         assert not await runtime.access.is_shared("talk")
         assert await runtime.access.shared_flows() == frozenset()
-        await runtime.access.publish(LOCAL_OWNER, "talk", shared=True)
+        await publish(runtime.access, LOCAL_OWNER, "talk", shared=True)
         assert await opens(runtime, MIA)
 
 
 async def test_without_sign_in_only_where_config_yaml_allows_it(tmp_path: Path) -> None:
     async with running(tmp_path / "off", FLOWS) as runtime:
         with pytest.raises(NotAllowed, match="not allowed here"):
-            await share(runtime, audience="public")
+            await owner_shares(runtime, audience="public")
         sharing = Sharing(shared=True, audience="public")  # from a time when it was allowed
         await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
         assert await runtime.access.visitor("a browser", "talk") is None
         assert await opens(runtime, MIA)
     async with running(tmp_path / "on", FLOWS, config=PUBLIC) as runtime:
-        await share(runtime)
+        await owner_shares(runtime)
         assert await runtime.access.visitor("a browser", "talk") is None
-        await share(runtime, audience="public")
+        await owner_shares(runtime, audience="public")
         one, two = [await runtime.access.visitor(browser, "talk") for browser in ("one", "two")]
         assert one is not None
         assert two is not None
@@ -124,9 +125,9 @@ async def test_without_sign_in_only_where_config_yaml_allows_it(tmp_path: Path) 
         with pytest.raises(NotAllowed, match="needs an account"):
             runtime.access.require_lasting(one)
         with pytest.raises(NotAllowed):
-            await runtime.access.share(one, "talk", Sharing(shared=True))
+            await share(runtime.access, one, "talk", Sharing(shared=True))
         assert not await runtime.access.may_run_api(one, runtime.catalogue.flows()["talk"])
-        await share(runtime)
+        await owner_shares(runtime)
         assert not await opens(runtime, one)
         with pytest.raises(NotSignedIn):
             await runtime.access.recheck(Caller("member", "mia", "member"))
@@ -137,10 +138,10 @@ async def test_only_people_and_groups_that_are_there(tmp_path: Path) -> None:
         admin = Caller(kind="token", name="1", role="admin")
         for wrong in (Sharing(True, "people", frozenset({"mariah"})), Sharing(True, groups=frozenset({"x"}))):
             with pytest.raises(InvalidRequest):
-                await runtime.access.share(admin, "talk", wrong)
+                await share(runtime.access, admin, "talk", wrong)
         gone = Sharing(True, "people", frozenset({"left the company"}))
         await runtime.store.write(publications.change, flow_id="talk", sharing=gone, by="tests")
-        await runtime.access.share(admin, "talk", Sharing(True, "people", gone.members | {"maria"}))
+        await share(runtime.access, admin, "talk", Sharing(True, "people", gone.members | {"maria"}))
 
 
 async def test_the_trail_says_who_opened_it_to_whom(tmp_path: Path) -> None:
@@ -171,4 +172,4 @@ async def test_a_proof_ends_with_the_cookie_it_came_from(tmp_path: Path) -> None
         rechecked = await runtime.access.recheck(owner)
         assert (rechecked.kind, rechecked.proven) == ("local", False)
         with pytest.raises(NotAllowed, match="owner code"):
-            await runtime.access.publish(owner, "talk", shared=True)
+            await publish(runtime.access, owner, "talk", shared=True)

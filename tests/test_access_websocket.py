@@ -12,7 +12,7 @@ from flowground.settings import Settings
 from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.flows import publications
-from flowground.store.people import groups, tokens
+from flowground.store.people import groups, members, tokens
 from tests.access_matrix import STATES, cells
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
@@ -52,7 +52,7 @@ def beside(server: AppServer, work: Callable[[Store, SignIn], Any]) -> Any:
 
 async def _people(store: Store, sign_in: SignIn) -> tuple[str, dict[str, str]]:
     for who, role in PEOPLE.items():
-        await sign_in.add_member(who.replace(" ", "-"), role=role, by="tests")  # type: ignore[arg-type]
+        await sign_in.roster.add(who.replace(" ", "-"), role=role, by="tests")  # type: ignore[arg-type]
     group = await store.write(groups.add, name="Group", by="tests")
     await store.write(groups.set_members, group_id=group.id, members=["group-member", "deactivated"], by="tests")
     await store.write(publications.change, flow_id="talk", sharing=sharings(group.id)["organization"], by="tests")
@@ -82,7 +82,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             browsers[who].session.cookies.set("flowground", secret)
         before = {who: pages.enter_context(open_page(browsers[who], base=TALK)) for who in PEOPLE}
         assert {seen(page.visit()) for page in before.values()} == {"opens"}
-        beside(server, lambda _, sign_in: sign_in.set_active("deactivated", active=False, by="tests"))
+        beside(server, lambda store, _: store.write(members.set_active, name="deactivated", active=False, by="tests"))
         yield House(server, group, browsers, before)
 
 

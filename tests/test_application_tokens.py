@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flowground import application_tokens
+from flowground.access import application_tokens
 from flowground.caller import LOCAL_OWNER, Caller, Role
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
@@ -46,7 +46,7 @@ async def make(runtime: Runtime, caller: Caller, flow: str = "open", **given: An
 
 
 async def names(runtime: Runtime, caller: Caller, flow_id: str | None = None) -> set[str]:
-    return {token.name for token in await application_tokens.listed(runtime.access, caller, flow_id=flow_id)}
+    return {token.name for token in await application_tokens.list_tokens(runtime.access, caller, flow_id=flow_id)}
 
 
 async def test_a_token_is_its_makers_for_one_flow_or_for_all_they_may_run(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_the_local_owner_proves_it_first_and_makes_the_organizations(tmp_p
         with pytest.raises(NotAllowed, match="owner code"):
             await make(runtime, stranger)
         with pytest.raises(NotAllowed, match="owner code"):
-            await application_tokens.listed(runtime.access, stranger)
+            await application_tokens.list_tokens(runtime.access, stranger)
         made, _ = await make(runtime, LOCAL_OWNER)
         assert made.owner is None
         root = await signed_in(runtime, "root", "admin")
@@ -119,7 +119,7 @@ async def test_only_people_have_tokens(tmp_path: Path, kind: Any) -> None:
         with pytest.raises((NotAllowed, NotSignedIn)):
             await make(runtime, caller)
         with pytest.raises((NotAllowed, NotSignedIn)):
-            await application_tokens.listed(runtime.access, caller)
+            await application_tokens.list_tokens(runtime.access, caller)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,15 @@ import bcrypt
 import httpx2
 import pytest
 
-from flowground.access import Sharing
+from flowground.access import account, people
 from flowground.api import create_api
 from flowground.errors import InvalidRequest, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.sign_in.passwords import MIN_CHARS, clean_password
 from flowground.store import tables
 from flowground.store.flows import publications
-from flowground.store.people import tokens
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import members, tokens
 from tests.organization import PASSWORD, cookie_of, organization, signed_in
 from tests.running import running
 
@@ -30,33 +31,33 @@ async def house(tmp_path: Path) -> AsyncIterator[Runtime]:
 
 
 async def sign_out(house: Runtime) -> None:
-    for item in await house.account.sign_ins(await signed_in(house, "mia")):
+    for item in await account.list_sign_ins(house.access, await signed_in(house, "mia")):
         await house.sign_in.revoke(item.id)
 
 
 async def change_password(house: Runtime) -> None:
-    await house.account.change_password(await signed_in(house, "mia"), PASSWORD, NEW, address="here")
+    await account.change_password(house.access, await signed_in(house, "mia"), PASSWORD, NEW, address="here")
 
 
 async def reset_password(house: Runtime) -> None:
-    _, secret = await house.organization.reset(await signed_in(house, "root"), "mia")
+    _, secret = await people.reset_password(house.access, await signed_in(house, "root"), "mia")
     await house.sign_in.links.redeem(secret, NEW, "here")
 
 
 async def deactivate_for_a_moment(house: Runtime) -> None:
     root = await signed_in(house, "root")
-    await house.organization.set_active(root, "mia", active=False)
-    await house.organization.set_active(root, "mia", active=True)
+    await people.set_active(house.access, root, "mia", active=False)
+    await people.set_active(house.access, root, "mia", active=True)
 
 
 async def sign_out_everywhere(house: Runtime) -> None:
-    await house.organization.sign_out_everywhere(await signed_in(house, "root"), "mia")
+    await people.sign_out_everywhere(house.access, await signed_in(house, "root"), "mia")
 
 
 async def remove_and_invite_another_mia(house: Runtime) -> None:
     root = await signed_in(house, "root")
-    await house.organization.remove(root, "mia")
-    await house.organization.invite(root, "mia")
+    await people.remove(house.access, root, "mia")
+    await people.invite(house.access, root, "mia")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ async def test_a_copied_cookie_and_a_waiting_ticket_are_dead_for_good(
 async def test_a_cookie_from_before_a_role_change_brings_the_present_role(house: Runtime) -> None:
     cookie, page = await cookie_of(house, "olga"), await signed_in(house, "olga")
     token = await house.store.write(tokens.create, name="t", owner="olga", flows=None, expires_at=None, by="tests")
-    await house.organization.set_role(await signed_in(house, "root"), "olga", "member")
+    await people.set_role(house.access, await signed_in(house, "root"), "olga", "member")
     for caller in (
         await house.sign_in.verify_cookie(cookie),
         await house.access.recheck(page),
@@ -106,8 +107,8 @@ async def test_every_sign_in_has_a_new_id_and_none_can_be_chosen(house: Runtime)
 async def test_unknown_inactive_and_passwordless_names_cost_the_same_work(
     house: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await house.sign_in.set_password("mia", PASSWORD, by="tests")
-    await house.sign_in.set_active("anton", active=False, by="tests")
+    await house.sign_in.roster.set_password("mia", PASSWORD, by="tests")
+    await house.store.write(members.set_active, name="anton", active=False, by="tests")
     costs: list[bytes] = []
     real = bcrypt.checkpw
 
@@ -131,7 +132,7 @@ async def test_nobody_locks_a_colleague_out(house: Runtime) -> None:
         await house.sign_in.check_password("mia", PASSWORD, "a new place")
     assert await house.sign_in.check_password("mia", PASSWORD, "mia's desk") is not None
     root = await signed_in(house, "root")
-    _, secret = await house.organization.reset(root, "mia")
+    _, secret = await people.reset_password(house.access, root, "mia")
     await house.sign_in.links.redeem(secret, NEW, "a new place")  # the way in from a new place meanwhile
 
     def five_minutes_pass(connection: object) -> None:
@@ -142,7 +143,7 @@ async def test_nobody_locks_a_colleague_out(house: Runtime) -> None:
 
 
 async def test_an_invitation_is_worth_nothing_a_second_time_or_all_at_once(house: Runtime) -> None:
-    _, secret = await house.organization.invite(await signed_in(house, "root"), "nina")
+    _, secret = await people.invite(house.access, await signed_in(house, "root"), "nina")
     tries = [house.sign_in.links.redeem(secret, f"{NEW} {number}", f"address {number}") for number in range(4)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, NotSignedIn) for result in results) == 3
@@ -245,7 +246,7 @@ async def test_a_members_token_reads_the_outputs_of_a_flow_and_nothing_before_th
     tmp_path: Path, query: str, asked: dict[str, str]
 ) -> None:
     async with running(tmp_path, {"talk": INSIDE}) as house:
-        await house.sign_in.add_member("mia", by="tests")
+        await house.sign_in.roster.add("mia", by="tests")
         await house.store.write(publications.change, flow_id="talk", sharing=Sharing(True, api=True), by="tests")
         told = {}
         for owner in ("mia", None):

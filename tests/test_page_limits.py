@@ -31,7 +31,7 @@ def serve(folder: Path, *, public: Mapping[str, int] | None = None, **limits: in
 
 
 def open_house(server: AppServer) -> None:
-    beside(server, lambda _, sign_in: sign_in.add_member("mia", role="author", by="tests"))
+    beside(server, lambda _, sign_in: sign_in.roster.add("mia", role="author", by="tests"))
     for flow in FLOWS:
         share(server, OPEN, flow)
 

@@ -14,7 +14,7 @@ from flowground.errors import ConfigError, InvalidRequest, NotAllowed
 from flowground.sign_in.config_members import config_members
 from flowground.sign_in.passwords import DUMMY_HASH
 from flowground.store import Store
-from flowground.store.people import members, tokens
+from flowground.store.people import members, sign_ins, tokens
 from flowground.store.people.members import Member
 from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named
 
@@ -80,15 +80,15 @@ async def test_one_name_in_both_places_is_an_error_at_start(open_sign_in: Open, 
 async def test_a_name_of_config_yaml_cannot_be_added_or_removed_in_the_app(open_sign_in: Open) -> None:
     sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
     with pytest.raises(InvalidRequest, match=r"in config\.yaml"):
-        await sign_in.add_member("ada", by="x")
+        await sign_in.roster.add("ada", by="x")
     with pytest.raises(NotAllowed, match=r"by config\.yaml"):
-        await sign_in.remove_member("ada", by="x")
+        sign_in.roster.require_stored("ada")
 
 
 async def test_a_config_members_password_set_in_the_app_wins(open_sign_in: Open) -> None:
     sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
     cookie = await cookie_of(sign_in, "ada")
-    await sign_in.set_password("ada", "another password", by="member:ada")
+    await sign_in.roster.set_password("ada", "another password", by="member:ada")
     assert await sign_in.verify_cookie(cookie) is None
     assert await sign_in.check_password("ada", PASSWORD, "here") is None
     assert await sign_in.check_password("ada", "another password", "here") is not None
@@ -96,24 +96,24 @@ async def test_a_config_members_password_set_in_the_app_wins(open_sign_in: Open)
 
 async def test_members_are_one_list(open_sign_in: Open) -> None:
     sign_in = await open_sign_in(credentials=named(zoe={"roles": ["admin"]}))
-    added = await sign_in.add_member("Bob", display_name="Bob B", role="author", password=PASSWORD, by="member:zoe")
+    added = await sign_in.roster.add("Bob", display_name="Bob B", role="author", password=PASSWORD, by="member:zoe")
     assert added == Member("bob", "Bob B", None, "author", True, "database")
-    assert await sign_in.members() == [added, Member("zoe", "zoe", None, "admin", False, "config")]
-    assert await sign_in.member("BOB") == added
-    assert await sign_in.member("nobody") is None
+    assert await sign_in.roster.list_members() == [added, Member("zoe", "zoe", None, "admin", False, "config")]
+    assert await sign_in.roster.find("BOB") == added
+    assert await sign_in.roster.find("nobody") is None
 
 
 @pytest.mark.parametrize("password", ["short", "   short   ", "é" * 37, "with\x00nul here"])
 async def test_passwords_that_cannot_be_are_refused(open_sign_in: Open, password: str) -> None:
     sign_in = await open_sign_in()
     with pytest.raises(InvalidRequest):
-        await sign_in.add_member("ada", password=password, by="x")
+        await sign_in.roster.add("ada", password=password, by="x")
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "a:b", "x" * 65, "ünï"])
 async def test_names_that_cannot_be_are_refused(open_sign_in: Open, name: str) -> None:
     with pytest.raises(InvalidRequest, match="1 to 64"):
-        await (await open_sign_in()).add_member(name, by="x")
+        await (await open_sign_in()).roster.add(name, by="x")
 
 
 async def test_local_mode_lasts_until_the_first_account_and_never_returns(open_sign_in: Open, store: Store) -> None:
@@ -131,7 +131,7 @@ async def test_local_mode_lasts_until_the_first_account_and_never_returns(open_s
         await sign_in.issue_ticket(None, "browser")
     with pytest.raises(NotAllowed):
         await sign_in.create_first_account("eve", "Eve", PASSWORD)
-    await sign_in.remove_member("ada", by="x")
+    await store.write(members.remove, name="ada", by="x")
     assert not await (await open_sign_in()).local_mode()
 
 
@@ -214,7 +214,7 @@ async def test_a_short_cookie_key_is_refused(open_sign_in: Open) -> None:
 async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: Open, store: Store) -> None:
     sign_in = await open_sign_in()
     await sign_in.create_first_account("ada", "Ada", PASSWORD)
-    await sign_in.add_member("bob", role="author", by="member:ada")
+    await sign_in.roster.add("bob", role="author", by="member:ada")
     first, second = await cookie_of(sign_in, "bob"), await cookie_of(sign_in, "bob")
     caller = await sign_in.verify_cookie(first)
     assert caller is not None
@@ -228,7 +228,7 @@ async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: O
     await sign_in.revoke(str(caller.sign_in_id))
     assert await sign_in.verify_cookie(first) is None
     assert await sign_in.verify_cookie(second) is not None
-    assert await sign_in.sign_out_everywhere("bob", by="member:ada") == 1
+    assert await store.write(sign_ins.revoke_all, member="bob", by="member:ada") == 1
     assert await sign_in.verify_cookie(second) is None
     third = await cookie_of(sign_in, "bob")
     await store.write(members.set_active, name="bob", active=False, by="x")
@@ -238,7 +238,7 @@ async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: O
 
 async def test_a_deactivated_member_and_one_taken_out_of_config_are_nobody(open_sign_in: Open, store: Store) -> None:
     sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
-    await sign_in.add_member("bob", password=PASSWORD, by="x")
+    await sign_in.roster.add("bob", password=PASSWORD, by="x")
     ada, _ = await cookie_of(sign_in, "ada"), await cookie_of(sign_in, "bob")
     await store.write(members.set_active, name="bob", active=False, by="x")
     assert await sign_in.check_password("bob", PASSWORD, "here") is None
@@ -255,7 +255,7 @@ async def test_no_odd_password_opens_or_breaks_anything(open_sign_in: Open, pass
 
 async def test_a_token_reaches_its_scope_with_its_owners_present_role(open_sign_in: Open, store: Store) -> None:
     sign_in = await open_sign_in(credentials=named(zoe={"roles": "author"}))
-    await sign_in.add_member("bob", role="author", by="x")
+    await sign_in.roster.add("bob", role="author", by="x")
 
     async def make(owner: str | None, flows: tuple[str, ...] | None = None) -> tuple[tokens.StoredToken, str]:
         return await store.write(tokens.create, name="n", owner=owner, flows=flows, expires_at=None, by="x")

@@ -83,7 +83,7 @@ async def test_the_first_start_that_remembers_the_file_ends_nothing(open_sign_in
     """As after an update: the release before knew no fingerprints."""
     before = await open_sign_in(credentials=named(ada=ADA))
     had = await rights_of(before, store, "ada")
-    await before.set_password("ada", "set in the app", by="x")
+    await before.roster.set_password("ada", "set in the app", by="x")
     cookie = await cookie_of(before, "ada")
     after = await serve(open_sign_in, ada=ADA | {"password": OTHER})
     assert await after.verify_cookie(cookie) is not None
@@ -111,13 +111,13 @@ async def test_another_password_ends_every_proof_and_keeps_what_was_said(
 
 async def test_another_password_in_the_file_beats_an_older_one_of_the_app(open_sign_in: Open) -> None:
     sign_in = await serve(open_sign_in, ada=ADA)
-    await sign_in.set_password("ada", "set in the app", by="member:ada")
+    await sign_in.roster.set_password("ada", "set in the app", by="member:ada")
     sign_in = await serve(open_sign_in, ada=ADA)
     assert await sign_in.check_password("ada", "set in the app", "here") is not None
     sign_in = await serve(open_sign_in, ada=ADA | {"password": OTHER})
     assert await sign_in.check_password("ada", "set in the app", "here") is None
     assert await sign_in.check_password("ada", "another horse", "here") is not None
-    await sign_in.set_password("ada", "set once more", by="member:ada")
+    await sign_in.roster.set_password("ada", "set once more", by="member:ada")
     sign_in = await serve(open_sign_in, ada=ADA | {"password": OTHER})
     assert await sign_in.check_password("ada", "set once more", "here") is not None
 
@@ -148,9 +148,9 @@ async def test_a_start_with_the_wrong_file_loses_nothing_that_was_said(open_sign
 async def test_a_name_that_was_somebody_elses_meanwhile_inherits_nothing(open_sign_in: Open, store: Store) -> None:
     await serve(open_sign_in, ada=ADA)
     sign_in = await serve(open_sign_in, bob=ADA)
-    await sign_in.add_member("ada", password="another good phrase", by="x")
+    await sign_in.roster.add("ada", password="another good phrase", by="x")
     await rights_of(sign_in, store, "ada")
-    await sign_in.remove_member("ada", by="x")
+    await store.write(members.remove, name="ada", by="x")
     await serve(open_sign_in, ada=ADA, bob=ADA)
     assert await said(store, "ada") == 0
 

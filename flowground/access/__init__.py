@@ -3,20 +3,16 @@
 import hashlib
 from dataclasses import dataclass, replace
 
-from flowground.access.sharing import check_sharing
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.loader import Catalogue
 from flowground.settings import LocalMode
-from flowground.sign_in import Member, SignIn
+from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing, Standing
-from flowground.store.people import groups
+from flowground.store.flows.publications import Standing
 from flowground.store.runs import transcripts
 from flowground.wiring import WiredFlow
-
-__all__ = ["Access", "Sharing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,7 @@ class Access:
         caller = _visitor(browser)
         await self.catalogue.refresh()
         wired = self.catalogue.find(address)
-        return caller if wired is not None and await self._may_open(caller, wired.id) else None
+        return caller if wired is not None and await self.may_open(caller, wired.id) else None
 
     async def carry_over(self, old: str, new: str) -> bool:
         """What a visitor said in the browser `old` is `new`'s from now on. False when that is nothing."""
@@ -93,9 +89,18 @@ class Access:
         """The flow at an id or endpoint name. Raises FlowNotFound alike for unknown and forbidden ones."""
         await self.catalogue.refresh()
         wired = self.catalogue.find(address)
-        if wired is None or not await self._may_open(caller, wired.id):
+        if wired is None or not await self.may_open(caller, wired.id):
             raise FlowNotFound(address)
         return wired
+
+    async def may_open(self, caller: Caller, flow_id: str) -> bool:
+        """Whether this flow, if it is there, is open to the caller."""
+        if caller.flows is not None and flow_id not in caller.flows:
+            return False
+        if caller.sees_inside:
+            return True
+        standing = await self.store.read(publications.standing, flow_id=flow_id, person=caller.person)
+        return standing is not None and self._admits(caller, standing)
 
     async def visible_flows(self, caller: Caller) -> list[WiredFlow]:
         """Flows the caller may open, in the catalogue's order."""
@@ -110,7 +115,7 @@ class Access:
     async def may_run_api(self, caller: Caller, wired: WiredFlow) -> bool:
         """Whether a token of this person would reach the flow. Tokens: whether this one does."""
         if caller.kind in ("visitor", "token") or caller.sees_inside:
-            return caller.kind != "visitor" and await self._may_open(caller, wired.id)
+            return caller.kind != "visitor" and await self.may_open(caller, wired.id)
         standing = await self.store.read(publications.standing, flow_id=wired.id, person=caller.person)
         return standing is not None and standing.publication.api and self._admits(caller, standing)
 
@@ -125,51 +130,12 @@ class Access:
             item.flow_id for item in await self.store.read(publications.list_publications) if item.in_force
         )
 
-    async def who_may_open(self, wired: WiredFlow, sharing: Sharing | None = None) -> list[Member]:
-        """Everyone of the organization who may open the flow, by name; authors and admins always may.
-
-        As it is shared now, or as `sharing` would share it.
-        """
-        if sharing is None:
-            sharing = await self.store.read(publications.sharing_of, flow_id=wired.id)
-        named = set(sharing.members)
-        for group in await self.store.read(groups.list_groups):
-            if group.id in sharing.groups:
-                named.update(group.members)
-        shared, everyone = sharing.shared and not sharing.expired, sharing.audience != "people"
-        return [
-            member
-            for member in await self.sign_in.members()
-            if member.active and (member.role != "member" or (shared and (everyone or member.name in named)))
-        ]
-
     def may_publish(self, caller: Caller, wired: WiredFlow) -> bool:
         """Admins, and authors who own the flow (every author where the file names no owners)."""
         if caller.role == "admin":
             return True
         owners = wired.flow.owners
         return caller.role == "author" and caller.kind == "member" and (owners is None or caller.name in owners)
-
-    async def publish(self, caller: Caller, address: str, *, shared: bool) -> None:
-        """Turns the shareable playground on or off; its audience stays. Raises NotAllowed where the caller may not."""
-        caller, wired = await self.open_to_publish(caller, address)
-        await self.store.write(publications.set_shared, flow_id=wired.id, shared=shared, by=caller.key)
-
-    async def sharing(self, caller: Caller, address: str) -> Sharing:
-        """How the flow is shared, for those who may change it. Raises NotAllowed, FlowNotFound, NotSignedIn."""
-        _, wired = await self.open_to_publish(caller, address)
-        return await self.store.read(publications.sharing_of, flow_id=wired.id)
-
-    async def share(self, caller: Caller, address: str, sharing: Sharing) -> None:
-        """Says anew with whom the flow is shared; acts at everybody's next action.
-
-        Raises NotAllowed (also for "public" where config.yaml does not allow it), InvalidRequest for people and groups
-        that are not there or an expiry that has passed, FlowNotFound, NotSignedIn.
-        """
-        caller, wired = await self.open_to_publish(caller, address)
-        before = await self.store.read(publications.sharing_of, flow_id=wired.id)
-        await check_sharing(sharing, before, store=self.store, sign_in=self.sign_in, allow_public=self.allow_public)
-        await self.store.write(publications.change, flow_id=wired.id, sharing=sharing, by=caller.key)
 
     async def open_to_publish(self, caller: Caller, address: str) -> tuple[Caller, WiredFlow]:
         """The caller with their present role, and the flow. Raises NotAllowed where they may not publish it."""
@@ -188,14 +154,6 @@ class Access:
             raise NotAllowed(
                 "This needs the owner code.", hint="It stands in the terminal where Flowground was started."
             )
-
-    async def _may_open(self, caller: Caller, flow_id: str) -> bool:
-        if caller.flows is not None and flow_id not in caller.flows:
-            return False
-        if caller.sees_inside:
-            return True
-        standing = await self.store.read(publications.standing, flow_id=flow_id, person=caller.person)
-        return standing is not None and self._admits(caller, standing)
 
     def _admits(self, caller: Caller, standing: Standing) -> bool:
         """For callers who see no inside."""

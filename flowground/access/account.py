@@ -1,8 +1,10 @@
-"""What members do with their own account: password, sign-ins, and what is kept of them."""
+"""What members do with their own account: password, sign-ins, and what is kept of them.
+
+Every function raises NotSignedIn once the caller is signed out, and NotAllowed for who is no member.
+"""
 
 import asyncio
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,79 +17,78 @@ from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.runs import transcripts
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Every method raises NotSignedIn once the caller is signed out, and NotAllowed for who is no member."""
+async def change_password(
+    access: Access, caller: Caller, old: str, new: str, *, address: str, device: Device | None = None
+) -> None:
+    """Ends every sign-in, this one too: the page goes on by signing its browser in anew, with a new cookie.
 
-    access: Access
+    Raises InvalidRequest when the old password is wrong or the new one may not be one, NotSignedIn (`locked_out`)
+    after too many wrong ones from this address.
+    """
+    caller = await _require_member(access, caller)
+    if await access.sign_in.check_password(caller.name, old, address, device) is None:
+        raise InvalidRequest("The present password is another one.")
+    if old.strip() == new.strip():
+        raise InvalidRequest("The new password is the old one.")
+    await access.sign_in.roster.set_password(caller.name, new, by=caller.key)
 
-    async def change_password(
-        self, caller: Caller, old: str, new: str, *, address: str, device: Device | None = None
-    ) -> None:
-        """Ends every sign-in, this one too: the page goes on by signing its browser in anew, with a new cookie.
 
-        Raises InvalidRequest when the old password is wrong or the new one may not be one, NotSignedIn (`locked_out`)
-        after too many wrong ones from this address.
-        """
-        caller = await self._require_member(caller)
-        if await self.access.sign_in.check_password(caller.name, old, address, device) is None:
-            raise InvalidRequest("The present password is another one.")
-        if old.strip() == new.strip():
-            raise InvalidRequest("The new password is the old one.")
-        await self.access.sign_in.set_password(caller.name, new, by=caller.key)
+async def list_sign_ins(access: Access, caller: Caller) -> list[BrowserSignIn]:
+    """Where I am signed in, newest first; `caller.sign_in_id` is this browser's."""
+    caller = await _require_member(access, caller)
+    return await access.store.read(sign_ins.list_of, member=caller.name)
 
-    async def sign_ins(self, caller: Caller) -> list[BrowserSignIn]:
-        """Where I am signed in, newest first; `caller.sign_in_id` is this browser's."""
-        caller = await self._require_member(caller)
-        return await self.access.store.read(sign_ins.list_of, member=caller.name)
 
-    async def revoke(self, caller: Caller, sign_in_id: str) -> bool:
-        """Signs one of my browsers out. False when it was not signed in, or is not mine."""
-        caller = await self._require_member(caller)
-        return await self.access.sign_in.revoke(sign_in_id, member=caller.name)
+async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
+    """Signs one of my browsers out. False when it was not signed in, or is not mine."""
+    caller = await _require_member(access, caller)
+    return await access.sign_in.revoke(sign_in_id, member=caller.name)
 
-    async def my_data(self, caller: Caller) -> bytes:
-        """A JSON file: who I am, my groups, sign-ins, tokens, requests, and all conversations, my tokens' too.
 
-        What was said, not how: traces of flows are their authors'.
-        """
-        caller = await self._require_member(caller)
-        read = self.access.store.read
-        member = await self.access.sign_in.member(caller.name)
-        mine = await read(tokens.list_tokens, owner=caller.name)
-        found: dict[str, Any] = {
-            "name": caller.name,
-            "display_name": member.display_name if member else None,
-            "email": member.email if member else None,
-            "role": caller.role,
-            "groups": [group.name for group in await read(groups.list_groups) if caller.name in group.members],
-            "sign_ins": [
-                {"since": item.created_at, "until": item.expires_at, "browser": item.agent}
-                for item in await read(sign_ins.list_of, member=caller.name)
-            ],
-            "tokens": [
-                {"name": token.name, "begins": token.prefix, "created": token.created_at, "used": token.last_used_at}
-                for token in mine
-            ],
-            "access_requests": [
-                {"flow": request.flow_id, "note": request.note, "at": request.created_at, "state": state}
-                for request, state in await read(access_requests.list_of, member=caller.name)
-            ],
-            "conversations": await read(transcripts.export_conversations, owners=_keys(caller, mine)),
-        }
-        return await asyncio.to_thread(_encode, found)
+async def collect_data(access: Access, caller: Caller) -> bytes:
+    """A JSON file: who I am, my groups, sign-ins, tokens, requests, and all conversations, my tokens' too.
 
-    async def delete_conversations(self, caller: Caller) -> int:
-        """All of them, my tokens' too; how many there were."""
-        caller = await self._require_member(caller)
-        mine = await self.access.store.read(tokens.list_tokens, owner=caller.name)
-        return await self.access.store.write(transcripts.delete_all, owners=_keys(caller, mine), by=caller.key)
+    What was said, not how: traces of flows are their authors'.
+    """
+    caller = await _require_member(access, caller)
+    read = access.store.read
+    member = await access.sign_in.roster.find(caller.name)
+    mine = await read(tokens.list_tokens, owner=caller.name)
+    found: dict[str, Any] = {
+        "name": caller.name,
+        "display_name": member.display_name if member else None,
+        "email": member.email if member else None,
+        "role": caller.role,
+        "groups": [group.name for group in await read(groups.list_groups) if caller.name in group.members],
+        "sign_ins": [
+            {"since": item.created_at, "until": item.expires_at, "browser": item.agent}
+            for item in await read(sign_ins.list_of, member=caller.name)
+        ],
+        "tokens": [
+            {"name": token.name, "begins": token.prefix, "created": token.created_at, "used": token.last_used_at}
+            for token in mine
+        ],
+        "access_requests": [
+            {"flow": request.flow_id, "note": request.note, "at": request.created_at, "state": state}
+            for request, state in await read(access_requests.list_of, member=caller.name)
+        ],
+        "conversations": await read(transcripts.export_conversations, owners=_keys(caller, mine)),
+    }
+    return await asyncio.to_thread(_encode, found)
 
-    async def _require_member(self, caller: Caller) -> Caller:
-        caller = await self.access.recheck(caller)
-        if caller.kind != "member":
-            raise NotAllowed("This needs an account.", hint="Sign in first.")
-        return caller
+
+async def delete_conversations(access: Access, caller: Caller) -> int:
+    """All of them, my tokens' too; how many there were."""
+    caller = await _require_member(access, caller)
+    mine = await access.store.read(tokens.list_tokens, owner=caller.name)
+    return await access.store.write(transcripts.delete_all, owners=_keys(caller, mine), by=caller.key)
+
+
+async def _require_member(access: Access, caller: Caller) -> Caller:
+    caller = await access.recheck(caller)
+    if caller.kind != "member":
+        raise NotAllowed("This needs an account.", hint="Sign in first.")
+    return caller
 
 
 def _keys(caller: Caller, mine: list[tokens.StoredToken]) -> list[str]:

@@ -1,24 +1,114 @@
-"""Whether a flow may be shared as its owner wishes."""
+"""With whom its owners share a flow. What they change acts at everybody's next action.
 
-from flowground.errors import InvalidRequest, NotAllowed, nearest
-from flowground.sign_in import SignIn
-from flowground.store import Store
+Every function that is given a caller raises NotSignedIn, FlowNotFound, and NotAllowed where they may not publish.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from flowground.access import Access
+from flowground.caller import Caller
+from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, nearest
+from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups
+from flowground.store.people.members import Member
+from flowground.wiring import WiredFlow
+
+SIGNED_OUT = "visitor"
+SOMEBODY = "member"
+"""A member whom nobody named, in no group."""
 
 
-async def check_sharing(
-    sharing: Sharing, before: Sharing, *, store: Store, sign_in: SignIn, allow_public: bool
-) -> None:
-    """Raises NotAllowed for "public" where it is not allowed, InvalidRequest for added ones who are not there."""
-    if sharing.audience == "public" and not allow_public:
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the stand-in meets at the flow's address. `wired` is None unless it opens; `name` is the member's, if one.
+
+    `seen` "nothing" is the page of an unknown flow, "sign in" the sign-in form.
+    """
+
+    seen: Literal["opens", "nothing", "sign in"]
+    name: str | None = None
+    wired: WiredFlow | None = None
+
+
+async def publish(access: Access, caller: Caller, address: str, *, shared: bool) -> None:
+    """Turns the shareable playground on or off; its audience stays."""
+    caller, wired = await access.open_to_publish(caller, address)
+    await access.store.write(publications.set_shared, flow_id=wired.id, shared=shared, by=caller.key)
+
+
+async def read_sharing(access: Access, caller: Caller, address: str) -> Sharing:
+    """How the flow is shared now."""
+    _, wired = await access.open_to_publish(caller, address)
+    return await access.store.read(publications.sharing_of, flow_id=wired.id)
+
+
+async def share(access: Access, caller: Caller, address: str, sharing: Sharing) -> None:
+    """Says anew with whom the flow is shared.
+
+    Raises NotAllowed for "public" where config.yaml does not allow it, InvalidRequest for people and groups that are
+    added and not there, and for an expiry that has passed.
+    """
+    caller, wired = await access.open_to_publish(caller, address)
+    before = await access.store.read(publications.sharing_of, flow_id=wired.id)
+    await _check_sharing(access, sharing, before)
+    await access.store.write(publications.change, flow_id=wired.id, sharing=sharing, by=caller.key)
+
+
+async def list_who_may_open(access: Access, wired: WiredFlow, sharing: Sharing | None = None) -> list[Member]:
+    """Everyone of the organization who may open the flow, by name; authors and admins always may.
+
+    As it is shared now, or as `sharing` would share it.
+    """
+    if sharing is None:
+        sharing = await access.store.read(publications.sharing_of, flow_id=wired.id)
+    named = set(sharing.members)
+    for group in await access.store.read(groups.list_groups):
+        if group.id in sharing.groups:
+            named.update(group.members)
+    shared, everyone = sharing.shared and not sharing.expired, sharing.audience != "people"
+    return [
+        member
+        for member in await access.sign_in.roster.list_members()
+        if member.active and (member.role != "member" or (shared and (everyone or member.name in named)))
+    ]
+
+
+async def look_as(access: Access, caller: Caller, address: str, who: str) -> Preview:
+    """The shareable playground as somebody else meets it: the same questions, asked for a stand-in.
+
+    `who` is "visitor", "member" or "member:NAME". Nothing that belongs to NAME is read but their rights.
+    """
+    await access.open_to_publish(caller, address)
+    name = who.partition(":")[2] or None
+    is_visitor = who == SIGNED_OUT
+    stand_in = await access.visitor("preview", address) if is_visitor else await _find_stand_in(access, name)
+    if stand_in is None:
+        return Preview("sign in", name)
+    try:
+        return Preview("opens", name, await access.open_flow(stand_in, address))
+    except FlowNotFound:
+        return Preview("nothing", name)
+
+
+async def _find_stand_in(access: Access, name: str | None) -> Caller | None:
+    """None: somebody who cannot sign in."""
+    if name is None:
+        return Caller("member", "", "member")
+    member = await access.sign_in.roster.find(name)
+    return Caller("member", member.name, member.role) if member is not None and member.active else None
+
+
+async def _check_sharing(access: Access, sharing: Sharing, before: Sharing) -> None:
+    if sharing.audience == "public" and not access.allow_public:
         raise NotAllowed("Sharing without sign-in is not allowed here.", hint="config.yaml: sharing.allow_public")
     if sharing.shared and sharing.expired:
         raise InvalidRequest("The expiry date has passed already.")
     if added := sharing.members - before.members:
-        known = {member.name for member in await sign_in.members()}
+        known = {member.name for member in await access.sign_in.roster.list_members()}
         for name in sorted(added - known):
             word = nearest(name, known)
             raise InvalidRequest(f"There is no member {name}.", hint=f"Did you mean {word}?" if word else None)
-    if sharing.groups - before.groups - {group.id for group in await store.read(groups.list_groups)}:
+    if sharing.groups - before.groups - {group.id for group in await access.store.read(groups.list_groups)}:
         raise InvalidRequest("One of these groups is not there any more.")

@@ -44,7 +44,7 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
 async def _add(given: argparse.Namespace, password: str) -> int:
     async with open_sign_in(load_settings()) as sign_in:
         was_local = await sign_in.local_mode()
-        member = await sign_in.add_member(
+        member = await sign_in.roster.add(
             given.name,
             display_name=given.display_name,
             role=given.role,
@@ -60,7 +60,7 @@ async def _add(given: argparse.Namespace, password: str) -> int:
 
 async def _list() -> int:
     async with open_sign_in(load_settings()) as sign_in:
-        found = await sign_in.members()
+        found = await sign_in.roster.list_members()
     print_table(
         ("NAME", "DISPLAY_NAME", "ROLE", "SOURCE", "PASSWORD", "STATE"),
         [
@@ -84,9 +84,9 @@ async def _remove(given: argparse.Namespace) -> int:
     name = clean_name(given.name)
     async with open_store(settings) as store:
         if not await store.write(members.remove, name=name, by=ACTOR):
-            sign_in = SignIn(settings, store)
-            await sign_in.remove_member(name, by=ACTOR)  # says so where config.yaml names them
-            raise InvalidRequest(no_such("member", name, [member.name for member in await sign_in.members()]))
+            roster = SignIn(settings, store).roster
+            roster.require_stored(name)
+            raise InvalidRequest(no_such("member", name, [member.name for member in await roster.list_members()]))
     print(f"{name} is removed, with sign-ins, tokens and conversations.", file=sys.stderr)
     return 0
 

@@ -12,9 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flowground.access import Access
-from flowground.access.account import Account
-from flowground.access.organization import Organization
-from flowground.access.requests import AccessRequests
 from flowground.caller import Caller, RunRequest
 from flowground.errors import (
     ComponentFailed,
@@ -66,9 +63,6 @@ class Runtime:
             allow_public=settings.sharing.allow_public,
             local_mode=settings.local_mode,
         )
-        self.organization = Organization(self.access)
-        self.requests = AccessRequests(self.access)
-        self.account = Account(self.access)
         self.limits = RunLimits(settings, self.store)
         self.forgetting = Forgetting(self.store, settings.sharing.public)
         self._live: dict[tuple[str, str, str], LiveTurn] = {}

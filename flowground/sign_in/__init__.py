@@ -41,9 +41,9 @@ class SignIn:
         self._cookies = CookieFormat(settings)
         self.devices = Devices(self._cookies.key)
         self._bcrypt = Bcrypt()
-        self._roster = Roster(settings, store=store, bcrypt=self._bcrypt)
+        self.roster = Roster(settings, store=store, bcrypt=self._bcrypt)
         self.tries = Tries(store)
-        self.links = PasswordLinks(store, self._roster, self.tries)
+        self.links = PasswordLinks(store, self.roster, self.tries)
         self._local_mode_over = False
         code = "".join(secrets.choice(_CODE_ALPHABET) for _ in range(12))
         self.owner_code = f"{code[:4]}-{code[4:8]}-{code[8:]}"
@@ -51,14 +51,14 @@ class SignIn:
 
     async def start(self) -> None:
         """To be awaited once, on the loop that serves. Raises ConfigError: a name in config.yaml and database."""
-        await self._roster.start()
+        await self.roster.start()
 
     async def end_rights_of_before(self) -> None:
         """Ends the sign-ins, links and tokens of members whom config.yaml no longer names as it did at the last start.
 
         For the process that serves, once, before it does.
         """
-        await self._roster.end_rights_of_before(self._cookies.key)
+        await self.roster.end_rights_of_before(self._cookies.key)
 
     def close(self) -> None:
         """Ends the threads that hash."""
@@ -89,51 +89,14 @@ class SignIn:
 
         Raises NotAllowed when there was an account before, InvalidRequest when name or password may not be one.
         """
-        member = await self._roster.add_first(name, display_name=display_name, password=password, by=_LOCAL_OWNER)
+        member = await self.roster.add_first(name, display_name=display_name, password=password, by=_LOCAL_OWNER)
         await self._store.write(sign_ins.revoke_all, member=None, by=_LOCAL_OWNER)
         return member
 
-    # Members
-
-    async def members(self) -> list[Member]:
-        """Those of config.yaml and of the database, by name."""
-        return await self._roster.members()
-
     async def has_admin(self) -> bool:
         """Whether an admin can sign in: active, and with a password."""
-        return any(member.role == "admin" and member.active and member.has_password for member in await self.members())
-
-    async def member(self, name: str) -> Member | None:
-        return await self._roster.member(name)
-
-    async def add_member(
-        self,
-        name: str,
-        *,
-        display_name: str = "",
-        role: Role = "member",
-        password: str | None = None,
-        email: str | None = None,
-        by: str,
-    ) -> Member:
-        """Raises InvalidRequest when name or password may not be one, or the name is taken."""
-        return await self._roster.add(name, display_name=display_name, role=role, password=password, email=email, by=by)
-
-    async def set_password(self, name: str, password: str, *, by: str) -> None:
-        """For members of config.yaml too. Signs them out everywhere. Raises InvalidRequest."""
-        await self._roster.set_password(name, password, by=by)
-
-    async def remove_member(self, name: str, *, by: str, keep_admin: bool = False) -> bool:
-        """With sign-ins, tokens and conversations. False: no such member. Raises NotAllowed for one of config.yaml."""
-        return await self._roster.remove(name, by=by, keep_admin=keep_admin)
-
-    async def set_role(self, name: str, role: Role, *, by: str) -> None:
-        """Raises InvalidRequest for unknown ones, NotAllowed for members of config.yaml and the last admin."""
-        await self._roster.set_role(name, role, by=by)
-
-    async def set_active(self, name: str, *, active: bool, by: str) -> None:
-        """Deactivating signs out everywhere and stops the member's tokens. Raises like `set_role`."""
-        await self._roster.set_active(name, active=active, by=by)
+        found = await self.roster.list_members()
+        return any(member.role == "admin" and member.active and member.has_password for member in found)
 
     # Passwords
 
@@ -158,16 +121,12 @@ class SignIn:
             if wait:
                 raise locked_out(wait)
             name = attempt_name(name)
-            login = await self._roster.login(name)
+            login = await self.roster.find_login(name)
             right = await self._bcrypt.matches(password, login.password if login else None, compare)
             if login is None or not right:
                 return None
             await self.tries.note_success(name, address, device)
             return login.member
-
-    async def lockout(self, name: str, address: str, device: Device | None = None) -> float:
-        """Seconds until this name may be tried from here again; 0: now."""
-        return await self.tries.lockout(name, address, device)
 
     # Sign-in sessions
 
@@ -242,9 +201,5 @@ class SignIn:
         """Signs one browser out; its cookie is dead from now on. False when it was not, or is not `member`'s."""
         return await self._store.write(sign_ins.revoke, sign_in_id=sign_in_id, member=member)
 
-    async def sign_out_everywhere(self, name: str, *, by: str) -> int:
-        """How many sign-ins of the member that ended."""
-        return await self._store.write(sign_ins.revoke_all, member=clean_name(name), by=by)
-
     def _role(self, name: str, stored: Role | None) -> Role | None:
-        return self._roster.config_role(name) or stored
+        return self.roster.config_role(name) or stored

@@ -30,7 +30,7 @@ class PasswordLinks:
         Raises InvalidRequest when there is no such active member.
         """
         name = clean_name(name)
-        member = await self._roster.member(name)
+        member = await self._roster.find(name)
         if member is None or not member.active:
             raise InvalidRequest(f"There is no active member {name}.")
         secret = secrets.token_urlsafe(32)
@@ -47,7 +47,7 @@ class PasswordLinks:
     async def look(self, secret: str, address: str) -> tuple[PasswordLink, Member]:
         """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
         link = await self._store.read(password_links.find, hashed=digest(secret)) if secret else None
-        member = await self._roster.member(link.member) if link else None
+        member = await self._roster.find(link.member) if link else None
         if link is None or member is None or not member.active:
             await self._tries.begin_link(address)
             raise _not_good()
@@ -59,18 +59,10 @@ class PasswordLinks:
         Raises NotSignedIn like `look`, InvalidRequest when it may not be a password (the link stays good).
         """
         _, member = await self.look(secret, address)
-        hashed = await self._roster.hashed(password)
+        hashed = await self._roster.hash(password)
         if not await self._store.write(members.set_password_by_link, link=digest(secret), password=hashed):
             raise _not_good()
         return member
-
-    async def good(self) -> list[PasswordLink]:
-        """Links that are still good, newest first."""
-        return await self._store.read(password_links.list_links)
-
-    async def revoke(self, link_id: str, *, by: str) -> bool:
-        """False when it was not good any more."""
-        return await self._store.write(password_links.revoke, link_id=link_id, by=by)
 
 
 def digest(secret: str) -> str:

@@ -86,8 +86,8 @@ class Roster:
         found = self._config.get(name)
         return found.member.role if found else None
 
-    async def members(self) -> list[Member]:
-        """Everyone, by name."""
+    async def list_members(self) -> list[Member]:
+        """Those of config.yaml and of the database, by name."""
         stored = await self._store.read(members.list_members)
         with_password = await self._store.read(members.names_with_password)
         configured = [
@@ -96,7 +96,7 @@ class Roster:
         ]
         return sorted([*stored, *configured], key=lambda member: member.name)
 
-    async def member(self, name: str) -> Member | None:
+    async def find(self, name: str) -> Member | None:
         name = clean_name(name)
         stored = await self._store.read(members.find, name=name)
         configured = self._config.get(name)
@@ -104,7 +104,7 @@ class Roster:
             return stored.member
         return replace(configured.member, has_password=bool(configured.password or stored.password))
 
-    async def login(self, name: str) -> Login | None:
+    async def find_login(self, name: str) -> Login | None:
         """None: unknown, deactivated, or without a password. `name` is clean."""
         stored = await self._store.read(members.find, name=name)
         configured = self._config.get(name)
@@ -117,11 +117,18 @@ class Roster:
         return Login(replace(member, has_password=True), password)
 
     async def add(
-        self, name: str, *, display_name: str, role: Role, password: str | None, email: str | None, by: str
+        self,
+        name: str,
+        *,
+        display_name: str = "",
+        role: Role = "member",
+        password: str | None = None,
+        email: str | None = None,
+        by: str,
     ) -> Member:
         """Raises InvalidRequest when the name or the password may not be one, or the name is taken."""
         name = self._free_name(name)
-        hashed = None if password is None else await self._bcrypt.hash(clean_password(password))
+        hashed = None if password is None else await self.hash(password)
         return await self._store.write(
             members.add,
             name=name,
@@ -135,50 +142,32 @@ class Roster:
     async def add_first(self, name: str, *, display_name: str, password: str, by: str) -> Member:
         """The first account, an admin. Raises NotAllowed when there was one, InvalidRequest like `add`."""
         name = self._free_name(name)
-        hashed = await self._bcrypt.hash(clean_password(password))
+        hashed = await self.hash(password)
         shown = display_name.strip() or name
         return await self._store.write(members.add_first, name=name, display_name=shown, password=hashed, by=by)
 
     async def set_password(self, name: str, password: str, *, by: str) -> None:
-        """Signs the member out everywhere. Raises InvalidRequest: no such name, no password."""
+        """For all members; signs them out everywhere. Raises InvalidRequest: no such name, or no good password."""
         name = clean_name(name)
-        if await self.member(name) is None:
+        if await self.find(name) is None:
             raise InvalidRequest(f"There is no member {name}.")
-        await self._store.write(members.set_password, name=name, password=await self.hashed(password), by=by)
+        await self._store.write(members.set_password, name=name, password=await self.hash(password), by=by)
 
-    async def hashed(self, password: str) -> str:
+    async def hash(self, password: str) -> str:
         """Raises InvalidRequest when it may not be a password."""
         return await self._bcrypt.hash(clean_password(password))
 
-    async def remove(self, name: str, *, by: str, keep_admin: bool = False) -> bool:
-        """With all that is theirs. False when there is no such member. Raises NotAllowed for one of config.yaml."""
-        name = self._stored_name(name, "Take the entry out there, then restart.")
-        return await self._store.write(members.remove, name=name, by=by, keep_admin=keep_admin and self._keep_admin)
-
-    async def set_role(self, name: str, role: Role, *, by: str) -> None:
-        """Raises InvalidRequest for unknown ones, NotAllowed for members of config.yaml and the last admin."""
-        name = self._stored_name(name, "Their role stands there.")
-        if not await self._store.write(members.set_role, name=name, role=role, by=by, keep_admin=self._keep_admin):
-            raise InvalidRequest(f"There is no member {name}.")
-
-    async def set_active(self, name: str, *, active: bool, by: str) -> None:
-        """Raises like `set_role`."""
-        name = self._stored_name(name, "Take the entry out there, then restart.")
-        if not await self._store.write(
-            members.set_active, name=name, active=active, by=by, keep_admin=self._keep_admin
-        ):
-            raise InvalidRequest(f"There is no member {name}.")
-
-    @property
-    def _keep_admin(self) -> bool:
-        """Whether the last admin could get lost: one of config.yaml cannot."""
-        return not any(entry.member.role == "admin" and entry.password for entry in self._config.values())
-
-    def _stored_name(self, name: str, hint: str) -> str:
+    def require_stored(self, name: str, *, hint: str = "Take the entry out there, then restart.") -> str:
+        """The clean name of somebody who is changed in the database. Raises NotAllowed for members of config.yaml."""
         name = clean_name(name)
         if name in self._config:
             raise NotAllowed(f"{name} is a member by config.yaml.", hint=hint)
         return name
+
+    @property
+    def has_configured_admin(self) -> bool:
+        """Whether an admin of config.yaml can sign in, so that the last one of the database may go."""
+        return any(entry.member.role == "admin" and entry.password for entry in self._config.values())
 
     def _free_name(self, name: str) -> str:
         name = clean_name(name)

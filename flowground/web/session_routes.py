@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from flowground.access import account
 from flowground.runtime import Runtime
 from flowground.sign_in.devices import DAYS
 from flowground.web.cookies import SentCookies, drop_cookie, name_device_cookie, read_cookies, set_cookie
@@ -82,7 +83,7 @@ class _SessionRoutes:
         for value in read_cookies(request.scope, runtime.settings).sign_ins:
             caller = await runtime.sign_in.verify_cookie(value)
             if caller is not None and caller.kind == "member":
-                data = await runtime.account.my_data(caller)
+                data = await account.collect_data(runtime.access, caller)
                 return Response(data, headers=_FILE, media_type="application/json")
         return _refuse(403, "Sign in first.")
 

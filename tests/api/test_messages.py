@@ -9,7 +9,7 @@ import pytest
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.events import Token
 from flowground.store.flows import publications
-from flowground.store.people import tokens
+from flowground.store.people import members, tokens
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
 from tests.api.langflow_shapes import recording
@@ -154,7 +154,7 @@ async def test_a_revoked_and_an_expired_token_end_at_once(api: Api) -> None:
 
 
 async def test_a_members_token_reaches_shared_flows_only_while_they_are_shared(api: Api) -> None:
-    await api.runtime.sign_in.add_member("mia", role="member", password="correct horse", by="tests")
+    await api.runtime.sign_in.roster.add("mia", role="member", password="correct horse", by="tests")
     mias = await _other_token(api, owner="mia")
     for shared, status in ((False, 404), (True, 200), (False, 404)):
         sharing = publications.Sharing(shared=shared, api=True)
@@ -162,7 +162,7 @@ async def test_a_members_token_reaches_shared_flows_only_while_they_are_shared(a
         assert (await api.client.post("/api/v1/run/echo", json={}, headers=mias)).status_code == status
         listed = (await api.client.get("/api/v1/flows/", headers=mias)).json()
         assert [(item["id"], item["data"]) for item in listed] == ([("echo", None)] if shared else [])
-    await api.runtime.sign_in.remove_member("mia", by="tests")
+    await api.runtime.store.write(members.remove, name="mia", by="tests")
     assert (await api.client.post("/api/v1/run/echo", json={}, headers=mias)).status_code == 403
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flowground.store.people import tokens
+from flowground.store.people import members, tokens
 from tests.api.calls import Api
 from tests.api.serving import serving
 
@@ -47,10 +47,10 @@ async def test_an_unknown_key_is_told_nothing(api: Api, secret: str) -> None:
 
 
 async def test_a_token_whose_owner_left_says_so(api: Api) -> None:
-    await api.runtime.sign_in.add_member("ada", role="author", password="correct horse", by="tests")
+    await api.runtime.sign_in.roster.add("ada", role="author", password="correct horse", by="tests")
     _, adas = await api.token(owner="ada")
     assert (await api.client.post("/api/v1/run/echo", json={}, headers=adas)).status_code == 200
-    await api.runtime.sign_in.remove_member("ada", by="tests")
+    await api.runtime.store.write(members.remove, name="ada", by="tests")
     code, _ = await refusal(api, adas)
     assert code in ("api_key_revoked", "api_key_invalid")
 
@@ -105,7 +105,7 @@ async def test_a_limit_is_told_with_every_answer_and_ends_in_429(tmp_path: Path)
 
 async def test_each_token_of_a_person_has_a_limit_of_its_own(tmp_path: Path) -> None:
     async with serving(tmp_path, config={"limits": {"runs_per_minute": 1}}) as api:
-        await api.runtime.sign_in.add_member("olga", role="author", by="tests")
+        await api.runtime.sign_in.roster.add("olga", role="author", by="tests")
         for _ in range(2):
             _, headers = await api.token(owner="olga")
             answers = [await api.client.post("/api/v1/run/echo", json={}, headers=headers) for _ in range(2)]

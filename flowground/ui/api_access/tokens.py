@@ -6,8 +6,8 @@ from typing import Literal
 
 import streamlit as st
 
-from flowground import application_tokens, runtime
-from flowground.application_tokens import Reach
+from flowground.access import application_tokens
+from flowground.access.application_tokens import Reach
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.store.people.tokens import StoredToken
@@ -37,7 +37,7 @@ def draw_tokens(wired: WiredFlow, *, scope: Scope) -> None:
     _draw_form(caller, wired, scope)
     if fresh_secret(wired):  # drawn above the code, which may be out of view from here
         st.caption(":material/arrow_upward: Your new token stands at the top of this pane, in the line to run first.")
-    for token in bridge.call(application_tokens.listed(runtime.current().access, caller, flow_id=wired.id)):
+    for token in bridge.ask(application_tokens.list_tokens, caller, flow_id=wired.id):
         _draw_row(caller, token, scope)
 
 
@@ -60,7 +60,7 @@ def _draw_form(caller: Caller, wired: WiredFlow, scope: Scope) -> None:
     if not made:
         return
     try:
-        st.session_state[_fresh(wired)] = bridge.call(_make(caller, wired, name, reach=reach, days=_EXPIRES[expires]))
+        st.session_state[_fresh(wired)] = _make(caller, wired, name, reach=reach, days=_EXPIRES[expires])
     except FlowgroundError as error:
         failure.draw_refusal(error)
     else:
@@ -74,7 +74,7 @@ def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
         st.space("stretch")
         if st.button("Revoke", key=f"tokens:revoke:{token.id}", type="tertiary"):
             try:
-                bridge.call(application_tokens.revoke(runtime.current().access, caller, token.id))
+                bridge.ask(application_tokens.revoke, caller, token.id)
             except FlowgroundError as error:
                 failure.draw_refusal(error)
             else:
@@ -97,11 +97,9 @@ def _day(moment: datetime) -> str:
     return f"{moment:%-d %b %Y}"
 
 
-async def _make(caller: Caller, wired: WiredFlow, name: str, *, reach: Reach, days: int | None) -> str:
+def _make(caller: Caller, wired: WiredFlow, name: str, *, reach: Reach, days: int | None) -> str:
     expires_in = None if days is None else timedelta(days=days)
-    _, secret = await application_tokens.make(
-        runtime.current().access, caller, wired.id, name=name, reach=reach, expires_in=expires_in
-    )
+    _, secret = bridge.ask(application_tokens.make, caller, wired.id, name=name, reach=reach, expires_in=expires_in)
     return secret
 
 

@@ -4,14 +4,16 @@ import asyncio
 import concurrent.futures
 import queue
 import time
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
 
 from flowground import runtime
+from flowground.access import Access
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _STEP = 0.1
@@ -33,6 +35,11 @@ def call(job: Coroutine[Any, Any, T]) -> T:
             if future.done():  # the coroutine's own TimeoutError
                 raise
         _notice_stop()
+
+
+def ask(deed: Callable[Concatenate[Access, P], Coroutine[Any, Any, T]], *args: P.args, **options: P.kwargs) -> T:
+    """As `call`, for what `access` answers or does: `ask(people.list_members, caller)`."""
+    return call(deed(runtime.current().access, *args, **options))
 
 
 def batches(events: AsyncGenerator[T, None], *, pause: float = 0) -> Generator[list[T], None, None]:

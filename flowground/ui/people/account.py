@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowground import application_tokens, runtime
+from flowground.access import account, application_tokens
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.ui.page import bridge, browsers, dates, failure, words
@@ -25,7 +25,7 @@ def draw_password(caller: Caller) -> None:
     if not sent:
         return
     try:
-        bridge.call(runtime.current().account.change_password(caller, old, new, address=address(), device=device()))
+        bridge.ask(account.change_password, caller, old, new, address=address(), device=device())
         session.sign_in_browser(caller.name)
     except FlowgroundError as error:
         failure.draw_refusal(error)
@@ -35,7 +35,7 @@ def draw_sign_ins(caller: Caller) -> None:
     """`Sign out` for this browser too: it is the same deed."""
     if refused := st.session_state.pop(_REFUSED, None):
         failure.draw_refusal(refused)
-    for item in bridge.call(runtime.current().account.sign_ins(caller)):
+    for item in bridge.ask(account.list_sign_ins, caller):
         here = item.id == caller.sign_in_id
         with (
             st.container(border=True, key=f"account:sign_in:{item.id}"),
@@ -57,18 +57,14 @@ def draw_sign_ins(caller: Caller) -> None:
 def _revoke(caller: Caller, sign_in_id: str) -> None:
     """For a button."""
     try:
-        bridge.call(runtime.current().account.revoke(caller, sign_in_id))
+        bridge.ask(account.sign_out, caller, sign_in_id)
     except FlowgroundError as error:
         st.session_state[_REFUSED] = error
 
 
 def draw_tokens(caller: Caller) -> None:
     """Those of this person, whatever flow they are for."""
-    found = [
-        token
-        for token in bridge.call(application_tokens.listed(runtime.current().access, caller))
-        if token.owner == caller.name
-    ]
+    found = [token for token in bridge.ask(application_tokens.list_tokens, caller) if token.owner == caller.name]
     if not found:
         st.caption("None. They are made in a flow's *API access*, where its API is shared with you.")
     for token in found:
@@ -94,7 +90,7 @@ def draw_tokens(caller: Caller) -> None:
 def _revoke_token(caller: Caller, token_id: str) -> None:
     """For a button."""
     try:
-        bridge.call(application_tokens.revoke(runtime.current().access, caller, token_id))
+        bridge.ask(application_tokens.revoke, caller, token_id)
     except FlowgroundError as error:
         st.session_state[_REFUSED] = error
 
@@ -112,7 +108,7 @@ def _delete() -> None:
     st.write("With every flow, and those of your tokens. Nothing comes back.")
     if st.button("Delete all", type="primary", key="account:delete:yes"):
         try:
-            count = bridge.call(runtime.current().account.delete_conversations(visitor()))
+            count = bridge.ask(account.delete_conversations, visitor())
         except FlowgroundError as error:
             failure.draw_refusal(error)
         else:

@@ -4,19 +4,18 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from flowground import runtime
+from flowground.access import Access, people
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.sign_in import Member
 from flowground.store.people.groups import NAME_CHARS, Group
+from flowground.store.people.members import Member
 from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import visitor
 from flowground.ui.publish import sharing
 
 
 def draw_groups(caller: Caller) -> None:
-    organization = runtime.current().organization
-    members = bridge.call(organization.members(caller))
+    members = bridge.ask(people.list_members, caller)
     with (
         st.form("groups:new", border=False, clear_on_submit=True),
         st.container(horizontal=True, vertical_alignment="bottom"),
@@ -25,10 +24,10 @@ def draw_groups(caller: Caller) -> None:
         made = st.form_submit_button("Make it", icon=":material/group_add:")
     if made:
         try:
-            bridge.call(organization.add_group(caller, name))
+            bridge.ask(people.add_group, caller, name)
         except FlowgroundError as error:
             failure.draw_refusal(error)
-    found = bridge.call(organization.groups(caller))
+    found = bridge.ask(people.list_groups, caller)
     if not found:
         st.caption("A group is a handful of people with whom flows are shared by one name.")
     for group in found:
@@ -54,28 +53,28 @@ def _draw_row(group: Group, members: Sequence[Member]) -> None:
 
 @st.dialog("Group", on_dismiss="rerun")  # forgets what was chosen and not saved
 def _edit(group: Group, members: Sequence[Member]) -> None:
-    people = {member.name: member for member in members}
+    by_name = {member.name: member for member in members}
     with st.form(f"groups:edit:{group.id}", border=False):
         name = st.text_input("Name", group.name, max_chars=NAME_CHARS)
         chosen = st.multiselect(
             "People",
-            sorted(people.keys() | set(group.members)),
+            sorted(by_name.keys() | set(group.members)),
             default=list(group.members),
-            format_func=lambda key: sharing.person(people[key]) if key in people else key,
+            format_func=lambda key: sharing.person(by_name[key]) if key in by_name else key,
             placeholder="Choose people",
         )
         sent = st.form_submit_button("Save", type="primary")
     if not sent:
         return
-    caller, organization = visitor(), runtime.current().organization
+    caller = visitor()
 
-    async def save() -> None:
+    async def save(access: Access) -> None:
         if name != group.name:
-            await organization.rename_group(caller, group.id, name)
-        await organization.set_group_members(caller, group.id, chosen)
+            await people.rename_group(access, caller, group.id, name)
+        await people.set_group_members(access, caller, group.id, chosen)
 
     try:
-        bridge.call(save())
+        bridge.ask(save)
     except FlowgroundError as error:
         failure.draw_refusal(error)
     else:
@@ -87,7 +86,7 @@ def _remove(group: Group) -> None:
     st.write(f"Flows shared with **{words.plain(group.name)}** close to who was let in by it alone.")
     if st.button("Remove", type="primary", key=f"groups:remove:{group.id}"):
         try:
-            bridge.call(runtime.current().organization.remove_group(visitor(), group.id))
+            bridge.ask(people.remove_group, visitor(), group.id)
         except FlowgroundError as error:
             failure.draw_refusal(error)
         else:

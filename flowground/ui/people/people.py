@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from flowground import runtime
+from flowground.access import people
 from flowground.caller import Caller
-from flowground.sign_in import Member
 from flowground.store.people.groups import Group
+from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
 from flowground.ui.page import bridge, dates, words
 from flowground.ui.people import person
@@ -18,10 +18,9 @@ _SEARCH_FROM = 8
 
 def draw_people(caller: Caller) -> None:
     """The list, and the way to invite somebody."""
-    organization = runtime.current().organization
-    members = bridge.call(organization.members(caller))
-    groups = bridge.call(organization.groups(caller))
-    links = {link.member: link for link in bridge.call(organization.links(caller))}
+    members = bridge.ask(people.list_members, caller)
+    groups = bridge.ask(people.list_groups, caller)
+    links = {link.member: link for link in bridge.ask(people.list_links, caller)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Invite somebody", type="primary", icon=":material/person_add:", key="people:invite"):
             person.invite()

@@ -5,18 +5,19 @@ saved. Opened again, for whomever, it shows what is stored.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, get_args
+from typing import Any, Concatenate, ParamSpec, get_args
 
 import streamlit as st
 
-from flowground import runtime
-from flowground.caller import Role
+from flowground.access import Access, people
+from flowground.caller import Caller, Role
 from flowground.errors import FlowgroundError
-from flowground.sign_in import Member
+from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
 from flowground.ui.page import addresses, bridge, browsers, dates, failure, words
 from flowground.ui.page.caller import visitor
 
+P = ParamSpec("P")
 ROLE, GROUPS, LINK, WITHDRAW = "Change role", "Groups", "Link to set the password", "Withdraw the link"
 SIGN_INS, DEACTIVATE, ACTIVATE, REMOVE = "Sign-ins", "Deactivate", "Activate", "Remove"
 ROLES: dict[Role, str] = {
@@ -37,7 +38,7 @@ def invite() -> None:
     if not sent:
         return
     try:
-        made = bridge.call(runtime.current().organization.invite(visitor(), name, display_name=shown, role=role))
+        made = bridge.ask(people.invite, visitor(), name, display_name=shown, role=role)
     except FlowgroundError as error:
         failure.draw_refusal(error)
     else:
@@ -54,21 +55,15 @@ def _link(member: Member) -> None:
         st.write(f"A new invitation for {name}. An earlier link ends.")
     if not st.button("Make the link", type="primary", key="person:link"):
         return
-    organization = runtime.current().organization
-    make = organization.reset(visitor(), member.name) if member.has_password else _invite_again(member)
     try:
-        made = bridge.call(make)
+        if member.has_password or member.source == "config":
+            made = bridge.ask(people.reset_password, visitor(), member.name)
+        else:
+            made = bridge.ask(people.invite, visitor(), member.name, role=member.role)
     except FlowgroundError as error:
         failure.draw_refusal(error)
     else:
         _draw_link(*made)
-
-
-def _invite_again(member: Member) -> Coroutine[Any, Any, tuple[PasswordLink, str]]:
-    organization = runtime.current().organization
-    if member.source == "config":
-        return organization.reset(visitor(), member.name)
-    return organization.invite(visitor(), member.name, role=member.role)
 
 
 def _draw_link(link: PasswordLink, secret: str) -> None:
@@ -83,13 +78,12 @@ def _role(member: Member) -> None:
     st.markdown(f"**{words.plain(member.display_name)}** from their next action on:")
     role = _role_choice(member.role, key="person:role")
     if st.button("Save", type="primary", key="person:role:save"):
-        _do(runtime.current().organization.set_role(visitor(), member.name, role))
+        _do(people.set_role, visitor(), member.name, role)
 
 
 @st.dialog(GROUPS, on_dismiss="rerun")
 def _groups(member: Member) -> None:
-    organization = runtime.current().organization
-    found = bridge.call(organization.groups(visitor()))
+    found = bridge.ask(people.list_groups, visitor())
     if not found:
         st.write("There are no groups yet: make one under *Groups*.")
         return
@@ -100,26 +94,24 @@ def _groups(member: Member) -> None:
     if st.button("Save", type="primary", key="person:groups:save"):
         changed = [group for group in found if ticked[group.id] != (member.name in group.members)]
 
-        async def save() -> None:
+        async def save(access: Access, caller: Caller) -> None:
             for group in changed:
                 names = set(group.members) ^ {member.name}
-                await organization.set_group_members(visitor_now, group.id, names)
+                await people.set_group_members(access, caller, group.id, names)
 
-        visitor_now = visitor()
-        _do(save())
+        _do(save, visitor())
 
 
 @st.dialog(SIGN_INS)
 def _sign_ins(member: Member) -> None:
-    organization = runtime.current().organization
-    found = bridge.call(organization.sign_ins(visitor(), member.name))
+    found = bridge.ask(people.list_sign_ins, visitor(), member.name)
     if not found:
         st.write(f"{words.plain(member.display_name)} is signed in nowhere.")
         return
     for item in found:
         st.markdown(f"**{words.plain(browsers.named(item.agent))}** :gray[since {dates.moment(item.created_at)}]")
     if st.button("Sign out everywhere", type="primary", icon=":material/logout:", key="person:out"):
-        _do(organization.sign_out_everywhere(visitor(), member.name))
+        _do(people.sign_out_everywhere, visitor(), member.name)
 
 
 @st.dialog("Deactivate?")
@@ -129,36 +121,34 @@ def _deactivate(member: Member) -> None:
         "All of it is theirs again once you activate them."
     )
     if st.button(DEACTIVATE, type="primary", key="person:deactivate"):
-        _do(runtime.current().organization.set_active(visitor(), member.name, active=False))
+        _do(people.set_active, visitor(), member.name, active=False)
 
 
 @st.dialog("Activate?")
 def _activate(member: Member) -> None:
     st.write(f"{words.plain(member.display_name)} may sign in again, with the password they had.")
     if st.button(ACTIVATE, type="primary", key="person:activate"):
-        _do(runtime.current().organization.set_active(visitor(), member.name, active=True))
+        _do(people.set_active, visitor(), member.name, active=True)
 
 
 @st.dialog("Remove for good?")
 def _remove(member: Member) -> None:
     st.write(f"{words.plain(member.display_name)} goes, with all conversations, tokens and rights. Nothing comes back.")
     if st.button(REMOVE, type="primary", key="person:remove"):
-        _do(runtime.current().organization.remove(visitor(), member.name))
+        _do(people.remove, visitor(), member.name)
 
 
 @st.dialog("Withdraw the link?")
 def _withdraw(member: Member) -> None:
     st.write(f"The link that {words.plain(member.display_name)} was sent sets no password any more.")
-    organization = runtime.current().organization
     if st.button("Withdraw", type="primary", key="person:withdraw"):
-        now = visitor()
 
-        async def withdraw() -> None:
-            for link in await organization.links(now):
+        async def withdraw(access: Access, caller: Caller) -> None:
+            for link in await people.list_links(access, caller):
                 if link.member == member.name:
-                    await organization.revoke_link(now, link.id)
+                    await people.revoke_link(access, caller, link.id)
 
-        _do(withdraw())
+        _do(withdraw, visitor())
 
 
 DEEDS: dict[str, Callable[[Member], None]] = {
@@ -185,10 +175,12 @@ def _role_choice(now: Role, *, key: str) -> Role:
     )
 
 
-def _do(deed: Coroutine[Any, Any, object]) -> None:
+def _do(
+    deed: Callable[Concatenate[Access, P], Coroutine[Any, Any, object]], *args: P.args, **options: P.kwargs
+) -> None:
     """Closes the dialog, or says why not."""
     try:
-        bridge.call(deed)
+        bridge.ask(deed, *args, **options)
     except FlowgroundError as error:
         failure.draw_refusal(error)
     else:

@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
 from flowground import runtime
-from flowground.access.preview import SIGNED_OUT, SOMEBODY, Preview, look_as
+from flowground.access.sharing import SIGNED_OUT, SOMEBODY, Preview, look_as
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError, NotSignedIn
 from flowground.ui.page import addresses, bridge, words
@@ -34,7 +34,7 @@ def draw_preview(caller: Caller, address: str) -> None:
     if not who or not caller.sees_inside:
         return
     try:
-        found = bridge.call(look_as(runtime.current().access, caller, address, who))
+        found = bridge.ask(look_as, caller, address, who)
     except NotSignedIn:
         raise
     except FlowgroundError:
@@ -61,7 +61,7 @@ def _draw_banner(who: str, found: Preview, address: str) -> None:
 
 def _draw_choice(who: str, address: str) -> None:
     """Whom to look as: somebody signed out, some member, or one of those who are there."""
-    people = bridge.call(runtime.current().sign_in.members())
+    people = bridge.call(runtime.current().sign_in.roster.list_members())
     names = {SIGNED_OUT: "Somebody signed out", SOMEBODY: "A member whom nobody named"}
     names |= {f"{SOMEBODY}:{member.name}": sharing.person(member) for member in people}
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from flowground import runtime
+from flowground.access.sharing import publish, read_sharing
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.ui.api_access import api_access
@@ -113,7 +114,7 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
 
 def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
     try:
-        now = bridge.call(runtime.current().access.sharing(caller, wired.id))
+        now = bridge.ask(read_sharing, caller, wired.id)
     except FlowgroundError as error:
         failure.draw_refusal(error)
         return
@@ -140,7 +141,7 @@ def _switch(caller: Caller, wired: WiredFlow, key: str) -> None:
 
 def _publish(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
     try:
-        bridge.call(runtime.current().access.publish(caller, wired.id, shared=shared))
+        bridge.ask(publish, caller, wired.id, shared=shared)
     except FlowgroundError as error:
         st.session_state[_REFUSED] = error
 

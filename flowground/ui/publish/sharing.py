@@ -7,12 +7,13 @@ from datetime import datetime
 import streamlit as st
 
 from flowground import runtime
-from flowground.access import Sharing
+from flowground.access import Access, people
+from flowground.access.sharing import list_who_may_open, read_sharing, share
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.sign_in import Member
-from flowground.store.flows.publications import Audience
+from flowground.store.flows.publications import Audience, Sharing
 from flowground.store.people.groups import Group
+from flowground.store.people.members import Member
 from flowground.ui.page import bridge, dates, failure, words
 from flowground.ui.page.caller import visitor
 from flowground.wiring import WiredFlow
@@ -47,25 +48,24 @@ def open_settings(wired: WiredFlow) -> None:
     """Nothing changes before *Save*; then it acts at everybody's next action."""
     caller = visitor()
     try:
-        choices = bridge.call(_load(caller, wired))
+        choices = bridge.ask(_load, caller, wired)
     except FlowgroundError as error:
         failure.draw_refusal(error)
         return
     draft = _draw_choices(wired, choices)
-    _draw_people(bridge.call(runtime.current().access.who_may_open(wired, draft)), draft, choices)
+    _draw_people(bridge.ask(list_who_may_open, wired, draft), draft, choices)
     if st.button("Save", type="primary", key=f"sharing:save:{wired.id}"):
         try:
-            bridge.call(runtime.current().access.share(caller, wired.id, draft))
+            bridge.ask(share, caller, wired.id, draft)
         except FlowgroundError as error:
             failure.draw_refusal(error)
         else:
             st.rerun()
 
 
-async def _load(caller: Caller, wired: WiredFlow) -> _Choices:
-    app = runtime.current()
-    sharing = await app.access.sharing(caller, wired.id)
-    return _Choices(sharing, await app.organization.members(caller), await app.organization.groups(caller))
+async def _load(access: Access, caller: Caller, wired: WiredFlow) -> _Choices:
+    sharing = await read_sharing(access, caller, wired.id)
+    return _Choices(sharing, await people.list_members(access, caller), await people.list_groups(access, caller))
 
 
 def _draw_choices(wired: WiredFlow, choices: _Choices) -> Sharing:
@@ -93,15 +93,15 @@ def _draw_choices(wired: WiredFlow, choices: _Choices) -> Sharing:
 
 
 def _draw_names(wired: WiredFlow, choices: _Choices, draft: Sharing) -> Sharing:
-    people = {member.name: member for member in choices.members if member.active and member.role == "member"}
+    by_name = {member.name: member for member in choices.members if member.active and member.role == "member"}
     groups = {group.id: group for group in choices.groups}
     # Authors and admins need not be named; who was named before stays until taken out.
-    names = sorted(people.keys() | draft.members)
+    names = sorted(by_name.keys() | draft.members)
     members = st.multiselect(
         "People",
         names,
         default=sorted(draft.members),
-        format_func=lambda name: person(people[name]) if name in people else name,
+        format_func=lambda name: person(by_name[name]) if name in by_name else name,
         key=f"sharing:people:{wired.id}",
         placeholder="Choose people",
     )

@@ -103,7 +103,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
 
 def _display_name(caller: Caller) -> str:
     try:
-        member = bridge.call(runtime.current().sign_in.member(caller.name))
+        member = bridge.call(runtime.current().sign_in.roster.find(caller.name))
     except FlowgroundError:
         member = None
     return member.display_name if member else caller.name

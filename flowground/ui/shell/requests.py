@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from flowground import runtime
+from flowground.access import requests
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError, NotSignedIn
 from flowground.store.people.access_requests import AccessRequest
@@ -19,7 +20,7 @@ def waiting(caller: Caller, *, flow_id: str | None = None) -> list[AccessRequest
     """Requests that this caller may decide; `flow_id` keeps those for one flow."""
     if not caller.sees_inside or caller.kind != "member":
         return []
-    found = bridge.call(runtime.current().requests.waiting(caller))
+    found = bridge.ask(requests.list_waiting, caller)
     return [request for request in found if flow_id in (None, request.flow_id)]
 
 
@@ -45,7 +46,7 @@ def draw_asking(caller: Caller, address: str) -> None:
     if not asked:
         return
     try:
-        bridge.call(runtime.current().requests.ask(caller, address, note))
+        bridge.ask(requests.ask, caller, address, note)
     except FlowgroundError as error:
         failure.draw_refusal(error)
     else:
@@ -58,7 +59,7 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
     with st.container(border=True, key=key, gap="xsmall"):
         wired = runtime.current().catalogue.find(request.flow_id)
         name = words.plain(wired.name if wired else request.flow_id)
-        who = bridge.call(runtime.current().sign_in.member(request.member))
+        who = bridge.call(runtime.current().sign_in.roster.find(request.member))
         shown = words.plain(who.display_name if who else request.member)
         user = words.plain(request.member)
         facts = words.line(("" if user == shown else user, dates.day(request.created_at)))
@@ -73,9 +74,8 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
 @for_its_caller
 def _decide(caller: Caller, request_id: str, yes: bool) -> None:
     """For a button."""
-    requests = runtime.current().requests
     try:
-        bridge.call(requests.approve(caller, request_id) if yes else requests.deny(caller, request_id))
+        bridge.ask(requests.approve if yes else requests.deny, caller, request_id)
     except NotSignedIn:
         return  # the page itself will say it
     except FlowgroundError as error:

@@ -45,6 +45,6 @@ def _sign_in(name: str, password: str) -> None:
             member = bridge.call(sign_in.check_password(name, password, here, browser, compare=Hasher.check_pw))
         if member is not None:
             session.sign_in_browser(member.name)
-        if wait := bridge.call(sign_in.lockout(name, here, browser)):
+        if wait := bridge.call(sign_in.tries.lockout(name, here, browser)):
             raise locked_out(wait)
     st.error("User name or password is wrong.")

@@ -36,11 +36,11 @@ async def make(
     Raises NotSignedIn, FlowNotFound, NotAllowed where the caller may not run the flow over the API or has not proven
     to be the local owner, and InvalidRequest for a name, an expiry or a number of tokens that cannot be.
     """
-    caller = await _person(access, caller)
+    caller = await _require_person(access, caller)
     wired = await access.open_flow(caller, address)
     if not await access.may_run_api(caller, wired):
         raise NotAllowed(f"{wired.name} is shared for its playground, not for its API.", hint="Ask its author.")
-    said = _checked_name(name)
+    said = _check_name(name)
     if expires_in is not None and not timedelta(0) < expires_in <= _LONGEST_LIFE:
         raise InvalidRequest("A token expires in at most 10 years, or never.")
     own = await access.store.read(tokens.list_tokens, owner=_owner(caller))
@@ -56,12 +56,12 @@ async def make(
     )
 
 
-async def listed(access: Access, caller: Caller, *, flow_id: str | None = None) -> list[StoredToken]:
+async def list_tokens(access: Access, caller: Caller, *, flow_id: str | None = None) -> list[StoredToken]:
     """Tokens that are not revoked (expired ones are there), newest first: the caller's own, an admin's everyone's.
 
     `flow_id` keeps those whose scope has this flow. Raises as `make` does of the caller.
     """
-    caller = await _person(access, caller)
+    caller = await _require_person(access, caller)
     found = await access.store.read(tokens.list_tokens, owner=_owner(caller), everyone=caller.role == "admin")
     return [
         token
@@ -72,12 +72,12 @@ async def listed(access: Access, caller: Caller, *, flow_id: str | None = None) 
 
 async def revoke(access: Access, caller: Caller, token_id: str) -> None:
     """Ends a token of the caller's list, at once. Raises InvalidRequest alike for unknown ones and those of others."""
-    if not any(token.id == token_id for token in await listed(access, caller)):
+    if not any(token.id == token_id for token in await list_tokens(access, caller)):
         raise InvalidRequest("There is no such token in force.")
     await access.store.write(tokens.revoke, token_id=token_id, by=caller.key)
 
 
-async def _person(access: Access, caller: Caller) -> Caller:
+async def _require_person(access: Access, caller: Caller) -> Caller:
     """The caller as they are now, when they are somebody who may keep a token."""
     caller = await access.recheck(caller)
     access.require_lasting(caller)
@@ -90,7 +90,7 @@ def _owner(caller: Caller) -> str | None:
     return caller.name if caller.kind == "member" else None
 
 
-def _checked_name(name: str) -> str:
+def _check_name(name: str) -> str:
     said = " ".join(name.split())
     if not said:
         raise InvalidRequest("The token needs a name: what will use it?")
