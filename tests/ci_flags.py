@@ -18,7 +18,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(_Counts(config), "counts")
+    if not hasattr(config, "workerinput"):  # a worker of pytest-xdist, whose reports are counted where it was started
+        config.pluginmanager.register(_Counts(config), "counts")
 
 
 class _Counts:

@@ -5,6 +5,7 @@ with AppServer(tmp_path, config={"default_model": "scripted"}) as server:
 """
 
 import os
+import random
 import re
 import signal
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -33,11 +35,15 @@ def clean_environment(**extra: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nothing has now, and that the system gives to no connection (it takes those from 32768).
+
+    So it is still free when a server that is started for it gets there, a second later.
+    """
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def write_folder(folder: Path, *, config: Mapping[str, Any], flows: Mapping[str, str] | Iterable[str] | None) -> Path:

@@ -57,7 +57,13 @@ def run_small(folder: Path, *options: str, reason: str = "", seconds: float = 0)
         (["--at-least=3", "-k", "test_one"], "anything", 1, "1 passed; --at-least says 3"),
     ],
 )
-def test_too_little_is_red(tmp_path: Path, options: list[str], reason: str, code: int, said: str) -> None:
+@pytest.mark.parametrize("several", [False, True], ids=["one process", "two processes"])
+def test_too_little_is_red(
+    tmp_path: Path, several: bool, options: list[str], reason: str, code: int, said: str
+) -> None:
+    if several:
+        pytest.importorskip("xdist", reason="needs pytest-xdist (requirements-dev.txt)")
+        options = [*options, "-p", "xdist.plugin", "--numprocesses=2", "--dist=loadfile"]
     found, text = run_small(tmp_path, *options, reason=reason)
     assert found == code, text
     assert said in text

@@ -11,7 +11,7 @@ from tests.recipe_files import SHOUT_EVERYWHERE
 from tests.recipes import PYTEST, RECIPES, Recipe, run_python
 from tests.servers import ROOT
 
-NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "data", "__pycache__", ".*_cache", "node_modules")
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "data", "__pycache__", ".*_cache", ".hypothesis", "node_modules")
 HALF_DONE = [
     pytest.param(recipe, left_out, id=f"{name} without step {left_out + 1}")
     for name, recipe in RECIPES.items()

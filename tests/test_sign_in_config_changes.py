@@ -199,7 +199,10 @@ async def test_a_command_beside_the_server_compares_nothing(open_sign_in: Open, 
     assert await holds(await serve(open_sign_in, ada=ADA | {"password": OTHER}), had) == [False, False, False, False]
 
 
-@pytest.mark.parametrize(("then", "stays"), [(PASSWORD, True), ("another plain one", False), (HASHED, False)])
+@pytest.mark.parametrize(
+    ("then", "stays"),
+    [(PASSWORD, True), ("another plain one", False), pytest.param(HASHED, False, id="a hash")],
+)
 async def test_a_plain_password_is_compared_too(open_sign_in: Open, store: Store, then: str, *, stays: bool) -> None:
     had = await rights_of(await serve(open_sign_in, ada={"password": PASSWORD}), store, "ada")
     assert await holds(await serve(open_sign_in, ada={"password": then}), had) == [stays] * 4
