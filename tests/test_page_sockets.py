@@ -30,24 +30,30 @@ from tests.servers import AppServer
 from tests.test_gate import ADA
 from tests.test_public_flow import share
 from tests.tickets import signed_in
+from tests.waiting import eventually
 
-LIMITS = {"guest_pages": 6, "guest_pages_per_address": 4, "request_seconds": 3}
-
-
+CONFIG = {
+    "credentials": {"usernames": ADA},
+    "sharing": {"allow_public": True},
+    "limits": {"guest_pages": 6, "guest_pages_per_address": 4},
+    "trusted_proxies": ["127.0.0.1"],
+}
 SHORT = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "2"}
 LONG = "é" * 200_000
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    config = {
-        "credentials": {"usernames": ADA},
-        "sharing": {"allow_public": True},
-        "limits": LIMITS,
-        "trusted_proxies": ["127.0.0.1"],
-    }
-    with AppServer(tmp_path_factory.mktemp("sockets"), config=config, flows=["echo"]) as server:
+    with AppServer(tmp_path_factory.mktemp("sockets"), config=CONFIG, flows=["echo"]) as server:
         share(server, Sharing(shared=True, audience="public"))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """Three seconds of silence are long here."""
+    config = CONFIG | {"limits": {"guest_pages": 6, "guest_pages_per_address": 4, "request_seconds": 3}}
+    with AppServer(tmp_path_factory.mktemp("hasty"), config=config, flows=["echo"]) as server:
         yield server
 
 
@@ -59,7 +65,7 @@ def said(size: int, *, name: str = f"$$ID-{'a' * 32}-None") -> BackMsg:
     return message
 
 
-def closed(page: PageSocket, *, within: float = 10) -> tuple[int, str]:
+def closed(page: PageSocket, *, within: float = 20) -> tuple[int, str]:
     """Code and reason with which the server closes the page."""
     with pytest.raises(ConnectionClosed) as told:
         page.received(within=within)
@@ -140,7 +146,7 @@ def remember(server: AppServer, *, messages: int, text: str) -> None:
 def test_nothing_stays_of_large_messages(tmp_path: Path) -> None:
     """36 pages say 2.9 MB each, twice, and stay open; then all forty leave for good.
 
-    Were only each page's last text kept, it would be 52 MB.
+    Were only each page's last text kept, it would be 52 MB; free memory that is not given back is 18 MB.
     """
     with AppServer(tmp_path, config={"credentials": {"usernames": ADA}}, flows=["echo"], environment=SHORT) as server:
         browser = signed_in(server, "augusta")
@@ -153,7 +159,7 @@ def test_nothing_stays_of_large_messages(tmp_path: Path) -> None:
                 page.run(said(2_900_000))
             wait_for_memory(server, at_most=before + 40_000_000)
         wait_for_descriptors(server, at_most=60)
-        wait_for_memory(server, at_most=before)
+        wait_for_memory(server, at_most=before + 8_000_000)
 
 
 def test_uvicorn_alone_holds_the_same_bounds(tmp_path: Path) -> None:
@@ -202,18 +208,29 @@ def test_words_instead_of_bytes_are_refused_without_a_trace_in_the_log(house: Ap
     assert "TypeError" not in house.log
 
 
-def test_one_page_too_many_takes_the_place_of_the_one_that_was_silent_longest(house: AppServer) -> None:
+def test_one_page_too_many_is_refused_while_none_was_silent_for_long(house: AppServer) -> None:
     with ExitStack() as stack:
         pages = [stack.enter_context(open_page(Browser(house.url))) for _ in range(4)]
-        for page in [pages[1], pages[2], pages[3], pages[0]]:
+        for page in pages:
             assert b"Sign in" in page.visit()
-        refused = stack.enter_context(open_page(Browser(house.url)))  # none of them was silent for long
-        code, reason = closed(refused)
+        code, reason = closed(stack.enter_context(open_page(Browser(house.url))))
         assert (code, "try again later" in reason) == (1013, True)
+        for page in pages:
+            assert b"Sign in" in page.visit()
+
+
+def test_one_page_too_many_takes_the_place_of_the_one_that_was_silent_longest(hasty: AppServer) -> None:
+    with ExitStack() as stack:
+        pages = []
+        for _ in range(4):
+            pages.append(stack.enter_context(open_page(Browser(hasty.url))))
+            assert b"Sign in" in pages[-1].visit()
+        for page in (pages[1], pages[2], pages[3], pages[0]):
+            assert b"Sign in" in page.visit()
         time.sleep(3.5)
         for page in (pages[0], pages[2], pages[3]):
             assert b"Sign in" in page.visit()
-        late = stack.enter_context(open_page(Browser(house.url)))
+        late = stack.enter_context(open_page(Browser(hasty.url)))
         assert b"Sign in" in late.visit()
         assert closed(pages[1])[0] == 1013
         for page in (pages[0], pages[2], pages[3], late):
@@ -266,26 +283,24 @@ def test_what_strangers_left_is_given_back_at_once(house: AppServer) -> None:
     for _ in range(10):
         with open_page(Browser(house.url)) as page:
             page.visit()
-    assert wait_for_descriptors(house, at_most=before) <= before
+    some = 3  # of the process's own, a connection to the database among them
+    assert wait_for_descriptors(house, at_most=before + some) <= before + some
 
 
 def wait_for_memory(server: AppServer, *, at_most: int) -> None:
     """Messages on their way, and uvicorn's closed connections, give theirs back some seconds later."""
-    end = time.monotonic() + 40
-    while memory(server) > at_most and time.monotonic() < end:
-        time.sleep(0.2)
-    assert memory(server) <= at_most
+    eventually(lambda: memory(server) <= at_most, within=60)
 
 
 def wait_for_descriptors(server: AppServer, *, at_most: int) -> int:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while descriptors(server) > at_most and time.monotonic() < end:
         time.sleep(0.1)
     return descriptors(server)
 
 
-def test_a_page_that_asks_for_nothing_is_ended(house: AppServer) -> None:
-    with open_page(Browser(house.url)) as page:
+def test_a_page_that_asks_for_nothing_is_ended(hasty: AppServer) -> None:
+    with open_page(Browser(hasty.url)) as page:
         assert closed(page) == (1008, "nothing was asked")
 
 
