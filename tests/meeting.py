@@ -9,7 +9,8 @@ from flowground.providers.base import Completion, ModelCall, Piece
 
 
 class Meeting:
-    """Answers with the model's name. Models named "fails" fail and others "waits" for ever, once all have come."""
+    """Answers with the model's name, as many tokens as it has letters; once all have come, models named "fails" fail
+    and others, "waits", never end."""
 
     def __init__(self, expected: int) -> None:
         self._expected = expected
@@ -42,7 +43,7 @@ class Meeting:
             raise
         if call.model == "fails":
             raise ProviderRefused("The model fails.", status=500)
-        return Completion(call.model, call.model, Usage(1, 2))
+        return Completion(call.model, call.model, Usage(len(call.model), 2 * len(call.model)))
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
         whole = await self.complete(call)

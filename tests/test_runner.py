@@ -1,17 +1,17 @@
 """How a flow runs: side by side where it can, in order where it must, and to its end when it is left."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import pytest
 
 from flowground.caller import RunRequest
 from flowground.errors import ComponentFailed
-from flowground.events import ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
+from flowground.events import ComponentEvent, ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
 from flowground.flow import parse_flow
 from flowground.messages import Message, Usage
-from flowground.runner import run_flow, selected_outputs
+from flowground.runner import input_text, run_flow, selected_outputs
 from flowground.wiring import WiredFlow, wire
 from tests.meeting import Meeting
 
@@ -35,6 +35,12 @@ async def nothing_said(limit: int) -> Sequence[Message]:
     return []
 
 
+async def read_into(read: list[RunEvent], run: AsyncGenerator[RunEvent, None]) -> None:
+    async with asyncio.timeout(10), aclosing(run) as events:
+        async for event in events:
+            read.append(event)
+
+
 async def events_of(flow: WiredFlow, models: Meeting, *, stream: bool) -> list[RunEvent]:
     run = run_flow(flow, RunRequest(input_value="hi", stream=stream), history=nothing_said, models=models)
     async with asyncio.timeout(10), aclosing(run) as events:
@@ -47,7 +53,12 @@ async def test_independent_components_run_side_by_side(stream: bool) -> None:
     end = events[-1]
     assert isinstance(end, RunFinished)
     assert {name: result.text for name, result in end.results.items()} == {"Joined": "left right", "Alone": "left"}
-    assert end.usage == Usage(2, 4)
+    assert end.usage == Usage(9, 18)
+    assert end.results["Alone"].usage == Usage(4, 8)
+    whole, alone = end.results["Joined"], end.results["Alone"]
+    assert (whole.source_id, whole.source_name, whole.model) == ("Both", "Prompt", None)
+    assert (alone.source_id, alone.source_name, alone.model) == ("Left", "Language Model", "left")
+    assert (alone.type, alone.display_name) == ("ChatOutput", "Only left")
 
 
 async def test_every_component_starts_after_all_it_waits_for() -> None:
@@ -55,6 +66,7 @@ async def test_every_component_starts_after_all_it_waits_for() -> None:
     begun = [event.component_id for event in events if isinstance(event, ComponentStarted)]
     ended = [event.component_id for event in events if isinstance(event, ComponentFinished)]
     assert sorted(begun) == sorted(ended) == ["Alone", "Both", "ChatInput", "Joined", "Left", "Right"]
+    assert [event.seconds > 0 for event in events if isinstance(event, ComponentFinished)] == [True] * 6
     kinds = [(type(event).__name__, getattr(event, "component_id", None)) for event in events]
     assert kinds.index(("ComponentStarted", "Both")) > kinds.index(("ComponentFinished", "Right"))
 
@@ -63,6 +75,52 @@ async def test_only_a_chat_output_of_one_models_text_is_streamed_to() -> None:
     events = await events_of(two_models("left", "right"), Meeting(2), stream=True)
     tokens = [(event.component_id, event.text) for event in events if isinstance(event, Token)]
     assert tokens == [("Alone", letter) for letter in "left"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_happens_is_noted_when_it_happens_also_in_a_run_that_fails(stream: bool) -> None:
+    noted: list[ComponentEvent] = []
+    read: list[RunEvent] = []
+    run = run_flow(
+        two_models("left", "fails"),
+        RunRequest(input_value="hi", stream=stream),
+        history=nothing_said,
+        models=Meeting(2),
+        note=noted.append,
+    )
+    with pytest.raises(ComponentFailed):
+        await read_into(read, run)
+    begun = {event.component_id for event in noted if isinstance(event, ComponentStarted)}
+    assert begun >= {"ChatInput", "Left", "Right"}
+    assert noted[: len(read)] == read
+
+
+async def test_a_plain_run_tells_what_happened_too() -> None:
+    events = await events_of(two_models("left", "right"), Meeting(2), stream=False)
+    assert sum(isinstance(event, ComponentStarted) for event in events) == 6
+    assert sum(isinstance(event, ComponentFinished) for event in events) == 6
+    assert not any(isinstance(event, Token) for event in events)
+
+
+async def test_many_components_that_wait_for_nothing_let_others_have_their_turn() -> None:
+    """Two hundred of them pause four times; what waits meanwhile begins in the first pause."""
+    lines = [f'  P{n}: {{type: Prompt, template: "{{x}}", x: "${{P{n - 1}}}"}}' for n in range(1, 200)]
+    text = "components:\n  P0: {type: TextInput}\n" + "\n".join(lines)
+    wired = wire(
+        parse_flow(f'{text}\n  End: {{type: ChatOutput, input_value: "${{P199}}"}}\n', "many.yaml", max_bytes=50_000)
+    )
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(others())
+    await events_of(wired, Meeting(0), stream=False)
+    beside.cancel()
+    assert turns == 3
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -110,3 +168,63 @@ async def test_a_cancelled_plain_run_cancels_its_providers() -> None:
 )
 def test_outputs_are_selected_by_langflows_rules(request_: RunRequest, selected: tuple[str, ...]) -> None:
     assert tuple(sorted(selected_outputs(two_models("left", "right"), request_))) == selected
+
+
+FORM = """
+components:
+  First: {type: TextInput, input_value: one}
+  Second: {type: TextInput, input_value: two}
+  Words: {type: TextOutput, input_value: "${First}"}
+  Said: {type: ChatOutput, display_name: Second, input_value: "${Second}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("request_", "sees_inside", "selected"),
+    [
+        (RunRequest(), True, ("Said",)),
+        (RunRequest(output_type="text"), True, ("Words",)),
+        (RunRequest(output_type="any"), True, ("Said", "Words")),
+        (RunRequest(output_type="debug"), True, ("First", "Said", "Second", "Words")),
+        (RunRequest(output_type="debug"), False, ("Said", "Words")),
+        (RunRequest(output_component="First"), True, ("First",)),
+        (RunRequest(output_component="First"), False, ()),
+        (RunRequest(output_component="Second"), True, ("Second",)),
+        (RunRequest(output_component="Second"), False, ("Said",)),
+    ],
+)
+async def test_from_outside_only_outputs_are_selected(
+    request_: RunRequest, sees_inside: bool, selected: tuple[str, ...]
+) -> None:
+    wired = wire(parse_flow(FORM, "form.yaml", max_bytes=10_000))
+    run = run_flow(wired, request_, history=nothing_said, models=Meeting(0), sees_inside=sees_inside)
+    *_, end = [event async for event in run]
+    assert isinstance(end, RunFinished)
+    assert tuple(sorted(end.selected)) == selected
+    assert set(selected) <= end.results.keys()
+
+
+@pytest.mark.parametrize(
+    ("own", "request_", "said"),
+    [
+        ("", RunRequest(input_value="given"), "given"),
+        (", input_value: own", RunRequest(input_value="given"), "given"),
+        (", input_value: own", RunRequest(), "own"),
+        (", input_value: own", RunRequest(input_value=""), ""),
+        (", input_value: own", RunRequest(input_value="a text", input_type="text"), "own"),
+    ],
+)
+def test_what_the_person_said_is_given_or_the_inputs_own(own: str, request_: RunRequest, said: str) -> None:
+    text = f"""
+components:
+  Aside: {{type: TextInput, input_value: aside}}
+  In: {{type: ChatInput{own}}}
+  Out: {{type: ChatOutput, input_value: "${{In}}"}}
+"""
+    assert input_text(wire(parse_flow(text, "in.yaml", max_bytes=10_000)), request_) == said
+
+
+def test_a_form_is_told_what_was_given() -> None:
+    wired = wire(parse_flow(FORM, "form.yaml", max_bytes=10_000))
+    assert input_text(wired, RunRequest(input_value="given", input_type="text")) == "given"
+    assert input_text(wired, RunRequest()) is None

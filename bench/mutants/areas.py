@@ -24,7 +24,7 @@ class Area:
 
 
 AREAS: Mapping[str, Area] = {
-    "runner": Area(("flowground/runner.py",), ("tests/test_runner.py",)),
+    "runner": Area(("flowground/runner.py",), ("tests/test_runner.py", "tests/test_turn_bounds.py")),
     "fields": Area(
         ("flowground/fields/*.py",),
         ("tests/test_fields.py", "tests/test_overrides.py", "tests/test_secret_fields.py", "tests/test_schema.py"),

@@ -25,7 +25,7 @@ _LIBRARIES = (
     "yaml",
 )
 _FLAGS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-_SLOWER, _GRACE = 6, 20.0
+_SLOWER, _GRACE = 4, 10.0
 """A mutant's tests hang when they take so many times as long as the code's, and so many seconds more."""
 
 
