@@ -3,7 +3,7 @@
 A door decodes what was sent into a `RunRequest` and encodes what is said; all between is the same for each of them:
 
     answer = await doors.answer(runtime, TokenHolder(secret), address=flow_id, ask=read_the_body)
-    started, finished = await answer.whole()
+    finished = await answer.whole()
 
 Failures are raised, and each door says them in its own way.
 """
@@ -182,9 +182,7 @@ class Answer(Generic[Wanted]):
         """The turn, which goes on without who began it. To be called at once."""
         return self.runtime.start_live(self.caller, self.wired, self.request)
 
-    async def whole(
-        self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None
-    ) -> tuple[TurnStarted, TurnFinished] | None:
+    async def whole(self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None) -> TurnFinished | None:
         """The turn at its end. `left` returns when the asker is gone: the turn is stopped then, and there is None.
 
         With `left`, raises ShuttingDown where the server stops the turn.
@@ -228,20 +226,17 @@ class Answer(Generic[Wanted]):
                     task.uncancel()
                     yield cut_off(ShuttingDown(_STOPPING))
 
-    async def _read(self) -> tuple[TurnStarted, TurnFinished]:
-        started: TurnStarted | None = None
+    async def _read(self) -> TurnFinished:
         finished: TurnFinished | None = None
         async with aclosing(self.events()) as events:
             async for event in events:
                 match event:
-                    case TurnStarted():
-                        started = event
                     case TurnFinished():
                         finished = event
-                    case ComponentStarted() | ComponentFinished() | Token() | ModelProgress():
+                    case TurnStarted() | ComponentStarted() | ComponentFinished() | Token() | ModelProgress():
                         pass
                     case _:
                         assert_never(event)
-        if started is None or finished is None:
+        if finished is None:
             raise RunError("The run ended without an answer.")
-        return started, finished
+        return finished

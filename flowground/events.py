@@ -111,7 +111,9 @@ class RunFinished(_Results):
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished(_Results):
-    """The answer is stored."""
+    """The answer is stored. `turn` is how it began."""
+
+    turn: TurnStarted
 
 
 ComponentEvent = ComponentStarted | ComponentFinished | Token | ModelProgress

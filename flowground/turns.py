@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -47,96 +47,71 @@ async def take_turn(
     """
     sees_inside = caller.sees_inside
     tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, sees_inside=sees_inside)
-    turn = _Turn(caller, tweaked.wired, request, store, tweaked.warnings)
-    turn.check_length(settings.limits.message_chars)
-    await turn.begin()
+    turn = _describe(tweaked.wired, request, tweaked.warnings)
+    _check_length(turn.input_value, settings.limits.message_chars)
+    record = _Record(caller, tweaked.wired, request, store, turn)
+    await record.begin()
     try:
-        yield turn.describe()
+        yield turn
         run = run_flow(
             tweaked.wired,
             request,
-            history=turn.history,
+            history=record.history,
             models=models,
             sees_inside=sees_inside,
             limits=settings.limits,
-            note=turn.note,
+            note=record.note,
         )
         async with aclosing(run) as events:
             async for event in events:
-                yield await turn.finish(event) if isinstance(event, RunFinished) else event
+                yield await record.finish(event) if isinstance(event, RunFinished) else event
     except ComponentFailed as failure:
         told = failure if caller.sees_inside else failure.from_outside()
-        await turn.fail(told)
+        await record.fail(told)
         raise told from None
     except FlowgroundError as error:
-        await turn.fail(error)
+        await record.fail(error)
         raise
     except Exception:
         # A mistake of ours: the door says it, but the conversation must not look as if it still waited.
-        await turn.fail(UnexpectedFailure())
+        await record.fail(UnexpectedFailure())
         raise
     except (asyncio.CancelledError, GeneratorExit):
-        await turn.stop()
+        await record.stop()
         raise
 
 
 @dataclass(slots=True)
-class _Turn:
-    """What is known of one turn, and its way into the store."""
+class _Record:
+    """What a turn leaves in the store."""
 
     caller: Caller
     wired: WiredFlow
     request: RunRequest
     store: Store
-    warnings: tuple[str, ...]
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    turn: TurnStarted
     clock: float = field(default_factory=time.perf_counter)
-    run_id: str = field(init=False)
-    user_message_id: str = field(init=False)
-    session_id: str = field(init=False)
-    answer_ids: Mapping[str, str] = field(init=False)
-    said: str | None = field(init=False)
     partial: dict[str, list[str]] = field(default_factory=dict)
     trace: list[TraceStep] = field(default_factory=list)
     saved: bool = False
 
-    def __post_init__(self) -> None:
-        outputs = _find_answers(self.wired)
-        self.run_id, self.user_message_id, session_id, *answer_ids = _make_ids(3 + len(outputs))
-        self.session_id = self.request.session_id or session_id
-        self.answer_ids = dict(zip(outputs, answer_ids, strict=True))
-        self.said = input_text(self.wired, self.request)
-
     @property
     def place(self) -> dict[str, str]:
-        return {"flow_id": self.wired.id, "owner": self.caller.key, "session_id": self.session_id}
-
-    def check_length(self, limit: int) -> None:
-        if self.said is not None and len(self.said) > limit:
-            raise InvalidRequest(f"The message has {len(self.said)} characters; {limit} is the limit.")
+        return {"flow_id": self.wired.id, "owner": self.caller.key, "session_id": self.turn.session_id}
 
     async def begin(self) -> None:
-        message = None if self.said is None else self._message(self.user_message_id, "user", self.said)
+        said = self.turn.input_value
+        message = None if said is None else self._message(self.turn.user_message_id, "user", said)
         try:
             await self.store.write(conversations.begin_turn, **self.place, message=message)
         except asyncio.CancelledError:
             await self.stop()  # the message may be stored all the same, and must not look as if it still waited
             raise
 
-    def describe(self) -> TurnStarted:
-        return TurnStarted(
-            run_id=self.run_id,
-            flow_id=self.wired.id,
-            session_id=self.session_id,
-            started_at=self.started_at,
-            user_message_id=self.user_message_id,
-            input_value=self.said,
-            answer_ids=self.answer_ids,
-            warnings=self.warnings,
-        )
-
     async def history(self, limit: int) -> Sequence[Message]:
-        return await self.store.read(conversations.read_history, **self.place, before=self.user_message_id, limit=limit)
+        return await self.store.read(
+            conversations.read_history, **self.place, before=self.turn.user_message_id, limit=limit
+        )
 
     def note(self, event: ComponentEvent) -> None:
         match event:
@@ -153,17 +128,17 @@ class _Turn:
 
     async def finish(self, end: RunFinished) -> TurnFinished:
         """Stores the answers, then says so."""
-        self.partial = {name: [end.results[name].text] for name in self.answer_ids}
+        self.partial = {name: [end.results[name].text] for name in self.turn.answer_ids}
         answers = [
             self._message(
                 message_id, "assistant", end.results[name].text, model=end.results[name].model, seconds=end.seconds
             )
-            for name, message_id in self.answer_ids.items()
+            for name, message_id in self.turn.answer_ids.items()
         ]
         if answers:
             answers[0] = replace(answers[0], usage=end.usage, trace=tuple(self.trace))
         await self._save(answers, "complete", end)
-        return TurnFinished(end.results, end.selected, end.seconds, end.usage)
+        return TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn)
 
     async def fail(self, error: FlowgroundError) -> None:
         with suppress(StoreUnavailable):  # the log has it; who asked is told why the turn failed
@@ -177,8 +152,8 @@ class _Turn:
         """What each output said so far; the first one stands for the turn also when nothing was said."""
         answers = [
             self._message(message_id, "assistant", "".join(self.partial.get(name, ())), state=state, error=error)
-            for name, message_id in self.answer_ids.items()
-            if name in self.partial or name == next(iter(self.answer_ids))
+            for name, message_id in self.turn.answer_ids.items()
+            if name in self.partial or name == next(iter(self.turn.answer_ids))
         ]
         if answers:
             answers[0] = replace(answers[0], trace=tuple(self.trace))
@@ -196,13 +171,13 @@ class _Turn:
             return
         self.saved = True
         run = RunRecord(
-            id=self.run_id,
+            id=self.turn.run_id,
             flow_id=self.wired.id,
             flow_version=self.wired.version,
             owner=self.caller.key,
-            session_id=self.session_id,
+            session_id=self.turn.session_id,
             status=status,
-            started_at=self.started_at,
+            started_at=self.turn.started_at,
             seconds=time.perf_counter() - self.clock,
             usage=end.usage if end else None,
             error_code=error_code,
@@ -215,15 +190,36 @@ class _Turn:
             raise
 
     def _message(self, message_id: str, role: Literal["user", "assistant"], text: str, **more: Any) -> StoredMessage:
-        created = self.started_at if role == "user" else datetime.now(UTC)
+        created = self.turn.started_at if role == "user" else datetime.now(UTC)
         return StoredMessage(
-            id=message_id, role=role, text=text, created_at=created, run_id=self.run_id, **{"state": "complete"} | more
+            id=message_id,
+            role=role,
+            text=text,
+            created_at=created,
+            run_id=self.turn.run_id,
+            **{"state": "complete"} | more,
         )
 
 
-def _find_answers(wired: WiredFlow) -> tuple[str, ...]:
-    """The outputs whose text is kept as an answer: Chat Outputs, else Text Outputs."""
-    return tuple(name for name in wired.outputs if wired.components[name].gives_output == "chat") or wired.outputs
+def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) -> TurnStarted:
+    chats = [name for name in wired.outputs if wired.components[name].gives_output == "chat"]
+    answering = chats or wired.outputs
+    run_id, user_message_id, session_id, *answer_ids = _make_ids(3 + len(answering))
+    return TurnStarted(
+        run_id=run_id,
+        flow_id=wired.id,
+        session_id=request.session_id or session_id,
+        started_at=datetime.now(UTC),
+        user_message_id=user_message_id,
+        input_value=input_text(wired, request),
+        answer_ids=dict(zip(answering, answer_ids, strict=True)),
+        warnings=warnings,
+    )
+
+
+def _check_length(said: str | None, limit: int) -> None:
+    if said is not None and len(said) > limit:
+        raise InvalidRequest(f"The message has {len(said)} characters; {limit} is the limit.")
 
 
 def _make_ids(count: int) -> list[str]:

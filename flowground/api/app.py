@@ -1,18 +1,51 @@
-"""Builds the one FastAPI application; paths are whole, so that the OpenAPI document and the routes are one thing."""
+"""Builds the one FastAPI application, and answers what needs no token: is it alive, which version, what can it do.
+
+Paths are whole, so that the OpenAPI document and the routes are one thing.
+"""
 
 from collections.abc import Callable
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from flowground import __version__
-from flowground.api import flows, health, monitor, run
-from flowground.api.errors import install_handlers
+from flowground.api import flows, monitor, run
+from flowground.api.errors import install_handlers, status_of
+from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 
 _NEEDS_TOKEN = ("/api/v1/run/", "/api/v1/flows", "/api/v1/monitor/", "/lf/")
+
+router = APIRouter(tags=["health"])
+
+
+@router.head("/health", include_in_schema=False)
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """200 once the database is migrated: the routes exist only then."""
+    return {"status": "ok"}
+
+
+@router.head("/healthz", include_in_schema=False)
+@router.head("/health_check", include_in_schema=False)
+@router.get("/health_check")
+@router.get("/healthz", include_in_schema=False)
+async def health_check(request: Request) -> JSONResponse:
+    """As `/health`, and whether the database answers and the last write went well; says so within some seconds."""
+    body = {"status": "ok", "chat": "ok", "db": "ok"}
+    try:
+        await request.app.state.runtime().store.require_ready()
+    except StoreUnavailable as error:
+        return JSONResponse(body | {"status": "nok", "db": error.message}, status_of(error))
+    return JSONResponse(body)
+
+
+@router.get("/api/v1/version")
+async def version() -> dict[str, str]:
+    """Our version in Langflow's shape."""
+    return {"version": __version__, "main_version": __version__, "package": "Flowground"}
 
 
 def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
@@ -34,7 +67,7 @@ def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
     api.router.routes.extend(run.ROUTES)
     api.include_router(flows.router)
     api.include_router(monitor.router)
-    api.include_router(health.router)
+    api.include_router(router)
 
     @api.get("/api/openapi.json", include_in_schema=False)
     async def openapi(_: Request) -> JSONResponse:

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from flowground.api.body import BodyCompressed, BodyTooSlow
+from flowground.api.incoming import BodyCompressed, BodyTooSlow
 from flowground.doors import KeyInvalid, KeyMissing
 from flowground.errors import (
     AnswerTooLong,

@@ -4,10 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 
-from flowground.api.caller import api_caller
+from flowground.api.incoming import let_in
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
-from flowground.runtime import Runtime
 from flowground.wiring import WiredFlow
 
 router = APIRouter(
@@ -19,10 +18,9 @@ router = APIRouter(
 @router.get("/")
 async def flows(request: Request, header_flows: bool = False) -> list[dict[str, Any]]:
     """Every flow the caller may run, by name; `header_flows` leaves the insides out."""
-    runtime: Runtime = request.app.state.runtime()
-    caller = await api_caller(request, runtime)
+    runtime, caller = await let_in(request)
     return [
-        _described(wired, caller, with_components=not header_flows)
+        _describe(wired, caller, with_components=not header_flows)
         for wired in await runtime.access.visible_flows(caller)
     ]
 
@@ -30,16 +28,15 @@ async def flows(request: Request, header_flows: bool = False) -> list[dict[str, 
 @router.get("/{flow_id}", responses={404: {"description": "No such flow for this token."}})
 async def flow(request: Request, flow_id: str) -> dict[str, Any]:
     """One flow by id or endpoint name."""
-    runtime: Runtime = request.app.state.runtime()
-    caller = await api_caller(request, runtime)
+    runtime, caller = await let_in(request)
     try:
         found = await runtime.access.open_flow(caller, flow_id)
     except FlowNotFound:
         raise HTTPException(404, "Flow not found") from None  # Langflow's sentence here
-    return _described(found, caller, with_components=True)
+    return _describe(found, caller, with_components=True)
 
 
-def _described(wired: WiredFlow, caller: Caller, *, with_components: bool) -> dict[str, Any]:
+def _describe(wired: WiredFlow, caller: Caller, *, with_components: bool) -> dict[str, Any]:
     return {
         "id": wired.id,
         "name": wired.name,

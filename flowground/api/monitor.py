@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
-from flowground.api.caller import api_caller
+from flowground.api.incoming import let_in
 from flowground.api.wire import properties, source, timestamp
 from flowground.caller import Caller
 from flowground.runtime import Runtime
@@ -39,14 +39,13 @@ async def messages(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Response:
     """The caller's own messages, in the order they were said; read, encoded and sent in pieces."""
-    runtime: Runtime = request.app.state.runtime()
-    caller = await api_caller(request, runtime)
+    runtime, caller = await let_in(request)
     places = await runtime.store.read(
         transcripts.list_places,
         owner=caller.key,
         flow_id=flow_id,
         session_id=session_id,
-        flows=await _reached(runtime, caller),
+        flows=await _list_reach(runtime, caller),
         newest_first=order.upper() == "DESC",
         limit=limit,
     )
@@ -95,22 +94,20 @@ def _batches(places: Sequence[MessagePlace]) -> Iterator[list[int]]:
 @router.get("/sessions")
 async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
     """Ids of the caller's own sessions, the one used last first."""
-    runtime: Runtime = request.app.state.runtime()
-    caller = await api_caller(request, runtime)
-    reached = await _reached(runtime, caller)
+    runtime, caller = await let_in(request)
+    reached = await _list_reach(runtime, caller)
     return await runtime.store.read(transcripts.list_session_ids, owner=caller.key, flow_id=flow_id, flows=reached)
 
 
 @router.delete("/session/{session_id}", status_code=204)
 async def delete_session(request: Request, session_id: str) -> Response:
     """Deletes a session of the caller's own; 204 also when there is none, as in Langflow."""
-    runtime: Runtime = request.app.state.runtime()
-    caller = await api_caller(request, runtime)
+    runtime, caller = await let_in(request)
     await runtime.store.write(transcripts.delete_sessions, owner=caller.key, session_id=session_id)
     return Response(status_code=204)
 
 
-async def _reached(runtime: Runtime, caller: Caller) -> list[str] | None:
+async def _list_reach(runtime: Runtime, caller: Caller) -> list[str] | None:
     """Flows whose messages are shown: a token loses those of a flow with the right to run it."""
     if caller.sees_inside and caller.flows is None:
         return None

@@ -10,13 +10,12 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from flowground import doors
-from flowground.api.body import STREAM_SCHEMA, ApiRequest, RunBody, read_request
-from flowground.api.caller import sent_token
 from flowground.api.errors import limit_headers
+from flowground.api.incoming import STREAM_SCHEMA, ApiRequest, RunBody, read_request, read_token
 from flowground.api.stream import Frames
-from flowground.api.wire import holds_long, result_of, write_long
+from flowground.api.wire import write_json, write_result
 from flowground.doors import Answer, TokenHolder
-from flowground.events import TurnFinished, TurnStarted
+from flowground.events import TurnFinished
 from flowground.runtime import Runtime
 
 _OPERATION: dict[str, Any] = {
@@ -56,7 +55,7 @@ async def run(request: Request) -> Response:
     limits = runtime.settings.limits
     told: dict[str, str] = {}
     request.state.run_limit = told
-    token = sent_token(request, in_query=runtime.settings.api.key_in_query)
+    token = read_token(request, in_query=runtime.settings.api.key_in_query)
     try:
         answer = await doors.answer(
             runtime,
@@ -67,10 +66,10 @@ async def run(request: Request) -> Response:
     except ClientDisconnect:
         return Response(status_code=_CLIENT_LEFT)
     if not answer.request.stream:
-        turn = await answer.whole(left=partial(_client_left, request))
-        if turn is None:
+        finished = await answer.whole(left=partial(_wait_for_leaving, request))
+        if finished is None:
             return Response(status_code=_CLIENT_LEFT)
-        return Response(_plain(answer, *turn), media_type="application/json", headers=told)
+        return Response(_write(answer, finished), media_type="application/json", headers=told)
     frames = Frames(answer.wired, answer.request)
     return StreamingResponse(
         answer.follow(frames.encode, cut_off=frames.cut_off),
@@ -88,12 +87,11 @@ PATHS = {"/api/v1/run/{flow_id}": {"post": _OPERATION}}
 """The OpenAPI document's part for them."""
 
 
-def _plain(answer: Answer[ApiRequest], started: TurnStarted, finished: TurnFinished) -> bytes:
-    body = result_of(answer.wired, answer.request, started, finished)
-    is_long = holds_long(output.text for output in finished.outputs)
-    return write_long(body, to_json) if is_long else to_json(body)
+def _write(answer: Answer[ApiRequest], end: TurnFinished) -> bytes:
+    body = write_result(answer.wired, answer.request, end)
+    return write_json(body, (output.text for output in end.outputs), to_json)
 
 
-async def _client_left(request: Request) -> None:
+async def _wait_for_leaving(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

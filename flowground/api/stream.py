@@ -7,9 +7,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from flowground.api.body import ApiRequest
 from flowground.api.errors import detail_of, retry_after, status_of, unexpected
-from flowground.api.wire import LONG, Wire, holds_long, simple_result, write_long
+from flowground.api.incoming import ApiRequest
+from flowground.api.wire import LONG, Wire, write_json, write_simple
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
 from flowground.events import (
     ComponentFinished,
@@ -44,7 +44,7 @@ class Frames:
 
     def cut_off(self, error: FlowgroundError) -> bytes:
         """The `error` event of a stream that ends in its middle."""
-        event, data = _error_said(error)
+        event, data = _write_error(error)
         if self.request.framing == "sse":
             return f"event: {event}\ndata: {data}\n\n".encode()
         return _langflow_frame(event, data)
@@ -128,10 +128,10 @@ async def say(events: AsyncGenerator[Event, None], wired: WiredFlow, request: Ap
                     unpaused = 0
                     await asyncio.sleep(0)
     except FlowgroundError as error:
-        for item in encoder.failure(error):
+        for item in encoder.fail(error):
             yield item
     except Exception as error:  # noqa: BLE001 - this is a door: the 200 is out, the stream must still say how it ended
-        for item in encoder.failure(unexpected(error)):
+        for item in encoder.fail(unexpected(error)):
             yield item
 
 
@@ -144,60 +144,60 @@ class _Encoder:
     def encode(self, event: Event) -> Iterable[Said]:
         match event:
             case Token():
-                return self._token(event, self._opened)
+                return self._write_token(event, self._writer)
             case TurnStarted():
-                return self._started(event)
+                return self._begin(event)
             case TurnFinished():
-                return self._finished(event, self._opened)
+                return self._finish(event, self._writer)
             case ComponentStarted() | ComponentFinished() | ModelProgress():
                 return ()
             case _:
                 assert_never(event)
 
     @property
-    def _opened(self) -> Wire:
+    def _writer(self) -> Wire:
         if self._wire is None:
             raise RuntimeError("TurnStarted comes first")
         return self._wire
 
-    def _started(self, event: TurnStarted) -> Iterable[Said]:
+    def _begin(self, event: TurnStarted) -> Iterable[Said]:
         self._wire = Wire(self.wired, self.request, event)
         if self.simple or event.input_value is None:
             return ()
-        return (_said("add_message", self._wire.user_message(), is_long=holds_long((event.input_value,))),)
+        return (_write_event("add_message", self._wire.user_message(), event.input_value),)
 
-    def _token(self, event: Token, wire: Wire) -> Iterable[Said]:
+    def _write_token(self, event: Token, wire: Wire) -> Iterable[Said]:
         if tail := self.tails.get(event.component_id):
             name = "text" if self.simple else "chunk"
             return (("token", f'{{"{name}": {json.dumps(event.text)}{tail}'),)
         # All tokens of an answer end alike: that part is written once.
         self.tails[event.component_id] = f', "id": "{wire.turn.answer_ids[event.component_id]}"}}'
         if self.simple:
-            return self._token(event, wire)
-        partial = _said("add_message", wire.answer(event.component_id, "", state="partial"))
-        return (partial, *self._token(event, wire))
+            return self._write_token(event, wire)
+        partial = _write_event("add_message", wire.answer(event.component_id, "", state="partial"))
+        return (partial, *self._write_token(event, wire))
 
-    def _finished(self, event: TurnFinished, wire: Wire) -> Iterator[Said]:
+    def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[Said]:
         if self.simple:
-            yield _said("end", simple_result(wire.turn, event, wired=self.wired))
+            yield _write_event("end", write_simple(self.wired, event))
             return
-        is_long = holds_long(result.text for result in event.results.values())
+        texts = [result.text for result in event.results.values()]
         for name in wire.turn.answer_ids:
             if self.wired.components[name].gives_output == "chat":
                 result = event.results[name]
                 message = wire.answer(name, result.text, state="complete", result=result)
-                yield _said("add_message", message, is_long=is_long)
-        yield _said("end", {"result": wire.result(event)}, is_long=is_long)
+                yield _write_event("add_message", message, *texts)
+        yield _write_event("end", {"result": wire.result(event)}, *texts)
 
-    def failure(self, error: FlowgroundError) -> Iterable[Said]:
+    def fail(self, error: FlowgroundError) -> Iterable[Said]:
         """Langflow says a message-shaped error for a failed component, and `{"error": …}` last in every case."""
-        last = _error_said(error)
+        last = _write_error(error)
         if self.simple or self._wire is None or not isinstance(error, ComponentFailed):
             return (last,)
-        return (_said("error", self._wire.failure(error.component_id, error.message)), last)
+        return (_write_event("error", self._wire.failure(error.component_id, error.message)), last)
 
 
-def _error_said(error: FlowgroundError) -> Said:
+def _write_error(error: FlowgroundError) -> Said:
     data: dict[str, Any] = {"error": _sentence(error), "code": error.code, "status": status_of(error)}
     detail = detail_of(error)
     if not isinstance(detail, str):
@@ -206,11 +206,11 @@ def _error_said(error: FlowgroundError) -> Said:
         data["hint"] = error.hint
     if (wait := retry_after(error)) is not None:
         data["retry_after"] = wait
-    return _said("error", data)
+    return _write_event("error", data)
 
 
-def _said(event: str, data: dict[str, Any], *, is_long: bool = False) -> Said:
-    return event, write_long(data, json.dumps) if is_long else json.dumps(data)
+def _write_event(event: str, data: dict[str, Any], *texts: str) -> Said:
+    return event, write_json(data, texts, json.dumps)
 
 
 def _sentence(error: FlowgroundError) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, AnyStr
 
-from flowground.api.body import ApiRequest
+from flowground.api.incoming import ApiRequest
 from flowground.caller import RunRequest
 from flowground.events import OutputResult, TurnFinished, TurnStarted
 from flowground.messages import Usage
@@ -23,20 +23,19 @@ _SHORT = 1_000
 """Characters of one text up to which it is not encoded apart."""
 
 
-def result_of(wired: WiredFlow, request: ApiRequest, turn: TurnStarted, end: TurnFinished) -> Json:
+def write_result(wired: WiredFlow, request: ApiRequest, end: TurnFinished) -> Json:
     """The body of a plain run, in the shape that was asked for."""
-    return (
-        simple_result(turn, end, wired=wired) if request.shape == "simple" else Wire(wired, request, turn).result(end)
-    )
+    return write_simple(wired, end) if request.shape == "simple" else Wire(wired, request, end.turn).result(end)
 
 
-def simple_result(turn: TurnStarted, end: TurnFinished, *, wired: WiredFlow) -> Json:
+def write_simple(wired: WiredFlow, end: TurnFinished) -> Json:
     """`?shape=simple`, the clean body that Langflow's users ask for (langflow issues 3378 and 12851).
 
     `{text, session_id, flow_id, version, usage}`; several selected outputs are joined by a blank line.
 
     `version` is the flow's content hash; `usage` sums all models of the run, or is null.
     """
+    turn = end.turn
     body: Json = {
         "text": "\n\n".join(output.text for output in end.outputs),
         "session_id": turn.session_id,
@@ -245,9 +244,9 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
 
 
-def holds_long(texts: Iterable[str]) -> bool:
-    """Whether the texts of an answer are long together."""
-    return sum(map(len, texts)) > LONG
+def write_json(body: Any, texts: Iterable[str], encode: Callable[[Any], AnyStr]) -> AnyStr:
+    """What `encode(body)` gives; `texts` are those of the answer in it, which may be long."""
+    return write_long(body, encode) if sum(map(len, texts)) > LONG else encode(body)
 
 
 def write_long(body: Any, encode: Callable[[Any], AnyStr]) -> AnyStr:

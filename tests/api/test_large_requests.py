@@ -12,7 +12,7 @@ import pytest
 from pydantic_core import to_json
 from sqlalchemy import Connection, insert, select
 
-from flowground.api.read_json import MOST_VALUES
+from flowground.api.incoming import MOST_VALUES
 from flowground.api.wire import LONG, write_long
 from flowground.store import tables
 from tests.api.calls import Api

@@ -18,10 +18,10 @@ from typing import assert_never
 import streamlit as st
 
 from flowground import doors, runtime
-from flowground.api.body import RunBody
 from flowground.api.errors import error_response, unexpected
+from flowground.api.incoming import RunBody
 from flowground.api.stream import Frames
-from flowground.api.wire import result_of
+from flowground.api.wire import write_result
 from flowground.caller import Caller
 from flowground.doors import PersonTrying
 from flowground.errors import FlowgroundError
@@ -159,10 +159,9 @@ async def _pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[
     body = RunBody.model_validate(request.body(request.message))
     asked = body.to_request(framing="langflow" if request.stream else None, shape=request.shape)
     answer = await doors.answer(runtime.current(), PersonTrying(caller), address=flow_id, ask=asked)
-    if turn := None if request.stream else await answer.whole():
-        started, finished = turn
+    if finished := None if request.stream else await answer.whole():
         trial.tokens = words.tokens(finished.usage)
-        yield _pretty(result_of(answer.wired, asked, started, finished))
+        yield _pretty(write_result(answer.wired, asked, finished))
         return
     frames = Frames(answer.wired, asked)
     stream = answer.follow(lambda events: frames.encode(_noted(events, trial)), cut_off=frames.cut_off)

@@ -1,25 +1,36 @@
-"""What a client asks of the run endpoint: the body in every form that Langflow takes, and the query's switches.
+"""What a client sends: its token, the query's switches, and the body in every form that Langflow takes.
 
-Keys that the contract does not know are ignored, as there.
+The token comes before the body and before the flow, so strangers learn nothing. Keys that the contract does not know
+are ignored, as there. No body keeps the loop: it is capped, and parsed in a thread where it is large. One call of the
+JSON parser holds the interpreter's lock there too, so what it may be given is capped twice: by `limits.body_bytes`, and
+by the number of values, since a megabyte of `[],` costs fifty times a megabyte of text.
 """
 
 import asyncio
+import json
 import re
 from dataclasses import dataclass
 from email.message import Message as Headers
 from typing import Any, Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from flowground.api.read_json import read_json
-from flowground.caller import SESSION_ID_CHARS, InputType, OutputType, RunRequest, Shape
+from flowground import doors
+from flowground.caller import SESSION_ID_CHARS, Caller, InputType, OutputType, RunRequest, Shape
 from flowground.errors import BodyTooLarge, InvalidRequest, RequestError
+from flowground.runtime import Runtime
 
 Framing = Literal["langflow", "sse"]
+
+MOST_VALUES = 100_000
+"""Values, keys not counted, of one body: a flow file has 20,000 at most."""
+_SMALL = 65_536
+"""Bytes of JSON that are parsed on the loop: under 5 ms, less than a thread's start costs under load."""
 
 _STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y": True} | {
     "false": False, "0": False, "no": False, "off": False, "f": False, "n": False, "": False
@@ -84,6 +95,25 @@ class RunBody(BaseModel):
             framing=framing,
             shape=shape,
         )
+
+
+async def let_in(request: Request) -> tuple[Runtime, Caller]:
+    """The runtime, for the caller behind the request's token. Raises KeyMissing or KeyInvalid."""
+    runtime: Runtime = request.app.state.runtime()
+    return runtime, await doors.check_token(runtime, read_token(request, in_query=runtime.settings.api.key_in_query))
+
+
+def read_token(request: Request, *, in_query: bool) -> str | None:
+    """`?x-api-key=` (it wins, as in Langflow), the `x-api-key` header or a Bearer token."""
+    if in_query:
+        # The edge takes the key out of the query string before anything can log it, and hands it over here.
+        hidden = request.scope.get("flowground.api_key")
+        if given := str(hidden or request.query_params.get("x-api-key", "")).strip():
+            return given
+    if given := request.headers.get("x-api-key", "").strip():
+        return given
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    return bearer.strip() if scheme.lower() == "bearer" else None
 
 
 async def read_request(request: Request, *, limit: int, patience: float) -> ApiRequest:
@@ -218,3 +248,51 @@ def _form_type(said: str) -> bytes:
     headers["content-type"] = said
     boundary = headers.get_boundary()
     return b"multipart/form-data" + (f'; boundary="{boundary}"'.encode("latin-1", "replace") if boundary else b"")
+
+
+async def read_json(raw: bytes) -> Any:
+    """The value; UTF-8, -16 and -32, with a mark of the byte order or without; of a repeated key the last value counts.
+
+    Raises InvalidRequest for what is no JSON: NaN, Infinity, numbers beyond a double, half a character, nesting over
+    1,024 levels too; and for more than `MOST_VALUES` values.
+    """
+    return _parse_json(raw) if len(raw) <= _SMALL else await asyncio.to_thread(_parse_json, raw)
+
+
+def _parse_json(raw: bytes) -> Any:
+    """The same at once, for bodies that are small or read in a thread."""
+    try:
+        plain = _as_utf_8(raw)
+        if len(plain) > MOST_VALUES:
+            _count_values(plain)
+        return orjson.loads(plain)
+    except ValueError as error:
+        at = error.pos if isinstance(error, json.JSONDecodeError) else 0
+        problem = {"type": "json_invalid", "loc": ["body", at], "msg": "JSON decode error"}
+        raise InvalidRequest("The body is no JSON.", problems=[problem]) from None
+
+
+def _as_utf_8(raw: bytes) -> bytes:
+    encoding = json.detect_encoding(raw)
+    if encoding == "utf-8":
+        return raw
+    return raw[3:] if encoding == "utf-8-sig" else raw.decode(encoding).encode()
+
+
+def _count_values(plain: bytes) -> None:
+    """Refuses more than `MOST_VALUES` values: what stands between quotes is left out, then commas and brackets count.
+
+    Seven calls into C, each linear and a few milliseconds for 3 MB. What is no JSON may be counted wrong: the parser
+    refuses it, or it is refused here.
+    """
+    if plain.count(b",") + plain.count(b"[") + plain.count(b"{") < MOST_VALUES:
+        return  # strings included: nearly every large text ends here
+    if b"\\" in plain:
+        plain = plain.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if plain.count(b'"') <= 4 * MOST_VALUES:  # else there are more strings than values and keys may be
+        outside = b"".join(plain.split(b'"')[::2])
+        if outside.count(b",") + outside.count(b"[") + outside.count(b"{") < MOST_VALUES:
+            return
+    says = f"The body holds more than {MOST_VALUES:,} values."
+    problem = {"type": "too_many_values", "loc": ["body"], "msg": says}
+    raise InvalidRequest(says, problems=[problem])
