@@ -212,9 +212,9 @@ async def test_a_plain_password_is_compared_too(open_sign_in: Open, store: Store
 
 async def test_starting_at_once_finds_a_change_once(open_sign_in: Open, store: Store) -> None:
     one = {"ada": config_entries.ConfigEntry("a", None)}
-    assert await store.write(config_entries.settle, entries=one) == []
+    assert await store.write(config_entries.reconcile, entries=one) == []
     two = {"ada": config_entries.ConfigEntry("b", None)}
-    assert [len(await store.write(config_entries.settle, entries=two)) for _ in range(2)] == [1, 0]
+    assert [len(await store.write(config_entries.reconcile, entries=two)) for _ in range(2)] == [1, 0]
 
 
 def test_a_server_that_starts_with_another_password_signs_the_thief_out(tmp_path: Path) -> None:

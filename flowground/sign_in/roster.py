@@ -77,7 +77,7 @@ class Roster:
         entries = {
             name: ConfigEntry(entry.fingerprint(name, key), entry.member.email) for name, entry in self._config.items()
         }
-        for change in await self._store.write(config_entries.settle, entries=entries):
+        for change in await self._store.write(config_entries.reconcile, entries=entries):
             if (sentence := _SAID.get(change.what)) is not None:
                 _log.warning(sentence, change.name)
 

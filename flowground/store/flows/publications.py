@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Select, bindparam, delete, insert, literal_column, or_, select
 
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, to_moment, to_moment_or_none, to_seconds_or_none
+from flowground.store.sql import Statement, add_row, to_moment, to_moment_or_none, to_seconds_or_none
 
 Audience = Literal["organization", "people", "public"]
 _p = tables.publications.c
@@ -134,16 +134,16 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
     before = sharing_of(connection, flow_id=flow_id)
     at = time.time()
     connection.execute(delete(tables.publications).where(_p.flow_id == flow_id))
-    connection.execute(
-        insert(tables.publications).values(
-            flow_id=flow_id,
-            shared=sharing.shared,
-            changed_by=by,
-            changed_at=at,
-            audience=sharing.audience,
-            api=sharing.api,
-            expires_at=to_seconds_or_none(sharing.expires_at),
-        )
+    add_row(
+        connection,
+        tables.publications,
+        flow_id=flow_id,
+        shared=sharing.shared,
+        changed_by=by,
+        changed_at=at,
+        audience=sharing.audience,
+        api=sharing.api,
+        expires_at=to_seconds_or_none(sharing.expires_at),
     )
     _set_names(connection, flow_id, "member", sharing.members)
     _set_names(connection, flow_id, "group", sharing.groups)

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from flowground.store import audit, tables
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
-from flowground.store.sql import make_storable, to_moment
+from flowground.store.sql import add_row, has_row, make_storable, to_moment
 
 State = Literal["open", "approved", "denied"]
 NOTE_CHARS = 500
@@ -37,20 +37,20 @@ class AccessRequest:
 
 def ask(connection: Connection, *, flow_id: str | None, member: str, note: str) -> bool:
     """Whether it was kept: not for a flow that is not there (None), not twice, not right after a refusal."""
-    if flow_id is None or _asked(connection, flow_id, member):
+    if flow_id is None or _was_asked(connection, flow_id, member):
         return False
     open_now = select(func.count()).where(_r.member == member, _r.state == "open")
     if connection.execute(open_now).scalar_one() >= MOST_OPEN:
         return False
-    connection.execute(
-        insert(tables.access_requests).values(
-            id=str(uuid4()),
-            flow_id=flow_id,
-            member=member,
-            note=make_storable(note[:NOTE_CHARS]),
-            state="open",
-            created_at=time.time(),
-        )
+    add_row(
+        connection,
+        tables.access_requests,
+        id=str(uuid4()),
+        flow_id=flow_id,
+        member=member,
+        note=make_storable(note[:NOTE_CHARS]),
+        state="open",
+        created_at=time.time(),
     )
     audit.record(connection, actor=f"member:{member}", action="access.requested", subject=flow_id)
     return True
@@ -58,19 +58,19 @@ def ask(connection: Connection, *, flow_id: str | None, member: str, note: str) 
 
 def find_open(connection: Connection, *, request_id: str) -> AccessRequest | None:
     row = connection.execute(select(*_COLUMNS).where(_r.id == request_id, _r.state == "open")).first()
-    return _request(row) if row else None
+    return _request_from_row(row) if row else None
 
 
 def list_open(connection: Connection, *, flows: Collection[str]) -> list[AccessRequest]:
     """What waits for these flows, oldest first."""
     wanted = select(*_COLUMNS).where(_r.state == "open", _r.flow_id.in_(list(flows))).order_by(_r.created_at, _r.id)
-    return [_request(row) for row in connection.execute(wanted)]
+    return [_request_from_row(row) for row in connection.execute(wanted)]
 
 
 def list_of(connection: Connection, *, member: str) -> list[tuple[AccessRequest, State]]:
     """What the member asked, newest first."""
     wanted = select(*_COLUMNS, _r.state).where(_r.member == member).order_by(_r.created_at.desc(), _r.id)
-    return [(_request(row), state) for *row, state in connection.execute(wanted)]
+    return [(_request_from_row(row), state) for *row, state in connection.execute(wanted)]
 
 
 def decide(connection: Connection, *, request_id: str, approved: bool, by: str) -> AccessRequest | None:
@@ -84,7 +84,7 @@ def decide(connection: Connection, *, request_id: str, approved: bool, by: str) 
     ).first()
     if row is None:
         return None
-    request = _request(row)
+    request = _request_from_row(row)
     audit.record(connection, actor=by, action=f"access.{word}", subject=f"{request.flow_id} member:{request.member}")
     return request
 
@@ -114,13 +114,13 @@ def forget(connection: Connection, *, member: str) -> None:
     connection.execute(delete(tables.access_requests).where(_r.member == member))
 
 
-def _asked(connection: Connection, flow_id: str, member: str) -> bool:
-    waits = (_r.state == "open") | ((_r.state == "denied") & (_r.decided_at > time.time() - _QUIET_SECONDS))
-    return (
-        connection.execute(select(_r.id).where(_r.member == member, _r.flow_id == flow_id, waits)).first() is not None
-    )
+def _was_asked(connection: Connection, flow_id: str, member: str) -> bool:
+    """Whether the same waits for an answer, or was denied not long ago."""
+    lately = time.time() - _QUIET_SECONDS
+    settles = (_r.state == "open") | ((_r.state == "denied") & (_r.decided_at > lately))
+    return has_row(connection, _r.member == member, _r.flow_id == flow_id, settles)
 
 
-def _request(row: Any) -> AccessRequest:
+def _request_from_row(row: Any) -> AccessRequest:
     key, flow_id, member, note, created_at = row
     return AccessRequest(key, flow_id, member, note, to_moment(created_at))

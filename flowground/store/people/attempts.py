@@ -8,9 +8,10 @@ Tries from elsewhere never shut out an address from which the member signed in b
 
 import time
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, select
 
 from flowground.store import tables
+from flowground.store.sql import add_row, has_row
 
 WINDOW_SECONDS = 300.0
 PER_ADDRESS = 5
@@ -33,7 +34,7 @@ def begin(
     wait = seconds_to_wait(connection, name=name, address=address, per_name=per_name, in_all=in_all)
     if wait == 0:
         connection.execute(delete(tables.attempts).where(_a.at < now - WINDOW_SECONDS))
-        connection.execute(insert(tables.attempts).values(name=name, address=address, at=now))
+        add_row(connection, tables.attempts, name=name, address=address, at=now)
     return wait
 
 
@@ -42,11 +43,9 @@ def note_success(connection: Connection, *, name: str, address: str, counted_as:
     another name) are forgotten, the address is known."""
     now = time.time()
     connection.execute(delete(tables.attempts).where(_a.name == name, _a.address == (counted_as or address)))
-    known = tables.known_addresses
-    connection.execute(
-        delete(known).where((_k.name == name) & ((_k.address == address) | (_k.at < now - _KNOWN_SECONDS)))
-    )
-    connection.execute(insert(known).values(name=name, address=address, at=now))
+    outdated = (_k.address == address) | (_k.at < now - _KNOWN_SECONDS)
+    connection.execute(delete(tables.known_addresses).where(_k.name == name, outdated))
+    add_row(connection, tables.known_addresses, name=name, address=address, at=now)
 
 
 def seconds_to_wait(
@@ -59,21 +58,20 @@ def seconds_to_wait(
     """
     now = time.time()
 
-    def nth(most: int, *where: ColumnElement[bool]) -> float:
+    def find_nth(most: int, *where: ColumnElement[bool]) -> float:
         """When the try was that must leave the window before there is room for another; 0: there is room."""
         counted = select(_a.at).where(_a.at > now - WINDOW_SECONDS, *where).order_by(_a.at.desc())
         return connection.execute(counted.offset(most - 1).limit(1)).scalar() or 0.0
 
     of_name = _a.name == name
-    oldest = nth(PER_ADDRESS, of_name, _a.address == address)
+    oldest = find_nth(PER_ADDRESS, of_name, _a.address == address)
     if in_all is not None:
-        oldest = max(oldest, nth(in_all, _a.address == address))
-    everywhere = nth(per_name, of_name) if per_name is not None else 0.0
+        oldest = max(oldest, find_nth(in_all, _a.address == address))
+    everywhere = find_nth(per_name, of_name) if per_name is not None else 0.0
     if everywhere > oldest and not _is_known(connection, name=name, address=address, now=now):
         oldest = everywhere
     return max(0.0, oldest + WINDOW_SECONDS - now)
 
 
 def _is_known(connection: Connection, *, name: str, address: str, now: float) -> bool:
-    known = select(func.count()).where(_k.name == name, _k.address == address, _k.at > now - _KNOWN_SECONDS)
-    return connection.execute(known).scalar_one() > 0
+    return has_row(connection, _k.name == name, _k.address == address, _k.at > now - _KNOWN_SECONDS)

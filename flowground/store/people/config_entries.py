@@ -5,20 +5,23 @@ keeps its row: who comes back with the same password is the same person, as afte
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
 from flowground.store import audit, tables
 from flowground.store.people import members, password_links, sign_ins, tokens
+from flowground.store.sql import add_row, has_row
 
 _BY = "config.yaml"
 _KNOWN = "config_entries_known"
 _c = tables.config_entries.c
 
 What = Literal["gone", "back", "new_password", "replaced", "new"]
+_OTHERS: tuple[What, ...] = ("new", "replaced")
+"""The name is somebody else's now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class ConfigEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored(ConfigEntry):
+class _KeptEntry(ConfigEntry):
     """As it was at the last start that named it; `present`: that was the last start of all."""
 
     present: bool
@@ -44,67 +47,50 @@ class ConfigChange:
     what: What
 
 
-def settle(connection: Connection, *, entries: Mapping[str, ConfigEntry]) -> list[ConfigChange]:
+def reconcile(connection: Connection, *, entries: Mapping[str, ConfigEntry]) -> list[ConfigChange]:
     """Compares the file's members, by clean name, with those of the last start, and ends what no longer holds.
 
     The first start that remembers them ends nothing. Processes that start together agree: one of them finds the change.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE config_entries IN EXCLUSIVE MODE")
-    stored = {
-        row.name: _Stored(row.fingerprint, row.email, row.present)
+    kept = {
+        row.name: _KeptEntry(row.fingerprint, row.email, row.present)
         for row in connection.execute(select(_c.name, _c.fingerprint, _c.email, _c.present))
     }
-    is_first = connection.execute(select(tables.marks.c.name).where(tables.marks.c.name == _KNOWN)).first() is None
-    changes = [] if is_first else list(_changes(stored, entries))
-    for change in changes:
-        _end(connection, change)
-    if is_first:
-        connection.execute(insert(tables.marks).values(name=_KNOWN, made_at=time.time()))
-    missing = {
-        name: kept for name, kept in stored.items() if name not in entries and not _is_in_database(connection, name)
-    }
-    connection.execute(delete(tables.config_entries))
-    others = {change.name for change in changes if change.what in ("new", "replaced")}
-    rows = [
-        {"name": name, "fingerprint": entry.fingerprint, "email": entry.email, "present": name in entries}
-        for name, entry in {**missing, **entries}.items()
-    ]
-    for row in rows:  # a start that leaves the email out forgets none, unless the name is somebody else's now
-        name = str(row["name"])
-        if not row["email"] and name in stored and name not in others:
-            row["email"] = stored[name].email
-    if rows:
-        connection.execute(insert(tables.config_entries), rows)
+    changes: list[ConfigChange] = []
+    if has_row(connection, tables.marks.c.name == _KNOWN):
+        changes = list(_compare(kept, entries))
+        for change in changes:
+            _end_rights(connection, change)
+    else:
+        add_row(connection, tables.marks, name=_KNOWN, made_at=time.time())
+    _replace_kept(connection, kept, entries, others={change.name for change in changes if change.what in _OTHERS})
     return changes
 
 
-def _changes(stored: Mapping[str, _Stored], entries: Mapping[str, ConfigEntry]) -> Iterator[ConfigChange]:
-    for name in sorted(stored.keys() | entries.keys()):
-        kept, entry = stored.get(name), entries.get(name)
+def _compare(kept: Mapping[str, _KeptEntry], entries: Mapping[str, ConfigEntry]) -> Iterator[ConfigChange]:
+    for name in sorted(kept.keys() | entries.keys()):
+        before, entry = kept.get(name), entries.get(name)
         if entry is None:
-            if kept is not None and kept.present:
+            if before is not None and before.present:
                 yield ConfigChange(name, "gone")
-        elif kept is None:
+        elif before is None:
             yield ConfigChange(name, "new")
-        elif not kept.present:
-            yield ConfigChange(name, "back" if kept.fingerprint == entry.fingerprint else "new")
-        elif kept.fingerprint != entry.fingerprint:
-            is_other = kept.email and entry.email and kept.email.casefold() != entry.email.casefold()
+        elif not before.present:
+            yield ConfigChange(name, "back" if before.fingerprint == entry.fingerprint else "new")
+        elif before.fingerprint != entry.fingerprint:
+            is_other = before.email and entry.email and before.email.casefold() != entry.email.casefold()
             yield ConfigChange(name, "replaced" if is_other else "new_password")
 
 
-def _is_in_database(connection: Connection, name: str) -> bool:
-    return members.find(connection, name=name).member is not None
-
-
-def _end(connection: Connection, change: ConfigChange) -> None:
+def _end_rights(connection: Connection, change: ConfigChange) -> None:
     """Ends sign-ins, links, tokens and a password set in the app. What was said is deleted where the name is somebody
     else's now; of a name that is gone it stays, in case the same person comes back."""
     name = change.name
-    if change.what == "gone" and _is_in_database(connection, name):
+    if change.what == "gone" and has_row(connection, tables.members.c.name == name):
         return  # the name is one of the database's by now, and began anew when it was added
-    if change.what in ("new", "replaced"):
+    if change.what in _OTHERS:
         members.forget(connection, name=name, by=_BY)
     else:
         members.forget_password(connection, name=name)
@@ -112,3 +98,28 @@ def _end(connection: Connection, change: ConfigChange) -> None:
         sign_ins.revoke_all(connection, member=name, by=_BY)
         tokens.revoke_all(connection, owner=name, by=_BY)
     audit.record(connection, actor=_BY, action=f"member.{change.what}", subject=name)
+
+
+def _replace_kept(
+    connection: Connection,
+    kept: Mapping[str, _KeptEntry],
+    entries: Mapping[str, ConfigEntry],
+    *,
+    others: Collection[str],
+) -> None:
+    """Keeps the file's members, and those it no longer has whose name is nobody's in the database.
+
+    An entry without an email keeps the one of before, unless the name is one of `others`: somebody else's now.
+    """
+    gone = {
+        name: entry
+        for name, entry in kept.items()
+        if name not in entries and not has_row(connection, tables.members.c.name == name)
+    }
+    connection.execute(delete(tables.config_entries))
+    for name, entry in {**gone, **entries}.items():
+        email = entry.email
+        if not email and name in kept and name not in others:
+            email = kept[name].email
+        present, fingerprint = name in entries, entry.fingerprint
+        add_row(connection, tables.config_entries, name=name, fingerprint=fingerprint, email=email, present=present)

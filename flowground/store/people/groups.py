@@ -4,11 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from flowground.errors import InvalidRequest
 from flowground.store import audit, tables
 from flowground.store.flows import publications
+from flowground.store.sql import add_row, has_row
 
 NAME_CHARS = 60
 _g = tables.member_groups.c
@@ -26,39 +27,36 @@ class Group:
 
 def add(connection: Connection, *, name: str, by: str) -> Group:
     """Raises InvalidRequest when the name is empty, too long or taken."""
-    name = _free(connection, name)
+    name = _clean_free_name(connection, name)
     group = Group(str(uuid4()), name)
-    connection.execute(insert(tables.member_groups).values(id=group.id, name=name, folded=name.casefold()))
+    add_row(connection, tables.member_groups, id=group.id, name=name, folded=name.casefold())
     audit.record(connection, actor=by, action="group.added", subject=f"{group.id} {name}")
     return group
 
 
 def rename(connection: Connection, *, group_id: str, name: str, by: str) -> bool:
     """False when there is no such group. Raises InvalidRequest like `add`."""
-    name = _free(connection, name, besides=group_id)
-    changed = update(tables.member_groups).where(_g.id == group_id).values(name=name, folded=name.casefold())
-    if connection.execute(changed).rowcount == 0:
-        return False
-    audit.record(connection, actor=by, action="group.renamed", subject=f"{group_id} {name}")
-    return True
+    name = _clean_free_name(connection, name, besides=group_id)
+    renamed = update(tables.member_groups).where(_g.id == group_id).values(name=name, folded=name.casefold())
+    return audit.execute(connection, renamed, actor=by, action="group.renamed", subject=f"{group_id} {name}")
 
 
 def remove(connection: Connection, *, group_id: str, by: str) -> bool:
     """Takes the group out of every audience. False when there is no such group."""
-    if connection.execute(delete(tables.member_groups).where(_g.id == group_id)).rowcount == 0:
+    removed = delete(tables.member_groups).where(_g.id == group_id)
+    if not audit.execute(connection, removed, actor=by, action="group.removed", subject=group_id):
         return False
     publications.forget(connection, kind="group", name=group_id)
-    audit.record(connection, actor=by, action="group.removed", subject=group_id)
     return True
 
 
 def set_members(connection: Connection, *, group_id: str, members: Collection[str], by: str) -> bool:
     """Acts at once, on open pages too. False when there is no such group."""
-    if connection.execute(select(_g.id).where(_g.id == group_id)).first() is None:
+    if not has_row(connection, _g.id == group_id):
         return False
     before = set(connection.scalars(select(_m.member).where(_m.group_id == group_id)))
     for name in sorted(set(members) - before):
-        connection.execute(insert(tables.group_members).values(group_id=group_id, member=name))
+        add_row(connection, tables.group_members, group_id=group_id, member=name)
         audit.record(connection, actor=by, action="group.member_added", subject=f"{group_id} {name}")
     for name in sorted(before - set(members)):
         connection.execute(delete(tables.group_members).where(_m.group_id == group_id, _m.member == name))
@@ -80,11 +78,11 @@ def forget_member(connection: Connection, *, name: str) -> None:
     connection.execute(delete(tables.group_members).where(_m.member == name))
 
 
-def _free(connection: Connection, name: str, *, besides: str = "") -> str:
+def _clean_free_name(connection: Connection, name: str, *, besides: str = "") -> str:
+    """The name on one line. Raises InvalidRequest unless it fits and no group (but `besides`) is called so."""
     name = " ".join(name.split())
     if not name or len(name) > NAME_CHARS or not name.isprintable():
         raise InvalidRequest(f"A group's name has 1 to {NAME_CHARS} characters.")
-    taken = select(_g.id).where(_g.folded == name.casefold(), _g.id != besides)
-    if connection.execute(taken).first():
+    if has_row(connection, _g.folded == name.casefold(), _g.id != besides):
         raise InvalidRequest(f"There is already a group {name}.")
     return name

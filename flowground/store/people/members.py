@@ -6,9 +6,9 @@ is stored here, under the same name.
 
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from flowground.caller import Role, trials_of
 from flowground.errors import InvalidRequest, NotAllowed
@@ -16,12 +16,16 @@ from flowground.store import audit, tables
 from flowground.store.flows import publications
 from flowground.store.people import access_requests, groups, password_links, sign_ins, tokens
 from flowground.store.runs import transcripts
+from flowground.store.sql import add_row, has_row
 
 Source = Literal["config", "database"]
 _ACCOUNT_CREATED = "account_created"
 _m = tables.members.c
 _p = tables.passwords.c
 _e = tables.config_entries.c
+_MEMBERS = select(_m.name, _m.display_name, _m.email, _m.role, _m.active, _p.name.label("password_of")).outerjoin_from(
+    tables.members, tables.passwords, _p.name == _m.name
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +60,14 @@ def add(
     by: str,
 ) -> Member:
     """`password` is a bcrypt hash. Raises InvalidRequest when the name is taken."""
-    if connection.execute(select(_m.name).where(_m.name == name)).first():
+    if has_row(connection, _m.name == name):
         raise InvalidRequest(f"There is already a member {name}.")
     forget(connection, name=name, by=by)
     now = time.time()
-    connection.execute(
-        insert(tables.members).values(
-            name=name, display_name=display_name, email=email, role=role, active=True, created_at=now
-        )
-    )
+    row = {"name": name, "display_name": display_name, "email": email, "role": role, "active": True, "created_at": now}
+    add_row(connection, tables.members, **row)
     if password is not None:
-        connection.execute(insert(tables.passwords).values(name=name, hash=password, changed_at=now))
+        add_row(connection, tables.passwords, name=name, hash=password, changed_at=now)
     mark_account_created(connection)
     audit.record(connection, actor=by, action="member.added", subject=name)
     return Member(name, display_name, email, role, password is not None, "database")
@@ -85,14 +86,14 @@ def add_first(connection: Connection, *, name: str, display_name: str, password:
 
 
 def find(connection: Connection, *, name: str) -> Stored:
-    member = connection.execute(_select().where(_m.name == name)).first()
+    row = connection.execute(_MEMBERS.where(_m.name == name)).first()
     password = connection.execute(select(_p.hash).where(_p.name == name)).scalar()
-    return Stored(_member(member) if member else None, password)
+    return Stored(_member_from_row(row) if row else None, password)
 
 
 def list_members(connection: Connection) -> list[Member]:
     """By name."""
-    return [_member(row) for row in connection.execute(_select().order_by(_m.name))]
+    return [_member_from_row(row) for row in connection.execute(_MEMBERS.order_by(_m.name))]
 
 
 def names_with_password(connection: Connection) -> frozenset[str]:
@@ -117,7 +118,7 @@ def set_password(connection: Connection, *, name: str, password: str, by: str) -
     """`password` is a bcrypt hash. Ends all sign-ins of the member, and the links that could set another."""
     password_links.end_all(connection, member=name)
     connection.execute(delete(tables.passwords).where(_p.name == name))
-    connection.execute(insert(tables.passwords).values(name=name, hash=password, changed_at=time.time()))
+    add_row(connection, tables.passwords, name=name, hash=password, changed_at=time.time())
     sign_ins.revoke_all(connection, member=name, by=by)
     audit.record(connection, actor=by, action="member.password_set", subject=name)
 
@@ -135,35 +136,33 @@ def set_role(connection: Connection, *, name: str, role: Role, by: str, keep_adm
     """Acts at once, on open pages too. False when there is no such member; `keep_admin` as in `remove`."""
     if keep_admin and role != "admin":
         _require_another_admin(connection, name)
-    changed = connection.execute(update(tables.members).where(_m.name == name).values(role=role)).rowcount == 1
-    if changed:
-        audit.record(connection, actor=by, action=f"member.role_{role}", subject=name)
-    return changed
+    changed = update(tables.members).where(_m.name == name).values(role=role)
+    return audit.execute(connection, changed, actor=by, action=f"member.role_{role}", subject=name)
 
 
 def set_active(connection: Connection, *, name: str, active: bool, by: str, keep_admin: bool = False) -> bool:
     """A member that is not active is signed out everywhere. False when there is no such member."""
     if keep_admin and not active:
         _require_another_admin(connection, name)
-    changed = connection.execute(update(tables.members).where(_m.name == name).values(active=active)).rowcount == 1
-    if changed:
-        if not active:
-            password_links.end_all(connection, member=name)
-            sign_ins.revoke_all(connection, member=name, by=by)
-        word = "activated" if active else "deactivated"
-        audit.record(connection, actor=by, action=f"member.{word}", subject=name)
-    return changed
+    changed = update(tables.members).where(_m.name == name).values(active=active)
+    if connection.execute(changed).rowcount == 0:
+        return False
+    if not active:
+        password_links.end_all(connection, member=name)
+        sign_ins.revoke_all(connection, member=name, by=by)
+    action = "member.activated" if active else "member.deactivated"
+    audit.record(connection, actor=by, action=action, subject=name)
+    return True
 
 
 def account_ever_created(connection: Connection) -> bool:
     """Once true, true for good: a database whose members are gone stays shut."""
-    made = select(tables.marks.c.name).where(tables.marks.c.name == _ACCOUNT_CREATED)
-    return connection.execute(made).first() is not None
+    return has_row(connection, tables.marks.c.name == _ACCOUNT_CREATED)
 
 
 def mark_account_created(connection: Connection) -> None:
     if not account_ever_created(connection):
-        connection.execute(insert(tables.marks).values(name=_ACCOUNT_CREATED, made_at=time.time()))
+        add_row(connection, tables.marks, name=_ACCOUNT_CREATED, made_at=time.time())
 
 
 def _require_another_admin(connection: Connection, name: str) -> None:
@@ -197,11 +196,6 @@ def forget_password(connection: Connection, *, name: str) -> None:
     connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
 
 
-def _select() -> "Select[str, str, str | None, Role, bool, str | None]":
-    return select(_m.name, _m.display_name, _m.email, _m.role, _m.active, _p.name.label("has_password")).outerjoin_from(
-        tables.members, tables.passwords, _p.name == _m.name
-    )
-
-
-def _member(row: "Row[str, str, str | None, Role, bool, str | None]") -> Member:
-    return Member(row[0], row[1], row[2], row[3], row[5] is not None, "database", row[4])
+def _member_from_row(row: Any) -> Member:
+    name, display_name, email, role, active, password_of = row
+    return Member(name, display_name, email, role, password_of is not None, "database", active)

@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from flowground.store import audit, tables
-from flowground.store.sql import to_moment
+from flowground.store.sql import add_row, to_moment
 
 Kind = Literal["invitation", "reset"]
 _l = tables.password_links.c
@@ -36,16 +36,16 @@ def add(connection: Connection, *, kind: Kind, member: str, hashed: str, expires
     """Ends the member's earlier links: one is enough, and the last is the one that was sent."""
     end_all(connection, member=member)
     link = PasswordLink(str(uuid4()), kind, member, by, to_moment(time.time()), to_moment(expires_at))
-    connection.execute(
-        insert(tables.password_links).values(
-            id=link.id,
-            hash=hashed,
-            kind=kind,
-            member=member,
-            created_by=by,
-            created_at=link.created_at.timestamp(),
-            expires_at=expires_at,
-        )
+    add_row(
+        connection,
+        tables.password_links,
+        id=link.id,
+        hash=hashed,
+        kind=kind,
+        member=member,
+        created_by=by,
+        created_at=link.created_at.timestamp(),
+        expires_at=expires_at,
     )
     audit.record(connection, actor=by, action=f"{kind}.created", subject=member)
     return link
@@ -53,34 +53,30 @@ def add(connection: Connection, *, kind: Kind, member: str, hashed: str, expires
 
 def find(connection: Connection, *, hashed: str) -> PasswordLink | None:
     """The link that is still good; None when unknown, expired, used or revoked."""
-    row = connection.execute(_good().where(_l.hash == hashed)).first()
-    return _link(row) if row else None
+    row = connection.execute(select(*_COLUMNS).where(_is_good(), _l.hash == hashed)).first()
+    return _link_from_row(row) if row else None
 
 
 def use(connection: Connection, *, hashed: str) -> PasswordLink | None:
     """As `find`, and the link is over: of several tries at once, one gets it."""
-    ended = update(tables.password_links).where(_l.hash == hashed, _l.ended_at.is_(None), _l.expires_at > time.time())
-    row = connection.execute(ended.values(ended_at=time.time()).returning(*_COLUMNS)).first()
-    if row is None:
-        return None
-    link = _link(row)
-    audit.record(connection, actor=f"member:{link.member}", action=f"{link.kind}.used", subject=link.member)
+    link = _end(connection, _l.hash == hashed)
+    if link is not None:
+        audit.record(connection, actor=f"member:{link.member}", action=f"{link.kind}.used", subject=link.member)
     return link
 
 
 def list_links(connection: Connection) -> list[PasswordLink]:
     """Those that are still good, newest first."""
-    return [_link(row) for row in connection.execute(_good().order_by(_l.created_at.desc(), _l.id))]
+    wanted = select(*_COLUMNS).where(_is_good()).order_by(_l.created_at.desc(), _l.id)
+    return [_link_from_row(row) for row in connection.execute(wanted)]
 
 
 def revoke(connection: Connection, *, link_id: str, by: str) -> bool:
     """False when there is no such link that is still good."""
-    ended = update(tables.password_links).where(_l.id == link_id, _l.ended_at.is_(None), _l.expires_at > time.time())
-    row = connection.execute(ended.values(ended_at=time.time()).returning(_l.kind, _l.member)).first()
-    if row is None:
-        return False
-    audit.record(connection, actor=by, action=f"{row[0]}.revoked", subject=row[1])
-    return True
+    link = _end(connection, _l.id == link_id)
+    if link is not None:
+        audit.record(connection, actor=by, action=f"{link.kind}.revoked", subject=link.member)
+    return link is not None
 
 
 def end_all(connection: Connection, *, member: str) -> None:
@@ -89,10 +85,17 @@ def end_all(connection: Connection, *, member: str) -> None:
     connection.execute(ended.values(ended_at=time.time()))
 
 
-def _good() -> Any:
-    return select(*_COLUMNS).where(_l.ended_at.is_(None), _l.expires_at > time.time())
+def _end(connection: Connection, which: ColumnElement[bool]) -> PasswordLink | None:
+    """The link, which was good until now; None where it was not."""
+    ended = update(tables.password_links).where(which, _is_good()).values(ended_at=time.time())
+    row = connection.execute(ended.returning(*_COLUMNS)).first()
+    return _link_from_row(row) if row else None
 
 
-def _link(row: Any) -> PasswordLink:
+def _is_good() -> ColumnElement[bool]:
+    return _l.ended_at.is_(None) & (_l.expires_at > time.time())
+
+
+def _link_from_row(row: Any) -> PasswordLink:
     key, kind, member, created_by, created_at, expires_at = row
     return PasswordLink(key, kind, member, created_by, to_moment(created_at), to_moment(expires_at))

@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, literal_column, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, literal_column, or_, select, update
 
 from flowground.caller import Role
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, to_moment
+from flowground.store.sql import Statement, add_row, to_moment
 
 _s = tables.sign_ins.c
 _t = tables.tickets.c
@@ -65,9 +65,7 @@ class Redeemed:
 def add_ticket(connection: Connection, *, ticket: str, member: str | None, browser: str, expires_at: float) -> None:
     """`ticket` and `browser` are hashes. Tickets nobody fetched are forgotten here."""
     connection.execute(delete(tables.tickets).where(_t.expires_at < time.time()))
-    connection.execute(
-        insert(tables.tickets).values(hash=ticket, member=member, browser=browser, expires_at=expires_at)
-    )
+    add_row(connection, tables.tickets, hash=ticket, member=member, browser=browser, expires_at=expires_at)
 
 
 def redeem(
@@ -81,12 +79,9 @@ def redeem(
         return None
     old = or_(_s.expires_at < now - _KEPT_SECONDS, _s.revoked_at < now - _KEPT_SECONDS)
     connection.execute(delete(tables.sign_ins).where(old))
-    connection.execute(
-        insert(tables.sign_ins).values(
-            id=sign_in_id, member=found.member, created_at=now, expires_at=expires_at, agent=agent
-        )
-    )
-    audit.record(connection, actor=_actor(found.member), action="signed_in", subject=sign_in_id)
+    row = {"id": sign_in_id, "member": found.member, "created_at": now, "expires_at": expires_at, "agent": agent}
+    add_row(connection, tables.sign_ins, **row)
+    audit.record(connection, actor=_key_of(found.member), action="signed_in", subject=sign_in_id)
     return Redeemed(found.member)
 
 
@@ -119,21 +114,20 @@ def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None
     found = connection.execute(ended.returning(_s.member)).first()
     if found is None:
         return False
-    audit.record(connection, actor=_actor(found.member), action="signed_out", subject=sign_in_id)
+    audit.record(connection, actor=_key_of(found.member), action="signed_out", subject=sign_in_id)
     return True
 
 
 def revoke_all(connection: Connection, *, member: str | None, by: str) -> int:
     """Signs a member (None: the local owner) out everywhere, tickets included; how many sign-ins that ended."""
-    connection.execute(delete(tables.tickets).where(_t.member.is_(None) if member is None else _t.member == member))
-    whose = _s.member.is_(None) if member is None else _s.member == member
-    ended = connection.execute(
-        update(tables.sign_ins).where(whose, _s.revoked_at.is_(None)).values(revoked_at=time.time())
-    ).rowcount
+    connection.execute(delete(tables.tickets).where(_t.member == member))  # None: IS NULL
+    theirs = update(tables.sign_ins).where(_s.member == member, _s.revoked_at.is_(None))
+    ended = connection.execute(theirs.values(revoked_at=time.time())).rowcount
     if ended:
-        audit.record(connection, actor=by, action="signed_out_everywhere", subject=_actor(member))
+        audit.record(connection, actor=by, action="signed_out_everywhere", subject=_key_of(member))
     return ended
 
 
-def _actor(member: str | None) -> str:
+def _key_of(member: str | None) -> str:
+    """Their `Caller.key`; None: the local owner's."""
     return "local:owner" if member is None else f"member:{member}"

@@ -16,11 +16,11 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from flowground.caller import Role
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, one_way, to_moment, to_moment_or_none, to_seconds_or_none
+from flowground.store.sql import Statement, add_row, one_way, to_moment, to_moment_or_none, to_seconds_or_none
 
 _SHAPE = re.compile(r"fg_[A-Za-z0-9_-]{43}\Z")
 _PREFIX_CHARS = 8
@@ -109,18 +109,18 @@ def create(
         last_used_at=None,
         uses=0,
     )
-    connection.execute(
-        insert(tables.tokens).values(
-            id=token.id,
-            name=name,
-            prefix=token.prefix,
-            hash=_hash(secret),
-            owner=owner,
-            flows=None if flows is None else json.dumps(flows),
-            created_at=token.created_at.timestamp(),
-            expires_at=to_seconds_or_none(expires_at),
-            uses=0,
-        )
+    add_row(
+        connection,
+        tables.tokens,
+        id=token.id,
+        name=name,
+        prefix=token.prefix,
+        hash=_hash(secret),
+        owner=owner,
+        flows=None if flows is None else json.dumps(flows),
+        created_at=token.created_at.timestamp(),
+        expires_at=to_seconds_or_none(expires_at),
+        uses=0,
     )
     audit.record(connection, actor=by, action="token.created", subject=token.id)
     return token, secret
@@ -138,24 +138,21 @@ def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
     if not found:
         return None
     *columns, role, active = found[0]
-    return _token(columns, role if active else None)
+    return _token_from_row(columns, role if active else None)
 
 
 def list_tokens(connection: Connection, *, owner: str | None = None, everyone: bool = False) -> list[StoredToken]:
     """The owner's tokens (None: the organization's), or everyone's; newest first."""
     wanted = select(*_COLUMNS).order_by(_t.created_at.desc(), _t.id)
     if not everyone:
-        wanted = wanted.where(_t.owner.is_(None) if owner is None else _t.owner == owner)
-    return [_token(row) for row in connection.execute(wanted)]
+        wanted = wanted.where(_t.owner == owner)  # None: IS NULL
+    return [_token_from_row(row) for row in connection.execute(wanted)]
 
 
 def revoke(connection: Connection, *, token_id: str, by: str) -> bool:
     """Acts at once, from any process. False when there is no such token in force."""
     ended = update(tables.tokens).where(_t.id == token_id, _t.revoked_at.is_(None)).values(revoked_at=time.time())
-    if connection.execute(ended).rowcount == 0:
-        return False
-    audit.record(connection, actor=by, action="token.revoked", subject=token_id)
-    return True
+    return audit.execute(connection, ended, actor=by, action="token.revoked", subject=token_id)
 
 
 def revoke_all(connection: Connection, *, owner: str, by: str) -> None:
@@ -174,10 +171,10 @@ def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _token(columns: Any, owner_role: Role | None = None) -> StoredToken:
-    identity, name, prefix, owner, flows, created, expires, revoked, last, uses = columns
+def _token_from_row(row: Any, owner_role: Role | None = None) -> StoredToken:
+    key, name, prefix, owner, flows, created, expires, revoked, last, uses = row
     return StoredToken(
-        id=identity,
+        id=key,
         name=name,
         prefix=prefix,
         owner=owner,
