@@ -93,7 +93,7 @@ async def test_approving_lets_this_person_in_and_nobody_else(house: Runtime, bef
         await share(house, before)
     await requests.ask(house.access, await signed_in(house, "mia"), "talk")
     await requests.approve(house.access, await signed_in(house, "olga"), await only(house))
-    assert await house.store.read(publications.sharing_of, flow_id="talk") == after
+    assert await house.store.read(publications.read_sharing, flow_id="talk") == after
     assert await opens(house, "mia")
     assert await waiting(house, "olga") == []
     actions = [(entry.actor, entry.action, entry.subject) for entry in await house.store.read(list_entries)]
@@ -151,6 +151,6 @@ async def test_approving_where_everybody_may_open_it_changes_nothing(house: Runt
     everybody = Sharing(shared=True, audience="organization", api=True)
     await share(house, everybody)
     await requests.approve(house.access, await signed_in(house, "olga"), await only(house))
-    assert await house.store.read(publications.sharing_of, flow_id="talk") == everybody
+    assert await house.store.read(publications.read_sharing, flow_id="talk") == everybody
     assert await opens(house, "mia")
     assert await opens(house, "max")

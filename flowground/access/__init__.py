@@ -10,7 +10,7 @@ from flowground.settings import LocalMode
 from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.flows import publications
-from flowground.store.flows.publications import Standing
+from flowground.store.flows.publications import Publication
 from flowground.store.runs import transcripts
 from flowground.wiring import WiredFlow
 
@@ -99,8 +99,8 @@ class Access:
             return False
         if caller.sees_inside:
             return True
-        standing = await self.store.read(publications.standing, flow_id=flow_id, person=caller.person)
-        return standing is not None and self._admits(caller, standing)
+        found = await self.store.read(publications.find, flow_id=flow_id, person=caller.person)
+        return found is not None and self._admits(caller, found)
 
     async def visible_flows(self, caller: Caller) -> list[WiredFlow]:
         """Flows the caller may open, in the catalogue's order."""
@@ -108,16 +108,16 @@ class Access:
         flows = [wired for wired in self.catalogue.flows().values() if caller.flows is None or wired.id in caller.flows]
         if caller.sees_inside:
             return flows
-        found = await self.store.read(publications.standings, person=caller.person)
-        admitted = {item.publication.flow_id for item in found if self._admits(caller, item)}
+        found = await self.store.read(publications.list_publications, person=caller.person)
+        admitted = {publication.flow_id for publication in found if self._admits(caller, publication)}
         return [wired for wired in flows if wired.id in admitted]
 
     async def may_run_api(self, caller: Caller, wired: WiredFlow) -> bool:
         """Whether a token of this person would reach the flow. Tokens: whether this one does."""
         if caller.kind in ("visitor", "token") or caller.sees_inside:
             return caller.kind != "visitor" and await self.may_open(caller, wired.id)
-        standing = await self.store.read(publications.standing, flow_id=wired.id, person=caller.person)
-        return standing is not None and standing.publication.api and self._admits(caller, standing)
+        found = await self.store.read(publications.find, flow_id=wired.id, person=caller.person)
+        return found is not None and found.api and self._admits(caller, found)
 
     async def is_shared(self, flow_id: str) -> bool:
         """Whether the flow's shareable playground is on, and has not expired."""
@@ -155,14 +155,13 @@ class Access:
                 "This needs the owner code.", hint="It stands in the terminal where Flowground was started."
             )
 
-    def _admits(self, caller: Caller, standing: Standing) -> bool:
-        """For callers who see no inside."""
-        publication = standing.publication
+    def _admits(self, caller: Caller, publication: Publication) -> bool:
+        """For callers who see no inside; `publication` was read for them."""
         if not publication.in_force or (caller.kind == "token" and not publication.api):
             return False
         if caller.kind == "visitor":
             return publication.audience == "public" and self.allow_public
-        return publication.audience != "people" or standing.named
+        return publication.audience != "people" or publication.names_person
 
 
 def _visitor(browser: str) -> Caller:

@@ -41,7 +41,7 @@ async def publish(access: Access, caller: Caller, address: str, *, shared: bool)
 async def read_sharing(access: Access, caller: Caller, address: str) -> Sharing:
     """How the flow is shared now."""
     _, wired = await access.open_to_publish(caller, address)
-    return await access.store.read(publications.sharing_of, flow_id=wired.id)
+    return await access.store.read(publications.read_sharing, flow_id=wired.id)
 
 
 async def share(access: Access, caller: Caller, address: str, sharing: Sharing) -> None:
@@ -51,7 +51,7 @@ async def share(access: Access, caller: Caller, address: str, sharing: Sharing) 
     added and not there, and for an expiry that has passed.
     """
     caller, wired = await access.open_to_publish(caller, address)
-    before = await access.store.read(publications.sharing_of, flow_id=wired.id)
+    before = await access.store.read(publications.read_sharing, flow_id=wired.id)
     await _check_sharing(access, sharing, before)
     await access.store.write(publications.change, flow_id=wired.id, sharing=sharing, by=caller.key)
 
@@ -62,7 +62,7 @@ async def list_who_may_open(access: Access, wired: WiredFlow, sharing: Sharing |
     As it is shared now, or as `sharing` would share it.
     """
     if sharing is None:
-        sharing = await access.store.read(publications.sharing_of, flow_id=wired.id)
+        sharing = await access.store.read(publications.read_sharing, flow_id=wired.id)
     named = set(sharing.members)
     for group in await access.store.read(groups.list_groups):
         if group.id in sharing.groups:

@@ -69,7 +69,7 @@ class SignIn:
     async def local_mode(self) -> bool:
         """Whether no account was ever created, by any process."""
         if not self._local_mode_over:
-            self._local_mode_over = await self._store.read(members.account_ever_created)
+            self._local_mode_over = await self._store.read(members.was_account_created)
         return not self._local_mode_over
 
     @property

@@ -89,7 +89,7 @@ class Roster:
     async def list_members(self) -> list[Member]:
         """Those of config.yaml and of the database, by name."""
         stored = await self._store.read(members.list_members)
-        with_password = await self._store.read(members.names_with_password)
+        with_password = await self._store.read(members.list_names_with_password)
         configured = [
             replace(entry.member, has_password=entry.member.has_password or name in with_password)
             for name, entry in self._config.items()

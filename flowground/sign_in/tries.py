@@ -46,7 +46,7 @@ class Tries:
 
     async def lockout(self, name: str, address: str, device: Device | None = None) -> float:
         """Seconds until this name may be tried from here again; 0: now."""
-        return await self._store.read(attempts.seconds_to_wait, **_place_of(name, address, device))
+        return await self._store.read(attempts.find_wait, **_place_of(name, address, device))
 
 
 def _place_of(name: str, address: str, device: Device | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, literal_column, or_, select
+from sqlalchemy import Connection, bindparam, delete, insert, literal_column, or_, select
 
 from flowground.store import audit, tables
 from flowground.store.sql import Statement, add_row, to_moment, to_moment_or_none, to_seconds_or_none
@@ -27,16 +27,17 @@ _NAMED = or_(
     .correlate(tables.publications)
     .exists(),
 )
-_FIND = Statement(select(*_COLUMNS).where(_p.flow_id == bindparam("flow_id")))
-_STANDING = Statement(select(*_COLUMNS, _NAMED.label("named")).where(_p.flow_id == bindparam("flow_id")))
-_STANDINGS = Statement(select(*_COLUMNS, _NAMED.label("named")))
+_LIST = select(*_COLUMNS, _NAMED.label("names_person")).order_by(_p.flow_id)
+_FIND_ONE = Statement(_LIST.where(_p.flow_id == bindparam("flow_id")))
+_FIND_ALL = Statement(_LIST)
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
     """Whether the shareable playground of a flow is on, and for whom; who changed that last (a `Caller.key`), and when.
 
-    `api` says that who may open it may run it over the API too.
+    `api` says that who may open it may run it over the API too. `names_person`: the person for whom it was read is
+    named in its audience, themselves or by a group.
     """
 
     flow_id: str
@@ -46,11 +47,12 @@ class Publication:
     audience: Audience = "organization"
     api: bool = False
     expires_at: datetime | None = None
+    names_person: bool = False
 
     @property
     def in_force(self) -> bool:
         """Shared, and not expired."""
-        return self.shared and not _passed(self.expires_at)
+        return self.shared and not _is_past(self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,71 +69,38 @@ class Sharing:
     @property
     def expired(self) -> bool:
         """Whether the moment has come from which the flow is as if it were not shared."""
-        return _passed(self.expires_at)
+        return _is_past(self.expires_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A publication seen by one person: whether they are named in its audience, themselves or by a group."""
-
-    publication: Publication
-    named: bool
+def find(connection: Connection, *, flow_id: str, person: str | None = None) -> Publication | None:
+    """None: it never was shared. One SELECT by key: it is asked at every action."""
+    found = _FIND_ONE.fetch(connection, {"flow_id": flow_id, "person": person or ""})
+    return _publication_from_row(found[0]) if found else None
 
 
-def find(connection: Connection, *, flow_id: str) -> Publication | None:
-    """None: it never was shared."""
-    found = _FIND.fetch(connection, {"flow_id": flow_id})
-    return _publication(found[0]) if found else None
+def list_publications(connection: Connection, *, person: str | None = None) -> list[Publication]:
+    return [_publication_from_row(row) for row in _FIND_ALL.fetch(connection, {"person": person or ""})]
 
 
-def standing(connection: Connection, *, flow_id: str, person: str | None) -> Standing | None:
-    """One SELECT by key: it is asked at every action."""
-    found = _STANDING.fetch(connection, {"flow_id": flow_id, "person": person or ""})
-    return _standing(found[0]) if found else None
-
-
-def standings(connection: Connection, *, person: str | None) -> list[Standing]:
-    return [_standing(row) for row in _STANDINGS.fetch(connection, {"person": person or ""})]
-
-
-def list_publications(connection: Connection) -> list[Publication]:
-    return [_publication(row) for row in connection.execute(select(*_COLUMNS).order_by(_p.flow_id))]
-
-
-def sharing_of(connection: Connection, *, flow_id: str) -> Sharing:
+def read_sharing(connection: Connection, *, flow_id: str) -> Sharing:
     """How the flow is shared; off for one that never was."""
     found = find(connection, flow_id=flow_id)
     if found is None:
         return Sharing(shared=False)
-    return Sharing(
-        found.shared,
-        found.audience,
-        _names(connection, flow_id, "member"),
-        _names(connection, flow_id, "group"),
-        found.api,
-        found.expires_at,
-    )
-
-
-def people(connection: Connection, *, flow_id: str) -> frozenset[str]:
-    """Names of everyone in the audience, by name or by group."""
-    by_group: Select[str] = select(_g.member).join_from(
-        tables.audiences, tables.group_members, (_a.kind == "group") & (_g.group_id == _a.name)
-    )
-    named = connection.scalars(by_group.where(_a.flow_id == flow_id))
-    return _names(connection, flow_id, "member") | frozenset(named)
+    members, groups = _list_names(connection, flow_id, "member"), _list_names(connection, flow_id, "group")
+    return Sharing(found.shared, found.audience, members, groups, found.api, found.expires_at)
 
 
 def set_shared(connection: Connection, *, flow_id: str, shared: bool, by: str) -> Publication:
     """Turns it on or off and leaves the rest as it was; turned on again, an expiry that has passed is forgotten."""
-    before = sharing_of(connection, flow_id=flow_id)
+    before = read_sharing(connection, flow_id=flow_id)
     expires_at = None if shared and before.expired else before.expires_at
     return change(connection, flow_id=flow_id, sharing=replace(before, shared=shared, expires_at=expires_at), by=by)
 
 
 def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -> Publication:
     """Acts at once, on open pages and tokens too."""
-    before = sharing_of(connection, flow_id=flow_id)
+    before = read_sharing(connection, flow_id=flow_id)
     at = time.time()
     connection.execute(delete(tables.publications).where(_p.flow_id == flow_id))
     add_row(
@@ -147,7 +116,7 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
     )
     _set_names(connection, flow_id, "member", sharing.members)
     _set_names(connection, flow_id, "group", sharing.groups)
-    for action, subject in _changes(flow_id, before, sharing):
+    for action, subject in _describe_changes(flow_id, before, sharing):
         audit.record(connection, actor=by, action=action, subject=subject)
     return Publication(flow_id, sharing.shared, by, to_moment(at), sharing.audience, sharing.api, sharing.expires_at)
 
@@ -157,7 +126,7 @@ def forget(connection: Connection, *, kind: Literal["member", "group"], name: st
     connection.execute(delete(tables.audiences).where(_a.kind == kind, _a.name == name))
 
 
-def _changes(flow_id: str, before: Sharing, after: Sharing) -> Iterator[tuple[str, str]]:
+def _describe_changes(flow_id: str, before: Sharing, after: Sharing) -> Iterator[tuple[str, str]]:
     """What the audit trail says of a change: actions and subjects."""
     if before == after or before.shared != after.shared:
         yield "flow.shared" if after.shared else "flow.unshared", flow_id
@@ -181,21 +150,23 @@ def _set_names(connection: Connection, flow_id: str, kind: str, names: frozenset
         connection.execute(insert(tables.audiences), rows)
 
 
-def _names(connection: Connection, flow_id: str, kind: str) -> frozenset[str]:
+def _list_names(connection: Connection, flow_id: str, kind: str) -> frozenset[str]:
     return frozenset(connection.scalars(select(_a.name).where(_a.flow_id == flow_id, _a.kind == kind)))
 
 
-def _passed(at: datetime | None) -> bool:
+def _is_past(at: datetime | None) -> bool:
     return at is not None and at.timestamp() <= time.time()
 
 
-def _publication(row: Any) -> Publication:
-    flow_id, shared, changed_by, changed_at, audience, api, expires_at = row
+def _publication_from_row(row: Any) -> Publication:
+    flow_id, shared, changed_by, changed_at, audience, api, expires_at, names_person = row
     return Publication(
-        flow_id, bool(shared), changed_by, to_moment(changed_at), audience, bool(api), to_moment_or_none(expires_at)
+        flow_id=flow_id,
+        shared=bool(shared),
+        changed_by=changed_by,
+        changed_at=to_moment(changed_at),
+        audience=audience,
+        api=bool(api),
+        expires_at=to_moment_or_none(expires_at),
+        names_person=bool(names_person),
     )
-
-
-def _standing(row: Any) -> Standing:
-    *publication, named = row
-    return Standing(_publication(publication), bool(named))

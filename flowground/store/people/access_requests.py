@@ -98,7 +98,7 @@ def approve(connection: Connection, *, request_id: str, by: str) -> bool:
     if request is None:
         return False
     found = publications.find(connection, flow_id=request.flow_id)
-    sharing = publications.sharing_of(connection, flow_id=request.flow_id)
+    sharing = publications.read_sharing(connection, flow_id=request.flow_id)
     person = frozenset({request.member})
     if found is None or not found.in_force:
         sharing = Sharing(shared=True, audience="people", members=person)

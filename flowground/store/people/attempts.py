@@ -31,7 +31,7 @@ def begin(
 ) -> float:
     """0 when the password may be looked at (the try is counted), else the seconds to wait."""
     now = time.time()
-    wait = seconds_to_wait(connection, name=name, address=address, per_name=per_name, in_all=in_all)
+    wait = find_wait(connection, name=name, address=address, per_name=per_name, in_all=in_all)
     if wait == 0:
         connection.execute(delete(tables.attempts).where(_a.at < now - WINDOW_SECONDS))
         add_row(connection, tables.attempts, name=name, address=address, at=now)
@@ -48,7 +48,7 @@ def note_success(connection: Connection, *, name: str, address: str, counted_as:
     add_row(connection, tables.known_addresses, name=name, address=address, at=now)
 
 
-def seconds_to_wait(
+def find_wait(
     connection: Connection, *, name: str, address: str, per_name: int | None = PER_NAME, in_all: int | None = None
 ) -> float:
     """How long this name stays shut from this address; 0 when it is open.

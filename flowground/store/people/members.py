@@ -42,7 +42,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredMember:
     """What the database knows under one name; `password` is a bcrypt hash."""
 
     member: Member | None
@@ -78,17 +78,17 @@ def add_first(connection: Connection, *, name: str, display_name: str, password:
 
     Raises NotAllowed when there was one before.
     """
-    if account_ever_created(connection):
+    if was_account_created(connection):
         raise NotAllowed("The first account was created already.", hint="Sign in instead.")
     member = add(connection, name=name, display_name=display_name, role="admin", password=password, by=by)
     transcripts.hand_over(connection, old=by, new=f"member:{name}", by=by)
     return member
 
 
-def find(connection: Connection, *, name: str) -> Stored:
+def find(connection: Connection, *, name: str) -> StoredMember:
     row = connection.execute(_MEMBERS.where(_m.name == name)).first()
     password = connection.execute(select(_p.hash).where(_p.name == name)).scalar()
-    return Stored(_member_from_row(row) if row else None, password)
+    return StoredMember(_member_from_row(row) if row else None, password)
 
 
 def list_members(connection: Connection) -> list[Member]:
@@ -96,7 +96,7 @@ def list_members(connection: Connection) -> list[Member]:
     return [_member_from_row(row) for row in connection.execute(_MEMBERS.order_by(_m.name))]
 
 
-def names_with_password(connection: Connection) -> frozenset[str]:
+def list_names_with_password(connection: Connection) -> frozenset[str]:
     return frozenset(connection.execute(select(_p.name)).scalars())
 
 
@@ -155,13 +155,13 @@ def set_active(connection: Connection, *, name: str, active: bool, by: str, keep
     return True
 
 
-def account_ever_created(connection: Connection) -> bool:
+def was_account_created(connection: Connection) -> bool:
     """Once true, true for good: a database whose members are gone stays shut."""
     return has_row(connection, tables.marks.c.name == _ACCOUNT_CREATED)
 
 
 def mark_account_created(connection: Connection) -> None:
-    if not account_ever_created(connection):
+    if not was_account_created(connection):
         add_row(connection, tables.marks, name=_ACCOUNT_CREATED, made_at=time.time())
 
 

@@ -56,7 +56,7 @@ class BrowserSignIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Redeemed:
+class RedeemedTicket:
     """Whom the ticket was for; None is the local owner."""
 
     member: str | None
@@ -70,7 +70,7 @@ def add_ticket(connection: Connection, *, ticket: str, member: str | None, brows
 
 def redeem(
     connection: Connection, *, ticket: str, browser: str, sign_in_id: str, expires_at: float, agent: str | None = None
-) -> Redeemed | None:
+) -> RedeemedTicket | None:
     """Begins the sign-in. Every ticket works once, and is gone after a try from another browser."""
     used = delete(tables.tickets).where(_t.hash == ticket).returning(_t.member, _t.browser, _t.expires_at)
     found = connection.execute(used).first()
@@ -82,7 +82,7 @@ def redeem(
     row = {"id": sign_in_id, "member": found.member, "created_at": now, "expires_at": expires_at, "agent": agent}
     add_row(connection, tables.sign_ins, **row)
     audit.record(connection, actor=_key_of(found.member), action="signed_in", subject=sign_in_id)
-    return Redeemed(found.member)
+    return RedeemedTicket(found.member)
 
 
 def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:
