@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.mutants.areas import AREAS
 from flowground import __version__
 from flowground.components import COMPONENTS
 from flowground.providers import KINDS
@@ -160,6 +161,12 @@ def test_pytest_finds_every_file_with_tests() -> None:
     with_tests = [path for path in python_files("tests") if has_tests(path)]
     assert len(with_tests) > 100
     assert [str(path) for path in with_tests if not path.name.startswith("test_")] == []
+
+
+@pytest.mark.parametrize("name", AREAS)
+def test_what_is_mutated_is_there(name: str) -> None:
+    assert AREAS[name].files(ROOT)
+    assert AREAS[name].test_files(ROOT)
 
 
 def test_the_notice_names_the_built_in_model() -> None:

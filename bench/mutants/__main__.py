@@ -51,7 +51,9 @@ def _try_area(name: str, area: Area, *, jobs: int) -> report.Result:
         ]
         print(f"{name}: {len(mutants)} mutants, {seconds:.1f} s a run of the tests", flush=True)
         survivors = []
-        for outcome in trial.try_mutants(mutants, tests, copies, seconds=seconds):
+        for number, outcome in enumerate(trial.try_mutants(mutants, tests, copies, seconds=seconds), 1):
+            if number % 50 == 0:
+                print(f"  {number} tried after {time.monotonic() - began:.0f} s", flush=True)
             if not outcome.noticed:
                 survivors.append(outcome.mutant)
                 print(

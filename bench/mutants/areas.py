@@ -29,9 +29,16 @@ AREAS: Mapping[str, Area] = {
         ("flowground/fields/*.py",),
         ("tests/test_fields.py", "tests/test_overrides.py", "tests/test_secret_fields.py", "tests/test_schema.py"),
     ),
-    "access": Area(("flowground/access/*.py",), ("tests/test_access*.py",)),
+    "access": Area(
+        ("flowground/access/__init__.py", "flowground/access/acc*.py", "flowground/access/[p-s]*.py"),
+        (
+            *("tests/test_access.py", "tests/test_access_sharing.py", "tests/test_access_preview.py"),
+            *("tests/test_access_requests.py", "tests/test_access_account.py", "tests/test_access_organization.py"),
+            "tests/test_access_matrix.py",
+        ),
+    ),
     "tokens": Area(
-        ("flowground/application_tokens.py", "flowground/store/people/tokens.py"),
+        ("flowground/access/application_tokens.py", "flowground/store/people/tokens.py"),
         ("tests/test_application_tokens.py", "tests/test_store_access.py", "tests/api/test_tokens.py"),
     ),
     "runs": Area(

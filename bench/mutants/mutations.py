@@ -65,6 +65,8 @@ def _occurrences(operator: Operator, source: str) -> Iterator[int]:
 
 
 def _is_spared(node: NodeOrLeaf) -> bool:
+    if node.type == "operator" and node.parent.type == "parameters":  # the `*` before keywords
+        return True
     child, parent = node, node.parent
     while parent is not None:
         if parent.type in ("tfpdef", "decorator"):
