@@ -63,7 +63,7 @@ async def test_an_invitation_sets_the_password_once(house: Runtime) -> None:
         house.access, root, "Nina", display_name="Nina N", role="author", email="n@x.org"
     )
     assert [found.id for found in await people.list_links(house.access, root)] == [link.id]
-    found, member = await house.sign_in.links.look(secret, "here")
+    found, member = await house.sign_in.links.find(secret, "here")
     assert (found.kind, member.display_name, member.role, member.has_password) == (
         "invitation",
         "Nina N",
@@ -88,12 +88,12 @@ async def test_a_second_invitation_ends_the_first_and_revoking_ends_it(house: Ru
     _, first = await people.invite(house.access, root, "max")
     link, second = await people.invite(house.access, root, "max")
     with pytest.raises(NotSignedIn):
-        await house.sign_in.links.look(first, "here")
-    assert (await house.sign_in.links.look(second, "here"))[0] == link
+        await house.sign_in.links.find(first, "here")
+    assert (await house.sign_in.links.find(second, "here"))[0] == link
     assert await people.revoke_link(house.access, root, link.id)
     assert not await people.revoke_link(house.access, root, link.id)
     with pytest.raises(NotSignedIn):
-        await house.sign_in.links.look(second, "here")
+        await house.sign_in.links.find(second, "here")
 
 
 async def test_a_reset_signs_out_everywhere_when_it_is_used(house: Runtime) -> None:
@@ -127,14 +127,14 @@ async def test_wrong_links_are_counted_by_address_and_shut_nobody_else_out(house
     _, secret = await people.reset_password(house.access, await signed_in(house, "root"), "mia")
     for wrong in ("", "x", "a" * 43, "\ud800", secret + "x"):
         with pytest.raises(NotSignedIn, match="not good any more"):
-            await house.sign_in.links.look(wrong, "there")
+            await house.sign_in.links.find(wrong, "there")
     with pytest.raises(NotSignedIn, match="Too many wrong links") as raised:
-        await house.sign_in.links.look("y", "there")
+        await house.sign_in.links.find("y", "there")
     assert raised.value.code == "locked_out"
     for number in range(60):
         with pytest.raises(NotSignedIn, match="not good any more"):
-            await house.sign_in.links.look("y", f"address {number}")
-    assert await house.sign_in.links.look(secret, "here")
+            await house.sign_in.links.find("y", f"address {number}")
+    assert await house.sign_in.links.find(secret, "here")
     assert await house.sign_in.tries.lockout("mia", "there") == 0
 
 

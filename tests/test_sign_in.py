@@ -11,7 +11,7 @@ import pytest
 
 from flowground.caller import Caller
 from flowground.errors import ConfigError, InvalidRequest, NotAllowed
-from flowground.sign_in.config_members import config_members
+from flowground.sign_in.config_members import read_config_members
 from flowground.sign_in.passwords import DUMMY_HASH
 from flowground.store import Store
 from flowground.store.people import members, sign_ins, tokens
@@ -68,7 +68,7 @@ async def test_a_plain_password_in_config_yaml_works_and_the_log_asks_for_its_ha
 )
 def test_a_wrong_member_in_config_yaml_is_named(usernames: Any, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        config_members(usernames)
+        read_config_members(usernames)
 
 
 async def test_one_name_in_both_places_is_an_error_at_start(open_sign_in: Open, store: Store) -> None:
@@ -118,35 +118,35 @@ async def test_names_that_cannot_be_are_refused(open_sign_in: Open, name: str) -
 
 async def test_local_mode_lasts_until_the_first_account_and_never_returns(open_sign_in: Open, store: Store) -> None:
     sign_in = await open_sign_in()
-    assert await sign_in.local_mode()
+    assert await sign_in.is_local_mode()
     owner = await cookie_of(sign_in, None)
     caller = await sign_in.verify_cookie(owner)
     assert caller is not None
     assert replace(caller, sign_in_id=None) == Caller("local", "owner", "admin")
     ada = await sign_in.create_first_account("ada", "Ada", PASSWORD)
     assert ada == Member("ada", "Ada", None, "admin", True, "database")
-    assert not await sign_in.local_mode()
+    assert not await sign_in.is_local_mode()
     assert await sign_in.verify_cookie(owner) is None
     with pytest.raises(NotAllowed):
         await sign_in.issue_ticket(None, "browser")
     with pytest.raises(NotAllowed):
         await sign_in.create_first_account("eve", "Eve", PASSWORD)
     await store.write(members.remove, name="ada", by="x")
-    assert not await (await open_sign_in()).local_mode()
+    assert not await (await open_sign_in()).is_local_mode()
 
 
 async def test_an_account_made_by_another_process_ends_local_mode_here(open_sign_in: Open, store: Store) -> None:
     sign_in = await open_sign_in()
     owner = await cookie_of(sign_in, None)
-    assert await sign_in.local_mode()
+    assert await sign_in.is_local_mode()
     await store.write(members.add, name="ada", display_name="Ada", role="admin", by="command line")
     assert await sign_in.verify_cookie(owner) is None
-    assert not await sign_in.local_mode()
+    assert not await sign_in.is_local_mode()
 
 
 async def test_names_in_config_yaml_count_as_created_for_good(open_sign_in: Open) -> None:
-    assert not await (await open_sign_in(credentials=named(ada={}))).local_mode()
-    assert not await (await open_sign_in()).local_mode()
+    assert not await (await open_sign_in(credentials=named(ada={}))).is_local_mode()
+    assert not await (await open_sign_in()).is_local_mode()
 
 
 async def test_the_owner_code_is_checked_as_people_type_it(open_sign_in: Open) -> None:
@@ -219,8 +219,8 @@ async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: O
     caller = await sign_in.verify_cookie(first)
     assert caller is not None
     assert caller.role == "author"
-    assert await sign_in.present(str(caller.sign_in_id)) == caller
-    assert await sign_in.present("unknown") is None
+    assert await sign_in.find_caller(str(caller.sign_in_id)) == caller
+    assert await sign_in.find_caller("unknown") is None
     await store.write(members.set_role, name="bob", role="member", by="x")
     changed = await sign_in.verify_cookie(first)
     assert changed is not None

@@ -54,7 +54,7 @@ async def rights_of(sign_in: SignIn, store: Store, name: str) -> Rights:
 async def holds(sign_in: SignIn, had: Rights) -> list[bool]:
     """Which still stand: the cookie, the token, the ticket, the link."""
     try:
-        await sign_in.links.look(had.link, "here")
+        await sign_in.links.find(had.link, "here")
         link = True
     except NotSignedIn:
         link = False

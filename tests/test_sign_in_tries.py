@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from flowground.caller import Caller
 from flowground.errors import NotSignedIn
 from flowground.sign_in import SignIn, passwords
-from flowground.sign_in.devices import Device
+from flowground.sign_in.cookies import Device
 from flowground.sign_in.passwords import Compare, compare_by_bcrypt
 from flowground.store import Store, tables
 from flowground.store.people import members
@@ -63,8 +63,8 @@ def device_of(sign_in: SignIn, *names: str) -> Device:
     """A browser in which these members signed in, as its cookie says."""
     value = ""
     for name in names:
-        value = sign_in.devices.remember(value, Caller("member", name, "member")) or ""
-    device = sign_in.devices.read(value)
+        value = sign_in.cookies.remember_member(value, Caller("member", name, "member")) or ""
+    device = sign_in.cookies.read_device(value)
     assert device is not None
     return device
 
@@ -97,15 +97,15 @@ async def test_a_browser_known_for_somebody_has_five_tries_wherever_its_cookie_g
 
 async def test_a_known_browser_cannot_be_made_up_and_is_no_sign_in(open_sign_in: Open, tmp_path: Path) -> None:
     sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
-    known = sign_in.devices.remember("", Caller("member", "ada", "member"))
+    known = sign_in.cookies.remember_member("", Caller("member", "ada", "member"))
     assert known is not None
     assert await sign_in.verify_cookie(known) is None
-    assert sign_in.devices.read(await cookie_of(sign_in, "ada")) is None
+    assert sign_in.cookies.read_device(await cookie_of(sign_in, "ada")) is None
     claims = jwt.decode(known, (tmp_path / "data/cookie.key").read_text(), algorithms=["HS256"])
     assert "ada" not in str(claims)
     for bad in ("", "x.y.z", "\ud800", known[:-2], jwt.encode(claims, "another key of a good length, surely")):
-        assert sign_in.devices.read(bad) is None
-    assert sign_in.devices.remember("", Caller("local", "owner", "admin")) is None
+        assert sign_in.cookies.read_device(bad) is None
+    assert sign_in.cookies.remember_member("", Caller("local", "owner", "admin")) is None
     many = device_of(sign_in, *(f"member{number}" for number in range(20)))
     assert (len(many.names), many.knows("member19"), many.knows("member0")) == (8, True, False)
 
@@ -175,7 +175,7 @@ async def many_wrong_tries(sign_in: SignIn, name: str) -> None:
     """More than all addresses together have for one name, five from each."""
     for number in range(11):
         for _ in range(5):
-            await sign_in.tries.begin(name, f"stranger {number}")
+            await sign_in.tries.count(name, f"stranger {number}")
 
 
 async def test_an_address_is_known_for_the_member_who_signed_in_from_it_only(open_sign_in: Open) -> None:

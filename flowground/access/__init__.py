@@ -33,7 +33,7 @@ class Access:
         Tokens are checked by the API at each request, so they pass as they are.
         """
         if caller.kind == "member":
-            present = await self.sign_in.present(caller.sign_in_id) if caller.sign_in_id else None
+            present = await self.sign_in.find_caller(caller.sign_in_id) if caller.sign_in_id else None
             if present is None or present.key != caller.key:
                 raise NotSignedIn("You are no longer signed in.")
             return present
@@ -59,10 +59,10 @@ class Access:
             return False
 
     async def _check_proof(self, caller: Caller) -> Caller:
-        if not await self.sign_in.local_mode():
+        if not await self.sign_in.is_local_mode():
             raise NotSignedIn("This server has accounts now: sign in.")
         # Proven by a cookie: only as long as that cookie is good. Without one this very page proved it.
-        if caller.sign_in_id is not None and await self.sign_in.present(caller.sign_in_id) is None:
+        if caller.sign_in_id is not None and await self.sign_in.find_caller(caller.sign_in_id) is None:
             return replace(caller, proven=False, sign_in_id=None)
         return caller
 

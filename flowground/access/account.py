@@ -11,7 +11,7 @@ from typing import Any
 from flowground.access import Access
 from flowground.caller import Caller, trials_of
 from flowground.errors import InvalidRequest, NotAllowed
-from flowground.sign_in.devices import Device
+from flowground.sign_in.cookies import Device
 from flowground.store.people import access_requests, groups, sign_ins, tokens
 from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.runs import transcripts

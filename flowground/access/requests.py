@@ -18,7 +18,7 @@ async def ask(access: Access, caller: Caller, address: str, note: str = "") -> N
     caller = await access.recheck(caller)
     if caller.kind != "member":
         raise NotAllowed("Only members may ask.", hint="Sign in first.")
-    wait = await access.sign_in.tries.begin_request(caller.name)
+    wait = await access.sign_in.tries.count_request(caller.name)
     if wait:
         raise InvalidRequest("You asked for several flows just now.", hint="Try again in a few minutes.")
     wired = access.catalogue.find(address)

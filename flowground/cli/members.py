@@ -43,7 +43,7 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
 
 async def _add(given: argparse.Namespace, password: str) -> int:
     async with open_sign_in(load_settings()) as sign_in:
-        was_local = await sign_in.local_mode()
+        was_local = await sign_in.is_local_mode()
         member = await sign_in.roster.add(
             given.name,
             display_name=given.display_name,

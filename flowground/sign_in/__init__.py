@@ -12,18 +12,15 @@ from uuid import uuid4
 from flowground.caller import Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.settings import Settings
-from flowground.sign_in.cookie import CookieFormat
-from flowground.sign_in.devices import Device, Devices
+from flowground.sign_in.cookies import Device, SignedCookies
 from flowground.sign_in.links import PasswordLinks, digest
 from flowground.sign_in.passwords import Bcrypt, Compare, clean_name, compare_by_bcrypt
 from flowground.sign_in.roster import Roster
-from flowground.sign_in.tries import Tries, attempt_name, locked_out
+from flowground.sign_in.tries import Tries, clean_attempt_name, describe_lockout
 from flowground.store import Store
 from flowground.store.people import members, sign_ins
 from flowground.store.people.members import Member
 from flowground.store.sql import make_storable
-
-__all__ = ["Member", "SignIn"]
 
 TICKET_SECONDS = 30
 _CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -32,19 +29,19 @@ _LOCAL_OWNER = "local:owner"
 
 
 class SignIn:
-    """One process's door. All that must outlive it, or act in other processes too, is in the store."""
+    """Sign-in in one process. What must outlive it, or act in other processes too, is in the store."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         """Raises ConfigError when config.yaml's members or its cookie key are wrong. Makes the cookie's key file."""
         self._store = store
         self._days = settings.cookie.expiry_days
-        self._cookies = CookieFormat(settings)
-        self.devices = Devices(self._cookies.key)
+        self.cookies = SignedCookies(settings)
         self._bcrypt = Bcrypt()
         self.roster = Roster(settings, store=store, bcrypt=self._bcrypt)
         self.tries = Tries(store)
         self.links = PasswordLinks(store, self.roster, self.tries)
-        self._local_mode_over = False
+        self._has_account = False
+        """Whether this process knows that an account was ever created: that stays so."""
         code = "".join(secrets.choice(_CODE_ALPHABET) for _ in range(12))
         self.owner_code = f"{code[:4]}-{code[4:8]}-{code[8:]}"
         """Printed in the terminal at start; whoever can read it owns this computer's app."""
@@ -58,7 +55,7 @@ class SignIn:
 
         For the process that serves, once, before it does.
         """
-        await self.roster.end_rights_of_before(self._cookies.key)
+        await self.roster.end_rights_of_before(self.cookies.key)
 
     def close(self) -> None:
         """Ends the threads that hash."""
@@ -66,16 +63,16 @@ class SignIn:
 
     # Local mode
 
-    async def local_mode(self) -> bool:
+    async def is_local_mode(self) -> bool:
         """Whether no account was ever created, by any process."""
-        if not self._local_mode_over:
-            self._local_mode_over = await self._store.read(members.was_account_created)
-        return not self._local_mode_over
+        if not self._has_account:
+            self._has_account = await self._store.read(members.was_account_created)
+        return not self._has_account
 
     @property
-    def local_mode_is_over(self) -> bool:
-        """Whether this process knows of an account already: without a question to the database, for every request."""
-        return self._local_mode_over
+    def knows_an_account(self) -> bool:
+        """Whether this process knows that local mode is over; asks no database, so every request may ask it."""
+        return self._has_account
 
     def check_owner_code(self, code: str) -> bool:
         """Case, spaces and hyphens do not matter."""
@@ -112,15 +109,14 @@ class SignIn:
         """The member, or None when name or password is wrong: one answer, after the same work.
 
         `compare` is called with password and hash, off the event loop.
-
         Raises NotSignedIn with code `locked_out` after too many wrong ones (a while, then it is open again), or
         `sign_in_busy`, before the try is counted.
         """
         with self._bcrypt.turn():
-            wait = await self.tries.begin(name, address, device)
+            wait = await self.tries.count(name, address, device)
             if wait:
-                raise locked_out(wait)
-            name = attempt_name(name)
+                raise describe_lockout(wait)
+            name = clean_attempt_name(name)
             login = await self.roster.find_login(name)
             right = await self._bcrypt.matches(password, login.password if login else None, compare)
             if login is None or not right:
@@ -138,7 +134,7 @@ class SignIn:
         """
         if not browser:
             raise InvalidRequest("This browser sends no cookies.", hint="Allow cookies for this address.")
-        if member is None and not await self.local_mode():
+        if member is None and not await self.is_local_mode():
             raise NotAllowed("This app has accounts.", hint="Sign in with yours.")
         ticket = secrets.token_urlsafe(32)
         await self._store.write(
@@ -169,23 +165,23 @@ class SignIn:
         )
         if redeemed is None:
             return None
-        return self._cookies.write(username=redeemed.member or "", sign_in_id=sign_in_id, expires_at=expires_at)
+        return self.cookies.write_sign_in(username=redeemed.member or "", sign_in_id=sign_in_id, expires_at=expires_at)
 
     async def verify_cookie(self, value: str) -> Caller | None:
         """Who sends this cookie, by what the database says now: sign-in, member and role are read again."""
-        claims = self._cookies.read(value, now=time.time())
-        caller = await self.present(claims.sign_in_id) if claims else None
+        claims = self.cookies.read_sign_in(value)
+        caller = await self.find_caller(claims.sign_in_id) if claims else None
         named = caller.name if caller and caller.kind == "member" else ""
         return caller if claims and named == claims.username else None
 
-    async def present(self, sign_in_id: str) -> Caller | None:
+    async def find_caller(self, sign_in_id: str) -> Caller | None:
         """Whose sign-in this is now, with the present role; None once it ended. Asked again at every action."""
         state = await self._store.read(sign_ins.check, sign_in_id=sign_in_id)
         if state is None:
             return None
         if state.member is None:
             return None if state.account_created else Caller("local", "owner", "admin", sign_in_id=sign_in_id)
-        role = self._role(state.member, state.role if state.active else None)
+        role = self._find_role(state.member, state.role if state.active else None)
         return None if role is None else Caller("member", state.member, role, sign_in_id=sign_in_id)
 
     async def verify_token(self, secret: str) -> Caller | None:
@@ -193,7 +189,7 @@ class SignIn:
         token = await self._store.use_token(secret)
         if token is None:
             return None
-        role = "admin" if token.owner is None else self._role(token.owner, token.owner_role)
+        role = "admin" if token.owner is None else self._find_role(token.owner, token.owner_role)
         flows = None if token.flows is None else frozenset(token.flows)
         return None if role is None else Caller("token", token.id, role, flows=flows, owner=token.owner)
 
@@ -201,5 +197,5 @@ class SignIn:
         """Signs one browser out; its cookie is dead from now on. False when it was not, or is not `member`'s."""
         return await self._store.write(sign_ins.revoke, sign_in_id=sign_in_id, member=member)
 
-    def _role(self, name: str, stored: Role | None) -> Role | None:
-        return self.roster.config_role(name) or stored
+    def _find_role(self, name: str, stored: Role | None) -> Role | None:
+        return self.roster.find_config_role(name) or stored

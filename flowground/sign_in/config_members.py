@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flowground.caller import Role
 from flowground.errors import ConfigError, InvalidRequest
-from flowground.sign_in.passwords import LEAST_COST, MOST_COST, clean_name, clean_password, cost_of, is_hash
+from flowground.sign_in.passwords import LEAST_COST, MOST_COST, clean_name, clean_password, is_hash, read_cost
 from flowground.store.people.members import Member
 
 _ROLES: tuple[Role, ...] = ("admin", "author", "member")
@@ -49,7 +49,7 @@ class ConfigMember:
         return f"plain {hmac.digest(key.encode(), f'{name} {self.password}'.encode(), hashlib.sha256).hex()}"
 
 
-def config_members(usernames: Mapping[str, Any]) -> dict[str, ConfigMember]:
+def read_config_members(usernames: Mapping[str, Any]) -> dict[str, ConfigMember]:
     """By clean name. Raises ConfigError naming the entry that is wrong."""
     members: dict[str, ConfigMember] = {}
     for written, fields in usernames.items():
@@ -59,11 +59,11 @@ def config_members(usernames: Mapping[str, Any]) -> dict[str, ConfigMember]:
             raise ConfigError(f"{place}: a name has no spaces")
         if name in members:
             raise ConfigError(f"{place}: there is another {name}; names do not differ by upper and lower case")
-        members[name] = _member(name, fields, place)
+        members[name] = _read_member(name, fields, place)
     return members
 
 
-def _member(name: str, fields: Any, place: str) -> ConfigMember:
+def _read_member(name: str, fields: Any, place: str) -> ConfigMember:
     try:
         entry = _Entry.model_validate(fields)
     except ValidationError as error:
@@ -76,9 +76,9 @@ def _member(name: str, fields: Any, place: str) -> ConfigMember:
             password = clean_password(password)
         except InvalidRequest as error:
             raise ConfigError(f"{place}.password: {error.message}", hint=error.hint) from None
-    elif password is not None and not LEAST_COST <= cost_of(password) <= MOST_COST:
+    elif password is not None and not LEAST_COST <= read_cost(password) <= MOST_COST:
         raise ConfigError(
-            f"{place}.password: a bcrypt hash of cost {cost_of(password)}; it may be {LEAST_COST} to {MOST_COST}",
+            f"{place}.password: a bcrypt hash of cost {read_cost(password)}; it may be {LEAST_COST} to {MOST_COST}",
             hint="One step more is twice the work, of every sign-in.",
         )
     full_name = f"{entry.first_name or ''} {entry.last_name or ''}".strip()
@@ -86,14 +86,14 @@ def _member(name: str, fields: Any, place: str) -> ConfigMember:
         name=name,
         display_name=full_name or entry.name or name,
         email=entry.email,
-        role=_role(entry.roles),
+        role=_choose_role(entry.roles),
         has_password=password is not None,
         source="config",
     )
     return ConfigMember(member, password)
 
 
-def _role(roles: list[str] | str | None) -> Role:
+def _choose_role(roles: list[str] | str | None) -> Role:
     """The highest we know; the organization's own words for roles are no concern of ours."""
     said = [roles] if isinstance(roles, str) else roles or []
     words = {role.lower().strip() for role in said}

@@ -44,21 +44,21 @@ class PasswordLinks:
         )
         return link, secret
 
-    async def look(self, secret: str, address: str) -> tuple[PasswordLink, Member]:
+    async def find(self, secret: str, address: str) -> tuple[PasswordLink, Member]:
         """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
         link = await self._store.read(password_links.find, hashed=digest(secret)) if secret else None
         member = await self._roster.find(link.member) if link else None
         if link is None or member is None or not member.active:
-            await self._tries.begin_link(address)
+            await self._tries.count_bad_link(address)
             raise _not_good()
         return link, member
 
     async def redeem(self, secret: str, password: str, address: str) -> Member:
         """Sets the password; every sign-in and every other link of the member ends.
 
-        Raises NotSignedIn like `look`, InvalidRequest when it may not be a password (the link stays good).
+        Raises NotSignedIn like `find`, InvalidRequest when it may not be a password (the link stays good).
         """
-        _, member = await self.look(secret, address)
+        _, member = await self.find(secret, address)
         hashed = await self._roster.hash(password)
         if not await self._store.write(members.set_password_by_link, link=digest(secret), password=hashed):
             raise _not_good()

@@ -71,11 +71,11 @@ def is_hash(password: str) -> bool:
     return _HASH.match(password) is not None
 
 
-def cost_of(hashed: str) -> int:
+def read_cost(hashed: str) -> int:
     return int(hashed[4:6])
 
 
-def dummy_hash(cost: int) -> str:
+def make_dummy_hash(cost: int) -> str:
     """`DUMMY_HASH` of another cost."""
     return f"{DUMMY_HASH[:4]}{cost:02}{DUMMY_HASH[6:]}"
 
@@ -85,8 +85,8 @@ def work_up_to(cost: int, hashed: str) -> None:
 
     Each cost is twice the work of the one below, so those from the hash's own to one below `cost` add up to what lacks.
     """
-    for missing in range(cost_of(hashed), cost):
-        bcrypt.checkpw(b"", dummy_hash(missing).encode())
+    for missing in range(read_cost(hashed), cost):
+        bcrypt.checkpw(b"", make_dummy_hash(missing).encode())
 
 
 class Bcrypt:
@@ -128,7 +128,7 @@ def _matches(password: str, hashed: str | None, cost: int, compare: Compare) -> 
     given = password.strip()
     # Longer than bcrypt reads: wrong, after the same work. A malformed hash compares as wrong, too.
     fits = hashed is not None and _can_be_one(given) and is_hash(hashed)
-    compared = hashed if hashed is not None and fits else dummy_hash(cost)
+    compared = hashed if hashed is not None and fits else make_dummy_hash(cost)
     right = compare(given if fits else "", compared)
     work_up_to(cost, compared)
     return right and fits

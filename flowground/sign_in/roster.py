@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from flowground.caller import Role
 from flowground.errors import ConfigError, InvalidRequest, NotAllowed
 from flowground.settings import Settings
-from flowground.sign_in.config_members import config_members
-from flowground.sign_in.passwords import Bcrypt, clean_name, clean_password, cost_of
+from flowground.sign_in.config_members import read_config_members
+from flowground.sign_in.passwords import Bcrypt, clean_name, clean_password, read_cost
 from flowground.store import Store
 from flowground.store.people import config_entries, members
 from flowground.store.people.config_entries import ConfigEntry, What
@@ -44,9 +44,9 @@ class Roster:
         """Raises ConfigError when config.yaml's members are wrong."""
         self._store = store
         self._bcrypt = bcrypt
-        self._config = config_members(settings.credentials.usernames)
+        self._config = read_config_members(settings.credentials.usernames)
         hashes = [entry.password for entry in self._config.values() if entry.password and not entry.is_plain]
-        bcrypt.cost = max([bcrypt.cost, *map(cost_of, hashes)])
+        bcrypt.cost = max([bcrypt.cost, *map(read_cost, hashes)])
         self._hashes: dict[str, Future[str]] = {}
 
     async def start(self) -> None:
@@ -71,8 +71,8 @@ class Roster:
     async def end_rights_of_before(self, key: str) -> None:
         """Compares config.yaml's members with those of the last start, and says in the log what has ended by it.
 
-        `key` is the cookie's. For the process that serves, before it does; not for commands beside it: what they
-        compared, the server that still has the older file would not notice any more.
+        `key` is the cookie's. For the process that serves, before it does. A command beside a server must not compare:
+        the server, which still has the older file, would not notice the change any more.
         """
         entries = {
             name: ConfigEntry(entry.fingerprint(name, key), entry.member.email) for name, entry in self._config.items()
@@ -81,7 +81,7 @@ class Roster:
             if (sentence := _SAID.get(change.what)) is not None:
                 _log.warning(sentence, change.name)
 
-    def config_role(self, name: str) -> Role | None:
+    def find_config_role(self, name: str) -> Role | None:
         """The role of a member of config.yaml; None for others."""
         found = self._config.get(name)
         return found.member.role if found else None
@@ -111,7 +111,7 @@ class Roster:
         if configured is None:
             member, password = stored.member, stored.password
         else:
-            member, password = configured.member, stored.password or await self._config_password(name)
+            member, password = configured.member, stored.password or await self._hash_config_password(name)
         if member is None or not member.active or password is None:
             return None
         return Login(replace(member, has_password=True), password)
@@ -127,7 +127,7 @@ class Roster:
         by: str,
     ) -> Member:
         """Raises InvalidRequest when the name or the password may not be one, or the name is taken."""
-        name = self._free_name(name)
+        name = self._require_free(name)
         hashed = None if password is None else await self.hash(password)
         return await self._store.write(
             members.add,
@@ -141,7 +141,7 @@ class Roster:
 
     async def add_first(self, name: str, *, display_name: str, password: str, by: str) -> Member:
         """The first account, an admin. Raises NotAllowed when there was one, InvalidRequest like `add`."""
-        name = self._free_name(name)
+        name = self._require_free(name)
         hashed = await self.hash(password)
         shown = display_name.strip() or name
         return await self._store.write(members.add_first, name=name, display_name=shown, password=hashed, by=by)
@@ -169,7 +169,7 @@ class Roster:
         """Whether an admin of config.yaml can sign in, so that the last one of the database may go."""
         return any(entry.member.role == "admin" and entry.password for entry in self._config.values())
 
-    def _free_name(self, name: str) -> str:
+    def _require_free(self, name: str) -> str:
         name = clean_name(name)
         if not _NAME.match(name):
             raise InvalidRequest(
@@ -179,7 +179,7 @@ class Roster:
             raise InvalidRequest(f"There is already a member {name}, in config.yaml.")
         return name
 
-    async def _config_password(self, name: str) -> str | None:
+    async def _hash_config_password(self, name: str) -> str | None:
         hashing = self._hashes.get(name)
         if hashing is None:
             return self._config[name].password

@@ -88,7 +88,7 @@ class Edge:
         https = is_https(scope, runtime.settings.public_url)
         send = add_headers(send, api=is_api(scope["path"]), https=https)
         door = runtime.sign_in
-        if not door.local_mode_is_over and not is_from_this_computer(scope) and await door.local_mode():
+        if not door.knows_an_account and not is_from_this_computer(scope) and await door.is_local_mode():
             await refusal.explain_local_mode(scope)(scope, receive, send)
             return
         if is_api(scope["path"]):
@@ -107,7 +107,7 @@ class Edge:
         hide_secrets(scope)
         runtime = self.runtime()
         origin = find_own_origin(scope, runtime.settings.public_url)
-        local = origin is not None and await runtime.sign_in.local_mode()
+        local = origin is not None and await runtime.sign_in.is_local_mode()
         if origin is None or (local and not is_from_this_computer(scope)):
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "origin or host is not this server's"})
@@ -119,7 +119,7 @@ class Edge:
         if caller is None and flow is not None:
             caller = await runtime.access.visitor(sent.visitor, flow)
         headers = [*headers, (BROWSER, sent.visitor.encode()), (ADDRESS, name_address(scope).encode())]
-        if device := runtime.sign_in.devices.read(sent.device):
+        if device := runtime.sign_in.cookies.read_device(sent.device):
             headers.append((DEVICE, json.dumps(asdict(device)).encode("ascii")))
         if caller is not None:
             headers.append((CALLER, _write_header(caller)))

@@ -23,7 +23,7 @@ async def compose_greeting(runtime: Runtime, address: str | None) -> Sequence[st
     lines = [f"Flowground: {_count(len(flows), 'flow')}, {len(problems)} with mistakes"]
     for error in problems.values():
         lines += [f"  {line}" for line in error.message.splitlines()]
-    is_local, mode = await runtime.sign_in.local_mode(), runtime.settings.local_mode
+    is_local, mode = await runtime.sign_in.is_local_mode(), runtime.settings.local_mode
     if address and not (is_local and mode != "open"):
         lines.append(f"Open {address}")
     if is_local:

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from flowground.access import account
 from flowground.runtime import Runtime
-from flowground.sign_in.devices import DAYS
+from flowground.sign_in.cookies import DEVICE_DAYS
 from flowground.web.cookies import SentCookies, drop_cookie, name_device_cookie, read_cookies, set_cookie
 from flowground.web.origin import find_own_origin
 
@@ -59,8 +59,8 @@ class _SessionRoutes:
         # What the browser itself calls its address: right behind any proxy, without trusting a proxy's header.
         https = origin.startswith("https:")
         set_cookie(answer, settings.cookie.name, value, days=settings.cookie.expiry_days, https=https)
-        if known := sign_in.devices.remember(sent.device, await sign_in.verify_cookie(value)):
-            set_cookie(answer, name_device_cookie(settings.cookie.name), known, days=DAYS, https=https)
+        if known := sign_in.cookies.remember_member(sent.device, await sign_in.verify_cookie(value)):
+            set_cookie(answer, name_device_cookie(settings.cookie.name), known, days=DEVICE_DAYS, https=https)
         return answer
 
     async def end(self, request: Request) -> Response:

@@ -14,7 +14,7 @@ from streamlit.runtime import exists, get_instance
 from flowground import runtime
 from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import NotSignedIn, StoreUnavailable
-from flowground.sign_in.devices import Device
+from flowground.sign_in.cookies import Device
 from flowground.ui.page import bridge
 
 # Set by flowground/web/edge.py, which drops a client's own copies.
@@ -57,7 +57,7 @@ def needs_owner() -> bool:
     """Whether nobody may use this page yet but the owner, once they gave the code: local mode that is not open."""
     claimed, app = _claimed(), runtime.current()
     is_local = claimed is not None and claimed.kind == "local" and app.settings.local_mode != "open"
-    return is_local and known_visitor() is None and bridge.call(app.sign_in.local_mode())
+    return is_local and known_visitor() is None and bridge.call(app.sign_in.is_local_mode())
 
 
 def owner_is_proven() -> bool:

@@ -17,7 +17,7 @@ def draw_join() -> None:
     links, here = runtime.current().sign_in.links, address()
     organization = words.plain(runtime.current().settings.organization.name)
     try:
-        link, member = bridge.call(links.look(secret, here))
+        link, member = bridge.call(links.find(secret, here))
     except NotSignedIn as error:
         st.header("This link does not work", anchor=False)
         failure.draw_refusal(error)

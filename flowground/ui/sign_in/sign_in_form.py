@@ -11,7 +11,7 @@ from streamlit_authenticator import Hasher  # type: ignore[import-untyped]
 
 from flowground import runtime
 from flowground.errors import InvalidRequest, NotSignedIn
-from flowground.sign_in.tries import locked_out
+from flowground.sign_in.tries import describe_lockout
 from flowground.ui.page import bridge, words
 from flowground.ui.page.caller import address, device
 from flowground.ui.sign_in import session
@@ -46,5 +46,5 @@ def _sign_in(name: str, password: str) -> None:
         if member is not None:
             session.sign_in_browser(member.name)
         if wait := bridge.call(sign_in.tries.lockout(name, here, browser)):
-            raise locked_out(wait)
+            raise describe_lockout(wait)
     st.error("User name or password is wrong.")
