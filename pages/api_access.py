@@ -4,7 +4,7 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.caller import Caller
-from flowground.ui.api_access import api_access
+from flowground.ui.api_access import pane
 from flowground.ui.page import addresses, bridge, words
 from flowground.ui.page.caller import visitor
 from flowground.ui.shell import opening
@@ -19,15 +19,15 @@ async def runnable(caller: Caller) -> list[WiredFlow]:
 
 if address := st.query_params.get("flow"):
     caller, wired = opening.open_flow(address)
-    if not api_access.may_see(caller, wired):
+    if not pane.may_see(caller, wired):
         opening.draw_nothing_here()
         st.stop()
     name, query = words.plain(wired.name), {"flow": wired.id}
     st.page_link(addresses.PLAYGROUND, label=name, icon=":material/arrow_back:", query_params=query)
     st.header("API access", anchor=False)
-    api_access.draw_api_access(wired)
+    pane.draw_pane(caller, wired)
 elif flows := bridge.call(runnable(visitor())):
     st.header("API access", anchor=False)
-    api_access.draw_choice(flows)
+    pane.draw_choice(flows)
 else:
     opening.draw_nothing_here()

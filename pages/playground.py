@@ -4,7 +4,8 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.caller import Caller
-from flowground.ui.chat import chat, conversation, form, sessions
+from flowground.ui.chat import chat, form
+from flowground.ui.chat.conversation import Conversation, draw_sessions, find_session
 from flowground.ui.overrides.presets_and_links import draw_arrived
 from flowground.ui.overrides.state import overrides_of
 from flowground.ui.page import bridge
@@ -20,22 +21,26 @@ async def standing(caller: Caller, wired: WiredFlow) -> tuple[bool, bool]:
 
 
 caller, wired = opening.open_flow(st.query_params.get("flow", ""))
-app = runtime.current()
-sees_inside = caller.sees_inside
 
 publish.fulfil_wish(caller, wired)
 shared, api = bridge.call(standing(caller, wired))
 header.draw_header(caller, wired, shared=shared, api=api)
 draw_arrived(caller, wired)
-overrides = overrides_of(caller, wired).good
-talk = conversation.current(caller, wired, sees_inside=sees_inside, overrides=overrides, as_code=api)
-if sees_inside:
-    header.draw_stale(app.catalogue.stale(wired.id))
-if form.takes_chat(wired):
+talk = Conversation(
+    caller,
+    wired,
+    find_session(wired.id),
+    sees_inside=caller.sees_inside,
+    overrides=overrides_of(caller, wired).good,
+    offers_code=api,
+)
+if caller.sees_inside:
+    header.draw_stale(runtime.current().catalogue.stale(wired.id))
+if talk.takes_chat:
     following = chat.draw_composer(talk)
-    sessions.draw_sessions(talk)
+    draw_sessions(talk)
     chat.draw_conversation(talk, following)
 else:
     talk, following = form.draw_form(talk)
-    sessions.draw_sessions(talk, noun="run")
+    draw_sessions(talk, noun="run")
     form.draw_result(talk, following)

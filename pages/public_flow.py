@@ -3,7 +3,8 @@
 import streamlit as st
 
 from flowground import runtime
-from flowground.ui.chat import chat, conversation, form, sessions
+from flowground.ui.chat import chat, form
+from flowground.ui.chat.conversation import Conversation, draw_sessions, find_session
 from flowground.ui.page import bridge
 from flowground.ui.page.caller import shared_flow, visitor
 from flowground.ui.publish import header, preview
@@ -12,18 +13,18 @@ from flowground.ui.shell.navigation import draw_person_below
 
 preview.draw_preview(visitor(), shared_flow() or "")
 caller, wired = opening.open_flow(shared_flow() or "")
-talk = conversation.current(caller, wired, sees_inside=False)
+talk = Conversation(caller, wired, find_session(wired.id))
 
 header.draw_branding(wired)
 if not bridge.call(runtime.current().access.is_shared(wired.id)):
     st.caption(":material/lock: Not shared: only authors and admins can open this page.")
-if form.takes_chat(wired):
+if talk.takes_chat:
     following = chat.draw_composer(talk)
-    sessions.draw_sessions(talk)
+    draw_sessions(talk)
     draw_person_below(caller)
     chat.draw_conversation(talk, following)
 else:
     talk, following = form.draw_form(talk)
-    sessions.draw_sessions(talk, noun="run")
+    draw_sessions(talk, noun="run")
     draw_person_below(caller)
     form.draw_result(talk, following)

@@ -10,7 +10,7 @@ import time
 import uvicorn
 
 from app import app
-from flowground.ui.chat.viewers import viewers
+from flowground.ui.chat.live import viewers
 from tests.page_socket import Browser, open_page
 
 

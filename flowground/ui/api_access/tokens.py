@@ -24,16 +24,17 @@ Scope = Literal["app", "fragment"]
 
 def fresh_secret(wired: WiredFlow) -> str | None:
     """The token that was made in this pane just now; it is shown until the page is left."""
-    secret: str | None = st.session_state.get(_fresh(wired))
+    secret: str | None = st.session_state.get(_fresh_key(wired))
     return secret
 
 
-def draw_tokens(wired: WiredFlow, *, scope: Scope) -> None:
+def draw_tokens(caller: Caller, wired: WiredFlow, *, scope: Scope) -> None:
     """A form for a new token and the list of those in force. `scope` is what is drawn again after a change."""
     st.markdown("**Application tokens**")
-    if not sign_in.ask_owner_code(key=f"tokens:code:{wired.id}"):
-        return
-    caller = visitor()
+    if not caller.proven:
+        if not sign_in.ask_owner_code(key=f"tokens:code:{wired.id}"):
+            return
+        caller = visitor()
     _draw_form(caller, wired, scope)
     if fresh_secret(wired):  # drawn above the code, which may be out of view from here
         st.caption(":material/arrow_upward: Your new token stands at the top of this pane, in the line to run first.")
@@ -60,7 +61,7 @@ def _draw_form(caller: Caller, wired: WiredFlow, scope: Scope) -> None:
     if not made:
         return
     try:
-        st.session_state[_fresh(wired)] = _make(caller, wired, name, reach=reach, days=_EXPIRES[expires])
+        st.session_state[_fresh_key(wired)] = _make(caller, wired, name, reach=reach, days=_EXPIRES[expires])
     except FlowgroundError as error:
         failure.draw_refusal(error)
     else:
@@ -69,7 +70,7 @@ def _draw_form(caller: Caller, wired: WiredFlow, scope: Scope) -> None:
 
 def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"tokens:row:{token.id}"):
-        facts = _facts(token, foreign=token.owner != caller.person)
+        facts = _write_facts(token, is_foreign=token.owner != caller.person)
         st.markdown(f"**{words.plain(token.name)}**  \n:small[:gray[`{token.prefix}…` · {facts}]]")
         st.space("stretch")
         if st.button("Revoke", key=f"tokens:revoke:{token.id}", type="tertiary"):
@@ -81,19 +82,19 @@ def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
                 st.rerun(scope=scope)
 
 
-def _facts(token: StoredToken, *, foreign: bool) -> str:
-    owner = words.plain(token.owner or "the organization") if foreign else ""
-    used = "never used" if token.last_used_at is None else f"last used {_day(token.last_used_at)}"
+def _write_facts(token: StoredToken, *, is_foreign: bool) -> str:
+    owner = words.plain(token.owner or "the organization") if is_foreign else ""
+    used = "never used" if token.last_used_at is None else f"last used {_write_day(token.last_used_at)}"
     reach = "all flows" if token.flows is None else ""
     uses = "" if not token.uses else "1 use" if token.uses == 1 else f"{token.uses:,} uses"
     if token.expires_at is None:
         ends = "does not expire"
     else:
-        ends = f"{'expired' if token.expires_at <= datetime.now(UTC) else 'expires'} {_day(token.expires_at)}"
+        ends = f"{'expired' if token.expires_at <= datetime.now(UTC) else 'expires'} {_write_day(token.expires_at)}"
     return words.line((owner, reach, used, uses, ends))
 
 
-def _day(moment: datetime) -> str:
+def _write_day(moment: datetime) -> str:
     return f"{moment:%-d %b %Y}"
 
 
@@ -103,5 +104,5 @@ def _make(caller: Caller, wired: WiredFlow, name: str, *, reach: Reach, days: in
     return secret
 
 
-def _fresh(wired: WiredFlow) -> str:
+def _fresh_key(wired: WiredFlow) -> str:
     return f"tokens:fresh:{wired.id}"

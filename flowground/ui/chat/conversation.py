@@ -1,68 +1,166 @@
-"""Which conversation a page shows. The address names it (`?session=…`), so that a refresh and a link find it again."""
+"""Which conversation a page shows, and the list of all in its sidebar.
+
+The address names it (`?session=…`), so that a refresh and a link find it again.
+"""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 import streamlit as st
 
+from flowground import runtime
 from flowground.caller import SESSION_ID_CHARS, Caller
 from flowground.overrides import Values
-from flowground.ui.chat.viewers import ChatPlace
+from flowground.store.runs import conversations
+from flowground.store.runs.conversations import SessionInfo
+from flowground.ui.page import bridge, words
+from flowground.ui.shell.navigation import page_part
 from flowground.wiring import WiredFlow
+
+_LISTED = 50
+_TITLE_CHARS = 80
+_ROW_CHARS = 24
+
+
+class ChatPlace(NamedTuple):
+    """One conversation in the store: a session of one caller with one flow."""
+
+    owner: str
+    flow_id: str
+    session_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`sees_inside` says whether the person sees the flow's steps here; `begun` whether its address names it already.
+    """`sees_inside`: steps and failures are shown whole here. `offers_code`: each answer has a button for its code.
 
-    `overrides` apply to what is said here; `as_code` offers the call behind each answer.
+    `overrides` apply to what is said here.
     """
 
     caller: Caller
     wired: WiredFlow
     session_id: str
-    sees_inside: bool
-    begun: bool
+    sees_inside: bool = False
     overrides: Values = field(default_factory=dict)
-    as_code: bool = False
+    offers_code: bool = False
 
     @property
     def place(self) -> ChatPlace:
         return ChatPlace(self.caller.key, self.wired.id, self.session_id)
+
+    @property
+    def takes_chat(self) -> bool:
+        """Whether people talk with the flow, or fill in a text."""
+        return any(component.takes_input == "chat" for component in self.wired.components.values())
 
     def key(self, subject: str) -> str:
         """A widget key of this conversation's own."""
         return f"{subject}:{self.wired.id}:{self.session_id}"
 
 
-def current(
-    caller: Caller, wired: WiredFlow, *, sees_inside: bool, overrides: Values | None = None, as_code: bool = False
-) -> Conversation:
-    """The conversation in the address, else a new one that is kept once something is said in it."""
+def find_session(flow_id: str) -> str:
+    """The id in the address, else a new one that is kept once something is said in it."""
     named = st.query_params.get("session", "")
     if named and len(named) <= SESSION_ID_CHARS:
-        return Conversation(caller, wired, named, sees_inside, True, overrides or {}, as_code)
-    draft = st.session_state.setdefault(_draft(wired.id), str(uuid.uuid4()))
-    return Conversation(caller, wired, draft, sees_inside, False, overrides or {}, as_code)
+        return named
+    fresh: str = st.session_state.setdefault(_fresh_key(flow_id), str(uuid.uuid4()))
+    return fresh
 
 
-def keep(conversation: Conversation) -> None:
+def keep_in_address(chat: Conversation) -> None:
     """Puts the conversation into the address; the next new one gets another id."""
-    if st.query_params.get("session") != conversation.session_id:
-        st.query_params["session"] = conversation.session_id
-    st.session_state.pop(_draft(conversation.wired.id), None)
+    if st.query_params.get("session") != chat.session_id:
+        st.query_params["session"] = chat.session_id
+    st.session_state.pop(_fresh_key(chat.wired.id), None)
 
 
-def open_session(session_id: str) -> None:
-    """For a button: shows a past conversation."""
+def _open(session_id: str) -> None:
     st.query_params["session"] = session_id
 
 
-def begin_new(flow_id: str) -> None:
-    """For a button: shows an empty conversation."""
+def _begin_new(flow_id: str) -> None:
     st.query_params.pop("session", None)
-    st.session_state.pop(_draft(flow_id), None)
+    st.session_state.pop(_fresh_key(flow_id), None)
 
 
-def _draft(flow_id: str) -> str:
+def _fresh_key(flow_id: str) -> str:
     return f"chat:draft:{flow_id}"
+
+
+def draw_sessions(chat: Conversation, *, noun: str = "chat") -> None:
+    """The person's conversations with the flow, in the sidebar; `noun` is what one of them is called."""
+    flow_id = chat.wired.id
+    with page_part():
+        st.button(
+            f"New {noun}",
+            icon=":material/edit_square:",
+            key=f"sessions:new:{flow_id}",
+            width="stretch",
+            on_click=_begin_new,
+            args=(flow_id,),
+        )
+        read = runtime.current().store.read
+        found = bridge.call(read(conversations.list_sessions, flow_id=flow_id, owner=chat.caller.key, limit=_LISTED))
+        if found:
+            st.caption(f"Your {noun}s")
+        with st.container(gap=None):
+            for info in found:
+                _draw_row(chat, info)
+
+
+def _draw_row(chat: Conversation, info: SessionInfo) -> None:
+    title = info.title or "Untitled"
+    if len(title) > _ROW_CHARS:
+        title = title[: _ROW_CHARS - 1].rstrip() + "…"
+    title = words.plain(title)
+    is_shown = info.session_id == chat.session_id
+    with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xxsmall"):
+        st.button(
+            f"**{title}**" if is_shown else title,
+            key=f"sessions:open:{info.session_id}",
+            type="tertiary",
+            on_click=_open,
+            args=(info.session_id,),
+        )
+        if not is_shown:
+            return
+        st.space("stretch")
+        key = f"sessions:more:{info.session_id}"
+        chosen = st.menu_button("More", ("Rename", "Delete"), key=key, type="tertiary")
+    if chosen == "Rename":
+        _rename(chat, info)
+    elif chosen == "Delete":
+        _delete(chat, info)
+
+
+@st.dialog("Rename")
+def _rename(chat: Conversation, info: SessionInfo) -> None:
+    with st.form(f"sessions:rename:{info.session_id}", border=False):
+        title = st.text_input("Title", value=info.title, max_chars=_TITLE_CHARS)
+        if st.form_submit_button("Save", type="primary") and title.strip():
+            _change(chat, partial(conversations.rename_session, title=title))
+            st.rerun()
+
+
+@st.dialog("Delete this conversation?")
+def _delete(chat: Conversation, info: SessionInfo) -> None:
+    st.text(info.title)
+    st.caption("Its messages are deleted for good.")
+    if st.button("Delete", type="primary", key=f"sessions:delete:{info.session_id}"):
+        _change(chat, conversations.delete_session)
+        _begin_new(chat.wired.id)
+        st.rerun()
+
+
+def _change(chat: Conversation, job: Callable[..., bool]) -> None:
+    """A dialog runs without the router: who acts is asked again here."""
+
+    async def write() -> None:
+        app = runtime.current()
+        caller = await app.access.recheck(chat.caller)
+        await app.store.write(job, flow_id=chat.wired.id, owner=caller.key, session_id=chat.session_id)
+
+    bridge.call(write())

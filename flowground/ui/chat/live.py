@@ -1,16 +1,21 @@
-"""An answer while it is written: who opens the page in the middle of it sees all of it."""
+"""The turn that is being taken in a conversation: begun, stopped, and followed by every page that shows it.
+
+A page that is opened in the middle of an answer sees all of it; the turn goes on without any.
+"""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, assert_never
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import StopException
 
-from flowground import runtime
+from flowground import doors, runtime
 from flowground.api.errors import retry_after
+from flowground.caller import InputType, RunRequest
+from flowground.doors import PersonChatting
 from flowground.errors import FlowgroundError
 from flowground.events import (
     ComponentFinished,
@@ -22,12 +27,16 @@ from flowground.events import (
     TurnFinished,
     TurnStarted,
 )
+from flowground.overrides import for_message
 from flowground.runtime import LiveTurn
+from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage, TraceStep
 from flowground.ui.chat import answers
-from flowground.ui.chat.conversation import Conversation
+from flowground.ui.chat.conversation import ChatPlace, Conversation, keep_in_address
 from flowground.ui.markdown.answer_text import GrowingText
-from flowground.ui.page import bridge, model_notes, script, words
+from flowground.ui.overrides.state import drop_secrets
+from flowground.ui.page import bridge, failure, model_notes, script, words
+from flowground.ui.page.caller import address, for_its_caller
 
 _FRAME = 0.03
 """Seconds between two drawings of a growing text."""
@@ -35,11 +44,50 @@ _PACE = 1e-6
 """Seconds more for each character of it, for each drawing sends all: so a long answer costs no more a second."""
 
 
-class Following:
-    """A turn that this page watches; it goes on without the page."""
+@dataclass(slots=True)
+class Viewers:
+    """Which open pages show which conversation, so that a second tab follows the first.
 
-    # Made once the turn's message is stored. Raises FlowgroundError when it was refused instead.
+    Each page by Streamlit's id for it. Changed by script threads, read on the loop. Nothing of Streamlit's is held
+    here. Pages that are gone are let go of when the list has doubled.
+    """
+
+    _pages: dict[str, ChatPlace] = field(default_factory=dict)
+    _most: int = 64
+
+    def show(self, session: str, place: ChatPlace) -> None:
+        """The page whose script calls this shows the conversation, until it says otherwise."""
+        if not session:
+            return
+        self._pages[session] = place
+        if len(self._pages) > self._most:
+            for other in list(self._pages):
+                if not script.is_open(other):
+                    self._pages.pop(other, None)
+            self._most = max(64, 2 * len(self._pages))
+
+    def tell(self, place: ChatPlace, *, besides: str = "") -> None:
+        """Redraws every page that shows the conversation. Call it on the server's loop."""
+        for session, shown in list(self._pages.items()):
+            if shown == place and session != besides and not script.redraw(session):
+                self._pages.pop(session, None)
+
+
+@st.cache_resource(show_spinner=False)
+def viewers() -> Viewers:
+    """The process's one list."""
+    return Viewers()
+
+
+class Following:
+    """A turn that this page watches; it goes on without the page.
+
+    `own_stop`: the answer needs a *Stop* of its own, for the composer shows one only where it was used.
+    `started` names its messages.
+    """
+
     def __init__(self, turn: LiveTurn, run: script.ThisRun, *, own_stop: bool) -> None:
+        """Waits until the turn's message is stored. Raises FlowgroundError when it was refused instead."""
         self.own_stop = own_stop
         self._turn = turn
         self._run = run
@@ -62,51 +110,133 @@ class Following:
             runtime.current().loop.call_soon_threadsafe(self._turn.stop)
 
 
+def begin(chat: Conversation, said: str, *, input_type: InputType = "chat", own_stop: bool) -> Following | None:
+    """Says something and follows the answer; pages that show the same conversation follow too.
+
+    None, or the turn that is being taken already, where it was refused: `draw_refusal` then says why.
+    """
+    request = RunRequest(
+        input_value=said,
+        input_type=input_type,
+        session_id=chat.session_id,
+        stream=True,
+        tweaks=for_message(chat.wired, chat.overrides, input_type=input_type),
+    )
+    run = script.ThisRun()
+    try:
+        turn = bridge.call(_start(chat, request, run.session, viewers(), came_from=address()))
+        following = Following(turn, run, own_stop=own_stop)
+        _keep_overrides(chat, following.started, request)
+    except FlowgroundError as error:
+        st.session_state[chat.key("refused")] = error
+        return follow(chat)
+    keep_in_address(chat)
+    return following
+
+
+async def _start(
+    chat: Conversation, request: RunRequest, session: str, watched: Viewers, *, came_from: str
+) -> LiveTurn:
+    person = PersonChatting(chat.caller, chat.session_id, came_from)
+    answer = await doors.answer(runtime.current(), person, address=chat.wired.id, ask=request)
+    turn = answer.start()
+    watched.show(session, chat.place)
+    watched.tell(chat.place, besides=session)
+    # Whoever pressed Stop, every page of the conversation shows the answer's end, that one too: its script is over.
+    turn.task.add_done_callback(lambda task: watched.tell(chat.place) if task.cancelled() else None)
+    return turn
+
+
+def _keep_overrides(chat: Conversation, started: TurnStarted | None, request: RunRequest) -> None:
+    """So that *Copy as code* tells this very call, on another day too."""
+    values = drop_secrets(chat.wired, request.tweaks)
+    if values and started and started.input_value is not None:
+        write = runtime.current().store.write
+        bridge.call(write(conversations.keep_overrides, message_id=started.user_message_id, values=values))
+
+
+def draw_refusal(chat: Conversation) -> None:
+    """Why a message was not taken: nothing of it was stored."""
+    if refused := st.session_state.pop(chat.key("refused"), None):
+        failure.draw_refusal(refused)
+
+
+def follow(chat: Conversation) -> Following | None:
+    """The turn that is being taken in this conversation, if any."""
+    run = script.ThisRun()
+    viewers().show(run.session, chat.place)
+    turn = find_turn(chat)
+    return Following(turn, run, own_stop=True) if turn else None
+
+
+def find_turn(chat: Conversation) -> LiveTurn | None:
+    """The turn that is being taken, to ask whether there is one or to stop it."""
+    return runtime.current().live_turn(chat.caller, chat.wired.id, chat.session_id)
+
+
+@for_its_caller
+def stop(chat: Conversation) -> None:
+    """For a button: ends the turn; what was said so far is kept."""
+    if turn := find_turn(chat):
+        runtime.current().loop.call_soon_threadsafe(turn.stop)
+
+
+def read_messages(chat: Conversation, following: Following | None, *, limit: int) -> list[StoredMessage]:
+    """The newest stored messages, oldest first, without the answers of the turn that is being followed."""
+    started = following.started if following else None
+    coming = set(started.answer_ids.values()) if started else set()
+    read = runtime.current().store.read
+    found = bridge.call(read(conversations.list_messages, **chat.place._asdict(), limit=limit))
+    return [message for message in found if message.id not in coming]
+
+
 class _Answer:
     """One answer's place on the page: its text, then what it cost."""
 
     def __init__(self, message_id: str) -> None:
         self.message_id = message_id
         self.text = GrowingText()
-        self.slot: DeltaGenerator = st.empty()
-        self.below: DeltaGenerator = st.empty()
+        with answers.open_bubble():
+            self.slot = st.empty()
+            self.below = st.empty()
+        self.slot.markdown(":shimmer[Thinking]")
 
 
 class Drawing:
-    """The places of a turn's answers, drawn empty at once and filled by `follow`."""
+    """The answers of a turn: places drawn empty at once, and filled to their end by `follow`.
+
+    `question` is the message that they answer, where one is stored. Without a turn there is nothing to draw.
+    """
 
     def __init__(
         self,
-        conversation: Conversation,
+        chat: Conversation,
         following: Following | None,
         *,
-        as_code: Callable[[], None] | None = None,
-        retry: Callable[[], None] | None = None,
+        question: StoredMessage | None,
+        retry: answers.Retry | None = None,
     ) -> None:
-        self._conversation = conversation
-        self._as_code = as_code
+        self._chat = chat
+        self._question = question
         self._retry = retry
         self._following = following
-        self._names = conversation.wired.display_names
-        self._answers: dict[str, _Answer] = {}
         self._trace: list[TraceStep] = []
         self._finished: TurnFinished | None = None
-        self._changed: set[str] = set()
+        self._grown: set[str] = set()
         started = following.started if following else None
-        for name, message_id in (started.answer_ids if started else {}).items():
-            with st.chat_message("assistant", avatar=answers.FLOW):
-                self._answers[name] = _Answer(message_id)
-                self._answers[name].slot.markdown(":shimmer[Thinking]")
+        coming = started.answer_ids if started else {}
+        self._answers = {name: _Answer(message_id) for name, message_id in coming.items()}
 
     @property
     def count(self) -> int:
         return len(self._answers)
 
-    def draw_stop(self, stop: Callable[[], None]) -> None:
+    def draw_stop(self) -> None:
         """A button of the answer's own."""
         if self._answers:
             key = f"stop:{self._first.message_id}"
-            self._first.below.button("Stop", icon=":material/stop_circle:", type="tertiary", key=key, on_click=stop)
+            icon = ":material/stop_circle:"
+            self._first.below.button("Stop", icon=icon, type="tertiary", key=key, on_click=stop, args=(self._chat,))
 
     def follow(self) -> bool:
         """Draws the answers to their end. False when there is none: the turn was refused or failed."""
@@ -116,8 +246,8 @@ class Drawing:
             for batch in self._following.batches():
                 for event in batch:
                     self._note(event)
-                if grown := self._draw_grown():
-                    time.sleep(_FRAME + _PACE * grown)
+                if drawn := self._draw_grown():
+                    time.sleep(_FRAME + _PACE * drawn)
         except FlowgroundError as error:
             self._fail(error)
             return False
@@ -131,14 +261,14 @@ class Drawing:
         match event:
             case Token():
                 self._answers[event.component_id].text.add(event.text)
-                self._changed.add(event.component_id)
+                self._grown.add(event.component_id)
             case ModelProgress():
                 with self._first.slot:
                     model_notes.draw_progress(event)
             case ComponentStarted():
-                if self._conversation.sees_inside and not self._first.text:
-                    name = words.plain(self._names.get(event.component_id, event.component_id))
-                    self._first.slot.markdown(f":shimmer[{name}]")
+                if self._chat.sees_inside and not self._first.text:
+                    name = self._chat.wired.display_names.get(event.component_id, event.component_id)
+                    self._first.slot.markdown(f":shimmer[{words.plain(name)}]")
             case ComponentFinished():
                 self._trace.append(
                     TraceStep(event.component_id, event.type, event.seconds, event.text, event.usage, event.model)
@@ -153,18 +283,18 @@ class Drawing:
     def _draw_grown(self) -> int:
         """Draws texts that grew; how many characters that were."""
         drawn = 0
-        for name in self._changed:
+        for name in self._grown:
             text = self._answers[name].text.rewrite()
             script.draw_growing(self._answers[name].slot, text)
             drawn += len(text)
-        self._changed.clear()
+        self._grown.clear()
         return drawn
 
     def _end(self) -> None:
         """The answers as they are stored: complete, or stopped from elsewhere."""
         for name, answer in self._answers.items():
             result = self._finished.results[name] if self._finished else None
-            message = self._message(answer, result, state="complete" if self._finished else "stopped")
+            message = self._message(answer, "complete" if self._finished else "stopped", result)
             with answer.slot:
                 answers.draw_text(message.text, message)
             self._draw_below(answer, message, is_last=answer is self._last)
@@ -177,19 +307,18 @@ class Drawing:
                 if answer.text:
                     st.markdown(words.said(answer.text.whole))
                 if answer is kept[-1]:
-                    sees_inside = self._conversation.sees_inside
+                    sees_inside = self._chat.sees_inside
                     answers.draw_failure(
                         error.message, sees_inside=sees_inside, hint=error.hint, wait=retry_after(error)
                     )
             if answer in kept:
-                message = self._message(answer, None, state="failed")
-                self._draw_below(answer, message, is_last=answer is kept[-1])
+                self._draw_below(answer, self._message(answer, "failed"), is_last=answer is kept[-1])
 
     def _message(
-        self, answer: _Answer, result: OutputResult | None, *, state: Literal["complete", "stopped", "failed"]
+        self, answer: _Answer, state: Literal["complete", "stopped", "failed"], result: OutputResult | None = None
     ) -> StoredMessage:
         """The answer as it is stored: the run's usage and steps stand once, with the first."""
-        first = answer is self._first
+        finished, is_first = self._finished, answer is self._first
         return StoredMessage(
             id=answer.message_id,
             role="assistant",
@@ -197,20 +326,14 @@ class Drawing:
             state=state,
             created_at=datetime.now(UTC),
             model=result.model if result else None,
-            usage=self._finished.usage if self._finished and first else None,
-            seconds=self._finished.seconds if self._finished else None,
-            trace=tuple(self._trace) if first else (),
+            usage=finished.usage if finished and is_first else None,
+            seconds=finished.seconds if finished else None,
+            trace=tuple(self._trace) if is_first else (),
         )
 
     def _draw_below(self, answer: _Answer, message: StoredMessage, *, is_last: bool) -> None:
         with answer.below.container():
-            answers.draw_below(
-                message,
-                sees_inside=self._conversation.sees_inside,
-                names=self._names,
-                as_code=self._as_code,
-                retry=self._retry if is_last else None,
-            )
+            answers.draw_below(self._chat, message, question=self._question, retry=self._retry if is_last else None)
 
     @property
     def _first(self) -> _Answer:

@@ -172,6 +172,7 @@ def _draw_useless(why: str) -> None:
         st.button("Dismiss", type="tertiary", key="arrived:dismiss", on_click=_drop_link)
 
 
+@for_its_caller
 def _accept(caller: Caller, wired: WiredFlow, values: Values) -> None:
     with suppress(FlowgroundError):  # the flow changed meanwhile: the link is judged anew, and says why
         overrides_of(caller, wired).replace(values)

@@ -4,8 +4,8 @@ import streamlit as st
 
 from flowground.caller import Caller
 from flowground.errors import FlowError
-from flowground.ui.api_access import api_access
-from flowground.ui.page import asked, words
+from flowground.ui.api_access import pane
+from flowground.ui.page import words
 from flowground.ui.publish import publish
 from flowground.wiring import WiredFlow
 
@@ -37,9 +37,9 @@ def draw_header(caller: Caller, wired: WiredFlow, *, shared: bool, api: bool) ->
 def _draw_actions(caller: Caller, wired: WiredFlow, *, shared: bool, api: bool) -> None:
     with st.container(horizontal=True, width="content", gap="small"):
         if api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
-            api_access.open_drawer(wired)
-        elif api and (call := asked.wanted(wired.id)):
-            api_access.open_drawer(wired, call)
+            pane.open_drawer(wired)
+        elif api and (call := pane.take_wanted(wired.id)):
+            pane.open_drawer(wired, call)
         publish.draw_menu(caller, wired, shared=shared)
 
 

@@ -9,7 +9,7 @@ from flowground import runtime
 from flowground.access.sharing import publish, read_sharing
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.ui.api_access import api_access
+from flowground.ui.api_access import pane
 from flowground.ui.page import addresses, bridge, failure, words
 from flowground.ui.page.caller import browser_id, for_its_caller
 from flowground.ui.publish import preview, sharing
@@ -73,7 +73,7 @@ def draw_menu(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
             _draw_items(caller, wired, shared=shared)
     chosen = st.session_state.pop(_CHOSEN, None)
     if chosen == "api":
-        api_access.open_drawer(wired)
+        pane.open_drawer(wired)
     elif chosen == "settings":
         sharing.open_settings(wired)
     elif chosen == "account":

@@ -1,0 +1,271 @@
+"""The API access pane: where a flow answers programs, code that asks it, overrides for it, tokens to ask with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeVar
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from flowground import runtime
+from flowground.caller import Caller
+from flowground.errors import FlowNotFound
+from flowground.overrides import Values
+from flowground.snippets import (
+    COMMANDS,
+    DEFAULT_MESSAGE,
+    FILE_NAMES,
+    LANGUAGES,
+    Shell,
+    SnippetRequest,
+    as_markdown,
+    export_line,
+    snippets,
+)
+from flowground.store.runs import numbers
+from flowground.store.runs.numbers import RunNumbers
+from flowground.ui.api_access import tokens, try_it
+from flowground.ui.overrides import tab
+from flowground.ui.overrides.state import overrides_of, write_count
+from flowground.ui.page import addresses, bridge, words
+from flowground.ui.page.caller import visitor
+from flowground.wiring import WiredFlow
+
+Mode = Literal["plain", "stream", "simple"]
+Name = TypeVar("Name", bound=str)
+
+_WIDTH = 680
+_CODE_HEIGHT = 360
+_SHOWN = 60
+_FRESH = 10
+"""Seconds for which the last day's runs are not counted again."""
+_WANTED = "api:wanted"
+_MODES: Mapping[Mode, str] = {"plain": "Plain", "stream": "Stream", "simple": "Simple"}
+_MODE_SAID: Mapping[Mode, str] = {
+    "plain": "The whole answer in one body, in Langflow's shape.",
+    "stream": "The answer as it is written, piece by piece.",
+    "simple": "The whole answer in one short body: text, session, usage.",
+}
+_SHELLS: Mapping[Shell, str] = {"bash": "bash", "powershell": "PowerShell"}
+_TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
+_HIGHLIGHT = {"python": "python", "javascript": "javascript", "curl": "bash", "powershell": "powershell"}
+
+
+@dataclass(frozen=True, slots=True)
+class PastCall:
+    """The call behind one message of a chat; `overrides` as `overrides.for_message` gives them."""
+
+    flow_id: str
+    message: str
+    session_id: str
+    overrides: Values = field(default_factory=dict)
+
+
+def open_next(call: PastCall) -> None:
+    """For a button: the page's next run opens the pane with this call."""
+    st.session_state[_WANTED] = call
+
+
+def take_wanted(flow_id: str) -> PastCall | None:
+    """The call that `open_next` asked for; told once."""
+    found: PastCall | None = st.session_state.pop(_WANTED, None)
+    return found if found and found.flow_id == flow_id else None
+
+
+def may_see(caller: Caller, wired: WiredFlow) -> bool:
+    """Whoever may run the flow over the API."""
+    return bridge.call(runtime.current().access.may_run_api(caller, wired))
+
+
+def draw_choice(flows: Sequence[WiredFlow]) -> None:
+    """For who comes without a flow."""
+    names = {wired.id: wired.name for wired in flows}
+    chosen = st.selectbox(
+        "Flow", list(names), index=None, format_func=lambda key: names[key], key="api:flow", placeholder="Choose a flow"
+    )
+    if chosen:
+        st.query_params["flow"] = chosen
+        st.rerun()
+
+
+def open_drawer(wired: WiredFlow, call: PastCall | None = None) -> None:
+    """The pane beside the chat; `call` shows the one behind a message."""
+    st.session_state.pop(_before_key(wired), None)
+    _drawer(wired.id, call)
+
+
+@st.dialog("API access", width=_WIDTH, position="right", icon=":material/code:", on_dismiss="rerun")
+def _drawer(flow_id: str, call: PastCall | None) -> None:
+    """A drawer runs without its page: who looks, and what they may see, is asked again here."""
+    caller = visitor()
+    wired = bridge.call(_open(caller, flow_id))
+    if wired is None:
+        st.rerun(scope="app")  # who may not have it any more meets the page's own answer
+        return
+    draw_pane(caller, wired, scope="fragment", call=call)
+
+
+async def _open(caller: Caller, flow_id: str) -> WiredFlow | None:
+    """The flow as it is now, while this person may run it over the API."""
+    access = runtime.current().access
+    try:
+        wired = await access.open_flow(caller, flow_id)
+    except FlowNotFound:
+        return None
+    return wired if await access.may_run_api(caller, wired) else None
+
+
+def draw_pane(caller: Caller, wired: WiredFlow, *, scope: tokens.Scope = "app", call: PastCall | None = None) -> None:
+    """The pane's content, in the drawer and on the page of its own, for somebody who `may_see` it."""
+    values = call.overrides if call else overrides_of(caller, wired).good
+    mode, corner = _draw_endpoint(caller, wired)
+    if call:
+        _draw_past_call(call)
+    secret, is_written = _draw_new_token(wired)
+    shell = _draw_export_line(wired, secret, is_written=is_written)
+    request = SnippetRequest.for_flow(
+        wired,
+        base_url=addresses.base_url(),
+        # The author's own example is a part of the inside.
+        message=call.message if call else None if caller.sees_inside else DEFAULT_MESSAGE,
+        session_id=call.session_id if call else None,
+        tweaks=values,
+        stream=mode == "stream",
+        shape="simple" if mode == "simple" else "langflow",
+        token=secret if is_written else None,
+    )
+    with corner:
+        _draw_markdown(request, title=wired.name)
+    tabs = _draw_tabs(wired, None if call else values)
+    for name, place in zip(_TITLES, tabs, strict=False):
+        with place:
+            _draw_code(request, "powershell" if name == "curl" and shell == "powershell" else name)
+    if not call:
+        with tabs[-1]:
+            tab.draw_overrides(caller, wired, sent=request.tweaks)
+    try_it.draw_try(caller, wired, request)
+    st.divider()
+    tokens.draw_tokens(caller, wired, scope=scope)
+
+
+def _draw_endpoint(caller: Caller, wired: WiredFlow) -> tuple[Mode, DeltaGenerator]:
+    """Where the flow answers, how its last runs went, which kind of answer is wanted; and a free corner beside that."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.badge("POST", color="primary")
+        st.markdown(f"`/api/v1/run/{wired.id}`")
+        st.space("stretch")
+        mode = _choose("Answer", _MODES, key=f"api:mode:{wired.id}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(_MODE_SAID[mode])
+        st.space("stretch")
+        corner = st.container(width="content")
+    if caller.sees_inside:
+        _draw_numbers(_read_last_day(wired.id))
+    return mode, corner
+
+
+def _choose(label: str, titles: Mapping[Name, str], *, key: str) -> Name:
+    """One of a few side by side, the first when nobody chose."""
+    names = list(titles)
+    chosen: Name = st.segmented_control(
+        label,
+        names,
+        default=names[0],
+        required=True,
+        format_func=lambda name: titles[name],
+        key=key,
+        label_visibility="collapsed",
+    )
+    return chosen
+
+
+@st.cache_data(ttl=_FRESH, show_spinner=False, max_entries=256)
+def _read_last_day(flow_id: str) -> RunNumbers:
+    since = datetime.now(UTC) - timedelta(days=1)
+    return bridge.call(runtime.current().store.read(numbers.sum_up, flow_id=flow_id, since=since))
+
+
+def _draw_numbers(found: RunNumbers) -> None:
+    """The flow's last day, for its authors: runs, how long they took, how many failed, what failed last."""
+    if not found.runs:
+        st.caption("No runs in the last 24 hours.")
+        return
+    p50 = "" if found.p50 is None else f"p50 {words.seconds(found.p50)}"
+    p95 = "" if found.p95 is None else f"p95 {words.seconds(found.p95)}"
+    count = "1 run" if found.runs == 1 else f"{found.runs:,} runs"
+    rate = found.error_rate
+    failed = "none failed" if not rate else "under 0.1 % failed" if rate < 0.001 else f"{rate * 100:.3g} % failed"
+    last = ""
+    if found.last_failure_at is not None:
+        minutes = int((datetime.now(UTC) - found.last_failure_at).total_seconds() // 60)
+        when = "just now" if minutes < 1 else f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago"
+        last = f"last failure `{found.last_failure}` {when}"
+    st.caption(words.line((f"Last 24 hours: {count}", p50, p95, failed, last)))
+
+
+def _draw_past_call(call: PastCall) -> None:
+    said = f" with {write_count(call.overrides)}" if call.overrides else ""
+    text = call.message if len(call.message) <= _SHOWN else call.message[: _SHOWN - 1] + "…"
+    st.caption(f"The call behind “{words.plain(text)}”{said}, in the conversation it was said in.")
+
+
+def _draw_new_token(wired: WiredFlow) -> tuple[str | None, bool]:
+    """The token that was made here just now, and whether the code is to hold it."""
+    secret = tokens.fresh_secret(wired)
+    if not secret:
+        return None, False
+    st.success("Your new token, shown this once. Keep it where you keep passwords.", icon=":material/key:")
+    return secret, st.toggle("Write the token into the code", key=f"api:write:{wired.id}")
+
+
+def _draw_export_line(wired: WiredFlow, secret: str | None, *, is_written: bool) -> Shell:
+    """The line that puts the token into the environment, for the shell that is chosen beside it.
+
+    `is_written`: the code holds the token, and needs no such line.
+    """
+    said = "Run this line first; the code reads the token from the environment."
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("The code holds the token: share it with nobody." if is_written else said)
+        st.space("stretch")
+        shell = _choose("Shell", _SHELLS, key=f"api:shell:{wired.id}")
+    if not is_written:
+        st.code(export_line(secret, shell=shell), language=shell)
+    return shell
+
+
+def _draw_markdown(request: SnippetRequest, *, title: str) -> None:
+    """All texts at once, for a wiki page or a colleague."""
+    menu = st.popover(
+        "All as Markdown",
+        icon=":material/content_copy:",
+        type="tertiary",
+        key=f"api:markdown:{request.flow_id}",
+        on_change="rerun",
+    )
+    if menu.open:
+        with menu:
+            text = as_markdown(snippets(request), title=title, commands=COMMANDS, export=request.token is None)
+            st.code(text, language="markdown", height=_CODE_HEIGHT)
+
+
+def _draw_tabs(wired: WiredFlow, values: Values | None) -> Sequence[DeltaGenerator]:
+    """A tab a language, and one for the overrides `values`, where they may be changed."""
+    labels = list(_TITLES.values())
+    if values is None:
+        return st.tabs(labels, key=f"api:tabs:{wired.id}:asked")
+    labels.append(tab.write_title(values))
+    # A label that changes makes the browser open the default tab: once something was changed here, that is this one.
+    before = st.session_state.setdefault(_before_key(wired), values)
+    return st.tabs(labels, key=f"api:tabs:{wired.id}", default=labels[0] if before == values else labels[-1])
+
+
+def _before_key(wired: WiredFlow) -> str:
+    return f"api:before:{wired.id}"
+
+
+def _draw_code(request: SnippetRequest, language: str) -> None:
+    text = LANGUAGES[language](request)
+    is_tall = text.count("\n") * 20 > _CODE_HEIGHT
+    st.code(text, language=_HIGHLIGHT[language], height=_CODE_HEIGHT if is_tall else "content")
+    st.caption(f"Saved as {words.plain(FILE_NAMES[language])}, it runs as `{COMMANDS[language]}`")
