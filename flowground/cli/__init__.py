@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from flowground import __version__
 from flowground.cli import flows, keys, members, model, run
-from flowground.cli.terminal import show_controls
+from flowground.cli.output import show_controls
 from flowground.errors import FlowgroundError
 
 PROGRAM = "python -m flowground"
@@ -28,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if given.debug else logging.WARNING)
     try:
-        code: int = given.command(given)
+        code: int | None = given.command(given)
         sys.stdout.flush()
-        return code
+        return code or 0
     except FlowgroundError as error:
-        return _failed(" ".join(filter(None, (error.message, error.hint))))
+        return _fail(" ".join(filter(None, (error.message, error.hint))))
     except BrokenPipeError:
         # Who reads the output has seen enough; what Python would still flush at its end goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -42,10 +42,10 @@ def _run(given: argparse.Namespace) -> int:
     except Exception as error:  # a door: whatever comes, a person reads one line
         if given.debug:
             raise
-        return _failed(f"unexpected {type(error).__name__}: {error} (`{PROGRAM} --debug …` shows where)")
+        return _fail(f"unexpected {type(error).__name__}: {error} (`{PROGRAM} --debug …` shows where)")
 
 
-def _failed(sentence: str) -> int:
+def _fail(sentence: str) -> int:
     print(sentence, file=sys.stderr)
     return 1
 

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from flowground.cli.opened import load_settings
+from flowground.cli.opened import Commands, load_settings
 from flowground.errors import FlowError, InvalidRequest, Problem
 from flowground.flow import parse_flow
 from flowground.loader import Catalogue
@@ -17,11 +16,8 @@ from flowground.schema import flow_schema
 from flowground.settings import Settings
 from flowground.wiring import wire
 
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
 
-
-def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(commands: Commands) -> None:
     validate = commands.add_parser("validate", help="find the mistakes in flow files")
     validate.add_argument("files", nargs="*", type=Path, metavar="FILE", help="default: all files of the flows folder")
     validate.set_defaults(command=run_validate)
@@ -42,20 +38,19 @@ def run_validate(given: argparse.Namespace) -> int:
     return 0
 
 
-def run_schema(_: argparse.Namespace) -> int:
+def run_schema(_: argparse.Namespace) -> None:
     print(json.dumps(flow_schema(), indent=2, ensure_ascii=False))
-    return 0
 
 
 def _check_folder(settings: Settings) -> tuple[list[str], list[Problem]]:
     """As a server would load it: two flows with one address are a mistake too."""
     if not settings.flows.is_dir():
-        raise InvalidRequest(f"There is no folder {_shown(settings.flows)}.", hint="`flows` in config.yaml names it.")
+        raise InvalidRequest(f"There is no folder {_shorten(settings.flows)}.", hint="`flows` in config.yaml names it.")
     catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
     flows, wrong = list(catalogue.flows()), catalogue.problems()
     if not flows and not wrong:
-        raise InvalidRequest(f"There are no flow files in {_shown(settings.flows)}.")
-    return flows, list(_placed((settings.flows / file, error) for file, error in wrong.items()))
+        raise InvalidRequest(f"There are no flow files in {_shorten(settings.flows)}.")
+    return flows, list(_place((settings.flows / file, error) for file, error in wrong.items()))
 
 
 def _check_files(files: list[Path], settings: Settings) -> tuple[list[str], list[Problem]]:
@@ -69,17 +64,17 @@ def _check_files(files: list[Path], settings: Settings) -> tuple[list[str], list
             wrong.append((path, error))
         except OSError as error:
             raise InvalidRequest(f"{path}: {error.strerror}") from None
-    return checked, list(_placed(wrong))
+    return checked, list(_place(wrong))
 
 
-def _placed(wrong: Iterable[tuple[Path, FlowError]]) -> Iterator[Problem]:
+def _place(wrong: Iterable[tuple[Path, FlowError]]) -> Iterator[Problem]:
     """The mistakes, their files named from the working directory, as terminals and editors open them."""
     for path, error in wrong:
         for problem in error.problems:
-            yield replace(problem, file=_shown(path.with_name(problem.file)))
+            yield replace(problem, file=_shorten(path.with_name(problem.file)))
 
 
-def _shown(path: Path) -> str:
+def _shorten(path: Path) -> str:
     absolute = os.path.abspath(path)
     relative = os.path.relpath(absolute)
     return absolute if relative.startswith("..") else relative

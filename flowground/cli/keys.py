@@ -5,23 +5,19 @@ import asyncio
 import re
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from flowground.cli.opened import ACTOR, find_flow, load_settings, open_store
-from flowground.cli.table import day, print_table
+from flowground.cli.opened import ACTOR, Commands, find_flow, load_settings, open_store
+from flowground.cli.output import day, print_table
 from flowground.errors import InvalidRequest
 from flowground.loader import Catalogue
 from flowground.settings import Settings
 from flowground.store.people import tokens
 from flowground.store.people.tokens import StoredToken
 
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
-
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(commands: Commands) -> None:
     keys = commands.add_parser("keys", help="application tokens for API callers").add_subparsers(
         metavar="COMMAND", required=True
     )
@@ -37,7 +33,7 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     revoke.set_defaults(command=lambda given: asyncio.run(_revoke(given)))
 
 
-async def _create(given: argparse.Namespace) -> int:
+async def _create(given: argparse.Namespace) -> None:
     settings = load_settings()
     flows = _scope(given.flow, settings)
     async with open_store(settings) as store:
@@ -53,10 +49,9 @@ async def _create(given: argparse.Namespace) -> int:
     until = f"until {day(token.expires_at)}" if token.expires_at else "until it is revoked"
     print(f"{token.name} may run {reach} {until}. The token is shown only now:", file=sys.stderr)
     print(secret)
-    return 0
 
 
-async def _list() -> int:
+async def _list() -> None:
     async with open_store(load_settings()) as store:
         found = await store.read(tokens.list_tokens, everyone=True)
     print_table(
@@ -76,10 +71,9 @@ async def _list() -> int:
             for token in found
         ],
     )
-    return 0
 
 
-async def _revoke(given: argparse.Namespace) -> int:
+async def _revoke(given: argparse.Namespace) -> None:
     async with open_store(load_settings()) as store:
         by_secret = await store.read(tokens.find_any, secret=given.id)
         known = await store.read(tokens.list_tokens, everyone=True)
@@ -89,7 +83,6 @@ async def _revoke(given: argparse.Namespace) -> int:
             raise InvalidRequest(problem, hint="`keys list` shows their ids.")
         ended = await store.write(tokens.revoke, token_id=meant[0].id, by=ACTOR)
     print(f"{meant[0].name} {'is revoked' if ended else 'was revoked before'}.", file=sys.stderr)
-    return 0
 
 
 def _scope(addresses: list[str] | None, settings: Settings) -> tuple[str, ...] | None:

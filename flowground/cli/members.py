@@ -4,21 +4,18 @@ import argparse
 import asyncio
 import getpass
 import sys
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from flowground.caller import Role
-from flowground.cli.opened import ACTOR, load_settings, no_such, open_sign_in, open_store
-from flowground.cli.table import print_table
+from flowground.cli.opened import ACTOR, Commands, load_settings, no_such, open_sign_in, open_store
+from flowground.cli.output import print_table
 from flowground.errors import InvalidRequest
 from flowground.sign_in import SignIn
 from flowground.sign_in.passwords import clean_name
 from flowground.store.people import members
 
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
 
-
-def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(commands: Commands) -> None:
     group = commands.add_parser("members", help="people who may sign in").add_subparsers(
         metavar="COMMAND", required=True
     )
@@ -41,7 +38,7 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     remove.set_defaults(command=lambda given: asyncio.run(_remove(given)))
 
 
-async def _add(given: argparse.Namespace, password: str) -> int:
+async def _add(given: argparse.Namespace, password: str) -> None:
     async with open_sign_in(load_settings()) as sign_in:
         was_local = await sign_in.is_local_mode()
         member = await sign_in.roster.add(
@@ -55,10 +52,9 @@ async def _add(given: argparse.Namespace, password: str) -> int:
     print(f"{member.name} can sign in now, as {member.role}.", file=sys.stderr)
     if was_local:
         print("This was the first account: from now on everybody has to sign in.", file=sys.stderr)
-    return 0
 
 
-async def _list() -> int:
+async def _list() -> None:
     async with open_sign_in(load_settings()) as sign_in:
         found = await sign_in.roster.list_members()
     print_table(
@@ -75,10 +71,9 @@ async def _list() -> int:
             for member in found
         ],
     )
-    return 0
 
 
-async def _remove(given: argparse.Namespace) -> int:
+async def _remove(given: argparse.Namespace) -> None:
     """Works on the database first: a name that stands in config.yaml too would keep the app from starting."""
     settings = load_settings()
     name = clean_name(given.name)
@@ -88,7 +83,6 @@ async def _remove(given: argparse.Namespace) -> int:
             roster.require_stored(name)
             raise InvalidRequest(no_such("member", name, [member.name for member in await roster.list_members()]))
     print(f"{name} is removed, with sign-ins, tokens and conversations.", file=sys.stderr)
-    return 0
 
 
 def _password(*, from_input: bool) -> str:

@@ -1,32 +1,27 @@
 """`model download`: fetches the built-in model before anybody waits for it."""
 
-import argparse
 import asyncio
 import sys
-from typing import TYPE_CHECKING
 
-from flowground.cli.opened import load_settings
-from flowground.cli.progress import ProgressBar
+from flowground.cli.opened import Commands, load_settings
+from flowground.cli.output import ProgressBar
 from flowground.providers import own_weights
 from flowground.providers.builtin import weights
 
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
 
-
-def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(commands: Commands) -> None:
     model = commands.add_parser("model", help="the built-in model").add_subparsers(metavar="COMMAND", required=True)
     download = model.add_parser("download", help="fetch it (0.5 GB, once) and check it")
     download.set_defaults(command=lambda _: asyncio.run(_download()))
 
 
-async def _download() -> int:
+async def _download() -> None:
     """The file's path on stdout, the progress on stderr."""
     settings = load_settings()
     if own := own_weights(settings.providers):
         print("config.yaml names a file of its own (providers.local.path): nothing to fetch.", file=sys.stderr)
         print(own)
-        return 0
+        return
     chosen = weights.QWEN
     print(f"{chosen.title}, {chosen.size / 1e9:.1f} GB, {chosen.licence}", file=sys.stderr)
     bar = ProgressBar()
@@ -35,4 +30,3 @@ async def _download() -> int:
     finally:
         bar.end()
     print(path)
-    return 0

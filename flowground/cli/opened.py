@@ -1,8 +1,10 @@
 """What commands work on, opened for as long as they run."""
 
+import argparse
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 from flowground.errors import InvalidRequest, nearest
 from flowground.loader import Catalogue
@@ -11,6 +13,9 @@ from flowground.settings import Settings, config_path
 from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.wiring import WiredFlow
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""Where a command is added."""
 
 ACTOR = "cli"
 """Who did it, in the audit trail."""

@@ -3,15 +3,20 @@
 import argparse
 import asyncio
 import json
-from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, assert_never, get_args
+import os
+from collections.abc import Iterator
+from contextlib import aclosing
+from typing import Any, assert_never, get_args
+from urllib.parse import quote
+
+import requests
 
 from flowground import doors
 from flowground.caller import InputType, RunRequest
-from flowground.cli.opened import find_flow, load_settings
-from flowground.cli.progress import ProgressBar
-from flowground.cli.remote import ask_server
+from flowground.cli.opened import Commands, find_flow, load_settings
+from flowground.cli.output import AnswerPrinter, ProgressBar
 from flowground.doors import CommandLine
+from flowground.errors import InvalidRequest, NotSignedIn, RequestError, RunError
 from flowground.events import (
     ComponentFinished,
     ComponentStarted,
@@ -22,13 +27,13 @@ from flowground.events import (
     TurnStarted,
 )
 from flowground.runtime import Runtime
-from flowground.snippets import request_types
+from flowground.snippets import NO_TOKEN, VARIABLE, WORDS, find, request_types
 
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+_TIMEOUT = 300
+"""Seconds to wait for the connection to a server and for each next piece."""
 
 
-def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(commands: Commands) -> None:
     run = commands.add_parser("run", help="send one message to a flow and print its answer")
     run.add_argument("flow", metavar="FLOW", help="id or endpoint name")
     run.add_argument("--message", metavar="TEXT", help="default: the flow's own input")
@@ -51,20 +56,17 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     run.set_defaults(command=run_command)
 
 
-def run_command(given: argparse.Namespace) -> int:
+def run_command(given: argparse.Namespace) -> None:
     """Prints the answer's text, and nothing else, to stdout."""
     if given.server:
-        with closing(ask_server(given.server, given.flow, _request(given, "any"))) as pieces:
-            for piece in pieces:
-                print(piece, end="", flush=True)
+        _ask_server(given.server, given.flow, _request(given, "any"))
     else:
         asyncio.run(_run_here(given))
-    return 0
 
 
 async def _run_here(given: argparse.Namespace) -> None:
     runtime = await asyncio.to_thread(Runtime, load_settings())
-    screen = _Screen()
+    bar, printer = ProgressBar(), AnswerPrinter()
     try:
         await runtime.start()
         wired = find_flow(runtime.catalogue, given.flow)
@@ -72,38 +74,102 @@ async def _run_here(given: argparse.Namespace) -> None:
         answer = await doors.answer(runtime, CommandLine(), address=wired.id, ask=request)
         async with aclosing(answer.events()) as events:
             async for event in events:
-                screen.show(event)
+                _show(event, bar, printer)
     finally:
-        screen.bar.end()
+        bar.end()
         await runtime.close()
 
 
-class _Screen:
-    """Of several answers, the first to begin is printed as it comes, the others when all is said."""
+def _show(event: Event, bar: ProgressBar, printer: AnswerPrinter) -> None:
+    match event:
+        case Token():
+            bar.end()
+            printer.show(event.component_id, event.text)
+        case ModelProgress():
+            bar.show(event.received, event.total)
+        case TurnFinished():
+            printer.end((output.component_id, output.text) for output in event.outputs)
+        case TurnStarted() | ComponentStarted() | ComponentFinished():
+            pass
+        case _:
+            assert_never(event)
 
-    def __init__(self) -> None:
-        self.bar = ProgressBar()
-        self._printed: str | None = None
 
-    def show(self, event: Event) -> None:
-        match event:
-            case Token():
-                self.bar.end()
-                self._printed = self._printed or event.component_id
-                if event.component_id == self._printed:
-                    print(event.text, end="", flush=True)
-            case ModelProgress():
-                self.bar.show(event.received, event.total)
-            case TurnFinished():
-                if self._printed:
-                    print()
-                for output in event.outputs:
-                    if output.component_id != self._printed:
-                        print(output.text)
-            case TurnStarted() | ComponentStarted() | ComponentFinished():
-                pass
-            case _:
-                assert_never(event)
+def _ask_server(base_url: str, flow: str, request: RunRequest) -> None:
+    """As any client of the run API does. Raises RequestError with the server's own sentence, or RunError."""
+    token = os.environ.get(VARIABLE)
+    if not token:
+        raise NotSignedIn(NO_TOKEN)
+    url = f"{base_url.rstrip('/')}/api/v1/run/{quote(flow, safe='')}"
+    printer = AnswerPrinter()
+    try:
+        with requests.post(
+            url,
+            params={"stream": "true"} if request.stream else None,
+            json=_body(request),
+            headers={"x-api-key": token},
+            timeout=_TIMEOUT,
+            stream=True,
+        ) as response:
+            if not response.ok:
+                raise _refusal(response.json())
+            if request.stream:
+                _print_stream(response, printer)
+            else:
+                printer.end(_read_texts(response.json()))
+    except requests.exceptions.InvalidURL:
+        raise InvalidRequest(f"{base_url} is no address.") from None
+    except requests.RequestException as error:
+        raise RunError(f"No usable answer from {url}: {_reason(error)}") from None
+
+
+def _body(request: RunRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {"input_type": request.input_type}
+    if request.input_value is not None:
+        body["input_value"] = request.input_value
+    if request.session_id:
+        body["session_id"] = request.session_id
+    if request.tweaks:
+        body["tweaks"] = dict(request.tweaks)
+    return body
+
+
+def _print_stream(response: requests.Response, printer: AnswerPrinter) -> None:
+    for line in filter(None, response.iter_lines()):
+        event = json.loads(line)
+        kind, data = event[WORDS.event], event[WORDS.data]
+        if kind == WORDS.token:
+            printer.show(data[WORDS.id], data[WORDS.chunk])
+        elif kind == WORDS.failed and data[WORDS.error]:
+            raise RunError(str(data[WORDS.error]), hint=data.get(WORDS.hint))
+        elif kind == WORDS.end:
+            printer.end(_read_texts(data[WORDS.result]))
+
+
+def _read_texts(result: Any) -> Iterator[tuple[str | None, str]]:
+    """Of each output its message's id, where it has one, and its text."""
+    for output in find(WORDS.outputs, result):
+        [message] = output[WORDS.results].values()
+        yield message[WORDS.data].get(WORDS.id), message[WORDS.text]
+
+
+def _refusal(body: Any) -> RequestError:
+    detail = body.get(WORDS.detail)
+    sentence = detail.get(WORDS.message) if isinstance(detail, dict) else detail
+    return RequestError(str(sentence), hint=body.get(WORDS.hint))
+
+
+def _reason(error: requests.RequestException) -> str:
+    """The innermost words: requests wraps them three times."""
+    match error:
+        case requests.Timeout():
+            return f"nothing came for {_TIMEOUT} s."
+        case requests.JSONDecodeError():
+            return "it is no JSON."
+        case requests.ConnectionError():
+            return "nothing answers there."
+        case _:
+            return str(error)
 
 
 def _request(given: argparse.Namespace, input_type: InputType) -> RunRequest:

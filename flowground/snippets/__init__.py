@@ -12,8 +12,9 @@ and end with a sentence and a status other than 0 where something is wrong.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from flowground.snippets.answer import WORDS, find
 from flowground.snippets.curl import curl
-from flowground.snippets.environment import PLACEHOLDER, SHELLS, VARIABLE, Shell, export_line
+from flowground.snippets.environment import NO_TOKEN, PLACEHOLDER, SHELLS, VARIABLE, Shell, export_line
 from flowground.snippets.javascript import javascript
 from flowground.snippets.markdown import as_markdown
 from flowground.snippets.powershell import powershell
@@ -25,13 +26,16 @@ __all__ = [
     "DEFAULT_MESSAGE",
     "FILE_NAMES",
     "LANGUAGES",
+    "NO_TOKEN",
     "PLACEHOLDER",
     "SHELLS",
     "VARIABLE",
+    "WORDS",
     "Shell",
     "SnippetRequest",
     "as_markdown",
     "export_line",
+    "find",
     "request_types",
     "snippets",
 ]
