@@ -27,7 +27,10 @@ AREAS: Mapping[str, Area] = {
     "runner": Area(("flowground/runner.py",), ("tests/test_runner.py", "tests/test_turn_bounds.py")),
     "fields": Area(
         ("flowground/fields/*.py",),
-        ("tests/test_fields.py", "tests/test_overrides.py", "tests/test_secret_fields.py", "tests/test_schema.py"),
+        (
+            *("tests/test_fields.py", "tests/test_overrides.py", "tests/test_secret_fields.py", "tests/test_schema.py"),
+            "tests/api/test_tweaks_on_the_wire.py",
+        ),
     ),
     "access": Area(
         ("flowground/access/__init__.py", "flowground/access/acc*.py", "flowground/access/[p-s]*.py"),
