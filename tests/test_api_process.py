@@ -61,7 +61,7 @@ def test_tokens_arrive_as_they_are_said(client: Client) -> None:
             if line and json.loads(line)["event"] == "token":
                 first = time.monotonic() - began
                 break
-    assert 0 < first < 2  # the whole answer takes ten seconds
+    assert 0 < first < 5  # the whole answer takes ten seconds
 
 
 def test_a_client_that_leaves_a_stream_ends_the_run(client: Client) -> None:
@@ -192,7 +192,7 @@ def test_what_runs_when_the_process_ends_is_told(tmp_path: Path, by: Literal["st
         server.process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         server.process.wait(20)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 9  # unless told otherwise it waits ten
         for thread in calls:
             thread.join(10)
         log = server.log

@@ -162,13 +162,15 @@ async def test_among_many_members_conversations_visitors_are_found_by_an_index(s
 
 
 async def test_a_pause_lies_between_two_looks(store: Store) -> None:
+    await say(store, "before", at=NOW - timedelta(hours=3))
+    await say(store, "long before", at=NOW - timedelta(hours=4))
     task = forgetting(store, conversations=1, at_least=3600, at_most=3600)
     task.start()
     task.visitor_spoke()
-    await asyncio.sleep(0.05)
+    await until_kept(store, {"before"})
     await say(store, "one")
     await say(store, "two", at=NOW - timedelta(hours=1))
     task.visitor_spoke()
     await asyncio.sleep(0.3)
-    assert await kept(store) == {"one", "two"}
+    assert await kept(store) == {"one", "two", "before"}
     await task.close()

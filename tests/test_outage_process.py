@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.database_line import DatabaseLine
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
 from tests.store_databases import SERVER, empty_database
+from tests.waiting import eventually
 
 QUICK = {"limits": {"store_seconds": 2, "shutdown_seconds": 1}}
 NOT_ANSWERING = b"The database does not answer just now."
@@ -122,9 +122,11 @@ def test_a_locked_database_lets_the_process_end(held: tuple[AppServer, str, sqli
             codes.append(run(server, token).status_code)
 
     callers = [threading.Thread(target=call) for _ in range(4)]
+    sockets = Path(f"/proc/{server.pid}/fd")
+    before = len(list(sockets.iterdir()))
     for caller in callers:
         caller.start()
-    time.sleep(1)
+    eventually(lambda: len(list(sockets.iterdir())) >= before + len(callers))
     assert end(server) is not None
     for caller in callers:
         caller.join(60)

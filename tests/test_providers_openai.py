@@ -77,7 +77,7 @@ async def test_cancelling_reaches_the_server() -> None:
         task = asyncio.ensure_future(provider.complete(CALL))
         await asyncio.sleep(0.1)
         task.cancel()
-        await asyncio.wait_for(server.left.wait(), 2)
+        await asyncio.wait_for(server.left.wait(), 10)
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -86,7 +86,7 @@ async def test_closing_a_stream_reaches_the_server() -> None:
     async with model([chunked(delta("Hi"), end=False), 5.0]) as (provider, server):
         async with aclosing(provider.stream(CALL)) as pieces:
             assert await anext(pieces) == "Hi"
-        await asyncio.wait_for(server.left.wait(), 2)
+        await asyncio.wait_for(server.left.wait(), 10)
 
 
 def test_openai_itself_gets_the_new_name_of_max_tokens() -> None:

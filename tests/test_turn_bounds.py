@@ -85,8 +85,8 @@ async def test_an_answer_just_within_the_limit_is_whole(tmp_path: Path, stream: 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_run_has_a_longest_time(tmp_path: Path, stream: bool) -> None:
-    async with running(tmp_path, FLOWS, config={"limits": {"run_seconds": 0.3}}) as runtime:
-        with pytest.raises(RunTimeout, match=r"longer than 0\.3 seconds"):
+    async with running(tmp_path, FLOWS, config={"limits": {"run_seconds": 0.8}}) as runtime:
+        with pytest.raises(RunTimeout, match=r"longer than 0\.8 seconds"):
             await take(runtime, "silent", "x", stream=stream)
         stored, run = await answer(runtime, "silent")
         assert (stored.state, stored.text, run.error_code) == ("failed", "", "run_timeout")
@@ -128,7 +128,7 @@ async def test_a_failed_and_a_stopped_run_have_their_trace(tmp_path: Path, strea
         stored, _ = await answer(runtime, "two")
         assert [step.component_id for step in stored.trace] == ["ChatInput", "First"]
         with pytest.raises(TimeoutError):
-            await take(runtime, "silent", "x", stream=stream, leave_at=0.3)
+            await take(runtime, "silent", "x", stream=stream, leave_at=0.8)
         stored, _ = await answer(runtime, "silent")
         assert (stored.state, [step.component_id for step in stored.trace]) == ("stopped", ["ChatInput"])
 

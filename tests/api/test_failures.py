@@ -153,12 +153,17 @@ async def test_a_members_token_is_told_the_kind_of_failure_and_nothing_of_the_in
 
 
 @pytest.mark.parametrize(
-    ("flow", "status", "code"), [("talks", 502, "answer_too_long"), ("silent", 504, "run_timeout")]
+    ("flow", "limits", "status", "code"),
+    [
+        ("talks", {"answer_chars": 15}, 502, "answer_too_long"),
+        ("silent", {"run_seconds": 0.5}, 504, "run_timeout"),
+    ],
 )
 @pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"])
-async def test_a_run_over_its_bounds_says_which(tmp_path: Path, flow: str, status: int, code: str, query: str) -> None:
+async def test_a_run_over_its_bounds_says_which(
+    tmp_path: Path, flow: str, limits: dict[str, Any], status: int, code: str, query: str
+) -> None:
     flows = {"talks": chat_flow("scripted:echo"), "silent": chat_flow("scripted:silent")}
-    limits = {"answer_chars": 15, "run_seconds": 0.5}
     async with serving(tmp_path, config={"limits": limits}, flows=flows) as api:
         response = await api.run(flow, {"input_value": "one two three"}, query=query)
         if query:
