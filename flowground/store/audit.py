@@ -1,4 +1,4 @@
-"""Who did what to whom, and when: written in the transaction of the deed itself."""
+"""The audit trail: who did what to whom, and when. It is written in the transaction of the change itself."""
 
 import time
 

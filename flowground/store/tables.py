@@ -1,4 +1,4 @@
-"""The tables as they are now. `migrations.py` makes them; a test holds the two together.
+"""The tables as they are now. `migrations` makes them; a test holds the two together.
 
 Times are seconds since 1970 (UTC) in double precision: exact to the microsecond, one type on both databases.
 """
@@ -105,7 +105,7 @@ passwords = _table(
 )
 
 marks = _table(
-    # What happened once and is never forgotten, such as the first account.
+    # What happened once, such as the first account.
     "marks",
     Column("name", Text, primary_key=True),
     Column("made_at", Double, nullable=False),
@@ -151,7 +151,7 @@ known_addresses = _table(
 )
 
 config_entries = _table(
-    # The members of config.yaml, as it named them last; not `present`: at the last start it did not.
+    # The members of config.yaml, as it named them last. Not `present`: at the last start it named them no more.
     "config_entries",
     Column("name", Text, primary_key=True),
     Column("fingerprint", Text, nullable=False),

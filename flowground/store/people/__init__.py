@@ -1,1 +1,1 @@
-"""Members, groups, sign-ins, tokens, and who asks for what."""
+"""Members, groups, sign-ins, tokens, and requests for access."""

@@ -1,7 +1,7 @@
-"""What config.yaml said of its members at the last start: what was taken out or replaced there ends here.
+"""What config.yaml said of its members at the last start, so that a start can end the rights of those who changed.
 
-The file has no history and nobody is told when it changes; so each start compares. A name that the file no longer has
-keeps its row: who comes back with the same password is the same person, as after a start with the wrong file.
+A name that the file no longer has keeps its row: if it comes back with the same password, it is the same person, as
+after a start with the wrong file.
 """
 
 import time
@@ -21,7 +21,7 @@ _c = tables.config_entries.c
 
 What = Literal["gone", "back", "new_password", "replaced", "new"]
 _OTHERS: tuple[What, ...] = ("new", "replaced")
-"""The name is somebody else's now."""
+"""Changes after which a name is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def set_active(connection: Connection, *, name: str, active: bool, by: str, keep
 
 
 def was_account_created(connection: Connection) -> bool:
-    """Once true, true for good: a database whose members are gone stays shut."""
+    """Once true it stays so: a database whose members are gone does not go back to local mode."""
     return has_row(connection, tables.marks.c.name == _ACCOUNT_CREATED)
 
 
@@ -166,7 +166,7 @@ def mark_account_created(connection: Connection) -> None:
 
 
 def _require_another_admin(connection: Connection, name: str) -> None:
-    """In the transaction of the deed: two admins cannot dismiss each other at once."""
+    """In the transaction of the change itself: two admins cannot remove each other at once."""
     able = select(_m.name).join_from(tables.members, tables.passwords, _p.name == _m.name)
     admins = set(connection.scalars(able.where(_m.role == "admin", _m.active)))
     if admins == {name}:
@@ -174,8 +174,10 @@ def _require_another_admin(connection: Connection, name: str) -> None:
 
 
 def forget(connection: Connection, *, name: str, by: str) -> None:
-    """Deletes all that belongs to a name, before somebody else gets it. `add` does it too, since nobody calls `remove`
-    for a name that leaves config.yaml."""
+    """Deletes all that belongs to a name, so that whoever gets the name next finds none of it.
+
+    `add` calls it too: a name that left config.yaml was never removed.
+    """
     forget_password(connection, name=name)
     mine = tokens.list_tokens(connection, owner=name)
     keys = [f"member:{name}", trials_of(name), *(f"token:{token.id}" for token in mine)]

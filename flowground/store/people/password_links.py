@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from flowground.store import audit, tables
-from flowground.store.sql import add_row, to_moment
+from flowground.store.sql import to_moment
 
 Kind = Literal["invitation", "reset"]
 _l = tables.password_links.c
@@ -35,18 +35,16 @@ class PasswordLink:
 def add(connection: Connection, *, kind: Kind, member: str, hashed: str, expires_at: float, by: str) -> PasswordLink:
     """Ends the member's earlier links: one is enough, and the last is the one that was sent."""
     end_all(connection, member=member)
-    link = PasswordLink(str(uuid4()), kind, member, by, to_moment(time.time()), to_moment(expires_at))
-    add_row(
-        connection,
-        tables.password_links,
-        id=link.id,
+    made = insert(tables.password_links).values(
+        id=str(uuid4()),
         hash=hashed,
         kind=kind,
         member=member,
         created_by=by,
-        created_at=link.created_at.timestamp(),
+        created_at=time.time(),
         expires_at=expires_at,
     )
+    link = _link_from_row(connection.execute(made.returning(*_COLUMNS)).one())
     audit.record(connection, actor=by, action=f"{kind}.created", subject=member)
     return link
 

@@ -16,28 +16,17 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from flowground.caller import Role
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, add_row, one_way, to_moment, to_moment_or_none, to_seconds_or_none
+from flowground.store.sql import Statement, one_way, to_moment, to_moment_or_none, to_seconds_or_none
 
 _SHAPE = re.compile(r"fg_[A-Za-z0-9_-]{43}\Z")
 _PREFIX_CHARS = 8
 _FLUSH_SECONDS = 1.0
 _t = tables.tokens.c
-_COLUMNS = (
-    _t.id,
-    _t.name,
-    _t.prefix,
-    _t.owner,
-    _t.flows,
-    _t.created_at,
-    _t.expires_at,
-    _t.revoked_at,
-    _t.last_used_at,
-    _t.uses,
-)
+_COLUMNS = tuple(column for column in _t if column.name != "hash")
 _FIND = Statement(
     select(*_COLUMNS, tables.members.c.role, tables.members.c.active)
     .outerjoin_from(tables.tokens, tables.members, tables.members.c.name == _t.owner)
@@ -97,31 +86,18 @@ def create(
 ) -> tuple[StoredToken, str]:
     """The new token and its secret, which is nowhere else and cannot be had again."""
     secret = "fg_" + secrets.token_urlsafe(32)
-    token = StoredToken(
+    made = insert(tables.tokens).values(
         id=str(uuid4()),
         name=name,
         prefix=secret[:_PREFIX_CHARS],
-        owner=owner,
-        flows=flows,
-        created_at=to_moment(time.time()),
-        expires_at=expires_at,
-        revoked_at=None,
-        last_used_at=None,
-        uses=0,
-    )
-    add_row(
-        connection,
-        tables.tokens,
-        id=token.id,
-        name=name,
-        prefix=token.prefix,
         hash=_hash(secret),
         owner=owner,
         flows=None if flows is None else json.dumps(flows),
-        created_at=token.created_at.timestamp(),
+        created_at=time.time(),
         expires_at=to_seconds_or_none(expires_at),
         uses=0,
     )
+    token = _token_from_row(connection.execute(made.returning(*_COLUMNS)).one())
     audit.record(connection, actor=by, action="token.created", subject=token.id)
     return token, secret
 

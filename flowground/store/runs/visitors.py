@@ -6,6 +6,7 @@ from sqlalchemy import Connection, delete, func, literal_column, select
 from sqlalchemy.sql import ColumnElement
 
 from flowground.store import tables
+from flowground.store.sql import has_row
 
 _r = tables.runs.c
 _s = tables.sessions.c
@@ -21,11 +22,6 @@ class Surplus:
 
     id: str
     updated_at: float
-
-
-def _is_visitors(owner: ColumnElement[str]) -> ColumnElement[bool]:
-    """Spelt as the index `sessions_of_visitors` spells it: the databases use it for no other words."""
-    return func.substr(owner, literal_column("1"), literal_column("8")) == literal_column("'visitor:'")
 
 
 def count_runs(connection: Connection, *, flow_id: str, since: float, most: int) -> int:
@@ -56,10 +52,15 @@ def delete_step(connection: Connection, *, surplus: Surplus) -> bool:
     """Deletes some of the conversation's messages, with the last of them the conversation. True when there is no more
     to do, also where somebody went on with it meanwhile: then it stays."""
     still = (_s.id == surplus.id) & (_s.updated_at == surplus.updated_at) & _is_visitors(_s.owner)
-    if connection.scalar(select(_s.id).where(still)) is None:
+    if not has_row(connection, still):
         return True
     first = select(_m.position).where(_m.session == surplus.id).order_by(_m.position).limit(STEP_MESSAGES)
     if connection.execute(delete(tables.messages).where(_m.position.in_(first))).rowcount == STEP_MESSAGES:
         return False
     connection.execute(delete(tables.sessions).where(still))
     return True
+
+
+def _is_visitors(owner: ColumnElement[str]) -> ColumnElement[bool]:
+    """Spelt exactly as in the index `sessions_of_visitors`, which the databases use for no other spelling."""
+    return func.substr(owner, literal_column("1"), literal_column("8")) == literal_column("'visitor:'")
