@@ -5,7 +5,7 @@ import streamlit as st
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.ui.api_access import pane
-from flowground.ui.page import addresses, bridge, words
+from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.caller import visitor
 from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
@@ -23,7 +23,7 @@ if address := st.query_params.get("flow"):
         opening.draw_nothing_here()
         st.stop()
     name, query = words.plain(wired.name), {"flow": wired.id}
-    st.page_link(addresses.PLAYGROUND, label=name, icon=":material/arrow_back:", query_params=query)
+    st.page_link(browser.PLAYGROUND, label=name, icon=":material/arrow_back:", query_params=query)
     st.header("API access", anchor=False)
     pane.draw_pane(caller, wired)
 elif flows := bridge.call(runnable(visitor())):

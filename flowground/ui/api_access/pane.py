@@ -28,7 +28,7 @@ from flowground.store.runs.numbers import RunNumbers
 from flowground.ui.api_access import tokens, try_it
 from flowground.ui.overrides import tab
 from flowground.ui.overrides.state import overrides_of, write_count
-from flowground.ui.page import addresses, bridge, words
+from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.caller import visitor
 from flowground.wiring import WiredFlow
 
@@ -126,7 +126,7 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, scope: tokens.Scope = "app", 
     shell = _draw_export_line(wired, secret, is_written=is_written)
     request = SnippetRequest.for_flow(
         wired,
-        base_url=addresses.base_url(),
+        base_url=browser.find_base_url(),
         # The author's own example is a part of the inside.
         message=call.message if call else None if caller.sees_inside else DEFAULT_MESSAGE,
         session_id=call.session_id if call else None,
@@ -183,7 +183,7 @@ def _choose(label: str, titles: Mapping[Name, str], *, key: str) -> Name:
 @st.cache_data(ttl=_FRESH, show_spinner=False, max_entries=256)
 def _read_last_day(flow_id: str) -> RunNumbers:
     since = datetime.now(UTC) - timedelta(days=1)
-    return bridge.call(runtime.current().store.read(numbers.sum_up, flow_id=flow_id, since=since))
+    return bridge.read(numbers.sum_up, flow_id=flow_id, since=since)
 
 
 def _draw_numbers(found: RunNumbers) -> None:

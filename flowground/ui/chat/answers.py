@@ -5,7 +5,6 @@ from collections.abc import Callable
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from flowground import runtime
 from flowground.messages import mend
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage, TraceStep
@@ -106,8 +105,7 @@ def draw_below(
 
 def _show_code(chat: Conversation, question: StoredMessage) -> None:
     """Opens the call that this question was."""
-    read = runtime.current().store.read
-    values = bridge.call(read(conversations.find_overrides, **chat.place._asdict(), message_id=question.id))
+    values = bridge.read(conversations.find_overrides, **chat.place._asdict(), message_id=question.id)
     pane.open_next(pane.PastCall(chat.wired.id, question.text, chat.session_id, values))
 
 

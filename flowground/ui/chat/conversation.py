@@ -102,8 +102,7 @@ def draw_sessions(chat: Conversation, *, noun: str = "chat") -> None:
             on_click=_begin_new,
             args=(flow_id,),
         )
-        read = runtime.current().store.read
-        found = bridge.call(read(conversations.list_sessions, flow_id=flow_id, owner=chat.caller.key, limit=_LISTED))
+        found = bridge.read(conversations.list_sessions, flow_id=flow_id, owner=chat.caller.key, limit=_LISTED)
         if found:
             st.caption(f"Your {noun}s")
         with st.container(gap=None):

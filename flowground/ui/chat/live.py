@@ -185,8 +185,7 @@ def read_messages(chat: Conversation, following: Following | None, *, limit: int
     """The newest stored messages, oldest first, without the answers of the turn that is being followed."""
     started = following.started if following else None
     coming = set(started.answer_ids.values()) if started else set()
-    read = runtime.current().store.read
-    found = bridge.call(read(conversations.list_messages, **chat.place._asdict(), limit=limit))
+    found = bridge.read(conversations.list_messages, **chat.place._asdict(), limit=limit)
     return [message for message in found if message.id not in coming]
 
 

@@ -14,7 +14,7 @@ from flowground.overrides import Values, find_changes, from_link, to_link
 from flowground.store.flows import presets
 from flowground.store.flows.presets import Preset
 from flowground.ui.overrides.state import count, drop_secrets, overrides_of, write_count, write_value
-from flowground.ui.page import addresses, bridge, failure, words
+from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import for_its_caller
 from flowground.wiring import WiredFlow
 
@@ -29,7 +29,7 @@ def draw_presets(caller: Caller, wired: WiredFlow) -> None:
     if not menu.open:
         return
     with menu:
-        found = bridge.call(runtime.current().store.read(presets.list_presets, flow_id=wired.id, owner=caller.key))
+        found = bridge.read(presets.list_presets, flow_id=wired.id, owner=caller.key)
         if not found:
             st.caption("Overrides that you keep under a name stand here. Only you see them.")
         for preset in found:
@@ -115,7 +115,7 @@ def draw_link(wired: WiredFlow, values: Values) -> None:
             return
         query = urlencode({"flow": wired.id, _PARAMETER: word})
         st.caption("For authors: who opens it sees these overrides and accepts them before they apply.")
-        st.code(f"{addresses.base_url()}/playground?{query}", language=None, wrap_lines=True)
+        st.code(f"{browser.find_base_url()}/playground?{query}", language=None, wrap_lines=True)
 
 
 def draw_arrived(caller: Caller, wired: WiredFlow) -> None:

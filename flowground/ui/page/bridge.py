@@ -3,7 +3,6 @@
 import asyncio
 import concurrent.futures
 import queue
-import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import aclosing
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -42,19 +41,22 @@ def ask(deed: Callable[Concatenate[Access, P], Coroutine[Any, Any, T]], *args: P
     return call(deed(runtime.current().access, *args, **options))
 
 
-def batches(events: AsyncGenerator[T, None], *, pause: float = 0) -> Generator[list[T], None, None]:
+def read(job: Callable[Concatenate[Any, P], T], *args: P.args, **options: P.kwargs) -> T:
+    """As `call`, for what the store reads: `read(presets.list_presets, flow_id=…, owner=…)`."""
+    return call(runtime.current().store.read(job, *args, **options))
+
+
+def batches(events: AsyncGenerator[T, None]) -> Generator[list[T], None, None]:
     """The generator's values as they come, in one list what came together; it runs on the runtime's loop.
 
-    After the first list, at least `pause` seconds lie between two. The generator is closed when the caller stops early.
+    The generator is closed when the caller stops early.
     """
     box: queue.SimpleQueue[Any] = queue.SimpleQueue()
     pump = asyncio.run_coroutine_threadsafe(_pump(events, box), runtime.current().loop)
     pump.add_done_callback(lambda _: box.put(_END))
     try:
-        quiet_until = 0.0
         while True:
             found = [_next(box)]
-            time.sleep(max(0.0, quiet_until - time.monotonic()))
             while not box.empty():
                 found.append(box.get())
             ended = found[-1] is _END
@@ -63,7 +65,6 @@ def batches(events: AsyncGenerator[T, None], *, pause: float = 0) -> Generator[l
             if ended:
                 pump.result()
                 return
-            quiet_until = time.monotonic() + pause
     finally:
         pump.cancel()
 

@@ -5,7 +5,7 @@ import streamlit as st
 from flowground.access import account, application_tokens
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.ui.page import bridge, browsers, dates, failure, words
+from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import address, device, for_its_caller, visitor
 from flowground.ui.sign_in import session
 
@@ -43,8 +43,8 @@ def draw_sign_ins(caller: Caller) -> None:
         ):
             this = " · this browser" if here else ""
             st.markdown(
-                f"**{words.plain(browsers.named(item.agent))}**  \n"
-                f":small[:gray[since {dates.moment(item.created_at)}{this}]]",
+                f"**{words.plain(browser.write_name(item.agent))}**  \n"
+                f":small[:gray[since {browser.write_moment(item.created_at)}{this}]]",
                 width="stretch",
             )
             if not here:
@@ -69,8 +69,8 @@ def draw_tokens(caller: Caller) -> None:
         st.caption("None. They are made in a flow's *API access*, where its API is shared with you.")
     for token in found:
         flows = "all flows" if token.flows is None else ", ".join(token.flows)
-        ends = "does not expire" if token.expires_at is None else f"until {dates.day(token.expires_at)}"
-        used = "never used" if token.last_used_at is None else f"last used {dates.day(token.last_used_at)}"
+        ends = "does not expire" if token.expires_at is None else f"until {browser.write_day(token.expires_at)}"
+        used = "never used" if token.last_used_at is None else f"last used {browser.write_day(token.last_used_at)}"
         with (
             st.container(border=True, key=f"account:token:{token.id}"),
             st.container(horizontal=True, wrap=False, vertical_alignment="center"),

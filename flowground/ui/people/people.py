@@ -9,7 +9,7 @@ from flowground.caller import Caller
 from flowground.store.people.groups import Group
 from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
-from flowground.ui.page import bridge, dates, words
+from flowground.ui.page import bridge, browser, words
 from flowground.ui.people import person
 
 _SHOWN = 100
@@ -71,7 +71,7 @@ def _draw_row(caller: Caller, member: Member, groups: Sequence[Group], link: Pas
 def _state(member: Member, link: PasswordLink | None) -> str:
     if not member.active:
         return "deactivated"
-    until = f", link good until {dates.day(link.expires_at)}" if link else ""
+    until = f", link good until {browser.write_day(link.expires_at)}" if link else ""
     if not member.has_password:
         return f"invited{until or ', no good link'}"
     return f"reset{until}" if link else ""

@@ -14,7 +14,7 @@ from flowground.caller import Caller, Role
 from flowground.errors import FlowgroundError
 from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
-from flowground.ui.page import addresses, bridge, browsers, dates, failure, words
+from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import visitor
 
 P = ParamSpec("P")
@@ -69,8 +69,8 @@ def _link(member: Member) -> None:
 def _draw_link(link: PasswordLink, secret: str) -> None:
     """Once: nothing keeps the secret."""
     st.success(f"Send this link to **{words.plain(link.member)}**, and to nobody else: it is shown this once.")
-    st.code(f"{addresses.base_url()}/join?{link.kind}={secret}", language=None, wrap_lines=True)
-    st.caption(f"It works once, until {dates.moment(link.expires_at)}.")
+    st.code(f"{browser.find_base_url()}/join?{link.kind}={secret}", language=None, wrap_lines=True)
+    st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
 
 
 @st.dialog(ROLE, on_dismiss="rerun")
@@ -109,7 +109,9 @@ def _sign_ins(member: Member) -> None:
         st.write(f"{words.plain(member.display_name)} is signed in nowhere.")
         return
     for item in found:
-        st.markdown(f"**{words.plain(browsers.named(item.agent))}** :gray[since {dates.moment(item.created_at)}]")
+        st.markdown(
+            f"**{words.plain(browser.write_name(item.agent))}** :gray[since {browser.write_moment(item.created_at)}]"
+        )
     if st.button("Sign out everywhere", type="primary", icon=":material/logout:", key="person:out"):
         _do(people.sign_out_everywhere, visitor(), member.name)
 

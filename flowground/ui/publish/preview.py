@@ -9,7 +9,7 @@ from flowground import runtime
 from flowground.access.sharing import SIGNED_OUT, SOMEBODY, Preview, look_as
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError, NotSignedIn
-from flowground.ui.page import addresses, bridge, words
+from flowground.ui.page import bridge, browser, words
 from flowground.ui.publish import sharing
 from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
@@ -21,7 +21,7 @@ def draw_links(wired: WiredFlow) -> None:
     """For the Publish menu."""
     with st.container(horizontal=True):
         for label, who in (("View as a member", SOMEBODY), ("View signed out", SIGNED_OUT)):
-            url = f"{addresses.share_link(wired)}?{_AS}={quote(who)}"
+            url = f"{browser.write_share_link(wired)}?{_AS}={quote(who)}"
             st.link_button(label, url, type="tertiary", icon=":material/visibility:", key=f"preview:{who}:{wired.id}")
 
 

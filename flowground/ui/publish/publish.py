@@ -10,7 +10,7 @@ from flowground.access.sharing import publish, read_sharing
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.ui.api_access import pane
-from flowground.ui.page import addresses, bridge, failure, words
+from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import browser_id, for_its_caller
 from flowground.ui.publish import preview, sharing
 from flowground.ui.shell import requests
@@ -97,7 +97,7 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
     if not shared:
         st.caption("Off: only authors and admins open this flow.")
         return
-    link = addresses.share_link(wired)
+    link = browser.write_share_link(wired)
     st.code(link, language=None, wrap_lines=True)
     with st.container(horizontal=True):
         st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{wired.id}")

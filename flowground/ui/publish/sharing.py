@@ -14,7 +14,7 @@ from flowground.errors import FlowgroundError
 from flowground.store.flows.publications import Audience, Sharing
 from flowground.store.people.groups import Group
 from flowground.store.people.members import Member
-from flowground.ui.page import bridge, dates, failure, words
+from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import visitor
 from flowground.wiring import WiredFlow
 
@@ -39,7 +39,7 @@ def summary(sharing: Sharing) -> str:
     count = len(sharing.members) + len(sharing.groups)
     named = "Nobody yet" if not count else f"{count} chosen" if count > 1 else "1 chosen"
     who = named if sharing.audience == "people" else AUDIENCES[sharing.audience][0]
-    until = "" if sharing.expires_at is None else f"until {dates.last_day(sharing.expires_at):%-d %b %Y}"
+    until = "" if sharing.expires_at is None else f"until {browser.find_last_day(sharing.expires_at):%-d %b %Y}"
     return words.line((who, "API too" if sharing.api else "", until))
 
 
@@ -122,12 +122,12 @@ def _draw_end(wired: WiredFlow, now: Sharing) -> datetime | None:
     ends = st.checkbox("Stop sharing after a day", value=now.expires_at is not None, key=f"sharing:ends:{wired.id}")
     if not ends:
         return None
-    today = dates.today()
-    last = today if now.expires_at is None else max(today, dates.last_day(now.expires_at))
+    today = browser.find_today()
+    last = today if now.expires_at is None else max(today, browser.find_last_day(now.expires_at))
     chosen = st.date_input(
         "Last day", value=last, min_value=today, key=f"sharing:until:{wired.id}", format="YYYY-MM-DD", width=180
     )
-    return dates.end_of(chosen or today)
+    return browser.end_day(chosen or today)
 
 
 def _draw_people(found: Sequence[Member], draft: Sharing, choices: _Choices) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from flowground.errors import FlowError, Problem
-from flowground.ui.page import addresses, model_notes, words
+from flowground.ui.page import browser, model_notes, words
 from flowground.wiring import WiredFlow
 
 _CARD_WIDTH = 280
@@ -72,7 +72,7 @@ def _draw_card(wired: WiredFlow, *, shared: bool, sees_inside: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.caption(_facts(wired, sees_inside=sees_inside), width="stretch")
             st.page_link(
-                addresses.PLAYGROUND,
+                browser.PLAYGROUND,
                 label="Open",
                 icon=":material/arrow_forward:",
                 icon_position="right",

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextvars import ContextVar
-from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -12,11 +11,11 @@ from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.ui.page import bridge, words
+from flowground.ui.page.browser import PAGES
 from flowground.ui.page.caller import needs_owner
 from flowground.ui.sign_in import session
 
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
-PAGES = Path(__file__).resolve().parents[3] / "pages"
 
 
 def pages_for(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:

@@ -9,7 +9,7 @@ from flowground.access import requests
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError, NotSignedIn
 from flowground.store.people.access_requests import AccessRequest
-from flowground.ui.page import bridge, dates, failure, words
+from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import for_its_caller
 
 _REFUSED = "requests:refused"
@@ -62,7 +62,7 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
         who = bridge.call(runtime.current().sign_in.roster.find(request.member))
         shown = words.plain(who.display_name if who else request.member)
         user = words.plain(request.member)
-        facts = words.line(("" if user == shown else user, dates.day(request.created_at)))
+        facts = words.line(("" if user == shown else user, browser.write_day(request.created_at)))
         st.markdown(f"**{shown}** asks for **{name}**  \n:small[:gray[{facts}]]")
         if request.note:
             st.text(request.note)

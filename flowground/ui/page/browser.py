@@ -1,0 +1,90 @@
+"""What the visitor's browser tells: where it found the app, its clock, its own name."""
+
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.wiring import WiredFlow
+
+PAGES = Path(__file__).resolve().parents[3] / "pages"
+"""For whole paths: Streamlit counts short ones from its script, in AppTest app.py, elsewhere pages/router.py."""
+PLAYGROUND = str(PAGES / "playground.py")
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox", "Firefox"),
+    ("FxiOS", "Firefox"),
+    ("Chrom", "Chrome"),
+    ("CriOS", "Chrome"),
+    ("Safari", "Safari"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("CrOS", "ChromeOS"),
+    ("Mac OS", "Mac"),
+    ("Linux", "Linux"),
+)
+_CHARS = 40
+
+
+def find_base_url() -> str:
+    """`public_url` of the settings, else where this visitor's browser found the app; no slash at its end."""
+    configured = runtime.current().settings.public_url
+    if configured:
+        return configured
+    seen = urlsplit(st.context.url or "http://127.0.0.1:8501")
+    return f"{seen.scheme}://{seen.netloc}"
+
+
+def write_share_link(wired: WiredFlow) -> str:
+    """The shareable playground's full address."""
+    return f"{find_base_url()}/public_flow/{wired.id}"
+
+
+def write_day(moment: datetime) -> str:
+    """ "3 Dec 2026", by the visitor's clock."""
+    return f"{moment.astimezone(_find_zone()):%-d %b %Y}"
+
+
+def write_moment(moment: datetime) -> str:
+    """ "3 Dec 2026, 14:05", by the visitor's clock."""
+    return f"{moment.astimezone(_find_zone()):%-d %b %Y, %H:%M}"
+
+
+def find_today() -> date:
+    return datetime.now(_find_zone()).date()
+
+
+def end_day(chosen: date) -> datetime:
+    """The first moment of the next day of the visitor's, in UTC."""
+    return datetime.combine(chosen + timedelta(days=1), time(), _find_zone()).astimezone(UTC)
+
+
+def find_last_day(end: datetime) -> date:
+    """The visitor's day whose end this is."""
+    return (end - timedelta(seconds=1)).astimezone(_find_zone()).date()
+
+
+def _find_zone() -> tzinfo:
+    try:
+        return ZoneInfo(st.context.timezone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def write_name(agent: str | None) -> str:
+    """ "Firefox on Linux", of any browser; what it says itself where that is unknown."""
+    if not agent:
+        return "A browser"
+    browser = next((name for mark, name in _BROWSERS if mark in agent), None)
+    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
+    if browser is None:
+        return agent if len(agent) <= _CHARS else f"{agent[: _CHARS - 1]}…"
+    return f"{browser} on {system}" if system else browser
