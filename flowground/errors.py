@@ -30,27 +30,8 @@ What only one room can meet stands there, below one of these: a missing key or h
 that cannot start in `providers`.
 """
 
-import difflib
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-_COMPARED = 50
-"""Comparing two words costs some 20 µs, and a request may hold twenty wrong ones."""
-
-
-def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice most like `word`, ignoring case, or None when nothing is close.
-
-    Of more than 50 choices those that begin like it and are about as long are looked at, and 50 of them at most.
-    """
-    by_lower = {choice.lower(): choice for choice in choices}
-    if len(by_lower) > _COMPARED:
-        begin, size = word[:1].lower(), len(word)
-        close = (item for item in by_lower.items() if item[0][:1] == begin and abs(len(item[0]) - size) <= 3)
-        by_lower = dict(itertools.islice(close, _COMPARED))
-    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
 
 
 class FlowgroundError(Exception):

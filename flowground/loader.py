@@ -18,7 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from flowground.errors import FlowError, Problem
-from flowground.flow import Flow, is_uuid, parse_flow, too_large
+from flowground.flow import Flow
+from flowground.flow.parse import describe_size, is_uuid, parse_flow
 from flowground.wiring import WiredFlow, wire
 
 _log = logging.getLogger(__name__)
@@ -251,7 +252,7 @@ def _content(path: Path, max_bytes: int) -> bytes:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > max_bytes:
-            raise FlowError([too_large(path.name, size, max_bytes)])
+            raise FlowError([describe_size(path.name, size, max_bytes)])
         return file.read(max_bytes + 1)
 
 

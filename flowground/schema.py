@@ -13,10 +13,9 @@ from pydantic import BaseModel
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
 from flowground.fields.types import FieldType, takes_variables, types_of
-from flowground.flow.addresses import ADDRESS, UUID
-from flowground.flow.format import ApiSection, ChatSection, Header, Overridable
-from flowground.flow.specs import COMPONENT_ID
-from flowground.flow.words import kind_of
+from flowground.flow import ApiSection, ChatSection, Header, Overridable
+from flowground.flow.parse import ADDRESS, COMPONENT_ID, UUID
+from flowground.words import kind_of
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 _OURS = ("secret", "literal", "protected", "multiline", "template")

@@ -17,8 +17,8 @@ from flowground.components.base import Component
 from flowground.errors import InputConflict, InvalidRequest, TweaksRefused
 from flowground.fields.callers import Refusal
 from flowground.fields.values import check_bounds, check_values, unwrap
-from flowground.flow.words import cut, show
 from flowground.wiring import WiredFlow, replace_components
+from flowground.words import cut, show
 
 MOST_CHANGES = 1_000
 """Fields that one request may set."""

@@ -3,7 +3,8 @@
 from textwrap import dedent
 
 from flowground.errors import FlowError
-from flowground.flow import Flow, parse_flow
+from flowground.flow import Flow
+from flowground.flow.parse import parse_flow
 from flowground.wiring import WiredFlow, wire
 
 LIMIT = 1_048_576

@@ -177,7 +177,7 @@ RECIPES = {
                 _lines(
                     (
                         "flowground/settings/__init__.py",
-                        "class OrganizationSettings(_Part):\n",
+                        "class OrganizationSettings(ConfigSection):\n",
                         '    motto: str = Field("", max_length=200, description="What the organization lives by.")\n',
                     )
                 ),

@@ -17,7 +17,7 @@ import flowground
 from docs.generate import stale
 from flowground.api import create_api
 from flowground.errors import ConfigError, FlowError, FlowgroundError
-from flowground.flow import parse_flow
+from flowground.flow.parse import parse_flow
 from flowground.wiring import wire
 from tests.documents import Block, blocks, links, pages
 from tests.servers import ROOT, AppServer, clean_environment

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowground.flow import parse_flow
+from flowground.flow.parse import parse_flow
 from flowground.snippets import SnippetRequest, snippets
 from flowground.wiring import wire
 from tests.servers import SHIPPED_FLOWS, AppServer

@@ -5,7 +5,8 @@ import codecs
 import pytest
 
 from flowground.errors import FlowError
-from flowground.flow import Place, Position, parse_flow
+from flowground.flow.parse import parse_flow
+from flowground.yaml_file.document import Place, Position
 from tests.flow_texts import LIMIT, components, mistakes, parsed
 
 FULL = """\

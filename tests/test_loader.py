@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowground.errors import FlowError
-from flowground.flow import parse_flow
+from flowground.flow.parse import parse_flow
 from flowground.loader import Catalogue
 from flowground.wiring import wire
 from tests.flow_texts import LIMIT

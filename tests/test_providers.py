@@ -17,7 +17,7 @@ from flowground.providers import KINDS
 from flowground.providers.base import ModelCall, ProviderSettings
 from flowground.providers.builtin import child
 from flowground.settings import Settings
-from flowground.settings.file import join_words
+from flowground.words import join_words
 from tests.chat_answers import ANSWER
 from tests.opened_providers import open_providers
 from tests.tiny import TINY

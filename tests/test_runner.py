@@ -9,7 +9,7 @@ import pytest
 from flowground.caller import RunRequest
 from flowground.errors import ComponentFailed
 from flowground.events import ComponentEvent, ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
-from flowground.flow import parse_flow
+from flowground.flow.parse import parse_flow
 from flowground.messages import Message, Usage
 from flowground.runner import input_text, run_flow, selected_outputs
 from flowground.wiring import WiredFlow, wire

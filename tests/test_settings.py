@@ -187,6 +187,22 @@ def test_a_number_is_what_it_was_in_yaml_1_1(tmp_path: Path, written: str, means
     assert settings.limits.run_seconds == means
 
 
+def test_merge_keys_and_tags_are_read(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        "providers:\n  a: &a {type: scripted, delay: 1, pieces: [a]}\n  b: {<<: *a, delay: 2}\n"
+        "  c: {<<: [{pieces: [c]}, *a]}\norganization: {name: !!str 12}\n",
+    )
+    assert settings.providers["b"] == ScriptedSettings(pieces=("a",), delay=2)
+    assert settings.providers["c"] == ScriptedSettings(pieces=("c",), delay=1)
+    assert settings.organization.name == "12"
+
+
+def test_a_mistake_of_syntax_says_what_to_do(tmp_path: Path) -> None:
+    says = "config.yaml:2: This colon starts a value where none can stand: check the indentation, or quote the text"
+    assert refusal(tmp_path, "organization:\n  name: a: b\n") == says
+
+
 def test_numbers_of_a_provider_take_off_too(tmp_path: Path) -> None:
     settings = load(tmp_path, "providers:\n  openai: {retries: off}\n  demo: {type: scripted, delay: no}\n")
     assert settings.providers["openai"].retries == 0

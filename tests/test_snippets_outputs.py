@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flowground.flow import parse_flow
+from flowground.flow.parse import parse_flow
 from flowground.snippets import SnippetRequest, snippets
 from flowground.wiring import wire
 from tests.servers import AppServer

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flowground.flow import parse_flow
+from flowground.flow.parse import parse_flow
 from flowground.snippets import DEFAULT_MESSAGE, SnippetRequest
 from flowground.wiring import WiredFlow, wire
 

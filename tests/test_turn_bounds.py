@@ -12,7 +12,7 @@ import pytest
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.errors import ComponentFailed, RunTimeout
 from flowground.events import ComponentFinished, Event, RunEvent, Token, TurnFinished
-from flowground.flow import parse_flow
+from flowground.flow.parse import parse_flow
 from flowground.messages import Message
 from flowground.providers.base import Completion, ModelCall, Piece
 from flowground.runner import run_flow

@@ -8,12 +8,13 @@ from typing import Literal
 
 from flowground.access import Access
 from flowground.caller import Caller
-from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, nearest
+from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups
 from flowground.store.people.members import Member
 from flowground.wiring import WiredFlow
+from flowground.words import nearest
 
 SIGNED_OUT = "visitor"
 SOMEBODY = "member"

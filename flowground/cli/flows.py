@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flowground.cli.opened import Commands, load_settings
 from flowground.errors import FlowError, InvalidRequest, Problem
-from flowground.flow import parse_flow
+from flowground.flow.parse import parse_flow
 from flowground.loader import Catalogue
 from flowground.schema import flow_schema
 from flowground.settings import Settings

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
-from flowground.errors import InvalidRequest, nearest
+from flowground.errors import InvalidRequest
 from flowground.loader import Catalogue
 from flowground.runtime import APP_FOLDER
 from flowground.settings import Settings, config_path
 from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.wiring import WiredFlow
+from flowground.words import nearest
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where a command is added."""

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from flowground.components.base import Component
-from flowground.errors import nearest
 from flowground.fields.policy import FieldPolicy, compile_field
 from flowground.fields.types import type_of, types_of
 from flowground.flow import Flow, Overridable
-from flowground.flow.words import cut, list_names
 from flowground.graph import Reference, Text
+from flowground.words import cut, list_names, nearest
 
 _NAMED = 10
 """Parts of a connected text that are looked at for what fills it."""

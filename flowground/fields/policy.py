@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from flowground.fields.types import SMALLEST_STEP, Choices, FieldType, round_bounds
 from flowground.flow import Overridable
-from flowground.flow.words import show
 from flowground.graph import Text
+from flowground.words import show
 
 Widget = Literal["text", "area", "integer", "number", "slider", "choice", "switch"]
 _SLIDER_STEPS = 1_000

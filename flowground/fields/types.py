@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from flowground.components.base import Component
-from flowground.flow.words import Schema, kind_of
+from flowground.words import Schema, kind_of
 
 SMALLEST_STEP = 0.01
 Choices = tuple[str | float | bool, ...]

@@ -10,7 +10,7 @@ from flowground.components.base import Component
 from flowground.fields.callers import Refusal
 from flowground.fields.policy import FieldPolicy
 from flowground.fields.types import FieldType
-from flowground.flow.words import list_names, show
+from flowground.words import list_names, show
 
 
 def check_values(

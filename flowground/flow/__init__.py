@@ -1,19 +1,94 @@
-"""The flow file: YAML with positions, its fields still raw. What they mean is the component types' business."""
+"""What a flow file may say. Component fields are kept raw: their component types validate them (see `wiring`)."""
 
-from flowground.flow.addresses import is_uuid
-from flowground.flow.document import Place, Position
-from flowground.flow.format import ApiSection, ChatSection, ComponentSpec, Flow, Overridable
-from flowground.flow.parse import parse_flow, too_large
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-__all__ = [
-    "ApiSection",
-    "ChatSection",
-    "ComponentSpec",
-    "Flow",
-    "Overridable",
-    "Place",
-    "Position",
-    "is_uuid",
-    "parse_flow",
-    "too_large",
-]
+from pydantic import Field, model_validator
+
+from flowground.yaml_file.document import Place, Position
+from flowground.yaml_file.section import Section
+
+Line = Annotated[str, Field(min_length=1, max_length=200)]
+Emoji = Annotated[str, Field(pattern=r"^[^\x00-\x7f]{1,8}$")]
+
+
+class ChatSection(Section):
+    """How the flow greets people in its playground; `title`, `icon` and `notice` are for the shareable one."""
+
+    title: Line | None = Field(None, description="What visitors read on top; the flow's name when left out.")
+    icon: Emoji | None = Field(None, description="One emoji before the title.")
+    notice: str = Field("", max_length=1000, description="Small print below the title, as Markdown.")
+    welcome: str = Field("", description="Shown before the first message, as Markdown.")
+    starters: tuple[Line, ...] = Field((), max_length=12, description="Messages to begin with, one click each.")
+
+
+class Overridable(Section):
+    """A field that callers may override; in the file the plain text `Component.field` is enough."""
+
+    field: str = Field(description="`Component.field`, for example `Model.temperature`.")
+    min: float | None = Field(None, description="The least value a caller may give.")
+    max: float | None = Field(None, description="The greatest value a caller may give.")
+    choices: tuple[str | bool | int | float, ...] | None = Field(
+        None, min_length=1, description="The only values a caller may give."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_text_names_the_field(cls, given: Any) -> Any:
+        return {"field": given} if isinstance(given, str) else given
+
+
+class ApiSection(Section):
+    """How programs reach the flow."""
+
+    endpoint_name: str | None = Field(None, description="A second address beside the id.")
+    overridable: tuple[Overridable, ...] | None = Field(
+        None,
+        description="The only fields callers may override, protected ones too. Left out: every field that is neither "
+        "connected nor protected.",
+    )
+
+
+class Header(Section):
+    """All that a flow file says beside its components."""
+
+    id: str | None = Field(None, description="The flow's address; the file's name without its ending when left out.")
+    name: Line | None = Field(None, description="What people read; made from the id when left out.")
+    description: str = Field("", description="One sentence for the gallery.")
+    owners: tuple[Line, ...] | None = Field(
+        None, description="Members who may publish and edit the flow besides admins; every author when left out."
+    )
+    chat: ChatSection = ChatSection()
+    api: ApiSection = ApiSection()
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSpec:
+    """One component as its file says it. `fields` are raw, without `type` and `display_name`."""
+
+    id: str
+    type: str
+    display_name: str | None
+    fields: Mapping[str, Any]
+    position: Position
+    places: Mapping[str, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One flow file. `version` is 12 hex digits of its content's hash, `file` the file's name without its folder.
+
+    `places` says where `id`, `api.endpoint_name` and `api.overridable.0`, … stand.
+    """
+
+    id: str
+    name: str
+    description: str
+    owners: tuple[str, ...] | None
+    components: Mapping[str, ComponentSpec]
+    chat: ChatSection
+    api: ApiSection
+    version: str
+    file: str
+    places: Mapping[str, Place]

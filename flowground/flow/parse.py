@@ -2,39 +2,51 @@
 
 import hashlib
 import re
+from typing import Any
+
+from pydantic import ValidationError
 
 from flowground.errors import FlowError, Problem
-from flowground.flow.addresses import check_address, flow_id_of
-from flowground.flow.document import Document, Place, Position
-from flowground.flow.format import Flow
-from flowground.flow.header import read_header
-from flowground.flow.reader import read_document
-from flowground.flow.specs import read_components
+from flowground.flow import ComponentSpec, Flow, Header
+from flowground.words import Schema, kind_of, nearest, show
+from flowground.yaml_file.document import Document, KeyPath, Node, Position, Problems
+from flowground.yaml_file.reader import Dialect, read_document
 
+FLOW_FILE = Dialect("flow file", most_values=20_000)
+MOST_COMPONENTS = 500
+"""A run steps through all of them on the event loop."""
+
+RESERVED = frozenset({"static", "media", "component", "app", "_stcore"})
+"""Words that are addresses of the server itself."""
+ADDRESS = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+COMPONENT_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 ENV = re.compile(r"(?<!\$)\$\{env:([^{}\n]*)\}")
 """A secret's place: the name of an environment variable."""
+
+_SCHEMA = Header.model_json_schema()
 
 
 def parse_flow(text: str | bytes, file: str, *, max_bytes: int) -> Flow:
     """The flow in a file's text; `file` is the file's name. Raises FlowError with every mistake, and nothing else."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    document = read_document(_decode(data, file, max_bytes), file)
-    if document.root is None or document.root.value is None:
-        document.problem(Position(1, 1), "The file is empty: a flow has `components:`.")
-        raise document.error()
-    if not isinstance(document.root.value, dict):
-        document.problem(
-            document.root.position, "A flow is a mapping: `name: …`, `components: …`.", value=document.root.plain()
-        )
-        raise document.error()
-    _refuse_secrets(document)
-    header = read_header(document)
-    components = read_components(document)
-    flow_id = flow_id_of(document, header, file)
+    document = read_document(_decode(data, file, max_bytes), file, FLOW_FILE)
+    problems, root = document.problems, document.root
+    if root is None or root.value is None:
+        problems.add(Position(1, 1), "The file is empty: a flow has `components:`.")
+        problems.refuse()
+    if not isinstance(root.value, dict):
+        problems.add(root.position, "A flow is a mapping: `name: …`, `components: …`.", value=root.plain())
+        problems.refuse()
+    _refuse_secrets(root, problems)
+    header = _read_header(document, root)
+    components = _read_components(document, root)
+    flow_id = _read_id(document, header, file)
     if header and header.api.endpoint_name is not None:
-        check_address(document, ("api", "endpoint_name"), header.api.endpoint_name, "endpoint name")
-    if document.problems or header is None:
-        raise document.error()
+        _check_address(document, ("api", "endpoint_name"), header.api.endpoint_name, "endpoint name")
+    if problems or header is None:
+        problems.refuse()
+    listed = [("api", "overridable", index, "field") for index in range(len(header.api.overridable or ()))]
     return Flow(
         id=flow_id,
         name=header.name or re.sub(r"[-_.]+", " ", flow_id).title(),
@@ -45,32 +57,24 @@ def parse_flow(text: str | bytes, file: str, *, max_bytes: int) -> Flow:
         api=header.api,
         version=hashlib.sha256(data).hexdigest()[:12],
         file=file,
-        places=_places(document, len(header.api.overridable or ())),
+        places={_dotted(path[:3]): document.place(path) for path in [("id",), ("api", "endpoint_name"), *listed]},
     )
 
 
-def _refuse_secrets(document: Document) -> None:
-    """`${env:…}` outside the components; inside, `wiring` knows which fields are secret."""
-    assert document.root is not None  # noqa: S101 - the caller looked
-    for key, node in document.root.value.items():
-        for text in node.texts() if key != "components" else ():
-            if found := ENV.search(text.value):
-                position = Place(text.position, text.position, text.text, text.block).at(text.value, found.start())
-                message = "`${env:…}` is read in secret fields of components only, and this is none."
-                document.problem(position, message, value=found[0])
+def describe_size(file: str, size: int, max_bytes: int) -> Problem:
+    """The mistake of a file over the limit."""
+    message = f"The file has {size:,} bytes; {max_bytes:,} is the limit (`limits.flow_bytes` in config.yaml)."
+    return Problem(file, 1, 1, message)
 
 
-def _places(document: Document, overridable: int) -> dict[str, Place]:
-    places = {
-        f"api.overridable.{index}": document.place(("api", "overridable", index, "field"))
-        for index in range(overridable)
-    }
-    return places | {"id": document.place(("id",)), "api.endpoint_name": document.place(("api", "endpoint_name"))}
+def is_uuid(address: str) -> bool:
+    """Whether an address is a UUID, in which capitals do not count."""
+    return UUID.fullmatch(address) is not None
 
 
 def _decode(data: bytes, file: str, max_bytes: int) -> str:
     if len(data) > max_bytes:
-        raise FlowError([too_large(file, len(data), max_bytes)])
+        raise FlowError([describe_size(file, len(data), max_bytes)])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -80,7 +84,147 @@ def _decode(data: bytes, file: str, max_bytes: int) -> str:
         raise FlowError([Problem(file, line, column, message)]) from None
 
 
-def too_large(file: str, size: int, max_bytes: int) -> Problem:
-    """The mistake of a file over the limit."""
-    message = f"The file has {size:,} bytes; {max_bytes:,} is the limit (`limits.flow_bytes` in config.yaml)."
-    return Problem(file, 1, 1, message)
+def _refuse_secrets(root: Node, problems: Problems) -> None:
+    """`${env:…}` outside the components; inside, `wiring` knows which fields are secret."""
+    for key, node in root.value.items():
+        for text in node.texts() if key != "components" else ():
+            if found := ENV.search(text.value):
+                says = "`${env:…}` is read in secret fields of components only, and this is none."
+                problems.add(text.place().at(text.value, found.start()), says, value=found[0])
+
+
+def _read_id(document: Document, header: Header | None, file: str) -> str:
+    """`id:`, else the file's name without its ending; notes what is wrong with it."""
+    if header is not None and header.id is not None:
+        _check_address(document, ("id",), header.id, "id")
+        return header.id
+    stem = file.removesuffix(".yaml").removesuffix(".yml")
+    if header is not None and (wrong := _find_wrong_address(stem)):
+        word = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._")
+        message = f"The file's name {stem!r} cannot be the flow's id: {wrong} Rename the file, or give `id:`."
+        document.problems.add(Position(1, 1), message, value=stem, suggestion=word)
+    return stem
+
+
+def _check_address(document: Document, path: KeyPath, address: str, kind: str) -> None:
+    """Notes what is wrong with an address that stands at `path`; `kind` is what people call it."""
+    if wrong := _find_wrong_address(address):
+        says = f"{address!r} cannot be an {kind}: {wrong}"
+        document.problems.add(document.place(path).value, says, value=address)
+
+
+def _find_wrong_address(address: str) -> str | None:
+    """What is wrong with an id or endpoint name, as a sentence; None when it will do."""
+    if address in RESERVED:
+        return "the word is one of the server's own addresses."
+    if ADDRESS.fullmatch(address) or is_uuid(address):
+        return None
+    return (
+        "it is small letters, digits, `.`, `_` and `-`, up to 64 of them, beginning with a letter or digit, or a UUID."
+    )
+
+
+def _read_header(document: Document, root: Node) -> Header | None:
+    """All but the components; None where there are mistakes, which the document then holds."""
+    given = {key: node.plain() for key, node in root.value.items() if key != "components"}
+    try:
+        return Header.model_validate(given)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_context=False):
+            _explain_header(document, given, detail["loc"], detail["type"])
+        return None
+
+
+def _explain_header(document: Document, given: dict[str, Any], loc: KeyPath, kind: str) -> None:
+    problems = document.problems
+    if kind == "extra_forbidden":
+        known = [*_find_schema(loc[:-1]).get("properties", {}), *(["components"] if len(loc) == 1 else [])]
+        name, where = str(loc[-1]), f"`{_dotted(loc[:-1])}`" if loc[:-1] else "a flow"
+        message, others = f"There is no `{name}` in {where}", f"; it has {', '.join(known)}"
+        problems.add(document.place(loc).key, message, value=name, choices=known, otherwise=others)
+    elif kind == "missing":
+        problems.add(document.place(loc[:-1]).value, f"`{_dotted(loc)}` is missing.")
+    else:
+        path = document.existing(loc)
+        value: Any = given
+        for part in path:
+            value = value[part]
+        message = f"`{_dotted(path)}` is {_say_bounded(_find_schema(path))}, not {show(value)}."
+        problems.add(document.place(path).value, message, value=value)
+
+
+def _find_schema(path: KeyPath) -> Schema:
+    """The schema of the value at `path` of the header."""
+    schema = _resolve(_SCHEMA)
+    for part in path:
+        schema = schema.get("items", {}) if isinstance(part, int) else schema.get("properties", {}).get(part, {})
+        schema = _resolve(schema)
+    return schema
+
+
+def _resolve(schema: Schema) -> Schema:
+    if "anyOf" in schema:
+        schema = next((part for part in schema["anyOf"] if part.get("type") != "null"), schema)
+    if "$ref" in schema:
+        schema = _SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def _say_bounded(schema: Schema) -> str:
+    kind = kind_of(schema, _SCHEMA["$defs"])
+    if schema.get("type") == "string" and "maxLength" in schema:
+        return f"{kind} of 1 to {schema['maxLength']} characters"
+    if schema.get("type") == "array" and "maxItems" in schema:
+        return f"{kind}, up to {schema['maxItems']}"
+    return kind
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def _read_components(document: Document, root: Node) -> dict[str, ComponentSpec]:
+    """By id, in the file's order, without those that are none; notes what is wrong."""
+    problems = document.problems
+    node: Node | None = root.value.get("components")
+    if node is None or node.value is None or node.value == {}:
+        # A misspelt `components` is told already, as an unknown word of the flow.
+        unknown = [key for key in root.value if key not in Header.model_fields]
+        if node is not None or nearest("components", unknown) is None:
+            at = root.keys["components"] if node else root.position
+            problems.add(at, "A flow has `components:`, at least an output; there are none.")
+        return {}
+    if not isinstance(node.value, dict):
+        problems.add(node.position, "`components` is a mapping: `Name: {type: …}`.", value=node.plain())
+        return {}
+    if len(node.value) > MOST_COMPONENTS:
+        name = list(node.value)[MOST_COMPONENTS]
+        problems.add(node.keys[name], f"A flow has at most {MOST_COMPONENTS} components.", value=name)
+        return {}
+    specs = (_read_component(problems, name, inner, node.keys[name]) for name, inner in node.value.items())
+    return {spec.id: spec for spec in specs if spec is not None}
+
+
+def _read_component(problems: Problems, name: str, node: Node, at: Position) -> ComponentSpec | None:
+    if not COMPONENT_ID.fullmatch(name):
+        rule = "letters, digits, `_` and `-`, up to 64 of them, beginning with a letter"
+        legal = re.sub(r"[^A-Za-z0-9_-]+", "", name)
+        word = legal if COMPONENT_ID.fullmatch(legal) else None
+        problems.add(at, f"{show(name)} cannot be a component's id: it is {rule}.", value=name, suggestion=word)
+    if not isinstance(node.value, dict):
+        problems.add(node.position, f"The component `{name}` is a mapping: `{{type: …}}`.", value=node.plain())
+        return None
+    fields = node.plain()
+    kind, shown = fields.pop("type", None), fields.pop("display_name", None)
+    for key, given in (("type", kind), ("display_name", shown)):
+        if not isinstance(given, str) and key in node.value:
+            message = f"`{key}` of `{name}` is text, not {show(given)}."
+            problems.add(node.value[key].position, message, value=given)
+    if "type" not in node.value:
+        word = nearest("type", fields)
+        message, suggestion = f"The component `{name}` has no `type`.", "type" if word else None
+        problems.add(node.keys[word] if word else at, message, value=word, suggestion=suggestion)
+    if not isinstance(kind, str):
+        return None
+    places = {key: inner.place(node.keys[key]) for key, inner in node.value.items()}
+    return ComponentSpec(name, kind, shown if isinstance(shown, str) else None, fields, at, places)

@@ -6,13 +6,13 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
-from flowground.errors import ProviderRefused, nearest
-from flowground.flow.scalars import read_switch
+from flowground.errors import ProviderRefused
 from flowground.providers.base import Provider, ProviderSettings, Surroundings
 from flowground.providers.builtin.download import LocalStatus
 from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.openai import OllamaSettings, OpenAISettings
 from flowground.providers.scripted import ScriptedSettings
+from flowground.words import nearest
 
 ProviderEntry = Annotated[
     LocalSettings | OpenAISettings | OllamaSettings | ScriptedSettings,
@@ -33,16 +33,11 @@ def name_kind(name: str, given: Any) -> Any:
     """
     if given is not None and not isinstance(given, dict):
         return given
-    entry = {key: value for key, value in (given or {}).items() if value is not None}
-    if "type" not in entry and name in KINDS:
-        entry["type"] = name
-    elif "type" not in entry and "base_url" in entry:
-        entry["type"] = "openai"
-    kind = KINDS.get(entry["type"]) if isinstance(entry.get("type"), str) else None
-    fields = kind.model_fields if kind else {}
-    return {
-        name: read_switch(value, fields[name].annotation) if name in fields else value for name, value in entry.items()
-    }
+    entry = dict(given or {})
+    if entry.get("type") is None:
+        kind = name if name in KINDS else "openai" if entry.get("base_url") is not None else None
+        entry = {**entry, "type": kind} if kind else {key: value for key, value in entry.items() if key != "type"}
+    return entry
 
 
 def own_weights(entries: Mapping[str, ProviderEntry]) -> Path | None:

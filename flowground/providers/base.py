@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator
 
 from flowground.errors import ProviderError, ProviderRefused
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
+from flowground.yaml_file.section import ConfigSection
 
 E = TypeVar("E", bound=ProviderError)
 
@@ -76,14 +77,12 @@ class Surroundings:
     answer_chars: int
 
 
-class ProviderSettings(BaseModel):
+class ProviderSettings(ConfigSection):
     """One entry of `providers:`; the entry's name stands before the colon in `model: NAME:MODEL`.
 
     A kind of provider is a subclass: `type` with its own word as default, the settings that only it has, and `open`.
     Its word is also the name of a provider that exists without an entry, so every setting has a default.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     only_model: ClassVar[str] = ""
     """The model that is meant where a flow names the provider only; "" where it has to name one."""

@@ -9,10 +9,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable, nearest
+from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
 from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings, copy_error
+from flowground.words import nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,66 +12,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, field_validator
 
-from flowground.errors import ConfigError, nearest
-from flowground.flow.scalars import read_switch
+from flowground.errors import ConfigError
 from flowground.providers import KINDS, ProviderEntry, name_kind
-from flowground.settings.file import (
-    ConfigFile,
-    Place,
-    fill_variables,
-    find_mistakes,
-    find_variables,
-    join_words,
-    read_config,
-)
+from flowground.settings.file import ConfigFile, fill_variables, find_mistakes, find_variables, read_config
+from flowground.words import join_words, nearest
+from flowground.yaml_file.document import KeyPath
+from flowground.yaml_file.section import ConfigSection
 
 LocalMode = Literal["open", "link", "off"]
 
 _URL = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_is_the_default(cls, given: Any) -> Any:
-        """A key with nothing behind it (`limits:` above comments only) means the default."""
-        if given is None:
-            return {}
-        return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _read_switch(cls, given: object, info: ValidationInfo) -> object:
-        """`run_seconds: off` is 0, `cors: no` is false."""
-        return read_switch(given, cls.model_fields[str(info.field_name)].annotation)
-
-
-class OrganizationSettings(_Part):
+class OrganizationSettings(ConfigSection):
     name: str = Field(
         "Flowground", min_length=1, max_length=80, description="Shown on the sign-in page and in the sidebar."
     )
 
 
-class TweakSettings(_Part):
+class TweakSettings(ConfigSection):
     unknown: Literal["refuse", "warn"] = Field(
         "refuse", description="What a tweak of an unknown component or field gets."
     )
 
 
-class PublicSettings(_Part):
+class PublicSettings(ConfigSection):
     """What people who did not sign in may use up; 0 is no limit."""
 
     runs_per_day: int = Field(1000, ge=0, description="Runs of all visitors of one flow a day (UTC). 0: no limit.")
@@ -90,12 +57,12 @@ class PublicSettings(_Part):
     )
 
 
-class SharingSettings(_Part):
+class SharingSettings(ConfigSection):
     allow_public: bool = Field(False, description="Whether a flow may be shared without sign-in.")
     public: PublicSettings = PublicSettings()
 
 
-class Limits(_Part):
+class Limits(ConfigSection):
     body_bytes: int = Field(3_145_728, ge=1024, description="Largest request body; more answers 413.")
     message_chars: int = Field(200_000, ge=1, description="Longest single message.")
     request_seconds: float = Field(
@@ -142,12 +109,12 @@ class Limits(_Part):
     shutdown_seconds: float = Field(10, ge=0, description="Grace for running answers when the process is told to end.")
 
 
-class ApiSettings(_Part):
+class ApiSettings(ConfigSection):
     key_in_query: bool = Field(True, description="Whether `?x-api-key=` is read, as Langflow does.")
     cors: bool = Field(True, description="Whether other origins' pages may call the API (never with cookies).")
 
 
-class Credentials(_Part):
+class Credentials(ConfigSection):
     """streamlit-authenticator's own format. What stands in an entry is `sign_in`'s business."""
 
     usernames: dict[str, dict[str, Any]] = Field(
@@ -156,7 +123,7 @@ class Credentials(_Part):
     )
 
 
-class CookieSettings(_Part):
+class CookieSettings(ConfigSection):
     name: str = Field("flowground", pattern=r"^[A-Za-z0-9_-]{1,40}$", description="The cookie's name.")
     expiry_days: float = Field(30, gt=0, le=400, description="Days until a sign-in ends by itself.")
     key: SecretStr | None = Field(
@@ -164,7 +131,7 @@ class CookieSettings(_Part):
     )
 
 
-class Settings(_Part):
+class Settings(ConfigSection):
     organization: OrganizationSettings = OrganizationSettings()
     public_url: str | None = Field(
         None,
@@ -246,7 +213,7 @@ class Settings(_Part):
         else:
             found.extend(_check_default_model(settings))
         if found:
-            raise ConfigError("\n".join(file.mistake(place, message) for place, message in found))
+            raise ConfigError("\n".join(file.say(place, message) for place, message in found))
         for name, variable in missing.items():
             settings.providers[name]._missing_variable = variable
         return settings.model_copy(update=_make_absolute(settings, root))
@@ -273,7 +240,7 @@ def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
         if isinstance(holder, dict) and isinstance(text := holder.get(place[-1]), str):
             holder[place[-1]], unset = fill_variables(text)
             if unset:
-                raise ConfigError(file.mistake(place, f"the environment variable {unset[0]} is not set"))
+                raise ConfigError(file.say(place, f"the environment variable {unset[0]} is not set"))
     providers = file.data.get("providers")
     for name, entry in providers.items() if isinstance(providers, dict) else ():
         if isinstance(entry, dict) and isinstance(text := entry.get("api_key"), str):
@@ -282,7 +249,7 @@ def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
                 yield str(name), unset[0]
 
 
-def _check_default_model(settings: Settings) -> Iterator[tuple[Place, str]]:
+def _check_default_model(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """What no single setting can know: whether the default model's provider exists."""
     known = {*KINDS, *settings.providers}
     provider = settings.default_model.partition(":")[0]

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
 from flowground.fields.callers import FlowPolicy
-from flowground.flow import Flow, Position
+from flowground.flow import Flow
 from flowground.graph import Reference, Text, cycles, run_order
 from flowground.wiring.component import Wired, wire_component
 from flowground.wiring.flow import WiredFlow, replace_components
 from flowground.wiring.overridable import check_overridable
-from flowground.wiring.problems import Problems
+from flowground.yaml_file.document import Position, Problems
 
 __all__ = ["WiredFlow", "replace_components", "wire"]
 
@@ -32,7 +32,8 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> Wi
     _check_circles(flow, waits_for, connections, problems)
     _check_outputs(flow, types, problems)
     check_overridable(flow, types, connections, problems)
-    problems.raise_any()
+    if problems:
+        problems.refuse()
     components = {name: one.component for name, one in wired.items() if one.component is not None}
     order = run_order(waits_for)
     names = {name: spec.display_name or components[name].title for name, spec in flow.components.items()}

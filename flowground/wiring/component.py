@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from flowground.components.base import Component, Mistake
 from flowground.fields.types import FieldType, type_of, types_of
 from flowground.fields.values import find_misfits, say_misfit
-from flowground.flow import ComponentSpec, Place
+from flowground.flow import ComponentSpec
 from flowground.flow.parse import ENV
-from flowground.flow.words import list_names
 from flowground.graph import Text, parse_text
-from flowground.wiring.problems import Problems
+from flowground.words import list_names
+from flowground.yaml_file.document import Place, Problems
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -6,9 +6,9 @@ from flowground.components.base import Component
 from flowground.fields.policy import find_wrong_bounds
 from flowground.fields.types import takes_variables, type_of, types_of
 from flowground.flow import ComponentSpec, Flow, Overridable
-from flowground.flow.words import list_names
 from flowground.graph import Text
-from flowground.wiring.problems import Problems
+from flowground.words import list_names
+from flowground.yaml_file.document import Problems
 
 
 def check_overridable(

@@ -1,8 +1,9 @@
-"""How values and kinds of values are said to people: in mistakes of flow files, in refused tweaks, in the docs."""
+"""How names, values and kinds of values are said to people: in mistakes of files, in refused tweaks, in the docs."""
 
+import difflib
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Schema = Mapping[str, Any]
@@ -10,7 +11,23 @@ Schema = Mapping[str, Any]
 
 _SHOWN = 60
 _NAMED = 20
+_COMPARED = 50
+"""Comparing two words costs some 20 µs, and a request may hold twenty wrong ones."""
 _PLAIN = {"string": "text", "boolean": "true or false", "null": "nothing", "object": "a mapping"}
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice most like `word`, ignoring case, or None when nothing is close.
+
+    Of more than 50 choices those that begin like it and are about as long are looked at, and 50 of them at most.
+    """
+    by_lower = {choice.lower(): choice for choice in choices}
+    if len(by_lower) > _COMPARED:
+        begin, size = word[:1].lower(), len(word)
+        close = (item for item in by_lower.items() if item[0][:1] == begin and abs(len(item[0]) - size) <= 3)
+        by_lower = dict(itertools.islice(close, _COMPARED))
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
 
 
 def show(value: Any) -> str:
@@ -46,6 +63,17 @@ def list_names(names: Iterable[str]) -> str:
     """Names with commas between them; of many the first twenty."""
     known = list(itertools.islice(names, _NAMED + 1))
     return ", ".join(known) if len(known) <= _NAMED else ", ".join(known[:_NAMED]) + ", …"
+
+
+def join_words(words: Iterable[str], last: str) -> str:
+    """`a, b and c`, with `last` for the "and"."""
+    *first, end = words
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
+def write_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, without a line break at its end."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def kind_of(schema: Schema, defs: Schema | None = None) -> str:

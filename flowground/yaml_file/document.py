@@ -1,20 +1,16 @@
-"""A flow file as a tree that knows where everything stands."""
+"""A YAML file as a tree that knows where everything stands, and the mistakes that are found in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from flowground.errors import FlowError, Problem
-from flowground.flow.words import show
-
-MAX_DEPTH = 20
-"""Levels of lists and mappings inside each other; a flow needs five."""
-TOO_DEEP = f"This is nested more than {MAX_DEPTH} levels deep."
+from flowground.words import nearest, show
 
 MAX_PROBLEMS = 50
 """More mistakes of one file are not told: the first ones are enough to begin with."""
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """Names and list positions that lead from the whole file to a value."""
 
 
@@ -54,6 +50,10 @@ class Node:
     keys: Mapping[str, Position] = field(default_factory=dict)
     size: int = 1
 
+    def place(self, key: Position | None = None) -> Place:
+        """Where it stands, `key` being the place of its name."""
+        return Place(key or self.position, self.position, self.text, self.block)
+
     def texts(self) -> "Iterator[Node]":
         """Every text inside, in the file's order."""
         inside = self.value.values() if isinstance(self.value, dict) else self.value
@@ -72,48 +72,73 @@ class Node:
         return self.value
 
 
+class Problems:
+    """The mistakes of one file, gathered so that all are told at once."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._found: list[Problem] = []
+
+    def add(
+        self,
+        at: Position,
+        message: str,
+        *,
+        value: Any = None,
+        choices: Iterable[str] = (),
+        otherwise: str = "",
+        suggestion: str | None = None,
+    ) -> None:
+        """Notes a mistake; `value` is what stands there, `suggestion` what should.
+
+        Where there is no suggestion it is the one of `choices` that is nearest to `value`; where that is none,
+        `otherwise` is said too. Raises FlowError when there are too many to go on.
+        """
+        word = suggestion or (nearest(value, choices) if isinstance(value, str) else None)
+        said = message if word else message + otherwise
+        shown = None if value is None else show(value)
+        self._found.append(
+            Problem(self._file, at.line, at.column, said if said.endswith(".") else f"{said}.", shown, word)
+        )
+        if len(self._found) >= MAX_PROBLEMS:
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Raises FlowError with every mistake, in the file's order."""
+        raise FlowError(sorted(self._found, key=lambda problem: (problem.line, problem.column)))
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+
 @dataclass(slots=True)
 class Document:
-    """One file. `problems` collects what is wrong with it; `root` is None for a file that says nothing."""
+    """One file; `root` is None where it says nothing."""
 
-    file: str
     root: Node | None
-    problems: list[Problem]
+    problems: Problems
 
-    def place(self, path: Path) -> Place:
+    def place(self, path: KeyPath) -> Place:
         """Where the value at `path` stands; of a path that is not there, the nearest part that is."""
         node, key = self.root, None
         for part in path:
-            inner = _inside(node, part)
+            inner = _find_inside(node, part)
             if inner is None:
                 break
             node, key = inner, node.keys.get(part) if node and isinstance(part, str) else None
-        if node is None:
-            return Place(Position(1, 1), Position(1, 1))
-        return Place(key or node.position, node.position, node.text, node.block)
+        return node.place(key) if node else Place(Position(1, 1), Position(1, 1))
 
-    def existing(self, path: Path) -> Path:
+    def existing(self, path: KeyPath) -> KeyPath:
         """The part of `path` that is in the file."""
         node = self.root
         for count, part in enumerate(path):
-            node = _inside(node, part)
+            node = _find_inside(node, part)
             if node is None:
                 return path[:count]
         return path
 
-    def problem(self, position: Position, message: str, *, value: Any = None, suggestion: str | None = None) -> None:
-        """Notes a mistake; `value` is what stands there. Raises FlowError when there are too many to go on."""
-        shown = None if value is None else show(value)
-        self.problems.append(Problem(self.file, position.line, position.column, message, shown, suggestion))
-        if len(self.problems) >= MAX_PROBLEMS:
-            raise self.error()
 
-    def error(self) -> FlowError:
-        """All mistakes, in the file's order."""
-        return FlowError(sorted(self.problems, key=lambda problem: (problem.line, problem.column)))
-
-
-def _inside(node: Node | None, part: str | int) -> Node | None:
+def _find_inside(node: Node | None, part: str | int) -> Node | None:
     if node is not None and isinstance(node.value, dict) and isinstance(part, str):
         return node.value.get(part)
     if node is not None and isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):

@@ -1,0 +1,42 @@
+"""Bases of the models that say what a YAML file may hold."""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+_SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
+
+
+class Section(BaseModel):
+    """A mapping of known names. A name with nothing behind it (`chat:` above comments only) means the default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    forgives_empty: ClassVar[bool] = False
+    """Whether an unknown name with nothing behind it is no mistake."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_nothing_as_the_default(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return {} if given is None else given
+        known = given if cls.forgives_empty else cls.model_fields
+        return {key: value for key, value in given.items() if value is not None or key not in known}
+
+
+class ConfigSection(Section):
+    """A mapping of settings: numbers and booleans read `yes`, `no`, `on` and `off` as YAML 1.1 does, off being 0."""
+
+    model_config = ConfigDict(allow_inf_nan=True)
+    forgives_empty: ClassVar[bool] = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_switches(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        numbers = {name for name, field in cls.model_fields.items() if field.annotation in (bool, int, float)}
+        return {key: _read_switch(value) if key in numbers else value for key, value in given.items()}
+
+
+def _read_switch(given: object) -> object:
+    return _SWITCHES.get(given.lower(), given) if isinstance(given, str) else given
