@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowground.snippets import FILE_NAMES, LANGUAGES
+from flowground.snippets import LANGUAGES
 from tests.servers import clean_environment
 
 _PROGRAMS = {"python": [sys.executable], "javascript": ["node"], "curl": ["bash", "curl"], "powershell": ["pwsh"]}
@@ -36,7 +36,7 @@ def run_snippet(
 ) -> subprocess.CompletedProcess[str]:
     """What the script printed, as UTF-8, and how it ended. `env` is added to a clean environment."""
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / (file_name or FILE_NAMES[language])
+        script = Path(folder) / (file_name or LANGUAGES[language].file_name)
         script.write_bytes(code.encode())
         done = subprocess.run(
             [program(language), str(script), *args],

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from flowground.snippets import FILE_NAMES, SnippetRequest, snippets
+from flowground.snippets import LANGUAGES, SnippetRequest, snippets
 from tests.fake_run_endpoint import TOKEN, FakeRunEndpoint
 from tests.servers import clean_environment
 from tests.snippet_runs import program, run_snippet
 
-LANGUAGES = ["python", "javascript", "curl"]
+IN_A_SHELL = ["python", "javascript", "curl"]
 SCRIPTS = ["python", "javascript"]
 ENV = {"FLOWGROUND_API_KEY": TOKEN}
 HOSTILE = {
@@ -52,7 +52,7 @@ def asking(endpoint: FakeRunEndpoint, **fields: Any) -> SnippetRequest:
     return SnippetRequest(**({"base_url": endpoint.url, "flow_id": "echo"} | fields))
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", IN_A_SHELL)
 @pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE.keys())
 def test_the_message_arrives_as_typed(endpoint: FakeRunEndpoint, language: str, message: str) -> None:
     request = asking(endpoint, message=message)
@@ -72,7 +72,7 @@ def test_a_message_given_as_argument_takes_its_place(endpoint: FakeRunEndpoint, 
     assert endpoint.bodies == [{"input_value": message}]
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", IN_A_SHELL)
 @pytest.mark.parametrize("variant", [{}, {"stream": True}, {"shape": "simple"}], ids=["plain", "stream", "simple"])
 def test_session_and_tweaks_arrive_as_set(endpoint: FakeRunEndpoint, language: str, variant: dict[str, Any]) -> None:
     tweaks = {
@@ -97,9 +97,9 @@ def test_curl_prints_what_the_server_sends(endpoint: FakeRunEndpoint) -> None:
     assert '\n{"event": "token", "data": {"chunk": "You sa", "id": "1"}}\n' in streamed.stdout
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", IN_A_SHELL)
 def test_tokens_are_shown_as_they_come(endpoint: FakeRunEndpoint, language: str, tmp_path: Path) -> None:
-    script = tmp_path / FILE_NAMES[language]
+    script = tmp_path / LANGUAGES[language].file_name
     script.write_text(snippets(asking(endpoint, message="hi", stream=True))[language], "utf-8")
     endpoint.go_on.clear()
     with subprocess.Popen(
@@ -122,7 +122,7 @@ def test_a_flow_that_does_not_stream_is_answered_at_once(endpoint: FakeRunEndpoi
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", IN_A_SHELL)
 def test_without_a_token_it_says_so(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
     done = run_snippet(language, snippets(asking(endpoint, stream=stream))[language])
     assert (done.returncode, done.stdout) == (1, "")

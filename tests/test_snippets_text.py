@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flowground.snippets import COMMANDS, SnippetRequest, answer, snippets
+from flowground.snippets import LANGUAGES, SnippetRequest, answer, snippets
 
 
 def test_a_reader_sees_a_short_script() -> None:
@@ -31,8 +31,9 @@ def test_a_reader_sees_a_short_script() -> None:
     assert 'parser.add_argument("--message", default="what\'s up?")\n' in python
     assert len(python.splitlines()) <= 40
     assert len(snippets(request)["javascript"].splitlines()) <= 45
-    assert COMMANDS["python"] == 'python3 python-test-script.py --message="tell me about something interesting"'
-    assert COMMANDS["javascript"] == 'node test-script.js "tell me about something interesting"'
+    ways = [LANGUAGES[name].command for name in ("python", "javascript")]
+    assert ways[0] == 'python3 python-test-script.py --message="tell me about something interesting"'
+    assert ways[1] == 'node test-script.js "tell me about something interesting"'
 
 
 def test_types_other_than_chat_are_said() -> None:

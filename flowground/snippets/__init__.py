@@ -1,6 +1,6 @@
 """A request -> the code that makes it, complete and as copied: Python, JavaScript, cURL, PowerShell.
 
-    snippets(SnippetRequest.for_flow(flow, base_url="https://flows.example.com"))["python"]
+    snippets(SnippetRequest.for_flow(wired, base_url="https://flows.example.com"))["python"]
 
 The Python and JavaScript texts are scripts that take the message as their argument, with the request's as default. The
 cURL text is one command for bash or zsh, pasted or saved; its message stands in its body, because a shell cannot write
@@ -9,26 +9,24 @@ a message as JSON without another tool, and the PowerShell text is its like. All
 and end with a sentence and a status other than 0 where something is wrong.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from flowground.snippets.answer import WORDS, find
 from flowground.snippets.curl import curl
-from flowground.snippets.environment import NO_TOKEN, PLACEHOLDER, SHELLS, VARIABLE, Shell, export_line
 from flowground.snippets.javascript import javascript
-from flowground.snippets.markdown import as_markdown
+from flowground.snippets.literals import NO_TOKEN, PLACEHOLDER, VARIABLE, Shell, export_line
 from flowground.snippets.powershell import powershell
 from flowground.snippets.python import python
 from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest, request_types
 
 __all__ = [
-    "COMMANDS",
     "DEFAULT_MESSAGE",
-    "FILE_NAMES",
     "LANGUAGES",
     "NO_TOKEN",
     "PLACEHOLDER",
-    "SHELLS",
     "VARIABLE",
     "WORDS",
     "Shell",
@@ -40,29 +38,71 @@ __all__ = [
     "snippets",
 ]
 
-LANGUAGES = MappingProxyType({"python": python, "javascript": javascript, "curl": curl, "powershell": powershell})
 
-FILE_NAMES: Mapping[str, str] = MappingProxyType(
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One text: who writes it, what to save it as, how it runs then, and in which shell `export_line` is run before.
+
+    `highlight` is the word for its colours in Markdown.
+    """
+
+    title: str
+    write: Callable[[SnippetRequest], str]
+    file_name: str
+    command: str
+    highlight: str
+    shell: Shell = "bash"
+
+
+LANGUAGES: Mapping[str, Language] = MappingProxyType(
     {
-        "python": "python-test-script.py",
-        "javascript": "test-script.js",
-        "curl": "test-script.sh",
-        "powershell": "test-script.ps1",
+        "python": Language(
+            "Python",
+            python,
+            "python-test-script.py",
+            f'python3 python-test-script.py --message="{DEFAULT_MESSAGE}"',
+            "python",
+        ),
+        "javascript": Language(
+            "JavaScript", javascript, "test-script.js", f'node test-script.js "{DEFAULT_MESSAGE}"', "javascript"
+        ),
+        "curl": Language("cURL", curl, "test-script.sh", "bash test-script.sh", "bash"),
+        "powershell": Language(
+            "PowerShell", powershell, "test-script.ps1", "pwsh -File test-script.ps1", "powershell", "powershell"
+        ),
     }
 )
-"""What to save each text as."""
-
-COMMANDS: Mapping[str, str] = MappingProxyType(
-    {
-        "python": f'python3 {FILE_NAMES["python"]} --message="{DEFAULT_MESSAGE}"',
-        "javascript": f'node {FILE_NAMES["javascript"]} "{DEFAULT_MESSAGE}"',
-        "curl": f"bash {FILE_NAMES['curl']}",
-        "powershell": f"pwsh -File {FILE_NAMES['powershell']}",
-    }
-)
-"""How to run each text once it is saved."""
 
 
 def snippets(request: SnippetRequest) -> dict[str, str]:
     """The text for each language, by the names of `LANGUAGES`. Raises ValueError where a tweak is no JSON value."""
-    return {name: write(request) for name, write in LANGUAGES.items()}
+    return {name: language.write(request) for name, language in LANGUAGES.items()}
+
+
+def as_markdown(texts: Mapping[str, str], *, title: str, export: bool = True) -> str:
+    """What `snippets` gave as one Markdown text, for a wiki page, an issue, or a colleague.
+
+    `export` False leaves out the lines that set the token, for code that holds it.
+    """
+    parts = [f"# {_plain(title)}"]
+    for name, code in texts.items():
+        language = LANGUAGES[name]
+        parts.append(f"## {language.title}")
+        if export:
+            parts.append(_fence(export_line(shell=language.shell), language.shell))
+        parts.append(_fence(code, language.highlight))
+        parts.append(f"Saved, it runs as `{language.command}`.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _fence(code: str, language: str) -> str:
+    """A block whose fence is longer than any run of backticks in it."""
+    longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
+    fence = "`" * max(3, longest + 1)
+    end = "" if code.endswith("\n") else "\n"
+    return f"{fence}{language}\n{code}{end}{fence}"
+
+
+def _plain(text: str) -> str:
+    """One line that Markdown shows as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~!&])", r"\\\1", " ".join(text.split()))

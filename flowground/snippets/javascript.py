@@ -1,8 +1,7 @@
 """The JavaScript tab: a script for Node 18 or newer, as CommonJS and as a module, without dependencies."""
 
 from flowground.snippets.answer import dots, gaps
-from flowground.snippets.environment import NO_TOKEN, VARIABLE
-from flowground.snippets.literals import JAVASCRIPT, Name, fill, javascript_scalar, literal
+from flowground.snippets.literals import JAVASCRIPT, NO_TOKEN, VARIABLE, Name, fill, javascript_scalar, literal
 from flowground.snippets.request import SnippetRequest
 
 _HEAD = """\

@@ -1,4 +1,5 @@
-"""Values as literals of a language, quoted by that language's own rules; templates whose gaps take them.
+"""Values as literals of a language, quoted by that language's own rules; templates whose gaps take them; and where the
+token of a snippet comes from: the environment, or the code itself.
 
 What cannot be seen (control characters, U+2028, right-to-left overrides) is written as an escape in all of them, so
 that the code on the screen is the code that runs.
@@ -6,9 +7,17 @@ that the code on the screen is the code that runs.
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+VARIABLE = "FLOWGROUND_API_KEY"
+PLACEHOLDER = "YOUR_TOKEN"
+NO_TOKEN = f"Set the environment variable {VARIABLE} to an application token."
+
+Shell = Literal["bash", "powershell"]
+"""`bash` stands for zsh, fish and sh too."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _EXACT_IN_JAVASCRIPT = 2**53
@@ -51,6 +60,19 @@ def literal(value: Any, style: Style, *, depth: int = 0) -> str:
 def fill(template: str, **values: str) -> str:
     """The template with each `«name»` replaced; what a value holds is never read again."""
     return re.sub(r"«(\w+)»", lambda gap: values[gap[1]], template)
+
+
+def export_line(token: str | None = None, *, shell: Shell = "bash") -> str:
+    """The line to run before the code; without a token, with a word in its place."""
+    value = token or PLACEHOLDER
+    if shell == "powershell":
+        return f"$env:{VARIABLE} = {powershell_string(value)}"
+    return f"export {VARIABLE}={shlex.quote(value)}"
+
+
+def powershell_string(text: str) -> str:
+    """A literal in single quotes. PowerShell takes typographic single quotes for plain ones: all are doubled."""
+    return "'" + "".join(character * 2 if character in "'‘’‚‛" else character for character in text) + "'"
 
 
 def python_scalar(value: Any) -> str:

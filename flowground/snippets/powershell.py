@@ -6,8 +6,7 @@ reason. All stands in one block, so that a pasted error ends no shell, while a s
 """
 
 from flowground.snippets.answer import dots, gaps
-from flowground.snippets.environment import NO_TOKEN, VARIABLE, powershell_string
-from flowground.snippets.literals import ASCII_JSON, fill, literal
+from flowground.snippets.literals import ASCII_JSON, NO_TOKEN, VARIABLE, fill, literal, powershell_string
 from flowground.snippets.request import SnippetRequest
 
 _SCRIPT = """\

@@ -1,8 +1,7 @@
 """The Python tab: a script for `requests`."""
 
 from flowground.snippets.answer import brackets, gaps
-from flowground.snippets.environment import NO_TOKEN, VARIABLE
-from flowground.snippets.literals import PYTHON, Name, fill, literal, python_scalar
+from flowground.snippets.literals import NO_TOKEN, PYTHON, VARIABLE, Name, fill, literal, python_scalar
 from flowground.snippets.request import SnippetRequest
 
 _HEAD = """\

@@ -13,9 +13,7 @@ from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.overrides import Values
 from flowground.snippets import (
-    COMMANDS,
     DEFAULT_MESSAGE,
-    FILE_NAMES,
     LANGUAGES,
     Shell,
     SnippetRequest,
@@ -49,7 +47,6 @@ _MODE_SAID: Mapping[Mode, str] = {
 }
 _SHELLS: Mapping[Shell, str] = {"bash": "bash", "powershell": "PowerShell"}
 _TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
-_HIGHLIGHT = {"python": "python", "javascript": "javascript", "curl": "bash", "powershell": "powershell"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +242,7 @@ def _draw_markdown(request: SnippetRequest, *, title: str) -> None:
     )
     if menu.open:
         with menu:
-            text = as_markdown(snippets(request), title=title, commands=COMMANDS, export=request.token is None)
+            text = as_markdown(snippets(request), title=title, export=request.token is None)
             st.code(text, language="markdown", height=_CODE_HEIGHT)
 
 
@@ -265,7 +262,7 @@ def _before_key(wired: WiredFlow) -> str:
 
 
 def _draw_code(request: SnippetRequest, language: str) -> None:
-    text = LANGUAGES[language](request)
+    text = LANGUAGES[language].write(request)
     is_tall = text.count("\n") * 20 > _CODE_HEIGHT
-    st.code(text, language=_HIGHLIGHT[language], height=_CODE_HEIGHT if is_tall else "content")
-    st.caption(f"Saved as {words.plain(FILE_NAMES[language])}, it runs as `{COMMANDS[language]}`")
+    st.code(text, language=LANGUAGES[language].highlight, height=_CODE_HEIGHT if is_tall else "content")
+    st.caption(f"Saved as {words.plain(LANGUAGES[language].file_name)}, it runs as `{LANGUAGES[language].command}`")
