@@ -9,7 +9,6 @@ import streamlit as st
 from flowground.access import application_tokens
 from flowground.access.application_tokens import Reach
 from flowground.caller import Caller
-from flowground.errors import FlowgroundError
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import visitor
@@ -58,14 +57,10 @@ def _draw_form(caller: Caller, wired: WiredFlow, scope: Scope) -> None:
         )
         expires = st.selectbox("Expires", list(_EXPIRES), key=f"tokens:expires:{wired.id}", width=130)
         made = st.form_submit_button("Make a token", type="primary", icon=":material/key:")
-    if not made:
-        return
-    try:
-        st.session_state[_fresh_key(wired)] = _make(caller, wired, name, reach=reach, days=_EXPIRES[expires])
-    except FlowgroundError as error:
-        failure.draw_refusal(error)
-    else:
-        st.rerun(scope=scope)
+    if made:
+        with failure.draw_refusals():
+            st.session_state[_fresh_key(wired)] = _make(caller, wired, name, reach=reach, days=_EXPIRES[expires])
+            st.rerun(scope=scope)
 
 
 def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
@@ -74,11 +69,8 @@ def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
         st.markdown(f"**{words.plain(token.name)}**  \n:small[:gray[`{token.prefix}…` · {facts}]]")
         st.space("stretch")
         if st.button("Revoke", key=f"tokens:revoke:{token.id}", type="tertiary"):
-            try:
+            with failure.draw_refusals():
                 bridge.ask(application_tokens.revoke, caller, token.id)
-            except FlowgroundError as error:
-                failure.draw_refusal(error)
-            else:
                 st.rerun(scope=scope)
 
 

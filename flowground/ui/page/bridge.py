@@ -11,6 +11,7 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.access import Access
+from flowground.ui.page import failure
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +40,15 @@ def call(job: Coroutine[Any, Any, T]) -> T:
 def ask(deed: Callable[Concatenate[Access, P], Coroutine[Any, Any, T]], *args: P.args, **options: P.kwargs) -> T:
     """As `call`, for what `access` answers or does: `ask(people.list_members, caller)`."""
     return call(deed(runtime.current().access, *args, **options))
+
+
+def change(
+    deed: Callable[Concatenate[Access, P], Coroutine[Any, Any, object]], *args: P.args, **options: P.kwargs
+) -> None:
+    """As `ask`, then draws the page anew, which closes a dialog; where it was refused, says why instead."""
+    with failure.draw_refusals():
+        ask(deed, *args, **options)
+        st.rerun()
 
 
 def read(job: Callable[Concatenate[Any, P], T], *args: P.args, **options: P.kwargs) -> T:

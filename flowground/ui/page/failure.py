@@ -1,5 +1,8 @@
 """What a page says when something was refused, or its script failed: calm words, no box of Streamlit's with links."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import streamlit as st
 from streamlit import error_util
 
@@ -21,6 +24,29 @@ def draw_failure(error: Exception) -> bool:
 def draw_refusal(error: FlowgroundError) -> None:
     """A message that was not taken: nothing was stored."""
     st.warning(words.plain(error.message) + (f" {words.plain(error.hint)}" if error.hint else ""))
+
+
+@contextmanager
+def draw_refusals() -> Iterator[None]:
+    """Where what is done within is refused, says so and goes on behind it."""
+    try:
+        yield
+    except FlowgroundError as error:
+        draw_refusal(error)
+
+
+@contextmanager
+def keep_refusals(key: str) -> Iterator[None]:
+    """As `draw_refusals`, for a callback, which draws nothing: `draw_kept` says so in the run that follows."""
+    try:
+        yield
+    except FlowgroundError as error:
+        st.session_state[key] = error
+
+
+def draw_kept(key: str) -> None:
+    if error := st.session_state.pop(key, None):
+        draw_refusal(error)
 
 
 def log_outages_once() -> None:

@@ -4,7 +4,6 @@ import streamlit as st
 
 from flowground.access import account, application_tokens
 from flowground.caller import Caller
-from flowground.errors import FlowgroundError
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import address, device, for_its_caller, visitor
 from flowground.ui.sign_in import session
@@ -22,19 +21,15 @@ def draw_password(caller: Caller) -> None:
         )
         sent = st.form_submit_button("Change the password", type="primary")
     st.caption("Every other browser is signed out.")
-    if not sent:
-        return
-    try:
-        bridge.ask(account.change_password, caller, old, new, address=address(), device=device())
-        session.sign_in_browser(caller.name)
-    except FlowgroundError as error:
-        failure.draw_refusal(error)
+    if sent:
+        with failure.draw_refusals():
+            bridge.ask(account.change_password, caller, old, new, address=address(), device=device())
+            session.sign_in_browser(caller.name)
 
 
 def draw_sign_ins(caller: Caller) -> None:
     """`Sign out` for this browser too: it is the same deed."""
-    if refused := st.session_state.pop(_REFUSED, None):
-        failure.draw_refusal(refused)
+    failure.draw_kept(_REFUSED)
     for item in bridge.ask(account.list_sign_ins, caller):
         here = item.id == caller.sign_in_id
         with (
@@ -56,10 +51,8 @@ def draw_sign_ins(caller: Caller) -> None:
 @for_its_caller
 def _revoke(caller: Caller, sign_in_id: str) -> None:
     """For a button."""
-    try:
+    with failure.keep_refusals(_REFUSED):
         bridge.ask(account.sign_out, caller, sign_in_id)
-    except FlowgroundError as error:
-        st.session_state[_REFUSED] = error
 
 
 def draw_tokens(caller: Caller) -> None:
@@ -89,10 +82,8 @@ def draw_tokens(caller: Caller) -> None:
 @for_its_caller
 def _revoke_token(caller: Caller, token_id: str) -> None:
     """For a button."""
-    try:
+    with failure.keep_refusals(_REFUSED):
         bridge.ask(application_tokens.revoke, caller, token_id)
-    except FlowgroundError as error:
-        st.session_state[_REFUSED] = error
 
 
 def draw_data() -> None:
@@ -107,10 +98,7 @@ def draw_data() -> None:
 def _delete() -> None:
     st.write("With every flow, and those of your tokens. Nothing comes back.")
     if st.button("Delete all", type="primary", key="account:delete:yes"):
-        try:
+        with failure.draw_refusals():
             count = bridge.ask(account.delete_conversations, visitor())
-        except FlowgroundError as error:
-            failure.draw_refusal(error)
-        else:
             st.toast(f"{count} conversation{'' if count == 1 else 's'} deleted.")
             st.rerun()

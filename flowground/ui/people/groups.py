@@ -6,7 +6,6 @@ import streamlit as st
 
 from flowground.access import Access, people
 from flowground.caller import Caller
-from flowground.errors import FlowgroundError
 from flowground.store.people.groups import NAME_CHARS, Group
 from flowground.store.people.members import Member
 from flowground.ui.page import bridge, failure, words
@@ -23,10 +22,8 @@ def draw_groups(caller: Caller) -> None:
         name = st.text_input("New group", placeholder="Sales", max_chars=NAME_CHARS, key="groups:name", width=260)
         made = st.form_submit_button("Make it", icon=":material/group_add:")
     if made:
-        try:
+        with failure.draw_refusals():
             bridge.ask(people.add_group, caller, name)
-        except FlowgroundError as error:
-            failure.draw_refusal(error)
     found = bridge.ask(people.list_groups, caller)
     if not found:
         st.caption("A group is a handful of people with whom flows are shared by one name.")
@@ -60,34 +57,23 @@ def _edit(group: Group, members: Sequence[Member]) -> None:
             "People",
             sorted(by_name.keys() | set(group.members)),
             default=list(group.members),
-            format_func=lambda key: sharing.person(by_name[key]) if key in by_name else key,
+            format_func=lambda key: sharing.name_person(by_name[key]) if key in by_name else key,
             placeholder="Choose people",
         )
         sent = st.form_submit_button("Save", type="primary")
     if not sent:
         return
-    caller = visitor()
 
-    async def save(access: Access) -> None:
+    async def save(access: Access, caller: Caller) -> None:
         if name != group.name:
             await people.rename_group(access, caller, group.id, name)
         await people.set_group_members(access, caller, group.id, chosen)
 
-    try:
-        bridge.ask(save)
-    except FlowgroundError as error:
-        failure.draw_refusal(error)
-    else:
-        st.rerun()
+    bridge.change(save, visitor())
 
 
 @st.dialog("Remove the group?")
 def _remove(group: Group) -> None:
     st.write(f"Flows shared with **{words.plain(group.name)}** close to who was let in by it alone.")
     if st.button("Remove", type="primary", key=f"groups:remove:{group.id}"):
-        try:
-            bridge.ask(people.remove_group, visitor(), group.id)
-        except FlowgroundError as error:
-            failure.draw_refusal(error)
-        else:
-            st.rerun()
+        bridge.change(people.remove_group, visitor(), group.id)

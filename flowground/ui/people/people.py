@@ -1,19 +1,29 @@
-"""Everyone of the organization, and what an admin does with one of them."""
+"""Everyone of the organization, and what an admin does with one of them. Each action asks anew who asks.
 
-from collections.abc import Sequence
+A dialog with something to choose redraws the page when it is dismissed: Streamlit forgets then what was chosen and not
+saved. Opened again, for whomever, it shows what is stored.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import get_args
 
 import streamlit as st
 
-from flowground.access import people
-from flowground.caller import Caller
+from flowground.access import Access, people
+from flowground.caller import Caller, Role
 from flowground.store.people.groups import Group
 from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
-from flowground.ui.page import bridge, browser, words
-from flowground.ui.people import person
+from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.caller import visitor
 
 _SHOWN = 100
 _SEARCH_FROM = 8
+_ROLES: dict[Role, str] = {
+    "member": "Chats with what is shared with them.",
+    "author": "Sees the inside of all flows, and shares those they own.",
+    "admin": "Everything, people too.",
+}
 
 
 def draw_people(caller: Caller) -> None:
@@ -23,7 +33,7 @@ def draw_people(caller: Caller) -> None:
     links = {link.member: link for link in bridge.ask(people.list_links, caller)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Invite somebody", type="primary", icon=":material/person_add:", key="people:invite"):
-            person.invite()
+            _invite()
         st.space("stretch")
         searched = ""
         if len(members) >= _SEARCH_FROM:
@@ -44,7 +54,6 @@ def _fits(member: Member, searched: str) -> bool:
 
 
 def _draw_row(caller: Caller, member: Member, groups: Sequence[Group], link: PasswordLink | None) -> None:
-    mine = [group.name for group in groups if member.name in group.members]
     with (
         st.container(border=True, key=f"people:row:{member.name}"),
         st.container(horizontal=True, wrap=False, vertical_alignment="center"),
@@ -54,21 +63,22 @@ def _draw_row(caller: Caller, member: Member, groups: Sequence[Group], link: Pas
             (
                 member.name if member.name != member.display_name else "",
                 member.role.capitalize(),
-                ", ".join(mine),
-                _state(member, link),
+                ", ".join(group.name for group in groups if member.name in group.members),
+                _describe_state(member, link),
             )
         )
         shown = words.plain(member.display_name)
         shown = f"**{shown}**" if member.active else f":gray[{shown}]"
         st.markdown(f"{shown}{you}  \n:small[:gray[{words.plain(facts)}]]", width="stretch")
+        actions = _list_actions(member, link)
         chosen = st.menu_button(
-            "More", _deeds(member, link), key=f"people:more:{member.name}", type="tertiary", width="content"
+            "More", tuple(actions), key=f"people:more:{member.name}", type="tertiary", width="content"
         )
     if chosen:
-        person.DEEDS[chosen](member)
+        actions[chosen](member)
 
 
-def _state(member: Member, link: PasswordLink | None) -> str:
+def _describe_state(member: Member, link: PasswordLink | None) -> str:
     if not member.active:
         return "deactivated"
     until = f", link good until {browser.write_day(link.expires_at)}" if link else ""
@@ -77,20 +87,150 @@ def _state(member: Member, link: PasswordLink | None) -> str:
     return f"reset{until}" if link else ""
 
 
-def _deeds(member: Member, link: PasswordLink | None) -> tuple[str, ...]:
-    """What may be done with this member; what stands in config.yaml is changed there."""
+def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callable[[Member], None]]:
+    """What may be done with this member, as the menu says it; what stands in config.yaml is changed there."""
     stored = member.source == "database"
-    return tuple(
-        word
-        for word, offered in (
-            (person.ROLE, stored),
-            (person.GROUPS, True),
-            (person.LINK, member.active),
-            (person.WITHDRAW, link is not None),
-            (person.SIGN_INS, True),
-            (person.DEACTIVATE, stored and member.active),
-            (person.ACTIVATE, stored and not member.active),
-            (person.REMOVE, stored),
+    actions = (
+        ("Change role", _change_role, stored),
+        ("Groups", _choose_groups, True),
+        (_LINK, _make_link, member.active),
+        ("Withdraw the link", _withdraw_link, link is not None),
+        ("Sign-ins", _show_sign_ins, True),
+        ("Deactivate", _deactivate, stored and member.active),
+        ("Activate", _activate, stored and not member.active),
+        ("Remove", _remove, stored),
+    )
+    return {word: act for word, act, is_offered in actions if is_offered}
+
+
+@st.dialog("Invite somebody", icon=":material/person_add:", on_dismiss="rerun")
+def _invite() -> None:
+    slot = st.empty()
+    with slot.form("person:invite", border=False):
+        name = st.text_input("User name", help="Small letters, digits and . _ @ + -. An e-mail address works.")
+        shown = st.text_input("Name", placeholder="As colleagues see it")
+        role = _draw_roles("member", key="person:invite:role")
+        sent = st.form_submit_button("Make the invitation", type="primary")
+    if sent:
+        with failure.draw_refusals():
+            made = bridge.ask(people.invite, visitor(), name, display_name=shown, role=role)
+            slot.empty()
+            _draw_link(*made)
+
+
+_LINK = "Link to set the password"
+
+
+@st.dialog(_LINK, icon=":material/key:", on_dismiss="rerun")
+def _make_link(member: Member) -> None:
+    name = words.plain(member.display_name)
+    if member.has_password:
+        st.write(f"{name} chooses a new password with it. The present one works until then; it ends every sign-in.")
+    else:
+        st.write(f"A new invitation for {name}. An earlier link ends.")
+    if not st.button("Make the link", type="primary", key="person:link"):
+        return
+    with failure.draw_refusals():
+        if member.has_password or member.source == "config":
+            made = bridge.ask(people.reset_password, visitor(), member.name)
+        else:
+            made = bridge.ask(people.invite, visitor(), member.name, role=member.role)
+        _draw_link(*made)
+
+
+def _draw_link(link: PasswordLink, secret: str) -> None:
+    """Once: nothing keeps the secret."""
+    st.success(f"Send this link to **{words.plain(link.member)}**, and to nobody else: it is shown this once.")
+    st.code(f"{browser.find_base_url()}/join?{link.kind}={secret}", language=None, wrap_lines=True)
+    st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
+
+
+@st.dialog("Change role", on_dismiss="rerun")
+def _change_role(member: Member) -> None:
+    st.markdown(f"**{words.plain(member.display_name)}** from their next action on:")
+    role = _draw_roles(member.role, key="person:role")
+    if st.button("Save", type="primary", key="person:role:save"):
+        bridge.change(people.set_role, visitor(), member.name, role)
+
+
+@st.dialog("Groups", on_dismiss="rerun")
+def _choose_groups(member: Member) -> None:
+    found = bridge.ask(people.list_groups, visitor())
+    if not found:
+        st.write("There are no groups yet: make one under *Groups*.")
+        return
+    ticked = {
+        group.id: st.checkbox(words.plain(group.name), member.name in group.members, key=f"person:in:{group.id}")
+        for group in found
+    }
+
+    async def save(access: Access, caller: Caller) -> None:
+        for group in found:
+            if ticked[group.id] != (member.name in group.members):
+                await people.set_group_members(access, caller, group.id, set(group.members) ^ {member.name})
+
+    if st.button("Save", type="primary", key="person:groups:save"):
+        bridge.change(save, visitor())
+
+
+@st.dialog("Sign-ins")
+def _show_sign_ins(member: Member) -> None:
+    found = bridge.ask(people.list_sign_ins, visitor(), member.name)
+    if not found:
+        st.write(f"{words.plain(member.display_name)} is signed in nowhere.")
+        return
+    for item in found:
+        st.markdown(
+            f"**{words.plain(browser.write_name(item.agent))}** :gray[since {browser.write_moment(item.created_at)}]"
         )
-        if offered
+    if st.button("Sign out everywhere", type="primary", icon=":material/logout:", key="person:out"):
+        bridge.change(people.sign_out_everywhere, visitor(), member.name)
+
+
+@st.dialog("Deactivate?")
+def _deactivate(member: Member) -> None:
+    st.write(
+        f"{words.plain(member.display_name)} is signed out everywhere, and their tokens stop. "
+        "All of it is theirs again once you activate them."
+    )
+    if st.button("Deactivate", type="primary", key="person:deactivate"):
+        bridge.change(people.set_active, visitor(), member.name, active=False)
+
+
+@st.dialog("Activate?")
+def _activate(member: Member) -> None:
+    st.write(f"{words.plain(member.display_name)} may sign in again, with the password they had.")
+    if st.button("Activate", type="primary", key="person:activate"):
+        bridge.change(people.set_active, visitor(), member.name, active=True)
+
+
+@st.dialog("Remove for good?")
+def _remove(member: Member) -> None:
+    st.write(f"{words.plain(member.display_name)} goes, with all conversations, tokens and rights. Nothing comes back.")
+    if st.button("Remove", type="primary", key="person:remove"):
+        bridge.change(people.remove, visitor(), member.name)
+
+
+@st.dialog("Withdraw the link?")
+def _withdraw_link(member: Member) -> None:
+    st.write(f"The link that {words.plain(member.display_name)} was sent sets no password any more.")
+
+    async def withdraw(access: Access, caller: Caller) -> None:
+        for link in await people.list_links(access, caller):
+            if link.member == member.name:
+                await people.revoke_link(access, caller, link.id)
+
+    if st.button("Withdraw", type="primary", key="person:withdraw"):
+        bridge.change(withdraw, visitor())
+
+
+def _draw_roles(now: Role, *, key: str) -> Role:
+    roles: list[Role] = list(get_args(Role))[::-1]
+    return st.radio(
+        "Role",
+        roles,
+        index=roles.index(now),
+        format_func=str.capitalize,
+        captions=[_ROLES[role] for role in roles],
+        key=key,
     )

@@ -8,7 +8,6 @@ import streamlit as st
 from flowground import runtime
 from flowground.access.sharing import publish, read_sharing
 from flowground.caller import Caller
-from flowground.errors import FlowgroundError
 from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import browser_id, for_its_caller
@@ -63,7 +62,7 @@ def draw_menu(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
     if not runtime.current().access.may_publish(caller, wired):
         return
     asking = requests.waiting(caller, flow_id=wired.id)
-    if _REFUSED in st.session_state:  # said inside, where it was wished
+    if _REFUSED in st.session_state:  # it is drawn in the menu, so the menu opens again
         st.session_state[_menu(wired)] = True
     label = f"Publish · {len(asking)}" if asking else "Publish"
     menu = st.popover(label, icon=":material/publish:", type="primary", key=_menu(wired), on_change="rerun")
@@ -92,8 +91,7 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
     key = f"publish:shared:{wired.id}"
     st.session_state[key] = shared  # what is stored, not what was clicked: the click may have been refused
     st.toggle("Shareable Playground", key=key, on_change=_switch, args=(caller, wired, key))
-    if refused := st.session_state.pop(_REFUSED, None):
-        failure.draw_refusal(refused)
+    failure.draw_kept(_REFUSED)
     if not shared:
         st.caption("Off: only authors and admins open this flow.")
         return
@@ -113,13 +111,10 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
 
 
 def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
-    try:
+    with failure.draw_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
-    except FlowgroundError as error:
-        failure.draw_refusal(error)
-        return
-    how = "without signing in" if now.audience == "public" else "here after signing in"
-    st.caption(f"{sharing.summary(now)}. They chat {how} and see nothing of its inside.")
+        how = "without signing in" if now.audience == "public" else "here after signing in"
+        st.caption(f"{sharing.describe(now)}. They chat {how} and see nothing of its inside.")
 
 
 def _choose(wired: WiredFlow, what: str) -> None:
@@ -140,10 +135,8 @@ def _switch(caller: Caller, wired: WiredFlow, key: str) -> None:
 
 
 def _publish(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
-    try:
+    with failure.keep_refusals(_REFUSED):
         bridge.ask(publish, caller, wired.id, shared=shared)
-    except FlowgroundError as error:
-        st.session_state[_REFUSED] = error
 
 
 def _menu(wired: WiredFlow) -> str:

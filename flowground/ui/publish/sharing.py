@@ -10,7 +10,6 @@ from flowground import runtime
 from flowground.access import Access, people
 from flowground.access.sharing import list_who_may_open, read_sharing, share
 from flowground.caller import Caller
-from flowground.errors import FlowgroundError
 from flowground.store.flows.publications import Audience, Sharing
 from flowground.store.people.groups import Group
 from flowground.store.people.members import Member
@@ -34,7 +33,7 @@ class _Choices:
     groups: Sequence[Group]
 
 
-def summary(sharing: Sharing) -> str:
+def describe(sharing: Sharing) -> str:
     """Whom it is shared with, in a line."""
     count = len(sharing.members) + len(sharing.groups)
     named = "Nobody yet" if not count else f"{count} chosen" if count > 1 else "1 chosen"
@@ -47,20 +46,12 @@ def summary(sharing: Sharing) -> str:
 def open_settings(wired: WiredFlow) -> None:
     """Nothing changes before *Save*; then it acts at everybody's next action."""
     caller = visitor()
-    try:
+    with failure.draw_refusals():
         choices = bridge.ask(_load, caller, wired)
-    except FlowgroundError as error:
-        failure.draw_refusal(error)
-        return
-    draft = _draw_choices(wired, choices)
-    _draw_people(bridge.ask(list_who_may_open, wired, draft), draft, choices)
-    if st.button("Save", type="primary", key=f"sharing:save:{wired.id}"):
-        try:
-            bridge.ask(share, caller, wired.id, draft)
-        except FlowgroundError as error:
-            failure.draw_refusal(error)
-        else:
-            st.rerun()
+        draft = _draw_choices(wired, choices)
+        _draw_people(bridge.ask(list_who_may_open, wired, draft), draft, choices)
+        if st.button("Save", type="primary", key=f"sharing:save:{wired.id}"):
+            bridge.change(share, caller, wired.id, draft)
 
 
 async def _load(access: Access, caller: Caller, wired: WiredFlow) -> _Choices:
@@ -101,7 +92,7 @@ def _draw_names(wired: WiredFlow, choices: _Choices, draft: Sharing) -> Sharing:
         "People",
         names,
         default=sorted(draft.members),
-        format_func=lambda name: person(by_name[name]) if name in by_name else name,
+        format_func=lambda name: name_person(by_name[name]) if name in by_name else name,
         key=f"sharing:people:{wired.id}",
         placeholder="Choose people",
     )
@@ -136,7 +127,7 @@ def _draw_people(found: Sequence[Member], draft: Sharing, choices: _Choices) -> 
     who = "Anybody" if draft.audience == "public" else count
     with st.expander(f"{who} can open it, once saved", key="sharing:resolved", icon=":material/visibility:"):
         for member in found:
-            st.markdown(f"{words.plain(person(member))} :small[:gray[{_reason(member, draft, groups)}]]")
+            st.markdown(f"{words.plain(name_person(member))} :small[:gray[{_reason(member, draft, groups)}]]")
 
 
 def _reason(member: Member, draft: Sharing, groups: Sequence[Group]) -> str:
@@ -149,6 +140,6 @@ def _reason(member: Member, draft: Sharing, groups: Sequence[Group]) -> str:
     return ", ".join(words.plain(group.name) for group in groups if member.name in group.members)
 
 
-def person(member: Member) -> str:
+def name_person(member: Member) -> str:
     """ "Grace Hopper (grace)", or the name alone."""
     return member.name if member.display_name == member.name else f"{member.display_name} ({member.name})"

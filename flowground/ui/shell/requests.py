@@ -1,13 +1,14 @@
 """Who asks to open a flow: for its owners, to approve or deny."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import streamlit as st
 
 from flowground import runtime
 from flowground.access import requests
 from flowground.caller import Caller
-from flowground.errors import FlowgroundError, NotSignedIn
+from flowground.errors import NotSignedIn
 from flowground.store.people.access_requests import AccessRequest
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import for_its_caller
@@ -26,8 +27,7 @@ def waiting(caller: Caller, *, flow_id: str | None = None) -> list[AccessRequest
 
 def draw_requests(caller: Caller, found: Sequence[AccessRequest], *, place: str) -> None:
     """One row each; `place` tells two lists on one page apart."""
-    if refused := st.session_state.pop(_REFUSED, None):
-        failure.draw_refusal(refused)
+    failure.draw_kept(_REFUSED)
     for request in found:
         _draw_row(caller, request, place)
 
@@ -43,15 +43,11 @@ def draw_asking(caller: Caller, address: str) -> None:
     with st.form("requests:ask", border=False):
         note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=500, key="requests:note")
         asked = st.form_submit_button("Request access", type="primary")
-    if not asked:
-        return
-    try:
-        bridge.ask(requests.ask, caller, address, note)
-    except FlowgroundError as error:
-        failure.draw_refusal(error)
-    else:
-        st.session_state[key] = True
-        st.rerun()
+    if asked:
+        with failure.draw_refusals():
+            bridge.ask(requests.ask, caller, address, note)
+            st.session_state[key] = True
+            st.rerun()
 
 
 def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
@@ -74,11 +70,6 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
 @for_its_caller
 def _decide(caller: Caller, request_id: str, yes: bool) -> None:
     """For a button."""
-    try:
+    with failure.keep_refusals(_REFUSED), suppress(NotSignedIn):  # that the page itself will say
         bridge.ask(requests.approve if yes else requests.deny, caller, request_id)
-    except NotSignedIn:
-        return  # the page itself will say it
-    except FlowgroundError as error:
-        st.session_state[_REFUSED] = error
-    else:
         st.toast("They may open it now." if yes else "Denied. They are told nothing.")

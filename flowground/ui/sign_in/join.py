@@ -3,7 +3,7 @@
 import streamlit as st
 
 from flowground import runtime
-from flowground.errors import FlowgroundError, NotSignedIn
+from flowground.errors import NotSignedIn
 from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import address
 from flowground.ui.sign_in import session
@@ -31,10 +31,7 @@ def draw_join() -> None:
             "Password", type="password", autocomplete="new-password", help="At least 8 characters; long beats odd."
         )
         sent = st.form_submit_button("Set the password and sign in", type="primary", width="stretch")
-    if not sent:
-        return
-    try:
-        bridge.call(links.redeem(secret, password, here))
-        session.sign_in_browser(member.name, go_to="/")
-    except FlowgroundError as error:
-        failure.draw_refusal(error)
+    if sent:
+        with failure.draw_refusals():
+            bridge.call(links.redeem(secret, password, here))
+            session.sign_in_browser(member.name, go_to="/")
