@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from flowground.caller import LOCAL_OWNER
 from flowground.messages import Role
@@ -16,7 +17,7 @@ async def fill(database: str, *, flow_id: str, session_id: str, messages: int) -
     """`messages` messages, half of them answers; the last one ends with LAST_WORDS."""
     store = Store.open(database)
     owner = LOCAL_OWNER.key
-    place = {"flow_id": flow_id, "owner": owner, "session_id": session_id}
+    place: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": session_id}
     began = datetime.now(UTC) - timedelta(days=1)
     try:
         for turn in range(messages // 2):

@@ -67,7 +67,10 @@ LOCAL_OWNER = Caller(kind="local", name="owner", role="admin")
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """Fields and defaults are Langflow's (`POST /api/v1/run`); `input_value` None means the flow's own value."""
+    """Fields and defaults are Langflow's (`POST /api/v1/run`); `input_value` None means the flow's own value.
+
+    `kept_overrides` are tweaks that are stored with the message, so that a page can tell its call again: no secrets.
+    """
 
     input_value: str | None = None
     input_type: InputType = "chat"
@@ -76,6 +79,7 @@ class RunRequest:
     tweaks: Mapping[str, Any] = field(default_factory=dict)
     session_id: str | None = None
     stream: bool = False
+    kept_overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def message_for(self, takes: str | None) -> str | None:
         """The message, for a component that takes input of this kind ("chat", "text"); None where it gets none."""

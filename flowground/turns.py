@@ -102,8 +102,9 @@ class _Record:
     async def begin(self) -> None:
         said = self.turn.input_value
         message = None if said is None else self._message(self.turn.user_message_id, "user", said)
+        kept = self.request.kept_overrides
         try:
-            await self.store.write(conversations.begin_turn, **self.place, message=message)
+            await self.store.write(conversations.begin_turn, **self.place, message=message, overrides=kept)
         except asyncio.CancelledError:
             await self.stop()  # the message may be stored all the same, and must not look as if it still waited
             raise

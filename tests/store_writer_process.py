@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from flowground.store import Store
@@ -11,7 +12,7 @@ from flowground.store.runs.records import RunRecord, StoredMessage
 
 
 async def client(store: Store, number: int) -> None:
-    here = {"flow_id": "echo", "owner": "member:ada", "session_id": f"s{number}"}
+    here: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada", "session_id": f"s{number}"}
     while True:
         question = StoredMessage(str(uuid4()), "user", "q" * 500, "complete", datetime.now(UTC))
         await store.write(conversations.begin_turn, **here, message=question)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -87,7 +88,7 @@ async def _token(runtime: Runtime, owner: str | None, flows: tuple[str, ...] | N
         tokens.create, name="t", owner=owner, flows=flows, expires_at=None, by="tests"
     )
     said = StoredMessage(token.id, "user", "said before", "complete", datetime.now(UTC))
-    place = {"flow_id": "talk", "owner": f"token:{token.id}", "session_id": "s"}
+    place: dict[str, Any] = {"flow_id": "talk", "owner": f"token:{token.id}", "session_id": "s"}
     await runtime.store.write(conversations.begin_turn, **place, message=said)
     return Somebody(token=secret)
 

@@ -32,7 +32,7 @@ async def say(
     for number in range(messages):
         role: Role = "assistant" if number % 2 else "user"
         message = StoredMessage(str(uuid.uuid4()), role, f"{session} {number}", "complete", at)
-        place = {"flow_id": flow_id, "owner": owner, "session_id": session}
+        place: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": session}
         await store.write(conversations.begin_turn, message=message, **place)
 
 

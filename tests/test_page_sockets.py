@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.types import Message
@@ -125,7 +126,7 @@ def test_the_largest_pages_we_draw_get_through(house: AppServer) -> None:
 
 def remember(server: AppServer, *, messages: int, text: str) -> None:
     """A conversation of augusta's, put straight into the store."""
-    place = {"flow_id": "echo", "owner": "member:augusta", "session_id": "long"}
+    place: dict[str, Any] = {"flow_id": "echo", "owner": "member:augusta", "session_id": "long"}
 
     async def write() -> None:
         store = Store.open(Settings.load(server.config_file).database)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -178,7 +179,7 @@ def captions(at: AppTest) -> list[str]:
 
 
 def store(app: Runtime, session: str, *messages: StoredMessage) -> None:
-    place = {"flow_id": "talk", "owner": LOCAL_OWNER.key, "session_id": session}
+    place: dict[str, Any] = {"flow_id": "talk", "owner": LOCAL_OWNER.key, "session_id": session}
 
     async def write() -> None:
         for message in messages:

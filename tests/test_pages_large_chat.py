@@ -6,6 +6,7 @@ import sys
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from flowground.caller import LOCAL_OWNER
 from flowground.store.runs import conversations
@@ -23,7 +24,7 @@ def test_fifty_messages_of_backticks_keep_nobody_waiting(tmp_path: Path) -> None
 
         async def fill() -> None:
             for number in range(TRIES):  # each try reads texts that are not kept yet
-                place = {"flow_id": "echo", "owner": LOCAL_OWNER.key, "session_id": f"large{number}"}
+                place: dict[str, Any] = {"flow_id": "echo", "owner": LOCAL_OWNER.key, "session_id": f"large{number}"}
                 for turn in range(50):
                     text = f"$5 ![{number}](y) {turn} " + "`" * 1000 + RUNS[:198_900]
                     message = StoredMessage(str(uuid.uuid4()), "assistant", text, "complete", datetime.now(UTC))

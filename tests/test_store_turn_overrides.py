@@ -14,9 +14,9 @@ HERE: dict[str, Any] = {"flow_id": "f", "owner": "member:ada", "session_id": "s"
 VALUES: dict[str, dict[str, Any]] = {"Model": {"temperature": 0.4, "seed": None}, "P": {"t": "👋 \x00 ''"}}
 
 
-async def said(store: Store, message_id: str) -> None:
+async def said(store: Store, message_id: str, **with_overrides: Any) -> None:
     message = StoredMessage(id=message_id, role="user", text="Hi", state="complete", created_at=datetime.now(UTC))
-    await store.write(conversations.begin_turn, **HERE, message=message)
+    await store.write(conversations.begin_turn, **HERE, message=message, **with_overrides)
 
 
 async def found(store: Store, message_id: str, **place: Any) -> dict[str, dict[str, Any]]:
@@ -24,9 +24,8 @@ async def found(store: Store, message_id: str, **place: Any) -> dict[str, dict[s
 
 
 async def test_they_are_told_to_the_owner_of_the_session_alone(store: Store) -> None:
-    await said(store, "1")
+    await said(store, "1", overrides=VALUES)
     await said(store, "2")
-    await store.write(conversations.keep_overrides, message_id="1", values=VALUES)
     assert await found(store, "1") == VALUES
     assert await found(store, "2") == {}
     assert await found(store, "1", owner="member:bob") == {}
@@ -34,8 +33,7 @@ async def test_they_are_told_to_the_owner_of_the_session_alone(store: Store) -> 
 
 
 async def test_they_go_with_the_conversation(store: Store) -> None:
-    await said(store, "1")
-    await store.write(conversations.keep_overrides, message_id="1", values=VALUES)
+    await said(store, "1", overrides=VALUES)
     await store.write(conversations.delete_session, **HERE)
     await said(store, "1")
     assert await found(store, "1") == {}

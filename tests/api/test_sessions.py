@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ async def test_a_session_id_over_its_length_is_refused(api: Api, query: str) -> 
 async def test_a_longer_session_id_of_before_can_be_read_and_deleted(api: Api) -> None:
     long = "x" * 300
     token, headers = await api.token()
-    place = {"flow_id": "echo", "owner": f"token:{token.id}", "session_id": long}
+    place: dict[str, Any] = {"flow_id": "echo", "owner": f"token:{token.id}", "session_id": long}
     message = StoredMessage("m1", "user", "of before", "complete", datetime.now(UTC))
     await api.runtime.store.write(conversations.begin_turn, message=message, **place)
     api.client.headers.update(headers)

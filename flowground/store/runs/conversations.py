@@ -118,11 +118,19 @@ def _has_run(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
 
 @one_way(landed=_has_question)
 def begin_turn(
-    connection: Connection, *, flow_id: str, owner: str, session_id: str, message: StoredMessage | None
+    connection: Connection,
+    *,
+    flow_id: str,
+    owner: str,
+    session_id: str,
+    message: StoredMessage | None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Stores the user's message before the run and makes the session when it is new.
 
-    None: the run has no message, but its answers will need the session; it is listed once it has some.
+    None: the run has no message, but its answers will need the session; it is listed once it has some. `overrides` are
+    those that the message is said with, to tell its very call again later; they go when it does. No secret belongs
+    into them.
     """
     session = make_session_key(flow_id, owner, session_id)
     at = message.created_at.timestamp() if message else time.time()
@@ -139,6 +147,9 @@ def begin_turn(
     _BEGIN[connection.dialect.name].run(connection, made)
     if message:
         _ADD_MESSAGE.run(connection, message_to_row(message, session=session))
+    if message and overrides:
+        text = json.dumps(overrides, default=dict, allow_nan=False)
+        add_row(connection, tables.turn_overrides, message_id=message.id, overrides=text)
 
 
 @one_way(landed=_has_run, stays=True)
@@ -221,19 +232,10 @@ def delete_session(connection: Connection, *, flow_id: str, owner: str, session_
     return connection.execute(delete(tables.sessions).where(here)).rowcount == 1
 
 
-def keep_overrides(connection: Connection, *, message_id: str, values: Mapping[str, Mapping[str, Any]]) -> None:
-    """What a user's message that is stored was said with, so that its very call can be told again later.
-
-    They go when the message does. No secret belongs into `values`.
-    """
-    text = json.dumps(values, default=dict, allow_nan=False)
-    add_row(connection, tables.turn_overrides, message_id=message_id, overrides=text)
-
-
 def find_overrides(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str
 ) -> dict[str, dict[str, Any]]:
-    """Those of a message of this owner's session; empty where it had none, or is not there."""
+    """The overrides of a message of this owner's session; empty where it had none, or is not there."""
     text = connection.scalar(
         select(_o.overrides)
         .join_from(tables.turn_overrides, tables.messages, _m.id == _o.message_id)

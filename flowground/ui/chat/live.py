@@ -115,18 +115,19 @@ def begin(chat: Conversation, said: str, *, input_type: InputType = "chat", own_
 
     None, or the turn that is being taken already, where it was refused: `draw_refusal` then says why.
     """
+    tweaks = for_message(chat.wired, chat.overrides, input_type=input_type)
     request = RunRequest(
         input_value=said,
         input_type=input_type,
         session_id=chat.session_id,
         stream=True,
-        tweaks=for_message(chat.wired, chat.overrides, input_type=input_type),
+        tweaks=tweaks,
+        kept_overrides=drop_secrets(chat.wired, tweaks),
     )
     run = script.ThisRun()
     try:
         turn = bridge.call(_start(chat, request, run.session, viewers(), came_from=address()))
         following = Following(turn, run, own_stop=own_stop)
-        _keep_overrides(chat, following.started, request)
     except FlowgroundError as error:
         st.session_state[chat.key("refused")] = error
         return follow(chat)
@@ -145,14 +146,6 @@ async def _start(
     # Whoever pressed Stop, every page of the conversation shows the answer's end, that one too: its script is over.
     turn.task.add_done_callback(lambda task: watched.tell(chat.place) if task.cancelled() else None)
     return turn
-
-
-def _keep_overrides(chat: Conversation, started: TurnStarted | None, request: RunRequest) -> None:
-    """So that *Copy as code* tells this very call, on another day too."""
-    values = drop_secrets(chat.wired, request.tweaks)
-    if values and started and started.input_value is not None:
-        write = runtime.current().store.write
-        bridge.call(write(conversations.keep_overrides, message_id=started.user_message_id, values=values))
 
 
 def draw_refusal(chat: Conversation) -> None:
