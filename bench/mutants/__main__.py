@@ -42,16 +42,14 @@ def _try_area(name: str, area: Area, *, jobs: int) -> report.Result:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copies = [Path(folder) / str(number) for number in range(jobs)]
-        for copy in (*copies, Path(folder) / "code"):
+        for copy in copies:
             shutil.copytree(_ROOT, copy, ignore=_LEFT_OUT)
-        tests = area.test_files(_ROOT)
-        seconds = max(trial.time_tests(copy, tests) for copy in copies)
-        mutants = [
-            mutant for path in area.files(_ROOT) for mutant in make_mutants(path, (_ROOT / path).read_text("utf-8"))
-        ]
-        print(f"{name}: {len(mutants)} mutants, {seconds:.1f} s a run of the tests", flush=True)
+        files = area.files(_ROOT)
+        mutants = [mutant for path in files for mutant in make_mutants(path, (_ROOT / path).read_text("utf-8"))]
+        chosen = trial.watch_tests(copies[0], area.test_files(_ROOT), files)
+        print(f"{name}: {len(mutants)} mutants, {len(chosen.seconds)} tests", flush=True)
         survivors = []
-        for number, outcome in enumerate(trial.try_mutants(mutants, tests, copies, seconds=seconds), 1):
+        for number, outcome in enumerate(trial.try_mutants(mutants, chosen, copies), 1):
             if number % 50 == 0:
                 print(f"  {number} tried after {time.monotonic() - began:.0f} s", flush=True)
             if not outcome.noticed:

@@ -46,7 +46,10 @@ AREAS: Mapping[str, Area] = {
     ),
     "runs": Area(
         ("flowground/store/runs/*.py",),
-        ("tests/test_store_conversations.py", "tests/test_store_turn_overrides.py", "tests/test_turns.py"),
+        (
+            *("tests/test_store_conversations.py", "tests/test_store_turn_overrides.py", "tests/test_turns.py"),
+            *("tests/test_store_numbers.py", "tests/test_forgetting.py", "tests/api/test_messages.py"),
+        ),
     ),
     "writer": Area(
         ("flowground/store/database/threads.py",), ("tests/test_store_writing.py", "tests/test_store_outage.py")

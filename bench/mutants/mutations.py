@@ -34,6 +34,7 @@ class Mutant:
 
     path: str
     line: int
+    source: str
     code: str
     before: str
     after: str
@@ -83,7 +84,7 @@ def _describe(path: str, source: str, code: str) -> Mutant:
     lines = [line for line in ndiff(source.splitlines(), code.splitlines()) if not line.startswith("? ")]
     line = next(number for number, text in enumerate(lines, 1) if text[0] != " ")
     before, after = (" ".join(text[2:].strip() for text in lines if text[0] == sign) for sign in "-+")
-    return Mutant(path, line, code, before, after)
+    return Mutant(path, line, source, code, before, after)
 
 
 class _OurOperator(Operator):  # type: ignore[misc]  # cosmic-ray has no types

@@ -1,37 +1,34 @@
-"""Runs an area's tests on its mutants, each in a process forked from one that has imported the libraries already."""
+"""Runs tests on mutants, each in a process forked from one that has imported the libraries already."""
 
 import importlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from bench.mutants.chosen_tests import Choice, Chosen, Watcher
 from bench.mutants.mutations import Mutant
 
 _LIBRARIES = (
-    "fastapi",
-    "httpcore2",
-    "httpx2",
-    "hypothesis",
-    "pydantic",
-    "requests",
-    "sqlalchemy.orm",
-    "websockets",
-    "yaml",
+    *("anyio", "bcrypt", "fastapi", "httpcore2", "httpx2", "hypothesis", "jwt", "pydantic", "requests"),
+    *("sqlalchemy.orm", "websockets", "yaml"),
 )
-_FLAGS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+_FLAGS = (
+    *("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
 _SLOWER, _GRACE = 4, 10.0
 """A mutant's tests hang when they take so many times as long as the code's, and so many seconds more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`noticed` False: every test passed."""
+    """`noticed` False: every test passed, or none enters what was changed."""
 
     mutant: Mutant
     noticed: bool
@@ -42,7 +39,7 @@ class _Trial:
     mutant: Mutant
     copy: Path
     pid: int
-    began: float
+    ends: float
 
 
 def import_libraries() -> None:
@@ -51,63 +48,68 @@ def import_libraries() -> None:
         importlib.import_module(name)
 
 
-def time_tests(copy: Path, tests: list[str]) -> float:
-    """Seconds that the tests take on the code as it is. Raises SystemExit where they do not pass."""
-    began = time.monotonic()
-    _, status = os.waitpid(_start(copy, tests), 0)
+def watch_tests(copy: Path, tests: list[str], code: list[str]) -> Chosen:
+    """Which test enters what. Raises SystemExit where they do not pass on the code as it is."""
+    file = copy / "chosen.json"
+    _, status = os.waitpid(_start(copy, tests, lambda: Watcher(copy, code, file)), 0)
     if status:
         raise SystemExit(f"these do not pass on the code as it is: {' '.join(tests)}")
-    return time.monotonic() - began
+    return Chosen.read(file)
 
 
-def try_mutants(
-    mutants: Iterable[Mutant], tests: list[str], copies: list[Path], *, seconds: float
-) -> Iterator[Outcome]:
-    """One outcome a mutant, as they come; as many run at once as there are copies. `seconds`: from `time_tests`."""
+def try_mutants(mutants: list[Mutant], chosen: Chosen, copies: list[Path]) -> Iterator[Outcome]:
+    """One outcome a mutant, as they come; as many run at once as there are copies."""
     waiting, free, running = iter(mutants), list(copies), list[_Trial]()
     while True:
         while free and (mutant := next(waiting, None)):
-            copy = free.pop()
-            _write(copy / mutant.path, mutant.code)
-            running.append(_Trial(mutant, copy, _start(copy, tests), time.monotonic()))
+            tests = chosen.tests_of(mutant.path, mutant.source, mutant.line)
+            if not tests:
+                yield Outcome(mutant, noticed=False)
+                continue
+            running.append(_begin(mutant, free.pop(), tests, chosen.time(tests)))
         if not running:
             return
         for trial in tuple(running):
-            noticed = _look(trial, seconds * _SLOWER + _GRACE)
+            noticed = _look(trial)
             if noticed is not None:
-                _write(
-                    trial.copy / trial.mutant.path, (copies[0].parent / "code" / trial.mutant.path).read_text("utf-8")
-                )
+                _write(trial.copy / trial.mutant.path, trial.mutant.source)
                 running.remove(trial)
                 free.append(trial.copy)
                 yield Outcome(trial.mutant, noticed)
         time.sleep(0.01)
 
 
-def _look(trial: _Trial, most: float) -> bool | None:
+def _begin(mutant: Mutant, copy: Path, tests: list[str], seconds: float) -> _Trial:
+    _write(copy / mutant.path, mutant.code)
+    files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+    pid = _start(copy, files, lambda: Choice(tests))
+    return _Trial(mutant, copy, pid, time.monotonic() + seconds * _SLOWER + _GRACE)
+
+
+def _look(trial: _Trial) -> bool | None:
     """Whether the tests noticed; None while they run."""
     pid, status = os.waitpid(trial.pid, os.WNOHANG)
     if pid:
         return status != 0
-    if time.monotonic() - trial.began < most:
+    if time.monotonic() < trial.ends:
         return None
     os.killpg(trial.pid, signal.SIGKILL)
     os.waitpid(trial.pid, 0)
     return True
 
 
-_writes = iter(range(1_000_000_000, 2_000_000_000))
+_times = iter(range(1_000_000_000, 2_000_000_000))
 
 
 def _write(path: Path, code: str) -> None:
     """With a time of its own, or Python would take what it compiled from another text of the same length."""
     path.write_text(code, "utf-8")
-    moment = next(_writes)
+    moment = next(_times)
     os.utime(path, (moment, moment))
 
 
-def _start(copy: Path, tests: list[str]) -> int:
-    """The id of a process, and group, that runs the tests in a copy and ends with 0 when they pass."""
+def _start(copy: Path, files: list[str], plugin: Callable[[], object]) -> int:
+    """The id of a process, and group, that runs tests in a copy with a plugin, and ends with 0 when they pass."""
     pid = os.fork()
     if pid:
         return pid
@@ -119,6 +121,6 @@ def _start(copy: Path, tests: list[str]) -> int:
         for stream in (0, 1, 2):
             os.dup2(silent, stream)
         sys.path[:] = [str(copy), *(path for path in sys.path if Path(path) != Path(__file__).parents[2])]
-        status = pytest.main([*_FLAGS, *tests])
+        status = pytest.main([*_FLAGS, *files], plugins=[plugin()])
     finally:
         os._exit(status)
