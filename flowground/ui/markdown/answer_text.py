@@ -4,8 +4,8 @@ import threading
 from collections import OrderedDict
 
 from flowground.messages import mend
-from flowground.ui.markdown.markdown_blocks import Blocks
-from flowground.ui.markdown.markdown_inline import NOTABLE
+from flowground.ui.markdown.blocks import Blocks
+from flowground.ui.markdown.inline import NOTABLE
 
 _KEPT = 4_000_000
 """Characters of answers whose Markdown is kept, of all pages together: a rerun draws the same messages again."""

@@ -1,4 +1,4 @@
-"""A model's Markdown line by line: what is code stays as it is, all else goes through `markdown_inline`.
+"""A model's Markdown line by line: what is code stays as it is, all else goes through `inline`.
 
 Blocks are told apart as CommonMark 0.31 and GitHub's tables do it, which is what Streamlit's pages read. Raw HTML and
 directives need no rules: they are made letters. One pass; a line costs its own length.
@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from flowground.ui.markdown.markdown_inline import BEGINS_BLOCK, is_definitions, rewrite, rewrite_formula
+from flowground.ui.markdown.inline import BEGINS_BLOCK, is_definitions, rewrite, rewrite_formula
 
 _FENCE = re.compile(r"(`{3,}+)[^`]*+$|(~{3,}+)")
 _HEADING = re.compile(r"#{1,6}+(?:[ \t]|$)")
