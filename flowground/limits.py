@@ -116,16 +116,14 @@ class RunLimits:
         limit = self._limits.runs_per_minute
         if not limit:
             return None
-        standing = self._people.look(caller.key, limit=limit)
-        if not standing.left:
-            raise RunLimitReached(
-                f"This token may start {limit} run{'s' if limit > 1 else ''} a minute.",
-                hint=f"Come back in {standing.seconds} s. The limit is set by limits.runs_per_minute.",
-                limit=limit,
-                retry_after=standing.seconds,
-            )
+        before = self._people.look(caller.key, limit=limit)
+        _require_left(
+            before,
+            f"This token may start {limit} run{'s' if limit > 1 else ''} a minute.",
+            hint=f"Come back in {before.seconds} s. The limit is set by limits.runs_per_minute.",
+        )
         self._people.count(caller.key)
-        return Allowance(limit, standing.left - 1, standing.seconds)
+        return Allowance(limit, before.left - 1, before.seconds)
 
     async def read_day(self, caller: Caller, flow_id: str) -> None:
         """What the flow's visitors have run today is known after this; to be awaited before `take`."""
@@ -149,44 +147,29 @@ class RunLimits:
         """
         if caller.kind == "visitor":
             self._take_visitor(caller, flow_id, came_from)
-        elif limit := self._page_limit(caller):
-            self._require_left(self._people.look(caller.key, limit=limit))
-            self._people.count(caller.key)
-
-    def _page_limit(self, caller: Caller) -> int:
-        """0: none. The owner of this computer spends nothing but their own."""
+            return
+        # The owner of this computer spends nothing but their own.
         page = 0 if caller.kind == "local" else self._limits.page_runs_per_minute
-        return _least(self._limits.runs_per_minute, page)
+        if limit := _least(self._limits.runs_per_minute, page):
+            _require_left(self._people.look(caller.key, limit=limit))
+            self._people.count(caller.key)
 
     def _take_visitor(self, caller: Caller, flow_id: str, address: str) -> None:
         public = self._public
-        limit = _least(self._limits.runs_per_minute, public.runs_per_minute)
         day = self._days.get(flow_id)
         if public.runs_per_day and day is not None and day.number == self._today() and day.runs >= public.runs_per_day:
             raise self._day_is_over()
-        if limit:
-            self._require_left(self._visitors.look(caller.key, limit=limit))
-        if public.address_runs_per_minute:
-            self._require_left(
-                self._addresses.look(address, limit=public.address_runs_per_minute),
-                why="Many messages come from your network.",
-            )
-        if limit:
-            self._visitors.count(caller.key)
-        if public.address_runs_per_minute:
-            self._addresses.count(address)
+        counted = []
+        if limit := _least(self._limits.runs_per_minute, public.runs_per_minute):
+            _require_left(self._visitors.look(caller.key, limit=limit))
+            counted.append((self._visitors, caller.key))
+        if limit := public.address_runs_per_minute:
+            _require_left(self._addresses.look(address, limit=limit), hint="Many messages come from your network.")
+            counted.append((self._addresses, address))
+        for minutes, key in counted:
+            minutes.count(key)
         if day is not None:
             day.runs += 1
-
-    @staticmethod
-    def _require_left(standing: Allowance, *, why: str | None = None) -> None:
-        if not standing.left:
-            raise RunLimitReached(
-                f"You can send the next message in {standing.seconds} s.",
-                hint=why or f"The limit is {standing.limit} a minute.",
-                limit=standing.limit,
-                retry_after=standing.seconds,
-            )
 
     def _day_is_over(self) -> RunLimitReached:
         left = _DAY - self._now() % _DAY
@@ -204,3 +187,13 @@ class RunLimits:
 def _least(*limits: int) -> int:
     """The lowest of those that are set; 0 where none is."""
     return min((limit for limit in limits if limit), default=0)
+
+
+def _require_left(allowance: Allowance, message: str | None = None, *, hint: str | None = None) -> None:
+    if not allowance.left:
+        raise RunLimitReached(
+            message or f"You can send the next message in {allowance.seconds} s.",
+            hint=hint or f"The limit is {allowance.limit} a minute.",
+            limit=allowance.limit,
+            retry_after=allowance.seconds,
+        )

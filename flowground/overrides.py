@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from flowground.caller import InputType, RunRequest
+from flowground.components.base import INPUT
 from flowground.errors import InvalidRequest
 from flowground.fields.policy import FieldPolicy
 from flowground.fields.values import unwrap
@@ -59,7 +60,7 @@ def for_message(wired: WiredFlow, overrides: Values, *, input_type: InputType = 
         name for name, item in wired.components.items() if item.takes_input and input_type in (item.takes_input, "any")
     }
     kept = {
-        name: {key: value for key, value in fields.items() if key != "input_value" or name not in takers}
+        name: {key: value for key, value in fields.items() if key != INPUT or name not in takers}
         for name, fields in overrides.items()
     }
     return {name: fields for name, fields in kept.items() if fields}

@@ -66,7 +66,7 @@ async def run_flow(
         await run.drive_in_time()
         for event in line.unread():
             yield event
-    yield run.finished(time.perf_counter() - started)
+    yield run.finish(time.perf_counter() - started)
 
 
 class _Line:
@@ -155,7 +155,7 @@ class _Run:
                     else:
                         running[asyncio.create_task(self._step(name))] = name
                 if not ready:
-                    await self._next(running)
+                    await self._wait_for_one(running)
                 elif len(self.texts) // _PAUSE_EVERY > paused:
                     paused = len(self.texts) // _PAUSE_EVERY
                     await asyncio.sleep(0)  # components that wait for nothing would keep the loop to themselves
@@ -166,7 +166,7 @@ class _Run:
                 await asyncio.wait(running)
 
     @staticmethod
-    async def _next(running: dict[asyncio.Task[None], str]) -> None:
+    async def _wait_for_one(running: dict[asyncio.Task[None], str]) -> None:
         done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             del running[task]
@@ -176,7 +176,7 @@ class _Run:
         self.line.put(ComponentStarted(name))
         started = time.perf_counter()
         try:
-            component = self._filled(name)
+            component = self._fill(name)
             output = await component.run(self._context(name, component))
             self._check_length(name, component, output.text)
         except FlowgroundError as error:
@@ -194,7 +194,7 @@ class _Run:
             self.line.put(Token(target, text[:limit]))
         raise AnswerTooLong(limit)
 
-    def _filled(self, name: str) -> Component:
+    def _fill(self, name: str) -> Component:
         component, connected = self.wired.components[name], self.wired.connections.get(name)
         if not connected:
             return component
@@ -206,10 +206,10 @@ class _Run:
             input_value=self.request.message_for(component.takes_input),
             history=self.history,
             models=self.models,
-            emit=self._emitter(name) if self.request.stream and component.streams else None,
+            emit=self._make_emit(name) if self.request.stream and component.streams else None,
         )
 
-    def _emitter(self, name: str) -> Callable[[str | ModelProgress], Awaitable[None]]:
+    def _make_emit(self, name: str) -> Callable[[str | ModelProgress], Awaitable[None]]:
         targets, line, left = self.wired.streams_to.get(name, ()), self.line, self.limits.answer_chars
 
         async def emit(piece: str | ModelProgress) -> None:
@@ -234,9 +234,9 @@ class _Run:
         if self.clock is not None and self.limits.run_seconds:
             self.clock.reschedule(asyncio.get_running_loop().time() + self.limits.run_seconds)
 
-    def finished(self, seconds: float) -> RunFinished:
+    def finish(self, seconds: float) -> RunFinished:
         usages = [output.usage for output in self.given.values() if output.usage]
-        selected = selected_outputs(self.wired, self.request, sees_inside=self.sees_inside)
+        selected = select_outputs(self.wired, self.request, sees_inside=self.sees_inside)
         check_length(sum(len(self.texts[name]) for name in selected))
         return RunFinished(
             results={name: self._result(name) for name in {*self.wired.outputs, *selected}},
@@ -247,7 +247,7 @@ class _Run:
 
     def _result(self, name: str) -> OutputResult:
         component, output = self.wired.components[name], self.given[name]
-        source = _source(self.wired, name)
+        source = _find_source(self.wired, name)
         origin = self.given.get(source or name, output)
         return OutputResult(
             component_id=name,
@@ -261,14 +261,15 @@ class _Run:
         )
 
 
-def _source(wired: WiredFlow, name: str) -> str | None:
-    """The component whose text an output shows: the first one its input refers to."""
-    text = wired.connections.get(name, {}).get("input_value")
-    parts = text.parts if text else ()
+def _find_source(wired: WiredFlow, name: str) -> str | None:
+    """The component whose text an output shows: the first one it refers to."""
+    if not wired.components[name].gives_output:
+        return None
+    parts = (part for text in wired.connections.get(name, {}).values() for part in text.parts)
     return next((part.component for part in parts if isinstance(part, Reference)), None)
 
 
-def selected_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool = True) -> tuple[str, ...]:
+def select_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool = True) -> tuple[str, ...]:
     """Ids of the components whose results the request wants, by Langflow's rules.
 
     `output_component` (id or display name) comes first; an unknown one selects nothing. Else `output_type` selects
@@ -288,7 +289,7 @@ def selected_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool
     return matching or wired.outputs
 
 
-def input_text(wired: WiredFlow, request: RunRequest) -> str | None:
+def read_input(wired: WiredFlow, request: RunRequest) -> str | None:
     """What the person said, for the session's history: the given text, else the Chat Input's own."""
     for component in wired.components.values():
         if component.takes_input == "chat":

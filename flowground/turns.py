@@ -25,7 +25,7 @@ from flowground.events import (
     TurnStarted,
 )
 from flowground.messages import Message
-from flowground.runner import input_text, run_flow
+from flowground.runner import read_input, run_flow
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import conversations
@@ -212,7 +212,7 @@ def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) 
         session_id=request.session_id or session_id,
         started_at=datetime.now(UTC),
         user_message_id=user_message_id,
-        input_value=input_text(wired, request),
+        input_value=read_input(wired, request),
         answer_ids=dict(zip(answering, answer_ids, strict=True)),
         warnings=warnings,
     )

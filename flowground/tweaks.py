@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 from flowground.caller import RunRequest
-from flowground.components.base import Component
+from flowground.components.base import INPUT, Component
 from flowground.errors import InputConflict, InvalidRequest, TweaksRefused
 from flowground.fields.callers import Refusal
 from flowground.fields.values import check_bounds, check_values, unwrap
@@ -120,7 +120,7 @@ class _Tweaks:
         raise TweaksRefused(f"The tweaks set more than {MOST_CHANGES:,} fields.", fields=())
 
     def _read_specific(self, name: str, fields: Mapping[str, Any]) -> None:
-        if unwrap(fields.get("input_value")) is not None and self._gets_message(name):
+        if unwrap(fields.get(INPUT)) is not None and self._gets_message(name):
             self._refuse_conflict(name)
         for key, value in fields.items():
             refusal = self.wired.policy.refuse(name, key, sees_inside=self.sees_inside)
@@ -132,7 +132,7 @@ class _Tweaks:
     def _read_global(self, key: str, value: Any) -> None:
         policy = self.wired.policy
         holders = policy.holders.get(key, ())
-        taking = [name for name in holders if key == "input_value" and self._gets_message(name)]
+        taking = [name for name in holders if key == INPUT and self._gets_message(name)]
         refusals = {
             name: policy.refuse(name, key, sees_inside=self.sees_inside) for name in holders if name not in taking
         }

@@ -11,7 +11,7 @@ from flowground.errors import ComponentFailed
 from flowground.events import ComponentEvent, ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
 from flowground.flow.parse import parse_flow
 from flowground.messages import Message, Usage
-from flowground.runner import input_text, run_flow, selected_outputs
+from flowground.runner import read_input, run_flow, select_outputs
 from flowground.wiring import WiredFlow, wire
 from tests.meeting import Meeting
 
@@ -167,7 +167,7 @@ async def test_a_cancelled_plain_run_cancels_its_providers() -> None:
     ],
 )
 def test_outputs_are_selected_by_langflows_rules(request_: RunRequest, selected: tuple[str, ...]) -> None:
-    assert tuple(sorted(selected_outputs(two_models("left", "right"), request_))) == selected
+    assert tuple(sorted(select_outputs(two_models("left", "right"), request_))) == selected
 
 
 FORM = """
@@ -221,10 +221,10 @@ components:
   In: {{type: ChatInput{own}}}
   Out: {{type: ChatOutput, input_value: "${{In}}"}}
 """
-    assert input_text(wire(parse_flow(text, "in.yaml", max_bytes=10_000)), request_) == said
+    assert read_input(wire(parse_flow(text, "in.yaml", max_bytes=10_000)), request_) == said
 
 
 def test_a_form_is_told_what_was_given() -> None:
     wired = wire(parse_flow(FORM, "form.yaml", max_bytes=10_000))
-    assert input_text(wired, RunRequest(input_value="given", input_type="text")) == "given"
-    assert input_text(wired, RunRequest()) is None
+    assert read_input(wired, RunRequest(input_value="given", input_type="text")) == "given"
+    assert read_input(wired, RunRequest()) is None

@@ -17,6 +17,8 @@ from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider
 
+INPUT = "input_value"
+"""The field that holds the own input of a component which takes one, and what an output shows; Langflow's name."""
 LONGEST_TEXT = 1_000_000
 """Characters of one field that is text, in a flow file or a tweak, unless the field says otherwise."""
 

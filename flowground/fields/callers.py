@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from flowground.components.base import Component
+from flowground.components.base import INPUT, Component
 from flowground.fields.policy import FieldPolicy, compile_field
 from flowground.fields.types import type_of, types_of
 from flowground.flow import Flow, Overridable
@@ -49,7 +49,7 @@ class FlowPolicy:
         self.inputs = tuple(
             (components[name].takes_input, self.fields[name][key])
             for name, _, key in (entry.partition(".") for entry in entries)
-            if key == "input_value"
+            if key == INPUT
         )
         """The opened fields that a request's message fills, each with what kind of input its component takes."""
         self._titles = titles

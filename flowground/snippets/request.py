@@ -7,6 +7,7 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from flowground.caller import InputType, OutputType, Shape
+from flowground.components.base import INPUT
 from flowground.wiring import WiredFlow
 
 DEFAULT_MESSAGE = "tell me about something interesting"
@@ -46,7 +47,7 @@ class SnippetRequest:
     ) -> Self:
         """The request that fits a flow: a flow without Chat Input is given text, one without Chat Output gives it.
 
-        A tweak of the input component's `input_value` becomes the message, since a call may not have both; without
+        A tweak of the input component's own input becomes the message, since a call may not have both; without
         a message it is the component's own, as Langflow's snippets do.
         """
         input_type, output_type = request_types(wired)
@@ -101,16 +102,16 @@ def request_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
 
 
 def _without_input(tweaks: Mapping[str, Any], names: set[str]) -> tuple[str | None, dict[str, Any]]:
-    """The text that tweaks give to the components `names` as `input_value`, and the tweaks that are left."""
+    """The text that tweaks give to the components `names` as their own input, and the tweaks that are left."""
     text, kept = None, dict(tweaks)
     for name in names & tweaks.keys():
         fields = tweaks[name]
-        value = fields.get("input_value") if isinstance(fields, Mapping) else None
+        value = fields.get(INPUT) if isinstance(fields, Mapping) else None
         value = value.get("value") if isinstance(value, Mapping) else value
         if not isinstance(value, str):
             continue
         text = value
-        kept[name] = {key: item for key, item in fields.items() if key != "input_value"}
+        kept[name] = {key: item for key, item in fields.items() if key != INPUT}
         if not kept[name]:
             del kept[name]
     return text, kept

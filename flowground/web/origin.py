@@ -1,5 +1,6 @@
 """Where a request comes from: this computer or elsewhere, our own pages or somebody else's."""
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -163,6 +164,7 @@ def _read_host_name(host: str) -> str:
     return place[0] if place and "/" not in host else ""
 
 
+@functools.lru_cache(maxsize=256)
 def _is_loopback(name: str) -> bool:
     if name == "localhost":
         return True

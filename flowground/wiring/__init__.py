@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from flowground.components import COMPONENTS
-from flowground.components.base import Component
+from flowground.components.base import INPUT, Component
 from flowground.fields.callers import FlowPolicy
 from flowground.flow import Flow
 from flowground.graph import Reference, Text, cycles, run_order
@@ -138,7 +138,7 @@ def _streams(
 ) -> dict[str, tuple[str, ...]]:
     targets: dict[str, list[str]] = {}
     for name, component in components.items():
-        text = connections.get(name, {}).get("input_value")
+        text = connections.get(name, {}).get(INPUT)
         if component.gives_output == "chat" and text is not None and text.source and components[text.source].streams:
             targets.setdefault(text.source, []).append(name)
     return {name: tuple(outputs) for name, outputs in targets.items()}
