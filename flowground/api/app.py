@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from flowground import __version__
 from flowground.api import flows, monitor, run
-from flowground.api.errors import install_handlers, status_of
+from flowground.api.errors import find_status, install_handlers
 from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 
@@ -38,7 +38,7 @@ async def health_check(request: Request) -> JSONResponse:
     try:
         await request.app.state.runtime().store.require_ready()
     except StoreUnavailable as error:
-        return JSONResponse(body | {"status": "nok", "db": error.message}, status_of(error))
+        return JSONResponse(body | {"status": "nok", "db": error.message}, find_status(error))
     return JSONResponse(body)
 
 

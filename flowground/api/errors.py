@@ -65,13 +65,13 @@ _STATUS: tuple[tuple[type[FlowgroundError], int], ...] = (
 )
 
 
-def status_of(error: FlowgroundError) -> int:
+def find_status(error: FlowgroundError) -> int:
     """The HTTP status of an error; a failed component answers with its cause's."""
     cause = error.cause if isinstance(error, ComponentFailed) else error
     return next((status for kind, status in _STATUS if isinstance(cause, kind)), 500)
 
 
-def detail_of(error: FlowgroundError) -> Any:
+def write_detail(error: FlowgroundError) -> Any:
     """The `detail` of an error's body; Langflow's shapes where it has one."""
     match error:
         case InvalidRequest(problems=problems) if problems:
@@ -83,15 +83,13 @@ def detail_of(error: FlowgroundError) -> Any:
                 "message": error.message,
                 "fields": list(error.fields),
             }
-        case UnexpectedFailure():
-            return error.message
-        case RunError():
-            return run_detail(error)
+        case RunError() if not isinstance(error, UnexpectedFailure):
+            return _describe_run(error)
         case _:
             return error.message
 
 
-def run_detail(error: RunError) -> dict[str, Any]:
+def _describe_run(error: RunError) -> dict[str, Any]:
     """What is known of a failed run, for programs: message, code, component, the provider's status, progress."""
     detail: dict[str, Any] = {"message": error.message, "code": error.code, "component": None, "provider_status": None}
     cause: FlowgroundError = error
@@ -104,38 +102,38 @@ def run_detail(error: RunError) -> dict[str, Any]:
     return detail
 
 
-def retry_after(error: FlowgroundError) -> int | None:
+def find_wait(error: FlowgroundError) -> int | None:
     """Whole seconds to wait before the same call may succeed, where known."""
     cause = error.cause if isinstance(error, ComponentFailed) else error
     seconds = cause.retry_after if isinstance(cause, ProviderError | RunLimitReached | StoreUnavailable) else None
     return None if seconds is None else max(1, math.ceil(seconds))
 
 
-def error_response(error: FlowgroundError) -> JSONResponse:
+def answer_error(error: FlowgroundError) -> JSONResponse:
     """The response for an error: `detail`, and beside it `code` and, where one helps, `hint`."""
-    body: dict[str, Any] = {"detail": detail_of(error)}
+    body: dict[str, Any] = {"detail": write_detail(error)}
     if not isinstance(body["detail"], list) and not isinstance(error, FlowNotFound | TweaksRefused | InputConflict):
         body["code"] = error.code
     if error.hint:
         body["hint"] = error.hint
-    return JSONResponse(body, status_of(error), headers=_headers(error))
+    return JSONResponse(body, find_status(error), headers=_write_headers(error))
 
 
-def _headers(error: FlowgroundError) -> dict[str, str]:
+def _write_headers(error: FlowgroundError) -> dict[str, str]:
     if isinstance(error, BodyTooSlow):
         return {"connection": "close"}  # half a request is still under way on it
     if isinstance(error, BodyCompressed):
         return {"accept-encoding": "identity"}
-    wait = retry_after(error)
+    wait = find_wait(error)
     if wait is None:
         return {}
     told = {"retry-after": str(wait)}
     if isinstance(error, RunLimitReached) and error.limit is not None:
-        told |= limit_headers(Allowance(error.limit, 0, wait))
+        told |= write_limits(Allowance(error.limit, 0, wait))
     return told
 
 
-def limit_headers(allowance: Allowance) -> dict[str, str]:
+def write_limits(allowance: Allowance) -> dict[str, str]:
     """What is left of a token's minute, for every answer."""
     return {
         "x-ratelimit-limit": str(allowance.limit),
@@ -144,12 +142,12 @@ def limit_headers(allowance: Allowance) -> dict[str, str]:
     }
 
 
-def _without_input(problem: Any) -> dict[str, Any]:
+def _drop_input(problem: Any) -> dict[str, Any]:
     """What was sent is not sent back: it may be a secret in the wrong place."""
     return {key: problem[key] for key in ("type", "loc", "msg")}
 
 
-def unexpected(error: Exception) -> FlowgroundError:
+def log_unexpected(error: Exception) -> FlowgroundError:
     """What a caller is told of a failure nobody foresaw."""
     _log.error("unexpected failure", exc_info=error)
     return UnexpectedFailure()
@@ -160,13 +158,13 @@ def install_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(FlowgroundError)
     async def ours(request: Request, error: FlowgroundError) -> JSONResponse:
-        response = error_response(error)
+        response = answer_error(error)
         response.headers.update(getattr(request.state, "run_limit", {}))
         return response
 
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse({"detail": [_without_input(problem) for problem in error.errors()]}, 422)
+        return JSONResponse({"detail": [_drop_input(problem) for problem in error.errors()]}, 422)
 
     @api.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
@@ -175,4 +173,4 @@ def install_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(Exception)
     async def not_ours(_: Request, error: Exception) -> JSONResponse:
-        return error_response(unexpected(error))
+        return answer_error(log_unexpected(error))

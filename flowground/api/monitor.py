@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
 from flowground.api.incoming import let_in
-from flowground.api.wire import properties, source, timestamp
+from flowground.api.wire import name_source, write_properties, write_time
 from flowground.caller import Caller
 from flowground.runtime import Runtime
 from flowground.store.runs import transcripts
@@ -122,7 +122,7 @@ def _message(said: PlacedMessage, trace: Sequence[TraceStep]) -> dict[str, Any]:
     return {
         "id": message.id,
         "flow_id": said.flow_id,
-        "timestamp": timestamp(message.created_at),
+        "timestamp": write_time(message.created_at),
         "sender": sender,
         "sender_name": name,
         "session_id": said.session_id,
@@ -131,7 +131,7 @@ def _message(said: PlacedMessage, trace: Sequence[TraceStep]) -> dict[str, Any]:
         "files": "[]",
         "edit": False,
         "duration": None,
-        "properties": properties(source(shown_by, shown_by, message.model), message.state, message.usage),
+        "properties": write_properties(name_source(shown_by, shown_by, message.model), message.state, message.usage),
         "category": "error" if message.state == "failed" else "message",
         "content_blocks": [] if message.error is None else [_error_block(shown_by, message.error)],
         "session_metadata": {"graph_run_id": message.run_id},

@@ -10,10 +10,10 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from flowground import doors
-from flowground.api.errors import limit_headers
+from flowground.api.errors import write_limits
 from flowground.api.incoming import STREAM_SCHEMA, ApiRequest, RunBody, read_request, read_token
 from flowground.api.stream import Frames
-from flowground.api.wire import write_json, write_result
+from flowground.api.wire import write_body, write_json
 from flowground.doors import Answer, TokenHolder
 from flowground.events import TurnFinished
 from flowground.runtime import Runtime
@@ -59,7 +59,7 @@ async def run(request: Request) -> Response:
     try:
         answer = await doors.answer(
             runtime,
-            TokenHolder(token, on_count=lambda allowance: told.update(limit_headers(allowance))),
+            TokenHolder(token, on_count=lambda allowance: told.update(write_limits(allowance))),
             address=request.path_params["flow_id"],
             ask=partial(read_request, request, limit=limits.body_bytes, patience=limits.request_seconds),
         )
@@ -88,7 +88,7 @@ PATHS = {"/api/v1/run/{flow_id}": {"post": _OPERATION}}
 
 
 def _write(answer: Answer[ApiRequest], end: TurnFinished) -> bytes:
-    body = write_result(answer.wired, answer.request, end)
+    body = write_body(answer.wired, answer.request, end)
     return write_json(body, (output.text for output in end.outputs), to_json)
 
 

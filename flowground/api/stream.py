@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from flowground.api.errors import detail_of, retry_after, status_of, unexpected
+from flowground.api.errors import find_status, find_wait, log_unexpected, write_detail
 from flowground.api.incoming import ApiRequest
 from flowground.api.wire import LONG, Wire, write_json, write_simple
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
@@ -131,7 +131,7 @@ async def say(events: AsyncGenerator[Event, None], wired: WiredFlow, request: Ap
         for item in encoder.fail(error):
             yield item
     except Exception as error:  # noqa: BLE001 - this is a door: the 200 is out, the stream must still say how it ended
-        for item in encoder.fail(unexpected(error)):
+        for item in encoder.fail(log_unexpected(error)):
             yield item
 
 
@@ -164,7 +164,7 @@ class _Encoder:
         self._wire = Wire(self.wired, self.request, event)
         if self.simple or event.input_value is None:
             return ()
-        return (_write_event("add_message", self._wire.user_message(), event.input_value),)
+        return (_write_event("add_message", self._wire.write_question(), event.input_value),)
 
     def _write_token(self, event: Token, wire: Wire) -> Iterable[Said]:
         if tail := self.tails.get(event.component_id):
@@ -174,7 +174,7 @@ class _Encoder:
         self.tails[event.component_id] = f', "id": "{wire.turn.answer_ids[event.component_id]}"}}'
         if self.simple:
             return self._write_token(event, wire)
-        partial = _write_event("add_message", wire.answer(event.component_id, "", state="partial"))
+        partial = _write_event("add_message", wire.write_answer(event.component_id, "", state="partial"))
         return (partial, *self._write_token(event, wire))
 
     def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[Said]:
@@ -185,26 +185,26 @@ class _Encoder:
         for name in wire.turn.answer_ids:
             if self.wired.components[name].gives_output == "chat":
                 result = event.results[name]
-                message = wire.answer(name, result.text, state="complete", result=result)
+                message = wire.write_answer(name, result.text, state="complete", result=result)
                 yield _write_event("add_message", message, *texts)
-        yield _write_event("end", {"result": wire.result(event)}, *texts)
+        yield _write_event("end", {"result": wire.write_result(event)}, *texts)
 
     def fail(self, error: FlowgroundError) -> Iterable[Said]:
         """Langflow says a message-shaped error for a failed component, and `{"error": …}` last in every case."""
         last = _write_error(error)
         if self.simple or self._wire is None or not isinstance(error, ComponentFailed):
             return (last,)
-        return (_write_event("error", self._wire.failure(error.component_id, error.message)), last)
+        return (_write_event("error", self._wire.write_failure(error.component_id, error.message)), last)
 
 
 def _write_error(error: FlowgroundError) -> Said:
-    data: dict[str, Any] = {"error": _sentence(error), "code": error.code, "status": status_of(error)}
-    detail = detail_of(error)
+    data: dict[str, Any] = {"error": _write_sentence(error), "code": error.code, "status": find_status(error)}
+    detail = write_detail(error)
     if not isinstance(detail, str):
         data["detail"] = detail
     if error.hint:
         data["hint"] = error.hint
-    if (wait := retry_after(error)) is not None:
+    if (wait := find_wait(error)) is not None:
         data["retry_after"] = wait
     return _write_event("error", data)
 
@@ -213,7 +213,7 @@ def _write_event(event: str, data: dict[str, Any], *texts: str) -> Said:
     return event, write_json(data, texts, json.dumps)
 
 
-def _sentence(error: FlowgroundError) -> str:
+def _write_sentence(error: FlowgroundError) -> str:
     if isinstance(error, TweaksRefused):
         return f"Refused tweak keys {list(error.fields)}: {error.message}"
     return error.message

@@ -23,9 +23,9 @@ _SHORT = 1_000
 """Characters of one text up to which it is not encoded apart."""
 
 
-def write_result(wired: WiredFlow, request: ApiRequest, end: TurnFinished) -> Json:
+def write_body(wired: WiredFlow, request: ApiRequest, end: TurnFinished) -> Json:
     """The body of a plain run, in the shape that was asked for."""
-    return write_simple(wired, end) if request.shape == "simple" else Wire(wired, request, end.turn).result(end)
+    return write_simple(wired, end) if request.shape == "simple" else Wire(wired, request, end.turn).write_result(end)
 
 
 def write_simple(wired: WiredFlow, end: TurnFinished) -> Json:
@@ -41,7 +41,7 @@ def write_simple(wired: WiredFlow, end: TurnFinished) -> Json:
         "session_id": turn.session_id,
         "flow_id": turn.flow_id,
         "version": wired.version,
-        "usage": usage_json(end.usage),
+        "usage": write_usage(end.usage),
     }
     if turn.warnings:
         body["warnings"] = list(turn.warnings)
@@ -56,89 +56,85 @@ class Wire:
     request: RunRequest
     turn: TurnStarted
 
-    def result(self, end: TurnFinished) -> Json:
+    def write_result(self, end: TurnFinished) -> Json:
         """The body of a plain run, and `end.data.result` of a stream."""
         given = self.request.input_value
         inputs = {} if given is None else {"input_value": given}
         body: Json = {
             "session_id": self.turn.session_id,
-            "outputs": [{"inputs": inputs, "outputs": [self._output(item) for item in end.outputs]}],
+            "outputs": [{"inputs": inputs, "outputs": [self._write_output(item) for item in end.outputs]}],
         }
         if self.turn.warnings:
             body["warnings"] = list(self.turn.warnings)
         return body
 
-    def user_message(self) -> Json:
+    def write_question(self) -> Json:
         """The Chat Input's message as a stream's first event shows it."""
-        return self._streamed(
-            self._message(self.turn.user_message_id, self.turn.input_value or "", sender=_USER, source=source())
-        )
+        said = self.turn.input_value or ""
+        return self._add_id(self._write_message(self.turn.user_message_id, said, sender=_USER, source=name_source()))
 
-    def answer(self, component_id: str, text: str, *, state: str, result: OutputResult | None = None) -> Json:
+    def write_answer(self, component_id: str, text: str, *, state: str, result: OutputResult | None = None) -> Json:
         """A Chat Output's message: state "partial" while it streams, "complete" with its result."""
-        usage = result.usage if result else None
-        return self._streamed(
-            self._message(
-                self.turn.answer_ids[component_id],
-                text,
-                sender=_MACHINE,
-                source=self._source_of(result) if result else source(),
-                state=state,
-                usage=usage,
-                icon=self._icon(component_id),
-            )
+        message = self._write_message(
+            self.turn.answer_ids[component_id],
+            text,
+            sender=_MACHINE,
+            source=self._name_source(result) if result else name_source(),
+            state=state,
+            usage=result.usage if result else None,
+            icon=self._find_icon(component_id),
         )
+        return self._add_id(message)
 
-    def failure(self, component_id: str | None, text: str) -> Json:
+    def write_failure(self, component_id: str | None, text: str) -> Json:
         """The message-shaped first half of a stream's error; without the traceback that Langflow sends."""
         name = self.wired.display_names.get(component_id or "", "Flow")
-        origin = source(component_id, name, name)
+        origin = name_source(component_id, name, name)
         message_id = next(iter(self.turn.answer_ids.values()), self.turn.run_id)
-        message = self._message(message_id, text, sender=(name, name), source=origin)
+        message = self._write_message(message_id, text, sender=(name, name), source=origin)
         message["category"] = message["data"]["category"] = "error"
-        return self._streamed(message)
+        return self._add_id(message)
 
-    def _output(self, item: OutputResult) -> Json:
+    def _write_output(self, item: OutputResult) -> Json:
         component = self.wired.components[item.component_id]
-        if component.gives_output == "chat" or component.takes_input == "chat":
-            return self._chat_output(item)
-        return self._text_output(item)
+        if "chat" in (component.gives_output, component.takes_input):
+            return self._write_chat_output(item)
+        return self._write_text_output(item)
 
-    def _chat_output(self, item: OutputResult) -> Json:
+    def _write_chat_output(self, item: OutputResult) -> Json:
         is_input = item.component_id not in self.turn.answer_ids
         sender, name = _USER if is_input else _MACHINE
         message_id = self.turn.answer_ids.get(item.component_id, self.turn.user_message_id)
-        message = self._message(
+        message = self._write_message(
             message_id,
             item.text,
             sender=(sender, name),
-            source=source() if is_input else self._source_of(item),
+            source=name_source() if is_input else self._name_source(item),
             usage=None if is_input else item.usage,
-            icon=self._icon(item.component_id),
+            icon=self._find_icon(item.component_id),
         )
         return {
             "results": {"message": message},
             "artifacts": {"message": item.text, "sender": sender, "sender_name": name, "files": [], "type": "object"},
             "outputs": {"message": {"message": item.text, "type": "text"}},
             "logs": {"message": []},
-            "messages": [self._line(item, sender, name, self.turn.session_id)],
-            **_tail(item),
+            "messages": [self._write_line(item, sender, name, self.turn.session_id)],
+            **_write_tail(item),
         }
 
-    def _text_output(self, item: OutputResult) -> Json:
-        key = self.wired.components[item.component_id].outputs[0]
+    def _write_text_output(self, item: OutputResult) -> Json:
         component = self.wired.components[item.component_id]
-        is_message = component.gives_output == "text" or component.takes_input == "text"
+        key, is_message = component.outputs[0], "text" in (component.gives_output, component.takes_input)
         return {
-            "results": {"text": _text_message(item.text, self.turn)} if is_message else {},
+            "results": {"text": _write_text_message(item.text, self.turn)} if is_message else {},
             "artifacts": {key: {"repr": item.text, "raw": item.text, "type": "text"}},
             "outputs": {key: {"message": item.text, "type": "text"}},
             "logs": {key: []},
-            "messages": [self._line(item, "Machine", "AI", "")] if is_message else [],
-            **_tail(item),
+            "messages": [self._write_line(item, *_MACHINE, "")] if is_message else [],
+            **_write_tail(item),
         }
 
-    def _line(self, item: OutputResult, sender: str, name: str, session_id: str) -> Json:
+    def _write_line(self, item: OutputResult, sender: str, name: str, session_id: str) -> Json:
         return {
             "message": item.text,
             "sender": sender,
@@ -150,15 +146,15 @@ class Wire:
             "type": "text",
         }
 
-    def _icon(self, component_id: str) -> str | None:
+    def _find_icon(self, component_id: str) -> str | None:
         """Langflow's mark on answers that a model streams."""
         streamed = self.request.stream and any(component_id in shown for shown in self.wired.streams_to.values())
         return "brain-circuit" if streamed else None
 
-    def _source_of(self, item: OutputResult) -> Json:
-        return source(item.source_id, item.source_name, item.model or item.source_name)
+    def _name_source(self, item: OutputResult) -> Json:
+        return name_source(item.source_id, item.source_name, item.model or item.source_name)
 
-    def _message(
+    def _write_message(
         self,
         message_id: str,
         text: str,
@@ -169,8 +165,8 @@ class Wire:
         usage: Usage | None = None,
         icon: str | None = None,
     ) -> Json:
-        turn, moment = self.turn, timestamp(self.turn.started_at)
-        shown, metadata = properties(source, state, usage, icon), {"graph_run_id": turn.run_id}
+        turn, moment = self.turn, write_time(self.turn.started_at)
+        shown, metadata = write_properties(source, state, usage, icon), {"graph_run_id": turn.run_id}
         kind, name = sender
         data = {
             "timestamp": moment, "sender": kind, "sender_name": name, "session_id": turn.session_id,
@@ -186,12 +182,12 @@ class Wire:
         }  # fmt: skip
 
     @staticmethod
-    def _streamed(message: Json) -> Json:
+    def _add_id(message: Json) -> Json:
         """In a stream, a message carries its id on the outside too."""
         return {**message, "id": message["data"]["id"]}
 
 
-def _tail(item: OutputResult) -> Json:
+def _write_tail(item: OutputResult) -> Json:
     return {
         "timedelta": None,
         "duration": None,
@@ -202,11 +198,11 @@ def _tail(item: OutputResult) -> Json:
     }
 
 
-def _text_message(text: str, turn: TurnStarted) -> Json:
+def _write_text_message(text: str, turn: TurnStarted) -> Json:
     data: Json = {
         "text": text, "files": [], "sender": None, "sender_name": None, "session_id": "", "context_id": "",
-        "run_id": None, "timestamp": timestamp(turn.started_at), "flow_id": turn.flow_id, "error": False,
-        "edit": False, "properties": properties(source(), "complete", None), "category": "message",
+        "run_id": None, "timestamp": write_time(turn.started_at), "flow_id": turn.flow_id, "error": False,
+        "edit": False, "properties": write_properties(name_source(), "complete", None), "category": "message",
         "content_blocks": [], "duration": None, "session_metadata": None,
     }  # fmt: skip
     outside = {key: value for key, value in data.items() if key not in ("text", "files")}
@@ -214,21 +210,21 @@ def _text_message(text: str, turn: TurnStarted) -> Json:
     return {"text_key": "text", "data": data, "default_value": "", **named, "files": [], **outside, "text": text}
 
 
-def source(component_id: str | None = None, name: str | None = None, model: str | None = None) -> Json:
+def name_source(component_id: str | None = None, name: str | None = None, model: str | None = None) -> Json:
     """The component whose text a message shows; Langflow puts the model's name under `source`."""
     return {"id": component_id, "display_name": name, "source": model}
 
 
-def properties(origin: Json, state: str, usage: Usage | None, icon: str | None = None) -> Json:
+def write_properties(origin: Json, state: str, usage: Usage | None, icon: str | None = None) -> Json:
     """A message's properties, in Langflow's order."""
     return {
         "text_color": None, "background_color": None, "edited": False, "source": origin, "icon": icon,
-        "allow_markdown": False, "positive_feedback": None, "state": state, "targets": [], "usage": usage_json(usage),
+        "allow_markdown": False, "positive_feedback": None, "state": state, "targets": [], "usage": write_usage(usage),
         "build_duration": None,
     }  # fmt: skip
 
 
-def usage_json(usage: Usage | None) -> Json | None:
+def write_usage(usage: Usage | None) -> Json | None:
     """Token counts under Langflow's names; null where no model counted."""
     if usage is None:
         return None
@@ -239,7 +235,7 @@ def usage_json(usage: Usage | None) -> Json | None:
     }
 
 
-def timestamp(moment: datetime) -> str:
+def write_time(moment: datetime) -> str:
     """Langflow 1.13's way of writing a time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
 
@@ -254,7 +250,7 @@ def write_long(body: Any, encode: Callable[[Any], AnyStr]) -> AnyStr:
     mark = secrets.token_hex(16)
     texts: list[str] = []
     quoted = encode(mark)
-    pieces = encode(_hollow(body, mark, texts)).split(quoted)
+    pieces = encode(_hollow_out(body, mark, texts)).split(quoted)
     known = {text: encode(text) for text in dict.fromkeys(texts)}
     said = [pieces[0]]
     for text, piece in zip(texts, pieces[1:], strict=True):
@@ -262,13 +258,13 @@ def write_long(body: Any, encode: Callable[[Any], AnyStr]) -> AnyStr:
     return quoted[:0].join(said)
 
 
-def _hollow(value: Any, mark: str, texts: list[str]) -> Any:
+def _hollow_out(value: Any, mark: str, texts: list[str]) -> Any:
     """The value with `mark` in place of each long text, which `texts` then holds in their order."""
     if isinstance(value, str) and len(value) > _SHORT:
         texts.append(value)
         return mark
     if isinstance(value, dict):
-        return {key: _hollow(inner, mark, texts) for key, inner in value.items()}
+        return {key: _hollow_out(inner, mark, texts) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_hollow(inner, mark, texts) for inner in value]
+        return [_hollow_out(inner, mark, texts) for inner in value]
     return value

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
-from flowground.api.errors import error_response
+from flowground.api.errors import answer_error
 from flowground.errors import StoreUnavailable
 from flowground.web.paths import is_api
 
@@ -38,7 +38,7 @@ def explain_local_mode(scope: Scope) -> Response:
 
 def explain_outage(scope: Scope, error: StoreUnavailable) -> Response:
     """While the database cannot be asked who this is."""
-    response = error_response(error)
+    response = answer_error(error)
     if not _wants_page(scope):
         return response
     page = _write_page("Not available just now", " ".join(filter(None, (error.message, error.hint))))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import flowground
-from flowground.api.errors import status_of
+from flowground.api.errors import find_status
 from flowground.errors import ComponentFailed, ConfigError, FlowError, FlowgroundError, RequestError
 from tests.servers import ROOT
 
@@ -67,7 +67,7 @@ def test_every_code_that_can_be_answered_is_listed_with_its_status() -> None:
     listed = table()
     kinds = set(error_classes(FlowgroundError)) - NO_CODE_OF_THEIR_OWN
     assert len(kinds) > 15
-    answered = {kind.code: status_of(kind.__new__(kind)) for kind in kinds}
+    answered = {kind.code: find_status(kind.__new__(kind)) for kind in kinds}
     literals = literal_codes()
     assert {"api_key_revoked", "local_mode"} <= literals
     assert {code: status for code, status in answered.items() if listed.get(code) != status} == {}

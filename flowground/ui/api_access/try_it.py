@@ -18,10 +18,10 @@ from typing import assert_never
 import streamlit as st
 
 from flowground import doors, runtime
-from flowground.api.errors import error_response, unexpected
+from flowground.api.errors import answer_error, log_unexpected
 from flowground.api.incoming import RunBody
 from flowground.api.stream import Frames
-from flowground.api.wire import write_result
+from flowground.api.wire import write_body
 from flowground.caller import Caller
 from flowground.doors import PersonTrying
 from flowground.errors import FlowgroundError
@@ -142,13 +142,13 @@ async def _run(caller: Caller, flow_id: str, trial: Trial) -> None:
     except FlowgroundError as error:
         _refuse(trial, error)
     except Exception as error:  # noqa: BLE001 - this is a door: the person is told that it ended
-        _refuse(trial, unexpected(error))
+        _refuse(trial, log_unexpected(error))
     finally:
         trial.seconds = time.perf_counter() - begun
 
 
 def _refuse(trial: Trial, error: FlowgroundError) -> None:
-    refusal = error_response(error)
+    refusal = answer_error(error)
     trial.error, trial.status = error, refusal.status_code
     trial.said = _pretty(json.loads(bytes(refusal.body)))
 
@@ -161,7 +161,7 @@ async def _pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[
     answer = await doors.answer(runtime.current(), PersonTrying(caller), address=flow_id, ask=asked)
     if finished := None if request.stream else await answer.whole():
         trial.tokens = words.tokens(finished.usage)
-        yield _pretty(write_result(answer.wired, asked, finished))
+        yield _pretty(write_body(answer.wired, asked, finished))
         return
     frames = Frames(answer.wired, asked)
     stream = answer.follow(lambda events: frames.encode(_noted(events, trial)), cut_off=frames.cut_off)

@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
 from flowground import doors, runtime
-from flowground.api.errors import retry_after
+from flowground.api.errors import find_wait
 from flowground.caller import InputType, RunRequest
 from flowground.doors import PersonChatting
 from flowground.errors import FlowgroundError
@@ -300,9 +300,7 @@ class Drawing:
                     st.markdown(words.said(answer.text.whole))
                 if answer is kept[-1]:
                     sees_inside = self._chat.sees_inside
-                    answers.draw_failure(
-                        error.message, sees_inside=sees_inside, hint=error.hint, wait=retry_after(error)
-                    )
+                    answers.draw_failure(error.message, sees_inside=sees_inside, hint=error.hint, wait=find_wait(error))
             if answer in kept:
                 self._draw_below(answer, self._message(answer, "failed"), is_last=answer is kept[-1])
 
