@@ -5,6 +5,7 @@ A door makes the caller from what it verified; nothing below a door makes one up
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal
 
 Role = Literal["admin", "author", "member"]
@@ -54,6 +55,19 @@ class Caller:
     def sees_inside(self) -> bool:
         """May see prompts, traces and every field."""
         return self.role in ("admin", "author")
+
+
+class PageHeader(StrEnum):
+    """Headers by which the web door tells the pages who asks. What a client sends by such a name is dropped."""
+
+    CALLER = "x-flowground-caller"
+    FLOW = "x-flowground-flow"
+    BROWSER = "x-flowground-browser"
+    OUTAGE = "x-flowground-outage"
+    ADDRESS = "x-flowground-address"
+    DEVICE = "x-flowground-device"
+    PAGE = "x-flowground-page"
+    """Whose page it is. Streamlit compares it when a page comes back."""
 
 
 def trials_of(person: str) -> str:

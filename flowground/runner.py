@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from flowground.caller import RunRequest
@@ -74,44 +73,34 @@ class _Line:
 
     def __init__(self, note: Callable[[ComponentEvent], None]) -> None:
         self._note = note
-        self._events: deque[ComponentEvent | None] = deque()
-        self._news: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
+        self._events: asyncio.Queue[ComponentEvent | None] = asyncio.Queue()
+        self._room = asyncio.Event()
 
     def put(self, event: ComponentEvent) -> None:
         self._note(event)
-        self._add(event)
+        self._events.put_nowait(event)
 
     def end(self) -> None:
         """Nothing comes after this."""
-        self._add(None)
+        self._events.put_nowait(None)
 
     async def wait_for_room(self) -> None:
         """Returns when the reader is not far behind."""
-        while len(self._events) >= _AHEAD:
-            if self._room is None:
-                self._room = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._room)
+        while self._events.qsize() >= _AHEAD:
+            self._room.clear()
+            await self._room.wait()
 
-    def unread(self) -> list[ComponentEvent]:
+    def unread(self) -> Iterator[ComponentEvent]:
         """Everything that is there, for a run that is over."""
-        return [event for event in self._events if event is not None]
+        while not self._events.empty() and (event := self._events.get_nowait()):
+            yield event
 
     async def next(self) -> ComponentEvent | None:
         """The next event, None at the end."""
-        while not self._events:
-            self._news = asyncio.get_running_loop().create_future()
-            await self._news
-        event = self._events.popleft()
-        if self._room and len(self._events) <= _AHEAD // 2:
-            self._room.set_result(None)
-            self._room = None
+        event = await self._events.get()
+        if self._events.qsize() <= _AHEAD // 2:
+            self._room.set()
         return event
-
-    def _add(self, event: ComponentEvent | None) -> None:
-        self._events.append(event)
-        if self._news and not self._news.done():
-            self._news.set_result(None)
 
 
 @dataclass(slots=True)

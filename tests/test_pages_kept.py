@@ -14,8 +14,8 @@ from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.session_manager import SessionInfo
 from streamlit.testing.v1 import AppTest
 
+from flowground.caller import PageHeader
 from flowground.ui.page.pages_kept import OWNER, KeptPages
-from flowground.web.edge import PAGE
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
 from tests.test_gate import ADA
@@ -37,7 +37,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 def test_streamlit_has_the_settings_that_this_rests_on() -> None:
     ours = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
     assert ours["server"]["disconnectedSessionTTL"] == 60
-    assert json.loads(ours["server"]["trustedUserHeaders"]) == {PAGE.decode(): OWNER}
+    assert json.loads(ours["server"]["trustedUserHeaders"]) == {PageHeader.PAGE: OWNER}
     for section in ("server", "client"):
         for name in ours[section]:
             assert f"{section}.{name}" in config._config_options_template, name

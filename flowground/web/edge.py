@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from flowground.caller import Caller
+from flowground.caller import Caller, PageHeader
 from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 from flowground.web import refusal
@@ -30,16 +30,7 @@ from flowground.web.response_headers import add_headers
 from flowground.web.visitors import Visitors
 
 OURS = b"x-flowground-"
-"""Prefix of the headers below. The pages' side of them is flowground/ui/page/caller.py."""
-
-CALLER = b"x-flowground-caller"
-FLOW = b"x-flowground-flow"
-BROWSER = b"x-flowground-browser"
-OUTAGE = b"x-flowground-outage"
-ADDRESS = b"x-flowground-address"
-DEVICE = b"x-flowground-device"
-PAGE = b"x-flowground-page"
-"""Whose page it is. Streamlit compares it when a page comes back: flowground/ui/page/pages_kept.py."""
+"""How every PageHeader begins."""
 
 
 class Edge:
@@ -118,14 +109,18 @@ class Edge:
         caller = await self._find_caller(sent.sign_ins, local=local)
         if caller is None and flow is not None:
             caller = await runtime.access.visitor(sent.visitor, flow)
-        headers = [*headers, (BROWSER, sent.visitor.encode()), (ADDRESS, name_address(scope).encode())]
+        headers = [
+            *headers,
+            (PageHeader.BROWSER.encode(), sent.visitor.encode()),
+            (PageHeader.ADDRESS.encode(), name_address(scope).encode()),
+        ]
         if device := runtime.sign_in.cookies.read_device(sent.device):
-            headers.append((DEVICE, json.dumps(asdict(device)).encode("ascii")))
+            headers.append((PageHeader.DEVICE.encode(), json.dumps(asdict(device)).encode("ascii")))
         if caller is not None:
-            headers.append((CALLER, _write_header(caller)))
-            headers.append((PAGE, name_page_owner(caller, sent.visitor)))
+            headers.append((PageHeader.CALLER.encode(), _write_header(caller)))
+            headers.append((PageHeader.PAGE.encode(), name_page_owner(caller, sent.visitor)))
         if flow is not None:
-            headers.append((FLOW, flow.encode()))
+            headers.append((PageHeader.FLOW.encode(), flow.encode()))
         inner = {**inner, "headers": _replace_host(headers, origin)}
         await self.pages().serve(self.app, inner, receive, send, caller=caller)
 
@@ -135,7 +130,7 @@ class Edge:
         origin = find_own_origin(scope, settings.public_url)
         inner, _ = unwrap(scope)
         _, headers = take_cookies(_drop_ours(scope), settings.cookie.name, https=False)
-        headers.append((OUTAGE, error.message.encode("ascii", "replace")))
+        headers.append((PageHeader.OUTAGE.encode(), error.message.encode("ascii", "replace")))
         inner = {**inner, "headers": _replace_host(headers, origin or "")}
         await self.pages().serve(self.app, inner, receive, send, caller=None)
 

@@ -12,18 +12,10 @@ from streamlit.runtime import Runtime as StreamlitRuntime
 from streamlit.runtime import exists, get_instance
 
 from flowground import runtime
-from flowground.caller import LOCAL_OWNER, Caller
+from flowground.caller import LOCAL_OWNER, Caller, PageHeader
 from flowground.errors import NotSignedIn, StoreUnavailable
 from flowground.sign_in.cookies import Device
 from flowground.ui.page import bridge
-
-# Set by flowground/web/edge.py, which drops a client's own copies.
-_CALLER = "x-flowground-caller"
-_FLOW = "x-flowground-flow"
-_BROWSER = "x-flowground-browser"
-_OUTAGE = "x-flowground-outage"
-_ADDRESS = "x-flowground-address"
-_DEVICE = "x-flowground-device"
 
 P = ParamSpec("P")
 
@@ -97,22 +89,22 @@ def for_its_caller(act: Callable[P, None]) -> Callable[P, None]:
 
 def shared_flow() -> str | None:
     """The flow of this page's address, when it is `/public_flow/{flow_id}`; from the edge, not from the browser."""
-    return st.context.headers.get(_FLOW) if _is_served() else None
+    return st.context.headers.get(PageHeader.FLOW) if _is_served() else None
 
 
 def browser_id() -> str:
     """What binds a sign-in ticket to this browser; empty when it sends no cookies."""
-    return str(st.context.headers.get(_BROWSER, "")) if _is_served() else ""
+    return str(st.context.headers.get(PageHeader.BROWSER, "")) if _is_served() else ""
 
 
 def address() -> str:
     """Where the visitor comes from, for counting: what flowground/web/address.py settled when the socket opened."""
-    return str(st.context.headers.get(_ADDRESS, "unknown")) if _is_served() else "this computer"
+    return str(st.context.headers.get(PageHeader.ADDRESS, "unknown")) if _is_served() else "this computer"
 
 
 def device() -> Device | None:
     """This browser, where somebody signed in with it before: its tries have a count of their own."""
-    header = st.context.headers.get(_DEVICE) if _is_served() else None
+    header = st.context.headers.get(PageHeader.DEVICE) if _is_served() else None
     known: dict[str, Any] = json.loads(header) if header else {}
     return Device(known["id"], tuple(known["names"])) if known else None
 
@@ -125,9 +117,9 @@ def remember_proof() -> None:
 def _claimed() -> Caller | None:
     if not _is_served():
         return LOCAL_OWNER
-    if outage := st.context.headers.get(_OUTAGE):
+    if outage := st.context.headers.get(PageHeader.OUTAGE):
         raise StoreUnavailable(outage, hint="Reload the page in a little while.")
-    header = st.context.headers.get(_CALLER)
+    header = st.context.headers.get(PageHeader.CALLER)
     if header is None:
         return None
     known: dict[str, Any] = json.loads(header)
