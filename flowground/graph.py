@@ -3,7 +3,9 @@
 import heapq
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 
 from flowground.errors import RunError
 
@@ -46,11 +48,11 @@ class Text:
         if len(self.parts) == 1 and not self.template:
             (part,) = self.parts
             return part if isinstance(part, str) else values[part.component]
-        parts = [part if isinstance(part, str) else self._filled(values[part.component]) for part in self.parts]
+        parts = [part if isinstance(part, str) else self._escape(values[part.component]) for part in self.parts]
         check_length(sum(map(len, parts)))
         return "".join(parts)
 
-    def _filled(self, value: str) -> str:
+    def _escape(self, value: str) -> str:
         return value.replace("{", "{{").replace("}", "}}") if self.template else value
 
 
@@ -94,27 +96,23 @@ def run_order(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     """
     place = {name: index for index, name in enumerate(waits_for)}
     names = tuple(waits_for)
-    missing = {name: len(set(needed)) for name, needed in waits_for.items()}
-    followers: dict[str, list[str]] = {}
-    for name, needed in waits_for.items():
-        for before in set(needed):
-            followers.setdefault(before, []).append(name)
-    ready = [place[name] for name, count in missing.items() if not count]  # sorted, so it is a heap
+    sorter = TopologicalSorter(waits_for)
+    with suppress(CycleError):  # then it gives what does not depend on a circle
+        sorter.prepare()
+    ready = sorted(place[name] for name in sorter.get_ready())
     order: list[str] = []
     while ready:
-        name = names[heapq.heappop(ready)]
-        order.append(name)
-        for follower in followers.get(name, ()):
-            missing[follower] -= 1
-            if not missing[follower]:
-                heapq.heappush(ready, place[follower])
+        order.append(names[heapq.heappop(ready)])
+        sorter.done(order[-1])
+        for name in sorter.get_ready():
+            heapq.heappush(ready, place[name])
     return tuple(order)
 
 
-def cycles(waits_for: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
+def find_circles(waits_for: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
     """Circles of names that wait for each other, each beginning with its first name in the mapping's order.
 
-    Where circles share names not all of them are given, but the list is empty only when `run_order` is complete.
+    Not all of them where circles share names, but at least one where `run_order` leaves names out.
     """
     order = set(run_order(waits_for))
     left = {name for name in waits_for if name not in order}
@@ -127,7 +125,7 @@ def cycles(waits_for: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
         while name not in seen:
             seen.add(name)
             way[name] = len(way)
-            # Whatever is left out waits for something that is left out: every way ends in a circle.
+            # Each name that is left out waits for another one that is, so following them comes back to one of them.
             name = next(needed for needed in waits_for[name] if needed in left)
         if name in way:
             circle = tuple(way)[way[name] :]

@@ -3,7 +3,7 @@
 import pytest
 
 from flowground.components.template import parse_template
-from flowground.graph import Reference, Text, cycles, parse_text, run_order
+from flowground.graph import Reference, Text, find_circles, parse_text, run_order
 
 
 @pytest.mark.parametrize(
@@ -69,15 +69,15 @@ def test_order_follows_what_waits_and_the_files_order() -> None:
 
 def test_circles_are_found_and_left_out_of_the_order() -> None:
     graph = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"d"}, "e": {"a"}, "f": ()}
-    assert cycles(graph) == [("a", "b", "c"), ("d",)]
+    assert find_circles(graph) == [("a", "b", "c"), ("d",)]
     assert run_order(graph) == ("f",)
-    assert cycles({"a": {"b"}, "b": ()}) == []
+    assert find_circles({"a": {"b"}, "b": ()}) == []
 
 
 def test_a_long_chain_is_ordered() -> None:
     chain = {str(number): {str(number - 1)} if number else set() for number in range(5000)}
     assert run_order(chain) == tuple(chain)
-    assert cycles(chain) == []
+    assert find_circles(chain) == []
     backwards = dict(reversed(chain.items()))
     assert run_order(backwards) == tuple(chain)
-    assert cycles(backwards | {"0": {"4999"}}) == [tuple(backwards)]
+    assert find_circles(backwards | {"0": {"4999"}}) == [tuple(backwards)]

@@ -1,12 +1,15 @@
 """The policy of one field in one flow: what the type says, narrowed by what the flow's author says."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flowground.fields.types import SMALLEST_STEP, Choices, FieldType, round_bounds
-from flowground.flow import Overridable
+from flowground.components.base import Component
+from flowground.fields.types import SMALLEST_STEP, Choices, FieldType, round_bounds, takes_variables, type_of, types_of
+from flowground.flow import Flow, Overridable
 from flowground.graph import Text
-from flowground.words import show
+from flowground.words import list_names, show
+from flowground.yaml_file.document import Problems
 
 Widget = Literal["text", "area", "integer", "number", "slider", "choice", "switch"]
 _SLIDER_STEPS = 1_000
@@ -85,8 +88,51 @@ def compile_field(
     return FieldPolicy(component, field, value, low, high, choices, filled_by, opened, closed)
 
 
-def find_wrong_bounds(field: FieldType, entry: Overridable) -> str | None:
-    """What is wrong with an author's bounds for a field of this type, as a sentence; None where nothing is."""
+def check_overridable(
+    flow: Flow,
+    kinds: Mapping[str, type[Component]],
+    connections: Mapping[str, Mapping[str, Text]],
+    problems: Problems,
+) -> None:
+    """Notes the entries of `api.overridable` that name no field that callers can set, or have bounds that cannot be.
+
+    `kinds` are the types of the flow's components, without unknown ones.
+    """
+    for index, entry in enumerate(flow.api.overridable or ()):
+        if wrong := _find_wrong_entry(flow, kinds, connections, entry):
+            message, choices, otherwise = wrong
+            at = flow.places[f"api.overridable.{index}"].value
+            problems.add(at, message, value=entry.field, choices=choices, otherwise=otherwise)
+
+
+def _find_wrong_entry(
+    flow: Flow,
+    kinds: Mapping[str, type[Component]],
+    connections: Mapping[str, Mapping[str, Text]],
+    entry: Overridable,
+) -> tuple[str, Iterable[str], str] | None:
+    """The mistake, the names of which one may be meant, and what is said where none is near."""
+    name, dot, key = entry.field.partition(".")
+    spec, kind = flow.components.get(name), kinds.get(name)
+    if not dot:
+        return f"`{entry.field}` names no field: write `Component.field`", flow.components, ""
+    if spec is None:
+        return f"There is no component {name!r}", [f"{component}.{key}" for component in flow.components], ""
+    if kind is None:
+        return None
+    known = [*types_of(kind), *(spec.fields if takes_variables(kind) else ())]
+    field = type_of(kind, key)
+    if key not in known or field is None:
+        has = f"; it has {list_names(known)}"
+        return f"{spec.type} has no field `{key}`", [f"{name}.{other}" for other in known], has
+    if text := connections.get(name, {}).get(key):
+        source = " and ".join(dict.fromkeys(str(reference) for reference in text.references[:10]))
+        return f"`{entry.field}` is filled by {source}: nobody can override it", (), ""
+    wrong = _find_wrong_bounds(field, entry)
+    return (f"`{entry.field}`: {wrong}", (), "") if wrong else None
+
+
+def _find_wrong_bounds(field: FieldType, entry: Overridable) -> str | None:
     if not field.number and (entry.min is not None or entry.max is not None):
         return f"`min` and `max` are for numbers, and this is {field.kind}"
     if entry.min is not None and entry.max is not None and entry.min > entry.max:
