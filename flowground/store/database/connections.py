@@ -42,15 +42,16 @@ class DatabaseFile:
 
     def require_place(self) -> None:
         """Raises StoreUnavailable when another file, or none, stands where this one stood."""
-        with suppress(OSError):
+        try:
             found = os.stat(self.path)
-            if (found.st_dev, found.st_ino) == self.identity:
-                return
-        raise StoreUnavailable(
-            "The database file was moved, replaced or deleted while the app was running.",
-            code="store_moved",
-            hint="Put it back, or restart the app.",
-        )
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self.identity:
+            raise StoreUnavailable(
+                "The database file was moved, replaced or deleted while the app was running.",
+                code="store_moved",
+                hint="Put it back, or restart the app.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
