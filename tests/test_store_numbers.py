@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Connection, insert
 
-from flowground.store import Store
+from flowground.store import Store, tables
 from flowground.store.runs import conversations, numbers
 from flowground.store.runs.numbers import RunNumbers
 from flowground.store.runs.records import RunRecord, State
@@ -35,7 +36,7 @@ async def of_the_day(store: Store) -> RunNumbers:
 
 
 async def test_without_a_run_there_is_nothing_to_say(store: Store) -> None:
-    assert await of_the_day(store) == RunNumbers()
+    assert await of_the_day(store) == RunNumbers(0, 0, None, None, None, None)
 
 
 async def test_the_runs_of_the_day_are_counted_and_measured(store: Store) -> None:
@@ -59,3 +60,26 @@ async def test_only_failures_take_no_time(store: Store) -> None:
     await add(store, 1, status="failed")
     found = await of_the_day(store)
     assert (found.runs, found.p50, found.error_rate, found.last_failure_at) == (1, None, 1, NOW)
+
+
+async def test_a_run_of_the_first_moment_counts_and_none_before(store: Store) -> None:
+    await add(store, 1, ago=DAY)
+    await add(store, 2, ago=DAY + timedelta(microseconds=1000))
+    assert await of_the_day(store) == RunNumbers(1, 0, 1, 1, None, None)
+
+
+async def test_of_more_than_ten_thousand_runs_the_newest_are_measured_and_all_are_counted(store: Store) -> None:
+    def add_many(connection: Connection) -> None:
+        row = {"flow_id": "f", "flow_version": "v", "owner": "member:ada", "session_id": "s", "streamed": False}
+        rows = [
+            row | {"id": f"{n}", "status": "complete", "started_at": NOW.timestamp() - n, "seconds": n}
+            for n in range(1, 10_001)
+        ]
+        rows[-1]["status"] = "failed"
+        connection.execute(insert(tables.runs), rows)
+
+    await store.write(add_many)
+    await add(store, 99_999, status="failed", code="model_busy", ago=timedelta(seconds=10_001))
+    found = await of_the_day(store)
+    assert (found.runs, found.p50, found.p95) == (10_001, 5_000, 9_500)
+    assert (found.error_rate, found.last_failure_at) == (1 / 10_000, NOW - timedelta(seconds=10_000))
