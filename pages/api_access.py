@@ -11,10 +11,10 @@ from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
 
-async def runnable(caller: Caller) -> list[WiredFlow]:
+async def list_runnable(caller: Caller) -> list[WiredFlow]:
     """The flows that this person may run over the API."""
     access = runtime.current().access
-    return [wired for wired in await access.visible_flows(caller) if await access.may_run_api(caller, wired)]
+    return [wired for wired in await access.list_flows(caller) if await access.may_run_api(caller, wired)]
 
 
 if address := st.query_params.get("flow"):
@@ -26,7 +26,7 @@ if address := st.query_params.get("flow"):
     st.page_link(browser.PLAYGROUND, label=name, icon=":material/arrow_back:", query_params=query)
     st.header("API access", anchor=False)
     pane.draw_pane(caller, wired)
-elif flows := bridge.call(runnable(visitor())):
+elif flows := bridge.call(list_runnable(visitor())):
     st.header("API access", anchor=False)
     pane.draw_choice(flows)
 else:

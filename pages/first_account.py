@@ -3,7 +3,7 @@
 import streamlit as st
 
 from flowground import runtime
-from flowground.ui.sign_in.sign_in import first_account_form
+from flowground.ui.sign_in.sign_in import draw_first_account
 
 nothing_was_said = runtime.current().settings.local_mode == "off"  # nobody could chat before
 
@@ -14,4 +14,4 @@ with st.container(horizontal_alignment="center"), st.container(width=440):
     st.write(
         f"You become this server's admin{keeps}. From then on everybody signs in, and other computers may be served."
     )
-    first_account_form(go_to="/")
+    draw_first_account(go_to="/")

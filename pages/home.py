@@ -10,19 +10,19 @@ from flowground.ui.shell import gallery, requests
 from flowground.wiring import WiredFlow
 
 
-async def visible(caller: Caller) -> tuple[list[WiredFlow], frozenset[str]]:
+async def list_flows(caller: Caller) -> tuple[list[WiredFlow], frozenset[str]]:
     """What they may open, and which of it is shared."""
     app = runtime.current()
-    flows = await app.access.visible_flows(caller)
-    return flows, await app.access.shared_flows()
+    flows = await app.access.list_flows(caller)
+    return flows, await app.access.list_shared()
 
 
 caller = visitor()
-flows, shared = bridge.call(visible(caller))
+flows, shared = bridge.call(list_flows(caller))
 app = runtime.current()
 problems = app.catalogue.problems() if caller.sees_inside else {}
 st.header(app.settings.organization.name, anchor=False)
-requests.draw_requests(caller, requests.waiting(caller), place="home")
+requests.draw_requests(caller, requests.list_waiting(caller), place="home")
 if flows:
     st.markdown(":gray[Choose a flow to chat with.]")
     gallery.draw_flows(flows, shared=shared, sees_inside=caller.sees_inside)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowground.ui.sign_in.join import draw_join
+from flowground.ui.sign_in.sign_in import draw_join
 
 with st.container(horizontal_alignment="center"), st.container(width=400):
     st.space("medium")

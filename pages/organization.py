@@ -14,7 +14,7 @@ if caller.kind != "member" or caller.role != "admin":
     st.stop()
 st.set_page_config(page_title="Organization")
 st.header(words.plain(runtime.current().settings.organization.name), anchor=False)
-asking = requests.waiting(caller)
+asking = requests.list_waiting(caller)
 if asking:
     st.subheader("Access requests", anchor=False)
     requests.draw_requests(caller, asking, place="organization")

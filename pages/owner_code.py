@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from flowground.ui.sign_in.sign_in import enter_with_code
+from flowground.ui.sign_in.sign_in import draw_owner_code
 
 with st.container(horizontal_alignment="center"), st.container(width=440):
     st.space("medium")
     st.header("Open the link of the terminal", anchor=False)
-    enter_with_code(says="Flowground printed it when it started. Or give the owner code that stands beside it:")
+    draw_owner_code(says="Flowground printed it when it started. Or give the owner code that stands beside it:")

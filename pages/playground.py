@@ -14,7 +14,7 @@ from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
 
-async def standing(caller: Caller, wired: WiredFlow) -> tuple[bool, bool]:
+async def read_standing(caller: Caller, wired: WiredFlow) -> tuple[bool, bool]:
     """Whether the flow is shared, and whether this person may run it over the API."""
     access = runtime.current().access
     return await access.is_shared(wired.id), await access.may_run_api(caller, wired)
@@ -23,7 +23,7 @@ async def standing(caller: Caller, wired: WiredFlow) -> tuple[bool, bool]:
 caller, wired = opening.open_flow(st.query_params.get("flow", ""))
 
 publish.fulfil_wish(caller, wired)
-shared, api = bridge.call(standing(caller, wired))
+shared, api = bridge.call(read_standing(caller, wired))
 header.draw_header(caller, wired, shared=shared, api=api)
 draw_arrived(caller, wired)
 talk = Conversation(

@@ -42,7 +42,7 @@ async def test_what_a_caller_sees_is_what_a_caller_may_open(tmp_path: Path, call
     async with running(tmp_path, FLOWS) as runtime:
         shared = publications.Sharing(shared=True, api=True)
         await runtime.store.write(publications.change, flow_id="shared", sharing=shared, by="tests")
-        assert {flow.id for flow in await runtime.access.visible_flows(caller)} == visible
+        assert {flow.id for flow in await runtime.access.list_flows(caller)} == visible
         for name in (*FLOWS, "unknown"):
             if name in visible:
                 assert (await runtime.access.open_flow(caller, name)).id == name

@@ -103,14 +103,14 @@ async def page(runtime: Runtime, somebody: Somebody) -> str:
 
 
 async def _opens(runtime: Runtime, caller: Caller | None) -> str:
-    caller = caller or await runtime.access.visitor("browser", "talk")
+    caller = caller or await runtime.access.admit_visitor("browser", "talk")
     if caller is None:
         return "sign in"
     try:
         caller = await runtime.access.recheck(caller)
     except NotSignedIn:
         return "sign in"
-    listed = "talk" in [flow.id for flow in await runtime.access.visible_flows(caller)]
+    listed = "talk" in [flow.id for flow in await runtime.access.list_flows(caller)]
     with pytest.raises(FlowNotFound, match="Flow identifier unknown not found"):
         await runtime.access.open_flow(caller, "unknown")
     try:

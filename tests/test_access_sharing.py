@@ -28,7 +28,7 @@ async def owner_shares(runtime: Runtime, **given: object) -> None:
 
 
 async def opens(runtime: Runtime, caller: Caller) -> bool:
-    seen = [flow.id for flow in await runtime.access.visible_flows(caller)] == ["talk"]
+    seen = [flow.id for flow in await runtime.access.list_flows(caller)] == ["talk"]
     try:
         await runtime.access.open_flow(caller, "talk")
     except FlowNotFound:
@@ -96,7 +96,7 @@ async def test_an_expiry_acts_by_itself_and_turning_on_again_forgets_it(tmp_path
         await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
         assert not await opens(runtime, MIA)
         assert not await runtime.access.is_shared("talk")
-        assert await runtime.access.shared_flows() == frozenset()
+        assert await runtime.access.list_shared() == frozenset()
         await publish(runtime.access, LOCAL_OWNER, "talk", shared=True)
         assert await opens(runtime, MIA)
 
@@ -107,21 +107,21 @@ async def test_without_sign_in_only_where_config_yaml_allows_it(tmp_path: Path) 
             await owner_shares(runtime, audience="public")
         sharing = Sharing(shared=True, audience="public")  # from a time when it was allowed
         await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
-        assert await runtime.access.visitor("a browser", "talk") is None
+        assert await runtime.access.admit_visitor("a browser", "talk") is None
         assert await opens(runtime, MIA)
     async with running(tmp_path / "on", FLOWS, config=PUBLIC) as runtime:
         await owner_shares(runtime)
-        assert await runtime.access.visitor("a browser", "talk") is None
+        assert await runtime.access.admit_visitor("a browser", "talk") is None
         await owner_shares(runtime, audience="public")
-        one, two = [await runtime.access.visitor(browser, "talk") for browser in ("one", "two")]
+        one, two = [await runtime.access.admit_visitor(browser, "talk") for browser in ("one", "two")]
         assert one is not None
         assert two is not None
         assert one.key != two.key
         assert "one" not in one.key
         assert await opens(runtime, await runtime.access.recheck(one))
-        assert await runtime.access.visitor("one", "owned") is None
-        assert await runtime.access.visitor("one", "unknown") is None
-        assert await runtime.access.visitor("", "talk") is None
+        assert await runtime.access.admit_visitor("one", "owned") is None
+        assert await runtime.access.admit_visitor("one", "unknown") is None
+        assert await runtime.access.admit_visitor("", "talk") is None
         with pytest.raises(NotAllowed, match="needs an account"):
             runtime.access.require_lasting(one)
         with pytest.raises(NotAllowed):

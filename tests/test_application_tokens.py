@@ -56,7 +56,7 @@ async def test_a_token_is_its_makers_for_one_flow_or_for_all_they_may_run(tmp_pa
         assert (one.name, one.owner, one.flows, one.expires_at) == ("my script", "ada", ("open",), None)
         caller = await runtime.sign_in.verify_token(secret)
         assert caller is not None
-        assert {flow.id for flow in await runtime.access.visible_flows(caller)} == {"open"}
+        assert {flow.id for flow in await runtime.access.list_flows(caller)} == {"open"}
         every, _ = await make(runtime, ada, reach="all", expires_in=timedelta(days=30))
         assert every.flows is None
         assert every.expires_at is not None
@@ -73,7 +73,7 @@ async def test_a_members_token_needs_a_shared_api_and_reaches_no_other_flow(tmp_
         _, secret = await make(runtime, mia, "open", reach="all")
         caller = await runtime.sign_in.verify_token(secret)
         assert caller is not None
-        assert {flow.id for flow in await runtime.access.visible_flows(caller)} == {"open"}
+        assert {flow.id for flow in await runtime.access.list_flows(caller)} == {"open"}
 
 
 async def test_everyone_sees_and_revokes_their_own_admins_all(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ async def test_a_cookie_from_before_a_role_change_brings_the_present_role(house:
     ):
         assert caller is not None
         assert (caller.role, caller.sees_inside) == ("member", False)
-        assert await house.access.visible_flows(caller) == []
+        assert await house.access.list_flows(caller) == []
         assert not house.access.may_publish(caller, house.catalogue.flows()["talk"])
 
 

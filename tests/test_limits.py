@@ -213,7 +213,7 @@ async def let_in(runtime: Runtime, number: int = 0) -> Caller:
     await runtime.store.write(
         publications.change, flow_id="talk", sharing=Sharing(shared=True, audience="public"), by="tests"
     )
-    found = await runtime.access.visitor(f"browser {number}", "talk")
+    found = await runtime.access.admit_visitor(f"browser {number}", "talk")
     assert found is not None
     return found
 

@@ -61,26 +61,26 @@ class Access:
     async def _check_proof(self, caller: Caller) -> Caller:
         if not await self.sign_in.is_local_mode():
             raise NotSignedIn("This server has accounts now: sign in.")
-        # Proven by a cookie: only as long as that cookie is good. Without one this very page proved it.
+        # A cookie proves it as long as it is good. Without a cookie the code was given on this very page.
         if caller.sign_in_id is not None and await self.sign_in.find_caller(caller.sign_in_id) is None:
             return replace(caller, proven=False, sign_in_id=None)
         return caller
 
-    async def visitor(self, browser: str, address: str) -> Caller | None:
+    async def admit_visitor(self, browser: str, address: str) -> Caller | None:
         """A caller for somebody who did not sign in, where this flow is shared without sign-in; else None.
 
         `browser` is a secret that only this browser sends: it is who they are, and nobody else's conversations show.
         """
         if not self.allow_public or not browser:
             return None
-        caller = _visitor(browser)
+        caller = _make_visitor(browser)
         await self.catalogue.refresh()
         wired = self.catalogue.find(address)
         return caller if wired is not None and await self.may_open(caller, wired.id) else None
 
     async def carry_over(self, old: str, new: str) -> bool:
         """What a visitor said in the browser `old` is `new`'s from now on. False when that is nothing."""
-        before, after = _visitor(old).key, _visitor(new).key
+        before, after = _make_visitor(old).key, _make_visitor(new).key
         if not await self.store.read(transcripts.has_conversations, owner=before):
             return False
         return await self.store.write(transcripts.hand_over, old=before, new=after, by=after) > 0
@@ -102,7 +102,7 @@ class Access:
         found = await self.store.read(publications.find, flow_id=flow_id, person=caller.person)
         return found is not None and self._admits(caller, found)
 
-    async def visible_flows(self, caller: Caller) -> list[WiredFlow]:
+    async def list_flows(self, caller: Caller) -> list[WiredFlow]:
         """Flows the caller may open, in the catalogue's order."""
         await self.catalogue.refresh()
         flows = [wired for wired in self.catalogue.flows().values() if caller.flows is None or wired.id in caller.flows]
@@ -124,7 +124,7 @@ class Access:
         publication = await self.store.read(publications.find, flow_id=flow_id)
         return publication is not None and publication.in_force
 
-    async def shared_flows(self) -> frozenset[str]:
+    async def list_shared(self) -> frozenset[str]:
         """Ids of all flows whose shareable playground is on."""
         return frozenset(
             item.flow_id for item in await self.store.read(publications.list_publications) if item.in_force
@@ -164,6 +164,6 @@ class Access:
         return publication.audience != "people" or publication.names_person
 
 
-def _visitor(browser: str) -> Caller:
+def _make_visitor(browser: str) -> Caller:
     name = hashlib.sha256(b"visitor:" + browser.encode()).hexdigest()[:32]
     return Caller("visitor", name, "member", proven=False)

@@ -84,7 +84,7 @@ async def look_as(access: Access, caller: Caller, address: str, who: str) -> Pre
     await access.open_to_publish(caller, address)
     name = who.partition(":")[2] or None
     is_visitor = who == SIGNED_OUT
-    stand_in = await access.visitor("preview", address) if is_visitor else await _find_stand_in(access, name)
+    stand_in = await access.admit_visitor("preview", address) if is_visitor else await _find_stand_in(access, name)
     if stand_in is None:
         return Preview("sign in", name)
     try:

@@ -20,8 +20,7 @@ async def flows(request: Request, header_flows: bool = False) -> list[dict[str, 
     """Every flow the caller may run, by name; `header_flows` leaves the insides out."""
     runtime, caller = await let_in(request)
     return [
-        _describe(wired, caller, with_components=not header_flows)
-        for wired in await runtime.access.visible_flows(caller)
+        _describe(wired, caller, with_components=not header_flows) for wired in await runtime.access.list_flows(caller)
     ]
 
 

@@ -111,7 +111,7 @@ async def _list_reach(runtime: Runtime, caller: Caller) -> list[str] | None:
     """Flows whose messages are shown: a token loses those of a flow with the right to run it."""
     if caller.sees_inside and caller.flows is None:
         return None
-    return [wired.id for wired in await runtime.access.visible_flows(caller)]
+    return [wired.id for wired in await runtime.access.list_flows(caller)]
 
 
 def _message(said: PlacedMessage, trace: Sequence[TraceStep]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class Edge:
         sent, headers = take_cookies(_drop_ours(scope), runtime.settings.cookie.name, https=https)
         caller = await self._find_caller(sent.sign_ins, local=local)
         if caller is None and flow is not None:
-            caller = await runtime.access.visitor(sent.visitor, flow)
+            caller = await runtime.access.admit_visitor(sent.visitor, flow)
         headers = [
             *headers,
             (PageHeader.BROWSER.encode(), sent.visitor.encode()),

@@ -17,7 +17,7 @@ from flowground.overrides import Values
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import SessionInfo
 from flowground.ui.page import bridge, words
-from flowground.ui.shell.navigation import page_part
+from flowground.ui.shell.navigation import find_page_part
 from flowground.wiring import WiredFlow
 
 _LISTED = 50
@@ -93,7 +93,7 @@ def _fresh_key(flow_id: str) -> str:
 def draw_sessions(chat: Conversation, *, noun: str = "chat") -> None:
     """The person's conversations with the flow, in the sidebar; `noun` is what one of them is called."""
     flow_id = chat.wired.id
-    with page_part():
+    with find_page_part():
         st.button(
             f"New {noun}",
             icon=":material/edit_square:",

@@ -18,7 +18,7 @@ from flowground.wiring import WiredFlow
 
 _CHOSEN = "publish:chosen"
 _REFUSED = "publish:refused"
-_PATIENCE = 600
+_WISH_SECONDS = 600
 """Seconds for which a browser's wish to share outlives the page it was uttered on."""
 
 
@@ -31,7 +31,7 @@ class Wishes:
     def keep(self, browser: str, flow_id: str) -> None:
         self._flows = {key: wish for key, wish in self._flows.items() if wish[1] > time.monotonic()}
         if browser:
-            self._flows[browser] = (flow_id, time.monotonic() + _PATIENCE)
+            self._flows[browser] = (flow_id, time.monotonic() + _WISH_SECONDS)
 
     def take(self, browser: str, flow_id: str) -> bool:
         """Whether this browser wished that this flow be shared; true once."""
@@ -46,14 +46,14 @@ class Wishes:
 
 
 @st.cache_resource(show_spinner=False)
-def wishes() -> Wishes:
+def _open_wishes() -> Wishes:
     """The process's one list."""
     return Wishes()
 
 
 def fulfil_wish(caller: Caller, wired: WiredFlow) -> None:
     """Shares the flow if this browser asked for it before its person had an account."""
-    if caller.kind == "member" and wishes().take(browser_id(), wired.id):
+    if caller.kind == "member" and _open_wishes().take(browser_id(), wired.id):
         _publish(caller, wired, shared=True)
 
 
@@ -61,11 +61,11 @@ def draw_menu(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
     """Only for who may publish the flow."""
     if not runtime.current().access.may_publish(caller, wired):
         return
-    asking = requests.waiting(caller, flow_id=wired.id)
+    asking = requests.list_waiting(caller, flow_id=wired.id)
     if _REFUSED in st.session_state:  # it is drawn in the menu, so the menu opens again
-        st.session_state[_menu(wired)] = True
+        st.session_state[_menu_key(wired)] = True
     label = f"Publish · {len(asking)}" if asking else "Publish"
-    menu = st.popover(label, icon=":material/publish:", type="primary", key=_menu(wired), on_change="rerun")
+    menu = st.popover(label, icon=":material/publish:", type="primary", key=_menu_key(wired), on_change="rerun")
     if menu.open:
         with menu:
             requests.draw_requests(caller, asking, place="menu")
@@ -90,7 +90,7 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
     )
     key = f"publish:shared:{wired.id}"
     st.session_state[key] = shared  # what is stored, not what was clicked: the click may have been refused
-    st.toggle("Shareable Playground", key=key, on_change=_switch, args=(caller, wired, key))
+    st.toggle("Shareable Playground", key=key, on_change=_switch_sharing, args=(caller, wired, key))
     failure.draw_kept(_REFUSED)
     if not shared:
         st.caption("Off: only authors and admins open this flow.")
@@ -119,16 +119,16 @@ def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
 
 def _choose(wired: WiredFlow, what: str) -> None:
     """For a button: a dialog would open below the open menu, so the menu goes first."""
-    st.session_state[_menu(wired)] = False
+    st.session_state[_menu_key(wired)] = False
     st.session_state[_CHOSEN] = what
 
 
 @for_its_caller
-def _switch(caller: Caller, wired: WiredFlow, key: str) -> None:
+def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
     """For the toggle. The local owner needs an account first: without one nobody could be let in."""
     wanted = bool(st.session_state[key])
     if caller.kind == "local" and wanted:
-        wishes().keep(browser_id(), wired.id)
+        _open_wishes().keep(browser_id(), wired.id)
         _choose(wired, "account")
         return
     _publish(caller, wired, shared=wanted)
@@ -139,19 +139,19 @@ def _publish(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
         bridge.ask(publish, caller, wired.id, shared=shared)
 
 
-def _menu(wired: WiredFlow) -> str:
+def _menu_key(wired: WiredFlow) -> str:
     return f"publish:menu:{wired.id}"
 
 
-def _give_up() -> None:
-    wishes().forget(browser_id())
+def _forget_wish() -> None:
+    _open_wishes().forget(browser_id())
 
 
-@st.dialog("Share this flow", on_dismiss=_give_up)
+@st.dialog("Share this flow", on_dismiss=_forget_wish)
 def _ask_first_account(wired: WiredFlow) -> None:
     """People sign in to open the link, so there has to be somebody who may let them in."""
     st.markdown(
         "Colleagues sign in to open the link. So the first thing is an account of your own: it is this server's "
         f"**admin**, and **{words.plain(wired.name)}** is shared as soon as it is made."
     )
-    sign_in.first_account_form(key="publish:account")
+    sign_in.draw_first_account(key="publish:account")

@@ -18,37 +18,36 @@ from flowground.ui.sign_in import session
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
 
 
-def pages_for(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
+def list_pages(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
     """The pages of this visitor, the first one being home. `flow` is set under `/public_flow/{flow_id}`.
 
     To somebody who is not signed in every address is the sign-in page, so that a deep link survives the sign-in.
     """
     addresses = [] if flow else ["playground", "api_access", "first_account", "organization", "account"]
-    join = [] if flow else [_page("join", "Join", address="join")]
+    join = [] if flow else [_make_page("join", "Join")]
     if caller is None:
-        file, title = _entrance()
-        others = [address for address in addresses if address != file]  # its own name the first page has anyway
-        return [_page(file, title, default=True), *(_page(file, title, address=address) for address in others), *join]
+        file, title = _choose_entrance()
+        others = [address for address in addresses if address != file]  # the first page has its own address anyway
+        entrances = [_make_page(file, title, address=address) for address in others]
+        return [_make_page(file, title, is_first=True), *entrances, *join]
     if flow:
-        return [_page("public_flow", "Playground", default=True)]
+        return [_make_page("public_flow", "Playground", is_first=True)]
     pages = [
-        _page("home", "Flows", icon=":material/apps:", default=True),
-        _page("playground", "Playground", icon=":material/forum:", address="playground"),
+        _make_page("home", "Flows", "apps", is_first=True),
+        _make_page("playground", "Playground", "forum"),
+        _make_page("api_access", "API access", "code"),
     ]
-    pages.append(_page("api_access", "API access", icon=":material/code:", address="api_access"))
     if caller.kind == "local":
-        pages.append(
-            _page("first_account", "Create the first account", icon=":material/person_add:", address="first_account")
-        )
+        pages.append(_make_page("first_account", "Create the first account", "person_add"))
     if caller.kind == "member":
         if caller.role == "admin":
-            pages.append(_page("organization", "Organization", icon=":material/group:", address="organization"))
-        pages.append(_page("account", "Account", icon=":material/manage_accounts:", address="account"))
+            pages.append(_make_page("organization", "Organization", "group"))
+        pages.append(_make_page("account", "Account", "manage_accounts"))
     return [*pages, *join]
 
 
-def _entrance() -> tuple[str, str]:
-    """File and title of the one page there is for who is nobody yet."""
+def _choose_entrance() -> tuple[str, str]:
+    """File and title of the one page there is for somebody who is not signed in."""
     if not needs_owner():
         return "sign_in", "Sign in"
     if runtime.current().settings.local_mode == "link":
@@ -80,7 +79,7 @@ def draw_person_below(caller: Caller) -> None:
         _draw_person(caller, None)
 
 
-def page_part() -> DeltaGenerator:
+def find_page_part() -> DeltaGenerator:
     """The place in the sidebar for what belongs to the page, above who is signed in."""
     return _page_part.get(st.sidebar)
 
@@ -95,12 +94,12 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
         st.caption("Not signed in. What you write here stays with this browser.")
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f":material/account_circle: {words.plain(_display_name(caller))}")
+        st.markdown(f":material/account_circle: {words.plain(_find_display_name(caller))}")
         if st.button("", icon=":material/logout:", help="Sign out", type="tertiary", key="sign_out"):
             session.sign_out_browser()
 
 
-def _display_name(caller: Caller) -> str:
+def _find_display_name(caller: Caller) -> str:
     try:
         member = bridge.call(runtime.current().sign_in.roster.find(caller.name))
     except FlowgroundError:
@@ -108,7 +107,9 @@ def _display_name(caller: Caller) -> str:
     return member.display_name if member else caller.name
 
 
-def _page(
-    file: str, title: str, *, icon: str | None = None, address: str | None = None, default: bool = False
+def _make_page(
+    file: str, title: str, icon: str | None = None, *, address: str | None = None, is_first: bool = False
 ) -> StreamlitPage:
-    return st.Page(PAGES / f"{file}.py", title=title, icon=icon, url_path=address, default=default)
+    """`icon` is a Material symbol. The page stands at `address`, else at its file's name; the first one at `/`."""
+    shown = f":material/{icon}:" if icon else None
+    return st.Page(PAGES / f"{file}.py", title=title, icon=shown, url_path=address, default=is_first)

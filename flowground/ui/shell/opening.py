@@ -4,11 +4,12 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
 from flowground import runtime
+from flowground.access import requests
 from flowground.caller import Caller
 from flowground.errors import FlowError, FlowNotFound
-from flowground.ui.page import bridge
+from flowground.ui.page import bridge, failure
 from flowground.ui.page.caller import shared_flow, visitor
-from flowground.ui.shell import gallery, requests
+from flowground.ui.shell import gallery
 from flowground.wiring import WiredFlow
 
 
@@ -25,8 +26,26 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
             _draw_broken(*broken)
             raise StopException from None
         draw_nothing_here()
-    requests.draw_asking(caller, address)
+    _draw_asking(caller, address)
     raise StopException
+
+
+def _draw_asking(caller: Caller, address: str) -> None:
+    """For a member before a closed door: the same words for unknown and forbidden flows."""
+    if caller.kind != "member" or caller.role != "member":
+        return
+    key = f"requests:asked:{address}"
+    if st.session_state.get(key):
+        st.info("Your request is on its way. If there is such a flow, its owners decide.", icon=":material/mail:")
+        return
+    with st.form("requests:ask", border=False):
+        note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=500, key="requests:note")
+        asked = st.form_submit_button("Request access", type="primary")
+    if asked:
+        with failure.draw_refusals():
+            bridge.ask(requests.ask, caller, address, note)
+            st.session_state[key] = True
+            st.rerun()
 
 
 def _draw_broken(file: str, error: FlowError) -> None:

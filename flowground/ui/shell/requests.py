@@ -14,10 +14,9 @@ from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import for_its_caller
 
 _REFUSED = "requests:refused"
-_ASKED = "requests:asked"
 
 
-def waiting(caller: Caller, *, flow_id: str | None = None) -> list[AccessRequest]:
+def list_waiting(caller: Caller, *, flow_id: str | None = None) -> list[AccessRequest]:
     """Requests that this caller may decide; `flow_id` keeps those for one flow."""
     if not caller.sees_inside or caller.kind != "member":
         return []
@@ -30,24 +29,6 @@ def draw_requests(caller: Caller, found: Sequence[AccessRequest], *, place: str)
     failure.draw_kept(_REFUSED)
     for request in found:
         _draw_row(caller, request, place)
-
-
-def draw_asking(caller: Caller, address: str) -> None:
-    """For a member before a closed door: the same words for unknown and forbidden flows."""
-    if caller.kind != "member" or caller.role != "member":
-        return
-    key = f"{_ASKED}:{address}"
-    if st.session_state.get(key):
-        st.info("Your request is on its way. If there is such a flow, its owners decide.", icon=":material/mail:")
-        return
-    with st.form("requests:ask", border=False):
-        note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=500, key="requests:note")
-        asked = st.form_submit_button("Request access", type="primary")
-    if asked:
-        with failure.draw_refusals():
-            bridge.ask(requests.ask, caller, address, note)
-            st.session_state[key] = True
-            st.rerun()
 
 
 def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
@@ -69,7 +50,6 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
 
 @for_its_caller
 def _decide(caller: Caller, request_id: str, yes: bool) -> None:
-    """For a button."""
     with failure.keep_refusals(_REFUSED), suppress(NotSignedIn):  # that the page itself will say
         bridge.ask(requests.approve if yes else requests.deny, caller, request_id)
         st.toast("They may open it now." if yes else "Denied. They are told nothing.")

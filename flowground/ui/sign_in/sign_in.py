@@ -1,16 +1,21 @@
-"""What the local owner is asked for before anything outlives the visit: the owner code, then the first account."""
+"""How somebody gets in without a password: the owner code, the first account, and one-time links that set a password.
+
+The owner code is asked for before anything that outlives the visit.
+"""
 
 from contextlib import suppress
 
 import streamlit as st
 
 from flowground import runtime
-from flowground.errors import InvalidRequest, NotAllowed
-from flowground.ui.page import bridge, open_pages
-from flowground.ui.page.caller import owner_is_proven, remember_proof
+from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
+from flowground.ui.page import bridge, failure, open_pages, words
+from flowground.ui.page.caller import address, owner_is_proven, remember_proof
 from flowground.ui.sign_in import session
 
-_LINK = "code"
+_CODE = "code"
+_KINDS = ("invitation", "reset")
+"""Of one-time links; also the names in the address: flowground/web/paths.py keeps them out of every log."""
 _WHERE = "The owner code stands in the terminal where Flowground was started."
 
 
@@ -40,17 +45,17 @@ def take_code_from_link() -> bool:
 
     Whether there was one, and it was right.
     """
-    code = st.query_params.get(_LINK)
+    code = st.query_params.get(_CODE)
     if code is None:
         return False
-    del st.query_params[_LINK]
+    del st.query_params[_CODE]
     if not _prove(code):
         st.toast("The code in this link is not right any more. Flowground prints a new one at every start.")
         return False
     return True
 
 
-def enter_with_code(*, says: str) -> None:
+def draw_owner_code(*, says: str) -> None:
     """Draws the form that asks for the owner code, below what it `says`; once it is right, this browser is the owner's
     and the page is loaded anew. Ends the run then."""
     if ask_owner_code(says=says):
@@ -64,7 +69,7 @@ def enter_as_owner() -> None:
     st.rerun()
 
 
-def first_account_form(*, key: str = "first_account", go_to: str | None = None) -> None:
+def draw_first_account(*, key: str = "first_account", go_to: str | None = None) -> None:
     """Draws the form that makes the first account, an admin. The browser is then signed in and stays where it was.
 
     Ends local mode for good. Asks for the owner code first. `go_to` is the page to go to instead of staying.
@@ -86,6 +91,32 @@ def first_account_form(*, key: str = "first_account", go_to: str | None = None) 
         session.sign_in_browser(member.name, go_to=go_to)
     except (InvalidRequest, NotAllowed) as error:
         st.error(" ".join(filter(None, (error.message, error.hint))))
+
+
+def draw_join() -> None:
+    """Where a one-time link leads: somebody chooses their password with it, and is signed in."""
+    secret = next((st.query_params[kind] for kind in _KINDS if kind in st.query_params), "")
+    links, here = runtime.current().sign_in.links, address()
+    organization = words.plain(runtime.current().settings.organization.name)
+    try:
+        link, member = bridge.call(links.find(secret, here))
+    except NotSignedIn as error:
+        st.header("This link does not work", anchor=False)
+        failure.draw_refusal(error)
+        st.write("If you have a password already: [Sign in](/)")
+        return
+    new = link.kind == "invitation"
+    st.header(f"Welcome to {organization}" if new else "Choose a new password", anchor=False)
+    st.markdown(f"You are **{words.plain(member.display_name)}**; your user name is **{words.plain(member.name)}**.")
+    with st.form("join", border=False):
+        password = st.text_input(
+            "Password", type="password", autocomplete="new-password", help="At least 8 characters; long beats odd."
+        )
+        sent = st.form_submit_button("Set the password and sign in", type="primary", width="stretch")
+    if sent:
+        with failure.draw_refusals():
+            bridge.call(links.redeem(secret, password, here))
+            session.sign_in_browser(member.name, go_to="/")
 
 
 def _prove(code: str) -> bool:
