@@ -4,13 +4,14 @@ import sys
 from pathlib import Path
 
 from docs.architecture import architecture_page
+from docs.components import components_page
+from docs.settings import settings_page
 from docs.sharing import sharing_page
-from flowground.schema import component_docs, flow_schema_text
-from flowground.settings.table import settings_page
+from flowground.schema import flow_schema_text
 
 PAGES = {
     "architecture.md": architecture_page,
-    "components.md": component_docs,
+    "components.md": components_page,
     "flow.schema.json": flow_schema_text,
     "settings.md": settings_page,
     "sharing.md": sharing_page,

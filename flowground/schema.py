@@ -1,30 +1,22 @@
-"""What a flow file may say, for editors and readers: a JSON Schema and the page docs/components.md, from the models.
+"""What a flow file may say, for editors: a JSON Schema, from the models.
 
-`python -m docs.generate` writes both into docs/, `python -m flowground schema` prints the schema. The first line of a
+`python -m docs.generate` writes it into docs/, `python -m flowground schema` prints the schema. The first line of a
 flow file, `# yaml-language-server: $schema=…/flow.schema.json`, gives an editor completion and checks.
 """
 
 import json
 from collections.abc import Mapping
+from inspect import getdoc
 from typing import Any
-
-from pydantic import BaseModel
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
 from flowground.fields.types import FieldType, takes_variables, types_of
-from flowground.flow import ApiSection, ChatSection, Header, Overridable
+from flowground.flow import Header
 from flowground.flow.parse import ADDRESS, COMPONENT_ID, UUID
-from flowground.words import kind_of
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 _OURS = ("secret", "literal", "protected", "multiline", "template")
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "The file": Header,
-    "chat": ChatSection,
-    "api": ApiSection,
-    "api.overridable": Overridable,
-}
 
 
 def flow_schema() -> dict[str, Any]:
@@ -62,21 +54,6 @@ def flow_schema_text() -> str:
     return json.dumps(flow_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def component_docs() -> str:
-    """The text of docs/components.md."""
-    parts = [
-        "# Components and settings of a flow file\n\n"
-        "Generated from `flowground/components/` and `flowground/flow/` by `make fix`; `make check` compares.\n"
-        "How they work together is in [flow-format.md](flow-format.md).\n\n"
-        "Every component has `type` and, if you like, `display_name`. A field of text may hold references: `${Name}`\n"
-        "is the text of the component `Name`, alone or inside other text. *Protected* fields are not open to tweaks\n"
-        "unless the flow's author lists them in `api.overridable`.\n"
-    ]
-    parts += [_component_page(kind) for kind in COMPONENTS.values()]
-    parts += [_section_page(title, section) for title, section in _SECTIONS.items()]
-    return "\n".join(parts)
-
-
 def _component_schema() -> dict[str, Any]:
     """By `type`, one of the types' own schemas: `if` and `then` give an editor the one mistake instead of seven."""
     choices = [
@@ -94,7 +71,7 @@ def _type_schema(kind: type[Component]) -> dict[str, Any]:
     own = {name: _field_schema(field) for name, field in types_of(kind).items()}
     return {
         "title": kind.title,
-        "description": _doc(kind),
+        "description": getdoc(kind),
         "type": "object",
         "required": ["type", *(name for name, field in types_of(kind).items() if field.required)],
         "properties": {
@@ -121,43 +98,3 @@ def _address(schema: dict[str, Any]) -> None:
     for part in schema["anyOf"]:
         if part.get("type") == "string":
             part["pattern"] = f"^({ADDRESS.pattern}|{UUID.pattern})$"
-
-
-def _component_page(kind: type[Component]) -> str:
-    outputs = ", ".join(f"`{output}`" for output in kind.outputs)
-    rows = [_row(field) for field in types_of(kind).values()]
-    if takes_variables(kind):
-        rows.append("| *a variable's name* | text | needed | One for each `{variable}` of the template. |")
-    table = "\n".join(["| field | kind | default | what it does |", "| --- | --- | --- | --- |", *rows])
-    return f"## {kind.type_name}\n\n{_doc(kind)}\n\nDisplay name: {kind.title}. Output: {outputs}.\n\n{table}\n"
-
-
-def _section_page(title: str, section: type[BaseModel]) -> str:
-    schema = section.model_json_schema()
-    rows = ["| `components` | a mapping | needed | The flow's steps. |"] if section is Header else []
-    for name, part in schema["properties"].items():
-        default = "needed" if name in schema.get("required", ()) else "–"
-        kind = kind_of(part, schema.get("$defs", {}))
-        described = part.get("description") or _doc_of(schema["$defs"], part)
-        rows.append(f"| `{name}` | {kind} | {default} | {described} |")
-    table = "\n".join(["| name | kind | default | what it does |", "| --- | --- | --- | --- |", *rows])
-    return f"## {title}\n\n{_doc(section)}\n\n{table}\n"
-
-
-def _doc_of(definitions: Mapping[str, Any], part: Mapping[str, Any]) -> str:
-    description: str = definitions[part["$ref"].rpartition("/")[2]]["description"]
-    return description
-
-
-def _row(field: FieldType) -> str:
-    default = "needed" if field.required else _default(field.default)
-    marks = " *Secret.*" * field.secret + " *Protected.*" * (not field.callers_may_set)
-    return f"| `{field.name}` | {field.kind} | {default} | {field.description}{marks} |"
-
-
-def _default(value: Any) -> str:
-    return "–" if value in (None, "") else f"`{value if isinstance(value, str) else json.dumps(value)}`"
-
-
-def _doc(kind: type[BaseModel]) -> str:
-    return "\n".join(line.strip() for line in (kind.__doc__ or "").strip().splitlines())

@@ -13,6 +13,7 @@ _SHOWN = 60
 _NAMED = 20
 _COMPARED = 50
 """Comparing two words costs some 20 µs, and a request may hold twenty wrong ones."""
+_FORMATS = {"path": "a path", "password": "a secret"}
 _PLAIN = {"string": "text", "boolean": "true or false", "null": "nothing", "object": "a mapping"}
 
 
@@ -92,7 +93,7 @@ def kind_of(schema: Schema, defs: Schema | None = None) -> str:
         return ("a number" if kind == "number" else "a whole number") + _range(schema)
     if kind == "array":
         return f"a list ({kind_of(schema['items'], defs)} each)" if schema.get("items") else "a list"
-    return _PLAIN.get(str(kind), "a value")
+    return _FORMATS.get(schema.get("format", "")) or _PLAIN.get(str(kind), "a value")
 
 
 def _range(schema: Schema) -> str:

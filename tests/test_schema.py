@@ -9,8 +9,9 @@ import jsonschema  # type: ignore[import-untyped]  # comes with streamlit
 import pytest
 import yaml
 
+from docs.components import components_page
 from flowground.caller import RunRequest
-from flowground.schema import component_docs, flow_schema, flow_schema_text
+from flowground.schema import flow_schema, flow_schema_text
 from flowground.tweaks import apply_tweaks
 from tests.flow_texts import components, mistakes, wired
 
@@ -25,7 +26,7 @@ def problems(text: str) -> list[str]:
 def test_docs_are_those_of_the_models() -> None:
     """`python -m docs.generate` writes them."""
     assert (DOCS / "flow.schema.json").read_text("utf-8") == flow_schema_text()
-    assert (DOCS / "components.md").read_text("utf-8") == component_docs()
+    assert (DOCS / "components.md").read_text("utf-8") == components_page()
 
 
 def test_the_schema_is_one() -> None:

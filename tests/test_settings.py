@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from docs.settings import settings_page
 from flowground.errors import ConfigError
 from flowground.providers import KINDS
 from flowground.providers.builtin.local import LocalSettings
 from flowground.providers.scripted import ScriptedSettings
 from flowground.settings import Settings, config_path
-from flowground.settings.table import settings_page
 from tests.servers import ROOT
 
 

@@ -1,0 +1,58 @@
+"""docs/settings.md, written from the models of config.yaml."""
+
+from collections.abc import Iterator
+
+from docs.tables import field_rows, field_table
+from flowground.providers import KINDS
+from flowground.providers.base import ProviderSettings
+from flowground.settings import Settings
+from flowground.words import list_names
+from flowground.yaml_file.section import ConfigSection
+
+_INTRODUCTION = """# Settings
+
+Generated from `flowground/settings/` by `make fix`; `make check` compares.
+
+The environment variable `FLOWGROUND_CONFIG` names the config file; without it the app reads `config.yaml` beside
+`app.py`. A missing file means the defaults below. Relative paths count from the config file's folder.
+`${env:NAME}` is replaced in `providers.*.api_key`, `cookie.key` and `database`, and refused everywhere else. A setting
+that does not exist stops the start with its line and the nearest right name.
+"""
+_Row = tuple[str, str, str, str]
+
+
+def settings_page() -> str:
+    """The whole page, one table a section."""
+    sections = _find_sections(Settings)
+    top = [row for name, row in field_rows(Settings).items() if name not in sections]
+    parts = [_INTRODUCTION, f"## Top level\n\n{field_table('setting', top)}\n"]
+    for name, section in sections.items():
+        parts.append(f"## {name}\n\n{field_table('setting', list(_list_rows(section, f'{name}.')))}\n")
+    parts.append(f"## providers.NAME\n\n{field_table('setting', list(_list_provider_rows()))}\n")
+    return "\n".join(parts)
+
+
+def _find_sections(model: type[ConfigSection]) -> dict[str, type[ConfigSection]]:
+    kinds = {name: field.annotation for name, field in model.model_fields.items()}
+    return {name: kind for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, ConfigSection)}
+
+
+def _list_rows(section: type[ConfigSection], before: str) -> Iterator[_Row]:
+    """A section's settings, those of its groups with the group's name before them."""
+    groups = _find_sections(section)
+    for name, row in field_rows(section, before).items():
+        if group := groups.get(name):
+            yield from _list_rows(group, f"{before}{name}.")
+        else:
+            yield row
+
+
+def _list_provider_rows() -> Iterator[_Row]:
+    """What every kind has, then what one kind only has, or has in its own way."""
+    common = field_rows(ProviderSettings, "providers.NAME.")
+    name, _, _, said = common["type"]
+    yield from (common | {"type": (name, f"one of {list_names(KINDS)}", "–", said)}).values()
+    for kind, settings in KINDS.items():
+        for key, (name, takes, default, said) in field_rows(settings, "providers.NAME.").items():
+            if key in settings.__annotations__ and key != "type":
+                yield name, takes, default, f"`{kind}`{'' if key in common else ' only'}: {said}"

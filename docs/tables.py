@@ -1,0 +1,37 @@
+"""Tables of what a model's fields take, written from its JSON Schema."""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from flowground.words import kind_of, write_table
+
+_MARKS = {"secret": " *Secret.*", "protected": " *Protected.*"}
+
+
+def field_rows(model: type[BaseModel], before: str = "") -> dict[str, tuple[str, str, str, str]]:
+    """By field: its name with `before` before it, kind, default and description, as Markdown."""
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    rows = {}
+    for name, part in schema["properties"].items():
+        if model.model_fields[name].exclude:
+            continue
+        default = "needed" if name in schema.get("required", ()) else _show_default(part.get("default"))
+        section = definitions.get(part.get("$ref", "").rpartition("/")[2], {})
+        said = part.get("description") or section.get("description", "")
+        marks = "".join(mark for flag, mark in _MARKS.items() if part.get(flag))
+        rows[name] = (f"`{before}{name}`", kind_of(part, definitions), default, said + marks)
+    return rows
+
+
+def field_table(first: str, rows: list[tuple[str, str, str, str]]) -> str:
+    """The table, its first column called `first`."""
+    return write_table((first, "kind", "default", "what it does"), rows)
+
+
+def _show_default(value: Any) -> str:
+    if value in (None, "", []) or isinstance(value, dict):
+        return "–"
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
