@@ -4,19 +4,17 @@ import runpy
 from pathlib import Path
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from flowground.ui.page import pages_kept, protocol
-from flowground.ui.page.failure import draw_failure, log_outages_once
+from flowground.errors import StoreUnavailable
+from flowground.shims import page_scripts, streamlit_process
+from flowground.ui.page.failure import draw_failure
 from flowground.web import Web
 
 ROOT = Path(__file__).resolve().parent
 ROUTER = ROOT / "pages" / "router.py"
 
-if get_script_run_ctx(suppress_warning=True) is None:
-    protocol.limit()
-    pages_kept.keep_less()
-    log_outages_once()
+if not page_scripts.this_page():
+    streamlit_process.put_in_place(logged_elsewhere=StoreUnavailable)  # the store says an outage once
     web = Web(ROOT)
     app = st.App(
         ROUTER, routes=web.routes, middleware=web.middleware, lifespan=web.lifespan, on_script_error=draw_failure

@@ -1,6 +1,7 @@
 """CPU time and memory of a process and its children, from /proc (Linux)."""
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,19 @@ class Watch:
         """Proportional set size (PSS) in MB: pages shared with other processes count by their share."""
         lines = [line for process in self._tree() for line in _read(process, "smaps_rollup").splitlines()]
         return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+    def wakes(self, *, seconds: float) -> float:
+        """Wake-ups a second, watched for so long."""
+        began, before = time.monotonic(), self._switches()
+        time.sleep(seconds)
+        return (self._switches() - before) / (time.monotonic() - began)
+
+    def _switches(self) -> int:
+        """Voluntary context switches so far of the threads that the process has now, without its children: each waited,
+        and came back to work."""
+        tasks = os.listdir(f"/proc/{self.pid}/task")
+        lines = [line for task in tasks for line in _read(self.pid, f"task/{task}/status").splitlines()]
+        return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches:"))
 
     def _tree(self) -> list[int]:
         children: dict[int, list[int]] = {}

@@ -19,11 +19,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from flowground.settings import Limits, Settings
+from flowground.shims.page_messages import SMALLEST
 from flowground.store import Store
 from flowground.store.flows.publications import Sharing
 from flowground.store.runs.conversations import begin_turn, finish_turn
 from flowground.store.runs.records import RunRecord, StoredMessage
-from flowground.web.frames import SMALLEST
 from flowground.web.open_pages.sockets import OpenPage, PageSockets
 from flowground.web.open_pages.turns import GuestTurns, Pace
 from tests.page_socket import Browser, PageSocket, open_page

@@ -15,7 +15,7 @@ from streamlit.runtime.session_manager import SessionInfo
 from streamlit.testing.v1 import AppTest
 
 from flowground.caller import PageHeader
-from flowground.ui.page.pages_kept import OWNER, KeptPages
+from flowground.shims.kept_pages import OWNER, KeptPages
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
 from tests.test_gate import ADA

@@ -10,8 +10,8 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.state.session_state import SessionState
 
-from flowground.ui.page.pages_kept import OWNER
-from flowground.ui.page.protocol import ASKED, drop_unknown_widgets
+from flowground.shims.kept_pages import OWNER
+from flowground.shims.page_messages import ASKED, drop_unknown_widgets
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
 from tests.test_gate import ADA

@@ -9,9 +9,8 @@ import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
+from flowground.shims.page_messages import Outline
 from flowground.store.flows.publications import Sharing
-from flowground.web import unfolding
-from flowground.web.unfolding import Outline
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA
@@ -154,17 +153,6 @@ def test_the_fields_are_those_of_streamlit() -> None:
         "StringArray.data",
         "FileUploaderState.uploaded_file_info",
     }
-    values = WidgetState.DESCRIPTOR.fields_by_number
-    assert BackMsg.DESCRIPTOR.fields_by_number[unfolding._RERUN].message_type is state
-    assert state.fields_by_number[unfolding._WIDGETS].name == "widget_states"
-    assert {values[number].name for number in unfolding._LISTS} == {
-        "double_array_value",
-        "int_array_value",
-        "arrow_value",
-        "file_uploader_state_value",
-    }
-    assert values[unfolding._WORDS].name == "string_array_value"
-    assert values[unfolding._TYPED].name == "chat_input_value"
 
 
 def kinds(kind: Any, known: frozenset[Any] = frozenset()) -> frozenset[Any]:

@@ -9,8 +9,9 @@ from typing import cast
 import pytest
 import requests
 
+from flowground.shims.http_connections import Connection
 from flowground.store.flows.publications import Sharing
-from flowground.web.waiting_connections import Connection, WaitingConnections
+from flowground.web.clients import WaitingConnections
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
 from tests.test_gate import ADA

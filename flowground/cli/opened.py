@@ -15,7 +15,7 @@ from flowground.store import Store
 from flowground.wiring import WiredFlow
 from flowground.words import nearest
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse has no other name for it
 """Where a command is added."""
 
 ACTOR = "cli"

@@ -215,7 +215,7 @@ class Settings(ConfigSection):
         if found:
             raise ConfigError("\n".join(file.say(place, message) for place, message in found))
         for name, variable in missing.items():
-            settings.providers[name]._missing_variable = variable
+            settings.providers[name]._missing_variable = variable  # noqa: SLF001 - this file's own
         return settings.model_copy(update=_make_absolute(settings, root))
 
 

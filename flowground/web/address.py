@@ -9,9 +9,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-import uvicorn
 from starlette.types import Scope
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 _log = logging.getLogger(__name__)
 
@@ -107,16 +105,6 @@ def _name(text: str) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
     return str(address)
-
-
-def believe_no_header(server: uvicorn.Server | None) -> None:
-    """Takes away uvicorn's own reading of `X-Forwarded-*`, which believes every process of this computer (and what
-    FORWARDED_ALLOW_IPS names). To be called before the first connection; made for uvicorn 0.54.
-
-    Without a server of ours (tests, other servers) it does nothing.
-    """
-    if server is not None and isinstance(server.config.loaded_app, ProxyHeadersMiddleware):
-        server.config.loaded_app = server.config.loaded_app.app
 
 
 def _read_last(value: bytes) -> str:

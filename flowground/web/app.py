@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
-import uvicorn
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
@@ -17,16 +16,13 @@ from flowground.api import create_api
 from flowground.errors import ConfigError, StoreUnavailable
 from flowground.runtime import Runtime, install
 from flowground.settings import Settings, config_path
-from flowground.web.address import believe_no_header
+from flowground.shims.uvicorn_server import find_server
+from flowground.web.clients import ClientPatience, bound_clients
 from flowground.web.edge import Edge
-from flowground.web.ending import Ending, running_server
-from flowground.web.frames import limit_frames
+from flowground.web.ending import Ending
 from flowground.web.greeting import compose_greeting
-from flowground.web.heads import limit_heads
-from flowground.web.listening import send_at_once, serving_at
 from flowground.web.log_lines import escape_log_lines
 from flowground.web.open_pages.sockets import PageSockets
-from flowground.web.patience import ClientPatience
 from flowground.web.process import allow_open_files, give_large_pieces_back
 from flowground.web.session_routes import make_session_routes
 
@@ -74,11 +70,13 @@ class Web:
         pages = PageSockets(settings.limits, descriptors=descriptors)
         self._started = runtime, create_api(self.runtime, cors=settings.api.cors), pages
         install(runtime)
-        server = running_server()
+        server = find_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
         patience = ClientPatience(server, seconds=settings.limits.request_seconds)
-        _limit_clients(server, descriptors)
-        say(await compose_greeting(runtime, settings.public_url or serving_at(server)))
+        if server is not None:
+            bound_clients(server, descriptors=descriptors)
+        give_large_pieces_back()
+        say(await compose_greeting(runtime, settings.public_url or (server.address if server else None)))
         runtime.catalogue.log_problems()
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: no collection needs to look at it again
@@ -91,15 +89,6 @@ class Web:
             install(None)
             await runtime.close()
             as_they_came()
-
-
-def _limit_clients(server: uvicorn.Server | None, descriptors: int) -> None:
-    """Bounds what is read of a client, what of it is believed, and what memory it leaves behind."""
-    believe_no_header(server)
-    limit_heads(server, descriptors=descriptors)
-    limit_frames(server)
-    give_large_pieces_back()
-    send_at_once()
 
 
 def say(lines: Sequence[str]) -> None:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Literal, assert_never
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import StopException
 
 from flowground import doors, runtime
 from flowground.api.errors import find_wait
@@ -29,13 +28,14 @@ from flowground.events import (
 )
 from flowground.overrides import for_message
 from flowground.runtime import LiveTurn
+from flowground.shims.page_scripts import StopException, ThisRun, draw_growing, is_open, redraw
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage, TraceStep
 from flowground.ui.chat import answers
 from flowground.ui.chat.conversation import ChatPlace, Conversation, keep_in_address
 from flowground.ui.markdown.answer_text import GrowingText
 from flowground.ui.overrides.state import drop_secrets
-from flowground.ui.page import bridge, failure, model_notes, script, words
+from flowground.ui.page import bridge, failure, model_notes, words
 from flowground.ui.page.caller import address, for_its_caller
 
 _FRAME = 0.03
@@ -62,14 +62,14 @@ class Viewers:
         self._pages[session] = place
         if len(self._pages) > self._most:
             for other in list(self._pages):
-                if not script.is_open(other):
+                if not is_open(other):
                     self._pages.pop(other, None)
             self._most = max(64, 2 * len(self._pages))
 
     def tell(self, place: ChatPlace, *, besides: str = "") -> None:
         """Redraws every page that shows the conversation. Call it on the server's loop."""
         for session, shown in list(self._pages.items()):
-            if shown == place and session != besides and not script.redraw(session):
+            if shown == place and session != besides and not redraw(session):
                 self._pages.pop(session, None)
 
 
@@ -86,7 +86,7 @@ class Following:
     `started` names its messages.
     """
 
-    def __init__(self, turn: LiveTurn, run: script.ThisRun, *, own_stop: bool) -> None:
+    def __init__(self, turn: LiveTurn, run: ThisRun, *, own_stop: bool) -> None:
         """Waits until the turn's message is stored. Raises FlowgroundError when it was refused instead."""
         self.own_stop = own_stop
         self._turn = turn
@@ -124,7 +124,7 @@ def begin(chat: Conversation, said: str, *, input_type: InputType = "chat", own_
         tweaks=tweaks,
         kept_overrides=drop_secrets(chat.wired, tweaks),
     )
-    run = script.ThisRun()
+    run = ThisRun()
     try:
         turn = bridge.call(_start(chat, request, run.session, viewers(), came_from=address()))
         following = Following(turn, run, own_stop=own_stop)
@@ -156,7 +156,7 @@ def draw_refusal(chat: Conversation) -> None:
 
 def follow(chat: Conversation) -> Following | None:
     """The turn that is being taken in this conversation, if any."""
-    run = script.ThisRun()
+    run = ThisRun()
     viewers().show(run.session, chat.place)
     turn = find_turn(chat)
     return Following(turn, run, own_stop=True) if turn else None
@@ -277,7 +277,7 @@ class Drawing:
         drawn = 0
         for name in self._grown:
             text = self._answers[name].text.rewrite()
-            script.draw_growing(self._answers[name].slot, text)
+            draw_growing(self._answers[name].slot, text)
             drawn += len(text)
         self._grown.clear()
         return drawn

@@ -8,12 +8,11 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 import streamlit as st
-from streamlit.runtime import Runtime as StreamlitRuntime
-from streamlit.runtime import exists, get_instance
 
 from flowground import runtime
 from flowground.caller import LOCAL_OWNER, Caller, PageHeader
 from flowground.errors import NotSignedIn, StoreUnavailable
+from flowground.shims.streamlit_process import is_served
 from flowground.sign_in.cookies import Device
 from flowground.ui.page import bridge
 
@@ -73,7 +72,7 @@ def for_its_caller(act: Callable[P, None]) -> Callable[P, None]:
     """For a callback whose first argument is, or has as `caller`, whom it was drawn for: runs for nobody else.
 
     Streamlit runs callbacks before the script, so before the router asks who is here. Pages are bound to their sign-in
-    already (flowground/ui/page/pages_kept.py); what acts in somebody's name does not rest on that alone.
+    already (flowground/shims/kept_pages.py); what acts in somebody's name does not rest on that alone.
     """
 
     @wraps(act)
@@ -89,22 +88,22 @@ def for_its_caller(act: Callable[P, None]) -> Callable[P, None]:
 
 def shared_flow() -> str | None:
     """The flow of this page's address, when it is `/public_flow/{flow_id}`; from the edge, not from the browser."""
-    return st.context.headers.get(PageHeader.FLOW) if _is_served() else None
+    return st.context.headers.get(PageHeader.FLOW) if is_served() else None
 
 
 def browser_id() -> str:
     """What binds a sign-in ticket to this browser; empty when it sends no cookies."""
-    return str(st.context.headers.get(PageHeader.BROWSER, "")) if _is_served() else ""
+    return str(st.context.headers.get(PageHeader.BROWSER, "")) if is_served() else ""
 
 
 def address() -> str:
     """Where the visitor comes from, for counting: what flowground/web/address.py settled when the socket opened."""
-    return str(st.context.headers.get(PageHeader.ADDRESS, "unknown")) if _is_served() else "this computer"
+    return str(st.context.headers.get(PageHeader.ADDRESS, "unknown")) if is_served() else "this computer"
 
 
 def device() -> Device | None:
     """This browser, where somebody signed in with it before: its tries have a count of their own."""
-    header = st.context.headers.get(PageHeader.DEVICE) if _is_served() else None
+    header = st.context.headers.get(PageHeader.DEVICE) if is_served() else None
     known: dict[str, Any] = json.loads(header) if header else {}
     return Device(known["id"], tuple(known["names"])) if known else None
 
@@ -115,7 +114,7 @@ def remember_proof() -> None:
 
 
 def _claimed() -> Caller | None:
-    if not _is_served():
+    if not is_served():
         return LOCAL_OWNER
     if outage := st.context.headers.get(PageHeader.OUTAGE):
         raise StoreUnavailable(outage, hint="Reload the page in a little while.")
@@ -124,14 +123,6 @@ def _claimed() -> Caller | None:
         return None
     known: dict[str, Any] = json.loads(header)
     return Caller(**known)
-
-
-def _is_served() -> bool:
-    """Whether a server runs in this process: then a missing header is nobody. AppTest's stand-in is no server.
-
-    `type` and not `isinstance`: the stand-in says it is one.
-    """
-    return exists() and type(get_instance()) is StreamlitRuntime
 
 
 def _forget_others(caller: Caller) -> None:

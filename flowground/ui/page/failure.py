@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
-from streamlit import error_util
 
 from flowground.errors import FlowgroundError, NotSignedIn, RequestError, StoreUnavailable
 from flowground.ui.page import words
@@ -47,14 +46,3 @@ def keep_refusals(key: str) -> Iterator[None]:
 def draw_kept(key: str) -> None:
     if error := st.session_state.pop(key, None):
         draw_refusal(error)
-
-
-def log_outages_once() -> None:
-    """Keeps Streamlit (1.67) from logging a traceback for each page that met an outage: the store says it once."""
-    log = error_util._log_uncaught_app_exception
-
-    def log_others(ex: BaseException) -> None:
-        if not isinstance(ex, StoreUnavailable):
-            log(ex)
-
-    error_util._log_uncaught_app_exception = log_others

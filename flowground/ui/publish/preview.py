@@ -3,12 +3,12 @@
 from urllib.parse import quote
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import StopException
 
 from flowground import runtime
 from flowground.access.sharing import SIGNED_OUT, SOMEBODY, Preview, look_as
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError, NotSignedIn
+from flowground.shims.page_scripts import StopException
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.publish import sharing
 from flowground.ui.shell import opening

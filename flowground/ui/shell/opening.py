@@ -1,12 +1,12 @@
 """Opening a flow for the person who asks: checked anew at every run of a page."""
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import StopException
 
 from flowground import runtime
 from flowground.access import requests
 from flowground.caller import Caller
 from flowground.errors import FlowError, FlowNotFound
+from flowground.shims.page_scripts import StopException
 from flowground.ui.page import bridge, failure
 from flowground.ui.page.caller import shared_flow, visitor
 from flowground.ui.shell import gallery

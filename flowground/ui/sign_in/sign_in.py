@@ -9,7 +9,8 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
-from flowground.ui.page import bridge, failure, open_pages, words
+from flowground.shims import page_scripts
+from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import address, owner_is_proven, remember_proof
 from flowground.ui.sign_in import session
 
@@ -87,7 +88,7 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None) 
         return
     try:
         member = bridge.call(runtime.current().sign_in.create_first_account(name, shown, password))
-        open_pages.recheck()
+        _redraw_others()
         session.sign_in_browser(member.name, go_to=go_to)
     except (InvalidRequest, NotAllowed) as error:
         st.error(" ".join(filter(None, (error.message, error.hint))))
@@ -117,6 +118,12 @@ def draw_join() -> None:
         with failure.draw_refusals():
             bridge.call(links.redeem(secret, password, here))
             session.sign_in_browser(member.name, go_to="/")
+
+
+def _redraw_others() -> None:
+    """Every open page but this one looks again at whom it serves: who may not stay meets the sign-in page at once, not
+    at the next click."""
+    runtime.current().loop.call_soon_threadsafe(page_scripts.redraw_others, page_scripts.this_page())
 
 
 def _prove(code: str) -> bool:

@@ -13,12 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowground.caller import Caller
 from flowground.settings import Limits
+from flowground.shims.page_frames import allow_messages, cut
+from flowground.shims.page_messages import SMALLEST, Outline
 from flowground.web.address import name_address
-from flowground.web.frames import SMALLEST, allow_messages, cut
 from flowground.web.open_pages.places import GuestPlaces
 from flowground.web.open_pages.turns import GuestTurns, Pace
 from flowground.web.process import Tidying
-from flowground.web.unfolding import Outline
 
 _BYTES_A_CHARACTER = 4
 """UTF-8 has no longer ones."""
@@ -28,7 +28,7 @@ _SIGNED_IN = 3_000_000
 """Bytes: an override of every text field of a flow goes along with each message."""
 
 _NOTHING: Message = {"type": "websocket.receive", "bytes": b""}
-"""To Streamlit 1.67 a message without a kind, which flowground/ui/page/protocol.py does not hand on."""
+"""To Streamlit 1.67 a message without a kind, which flowground/shims/page_messages.py does not hand on."""
 _A_PAGE = (0.5, 10)
 """Seconds between two messages of one guest's page, and how many do not wait after a quiet time."""
 _PATIENCE = 2

@@ -1,4 +1,4 @@
-"""What Streamlit keeps to itself about a page's script. Only this and protocol.py touch its inside; it is pinned.
+"""What Streamlit 1.67 keeps to itself about a page's script.
 
 Streamlit ends a running script by the same exception in three cases: *Stop* was pressed, the browser left (closed,
 refreshed), a click began a newer run. Only the first means the person wants no more of the answer. And it has no way to
@@ -10,20 +10,28 @@ from typing import Any
 
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.proto.ClientState_pb2 import ClientState
-from streamlit.runtime import Runtime, exists, get_instance
+from streamlit.runtime import get_instance
+from streamlit.runtime.scriptrunner import StopException as StopException  # what `st.stop` and the three cases raise
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_run_context_attr import SCRIPT_RUN_CONTEXT_ATTR_NAME
 
+from flowground.shims.streamlit_process import is_served
+
 _SETTLE = 0.05
 """Seconds after which a leaving browser, or a newer run, has been entered: one step of the loop does it."""
+
+
+def this_page() -> str:
+    """Streamlit's id of the page whose script calls; empty outside of a script."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.session_id if context else ""
 
 
 class ThisRun:
     """The script run that makes this object."""
 
     def __init__(self) -> None:
-        context = get_script_run_ctx(suppress_warning=True)
-        self.session = context.session_id if context else ""
+        self.session = this_page()
         self._runner = _runner(self.session)
 
     def stop_was_pressed(self) -> bool:
@@ -46,11 +54,26 @@ def redraw(session: str) -> bool:
         return False
     state = ClientState()
     state.CopyFrom(page._client_state)
-    if running := _running(page):  # until its end only the run knows the page's address
+    # Until its end only the run knows the page's address.
+    thread = page._scriptrunner and page._scriptrunner._script_thread
+    if running := getattr(thread, SCRIPT_RUN_CONTEXT_ATTR_NAME, None):
         state.query_string = running.query_string
         state.page_script_hash = running.page_script_hash
     page.request_rerun(state)
     return True
+
+
+def redraw_others(session: str) -> None:
+    """`redraw` for every open page but this one."""
+    for info in get_instance()._session_mgr.list_active_sessions() if is_served() else ():
+        if info.session.id != session:
+            redraw(info.session.id)
+
+
+def draw_growing(slot: DeltaGenerator, text: str) -> None:
+    """Markdown whose end is still to come: open emphasis, code and links are closed on the page, as
+    `st.write_stream` does, which cannot draw a text that changes before its end."""
+    slot._markdown(text, unterminated_parsing=True)
 
 
 def _runner(session: str) -> Any:
@@ -58,19 +81,5 @@ def _runner(session: str) -> Any:
     return page and page._scriptrunner
 
 
-def _running(page: Any) -> Any:
-    """What Streamlit 1.67 keeps of the run that the page is in."""
-    thread = page._scriptrunner and page._scriptrunner._script_thread
-    return getattr(thread, SCRIPT_RUN_CONTEXT_ATTR_NAME, None)
-
-
 def _page(session: str) -> Any:
-    # `type` and not `isinstance`: AppTest's stand-in says it is one.
-    served = session and exists() and type(get_instance()) is Runtime
-    return get_instance().get_app_session(session) if served else None
-
-
-def draw_growing(slot: DeltaGenerator, text: str) -> None:
-    """Markdown whose end is still to come: open emphasis, code and links are closed on the page, as
-    `st.write_stream` does, which cannot draw a text that changes before its end."""
-    slot._markdown(text, unterminated_parsing=True)
+    return get_instance().get_app_session(session) if session and is_served() else None

@@ -24,7 +24,7 @@ _is_resumable = AppSession.is_resumable
 
 
 def keep_less() -> None:
-    """For the process that serves, before st.App is made; a second call changes nothing."""
+    """For every page from now on; a second call changes nothing."""
     memory_session_storage.MemorySessionStorage = KeptPages  # type: ignore[assignment, misc]
     AppSession.is_resumable = _has_owner  # type: ignore[assignment, method-assign]
 

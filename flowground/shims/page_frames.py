@@ -1,30 +1,17 @@
 """Bounds what a page's socket may make the server hold before anybody has read it.
 
-uvicorn 0.54 has one bound for all sockets. Here a connection begins with the smallest, and the edge raises it once it
+uvicorn 0.54 has one bound for all sockets. Here a connection begins with the smallest, which is raised once somebody
 knows who asks. Neither uvicorn nor websockets 17 bounds the pieces of a message, or the answers to pings that a client
 never reads.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
-import uvicorn
 from starlette.types import Scope
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-SMALLEST = 64_000
-"""Bytes of a message from somebody who is not signed in: names, passwords, codes."""
-_MOST_PIECES = 4_096
-"""Frames of one message; a browser or proxy that cuts 3 MB makes some hundreds."""
-_MOST_UNREAD = 1_000_000
-"""Bytes of answers to pings that a client may leave unread."""
 _UNREADABLE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _CONNECTION = "flowground.connection"
-
-
-def limit_frames(server: uvicorn.Server | None) -> None:
-    """For every connection from now on. Without a server (tests, other servers) it does nothing."""
-    if server is not None and server.config.ws_protocol_class is WebSocketsSansIOProtocol:
-        server.config.ws_protocol_class = _LimitedFrames
 
 
 def allow_messages(scope: Scope, largest: int) -> None:
@@ -41,17 +28,20 @@ def cut(scope: Scope) -> None:
         connection.transport.abort()
 
 
-def _connection(scope: Scope) -> "_LimitedFrames | None":
+def _connection(scope: Scope) -> "BoundedFrames | None":
     found = scope.get("extensions", {}).get(_CONNECTION)
-    return found if isinstance(found, _LimitedFrames) else None
+    return found if isinstance(found, BoundedFrames) else None
 
 
-class _LimitedFrames(WebSocketsSansIOProtocol):
+class BoundedFrames(WebSocketsSansIOProtocol):
+    smallest: ClassVar[int]
+    pieces: ClassVar[int]
+    unread: ClassVar[int]
     scope: Any
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.conn.max_message_size = SMALLEST
+        self.conn.max_message_size = self.smallest
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -71,7 +61,7 @@ class _LimitedFrames(WebSocketsSansIOProtocol):
         event.data = b""  # websockets holds a connection's last frame until the next comes
 
     def handle_cont(self, event: Any) -> None:
-        if len(self.frames) < _MOST_PIECES:
+        if len(self.frames) < self.pieces:
             super().handle_cont(event)
             event.data = b""
         elif not self.close_sent:
@@ -80,7 +70,7 @@ class _LimitedFrames(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
 
     def handle_ping(self) -> None:
-        if self.transport.get_write_buffer_size() > _MOST_UNREAD:
+        if self.transport.get_write_buffer_size() > self.unread:
             self.transport.abort()
         else:
             super().handle_ping()
