@@ -114,8 +114,10 @@ class Access:
 
     async def may_run_api(self, caller: Caller, wired: WiredFlow) -> bool:
         """Whether a token of this person would reach the flow. Tokens: whether this one does."""
-        if caller.kind in ("visitor", "token") or caller.sees_inside:
-            return caller.kind != "visitor" and await self.may_open(caller, wired.id)
+        if caller.kind == "visitor":
+            return False
+        if caller.kind == "token" or caller.sees_inside:
+            return await self.may_open(caller, wired.id)
         found = await self.store.read(publications.find, flow_id=wired.id, person=caller.person)
         return found is not None and found.api and self._admits(caller, found)
 
@@ -156,7 +158,7 @@ class Access:
             )
 
     def _admits(self, caller: Caller, publication: Publication) -> bool:
-        """For callers who see no inside; `publication` was read for them."""
+        """Whether the flow is shared with this caller, who does not see its inside; `publication` was read for them."""
         if not publication.in_force or (caller.kind == "token" and not publication.api):
             return False
         if caller.kind == "visitor":

@@ -28,7 +28,7 @@ def draw_password(caller: Caller) -> None:
 
 
 def draw_sign_ins(caller: Caller) -> None:
-    """`Sign out` for this browser too: it is the same deed."""
+    """All of this person's; the browser that asks is marked, and signs out in the sidebar."""
     failure.draw_kept(_REFUSED)
     for item in bridge.ask(account.list_sign_ins, caller):
         here = item.id == caller.sign_in_id
@@ -44,12 +44,16 @@ def draw_sign_ins(caller: Caller) -> None:
             )
             if not here:
                 st.button(
-                    "Sign out", key=f"account:out:{item.id}", type="tertiary", on_click=_revoke, args=(caller, item.id)
+                    "Sign out",
+                    key=f"account:out:{item.id}",
+                    type="tertiary",
+                    on_click=_sign_out,
+                    args=(caller, item.id),
                 )
 
 
 @for_its_caller
-def _revoke(caller: Caller, sign_in_id: str) -> None:
+def _sign_out(caller: Caller, sign_in_id: str) -> None:
     """For a button."""
     with failure.keep_refusals(_REFUSED):
         bridge.ask(account.sign_out, caller, sign_in_id)

@@ -48,7 +48,7 @@ def _draw_row(group: Group, members: Sequence[Member]) -> None:
         _remove(group)
 
 
-@st.dialog("Group", on_dismiss="rerun")  # forgets what was chosen and not saved
+@st.dialog("Group", on_dismiss="rerun")  # Streamlit forgets then what was chosen and not saved
 def _edit(group: Group, members: Sequence[Member]) -> None:
     by_name = {member.name: member for member in members}
     with st.form(f"groups:edit:{group.id}", border=False):
