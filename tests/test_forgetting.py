@@ -13,7 +13,7 @@ from flowground.messages import Role
 from flowground.settings import PublicSettings
 from flowground.store import Store
 from flowground.store.runs import conversations, visitors
-from flowground.store.runs.records import StoredMessage
+from flowground.store.runs.records import RunRecord, StoredMessage
 
 pytestmark = pytest.mark.anyio
 
@@ -89,6 +89,42 @@ async def test_zero_keeps_everything(store: Store) -> None:
     await say(store, "old", at=NOW - timedelta(days=4000))
     assert await forgetting(store).forget() == 0
     assert await kept(store) == {"old"}
+
+
+async def test_no_look_finds_more_than_was_asked_for(store: Store) -> None:
+    for flow_id in ("talk", "echo"):
+        for hour in range(3):
+            await say(store, f"s{hour}", at=NOW - timedelta(hours=hour), flow_id=flow_id)
+
+    async def count_found(**which: Any) -> int:
+        return len(await store.read(visitors.find_surplus, **which))
+
+    assert await count_found(keep=1, before=0, limit=20) == 4
+    assert await count_found(keep=1, before=0, limit=3) == 3
+    assert await count_found(keep=3, before=0, limit=20) == 0
+    assert await count_found(keep=0, before=NOW.timestamp(), limit=20) == 4
+    assert await count_found(keep=0, before=NOW.timestamp(), limit=3) == 3
+
+
+async def test_the_runs_of_visitors_are_counted_up_to_a_bound(store: Store) -> None:
+    async def run(flow_id: str, owner: str, *, hours: int) -> None:
+        run = RunRecord(str(uuid.uuid4()), flow_id, "v", owner, "s", "complete", NOW - timedelta(hours=hours), 0.1)
+        place = {"flow_id": flow_id, "owner": owner, "session_id": "s"}
+        await store.write(conversations.finish_turn, **place, answers=[], run=run)
+
+    async def count_runs(flow_id: str = "talk", *, hours: int = 2, most: int = 10) -> int:
+        since = (NOW - timedelta(hours=hours)).timestamp()
+        return await store.read(visitors.count_runs, flow_id=flow_id, since=since, most=most)
+
+    assert await count_runs() == 0
+    for hours in (0, 1, 2, 3):
+        await run("talk", VISITOR, hours=hours)
+    await run("talk", "member:mia", hours=0)
+    await run("echo", VISITOR, hours=0)
+    assert await count_runs() == 3
+    assert await count_runs(hours=1) == 2
+    assert await count_runs("echo") == 1
+    assert await count_runs(most=2) == 2
 
 
 async def test_no_step_deletes_more_than_fifty_messages(store: Store) -> None:

@@ -36,7 +36,7 @@ async def test_a_token_is_found_by_its_secret_which_is_stored_nowhere(store: Sto
     expires = datetime.now(UTC) + timedelta(days=1)
     token, secret = await make_token(store, name="ci", flows=("echo", "basic"), expires_at=expires)
     assert len(secret) == 46
-    assert secret.startswith(token.prefix)
+    assert token.prefix == secret[:8]
     assert await store.read(tokens.find, secret=secret) == token
 
     def everything(connection: Connection) -> str:

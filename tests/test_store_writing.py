@@ -50,6 +50,42 @@ async def test_a_failing_write_fails_alone(store: Store) -> None:
     assert await noted(store) == [str(number) for number in range(100) if number % 10 != 3]
 
 
+async def test_a_write_that_fails_by_itself_is_tried_once(store: Store) -> None:
+    tried: list[str] = []
+
+    def try_once(connection: Connection) -> None:
+        tried.append(note(connection, "x"))
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store.write(try_once)
+    assert tried == ["x"]
+    assert await noted(store) == []
+
+
+async def test_a_read_that_nobody_waits_for_any_more_is_not_done(store: Store) -> None:
+    held, may_end, done = threading.Semaphore(0), threading.Event(), list[str]()
+
+    def hold_a_thread(_: Connection) -> None:
+        held.release()
+        may_end.wait(20)
+
+    def read(_: Connection, name: str) -> None:
+        done.append(name)
+
+    holding = []
+    for _ in range(3):  # one after the other, so that each holds a thread of its own
+        holding.append(asyncio.create_task(store.read(hold_a_thread)))
+        assert await asyncio.to_thread(held.acquire, timeout=20)
+    left, waits = [asyncio.create_task(store.read(read, name)) for name in ("left", "waits")]
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    may_end.set()
+    await asyncio.gather(waits, *holding)
+    assert done == ["waits"]
+
+
 async def test_a_cancelled_caller_breaks_no_batch_and_its_write_is_done(store: Store) -> None:
     tasks = [asyncio.create_task(store.write(note, str(number))) for number in range(100)]
     await asyncio.sleep(0)

@@ -48,7 +48,8 @@ AREAS: Mapping[str, Area] = {
         ("flowground/store/runs/*.py",),
         (
             *("tests/test_store_conversations.py", "tests/test_store_turn_overrides.py", "tests/test_turns.py"),
-            *("tests/test_store_numbers.py", "tests/test_forgetting.py", "tests/api/test_messages.py"),
+            *("tests/test_store_numbers.py", "tests/test_store_transcripts.py", "tests/test_forgetting.py"),
+            "tests/api/test_messages.py",
         ),
     ),
     "writer": Area(

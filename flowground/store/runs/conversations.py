@@ -21,7 +21,7 @@ from flowground.store.runs.records import (
     message_to_row,
     run_to_row,
 )
-from flowground.store.sql import Statement, add_row, make_storable, one_way, to_moment
+from flowground.store.sql import Statement, make_storable, one_way, to_moment
 
 TITLE_CHARS = 80
 MOST_HISTORY = 3_000_000
@@ -76,6 +76,7 @@ _ADD_MESSAGE = Statement(
     )
     .inline()
 )
+_ADD_OVERRIDES = Statement(insert(tables.turn_overrides).values({column.name: bindparam(column.name) for column in _o}))
 _ADD_RUN = Statement(insert(tables.runs).values({column.name: bindparam(column.name) for column in tables.runs.c}))
 _HISTORY = Statement(
     select(_m.role, _m.text, _m.id)
@@ -149,7 +150,7 @@ def begin_turn(
         _ADD_MESSAGE.run(connection, message_to_row(message, session=session))
     if message and overrides:
         text = json.dumps(overrides, default=dict, allow_nan=False)
-        add_row(connection, tables.turn_overrides, message_id=message.id, overrides=text)
+        _ADD_OVERRIDES.run(connection, {"message_id": message.id, "overrides": text})
 
 
 @one_way(landed=_has_run, stays=True)
