@@ -70,7 +70,7 @@ class PageHeader(StrEnum):
     """Whose page it is. Streamlit compares it when a page comes back."""
 
 
-def trials_of(person: str) -> str:
+def name_trials_owner(person: str) -> str:
     """The owner of the sessions in which a person tries the API in the app (ui/api_access/try_it.py)."""
     return f"token:try:{person}"
 

@@ -127,7 +127,7 @@ async def _let_in(runtime: Runtime, asker: Asker, address: str) -> tuple[Caller,
             runtime.refuse_second_answer(person, wired.id, asker.session_id)  # from here nothing waits
             runtime.limits.take(person, flow_id=wired.id, came_from=asker.came_from)
             if person.kind == "visitor":
-                runtime.forgetting.visitor_spoke()
+                runtime.forgetting.note_visitor()
             return person, wired
         case CommandLine():
             return LOCAL_OWNER, await runtime.access.open_flow(LOCAL_OWNER, address)
@@ -147,11 +147,11 @@ async def check_token(runtime: Runtime, secret: str | None) -> Caller:
         )
     caller = await runtime.sign_in.verify_token(secret)
     if caller is None:
-        raise await _invalid(secret, runtime)
+        raise await _explain_invalid(secret, runtime)
     return caller
 
 
-async def _invalid(secret: str, runtime: Runtime) -> KeyInvalid:
+async def _explain_invalid(secret: str, runtime: Runtime) -> KeyInvalid:
     """What is wrong with the key. Only who holds the whole of a real one learns more than that it is unknown."""
     token = await runtime.store.read(tokens.find_any, secret=secret)
     if token is None:

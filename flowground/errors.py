@@ -195,7 +195,7 @@ class ShuttingDown(RunError):
 
 
 class UnexpectedFailure(RunError):
-    """What is told of a failure nobody foresaw: nothing of it. The log has the rest."""
+    """A failure that nobody foresaw. Callers learn nothing else about it; the log has its traceback."""
 
     code = "internal_error"
 
@@ -228,7 +228,7 @@ class AnswerTooLong(RunError):
 
 
 class ComponentFailed(RunError):
-    """One component failed; `cause` is the typed reason. `component_id` is None for who sees no inside."""
+    """One component failed; `cause` is the typed reason. `component_id` is None for who may not see the inside."""
 
     def __init__(self, component_id: str | None, cause: FlowgroundError, *, message: str | None = None) -> None:
         said = message or f"Component {component_id!r} failed: {cause.message}"

@@ -1,7 +1,7 @@
 """Visitors' conversations end: the oldest of a flow go when there are too many, all of them with age.
 
-Nobody waits for it: a task of the process looks once an hour, and soon after a visitor spoke, and deletes in small
-steps with rests between them, so that no other write waits long. Members' conversations are never touched.
+No request waits for it: a task of the process looks once an hour, and soon after a visitor's message. It deletes in
+small steps and rests between them, so that no other write waits long. Members' conversations are never touched.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Forgetting:
         if self._public.conversations or self._public.days:
             self._task = asyncio.get_running_loop().create_task(self._look())
 
-    def visitor_spoke(self) -> None:
+    def note_visitor(self) -> None:
         """There may be one conversation more."""
         self._spoken.set()
 

@@ -129,7 +129,7 @@ class RunLimits:
         """What the flow's visitors have run today is known after this; to be awaited before `take`."""
         if caller.kind != "visitor" or not self._public.runs_per_day:
             return
-        number = self._today()
+        number = self._count_days()
         day = self._days.get(flow_id)
         if day is not None and day.number == number:
             return
@@ -150,17 +150,18 @@ class RunLimits:
             return
         # The owner of this computer spends nothing but their own.
         page = 0 if caller.kind == "local" else self._limits.page_runs_per_minute
-        if limit := _least(self._limits.runs_per_minute, page):
+        if limit := _find_least(self._limits.runs_per_minute, page):
             _require_left(self._people.look(caller.key, limit=limit))
             self._people.count(caller.key)
 
     def _take_visitor(self, caller: Caller, flow_id: str, address: str) -> None:
         public = self._public
         day = self._days.get(flow_id)
-        if public.runs_per_day and day is not None and day.number == self._today() and day.runs >= public.runs_per_day:
-            raise self._day_is_over()
+        runs = day.runs if day is not None and day.number == self._count_days() else 0
+        if public.runs_per_day and runs >= public.runs_per_day:
+            raise self._explain_day()
         counted = []
-        if limit := _least(self._limits.runs_per_minute, public.runs_per_minute):
+        if limit := _find_least(self._limits.runs_per_minute, public.runs_per_minute):
             _require_left(self._visitors.look(caller.key, limit=limit))
             counted.append((self._visitors, caller.key))
         if limit := public.address_runs_per_minute:
@@ -171,7 +172,7 @@ class RunLimits:
         if day is not None:
             day.runs += 1
 
-    def _day_is_over(self) -> RunLimitReached:
+    def _explain_day(self) -> RunLimitReached:
         left = _DAY - self._now() % _DAY
         wait = f"{math.ceil(left / 3600)} h" if left > 3600 else f"{math.ceil(left / 60)} min"
         return RunLimitReached(
@@ -180,11 +181,11 @@ class RunLimits:
             retry_after=math.ceil(left),
         )
 
-    def _today(self) -> int:
+    def _count_days(self) -> int:
         return int(self._now() // _DAY)
 
 
-def _least(*limits: int) -> int:
+def _find_least(*limits: int) -> int:
     """The lowest of those that are set; 0 where none is."""
     return min((limit for limit in limits if limit), default=0)
 

@@ -166,7 +166,7 @@ class _Run:
         started = time.perf_counter()
         try:
             component = self._fill(name)
-            output = await component.run(self._context(name, component))
+            output = await component.run(self._make_context(name, component))
             self._check_length(name, component, output.text)
         except FlowgroundError as error:
             raise ComponentFailed(name, error) from error
@@ -189,7 +189,7 @@ class _Run:
             return component
         return component.model_copy(update={key: text.fill(self.texts) for key, text in connected.items()})
 
-    def _context(self, name: str, component: Component) -> Context:
+    def _make_context(self, name: str, component: Component) -> Context:
         return Context(
             component_id=name,
             input_value=self.request.message_for(component.takes_input),
@@ -228,13 +228,13 @@ class _Run:
         selected = select_outputs(self.wired, self.request, sees_inside=self.sees_inside)
         check_length(sum(len(self.texts[name]) for name in selected))
         return RunFinished(
-            results={name: self._result(name) for name in {*self.wired.outputs, *selected}},
+            results={name: self._make_result(name) for name in {*self.wired.outputs, *selected}},
             selected=selected,
             seconds=seconds,
             usage=sum(usages[1:], usages[0]) if usages else None,
         )
 
-    def _result(self, name: str) -> OutputResult:
+    def _make_result(self, name: str) -> OutputResult:
         component, output = self.wired.components[name], self.given[name]
         source = _find_source(self.wired, name)
         origin = self.given.get(source or name, output)

@@ -101,7 +101,7 @@ class _Record:
 
     async def begin(self) -> None:
         said = self.turn.input_value
-        message = None if said is None else self._message(self.turn.user_message_id, "user", said)
+        message = None if said is None else self._make_message(self.turn.user_message_id, "user", said)
         kept = self.request.kept_overrides
         try:
             await self.store.write(conversations.begin_turn, **self.place, message=message, overrides=kept)
@@ -131,7 +131,7 @@ class _Record:
         """Stores the answers, then says so."""
         self.partial = {name: [end.results[name].text] for name in self.turn.answer_ids}
         answers = [
-            self._message(
+            self._make_message(
                 message_id, "assistant", end.results[name].text, model=end.results[name].model, seconds=end.seconds
             )
             for name, message_id in self.turn.answer_ids.items()
@@ -152,7 +152,7 @@ class _Record:
     def _cut_short(self, state: Literal["stopped", "failed"], *, error: str | None = None) -> list[StoredMessage]:
         """What each output said so far; the first one stands for the turn also when nothing was said."""
         answers = [
-            self._message(message_id, "assistant", "".join(self.partial.get(name, ())), state=state, error=error)
+            self._make_message(message_id, "assistant", "".join(self.partial.get(name, ())), state=state, error=error)
             for name, message_id in self.turn.answer_ids.items()
             if name in self.partial or name == next(iter(self.turn.answer_ids))
         ]
@@ -190,7 +190,9 @@ class _Record:
             self.saved = False  # so that the failure can be stored instead
             raise
 
-    def _message(self, message_id: str, role: Literal["user", "assistant"], text: str, **more: Any) -> StoredMessage:
+    def _make_message(
+        self, message_id: str, role: Literal["user", "assistant"], text: str, **more: Any
+    ) -> StoredMessage:
         created = self.turn.started_at if role == "user" else datetime.now(UTC)
         return StoredMessage(
             id=message_id,

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from flowground.access import account
-from flowground.caller import Caller, trials_of
+from flowground.caller import Caller, name_trials_owner
 from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store import tables
@@ -80,7 +80,7 @@ async def test_my_data_is_all_of_mine_and_none_of_the_flows(house: Runtime) -> N
     for owner, text in (
         ("member:mia", "said on a page"),
         (f"token:{token.id}", "said by a program"),
-        (trials_of("mia"), "tried in the app"),
+        (name_trials_owner("mia"), "tried in the app"),
         ("member:olga", "x"),
     ):
         await say(house, owner, text)

@@ -153,7 +153,7 @@ async def test_it_looks_when_a_visitor_spoke_and_by_itself(store: Store) -> None
         task = forgetting(store, conversations=2, at_least=0.02, at_most=0.02 if not spoken else 3600)
         task.start()
         if spoken:
-            task.visitor_spoke()
+            task.note_visitor()
         await until_kept(store, {"s0", "s1"})
         await task.close()
 
@@ -202,11 +202,11 @@ async def test_a_pause_lies_between_two_looks(store: Store) -> None:
     await say(store, "long before", at=NOW - timedelta(hours=4))
     task = forgetting(store, conversations=1, at_least=3600, at_most=3600)
     task.start()
-    task.visitor_spoke()
+    task.note_visitor()
     await until_kept(store, {"before"})
     await say(store, "one")
     await say(store, "two", at=NOW - timedelta(hours=1))
-    task.visitor_spoke()
+    task.note_visitor()
     await asyncio.sleep(0.3)
     assert await kept(store) == {"one", "two", "before"}
     await task.close()

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from flowground.snippets import LANGUAGES, SnippetRequest, as_markdown, export_line, snippets
+from flowground.snippets import LANGUAGES, SnippetRequest, snippets, write_export_line, write_markdown
 from tests.servers import clean_environment
 
 REQUEST = SnippetRequest("http://x", "f", "```\n````` `x`")
@@ -12,7 +12,7 @@ REQUEST = SnippetRequest("http://x", "f", "```\n````` `x`")
 
 def test_every_language_has_its_section_and_survives_its_fence() -> None:
     texts = snippets(REQUEST)
-    said = as_markdown(texts, title="Talk *now* [x](y)")
+    said = write_markdown(texts, title="Talk *now* [x](y)")
     assert said.startswith(
         "# Talk \\*now\\* \\[x\\](y)\n\n## Python\n\n```bash\nexport FLOWGROUND_API_KEY=YOUR_TOKEN\n```\n"
     )
@@ -28,7 +28,7 @@ def test_every_language_has_its_section_and_survives_its_fence() -> None:
     assert blocks(said) == [
         part
         for name, code in texts.items()
-        for part in (export_line(shell=LANGUAGES[name].shell), code.removesuffix("\n"))
+        for part in (write_export_line(shell=LANGUAGES[name].shell), code.removesuffix("\n"))
     ]
 
 
@@ -36,14 +36,14 @@ def test_code_that_holds_its_token_needs_no_line_for_it() -> None:
     texts = snippets(SnippetRequest("http://x", "f", token="fg_secret"))
     assert len(texts) == 4
     assert all("fg_secret" in code and "FLOWGROUND_API_KEY" not in code for code in texts.values())
-    assert "FLOWGROUND_API_KEY" not in as_markdown(texts, title="f", export=False)
+    assert "FLOWGROUND_API_KEY" not in write_markdown(texts, title="f", export=False)
     assert "fg_secret" not in repr(SnippetRequest("http://x", "f", token="fg_secret"))
 
 
 @pytest.mark.parametrize("token", ["fg_abc-_123", "it's $HOME `x`"])
 def test_bash_reads_the_line_as_it_is_meant(token: str) -> None:
     done = subprocess.run(
-        ["bash", "-c", f'{export_line(token)}\nprintf %s "$FLOWGROUND_API_KEY"'],
+        ["bash", "-c", f'{write_export_line(token)}\nprintf %s "$FLOWGROUND_API_KEY"'],
         capture_output=True, text=True, check=True, env=clean_environment(),
     )  # fmt: skip
     assert done.stdout == token

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowground.snippets import SnippetRequest, export_line, snippets
+from flowground.snippets import SnippetRequest, snippets, write_export_line
 
 pytest.importorskip("tree_sitter_powershell", reason="needs tree-sitter-powershell (requirements-dev.txt)")
 import tree_sitter_powershell
@@ -70,8 +70,8 @@ def test_a_token_and_an_address_are_plain_literals(variant: str) -> None:
 
 
 def test_the_line_that_sets_the_token() -> None:
-    assert export_line("fg_x'y", shell="powershell") == "$env:FLOWGROUND_API_KEY = 'fg_x''y'"
-    parsed(export_line(shell="powershell"))
+    assert write_export_line("fg_x'y", shell="powershell") == "$env:FLOWGROUND_API_KEY = 'fg_x''y'"
+    parsed(write_export_line(shell="powershell"))
 
 
 def test_an_error_ends_a_saved_script_and_no_shell() -> None:

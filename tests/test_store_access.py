@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from flowground.caller import trials_of
+from flowground.caller import name_trials_owner
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import Store, tables
 from flowground.store.flows import publications
@@ -149,7 +149,7 @@ async def test_a_removed_members_name_brings_nothing_of_theirs_to_its_next_beare
     await sign_in(store, "ada", "id")
     message = StoredMessage("m", "user", "private", "complete", datetime.now(UTC))
     here: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada", "session_id": "s"}
-    tried = here | {"owner": trials_of("ada")}
+    tried = here | {"owner": name_trials_owner("ada")}
     await store.write(conversations.begin_turn, **here, message=message)
     await store.write(conversations.begin_turn, **tried, message=replace(message, id="n"))
     assert await store.write(members.remove, name="ada", by="command line")

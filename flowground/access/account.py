@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from flowground.access import Access
-from flowground.caller import Caller, trials_of
+from flowground.caller import Caller, name_trials_owner
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.sign_in.cookies import Device
 from flowground.store.people import access_requests, groups, sign_ins, tokens
@@ -92,7 +92,7 @@ async def _require_member(access: Access, caller: Caller) -> Caller:
 
 
 def _keys(caller: Caller, mine: list[tokens.StoredToken]) -> list[str]:
-    return [caller.key, trials_of(caller.name), *(f"token:{token.id}" for token in mine)]
+    return [caller.key, name_trials_owner(caller.name), *(f"token:{token.id}" for token in mine)]
 
 
 def _encode(found: dict[str, Any]) -> bytes:

@@ -124,9 +124,9 @@ async def read_request(request: Request, *, limit: int, patience: float) -> ApiR
     query = request.query_params
     shape = query.get("shape", "langflow")
     if shape not in ("langflow", "simple"):
-        raise _query_problem("shape", "literal_error", "Input should be 'langflow' or 'simple'")
+        raise _say_query_problem("shape", "literal_error", "Input should be 'langflow' or 'simple'")
     sse = query.get("stream", "").lower() == "sse"
-    in_query = True if sse else _stream_wanted(query.get("stream"))
+    in_query = True if sse else _read_stream_word(query.get("stream"))
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise BodyCompressed("The body is compressed.", hint="Send it as it is, without a Content-Encoding.")
     body = _validate(await _parse(request, await _read(request, limit, patience)))
@@ -150,16 +150,16 @@ def _validate(given: dict[str, Any]) -> RunBody:
         raise InvalidRequest("The body does not fit.", problems=problems) from None
 
 
-def _stream_wanted(word: str | None) -> bool | None:
+def _read_stream_word(word: str | None) -> bool | None:
     if word is None:
         return None
     wanted = _STREAM_WORDS.get(word.lower())
     if wanted is None:
-        raise _query_problem("stream", "bool_parsing", "Input should be a valid boolean, unable to interpret input")
+        raise _say_query_problem("stream", "bool_parsing", "Input should be a valid boolean, unable to interpret input")
     return wanted
 
 
-def _query_problem(name: str, kind: str, message: str) -> InvalidRequest:
+def _say_query_problem(name: str, kind: str, message: str) -> InvalidRequest:
     return InvalidRequest(message, problems=[{"type": kind, "loc": ["query", name], "msg": message}])
 
 
@@ -168,7 +168,7 @@ async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
     if content_type.startswith("application/x-www-form-urlencoded"):
         return {}
     if content_type.startswith("multipart/form-data"):
-        return await _form(request, raw)
+        return await _read_form(request, raw)
     if not raw.strip():
         return {}
     given = await read_json(raw)
@@ -184,31 +184,31 @@ async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
 async def _read(request: Request, limit: int, patience: float) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
-    message = await _next_piece(request, patience)
+        raise _say_too_large(limit)
+    message = await _read_piece(request, patience)
     body: bytes = message.get("body", b"")
     if not message.get("more_body") and message["type"] == "http.request" and len(body) <= limit:
         return body  # nearly always: a body that came in one piece
     parts, size = [body], len(body)
     while message.get("more_body") and size <= limit:
-        message = await _next_piece(request, patience)
+        message = await _read_piece(request, patience)
         parts.append(message.get("body", b""))
         size += len(parts[-1])
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     if size > limit:
-        raise _too_large(limit)
+        raise _say_too_large(limit)
     return b"".join(parts)
 
 
-def _too_large(limit: int) -> BodyTooLarge:
+def _say_too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(
         f"The body is over {limit:,} bytes.",
         hint="Send less at once. `limits.body_bytes` in config.yaml sets the size.",
     )
 
 
-async def _next_piece(request: Request, patience: float) -> Message:
+async def _read_piece(request: Request, patience: float) -> Message:
     try:
         async with asyncio.timeout(patience):
             return await request.receive()
@@ -216,7 +216,7 @@ async def _next_piece(request: Request, patience: float) -> Message:
         raise BodyTooSlow(f"No further piece of the body came within {patience:g} s.") from None
 
 
-async def _form(request: Request, raw: bytes) -> dict[str, Any]:
+async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:
     pieces = iter(range(0, max(len(raw), 1), _FORM_PIECE))
 
     async def replay() -> dict[str, Any]:
@@ -227,7 +227,7 @@ async def _form(request: Request, raw: bytes) -> dict[str, Any]:
         return {"type": "http.request", "body": raw[start:end], "more_body": end < len(raw)}
 
     try:
-        scope = {**request.scope, "headers": [(b"content-type", _form_type(request.headers["content-type"]))]}
+        scope = {**request.scope, "headers": [(b"content-type", _write_form_type(request.headers["content-type"]))]}
         async with Request(scope, replay).form() as form:
             given: dict[str, Any] = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
     except HTTPException as error:
@@ -235,11 +235,11 @@ async def _form(request: Request, raw: bytes) -> dict[str, Any]:
         raise InvalidRequest("The form cannot be read.", problems=[problem]) from None
     if isinstance(given.get("tweaks"), str):
         given["tweaks"] = await read_json(given["tweaks"].encode()) if given["tweaks"].strip() else None
-    given["stream"] = bool(_stream_wanted(given.get("stream")))
+    given["stream"] = bool(_read_stream_word(given.get("stream")))
     return given
 
 
-def _form_type(said: str) -> bytes:
+def _write_form_type(said: str) -> bytes:
     """A form's content type with nothing but its boundary: a form is UTF-8.
 
     Starlette decodes by any `charset` that Python knows, also by one that takes ten minutes for a megabyte.
@@ -262,7 +262,7 @@ async def read_json(raw: bytes) -> Any:
 def _parse_json(raw: bytes) -> Any:
     """The same at once, for bodies that are small or read in a thread."""
     try:
-        plain = _as_utf_8(raw)
+        plain = _to_utf_8(raw)
         if len(plain) > MOST_VALUES:
             _count_values(plain)
         return orjson.loads(plain)
@@ -272,7 +272,7 @@ def _parse_json(raw: bytes) -> Any:
         raise InvalidRequest("The body is no JSON.", problems=[problem]) from None
 
 
-def _as_utf_8(raw: bytes) -> bytes:
+def _to_utf_8(raw: bytes) -> bytes:
     encoding = json.detect_encoding(raw)
     if encoding == "utf-8":
         return raw

@@ -66,11 +66,11 @@ async def _write_messages(
 ) -> AsyncGenerator[bytes, None]:
     """A JSON array, piece by piece; between the pieces the loop serves others."""
     written, comma = bytearray(b"["), b""
-    for positions in _batches(places):
+    for positions in _make_batches(places):
         found = await runtime.store.read(transcripts.read_messages, owner=caller.key, positions=positions)
         steps = {said.message.run_id: said.message.trace for said in found if said.message.trace}
         for said in found:
-            written += comma + to_json(_message(said, steps.get(said.message.run_id, ())))
+            written += comma + to_json(_write_message(said, steps.get(said.message.run_id, ())))
             comma = b","
             if len(written) > _PIECE:
                 yield bytes(written)
@@ -79,7 +79,7 @@ async def _write_messages(
     yield bytes(written + b"]")
 
 
-def _batches(places: Sequence[MessagePlace]) -> Iterator[list[int]]:
+def _make_batches(places: Sequence[MessagePlace]) -> Iterator[list[int]]:
     """Positions to read at once; the messages of one run stay together, since one of them carries its trace."""
     batch: list[int] = []
     for _, run in groupby(places, key=lambda place: place.run_id or place.position):
@@ -114,7 +114,7 @@ async def _list_reach(runtime: Runtime, caller: Caller) -> list[str] | None:
     return [wired.id for wired in await runtime.access.list_flows(caller)]
 
 
-def _message(said: PlacedMessage, trace: Sequence[TraceStep]) -> dict[str, Any]:
+def _write_message(said: PlacedMessage, trace: Sequence[TraceStep]) -> dict[str, Any]:
     """`trace` is the run's, which only its first answer carries."""
     message = said.message
     sender, name = ("User", "User") if message.role == "user" else ("Machine", "AI")
@@ -133,12 +133,12 @@ def _message(said: PlacedMessage, trace: Sequence[TraceStep]) -> dict[str, Any]:
         "duration": None,
         "properties": write_properties(name_source(shown_by, shown_by, message.model), message.state, message.usage),
         "category": "error" if message.state == "failed" else "message",
-        "content_blocks": [] if message.error is None else [_error_block(shown_by, message.error)],
+        "content_blocks": [] if message.error is None else [_write_error_block(shown_by, message.error)],
         "session_metadata": {"graph_run_id": message.run_id},
     }
 
 
-def _error_block(component_id: str | None, reason: str) -> dict[str, Any]:
+def _write_error_block(component_id: str | None, reason: str) -> dict[str, Any]:
     """Why an answer failed, as Langflow writes it; without the traceback that stands in its own."""
     error = {"type": "error", "component": component_id, "field": None, "reason": reason, "solution": None}
     return {"title": "Error", "contents": [error], "allow_markdown": True}

@@ -22,7 +22,7 @@ PROGRAM = "python -m flowground"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command (default: of `sys.argv`) and returns its exit code. A traceback is shown with `--debug` only."""
     with show_controls():
-        return _run(_parser().parse_args(arguments))
+        return _run(_build_parser().parse_args(arguments))
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -50,7 +50,7 @@ def _fail(sentence: str) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="LLM flows from YAML files. `streamlit run app.py` serves them; these commands work beside it.",

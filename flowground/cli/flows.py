@@ -32,9 +32,9 @@ def run_validate(given: argparse.Namespace) -> int:
     for problem in problems:
         print(problem)
     if problems:
-        _note(f"{_count(problems, 'mistake')} in {_count({problem.file for problem in problems}, 'file')}.")
+        _tell(f"{_count(problems, 'mistake')} in {_count({problem.file for problem in problems}, 'file')}.")
         return 1
-    _note(f"{_count(checked, 'flow')}, no mistakes.")
+    _tell(f"{_count(checked, 'flow')}, no mistakes.")
     return 0
 
 
@@ -85,5 +85,5 @@ def _count(items: Iterable[object], word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
-def _note(sentence: str) -> None:
+def _tell(sentence: str) -> None:
     print(sentence, file=sys.stderr)

@@ -24,7 +24,7 @@ def add_to(commands: Commands) -> None:
     create = keys.add_parser("create", help="make a token; it is printed once, as the last word")
     create.add_argument("name", metavar="NAME", help="what it is for")
     create.add_argument("--flow", action="append", metavar="ID", help="only this flow; may be given several times")
-    create.add_argument("--expires", type=_duration, metavar="30d", help="12h, 30d, 8w, …; default: never")
+    create.add_argument("--expires", type=_read_duration, metavar="30d", help="12h, 30d, 8w, …; default: never")
     create.set_defaults(command=lambda given: asyncio.run(_create(given)))
     listing = keys.add_parser("list", help="show all tokens, without their secrets")
     listing.set_defaults(command=lambda _: asyncio.run(_list()))
@@ -35,7 +35,7 @@ def add_to(commands: Commands) -> None:
 
 async def _create(given: argparse.Namespace) -> None:
     settings = load_settings()
-    flows = _scope(given.flow, settings)
+    flows = _find_scope(given.flow, settings)
     async with open_store(settings) as store:
         token, secret = await store.write(
             tokens.create,
@@ -63,7 +63,7 @@ async def _list() -> None:
                 token.name,
                 token.owner or "organization",
                 "all" if token.flows is None else ",".join(token.flows),
-                _state(token),
+                _name_state(token),
                 day(token.expires_at),
                 day(token.last_used_at),
                 str(token.uses),
@@ -85,7 +85,7 @@ async def _revoke(given: argparse.Namespace) -> None:
     print(f"{meant[0].name} {'is revoked' if ended else 'was revoked before'}.", file=sys.stderr)
 
 
-def _scope(addresses: list[str] | None, settings: Settings) -> tuple[str, ...] | None:
+def _find_scope(addresses: list[str] | None, settings: Settings) -> tuple[str, ...] | None:
     """Ids of the named flows. Raises InvalidRequest for one that does not exist."""
     if not addresses:
         return None
@@ -93,13 +93,13 @@ def _scope(addresses: list[str] | None, settings: Settings) -> tuple[str, ...] |
     return tuple(dict.fromkeys(find_flow(catalogue, address).id for address in addresses))
 
 
-def _state(token: StoredToken) -> str:
+def _name_state(token: StoredToken) -> str:
     if token.revoked_at:
         return "revoked"
     return "active" if token.in_force else "expired"
 
 
-def _duration(text: str) -> timedelta:
+def _read_duration(text: str) -> timedelta:
     match = re.fullmatch(r"([1-9][0-9]{0,4})([mhdw])", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 12h, 30d or 8w")

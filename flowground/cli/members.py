@@ -7,7 +7,7 @@ import sys
 from typing import get_args
 
 from flowground.caller import Role
-from flowground.cli.opened import ACTOR, Commands, load_settings, no_such, open_sign_in, open_store
+from flowground.cli.opened import ACTOR, Commands, load_settings, open_sign_in, open_store, say_no_such
 from flowground.cli.output import print_table
 from flowground.errors import InvalidRequest
 from flowground.sign_in import SignIn
@@ -30,7 +30,7 @@ def add_to(commands: Commands) -> None:
         help="read the password from standard input; done anyway where that is no terminal",
     )
     # Asked for outside the event loop, which would keep Ctrl-C from the prompt.
-    add.set_defaults(command=lambda given: asyncio.run(_add(given, _password(from_input=given.password_stdin))))
+    add.set_defaults(command=lambda given: asyncio.run(_add(given, _ask_password(from_input=given.password_stdin))))
     listing = group.add_parser("list", help="show all members, those of config.yaml too")
     listing.set_defaults(command=lambda _: asyncio.run(_list()))
     remove = group.add_parser("remove", help="remove a person with their sign-ins, tokens and conversations")
@@ -81,11 +81,11 @@ async def _remove(given: argparse.Namespace) -> None:
         if not await store.write(members.remove, name=name, by=ACTOR):
             roster = SignIn(settings, store).roster
             roster.require_stored(name)
-            raise InvalidRequest(no_such("member", name, [member.name for member in await roster.list_members()]))
+            raise InvalidRequest(say_no_such("member", name, [member.name for member in await roster.list_members()]))
     print(f"{name} is removed, with sign-ins, tokens and conversations.", file=sys.stderr)
 
 
-def _password(*, from_input: bool) -> str:
+def _ask_password(*, from_input: bool) -> str:
     """One line of standard input, or asked for twice at the terminal. Raises InvalidRequest."""
     if from_input or not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")

@@ -54,11 +54,11 @@ def find_flow(catalogue: Catalogue, address: str) -> WiredFlow:
     wired = catalogue.find(address)
     if wired is None:
         hint = "`validate` shows what is wrong with some flow files." if catalogue.problems() else None
-        raise InvalidRequest(no_such("flow", address, catalogue.flows()), hint=hint)
+        raise InvalidRequest(say_no_such("flow", address, catalogue.flows()), hint=hint)
     return wired
 
 
-def no_such(kind: str, name: str, known: Iterable[str]) -> str:
+def say_no_such(kind: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that is not there, with the nearest one that is."""
     word = nearest(name, known)
     return f"There is no {kind} {name} (did you mean {word}?)." if word else f"There is no {kind} {name}."

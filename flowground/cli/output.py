@@ -97,9 +97,10 @@ class ProgressBar:
         if not self._terminal:
             if received * 10 // total > self._tenths:
                 self._tenths = received * 10 // total
-                print(_words(received, total, None), file=self._stream, flush=True)
+                print(_say_progress(received, total, None), file=self._stream, flush=True)
             return
-        words = _words(received, total, _left(received - self._begun[1], total - received, now - self._begun[0]))
+        left = _guess_left(received - self._begun[1], total - received, now - self._begun[0])
+        words = _say_progress(received, total, left)
         width = max(10, min(40, shutil.get_terminal_size().columns - len(words) - 4))
         filled = width * received // total
         print(f"\r[{'█' * filled}{'·' * (width - filled)}] {words}\x1b[K", end="", file=self._stream, flush=True)
@@ -112,11 +113,11 @@ class ProgressBar:
         self._drawn = False
 
 
-def _words(received: int, total: int, left: float | None) -> str:
+def _say_progress(received: int, total: int, left: float | None) -> str:
     said = f"{received / 1e6:.0f} of {total / 1e6:.0f} MB"
     return said if left is None else f"{said}, {left:.0f} s left"
 
 
-def _left(fetched: int, missing: int, seconds: float) -> float | None:
+def _guess_left(fetched: int, missing: int, seconds: float) -> float | None:
     """Seconds to go at the mean speed so far; None before it can be told."""
     return missing * seconds / fetched if fetched > 0 and seconds > 1 else None

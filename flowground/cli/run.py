@@ -27,7 +27,7 @@ from flowground.events import (
     TurnStarted,
 )
 from flowground.runtime import Runtime
-from flowground.snippets import NO_TOKEN, VARIABLE, WORDS, find, request_types
+from flowground.snippets import NO_TOKEN, VARIABLE, WORDS, find, find_types
 
 _TIMEOUT = 300
 """Seconds to wait for the connection to a server and for each next piece."""
@@ -41,7 +41,7 @@ def add_to(commands: Commands) -> None:
     run.add_argument(
         "--tweak",
         action="append",
-        type=_tweak,
+        type=_read_tweak,
         default=[],
         metavar="COMPONENT.FIELD=VALUE",
         help="""change a field for this run; `:=` takes JSON, as in 'Model.stop:=["END"]'""",
@@ -59,7 +59,7 @@ def add_to(commands: Commands) -> None:
 def run_command(given: argparse.Namespace) -> None:
     """Prints the answer's text, and nothing else, to stdout."""
     if given.server:
-        _ask_server(given.server, given.flow, _request(given, "any"))
+        _ask_server(given.server, given.flow, _build_request(given, "any"))
     else:
         asyncio.run(_run_here(given))
 
@@ -70,7 +70,7 @@ async def _run_here(given: argparse.Namespace) -> None:
     try:
         await runtime.start()
         wired = find_flow(runtime.catalogue, given.flow)
-        request = _request(given, request_types(wired)[0])
+        request = _build_request(given, find_types(wired)[0])
         answer = await doors.answer(runtime, CommandLine(), address=wired.id, ask=request)
         async with aclosing(answer.events()) as events:
             async for event in events:
@@ -106,13 +106,13 @@ def _ask_server(base_url: str, flow: str, request: RunRequest) -> None:
         with requests.post(
             url,
             params={"stream": "true"} if request.stream else None,
-            json=_body(request),
+            json=_write_body(request),
             headers={"x-api-key": token},
             timeout=_TIMEOUT,
             stream=True,
         ) as response:
             if not response.ok:
-                raise _refusal(response.json())
+                raise _read_refusal(response.json())
             if request.stream:
                 _print_stream(response, printer)
             else:
@@ -120,10 +120,10 @@ def _ask_server(base_url: str, flow: str, request: RunRequest) -> None:
     except requests.exceptions.InvalidURL:
         raise InvalidRequest(f"{base_url} is no address.") from None
     except requests.RequestException as error:
-        raise RunError(f"No usable answer from {url}: {_reason(error)}") from None
+        raise RunError(f"No usable answer from {url}: {_find_reason(error)}") from None
 
 
-def _body(request: RunRequest) -> dict[str, Any]:
+def _write_body(request: RunRequest) -> dict[str, Any]:
     body: dict[str, Any] = {"input_type": request.input_type}
     if request.input_value is not None:
         body["input_value"] = request.input_value
@@ -153,13 +153,13 @@ def _read_texts(result: Any) -> Iterator[tuple[str | None, str]]:
         yield message[WORDS.data].get(WORDS.id), message[WORDS.text]
 
 
-def _refusal(body: Any) -> RequestError:
+def _read_refusal(body: Any) -> RequestError:
     detail = body.get(WORDS.detail)
     sentence = detail.get(WORDS.message) if isinstance(detail, dict) else detail
     return RequestError(str(sentence), hint=body.get(WORDS.hint))
 
 
-def _reason(error: requests.RequestException) -> str:
+def _find_reason(error: requests.RequestException) -> str:
     """The innermost words: requests wraps them three times."""
     match error:
         case requests.Timeout():
@@ -172,7 +172,7 @@ def _reason(error: requests.RequestException) -> str:
             return str(error)
 
 
-def _request(given: argparse.Namespace, input_type: InputType) -> RunRequest:
+def _build_request(given: argparse.Namespace, input_type: InputType) -> RunRequest:
     tweaks: dict[str, Any] = {}
     for component, field, value in given.tweak:
         if component:
@@ -188,7 +188,7 @@ def _request(given: argparse.Namespace, input_type: InputType) -> RunRequest:
     )
 
 
-def _tweak(text: str) -> tuple[str, str, Any]:
+def _read_tweak(text: str) -> tuple[str, str, Any]:
     """`Component.field=text` or `Component.field:=JSON` -> component ("" for every component), field, value."""
     place, equals, value = text.partition("=")
     component, _, field = place.removesuffix(":").rpartition(".")

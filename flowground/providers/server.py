@@ -19,7 +19,7 @@ import httpx2
 
 from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.providers.chat_format import read_error
-from flowground.providers.lanes import AT_ONCE, Lane, Lanes, httpcore_url
+from flowground.providers.lanes import AT_ONCE, Lane, Lanes, to_httpcore_url
 
 _BROKEN = (
     httpcore2.NetworkError,
@@ -57,7 +57,7 @@ class Server:
     ) -> None:
         self._name = name
         self._url = url
-        self._address = httpcore_url(url)
+        self._address = to_httpcore_url(url)
         self._secrets = [word for word in (api_key, str(url), url.raw_path.decode()) if word and len(word) > 1]
         self._hint = hint
         self._trust_env = trust_env
@@ -85,7 +85,7 @@ class Server:
         try:
             lane = await lanes.take(patience=self._seconds)
         except TimeoutError:
-            raise self._no_free_lane() from None
+            raise self._explain_no_lane() from None
         deadline = asyncio.get_running_loop().time() + self._seconds
         try:
             async with asyncio.timeout_at(deadline):
@@ -96,7 +96,7 @@ class Server:
         except BaseException:
             await lanes.give(lane)
             raise
-        answer = ServerAnswer(response, self._failure, closed=lambda: lanes.give(lane), deadline=deadline)
+        answer = ServerAnswer(response, self._explain, closed=lambda: lanes.give(lane), deadline=deadline)
         if 200 <= response.status < 300:
             return answer
         async with aclosing(answer):
@@ -126,7 +126,7 @@ class Server:
         try:
             return await lane.handle_async_request(request)
         except _BROKEN as error:
-            raise self._failure(error) from None
+            raise self._explain(error) from None
 
     async def _refusal(self, answer: "ServerAnswer", response: httpcore2.Response) -> ProviderError:
         data = b""
@@ -142,17 +142,17 @@ class Server:
         later = retry_after(answer.headers.get("retry-after"))
         if status == 429 and code != "insufficient_quota":
             return ProviderBusy(message, status=status, retry_after=later)
-        return ProviderRefused(message, status=status, retry_after=later, hint=self._advice(status))
+        return ProviderRefused(message, status=status, retry_after=later, hint=self._advise(status))
 
-    def _advice(self, status: int) -> str | None:
+    def _advise(self, status: int) -> str | None:
         if status in (401, 403):
             return f"Check `providers.{self._name}.api_key` in config.yaml."
         if status == 404:
             return f"Check the model's name and `providers.{self._name}.base_url` in config.yaml."
         return None
 
-    def _failure(self, error: Exception) -> ProviderError:
-        if refused := _certificate_error(error):
+    def _explain(self, error: Exception) -> ProviderError:
+        if refused := _find_certificate_error(error):
             return CertificateRefused(
                 f"The certificate of provider {self._name!r} is not trusted: {refused.verify_message}.",
                 hint=f"Check that `providers.{self._name}.base_url` in config.yaml names the server as its certificate "
@@ -175,7 +175,7 @@ class Server:
             hint=f"`providers.{self._name}.timeout` in config.yaml sets the time.",
         )
 
-    def _no_free_lane(self) -> NoFreeLane:
+    def _explain_no_lane(self) -> NoFreeLane:
         return NoFreeLane(
             f"All {AT_ONCE} calls that provider {self._name!r} may have at once are under way, and none ended within "
             f"{self._seconds:g} seconds.",
@@ -276,7 +276,7 @@ class Patience:
         await asyncio.sleep(pause)
 
 
-def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+def _find_certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
     """The certificate's part in a failed connection, however deep it was wrapped."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__

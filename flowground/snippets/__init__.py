@@ -17,10 +17,10 @@ from types import MappingProxyType
 from flowground.snippets.answer import WORDS, find
 from flowground.snippets.curl import curl
 from flowground.snippets.javascript import javascript
-from flowground.snippets.literals import NO_TOKEN, PLACEHOLDER, VARIABLE, Shell, export_line
+from flowground.snippets.literals import NO_TOKEN, PLACEHOLDER, VARIABLE, Shell, write_export_line
 from flowground.snippets.powershell import powershell
 from flowground.snippets.python import python
-from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest, request_types
+from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest, find_types
 
 __all__ = [
     "DEFAULT_MESSAGE",
@@ -31,17 +31,17 @@ __all__ = [
     "WORDS",
     "Shell",
     "SnippetRequest",
-    "as_markdown",
-    "export_line",
     "find",
-    "request_types",
+    "find_types",
     "snippets",
+    "write_export_line",
+    "write_markdown",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One text: who writes it, what to save it as, how it runs then, and in which shell `export_line` is run before.
+    """One text: what writes it, what to save it as, how it runs then, and in which shell its token is set before.
 
     `highlight` is the word for its colours in Markdown.
     """
@@ -79,17 +79,17 @@ def snippets(request: SnippetRequest) -> dict[str, str]:
     return {name: language.write(request) for name, language in LANGUAGES.items()}
 
 
-def as_markdown(texts: Mapping[str, str], *, title: str, export: bool = True) -> str:
+def write_markdown(texts: Mapping[str, str], *, title: str, export: bool = True) -> str:
     """What `snippets` gave as one Markdown text, for a wiki page, an issue, or a colleague.
 
     `export` False leaves out the lines that set the token, for code that holds it.
     """
-    parts = [f"# {_plain(title)}"]
+    parts = [f"# {_escape(title)}"]
     for name, code in texts.items():
         language = LANGUAGES[name]
         parts.append(f"## {language.title}")
         if export:
-            parts.append(_fence(export_line(shell=language.shell), language.shell))
+            parts.append(_fence(write_export_line(shell=language.shell), language.shell))
         parts.append(_fence(code, language.highlight))
         parts.append(f"Saved, it runs as `{language.command}`.")
     return "\n\n".join(parts) + "\n"
@@ -103,6 +103,6 @@ def _fence(code: str, language: str) -> str:
     return f"{fence}{language}\n{code}{end}{fence}"
 
 
-def _plain(text: str) -> str:
+def _escape(text: str) -> str:
     """One line that Markdown shows as it is."""
     return re.sub(r"([\\`*_{}\[\]<>#|~!&])", r"\\\1", " ".join(text.split()))

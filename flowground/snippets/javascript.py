@@ -1,7 +1,7 @@
 """The JavaScript tab: a script for Node 18 or newer, as CommonJS and as a module, without dependencies."""
 
 from flowground.snippets.answer import dots, gaps
-from flowground.snippets.literals import JAVASCRIPT, NO_TOKEN, VARIABLE, Name, fill, javascript_scalar, literal
+from flowground.snippets.literals import JAVASCRIPT, NO_TOKEN, VARIABLE, Name, fill, literal, write_javascript_scalar
 from flowground.snippets.request import SnippetRequest
 
 _HEAD = """\
@@ -83,9 +83,9 @@ def javascript(request: SnippetRequest) -> str:
     answer = _STREAM if request.stream else _SIMPLE if request.shape == "simple" else _LANGFLOW
     return fill(
         _HEAD + answer + _TAIL,
-        url=javascript_scalar(request.url),
-        message=javascript_scalar(request.message),
-        token=javascript_scalar(request.token) if request.token else f"process.env.{VARIABLE}",
+        url=write_javascript_scalar(request.url),
+        message=write_javascript_scalar(request.message),
+        token=write_javascript_scalar(request.token) if request.token else f"process.env.{VARIABLE}",
         ask="" if request.token else _ASK,
         payload=literal(request.body(Name("message")), JAVASCRIPT),
         events=_EVENTS if request.stream else "",

@@ -62,48 +62,48 @@ def fill(template: str, **values: str) -> str:
     return re.sub(r"«(\w+)»", lambda gap: values[gap[1]], template)
 
 
-def export_line(token: str | None = None, *, shell: Shell = "bash") -> str:
+def write_export_line(token: str | None = None, *, shell: Shell = "bash") -> str:
     """The line to run before the code; without a token, with a word in its place."""
     value = token or PLACEHOLDER
     if shell == "powershell":
-        return f"$env:{VARIABLE} = {powershell_string(value)}"
+        return f"$env:{VARIABLE} = {quote_powershell(value)}"
     return f"export {VARIABLE}={shlex.quote(value)}"
 
 
-def powershell_string(text: str) -> str:
+def quote_powershell(text: str) -> str:
     """A literal in single quotes. PowerShell takes typographic single quotes for plain ones: all are doubled."""
     return "'" + "".join(character * 2 if character in "'‘’‚‛" else character for character in text) + "'"
 
 
-def python_scalar(value: Any) -> str:
+def write_python_scalar(value: Any) -> str:
     """`repr`, in double quotes where both kinds need no escape."""
     said = repr(value)
     return f'"{said[1:-1]}"' if isinstance(value, str) and said[0] == "'" and '"' not in said else said
 
 
-def json_scalar(value: Any) -> str:
-    return "".join(map(_visible, json.dumps(value, ensure_ascii=False)))
+def write_json_scalar(value: Any) -> str:
+    return "".join(map(_escape_unseen, json.dumps(value, ensure_ascii=False)))
 
 
-def javascript_scalar(value: Any) -> str:
+def write_javascript_scalar(value: Any) -> str:
     """JSON, made safe inside a `<script>` element. An integer that a JavaScript number would round becomes a string,
     which the API reads as a number."""
     if isinstance(value, int) and abs(value) > _EXACT_IN_JAVASCRIPT:
         value = str(value)
-    return re.sub(r"<(?=[/!]|script)", r"\\u003C", json_scalar(value), flags=re.IGNORECASE)
+    return re.sub(r"<(?=[/!]|script)", r"\\u003C", write_json_scalar(value), flags=re.IGNORECASE)
 
 
-def _javascript_key(key: str) -> str:
+def _write_javascript_key(key: str) -> str:
     if key == "__proto__":
         return '["__proto__"]'
-    return key if _IDENTIFIER.fullmatch(key) else javascript_scalar(key)
+    return key if _IDENTIFIER.fullmatch(key) else write_javascript_scalar(key)
 
 
-def _visible(character: str) -> str:
+def _escape_unseen(character: str) -> str:
     return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
-PYTHON = Style(python_scalar, python_scalar, "    ", ",")
-JAVASCRIPT = Style(javascript_scalar, _javascript_key, "  ", ",")
-JSON = Style(json_scalar, json_scalar, "  ", "")
+PYTHON = Style(write_python_scalar, write_python_scalar, "    ", ",")
+JAVASCRIPT = Style(write_javascript_scalar, _write_javascript_key, "  ", ",")
+JSON = Style(write_json_scalar, write_json_scalar, "  ", "")
 ASCII_JSON = Style(json.dumps, json.dumps, "  ", "")

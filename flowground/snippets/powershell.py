@@ -6,7 +6,7 @@ reason. All stands in one block, so that a pasted error ends no shell, while a s
 """
 
 from flowground.snippets.answer import dots, gaps
-from flowground.snippets.literals import ASCII_JSON, NO_TOKEN, VARIABLE, fill, literal, powershell_string
+from flowground.snippets.literals import ASCII_JSON, NO_TOKEN, VARIABLE, fill, literal, quote_powershell
 from flowground.snippets.request import SnippetRequest
 
 _SCRIPT = """\
@@ -103,13 +103,13 @@ _STREAM = (
 def powershell(request: SnippetRequest) -> str:
     """A complete script: `pwsh -File test-script.ps1`. Raises ValueError as `request.body` does."""
     words = gaps(dots)
-    ask = "" if request.token else fill(_ASK, no_token=powershell_string(NO_TOKEN))
+    ask = "" if request.token else fill(_ASK, no_token=quote_powershell(NO_TOKEN))
     printed = _SIMPLE if request.shape == "simple" else _LANGFLOW
     send = fill(_STREAM if request.stream else _PLAIN, print=fill(printed, **words), **words)
     return fill(
         _SCRIPT,
-        url=powershell_string(request.url),
+        url=quote_powershell(request.url),
         body=literal(request.body(request.message), ASCII_JSON),
-        token=powershell_string(request.token) if request.token else f"$env:{VARIABLE}",
+        token=quote_powershell(request.token) if request.token else f"$env:{VARIABLE}",
         send=ask + send,
     )

@@ -1,7 +1,7 @@
 """The Python tab: a script for `requests`."""
 
 from flowground.snippets.answer import brackets, gaps
-from flowground.snippets.literals import NO_TOKEN, PYTHON, VARIABLE, Name, fill, literal, python_scalar
+from flowground.snippets.literals import NO_TOKEN, PYTHON, VARIABLE, Name, fill, literal, write_python_scalar
 from flowground.snippets.request import SnippetRequest
 
 _HEAD = """\
@@ -86,9 +86,9 @@ def python(request: SnippetRequest) -> str:
     return fill(
         _HEAD + (_STREAM if request.stream else _PLAIN + answer),
         imports=("import json\n" if request.stream else "") + ("" if request.token else "import os\n"),
-        url=python_scalar(request.url),
-        message=python_scalar(request.message),
-        token=f"token = {python_scalar(request.token)}" if request.token else _TOKEN,
+        url=write_python_scalar(request.url),
+        message=write_python_scalar(request.message),
+        token=f"token = {write_python_scalar(request.token)}" if request.token else _TOKEN,
         payload=literal(request.body(Name("message")), PYTHON),
         **gaps(brackets),
     )

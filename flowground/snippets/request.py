@@ -50,9 +50,9 @@ class SnippetRequest:
         A tweak of the input component's own input becomes the message, since a call may not have both; without
         a message it is the component's own, as Langflow's snippets do.
         """
-        input_type, output_type = request_types(wired)
+        input_type, output_type = find_types(wired)
         inputs = [name for name, item in wired.components.items() if item.takes_input == input_type]
-        tweaked, kept = _without_input(tweaks or {}, {*inputs, *(wired.display_names[name] for name in inputs)})
+        tweaked, kept = _take_input(tweaks or {}, {*inputs, *(wired.display_names[name] for name in inputs)})
         own = next((text for name in inputs if (text := wired.components[name].own_input())), None)
         return cls(
             base_url=base_url,
@@ -87,11 +87,11 @@ class SnippetRequest:
         if self.session_id:
             body["session_id"] = self.session_id
         if self.tweaks:
-            body["tweaks"] = _as_json(self.tweaks)
+            body["tweaks"] = _to_json(self.tweaks)
         return body
 
 
-def request_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
+def find_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
     """`input_type` and `output_type` of a call to this flow: "chat" where it has such a component, else "text"."""
     takes = {item.takes_input for item in wired.components.values()}
     gives = {item.gives_output for item in wired.components.values()}
@@ -101,7 +101,7 @@ def request_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
     )
 
 
-def _without_input(tweaks: Mapping[str, Any], names: set[str]) -> tuple[str | None, dict[str, Any]]:
+def _take_input(tweaks: Mapping[str, Any], names: set[str]) -> tuple[str | None, dict[str, Any]]:
     """The text that tweaks give to the components `names` as their own input, and the tweaks that are left."""
     text, kept = None, dict(tweaks)
     for name in names & tweaks.keys():
@@ -117,7 +117,7 @@ def _without_input(tweaks: Mapping[str, Any], names: set[str]) -> tuple[str | No
     return text, kept
 
 
-def _as_json(value: Mapping[str, Any]) -> Any:
+def _to_json(value: Mapping[str, Any]) -> Any:
     try:
         return json.loads(json.dumps(value, default=dict, allow_nan=False))
     except TypeError as error:

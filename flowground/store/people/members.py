@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, select, update
 
-from flowground.caller import Role, trials_of
+from flowground.caller import Role, name_trials_owner
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import audit, tables
 from flowground.store.flows import publications
@@ -180,7 +180,7 @@ def forget(connection: Connection, *, name: str, by: str) -> None:
     """
     forget_password(connection, name=name)
     mine = tokens.list_tokens(connection, owner=name)
-    keys = [f"member:{name}", trials_of(name), *(f"token:{token.id}" for token in mine)]
+    keys = [f"member:{name}", name_trials_owner(name), *(f"token:{token.id}" for token in mine)]
     connection.execute(delete(tables.sessions).where(tables.sessions.c.owner.in_(keys)))
     connection.execute(delete(tables.presets).where(tables.presets.c.owner == f"member:{name}"))
     connection.execute(delete(tables.config_entries).where(_e.name == name, _e.present.is_(False)))

@@ -17,9 +17,9 @@ from flowground.snippets import (
     LANGUAGES,
     Shell,
     SnippetRequest,
-    as_markdown,
-    export_line,
     snippets,
+    write_export_line,
+    write_markdown,
 )
 from flowground.store.runs import numbers
 from flowground.store.runs.numbers import RunNumbers
@@ -227,7 +227,7 @@ def _draw_export_line(wired: WiredFlow, secret: str | None, *, is_written: bool)
         st.space("stretch")
         shell = _choose("Shell", _SHELLS, key=f"api:shell:{wired.id}")
     if not is_written:
-        st.code(export_line(secret, shell=shell), language=shell)
+        st.code(write_export_line(secret, shell=shell), language=shell)
     return shell
 
 
@@ -242,7 +242,7 @@ def _draw_markdown(request: SnippetRequest, *, title: str) -> None:
     )
     if menu.open:
         with menu:
-            text = as_markdown(snippets(request), title=title, export=request.token is None)
+            text = write_markdown(snippets(request), title=title, export=request.token is None)
             st.code(text, language="markdown", height=_CODE_HEIGHT)
 
 
