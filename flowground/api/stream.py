@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from flowground.api.errors import find_status, find_wait, log_unexpected, write_detail
@@ -30,32 +30,113 @@ _PIECE = 1_000_000
 """Characters of a long frame that are encoded at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Frames:
-    """One turn's stream, framed as it was asked for."""
+    """One turn's stream, framed as it was asked for.
+
+    It says `add_message`, `token`…, `add_message`, `end`; or `error` last, with the code of the plain call. The simple
+    shape says only `token` ({"text", "id"}), `end` (the simple body) and `error`.
+    """
 
     wired: WiredFlow
     request: ApiRequest
+    _wire: Wire | None = None
+    _tails: dict[str, str] = field(default_factory=dict)
+    """How all tokens of an answer end, by its component: written once."""
 
     def encode(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
         """All frames. A failure of the turn is its last one; `events` are left to whoever made them."""
-        framed = sse_frames if self.request.framing == "sse" else langflow_frames
-        return framed(say(events, self.wired, self.request))
+        framed = write_sse if self.request.framing == "sse" else write_langflow
+        return framed(self._say(events))
 
     def cut_off(self, error: FlowgroundError) -> bytes:
         """The `error` event of a stream that ends in its middle."""
         event, data = _write_error(error)
         if self.request.framing == "sse":
             return f"event: {event}\ndata: {data}\n\n".encode()
-        return _langflow_frame(event, data)
+        return _write_langflow_frame(event, data)
+
+    async def _say(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Said, None]:
+        unpaused = 0
+        try:
+            async for event in events:
+                for item in self._encode(event):
+                    yield item
+                    if (unpaused := unpaused + len(item[1])) > LONG:
+                        unpaused = 0
+                        await asyncio.sleep(0)
+        except FlowgroundError as error:
+            for item in self._fail(error):
+                yield item
+        except Exception as error:  # noqa: BLE001 - a door: the 200 is out, the stream must still say how it ended
+            for item in self._fail(log_unexpected(error)):
+                yield item
+
+    def _encode(self, event: Event) -> Iterable[Said]:
+        match event:
+            case Token():
+                return self._write_token(event, self._writer)
+            case TurnStarted():
+                return self._begin(event)
+            case TurnFinished():
+                return self._finish(event, self._writer)
+            case ComponentStarted() | ComponentFinished() | ModelProgress():
+                return ()
+            case _:
+                assert_never(event)
+
+    @property
+    def _is_simple(self) -> bool:
+        return self.request.shape == "simple"
+
+    @property
+    def _writer(self) -> Wire:
+        if self._wire is None:
+            raise RuntimeError("TurnStarted comes first")
+        return self._wire
+
+    def _begin(self, event: TurnStarted) -> Iterable[Said]:
+        self._wire = Wire(self.wired, self.request, event)
+        if self._is_simple or event.input_value is None:
+            return ()
+        return (_write_event("add_message", self._wire.write_question(), event.input_value),)
+
+    def _write_token(self, event: Token, wire: Wire) -> Iterable[Said]:
+        if tail := self._tails.get(event.component_id):
+            name = "text" if self._is_simple else "chunk"
+            return (("token", f'{{"{name}": {json.dumps(event.text)}{tail}'),)
+        self._tails[event.component_id] = f', "id": "{wire.turn.answer_ids[event.component_id]}"}}'
+        if self._is_simple:
+            return self._write_token(event, wire)
+        partial = _write_event("add_message", wire.write_answer(event.component_id, "", state="partial"))
+        return (partial, *self._write_token(event, wire))
+
+    def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[Said]:
+        if self._is_simple:
+            yield _write_event("end", write_simple(self.wired, event))
+            return
+        texts = [result.text for result in event.results.values()]
+        for name in wire.turn.answer_ids:
+            if self.wired.components[name].gives_output == "chat":
+                result = event.results[name]
+                message = wire.write_answer(name, result.text, state="complete", result=result)
+                yield _write_event("add_message", message, *texts)
+        yield _write_event("end", {"result": wire.write_result(event)}, *texts)
+
+    def _fail(self, error: FlowgroundError) -> Iterable[Said]:
+        """Langflow says a message-shaped error for a failed component, and `{"error": …}` last in every case."""
+        last = _write_error(error)
+        if self._is_simple or self._wire is None or not isinstance(error, ComponentFailed):
+            return (last,)
+        return (_write_event("error", self._wire.write_failure(error.component_id, error.message)), last)
 
 
-async def langflow_frames(said: AsyncGenerator[Said, None]) -> AsyncGenerator[bytes, None]:
+async def write_langflow(said: AsyncGenerator[Said, None]) -> AsyncGenerator[bytes, None]:
     """Langflow 1.13's framing: one JSON object a line and a blank line, though the type says text/event-stream."""
     async with aclosing(said):
         async for event, data in said:
             if len(data) <= LONG:
-                yield _langflow_frame(event, data)
+                yield _write_langflow_frame(event, data)
                 continue
             async for piece in _cut(f'{{"event": "{event}", "data": ', data, "}\n\n"):
                 yield piece
@@ -70,11 +151,11 @@ async def _cut(head: str, data: str, tail: str) -> AsyncGenerator[bytes, None]:
     yield tail.encode()
 
 
-def _langflow_frame(event: str, data: str) -> bytes:
+def _write_langflow_frame(event: str, data: str) -> bytes:
     return f'{{"event": "{event}", "data": {data}}}\n\n'.encode()
 
 
-async def sse_frames(said: AsyncGenerator[Said, None], *, heartbeat: float = 15.0) -> AsyncGenerator[bytes, None]:
+async def write_sse(said: AsyncGenerator[Said, None], *, heartbeat: float = 15.0) -> AsyncGenerator[bytes, None]:
     """Server-sent events with ids from 1, and a comment after `heartbeat` seconds of silence, for proxies' sake."""
     number = 0
     upcoming = asyncio.ensure_future(anext(said, None))
@@ -111,90 +192,6 @@ async def _end(task: asyncio.Future[Any]) -> None:
             await asyncio.wait([task])
         except asyncio.CancelledError:
             task.cancel()
-
-
-async def say(events: AsyncGenerator[Event, None], wired: WiredFlow, request: ApiRequest) -> AsyncGenerator[Said, None]:
-    """`add_message`, `token`…, `add_message`, `end`; or `error` last, with the code of the plain call.
-
-    The simple shape says only `token` ({"text", "id"}), `end` (the simple body) and `error`.
-    """
-    encoder = _Encoder(wired, request)
-    unpaused = 0
-    try:
-        async for event in events:
-            for item in encoder.encode(event):
-                yield item
-                if (unpaused := unpaused + len(item[1])) > LONG:
-                    unpaused = 0
-                    await asyncio.sleep(0)
-    except FlowgroundError as error:
-        for item in encoder.fail(error):
-            yield item
-    except Exception as error:  # noqa: BLE001 - this is a door: the 200 is out, the stream must still say how it ended
-        for item in encoder.fail(log_unexpected(error)):
-            yield item
-
-
-class _Encoder:
-    def __init__(self, wired: WiredFlow, request: ApiRequest) -> None:
-        self.wired, self.request, self.simple = wired, request, request.shape == "simple"
-        self._wire: Wire | None = None
-        self.tails: dict[str, str] = {}
-
-    def encode(self, event: Event) -> Iterable[Said]:
-        match event:
-            case Token():
-                return self._write_token(event, self._writer)
-            case TurnStarted():
-                return self._begin(event)
-            case TurnFinished():
-                return self._finish(event, self._writer)
-            case ComponentStarted() | ComponentFinished() | ModelProgress():
-                return ()
-            case _:
-                assert_never(event)
-
-    @property
-    def _writer(self) -> Wire:
-        if self._wire is None:
-            raise RuntimeError("TurnStarted comes first")
-        return self._wire
-
-    def _begin(self, event: TurnStarted) -> Iterable[Said]:
-        self._wire = Wire(self.wired, self.request, event)
-        if self.simple or event.input_value is None:
-            return ()
-        return (_write_event("add_message", self._wire.write_question(), event.input_value),)
-
-    def _write_token(self, event: Token, wire: Wire) -> Iterable[Said]:
-        if tail := self.tails.get(event.component_id):
-            name = "text" if self.simple else "chunk"
-            return (("token", f'{{"{name}": {json.dumps(event.text)}{tail}'),)
-        # All tokens of an answer end alike: that part is written once.
-        self.tails[event.component_id] = f', "id": "{wire.turn.answer_ids[event.component_id]}"}}'
-        if self.simple:
-            return self._write_token(event, wire)
-        partial = _write_event("add_message", wire.write_answer(event.component_id, "", state="partial"))
-        return (partial, *self._write_token(event, wire))
-
-    def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[Said]:
-        if self.simple:
-            yield _write_event("end", write_simple(self.wired, event))
-            return
-        texts = [result.text for result in event.results.values()]
-        for name in wire.turn.answer_ids:
-            if self.wired.components[name].gives_output == "chat":
-                result = event.results[name]
-                message = wire.write_answer(name, result.text, state="complete", result=result)
-                yield _write_event("add_message", message, *texts)
-        yield _write_event("end", {"result": wire.write_result(event)}, *texts)
-
-    def fail(self, error: FlowgroundError) -> Iterable[Said]:
-        """Langflow says a message-shaped error for a failed component, and `{"error": …}` last in every case."""
-        last = _write_error(error)
-        if self.simple or self._wire is None or not isinstance(error, ComponentFailed):
-            return (last,)
-        return (_write_event("error", self._wire.write_failure(error.component_id, error.message)), last)
 
 
 def _write_error(error: FlowgroundError) -> Said:

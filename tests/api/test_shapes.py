@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowground.api.stream import sse_frames
+from flowground.api.stream import write_sse
 from tests.api.calls import Api
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +71,6 @@ async def test_silence_is_bridged_by_comments() -> None:
         await asyncio.sleep(0.1)
         yield "end", "{}"
 
-    frames = [frame async for frame in sse_frames(slow(), heartbeat=0.03)]
+    frames = [frame async for frame in write_sse(slow(), heartbeat=0.03)]
     assert frames[0] == b": still here\n\n"
     assert frames[-1] == b"id: 1\nevent: end\ndata: {}\n\n"
