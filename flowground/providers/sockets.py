@@ -82,7 +82,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
             raise httpcore2.WriteError(str(self._error or "the connection is closed")) from self._error
         self._opened.write(buffer)
         if self._room:
-            await _wait(asyncio.shield(self._room), timeout, httpcore2.WriteTimeout)
+            await _wait(self._room, timeout, httpcore2.WriteTimeout)
 
     async def aclose(self) -> None:
         """Closes at once: what was not sent yet is not wanted any more."""
