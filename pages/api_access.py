@@ -3,6 +3,7 @@
 import streamlit as st
 
 from flowground import runtime
+from flowground.access import Access
 from flowground.caller import Caller
 from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, words
@@ -19,7 +20,7 @@ async def list_runnable(caller: Caller) -> list[WiredFlow]:
 
 if address := st.query_params.get("flow"):
     caller, wired = opening.open_flow(address)
-    if not pane.may_see(caller, wired):
+    if not bridge.ask(Access.may_run_api, caller, wired):
         opening.draw_nothing_here()
         st.stop()
     name, query = words.plain(wired.name), {"flow": wired.id}

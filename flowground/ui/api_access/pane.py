@@ -1,6 +1,7 @@
 """The API access pane: where a flow answers programs, code that asks it, overrides for it, tokens to ask with."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
@@ -8,7 +9,7 @@ from typing import Literal, TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from flowground import runtime
+from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.overrides import Values
@@ -39,8 +40,7 @@ _SHOWN = 60
 _FRESH = 10
 """Seconds for which the last day's runs are not counted again."""
 _WANTED = "api:wanted"
-_MODES: Mapping[Mode, str] = {"plain": "Plain", "stream": "Stream", "simple": "Simple"}
-_MODE_SAID: Mapping[Mode, str] = {
+_MODES: Mapping[Mode, str] = {
     "plain": "The whole answer in one body, in Langflow's shape.",
     "stream": "The answer as it is written, piece by piece.",
     "simple": "The whole answer in one short body: text, session, usage.",
@@ -70,11 +70,6 @@ def take_wanted(flow_id: str) -> PastCall | None:
     return found if found and found.flow_id == flow_id else None
 
 
-def may_see(caller: Caller, wired: WiredFlow) -> bool:
-    """Whoever may run the flow over the API."""
-    return bridge.call(runtime.current().access.may_run_api(caller, wired))
-
-
 def draw_choice(flows: Sequence[WiredFlow]) -> None:
     """For who comes without a flow."""
     names = {wired.id: wired.name for wired in flows}
@@ -96,25 +91,17 @@ def open_drawer(wired: WiredFlow, call: PastCall | None = None) -> None:
 def _drawer(flow_id: str, call: PastCall | None) -> None:
     """A drawer runs without its page: who looks, and what they may see, is asked again here."""
     caller = visitor()
-    wired = bridge.call(_open(caller, flow_id))
-    if wired is None:
+    wired = None
+    with suppress(FlowNotFound):
+        wired = bridge.ask(Access.open_flow, caller, flow_id)
+    if wired is None or not bridge.ask(Access.may_run_api, caller, wired):
         st.rerun(scope="app")  # who may not have it any more meets the page's own answer
         return
     draw_pane(caller, wired, scope="fragment", call=call)
 
 
-async def _open(caller: Caller, flow_id: str) -> WiredFlow | None:
-    """The flow as it is now, while this person may run it over the API."""
-    access = runtime.current().access
-    try:
-        wired = await access.open_flow(caller, flow_id)
-    except FlowNotFound:
-        return None
-    return wired if await access.may_run_api(caller, wired) else None
-
-
 def draw_pane(caller: Caller, wired: WiredFlow, *, scope: tokens.Scope = "app", call: PastCall | None = None) -> None:
-    """The pane's content, in the drawer and on the page of its own, for somebody who `may_see` it."""
+    """The pane's content, in the drawer and on the page of its own. For somebody who may run the flow over the API."""
     values = call.overrides if call else overrides_of(caller, wired).good
     mode, corner = _draw_endpoint(caller, wired)
     if call:
@@ -152,9 +139,9 @@ def _draw_endpoint(caller: Caller, wired: WiredFlow) -> tuple[Mode, DeltaGenerat
         st.badge("POST", color="primary")
         st.markdown(f"`/api/v1/run/{wired.id}`")
         st.space("stretch")
-        mode = _choose("Answer", _MODES, key=f"api:mode:{wired.id}")
+        mode = _choose("Answer", {mode: mode.capitalize() for mode in _MODES}, key=f"api:mode:{wired.id}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(_MODE_SAID[mode])
+        st.caption(_MODES[mode])
         st.space("stretch")
         corner = st.container(width="content")
     if caller.sees_inside:
@@ -203,8 +190,8 @@ def _draw_numbers(found: RunNumbers) -> None:
 
 def _draw_past_call(call: PastCall) -> None:
     said = f" with {write_count(call.overrides)}" if call.overrides else ""
-    text = call.message if len(call.message) <= _SHOWN else call.message[: _SHOWN - 1] + "…"
-    st.caption(f"The call behind “{words.plain(text)}”{said}, in the conversation it was said in.")
+    text = words.plain(words.cut(call.message, _SHOWN))
+    st.caption(f"The call behind “{text}”{said}, in the conversation it was said in.")
 
 
 def _draw_new_token(wired: WiredFlow) -> tuple[str | None, bool]:

@@ -16,15 +16,14 @@ from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
 
 _REACH: Mapping[Reach, str] = {"flow": "This flow", "all": "All that I may run"}
-_EXPIRES = {"30 days": 30, "90 days": 90, "1 year": 365, "Never": None}
+_EXPIRES = {"30 days": timedelta(30), "90 days": timedelta(90), "1 year": timedelta(365), "Never": None}
 
 Scope = Literal["app", "fragment"]
 
 
 def fresh_secret(wired: WiredFlow) -> str | None:
     """The token that was made in this pane just now; it is shown until the page is left."""
-    secret: str | None = st.session_state.get(_fresh_key(wired))
-    return secret
+    return st.session_state.get(_fresh_key(wired))
 
 
 def draw_tokens(caller: Caller, wired: WiredFlow, *, scope: Scope) -> None:
@@ -59,7 +58,10 @@ def _draw_form(caller: Caller, wired: WiredFlow, scope: Scope) -> None:
         made = st.form_submit_button("Make a token", type="primary", icon=":material/key:")
     if made:
         with failure.draw_refusals():
-            st.session_state[_fresh_key(wired)] = _make(caller, wired, name, reach=reach, days=_EXPIRES[expires])
+            _, secret = bridge.ask(
+                application_tokens.make, caller, wired.id, name=name, reach=reach, expires_in=_EXPIRES[expires]
+            )
+            st.session_state[_fresh_key(wired)] = secret
             st.rerun(scope=scope)
 
 
@@ -88,12 +90,6 @@ def _write_facts(token: StoredToken, *, is_foreign: bool) -> str:
 
 def _write_day(moment: datetime) -> str:
     return f"{moment:%-d %b %Y}"
-
-
-def _make(caller: Caller, wired: WiredFlow, name: str, *, reach: Reach, days: int | None) -> str:
-    expires_in = None if days is None else timedelta(days=days)
-    _, secret = bridge.ask(application_tokens.make, caller, wired.id, name=name, reach=reach, expires_in=expires_in)
-    return secret
 
 
 def _fresh_key(wired: WiredFlow) -> str:

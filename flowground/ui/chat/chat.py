@@ -10,7 +10,7 @@ from flowground.ui.chat import answers, live
 from flowground.ui.chat.conversation import Conversation
 from flowground.ui.chat.live import Drawing, Following
 from flowground.ui.overrides.state import draw_chip
-from flowground.ui.page import model_notes, words
+from flowground.ui.page import failure, model_notes, words
 from flowground.ui.page.caller import for_its_caller
 
 _SHOWN = 50
@@ -27,7 +27,7 @@ def draw_composer(chat: Conversation) -> Following | None:
     busy = pressed is not None or live.find_turn(chat) is not None
     with st.bottom:
         draw_chip(chat.caller, chat.wired, chat.overrides)
-        st.session_state[_NOTICE] = notice = model_notes.fetch_notice(chat.wired)
+        st.session_state[_NOTICE] = notice = model_notes.announce_fetch(chat.wired)
         if notice:
             st.caption(f":material/download: {notice}")
     key = chat.key("composer")
@@ -57,13 +57,13 @@ def draw_conversation(chat: Conversation, following: Following | None) -> None:
     drawn = _draw_messages(chat, messages, following, retry=None if following else retry)
     drawing = Drawing(chat, following, question=messages[-1] if messages else None, retry=retry)
     _clear_rest(drawn + drawing.count)
-    live.draw_refusal(chat)
+    failure.draw_kept(chat.key("refused"))
     if following is None:
         return
     if following.own_stop:
         drawing.draw_stop()
     is_answered = drawing.follow()
-    if following.own_stop or (is_answered and model_notes.fetch_notice(chat.wired) != st.session_state[_NOTICE]):
+    if following.own_stop or (is_answered and model_notes.announce_fetch(chat.wired) != st.session_state[_NOTICE]):
         st.rerun()  # the composer takes messages again, or no longer announces a model that is here now
 
 
@@ -94,7 +94,7 @@ def _draw_welcome(chat: Conversation, *, is_empty: bool) -> None:
                 label_visibility="collapsed",
                 on_change=lambda: _ask(chat, st.session_state[key]),
             )
-        if notice := model_notes.limits_notice(chat.wired):
+        if notice := model_notes.warn_of_limits(chat.wired):
             st.caption(notice)
 
 

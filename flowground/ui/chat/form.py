@@ -9,7 +9,7 @@ from flowground.ui.chat import answers, live
 from flowground.ui.chat.conversation import Conversation
 from flowground.ui.chat.live import Drawing, Following
 from flowground.ui.overrides.state import draw_chip
-from flowground.ui.page import model_notes
+from flowground.ui.page import failure, model_notes
 
 _HEIGHT = 220
 _READ = 51
@@ -18,7 +18,7 @@ _READ = 51
 def draw_form(run: Conversation) -> tuple[Conversation, Following | None]:
     """The text area with its buttons; starts a run, or finds the one that is going on."""
     wired = run.wired
-    if notice := model_notes.fetch_notice(wired):
+    if notice := model_notes.announce_fetch(wired):
         st.caption(f":material/download: {notice}")
     if wired.flow.chat.welcome:
         st.markdown(wired.flow.chat.welcome)
@@ -49,14 +49,14 @@ def draw_result(run: Conversation, following: Following | None) -> None:
     stored = live.read_messages(run, following, limit=_READ)
     messages = [message for message in stored if message.role == "assistant"]
     question = next((message for message in stored if message.role == "user"), None)
-    if (notice := model_notes.limits_notice(run.wired)) and not messages and not following:
+    if (notice := model_notes.warn_of_limits(run.wired)) and not messages and not following:
         st.caption(notice)
     for message in messages:
         answers.draw_message(run, message, question=question)
     if stored and not messages and following is None and live.find_turn(run) is None:
         answers.draw_interrupted(stored[-1].id, None)
     drawing = Drawing(run, following, question=question)
-    live.draw_refusal(run)
+    failure.draw_kept(run.key("refused"))
     drawing.follow()
     if following:
         st.rerun()  # takes the Stop button away

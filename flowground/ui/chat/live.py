@@ -35,7 +35,7 @@ from flowground.ui.chat import answers
 from flowground.ui.chat.conversation import ChatPlace, Conversation, keep_in_address
 from flowground.ui.markdown.answer_text import GrowingText
 from flowground.ui.overrides.state import drop_secrets
-from flowground.ui.page import bridge, failure, model_notes, words
+from flowground.ui.page import bridge, model_notes, words
 from flowground.ui.page.caller import address, for_its_caller
 
 _FRAME = 0.03
@@ -89,8 +89,7 @@ class Following:
     def __init__(self, turn: LiveTurn, run: ThisRun, *, own_stop: bool) -> None:
         """Waits until the turn's message is stored. Raises FlowgroundError when it was refused instead."""
         self.own_stop = own_stop
-        self._turn = turn
-        self._run = run
+        self._turn, self._run = turn, run
         self._batches = bridge.batches(turn.events())
         self._first = next(self._batches, [])
         first = self._first[0] if self._first else None
@@ -113,7 +112,7 @@ class Following:
 def begin(chat: Conversation, said: str, *, input_type: InputType = "chat", own_stop: bool) -> Following | None:
     """Says something and follows the answer; pages that show the same conversation follow too.
 
-    None, or the turn that is being taken already, where it was refused: `draw_refusal` then says why.
+    None, or the turn that is being taken already, where it was refused: why is kept under the key "refused".
     """
     tweaks = for_message(chat.wired, chat.overrides, input_type=input_type)
     request = RunRequest(
@@ -146,12 +145,6 @@ async def _start(
     # Whoever pressed Stop, every page of the conversation shows the answer's end, that one too: its script is over.
     turn.task.add_done_callback(lambda task: watched.tell(chat.place) if task.cancelled() else None)
     return turn
-
-
-def draw_refusal(chat: Conversation) -> None:
-    """Why a message was not taken: nothing of it was stored."""
-    if refused := st.session_state.pop(chat.key("refused"), None):
-        failure.draw_refusal(refused)
 
 
 def follow(chat: Conversation) -> Following | None:
@@ -289,7 +282,7 @@ class Drawing:
             message = self._message(answer, "complete" if self._finished else "stopped", result)
             with answer.slot:
                 answers.draw_text(message.text, message)
-            self._draw_below(answer, message, is_last=answer is self._last)
+            self._draw_below(answer, message, is_last=name == [*self._answers][-1])
 
     def _fail(self, error: FlowgroundError) -> None:
         """What was said stays, and the error stands below the last of it."""
@@ -328,7 +321,3 @@ class Drawing:
     @property
     def _first(self) -> _Answer:
         return next(iter(self._answers.values()))
-
-    @property
-    def _last(self) -> _Answer:
-        return next(reversed(self._answers.values()))

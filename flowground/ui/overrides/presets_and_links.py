@@ -38,8 +38,7 @@ def draw_presets(caller: Caller, wired: WiredFlow) -> None:
             _draw_form(caller, wired, values)
         else:
             st.caption("Change a field, and it can be kept here.")
-        if refused := st.session_state.pop(_refused_key(wired), None):
-            failure.draw_refusal(refused)
+        failure.draw_kept(_refused_key(wired))
 
 
 def _draw_preset(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
@@ -78,11 +77,12 @@ def _save(caller: Caller, wired: WiredFlow, values: Values, key: str) -> None:
 
 @for_its_caller
 def _load(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
-    try:
-        overrides_of(caller, wired).replace(preset.values)
-    except FlowgroundError as error:
-        error.hint = "The flow has changed since this preset was kept."
-        st.session_state[_refused_key(wired)] = error
+    with failure.keep_refusals(_refused_key(wired)):
+        try:
+            overrides_of(caller, wired).replace(preset.values)
+        except FlowgroundError as error:
+            error.hint = "The flow has changed since this preset was kept."
+            raise
 
 
 @for_its_caller
@@ -95,10 +95,8 @@ def _store(caller: Caller, wired: WiredFlow, job: Callable[..., object]) -> None
         app.access.require_lasting(present)
         await app.store.write(job, flow_id=wired.id, owner=present.key)
 
-    try:
+    with failure.keep_refusals(_refused_key(wired)):
         bridge.call(write())
-    except FlowgroundError as error:
-        st.session_state[_refused_key(wired)] = error
 
 
 def _refused_key(wired: WiredFlow) -> str:
@@ -107,13 +105,9 @@ def _refused_key(wired: WiredFlow) -> str:
 
 def draw_link(wired: WiredFlow, values: Values) -> None:
     """The link to the playground that carries the overrides; its reader sees them and accepts them first."""
-    with st.popover("Link", icon=":material/link:", key=f"overrides:link:{wired.id}", disabled=not values):
-        try:
-            word = to_link(drop_secrets(wired, values))
-        except FlowgroundError as error:
-            failure.draw_refusal(error)
-            return
-        query = urlencode({"flow": wired.id, _PARAMETER: word})
+    menu = st.popover("Link", icon=":material/link:", key=f"overrides:link:{wired.id}", disabled=not values)
+    with menu, failure.draw_refusals():
+        query = urlencode({"flow": wired.id, _PARAMETER: to_link(drop_secrets(wired, values))})
         st.caption("For authors: who opens it sees these overrides and accepts them before they apply.")
         st.code(f"{browser.find_base_url()}/playground?{query}", language=None, wrap_lines=True)
 

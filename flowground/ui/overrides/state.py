@@ -133,5 +133,4 @@ def write_value(value: Any) -> str:
         return "on" if value else "off"
     if value == "":
         return "empty"
-    text = " ".join(str(value).split())
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1].rstrip() + "…"
+    return words.cut(" ".join(str(value).split()), _SHOWN)

@@ -65,16 +65,14 @@ def batches(events: AsyncGenerator[T, None]) -> Generator[list[T], None, None]:
     pump = asyncio.run_coroutine_threadsafe(_pump(events, box), runtime.current().loop)
     pump.add_done_callback(lambda _: box.put(_END))
     try:
-        while True:
+        found: list[Any] = []
+        while not found or found[-1] is not _END:
             found = [_next(box)]
             while not box.empty():
                 found.append(box.get())
-            ended = found[-1] is _END
-            if values := found[:-1] if ended else found:
+            if values := [value for value in found if value is not _END]:
                 yield values
-            if ended:
-                pump.result()
-                return
+        pump.result()
     finally:
         pump.cancel()
 

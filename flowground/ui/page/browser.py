@@ -8,29 +8,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 
 from flowground import runtime
+from flowground.ui.page import words
 from flowground.wiring import WiredFlow
 
 PAGES = Path(__file__).resolve().parents[3] / "pages"
 """For whole paths: Streamlit counts short ones from its script, in AppTest app.py, elsewhere pages/router.py."""
 PLAYGROUND = str(PAGES / "playground.py")
-_BROWSERS = (
-    ("Edg", "Edge"),
-    ("OPR", "Opera"),
-    ("Firefox", "Firefox"),
-    ("FxiOS", "Firefox"),
-    ("Chrom", "Chrome"),
-    ("CriOS", "Chrome"),
-    ("Safari", "Safari"),
-)
-_SYSTEMS = (
-    ("Android", "Android"),
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Windows", "Windows"),
-    ("CrOS", "ChromeOS"),
-    ("Mac OS", "Mac"),
-    ("Linux", "Linux"),
-)
+# What of a browser's own name says which it is; the first that is found.
+_BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "FxiOS": "Firefox", "Chrom": "Chrome"}
+_BROWSERS |= {"CriOS": "Chrome", "Safari": "Safari"}
+_SYSTEMS = {"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows", "CrOS": "ChromeOS"}
+_SYSTEMS |= {"Mac OS": "Mac", "Linux": "Linux"}
 _CHARS = 40
 
 
@@ -83,8 +71,8 @@ def write_name(agent: str | None) -> str:
     """ "Firefox on Linux", of any browser; what it says itself where that is unknown."""
     if not agent:
         return "A browser"
-    browser = next((name for mark, name in _BROWSERS if mark in agent), None)
-    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
+    browser = next((name for mark, name in _BROWSERS.items() if mark in agent), None)
+    system = next((name for mark, name in _SYSTEMS.items() if mark in agent), None)
     if browser is None:
-        return agent if len(agent) <= _CHARS else f"{agent[: _CHARS - 1]}…"
+        return words.cut(agent, _CHARS)
     return f"{browser} on {system}" if system else browser

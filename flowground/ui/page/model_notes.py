@@ -18,44 +18,36 @@ LIMITS_NOTICE = (
 )
 
 
-def models_of(wired: WiredFlow) -> tuple[str, ...]:
+def list_models(wired: WiredFlow) -> tuple[str, ...]:
     """The `provider:model` words of the flow's models, each once."""
     default = runtime.current().settings.default_model
     named = (name for component in wired.components.values() for name in component.models())
     return tuple(dict.fromkeys(name or default for name in named))
 
 
-def label(model: str) -> str:
+def write_label(model: str) -> str:
     """How a model is called on a page."""
-    if is_local(model):
-        own = _own_weights()
-        return own.stem if own else BUILT_IN
     provider, _, name = model.partition(":")
+    if provider == "local":
+        own = _find_own_weights()
+        return own.stem if own else BUILT_IN
     return name or provider
 
 
-def is_local(model: str) -> bool:
-    return model.partition(":")[0] == "local"
-
-
-def uses_local(wired: WiredFlow) -> bool:
-    return any(is_local(model) for model in models_of(wired))
-
-
-def limits_notice(wired: WiredFlow) -> str:
+def warn_of_limits(wired: WiredFlow) -> str:
     """What the built-in model is not good at; nothing where it does not answer."""
-    return LIMITS_NOTICE if uses_local(wired) and _own_weights() is None else ""
+    return LIMITS_NOTICE if _uses_local(wired) and _find_own_weights() is None else ""
 
 
-def fetch_notice(wired: WiredFlow) -> str:
+def announce_fetch(wired: WiredFlow) -> str:
     """What the composer says while the weights are absent; else nothing."""
-    if not uses_local(wired):
+    if not _uses_local(wired):
         return ""
     status = runtime.current().models.local_status()
-    if status.state == "absent" and _own_weights() is None:
+    if status.state == "absent" and _find_own_weights() is None:
         return FETCH_NOTICE
     if status.state == "fetching":
-        return f"The built-in model, {BUILT_IN}, is being fetched: {_amount(status.received, status.total)}."
+        return f"The built-in model, {BUILT_IN}, is being fetched: {_write_amount(status.received, status.total)}."
     return "" if status.state == "ready" else status.message or ""
 
 
@@ -67,13 +59,17 @@ def draw_progress(progress: ModelProgress) -> None:
         return
     left = "" if progress.seconds_left is None else f"{words.about(progress.seconds_left)} left"
     done = min(1.0, progress.received / progress.total) if progress.total else 0.0
-    text = words.line((f"Fetching {name}", _amount(progress.received, progress.total), left))
+    text = words.line((f"Fetching {name}", _write_amount(progress.received, progress.total), left))
     st.progress(done, text=text)
 
 
-def _amount(received: int, total: int) -> str:
+def _uses_local(wired: WiredFlow) -> bool:
+    return any(model.partition(":")[0] == "local" for model in list_models(wired))
+
+
+def _write_amount(received: int, total: int) -> str:
     return f"{words.size(received)} of {words.size(total)}" if total else words.size(received)
 
 
-def _own_weights() -> Path | None:
+def _find_own_weights() -> Path | None:
     return own_weights(runtime.current().settings.providers)

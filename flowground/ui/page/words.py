@@ -32,6 +32,11 @@ def said(text: str) -> str:
     return _kept.rewrite(text)
 
 
+def cut(text: str, most: int) -> str:
+    """At most so many characters of it."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
 def seconds(value: float) -> str:
     """0.42 → "420 ms", 1.23 → "1.2 s", 12.3 → "12 s", 75 → "1 min 15 s"."""
     if value < 10:

@@ -81,7 +81,7 @@ def _draw_card(wired: WiredFlow, *, shared: bool, sees_inside: bool) -> None:
 
 
 def _facts(wired: WiredFlow, *, sees_inside: bool) -> str:
-    models = [words.plain(model_notes.label(model)) for model in model_notes.models_of(wired)]
+    models = [words.plain(model_notes.write_label(model)) for model in model_notes.list_models(wired)]
     starters = len(wired.flow.chat.starters)
     return words.line(
         (
