@@ -29,8 +29,8 @@ _PATIENCE = 0.2
 """Seconds that a request waits for the look that it set off: a listing takes one millisecond, a large file longer."""
 _ENDINGS = (".yaml", ".yml")
 
-# Coarser than the clock of any file system still in use.
 _FRESH_NS = 2_000_000_000
+"""A file that was written twice within this time may have the signature of the first writing: clocks are coarse."""
 
 _Signature = tuple[int, int, int]
 """Time of change in ns, size and inode: what differs when a file was written or replaced."""
@@ -86,24 +86,24 @@ class Catalogue:
 
     def flows(self) -> Mapping[str, WiredFlow]:
         """Id -> flow, sorted by name."""
-        return self._now().flows
+        return self._take_shelf().flows
 
     def find(self, address: str) -> WiredFlow | None:
         """The flow with this id or endpoint name; a UUID in capitals or small letters."""
-        addresses = self._now().addresses
+        addresses = self._take_shelf().addresses
         return addresses.get(address) or (addresses.get(address.lower()) if is_uuid(address) else None)
 
     def problems(self) -> Mapping[str, FlowError]:
         """File name -> its mistakes, also of a file whose last good version serves."""
-        return self._now().problems
+        return self._take_shelf().problems
 
     def stale(self, flow_id: str) -> FlowError | None:
         """What is wrong with this flow's file, while its last good version serves."""
-        return self._now().stale.get(flow_id)
+        return self._take_shelf().stale.get(flow_id)
 
     def broken_file(self, address: str) -> tuple[str, FlowError] | None:
         """The file that would be the flow of this address by its name, and its mistakes, where it has some."""
-        problems = self._now().problems
+        problems = self._take_shelf().problems
         return next(((file, problems[file]) for ending in _ENDINGS if (file := f"{address}{ending}") in problems), None)
 
     def log_problems(self) -> None:
@@ -117,7 +117,7 @@ class Catalogue:
             look = self._look_in_thread(asyncio.get_running_loop())
             await asyncio.wait([look], timeout=_PATIENCE)
 
-    def _now(self) -> _Shelf:
+    def _take_shelf(self) -> _Shelf:
         """What is there; whoever comes while a thread is looking takes what it saw last."""
         if self._is_due():
             try:
@@ -142,14 +142,14 @@ class Catalogue:
 
     def _look(self) -> None:
         try:
-            found = _listing(self._folder)
+            found = _list_files(self._folder)
         except OSError as error:
             self._fail(error)
         else:
             if recovered := self._failures > 0:
                 self._failures = 0
                 _log.warning("The folder of flows can be read again.")
-            gone = self._gone(found)
+            gone = self._find_gone(found)
             for name in gone:
                 del self._files[name]
             changed = [name for name, now in found.items() if self._is_new(name, now)]
@@ -157,7 +157,7 @@ class Catalogue:
                 self._read(name, found[name])
             if gone or changed or recovered:
                 _settle(self._files)
-                self._shelf = _shelf(self._files)
+                self._shelf = _make_shelf(self._files)
                 self._log_broken()
         self._looked = time.monotonic()
 
@@ -173,7 +173,7 @@ class Catalogue:
         if isinstance(error, FileNotFoundError) and not is_first:
             self._files.clear()
         if not is_first or not self._is_open:
-            shelf, problem = _shelf(self._files), FlowError([Problem(self._folder.name, 1, 1, message)])
+            shelf, problem = _make_shelf(self._files), FlowError([Problem(self._folder.name, 1, 1, message)])
             self._shelf = replace(shelf, problems={self._folder.name: problem, **shelf.problems})
 
     def _log_broken(self) -> None:
@@ -184,7 +184,7 @@ class Catalogue:
                 more = f" ({len(others)} more mistakes)" if others else ""
                 _log.warning("A flow file cannot be used: %s%s", first, more)
 
-    def _gone(self, found: Mapping[str, _Signature]) -> list[str]:
+    def _find_gone(self, found: Mapping[str, _Signature]) -> list[str]:
         """Files that two looks in a row did not find: while a file is saved it may be away for a moment.
 
         A listing may also lack a file that is being replaced at this moment; its own path is sure.
@@ -204,7 +204,7 @@ class Catalogue:
     def _read(self, name: str, signature: _Signature) -> None:
         path, file = self._folder / name, self._files.get(name) or _File(signature)
         try:
-            data = _content(path, self._max_bytes)
+            data = _read_content(path, self._max_bytes)
         except FlowError as error:
             file.digest, file.good, file.broken = "", None, error
         except OSError as error:
@@ -216,28 +216,28 @@ class Catalogue:
             digest = hashlib.sha256(data).hexdigest()
             if digest != file.digest:
                 file.digest = digest
-                file.good, file.broken = _wired(data, name, self._max_bytes)
+                file.good, file.broken = _wire_file(data, name, self._max_bytes)
         file.signature, file.fresh = signature, time.time_ns() - signature[0] < _FRESH_NS
         self._files[name] = file
 
 
-def _wired(data: bytes, name: str, max_bytes: int) -> tuple[WiredFlow | None, FlowError | None]:
+def _wire_file(data: bytes, name: str, max_bytes: int) -> tuple[WiredFlow | None, FlowError | None]:
     try:
         return wire(parse_flow(data, name, max_bytes=max_bytes)), None
     except FlowError as error:
         return None, error
 
 
-def _listing(folder: Path) -> dict[str, _Signature]:
+def _list_files(folder: Path) -> dict[str, _Signature]:
     with os.scandir(folder) as entries:
         files = sorted(
             (entry for entry in entries if entry.name.endswith(_ENDINGS) and not entry.name.startswith(".")),
             key=lambda entry: entry.name,
         )
-        return {entry.name: signature for entry in files if (signature := _signature(entry))}
+        return {entry.name: signature for entry in files if (signature := _sign(entry))}
 
 
-def _signature(entry: "os.DirEntry[str]") -> _Signature | None:
+def _sign(entry: "os.DirEntry[str]") -> _Signature | None:
     try:
         if not entry.is_file():
             return (0, 0, 0) if entry.is_symlink() and not entry.is_dir() else None  # a link to nothing is told
@@ -247,7 +247,7 @@ def _signature(entry: "os.DirEntry[str]") -> _Signature | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _content(path: Path, max_bytes: int) -> bytes:
+def _read_content(path: Path, max_bytes: int) -> bytes:
     """The file's bytes. Raises OSError, and FlowError before a file over the limit is read."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -263,27 +263,27 @@ def _settle(files: Mapping[str, _File]) -> None:
     for name, file in files.items():
         if file.good is None or file.good is file.serving:
             file.conflict = None
-            taken.update(dict.fromkeys(_addresses(file.serving), name))
+            taken.update(dict.fromkeys(_list_addresses(file.serving), name))
         else:
             newcomers.append(name)
     for name in newcomers:
         file = files[name]
-        file.conflict = _conflict(file.good, taken) if file.good else None
+        file.conflict = _find_conflict(file.good, taken) if file.good else None
         if file.conflict is None:
             file.serving = file.good
-        elif any(address in taken for address in _addresses(file.serving)):
+        elif any(address in taken for address in _list_addresses(file.serving)):
             file.serving = None
-        taken.update(dict.fromkeys(_addresses(file.serving), name))
+        taken.update(dict.fromkeys(_list_addresses(file.serving), name))
 
 
-def _addresses(wired: WiredFlow | None) -> Iterable[str]:
+def _list_addresses(wired: WiredFlow | None) -> Iterable[str]:
     if wired is None:
         return ()
     names = (wired.id, wired.flow.api.endpoint_name)
     return [name.lower() for name in names if name is not None]
 
 
-def _conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | None:
+def _find_conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | None:
     flow: Flow = wired.flow
     claims = (("id", flow.id), ("api.endpoint_name", flow.api.endpoint_name))
     problems = []
@@ -295,13 +295,13 @@ def _conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | None:
     return FlowError(problems) if problems else None
 
 
-def _shelf(files: Mapping[str, _File]) -> _Shelf:
+def _make_shelf(files: Mapping[str, _File]) -> _Shelf:
     serving = sorted(
         (file.serving for file in files.values() if file.serving), key=lambda wired: (wired.name.casefold(), wired.id)
     )
     return _Shelf(
         flows=MappingProxyType({wired.id: wired for wired in serving}),
-        addresses={address: wired for wired in serving for address in _addresses(wired)},
+        addresses={address: wired for wired in serving for address in _list_addresses(wired)},
         problems=MappingProxyType({name: file.error for name, file in sorted(files.items()) if file.error}),
         stale={file.serving.id: file.error for file in files.values() if file.serving and file.error},
     )

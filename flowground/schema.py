@@ -29,8 +29,8 @@ def flow_schema() -> dict[str, Any]:
     }
     definitions["Component"] = _component_schema()
     definitions |= {name: _type_schema(kind) for name, kind in COMPONENTS.items()}
-    _address(definitions["ApiSection"]["properties"]["endpoint_name"])
-    _address(header["properties"]["id"])
+    _add_pattern(definitions["ApiSection"]["properties"]["endpoint_name"])
+    _add_pattern(header["properties"]["id"])
     components = {
         "type": "object",
         "minProperties": 1,
@@ -43,7 +43,7 @@ def flow_schema() -> dict[str, Any]:
         "title": "Flowground flow",
         "type": "object",
         "required": ["components"],
-        "properties": {"components": components} | {key: _optional(part) for key, part in header["properties"].items()},
+        "properties": {"components": components} | {key: _loosen(part) for key, part in header["properties"].items()},
         "additionalProperties": False,
         "definitions": definitions,
     }
@@ -87,14 +87,14 @@ def _field_schema(field: FieldType) -> dict[str, Any]:
     return {key: value for key, value in field.schema.items() if key not in _OURS}
 
 
-def _optional(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _loosen(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A section may stand without anything behind its name."""
     if "$ref" not in schema:
         return dict(schema)
     return {"anyOf": [{"$ref": schema["$ref"]}, {"type": "null"}], "default": {}}
 
 
-def _address(schema: dict[str, Any]) -> None:
+def _add_pattern(schema: dict[str, Any]) -> None:
     for part in schema["anyOf"]:
         if part.get("type") == "string":
             part["pattern"] = f"^({ADDRESS.pattern}|{UUID.pattern})$"

@@ -11,7 +11,7 @@ from flowground.errors import ProviderRefused, ProviderUnreachable
 from flowground.events import ModelProgress
 from flowground.messages import Usage
 from flowground.providers.base import Completion
-from flowground.providers.builtin.child import CannotStart, available_memory, check_memory
+from flowground.providers.builtin.child import CannotStart, check_memory, find_available_memory
 from flowground.providers.builtin.local import Local, LocalSettings
 from tests.tiny import TINY, all_of, call, fetched, own_file
 
@@ -186,7 +186,7 @@ def test_too_little_memory_is_told_before_the_start() -> None:
     with pytest.raises(CannotStart) as refused:
         check_memory(491_400_064, 500_000_000)
     assert refused.value.message == "There is too little free memory for the built-in model: it needs about 0.8 GB."
-    assert (available_memory() or 0) > 0 or sys.platform != "linux"
+    assert (find_available_memory() or 0) > 0 or sys.platform != "linux"
 
 
 async def test_a_file_of_ones_own_that_is_not_there(tmp_path: Path) -> None:

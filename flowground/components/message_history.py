@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import PrivateAttr
 
 from flowground.components.base import Component, Context, Mistake, Output, field
-from flowground.components.template import LONGEST_TEMPLATE, Template, mistake_of, parse_template
+from flowground.components.template import LONGEST_TEMPLATE, Template, find_mistake, parse_template
 from flowground.graph import check_length
 
 _VARIABLES = ("sender", "sender_name", "text")
@@ -39,7 +39,7 @@ class MessageHistory(Component):
 
     def mistakes(self) -> Iterator[Mistake]:
         """Variables that no message has, or too many."""
-        if mistake := mistake_of(self._parsed, "template"):
+        if mistake := find_mistake(self._parsed, "template"):
             yield mistake
             return
         for variable in self._parsed.variables:

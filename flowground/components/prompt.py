@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, PrivateAttr
 
 from flowground.components.base import Component, Context, Mistake, Output, field
-from flowground.components.template import LONGEST_TEMPLATE, Template, mistake_of, parse_template
+from flowground.components.template import LONGEST_TEMPLATE, Template, find_mistake, parse_template
 
 
 class Prompt(Component):
@@ -36,7 +36,7 @@ class Prompt(Component):
 
     def mistakes(self) -> Iterator[Mistake]:
         """Variables nobody gives, and fields that are no variables."""
-        if mistake := mistake_of(self._parsed, "template"):
+        if mistake := find_mistake(self._parsed, "template"):
             yield mistake
             return
         given = self.__pydantic_extra__

@@ -68,7 +68,7 @@ def _unescape(plain: str) -> str:
     return plain.replace("{{", "{").replace("}}", "}")
 
 
-def mistake_of(template: Template, field: str) -> Mistake | None:
+def find_mistake(template: Template, field: str) -> Mistake | None:
     """What is wrong with a template that has too many variables; None where it has not."""
     places = [part for part in template.parts if isinstance(part, Variable)]
     if len(places) <= MOST_VARIABLES:

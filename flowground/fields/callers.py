@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from flowground.components.base import INPUT, Component
-from flowground.fields.policy import FieldPolicy, compile_field
-from flowground.fields.types import type_of, types_of
-from flowground.flow import Flow, Overridable
+from flowground.fields.policy import FieldPolicy, compile_component
+from flowground.fields.types import types_of
+from flowground.flow import Flow
 from flowground.graph import Reference, Text
 from flowground.words import cut, list_names, nearest
 
@@ -43,7 +43,7 @@ class FlowPolicy:
         entries = {entry.field: entry for entry in listed or ()}
         self.opened = None if listed is None else tuple(entries)
         self.fields: Mapping[str, Mapping[str, FieldPolicy]] = {
-            name: _compile_component(flow, name, component, connections.get(name, {}), entries)
+            name: compile_component(flow, name, component, connections.get(name, {}), entries)
             for name, component in components.items()
         }
         self.inputs = tuple(
@@ -137,28 +137,6 @@ class FlowPolicy:
     def _refuse_unlisted(self, key: str, what: str, *, mild: bool = False) -> Refusal:
         names = list_names(f"`{name}`" for name in self.opened or ()) or "no field"
         return Refusal(key, f"`{what}` cannot be set here: the flow's author opened {names}.", mild)
-
-
-def _compile_component(
-    flow: Flow, name: str, component: Component, texts: Mapping[str, Text], entries: Mapping[str, Overridable]
-) -> dict[str, FieldPolicy]:
-    """Declared fields in the type's order, a Prompt's variables last."""
-    compiled = {}
-    for key in (*types_of(type(component)), *(component.model_extra or ())):
-        field = type_of(type(component), key)
-        if field is None:
-            continue
-        text = texts.get(key)
-        value = flow.components[name].fields[key] if text else getattr(component, key)
-        compiled[key] = compile_field(
-            name,
-            field,
-            None if field.secret else value,
-            filled_by=text,
-            opened=entries.get(f"{name}.{key}"),
-            has_list=flow.api.overridable is not None,
-        )
-    return compiled
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:

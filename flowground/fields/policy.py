@@ -73,19 +73,28 @@ class FieldPolicy:
         return self.min <= self.value <= self.max and not (self.type.whole and self.max - self.min > _SLIDER_STEPS)
 
 
-def compile_field(
-    component: str, field: FieldType, value: Any, *, filled_by: Text | None, opened: Overridable | None, has_list: bool
-) -> FieldPolicy:
-    """`has_list`: the flow says `api.overridable`, so what has no entry there is closed."""
-    low, high, choices = _narrow(field, opened) if opened else (field.min, field.max, field.choices)
-    closed: Literal["filled", "unlisted", "protected"] | None = None
-    if filled_by is not None:
-        closed = "filled"
-    elif has_list:
-        closed = None if opened else "unlisted"
-    elif not field.callers_may_set:
-        closed = "protected"
-    return FieldPolicy(component, field, value, low, high, choices, filled_by, opened, closed)
+def compile_component(
+    flow: Flow, name: str, component: Component, texts: Mapping[str, Text], entries: Mapping[str, Overridable]
+) -> dict[str, FieldPolicy]:
+    """Declared fields in the type's order, a Prompt's variables last; `entries` are those of `api.overridable`."""
+    compiled = {}
+    for key in (*types_of(type(component)), *(component.model_extra or ())):
+        field = type_of(type(component), key)
+        if field is None:
+            continue
+        text, opened = texts.get(key), entries.get(f"{name}.{key}")
+        value = flow.components[name].fields[key] if text else getattr(component, key)
+        low, high, choices = _narrow(field, opened) if opened else (field.min, field.max, field.choices)
+        closed: Literal["filled", "unlisted", "protected"] | None = None
+        if text is not None:
+            closed = "filled"
+        elif flow.api.overridable is not None:
+            closed = None if opened else "unlisted"
+        elif not field.callers_may_set:
+            closed = "protected"
+        own = None if field.secret else value
+        compiled[key] = FieldPolicy(name, field, own, low, high, choices, text, opened, closed)
+    return compiled
 
 
 def check_overridable(

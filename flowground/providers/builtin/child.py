@@ -74,7 +74,7 @@ class Child:
 
         Raises CannotStart or ProviderTimeout.
         """
-        check_memory(await asyncio.to_thread(_size, path), await asyncio.to_thread(available_memory))
+        check_memory(await asyncio.to_thread(_measure, path), await asyncio.to_thread(find_available_memory))
         key = secrets.token_urlsafe(32)
         process = await asyncio.create_subprocess_exec(
             *(program or PROGRAM),
@@ -84,7 +84,7 @@ class Child:
             env=os.environ | {"OMP_WAIT_POLICY": "passive"},
         )
         try:
-            address = await _address(process, path, key)
+            address = await _wait_for_address(process, path, key)
         except BaseException:
             await _end(process)
             raise
@@ -92,14 +92,14 @@ class Child:
         return cls(process, client)
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         return self._process.returncode is None
 
-    async def ended(self) -> bool:
+    async def has_ended(self) -> bool:
         """Whether the process is gone; gives the news a moment to arrive after a broken connection."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), 1)
-        return not self.alive
+        return not self.is_alive
 
     async def close(self) -> None:
         """Ends the process, whatever it is doing."""
@@ -107,10 +107,10 @@ class Child:
         await _end(self._process)
 
 
-async def _address(process: asyncio.subprocess.Process, path: Path, key: str) -> str:
+async def _wait_for_address(process: asyncio.subprocess.Process, path: Path, key: str) -> str:
     assert process.stdin  # noqa: S101 -- both were asked for as pipes
     assert process.stdout  # noqa: S101 -- as above
-    asked = {"path": str(path), "key": key, "threads": _threads(), "slots": _SLOTS, "context": CONTEXT_TOKENS}
+    asked = {"path": str(path), "key": key, "threads": _count_threads(), "slots": _SLOTS, "context": CONTEXT_TOKENS}
     process.stdin.write(json.dumps(asked).encode() + b"\n")
     try:
         with suppress(ConnectionError):  # it is gone: its end says why
@@ -118,15 +118,15 @@ async def _address(process: asyncio.subprocess.Process, path: Path, key: str) ->
         async with asyncio.timeout(_START_SECONDS):
             line = await process.stdout.readline()
             if not line:
-                raise CannotStart(_why(await process.wait()), needed=_size(path) + _BESIDES_THE_FILE)
+                raise CannotStart(_explain_end(await process.wait()), needed=_measure(path) + _BESIDES_THE_FILE)
     except TimeoutError:
         raise ProviderTimeout(
             f"The built-in model did not start within {_START_SECONDS:g} seconds.", hint=_OTHER
         ) from None
-    return _answer(line)
+    return _read_answer(line)
 
 
-def _answer(line: bytes) -> str:
+def _read_answer(line: bytes) -> str:
     try:
         said = json.loads(line)
         if "failed" in said:
@@ -136,7 +136,7 @@ def _answer(line: bytes) -> str:
         raise CannotStart("ended") from None
 
 
-def _why(code: int) -> str:
+def _explain_end(code: int) -> str:
     """What an end without a word means: a signal on POSIX, a status on Windows."""
     if code in (-signal.SIGILL, 0xC000001D):
         return "no_avx2"
@@ -158,7 +158,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             raise
 
 
-def _threads() -> int:
+def _count_threads() -> int:
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return min(cores, 4)
 
@@ -170,13 +170,13 @@ def check_memory(size: int, available: int | None) -> None:
         raise CannotStart("no_memory", needed=needed)
 
 
-def available_memory() -> int | None:
+def find_available_memory() -> int | None:
     """Bytes this process may still take, where Linux tells: the computer's, or its container's if that is less."""
-    known = [amount for amount in (_of_computer(), _of_container()) if amount is not None]
+    known = [amount for amount in (_read_computer_memory(), _read_container_memory()) if amount is not None]
     return min(known) if known else None
 
 
-def _of_computer() -> int | None:
+def _read_computer_memory() -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text("ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -184,7 +184,7 @@ def _of_computer() -> int | None:
         return None
 
 
-def _of_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
+def _read_container_memory(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
     try:
         limit = int((folder / "memory.max").read_text("ascii"))
         used = int((folder / "memory.current").read_text("ascii"))
@@ -194,7 +194,7 @@ def _of_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
         return None
 
 
-def _size(path: Path) -> int:
+def _measure(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from flowground.errors import ModelNotReady, ProviderError, ProviderUnreachable
 from flowground.providers.base import copy_error
-from flowground.providers.builtin.weights import Weights, fetch, ready
+from flowground.providers.builtin.weights import Weights, fetch, find_verified
 
 _RATE_SECONDS = 5.0
 _TELLING = 100_000
@@ -41,17 +41,17 @@ class Download:
 
     def path(self) -> Path | None:
         """The verified file, if it is here."""
-        return ready(self._folder, self._weights)
+        return find_verified(self._folder, self._weights)
 
     def status(self) -> LocalStatus:
         total = self._weights.size
         if self._task and not self._task.done():
             received = self._samples[-1][1] if self._samples else 0
-            return LocalStatus("fetching", received, total, self._seconds_left())
+            return LocalStatus("fetching", received, total, self._estimate_seconds())
         if self.path():
             return LocalStatus("ready", total, total)
         if self._failed:
-            return LocalStatus("failed", 0, total, message=_sentence(self._failed[1]))
+            return LocalStatus("failed", 0, total, message=_say_error(self._failed[1]))
         return LocalStatus("absent", 0, total, message=self._absent)
 
     def start(self) -> asyncio.Task[Path]:
@@ -71,7 +71,7 @@ class Download:
         if error := task.exception():
             raise copy_error(error) if isinstance(error, ProviderError) else error
 
-    def not_ready(self) -> ModelNotReady:
+    def explain_not_ready(self) -> ModelNotReady:
         """The refusal of a caller who does not wait. Raises the fetch's own failure while it is news."""
         if self._failed and time.monotonic() - self._failed[0] < _FAILED_SECONDS:
             raise copy_error(self._failed[1])
@@ -95,16 +95,16 @@ class Download:
 
     async def _run(self) -> Path:
         try:
-            return await fetch(self._folder, progress=self._progress, weights=self._weights)
+            return await fetch(self._folder, progress=self._note_progress, weights=self._weights)
         except ProviderError as error:
             self._failed = (time.monotonic(), error)
             raise
 
-    def _progress(self, received: int, _total: int) -> None:
+    def _note_progress(self, received: int, _total: int) -> None:
         now = time.monotonic()
         self._samples = (*(one for one in self._samples if now - one[0] < _RATE_SECONDS), (now, received))
 
-    def _seconds_left(self) -> float | None:
+    def _estimate_seconds(self) -> float | None:
         samples = self._samples
         if len(samples) < 2:
             return None
@@ -118,5 +118,5 @@ def forget_failure(task: "asyncio.Task[Any]") -> None:
         task.exception()
 
 
-def _sentence(error: ProviderError) -> str:
+def _say_error(error: ProviderError) -> str:
     return f"{error.message} {error.hint}" if error.hint else error.message

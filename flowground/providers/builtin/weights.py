@@ -24,8 +24,8 @@ from flowground.providers.builtin.sources import (
     PackagePart,
     PackageParts,
     Source,
+    count_bytes,
     in_thread,
-    on_disk,
     size_of,
     sweep,
 )
@@ -98,20 +98,20 @@ QWEN = Weights(
 """Qwen's own file (the official GGUF repository names this digest); the packages carry the same bytes in six parts."""
 
 
-def ready(folder: Path, weights: Weights = QWEN) -> Path | None:
+def find_verified(folder: Path, weights: Weights = QWEN) -> Path | None:
     """The file, if it was verified here and has not changed since; reads no more than its marker."""
     path = folder / weights.file
     try:
         stat = path.stat()
-        marker = json.loads(_marker(path).read_text("utf-8"))
+        marker = json.loads(_name_marker(path).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return path if marker == _fingerprint(weights, stat) else None
+    return path if marker == _make_fingerprint(weights, stat) else None
 
 
 def distrust(folder: Path, weights: Weights = QWEN) -> None:
     """Forgets that the file was verified: the next `fetch` reads it again, and replaces it if it is wrong."""
-    _marker(folder / weights.file).unlink(missing_ok=True)
+    _name_marker(folder / weights.file).unlink(missing_ok=True)
 
 
 async def fetch(folder: Path, *, progress: Progress, weights: Weights = QWEN) -> Path:
@@ -123,8 +123,8 @@ async def fetch(folder: Path, *, progress: Progress, weights: Weights = QWEN) ->
     partial = folder / f"{weights.file}.part"
     try:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        async with _watched(partial, weights.size, progress), _locked(folder / f"{weights.file}.lock"):
-            path = ready(folder, weights) or await _fetch(partial, folder / weights.file, weights)
+        async with _watch_progress(partial, weights.size, progress), _hold_lock(folder / f"{weights.file}.lock"):
+            path = find_verified(folder, weights) or await _fetch(partial, folder / weights.file, weights)
     except OSError as error:
         raise ProviderRefused(
             f"{weights.title} cannot be written: {error.strerror or 'the disk failed'}.",
@@ -139,13 +139,13 @@ async def _fetch(partial: Path, path: Path, weights: Weights) -> Path:
         with suppress(FileNotFoundError):  # put here by hand, or its marker is gone: good, if the digest says so
             await asyncio.to_thread(os.replace, path, partial)
         if size_of(partial) < weights.size or not await _accept(partial, path, weights):
-            await _from_sources(partial, path, weights)
+            await _fetch_from_sources(partial, path, weights)
         return path
     finally:
         sweep(partial)
 
 
-async def _from_sources(partial: Path, path: Path, weights: Weights) -> None:
+async def _fetch_from_sources(partial: Path, path: Path, weights: Weights) -> None:
     """Each source continues what the one before it began; a digest that is wrong then gives it a second, clean try."""
     wrong = False
     for source in weights.sources:
@@ -161,7 +161,7 @@ async def _from_sources(partial: Path, path: Path, weights: Weights) -> None:
             wrong = True
             if not mixed:
                 break
-    raise _nothing(weights, wrong=wrong)
+    raise _explain_failure(weights, wrong=wrong)
 
 
 async def _accept(partial: Path, path: Path, weights: Weights) -> bool:
@@ -179,7 +179,7 @@ async def _accept(partial: Path, path: Path, weights: Weights) -> bool:
             partial.unlink()
             return False
         partial.replace(path)
-        _marker(path).write_text(json.dumps(_fingerprint(weights, path.stat())), "utf-8")
+        _name_marker(path).write_text(json.dumps(_make_fingerprint(weights, path.stat())), "utf-8")
         return True
 
     return await in_thread(check)
@@ -194,7 +194,7 @@ def _check_disk(partial: Path, weights: Weights) -> None:
         )
 
 
-def _nothing(weights: Weights, *, wrong: bool) -> ProviderError:
+def _explain_failure(weights: Weights, *, wrong: bool) -> ProviderError:
     hint = (
         "Connect this computer to the internet, name another provider in config.yaml, or put a GGUF file here and name "
         "it in `providers.local.path`."
@@ -207,13 +207,13 @@ def _nothing(weights: Weights, *, wrong: bool) -> ProviderError:
 
 
 @asynccontextmanager
-async def _watched(partial: Path, size: int, progress: Progress) -> AsyncIterator[None]:
+async def _watch_progress(partial: Path, size: int, progress: Progress) -> AsyncIterator[None]:
     """Reports what is on the disk, so that a process that waits for another one's fetch shows the same."""
 
     async def watch() -> None:
         most = 0
         while True:
-            most = max(most, min(on_disk(partial), size))
+            most = max(most, min(count_bytes(partial), size))
             progress(most, size)
             await asyncio.sleep(_PROGRESS_SECONDS)
 
@@ -227,7 +227,7 @@ async def _watched(partial: Path, size: int, progress: Progress) -> AsyncIterato
 
 
 @asynccontextmanager
-async def _locked(path: Path, *, poll_seconds: float = 0.2) -> AsyncIterator[None]:
+async def _hold_lock(path: Path, *, poll_seconds: float = 0.2) -> AsyncIterator[None]:
     """Waits until nobody else, in this process or another, holds the lock on `path`.
 
     The system lets go of it when its holder ends, however it ends.
@@ -245,9 +245,9 @@ async def _locked(path: Path, *, poll_seconds: float = 0.2) -> AsyncIterator[Non
         os.close(descriptor)
 
 
-def _marker(path: Path) -> Path:
+def _name_marker(path: Path) -> Path:
     return path.with_name(f"{path.name}.verified")
 
 
-def _fingerprint(weights: Weights, stat: os.stat_result) -> dict[str, object]:
+def _make_fingerprint(weights: Weights, stat: os.stat_result) -> dict[str, object]:
     return {"sha256": weights.sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}

@@ -1,0 +1,39 @@
+"""Chat Input and Text Input: what a request brings."""
+
+from typing import ClassVar
+
+from flowground.components.base import Component, Context, Output, field
+
+
+class _Input(Component):
+    """The request's `input_value`, else its own."""
+
+    waits: ClassVar[bool] = False
+
+    input_value: str = field("", "Text", "The message when the request brings none.", multiline=True)
+
+    def own_input(self) -> str:
+        return self.input_value
+
+    async def run(self, context: Context) -> Output:
+        return Output(self.input_value if context.input_value is None else context.input_value)
+
+
+class ChatInput(_Input):
+    """The message a person or program sends: the request's `input_value`, else its own."""
+
+    type_name: ClassVar[str] = "ChatInput"
+    title: ClassVar[str] = "Chat Input"
+    outputs: ClassVar[tuple[str, ...]] = ("message",)
+    takes_input: ClassVar[str | None] = "chat"
+
+
+class TextInput(_Input):
+    """A text the flow works on: the request's `input_value` where `input_type` is `text` or `any`, else its own."""
+
+    type_name: ClassVar[str] = "TextInput"
+    title: ClassVar[str] = "Text Input"
+    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    takes_input: ClassVar[str | None] = "text"
+
+    input_value: str = field("", "Text", "The text when the request brings none.", multiline=True)

@@ -1,0 +1,36 @@
+"""Chat Output and Text Output: what a flow answers."""
+
+from typing import ClassVar
+
+from flowground.components.base import Component, Context, Output, field
+
+
+class _Output(Component):
+    """The text that it is given."""
+
+    waits: ClassVar[bool] = False
+
+    input_value: str = field(..., "Inputs", "What is answered, usually a reference.", multiline=True)
+
+    async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
+        return Output(self.input_value)
+
+
+class ChatOutput(_Output):
+    """The answer shown in the playground and given by the API; it streams when it shows a model's text unchanged."""
+
+    type_name: ClassVar[str] = "ChatOutput"
+    title: ClassVar[str] = "Chat Output"
+    outputs: ClassVar[tuple[str, ...]] = ("message",)
+    gives_output: ClassVar[str | None] = "chat"
+
+
+class TextOutput(_Output):
+    """A text the API gives back; the playground shows it where the flow has no Chat Output."""
+
+    type_name: ClassVar[str] = "TextOutput"
+    title: ClassVar[str] = "Text Output"
+    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    gives_output: ClassVar[str | None] = "text"
+
+    input_value: str = field(..., "Text", "What is given, usually a reference.", multiline=True)
