@@ -8,7 +8,7 @@ any tweak, and applied once its reader accepts it.
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from flowground.caller import InputType, RunRequest
@@ -35,11 +35,8 @@ def find_changes(wired: WiredFlow, values: Values, *, sees_inside: bool) -> dict
     always can, so an editor may hand over all it shows. Presets and links of an older flow file are refused like that.
     """
     seen = wired.policy.list_fields(sees_inside=sees_inside)
-    touched = {
-        name: {key: value for key, value in fields.items() if not _is_own(seen.get(name, {}).get(key), value)}
-        for name, fields in values.items()
-    }
-    request = RunRequest(tweaks={name: fields for name, fields in touched.items() if fields})
+    touched = keep_values(values, lambda name, key, value: not _is_own(seen.get(name, {}).get(key), value))
+    request = RunRequest(tweaks=touched)
     made = apply_tweaks(wired, request, unknown="refuse", sees_inside=sees_inside).wired
     found: dict[str, dict[str, Any]] = {}
     for name, policies in seen.items():
@@ -56,12 +53,16 @@ def for_message(wired: WiredFlow, overrides: Values, *, input_type: InputType = 
     A call may not have both (InputConflict); the playground's chat sends this, the snippets make the override the
     message.
     """
-    takers = {
-        name for name, item in wired.components.items() if item.takes_input and input_type in (item.takes_input, "any")
-    }
+    request = RunRequest(input_value="", input_type=input_type)
+    takers = {name for name, item in wired.components.items() if request.message_for(item.takes_input) is not None}
+    return keep_values(overrides, lambda name, key, _: key != INPUT or name not in takers)
+
+
+def keep_values(values: Values, is_kept: Callable[[str, str, Any], bool]) -> dict[str, dict[str, Any]]:
+    """The values of which `is_kept(component, field, value)` holds; a component without any is left out."""
     kept = {
-        name: {key: value for key, value in fields.items() if key != INPUT or name not in takers}
-        for name, fields in overrides.items()
+        name: {key: value for key, value in fields.items() if is_kept(name, key, value)}
+        for name, fields in values.items()
     }
     return {name: fields for name, fields in kept.items() if fields}
 

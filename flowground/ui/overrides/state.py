@@ -9,7 +9,7 @@ import streamlit as st
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.fields.policy import FieldPolicy
-from flowground.overrides import Values, find_changes
+from flowground.overrides import Values, find_changes, keep_values
 from flowground.ui.page import words
 from flowground.wiring import WiredFlow
 
@@ -89,11 +89,7 @@ def overrides_of(caller: Caller, wired: WiredFlow) -> Overrides:
 
 def drop_secrets(wired: WiredFlow, values: Values) -> Values:
     """What of them may be written down."""
-    kept = {
-        name: {key: value for key, value in fields.items() if not wired.policy.is_secret(name, key)}
-        for name, fields in values.items()
-    }
-    return {name: fields for name, fields in kept.items() if fields}
+    return keep_values(values, lambda name, key, _: not wired.policy.is_secret(name, key))
 
 
 def draw_chip(caller: Caller, wired: WiredFlow, overrides: Values) -> None:
