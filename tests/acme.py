@@ -1,29 +1,23 @@
-"""An organization for browser tests: ada (admin), olga (author), bob and zoe (members), all of config.yaml."""
+"""The organization of browser tests, and what its people do at a page."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import bcrypt
-
-from tests.open_page import PASSWORD, flow_text, go, still
+from tests.house import House
+from tests.open_page import flow_text, go, still
 from tests.servers import AppServer
 from tests.tickets import signed_in as cookies_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-_ROLES = {"ada": "admin", "olga": "author", "bob": "member", "zoe": "member"}
-CONFIG = {
-    "organization": {"name": "Acme"},
-    "credentials": {"usernames": {name: {"password": _HASH, "roles": [role]} for name, role in _ROLES.items()}},
-}
 LOOKS = {"title": "The echo of Acme", "icon": "🏔", "notice": "Answers may be wrong.", "welcome": "Speak."}
 FLOWS = {
     "echo": flow_text("scripted:echo", "Echo", **LOOKS),
     "talk": flow_text("scripted:echo", "Talk"),
     "hidden": flow_text("scripted:echo", "Hidden"),
 }
+ACME = House(config={"organization": {"name": "Acme"}}, flows=FLOWS)
 
 
 def signed_in(page: "Page", house: AppServer, name: str) -> "Page":

@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flowground.runtime import Runtime
 from flowground.settings import Settings
 from flowground.sign_in import SignIn, passwords
 from flowground.store import Store
 from tests import ci_flags
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
 from tests.ci_flags import pytest_configure  # noqa: F401 - pytest calls it
+from tests.house import House
+from tests.open_page import visitor
 from tests.opened_sign_in import Open
+from tests.organization import organization
 from tests.servers import AppServer, clean_environment
 from tests.store_databases import DATABASES, empty_database
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,10 +89,25 @@ async def open_sign_in(store: Store, tmp_path: Path) -> AsyncIterator[Open]:
         sign_in.close()
 
 
+@pytest.fixture
+async def acme(tmp_path: Path) -> AsyncIterator[Runtime]:
+    """The organization of tests/organization.py, in this process."""
+    async with organization(tmp_path) as runtime:
+        yield runtime
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     """The app in local mode with all shipped flows, the scripted model answering. Shared: leave no account in it."""
     with AppServer(tmp_path_factory.mktemp("app")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """The app as the file's `HOUSE` says (tests/house.py)."""
+    wanted: House = request.module.HOUSE
+    with wanted.open(tmp_path_factory.mktemp("house")) as running:
         yield running
 
 
@@ -105,6 +124,22 @@ def browser() -> "Iterator[Browser]":
         pytest.skip("needs playwright (requirements-dev.txt)")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+
+
+@pytest.fixture
+def page(browser: "Browser") -> "Iterator[Page]":
+    """A page in a browser that has no cookies."""
+    with visitor(browser) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ada(house: AppServer, browser: "Browser") -> "Iterator[Page]":
+    """A page in the browser of the house's admin."""
+    from tests.acme import signed_in  # noqa: PLC0415 - needs websockets, a development extra
+
+    with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as opened:
+        yield signed_in(opened, house, "augusta")
 
 
 def _stays_here(event: str, arguments: tuple[Any, ...]) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tests.house import PASSWORD
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 STILL = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
-PASSWORD = "correct horse battery"
 
 
 @contextmanager

@@ -1,9 +1,7 @@
 """My password, my sign-ins, my data: mine alone."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,74 +16,68 @@ from flowground.store.people import tokens
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage, TraceStep
 from tests.heartbeat import stays_responsive
-from tests.organization import PASSWORD, cookie_of, organization, signed_in
+from tests.organization import PASSWORD, cookie_of, signed_in
 
 pytestmark = pytest.mark.anyio
 NEW = "another long phrase"
 
 
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[Runtime]:
-    async with organization(tmp_path) as runtime:
-        yield runtime
-
-
-async def test_a_new_password_ends_every_cookie_from_before_this_ones_too(house: Runtime) -> None:
-    here, there = await signed_in(house, "mia"), await cookie_of(house, "mia")
-    pending = await house.sign_in.issue_ticket("mia", "browser")
-    await account.change_password(house.access, here, PASSWORD, NEW, address="here")
-    assert await house.sign_in.verify_cookie(there) is None
-    assert await house.sign_in.redeem(pending, "browser") is None
+async def test_a_new_password_ends_every_cookie_from_before_this_ones_too(acme: Runtime) -> None:
+    here, there = await signed_in(acme, "mia"), await cookie_of(acme, "mia")
+    pending = await acme.sign_in.issue_ticket("mia", "browser")
+    await account.change_password(acme.access, here, PASSWORD, NEW, address="here")
+    assert await acme.sign_in.verify_cookie(there) is None
+    assert await acme.sign_in.redeem(pending, "browser") is None
     with pytest.raises(NotSignedIn):
-        await account.list_sign_ins(house.access, here)
-    assert await house.sign_in.check_password("mia", PASSWORD, "here") is None
-    [found] = await account.list_sign_ins(house.access, await signed_in(house, "mia"))
+        await account.list_sign_ins(acme.access, here)
+    assert await acme.sign_in.check_password("mia", PASSWORD, "here") is None
+    [found] = await account.list_sign_ins(acme.access, await signed_in(acme, "mia"))
     assert found.agent == "Firefox"
 
 
-async def test_the_old_password_is_asked_for_and_guessing_it_locks(house: Runtime) -> None:
-    mia = await signed_in(house, "mia")
+async def test_the_old_password_is_asked_for_and_guessing_it_locks(acme: Runtime) -> None:
+    mia = await signed_in(acme, "mia")
     for new, said in (("short", "at least 8"), (PASSWORD, "is the old one"), ("password123", "too common")):
         with pytest.raises(InvalidRequest, match=said):
-            await account.change_password(house.access, mia, PASSWORD, new, address="here")
+            await account.change_password(acme.access, mia, PASSWORD, new, address="here")
     for _ in range(5):
         with pytest.raises(InvalidRequest, match="another one"):
-            await account.change_password(house.access, mia, "wrong password", NEW, address="here")
+            await account.change_password(acme.access, mia, "wrong password", NEW, address="here")
     with pytest.raises(NotSignedIn, match="Too many"):
-        await account.change_password(house.access, mia, PASSWORD, NEW, address="here")
-    assert await account.list_sign_ins(house.access, mia)
+        await account.change_password(acme.access, mia, PASSWORD, NEW, address="here")
+    assert await account.list_sign_ins(acme.access, mia)
 
 
-async def test_i_end_my_own_sign_ins_and_nobody_elses(house: Runtime) -> None:
-    mia, olga = await signed_in(house, "mia"), await signed_in(house, "olga")
-    other = await cookie_of(house, "mia")
-    [newest, _] = await account.list_sign_ins(house.access, mia)
-    assert not await account.sign_out(house.access, mia, str(olga.sign_in_id))
-    assert await account.list_sign_ins(house.access, olga)
-    assert await account.sign_out(house.access, mia, newest.id)
-    assert await house.sign_in.verify_cookie(other) is None
-    assert len(await account.list_sign_ins(house.access, mia)) == 1
+async def test_i_end_my_own_sign_ins_and_nobody_elses(acme: Runtime) -> None:
+    mia, olga = await signed_in(acme, "mia"), await signed_in(acme, "olga")
+    other = await cookie_of(acme, "mia")
+    [newest, _] = await account.list_sign_ins(acme.access, mia)
+    assert not await account.sign_out(acme.access, mia, str(olga.sign_in_id))
+    assert await account.list_sign_ins(acme.access, olga)
+    assert await account.sign_out(acme.access, mia, newest.id)
+    assert await acme.sign_in.verify_cookie(other) is None
+    assert len(await account.list_sign_ins(acme.access, mia)) == 1
 
 
-async def say(house: Runtime, owner: str, text: str) -> None:
+async def say(acme: Runtime, owner: str, text: str) -> None:
     step = TraceStep("Prompt", "Prompt", 0.1, "the secret prompt", None, None)
     message = StoredMessage(text, "user", text, "complete", datetime.now(UTC), trace=(step,))
     place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": "s"}
-    await house.store.write(conversations.begin_turn, **place, message=message)
+    await acme.store.write(conversations.begin_turn, **place, message=message)
 
 
-async def test_my_data_is_all_of_mine_and_none_of_the_flows(house: Runtime) -> None:
+async def test_my_data_is_all_of_mine_and_none_of_the_flows(acme: Runtime) -> None:
     options: dict[str, Any] = {"flows": None, "expires_at": None, "by": "tests"}
-    token, secret = await house.store.write(tokens.create, name="laptop", owner="mia", **options)
+    token, secret = await acme.store.write(tokens.create, name="laptop", owner="mia", **options)
     for owner, text in (
         ("member:mia", "said on a page"),
         (f"token:{token.id}", "said by a program"),
         (name_trials_owner("mia"), "tried in the app"),
         ("member:olga", "x"),
     ):
-        await say(house, owner, text)
-    mia = await signed_in(house, "mia")
-    file = (await account.collect_data(house.access, mia)).decode()
+        await say(acme, owner, text)
+    mia = await signed_in(acme, "mia")
+    file = (await account.collect_data(acme.access, mia)).decode()
     data = json.loads(file)
     assert (data["name"], data["role"], data["groups"]) == ("mia", "member", [])
     assert [talk["messages"][0]["text"] for talk in data["conversations"]] == [
@@ -97,21 +89,21 @@ async def test_my_data_is_all_of_mine_and_none_of_the_flows(house: Runtime) -> N
     assert "the secret prompt" not in file
     assert secret not in file
     assert str(mia.sign_in_id) not in file
-    assert await account.delete_conversations(house.access, mia) == 3
-    assert json.loads(await account.collect_data(house.access, mia))["conversations"] == []
-    assert json.loads(await account.collect_data(house.access, await signed_in(house, "olga")))["conversations"] != []
+    assert await account.delete_conversations(acme.access, mia) == 3
+    assert json.loads(await account.collect_data(acme.access, mia))["conversations"] == []
+    assert json.loads(await account.collect_data(acme.access, await signed_in(acme, "olga")))["conversations"] != []
 
 
-async def test_who_is_no_member_has_no_account(house: Runtime) -> None:
+async def test_who_is_no_member_has_no_account(acme: Runtime) -> None:
     for caller in (Caller("token", "1", "admin"), Caller("token", "1", "member", owner="mia")):
         with pytest.raises(NotAllowed):
-            await account.collect_data(house.access, caller)
+            await account.collect_data(acme.access, caller)
     with pytest.raises(NotSignedIn):
-        await account.delete_conversations(house.access, Caller("member", "mia", "member", sign_in_id="made up"))
+        await account.delete_conversations(acme.access, Caller("member", "mia", "member", sign_in_id="made up"))
 
 
-async def test_a_file_of_many_long_messages_keeps_nobody_waiting(house: Runtime) -> None:
-    await say(house, "member:mia", "first")
+async def test_a_file_of_many_long_messages_keeps_nobody_waiting(acme: Runtime) -> None:
+    await say(acme, "member:mia", "first")
 
     def fill(connection: Connection) -> None:
         (session,) = connection.execute(select(tables.messages.c.session).limit(1)).one()
@@ -122,12 +114,12 @@ async def test_a_file_of_many_long_messages_keeps_nobody_waiting(house: Runtime)
         ]  # fmt: skip
         connection.execute(insert(tables.messages), rows)
 
-    await house.store.write(fill)
-    mia = await signed_in(house, "mia")
+    await acme.store.write(fill)
+    mia = await signed_in(acme, "mia")
     files: list[bytes] = []
 
     async def read() -> None:
-        files.append(await account.collect_data(house.access, mia))
+        files.append(await account.collect_data(acme.access, mia))
 
     await stays_responsive(read)
     (talk,) = json.loads(files[0])["conversations"]

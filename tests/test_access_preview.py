@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[Runtime]:
+async def acme(tmp_path: Path) -> AsyncIterator[Runtime]:
     async with organization(tmp_path, config={"sharing": {"allow_public": True}}) as runtime:
         await runtime.store.write(members.set_active, name="max", active=False, by="tests")
         yield runtime
@@ -38,29 +38,29 @@ WHO = ["visitor", "member", "member:mia", "member:anton", "member:max", "member:
         (Sharing(True, "public"), ["opens", "opens", "opens", "opens", "sign in", "sign in"]),
     ],
 )
-async def test_it_shows_what_they_meet(house: Runtime, sharing: Sharing, seen: list[str]) -> None:
-    await house.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
+async def test_it_shows_what_they_meet(acme: Runtime, sharing: Sharing, seen: list[str]) -> None:
+    await acme.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
     for name in ("root", "olga"):
-        caller = await signed_in(house, name)
-        assert [(await look_as(house.access, caller, "talk", who)).seen for who in WHO] == seen
+        caller = await signed_in(acme, name)
+        assert [(await look_as(acme.access, caller, "talk", who)).seen for who in WHO] == seen
 
 
-async def test_only_who_may_publish_the_flow_looks(house: Runtime) -> None:
-    await house.store.write(publications.change, flow_id="talk", sharing=Sharing(True), by="tests")
+async def test_only_who_may_publish_the_flow_looks(acme: Runtime) -> None:
+    await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(True), by="tests")
     for name in ("mia", "anton"):
         with pytest.raises(NotAllowed):
-            await look_as(house.access, await signed_in(house, name), "talk", "member:root")
-    olga = await signed_in(house, "olga")
+            await look_as(acme.access, await signed_in(acme, name), "talk", "member:root")
+    olga = await signed_in(acme, "olga")
     with pytest.raises(FlowNotFound):
-        await look_as(house.access, olga, "unknown", "member")
-    await house.store.write(sign_ins.revoke_all, member="olga", by="tests")
+        await look_as(acme.access, olga, "unknown", "member")
+    await acme.store.write(sign_ins.revoke_all, member="olga", by="tests")
     with pytest.raises(NotSignedIn):
-        await look_as(house.access, olga, "talk", "member")
+        await look_as(acme.access, olga, "talk", "member")
 
 
-async def test_who_may_open_it_is_known_before_it_is_saved(house: Runtime) -> None:
-    flow = house.catalogue.flows()["talk"]
+async def test_who_may_open_it_is_known_before_it_is_saved(acme: Runtime) -> None:
+    flow = acme.catalogue.flows()["talk"]
     named = Sharing(True, "people", frozenset({"mia"}))
-    found = await list_who_may_open(house.access, flow, named)
+    found = await list_who_may_open(acme.access, flow, named)
     assert [member.name for member in found] == ["anton", "mia", "olga", "root"]
-    assert [member.name for member in await list_who_may_open(house.access, flow)] == ["anton", "olga", "root"]
+    assert [member.name for member in await list_who_may_open(acme.access, flow)] == ["anton", "olga", "root"]

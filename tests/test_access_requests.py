@@ -1,8 +1,6 @@
 """Asking for a flow tells nothing; approving lets exactly that person in."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,63 +12,57 @@ from flowground.runtime import Runtime
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import access_requests, members
-from tests.organization import organization, signed_in
+from tests.organization import signed_in
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[Runtime]:
-    async with organization(tmp_path) as runtime:
-        yield runtime
+async def share(acme: Runtime, sharing: Sharing) -> None:
+    await acme.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
 
 
-async def share(house: Runtime, sharing: Sharing) -> None:
-    await house.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
-
-
-async def waiting(house: Runtime, name: str) -> list[tuple[str, str, str]]:
-    found = await requests.list_waiting(house.access, await signed_in(house, name))
+async def waiting(acme: Runtime, name: str) -> list[tuple[str, str, str]]:
+    found = await requests.list_waiting(acme.access, await signed_in(acme, name))
     return [(request.flow_id, request.member, request.note) for request in found]
 
 
-async def opens(house: Runtime, name: str) -> bool:
-    return "talk" in [flow.id for flow in await house.access.list_flows(await signed_in(house, name))]
+async def opens(acme: Runtime, name: str) -> bool:
+    return "talk" in [flow.id for flow in await acme.access.list_flows(await signed_in(acme, name))]
 
 
-async def test_unknown_and_forbidden_flows_are_answered_alike_and_only_real_ones_kept(house: Runtime) -> None:
-    mia = await signed_in(house, "mia")
+async def test_unknown_and_forbidden_flows_are_answered_alike_and_only_real_ones_kept(acme: Runtime) -> None:
+    mia = await signed_in(acme, "mia")
     for address in ("talk", "unknown", "../talk", ""):
-        await requests.ask(house.access, mia, address, " please ")  # returns nothing, raises nothing
-    await requests.ask(house.access, mia, "talk", "again")
-    assert await waiting(house, "olga") == [("talk", "mia", "please")]
-    assert await waiting(house, "root") == [("talk", "mia", "please")]
-    assert await waiting(house, "anton") == []
-    assert await waiting(house, "mia") == []
+        await requests.ask(acme.access, mia, address, " please ")  # returns nothing, raises nothing
+    await requests.ask(acme.access, mia, "talk", "again")
+    assert await waiting(acme, "olga") == [("talk", "mia", "please")]
+    assert await waiting(acme, "root") == [("talk", "mia", "please")]
+    assert await waiting(acme, "anton") == []
+    assert await waiting(acme, "mia") == []
 
 
-async def test_asking_is_bounded_alike_for_real_and_unknown_flows(house: Runtime) -> None:
-    mia = await signed_in(house, "mia")
+async def test_asking_is_bounded_alike_for_real_and_unknown_flows(acme: Runtime) -> None:
+    mia = await signed_in(acme, "mia")
     for number in range(5):
-        await requests.ask(house.access, mia, f"unknown {number}")
+        await requests.ask(acme.access, mia, f"unknown {number}")
     for address in ("unknown", "talk"):
         with pytest.raises(InvalidRequest, match="several flows just now"):
-            await requests.ask(house.access, mia, address)
-    await requests.ask(house.access, await signed_in(house, "max"), "talk")
-    assert await house.sign_in.tries.lockout("mia", "access") == 0
+            await requests.ask(acme.access, mia, address)
+    await requests.ask(acme.access, await signed_in(acme, "max"), "talk")
+    assert await acme.sign_in.tries.lockout("mia", "access") == 0
 
 
-async def test_who_may_open_it_has_nothing_to_ask_for(house: Runtime) -> None:
-    await share(house, Sharing(shared=True))
-    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
-    assert await waiting(house, "olga") == []
+async def test_who_may_open_it_has_nothing_to_ask_for(acme: Runtime) -> None:
+    await share(acme, Sharing(shared=True))
+    await requests.ask(acme.access, await signed_in(acme, "mia"), "talk")
+    assert await waiting(acme, "olga") == []
     with pytest.raises(NotAllowed):
-        await requests.ask(house.access, Caller("token", "1", "member", owner="mia"), "talk")
+        await requests.ask(acme.access, Caller("token", "1", "member", owner="mia"), "talk")
 
 
-async def only(house: Runtime) -> str:
-    [request] = await requests.list_waiting(house.access, await signed_in(house, "olga"))
+async def only(acme: Runtime) -> str:
+    [request] = await requests.list_waiting(acme.access, await signed_in(acme, "olga"))
     return request.id
 
 
@@ -88,69 +80,69 @@ PEOPLE = Sharing(shared=True, audience="people", members=frozenset({"max"}), api
         (PEOPLE, Sharing(shared=True, audience="people", members=frozenset({"max", "mia"}), api=True)),
     ],
 )
-async def test_approving_lets_this_person_in_and_nobody_else(house: Runtime, before: Any, after: Sharing) -> None:
+async def test_approving_lets_this_person_in_and_nobody_else(acme: Runtime, before: Any, after: Sharing) -> None:
     if before is not None:
-        await share(house, before)
-    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
-    await requests.approve(house.access, await signed_in(house, "olga"), await only(house))
-    assert await house.store.read(publications.read_sharing, flow_id="talk") == after
-    assert await opens(house, "mia")
-    assert await waiting(house, "olga") == []
-    actions = [(entry.actor, entry.action, entry.subject) for entry in await house.store.read(list_entries)]
+        await share(acme, before)
+    await requests.ask(acme.access, await signed_in(acme, "mia"), "talk")
+    await requests.approve(acme.access, await signed_in(acme, "olga"), await only(acme))
+    assert await acme.store.read(publications.read_sharing, flow_id="talk") == after
+    assert await opens(acme, "mia")
+    assert await waiting(acme, "olga") == []
+    actions = [(entry.actor, entry.action, entry.subject) for entry in await acme.store.read(list_entries)]
     assert ("member:olga", "access.approved", "talk member:mia") in actions
     assert ("member:mia", "access.requested", "talk") in actions
 
 
-async def test_denying_keeps_out_and_quiet(house: Runtime) -> None:
-    mia = await signed_in(house, "mia")
-    await requests.ask(house.access, mia, "talk")
-    request = await only(house)
-    await requests.deny(house.access, await signed_in(house, "olga"), request)
-    assert not await opens(house, "mia")
-    await requests.ask(house.access, mia, "talk")
-    assert await waiting(house, "olga") == []
-    [(_, state)] = await house.store.read(access_requests.list_of, member="mia")
+async def test_denying_keeps_out_and_quiet(acme: Runtime) -> None:
+    mia = await signed_in(acme, "mia")
+    await requests.ask(acme.access, mia, "talk")
+    request = await only(acme)
+    await requests.deny(acme.access, await signed_in(acme, "olga"), request)
+    assert not await opens(acme, "mia")
+    await requests.ask(acme.access, mia, "talk")
+    assert await waiting(acme, "olga") == []
+    [(_, state)] = await acme.store.read(access_requests.list_of, member="mia")
     assert state == "denied"
     for decide in (requests.approve, requests.deny):
         with pytest.raises(InvalidRequest, match="not there any more"):
-            await decide(house.access, await signed_in(house, "olga"), request)
+            await decide(acme.access, await signed_in(acme, "olga"), request)
 
 
 @pytest.mark.parametrize("name", ["anton", "mia", "max"])
-async def test_nobody_but_owners_and_admins_decides(house: Runtime, name: str) -> None:
-    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
-    request = await only(house)
+async def test_nobody_but_owners_and_admins_decides(acme: Runtime, name: str) -> None:
+    await requests.ask(acme.access, await signed_in(acme, "mia"), "talk")
+    request = await only(acme)
     for decide in (requests.approve, requests.deny):
         with pytest.raises(InvalidRequest, match="not there any more"):
-            await decide(house.access, await signed_in(house, name), request)
-    assert await waiting(house, "olga") != []
+            await decide(acme.access, await signed_in(acme, name), request)
+    assert await waiting(acme, "olga") != []
 
 
-async def test_somebody_who_left_is_not_let_in(house: Runtime) -> None:
-    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
-    request = await only(house)
-    await house.store.write(members.set_active, name="mia", active=False, by="tests")
+async def test_somebody_who_left_is_not_let_in(acme: Runtime) -> None:
+    await requests.ask(acme.access, await signed_in(acme, "mia"), "talk")
+    request = await only(acme)
+    await acme.store.write(members.set_active, name="mia", active=False, by="tests")
     with pytest.raises(InvalidRequest, match="not active"):
-        await requests.approve(house.access, await signed_in(house, "root"), request)
-    await house.store.write(members.remove, name="mia", by="tests")
-    assert await waiting(house, "olga") == []
+        await requests.approve(acme.access, await signed_in(acme, "root"), request)
+    await acme.store.write(members.remove, name="mia", by="tests")
+    assert await waiting(acme, "olga") == []
 
 
-async def test_of_two_owners_who_decide_at_once_one_does(house: Runtime) -> None:
-    olga, root = await signed_in(house, "olga"), await signed_in(house, "root")
-    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
-    request = await only(house)
-    deeds = (requests.deny(house.access, olga, request), requests.approve(house.access, root, request))
+async def test_of_two_owners_who_decide_at_once_one_does(acme: Runtime) -> None:
+    olga, root = await signed_in(acme, "olga"), await signed_in(acme, "root")
+    await requests.ask(acme.access, await signed_in(acme, "mia"), "talk")
+    request = await only(acme)
+    deeds = (requests.deny(acme.access, olga, request), requests.approve(acme.access, root, request))
     denied, approved = await asyncio.gather(*deeds, return_exceptions=True)
     assert {type(denied), type(approved)} == {type(None), InvalidRequest}
-    assert await opens(house, "mia") == (approved is None)
+    assert await opens(acme, "mia") == (approved is None)
 
 
-async def test_approving_where_everybody_may_open_it_changes_nothing(house: Runtime) -> None:
-    await requests.ask(house.access, await signed_in(house, "mia"), "talk")
+async def test_approving_where_everybody_may_open_it_changes_nothing(acme: Runtime) -> None:
+    await requests.ask(acme.access, await signed_in(acme, "mia"), "talk")
     everybody = Sharing(shared=True, audience="organization", api=True)
-    await share(house, everybody)
-    await requests.approve(house.access, await signed_in(house, "olga"), await only(house))
-    assert await house.store.read(publications.read_sharing, flow_id="talk") == everybody
-    assert await opens(house, "mia")
-    assert await opens(house, "max")
+    await share(acme, everybody)
+    await requests.approve(acme.access, await signed_in(acme, "olga"), await only(acme))
+    assert await acme.store.read(publications.read_sharing, flow_id="talk") == everybody
+    assert await opens(acme, "mia")
+    assert await opens(acme, "max")

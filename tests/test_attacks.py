@@ -1,7 +1,7 @@
 """What somebody with bad intentions tries without a page: replayed cookies, guessed names, tricks on addresses."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import bcrypt
@@ -17,47 +17,41 @@ from flowground.store import tables
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members, tokens
-from tests.organization import PASSWORD, cookie_of, organization, signed_in
+from tests.organization import PASSWORD, cookie_of, signed_in
 from tests.running import running
 
 pytestmark = pytest.mark.anyio
 NEW = "another long phrase"
 
 
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[Runtime]:
-    async with organization(tmp_path) as runtime:
-        yield runtime
+async def sign_out(acme: Runtime) -> None:
+    for item in await account.list_sign_ins(acme.access, await signed_in(acme, "mia")):
+        await acme.sign_in.revoke(item.id)
 
 
-async def sign_out(house: Runtime) -> None:
-    for item in await account.list_sign_ins(house.access, await signed_in(house, "mia")):
-        await house.sign_in.revoke(item.id)
+async def change_password(acme: Runtime) -> None:
+    await account.change_password(acme.access, await signed_in(acme, "mia"), PASSWORD, NEW, address="here")
 
 
-async def change_password(house: Runtime) -> None:
-    await account.change_password(house.access, await signed_in(house, "mia"), PASSWORD, NEW, address="here")
+async def reset_password(acme: Runtime) -> None:
+    _, secret = await people.reset_password(acme.access, await signed_in(acme, "root"), "mia")
+    await acme.sign_in.links.redeem(secret, NEW, "here")
 
 
-async def reset_password(house: Runtime) -> None:
-    _, secret = await people.reset_password(house.access, await signed_in(house, "root"), "mia")
-    await house.sign_in.links.redeem(secret, NEW, "here")
+async def deactivate_for_a_moment(acme: Runtime) -> None:
+    root = await signed_in(acme, "root")
+    await people.set_active(acme.access, root, "mia", active=False)
+    await people.set_active(acme.access, root, "mia", active=True)
 
 
-async def deactivate_for_a_moment(house: Runtime) -> None:
-    root = await signed_in(house, "root")
-    await people.set_active(house.access, root, "mia", active=False)
-    await people.set_active(house.access, root, "mia", active=True)
+async def sign_out_everywhere(acme: Runtime) -> None:
+    await people.sign_out_everywhere(acme.access, await signed_in(acme, "root"), "mia")
 
 
-async def sign_out_everywhere(house: Runtime) -> None:
-    await people.sign_out_everywhere(house.access, await signed_in(house, "root"), "mia")
-
-
-async def remove_and_invite_another_mia(house: Runtime) -> None:
-    root = await signed_in(house, "root")
-    await people.remove(house.access, root, "mia")
-    await people.invite(house.access, root, "mia")
+async def remove_and_invite_another_mia(acme: Runtime) -> None:
+    root = await signed_in(acme, "root")
+    await people.remove(acme.access, root, "mia")
+    await people.invite(acme.access, root, "mia")
 
 
 @pytest.mark.parametrize(
@@ -68,47 +62,47 @@ async def remove_and_invite_another_mia(house: Runtime) -> None:
     ],
 )  # fmt: skip
 async def test_a_copied_cookie_and_a_waiting_ticket_are_dead_for_good(
-    house: Runtime, ending: Callable[[Runtime], Awaitable[None]]
+    acme: Runtime, ending: Callable[[Runtime], Awaitable[None]]
 ) -> None:
-    cookie, page = await cookie_of(house, "mia"), await signed_in(house, "mia")
-    ticket = await house.sign_in.issue_ticket("mia", "browser") if ending is not sign_out else "none"
-    await ending(house)
-    assert await house.sign_in.verify_cookie(cookie) is None
-    assert await house.sign_in.redeem(ticket, "browser") is None
+    cookie, page = await cookie_of(acme, "mia"), await signed_in(acme, "mia")
+    ticket = await acme.sign_in.issue_ticket("mia", "browser") if ending is not sign_out else "none"
+    await ending(acme)
+    assert await acme.sign_in.verify_cookie(cookie) is None
+    assert await acme.sign_in.redeem(ticket, "browser") is None
     with pytest.raises(NotSignedIn):
-        await house.access.recheck(page)
+        await acme.access.recheck(page)
 
 
-async def test_a_cookie_from_before_a_role_change_brings_the_present_role(house: Runtime) -> None:
-    cookie, page = await cookie_of(house, "olga"), await signed_in(house, "olga")
-    token = await house.store.write(tokens.create, name="t", owner="olga", flows=None, expires_at=None, by="tests")
-    await people.set_role(house.access, await signed_in(house, "root"), "olga", "member")
+async def test_a_cookie_from_before_a_role_change_brings_the_present_role(acme: Runtime) -> None:
+    cookie, page = await cookie_of(acme, "olga"), await signed_in(acme, "olga")
+    token = await acme.store.write(tokens.create, name="t", owner="olga", flows=None, expires_at=None, by="tests")
+    await people.set_role(acme.access, await signed_in(acme, "root"), "olga", "member")
     for caller in (
-        await house.sign_in.verify_cookie(cookie),
-        await house.access.recheck(page),
-        await house.sign_in.verify_token(token[1]),
+        await acme.sign_in.verify_cookie(cookie),
+        await acme.access.recheck(page),
+        await acme.sign_in.verify_token(token[1]),
     ):
         assert caller is not None
         assert (caller.role, caller.sees_inside) == ("member", False)
-        assert await house.access.list_flows(caller) == []
-        assert not house.access.may_publish(caller, house.catalogue.flows()["talk"])
+        assert await acme.access.list_flows(caller) == []
+        assert not acme.access.may_publish(caller, acme.catalogue.flows()["talk"])
 
 
-async def test_every_sign_in_has_a_new_id_and_none_can_be_chosen(house: Runtime) -> None:
+async def test_every_sign_in_has_a_new_id_and_none_can_be_chosen(acme: Runtime) -> None:
     """Session fixation: what an attacker knew before the sign-in is worth nothing after it."""
-    before, after = await signed_in(house, "mia"), await signed_in(house, "mia")
+    before, after = await signed_in(acme, "mia"), await signed_in(acme, "mia")
     assert before.sign_in_id != after.sign_in_id
-    ticket = await house.sign_in.issue_ticket("mia", "the victim's browser")
-    assert await house.sign_in.redeem(ticket, "the attacker's browser") is None
-    assert await house.sign_in.redeem(ticket, "the victim's browser") is None  # burnt, not stolen
+    ticket = await acme.sign_in.issue_ticket("mia", "the victim's browser")
+    assert await acme.sign_in.redeem(ticket, "the attacker's browser") is None
+    assert await acme.sign_in.redeem(ticket, "the victim's browser") is None  # burnt, not stolen
 
 
 @pytest.mark.password_cost
 async def test_unknown_inactive_and_passwordless_names_cost_the_same_work(
-    house: Runtime, monkeypatch: pytest.MonkeyPatch
+    acme: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await house.sign_in.roster.set_password("mia", PASSWORD, by="tests")
-    await house.store.write(members.set_active, name="anton", active=False, by="tests")
+    await acme.sign_in.roster.set_password("mia", PASSWORD, by="tests")
+    await acme.store.write(members.set_active, name="anton", active=False, by="tests")
     costs: list[bytes] = []
     real = bcrypt.checkpw
 
@@ -119,36 +113,36 @@ async def test_unknown_inactive_and_passwordless_names_cost_the_same_work(
     monkeypatch.setattr(bcrypt, "checkpw", counted)
     for name in ("mia", "anton", "max", "nobody", "x" * 10_000, "\x00\ud800"):
         costs.clear()
-        assert await house.sign_in.check_password(name, "wrong password", "here") is None
+        assert await acme.sign_in.check_password(name, "wrong password", "here") is None
         assert costs == [b"$2b$12$"], name
 
 
-async def test_nobody_locks_a_colleague_out(house: Runtime) -> None:
-    assert await house.sign_in.check_password("mia", PASSWORD, "mia's desk") is not None
+async def test_nobody_locks_a_colleague_out(acme: Runtime) -> None:
+    assert await acme.sign_in.check_password("mia", PASSWORD, "mia's desk") is not None
     for number in range(11):
         for _ in range(5):
-            await house.sign_in.tries.count("mia", f"attacker {number}")
+            await acme.sign_in.tries.count("mia", f"attacker {number}")
     with pytest.raises(NotSignedIn, match="Try again"):
-        await house.sign_in.check_password("mia", PASSWORD, "a new place")
-    assert await house.sign_in.check_password("mia", PASSWORD, "mia's desk") is not None
-    root = await signed_in(house, "root")
-    _, secret = await people.reset_password(house.access, root, "mia")
-    await house.sign_in.links.redeem(secret, NEW, "a new place")  # the way in from a new place meanwhile
+        await acme.sign_in.check_password("mia", PASSWORD, "a new place")
+    assert await acme.sign_in.check_password("mia", PASSWORD, "mia's desk") is not None
+    root = await signed_in(acme, "root")
+    _, secret = await people.reset_password(acme.access, root, "mia")
+    await acme.sign_in.links.redeem(secret, NEW, "a new place")  # the way in from a new place meanwhile
 
     def five_minutes_pass(connection: object) -> None:
         connection.execute(tables.attempts.update().values(at=tables.attempts.c.at - 301))  # type: ignore[attr-defined]
 
-    await house.store.write(five_minutes_pass)
-    assert await house.sign_in.check_password("mia", NEW, "a new place") is not None
+    await acme.store.write(five_minutes_pass)
+    assert await acme.sign_in.check_password("mia", NEW, "a new place") is not None
 
 
-async def test_an_invitation_is_worth_nothing_a_second_time_or_all_at_once(house: Runtime) -> None:
-    _, secret = await people.invite(house.access, await signed_in(house, "root"), "nina")
-    tries = [house.sign_in.links.redeem(secret, f"{NEW} {number}", f"address {number}") for number in range(4)]
+async def test_an_invitation_is_worth_nothing_a_second_time_or_all_at_once(acme: Runtime) -> None:
+    _, secret = await people.invite(acme.access, await signed_in(acme, "root"), "nina")
+    tries = [acme.sign_in.links.redeem(secret, f"{NEW} {number}", f"address {number}") for number in range(4)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, NotSignedIn) for result in results) == 3
     with pytest.raises(NotSignedIn, match="not good any more"):
-        await house.sign_in.links.redeem(secret, NEW, "here")
+        await acme.sign_in.links.redeem(secret, NEW, "here")
 
 
 @pytest.mark.parametrize(
@@ -186,17 +180,17 @@ TRICKS = [
 
 
 @pytest.mark.parametrize("trick", TRICKS)
-async def test_no_spelling_of_an_address_opens_a_forbidden_flow(house: Runtime, trick: str) -> None:
-    await house.store.write(publications.change, flow_id="talk", sharing=Sharing(True, api=True), by="tests")
-    _, secret = await house.store.write(tokens.create, name="t", owner="mia", flows=None, expires_at=None, by="tests")
-    transport = httpx2.ASGITransport(app=create_api(lambda: house), raise_app_exceptions=False)
+async def test_no_spelling_of_an_address_opens_a_forbidden_flow(acme: Runtime, trick: str) -> None:
+    await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(True, api=True), by="tests")
+    _, secret = await acme.store.write(tokens.create, name="t", owner="mia", flows=None, expires_at=None, by="tests")
+    transport = httpx2.ASGITransport(app=create_api(lambda: acme), raise_app_exceptions=False)
     async with httpx2.AsyncClient(
         transport=transport, base_url="http://flowground", headers={"x-api-key": secret}
     ) as client:
         assert (await client.post("/api/v1/run/talk", json={"input_value": "hi"})).status_code == 200
         for path in (f"/api/v1/run/{trick}", f"/lf/x/api/v1/run/{trick}"):
             answer = await client.post(path, json={"input_value": "hi"})
-            assert (answer.status_code, str(house.settings.root) in answer.text) == (404, False)
+            assert (answer.status_code, str(acme.settings.root) in answer.text) == (404, False)
         assert (await client.get(f"/api/v1/flows/{trick}")).status_code in (404, 307)
 
 
@@ -214,9 +208,9 @@ async def test_no_spelling_of_an_address_opens_a_forbidden_flow(house: Runtime, 
         {"x-api-key": "fg_" + "a" * 43},
     ],
 )
-async def test_the_api_believes_no_header_but_a_token(house: Runtime, headers: dict[str, str]) -> None:
-    cookie = await cookie_of(house, "root")
-    transport = httpx2.ASGITransport(app=create_api(lambda: house), raise_app_exceptions=False)
+async def test_the_api_believes_no_header_but_a_token(acme: Runtime, headers: dict[str, str]) -> None:
+    cookie = await cookie_of(acme, "root")
+    transport = httpx2.ASGITransport(app=create_api(lambda: acme), raise_app_exceptions=False)
     sent = headers | {"cookie": f"flowground={cookie}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://flowground", headers=sent) as client:
         for method, path in (
@@ -245,15 +239,15 @@ components:
 async def test_a_members_token_reads_the_outputs_of_a_flow_and_nothing_before_them(
     tmp_path: Path, query: str, asked: dict[str, str]
 ) -> None:
-    async with running(tmp_path, {"talk": INSIDE}) as house:
-        await house.sign_in.roster.add("mia", by="tests")
-        await house.store.write(publications.change, flow_id="talk", sharing=Sharing(True, api=True), by="tests")
+    async with running(tmp_path, {"talk": INSIDE}) as acme:
+        await acme.sign_in.roster.add("mia", by="tests")
+        await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(True, api=True), by="tests")
         told = {}
         for owner in ("mia", None):
-            _, secret = await house.store.write(
+            _, secret = await acme.store.write(
                 tokens.create, name="t", owner=owner, flows=None, expires_at=None, by="tests"
             )
-            transport = httpx2.ASGITransport(app=create_api(lambda: house), raise_app_exceptions=False)
+            transport = httpx2.ASGITransport(app=create_api(lambda: acme), raise_app_exceptions=False)
             async with httpx2.AsyncClient(
                 transport=transport, base_url="http://flowground", headers={"x-api-key": secret}
             ) as client:

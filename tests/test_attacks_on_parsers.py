@@ -2,15 +2,14 @@
 
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flowground.web.paths import hide_secrets
+from tests.house import House
 from tests.raw_client import read_to_end
 from tests.servers import AppServer
-from tests.test_gate import ADA
 
 MOST = 0.25
 """Seconds of CPU time of the whole process for one request; a cookie of backslashes took nine."""
@@ -29,11 +28,7 @@ ROUTES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    config = {"credentials": {"usernames": ADA}, "sharing": {"allow_public": True}}
-    with AppServer(tmp_path_factory.mktemp("house"), config=config) as server:
-        yield server
+HOUSE = House(config={"sharing": {"allow_public": True}})
 
 
 def cpu(server: AppServer) -> float:

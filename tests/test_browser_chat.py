@@ -2,17 +2,17 @@
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.open_page import answers, flow_text, go, say, still, visitor
+from tests.house import House
+from tests.open_page import answers, flow_text, go, say, still
 from tests.servers import AppServer, shipped_flow
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 LAST_WORD = re.compile(r"word200\b")
@@ -25,22 +25,12 @@ FLOWS = {
 }
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    flows = FLOWS | {"summarizer": shipped_flow("summarizer")}
-    with AppServer(tmp_path_factory.mktemp("chat"), flows=flows) as server:
-        yield server
-
-
-@pytest.fixture
-def page(browser: "Browser") -> Iterator["Page"]:
-    with visitor(browser) as opened:
-        yield opened
+HOUSE = House(people={}, flows=FLOWS | {"summarizer": shipped_flow("summarizer")})
 
 
 def test_an_answer_streams_and_says_what_it_cost(house: AppServer, page: "Page") -> None:
     go(page, f"{house.url}/playground?flow=slow")
-    say(page, "one two three four five six seven eight nine ten eleven twelve *thirteen* for $5 and $10")
+    say(page, f"one two {'and so on ' * 25}*thirteen* for $5 and $10")  # four seconds long
     page.get_by_text("You said: one two").wait_for()
     assert "thirteen" not in answers(page).inner_text()
     page.get_by_text("for $5 and $10").nth(1).wait_for()

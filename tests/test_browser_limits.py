@@ -1,40 +1,29 @@
 """A message that is not taken, as a person meets it: what they wrote is still there."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.open_page import go, say, still, visitor
+from tests.house import House
+from tests.open_page import go, say, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 TEXT = "It took me a while\nto write this."
 
 
-@pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    limits = {"runs_per_minute": 2, "message_chars": 100}
-    folder = tmp_path_factory.mktemp("strict")
-    with AppServer(folder, config={"limits": limits}, flows=["echo", "summarizer"]) as server:
-        yield server
-
-
-@pytest.fixture
-def page(browser: "Browser") -> Iterator["Page"]:
-    with visitor(browser) as opened:
-        yield opened
+HOUSE = House(people={}, config={"limits": {"runs_per_minute": 2, "message_chars": 100}}, flows=["echo", "summarizer"])
 
 
 def composer(page: "Page") -> str:
     return still(page).get_by_test_id("stChatInputTextArea").input_value()
 
 
-def test_what_was_written_is_still_there(strict: AppServer, page: "Page") -> None:
-    go(page, f"{strict.url}/playground?flow=echo")
+def test_what_was_written_is_still_there(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
     say(page, "x" * 101)
     page.get_by_text("The message has 101 characters").wait_for()
     assert composer(page) == "x" * 101
@@ -47,7 +36,7 @@ def test_what_was_written_is_still_there(strict: AppServer, page: "Page") -> Non
     page.get_by_role("button", name="New chat").click()
     page.get_by_text("Whatever you write comes back.").wait_for()
     assert composer(page) == ""
-    go(page, f"{strict.url}/playground?flow=summarizer")
+    go(page, f"{house.url}/playground?flow=summarizer")
     area = page.get_by_role("textbox", name="Text")
     area.fill(TEXT)
     for _ in range(2):

@@ -1,13 +1,13 @@
 """An organization in Debian's chromium: from the invitation to the chat, asking and approving, one's account."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
-from tests.acme import CONFIG, FLOWS, composer, signed_in, turn
-from tests.open_page import PASSWORD, fill, go, say, sign_in, still, visitor
+from tests.acme import ACME, composer, signed_in, turn
+from tests.house import PASSWORD
+from tests.open_page import fill, go, say, sign_in, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -16,17 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """Nothing is shared but by the tests."""
-    with AppServer(tmp_path_factory.mktemp("acme"), flows=FLOWS, config=CONFIG) as server:
-        yield server
-
-
-@pytest.fixture
-def ada(house: AppServer, browser: "Browser") -> Iterator["Page"]:
-    with visitor(browser) as page:
-        yield signed_in(page, house, "ada")
+HOUSE = ACME
 
 
 def test_asking_reaches_the_owners_and_approving_lets_that_person_in(

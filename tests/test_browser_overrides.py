@@ -1,45 +1,29 @@
 """Temporary overrides in Debian's chromium: from an editor to the clipboard to a program's answer."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.api_pane import FLOW, change, code_of, copied, open_pane
-from tests.open_page import PASSWORD, fill, flow_text, go, say, still, visitor
+from tests.house import House
+from tests.open_page import fill, flow_text, go, say, still
 from tests.servers import AppServer
 from tests.snippet_runs import run_snippet
-from tests.tickets import signed_in
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """ada is an admin."""
-    flows = {"talk": FLOW, "long": flow_text("scripted:long")}
-    with AppServer(tmp_path_factory.mktemp("overrides"), flows=flows) as server:
-        server.member("ada", PASSWORD, role="admin")
-        yield server
-
-
-@pytest.fixture(scope="module")
-def cookies(house: AppServer) -> list[dict[str, str]]:
-    """Ada's, signed in once, and before a browser holds this thread's event loop."""
-    jar = signed_in(house, "ada").session.cookies
-    return [{"name": cookie.name, "value": cookie.value or "", "url": house.url} for cookie in jar]
+HOUSE = House(flows={"talk": FLOW, "long": flow_text("scripted:long")})
 
 
 @pytest.fixture
-def ada(house: AppServer, cookies: list[dict[str, str]], browser: "Browser") -> Iterator["Page"]:
-    with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
-        page.context.add_cookies(cookies)  # type: ignore[arg-type]
-        go(page, f"{house.url}/playground?flow=talk")
-        page.get_by_test_id("stChatInputTextArea").wait_for()
-        yield still(page)
+def ada(house: AppServer, ada: "Page") -> "Page":
+    go(ada, f"{house.url}/playground?flow=talk")
+    ada.get_by_test_id("stChatInputTextArea").wait_for()
+    return still(ada)
 
 
 def test_an_override_is_in_the_three_tabs_and_in_the_answer_of_the_copied_code(ada: "Page") -> None:

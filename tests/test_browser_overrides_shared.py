@@ -1,21 +1,16 @@
 """Temporary overrides between people, in Debian's chromium: a link to a colleague, and what a member sees of them."""
 
-import asyncio
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from flowground.settings import Settings
-from flowground.store import Store
-from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from tests.api_pane import FLOW, change, code_of, copied, open_pane
-from tests.open_page import PASSWORD, fill, go, say, sign_in, still, visitor
+from tests.house import House
+from tests.open_page import fill, go, say, sign_in, still, visitor
 from tests.servers import AppServer
 from tests.snippet_runs import run_snippet
-from tests.tickets import signed_in
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -28,39 +23,17 @@ api:
 CANARIES = ("canary in the input", "canary of the prompt", "LanguageModel", "system_message", "temperature", "flows/")
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """ada: admin; olga: author; bob: member, with whom "opened" is shared, its API too."""
-    flows = {"talk": FLOW, "opened": FLOW.replace("Talk", "Opened") + OPENED}
-    with AppServer(tmp_path_factory.mktemp("overrides"), flows=flows) as server:
-        for name, role in (("ada", "admin"), ("olga", "author"), ("bob", "member")):
-            server.member(name, PASSWORD, role=role)
-        share_api(server, "opened")
-        yield server
-
-
-@pytest.fixture(scope="module")
-def cookies(house: AppServer) -> list[dict[str, str]]:
-    """Ada's, signed in once, and before a browser holds this thread's event loop."""
-    jar = signed_in(house, "ada").session.cookies
-    return [{"name": cookie.name, "value": cookie.value or "", "url": house.url} for cookie in jar]
+HOUSE = House(
+    flows={"talk": FLOW, "opened": FLOW.replace("Talk", "Opened") + OPENED},
+    shared={"opened": Sharing(shared=True, api=True)},
+)
 
 
 @pytest.fixture
-def ada(house: AppServer, cookies: list[dict[str, str]], browser: "Browser") -> Iterator["Page"]:
-    with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
-        page.context.add_cookies(cookies)  # type: ignore[arg-type]
-        go(page, f"{house.url}/playground?flow=talk")
-        page.get_by_test_id("stChatInputTextArea").wait_for()
-        yield still(page)
-
-
-def share_api(server: AppServer, flow_id: str) -> None:
-    store = Store.open(Settings.load(server.config_file).database)
-    try:
-        asyncio.run(store.write(publications.change, flow_id=flow_id, sharing=Sharing(True, api=True), by="member:ada"))
-    finally:
-        store.close()
+def ada(house: AppServer, ada: "Page") -> "Page":
+    go(ada, f"{house.url}/playground?flow=talk")
+    ada.get_by_test_id("stChatInputTextArea").wait_for()
+    return still(ada)
 
 
 def test_a_second_author_sees_a_links_overrides_and_accepts_them(

@@ -4,13 +4,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.open_page import PASSWORD, answers, fill, flow_text, go, say, sign_in, still, visitor
+from tests.acme import turn
+from tests.house import PASSWORD, House
+from tests.open_page import answers, fill, flow_text, go, say, sign_in, still, visitor
 from tests.servers import AppServer, clean_environment
 
 if TYPE_CHECKING:
@@ -24,34 +25,7 @@ FLOWS = {
 }
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """An organization: ada may do everything, bob and carol are members."""
-    with AppServer(tmp_path_factory.mktemp("publish"), flows=FLOWS) as server:
-        server.member("ada", PASSWORD, role="admin")
-        server.member("bob", PASSWORD)
-        server.member("carol", PASSWORD)
-        yield server
-
-
-@pytest.fixture
-def ada(house: AppServer, browser: "Browser") -> Iterator["Page"]:
-    with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
-        go(page, house.url)
-        sign_in(page, "ada")
-        page.get_by_text("Choose a flow").wait_for()
-        yield page
-
-
-def share(page: "Page", house: AppServer, flow: str, *, on: bool) -> None:
-    go(page, f"{house.url}/playground?flow={flow}")
-    page.get_by_role("button", name="Publish").click()
-    toggle = page.get_by_test_id("stPopoverBody").get_by_role("switch")
-    toggle.wait_for()
-    if toggle.is_checked() != on:
-        page.get_by_text("Shareable Playground").click()
-    page.get_by_text("Everyone in the organization" if on else "Off: only authors").wait_for()
-    still(page)
+HOUSE = House(flows=FLOWS)
 
 
 def open_share(browser_page: "Page", house: AppServer, flow: str, name: str) -> "Page":
@@ -111,7 +85,7 @@ def test_the_pane_is_a_page_too(house: AppServer, ada: "Page") -> None:
 def test_a_member_opens_the_link_signs_in_and_chats_from_outside(
     house: AppServer, ada: "Page", browser: "Browser"
 ) -> None:
-    share(ada, house, "echo", on=True)
+    turn(ada, house, "echo", on=True)
     link = ada.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
     assert link == f"{house.url}/public_flow/echo"
     with visitor(browser) as bob:
@@ -135,32 +109,32 @@ def test_a_member_opens_the_link_signs_in_and_chats_from_outside(
 
 
 def test_two_people_never_see_each_other(house: AppServer, ada: "Page", browser: "Browser") -> None:
-    share(ada, house, "slow", on=True)
-    with visitor(browser) as bob, visitor(browser) as carol:
+    turn(ada, house, "slow", on=True)
+    with visitor(browser) as bob, visitor(browser) as zoe:
         open_share(bob, house, "slow", "bob")
-        open_share(carol, house, "slow", "carol")
+        open_share(zoe, house, "slow", "zoe")
         say(bob, "bob's own words, quite a few of them, so that they take their time")
         bob.get_by_text("You said: bob's").wait_for()
-        carol.goto(bob.url)  # with the id of bob's conversation, in the middle of his answer
-        say(carol, "carol speaks")
-        carol.get_by_text("You said: carol speaks").wait_for()
+        zoe.goto(bob.url)  # with the id of bob's conversation, in the middle of his answer
+        say(zoe, "zoe speaks")
+        zoe.get_by_text("You said: zoe speaks").wait_for()
         bob.get_by_text("take their time").nth(1).wait_for()
         still(bob)
-        still(carol)
-        assert "bob's" not in carol.content()
-        assert "carol speaks" not in bob.content()
+        still(zoe)
+        assert "bob's" not in zoe.content()
+        assert "zoe speaks" not in bob.content()
         bob.reload()
         bob.get_by_text("You said: bob's").wait_for()
-        assert "carol speaks" not in bob.content()
+        assert "zoe speaks" not in bob.content()
 
 
 def test_unknown_and_unshared_look_the_same_and_unsharing_acts_at_the_next_action(
     house: AppServer, ada: "Page", browser: "Browser"
 ) -> None:
-    share(ada, house, "echo", on=True)
+    turn(ada, house, "echo", on=True)
     with visitor(browser) as bob:
         open_share(bob, house, "echo", "bob")
-        share(ada, house, "echo", on=False)
+        turn(ada, house, "echo", on=False)
         say(bob, "still there?")
         bob.get_by_text("Nothing here for you").wait_for()
         assert "You said" not in bob.content()
@@ -180,7 +154,7 @@ def test_unknown_and_unshared_look_the_same_and_unsharing_acts_at_the_next_actio
 
 
 def test_signing_out_is_final(house: AppServer, ada: "Page", browser: "Browser") -> None:
-    share(ada, house, "echo", on=True)
+    turn(ada, house, "echo", on=True)
     with visitor(browser) as bob, visitor(browser) as thief:
         open_share(bob, house, "echo", "bob")
         cookies = bob.context.cookies()

@@ -1,11 +1,10 @@
 """The shareable playground in Debian's chromium: looked at as others, ended while open, and silent of its inside."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acme import CONFIG, FLOWS, composer, signed_in, turn
+from tests.acme import ACME, composer, signed_in, turn
 from tests.open_page import go, say, still, visitor
 from tests.servers import ROOT, AppServer
 
@@ -26,17 +25,7 @@ CANARIES = (
 )
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """Nothing is shared but by the tests."""
-    with AppServer(tmp_path_factory.mktemp("acme"), flows=FLOWS, config=CONFIG) as server:
-        yield server
-
-
-@pytest.fixture
-def ada(house: AppServer, browser: "Browser") -> Iterator["Page"]:
-    with visitor(browser) as page:
-        yield signed_in(page, house, "ada")
+HOUSE = ACME
 
 
 def test_looking_as_others_goes_through_the_same_door(house: AppServer, ada: "Page", browser: "Browser") -> None:
@@ -53,7 +42,7 @@ def test_looking_as_others_goes_through_the_same_door(house: AppServer, ada: "Pa
     composer(ada)
     with visitor(browser) as bob:
         signed_in(bob, house, "bob")
-        go(bob, f"{house.url}/public_flow/talk?as=member:ada").get_by_text("Nothing here for you").wait_for()
+        go(bob, f"{house.url}/public_flow/talk?as=member:augusta").get_by_text("Nothing here for you").wait_for()
         assert "Preview" not in bob.content()
 
 

@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import bcrypt
 import pytest
 import requests
 from websockets.exceptions import InvalidStatus
 
+from tests.house import PASSWORD, House
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
 
@@ -22,17 +21,12 @@ SECRETS = [
     b"my private question",
     b"augusta",
 ]
-HASHED = bcrypt.hashpw(b"Secret-123", bcrypt.gensalt(4)).decode()
-ADA = {"augusta": {"first_name": "Ada", "password": HASHED, "roles": ["admin"]}}
 IDENTITY = {"kind": "member", "name": "augusta", "role": "admin", "proven": True, "sign_in_id": None}
 LOCAL_OWNER = {"kind": "local", "name": "owner", "role": "admin", "proven": True, "sign_in_id": None}
 
 
-@pytest.fixture(scope="module")
-def shut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """A server with an account. The tests of this file visit it in order: the first is its very first visitor."""
-    with AppServer(tmp_path_factory.mktemp("shut"), config={"credentials": {"usernames": ADA}}) as server:
-        yield server
+HOUSE = House()
+"""The tests of this file visit it in order: the first is its very first visitor."""
 
 
 def assert_only_the_form(sent: bytes) -> None:
@@ -40,36 +34,36 @@ def assert_only_the_form(sent: bytes) -> None:
     assert [secret for secret in SECRETS if secret in sent] == []
 
 
-def test_the_first_visitors_of_a_fresh_process_meet_the_form_on_every_file_of_pages(shut: AppServer) -> None:
+def test_the_first_visitors_of_a_fresh_process_meet_the_form_on_every_file_of_pages(house: AppServer) -> None:
     assert {"home", "playground", "public_flow", "api_access", "router"} <= set(PAGES)
     for page in PAGES:
-        with open_page(Browser(shut.url)) as socket:
+        with open_page(Browser(house.url)) as socket:
             assert_only_the_form(socket.visit(page))
 
 
-def test_every_address_is_the_form_for_strangers(shut: AppServer) -> None:
+def test_every_address_is_the_form_for_strangers(house: AppServer) -> None:
     said = {"input_value": "my private question"}
-    key = {"x-api-key": shut.token("test")}
-    assert requests.post(f"{shut.url}/api/v1/run/echo", json=said, headers=key, timeout=10).status_code == 200
-    with open_page(Browser(shut.url)) as socket:
+    key = {"x-api-key": house.token("test")}
+    assert requests.post(f"{house.url}/api/v1/run/echo", json=said, headers=key, timeout=10).status_code == 200
+    with open_page(Browser(house.url)) as socket:
         for page in ["", *PAGES, "nonsense"]:
             assert_only_the_form(socket.visit(page, "flow=memory-chatbot"))
     for base in ["/public_flow/memory-chatbot", "/public_flow/nonsense", "/public_flow"]:
-        with open_page(Browser(shut.url), base=base) as socket:
+        with open_page(Browser(house.url), base=base) as socket:
             for page in ["", *PAGES]:
                 assert_only_the_form(socket.visit(page))
 
 
 @pytest.mark.parametrize("identity", [IDENTITY, LOCAL_OWNER])
 @pytest.mark.parametrize("name", ["X-Flowground-Caller", "x-flowground-caller", "X-FLOWGROUND-CALLER"])
-def test_a_client_cannot_say_who_it_is(shut: AppServer, identity: dict[str, object], name: str) -> None:
-    with open_page(Browser(shut.url), headers={name: json.dumps(identity), "X-Flowground-Flow": "echo"}) as socket:
+def test_a_client_cannot_say_who_it_is(house: AppServer, identity: dict[str, object], name: str) -> None:
+    with open_page(Browser(house.url), headers={name: json.dumps(identity), "X-Flowground-Flow": "echo"}) as socket:
         assert_only_the_form(socket.visit())
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "eyJhbGciOiJub25lIn0.eyJ1c2VybmFtZSI6ImFkYSJ9.", '"', "a.b.c"])
-def test_a_made_up_cookie_is_nobody(shut: AppServer, cookie: str) -> None:
-    browser = Browser(shut.url)
+def test_a_made_up_cookie_is_nobody(house: AppServer, cookie: str) -> None:
+    browser = Browser(house.url)
     browser.session.cookies.set("flowground", cookie)
     with open_page(browser) as socket:
         assert_only_the_form(socket.visit())
@@ -96,32 +90,32 @@ def test_a_made_up_cookie_is_nobody(shut: AppServer, cookie: str) -> None:
         "/flows/memory-chatbot.yaml",
     ],
 )
-def test_http_tells_strangers_nothing(shut: AppServer, path: str) -> None:
-    request = requests.Request("GET", f"{shut.url}/").prepare()
-    request.url = shut.url + path  # as it stands: requests would tidy the dots away
+def test_http_tells_strangers_nothing(house: AppServer, path: str) -> None:
+    request = requests.Request("GET", f"{house.url}/").prepare()
+    request.url = house.url + path  # as it stands: requests would tidy the dots away
     answer = requests.Session().send(request, timeout=10)
     assert [secret for secret in SECRETS[:-1] if secret in answer.content] == []
     assert b"st.navigation" not in answer.content
 
 
 @pytest.mark.parametrize("origin", ["", "null", "http://evil.example", "http://127.0.0.1:1"])
-def test_a_websocket_from_elsewhere_is_refused(shut: AppServer, server: AppServer, origin: str) -> None:
-    for running in (shut, server):
+def test_a_websocket_from_elsewhere_is_refused(house: AppServer, server: AppServer, origin: str) -> None:
+    for running in (house, server):
         with pytest.raises(InvalidStatus, match="403"), open_page(Browser(running.url), headers={"Origin": origin}):
             pass
 
 
-def test_another_name_is_served_once_there_is_an_account(shut: AppServer) -> None:
-    host = f"flows.example.com:{shut.port}"
+def test_another_name_is_served_once_there_is_an_account(house: AppServer) -> None:
+    host = f"flows.example.com:{house.port}"
     named = {"Host": host, "X-Forwarded-For": "203.0.113.9"}
-    assert requests.get(shut.url, headers=named, timeout=10).status_code == 200
-    with open_page(Browser(shut.url), headers=named | {"Origin": f"http://{host}"}) as socket:
+    assert requests.get(house.url, headers=named, timeout=10).status_code == 200
+    with open_page(Browser(house.url), headers=named | {"Origin": f"http://{host}"}) as socket:
         assert_only_the_form(socket.visit())
 
 
-def test_nobody_fills_the_memory_with_files(shut: AppServer, server: AppServer) -> None:
+def test_nobody_fills_the_memory_with_files(house: AppServer, server: AppServer) -> None:
     """Streamlit takes them from whoever has a page open, and the sign-in page is one. No page of ours wants any."""
-    for running, base in ((shut, ""), (shut, "/public_flow/echo"), (server, ""), (server, "/public_flow/echo")):
+    for running, base in ((house, ""), (house, "/public_flow/echo"), (server, ""), (server, "/public_flow/echo")):
         browser = Browser(running.url)
         with open_page(browser, base=base) as page:
             page.visit()
@@ -131,8 +125,8 @@ def test_nobody_fills_the_memory_with_files(shut: AppServer, server: AppServer) 
             assert sent.status_code == 404
 
 
-def test_nobody_is_told_how_many_are_here(shut: AppServer, server: AppServer) -> None:
-    for running in (shut, server):
+def test_nobody_is_told_how_many_are_here(house: AppServer, server: AppServer) -> None:
+    for running in (house, server):
         for base in ("", "/public_flow/echo"):
             assert requests.get(f"{running.url}{base}/_stcore/metrics", timeout=10).text == '{"detail":"Not Found"}'
 
@@ -200,7 +194,7 @@ def test_the_link_of_the_terminal_proves_this_browser(server: AppServer) -> None
 
 def test_members_removed_do_not_bring_local_mode_back(tmp_path: Path) -> None:
     with AppServer(tmp_path) as server:
-        server.member("bob", "Secret-123", "admin")
+        server.member("bob", PASSWORD, "admin")
         with open_page(Browser(server.url)) as socket:
             assert_only_the_form(socket.visit())
         assert server.run_command("members", "remove", "bob").returncode == 0

@@ -1,16 +1,15 @@
 """Who gives way to a newcomer once all places of guests are taken."""
 
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
 
 from flowground.web.open_pages.places import GuestPlaces, find_network
+from tests.house import House
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
-from tests.test_gate import ADA
 from tests.test_page_sockets import closed
 from tests.tickets import signed_in
 
@@ -48,15 +47,7 @@ def networks(count: int) -> list[str]:
     return [f"198.51.{number}.7" for number in range(count)]
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    config = {
-        "credentials": {"usernames": ADA},
-        "limits": {"guest_pages": 6},
-        "trusted_proxies": ["127.0.0.1"],
-    }
-    with AppServer(tmp_path_factory.mktemp("places"), config=config, flows=["echo"]) as server:
-        yield server
+HOUSE = House(config={"limits": {"guest_pages": 6}, "trusted_proxies": ["127.0.0.1"]}, flows=["echo"])
 
 
 @pytest.mark.parametrize("network", ["2001:db8:1:{}::1", "203.0.113.{}"])

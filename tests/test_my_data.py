@@ -1,11 +1,9 @@
 """One's own data over HTTP: the cookie's person gets theirs, as a file, and nobody else anything."""
 
-from collections.abc import Iterator
-
 import pytest
 import requests
 
-from tests.acme import CONFIG, FLOWS
+from tests.acme import ACME
 from tests.page_socket import Browser
 from tests.servers import AppServer
 from tests.tickets import signed_in
@@ -13,10 +11,7 @@ from tests.tickets import signed_in
 ADDRESS = "/session/my-data"
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with AppServer(tmp_path_factory.mktemp("data"), flows=FLOWS, config=CONFIG) as server:
-        yield server
+HOUSE = ACME
 
 
 def test_a_member_gets_their_own_file_and_no_cache_keeps_it(house: AppServer) -> None:
@@ -24,7 +19,7 @@ def test_a_member_gets_their_own_file_and_no_cache_keeps_it(house: AppServer) ->
     assert (answer.status_code, answer.json()["name"], answer.json()["role"]) == (200, "bob", "member")
     assert answer.headers["content-disposition"] == 'attachment; filename="flowground-my-data.json"'
     assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("no-store", "nosniff")
-    named = signed_in(house, "bob").session.get(f"{house.url}{ADDRESS}?name=ada&member=ada", timeout=10)
+    named = signed_in(house, "bob").session.get(f"{house.url}{ADDRESS}?name=augusta&member=augusta", timeout=10)
     assert named.json()["name"] == "bob"
 
 

@@ -1,6 +1,5 @@
 """What a page shows and does is decided by who asks now: on the wire, without a browser that would hide the rest."""
 
-import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,16 +7,12 @@ from pathlib import Path
 import pytest
 
 from flowground.overrides import to_link
-from flowground.settings import Settings
-from flowground.store import Store
-from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
+from tests.house import CREDENTIALS, House, share
 from tests.page_socket import PageSocket, open_page
 from tests.servers import ROOT, AppServer
-from tests.test_gate import ADA
-from tests.test_web_sessions import BOB
 from tests.tickets import signed_in
 
-CONFIG = {"credentials": {"usernames": ADA | BOB}}
 TALK = """\
 name: Talk
 components:
@@ -34,19 +29,9 @@ components:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[AppServer]:
-    """augusta is an admin, bob a member, to whom the flow "talk" is shared, also over the API."""
-    with AppServer(tmp_path, config=CONFIG, flows={"talk": TALK}) as server:
-        share(server, api=True)
+    """Its own for each test."""
+    with House(flows={"talk": TALK}, shared={"talk": Sharing(shared=True, api=True)}).open(tmp_path) as server:
         yield server
-
-
-def share(server: AppServer, *, api: bool) -> None:
-    store = Store.open(Settings.load(server.config_file).database)
-    try:
-        sharing = publications.Sharing(shared=True, api=api)
-        asyncio.run(store.write(publications.change, flow_id="talk", sharing=sharing, by="member:augusta"))
-    finally:
-        store.close()
 
 
 def test_a_members_link_with_overrides_shows_nothing_of_the_inside(house: AppServer) -> None:
@@ -115,7 +100,7 @@ def test_a_try_asks_anew_whether_the_flow_is_shared_for_the_api(house: AppServer
     with open_page(signed_in(house, "bob")) as page:
         page.visit("api_access", "flow=talk")
         assert b"200 OK" in page.press(page.widget("button", "try:talk:run"))
-        share(house, api=False)
+        share(house, "talk")
         sent = page.press(page.widget("button", "try:talk:run"))
         assert (b"403 Forbidden" in sent, b"shared for its playground, not for its API" in sent) == (True, True)
         assert b"200 OK" not in sent
@@ -131,7 +116,7 @@ def test_no_script_of_a_page_is_told_a_cookie_of_ours(tmp_path: Path) -> None:
     shutil.copytree(ROOT / ".streamlit", checkout / ".streamlit")
     shutil.copy(ROOT / "app.py", checkout)
     environment = {"PYTHONPATH": str(ROOT)}
-    with AppServer(tmp_path, config=CONFIG, flows=[], checkout=checkout, environment=environment) as server:
+    with AppServer(tmp_path, config=CREDENTIALS, flows=[], checkout=checkout, environment=environment) as server:
         browser = signed_in(server, "augusta")
         ours = {cookie.name: str(cookie.value) for cookie in browser.session.cookies if "flowground" in cookie.name}
         assert "flowground" in ours

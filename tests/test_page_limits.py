@@ -11,11 +11,11 @@ from typing import Any
 import requests
 
 from flowground.store.flows.publications import Sharing
+from tests.house import share
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.running import chat_flow
 from tests.servers import AppServer, shipped_flow
 from tests.test_access_websocket import beside
-from tests.test_public_flow import share
 from tests.tickets import signed_in
 from tests.waiting import eventually
 
@@ -34,7 +34,7 @@ def serve(folder: Path, *, public: Mapping[str, int] | None = None, **limits: in
 def open_house(server: AppServer) -> None:
     beside(server, lambda _, sign_in: sign_in.roster.add("mia", role="author", by="tests"))
     for flow in FLOWS:
-        share(server, OPEN, flow)
+        share(server, flow, OPEN)
 
 
 def open_flow(

@@ -21,20 +21,17 @@ from websockets.frames import Frame, Opcode
 from flowground.settings import Limits, Settings
 from flowground.shims.page_messages import SMALLEST
 from flowground.store import Store
-from flowground.store.flows.publications import Sharing
 from flowground.store.runs.conversations import begin_turn, finish_turn
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.web.open_pages.sockets import OpenPage, PageSockets
 from flowground.web.open_pages.turns import GuestTurns, Pace
+from tests.house import CREDENTIALS, PUBLIC, House
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
-from tests.test_gate import ADA
-from tests.test_public_flow import share
 from tests.tickets import signed_in
 from tests.waiting import eventually
 
 CONFIG = {
-    "credentials": {"usernames": ADA},
     "sharing": {"allow_public": True},
     "limits": {"guest_pages": 6, "guest_pages_per_address": 4},
     "trusted_proxies": ["127.0.0.1"],
@@ -43,18 +40,14 @@ SHORT = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "2"}
 LONG = "é" * 200_000
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with AppServer(tmp_path_factory.mktemp("sockets"), config=CONFIG, flows=["echo"]) as server:
-        share(server, Sharing(shared=True, audience="public"))
-        yield server
+HOUSE = House(config=CONFIG, flows=["echo"], shared={"echo": PUBLIC})
 
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     """Three seconds of silence are long here."""
     config = CONFIG | {"limits": {"guest_pages": 6, "guest_pages_per_address": 4, "request_seconds": 3}}
-    with AppServer(tmp_path_factory.mktemp("hasty"), config=config, flows=["echo"]) as server:
+    with House(config=config, flows=["echo"]).open(tmp_path_factory.mktemp("hasty")) as server:
         yield server
 
 
@@ -149,7 +142,7 @@ def test_nothing_stays_of_large_messages(tmp_path: Path) -> None:
 
     Were only each page's last text kept, it would be 52 MB; free memory that is not given back is 18 MB.
     """
-    with AppServer(tmp_path, config={"credentials": {"usernames": ADA}}, flows=["echo"], environment=SHORT) as server:
+    with AppServer(tmp_path, config=CREDENTIALS, flows=["echo"], environment=SHORT) as server:
         browser = signed_in(server, "augusta")
         with ExitStack() as stack:
             pages = [stack.enter_context(open_page(browser)) for _ in range(40)]
@@ -164,7 +157,7 @@ def test_nothing_stays_of_large_messages(tmp_path: Path) -> None:
 
 
 def test_uvicorn_alone_holds_the_same_bounds(tmp_path: Path) -> None:
-    with AppServer(tmp_path, config={"credentials": {"usernames": ADA}}, flows=["echo"], by="uvicorn") as server:
+    with AppServer(tmp_path, config=CREDENTIALS, flows=["echo"], by="uvicorn") as server:
         with open_page(Browser(server.url)) as page:
             page.visit()
             page.send(said(SMALLEST + 1_000))

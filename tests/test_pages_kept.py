@@ -5,7 +5,6 @@ import asyncio
 import json
 import os
 import tomllib
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -16,22 +15,19 @@ from streamlit.testing.v1 import AppTest
 
 from flowground.caller import PageHeader
 from flowground.shims.kept_pages import OWNER, KeptPages
+from tests.house import SHARED, House
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
-from tests.test_gate import ADA
-from tests.tickets import share, signed_in
+from tests.tickets import signed_in
 from tests.waiting import eventually
 
-CONFIG = {"credentials": {"usernames": ADA}, "sharing": {"allow_public": True}}
 SHORT = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "2"}
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with AppServer(tmp_path_factory.mktemp("kept"), config=CONFIG, flows=["echo"], environment=SHORT) as server:
-        server.member("max", "Secret-123")
-        share(server, "echo")
-        yield server
+HOUSE = House(
+    config={"sharing": {"allow_public": True}},
+    flows=["echo"],
+    shared={"echo": SHARED},
+    environment=SHORT,
+)
 
 
 def test_streamlit_has_the_settings_that_this_rests_on() -> None:
@@ -70,7 +66,7 @@ def test_nobody_else_joins_a_page_whose_id_they_know(house: AppServer, while_ope
 def joined(house: AppServer, session: str) -> list[bool]:
     """Whether another member, the same person signed in elsewhere, and a stranger get the page of that id."""
     found = []
-    for browser in (signed_in(house, "max"), signed_in(house, "augusta"), Browser(house.url)):
+    for browser in (signed_in(house, "bob"), signed_in(house, "augusta"), Browser(house.url)):
         with open_page(browser, session=session) as page:
             page.visit()
             found.append(page.session_id == session)
@@ -85,7 +81,7 @@ def test_a_button_of_somebody_elses_page_cannot_be_pressed(house: AppServer) -> 
         page.visit("account")
         buttons = [widget for widget in page.widgets["button"] if "account:out:" in widget]
         assert buttons
-        with open_page(signed_in(house, "max"), session=page.session_id) as foreign:
+        with open_page(signed_in(house, "bob"), session=page.session_id) as foreign:
             foreign.visit("account")
             for button in buttons:
                 foreign.press(button)

@@ -12,20 +12,16 @@ from streamlit.runtime.state.session_state import SessionState
 
 from flowground.shims.kept_pages import OWNER
 from flowground.shims.page_messages import ASKED, drop_unknown_widgets
+from tests.house import CREDENTIALS, House
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
-from tests.test_gate import ADA
 from tests.tickets import signed_in
 
-
-@pytest.fixture(scope="module")
-def shut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with AppServer(tmp_path_factory.mktemp("protocol"), config={"credentials": {"usernames": ADA}}) as server:
-        yield server
+HOUSE = House()
 
 
-def test_no_path_of_this_computer_is_told(shut: AppServer, server: AppServer) -> None:
-    for running in (shut, server):
+def test_no_path_of_this_computer_is_told(house: AppServer, server: AppServer) -> None:
+    for running in (house, server):
         with open_page(Browser(running.url)) as page:
             sent = page.visit()
             for told in (str(ROOT), str(running.folder), "router.py"):
@@ -33,14 +29,14 @@ def test_no_path_of_this_computer_is_told(shut: AppServer, server: AppServer) ->
 
 
 @pytest.mark.parametrize("asked", sorted({field.name for field in BackMsg.DESCRIPTOR.oneofs[0].fields} - ASKED))
-def test_whatever_else_a_browser_asks_is_not_heard(shut: AppServer, asked: str) -> None:
+def test_whatever_else_a_browser_asks_is_not_heard(house: AppServer, asked: str) -> None:
     message = BackMsg()
     if BackMsg.DESCRIPTOR.fields_by_name[asked].message_type:
         getattr(message, asked).SetInParent()
     else:
         setattr(message, asked, True)
     assert message.WhichOneof("type") == asked
-    with open_page(Browser(shut.url)) as page:
+    with open_page(Browser(house.url)) as page:
         page.visit()
         page.received(within=0.3)
         page.send(message)
@@ -99,7 +95,7 @@ def test_what_streamlits_frontend_would_not_say_is_not_heard(ample: AppServer, m
 
 @pytest.fixture(scope="module")
 def ample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with AppServer(tmp_path_factory.mktemp("ample"), config={"credentials": {"usernames": ADA}}) as server:
+    with AppServer(tmp_path_factory.mktemp("ample"), config=CREDENTIALS) as server:
         yield server
 
 

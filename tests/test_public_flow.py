@@ -1,38 +1,20 @@
 """A flow shared without sign-in: chat for anybody, each browser with its own conversations, and nothing else."""
 
-import asyncio
-from collections.abc import Iterator
-
 import pytest
 import requests
 
-from flowground.settings import Settings
-from flowground.store import Store
-from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
+from tests.house import PUBLIC, House, share
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
-from tests.test_gate import ADA, SECRETS
+from tests.test_gate import SECRETS
+
+HOUSE = House(config={"sharing": {"allow_public": True}})
 
 
-def share(server: AppServer, sharing: Sharing, flow: str = "echo") -> None:
-    store = Store.open(Settings.load(server.config_file).database)
-    try:
-        asyncio.run(store.write(publications.change, flow_id=flow, sharing=sharing, by="tests"))
-    finally:
-        store.close()
-
-
-@pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    config = {"credentials": {"usernames": ADA}, "sharing": {"allow_public": True}}
-    with AppServer(tmp_path_factory.mktemp("public"), config=config) as server:
-        yield server
-
-
-def test_strangers_open_this_flow_and_nothing_else(open_house: AppServer) -> None:
-    share(open_house, Sharing(shared=True, audience="public", api=True))
-    browser = Browser(open_house.url)
+def test_strangers_open_this_flow_and_nothing_else(house: AppServer) -> None:
+    share(house, "echo", Sharing(shared=True, audience="public", api=True))
+    browser = Browser(house.url)
     with open_page(browser, base="/public_flow/echo") as page:
         sent = page.visit()
         assert (b"Echo" in sent, b"Not signed in" in sent) == (True, True)
@@ -43,22 +25,22 @@ def test_strangers_open_this_flow_and_nothing_else(open_house: AppServer) -> Non
         with open_page(browser, base=base) as page:
             sent = page.visit()
             assert (b"Sign in" in sent, b"Echo" in sent) == (True, False)
-    answer = requests.post(f"{open_house.url}/api/v1/run/echo", json={"input_value": "hi"}, timeout=10)
+    answer = requests.post(f"{house.url}/api/v1/run/echo", json={"input_value": "hi"}, timeout=10)
     assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("after", [Sharing(shared=False, audience="public"), Sharing(shared=True)])
-def test_it_ends_at_the_next_action(open_house: AppServer, after: Sharing) -> None:
-    share(open_house, Sharing(shared=True, audience="public"))
-    with open_page(Browser(open_house.url), base="/public_flow/echo") as page:
+def test_it_ends_at_the_next_action(house: AppServer, after: Sharing) -> None:
+    share(house, "echo", PUBLIC)
+    with open_page(Browser(house.url), base="/public_flow/echo") as page:
         assert b"Not signed in" in page.visit()
-        share(open_house, after)
+        share(house, "echo", after)
         sent = page.visit()
         assert (b"Nothing here for you" in sent, b"Echo" in sent) == (True, False)
 
 
-def test_a_browser_that_sends_no_cookie_is_asked_to_sign_in(open_house: AppServer) -> None:
-    share(open_house, Sharing(shared=True, audience="public"))
-    with open_page(Browser(open_house.url), base="/public_flow/echo", headers={"Cookie": ""}) as page:
+def test_a_browser_that_sends_no_cookie_is_asked_to_sign_in(house: AppServer) -> None:
+    share(house, "echo", PUBLIC)
+    with open_page(Browser(house.url), base="/public_flow/echo", headers={"Cookie": ""}) as page:
         sent = page.visit()
         assert (b"Sign in" in sent, b"Echo" in sent) == (True, False)

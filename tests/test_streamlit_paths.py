@@ -1,7 +1,5 @@
 """Streamlit's own routes: everything 1.67 registers is named here, open or shut; what it adds later fails this file."""
 
-from collections.abc import Iterator
-
 import pytest
 import requests
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -13,8 +11,8 @@ from streamlit.web.cache_storage_manager_config import create_default_cache_stor
 from streamlit.web.server.starlette.starlette_app import create_streamlit_routes
 
 from flowground.web.paths import is_served
+from tests.house import House
 from tests.servers import ROOT, AppServer
-from tests.test_gate import ADA
 
 OPEN = {"/_stcore/health", "/_stcore/host-config", "/media/{file_id:path}", "/app/static/{path:path}", ""}
 SHUT = {
@@ -60,10 +58,7 @@ def test_every_route_is_known_and_only_named_ones_are_served(registered: list[st
     assert {path for path in registered if is_served(path)} == OPEN
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with AppServer(tmp_path_factory.mktemp("paths"), config={"credentials": {"usernames": ADA}}) as server:
-        yield server
+HOUSE = House()
 
 
 @pytest.mark.parametrize("base", ["", "/public_flow/echo"])

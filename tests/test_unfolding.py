@@ -1,7 +1,7 @@
 """How much a page's message may unfold to: lists of numbers, empty parts, and what cannot be read."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,12 +10,10 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 from flowground.shims.page_messages import Outline
-from flowground.store.flows.publications import Sharing
+from tests.house import PUBLIC, House
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
-from tests.test_gate import ADA
 from tests.test_page_sockets import closed, memory
-from tests.test_public_flow import share
 from tests.tickets import signed_in
 
 NAME = f"$$ID-{'a' * 32}-None"
@@ -23,12 +21,7 @@ LARGE = 860_000
 """Bytes that a visitor of a public flow may send."""
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    config = {"credentials": {"usernames": ADA}, "sharing": {"allow_public": True}}
-    with AppServer(tmp_path_factory.mktemp("unfolding"), config=config, flows=["echo"]) as server:
-        share(server, Sharing(shared=True, audience="public"))
-        yield server
+HOUSE = House(config={"sharing": {"allow_public": True}}, flows=["echo"], shared={"echo": PUBLIC})
 
 
 @pytest.fixture(scope="module")

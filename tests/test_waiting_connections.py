@@ -10,12 +10,10 @@ import pytest
 import requests
 
 from flowground.shims.http_connections import Connection
-from flowground.store.flows.publications import Sharing
 from flowground.web.clients import WaitingConnections
+from tests.house import CREDENTIALS, PUBLIC, share
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
-from tests.test_gate import ADA
-from tests.test_public_flow import share
 from tests.tickets import signed_in
 
 MOST = 400
@@ -30,12 +28,11 @@ class SmallServer(AppServer):
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
     config = {
-        "credentials": {"usernames": ADA},
         "sharing": {"allow_public": True},
         "limits": {"guest_pages": 2},
     }
-    with SmallServer(tmp_path_factory.mktemp("small"), config=config, flows=["echo"]) as server:
-        share(server, Sharing(shared=True, audience="public"))
+    with SmallServer(tmp_path_factory.mktemp("small"), config=CREDENTIALS | config, flows=["echo"]) as server:
+        share(server, "echo", PUBLIC)
         yield server
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import pytest
@@ -10,30 +9,24 @@ import requests
 
 from flowground.settings import Settings
 from flowground.store import Store, tables
-from flowground.store.flows.publications import Sharing
 from flowground.store.runs import conversations
 from flowground.web.cookies import PREFIX, drop_costly_cookies, read_xsrf_id, take_cookies
+from tests.house import PUBLIC, House
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
-from tests.test_gate import ADA
-from tests.test_public_flow import share as share_publicly
-from tests.test_web_sessions import BOB
 from tests.tickets import signed_in, ticket_for
 
 HTTPS = {"Origin": "https://flows.example.com"}
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    config = {
-        "credentials": {"usernames": ADA | BOB},
+HOUSE = House(
+    config={
         "public_url": "https://flows.example.com",
         "sharing": {"allow_public": True},
         "cookie": {"expiry_days": 10},
-    }
-    with AppServer(tmp_path_factory.mktemp("house"), config=config) as server:
-        share_publicly(server, Sharing(shared=True, audience="public"))
-        yield server
+    },
+    shared={"echo": PUBLIC},
+)
 
 
 def cookies_of(answer: requests.Response) -> dict[str, list[str]]:

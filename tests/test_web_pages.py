@@ -1,40 +1,24 @@
 """Sign-in, share link and first account in a real browser."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.house import CREDENTIALS, PASSWORD, SHARED, House
 from tests.page_socket import Browser as RawBrowser
 from tests.page_socket import open_page
 from tests.servers import AppServer
-from tests.test_gate import ADA
-from tests.tickets import share
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Response
 
 pytestmark = pytest.mark.browser
-PASSWORD = "Secret-123"
 STILL = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    config = {"credentials": {"usernames": ADA}, "organization": {"name": "Example *Works*"}}
-    with AppServer(tmp_path_factory.mktemp("house"), config=config) as server:
-        share(server, "memory-chatbot")
-        yield server
-
-
-@pytest.fixture
-def page(browser: "Browser") -> Iterator["Page"]:
-    context = browser.new_context()
-    context.set_default_timeout(15_000)
-    yield context.new_page()
-    context.close()
+HOUSE = House(config={"organization": {"name": "Example *Works*"}}, shared={"memory-chatbot": SHARED})
 
 
 def go(page: "Page", url: str) -> "Page":
@@ -127,7 +111,7 @@ def test_the_first_account_ends_local_mode_and_signs_in_where_one_was(tmp_path: 
 
 def test_a_page_that_gave_its_place_away_comes_back_by_itself(tmp_path: Path, page: "Page") -> None:
     limits = {"guest_pages_per_address": 1, "request_seconds": 2}
-    config = {"credentials": {"usernames": ADA}, "limits": limits}
+    config = CREDENTIALS | {"limits": limits}
     with AppServer(tmp_path, config=config, flows=["echo"]) as server:
         go(page, server.url)
         page.wait_for_timeout(2_500)

@@ -11,9 +11,9 @@ from starlette.types import Scope
 
 from flowground.web.address import HERE, UNKNOWN, Proxies, name_address
 from tests.forwards import as_nginx, forward
+from tests.house import CREDENTIALS
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer
-from tests.test_gate import ADA
 
 
 def asked(peer: str | None = "127.0.0.1", *said: tuple[str, str]) -> Scope:
@@ -79,7 +79,7 @@ def last_address(server: AppServer) -> str:
 
 @pytest.fixture(scope="module", params=["streamlit", "uvicorn"])
 def untrusting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    config = {"credentials": {"usernames": ADA}}
+    config = CREDENTIALS
     with AppServer(tmp_path_factory.mktemp("untrusting"), config=config, by=request.param) as server:
         yield server
 
@@ -94,7 +94,7 @@ def test_nobody_chooses_under_which_address_they_are_counted(untrusting: AppServ
 
 
 def test_a_trusted_proxy_tells_the_pages_who_asks(tmp_path_factory: pytest.TempPathFactory) -> None:
-    config = {"credentials": {"usernames": ADA}, "trusted_proxies": ["127.0.0.1"]}
+    config = CREDENTIALS | {"trusted_proxies": ["127.0.0.1"]}
     with AppServer(tmp_path_factory.mktemp("trusting"), config=config) as server:
         assert counted(server, {"X-Forwarded-For": "6.6.6.6, 203.0.113.9"}) == "203.0.113.9"
         assert counted(server, {}) == "this computer"
@@ -117,7 +117,7 @@ def behind_nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App
     """A server with the settings that docs/proxies.md shows, and the address of a proxy with the file it shows."""
     config = yaml.safe_load(snippet("yaml"))
     assert config.keys() == {"public_url", "trusted_proxies"}
-    with AppServer(tmp_path_factory.mktemp("nginx"), config=config | {"credentials": {"usernames": ADA}}) as server:
+    with AppServer(tmp_path_factory.mktemp("nginx"), config=CREDENTIALS | config) as server:
         change = as_nginx(snippet("nginx"), client="203.0.113.7", scheme="https")
         with forward(server.port, change) as port:
             yield server, f"http://127.0.0.1:{port}"

@@ -1,24 +1,15 @@
 """Signing a browser in and out: tickets, the cookie, and pages that were open meanwhile."""
 
-from collections.abc import Iterator
-
 import pytest
 import requests
 from websockets.exceptions import InvalidStatus
 
+from tests.house import House, share
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
-from tests.test_gate import ADA, HASHED
-from tests.tickets import share, signed_in, ticket_for
+from tests.tickets import signed_in, ticket_for
 
-BOB = {"bob": {"first_name": "Bob", "password": HASHED}}
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    config = {"credentials": {"usernames": ADA | BOB}, "public_url": "https://flows.example.com"}
-    with AppServer(tmp_path_factory.mktemp("house"), config=config) as server:
-        yield server
+HOUSE = House(config={"public_url": "https://flows.example.com"})
 
 
 def test_a_ticket_becomes_a_cookie_that_scripts_cannot_read(house: AppServer) -> None:

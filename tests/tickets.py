@@ -5,7 +5,6 @@ import asyncio
 from flowground.settings import Settings
 from flowground.sign_in import SignIn
 from flowground.store import Store
-from flowground.store.flows import publications
 from flowground.web.cookies import take_cookies
 from tests.page_socket import Browser
 from tests.servers import AppServer
@@ -36,12 +35,3 @@ def signed_in(server: AppServer, member: str) -> Browser:
     answer = browser.post("/session/start", {"ticket": ticket_for(server, member, browser)})
     assert answer.status_code == 200, answer.text
     return browser
-
-
-def share(server: AppServer, flow_id: str) -> None:
-    """Turns a flow's shareable playground on, as its owner does in the Publish menu."""
-    store = Store.open(Settings.load(server.config_file).database)
-    try:
-        asyncio.run(store.write(publications.set_shared, flow_id=flow_id, shared=True, by="member:ada"))
-    finally:
-        store.close()

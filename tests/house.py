@@ -1,0 +1,59 @@
+"""The app of an organization, for a file of tests: who is in it, what it has, with whom it is shared.
+
+HOUSE = House(flows=["echo"], shared={"echo": PUBLIC})    # what the fixture `house` starts for the file that says so
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
+from tests.servers import AppServer
+
+PASSWORD = "correct horse battery"
+_HASHED = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+_ROLES = {"augusta": "admin", "olga": "author", "bob": "member", "zoe": "member"}
+PEOPLE: Mapping[str, Any] = {
+    name: {"password": _HASHED, "roles": [role], "first_name": "Ada" if name == "augusta" else name.title()}
+    for name, role in _ROLES.items()
+}
+"""All have PASSWORD. Ada signs in as augusta: a word that stands nowhere by chance."""
+CREDENTIALS = {"credentials": {"usernames": PEOPLE}}
+SHARED = Sharing(shared=True)
+PUBLIC = Sharing(shared=True, audience="public")
+
+
+@dataclass(frozen=True)
+class House:
+    """`people` of config.yaml (nobody: the local owner's), and what is `shared` from the start; else as `AppServer`."""
+
+    people: Mapping[str, Any] = field(default_factory=lambda: PEOPLE)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    flows: Mapping[str, str] | Iterable[str] | None = None
+    shared: Mapping[str, Sharing] = field(default_factory=dict)
+    environment: Mapping[str, str] | None = None
+
+    @contextmanager
+    def open(self, folder: Path) -> Iterator[AppServer]:
+        config = {"credentials": {"usernames": self.people}} | dict(self.config)
+        with AppServer(folder, config=config, flows=self.flows, environment=self.environment) as server:
+            for flow, sharing in self.shared.items():
+                share(server, flow, sharing)
+            yield server
+
+
+def share(server: AppServer, flow: str, sharing: Sharing = SHARED) -> None:
+    """As its owner does in the Publish menu."""
+    store = Store.open(Settings.load(server.config_file).database)
+    try:
+        asyncio.run(store.write(publications.change, flow_id=flow, sharing=sharing, by="tests"))
+    finally:
+        store.close()
