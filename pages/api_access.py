@@ -7,7 +7,7 @@ from flowground.access import Access
 from flowground.caller import Caller
 from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.caller import visitor
+from flowground.ui.page.caller import require_visitor
 from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
@@ -23,11 +23,11 @@ if address := st.query_params.get("flow"):
     if not bridge.ask(Access.may_run_api, caller, wired):
         opening.draw_nothing_here()
         st.stop()
-    name, query = words.plain(wired.name), {"flow": wired.id}
+    name, query = words.escape(wired.name), {"flow": wired.id}
     st.page_link(browser.PLAYGROUND, label=name, icon=":material/arrow_back:", query_params=query)
     st.header("API access", anchor=False)
     pane.draw_pane(caller, wired)
-elif flows := bridge.call(list_runnable(visitor())):
+elif flows := bridge.call(list_runnable(require_visitor())):
     st.header("API access", anchor=False)
     pane.draw_choice(flows)
 else:

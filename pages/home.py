@@ -5,7 +5,7 @@ import streamlit as st
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.ui.page import bridge
-from flowground.ui.page.caller import visitor
+from flowground.ui.page.caller import require_visitor
 from flowground.ui.shell import gallery, requests
 from flowground.wiring import WiredFlow
 
@@ -17,7 +17,7 @@ async def list_flows(caller: Caller) -> tuple[list[WiredFlow], frozenset[str]]:
     return flows, await app.access.list_shared()
 
 
-caller = visitor()
+caller = require_visitor()
 flows, shared = bridge.call(list_flows(caller))
 app = runtime.current()
 problems = app.catalogue.problems() if caller.sees_inside else {}

@@ -4,16 +4,16 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.ui.page import words
-from flowground.ui.page.caller import visitor
+from flowground.ui.page.caller import require_visitor
 from flowground.ui.people import groups, people
 from flowground.ui.shell import opening, requests
 
-caller = visitor()
+caller = require_visitor()
 if caller.kind != "member" or caller.role != "admin":
     opening.draw_nothing_here()
     st.stop()
 st.set_page_config(page_title="Organization")
-st.header(words.plain(runtime.current().settings.organization.name), anchor=False)
+st.header(words.escape(runtime.current().settings.organization.name), anchor=False)
 asking = requests.list_waiting(caller)
 if asking:
     st.subheader("Access requests", anchor=False)

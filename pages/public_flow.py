@@ -6,13 +6,13 @@ from flowground import runtime
 from flowground.ui.chat import chat, form
 from flowground.ui.chat.conversation import Conversation, draw_sessions, find_session
 from flowground.ui.page import bridge
-from flowground.ui.page.caller import shared_flow, visitor
+from flowground.ui.page.caller import read_shared_flow, require_visitor
 from flowground.ui.publish import header, preview
 from flowground.ui.shell import opening
 from flowground.ui.shell.navigation import draw_person_below
 
-preview.draw_preview(visitor(), shared_flow() or "")
-caller, wired = opening.open_flow(shared_flow() or "")
+preview.draw_preview(require_visitor(), read_shared_flow() or "")
+caller, wired = opening.open_flow(read_shared_flow() or "")
 talk = Conversation(caller, wired, find_session(wired.id))
 
 header.draw_branding(wired)

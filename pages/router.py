@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowground.ui.page.caller import known_visitor, needs_owner, shared_flow
+from flowground.ui.page.caller import find_visitor, needs_owner, read_shared_flow
 from flowground.ui.shell.navigation import draw_sidebar, list_pages
 from flowground.ui.sign_in.sign_in import enter_as_owner, take_code_from_link
 
@@ -16,15 +16,15 @@ STATIC = Path(__file__).parent / "static"
 
 st.set_page_config(page_icon=str(STATIC / "icon.svg"), layout="centered")
 
-caller = known_visitor()
-flow = shared_flow()
+caller = find_visitor()
+flow = read_shared_flow()
 has_sidebar = caller is not None and flow is None
 # The small picture is for the closed sidebar; without a sidebar it would always replace the large one.
 st.logo(str(STATIC / "logo.svg"), icon_image=str(STATIC / "icon.svg") if has_sidebar else None, size="large")
 pages = list_pages(caller, flow)
 page = st.navigation(pages, position="hidden")
 # `local_mode: link`: this browser opened the terminal's link.
-if caller is None and needs_owner() and take_code_from_link() and known_visitor() is not None:
+if caller is None and needs_owner() and take_code_from_link() and find_visitor() is not None:
     enter_as_owner()
 if caller is not None:
     if caller.kind == "local":

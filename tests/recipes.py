@@ -228,7 +228,7 @@ RECIPES = {
                     (
                         "pages/status.py",
                         "import streamlit as st\n",
-                        "\nfrom flowground.ui.page.caller import visitor\n\nvisitor()\n",
+                        "\nfrom flowground.ui.page.caller import require_visitor\n\nrequire_visitor()\n",
                     )
                 ),
                 _tests(_PAGES, "-k", "asks_who_is_here and status"),

@@ -39,12 +39,12 @@ class Counting:
 
 
 def test_values_come_in_order() -> None:
-    found = bridge.batches(Counting(end=5).numbers())
+    found = bridge.read_batches(Counting(end=5).numbers())
     assert [number for batch in found for number in batch] == [0, 1, 2, 3, 4]
 
 
 def test_an_error_comes_after_the_values() -> None:
-    numbers = (number for batch in bridge.batches(Counting(end=3, fails=True).numbers()) for number in batch)
+    numbers = (number for batch in bridge.read_batches(Counting(end=3, fails=True).numbers()) for number in batch)
     assert [next(numbers) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(RunError, match="no more"):
         next(numbers)
@@ -52,7 +52,7 @@ def test_an_error_comes_after_the_values() -> None:
 
 def test_stopping_early_closes_the_generator() -> None:
     counting = Counting()
-    found = bridge.batches(counting.numbers())
+    found = bridge.read_batches(counting.numbers())
     assert next(found)[0] == 0
     found.close()
     assert counting.closed.wait(5)

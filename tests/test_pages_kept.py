@@ -210,9 +210,9 @@ def test_every_callback_that_acts_for_somebody_asks_for_whom() -> None:
 ALL_THAT_IS_KEPT = """
 import streamlit as st
 
-from flowground.ui.page.caller import visitor
+from flowground.ui.page.caller import require_visitor
 
-visitor()
+require_visitor()
 st.text(str(st.session_state.to_dict()))
 """
 

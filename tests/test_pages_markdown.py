@@ -1,4 +1,4 @@
-"""What a model wrote, as a real CommonMark parser sees it after `words.said`: no image, no link to odd places."""
+"""What a model wrote, as a real CommonMark parser reads it after `words.write_answer`: no image, no odd link."""
 
 import asyncio
 import re
@@ -107,7 +107,7 @@ def _is_odd(scheme: str) -> bool:
 @example("[a](b\n'`')![x](y)`")
 def test_no_parser_finds_an_image_or_an_odd_link(text: str) -> None:
     for parser in (_GITHUB, _AS_LETTERS):
-        assert _doors(parser, words.said(text)) == ([], [])
+        assert _doors(parser, words.write_answer(text)) == ([], [])
 
 
 def test_the_parser_finds_them_before() -> None:
@@ -127,7 +127,7 @@ def test_the_parser_finds_them_before() -> None:
 def test_what_has_nothing_of_the_kind_is_drawn_as_before(text: str) -> None:
     assume(_doors(_AS_LETTERS, text) == ([], []))
     begin = "$\n\n***\n\n"  # so that the text is looked at in any case
-    assert _AS_LETTERS.render(words.said(begin + text)) == _AS_LETTERS.render(begin + text)
+    assert _AS_LETTERS.render(words.write_answer(begin + text)) == _AS_LETTERS.render(begin + text)
 
 
 @settings(max_examples=300, deadline=None)
@@ -142,7 +142,7 @@ def test_a_growing_text_is_drawn_like_a_whole_one(pieces: list[str]) -> None:
 
 
 def test_half_letters_are_joined_or_replaced() -> None:
-    assert words.said("hi \ud83d\ude00 \ud83d") == "hi 😀 \ufffd"
+    assert words.write_answer("hi \ud83d\ude00 \ud83d") == "hi 😀 \ufffd"
     growing = GrowingText()
     shown = []
     for piece in ("hi \ud83d", "\ude00 ", "\ude00"):

@@ -25,11 +25,11 @@ from flowground.ui.page import words
     ],
 )
 def test_said_keeps_markdown_and_takes_the_rest_as_letters(text: str, shown: str) -> None:
-    assert words.said(text) == shown
+    assert words.write_answer(text) == shown
 
 
 def test_plain_takes_everything_as_letters() -> None:
-    assert words.plain("A *b* [c](d)\n# $e$ :red[f]") == r"A \*b\* \[c\]\(d\) \# \$e\$ \:red\[f\]"
+    assert words.escape("A *b* [c](d)\n# $e$ :red[f]") == r"A \*b\* \[c\]\(d\) \# \$e\$ \:red\[f\]"
 
 
 @pytest.mark.parametrize(
@@ -37,19 +37,23 @@ def test_plain_takes_everything_as_letters() -> None:
     [(0.0001, "under 1 ms"), (0.042, "42 ms"), (0.999, "1.0 s"), (1.24, "1.2 s"), (12.3, "12 s"), (75, "1 min 15 s")],
 )
 def test_seconds(value: float, shown: str) -> None:
-    assert words.seconds(value) == shown
+    assert words.write_seconds(value) == shown
 
 
 @pytest.mark.parametrize(
     ("value", "shown"), [(0.1, "1 s"), (6.2, "6 s"), (59.4, "59 s"), (59.6, "1 min"), (75, "2 min"), (4000, "67 min")]
 )
 def test_about_is_as_exact_as_a_guess(value: float, shown: str) -> None:
-    assert words.about(value) == shown
+    assert words.round_seconds(value) == shown
 
 
 def test_tokens_and_sizes() -> None:
-    assert [words.tokens(usage) for usage in (None, Usage(0, 1), Usage(1200, 4))] == ["", "1 token", "1,204 tokens"]
-    assert [words.size(count) for count in (900, 42_000, 491_400_064, 1_200_000_000)] == [
+    assert [words.write_tokens(usage) for usage in (None, Usage(0, 1), Usage(1200, 4))] == [
+        "",
+        "1 token",
+        "1,204 tokens",
+    ]
+    assert [words.write_size(count) for count in (900, 42_000, 491_400_064, 1_200_000_000)] == [
         "1 kB",
         "42 kB",
         "491 MB",

@@ -28,7 +28,7 @@ from flowground.ui.api_access import tokens, try_it
 from flowground.ui.overrides import tab
 from flowground.ui.overrides.state import overrides_of, write_count
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.caller import visitor
+from flowground.ui.page.caller import require_visitor
 from flowground.wiring import WiredFlow
 
 Mode = Literal["plain", "stream", "simple"]
@@ -90,7 +90,7 @@ def open_drawer(wired: WiredFlow, call: PastCall | None = None) -> None:
 @st.dialog("API access", width=_WIDTH, position="right", icon=":material/code:", on_dismiss="rerun")
 def _drawer(flow_id: str, call: PastCall | None) -> None:
     """A drawer runs without its page: who looks, and what they may see, is asked again here."""
-    caller = visitor()
+    caller = require_visitor()
     wired = None
     with suppress(FlowNotFound):
         wired = bridge.ask(Access.open_flow, caller, flow_id)
@@ -175,8 +175,8 @@ def _draw_numbers(found: RunNumbers) -> None:
     if not found.runs:
         st.caption("No runs in the last 24 hours.")
         return
-    p50 = "" if found.p50 is None else f"p50 {words.seconds(found.p50)}"
-    p95 = "" if found.p95 is None else f"p95 {words.seconds(found.p95)}"
+    p50 = "" if found.p50 is None else f"p50 {words.write_seconds(found.p50)}"
+    p95 = "" if found.p95 is None else f"p95 {words.write_seconds(found.p95)}"
     count = "1 run" if found.runs == 1 else f"{found.runs:,} runs"
     rate = found.error_rate
     failed = "none failed" if not rate else "under 0.1 % failed" if rate < 0.001 else f"{rate * 100:.3g} % failed"
@@ -185,18 +185,18 @@ def _draw_numbers(found: RunNumbers) -> None:
         minutes = int((datetime.now(UTC) - found.last_failure_at).total_seconds() // 60)
         when = "just now" if minutes < 1 else f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago"
         last = f"last failure `{found.last_failure}` {when}"
-    st.caption(words.line((f"Last 24 hours: {count}", p50, p95, failed, last)))
+    st.caption(words.join((f"Last 24 hours: {count}", p50, p95, failed, last)))
 
 
 def _draw_past_call(call: PastCall) -> None:
     said = f" with {write_count(call.overrides)}" if call.overrides else ""
-    text = words.plain(words.cut(call.message, _SHOWN))
+    text = words.escape(words.cut(call.message, _SHOWN))
     st.caption(f"The call behind “{text}”{said}, in the conversation it was said in.")
 
 
 def _draw_new_token(wired: WiredFlow) -> tuple[str | None, bool]:
     """The token that was made here just now, and whether the code is to hold it."""
-    secret = tokens.fresh_secret(wired)
+    secret = tokens.find_fresh_secret(wired)
     if not secret:
         return None, False
     st.success("Your new token, shown this once. Keep it where you keep passwords.", icon=":material/key:")
@@ -252,4 +252,4 @@ def _draw_code(request: SnippetRequest, language: str) -> None:
     text = LANGUAGES[language].write(request)
     is_tall = text.count("\n") * 20 > _CODE_HEIGHT
     st.code(text, language=LANGUAGES[language].highlight, height=_CODE_HEIGHT if is_tall else "content")
-    st.caption(f"Saved as {words.plain(LANGUAGES[language].file_name)}, it runs as `{LANGUAGES[language].command}`")
+    st.caption(f"Saved as {words.escape(LANGUAGES[language].file_name)}, it runs as `{LANGUAGES[language].command}`")

@@ -11,7 +11,7 @@ from flowground.access.application_tokens import Reach
 from flowground.caller import Caller
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.page import bridge, failure, words
-from flowground.ui.page.caller import visitor
+from flowground.ui.page.caller import require_visitor
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
 
@@ -21,7 +21,7 @@ _EXPIRES = {"30 days": timedelta(30), "90 days": timedelta(90), "1 year": timede
 Scope = Literal["app", "fragment"]
 
 
-def fresh_secret(wired: WiredFlow) -> str | None:
+def find_fresh_secret(wired: WiredFlow) -> str | None:
     """The token that was made in this pane just now; it is shown until the page is left."""
     return st.session_state.get(_fresh_key(wired))
 
@@ -32,9 +32,9 @@ def draw_tokens(caller: Caller, wired: WiredFlow, *, scope: Scope) -> None:
     if not caller.proven:
         if not sign_in.ask_owner_code(key=f"tokens:code:{wired.id}"):
             return
-        caller = visitor()
+        caller = require_visitor()
     _draw_form(caller, wired, scope)
-    if fresh_secret(wired):  # drawn above the code, which may be out of view from here
+    if find_fresh_secret(wired):  # drawn above the code, which may be out of view from here
         st.caption(":material/arrow_upward: Your new token stands at the top of this pane, in the line to run first.")
     for token in bridge.ask(application_tokens.list_tokens, caller, flow_id=wired.id):
         _draw_row(caller, token, scope)
@@ -68,7 +68,7 @@ def _draw_form(caller: Caller, wired: WiredFlow, scope: Scope) -> None:
 def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"tokens:row:{token.id}"):
         facts = _write_facts(token, is_foreign=token.owner != caller.person)
-        st.markdown(f"**{words.plain(token.name)}**  \n:small[:gray[`{token.prefix}…` · {facts}]]")
+        st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[`{token.prefix}…` · {facts}]]")
         st.space("stretch")
         if st.button("Revoke", key=f"tokens:revoke:{token.id}", type="tertiary"):
             with failure.draw_refusals():
@@ -77,7 +77,7 @@ def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
 
 
 def _write_facts(token: StoredToken, *, is_foreign: bool) -> str:
-    owner = words.plain(token.owner or "the organization") if is_foreign else ""
+    owner = words.escape(token.owner or "the organization") if is_foreign else ""
     used = "never used" if token.last_used_at is None else f"last used {_write_day(token.last_used_at)}"
     reach = "all flows" if token.flows is None else ""
     uses = "" if not token.uses else "1 use" if token.uses == 1 else f"{token.uses:,} uses"
@@ -85,7 +85,7 @@ def _write_facts(token: StoredToken, *, is_foreign: bool) -> str:
         ends = "does not expire"
     else:
         ends = f"{'expired' if token.expires_at <= datetime.now(UTC) else 'expires'} {_write_day(token.expires_at)}"
-    return words.line((owner, reach, used, uses, ends))
+    return words.join((owner, reach, used, uses, ends))
 
 
 def _write_day(moment: datetime) -> str:

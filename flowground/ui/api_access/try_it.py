@@ -118,11 +118,11 @@ def _watch(trial: Trial, key: str) -> None:
 def _draw_end(trial: Trial) -> None:
     color = "gray" if trial.stopped else "green" if trial.error is None else "red"
     phrase = "Stopped" if trial.stopped else f"{trial.status} {HTTPStatus(trial.status).phrase}"
-    facts = words.line((words.seconds(trial.seconds), trial.tokens))
+    facts = words.join((words.write_seconds(trial.seconds), trial.tokens))
     st.markdown(f":{color}-badge[{phrase}] :gray[:small[{facts}]]")
     if trial.error:
-        hint = f"  \n{words.plain(trial.error.hint)}" if trial.error.hint else ""
-        st.error(words.sentence(trial.error.message) + hint, icon=":material/error:")
+        hint = f"  \n{words.escape(trial.error.hint)}" if trial.error.hint else ""
+        st.error(words.write_sentence(trial.error.message) + hint, icon=":material/error:")
     if trial.said:
         language = None if trial.request.stream and not trial.said.startswith("{\n") else "json"
         tall = trial.said.count("\n") > 14 or len(trial.said) > 1_200
@@ -133,7 +133,7 @@ async def _run(caller: Caller, flow_id: str, trial: Trial) -> None:
     """Fills the trial in, as the request goes on."""
     begun = time.perf_counter()
     try:
-        async with aclosing(_pieces(caller, flow_id, trial)) as pieces:
+        async with aclosing(_write_pieces(caller, flow_id, trial)) as pieces:
             async for piece in pieces:
                 trial.said = (trial.said + piece)[:_MOST]
     except asyncio.CancelledError:
@@ -150,34 +150,34 @@ async def _run(caller: Caller, flow_id: str, trial: Trial) -> None:
 def _refuse(trial: Trial, error: FlowgroundError) -> None:
     refusal = answer_error(error)
     trial.error, trial.status = error, refusal.status_code
-    trial.said = _pretty(json.loads(bytes(refusal.body)))
+    trial.said = _indent(json.loads(bytes(refusal.body)))
 
 
-async def _pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:
+async def _write_pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:
     """What the API would send, as text. Raises what it would answer with an error status."""
     request = trial.request
     body = RunBody.model_validate(request.body(request.message))
     asked = body.to_request(framing="langflow" if request.stream else None, shape=request.shape)
     answer = await doors.answer(runtime.current(), PersonTrying(caller), address=flow_id, ask=asked)
     if finished := None if request.stream else await answer.whole():
-        trial.tokens = words.tokens(finished.usage)
-        yield _pretty(write_body(answer.wired, asked, finished))
+        trial.tokens = words.write_tokens(finished.usage)
+        yield _indent(write_body(answer.wired, asked, finished))
         return
     frames = Frames(answer.wired, asked)
-    stream = answer.follow(lambda events: frames.encode(_noted(events, trial)), cut_off=frames.cut_off)
+    stream = answer.follow(lambda events: frames.encode(_note_end(events, trial)), cut_off=frames.cut_off)
     async with aclosing(stream) as sent:
         async for frame in sent:
             yield frame.decode()
 
 
-async def _noted(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[Event, None]:
+async def _note_end(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[Event, None]:
     """The events as they are; what they cost, and why they ended, is noted."""
     try:
         async with aclosing(events):
             async for event in events:
                 match event:
                     case TurnFinished():
-                        trial.tokens = words.tokens(event.usage)
+                        trial.tokens = words.write_tokens(event.usage)
                     case TurnStarted() | ComponentStarted() | ComponentFinished() | Token() | ModelProgress():
                         pass
                     case _:
@@ -188,5 +188,5 @@ async def _noted(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGene
         raise
 
 
-def _pretty(body: object) -> str:
+def _indent(body: object) -> str:
     return json.dumps(body, indent=2, ensure_ascii=False)

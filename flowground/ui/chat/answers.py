@@ -58,7 +58,7 @@ def draw_text(text: str, message: StoredMessage) -> None:
         nothing = "The model answered with nothing." if message.model else "The answer is empty."
         st.markdown(f":gray[{nothing}]")
     else:
-        st.markdown(words.said(text) or " ")
+        st.markdown(words.write_answer(text) or " ")
 
 
 def draw_interrupted(message_id: str, retry: Retry | None) -> None:
@@ -73,13 +73,13 @@ def draw_failure(text: str, *, sees_inside: bool, hint: str | None = None, wait:
 
     `wait` is in how many seconds the model's server takes the next call, where it said so.
     """
-    when = "" if wait is None else f"Try again in {words.about(wait)}."
+    when = "" if wait is None else f"Try again in {words.round_seconds(wait)}."
     if not sees_inside:
         text = "This flow could not answer just now."
         hint = f"{when.rstrip('.') or 'Try again in a moment'}; if it stays so, tell its author."
     elif when:
         hint = f"{hint} {when}" if hint else when
-    st.error(words.plain(text) + (f"\n\n{words.plain(hint)}" if hint else ""), icon=":material/error:")
+    st.error(words.escape(text) + (f"\n\n{words.escape(hint)}" if hint else ""), icon=":material/error:")
 
 
 def draw_below(
@@ -116,14 +116,16 @@ def _draw_facts(chat: Conversation, message: StoredMessage) -> None:
         if stopped:
             st.caption(stopped)
         return
-    model, tokens = words.plain(message.model or ""), words.tokens(message.usage)
-    facts = words.line((stopped, model, "" if message.seconds is None else words.seconds(message.seconds), tokens))
+    model, tokens = words.escape(message.model or ""), words.write_tokens(message.usage)
+    facts = words.join(
+        (stopped, model, "" if message.seconds is None else words.write_seconds(message.seconds), tokens)
+    )
     if not message.trace:
         if facts:
             st.caption(facts)
         return
     count = len(message.trace)
-    label = words.line((facts, "1 step" if count == 1 else f"{count} steps"))
+    label = words.join((facts, "1 step" if count == 1 else f"{count} steps"))
     steps = st.expander(f":small[{label}]", type="compact", key=f"steps:{message.id}", on_change="rerun")
     if steps.open:
         with steps:
@@ -132,8 +134,10 @@ def _draw_facts(chat: Conversation, message: StoredMessage) -> None:
 
 
 def _draw_step(step: TraceStep, name: str) -> None:
-    facts = words.line((words.seconds(step.seconds), words.plain(step.model or ""), words.tokens(step.usage)))
-    st.markdown(f":small[**{words.plain(name)}** :gray[{facts}]]")
+    facts = words.join(
+        (words.write_seconds(step.seconds), words.escape(step.model or ""), words.write_tokens(step.usage))
+    )
+    st.markdown(f":small[**{words.escape(name)}** :gray[{facts}]]")
     if step.text:
         is_tall = len(step.text) > _STEP_LINES * 70 or step.text.count("\n") >= _STEP_LINES
         st.code(mend(step.text), language=None, wrap_lines=True, height=_STEP_HEIGHT if is_tall else "content")

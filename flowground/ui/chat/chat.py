@@ -84,7 +84,7 @@ def _draw_welcome(chat: Conversation, *, is_empty: bool) -> None:
     flow = chat.wired.flow
     with place.container():
         st.space("large")
-        st.markdown(flow.chat.welcome or f"Ask {words.plain(flow.name)} something.")
+        st.markdown(flow.chat.welcome or f"Ask {words.escape(flow.name)} something.")
         if flow.chat.starters:
             key = chat.key("starter")
             st.pills(

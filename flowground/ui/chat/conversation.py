@@ -111,7 +111,7 @@ def draw_sessions(chat: Conversation, *, noun: str = "chat") -> None:
 
 
 def _draw_row(chat: Conversation, info: SessionInfo) -> None:
-    title = words.plain(words.cut(info.title or "Untitled", _ROW_CHARS))
+    title = words.escape(words.cut(info.title or "Untitled", _ROW_CHARS))
     is_shown = info.session_id == chat.session_id
     with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xxsmall"):
         st.button(

@@ -36,7 +36,7 @@ from flowground.ui.chat.conversation import ChatPlace, Conversation, keep_in_add
 from flowground.ui.markdown.answer_text import GrowingText
 from flowground.ui.overrides.state import drop_secrets
 from flowground.ui.page import bridge, model_notes, words
-from flowground.ui.page.caller import address, for_its_caller
+from flowground.ui.page.caller import for_its_caller, read_address
 
 _FRAME = 0.03
 """Seconds between two drawings of a growing text."""
@@ -90,7 +90,7 @@ class Following:
         """Waits until the turn's message is stored. Raises FlowgroundError when it was refused instead."""
         self.own_stop = own_stop
         self._turn, self._run = turn, run
-        self._batches = bridge.batches(turn.events())
+        self._batches = bridge.read_batches(turn.events())
         self._first = next(self._batches, [])
         first = self._first[0] if self._first else None
         self.started = first if isinstance(first, TurnStarted) else None
@@ -125,7 +125,7 @@ def begin(chat: Conversation, said: str, *, input_type: InputType = "chat", own_
     )
     run = ThisRun()
     try:
-        turn = bridge.call(_start(chat, request, run.session, viewers(), came_from=address()))
+        turn = bridge.call(_start(chat, request, run.session, viewers(), came_from=read_address()))
         following = Following(turn, run, own_stop=own_stop)
     except FlowgroundError as error:
         st.session_state[chat.key("refused")] = error
@@ -253,7 +253,7 @@ class Drawing:
             case ComponentStarted():
                 if self._chat.sees_inside and not self._first.text:
                     name = self._chat.wired.display_names.get(event.component_id, event.component_id)
-                    self._first.slot.markdown(f":shimmer[{words.plain(name)}]")
+                    self._first.slot.markdown(f":shimmer[{words.escape(name)}]")
             case ComponentFinished():
                 self._trace.append(
                     TraceStep(event.component_id, event.type, event.seconds, event.text, event.usage, event.model)
@@ -290,7 +290,7 @@ class Drawing:
         for answer in self._answers.values():
             with answer.slot.container():
                 if answer.text:
-                    st.markdown(words.said(answer.text.whole))
+                    st.markdown(words.write_answer(answer.text.whole))
                 if answer is kept[-1]:
                     sees_inside = self._chat.sees_inside
                     answers.draw_failure(error.message, sees_inside=sees_inside, hint=error.hint, wait=find_wait(error))

@@ -12,7 +12,7 @@ _KEPT = 4_000_000
 
 
 def rewrite_answer(text: str) -> str:
-    """Markdown that shows what a model wrote and does no more, see `words.said`. Takes time in line with its length."""
+    """Markdown that shows what a model wrote and does no more, see `words.write_answer`. Time grows with its length."""
     text = mend(text).replace("\r\n", "\n").replace("\r", "\n")
     return Blocks().read(text) if NOTABLE.search(text) else text
 

@@ -248,7 +248,7 @@ class Blocks:
             head = self._paragraph[-1]
             if not head.is_plain or not _is_clear_head(head.text):
                 rest = "\\" + rest  # readers differ: no table
-            elif len(_cells(head.text)) == len(_cells(rest)):
+            elif len(_split_cells(head.text)) == len(_split_cells(rest)):
                 del self._paragraph[-1]
                 self._end_paragraph()
                 self.done += [head.marks + _rewrite_row(head.text), marks + rest]
@@ -271,14 +271,18 @@ class Blocks:
             self._paragraph = []
 
 
-def _cells(row: str) -> list[str]:
+def _split_cells(row: str) -> list[str]:
     cells = _BAR.split(row.strip(" \t"))
     return cells[not cells[0] : len(cells) - (not cells[-1])]
 
 
 def _is_clear_head(row: str) -> bool:
     """Whether all readers count the same cells in a table's first row."""
-    return all(cell.strip(" \t") for cell in _cells(row)) and not _ESCAPED_TWICE.search(row) and not is_definitions(row)
+    return (
+        all(cell.strip(" \t") for cell in _split_cells(row))
+        and not _ESCAPED_TWICE.search(row)
+        and not is_definitions(row)
+    )
 
 
 def _rewrite_row(row: str) -> str:

@@ -65,7 +65,7 @@ def rewrite(text: str, *, paragraph: bool = False) -> str:
     """
     if paragraph and text.startswith("["):
         if is_definitions(text):
-            return _dollars(text)
+            return _escape_dollars(text)
         if _LABEL.match(text):
             text = "\\" + text
     return _Inline(text).rewrite()
@@ -158,7 +158,7 @@ class _Inline:
         is_open, mark = bool(self._brackets), self._brackets.pop() if self._brackets else None
         after = self._text[end : end + 1]
         found = _TAIL.match(self._text, end) if is_open and after == "(" else None
-        tail = self._tail(found) if found and _allows(found) else None
+        tail = self._write_tail(found) if found and _allows(found) else None
         if mark is not None and (tail or after == "["):
             self._done[mark] = ""
         self._done.append("]")
@@ -170,16 +170,20 @@ class _Inline:
         self._done.append("\\(")
         return self._cut(found, end + 1)
 
-    def _tail(self, found: re.Match[str]) -> str | None:
+    def _write_tail(self, found: re.Match[str]) -> str | None:
         """A link's destination and title, so that they end where they end also for who sees no link here.
 
         Inside a link there is none. What is then seen in the address would go on to the next blank.
         """
-        tail = _dollars(found[0])
+        tail = _escape_dollars(found[0])
         bare = found["bare"]
         if bare is None or not _WEB.search(bare) or _CALM.match(self._text, found.end()):
             return tail
-        return tail.replace(_dollars(bare), f"<{_dollars(bare)}>", 1) if re.match("https?://", bare, re.I) else None
+        return (
+            tail.replace(_escape_dollars(bare), f"<{_escape_dollars(bare)}>", 1)
+            if re.match("https?://", bare, re.I)
+            else None
+        )
 
     def _cut(self, tail: re.Match[str] | None, end: int) -> int:
         """Takes the middle out of a destination that is no link and longer than a person reads."""
@@ -217,5 +221,5 @@ def _allows(found: re.Match[str] | None) -> bool:
     return scheme is None or scheme[1].lower() in _SCHEMES
 
 
-def _dollars(text: str) -> str:
+def _escape_dollars(text: str) -> str:
     return _LONE_DOLLAR.sub(lambda found: found[1] or "\\$", text)

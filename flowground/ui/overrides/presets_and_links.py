@@ -44,7 +44,7 @@ def draw_presets(caller: Caller, wired: WiredFlow) -> None:
 def _draw_preset(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
     with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
         st.button(
-            f"{words.plain(preset.name)} :gray[:small[{write_count(preset.values)}]]",
+            f"{words.escape(preset.name)} :gray[:small[{write_count(preset.values)}]]",
             key=f"presets:load:{wired.id}:{preset.name}",
             type="tertiary",
             on_click=_load,
@@ -120,7 +120,7 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
     try:
         values = _read_link(caller, wired, word)
     except FlowgroundError as error:
-        _draw_useless(words.sentence(error.message))
+        _draw_useless(words.write_sentence(error.message))
         return
     if not values:
         _draw_useless("This link's overrides are what the flow says anyway.")
@@ -150,13 +150,13 @@ def _read_link(caller: Caller, wired: WiredFlow, word: str) -> Values:
 
 
 def _draw_value(name: str, value: object, own: object) -> None:
-    author = f":gray[:small[author's value: {words.plain(write_value(own))}]]"
+    author = f":gray[:small[author's value: {words.escape(write_value(own))}]]"
     text = str(value)
     if isinstance(value, str) and (len(text) > _LONG or "\n" in text):
-        st.markdown(f"**{words.plain(name)}** {author}")
+        st.markdown(f"**{words.escape(name)}** {author}")
         st.code(text, language=None, wrap_lines=True, height=160 if len(text) > 500 else "content")
         return
-    st.markdown(f"**{words.plain(name)}:** {words.plain(write_value(value))} {author}")
+    st.markdown(f"**{words.escape(name)}:** {words.escape(write_value(value))} {author}")
 
 
 def _draw_useless(why: str) -> None:

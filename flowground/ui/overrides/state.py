@@ -97,7 +97,7 @@ def draw_chip(caller: Caller, wired: WiredFlow, overrides: Values) -> None:
     if not overrides:
         return
     changed = [
-        f"`{component}.{name}` {words.plain(write_value(value))}"
+        f"`{component}.{name}` {words.escape(write_value(value))}"
         for component, fields in overrides.items()
         for name, value in fields.items()
     ]

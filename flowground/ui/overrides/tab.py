@@ -41,7 +41,7 @@ def draw_overrides(caller: Caller, wired: WiredFlow, *, sent: Values) -> None:
     for fields in found:
         _draw_component(state, fields)
     if not found:
-        st.caption(f"No field has “{words.plain(wanted)}” in its name.")
+        st.caption(f"No field has “{words.escape(wanted)}” in its name.")
     if sent:
         st.caption("Every call carries this as `tweaks`:")
         st.code(json.dumps(sent, indent=2, ensure_ascii=False), language="json", wrap_lines=True)
@@ -89,16 +89,16 @@ def _draw_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
     name, wired = fields[0].component, state.wired
     shown = wired.display_names[name]
     with st.container(border=True, key=f"overrides:{wired.id}:{name}"):
-        also = "" if shown == name else f" :gray[:small[{words.plain(name)}]]"
-        st.markdown(f"**{words.plain(shown)}**{also}")
+        also = "" if shown == name else f" :gray[:small[{words.escape(name)}]]"
+        st.markdown(f"**{words.escape(shown)}**{also}")
         for item in fields:
             if not item.closed:
                 _draw_field(state, item)
         if closed := [item for item in fields if item.closed]:
             with st.container(gap=None):
                 for item in closed:
-                    why = words.plain(wired.policy.explain_lock(item) or "")
-                    st.caption(f":material/lock: **{words.plain(item.type.title)}** · {why}")
+                    why = words.escape(wired.policy.explain_lock(item) or "")
+                    st.caption(f":material/lock: **{words.escape(item.type.title)}** · {why}")
 
 
 def _draw_field(state: Overrides, item: FieldPolicy) -> None:
@@ -112,7 +112,7 @@ def _draw_field(state: Overrides, item: FieldPolicy) -> None:
     _draw_editor(item, key, lambda: _take_edit(state, item, key))
     if refused:
         kept_on = "the value before it stays" if is_changed else "the author's value stays"
-        st.error(f"{words.sentence(refused.why)}  \n:small[Not in the code: {kept_on}.]", icon=":material/error:")
+        st.error(f"{words.write_sentence(refused.why)}  \n:small[Not in the code: {kept_on}.]", icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(_write_facts(item, is_changed=is_changed or refused is not None))
         if is_changed or refused:
@@ -148,7 +148,7 @@ def _write_facts(item: FieldPolicy, *, is_changed: bool) -> str:
         low, high = ("" if bound is None else f"{bound:,.10g}" for bound in (item.min, item.max))
         bounds = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
     own = "" if item.type.secret or (item.widget in _TEXTS and not is_changed) else write_value(item.value)
-    return words.line((f"Author's value: {words.plain(own)}" if own else "", bounds, f"`{item.key}`"))
+    return words.join((f"Author's value: {words.escape(own)}" if own else "", bounds, f"`{item.key}`"))
 
 
 def _fit(item: FieldPolicy, value: Any) -> Any:

@@ -56,7 +56,7 @@ def read(job: Callable[Concatenate[Any, P], T], *args: P.args, **options: P.kwar
     return call(runtime.current().store.read(job, *args, **options))
 
 
-def batches(events: AsyncGenerator[T, None]) -> Generator[list[T], None, None]:
+def read_batches(events: AsyncGenerator[T, None]) -> Generator[list[T], None, None]:
     """The generator's values as they come, in one list what came together; it runs on the runtime's loop.
 
     The generator is closed when the caller stops early.
@@ -67,7 +67,7 @@ def batches(events: AsyncGenerator[T, None]) -> Generator[list[T], None, None]:
     try:
         found: list[Any] = []
         while not found or found[-1] is not _END:
-            found = [_next(box)]
+            found = [_wait_for_next(box)]
             while not box.empty():
                 found.append(box.get())
             if values := [value for value in found if value is not _END]:
@@ -83,7 +83,7 @@ async def _pump(events: AsyncGenerator[T, None], box: "queue.SimpleQueue[Any]") 
             box.put(value)
 
 
-def _next(box: "queue.SimpleQueue[Any]") -> Any:
+def _wait_for_next(box: "queue.SimpleQueue[Any]") -> Any:
     while True:
         try:
             return box.get(timeout=_STEP)

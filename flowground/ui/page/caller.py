@@ -22,12 +22,12 @@ _PROVEN = "flowground:owner_code_given"
 _SEEN = "flowground:caller"
 
 
-def current_caller() -> Caller:
+def read_caller() -> Caller:
     """Whom the edge saw when this page's socket opened. Whoever acts for them asks `access.recheck` first.
 
     Raises NotSignedIn when that was nobody, StoreUnavailable when the database could not tell.
     """
-    claimed = _claimed()
+    claimed = _read_claim()
     if claimed is None:
         raise NotSignedIn("Nobody is signed in on this page.")
     if claimed.kind == "local" and st.session_state.get(_PROVEN):
@@ -35,9 +35,9 @@ def current_caller() -> Caller:
     return claimed
 
 
-def visitor() -> Caller:
+def require_visitor() -> Caller:
     """The caller with the role they have now; asks the database. Ends the run when nobody is signed in (any more)."""
-    known = known_visitor()
+    known = find_visitor()
     if known is None:
         # The router draws the sign-in page on a whole run; a fragment alone could only go on without a caller.
         st.rerun(scope="app")
@@ -46,22 +46,22 @@ def visitor() -> Caller:
 
 def needs_owner() -> bool:
     """Whether nobody may use this page yet but the owner, once they gave the code: local mode that is not open."""
-    claimed, app = _claimed(), runtime.current()
+    claimed, app = _read_claim(), runtime.current()
     is_local = claimed is not None and claimed.kind == "local" and app.settings.local_mode != "open"
-    return is_local and known_visitor() is None and bridge.call(app.sign_in.is_local_mode())
+    return is_local and find_visitor() is None and bridge.call(app.sign_in.is_local_mode())
 
 
-def owner_is_proven() -> bool:
-    """Whether this browser gave the owner code (always true for members), also where `visitor` ends the run."""
+def is_owner_proven() -> bool:
+    """Whether this browser gave the owner code (always true for members), also where `require_visitor` ends the run."""
     if needs_owner():
-        return bridge.call(runtime.current().access.is_owner(current_caller()))
-    return visitor().proven
+        return bridge.call(runtime.current().access.is_owner(read_caller()))
+    return require_visitor().proven
 
 
-def known_visitor() -> Caller | None:
-    """As `visitor`, None when nobody is signed in: for the router."""
+def find_visitor() -> Caller | None:
+    """As `require_visitor`, None when nobody is signed in: for the router."""
     try:
-        caller = bridge.call(runtime.current().access.recheck(current_caller()))
+        caller = bridge.call(runtime.current().access.recheck(read_caller()))
     except NotSignedIn:
         return None
     _forget_others(caller)
@@ -79,29 +79,29 @@ def for_its_caller(act: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **options: P.kwargs) -> None:
         drawn_for: Any = getattr(args[0], "caller", args[0])
         with suppress(NotSignedIn):
-            present = current_caller()
+            present = read_caller()
             if (present.key, present.sign_in_id) == (drawn_for.key, drawn_for.sign_in_id):
                 act(*args, **options)
 
     return run
 
 
-def shared_flow() -> str | None:
+def read_shared_flow() -> str | None:
     """The flow of this page's address, when it is `/public_flow/{flow_id}`; from the edge, not from the browser."""
     return st.context.headers.get(PageHeader.FLOW) if is_served() else None
 
 
-def browser_id() -> str:
+def read_browser_id() -> str:
     """What binds a sign-in ticket to this browser; empty when it sends no cookies."""
     return str(st.context.headers.get(PageHeader.BROWSER, "")) if is_served() else ""
 
 
-def address() -> str:
+def read_address() -> str:
     """Where the visitor comes from, for counting: what flowground/web/address.py settled when the socket opened."""
     return str(st.context.headers.get(PageHeader.ADDRESS, "unknown")) if is_served() else "this computer"
 
 
-def device() -> Device | None:
+def read_device() -> Device | None:
     """This browser, where somebody signed in with it before: its tries have a count of their own."""
     header = st.context.headers.get(PageHeader.DEVICE) if is_served() else None
     known: dict[str, Any] = json.loads(header) if header else {}
@@ -113,7 +113,7 @@ def remember_proof() -> None:
     st.session_state[_PROVEN] = True
 
 
-def _claimed() -> Caller | None:
+def _read_claim() -> Caller | None:
     if not is_served():
         return LOCAL_OWNER
     if outage := st.context.headers.get(PageHeader.OUTAGE):

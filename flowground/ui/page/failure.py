@@ -14,7 +14,7 @@ def draw_failure(error: Exception) -> bool:
     if isinstance(error, NotSignedIn):
         st.info("You are signed out. Reload the page to sign in again.")
     elif isinstance(error, RequestError | StoreUnavailable):
-        st.warning(" ".join(words.plain(text) for text in (error.message, error.hint) if text))
+        st.warning(" ".join(words.escape(text) for text in (error.message, error.hint) if text))
     else:
         st.error("Something went wrong here. The server's log says what; reload the page to try again.")
     return True
@@ -22,7 +22,7 @@ def draw_failure(error: Exception) -> bool:
 
 def draw_refusal(error: FlowgroundError) -> None:
     """A message that was not taken: nothing was stored."""
-    st.warning(words.plain(error.message) + (f" {words.plain(error.hint)}" if error.hint else ""))
+    st.warning(words.escape(error.message) + (f" {words.escape(error.hint)}" if error.hint else ""))
 
 
 @contextmanager

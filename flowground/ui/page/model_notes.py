@@ -53,13 +53,13 @@ def announce_fetch(wired: WiredFlow) -> str:
 
 def draw_progress(progress: ModelProgress) -> None:
     """In the answer's place: bytes of the total, and the time left; at the end, that the file is checked and loaded."""
-    name = words.plain(progress.model)
+    name = words.escape(progress.model)
     if 0 < progress.total <= progress.received:
         st.progress(1.0, text=f"Starting {name}")
         return
-    left = "" if progress.seconds_left is None else f"{words.about(progress.seconds_left)} left"
+    left = "" if progress.seconds_left is None else f"{words.round_seconds(progress.seconds_left)} left"
     done = min(1.0, progress.received / progress.total) if progress.total else 0.0
-    text = words.line((f"Fetching {name}", _write_amount(progress.received, progress.total), left))
+    text = words.join((f"Fetching {name}", _write_amount(progress.received, progress.total), left))
     st.progress(done, text=text)
 
 
@@ -68,7 +68,7 @@ def _uses_local(wired: WiredFlow) -> bool:
 
 
 def _write_amount(received: int, total: int) -> str:
-    return f"{words.size(received)} of {words.size(total)}" if total else words.size(received)
+    return f"{words.write_size(received)} of {words.write_size(total)}" if total else words.write_size(received)
 
 
 def _find_own_weights() -> Path | None:

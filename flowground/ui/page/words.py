@@ -12,17 +12,17 @@ _NAME = re.compile(r"\\`((?:\w|\\_|\.|\\-)+)\\`")
 _kept = KeptAnswers()
 
 
-def plain(text: str) -> str:
+def escape(text: str) -> str:
     """The text with all Markdown taken as it stands."""
     return _MARKDOWN.sub(r"\\\1", " ".join(mend(text).split()))
 
 
-def sentence(text: str) -> str:
+def write_sentence(text: str) -> str:
     """What an error says: names in backticks are code, all else is plain."""
-    return _NAME.sub(lambda found: f"`{found[1]}`".replace("\\", ""), plain(text))
+    return _NAME.sub(lambda found: f"`{found[1]}`".replace("\\", ""), escape(text))
 
 
-def said(text: str) -> str:
+def write_answer(text: str) -> str:
     """What a model wrote, as Markdown that shows it and does no more.
 
     An image would make the browser ask another host, and tell it whatever the model wrote into the address: it becomes
@@ -37,7 +37,7 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
-def seconds(value: float) -> str:
+def write_seconds(value: float) -> str:
     """0.42 → "420 ms", 1.23 → "1.2 s", 12.3 → "12 s", 75 → "1 min 15 s"."""
     if value < 10:
         return f"{value:.1f} s" if value >= 0.995 else f"{value * 1000:.0f} ms" if value >= 0.0005 else "under 1 ms"
@@ -45,25 +45,25 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def about(value: float) -> str:
+def round_seconds(value: float) -> str:
     """For what is guessed. 0.2 → "1 s", 6.2 → "6 s", 75 → "2 min", 4000 → "67 min"."""
     return f"{max(1, round(value))} s" if value < 59.5 else f"{math.ceil(value / 60)} min"
 
 
-def tokens(usage: Usage | None) -> str:
+def write_tokens(usage: Usage | None) -> str:
     """ "1,204 tokens", or nothing."""
     if usage is None:
         return ""
     return "1 token" if usage.total_tokens == 1 else f"{usage.total_tokens:,} tokens"
 
 
-def size(count: int) -> str:
+def write_size(count: int) -> str:
     """Bytes in the unit a person would take, powers of 1000."""
     if count >= 1_000_000_000:
         return f"{count / 1e9:.1f} GB"
     return f"{count / 1e6:.0f} MB" if count >= 1_000_000 else f"{max(1, count // 1000)} kB"
 
 
-def line(parts: Iterable[str]) -> str:
+def join(parts: Iterable[str]) -> str:
     """Parts that are not empty, with a dot between them."""
     return " · ".join(part for part in parts if part)

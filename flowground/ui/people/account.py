@@ -5,7 +5,7 @@ import streamlit as st
 from flowground.access import account, application_tokens
 from flowground.caller import Caller
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.caller import address, device, for_its_caller, visitor
+from flowground.ui.page.caller import for_its_caller, read_address, read_device, require_visitor
 from flowground.ui.sign_in import session
 
 MY_DATA = "/session/my-data"
@@ -23,7 +23,7 @@ def draw_password(caller: Caller) -> None:
     st.caption("Every other browser is signed out.")
     if sent:
         with failure.draw_refusals():
-            bridge.ask(account.change_password, caller, old, new, address=address(), device=device())
+            bridge.ask(account.change_password, caller, old, new, address=read_address(), device=read_device())
             session.sign_in_browser(caller.name)
 
 
@@ -38,7 +38,7 @@ def draw_sign_ins(caller: Caller) -> None:
         ):
             this = " · this browser" if here else ""
             st.markdown(
-                f"**{words.plain(browser.write_name(item.agent))}**  \n"
+                f"**{words.escape(browser.write_name(item.agent))}**  \n"
                 f":small[:gray[since {browser.write_moment(item.created_at)}{this}]]",
                 width="stretch",
             )
@@ -72,8 +72,8 @@ def draw_tokens(caller: Caller) -> None:
             st.container(border=True, key=f"account:token:{token.id}"),
             st.container(horizontal=True, wrap=False, vertical_alignment="center"),
         ):
-            facts = words.plain(words.line((f"{token.prefix}…", flows, used, ends)))
-            st.markdown(f"**{words.plain(token.name)}**  \n:small[:gray[{facts}]]", width="stretch")
+            facts = words.escape(words.join((f"{token.prefix}…", flows, used, ends)))
+            st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[{facts}]]", width="stretch")
             st.button(
                 "Revoke",
                 key=f"account:revoke:{token.id}",
@@ -103,6 +103,6 @@ def _delete() -> None:
     st.write("With every flow, and those of your tokens. Nothing comes back.")
     if st.button("Delete all", type="primary", key="account:delete:yes"):
         with failure.draw_refusals():
-            count = bridge.ask(account.delete_conversations, visitor())
+            count = bridge.ask(account.delete_conversations, require_visitor())
             st.toast(f"{count} conversation{'' if count == 1 else 's'} deleted.")
             st.rerun()

@@ -9,7 +9,7 @@ from flowground.caller import Caller
 from flowground.store.people.groups import NAME_CHARS, Group
 from flowground.store.people.members import Member
 from flowground.ui.page import bridge, failure, words
-from flowground.ui.page.caller import visitor
+from flowground.ui.page.caller import require_visitor
 from flowground.ui.publish import sharing
 
 
@@ -38,7 +38,7 @@ def _draw_row(group: Group, members: Sequence[Member]) -> None:
         st.container(border=True, key=f"groups:row:{group.id}"),
         st.container(horizontal=True, wrap=False, vertical_alignment="center"),
     ):
-        st.markdown(f"**{words.plain(group.name)}**  \n:small[:gray[{words.plain(shown)}]]", width="stretch")
+        st.markdown(f"**{words.escape(group.name)}**  \n:small[:gray[{words.escape(shown)}]]", width="stretch")
         chosen = st.menu_button(
             "More", ("Edit", "Remove"), key=f"groups:more:{group.id}", type="tertiary", width="content"
         )
@@ -69,11 +69,11 @@ def _edit(group: Group, members: Sequence[Member]) -> None:
             await people.rename_group(access, caller, group.id, name)
         await people.set_group_members(access, caller, group.id, chosen)
 
-    bridge.change(save, visitor())
+    bridge.change(save, require_visitor())
 
 
 @st.dialog("Remove the group?")
 def _remove(group: Group) -> None:
-    st.write(f"Flows shared with **{words.plain(group.name)}** close to who was let in by it alone.")
+    st.write(f"Flows shared with **{words.escape(group.name)}** close to who was let in by it alone.")
     if st.button("Remove", type="primary", key=f"groups:remove:{group.id}"):
-        bridge.change(people.remove_group, visitor(), group.id)
+        bridge.change(people.remove_group, require_visitor(), group.id)

@@ -15,7 +15,7 @@ from flowground.store.people.groups import Group
 from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.caller import visitor
+from flowground.ui.page.caller import require_visitor
 
 _SHOWN = 100
 _SEARCH_FROM = 8
@@ -59,7 +59,7 @@ def _draw_row(caller: Caller, member: Member, groups: Sequence[Group], link: Pas
         st.container(horizontal=True, wrap=False, vertical_alignment="center"),
     ):
         you = " :gray[(you)]" if caller.name == member.name else ""
-        facts = words.line(
+        facts = words.join(
             (
                 member.name if member.name != member.display_name else "",
                 member.role.capitalize(),
@@ -67,9 +67,9 @@ def _draw_row(caller: Caller, member: Member, groups: Sequence[Group], link: Pas
                 _describe_state(member, link),
             )
         )
-        shown = words.plain(member.display_name)
+        shown = words.escape(member.display_name)
         shown = f"**{shown}**" if member.active else f":gray[{shown}]"
-        st.markdown(f"{shown}{you}  \n:small[:gray[{words.plain(facts)}]]", width="stretch")
+        st.markdown(f"{shown}{you}  \n:small[:gray[{words.escape(facts)}]]", width="stretch")
         actions = _list_actions(member, link)
         chosen = st.menu_button(
             "More", tuple(actions), key=f"people:more:{member.name}", type="tertiary", width="content"
@@ -113,7 +113,7 @@ def _invite() -> None:
         sent = st.form_submit_button("Make the invitation", type="primary")
     if sent:
         with failure.draw_refusals():
-            made = bridge.ask(people.invite, visitor(), name, display_name=shown, role=role)
+            made = bridge.ask(people.invite, require_visitor(), name, display_name=shown, role=role)
             slot.empty()
             _draw_link(*made)
 
@@ -123,7 +123,7 @@ _LINK = "Link to set the password"
 
 @st.dialog(_LINK, icon=":material/key:", on_dismiss="rerun")
 def _make_link(member: Member) -> None:
-    name = words.plain(member.display_name)
+    name = words.escape(member.display_name)
     if member.has_password:
         st.write(f"{name} chooses a new password with it. The present one works until then; it ends every sign-in.")
     else:
@@ -132,35 +132,35 @@ def _make_link(member: Member) -> None:
         return
     with failure.draw_refusals():
         if member.has_password or member.source == "config":
-            made = bridge.ask(people.reset_password, visitor(), member.name)
+            made = bridge.ask(people.reset_password, require_visitor(), member.name)
         else:
-            made = bridge.ask(people.invite, visitor(), member.name, role=member.role)
+            made = bridge.ask(people.invite, require_visitor(), member.name, role=member.role)
         _draw_link(*made)
 
 
 def _draw_link(link: PasswordLink, secret: str) -> None:
     """Once: nothing keeps the secret."""
-    st.success(f"Send this link to **{words.plain(link.member)}**, and to nobody else: it is shown this once.")
+    st.success(f"Send this link to **{words.escape(link.member)}**, and to nobody else: it is shown this once.")
     st.code(f"{browser.find_base_url()}/join?{link.kind}={secret}", language=None, wrap_lines=True)
     st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
 
 
 @st.dialog("Change role", on_dismiss="rerun")
 def _change_role(member: Member) -> None:
-    st.markdown(f"**{words.plain(member.display_name)}** from their next action on:")
+    st.markdown(f"**{words.escape(member.display_name)}** from their next action on:")
     role = _draw_roles(member.role, key="person:role")
     if st.button("Save", type="primary", key="person:role:save"):
-        bridge.change(people.set_role, visitor(), member.name, role)
+        bridge.change(people.set_role, require_visitor(), member.name, role)
 
 
 @st.dialog("Groups", on_dismiss="rerun")
 def _choose_groups(member: Member) -> None:
-    found = bridge.ask(people.list_groups, visitor())
+    found = bridge.ask(people.list_groups, require_visitor())
     if not found:
         st.write("There are no groups yet: make one under *Groups*.")
         return
     ticked = {
-        group.id: st.checkbox(words.plain(group.name), member.name in group.members, key=f"person:in:{group.id}")
+        group.id: st.checkbox(words.escape(group.name), member.name in group.members, key=f"person:in:{group.id}")
         for group in found
     }
 
@@ -170,50 +170,52 @@ def _choose_groups(member: Member) -> None:
                 await people.set_group_members(access, caller, group.id, set(group.members) ^ {member.name})
 
     if st.button("Save", type="primary", key="person:groups:save"):
-        bridge.change(save, visitor())
+        bridge.change(save, require_visitor())
 
 
 @st.dialog("Sign-ins")
 def _show_sign_ins(member: Member) -> None:
-    found = bridge.ask(people.list_sign_ins, visitor(), member.name)
+    found = bridge.ask(people.list_sign_ins, require_visitor(), member.name)
     if not found:
-        st.write(f"{words.plain(member.display_name)} is signed in nowhere.")
+        st.write(f"{words.escape(member.display_name)} is signed in nowhere.")
         return
     for item in found:
         st.markdown(
-            f"**{words.plain(browser.write_name(item.agent))}** :gray[since {browser.write_moment(item.created_at)}]"
+            f"**{words.escape(browser.write_name(item.agent))}** :gray[since {browser.write_moment(item.created_at)}]"
         )
     if st.button("Sign out everywhere", type="primary", icon=":material/logout:", key="person:out"):
-        bridge.change(people.sign_out_everywhere, visitor(), member.name)
+        bridge.change(people.sign_out_everywhere, require_visitor(), member.name)
 
 
 @st.dialog("Deactivate?")
 def _deactivate(member: Member) -> None:
     st.write(
-        f"{words.plain(member.display_name)} is signed out everywhere, and their tokens stop. "
+        f"{words.escape(member.display_name)} is signed out everywhere, and their tokens stop. "
         "All of it is theirs again once you activate them."
     )
     if st.button("Deactivate", type="primary", key="person:deactivate"):
-        bridge.change(people.set_active, visitor(), member.name, active=False)
+        bridge.change(people.set_active, require_visitor(), member.name, active=False)
 
 
 @st.dialog("Activate?")
 def _activate(member: Member) -> None:
-    st.write(f"{words.plain(member.display_name)} may sign in again, with the password they had.")
+    st.write(f"{words.escape(member.display_name)} may sign in again, with the password they had.")
     if st.button("Activate", type="primary", key="person:activate"):
-        bridge.change(people.set_active, visitor(), member.name, active=True)
+        bridge.change(people.set_active, require_visitor(), member.name, active=True)
 
 
 @st.dialog("Remove for good?")
 def _remove(member: Member) -> None:
-    st.write(f"{words.plain(member.display_name)} goes, with all conversations, tokens and rights. Nothing comes back.")
+    st.write(
+        f"{words.escape(member.display_name)} goes, with all conversations, tokens and rights. Nothing comes back."
+    )
     if st.button("Remove", type="primary", key="person:remove"):
-        bridge.change(people.remove, visitor(), member.name)
+        bridge.change(people.remove, require_visitor(), member.name)
 
 
 @st.dialog("Withdraw the link?")
 def _withdraw_link(member: Member) -> None:
-    st.write(f"The link that {words.plain(member.display_name)} was sent sets no password any more.")
+    st.write(f"The link that {words.escape(member.display_name)} was sent sets no password any more.")
 
     async def withdraw(access: Access, caller: Caller) -> None:
         for link in await people.list_links(access, caller):
@@ -221,7 +223,7 @@ def _withdraw_link(member: Member) -> None:
                 await people.revoke_link(access, caller, link.id)
 
     if st.button("Withdraw", type="primary", key="person:withdraw"):
-        bridge.change(withdraw, visitor())
+        bridge.change(withdraw, require_visitor())
 
 
 def _draw_roles(now: Role, *, key: str) -> Role:

@@ -15,10 +15,10 @@ def draw_branding(wired: WiredFlow) -> None:
     chat = wired.flow.chat
     title = chat.title or wired.name
     st.set_page_config(page_title=title)
-    st.header(" ".join(filter(None, (chat.icon, words.plain(title)))), anchor=False)
+    st.header(" ".join(filter(None, (chat.icon, words.escape(title)))), anchor=False)
     _draw_description(wired)
     if chat.notice:
-        st.caption(words.said(chat.notice))
+        st.caption(words.write_answer(chat.notice))
 
 
 def draw_header(caller: Caller, wired: WiredFlow, *, shared: bool, api: bool) -> None:
@@ -27,7 +27,7 @@ def draw_header(caller: Caller, wired: WiredFlow, *, shared: bool, api: bool) ->
     with st.container(horizontal=True, vertical_alignment="top", key=f"header:{wired.id}"):
         with st.container(gap="xsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.header(words.plain(wired.name), anchor=False, width="content")
+                st.header(words.escape(wired.name), anchor=False, width="content")
                 if shared:
                     st.badge("Shared", icon=":material/group:", color="green")
             _draw_description(wired)
@@ -45,7 +45,7 @@ def _draw_actions(caller: Caller, wired: WiredFlow, *, shared: bool, api: bool) 
 
 def _draw_description(wired: WiredFlow) -> None:
     if wired.flow.description:
-        st.markdown(f":gray[{words.plain(wired.flow.description)}]")
+        st.markdown(f":gray[{words.escape(wired.flow.description)}]")
 
 
 def draw_stale(mistake: FlowError | None) -> None:
@@ -53,6 +53,6 @@ def draw_stale(mistake: FlowError | None) -> None:
     if mistake:
         st.warning(
             "The file of this flow has a mistake; the last good version answers until it is corrected.  \n"
-            + "  \n".join(words.sentence(str(problem)) for problem in mistake.problems[:3]),
+            + "  \n".join(words.write_sentence(str(problem)) for problem in mistake.problems[:3]),
             icon=":material/history:",
         )

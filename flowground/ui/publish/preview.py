@@ -52,7 +52,7 @@ def draw_preview(caller: Caller, address: str) -> None:
 
 
 def _draw_banner(who: str, found: Preview, address: str) -> None:
-    name = "somebody signed out" if who == SIGNED_OUT else words.plain(found.name or "a member whom nobody named")
+    name = "somebody signed out" if who == SIGNED_OUT else words.escape(found.name or "a member whom nobody named")
     said = "What you write is kept among your own chats." if found.seen == "opens" else "They do not get in."
     with st.container(border=True, key="preview", gap="xsmall"):
         st.markdown(f":material/visibility: **Preview** as {name}. {said}")

@@ -10,7 +10,7 @@ from flowground.access.sharing import publish, read_sharing
 from flowground.caller import Caller
 from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.caller import browser_id, for_its_caller
+from flowground.ui.page.caller import for_its_caller, read_browser_id
 from flowground.ui.publish import preview, sharing
 from flowground.ui.shell import requests
 from flowground.ui.sign_in import sign_in
@@ -53,7 +53,7 @@ def _open_wishes() -> Wishes:
 
 def fulfil_wish(caller: Caller, wired: WiredFlow) -> None:
     """Shares the flow if this browser asked for it before its person had an account."""
-    if caller.kind == "member" and _open_wishes().take(browser_id(), wired.id):
+    if caller.kind == "member" and _open_wishes().take(read_browser_id(), wired.id):
         _publish(caller, wired, shared=True)
 
 
@@ -128,7 +128,7 @@ def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
     """For the toggle. The local owner needs an account first: without one nobody could be let in."""
     wanted = bool(st.session_state[key])
     if caller.kind == "local" and wanted:
-        _open_wishes().keep(browser_id(), wired.id)
+        _open_wishes().keep(read_browser_id(), wired.id)
         _choose(wired, "account")
         return
     _publish(caller, wired, shared=wanted)
@@ -144,7 +144,7 @@ def _menu_key(wired: WiredFlow) -> str:
 
 
 def _forget_wish() -> None:
-    _open_wishes().forget(browser_id())
+    _open_wishes().forget(read_browser_id())
 
 
 @st.dialog("Share this flow", on_dismiss=_forget_wish)
@@ -152,6 +152,6 @@ def _ask_first_account(wired: WiredFlow) -> None:
     """People sign in to open the link, so there has to be somebody who may let them in."""
     st.markdown(
         "Colleagues sign in to open the link. So the first thing is an account of your own: it is this server's "
-        f"**admin**, and **{words.plain(wired.name)}** is shared as soon as it is made."
+        f"**admin**, and **{words.escape(wired.name)}** is shared as soon as it is made."
     )
     sign_in.draw_first_account(key="publish:account")

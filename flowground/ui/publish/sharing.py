@@ -14,7 +14,7 @@ from flowground.store.flows.publications import Audience, Sharing
 from flowground.store.people.groups import Group
 from flowground.store.people.members import Member
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.caller import visitor
+from flowground.ui.page.caller import require_visitor
 from flowground.wiring import WiredFlow
 
 AUDIENCES: dict[Audience, tuple[str, str]] = {
@@ -39,13 +39,13 @@ def describe(sharing: Sharing) -> str:
     named = "Nobody yet" if not count else f"{count} chosen" if count > 1 else "1 chosen"
     who = named if sharing.audience == "people" else AUDIENCES[sharing.audience][0]
     until = "" if sharing.expires_at is None else f"until {browser.find_last_day(sharing.expires_at):%-d %b %Y}"
-    return words.line((who, "API too" if sharing.api else "", until))
+    return words.join((who, "API too" if sharing.api else "", until))
 
 
 @st.dialog("Who can open it", width="medium", icon=":material/group:")
 def open_settings(wired: WiredFlow) -> None:
     """Nothing changes before *Save*; then it acts at everybody's next action."""
-    caller = visitor()
+    caller = require_visitor()
     with failure.draw_refusals():
         choices = bridge.ask(_load, caller, wired)
         draft = _draw_choices(wired, choices)
@@ -127,7 +127,7 @@ def _draw_people(found: Sequence[Member], draft: Sharing, choices: _Choices) -> 
     who = "Anybody" if draft.audience == "public" else count
     with st.expander(f"{who} can open it, once saved", key="sharing:resolved", icon=":material/visibility:"):
         for member in found:
-            st.markdown(f"{words.plain(name_person(member))} :small[:gray[{_reason(member, draft, groups)}]]")
+            st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_reason(member, draft, groups)}]]")
 
 
 def _reason(member: Member, draft: Sharing, groups: Sequence[Group]) -> str:
@@ -137,7 +137,7 @@ def _reason(member: Member, draft: Sharing, groups: Sequence[Group]) -> str:
         return "everyone"
     if member.name in draft.members:
         return "named"
-    return ", ".join(words.plain(group.name) for group in groups if member.name in group.members)
+    return ", ".join(words.escape(group.name) for group in groups if member.name in group.members)
 
 
 def name_person(member: Member) -> str:

@@ -33,7 +33,7 @@ def draw_problems(problems: Mapping[str, FlowError]) -> None:
 def draw_file(file: str, error: FlowError) -> None:
     """One file with its mistakes."""
     with st.container(border=True, key=f"problem:{file}"):
-        st.markdown(f":red[:material/error:] **{words.plain(file)}**")
+        st.markdown(f":red[:material/error:] **{words.escape(file)}**")
         for problem in error.problems[:_PROBLEMS_SHOWN]:
             _draw_problem(problem)
         if len(error.problems) > _PROBLEMS_SHOWN:
@@ -61,13 +61,13 @@ def draw_nothing_shared() -> None:
 def _draw_card(wired: WiredFlow, *, shared: bool, sees_inside: bool) -> None:
     with st.container(border=True, height="stretch", key=f"card:{wired.id}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.subheader(words.plain(wired.name), anchor=False, width="content")
+            st.subheader(words.escape(wired.name), anchor=False, width="content")
             if shared:
                 st.badge("Shared", icon=":material/group:", color="green")
         description = wired.flow.description
         if len(description) > _DESCRIPTION_CHARS:
             description = description[:_DESCRIPTION_CHARS].rstrip() + "…"
-        st.markdown(f":gray[{words.plain(description)}]" if description else " ")
+        st.markdown(f":gray[{words.escape(description)}]" if description else " ")
         st.space("stretch")
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.caption(_facts(wired, sees_inside=sees_inside), width="stretch")
@@ -81,9 +81,9 @@ def _draw_card(wired: WiredFlow, *, shared: bool, sees_inside: bool) -> None:
 
 
 def _facts(wired: WiredFlow, *, sees_inside: bool) -> str:
-    models = [words.plain(model_notes.write_label(model)) for model in model_notes.list_models(wired)]
+    models = [words.escape(model_notes.write_label(model)) for model in model_notes.list_models(wired)]
     starters = len(wired.flow.chat.starters)
-    return words.line(
+    return words.join(
         (
             ", ".join(models) or "No model" if sees_inside else "",
             "" if not starters else "1 starter" if starters == 1 else f"{starters} starters",
@@ -93,8 +93,8 @@ def _facts(wired: WiredFlow, *, sees_inside: bool) -> str:
 
 def _draw_problem(problem: Problem) -> None:
     where = f"line {problem.line}, column {problem.column}"
-    hint = f" Did you mean **{words.plain(problem.suggestion)}**?" if problem.suggestion else ""
-    st.markdown(f":gray[{where}] &nbsp; {words.said(problem.message)}{hint}")
+    hint = f" Did you mean **{words.escape(problem.suggestion)}**?" if problem.suggestion else ""
+    st.markdown(f":gray[{where}] &nbsp; {words.write_answer(problem.message)}{hint}")
 
 
 _SMALLEST = """\

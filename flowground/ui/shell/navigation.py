@@ -94,7 +94,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
         st.caption("Not signed in. What you write here stays with this browser.")
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f":material/account_circle: {words.plain(_find_display_name(caller))}")
+        st.markdown(f":material/account_circle: {words.escape(_find_display_name(caller))}")
         if st.button("", icon=":material/logout:", help="Sign out", type="tertiary", key="sign_out"):
             session.sign_out_browser()
 

@@ -8,7 +8,7 @@ from flowground.caller import Caller
 from flowground.errors import FlowError, FlowNotFound
 from flowground.shims.page_scripts import StopException
 from flowground.ui.page import bridge, failure
-from flowground.ui.page.caller import shared_flow, visitor
+from flowground.ui.page.caller import read_shared_flow, require_visitor
 from flowground.ui.shell import gallery
 from flowground.wiring import WiredFlow
 
@@ -17,12 +17,12 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
     """Who asks, with their present role, and the flow. Else draws one calm page and ends the script: the same for
     unknown and forbidden flows. Authors and admins, who open every flow, read a broken file's mistakes instead, but not
     at the shareable playground, which tells nobody what is inside."""
-    caller = visitor()
+    caller = require_visitor()
     try:
         return caller, bridge.call(runtime.current().access.open_flow(caller, address))
     except FlowNotFound:
         broken = runtime.current().catalogue.broken_file(address)
-        if broken and caller.sees_inside and shared_flow() is None:
+        if broken and caller.sees_inside and read_shared_flow() is None:
             _draw_broken(*broken)
             raise StopException from None
         draw_nothing_here()

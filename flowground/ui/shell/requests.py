@@ -35,11 +35,11 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
     key = f"requests:{place}:{request.id}"
     with st.container(border=True, key=key, gap="xsmall"):
         wired = runtime.current().catalogue.find(request.flow_id)
-        name = words.plain(wired.name if wired else request.flow_id)
+        name = words.escape(wired.name if wired else request.flow_id)
         who = bridge.call(runtime.current().sign_in.roster.find(request.member))
-        shown = words.plain(who.display_name if who else request.member)
-        user = words.plain(request.member)
-        facts = words.line(("" if user == shown else user, browser.write_day(request.created_at)))
+        shown = words.escape(who.display_name if who else request.member)
+        user = words.escape(request.member)
+        facts = words.join(("" if user == shown else user, browser.write_day(request.created_at)))
         st.markdown(f"**{shown}** asks for **{name}**  \n:small[:gray[{facts}]]")
         if request.note:
             st.text(request.note)

@@ -11,7 +11,7 @@ from flowground import runtime
 from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.shims import page_scripts
 from flowground.ui.page import bridge, failure, words
-from flowground.ui.page.caller import address, owner_is_proven, remember_proof
+from flowground.ui.page.caller import is_owner_proven, read_address, remember_proof
 from flowground.ui.sign_in import session
 
 _CODE = "code"
@@ -25,7 +25,7 @@ def ask_owner_code(*, key: str = "owner_code", says: str = _WHERE) -> bool:
 
     Works in a page, a dialog and a fragment. `key` tells two forms on one page apart; `says` stands above the form.
     """
-    if owner_is_proven():
+    if is_owner_proven():
         return True
     slot = st.empty()
     with slot.form(key, border=False):
@@ -97,8 +97,8 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None) 
 def draw_join() -> None:
     """Where a one-time link leads: somebody chooses their password with it, and is signed in."""
     secret = next((st.query_params[kind] for kind in _KINDS if kind in st.query_params), "")
-    links, here = runtime.current().sign_in.links, address()
-    organization = words.plain(runtime.current().settings.organization.name)
+    links, here = runtime.current().sign_in.links, read_address()
+    organization = words.escape(runtime.current().settings.organization.name)
     try:
         link, member = bridge.call(links.find(secret, here))
     except NotSignedIn as error:
@@ -108,7 +108,7 @@ def draw_join() -> None:
         return
     new = link.kind == "invitation"
     st.header(f"Welcome to {organization}" if new else "Choose a new password", anchor=False)
-    st.markdown(f"You are **{words.plain(member.display_name)}**; your user name is **{words.plain(member.name)}**.")
+    st.markdown(f"You are **{words.escape(member.display_name)}**; your user name is **{words.escape(member.name)}**.")
     with st.form("join", border=False):
         password = st.text_input(
             "Password", type="password", autocomplete="new-password", help="At least 8 characters; long beats odd."

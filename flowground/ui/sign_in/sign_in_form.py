@@ -13,7 +13,7 @@ from flowground import runtime
 from flowground.errors import InvalidRequest, NotSignedIn
 from flowground.sign_in.tries import describe_lockout
 from flowground.ui.page import bridge, words
-from flowground.ui.page.caller import address, device
+from flowground.ui.page.caller import read_address, read_device
 from flowground.ui.sign_in import session
 
 _CHECKS = BoundedSemaphore(2)
@@ -22,7 +22,7 @@ _CHECKS = BoundedSemaphore(2)
 
 def draw_sign_in() -> None:
     """Draws the form; when name and password are right, the page is loaded anew at the same address, signed in."""
-    organization = words.plain(runtime.current().settings.organization.name)
+    organization = words.escape(runtime.current().settings.organization.name)
     with st.form("sign_in"):
         st.subheader(f"Sign in to {organization}")
         name = st.text_input("User name", autocomplete="username")
@@ -39,7 +39,7 @@ def draw_sign_in() -> None:
 def _sign_in(name: str, password: str) -> None:
     """Ends the run when the password is right. Else says so, in the same words for an unknown name; raises NotSignedIn
     after too many tries, InvalidRequest where the browser sends no cookies."""
-    sign_in, here, browser = runtime.current().sign_in, address(), device()
+    sign_in, here, browser = runtime.current().sign_in, read_address(), read_device()
     if name.strip():
         with _CHECKS:
             member = bridge.call(sign_in.check_password(name, password, here, browser, compare=Hasher.check_pw))
