@@ -70,7 +70,7 @@ def test_the_inside_of_uvicorn_is_what_we_think(expected: str) -> None:
 
 
 PROGRAM = """
-import json, os, signal, socket, sys, threading, time
+import json, os, signal, socket, sys, threading
 import uvicorn
 from flowground.shims.http_connections import last_request, left_to_read, waits_for_head
 from flowground.shims.uvicorn_server import find_server
@@ -82,15 +82,8 @@ class Waiting:
     def hear(self, connection): told["waiting"].append("hear")
     def remove(self, connection): told["waiting"].append("remove")
 
-def connect():
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-        except ConnectionRefusedError:  # it listens once its start is through
-            time.sleep(0.01)
-
 def ask(text):
-    with connect() as client:
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as client:
         client.sendall(text.encode())
         return client.recv(65536).decode().partition("\\r\\n")[0]
 
@@ -121,11 +114,15 @@ async def app(scope, receive, send):
         return
     (connection,) = app.server.connections
     told["client"] = scope["client"][0]
+    told["no delay"] = connection.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     told["at work"] = [waits_for_head(connection), left_to_read(connection), last_request(connection) is None]
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
-uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", ws="websockets-sansio")
+# As `streamlit run` makes it, without uvloop.
+options = {"host": "127.0.0.1", "port": int(sys.argv[1]), "log_level": "error", "ws": "websockets-sansio"}
+listener = socket.create_server((options["host"], options["port"]))
+uvicorn.Server(uvicorn.Config(app, loop="asyncio", **options)).run(sockets=[listener])
 """
 
 
@@ -139,6 +136,7 @@ def test_a_real_server_is_found_bounded_and_ended() -> None:
     assert json.loads(done.stdout) == {
         "address": f"http://127.0.0.1:{port}",
         "client": "127.0.0.1",
+        "no delay": 1,
         "at work": [False, 0, False],
         "waiting": ["add", "hear", "remove", "add", "remove", "add", "hear", "remove"],
         "whole": "HTTP/1.1 204 No Content",
