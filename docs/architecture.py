@@ -14,7 +14,7 @@ What the words mean stands in the [glossary](glossary.md).
 One process on one port: Streamlit's server, with the API beside the pages on the same event loop. `app.py` makes it,
 [web](../flowground/web/app.py) opens the runtime at its start and closes it at its end.
 
-## A message's way, in six files
+## A message's way, in six stops
 
 1. **A door** turns what was sent into a `RunRequest`, and what is said into bytes or pictures; nothing else. For
    programs that is [api/run.py](../flowground/api/run.py), with Langflow's shapes in
@@ -43,6 +43,23 @@ Who may set which field of a flow, to what, is decided by [fields/](../flowgroun
 flow is wired. [tweaks.py](../flowground/tweaks.py) asks it where a tweak is taken or refused, in its words; the editors
 of [overrides](../flowground/overrides.py) draw it; docs/components.md and the schema are written from it.
 
+## Where it is
+
+| what | where |
+| --- | --- |
+| a tweak is refused | [tweaks.py](../flowground/tweaks.py), by [fields/](../flowground/fields/callers.py) |
+| a token is checked | `verify_token` of [sign_in/](../flowground/sign_in/__init__.py) |
+| a stream is encoded | [api/stream.py](../flowground/api/stream.py) |
+| a password is compared | [sign_in/passwords.py](../flowground/sign_in/passwords.py) |
+| a reference is filled | [graph.py](../flowground/graph.py) |
+| a failure gets its status code | [api/errors.py](../flowground/api/errors.py) |
+| a row is written | [store/database/threads.py](../flowground/store/database/threads.py), one thread |
+| a table is made | [store/tables.py](../flowground/store/tables.py) |
+
+[ways.md](ways.md) lists every file on the way, in order, of three things that people do:
+
+_WAYS_
+
 ## The ladder
 
 A room is a module or a package of `flowground/`. It imports rooms of lower rungs only; rooms of one rung do not know
@@ -55,7 +72,13 @@ each other. `lint-imports` holds it, and that only `ui` and the pages know Strea
 
 def architecture_page() -> str:
     """The whole page."""
-    return _TEXT + "\n".join(_rows()) + "\n"
+    return _TEXT.replace("_WAYS_", _counts()) + "\n".join(_rows()) + "\n"
+
+
+def _counts() -> str:
+    """The table of docs/ways.md."""
+    lines = (_ROOT / "docs" / "ways.md").read_text("utf-8").splitlines()
+    return "\n".join(line for line in lines if line.startswith("| "))
 
 
 def _rows() -> Iterator[str]:

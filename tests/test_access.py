@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 
 from flowground.access.sharing import publish
-from flowground.caller import LOCAL_OWNER, Caller
-from flowground.errors import FlowNotFound, NotAllowed
+from flowground.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
+from flowground.runtime import Runtime
 from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import members
+from flowground.store.runs import transcripts
 from tests.running import chat_flow, running
 
 pytestmark = pytest.mark.anyio
@@ -77,3 +81,89 @@ async def test_publishing_asks_the_local_owner_for_the_owner_code(tmp_path: Path
         assert not await runtime.access.is_shared("private")
         await publish(runtime.access, LOCAL_OWNER, "private", shared=True)
         assert await runtime.access.is_shared("private")
+
+
+UNPROVEN = Caller(kind="local", name="owner", role="admin", proven=False)
+
+
+@pytest.mark.parametrize(
+    ("mode", "proven", "refused"),
+    [
+        ("open", True, None),
+        ("open", False, None),
+        ("link", True, None),
+        ("link", False, "Open the link"),
+        ("off", True, "Make the first account"),
+        ("off", False, "Make the first account"),
+    ],
+)
+async def test_before_the_first_account_the_settings_say_who_may_go_on(
+    tmp_path: Path, mode: str, proven: bool, refused: str | None
+) -> None:
+    async with running(tmp_path, FLOWS, config={"local_mode": mode}) as runtime:
+        caller = LOCAL_OWNER if proven else UNPROVEN
+        if refused is None:
+            assert await runtime.access.recheck(caller) == caller
+        else:
+            with pytest.raises(NotSignedIn, match=refused):
+                await runtime.access.recheck(caller)
+        assert await runtime.access.is_owner(caller) is proven
+        assert not await runtime.access.is_owner(ADMIN)
+        await runtime.store.write(members.add, name="root", display_name="Root", role="admin", password="x", by="tests")
+        assert not await runtime.access.is_owner(caller)
+        with pytest.raises(NotSignedIn, match="has accounts now"):
+            await runtime.access.recheck(caller)
+
+
+async def test_tokens_and_visitors_are_rechecked_by_what_holds_for_them(tmp_path: Path) -> None:
+    visitor = Caller(kind="visitor", name="x", role="member", proven=False)
+    async with running(tmp_path / "off", FLOWS) as runtime:
+        assert await runtime.access.recheck(MIAS) == MIAS
+        with pytest.raises(NotSignedIn, match="Sign in first"):
+            await runtime.access.recheck(visitor)
+    async with running(tmp_path / "on", FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
+        assert await runtime.access.recheck(visitor) == visitor
+
+
+async def said(runtime: Runtime, caller: Caller, session: str) -> None:
+    wired = await runtime.access.open_flow(caller, "shared")
+    request = RunRequest(input_value="hi", session_id=session)
+    async for _ in runtime.take_turn(caller, wired, request):
+        pass
+
+
+async def test_what_a_visitor_said_goes_with_their_browsers_new_name(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
+        sharing = Sharing(shared=True, audience="public")
+        await runtime.store.write(publications.change, flow_id="shared", sharing=sharing, by="tests")
+        old, new = [await runtime.access.admit_visitor(browser, "shared") for browser in ("old", "new")]
+        assert old is not None
+        assert new is not None
+        assert not await runtime.access.carry_over("old", "new")
+        await said(runtime, old, "s")
+        assert await runtime.access.carry_over("old", "new")
+        assert not await runtime.access.carry_over("old", "new")
+        sessions = runtime.store.read(transcripts.list_session_ids, owner=new.key)
+        assert await sessions == ["s"]
+
+
+async def test_whose_token_reaches_a_flow_over_the_api(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
+        flows = runtime.catalogue.flows()
+        sharing = Sharing(shared=True, audience="public", api=True)
+        await runtime.store.write(publications.change, flow_id="shared", sharing=sharing, by="tests")
+        visitor = await runtime.access.admit_visitor("browser", "shared")
+        assert visitor is not None
+        reached = {
+            caller.name: {name for name, wired in flows.items() if await runtime.access.may_run_api(caller, wired)}
+            for caller in (ADA, MIA, TOKEN, SCOPED, MIAS, visitor)
+        }
+        everything = {"shared", "private", "owned"}
+        assert reached == {
+            "ada": everything,
+            "mia": {"shared"},
+            "1": everything,
+            "2": {"private"},
+            "3": {"shared"},
+            visitor.name: set(),
+        }

@@ -146,3 +146,23 @@ async def test_there_is_an_end_to_tokens(tmp_path: Path) -> None:
             await make(runtime, LOCAL_OWNER)
         await application_tokens.revoke(runtime.access, LOCAL_OWNER, made.id)
         await make(runtime, LOCAL_OWNER)
+
+
+async def test_bounds_themselves_can_be(tmp_path: Path) -> None:
+    async with organization(tmp_path) as runtime:
+        for life in (timedelta(days=3660), timedelta(seconds=1)):
+            made, _ = await make(runtime, LOCAL_OWNER, name="n" * 60, expires_in=life)
+            assert made.name == "n" * 60
+        with pytest.raises(InvalidRequest, match="at most 10 years"):
+            await make(runtime, LOCAL_OWNER, expires_in=timedelta(days=3660, seconds=1))
+
+
+async def test_expired_tokens_do_not_count_and_the_newest_stands_first(tmp_path: Path) -> None:
+    async with organization(tmp_path) as runtime:
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        for number in range(100):
+            name = f"old {number}"
+            await runtime.store.write(tokens.create, name=name, owner=None, flows=None, expires_at=past, by="tests")
+        made, _ = await make(runtime, LOCAL_OWNER, name="new")
+        listed = await application_tokens.list_tokens(runtime.access, LOCAL_OWNER)
+        assert (len(listed), listed[0].id, listed[0].in_force, listed[1].in_force) == (101, made.id, True, False)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ SOURCES = ("app.py", "flowground", "pages")
 NOT_OURS = {"flowground", "tests", "bench", "docs", "pages", "app"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 BAD_WORDS = re.compile(r"manager|helper|utils?\b|service|factory|vertex|pipeline", re.IGNORECASE)
+
+PARTICIPLE = re.compile(
+    r"\w+(ed|ing)|begun|broken|built|chosen|done|drawn|found|given|gone|held|kept|known|lost|made|said|seen|sent|shown"
+    r"|spoken|taken|told|written"
+)
+VERBS = {"bring", "embed", "feed", "need", "ping"}
+"""These only look like participles."""
 
 
 def python_files(*places: str) -> Iterator[Path]:
@@ -127,6 +135,24 @@ def test_names_say_what_things_are(place: str) -> None:
         for item in ast.walk(tree):
             if isinstance(item, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 assert not BAD_WORDS.search(item.name), f"{path.relative_to(ROOT)}: {item.name}"
+
+
+def function_names(tree: ast.Module) -> Iterator[str]:
+    """Names of functions and methods; not of properties, which are nouns."""
+    bodies = [tree.body, *(item.body for item in ast.walk(tree) if isinstance(item, ast.ClassDef))]
+    for item in chain.from_iterable(bodies):
+        if isinstance(item, FUNCTIONS) and not any("property" in ast.unparse(each) for each in item.decorator_list):
+            yield item.name
+
+
+@pytest.mark.parametrize("place", ["flowground", "pages"])
+def test_functions_are_called_by_a_verb_and_not_by_what_was_done(place: str) -> None:
+    names = [
+        (path, name) for path in python_files(place) for name in function_names(ast.parse(path.read_text("utf-8")))
+    ]
+    assert names
+    first = [(str(path.relative_to(ROOT)), name, name.partition("_")[0]) for path, name in names if name[0] != "_"]
+    assert [(path, name) for path, name, word in first if PARTICIPLE.fullmatch(word) and word not in VERBS] == []
 
 
 def test_a_class_name_exists_once() -> None:
