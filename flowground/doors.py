@@ -187,7 +187,7 @@ class Answer(Generic[Wanted]):
 
         With `left`, raises ShuttingDown where the server stops the turn.
         """
-        with self.runtime.running():
+        with self.runtime.mark_run():
             if left is None:
                 return await self._read()
             task = asyncio.current_task()
@@ -213,7 +213,7 @@ class Answer(Generic[Wanted]):
         cut_off: Callable[[FlowgroundError], Piece],
     ) -> AsyncGenerator[Piece, None]:
         """What `encode` makes of the events, as they come; `cut_off` of the error when the server stops them."""
-        with self.runtime.running():
+        with self.runtime.mark_run():
             async with aclosing(self.events()) as events, aclosing(encode(events)) as pieces:
                 try:
                     async for piece in pieces:

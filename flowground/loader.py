@@ -101,7 +101,7 @@ class Catalogue:
         """What is wrong with this flow's file, while its last good version serves."""
         return self._take_shelf().stale.get(flow_id)
 
-    def broken_file(self, address: str) -> tuple[str, FlowError] | None:
+    def find_broken_file(self, address: str) -> tuple[str, FlowError] | None:
         """The file that would be the flow of this address by its name, and its mistakes, where it has some."""
         problems = self._take_shelf().problems
         return next(((file, problems[file]) for ending in _ENDINGS if (file := f"{address}{ending}") in problems), None)

@@ -41,7 +41,7 @@ def show_controls() -> Iterator[None]:
         yield
 
 
-def unescaped(stream: TextIO) -> TextIO:
+def find_terminal(stream: TextIO) -> TextIO:
     """The terminal itself, for what draws on it."""
     return stream.beneath if isinstance(stream, _Shown) else stream
 
@@ -84,7 +84,7 @@ class ProgressBar:
     """One line on stderr: redrawn at a terminal, a line every tenth elsewhere."""
 
     def __init__(self) -> None:
-        self._stream = unescaped(sys.stderr)
+        self._stream = find_terminal(sys.stderr)
         self._terminal = self._stream.isatty()
         self._begun: tuple[float, int] | None = None
         self._tenths = -1

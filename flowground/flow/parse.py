@@ -145,7 +145,7 @@ def _explain_header(document: Document, given: dict[str, Any], loc: KeyPath, kin
     elif kind == "missing":
         problems.add(document.place(loc[:-1]).value, f"`{_dotted(loc)}` is missing.")
     else:
-        path = document.existing(loc)
+        path = document.find_existing(loc)
         value: Any = given
         for part in path:
             value = value[part]

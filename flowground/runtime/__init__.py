@@ -132,7 +132,7 @@ class Runtime:
         return self._live.get((caller.key, flow_id, session_id))
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def mark_run(self) -> Iterator[None]:
         """Marks the current task as one that `stop_runs` waits for and may cancel."""
         task = asyncio.current_task()
         if task is None:

@@ -47,7 +47,7 @@ class ConfigFile:
 
     def say(self, place: KeyPath, message: str) -> str:
         """`config.yaml:12: limits.body_bytes: message`; the line of the nearest part of the place that is written."""
-        written = self.document.existing(place)
+        written = self.document.find_existing(place)
         at = f"{self.name}:{self.document.place(written).key.line}" if written else self.name
         where = ".".join(str(part) for part in place)
         return f"{at}: {where}: {message}" if where else f"{at}: {message}"

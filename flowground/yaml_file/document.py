@@ -128,7 +128,7 @@ class Document:
             node, key = inner, node.keys.get(part) if node and isinstance(part, str) else None
         return node.place(key) if node else Place(Position(1, 1), Position(1, 1))
 
-    def existing(self, path: KeyPath) -> KeyPath:
+    def find_existing(self, path: KeyPath) -> KeyPath:
         """The part of `path` that is in the file."""
         node = self.root
         for count, part in enumerate(path):
