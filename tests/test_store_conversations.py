@@ -64,6 +64,17 @@ async def test_a_count_of_tokens_that_no_column_holds_costs_no_answer(store: Sto
         assert (await store.read(list_runs, flow_id="echo"))[0].usage is None
 
 
+@pytest.mark.parametrize("usage", [Usage(0, 0), Usage(2**31 - 1, 2**31 - 1)])
+async def test_the_least_and_the_most_tokens_are_kept(store: Store, usage: Usage) -> None:
+    run = ran(usage=usage)
+    await store.write(conversations.begin_turn, **here(), message=said("q"))
+    await store.write(conversations.finish_turn, **here(), answers=[said("a", "assistant", usage=usage)], run=run)
+    *_, kept = await store.read(conversations.list_messages, **here())
+    assert kept.usage == usage
+    [stored] = await store.read(list_runs, flow_id="echo")
+    assert (stored.usage, stored.streamed) == (usage, False)
+
+
 async def test_a_trace_keeps_two_thousand_characters_of_each_text(store: Store) -> None:
     await take_turn(store, said("q"), said("a", "assistant", trace=(TraceStep("A", "T", 0, "x" * 5000),)))
     [_, answer] = await store.read(conversations.list_messages, **here())

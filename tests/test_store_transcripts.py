@@ -1,5 +1,6 @@
 """What one owner said, across flows and sessions: found, exported, deleted, handed over. On both databases."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -87,6 +88,13 @@ async def test_session_ids_are_listed_once_by_last_use_and_without_empty_ones(st
     assert await ids(limit=1) == ["a"]
 
 
+async def test_a_thousand_are_listed_where_nobody_says_how_many(store: Store) -> None:
+    await asyncio.gather(*(say(store, f"{number}", session_id=f"{number}") for number in range(1_001)))
+    assert len(await store.read(transcripts.list_places, owner=ADA)) == 1_000
+    assert len(await store.read(transcripts.list_session_ids, owner=ADA)) == 1_000
+    assert len(await store.read(conversations.list_sessions, flow_id="talk", owner=ADA)) == 50
+
+
 async def test_sessions_of_an_id_are_deleted_in_every_flow_and_nobody_elses(store: Store) -> None:
     for number, (flow_id, session_id, owner) in enumerate(
         [("talk", "s", ADA), ("echo", "s", ADA), ("talk", "other", ADA), ("talk", "s", "member:bob")]
@@ -138,6 +146,7 @@ async def test_what_is_handed_over_is_the_new_owners_and_counted(store: Store) -
     assert await store.read(transcripts.has_conversations, owner=old)
     assert not await store.read(transcripts.has_conversations, owner=new)
     assert await store.write(transcripts.hand_over, old=old, new=new, by=new) == 2
+    assert len(await store.read(list_entries)) == 1
     assert not await store.read(transcripts.has_conversations, owner=old)
     assert len(await store.read(transcripts.list_places, owner=new)) == 2
     assert len(await store.read(transcripts.list_places, owner="member:bob")) == 1
