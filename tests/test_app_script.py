@@ -17,11 +17,12 @@ def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     config = write_folder(tmp_path, config={"default_model": "scripted"}, flows=["echo", "memory-chatbot"])
     monkeypatch.setenv("FLOWGROUND_CONFIG", str(config))
     runtime.install(None)
+    before = set(threading.enumerate())
     yield
     opened = runtime.current()
     runtime.install(None)
     asyncio.run_coroutine_threadsafe(opened.close(), opened.loop).result(10)
-    (thread,) = (thread for thread in threading.enumerate() if thread.name == "flowground-loop")
+    (thread,) = (thread for thread in set(threading.enumerate()) - before if thread.name == "flowground-loop")
     opened.loop.call_soon_threadsafe(opened.loop.stop)
     thread.join(10)
     opened.loop.close()

@@ -5,6 +5,8 @@ import asyncio
 import json
 import os
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -16,8 +18,9 @@ from streamlit.testing.v1 import AppTest
 from flowground.caller import PageHeader
 from flowground.shims.kept_pages import OWNER, KeptPages
 from tests.house import SHARED, House
+from tests.in_process import runtime_of
 from tests.page_socket import Browser, open_page
-from tests.servers import ROOT, AppServer
+from tests.servers import ROOT, AppServer, write_folder
 from tests.tickets import signed_in
 from tests.waiting import eventually
 
@@ -158,6 +161,13 @@ async def test_visitors_pages_do_not_push_out_members() -> None:
     await asyncio.sleep(0)
 
 
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[None]:
+    """The app in this process, before its first account."""
+    with runtime_of(write_folder(tmp_path, config={}, flows=[])):
+        yield
+
+
 CALLBACKS = """
 import streamlit as st
 
@@ -173,6 +183,7 @@ st.button("foreign", on_click=act, args=(Caller("member", "olga", "author"), "fo
 """
 
 
+@pytest.mark.usefixtures("here")
 def test_a_callback_runs_only_for_whom_it_was_drawn() -> None:
     app = AppTest.from_string(CALLBACKS).run()
     for button in app.button:
@@ -217,6 +228,7 @@ st.text(str(st.session_state.to_dict()))
 """
 
 
+@pytest.mark.usefixtures("here")
 def test_a_page_that_is_somebody_elses_now_keeps_nothing() -> None:
     """Behind the binding of pages to sign-ins: should one ever get through."""
     app = AppTest.from_string(ALL_THAT_IS_KEPT)
