@@ -6,6 +6,7 @@ from flowground.access import account, application_tokens
 from flowground.caller import Caller
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import for_its_caller, read_address, read_device, require_visitor
+from flowground.ui.people import open_row
 from flowground.ui.sign_in import session
 
 MY_DATA = "/session/my-data"
@@ -32,10 +33,7 @@ def draw_sign_ins(caller: Caller) -> None:
     failure.draw_kept(_REFUSED)
     for item in bridge.ask(account.list_sign_ins, caller):
         here = item.id == caller.sign_in_id
-        with (
-            st.container(border=True, key=f"account:sign_in:{item.id}"),
-            st.container(horizontal=True, wrap=False, vertical_alignment="center"),
-        ):
+        with open_row(f"account:sign_in:{item.id}"):
             this = " · this browser" if here else ""
             st.markdown(
                 f"**{words.escape(browser.write_name(item.agent))}**  \n"
@@ -68,10 +66,7 @@ def draw_tokens(caller: Caller) -> None:
         flows = "all flows" if token.flows is None else ", ".join(token.flows)
         ends = "does not expire" if token.expires_at is None else f"until {browser.write_day(token.expires_at)}"
         used = "never used" if token.last_used_at is None else f"last used {browser.write_day(token.last_used_at)}"
-        with (
-            st.container(border=True, key=f"account:token:{token.id}"),
-            st.container(horizontal=True, wrap=False, vertical_alignment="center"),
-        ):
+        with open_row(f"account:token:{token.id}"):
             facts = words.escape(words.join((f"{token.prefix}…", flows, used, ends)))
             st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[{facts}]]", width="stretch")
             st.button(

@@ -10,6 +10,7 @@ from flowground.store.people.groups import NAME_CHARS, Group
 from flowground.store.people.members import Member
 from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import require_visitor
+from flowground.ui.people import open_row
 from flowground.ui.publish import sharing
 
 
@@ -34,10 +35,7 @@ def draw_groups(caller: Caller) -> None:
 def _draw_row(group: Group, members: Sequence[Member]) -> None:
     names = {member.name: member.display_name for member in members}
     shown = ", ".join(names.get(name, name) for name in group.members) or "Nobody yet"
-    with (
-        st.container(border=True, key=f"groups:row:{group.id}"),
-        st.container(horizontal=True, wrap=False, vertical_alignment="center"),
-    ):
+    with open_row(f"groups:row:{group.id}"):
         st.markdown(f"**{words.escape(group.name)}**  \n:small[:gray[{words.escape(shown)}]]", width="stretch")
         chosen = st.menu_button(
             "More", ("Edit", "Remove"), key=f"groups:more:{group.id}", type="tertiary", width="content"

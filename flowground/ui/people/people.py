@@ -16,6 +16,7 @@ from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import require_visitor
+from flowground.ui.people import open_row
 
 _SHOWN = 100
 _SEARCH_FROM = 8
@@ -54,10 +55,7 @@ def _fits(member: Member, searched: str) -> bool:
 
 
 def _draw_row(caller: Caller, member: Member, groups: Sequence[Group], link: PasswordLink | None) -> None:
-    with (
-        st.container(border=True, key=f"people:row:{member.name}"),
-        st.container(horizontal=True, wrap=False, vertical_alignment="center"),
-    ):
+    with open_row(f"people:row:{member.name}"):
         you = " :gray[(you)]" if caller.name == member.name else ""
         facts = words.join(
             (
