@@ -27,7 +27,8 @@ One process on one port: Streamlit's server, with the API beside the pages on th
    person's message is stored, the flow runs, the answer is stored. One that failed or was stopped is stored too, and
    marked.
 4. **[runner.py](../flowground/runner.py)** runs the flow: every component as soon as what it refers to is there.
-5. **[components/](../flowground/components/language_model.py)**, one file a type, get filled fields and give a text.
+5. **[components/](../flowground/components/language_model.py)**, alike types in one file, get filled fields and give
+   a text.
 6. **[providers/](../flowground/providers/openai.py)** speak to a model's server, and end the call when nobody waits.
 
 Back comes one stream of typed [events](../flowground/events.py), in order; each door has its one encoder. Failures are

@@ -51,15 +51,17 @@ def most_bytes(answer_chars: int) -> int:
 
 def read_completion(data: bytes, *, model: str) -> Completion:
     """A whole answer; `model` is shown when the server names none. Raises Unreadable."""
-    answer = _object(data)
+    answer = _read_object(data)
     try:
         choice = answer["choices"][0]
         message = choice["message"]
-        text = mend(_text(message.get("content")) or _text(message.get("refusal")))
+        text = mend(_read_text(message.get("content")) or _read_text(message.get("refusal")))
         finish = choice.get("finish_reason")
     except (LookupError, TypeError, AttributeError):
         raise Unreadable from None
-    return Completion(text, _word(answer.get("model")) or model, _usage(answer.get("usage")), _word(finish))
+    return Completion(
+        text, _read_word(answer.get("model")) or model, _read_usage(answer.get("usage")), _read_word(finish)
+    )
 
 
 def read_error(data: bytes) -> tuple[str | None, str | None]:
@@ -73,7 +75,7 @@ def read_error(data: bytes) -> tuple[str | None, str | None]:
         return mend(error), None
     if not isinstance(error, dict):
         return None, None
-    return _word(error.get("message")) or _word(error.get("detail")), _word(error.get("code"))
+    return _read_word(error.get("message")) or _read_word(error.get("detail")), _read_word(error.get("code"))
 
 
 class ChunkReader:
@@ -131,10 +133,10 @@ class ChunkReader:
         return [
             piece
             for line in lines
-            if line.startswith(b"data:") and (piece := self._event(line[5:].strip())) is not None
+            if line.startswith(b"data:") and (piece := self._read_event(line[5:].strip())) is not None
         ]
 
-    def _event(self, data: bytes) -> str | None:
+    def _read_event(self, data: bytes) -> str | None:
         self._last_event = time.monotonic()
         self.events += 1
         if data == b"[DONE]":
@@ -142,25 +144,25 @@ class ChunkReader:
             return None
         if not data:
             return None
-        chunk = _object(data)
+        chunk = _read_object(data)
         if self.model is None:
-            self.model = _word(chunk.get("model"))
+            self.model = _read_word(chunk.get("model"))
         if usage := chunk.get("usage"):
-            self.usage = _usage(usage)
+            self.usage = _read_usage(usage)
         try:
             if not (choices := chunk.get("choices")):
                 return None
             choice = choices[0]
-            self.finish_reason = _word(choice.get("finish_reason")) or self.finish_reason
+            self.finish_reason = _read_word(choice.get("finish_reason")) or self.finish_reason
             delta = choice.get("delta") or {}
             content = delta.get("content")
             if content.__class__ is not str:
-                content = _text(content) or _text(delta.get("refusal"))
-            return self._whole_letters(content) or None
+                content = _read_text(content) or _read_text(delta.get("refusal"))
+            return self._join_letters(content) or None
         except (LookupError, TypeError, AttributeError):
             raise Unreadable from None
 
-    def _whole_letters(self, text: str) -> str:
+    def _join_letters(self, text: str) -> str:
         """The text with what is whole now; a half at its end waits for the other one."""
         if text.isascii() and not self._half:
             return text
@@ -170,7 +172,7 @@ class ChunkReader:
         return mend(text)
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def _read_object(data: bytes) -> dict[str, Any]:
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
@@ -184,7 +186,7 @@ def _object(data: bytes) -> dict[str, Any]:
     return body
 
 
-def _text(content: Any) -> str:
+def _read_text(content: Any) -> str:
     """Text as a string or as parts; nothing (a tool call, a refusal) is the empty text."""
     if content is None:
         return ""
@@ -193,11 +195,11 @@ def _text(content: Any) -> str:
     return "".join(part["text"] for part in content if part.get("type", "text") == "text")
 
 
-def _word(value: Any) -> str | None:
+def _read_word(value: Any) -> str | None:
     return mend(value) if isinstance(value, str) and value else None
 
 
-def _usage(value: Any) -> Usage | None:
+def _read_usage(value: Any) -> Usage | None:
     """What cannot be a number of tokens is no count: the answer stands without it."""
     if not isinstance(value, dict):
         return None

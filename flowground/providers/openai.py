@@ -49,7 +49,7 @@ class OpenAI:
         start = "Start it with `ollama serve`, or check" if base_url == OLLAMA_URL else "Check"
         self._server = Server(
             name,
-            _endpoint(name, base_url),
+            _make_endpoint(name, base_url),
             api_key=_check_key(name, api_key),
             timeout=timeout,
             hint=f"{start} `providers.{name}.base_url` in config.yaml and that the server runs.",
@@ -61,7 +61,7 @@ class OpenAI:
         patience = Patience(self._retries)
         while True:
             try:
-                return await self._whole(call, body)
+                return await self._ask_whole(call, body)
             except ProviderError as error:
                 await patience.wait(error)
 
@@ -71,7 +71,7 @@ class OpenAI:
         begun = False
         while True:
             try:
-                async with aclosing(self._pieces(call, body)) as pieces:
+                async with aclosing(self._ask_pieces(call, body)) as pieces:
                     async for piece in pieces:
                         begun = True
                         yield piece
@@ -88,14 +88,14 @@ class OpenAI:
     async def close(self) -> None:
         await self._server.close()
 
-    async def _whole(self, call: ModelCall, body: bytes) -> Completion:
+    async def _ask_whole(self, call: ModelCall, body: bytes) -> Completion:
         try:
             async with aclosing(await self._server.post(body)) as answer:
                 return await self._read(answer, call)
         except Unreadable as problem:
-            raise self._refused(problem) from None
+            raise self._explain(problem) from None
 
-    async def _pieces(self, call: ModelCall, body: bytes) -> AsyncGenerator[Piece, None]:
+    async def _ask_pieces(self, call: ModelCall, body: bytes) -> AsyncGenerator[Piece, None]:
         try:
             async with aclosing(await self._server.post(body)) as answer:
                 if answer.is_json:  # a server that cannot stream
@@ -104,7 +104,7 @@ class OpenAI:
                     yield completion
                     return
                 reader, text = ChunkReader(self._answer_chars), []
-                while (data := await self._next(answer, reader)) is not None:
+                while (data := await self._read_next(answer, reader)) is not None:
                     pieces = reader.feed(data)
                     for piece in pieces:
                         text.append(piece)
@@ -120,7 +120,7 @@ class OpenAI:
                 self._check_end(reader)
                 yield Completion("".join(text), reader.model or call.model, reader.usage, reader.finish_reason)
         except Unreadable as problem:
-            raise self._refused(problem) from None
+            raise self._explain(problem) from None
 
     async def _read(self, answer: ServerAnswer, call: ModelCall) -> Completion:
         """A whole answer, within the call's time. Raises AnswerTooLong as soon as it is."""
@@ -136,7 +136,7 @@ class OpenAI:
             raise self._server.timeout() from None
         return read_completion(b"".join(parts), model=call.model)
 
-    async def _next(self, answer: ServerAnswer, reader: ChunkReader) -> bytes | None:
+    async def _read_next(self, answer: ServerAnswer, reader: ChunkReader) -> bytes | None:
         """The next bytes, None when the answer is whole: what a server does with the connection then is its own."""
         if not reader.ended:
             return await answer.chunk()
@@ -156,7 +156,7 @@ class OpenAI:
             raise Unreadable
         raise ProviderUnreachable(f"The connection to provider {self._name!r} broke before the answer's end.")
 
-    def _refused(self, problem: Unreadable) -> ProviderRefused:
+    def _explain(self, problem: Unreadable) -> ProviderRefused:
         if problem.said:
             return ProviderRefused(
                 f"The provider {self._name!r} reported: {self._server.clean(problem.said)}", status=problem.status
@@ -205,7 +205,7 @@ def _open(entry: ProviderSettings, name: str, url: str, *, key: str | None, surr
     )
 
 
-def _endpoint(name: str, base_url: str) -> httpx2.URL:
+def _make_endpoint(name: str, base_url: str) -> httpx2.URL:
     try:
         url = httpx2.URL(base_url)
     except httpx2.InvalidURL:

@@ -56,7 +56,7 @@ class Scripted:
         self._delay = delay
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
-        script = self._script(call.model)
+        script = self._find_script(call.model)
         delay = script.delay + self._delay
         if call.model == "silent":
             await asyncio.Event().wait()
@@ -64,7 +64,7 @@ class Scripted:
             for received in _FETCHED:
                 yield ModelProgress("scripted", received, _FETCHED[-1], delay * (_FETCHED[-1] - received) / 400)
                 await asyncio.sleep(delay)
-        pieces = self._answer(call)
+        pieces = self._make_answer(call)
         for count, piece in enumerate(pieces):
             if script.error and count >= script.words:
                 break
@@ -73,19 +73,19 @@ class Scripted:
             yield piece
         if script.error:
             raise copy_error(script.error)
-        yield self._completion(call, "".join(pieces))
+        yield self._complete_with(call, "".join(pieces))
 
     async def complete(self, call: ModelCall) -> Completion:
-        script = self._script(call.model)
+        script = self._find_script(call.model)
         if call.model == "silent":
             await asyncio.Event().wait()
         self.require_ready(call.model)
         if script.error:
             raise copy_error(script.error)
-        pieces = self._answer(call)
+        pieces = self._make_answer(call)
         if delay := (script.delay + self._delay) * len(pieces):
             await asyncio.sleep(delay)
-        return self._completion(call, "".join(pieces))
+        return self._complete_with(call, "".join(pieces))
 
     def require_ready(self, model: str) -> None:
         if model == "fetching":
@@ -94,7 +94,7 @@ class Scripted:
     async def close(self) -> None:
         """Nothing to free."""
 
-    def _script(self, name: str) -> Script:
+    def _find_script(self, name: str) -> Script:
         if script := SCRIPTS.get(name):
             return script
         word = nearest(name, SCRIPTS)
@@ -104,18 +104,18 @@ class Scripted:
             hint="The scripted models are " + ", ".join(SCRIPTS) + ".",
         )
 
-    def _answer(self, call: ModelCall) -> tuple[str, ...]:
+    def _make_answer(self, call: ModelCall) -> tuple[str, ...]:
         if self._pieces is not None:
             return self._pieces
         if call.model == "json":
-            return (_as_json(call),)
+            return (_write_json(call),)
         if call.model == "long":
             return (*(f"word{number} " for number in range(1, 200)), "word200")
         said = next((message.content for message in reversed(call.messages) if message.role == "user"), "")
         return tuple(re.findall(r"\S+\s*|\s+", f"You said: {said}"))
 
-    def _completion(self, call: ModelCall, text: str) -> Completion:
-        usage = Usage(sum(_words(message.content) for message in call.messages), _words(text))
+    def _complete_with(self, call: ModelCall, text: str) -> Completion:
+        usage = Usage(sum(_count_words(message.content) for message in call.messages), _count_words(text))
         return Completion(text, f"scripted:{call.model}", usage, "stop")
 
 
@@ -133,20 +133,20 @@ class ScriptedSettings(ProviderSettings):
         return Scripted(pieces=self.pieces, delay=self.delay)
 
 
-def _words(text: str) -> int:
+def _count_words(text: str) -> int:
     return len(text.split())
 
 
-def _as_json(call: ModelCall) -> str:
+def _write_json(call: ModelCall) -> str:
     return json.dumps(
         {
             "model": call.model,
-            "messages": [_message(message) for message in call.messages],
+            "messages": [_write_message(message) for message in call.messages],
             "options": dict(call.options),
         },
         ensure_ascii=False,
     )
 
 
-def _message(message: Message) -> dict[str, str]:
+def _write_message(message: Message) -> dict[str, str]:
     return {"role": message.role, "content": message.content}

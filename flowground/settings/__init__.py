@@ -172,21 +172,21 @@ class Settings(ConfigSection):
 
     @field_validator("database")
     @classmethod
-    def _known_database(cls, value: str) -> str:
+    def _check_database(cls, value: str) -> str:
         if not re.match(r"^(sqlite:///.|postgresql(\+psycopg)?://.)", value):
             raise ValueError("must look like sqlite:///data/flowground.db or postgresql://name@host/database")
         return value
 
     @field_validator("public_url")
     @classmethod
-    def _no_slash(cls, value: str | None) -> str | None:
+    def _check_url(cls, value: str | None) -> str | None:
         if value is not None and not _URL.match(value):
             raise ValueError("must look like https://flows.example.com")
         return value.rstrip("/") if value else None
 
     @field_validator("trusted_proxies")
     @classmethod
-    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
             try:
                 ipaddress.ip_network(text, strict=False)
