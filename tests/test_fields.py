@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from flowground.caller import RunRequest
+from flowground.components.inputs import TextInput
 from flowground.fields.policy import FieldPolicy
+from flowground.fields.types import types_of
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members
@@ -118,6 +121,17 @@ def test_from_outside_there_is_only_what_the_author_opened() -> None:
     assert FLOW.policy.list_fields(sees_inside=False) == {}
     seen = repr(OPENED.policy.list_fields(sees_inside=False))
     assert not any(word in seen for word in ("Talk of", "${", "Hello", "tea"))
+
+
+def test_bounds_that_are_not_reached_become_the_last_values_that_fit() -> None:
+    class Exclusive(TextInput):
+        whole: int = Field(5, gt=0, lt=10)
+        part: float = Field(0.5, gt=0, lt=1)
+
+    found = types_of(Exclusive)
+    assert (found["whole"].min, found["whole"].max) == (1, 9)
+    assert (found["part"].min, found["part"].max) == (0.01, 0.99)
+    assert (found["whole"].text, found["whole"].number, found["part"].whole) == (False, True, False)
 
 
 BOUNDED = """\

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.mutants.chosen_tests import Choice, Chosen, Watcher
+from bench.mutants.chosen_tests import Chosen, Order, Watcher
 from bench.mutants.mutations import Mutant
 
 _LIBRARIES = (
@@ -28,7 +28,7 @@ _SLOWER, _GRACE = 4, 10.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`noticed` False: every test passed, or none enters what was changed."""
+    """`noticed` False: every test passed."""
 
     mutant: Mutant
     noticed: bool
@@ -62,11 +62,7 @@ def try_mutants(mutants: list[Mutant], chosen: Chosen, copies: list[Path]) -> It
     waiting, free, running = iter(mutants), list(copies), list[_Trial]()
     while True:
         while free and (mutant := next(waiting, None)):
-            tests = chosen.tests_of(mutant.path, mutant.source, mutant.line)
-            if not tests:
-                yield Outcome(mutant, noticed=False)
-                continue
-            running.append(_begin(mutant, free.pop(), tests, chosen.time(tests)))
+            running.append(_begin(mutant, free.pop(), chosen))
         if not running:
             return
         for trial in tuple(running):
@@ -79,11 +75,11 @@ def try_mutants(mutants: list[Mutant], chosen: Chosen, copies: list[Path]) -> It
         time.sleep(0.01)
 
 
-def _begin(mutant: Mutant, copy: Path, tests: list[str], seconds: float) -> _Trial:
+def _begin(mutant: Mutant, copy: Path, chosen: Chosen) -> _Trial:
     _write(copy / mutant.path, mutant.code)
-    files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
-    pid = _start(copy, files, lambda: Choice(tests))
-    return _Trial(mutant, copy, pid, time.monotonic() + seconds * _SLOWER + _GRACE)
+    first = chosen.tests_of(mutant.path, mutant.source, mutant.line)
+    pid = _start(copy, chosen.files, lambda: Order(first))
+    return _Trial(mutant, copy, pid, time.monotonic() + chosen.all_seconds * _SLOWER + _GRACE)
 
 
 def _look(trial: _Trial) -> bool | None:
