@@ -8,6 +8,7 @@ import bcrypt
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from flowground.sign_in import passwords
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
 from tests.servers import ROOT, write_folder
@@ -83,6 +84,17 @@ def test_each_page_asks_who_is_here(page: str) -> None:
     at.run()
     assert not at.exception
     assert texts(at) == "nobody is here", f"pages/{page}.py drew something for nobody"
+
+
+@pytest.mark.usefixtures("nobody")
+def test_the_sign_in_page_says_when_too_many_people_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_WAITING", 0)
+    at = AppTest.from_file(str(ROOT / "pages" / "sign_in.py"), default_timeout=20).run()
+    at.text_input[0].input("ada")
+    at.text_input[1].input("Secret-123")
+    at.button[0].click().run()
+    assert not at.exception
+    assert [error.value for error in at.error] == ["Too many people sign in right now. Try again in a moment."]
 
 
 def test_each_page_stands_in_the_navigation() -> None:

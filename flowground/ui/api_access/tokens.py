@@ -10,7 +10,7 @@ from flowground.access import application_tokens
 from flowground.access.application_tokens import Reach
 from flowground.caller import Caller
 from flowground.store.people.tokens import StoredToken
-from flowground.ui.page import bridge, failure, words
+from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
@@ -67,7 +67,8 @@ def _draw_form(caller: Caller, wired: WiredFlow, scope: Scope) -> None:
 
 def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"tokens:row:{token.id}"):
-        facts = _write_facts(token, is_foreign=token.owner != caller.person)
+        owner = "" if token.owner == caller.person else words.escape(token.owner or "the organization")
+        facts = write_token_facts(token, owner, "all flows" if token.flows is None else "")
         st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[`{token.prefix}…` · {facts}]]")
         st.space("stretch")
         if st.button("Revoke", key=f"tokens:revoke:{token.id}", type="tertiary"):
@@ -76,20 +77,16 @@ def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
                 st.rerun(scope=scope)
 
 
-def _write_facts(token: StoredToken, *, is_foreign: bool) -> str:
-    owner = words.escape(token.owner or "the organization") if is_foreign else ""
-    used = "never used" if token.last_used_at is None else f"last used {_write_day(token.last_used_at)}"
-    reach = "all flows" if token.flows is None else ""
+def write_token_facts(token: StoredToken, *first: str) -> str:
+    """`first`, which the caller escaped, then when and how often the token was used and when it ends, in one line."""
+    used = "never used" if token.last_used_at is None else f"last used {browser.write_day(token.last_used_at)}"
     uses = "" if not token.uses else "1 use" if token.uses == 1 else f"{token.uses:,} uses"
     if token.expires_at is None:
         ends = "does not expire"
     else:
-        ends = f"{'expired' if token.expires_at <= datetime.now(UTC) else 'expires'} {_write_day(token.expires_at)}"
-    return words.join((owner, reach, used, uses, ends))
-
-
-def _write_day(moment: datetime) -> str:
-    return f"{moment:%-d %b %Y}"
+        verb = "expired" if token.expires_at <= datetime.now(UTC) else "expires"
+        ends = f"{verb} {browser.write_day(token.expires_at)}"
+    return words.join((*first, used, uses, ends))
 
 
 def _fresh_key(wired: WiredFlow) -> str:

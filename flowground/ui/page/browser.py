@@ -38,12 +38,18 @@ def write_share_link(wired: WiredFlow) -> str:
 
 def write_day(moment: datetime) -> str:
     """ "3 Dec 2026", by the visitor's clock."""
-    return f"{moment.astimezone(_find_zone()):%-d %b %Y}"
+    return spell_day(moment.astimezone(_find_zone()))
 
 
 def write_moment(moment: datetime) -> str:
     """ "3 Dec 2026, 14:05", by the visitor's clock."""
-    return f"{moment.astimezone(_find_zone()):%-d %b %Y, %H:%M}"
+    seen = moment.astimezone(_find_zone())
+    return f"{spell_day(seen)}, {seen:%H:%M}"
+
+
+def spell_day(day: date) -> str:
+    """ "3 Dec 2026"; `%-d` would do it in one, on Linux alone."""
+    return f"{day.day} {day:%b %Y}"
 
 
 def find_today() -> date:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from flowground.access import account, application_tokens
 from flowground.caller import Caller
+from flowground.ui.api_access.tokens import write_token_facts
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import for_its_caller, read_address, read_device, require_visitor
 from flowground.ui.people import open_row
@@ -32,15 +33,15 @@ def draw_sign_ins(caller: Caller) -> None:
     """All of this person's; the browser that asks is marked, and signs out in the sidebar."""
     failure.draw_kept(_REFUSED)
     for item in bridge.ask(account.list_sign_ins, caller):
-        here = item.id == caller.sign_in_id
+        is_this_browser = item.id == caller.sign_in_id
         with open_row(f"account:sign_in:{item.id}"):
-            this = " · this browser" if here else ""
+            this = " · this browser" if is_this_browser else ""
             st.markdown(
                 f"**{words.escape(browser.write_name(item.agent))}**  \n"
                 f":small[:gray[since {browser.write_moment(item.created_at)}{this}]]",
                 width="stretch",
             )
-            if not here:
+            if not is_this_browser:
                 st.button(
                     "Sign out",
                     key=f"account:out:{item.id}",
@@ -64,10 +65,8 @@ def draw_tokens(caller: Caller) -> None:
         st.caption("None. They are made in a flow's *API access*, where its API is shared with you.")
     for token in found:
         flows = "all flows" if token.flows is None else ", ".join(token.flows)
-        ends = "does not expire" if token.expires_at is None else f"until {browser.write_day(token.expires_at)}"
-        used = "never used" if token.last_used_at is None else f"last used {browser.write_day(token.last_used_at)}"
         with open_row(f"account:token:{token.id}"):
-            facts = words.escape(words.join((f"{token.prefix}…", flows, used, ends)))
+            facts = write_token_facts(token, words.escape(f"{token.prefix}…"), words.escape(flows))
             st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[{facts}]]", width="stretch")
             st.button(
                 "Revoke",

@@ -38,7 +38,8 @@ def describe(sharing: Sharing) -> str:
     count = len(sharing.members) + len(sharing.groups)
     named = "Nobody yet" if not count else f"{count} chosen" if count > 1 else "1 chosen"
     who = named if sharing.audience == "people" else AUDIENCES[sharing.audience][0]
-    until = "" if sharing.expires_at is None else f"until {browser.find_last_day(sharing.expires_at):%-d %b %Y}"
+    end = sharing.expires_at
+    until = "" if end is None else f"until {browser.spell_day(browser.find_last_day(end))}"
     return words.join((who, "API too" if sharing.api else "", until))
 
 

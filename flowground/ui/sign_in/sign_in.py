@@ -97,10 +97,10 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None) 
 def draw_join() -> None:
     """Where a one-time link leads: somebody chooses their password with it, and is signed in."""
     secret = next((st.query_params[kind] for kind in _KINDS if kind in st.query_params), "")
-    links, here = runtime.current().sign_in.links, read_address()
+    links, address = runtime.current().sign_in.links, read_address()
     organization = words.escape(runtime.current().settings.organization.name)
     try:
-        link, member = bridge.call(links.find(secret, here))
+        link, member = bridge.call(links.find(secret, address))
     except NotSignedIn as error:
         st.header("This link does not work", anchor=False)
         failure.draw_refusal(error)
@@ -116,7 +116,7 @@ def draw_join() -> None:
         sent = st.form_submit_button("Set the password and sign in", type="primary", width="stretch")
     if sent:
         with failure.draw_refusals():
-            bridge.call(links.redeem(secret, password, here))
+            bridge.call(links.redeem(secret, password, address))
             session.sign_in_browser(member.name, go_to="/")
 
 

@@ -4,8 +4,6 @@ says whether a password fits its hash.
 Only imported by the sign-in page: the authenticator takes a third of a second to load.
 """
 
-from threading import BoundedSemaphore
-
 import streamlit as st
 from streamlit_authenticator import Hasher  # type: ignore[import-untyped]
 
@@ -15,9 +13,6 @@ from flowground.sign_in.tries import describe_lockout
 from flowground.ui.page import bridge, words
 from flowground.ui.page.caller import read_address, read_device
 from flowground.ui.sign_in import session
-
-_CHECKS = BoundedSemaphore(2)
-"""A check takes a quarter of a second of CPU: a flood of them makes strangers wait for each other, not the app."""
 
 
 def draw_sign_in() -> None:
@@ -38,13 +33,12 @@ def draw_sign_in() -> None:
 
 def _sign_in(name: str, password: str) -> None:
     """Ends the run when the password is right. Else says so, in the same words for an unknown name; raises NotSignedIn
-    after too many tries, InvalidRequest where the browser sends no cookies."""
-    sign_in, here, browser = runtime.current().sign_in, read_address(), read_device()
+    after too many tries or while too many people sign in, InvalidRequest where the browser sends no cookies."""
+    sign_in, address, device = runtime.current().sign_in, read_address(), read_device()
     if name.strip():
-        with _CHECKS:
-            member = bridge.call(sign_in.check_password(name, password, here, browser, compare=Hasher.check_pw))
+        member = bridge.call(sign_in.check_password(name, password, address, device, compare=Hasher.check_pw))
         if member is not None:
             session.sign_in_browser(member.name)
-        if wait := bridge.call(sign_in.tries.lockout(name, here, browser)):
+        if wait := bridge.call(sign_in.tries.lockout(name, address, device)):
             raise describe_lockout(wait)
     st.error("User name or password is wrong.")
