@@ -1,6 +1,7 @@
 """docs/architecture.md: a message's way through the code, and the ladder of rooms as pyproject.toml has it."""
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,16 +47,7 @@ of [overrides](../flowground/overrides.py) draw it; docs/components.md and the s
 
 ## Where it is
 
-| what | where |
-| --- | --- |
-| a tweak is refused | [tweaks.py](../flowground/tweaks.py), by [fields/](../flowground/fields/callers.py) |
-| a token is checked | `verify_token` of [sign_in/](../flowground/sign_in/__init__.py) |
-| a stream is encoded | [api/stream.py](../flowground/api/stream.py) |
-| a password is compared | [sign_in/passwords.py](../flowground/sign_in/passwords.py) |
-| a reference is filled | [graph.py](../flowground/graph.py) |
-| a failure gets its status code | [api/errors.py](../flowground/api/errors.py) |
-| a row is written | [store/database/threads.py](../flowground/store/database/threads.py), one thread |
-| a table is made | [store/tables.py](../flowground/store/tables.py) |
+_WHERE_
 
 [ways.md](ways.md) lists every file on the way, in order, of three things that people do:
 
@@ -69,11 +61,39 @@ each other. `lint-imports` holds it, and that only `ui` and the pages know Strea
 | rung | room | what it is |
 | --- | --- | --- |
 """
+_WHERE = {
+    "a tweak is refused": "`FlowPolicy.refuse` of fields/callers.py, its value by `check_values` of fields/values.py",
+    "a token is checked": "`check_token` of doors.py refuses; it asks `SignIn.verify_token` of sign_in/__init__.py, "
+    "which reads `find` of store/people/tokens.py",
+    "a password is compared": "`Bcrypt.matches` of sign_in/passwords.py; the sign-in page, `draw_sign_in` of "
+    "ui/sign_in/sign_in_form.py, brings the authenticator's comparison",
+    "a browser gets its visitor cookie": "`Visitors.name_browser` of web/visitors.py",
+    "a page's socket is bounded": "`OpenPage.receive` of web/open_pages/sockets.py, its frames by `BoundedFrames` of "
+    "shims/page_frames.py",
+    "runs a minute are counted": "`RunLimits.take_token` and `RunLimits.take` of limits.py",
+    "a reference is filled": "`Text.fill` of graph.py",
+    "an answer is stored": "`take_turn` of turns.py, by `finish_turn` of store/runs/conversations.py",
+    "a stream is encoded": "`Frames.encode` of api/stream.py",
+    "a failure gets its status code": "`find_status` of api/errors.py",
+    "a file's mistake gets line and column": "`Problems.add` and `Document.place` of yaml_file/document.py",
+    "a provider is added": "`ProviderEntry` of providers/__init__.py, as "
+    "[CONTRIBUTING.md](../CONTRIBUTING.md#a-provider) says",
+    "a row is written": "`Writer.put` of store/database/threads.py, one thread",
+    "a table is made": "`metadata` of store/tables.py; one that is there is changed by store/migrations/steps.py",
+}
+"""What happens -> names and the files of `flowground/` that hold them."""
 
 
 def architecture_page() -> str:
     """The whole page."""
-    return _TEXT.replace("_WAYS_", _counts()) + "\n".join(_rows()) + "\n"
+    return _TEXT.replace("_WHERE_", _places()).replace("_WAYS_", _counts()) + "\n".join(_rows()) + "\n"
+
+
+def _places() -> str:
+    """The table of `_WHERE`, with a link for each file."""
+    linked = (re.sub(r"([\w/]+\.py)", r"[\1](../flowground/\1)", where) for where in _WHERE.values())
+    rows = [f"| {what} | {where} |" for what, where in zip(_WHERE, linked, strict=True)]
+    return "\n".join(["| what | where |", "| --- | --- |", *rows])
 
 
 def _counts() -> str:

@@ -42,8 +42,8 @@ _TEXT = """# Three ways through the code
 
 Written by `make fix` from what `docs/ways.py` sees when it does them, and held by `tests/test_ways.py`: the files of
 `flowground/` in which a function is entered, in the order of first entry, each with that function and what it says of
-itself (or its file, where it says nothing). Read from the top, a way is a reading list; the rooms stand in
-[architecture.md](architecture.md).
+itself. Where it says nothing, it is the file's, after *File:*. Read from the top, a way is a reading list; the
+rooms stand in [architecture.md](architecture.md).
 
 | way | files |
 | --- | ---: |
@@ -154,10 +154,14 @@ def _page(folder: Path, name: str) -> Iterator[AppTest]:
 def _describe(file: str, code: CodeType) -> Step:
     function = code.co_qualname.partition(".<locals>")[0]
     first = code.co_consts[0] if code.co_consts and not code.co_name.startswith("<") else None
-    docstring = (
-        first if isinstance(first, str) else ast.get_docstring(ast.parse((Path(_PACKAGE) / file).read_text("utf-8")))
-    )
-    return Step(file, function, inspect.cleandoc(docstring or "").partition("\n")[0])
+    if isinstance(first, str):
+        return Step(file, function, _cut_summary(first))
+    docstring = ast.get_docstring(ast.parse((Path(_PACKAGE) / file).read_text("utf-8")))
+    return Step(file, function, f"*File:* {_cut_summary(docstring or '')}")
+
+
+def _cut_summary(docstring: str) -> str:
+    return inspect.cleandoc(docstring).partition("\n")[0]
 
 
 def ways_page(ways: Mapping[str, list[Step]]) -> str:

@@ -89,13 +89,13 @@ _SEES_THE_FETCH = (PersonChatting, CommandLine)
 async def answer(
     runtime: Runtime, asker: Asker, *, address: str, ask: Wanted | Callable[[], Awaitable[Wanted]]
 ) -> "Answer[Wanted]":
-    """What is let in and may begin. `address` is the flow's id or endpoint name; `ask` is what is asked of it, or reads
-    that.
+    """What is let in and may begin.
 
-    Checks, in this order: whether the server ends, who asks, a token's limit, the flow, a person's limit, what they
-    ask, and for a stream whether its models are there. Raises the first that fails: ShuttingDown, KeyMissing,
-    KeyInvalid, NotSignedIn, RunLimitReached, FlowNotFound, NotAllowed, whatever `ask` raises, ComponentFailed; and
-    InvalidRequest while another answer is written in a session of a playground.
+    `address` is the flow's id or endpoint name; `ask` is what is asked of it, or reads that. Checks, in this order:
+    whether the server ends, who asks, a token's limit, the flow, a person's limit, what they ask, and for a stream
+    whether its models are there. Raises the first that fails: ShuttingDown, KeyMissing, KeyInvalid, NotSignedIn,
+    RunLimitReached, FlowNotFound, NotAllowed, whatever `ask` raises, ComponentFailed; and InvalidRequest while another
+    answer is written in a session of a playground.
     """
     runtime.refuse_when_ending()
     caller, wired = await _let_in(runtime, asker, address)

@@ -1,5 +1,6 @@
 """What we show, we execute: commands, flows, links and generated pages of README, CONTRIBUTING and docs/."""
 
+import ast
 import importlib
 import json
 import pkgutil
@@ -102,6 +103,31 @@ def test_each_word_of_the_glossary_is_spoken_where_it_lives() -> None:
     assert len(rows) > 30
     for word, file in rows:
         assert word.split()[-1].lower() in (ROOT / file).read_text("utf-8").lower(), (word, file)
+
+
+def test_what_the_architecture_page_names_is_where_it_says() -> None:
+    rows = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("## Where it is")[2].partition("\n\n[")[0]
+    parts = re.findall(r"([^][()|]*)\[[^]]+\]\(\.\./(flowground/[^)]+)\)", rows)
+    names = [(name, file) for part, file in parts for name in re.findall(r"`([^`]+)`", part)]
+    assert len(names) >= 18
+    assert [(name, file) for name, file in names if name not in set(names_of(ROOT / file))] == []
+
+
+def names_of(file: Path) -> Iterator[str]:
+    """Functions, classes, values and methods that a module defines, as they are called from outside."""
+    for item in ast.parse(file.read_text("utf-8")).body:
+        match item:
+            case ast.ClassDef():
+                yield item.name
+                yield from (
+                    f"{item.name}.{inner.name}"
+                    for inner in item.body
+                    if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+                )
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield item.name
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
 
 
 def test_generated_pages_are_fresh() -> None:

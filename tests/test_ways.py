@@ -15,6 +15,12 @@ def test_each_way_enters_the_files_that_the_page_lists() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_each_step_is_a_whole_sentence() -> None:
+    steps = re.findall(r"^\d+\. .*$", (ROOT / "docs" / "ways.md").read_text("utf-8"), re.MULTILINE)
+    assert len(steps) > 100
+    assert [step for step in steps if not step.endswith(".")] == []
+
+
 def test_the_architecture_page_has_the_same_counts() -> None:
     page = (ROOT / "docs" / "ways.md").read_text("utf-8")
     headings = re.findall(r"^## (.+): (\d+) files$", page, re.MULTILINE)

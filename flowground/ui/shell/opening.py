@@ -14,9 +14,11 @@ from flowground.wiring import WiredFlow
 
 
 def open_flow(address: str) -> tuple[Caller, WiredFlow]:
-    """Who asks, with their present role, and the flow. Else draws one calm page and ends the script: the same for
-    unknown and forbidden flows. Authors and admins, who open every flow, read a broken file's mistakes instead, but not
-    at the shareable playground, which tells nobody what is inside."""
+    """Who asks, with their present role, and the flow. Else draws one calm page and ends the script.
+
+    The page is the same for unknown and forbidden flows. Authors and admins, who open every flow, read a broken file's
+    mistakes instead, but not at the shareable playground, which tells nobody what is inside.
+    """
     caller = require_visitor()
     try:
         return caller, bridge.call(runtime.current().access.open_flow(caller, address))
