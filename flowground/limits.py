@@ -18,6 +18,7 @@ from flowground.errors import RunLimitReached
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import visitors
+from flowground.words import count
 
 _MINUTE = 60.0
 _DAY = 86_400
@@ -119,7 +120,7 @@ class RunLimits:
         before = self._people.look(caller.key, limit=limit)
         _require_left(
             before,
-            f"This token may start {limit} run{'s' if limit > 1 else ''} a minute.",
+            f"This token may start {count(limit, 'run')} a minute.",
             hint=f"Come back in {before.seconds} s. The limit is set by limits.runs_per_minute.",
         )
         self._people.count(caller.key)

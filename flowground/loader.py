@@ -21,6 +21,7 @@ from flowground.errors import FlowError, Problem
 from flowground.flow import Flow
 from flowground.flow.parse import describe_size, is_uuid, parse_flow
 from flowground.wiring import WiredFlow, wire
+from flowground.words import count
 
 _log = logging.getLogger(__name__)
 
@@ -181,7 +182,7 @@ class Catalogue:
             if file.serving is None and file.error is not None and not file.logged:
                 file.logged = True
                 first, *others = file.error.problems
-                more = f" ({len(others)} more mistakes)" if others else ""
+                more = f" ({count(len(others), 'more mistake')})" if others else ""
                 _log.warning("A flow file cannot be used: %s%s", first, more)
 
     def _find_gone(self, found: Mapping[str, _Signature]) -> list[str]:

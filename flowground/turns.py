@@ -33,8 +33,6 @@ from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
 
-_TRACE_CHARS = 2_000
-
 
 async def take_turn(
     caller: Caller, wired: WiredFlow, request: RunRequest, *, store: Store, models: Models, settings: Settings
@@ -119,8 +117,7 @@ class _Record:
             case Token():
                 self.partial.setdefault(event.component_id, []).append(event.text)
             case ComponentFinished():
-                text = event.text[:_TRACE_CHARS]
-                step = TraceStep(event.component_id, event.type, event.seconds, text, event.usage, event.model)
+                step = TraceStep(event.component_id, event.type, event.seconds, event.text, event.usage, event.model)
                 self.trace.append(step)
             case ComponentStarted() | ModelProgress():
                 pass

@@ -54,10 +54,21 @@ def _beginning(value: Any, left: list[int]) -> Any:
     return value
 
 
-def cut(text: str) -> str:
-    """A text as one that can be shown and sent: short, and without what is no character."""
-    short = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+def cut(text: str, most: int = _SHOWN) -> str:
+    """A text that can be shown and sent: at most so many characters, and none that is no character."""
+    short = text if len(text) <= most else text[: most - 1] + "…"
     return short.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """ "1 run", "1,204 runs"; `many` where that is more than an s."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def read_name(text: str, *, most: int) -> str | None:
+    """A name that a person gave, its blanks single. None where it is empty, longer than `most`, or not printable."""
+    name = " ".join(text.split())
+    return name if 0 < len(name) <= most and name.isprintable() else None
 
 
 def list_names(names: Iterable[str]) -> str:

@@ -236,7 +236,7 @@ def test_the_log_names_a_file_that_never_was_a_flow_once(folder: Folder, caplog:
         folder.mistakes()
     said = [record.message for record in caplog.records]
     assert [line.split(": ")[1] for line in said] == ["born.yaml:2:15", "late.yaml:1:1"]
-    assert said[0].endswith("(1 more mistakes)")
+    assert said[0].endswith("(1 more mistake)")
 
 
 def test_a_missing_folder_is_a_mistake_and_heals(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from flowground.caller import Caller
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store.people import tokens
 from flowground.store.people.tokens import StoredToken
+from flowground.words import read_name
 
 LONGEST_NAME = 60
 _LONGEST_LIFE = timedelta(days=3660)
@@ -91,9 +92,9 @@ def _owner(caller: Caller) -> str | None:
 
 
 def _check_name(name: str) -> str:
-    said = " ".join(name.split())
-    if not said:
+    if not name.strip():
         raise InvalidRequest("The token needs a name: what will use it?")
-    if len(said) > LONGEST_NAME or not said.isprintable():
+    said = read_name(name, most=LONGEST_NAME)
+    if said is None:
         raise InvalidRequest(f"A token's name is one line of at most {LONGEST_NAME} characters.")
     return said

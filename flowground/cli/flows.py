@@ -15,6 +15,7 @@ from flowground.loader import Catalogue
 from flowground.schema import flow_schema
 from flowground.settings import Settings
 from flowground.wiring import wire
+from flowground.words import count
 
 
 def add_to(commands: Commands) -> None:
@@ -32,9 +33,9 @@ def run_validate(given: argparse.Namespace) -> int:
     for problem in problems:
         print(problem)
     if problems:
-        _tell(f"{_count(problems, 'mistake')} in {_count({problem.file for problem in problems}, 'file')}.")
+        _tell(f"{count(len(problems), 'mistake')} in {count(len({problem.file for problem in problems}), 'file')}.")
         return 1
-    _tell(f"{_count(checked, 'flow')}, no mistakes.")
+    _tell(f"{count(len(checked), 'flow')}, no mistakes.")
     return 0
 
 
@@ -78,11 +79,6 @@ def _shorten(path: Path) -> str:
     absolute = os.path.abspath(path)
     relative = os.path.relpath(absolute)
     return absolute if relative.startswith("..") else relative
-
-
-def _count(items: Iterable[object], word: str) -> str:
-    number = len(list(items))
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _tell(sentence: str) -> None:

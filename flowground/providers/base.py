@@ -1,22 +1,19 @@
 """The contract of a model provider, the hot path of every run; and of its settings, which open it."""
 
-import re
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, Self, TypeVar
+from typing import Annotated, ClassVar, Protocol, Self, TypeVar
 
-from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic import Field, PrivateAttr, SecretStr
 
 from flowground.errors import ProviderError, ProviderRefused
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
-from flowground.yaml_file.section import ConfigSection
+from flowground.yaml_file.section import ConfigSection, http_address
 
 E = TypeVar("E", bound=ProviderError)
-
-_URL = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,9 @@ class ProviderSettings(ConfigSection):
     type: str = Field(
         description="Kind of server; the entry's name when left out. `openai` is any OpenAI-compatible server."
     )
-    base_url: str | None = Field(None, description="Address up to and with `/v1`.")
+    base_url: Annotated[str, http_address("http://127.0.0.1:8000/v1")] | None = Field(
+        None, description="Address up to and with `/v1`."
+    )
     api_key: SecretStr | None = Field(None, description="The server's key; `${env:NAME}` keeps it out of the file.")
     timeout: float = Field(60, gt=0, le=3600, description="Seconds to wait for the first and for each next piece.")
     retries: int = Field(2, ge=0, le=10, description="Repeats after 429 and 5xx, before the first token only.")
@@ -118,13 +117,6 @@ class ProviderSettings(ConfigSection):
                 hint=f"`providers.{name}.api_key` names {variable}: set that in the app's environment and restart it.",
             )
         return self.api_key.get_secret_value() if self.api_key else None
-
-    @field_validator("base_url")
-    @classmethod
-    def _check_address(cls, value: str | None) -> str | None:
-        if value is not None and not _URL.match(value):
-            raise ValueError("must look like http://127.0.0.1:8000/v1")
-        return value.rstrip("/") if value else None
 
 
 def copy_error(error: E) -> E:

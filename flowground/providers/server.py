@@ -20,6 +20,7 @@ import httpx2
 from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.providers.chat_format import read_error
 from flowground.providers.lanes import AT_ONCE, Lane, Lanes, to_httpcore_url
+from flowground.words import cut
 
 _BROKEN = (
     httpcore2.NetworkError,
@@ -34,6 +35,7 @@ _CONNECT_SECONDS = 10.0
 _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 4.0
 _ERROR_BYTES = 65_536
+_SAID_CHARS = 300
 _DRAIN_SECONDS = 0.25
 
 
@@ -112,8 +114,7 @@ class Server:
         """A server's words on one line, short, without our key and address (some servers repeat them)."""
         for secret in self._secrets:
             said = said.replace(secret, "…")
-        said = " ".join(said.split())
-        return said if len(said) <= 300 else said[:299] + "…"
+        return cut(" ".join(said.split()), _SAID_CHARS)
 
     async def _send(self, lane: Lane, body: bytes) -> httpcore2.Response:
         request = httpcore2.Request(

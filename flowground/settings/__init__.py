@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 
@@ -19,11 +19,9 @@ from flowground.providers import KINDS, ProviderEntry, name_kind
 from flowground.settings.file import ConfigFile, fill_variables, find_mistakes, find_variables, read_config
 from flowground.words import join_words, nearest
 from flowground.yaml_file.document import KeyPath
-from flowground.yaml_file.section import ConfigSection
+from flowground.yaml_file.section import ConfigSection, http_address
 
 LocalMode = Literal["open", "link", "off"]
-
-_URL = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
 
 
 class OrganizationSettings(ConfigSection):
@@ -133,7 +131,7 @@ class CookieSettings(ConfigSection):
 
 class Settings(ConfigSection):
     organization: OrganizationSettings = OrganizationSettings()
-    public_url: str | None = Field(
+    public_url: Annotated[str, http_address("https://flows.example.com")] | None = Field(
         None,
         description="The address people use. Links and snippets follow it; pages open at it and on this computer only.",
     )
@@ -176,13 +174,6 @@ class Settings(ConfigSection):
         if not re.match(r"^(sqlite:///.|postgresql(\+psycopg)?://.)", value):
             raise ValueError("must look like sqlite:///data/flowground.db or postgresql://name@host/database")
         return value
-
-    @field_validator("public_url")
-    @classmethod
-    def _check_url(cls, value: str | None) -> str | None:
-        if value is not None and not _URL.match(value):
-            raise ValueError("must look like https://flows.example.com")
-        return value.rstrip("/") if value else None
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -9,6 +9,7 @@ from flowground.sign_in.passwords import clean_name
 from flowground.store import Store
 from flowground.store.people import attempts
 from flowground.store.sql import make_storable
+from flowground.words import count
 
 _NAME_CHARS = 254
 # What else is counted stands beside the passwords in one table. No member's name holds a space, and no address is
@@ -69,6 +70,4 @@ def clean_attempt_name(name: str) -> str:
 def describe_lockout(wait: float, what: str = "passwords") -> NotSignedIn:
     """The error that says how long one has to wait; `wait` are seconds."""
     minutes = max(1, math.ceil(wait / 60))
-    return NotSignedIn(
-        f"Too many wrong {what}. Try again in {minutes} minute{'s' if minutes > 1 else ''}.", code="locked_out"
-    )
+    return NotSignedIn(f"Too many wrong {what}. Try again in {count(minutes, 'minute')}.", code="locked_out")

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from flowground.runtime import Runtime
 from flowground.settings import LocalMode
+from flowground.words import count
 
 _LOCAL_MODE: dict[LocalMode, Sequence[str]] = {
     "open": (
@@ -20,7 +21,7 @@ _LOCAL_MODE: dict[LocalMode, Sequence[str]] = {
 async def compose_greeting(runtime: Runtime, address: str | None) -> Sequence[str]:
     """Lines for the terminal. The owner's code stands here and nowhere else."""
     flows, problems = runtime.catalogue.flows(), runtime.catalogue.problems()
-    lines = [f"Flowground: {_count(len(flows), 'flow')}, {len(problems)} with mistakes"]
+    lines = [f"Flowground: {count(len(flows), 'flow')}, {len(problems)} with mistakes"]
     for error in problems.values():
         lines += [f"  {line}" for line in error.message.splitlines()]
     is_local, mode = await runtime.sign_in.is_local_mode(), runtime.settings.local_mode
@@ -34,7 +35,3 @@ async def compose_greeting(runtime: Runtime, address: str | None) -> Sequence[st
     elif not await runtime.sign_in.has_admin():
         lines.append("No admin can sign in: python -m flowground members add NAME --role admin")
     return lines
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -1,9 +1,11 @@
 """Bases of the models that say what a YAML file may hold."""
 
+import re
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
+_HTTP = re.compile(r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
 _SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
 
 
@@ -36,6 +38,17 @@ class ConfigSection(Section):
             return given
         numbers = {name for name, field in cls.model_fields.items() if field.annotation in (bool, int, float)}
         return {key: _read_switch(value) if key in numbers else value for key, value in given.items()}
+
+
+def http_address(example: str) -> AfterValidator:
+    """For `Annotated[str, …]`: an address of http or https without a query; it loses its slash at the end."""
+
+    def check(value: str) -> str:
+        if not _HTTP.match(value):
+            raise ValueError(f"must look like {example}")
+        return value.rstrip("/")
+
+    return AfterValidator(check)
 
 
 def _read_switch(given: object) -> object:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, func, select
 from flowground.errors import InvalidRequest
 from flowground.store import tables
 from flowground.store.sql import add_row, make_storable, to_moment
+from flowground.words import read_name
 
 LONGEST_NAME = 60
 _MOST = 50
@@ -35,8 +36,8 @@ def save(
 
     Raises InvalidRequest for a name that is none, values over 200 kB, and the 51st preset of one flow.
     """
-    said = " ".join(name.split())
-    if not said or len(said) > LONGEST_NAME or not said.isprintable():
+    said = read_name(name, most=LONGEST_NAME)
+    if said is None:
         raise InvalidRequest(f"A preset's name is one line of 1 to {LONGEST_NAME} characters.")
     text = json.dumps(values, default=dict, allow_nan=False)
     if len(text) > _LARGEST:

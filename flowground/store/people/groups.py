@@ -10,6 +10,7 @@ from flowground.errors import InvalidRequest
 from flowground.store import audit, tables
 from flowground.store.flows import publications
 from flowground.store.sql import add_row, has_row
+from flowground.words import read_name
 
 NAME_CHARS = 60
 _g = tables.member_groups.c
@@ -80,9 +81,9 @@ def forget_member(connection: Connection, *, name: str) -> None:
 
 def _clean_free_name(connection: Connection, name: str, *, besides: str = "") -> str:
     """The name on one line. Raises InvalidRequest unless it fits and no group (but `besides`) is called so."""
-    name = " ".join(name.split())
-    if not name or len(name) > NAME_CHARS or not name.isprintable():
+    said = read_name(name, most=NAME_CHARS)
+    if said is None:
         raise InvalidRequest(f"A group's name has 1 to {NAME_CHARS} characters.")
-    if has_row(connection, _g.folded == name.casefold(), _g.id != besides):
-        raise InvalidRequest(f"There is already a group {name}.")
-    return name
+    if has_row(connection, _g.folded == said.casefold(), _g.id != besides):
+        raise InvalidRequest(f"There is already a group {said}.")
+    return said

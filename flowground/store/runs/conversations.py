@@ -22,6 +22,7 @@ from flowground.store.runs.records import (
     run_to_row,
 )
 from flowground.store.sql import Statement, make_storable, one_way, to_moment
+from flowground.words import cut
 
 TITLE_CHARS = 80
 MOST_HISTORY = 3_000_000
@@ -248,5 +249,4 @@ def find_overrides(
 
 def _make_title(text: str) -> str:
     """One line of at most 80 characters."""
-    line = " ".join(make_storable(text[: TITLE_CHARS * 8]).split())
-    return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"
+    return cut(" ".join(make_storable(text[: TITLE_CHARS * 8]).split()), TITLE_CHARS)

@@ -13,12 +13,12 @@ from flowground.store.sql import Values, make_storable, to_moment
 State = Literal["complete", "stopped", "failed"]
 """How a message, and the run behind it, ended."""
 MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in ("position", "session"))
-_TRACE_CHARS = 2_000
+TRACE_CHARS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class TraceStep:
-    """What one component did in a run; `text` is cut to 2,000 characters when it is stored."""
+    """What one component did in a run; `text` keeps its first `TRACE_CHARS` characters."""
 
     component_id: str
     type: str
@@ -26,6 +26,9 @@ class TraceStep:
     text: str
     usage: Usage | None = None
     model: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", self.text[:TRACE_CHARS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def _trace_to_text(trace: Sequence[TraceStep]) -> str:
             step.component_id,
             step.type,
             step.seconds,
-            make_storable(step.text[:_TRACE_CHARS]),
+            make_storable(step.text),
             [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None,
             step.model,
         ]

@@ -177,7 +177,7 @@ def _draw_numbers(found: RunNumbers) -> None:
         return
     p50 = "" if found.p50 is None else f"p50 {words.write_seconds(found.p50)}"
     p95 = "" if found.p95 is None else f"p95 {words.write_seconds(found.p95)}"
-    count = "1 run" if found.runs == 1 else f"{found.runs:,} runs"
+    count = words.count(found.runs, "run")
     rate = found.error_rate
     failed = "none failed" if not rate else "under 0.1 % failed" if rate < 0.001 else f"{rate * 100:.3g} % failed"
     last = ""

@@ -80,7 +80,7 @@ def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
 def write_token_facts(token: StoredToken, *first: str) -> str:
     """`first`, which the caller escaped, then when and how often the token was used and when it ends, in one line."""
     used = "never used" if token.last_used_at is None else f"last used {browser.write_day(token.last_used_at)}"
-    uses = "" if not token.uses else "1 use" if token.uses == 1 else f"{token.uses:,} uses"
+    uses = words.count(token.uses, "use") if token.uses else ""
     if token.expires_at is None:
         ends = "does not expire"
     else:

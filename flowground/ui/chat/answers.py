@@ -124,8 +124,7 @@ def _draw_facts(chat: Conversation, message: StoredMessage) -> None:
         if facts:
             st.caption(facts)
         return
-    count = len(message.trace)
-    label = words.join((facts, "1 step" if count == 1 else f"{count} steps"))
+    label = words.join((facts, words.count(len(message.trace), "step")))
     steps = st.expander(f":small[{label}]", type="compact", key=f"steps:{message.id}", on_change="rerun")
     if steps.open:
         with steps:

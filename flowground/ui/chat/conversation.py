@@ -21,7 +21,6 @@ from flowground.ui.shell.navigation import find_page_part
 from flowground.wiring import WiredFlow
 
 _LISTED = 50
-_TITLE_CHARS = 80
 _ROW_CHARS = 24
 
 
@@ -135,7 +134,7 @@ def _draw_row(chat: Conversation, info: SessionInfo) -> None:
 @st.dialog("Rename")
 def _rename(chat: Conversation, info: SessionInfo) -> None:
     with st.form(f"sessions:rename:{info.session_id}", border=False):
-        title = st.text_input("Title", value=info.title, max_chars=_TITLE_CHARS)
+        title = st.text_input("Title", value=info.title, max_chars=conversations.TITLE_CHARS)
         if st.form_submit_button("Save", type="primary") and title.strip():
             _change(chat, partial(conversations.rename_session, title=title))
             st.rerun()

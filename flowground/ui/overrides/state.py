@@ -117,8 +117,7 @@ def count(values: Values) -> int:
 
 def write_count(values: Values) -> str:
     """ "1 override", "2 overrides"."""
-    found = count(values)
-    return "1 override" if found == 1 else f"{found} overrides"
+    return words.count(count(values), "override")
 
 
 def write_value(value: Any) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from flowground.messages import Usage, mend
 from flowground.ui.markdown.answer_text import KeptAnswers
+from flowground.words import count as count
+from flowground.words import cut as cut
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
 _NAME = re.compile(r"\\`((?:\w|\\_|\.|\\-)+)\\`")
@@ -32,11 +34,6 @@ def write_answer(text: str) -> str:
     return _kept.rewrite(text)
 
 
-def cut(text: str, most: int) -> str:
-    """At most so many characters of it."""
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
-
-
 def write_seconds(value: float) -> str:
     """0.42 → "420 ms", 1.23 → "1.2 s", 12.3 → "12 s", 75 → "1 min 15 s"."""
     if value < 10:
@@ -54,14 +51,14 @@ def write_tokens(usage: Usage | None) -> str:
     """ "1,204 tokens", or nothing."""
     if usage is None:
         return ""
-    return "1 token" if usage.total_tokens == 1 else f"{usage.total_tokens:,} tokens"
+    return count(usage.total_tokens, "token")
 
 
-def write_size(count: int) -> str:
+def write_size(size: int) -> str:
     """Bytes in the unit a person would take, powers of 1000."""
-    if count >= 1_000_000_000:
-        return f"{count / 1e9:.1f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 1_000_000 else f"{max(1, count // 1000)} kB"
+    if size >= 1_000_000_000:
+        return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e6:.0f} MB" if size >= 1_000_000 else f"{max(1, size // 1000)} kB"
 
 
 def join(parts: Iterable[str]) -> str:

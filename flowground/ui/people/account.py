@@ -98,5 +98,5 @@ def _delete() -> None:
     if st.button("Delete all", type="primary", key="account:delete:yes"):
         with failure.draw_refusals():
             count = bridge.ask(account.delete_conversations, require_visitor())
-            st.toast(f"{count} conversation{'' if count == 1 else 's'} deleted.")
+            st.toast(f"{words.count(count, 'conversation')} deleted.")
             st.rerun()

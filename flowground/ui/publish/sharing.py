@@ -124,8 +124,7 @@ def _draw_end(wired: WiredFlow, now: Sharing) -> datetime | None:
 
 def _draw_people(found: Sequence[Member], draft: Sharing, choices: _Choices) -> None:
     groups = [group for group in choices.groups if group.id in draft.groups]
-    count = "1 person" if len(found) == 1 else f"{len(found)} people"
-    who = "Anybody" if draft.audience == "public" else count
+    who = "Anybody" if draft.audience == "public" else words.count(len(found), "person", "people")
     with st.expander(f"{who} can open it, once saved", key="sharing:resolved", icon=":material/visibility:"):
         for member in found:
             st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_reason(member, draft, groups)}]]")

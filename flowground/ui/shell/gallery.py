@@ -64,9 +64,7 @@ def _draw_card(wired: WiredFlow, *, shared: bool, sees_inside: bool) -> None:
             st.subheader(words.escape(wired.name), anchor=False, width="content")
             if shared:
                 st.badge("Shared", icon=":material/group:", color="green")
-        description = wired.flow.description
-        if len(description) > _DESCRIPTION_CHARS:
-            description = description[:_DESCRIPTION_CHARS].rstrip() + "…"
+        description = words.cut(wired.flow.description, _DESCRIPTION_CHARS)
         st.markdown(f":gray[{words.escape(description)}]" if description else " ")
         st.space("stretch")
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
@@ -86,7 +84,7 @@ def _facts(wired: WiredFlow, *, sees_inside: bool) -> str:
     return words.join(
         (
             ", ".join(models) or "No model" if sees_inside else "",
-            "" if not starters else "1 starter" if starters == 1 else f"{starters} starters",
+            words.count(starters, "starter") if starters else "",
         )
     )
 

@@ -7,6 +7,7 @@ from flowground.access import requests
 from flowground.caller import Caller
 from flowground.errors import FlowError, FlowNotFound
 from flowground.shims.page_scripts import StopException
+from flowground.store.people.access_requests import NOTE_CHARS
 from flowground.ui.page import bridge, failure
 from flowground.ui.page.caller import read_shared_flow, require_visitor
 from flowground.ui.shell import gallery
@@ -41,7 +42,7 @@ def _draw_asking(caller: Caller, address: str) -> None:
         st.info("Your request is on its way. If there is such a flow, its owners decide.", icon=":material/mail:")
         return
     with st.form("requests:ask", border=False):
-        note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=500, key="requests:note")
+        note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=NOTE_CHARS, key="requests:note")
         asked = st.form_submit_button("Request access", type="primary")
     if asked:
         with failure.draw_refusals():
