@@ -1,11 +1,18 @@
 """What is said: pure values. Ids, owners and times belong to the store."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
 MOST_TOKENS = 2**31 - 1
 """More is no count: no column of a database holds it."""
+SENDERS: Mapping[Role, tuple[str, str]] = {
+    "user": ("User", "User"),
+    "assistant": ("Machine", "AI"),
+    "system": ("Machine", "System"),
+}
+"""Langflow's words for who speaks: sender, and the name that is shown."""
 
 
 @dataclass(frozen=True, slots=True)

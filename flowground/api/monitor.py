@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from flowground.api.incoming import let_in
 from flowground.api.wire import name_source, write_properties, write_time
 from flowground.caller import Caller
+from flowground.messages import SENDERS
 from flowground.runtime import Runtime
 from flowground.store.runs import transcripts
 from flowground.store.runs.records import TraceStep
@@ -117,7 +118,7 @@ async def _list_reach(runtime: Runtime, caller: Caller) -> list[str] | None:
 def _write_message(said: PlacedMessage, trace: Sequence[TraceStep]) -> dict[str, Any]:
     """`trace` is the run's, which only its first answer carries."""
     message = said.message
-    sender, name = ("User", "User") if message.role == "user" else ("Machine", "AI")
+    sender, name = SENDERS[message.role]
     shown_by = next((step.component_id for step in trace if step.model and message.model in (None, step.model)), None)
     return {
         "id": message.id,

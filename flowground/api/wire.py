@@ -9,13 +9,11 @@ from typing import Any, AnyStr
 from flowground.api.incoming import ApiRequest
 from flowground.caller import RunRequest
 from flowground.events import OutputResult, TurnFinished, TurnStarted
-from flowground.messages import Usage
+from flowground.messages import SENDERS, Usage
 from flowground.wiring import WiredFlow
 
 Json = dict[str, Any]
-_USER = ("User", "User")
-_MACHINE = ("Machine", "AI")
-"""Langflow's sender and its name."""
+_USER, _MACHINE = SENDERS["user"], SENDERS["assistant"]
 
 LONG = 100_000
 """Characters of texts from which this is worth it; below, the plain encoder is the faster one."""

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any, assert_never, get_args
-from urllib.parse import quote
 
 import requests
 
@@ -28,6 +27,7 @@ from flowground.events import (
 )
 from flowground.runtime import Runtime
 from flowground.snippets import NO_TOKEN, VARIABLE, WORDS, find, find_types
+from flowground.snippets.request import write_run_body, write_run_url
 
 _TIMEOUT = 300
 """Seconds to wait for the connection to a server and for each next piece."""
@@ -100,13 +100,16 @@ def _ask_server(base_url: str, flow: str, request: RunRequest) -> None:
     token = os.environ.get(VARIABLE)
     if not token:
         raise NotSignedIn(NO_TOKEN)
-    url = f"{base_url.rstrip('/')}/api/v1/run/{quote(flow, safe='')}"
+    url = write_run_url(base_url, flow)
+    body = write_run_body(
+        request.input_value, input_type=request.input_type, session_id=request.session_id, tweaks=request.tweaks
+    )
     printer = AnswerPrinter()
     try:
         with requests.post(
             url,
             params={"stream": "true"} if request.stream else None,
-            json=_write_body(request),
+            json=body,
             headers={"x-api-key": token},
             timeout=_TIMEOUT,
             stream=True,
@@ -121,17 +124,6 @@ def _ask_server(base_url: str, flow: str, request: RunRequest) -> None:
         raise InvalidRequest(f"{base_url} is no address.") from None
     except requests.RequestException as error:
         raise RunError(f"No usable answer from {url}: {_find_reason(error)}") from None
-
-
-def _write_body(request: RunRequest) -> dict[str, Any]:
-    body: dict[str, Any] = {"input_type": request.input_type}
-    if request.input_value is not None:
-        body["input_value"] = request.input_value
-    if request.session_id:
-        body["session_id"] = request.session_id
-    if request.tweaks:
-        body["tweaks"] = dict(request.tweaks)
-    return body
 
 
 def _print_stream(response: requests.Response, printer: AnswerPrinter) -> None:

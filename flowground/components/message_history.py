@@ -8,10 +8,9 @@ from pydantic import PrivateAttr
 from flowground.components.base import Component, Context, Mistake, Output, field
 from flowground.components.template import LONGEST_TEMPLATE, Template, find_mistake, parse_template
 from flowground.graph import check_length
+from flowground.messages import SENDERS
 
 _VARIABLES = ("sender", "sender_name", "text")
-# Langflow's words for who speaks: sender, and the name shown.
-_SENDERS = {"user": ("User", "User"), "assistant": ("Machine", "AI"), "system": ("Machine", "System")}
 
 
 class MessageHistory(Component):
@@ -54,7 +53,7 @@ class MessageHistory(Component):
         parsed = self._parsed if self._parsed.source is self.template else parse_template(self.template)
         lines, size = [], 0
         for message in messages:
-            sender, name = _SENDERS[message.role]
+            sender, name = SENDERS[message.role]
             lines.append(parsed.fill({"sender": sender, "sender_name": name, "text": message.content}))
             size += len(lines[-1])
             check_length(size)

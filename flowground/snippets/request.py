@@ -70,7 +70,7 @@ class SnippetRequest:
     @property
     def url(self) -> str:
         """The run endpoint's address with its query."""
-        path = f"{self.base_url.rstrip('/')}/api/v1/run/{quote(self.flow_id, safe='')}"
+        path = write_run_url(self.base_url, self.flow_id)
         query = {"stream": "true"} if self.stream else {"shape": "simple"} if self.shape == "simple" else {}
         return f"{path}?{urlencode(query)}" if query else path
 
@@ -79,16 +79,38 @@ class SnippetRequest:
 
         Raises ValueError where a tweak is no JSON value.
         """
-        body: dict[str, Any] = {"input_value": message}
-        if self.input_type != "chat":
-            body["input_type"] = self.input_type
-        if self.output_type != "chat":
-            body["output_type"] = self.output_type
-        if self.session_id:
-            body["session_id"] = self.session_id
-        if self.tweaks:
-            body["tweaks"] = _to_json(self.tweaks)
-        return body
+        tweaks = _to_json(self.tweaks)
+        return write_run_body(
+            message,
+            input_type=self.input_type,
+            output_type=self.output_type,
+            session_id=self.session_id,
+            tweaks=tweaks,
+        )
+
+
+def write_run_url(base_url: str, flow_id: str) -> str:
+    """The run endpoint's address, without a query."""
+    return f"{base_url.rstrip('/')}/api/v1/run/{quote(flow_id, safe='')}"
+
+
+def write_run_body(
+    message: object,
+    *,
+    input_type: InputType,
+    output_type: OutputType = "chat",
+    session_id: str | None,
+    tweaks: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The JSON body of a run; what says the API's default is left out, and a message of None: the flow has its own."""
+    fields = {
+        "input_value": message,
+        "input_type": None if input_type == "chat" else input_type,
+        "output_type": None if output_type == "chat" else output_type,
+        "session_id": session_id or None,
+        "tweaks": dict(tweaks) or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def find_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
