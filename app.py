@@ -7,7 +7,7 @@ import streamlit as st
 
 from flowground.errors import StoreUnavailable
 from flowground.shims import page_scripts, streamlit_process
-from flowground.ui.page.failure import draw_failure
+from flowground.ui.page.failure import draw_script_failure
 from flowground.web import Web
 
 ROOT = Path(__file__).resolve().parent
@@ -17,7 +17,7 @@ if not page_scripts.this_page():
     streamlit_process.put_in_place(logged_elsewhere=StoreUnavailable)  # the store says an outage once
     web = Web(ROOT)
     app = st.App(
-        ROUTER, routes=web.routes, middleware=web.middleware, lifespan=web.lifespan, on_script_error=draw_failure
+        ROUTER, routes=web.routes, middleware=web.middleware, lifespan=web.lifespan, on_script_error=draw_script_failure
     )
 else:
     # AppTest.from_file("app.py") runs this file as the script itself.

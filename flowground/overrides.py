@@ -15,7 +15,7 @@ from flowground.caller import InputType, RunRequest
 from flowground.components.base import INPUT
 from flowground.errors import InvalidRequest
 from flowground.fields.policy import FieldPolicy
-from flowground.fields.values import unwrap
+from flowground.fields.values import unwrap_tweak
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
 
@@ -42,7 +42,7 @@ def find_changes(wired: WiredFlow, values: Values, *, sees_inside: bool) -> dict
     for name, policies in seen.items():
         for key, policy in policies.items():
             runs, own = getattr(made.components[name], key), getattr(wired.components[name], key)
-            if unwrap(touched.get(name, {}).get(key)) is not None and (policy.type.secret or runs != own):
+            if unwrap_tweak(touched.get(name, {}).get(key)) is not None and (policy.type.secret or runs != own):
                 found.setdefault(name, {})[key] = runs
     return found
 

@@ -16,7 +16,7 @@ from flowground.caller import RunRequest
 from flowground.components.base import INPUT, Component
 from flowground.errors import InputConflict, InvalidRequest, TweaksRefused
 from flowground.fields.callers import Refusal
-from flowground.fields.values import check_bounds, check_values, unwrap
+from flowground.fields.values import check_bounds, check_values, unwrap_tweak
 from flowground.wiring import WiredFlow, replace_components
 from flowground.words import cut, show
 
@@ -120,7 +120,7 @@ class _Tweaks:
         raise TweaksRefused(f"The tweaks set more than {MOST_CHANGES:,} fields.", fields=())
 
     def _read_specific(self, name: str, fields: Mapping[str, Any]) -> None:
-        if unwrap(fields.get(INPUT)) is not None and self._gets_message(name):
+        if unwrap_tweak(fields.get(INPUT)) is not None and self._gets_message(name):
             self._refuse_conflict(name)
         for key, value in fields.items():
             refusal = self.wired.policy.refuse(name, key, sees_inside=self.sees_inside)

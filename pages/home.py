@@ -12,22 +12,22 @@ from flowground.wiring import WiredFlow
 
 async def list_flows(caller: Caller) -> tuple[list[WiredFlow], frozenset[str]]:
     """What they may open, and which of it is shared."""
-    app = runtime.current()
-    flows = await app.access.list_flows(caller)
-    return flows, await app.access.list_shared()
+    running = runtime.current()
+    flows = await running.access.list_flows(caller)
+    return flows, await running.access.list_shared()
 
 
 caller = require_visitor()
 flows, shared = bridge.call(list_flows(caller))
-app = runtime.current()
-problems = app.catalogue.problems() if caller.sees_inside else {}
-st.header(app.settings.organization.name, anchor=False)
+running = runtime.current()
+problems = running.catalogue.problems() if caller.sees_inside else {}
+st.header(running.settings.organization.name, anchor=False)
 requests.draw_requests(caller, requests.list_waiting(caller), place="home")
 if flows:
     st.markdown(":gray[Choose a flow to chat with.]")
     gallery.draw_flows(flows, shared=shared, sees_inside=caller.sees_inside)
 elif caller.sees_inside and not problems:
-    gallery.draw_empty(app.settings.flows.name)
+    gallery.draw_empty(running.settings.flows.name)
 elif not caller.sees_inside:
     gallery.draw_nothing_shared()
 gallery.draw_problems(problems)

@@ -26,7 +26,7 @@ publish.fulfil_wish(caller, wired)
 shared, api = bridge.call(read_standing(caller, wired))
 header.draw_header(caller, wired, shared=shared, api=api)
 draw_arrived(caller, wired)
-talk = Conversation(
+conversation = Conversation(
     caller,
     wired,
     find_session(wired.id),
@@ -36,11 +36,11 @@ talk = Conversation(
 )
 if caller.sees_inside:
     header.draw_stale(runtime.current().catalogue.stale(wired.id))
-if talk.takes_chat:
-    following = chat.draw_composer(talk)
-    draw_sessions(talk)
-    chat.draw_conversation(talk, following)
+if conversation.takes_chat:
+    following = chat.draw_composer(conversation)
+    draw_sessions(conversation)
+    chat.draw_conversation(conversation, following)
 else:
-    talk, following = form.draw_form(talk)
-    draw_sessions(talk, noun="run")
-    form.draw_result(talk, following)
+    conversation, following = form.draw_form(conversation)
+    draw_sessions(conversation, noun="run")
+    form.draw_result(conversation, following)

@@ -13,18 +13,18 @@ from flowground.ui.shell.navigation import draw_person_below
 
 preview.draw_preview(require_visitor(), read_shared_flow() or "")
 caller, wired = opening.open_flow(read_shared_flow() or "")
-talk = Conversation(caller, wired, find_session(wired.id))
+conversation = Conversation(caller, wired, find_session(wired.id))
 
 header.draw_branding(wired)
 if not bridge.call(runtime.current().access.is_shared(wired.id)):
     st.caption(":material/lock: Not shared: only authors and admins can open this page.")
-if talk.takes_chat:
-    following = chat.draw_composer(talk)
-    draw_sessions(talk)
+if conversation.takes_chat:
+    following = chat.draw_composer(conversation)
+    draw_sessions(conversation)
     draw_person_below(caller)
-    chat.draw_conversation(talk, following)
+    chat.draw_conversation(conversation, following)
 else:
-    talk, following = form.draw_form(talk)
-    draw_sessions(talk, noun="run")
+    conversation, following = form.draw_form(conversation)
+    draw_sessions(conversation, noun="run")
     draw_person_below(caller)
-    form.draw_result(talk, following)
+    form.draw_result(conversation, following)

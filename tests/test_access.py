@@ -107,10 +107,10 @@ async def test_before_the_first_account_the_settings_say_who_may_go_on(
         else:
             with pytest.raises(NotSignedIn, match=refused):
                 await runtime.access.recheck(caller)
-        assert await runtime.access.is_owner(caller) is proven
-        assert not await runtime.access.is_owner(ADMIN)
+        assert await runtime.access.is_proven_local_owner(caller) is proven
+        assert not await runtime.access.is_proven_local_owner(ADMIN)
         await runtime.store.write(members.add, name="root", display_name="Root", role="admin", password="x", by="tests")
-        assert not await runtime.access.is_owner(caller)
+        assert not await runtime.access.is_proven_local_owner(caller)
         with pytest.raises(NotSignedIn, match="has accounts now"):
             await runtime.access.recheck(caller)
 

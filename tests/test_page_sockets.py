@@ -23,8 +23,8 @@ from flowground.shims.page_messages import SMALLEST
 from flowground.store import Store
 from flowground.store.runs.conversations import begin_turn, finish_turn
 from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.web.open_pages.pace import GuestQueue, Pace
 from flowground.web.open_pages.sockets import OpenPage, PageSockets
-from flowground.web.open_pages.turns import GuestTurns, Pace
 from tests.house import CREDENTIALS, PUBLIC, House
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
@@ -347,10 +347,10 @@ def test_a_pace_lets_a_burst_through_and_then_one_at_a_time() -> None:
 
 @pytest.mark.anyio
 async def test_turns_go_round_the_addresses_and_who_leaves_gives_its_place_up() -> None:
-    turns, given = GuestTurns(), []
+    queue, given = GuestQueue(), []
 
     async def ask(address: str) -> None:
-        await turns.take(address)
+        await queue.take(address)
         given.append(address)
 
     flood = [asyncio.create_task(ask("many")) for _ in range(300)]

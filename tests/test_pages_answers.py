@@ -132,7 +132,7 @@ def test_a_visitor_reads_the_same_advice_at_once_and_later() -> None:
     def draw(wait: int | None) -> None:
         from flowground.ui.chat import answers  # noqa: PLC0415 - AppTest runs this text alone
 
-        answers.draw_failure("The model is busy.", sees_inside=False, wait=wait)
+        answers.draw_failed_answer("The model is busy.", sees_inside=False, wait=wait)
 
     said = [AppTest.from_function(draw, args=(wait,)).run().error[0].value for wait in (1, None)]
     assert [text.partition("\n\n")[2].replace("\\", "") for text in said] == [

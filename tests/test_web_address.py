@@ -4,7 +4,7 @@ import pytest
 from starlette.types import Scope
 
 from flowground.web.cookies import read_xsrf_id
-from flowground.web.paths import API_KEY, hide_secrets, is_api, unwrap
+from flowground.web.paths import API_KEY, hide_secrets, is_api, strip_flow_prefix
 
 
 def at(path: str, query: bytes = b"") -> Scope:
@@ -60,7 +60,7 @@ def test_the_code_of_an_identity_provider_stays() -> None:
     ],
 )  # fmt: skip
 def test_public_flow_is_unwrapped(path: str, inner: str, flow: str | None) -> None:
-    scope, found = unwrap(at(path))
+    scope, found = strip_flow_prefix(at(path))
     assert (scope["path"], scope["raw_path"], found) == (inner, inner.encode(), flow)
 
 

@@ -51,7 +51,7 @@ class Access:
             raise NotSignedIn("Open the link that the terminal printed when Flowground was started.")
         return caller
 
-    async def is_owner(self, caller: Caller) -> bool:
+    async def is_proven_local_owner(self, caller: Caller) -> bool:
         """Whether this is local mode and the owner code was given: they may make the first account, in every mode."""
         try:
             return caller.kind == "local" and (await self._check_proof(caller)).proven

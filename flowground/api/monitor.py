@@ -17,7 +17,7 @@ from flowground.messages import SENDERS
 from flowground.runtime import Runtime
 from flowground.store.runs import transcripts
 from flowground.store.runs.records import TraceStep
-from flowground.store.runs.transcripts import MessagePlace, PlacedMessage
+from flowground.store.runs.transcripts import MessagePosition, PlacedMessage
 
 _READ_AT_ONCE = 50
 """Messages; each may have some 200,000 characters."""
@@ -63,7 +63,7 @@ async def _chain(first: bytes, others: AsyncGenerator[bytes, None]) -> AsyncGene
 
 
 async def _write_messages(
-    runtime: Runtime, caller: Caller, places: Sequence[MessagePlace]
+    runtime: Runtime, caller: Caller, places: Sequence[MessagePosition]
 ) -> AsyncGenerator[bytes, None]:
     """A JSON array, piece by piece; between the pieces the loop serves others."""
     written, comma = bytearray(b"["), b""
@@ -80,7 +80,7 @@ async def _write_messages(
     yield bytes(written + b"]")
 
 
-def _make_batches(places: Sequence[MessagePlace]) -> Iterator[list[int]]:
+def _make_batches(places: Sequence[MessagePosition]) -> Iterator[list[int]]:
     """Positions to read at once; the messages of one run stay together, since one of them carries its trace."""
     batch: list[int] = []
     for _, run in groupby(places, key=lambda place: place.run_id or place.position):

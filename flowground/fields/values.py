@@ -27,7 +27,7 @@ def check_values(
         if isinstance(value, Mapping) and value.get("load_from_db"):
             says = f"`{name}.{key}`: there are no global variables here, `load_from_db` has no meaning."
             refusals.append(Refusal(key, says))
-        elif (given := unwrap(value)) is not None:
+        elif (given := unwrap_tweak(value)) is not None:
             values[key] = _coerce(given, policies[key].type)
     if not values:
         return None, refusals
@@ -35,7 +35,7 @@ def check_values(
         made = change_component(component, values)
     except ValidationError as error:
         for key, limits in find_misfits(error).items():
-            says = say_misfit(f"`{name}.{key}`", policies[key].type, unwrap(change.get(key)), limits)
+            says = say_misfit(f"`{name}.{key}`", policies[key].type, unwrap_tweak(change.get(key)), limits)
             refusals.append(Refusal(key, f"{says}."))
         return None, refusals
     refusals += [
@@ -64,7 +64,7 @@ def check_bounds(policy: FieldPolicy, value: Any) -> str | None:
     return None
 
 
-def unwrap(value: Any) -> Any:
+def unwrap_tweak(value: Any) -> Any:
     """A tweak's value, without the object that Langflow's clients put around it."""
     return value["value"] if isinstance(value, Mapping) and "value" in value else value
 

@@ -48,7 +48,7 @@ class _Stretch:
 
 
 @dataclass(slots=True)
-class _Place:
+class _LogCursor:
     """How far a watcher is in a log: all before `entry`, and of that the `seen` characters of each answer."""
 
     entry: int = 0
@@ -81,11 +81,11 @@ class LiveTurn:
         """
         news = asyncio.Event()
         self._watchers.add(news)
-        place = _Place()
+        cursor = _LogCursor()
         try:
             while True:
                 news.clear()
-                while events := self._after(place):
+                while events := self._after(cursor):
                     for event in events:
                         yield event
                 if self.done:
@@ -96,19 +96,19 @@ class LiveTurn:
         if self._error:
             raise self._error
 
-    def _after(self, place: _Place) -> list[Event]:
-        """What stands in the log after `place`, which goes on by it; nothing when there is no more yet."""
-        while place.entry < len(self._log):
-            entry = self._log[place.entry]
+    def _after(self, cursor: _LogCursor) -> list[Event]:
+        """What stands in the log after `cursor`, which goes on by it; nothing when there is no more yet."""
+        while cursor.entry < len(self._log):
+            entry = self._log[cursor.entry]
             if not isinstance(entry, _Stretch):
-                place.entry += 1
+                cursor.entry += 1
                 return [entry]
-            if found := entry.unseen(place.seen):
+            if found := entry.unseen(cursor.seen):
                 return [*found]
             if entry is self._log[-1]:
                 break  # it may grow
-            place.entry += 1
-            place.seen.clear()
+            cursor.entry += 1
+            cursor.seen.clear()
         return []
 
     def _note(self, event: Event) -> None:

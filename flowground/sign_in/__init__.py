@@ -112,7 +112,7 @@ class SignIn:
         Raises NotSignedIn with code `locked_out` after too many wrong ones (a while, then it is open again), or
         `sign_in_busy`, before the try is counted.
         """
-        with self._bcrypt.turn():
+        with self._bcrypt.wait_in_line():
             wait = await self.tries.count(name, address, device)
             if wait:
                 raise describe_lockout(wait)

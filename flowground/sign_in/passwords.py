@@ -106,7 +106,7 @@ class Bcrypt:
         return await asyncio.wrap_future(self.start_hash(password))
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def wait_in_line(self) -> Iterator[None]:
         """For the length of one sign-in. Raises NotSignedIn (code `sign_in_busy`) when too many wait already."""
         if self._waiting >= _WAITING:
             raise NotSignedIn("Too many people sign in right now. Try again in a moment.", code="sign_in_busy")
@@ -117,7 +117,7 @@ class Bcrypt:
             self._waiting -= 1
 
     async def matches(self, password: str, hashed: str | None, compare: Compare) -> bool:
-        """To be awaited within a `turn`. `hashed` None: there is nobody, and the work is the same."""
+        """To be awaited within `wait_in_line`. `hashed` None: there is nobody, and the work is the same."""
         return await asyncio.wrap_future(self._threads.submit(_matches, password, hashed, self.cost, compare))
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ class Tries:
 
     async def count(self, name: str, address: str, device: Device | None = None) -> float:
         """Counts a password for a name. 0: it may be looked at; else the seconds to wait."""
-        return await self._store.write(attempts.begin, **_find_place(name, address, device))
+        return await self._store.write(attempts.begin, **_locate_count(name, address, device))
 
     async def count_bad_link(self, address: str) -> None:
         """Counts a link that is not good. Raises NotSignedIn after too many from one address; links are too long to
@@ -43,15 +43,15 @@ class Tries:
 
     async def note_success(self, name: str, address: str, device: Device | None = None) -> None:
         """Forgets the wrong tries of this name from here, and remembers the address as the member's."""
-        place = _find_place(name, address, device)
-        await self._store.write(attempts.note_success, name=place["name"], address=address, counted_as=place["address"])
+        count = _locate_count(name, address, device)
+        await self._store.write(attempts.note_success, name=count["name"], address=address, counted_as=count["address"])
 
     async def lockout(self, name: str, address: str, device: Device | None = None) -> float:
         """Seconds until this name may be tried from here again; 0: now."""
-        return await self._store.read(attempts.find_wait, **_find_place(name, address, device))
+        return await self._store.read(attempts.find_wait, **_locate_count(name, address, device))
 
 
-def _find_place(name: str, address: str, device: Device | None) -> dict[str, Any]:
+def _locate_count(name: str, address: str, device: Device | None) -> dict[str, Any]:
     """Where a try is counted, as arguments of `store.attempts`.
 
     A browser in which this member signed in before has a count of its own, which no stranger's tries enter.

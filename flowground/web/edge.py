@@ -25,7 +25,7 @@ from flowground.web.address import Proxies, name_address
 from flowground.web.cookies import drop_all_cookies, drop_costly_cookies, take_cookies
 from flowground.web.open_pages.sockets import PageSockets, name_page_owner
 from flowground.web.origin import find_own_origin, is_from_this_computer, is_https
-from flowground.web.paths import hide_secrets, is_api, is_served, unwrap
+from flowground.web.paths import hide_secrets, is_api, is_served, strip_flow_prefix
 from flowground.web.response_headers import add_headers
 from flowground.web.visitors import Visitors
 
@@ -78,15 +78,15 @@ class Edge:
         runtime = self.runtime()
         https = is_https(scope, runtime.settings.public_url)
         send = add_headers(send, api=is_api(scope["path"]), https=https)
-        door = runtime.sign_in
-        if not door.knows_an_account and not is_from_this_computer(scope) and await door.is_local_mode():
+        sign_in = runtime.sign_in
+        if not sign_in.knows_an_account and not is_from_this_computer(scope) and await sign_in.is_local_mode():
             await refusal.explain_local_mode(scope)(scope, receive, send)
             return
         if is_api(scope["path"]):
             # Past Streamlit's own middleware: its sessions and compression would cost a run a tenth of its time.
             await self.api()(scope, receive, send)
             return
-        inner, _ = unwrap(scope)
+        inner, _ = strip_flow_prefix(scope)
         if not is_served(inner["path"]):
             await refusal.NOT_SERVED(scope, receive, send)
             return
@@ -103,7 +103,7 @@ class Edge:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "origin or host is not this server's"})
             return
-        inner, flow = unwrap(scope)
+        inner, flow = strip_flow_prefix(scope)
         https = is_https(scope, runtime.settings.public_url)
         sent, headers = take_cookies(_drop_ours(scope), runtime.settings.cookie.name, https=https)
         caller = await self._find_caller(sent.sign_ins, local=local)
@@ -128,7 +128,7 @@ class Edge:
         """Opens the page for nobody, so that it can say why: a refused socket only shows that it connects again."""
         settings = self.runtime().settings
         origin = find_own_origin(scope, settings.public_url)
-        inner, _ = unwrap(scope)
+        inner, _ = strip_flow_prefix(scope)
         _, headers = take_cookies(_drop_ours(scope), settings.cookie.name, https=False)
         headers.append((PageHeader.OUTAGE.encode(), error.message.encode("ascii", "replace")))
         inner = {**inner, "headers": _replace_host(headers, origin or "")}

@@ -54,7 +54,7 @@ def is_served(path: str) -> bool:
     return not any(path == root or path.startswith(f"{root}/") for root in _SHUT)
 
 
-def unwrap(scope: Scope) -> tuple[Scope, str | None]:
+def strip_flow_prefix(scope: Scope) -> tuple[Scope, str | None]:
     """The scope as Streamlit expects it, and the id of the flow whose page asks.
 
     Streamlit's frontend (1.67) takes the whole address as its base: what it asks for below `/public_flow/{flow_id}/` is

@@ -16,7 +16,7 @@ _m = tables.messages.c
 
 
 @dataclass(frozen=True, slots=True)
-class MessagePlace:
+class MessagePosition:
     """One message's position among all, and the run it belongs to."""
 
     position: int
@@ -41,7 +41,7 @@ def list_places(
     flows: Collection[str] | None = None,
     newest_first: bool = False,
     limit: int = 1000,
-) -> list[MessagePlace]:
+) -> list[MessagePosition]:
     """Where the owner's messages stand, in the order they were said (or the other way round), at most `limit` of them.
 
     `flows` limits them to these; None: whatever flow they were said to.
@@ -55,7 +55,7 @@ def list_places(
     )
     if session_id is not None:
         wanted = wanted.where(_s.session_id == session_id)
-    return [MessagePlace(position, run_id) for position, run_id in connection.execute(wanted)]
+    return [MessagePosition(position, run_id) for position, run_id in connection.execute(wanted)]
 
 
 def read_messages(connection: Connection, *, owner: str, positions: Sequence[int]) -> list[PlacedMessage]:

@@ -20,7 +20,7 @@ _STEP_LINES = 7
 
 
 def draw_message(
-    chat: Conversation,
+    conversation: Conversation,
     message: StoredMessage,
     *,
     question: StoredMessage | None = None,
@@ -43,8 +43,8 @@ def draw_message(
         if text or not is_failed:
             draw_text(text, message)
         if is_failed and says_why:
-            draw_failure(message.error or message.text, sees_inside=chat.sees_inside)
-        draw_below(chat, message, question=question, retry=retry)
+            draw_failed_answer(message.error or message.text, sees_inside=conversation.sees_inside)
+        draw_below(conversation, message, question=question, retry=retry)
 
 
 def open_bubble() -> DeltaGenerator:
@@ -68,7 +68,7 @@ def draw_interrupted(message_id: str, retry: Retry | None) -> None:
         _draw_retry(message_id, retry)
 
 
-def draw_failure(text: str, *, sees_inside: bool, hint: str | None = None, wait: int | None = None) -> None:
+def draw_failed_answer(text: str, *, sees_inside: bool, hint: str | None = None, wait: int | None = None) -> None:
     """Why there is no answer. Who sees only the outside learns nothing of the flow's parts.
 
     `wait` is in how many seconds the model's server takes the next call, where it said so.
@@ -83,36 +83,36 @@ def draw_failure(text: str, *, sees_inside: bool, hint: str | None = None, wait:
 
 
 def draw_below(
-    chat: Conversation, message: StoredMessage, *, question: StoredMessage | None, retry: Retry | None
+    conversation: Conversation, message: StoredMessage, *, question: StoredMessage | None, retry: Retry | None
 ) -> None:
     """What it cost, its steps, its code; and the way to ask again what failed, was stopped, or a model left empty."""
-    if chat.offers_code and question and question.role == "user":
+    if conversation.offers_code and question and question.role == "user":
         with st.container(horizontal=True, vertical_alignment="top", horizontal_alignment="distribute", gap="small"):
-            _draw_facts(chat, message)
+            _draw_facts(conversation, message)
             st.button(
                 ":small[:gray[Copy as code]]",
                 icon=":material/code:",
                 type="tertiary",
                 key=f"code:{message.id}",
                 on_click=_show_code,
-                args=(chat, question),
+                args=(conversation, question),
             )
     else:
-        _draw_facts(chat, message)
+        _draw_facts(conversation, message)
     if message.state != "complete" or (message.model and not message.text.strip()):
         _draw_retry(message.id, retry)
 
 
-def _show_code(chat: Conversation, question: StoredMessage) -> None:
+def _show_code(conversation: Conversation, question: StoredMessage) -> None:
     """Opens the call that this question was."""
-    values = bridge.read(conversations.find_overrides, **chat.place._asdict(), message_id=question.id)
-    pane.open_next(pane.PastCall(chat.wired.id, question.text, chat.session_id, values))
+    values = bridge.read(conversations.find_overrides, **conversation.session_key._asdict(), message_id=question.id)
+    pane.open_next(pane.PastCall(conversation.wired.id, question.text, conversation.session_id, values))
 
 
-def _draw_facts(chat: Conversation, message: StoredMessage) -> None:
+def _draw_facts(conversation: Conversation, message: StoredMessage) -> None:
     """Model, seconds and tokens in small grey, and the steps; from outside only whether the answer was stopped."""
     stopped = "Stopped" if message.state == "stopped" else ""
-    if not chat.sees_inside:
+    if not conversation.sees_inside:
         if stopped:
             st.caption(stopped)
         return
@@ -129,7 +129,7 @@ def _draw_facts(chat: Conversation, message: StoredMessage) -> None:
     if steps.open:
         with steps:
             for step in message.trace:
-                _draw_step(step, chat.wired.display_names.get(step.component_id, step.component_id))
+                _draw_step(step, conversation.wired.display_names.get(step.component_id, step.component_id))
 
 
 def _draw_step(step: TraceStep, name: str) -> None:

@@ -21,49 +21,51 @@ _ASKED = "chat:asked"
 _NOTICE = "chat:notice"
 
 
-def draw_composer(chat: Conversation) -> Following | None:
+def draw_composer(conversation: Conversation) -> Following | None:
     """The input at the page's foot; starts what was typed there, or finds the turn that is being taken."""
-    pressed = _take_asked(chat)
-    busy = pressed is not None or live.find_turn(chat) is not None
+    pressed = _take_asked(conversation)
+    busy = pressed is not None or live.find_turn(conversation) is not None
     with st.bottom:
-        draw_chip(chat.caller, chat.wired, chat.overrides)
-        st.session_state[_NOTICE] = notice = model_notes.announce_fetch(chat.wired)
+        draw_chip(conversation.caller, conversation.wired, conversation.overrides)
+        st.session_state[_NOTICE] = notice = model_notes.announce_fetch(conversation.wired)
         if notice:
             st.caption(f":material/download: {notice}")
-    key = chat.key("composer")
-    if (draft := st.session_state.pop(chat.key("draft"), None)) is not None:
+    key = conversation.key("composer")
+    if (draft := st.session_state.pop(conversation.key("draft"), None)) is not None:
         st.session_state[key] = draft
     # Outside st.bottom, where it goes by itself: only then does the page follow the answer that grows.
-    typed = st.chat_input(f"Message {chat.wired.name}", key=key, submit_mode="stop", disabled=busy)
+    typed = st.chat_input(f"Message {conversation.wired.name}", key=key, submit_mode="stop", disabled=busy)
     said = typed if typed and typed.strip() else pressed  # blanks alone are no message
     if not said:
-        return live.follow(chat)
-    following = live.begin(chat, said, own_stop=not typed)
-    if typed and chat.key("refused") in st.session_state:
-        st.session_state[chat.key("draft")] = typed
+        return live.follow(conversation)
+    following = live.begin(conversation, said, own_stop=not typed)
+    if typed and conversation.key("refused") in st.session_state:
+        st.session_state[conversation.key("draft")] = typed
         st.rerun()  # the composer was emptied, and takes a text only before it is drawn
     return following
 
 
-def draw_conversation(chat: Conversation, following: Following | None) -> None:
+def draw_conversation(conversation: Conversation, following: Following | None) -> None:
     """All messages, then the answer that `following` brings, to its end."""
-    most = st.session_state.get(chat.key("shown"), _SHOWN)
-    found = live.read_messages(chat, following, limit=most + 1)
+    most = st.session_state.get(conversation.key("shown"), _SHOWN)
+    found = live.read_messages(conversation, following, limit=most + 1)
     messages = _keep_newest(found, most)
     last_said = next((message.text for message in reversed(messages) if message.role == "user"), None)
-    retry = None if last_said is None else lambda: _ask(chat, last_said)
-    _draw_welcome(chat, is_empty=not messages and following is None)
-    _draw_more(chat, most, is_needed=len(found) > len(messages))
-    drawn = _draw_messages(chat, messages, following, retry=None if following else retry)
-    drawing = Drawing(chat, following, question=messages[-1] if messages else None, retry=retry)
+    retry = None if last_said is None else lambda: _ask(conversation, last_said)
+    _draw_welcome(conversation, is_empty=not messages and following is None)
+    _draw_more(conversation, most, is_needed=len(found) > len(messages))
+    drawn = _draw_messages(conversation, messages, following, retry=None if following else retry)
+    drawing = Drawing(conversation, following, question=messages[-1] if messages else None, retry=retry)
     _clear_rest(drawn + drawing.count)
-    failure.draw_kept(chat.key("refused"))
+    failure.draw_kept(conversation.key("refused"))
     if following is None:
         return
     if following.own_stop:
         drawing.draw_stop()
     is_answered = drawing.follow()
-    if following.own_stop or (is_answered and model_notes.announce_fetch(chat.wired) != st.session_state[_NOTICE]):
+    if following.own_stop or (
+        is_answered and model_notes.announce_fetch(conversation.wired) != st.session_state[_NOTICE]
+    ):
         st.rerun()  # the composer takes messages again, or no longer announces a model that is here now
 
 
@@ -77,51 +79,55 @@ def _keep_newest(messages: Sequence[StoredMessage], most: int) -> Sequence[Store
     return messages
 
 
-def _draw_welcome(chat: Conversation, *, is_empty: bool) -> None:
+def _draw_welcome(conversation: Conversation, *, is_empty: bool) -> None:
     place = st.empty()  # drawn always: what stood here would else stay on screen while an answer streams
     if not is_empty:
         return
-    flow = chat.wired.flow
+    flow = conversation.wired.flow
     with place.container():
         st.space("large")
         st.markdown(flow.chat.welcome or f"Ask {words.escape(flow.name)} something.")
         if flow.chat.starters:
-            key = chat.key("starter")
+            key = conversation.key("starter")
             st.pills(
                 "Suggestions",
                 flow.chat.starters,
                 key=key,
                 label_visibility="collapsed",
-                on_change=lambda: _ask(chat, st.session_state[key]),
+                on_change=lambda: _ask(conversation, st.session_state[key]),
             )
-        if notice := model_notes.warn_of_limits(chat.wired):
+        if notice := model_notes.warn_of_limits(conversation.wired):
             st.caption(notice)
 
 
-def _draw_more(chat: Conversation, most: int, *, is_needed: bool) -> None:
+def _draw_more(conversation: Conversation, most: int, *, is_needed: bool) -> None:
     place = st.empty()
     if is_needed:
         place.button(
             "Show earlier messages",
             icon=":material/expand_less:",
             type="tertiary",
-            key=chat.key("earlier"),
-            on_click=lambda: st.session_state.update({chat.key("shown"): most + _MORE}),
+            key=conversation.key("earlier"),
+            on_click=lambda: st.session_state.update({conversation.key("shown"): most + _MORE}),
         )
 
 
 def _draw_messages(
-    chat: Conversation, messages: Sequence[StoredMessage], following: Following | None, *, retry: answers.Retry | None
+    conversation: Conversation,
+    messages: Sequence[StoredMessage],
+    following: Following | None,
+    *,
+    retry: answers.Retry | None,
 ) -> int:
     """How many were drawn. A question that nobody answered, or is answering, counts as one that failed."""
-    waiting = _find_waiting(chat, messages, following)
+    waiting = _find_waiting(conversation, messages, following)
     answered = {message.run_id for message in messages if message.role == "assistant" and message.run_id}
     question, cut = None, 0
     for message, after in zip_longest(messages, messages[1:]):
         question = message if message.role == "user" else question
         says_why = after is None or after.run_id != message.run_id
         last_retry = None if after else retry
-        answers.draw_message(chat, message, question=question, retry=last_retry, says_why=says_why)
+        answers.draw_message(conversation, message, question=question, retry=last_retry, says_why=says_why)
         is_answered = message.run_id in answered or (after is not None and after.role == "assistant")
         if message.role == "user" and not is_answered and message.id != waiting:
             answers.draw_interrupted(message.id, last_retry)
@@ -129,11 +135,13 @@ def _draw_messages(
     return len(messages) + cut
 
 
-def _find_waiting(chat: Conversation, messages: Sequence[StoredMessage], following: Following | None) -> str | None:
+def _find_waiting(
+    conversation: Conversation, messages: Sequence[StoredMessage], following: Following | None
+) -> str | None:
     """The id of the question that is being answered."""
     if following and following.started:
         return following.started.user_message_id
-    return messages[-1].id if messages and live.find_turn(chat) is not None else None
+    return messages[-1].id if messages and live.find_turn(conversation) is not None else None
 
 
 def _clear_rest(drawn: int) -> None:
@@ -144,12 +152,12 @@ def _clear_rest(drawn: int) -> None:
 
 
 @for_its_caller
-def _ask(chat: Conversation, text: str | None) -> None:
+def _ask(conversation: Conversation, text: str | None) -> None:
     """For a button: sends a text with the next run of the page."""
     if text:
-        st.session_state[_ASKED] = (chat.place, text)
+        st.session_state[_ASKED] = (conversation.session_key, text)
 
 
-def _take_asked(chat: Conversation) -> str | None:
-    place, text = st.session_state.pop(_ASKED, (None, None))
-    return text if place == chat.place else None
+def _take_asked(conversation: Conversation) -> str | None:
+    key, text = st.session_state.pop(_ASKED, (None, None))
+    return text if key == conversation.session_key else None

@@ -24,7 +24,7 @@ _LISTED = 50
 _ROW_CHARS = 24
 
 
-class ChatPlace(NamedTuple):
+class SessionKey(NamedTuple):
     """One conversation in the store: a session of one caller with one flow."""
 
     owner: str
@@ -47,8 +47,8 @@ class Conversation:
     offers_code: bool = False
 
     @property
-    def place(self) -> ChatPlace:
-        return ChatPlace(self.caller.key, self.wired.id, self.session_id)
+    def session_key(self) -> SessionKey:
+        return SessionKey(self.caller.key, self.wired.id, self.session_id)
 
     @property
     def takes_chat(self) -> bool:
@@ -69,11 +69,11 @@ def find_session(flow_id: str) -> str:
     return fresh
 
 
-def keep_in_address(chat: Conversation) -> None:
+def keep_in_address(conversation: Conversation) -> None:
     """Puts the conversation into the address; the next new one gets another id."""
-    if st.query_params.get("session") != chat.session_id:
-        st.query_params["session"] = chat.session_id
-    st.session_state.pop(_fresh_key(chat.wired.id), None)
+    if st.query_params.get("session") != conversation.session_id:
+        st.query_params["session"] = conversation.session_id
+    st.session_state.pop(_fresh_key(conversation.wired.id), None)
 
 
 def _open(session_id: str) -> None:
@@ -89,9 +89,9 @@ def _fresh_key(flow_id: str) -> str:
     return f"chat:draft:{flow_id}"
 
 
-def draw_sessions(chat: Conversation, *, noun: str = "chat") -> None:
+def draw_sessions(conversation: Conversation, *, noun: str = "chat") -> None:
     """The person's conversations with the flow, in the sidebar; `noun` is what one of them is called."""
-    flow_id = chat.wired.id
+    flow_id = conversation.wired.id
     with find_page_part():
         st.button(
             f"New {noun}",
@@ -101,17 +101,17 @@ def draw_sessions(chat: Conversation, *, noun: str = "chat") -> None:
             on_click=_begin_new,
             args=(flow_id,),
         )
-        found = bridge.read(conversations.list_sessions, flow_id=flow_id, owner=chat.caller.key, limit=_LISTED)
+        found = bridge.read(conversations.list_sessions, flow_id=flow_id, owner=conversation.caller.key, limit=_LISTED)
         if found:
             st.caption(f"Your {noun}s")
         with st.container(gap=None):
             for info in found:
-                _draw_row(chat, info)
+                _draw_row(conversation, info)
 
 
-def _draw_row(chat: Conversation, info: SessionInfo) -> None:
+def _draw_row(conversation: Conversation, info: SessionInfo) -> None:
     title = words.escape(words.cut(info.title or "Untitled", _ROW_CHARS))
-    is_shown = info.session_id == chat.session_id
+    is_shown = info.session_id == conversation.session_id
     with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xxsmall"):
         st.button(
             f"**{title}**" if is_shown else title,
@@ -126,36 +126,38 @@ def _draw_row(chat: Conversation, info: SessionInfo) -> None:
         key = f"sessions:more:{info.session_id}"
         chosen = st.menu_button("More", ("Rename", "Delete"), key=key, type="tertiary")
     if chosen == "Rename":
-        _rename(chat, info)
+        _rename(conversation, info)
     elif chosen == "Delete":
-        _delete(chat, info)
+        _delete(conversation, info)
 
 
 @st.dialog("Rename")
-def _rename(chat: Conversation, info: SessionInfo) -> None:
+def _rename(conversation: Conversation, info: SessionInfo) -> None:
     with st.form(f"sessions:rename:{info.session_id}", border=False):
         title = st.text_input("Title", value=info.title, max_chars=conversations.TITLE_CHARS)
         if st.form_submit_button("Save", type="primary") and title.strip():
-            _change(chat, partial(conversations.rename_session, title=title))
+            _change(conversation, partial(conversations.rename_session, title=title))
             st.rerun()
 
 
 @st.dialog("Delete this conversation?")
-def _delete(chat: Conversation, info: SessionInfo) -> None:
+def _delete(conversation: Conversation, info: SessionInfo) -> None:
     st.text(info.title)
     st.caption("Its messages are deleted for good.")
     if st.button("Delete", type="primary", key=f"sessions:delete:{info.session_id}"):
-        _change(chat, conversations.delete_session)
-        _begin_new(chat.wired.id)
+        _change(conversation, conversations.delete_session)
+        _begin_new(conversation.wired.id)
         st.rerun()
 
 
-def _change(chat: Conversation, job: Callable[..., bool]) -> None:
+def _change(conversation: Conversation, job: Callable[..., bool]) -> None:
     """A dialog runs without the router: who acts is asked again here."""
 
     async def write() -> None:
-        app = runtime.current()
-        caller = await app.access.recheck(chat.caller)
-        await app.store.write(job, flow_id=chat.wired.id, owner=caller.key, session_id=chat.session_id)
+        running = runtime.current()
+        caller = await running.access.recheck(conversation.caller)
+        await running.store.write(
+            job, flow_id=conversation.wired.id, owner=caller.key, session_id=conversation.session_id
+        )
 
     bridge.call(write())

@@ -32,7 +32,7 @@ from flowground.shims.page_scripts import StopException, ThisRun, draw_growing, 
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage, TraceStep
 from flowground.ui.chat import answers
-from flowground.ui.chat.conversation import ChatPlace, Conversation, keep_in_address
+from flowground.ui.chat.conversation import Conversation, SessionKey, keep_in_address
 from flowground.ui.markdown.answer_text import GrowingText
 from flowground.ui.overrides.state import drop_secrets
 from flowground.ui.page import bridge, model_notes, words
@@ -52,24 +52,24 @@ class Viewers:
     here. Pages that are gone are let go of when the list has doubled.
     """
 
-    _pages: dict[str, ChatPlace] = field(default_factory=dict)
+    _pages: dict[str, SessionKey] = field(default_factory=dict)
     _most: int = 64
 
-    def show(self, session: str, place: ChatPlace) -> None:
+    def show(self, session: str, key: SessionKey) -> None:
         """The page whose script calls this shows the conversation, until it says otherwise."""
         if not session:
             return
-        self._pages[session] = place
+        self._pages[session] = key
         if len(self._pages) > self._most:
             for other in list(self._pages):
                 if not is_open(other):
                     self._pages.pop(other, None)
             self._most = max(64, 2 * len(self._pages))
 
-    def tell(self, place: ChatPlace, *, besides: str = "") -> None:
+    def tell(self, key: SessionKey, *, besides: str = "") -> None:
         """Redraws every page that shows the conversation. Call it on the server's loop."""
         for session, shown in list(self._pages.items()):
-            if shown == place and session != besides and not redraw(session):
+            if shown == key and session != besides and not redraw(session):
                 self._pages.pop(session, None)
 
 
@@ -109,69 +109,69 @@ class Following:
             runtime.current().loop.call_soon_threadsafe(self._turn.stop)
 
 
-def begin(chat: Conversation, said: str, *, input_type: InputType = "chat", own_stop: bool) -> Following | None:
+def begin(conversation: Conversation, said: str, *, input_type: InputType = "chat", own_stop: bool) -> Following | None:
     """Says something and follows the answer; pages that show the same conversation follow too.
 
     None, or the turn that is being taken already, where it was refused: why is kept under the key "refused".
     """
-    tweaks = for_message(chat.wired, chat.overrides, input_type=input_type)
+    tweaks = for_message(conversation.wired, conversation.overrides, input_type=input_type)
     request = RunRequest(
         input_value=said,
         input_type=input_type,
-        session_id=chat.session_id,
+        session_id=conversation.session_id,
         stream=True,
         tweaks=tweaks,
-        kept_overrides=drop_secrets(chat.wired, tweaks),
+        kept_overrides=drop_secrets(conversation.wired, tweaks),
     )
     run = ThisRun()
     try:
-        turn = bridge.call(_start(chat, request, run.session, viewers(), came_from=read_address()))
+        turn = bridge.call(_start(conversation, request, run.session, viewers(), came_from=read_address()))
         following = Following(turn, run, own_stop=own_stop)
     except FlowgroundError as error:
-        st.session_state[chat.key("refused")] = error
-        return follow(chat)
-    keep_in_address(chat)
+        st.session_state[conversation.key("refused")] = error
+        return follow(conversation)
+    keep_in_address(conversation)
     return following
 
 
 async def _start(
-    chat: Conversation, request: RunRequest, session: str, watched: Viewers, *, came_from: str
+    conversation: Conversation, request: RunRequest, session: str, watched: Viewers, *, came_from: str
 ) -> LiveTurn:
-    person = PersonChatting(chat.caller, chat.session_id, came_from)
-    answer = await doors.answer(runtime.current(), person, address=chat.wired.id, ask=request)
+    person = PersonChatting(conversation.caller, conversation.session_id, came_from)
+    answer = await doors.answer(runtime.current(), person, address=conversation.wired.id, ask=request)
     turn = answer.start()
-    watched.show(session, chat.place)
-    watched.tell(chat.place, besides=session)
+    watched.show(session, conversation.session_key)
+    watched.tell(conversation.session_key, besides=session)
     # Whoever pressed Stop, every page of the conversation shows the answer's end, that one too: its script is over.
-    turn.task.add_done_callback(lambda task: watched.tell(chat.place) if task.cancelled() else None)
+    turn.task.add_done_callback(lambda task: watched.tell(conversation.session_key) if task.cancelled() else None)
     return turn
 
 
-def follow(chat: Conversation) -> Following | None:
+def follow(conversation: Conversation) -> Following | None:
     """The turn that is being taken in this conversation, if any."""
     run = ThisRun()
-    viewers().show(run.session, chat.place)
-    turn = find_turn(chat)
+    viewers().show(run.session, conversation.session_key)
+    turn = find_turn(conversation)
     return Following(turn, run, own_stop=True) if turn else None
 
 
-def find_turn(chat: Conversation) -> LiveTurn | None:
+def find_turn(conversation: Conversation) -> LiveTurn | None:
     """The turn that is being taken, to ask whether there is one or to stop it."""
-    return runtime.current().live_turn(chat.caller, chat.wired.id, chat.session_id)
+    return runtime.current().live_turn(conversation.caller, conversation.wired.id, conversation.session_id)
 
 
 @for_its_caller
-def stop(chat: Conversation) -> None:
+def stop(conversation: Conversation) -> None:
     """For a button: ends the turn; what was said so far is kept."""
-    if turn := find_turn(chat):
+    if turn := find_turn(conversation):
         runtime.current().loop.call_soon_threadsafe(turn.stop)
 
 
-def read_messages(chat: Conversation, following: Following | None, *, limit: int) -> list[StoredMessage]:
+def read_messages(conversation: Conversation, following: Following | None, *, limit: int) -> list[StoredMessage]:
     """The newest stored messages, oldest first, without the answers of the turn that is being followed."""
     started = following.started if following else None
     coming = set(started.answer_ids.values()) if started else set()
-    found = bridge.read(conversations.list_messages, **chat.place._asdict(), limit=limit)
+    found = bridge.read(conversations.list_messages, **conversation.session_key._asdict(), limit=limit)
     return [message for message in found if message.id not in coming]
 
 
@@ -195,13 +195,13 @@ class Drawing:
 
     def __init__(
         self,
-        chat: Conversation,
+        conversation: Conversation,
         following: Following | None,
         *,
         question: StoredMessage | None,
         retry: answers.Retry | None = None,
     ) -> None:
-        self._chat = chat
+        self._conversation = conversation
         self._question = question
         self._retry = retry
         self._following = following
@@ -221,7 +221,9 @@ class Drawing:
         if self._answers:
             key = f"stop:{self._first.message_id}"
             icon = ":material/stop_circle:"
-            self._first.below.button("Stop", icon=icon, type="tertiary", key=key, on_click=stop, args=(self._chat,))
+            self._first.below.button(
+                "Stop", icon=icon, type="tertiary", key=key, on_click=stop, args=(self._conversation,)
+            )
 
     def follow(self) -> bool:
         """Draws the answers to their end. False when there is none: the turn was refused or failed."""
@@ -251,8 +253,8 @@ class Drawing:
                 with self._first.slot:
                     model_notes.draw_progress(event)
             case ComponentStarted():
-                if self._chat.sees_inside and not self._first.text:
-                    name = self._chat.wired.display_names.get(event.component_id, event.component_id)
+                if self._conversation.sees_inside and not self._first.text:
+                    name = self._conversation.wired.display_names.get(event.component_id, event.component_id)
                     self._first.slot.markdown(f":shimmer[{words.escape(name)}]")
             case ComponentFinished():
                 self._trace.append(
@@ -292,8 +294,10 @@ class Drawing:
                 if answer.text:
                     st.markdown(words.write_answer(answer.text.whole))
                 if answer is kept[-1]:
-                    sees_inside = self._chat.sees_inside
-                    answers.draw_failure(error.message, sees_inside=sees_inside, hint=error.hint, wait=find_wait(error))
+                    sees_inside = self._conversation.sees_inside
+                    answers.draw_failed_answer(
+                        error.message, sees_inside=sees_inside, hint=error.hint, wait=find_wait(error)
+                    )
             if answer in kept:
                 self._draw_below(answer, self._message(answer, "failed"), is_last=answer is kept[-1])
 
@@ -316,7 +320,9 @@ class Drawing:
 
     def _draw_below(self, answer: _Answer, message: StoredMessage, *, is_last: bool) -> None:
         with answer.below.container():
-            answers.draw_below(self._chat, message, question=self._question, retry=self._retry if is_last else None)
+            answers.draw_below(
+                self._conversation, message, question=self._question, retry=self._retry if is_last else None
+            )
 
     @property
     def _first(self) -> _Answer:

@@ -90,10 +90,10 @@ def _store(caller: Caller, wired: WiredFlow, job: Callable[..., object]) -> None
     """A preset outlives the visit: whoever keeps one is asked again who they are, the local owner for the code."""
 
     async def write() -> None:
-        app = runtime.current()
-        present = await app.access.recheck(caller)
-        app.access.require_lasting(present)
-        await app.store.write(job, flow_id=wired.id, owner=present.key)
+        running = runtime.current()
+        present = await running.access.recheck(caller)
+        running.access.require_lasting(present)
+        await running.store.write(job, flow_id=wired.id, owner=present.key)
 
     with failure.keep_refusals(_refused_key(wired)):
         bridge.call(write())

@@ -46,15 +46,15 @@ def require_visitor() -> Caller:
 
 def needs_owner() -> bool:
     """Whether nobody may use this page yet but the owner, once they gave the code: local mode that is not open."""
-    claimed, app = _read_claim(), runtime.current()
-    is_local = claimed is not None and claimed.kind == "local" and app.settings.local_mode != "open"
-    return is_local and find_visitor() is None and bridge.call(app.sign_in.is_local_mode())
+    claimed, running = _read_claim(), runtime.current()
+    is_local = claimed is not None and claimed.kind == "local" and running.settings.local_mode != "open"
+    return is_local and find_visitor() is None and bridge.call(running.sign_in.is_local_mode())
 
 
 def is_owner_proven() -> bool:
     """Whether this browser gave the owner code (always true for members), also where `require_visitor` ends the run."""
     if needs_owner():
-        return bridge.call(runtime.current().access.is_owner(read_caller()))
+        return bridge.call(runtime.current().access.is_proven_local_owner(read_caller()))
     return require_visitor().proven
 
 

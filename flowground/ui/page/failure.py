@@ -9,7 +9,7 @@ from flowground.errors import FlowgroundError, NotSignedIn, RequestError, StoreU
 from flowground.ui.page import words
 
 
-def draw_failure(error: Exception) -> bool:
+def draw_script_failure(error: Exception) -> bool:
     """For st.App's `on_script_error`; True means that nothing else is drawn. Streamlit has logged the error."""
     if isinstance(error, NotSignedIn):
         st.info("You are signed out. Reload the page to sign in again.")

@@ -16,8 +16,8 @@ from flowground.settings import Limits
 from flowground.shims.page_frames import allow_messages, cut
 from flowground.shims.page_messages import SMALLEST, Outline
 from flowground.web.address import name_address
-from flowground.web.open_pages.places import GuestPlaces
-from flowground.web.open_pages.turns import GuestTurns, Pace
+from flowground.web.open_pages.pace import GuestQueue, Pace
+from flowground.web.open_pages.seats import GuestSeats
 from flowground.web.process import Tidying
 
 _BYTES_A_CHARACTER = 4
@@ -112,10 +112,10 @@ class GuestPage(OpenPage):
     """The page of somebody who is not signed in: its messages wait for their turn."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, largest: int, turns: GuestTurns, address: str
+        self, scope: Scope, receive: Receive, send: Send, *, largest: int, queue: GuestQueue, address: str
     ) -> None:
         super().__init__(scope, receive, send, largest=largest)
-        self._turns = turns
+        self._queue = queue
         self.address = address
         self._pace = Pace(*_A_PAGE)
         self._ahead: asyncio.Task[Message] | None = None
@@ -158,7 +158,7 @@ class GuestPage(OpenPage):
         if wait := self._pace.wait(now):
             await asyncio.sleep(wait)
         self._pace.take(now + wait)
-        await self._turns.take(self.address)
+        await self._queue.take(self.address)
 
 
 class PageSockets:
@@ -170,10 +170,10 @@ class PageSockets:
         self._message_bytes = _BYTES_A_CHARACTER * limits.message_chars + _BESIDE_THE_MESSAGE
         self._silent = limits.request_seconds
         """Seconds after which a page that asked for nothing is closed."""
-        self._places = GuestPlaces[GuestPage](
+        self._seats = GuestSeats[GuestPage](
             most=self.most, most_an_address=self.most_an_address, silent=limits.request_seconds
         )
-        self._turns = GuestTurns()
+        self._queue = GuestQueue()
         self._closing: set[asyncio.Task[None]] = set()
         self._tidying = Tidying()
         self._farewells = 0
@@ -200,15 +200,15 @@ class PageSockets:
             await self._refuse(scope, receive, send)
             return
         largest = SMALLEST if caller is None else max(SMALLEST, self._message_bytes)
-        guest = GuestPage(scope, receive, send, largest=largest, turns=self._turns, address=address)
-        self._places.take(guest)
+        guest = GuestPage(scope, receive, send, largest=largest, queue=self._queue, address=address)
+        self._seats.take(guest)
         silence = asyncio.get_running_loop().call_later(self._silent, self._close_silent, guest)
         try:
             await app(scope, guest.receive, guest.send)
         finally:
             silence.cancel()
             guest.leave()
-            self._places.leave(guest)
+            self._seats.leave(guest)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -226,9 +226,9 @@ class PageSockets:
 
     def _make_room(self, address: str) -> bool:
         """Whether one more page may be opened from there; closes the one that gives its place."""
-        has_room, page = self._places.find_room(address, asyncio.get_running_loop().time())
+        has_room, page = self._seats.find_room(address, asyncio.get_running_loop().time())
         if page is not None:
-            self._places.leave(page)
+            self._seats.leave(page)
             self._close(page, 1013, _TOO_MANY)
         return has_room
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from flowground.web.open_pages.places import GuestPlaces, find_network
+from flowground.web.open_pages.seats import GuestSeats, find_network
 from tests.house import House
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
@@ -26,20 +26,20 @@ class Door:
     """Pages that come, and come back by themselves two seconds after they were closed."""
 
     def __init__(self, most: int) -> None:
-        self.places = GuestPlaces[Page](most=most, most_an_address=most, silent=30)
+        self.seats = GuestSeats[Page](most=most, most_an_address=most, silent=30)
         self.open: dict[str, Page] = {}
         self.evicted = Counter[str]()
 
     def come(self, address: str, now: float, *, in_use: bool = False) -> bool:
-        has_room, page = self.places.find_room(address, now)
+        has_room, page = self.seats.find_room(address, now)
         if page is not None:
-            self.places.leave(page)
-            self.places.leave(page)
+            self.seats.leave(page)
+            self.seats.leave(page)
             del self.open[page.address]
             self.evicted[page.address] += 1
         if has_room:
             self.open[address] = Page(address, now, now, in_use)
-            self.places.take(self.open[address])
+            self.seats.take(self.open[address])
         return has_room
 
 
@@ -115,8 +115,8 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(6_000):
         door.come(f"10.{number // 250}.{number % 250}.1", 20 * number)
     assert door.evicted.total() == 5_998
-    assert len(door.places._lost) == 4_000
-    assert len(door.places._places) == 2
+    assert len(door.seats._lost) == 4_000
+    assert len(door.seats._pages) == 2
 
 
 def test_networks() -> None:

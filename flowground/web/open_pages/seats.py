@@ -21,7 +21,7 @@ _REMEMBERED = 4_000
 """Addresses that lost a page."""
 
 
-class OccupiedPlace(Protocol):
+class OccupiedSeat(Protocol):
     """A page, as far as it counts here; times are of the loop's clock."""
 
     address: str
@@ -31,10 +31,10 @@ class OccupiedPlace(Protocol):
     """Somebody pressed, chose or wrote something: a browser alone never says that."""
 
 
-P = TypeVar("P", bound=OccupiedPlace)
+P = TypeVar("P", bound=OccupiedSeat)
 
 
-class GuestPlaces(Generic[P]):
+class GuestSeats(Generic[P]):
     """On one loop. `most` places in all, `most_an_address` for each; `silent` seconds make a page idle."""
 
     def __init__(self, *, most: int, most_an_address: int, silent: float) -> None:
@@ -42,19 +42,19 @@ class GuestPlaces(Generic[P]):
         self.most_an_address = most_an_address
         self._silent = silent
         self._count = 0
-        self._places: dict[str, dict[str, set[P]]] = {}
+        self._pages: dict[str, dict[str, set[P]]] = {}
         """Network -> address -> pages."""
         self._lost: OrderedDict[str, float] = OrderedDict()
         """Address -> when a page there gave way to somebody who had as few."""
 
     def take(self, page: P) -> None:
-        self._places.setdefault(find_network(page.address), {}).setdefault(page.address, set()).add(page)
+        self._pages.setdefault(find_network(page.address), {}).setdefault(page.address, set()).add(page)
         self._count += 1
 
     def leave(self, page: P) -> None:
         """A second call does nothing."""
         network = find_network(page.address)
-        addresses = self._places.get(network, {})
+        addresses = self._pages.get(network, {})
         pages = addresses.get(page.address, set())
         if page in pages:
             pages.discard(page)
@@ -62,7 +62,7 @@ class GuestPlaces(Generic[P]):
             if not pages:
                 del addresses[page.address]
             if not addresses:
-                del self._places[network]
+                del self._pages[network]
 
     def find_room(self, address: str, now: float) -> tuple[bool, P | None]:
         """Whether one more page may be opened from there, and which one has to go for it.
@@ -71,7 +71,7 @@ class GuestPlaces(Generic[P]):
         then of the others. At an address that has its share only an idle one goes. Where nobody has more, the page open
         longest goes, also first those that nobody used.
         """
-        own = self._places.get(find_network(address), {})
+        own = self._pages.get(find_network(address), {})
         here = own.get(address, set())
         if len(here) >= self.most_an_address:
             return _found(page for page in here if now - page.active_at >= self._silent)
@@ -83,7 +83,7 @@ class GuestPlaces(Generic[P]):
 
     def _richer(self, own: dict[str, set[P]], here: int) -> set[P]:
         """Pages of whoever would still have as many as the newcomer then: of another network, else of the same one."""
-        largest = max(self._places.values(), key=_size)
+        largest = max(self._pages.values(), key=_size)
         if largest is not own and _size(own) < _size(largest) - 1:
             return _of_the_fullest(largest)
         found = _of_the_fullest(own)
@@ -105,8 +105,8 @@ class GuestPlaces(Generic[P]):
 
     def _of_the_largest(self) -> Iterator[P]:
         """Pages of all networks that have as many as the largest, or one fewer."""
-        most = max(map(_size, self._places.values()))
-        for addresses in self._places.values():
+        most = max(map(_size, self._pages.values()))
+        for addresses in self._pages.values():
             if _size(addresses) >= most - 1:
                 for pages in addresses.values():
                     yield from pages
@@ -132,7 +132,7 @@ def _of_the_fullest(addresses: dict[str, set[P]]) -> set[P]:
     return {page for pages in addresses.values() if len(pages) == most for page in pages}
 
 
-def _least_life(page: OccupiedPlace) -> float:
+def _least_life(page: OccupiedSeat) -> float:
     return _LEAST_LIFE_IN_USE if page.in_use else _LEAST_LIFE
 
 

@@ -30,7 +30,7 @@ class Pace:
         self._next = max(self._next, now - self._ahead) + self._pause
 
 
-class GuestTurns:
+class GuestQueue:
     """Used on one loop. What waits is bounded by who calls: each page waits once."""
 
     def __init__(self) -> None:
