@@ -69,7 +69,7 @@ class PersonTrying:
 
 @dataclass(frozen=True, slots=True)
 class PersonChatting:
-    """Somebody at a playground, a visitor too; `came_from` is their address. One answer a session at once."""
+    """Somebody at a playground, a visitor too; `came_from` is their address. At most one running answer per session."""
 
     caller: Caller
     session_id: str
@@ -89,9 +89,9 @@ _SEES_THE_FETCH = (PersonChatting, CommandLine)
 async def answer(
     runtime: Runtime, asker: Asker, *, address: str, ask: Wanted | Callable[[], Awaitable[Wanted]]
 ) -> "Answer[Wanted]":
-    """What is let in and may begin.
+    """Lets the asker in; the answer has not begun yet.
 
-    `address` is the flow's id or endpoint name; `ask` is what is asked of it, or reads that. Checks, in this order:
+    `address` is the flow's id or endpoint name; `ask` is the request, or reads it. Checks, in this order:
     whether the server ends, who asks, a token's limit, the flow, a person's limit, what they ask, and for a stream
     whether its models are there. Raises the first that fails: ShuttingDown, KeyMissing, KeyInvalid, NotSignedIn,
     RunLimitReached, FlowNotFound, NotAllowed, whatever `ask` raises, ComponentFailed; and InvalidRequest while another
@@ -167,7 +167,10 @@ async def _explain_invalid(secret: str, runtime: Runtime) -> KeyInvalid:
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[Wanted]):
-    """What was let in. It begins once: by `start`, or when its events are read, and then ends with who reads them."""
+    """What was let in. It begins once: by `start`, or when its events are read.
+
+    The second ends when whoever reads its events stops reading.
+    """
 
     runtime: Runtime
     caller: Caller
@@ -175,11 +178,11 @@ class Answer(Generic[Wanted]):
     request: Wanted
 
     def events(self) -> AsyncGenerator[Event, None]:
-        """The events of the turn, to be closed by who leaves them early."""
+        """The events of the turn, to be closed by whoever stops reading early."""
         return self.runtime.take_turn(self.caller, self.wired, self.request)
 
     def start(self) -> LiveTurn:
-        """The turn, which goes on without who began it. To be called at once."""
+        """The turn, which goes on without the one that began it. To be called at once."""
         return self.runtime.start_live(self.caller, self.wired, self.request)
 
     async def whole(self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None) -> TurnFinished | None:
@@ -191,7 +194,7 @@ class Answer(Generic[Wanted]):
             if left is None:
                 return await self._read()
             task = asyncio.current_task()
-            assert task is not None  # noqa: S101 - `running` asked for it
+            assert task is not None  # noqa: S101 - mark_run asked for it
             reading = True
             leaving = asyncio.create_task(left())
             leaving.add_done_callback(lambda _: task.cancel() if reading and not leaving.cancelled() else None)
@@ -222,7 +225,7 @@ class Answer(Generic[Wanted]):
                     if not self.runtime.stopping:
                         raise
                     task = asyncio.current_task()
-                    assert task is not None  # noqa: S101 - `running` asked for it
+                    assert task is not None  # noqa: S101 - mark_run asked for it
                     task.uncancel()
                     yield cut_off(ShuttingDown(_STOPPING))
 

@@ -26,8 +26,8 @@ FlowgroundError
         ├── ProviderUnreachable  nothing answers at its address
         └── ModelNotReady    the weights are being fetched or loaded
 
-What only one room can meet stands there, below one of these: a missing key or half a body in `api`, a built-in model
-that cannot start in `providers`.
+What only one room can meet stands there, below one of these: a missing key in `doors`, half a body in `api`, a built-in
+model that cannot start in `providers`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -228,7 +228,7 @@ class AnswerTooLong(RunError):
 
 
 class ComponentFailed(RunError):
-    """One component failed; `cause` is the typed reason. `component_id` is None for who may not see the inside."""
+    """One component failed; `cause` is the typed reason. `component_id` is None where the caller sees no inside."""
 
     def __init__(self, component_id: str | None, cause: FlowgroundError, *, message: str | None = None) -> None:
         said = message or f"Component {component_id!r} failed: {cause.message}"

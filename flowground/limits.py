@@ -1,7 +1,7 @@
 """May this caller start a run now? Counted in one place for pages, *Try it* and the API.
 
-A person and a token have a minute each; a visitor has one too, the address they come from another, and each flow has a
-day that all its visitors share. What these limits refuse is not counted; what they let in is, however it ends: stopped
+Runs are counted per minute for each person, token, visitor and visitor's address, and per day for all visitors of a
+flow together. What these limits refuse is not counted; what they let in is, however it ends: stopped
 and failed runs were asked of the model too.
 
 Minutes are counted in this process's memory (with several replicas each counts its own). A day begins at 00:00 UTC, is
@@ -149,7 +149,7 @@ class RunLimits:
         if caller.kind == "visitor":
             self._take_visitor(caller, flow_id, came_from)
             return
-        # The owner of this computer spends nothing but their own.
+        # The local owner has no page limit: the model is their own.
         page = 0 if caller.kind == "local" else self._limits.page_runs_per_minute
         if limit := _find_least(self._limits.runs_per_minute, page):
             _require_left(self._people.look(caller.key, limit=limit))

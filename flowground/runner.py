@@ -23,9 +23,9 @@ from flowground.settings import Limits
 from flowground.wiring import WiredFlow
 
 _AHEAD = 256
-"""Events that may wait for their reader; who makes more waits too, so that a slow reader is felt by the model."""
+"""Unread events at most; a component that emits more waits until the reader catches up."""
 _PAUSE_EVERY = 50
-"""Components, of which a flow may have 500."""
+"""After this many finished components the loop serves others."""
 
 _DEFAULTS = Limits()
 

@@ -1,6 +1,6 @@
 """What members do with their own account: password, sign-ins, and what is kept of them.
 
-Every function raises NotSignedIn once the caller is signed out, and NotAllowed for who is no member.
+Every function raises NotSignedIn once the caller is signed out, and NotAllowed for a caller who is no member.
 """
 
 import asyncio

@@ -50,7 +50,7 @@ class Template:
 def parse_template(source: str) -> Template:
     """`{name}` is a variable, `{{` and `}}` stand for single braces; others (JSON in a prompt) stay as they are.
 
-    After `MOST_VARIABLES` and one more the rest is left as it is: too many are a mistake, told by `mistake_of`.
+    After `MOST_VARIABLES` and one more the rest is left as it is: too many are a mistake, told by `find_mistake`.
     """
     parts: list[str | Variable] = []
     end = 0

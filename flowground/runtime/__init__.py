@@ -101,7 +101,7 @@ class Runtime:
             )
 
     def start_live(self, caller: Caller, wired: WiredFlow, request: RunRequest) -> LiveTurn:
-        """A turn that goes on without who began it; pages find it by `live_turn`."""
+        """A turn that goes on without the one that began it; pages find it by `live_turn`."""
         place = (caller.key, wired.id, request.session_id or "")
         turn = LiveTurn(self.take_turn(caller, wired, request))
         self._live[place] = turn
@@ -111,7 +111,7 @@ class Runtime:
         return turn
 
     def take_turn(self, caller: Caller, wired: WiredFlow, request: RunRequest) -> AsyncGenerator[Event, None]:
-        """A turn that ends with who iterates it, as the API's do."""
+        """A turn that ends when its reader stops, as the API's do."""
         return take_turn(caller, wired, request, store=self.store, models=self.models, settings=self.settings)
 
     def require_ready(self, caller: Caller, wired: WiredFlow) -> None:

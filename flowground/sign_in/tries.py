@@ -52,7 +52,7 @@ class Tries:
 
 
 def _locate_count(name: str, address: str, device: Device | None) -> dict[str, Any]:
-    """Where a try is counted, as arguments of `store.attempts`.
+    """Where a try is counted, as arguments of `store.people.attempts`.
 
     A browser in which this member signed in before has a count of its own, which no stranger's tries enter.
     """

@@ -25,7 +25,7 @@ SECONDS = 15.0
 _OWN_SHARE = 0.9
 """The database's own limits end a little earlier than the waiting: it knows what was done and what was not."""
 _OVERDUE_SHARE = 0.8
-"""Who waited out the time began to wait a little before the call did, so a call is overdue a little earlier."""
+"""A call is cut after this share of `seconds`: its caller began to wait a little before the call began."""
 _CONNECT_SECONDS = 5
 _WAL_PAGES = 8_000
 """Length of SQLite's log (4 KiB pages) at which a commit moves it itself; `threads.Checkpoints` normally comes first.

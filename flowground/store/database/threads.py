@@ -23,7 +23,7 @@ _WRITE_BATCH = 256
 MOST_WRITES = 4096
 """Writes that may wait: some seconds' work. More are refused at once, so that no outage fills the memory."""
 _STUCK = 1.5
-"""Times that anybody waits: after as many the writer counts as stuck, and new writes are refused at once."""
+"""Multiples of `seconds`. A call that lasts longer marks the writer as stuck: new writes are refused at once."""
 _READ_BATCH = 8
 """Reads one thread takes at once: fewer wake-ups under load, and still no long wait behind a slow one."""
 _MOST_READS = 8192
