@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flowground.caller import LOCAL_OWNER
-from flowground.messages import Role
+from flowground.messages import MessageRole
 from flowground.store import Store
 from flowground.store.runs.conversations import begin_turn, finish_turn
 from flowground.store.runs.records import RunRecord, StoredMessage
@@ -33,7 +33,7 @@ async def fill(database: str, *, flow_id: str, session_id: str, messages: int) -
         store.close()
 
 
-def _message(role: Role, text: str, *, at: datetime, run: str) -> StoredMessage:
+def _message(role: MessageRole, text: str, *, at: datetime, run: str) -> StoredMessage:
     return StoredMessage(
         id=str(uuid.uuid4()), role=role, text=text, state="complete", created_at=at, run_id=run, model="stub-model"
     )

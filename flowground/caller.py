@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 Role = Literal["admin", "author", "member"]
-Kind = Literal["local", "member", "token", "visitor"]
+CallerKind = Literal["local", "member", "token", "visitor"]
 InputType = Literal["chat", "text", "any"]
 OutputType = Literal["chat", "text", "any", "debug"]
 Shape = Literal["langflow", "simple"]
@@ -33,7 +33,7 @@ class Caller:
     `owner` is the name of the member a token belongs to; None for all others.
     """
 
-    kind: Kind
+    kind: CallerKind
     name: str
     role: Role
     flows: frozenset[str] | None = None

@@ -31,7 +31,7 @@ from flowground.store.people import tokens
 from flowground.wiring import WiredFlow
 
 Wanted = TypeVar("Wanted", bound=RunRequest)
-Piece = TypeVar("Piece")
+EncodedPiece = TypeVar("EncodedPiece")
 
 _MAKE_ONE = "Make a new one under API access."
 _STOPPING = "The server is stopping."
@@ -211,10 +211,10 @@ class Answer(Generic[Wanted]):
 
     async def follow(
         self,
-        encode: Callable[[AsyncGenerator[Event, None]], AsyncGenerator[Piece, None]],
+        encode: Callable[[AsyncGenerator[Event, None]], AsyncGenerator[EncodedPiece, None]],
         *,
-        cut_off: Callable[[FlowgroundError], Piece],
-    ) -> AsyncGenerator[Piece, None]:
+        cut_off: Callable[[FlowgroundError], EncodedPiece],
+    ) -> AsyncGenerator[EncodedPiece, None]:
         """What `encode` makes of the events, as they come; `cut_off` of the error when the server stops them."""
         with self.runtime.mark_run():
             async with aclosing(self.events()) as events, aclosing(encode(events)) as pieces:

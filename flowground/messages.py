@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["system", "user", "assistant"]
+MessageRole = Literal["system", "user", "assistant"]
 MOST_TOKENS = 2**31 - 1
 """More is no count: no column of a database holds it."""
-SENDERS: Mapping[Role, tuple[str, str]] = {
+SENDERS: Mapping[MessageRole, tuple[str, str]] = {
     "user": ("User", "User"),
     "assistant": ("Machine", "AI"),
     "system": ("Machine", "System"),
@@ -19,7 +19,7 @@ SENDERS: Mapping[Role, tuple[str, str]] = {
 class Message:
     """One message as a model sees it."""
 
-    role: Role
+    role: MessageRole
     content: str
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from flowground.forgetting import Forgetting
-from flowground.messages import Role
+from flowground.messages import MessageRole
 from flowground.settings import PublicSettings
 from flowground.store import Store
 from flowground.store.runs import conversations, visitors
@@ -30,7 +30,7 @@ async def say(
     store: Store, session: str, *, at: datetime = NOW, owner: str = VISITOR, flow_id: str = "talk", messages: int = 1
 ) -> None:
     for number in range(messages):
-        role: Role = "assistant" if number % 2 else "user"
+        role: MessageRole = "assistant" if number % 2 else "user"
         message = StoredMessage(str(uuid.uuid4()), role, f"{session} {number}", "complete", at)
         place: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": session}
         await store.write(conversations.begin_turn, message=message, **place)

@@ -167,14 +167,24 @@ def test_functions_are_called_by_a_verb_and_not_by_what_was_done(place: str) -> 
     assert [(path, name) for path, name, word in first if PARTICIPLE.fullmatch(word) and word not in VERBS] == []
 
 
-def test_a_class_name_exists_once() -> None:
+def test_a_name_of_a_type_exists_once() -> None:
     places: dict[str, list[str]] = {}
     for path in python_files("flowground"):
-        for item in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(item, ast.ClassDef):
-                places.setdefault(item.name, []).append(str(path.relative_to(ROOT)))
+        for name in type_names(ast.parse(path.read_text("utf-8"))):
+            places.setdefault(name.lstrip("_"), []).append(str(path.relative_to(ROOT)))
     assert len(places) > 100
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def type_names(tree: ast.Module) -> Iterator[str]:
+    """Names of classes anywhere, and of what a module assigns to a name that is written like one."""
+    for item in ast.walk(tree):
+        if isinstance(item, ast.ClassDef):
+            yield item.name
+    for line in tree.body:
+        match line:
+            case ast.Assign(targets=[ast.Name(id=name)]) if re.fullmatch(r"_?[A-Z]\w*[a-z]\w*", name):
+                yield name
 
 
 def test_every_module_says_what_it_is() -> None:

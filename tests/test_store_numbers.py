@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, numbers
 from flowground.store.runs.numbers import RunNumbers
-from flowground.store.runs.records import RunRecord, State
+from flowground.store.runs.records import MessageState, RunRecord
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ async def add(
     seconds: float,
     *,
     flow: str = "f",
-    status: State = "complete",
+    status: MessageState = "complete",
     ago: timedelta = timedelta(0),
     code: str = "",
 ) -> None:

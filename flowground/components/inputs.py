@@ -5,7 +5,7 @@ from typing import ClassVar
 from flowground.components.base import Component, Context, Output, field
 
 
-class _Input(Component):
+class _InputComponent(Component):
     """The request's `input_value`, else its own."""
 
     waits: ClassVar[bool] = False
@@ -19,7 +19,7 @@ class _Input(Component):
         return Output(self.input_value if context.input_value is None else context.input_value)
 
 
-class ChatInput(_Input):
+class ChatInput(_InputComponent):
     """The message a person or program sends: the request's `input_value`, else its own."""
 
     type_name: ClassVar[str] = "ChatInput"
@@ -28,7 +28,7 @@ class ChatInput(_Input):
     takes_input: ClassVar[str | None] = "chat"
 
 
-class TextInput(_Input):
+class TextInput(_InputComponent):
     """A text the flow works on: the request's `input_value` where `input_type` is `text` or `any`, else its own."""
 
     type_name: ClassVar[str] = "TextInput"

@@ -5,7 +5,7 @@ from typing import ClassVar
 from flowground.components.base import Component, Context, Output, field
 
 
-class _Output(Component):
+class _OutputComponent(Component):
     """The text that it is given."""
 
     waits: ClassVar[bool] = False
@@ -16,7 +16,7 @@ class _Output(Component):
         return Output(self.input_value)
 
 
-class ChatOutput(_Output):
+class ChatOutput(_OutputComponent):
     """The answer shown in the playground and given by the API; it streams when it shows a model's text unchanged."""
 
     type_name: ClassVar[str] = "ChatOutput"
@@ -25,7 +25,7 @@ class ChatOutput(_Output):
     gives_output: ClassVar[str | None] = "chat"
 
 
-class TextOutput(_Output):
+class TextOutput(_OutputComponent):
     """A text the API gives back; the playground shows it where the flow has no Chat Output."""
 
     type_name: ClassVar[str] = "TextOutput"

@@ -9,18 +9,18 @@ from pydantic import Field, model_validator
 from flowground.yaml_file.document import Place, Position
 from flowground.yaml_file.section import Section
 
-Line = Annotated[str, Field(min_length=1, max_length=200)]
+ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 Emoji = Annotated[str, Field(pattern=r"^[^\x00-\x7f]{1,8}$")]
 
 
 class ChatSection(Section):
     """How the flow greets people in its playground; `title`, `icon` and `notice` are for the shareable one."""
 
-    title: Line | None = Field(None, description="What visitors read on top; the flow's name when left out.")
+    title: ShortText | None = Field(None, description="What visitors read on top; the flow's name when left out.")
     icon: Emoji | None = Field(None, description="One emoji before the title.")
     notice: str = Field("", max_length=1000, description="Small print below the title, as Markdown.")
     welcome: str = Field("", description="Shown before the first message, as Markdown.")
-    starters: tuple[Line, ...] = Field((), max_length=12, description="Messages to begin with, one click each.")
+    starters: tuple[ShortText, ...] = Field((), max_length=12, description="Messages to begin with, one click each.")
 
 
 class Overridable(Section):
@@ -54,9 +54,9 @@ class Header(Section):
     """All that a flow file says beside its components."""
 
     id: str | None = Field(None, description="The flow's address; the file's name without its ending when left out.")
-    name: Line | None = Field(None, description="What people read; made from the id when left out.")
+    name: ShortText | None = Field(None, description="What people read; made from the id when left out.")
     description: str = Field("", description="One sentence for the gallery.")
-    owners: tuple[Line, ...] | None = Field(
+    owners: tuple[ShortText, ...] | None = Field(
         None, description="Members who may publish and edit the flow besides admins; every author when left out."
     )
     chat: ChatSection = ChatSection()

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import httpcore2
 
-Address = tuple[Any, ...]
+SocketAddress = tuple[Any, ...]
 """As `getaddrinfo` gives it: the family first, host and port last."""
 
 _STAGGER = 0.25
@@ -184,7 +184,7 @@ async def _within(seconds: float | None, late: type[Exception], failed: type[Exc
         raise failed(str(error)) from error
 
 
-async def connect_first(addresses: Sequence[Address]) -> Stream:
+async def connect_first(addresses: Sequence[SocketAddress]) -> Stream:
     """A connection to the first that takes one; both families in turn, each address a little after the one before.
 
     Raises the OSError of the last to fail.
@@ -216,13 +216,13 @@ def _abandon(task: asyncio.Task[Stream]) -> None:
         task.result().abort()
 
 
-async def _open(address: Address) -> Stream:
+async def _open(address: SocketAddress) -> Stream:
     family, *_, (host, port, *_) = address
     _, stream = await asyncio.get_running_loop().create_connection(Stream, host, port, family=family)
     return stream
 
 
-def _alternate(addresses: Sequence[Address]) -> deque[Address]:
+def _alternate(addresses: Sequence[SocketAddress]) -> deque[SocketAddress]:
     """The addresses, their families in turn, beginning with the system's first."""
     by_family = {family: [item for item in addresses if item[0] == family] for family, *_ in addresses}
     rows = zip_longest(*by_family.values())

@@ -11,9 +11,9 @@ from flowground.sign_in.tries import Tries
 from flowground.store import Store
 from flowground.store.people import members, password_links
 from flowground.store.people.members import Member
-from flowground.store.people.password_links import Kind, PasswordLink
+from flowground.store.people.password_links import LinkKind, PasswordLink
 
-GOOD_FOR_SECONDS: dict[Kind, float] = {"invitation": 7 * 86_400, "reset": 86_400}
+GOOD_FOR_SECONDS: dict[LinkKind, float] = {"invitation": 7 * 86_400, "reset": 86_400}
 
 
 class PasswordLinks:
@@ -24,7 +24,7 @@ class PasswordLinks:
         self._roster = roster
         self._tries = tries
 
-    async def create(self, kind: Kind, name: str, *, by: str) -> tuple[PasswordLink, str]:
+    async def create(self, kind: LinkKind, name: str, *, by: str) -> tuple[PasswordLink, str]:
         """The link and its secret, which is nowhere else. Ends the member's earlier links.
 
         Raises InvalidRequest when there is no such active member.

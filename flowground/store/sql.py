@@ -15,7 +15,7 @@ from sqlalchemy.sql import ClauseElement
 
 from flowground.messages import mend
 
-Values = dict[str, Any]
+BoundValues = dict[str, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -56,21 +56,21 @@ class Statement:
 
     def __init__(self, clause: ClauseElement) -> None:
         self._clause = clause
-        self._compiled: dict[str, tuple[str, Callable[[Values], Any]]] = {}
+        self._compiled: dict[str, tuple[str, Callable[[BoundValues], Any]]] = {}
 
-    def run(self, connection: Connection, values: Values) -> None:
+    def run(self, connection: Connection, values: BoundValues) -> None:
         """Executes it and reads no result, so that it may stand in a `one_way` job."""
         sql, bind = self._compile(connection)
         connection.connection.cursor().execute(sql, bind(values))
 
-    def fetch(self, connection: Connection, values: Values) -> Sequence[Any]:
+    def fetch(self, connection: Connection, values: BoundValues) -> Sequence[Any]:
         """Executes it and gives all rows: a cursor left open would keep SQLite's snapshot open."""
         sql, bind = self._compile(connection)
         cursor = connection.connection.cursor()
         cursor.execute(sql, bind(values))
         return cursor.fetchall()
 
-    def _compile(self, connection: Connection) -> tuple[str, Callable[[Values], Any]]:
+    def _compile(self, connection: Connection) -> tuple[str, Callable[[BoundValues], Any]]:
         """Its text, and what makes the driver's arguments of the values."""
         name = connection.dialect.name
         if name not in self._compiled:
@@ -82,11 +82,11 @@ class Statement:
         return self._compiled[name]
 
 
-def _keep(values: Values) -> Values:
+def _keep(values: BoundValues) -> BoundValues:
     return values
 
 
-def _pick(names: list[str]) -> Callable[[Values], Any]:
+def _pick(names: list[str]) -> Callable[[BoundValues], Any]:
     """`itemgetter` that gives a tuple for a single name too."""
     return itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
 

@@ -2,13 +2,13 @@
 
 from starlette.types import Message, Send
 
-Header = tuple[bytes, bytes]
+ResponseHeader = tuple[bytes, bytes]
 
-_EVERYWHERE: list[Header] = [
+_EVERYWHERE: list[ResponseHeader] = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
 ]
-_API: list[Header] = [*_EVERYWHERE, (b"content-security-policy", b"frame-ancestors 'none'")]
+_API: list[ResponseHeader] = [*_EVERYWHERE, (b"content-security-policy", b"frame-ancestors 'none'")]
 _SENSORS = (
     "accelerometer", "autoplay", "browsing-topics", "camera", "display-capture", "geolocation", "gyroscope", "hid",
     "magnetometer", "microphone", "midi", "payment", "publickey-credentials-get", "serial", "usb",
@@ -17,7 +17,7 @@ _SENSORS = (
 # Nothing is loaded from another host: a model's answer cannot send what it saw to one by naming an image there, nor by
 # a link whose host's name is looked up ahead. Streamlit needs inline styles, its charts and st.html need inline scripts
 # and eval.
-_PAGES: list[Header] = [
+_PAGES: list[ResponseHeader] = [
     *_EVERYWHERE,
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -32,7 +32,7 @@ _PAGES: list[Header] = [
     ),
 ]
 # This host only, and a year: subdomains are somebody else's to promise.
-_SECURE: Header = (b"strict-transport-security", b"max-age=31536000")
+_SECURE: ResponseHeader = (b"strict-transport-security", b"max-age=31536000")
 
 
 def add_headers(send: Send, *, api: bool, https: bool) -> Send:

@@ -14,7 +14,7 @@ from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.sql import add_row, has_row, make_storable, to_moment
 
-State = Literal["open", "approved", "denied"]
+RequestState = Literal["open", "approved", "denied"]
 NOTE_CHARS = 500
 MOST_OPEN = 50
 """Open requests a person has at once; more are not kept."""
@@ -67,7 +67,7 @@ def list_open(connection: Connection, *, flows: Collection[str]) -> list[AccessR
     return [_request_from_row(row) for row in connection.execute(wanted)]
 
 
-def list_of(connection: Connection, *, member: str) -> list[tuple[AccessRequest, State]]:
+def list_of(connection: Connection, *, member: str) -> list[tuple[AccessRequest, RequestState]]:
     """What the member asked, newest first."""
     wanted = select(*_COLUMNS, _r.state).where(_r.member == member).order_by(_r.created_at.desc(), _r.id)
     return [(_request_from_row(row), state) for *row, state in connection.execute(wanted)]

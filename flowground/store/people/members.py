@@ -18,7 +18,7 @@ from flowground.store.people import access_requests, groups, password_links, sig
 from flowground.store.runs import transcripts
 from flowground.store.sql import add_row, has_row
 
-Source = Literal["config", "database"]
+MemberSource = Literal["config", "database"]
 _ACCOUNT_CREATED = "account_created"
 _m = tables.members.c
 _p = tables.passwords.c
@@ -37,7 +37,7 @@ class Member:
     email: str | None
     role: Role
     has_password: bool
-    source: Source
+    source: MemberSource
     active: bool = True
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 from flowground.store import audit, tables
 from flowground.store.sql import to_moment
 
-Kind = Literal["invitation", "reset"]
+LinkKind = Literal["invitation", "reset"]
 _l = tables.password_links.c
 _COLUMNS = (_l.id, _l.kind, _l.member, _l.created_by, _l.created_at, _l.expires_at)
 
@@ -25,14 +25,16 @@ class PasswordLink:
     """A link without its secret. `member` is whose password it sets; `created_by` is a `Caller.key`."""
 
     id: str
-    kind: Kind
+    kind: LinkKind
     member: str
     created_by: str
     created_at: datetime
     expires_at: datetime
 
 
-def add(connection: Connection, *, kind: Kind, member: str, hashed: str, expires_at: float, by: str) -> PasswordLink:
+def add(
+    connection: Connection, *, kind: LinkKind, member: str, hashed: str, expires_at: float, by: str
+) -> PasswordLink:
     """Ends the member's earlier links: one is enough, and the last is the one that was sent."""
     end_all(connection, member=member)
     made = insert(tables.password_links).values(

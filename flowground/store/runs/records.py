@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from flowground.messages import MOST_TOKENS, Role, Usage
+from flowground.messages import MOST_TOKENS, MessageRole, Usage
 from flowground.store import tables
-from flowground.store.sql import Values, make_storable, to_moment
+from flowground.store.sql import BoundValues, make_storable, to_moment
 
-State = Literal["complete", "stopped", "failed"]
+MessageState = Literal["complete", "stopped", "failed"]
 """How a message, and the run behind it, ended."""
 MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in ("position", "session"))
 TRACE_CHARS = 2_000
@@ -44,9 +44,9 @@ class StoredMessage:
     """
 
     id: str
-    role: Role
+    role: MessageRole
     text: str
-    state: State
+    state: MessageState
     created_at: datetime
     run_id: str | None = None
     model: str | None = None
@@ -65,7 +65,7 @@ class RunRecord:
     flow_version: str
     owner: str
     session_id: str
-    status: State
+    status: MessageState
     started_at: datetime
     seconds: float
     usage: Usage | None = None
@@ -73,7 +73,7 @@ class RunRecord:
     streamed: bool = False
 
 
-def message_to_row(message: StoredMessage, *, session: str) -> Values:
+def message_to_row(message: StoredMessage, *, session: str) -> BoundValues:
     """`session` is the session's key."""
     return {
         "session": session,
@@ -109,7 +109,7 @@ def message_from_row(row: Sequence[Any]) -> StoredMessage:
     )
 
 
-def run_to_row(run: RunRecord) -> Values:
+def run_to_row(run: RunRecord) -> BoundValues:
     return {
         "id": run.id,
         "flow_id": run.flow_id,

@@ -32,7 +32,7 @@ from flowground.ui.page.caller import require_visitor
 from flowground.wiring import WiredFlow
 
 Mode = Literal["plain", "stream", "simple"]
-Name = TypeVar("Name", bound=str)
+Option = TypeVar("Option", bound=str)
 
 _WIDTH = 680
 _CODE_HEIGHT = 360
@@ -149,10 +149,10 @@ def _draw_endpoint(caller: Caller, wired: WiredFlow) -> tuple[Mode, DeltaGenerat
     return mode, corner
 
 
-def _choose(label: str, titles: Mapping[Name, str], *, key: str) -> Name:
+def _choose(label: str, titles: Mapping[Option, str], *, key: str) -> Option:
     """One of a few side by side, the first when nobody chose."""
     names = list(titles)
-    chosen: Name = st.segmented_control(
+    chosen: Option = st.segmented_control(
         label,
         names,
         default=names[0],

@@ -175,7 +175,7 @@ def read_messages(conversation: Conversation, following: Following | None, *, li
     return [message for message in found if message.id not in coming]
 
 
-class _Answer:
+class _DrawnAnswer:
     """One answer's place on the page: its text, then what it cost."""
 
     def __init__(self, message_id: str) -> None:
@@ -210,7 +210,7 @@ class Drawing:
         self._grown: set[str] = set()
         started = following.started if following else None
         coming = started.answer_ids if started else {}
-        self._answers = {name: _Answer(message_id) for name, message_id in coming.items()}
+        self._answers = {name: _DrawnAnswer(message_id) for name, message_id in coming.items()}
 
     @property
     def count(self) -> int:
@@ -302,7 +302,7 @@ class Drawing:
                 self._draw_below(answer, self._message(answer, "failed"), is_last=answer is kept[-1])
 
     def _message(
-        self, answer: _Answer, state: Literal["complete", "stopped", "failed"], result: OutputResult | None = None
+        self, answer: _DrawnAnswer, state: Literal["complete", "stopped", "failed"], result: OutputResult | None = None
     ) -> StoredMessage:
         """The answer as it is stored: the run's usage and steps stand once, with the first."""
         finished, is_first = self._finished, answer is self._first
@@ -318,12 +318,12 @@ class Drawing:
             trace=tuple(self._trace) if is_first else (),
         )
 
-    def _draw_below(self, answer: _Answer, message: StoredMessage, *, is_last: bool) -> None:
+    def _draw_below(self, answer: _DrawnAnswer, message: StoredMessage, *, is_last: bool) -> None:
         with answer.below.container():
             answers.draw_below(
                 self._conversation, message, question=self._question, retry=self._retry if is_last else None
             )
 
     @property
-    def _first(self) -> _Answer:
+    def _first(self) -> _DrawnAnswer:
         return next(iter(self._answers.values()))

@@ -25,7 +25,7 @@ AUDIENCES: dict[Audience, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Choices:
+class _SharingChoices:
     """What there is to choose from, and what is chosen now."""
 
     sharing: Sharing
@@ -55,12 +55,12 @@ def open_settings(wired: WiredFlow) -> None:
             bridge.change(share, caller, wired.id, draft)
 
 
-async def _load(access: Access, caller: Caller, wired: WiredFlow) -> _Choices:
+async def _load(access: Access, caller: Caller, wired: WiredFlow) -> _SharingChoices:
     sharing = await read_sharing(access, caller, wired.id)
-    return _Choices(sharing, await people.list_members(access, caller), await people.list_groups(access, caller))
+    return _SharingChoices(sharing, await people.list_members(access, caller), await people.list_groups(access, caller))
 
 
-def _draw_choices(wired: WiredFlow, choices: _Choices) -> Sharing:
+def _draw_choices(wired: WiredFlow, choices: _SharingChoices) -> Sharing:
     now = choices.sharing
     offered: list[Audience] = [key for key in AUDIENCES if key != "public" or runtime.current().access.allow_public]
     audience = st.radio(
@@ -84,7 +84,7 @@ def _draw_choices(wired: WiredFlow, choices: _Choices) -> Sharing:
     return replace(draft, api=api, expires_at=_draw_end(wired, now))
 
 
-def _draw_names(wired: WiredFlow, choices: _Choices, draft: Sharing) -> Sharing:
+def _draw_names(wired: WiredFlow, choices: _SharingChoices, draft: Sharing) -> Sharing:
     by_name = {member.name: member for member in choices.members if member.active and member.role == "member"}
     groups = {group.id: group for group in choices.groups}
     # Authors and admins need not be named; who was named before stays until taken out.
@@ -122,7 +122,7 @@ def _draw_end(wired: WiredFlow, now: Sharing) -> datetime | None:
     return browser.end_day(chosen or today)
 
 
-def _draw_people(found: Sequence[Member], draft: Sharing, choices: _Choices) -> None:
+def _draw_people(found: Sequence[Member], draft: Sharing, choices: _SharingChoices) -> None:
     groups = [group for group in choices.groups if group.id in draft.groups]
     who = "Anybody" if draft.audience == "public" else words.count(len(found), "person", "people")
     with st.expander(f"{who} can open it, once saved", key="sharing:resolved", icon=":material/visibility:"):
