@@ -110,7 +110,7 @@ async def _let_in(runtime: Runtime, asker: Asker, address: str) -> tuple[Caller,
     match asker:
         case TokenHolder():
             caller = await check_token(runtime, asker.secret)
-            if allowance := runtime.limits.take_token(caller):
+            if allowance := runtime.run_limits.take_token(caller):
                 asker.on_count(allowance)
             return caller, await runtime.access.open_flow(caller, address)
         case PersonTrying():
@@ -118,14 +118,14 @@ async def _let_in(runtime: Runtime, asker: Asker, address: str) -> tuple[Caller,
             wired = await runtime.access.open_flow(person, address)
             if not await runtime.access.may_run_api(person, wired):
                 raise NotAllowed(f"{wired.name} is shared for its playground, not for its API.", hint="Ask its author.")
-            runtime.limits.take(person, flow_id=wired.id)
+            runtime.run_limits.take(person, flow_id=wired.id)
             return replace(person, kind="token", name=f"try:{person.name}", owner=person.person), wired
         case PersonChatting():
             person = await runtime.access.recheck(asker.caller)
             wired = await runtime.access.open_flow(person, address)
-            await runtime.limits.read_day(person, wired.id)
+            await runtime.run_limits.read_day(person, wired.id)
             runtime.refuse_second_answer(person, wired.id, asker.session_id)  # from here nothing waits
-            runtime.limits.take(person, flow_id=wired.id, came_from=asker.came_from)
+            runtime.run_limits.take(person, flow_id=wired.id, came_from=asker.came_from)
             if person.kind == "visitor":
                 runtime.forgetting.note_visitor()
             return person, wired

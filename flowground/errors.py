@@ -157,9 +157,9 @@ class FlowNotFound(RequestError):
 
     code = "flow_not_found"
 
-    def __init__(self, flow_id: str) -> None:
-        super().__init__(f"Flow identifier {flow_id} not found")
-        self.flow_id = flow_id
+    def __init__(self, address: str) -> None:
+        super().__init__(f"Flow identifier {address} not found")
+        self.address = address
 
 
 class StoreUnavailable(FlowgroundError):

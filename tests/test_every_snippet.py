@@ -22,8 +22,8 @@ def token(server: AppServer) -> str:
 @pytest.mark.parametrize("name", FLOWS)
 def test_a_shipped_snippet_answers(server: AppServer, token: str, name: str, language: str, stream: bool) -> None:
     file = SHIPPED_FLOWS / f"{name}.yaml"
-    flow = wire(parse_flow(file.read_bytes(), file.name, max_bytes=1_000_000))
-    request = SnippetRequest.for_flow(flow, base_url=server.url, message=MESSAGE, stream=stream)
+    wired = wire(parse_flow(file.read_bytes(), file.name, max_bytes=1_000_000))
+    request = SnippetRequest.for_flow(wired, base_url=server.url, message=MESSAGE, stream=stream)
     done = run_snippet(language, snippets(request)[language], env={"FLOWGROUND_API_KEY": token})
     assert done.returncode == 0, done.stderr
     if language != "curl":

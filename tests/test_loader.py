@@ -39,8 +39,8 @@ class Folder:
         return self._catalogue
 
     def said(self, address: str) -> str | None:
-        flow = self.catalogue.find(address)
-        return None if flow is None else flow.components["Out"].input_value  # type: ignore[attr-defined]
+        wired = self.catalogue.find(address)
+        return None if wired is None else wired.components["Out"].input_value  # type: ignore[attr-defined]
 
     def mistakes(self) -> dict[str, str]:
         return {name: str(error) for name, error in self.catalogue.problems().items()}

@@ -268,7 +268,7 @@ def test_a_failed_try_says_why() -> None:
 
 def test_a_try_counts_as_a_run_of_the_person() -> None:
     app = runtime.current()
-    app.limits = RunLimits(Settings(limits=Limits(runs_per_minute=1)), app.store)
+    app.run_limits = RunLimits(Settings(limits=Limits(runs_per_minute=1)), app.store)
     at = opened("api_access", flow="talk")
     pressed(at, "Try it")
     assert "200 OK" in said(at)

@@ -258,8 +258,8 @@ LOCKED: dict[str, type[Component]] = {**COMPONENTS, "Locked": Locked}
 
 def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", "s3cret")
-    flow = wire(parsed("components: {A: {type: Locked, key: '${env:MY_KEY}'}}"), types=LOCKED)
-    assert flow.components["A"].key == "s3cret"  # type: ignore[attr-defined]
+    wired = wire(parsed("components: {A: {type: Locked, key: '${env:MY_KEY}'}}"), types=LOCKED)
+    assert wired.components["A"].key == "s3cret"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

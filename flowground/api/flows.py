@@ -29,10 +29,10 @@ async def flow(request: Request, flow_id: str) -> dict[str, Any]:
     """One flow by id or endpoint name."""
     runtime, caller = await let_in(request)
     try:
-        found = await runtime.access.open_flow(caller, flow_id)
+        wired = await runtime.access.open_flow(caller, flow_id)
     except FlowNotFound:
         raise HTTPException(404, "Flow not found") from None  # Langflow's sentence here
-    return _describe(found, caller, with_components=True)
+    return _describe(wired, caller, with_components=True)
 
 
 def _describe(wired: WiredFlow, caller: Caller, *, with_components: bool) -> dict[str, Any]:

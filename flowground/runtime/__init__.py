@@ -63,7 +63,7 @@ class Runtime:
             allow_public=settings.sharing.allow_public,
             local_mode=settings.local_mode,
         )
-        self.limits = RunLimits(settings, self.store)
+        self.run_limits = RunLimits(settings, self.store)
         self.forgetting = Forgetting(self.store, settings.sharing.public)
         self._live: dict[tuple[str, str, str], LiveTurn] = {}
         self._running: set[asyncio.Task[object]] = set()
