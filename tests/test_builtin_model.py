@@ -48,7 +48,6 @@ async def main(folder: Path) -> int:
     assert isinstance(completion, Completion), said
     assert completion.model == "Qwen2.5-Coder 0.5B"
     assert completion.usage and completion.usage.output_tokens > 3
-    assert completion.finish_reason == "stop"
     assert len(texts) > 3 and "".join(texts) == completion.text
     assert "Canberra" in completion.text, completion.text
     return 0

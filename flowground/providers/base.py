@@ -32,7 +32,6 @@ class Completion:
     text: str
     model: str
     usage: Usage | None = None
-    finish_reason: str | None = None
 
 
 Piece = str | ModelProgress | Completion

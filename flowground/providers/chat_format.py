@@ -56,12 +56,9 @@ def read_completion(data: bytes, *, model: str) -> Completion:
         choice = answer["choices"][0]
         message = choice["message"]
         text = mend(_read_text(message.get("content")) or _read_text(message.get("refusal")))
-        finish = choice.get("finish_reason")
     except (LookupError, TypeError, AttributeError):
         raise Unreadable from None
-    return Completion(
-        text, _read_word(answer.get("model")) or model, _read_usage(answer.get("usage")), _read_word(finish)
-    )
+    return Completion(text, _read_word(answer.get("model")) or model, _read_usage(answer.get("usage")))
 
 
 def read_error(data: bytes) -> tuple[str | None, str | None]:

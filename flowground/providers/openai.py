@@ -118,7 +118,7 @@ class OpenAI:
                     yield rest
                 await answer.drain()
                 self._check_end(reader)
-                yield Completion("".join(text), reader.model or call.model, reader.usage, reader.finish_reason)
+                yield Completion("".join(text), reader.model or call.model, reader.usage)
         except Unreadable as problem:
             raise self._explain(problem) from None
 

@@ -20,30 +20,29 @@ from flowground.words import nearest
 class Script:
     """How one variant behaves: `delay` in seconds before each piece, `error` after `words` words of the answer."""
 
-    meaning: str
     delay: float = 0
     error: ProviderError | None = None
     words: int = 0
 
 
 SCRIPTS = {
-    "echo": Script("repeats the last user message after `You said: `, word by word"),
-    "slow": Script("the same, 0.05 seconds a word", delay=0.05),
-    "json": Script("answers with the JSON of the model, messages and options it was given"),
-    "long": Script("200 words, 20 a second", delay=0.05),
-    "silent": Script("never answers, until it is cancelled"),
-    "fetching": Script("shows the progress of a fetch, then repeats; a whole answer raises ModelNotReady", delay=0.05),
-    "fail": Script("refuses with status 500", error=ProviderRefused("The scripted model fails.", status=500)),
-    "busy": Script(
-        "refuses with status 429", error=ProviderBusy("The scripted model is busy.", status=429, retry_after=1)
-    ),
-    "breaks": Script(
-        "three words, then the connection breaks",
-        error=ProviderUnreachable("The connection to the scripted model broke."),
-        words=3,
-    ),
+    "echo": Script(),
+    "slow": Script(delay=0.05),
+    "json": Script(),
+    "long": Script(delay=0.05),
+    "silent": Script(),
+    "fetching": Script(delay=0.05),
+    "fail": Script(error=ProviderRefused("The scripted model fails.", status=500)),
+    "busy": Script(error=ProviderBusy("The scripted model is busy.", status=429, retry_after=1)),
+    "breaks": Script(error=ProviderUnreachable("The connection to the scripted model broke."), words=3),
 }
-"""Every variant of `model: scripted:NAME`."""
+"""Every variant of `model: scripted:NAME`.
+
+echo: repeats the last user message after `You said: `, word by word. slow: the same, 0.05 seconds a word.
+json: answers with the JSON of the model, messages and options it was given. long: 200 words, 20 a second.
+silent: never answers, until it is cancelled. fetching: shows the progress of a fetch, then repeats; a whole answer
+raises ModelNotReady. fail and busy: refuse with status 500 and 429. breaks: three words, then the connection breaks.
+"""
 
 _FETCHED = (0, 400, 800, 1000)
 
@@ -116,7 +115,7 @@ class Scripted:
 
     def _complete_with(self, call: ModelCall, text: str) -> Completion:
         usage = Usage(sum(_count_words(message.content) for message in call.messages), _count_words(text))
-        return Completion(text, f"scripted:{call.model}", usage, "stop")
+        return Completion(text, f"scripted:{call.model}", usage)
 
 
 class ScriptedSettings(ProviderSettings):
