@@ -22,7 +22,7 @@ SocketAddress = tuple[Any, ...]
 _STAGGER = 0.25
 """Seconds until the next address of a host is tried beside the one before (RFC 8305)."""
 _AHEAD = 262_144
-"""Bytes that may be here unread: the server waits then."""
+"""Bytes that may have arrived unread; from there on nothing more is taken, and the server waits."""
 
 
 class AsyncioBackend(httpcore2.AsyncNetworkBackend):

@@ -37,7 +37,7 @@ _LONGEST_NAME = 200
 """Characters of a page's name, a language, a time zone, a colour scheme."""
 _MOST_WIDGETS = 2_000
 _MOST_HASHES = 10_000
-"""Of messages that the browser still has; Streamlit's own frontend names those of the last runs."""
+"""How many messages a browser may say it still has; Streamlit's own frontend names those of the last runs."""
 
 _SOCKETS = "streamlit.web.server.starlette.starlette_websocket"
 _UNREADABLE = "Error deserializing back message"
@@ -133,11 +133,11 @@ _LISTS = frozenset(
         WidgetState.FILE_UPLOADER_STATE_VALUE_FIELD_NUMBER,
     }
 )
-"""Of numbers, a table and files: our pages have sliders at most."""
+"""Fields with lists of numbers, a table or files: of these our pages have sliders at most."""
 _WORDS = (WidgetState.STRING_ARRAY_VALUE_FIELD_NUMBER, WidgetState.CHAT_INPUT_VALUE_FIELD_NUMBER)
 """What is chosen of a list, and what is typed into a chat: messages with a field of text."""
 _TEXT = StringArray.DATA_FIELD_NUMBER
-"""Also of ChatInputValue."""
+"""Number of the field of text in StringArray, and of the one in ChatInputValue."""
 _MOST_PARTS = 20_000
 """Streamlit's frontend names up to 10,000 messages; 2,000 widgets have three parts each."""
 _MOST_LISTED = 2_000

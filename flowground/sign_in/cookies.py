@@ -90,7 +90,7 @@ class SignedCookies:
 
     def remember_member(self, value: str, caller: Caller | None) -> str | None:
         """The device cookie's next value once this member signed in; `value` is what the browser sent, good or not.
-        None for who is no member."""
+        None for a caller who is no member."""
         if caller is None or caller.kind != "member":
             return None
         device = (self.read_device(value) or Device(secrets.token_hex(16))).with_member(caller.name)

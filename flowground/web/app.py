@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,6 +28,15 @@ from flowground.web.process import allow_open_files, give_large_pieces_back
 from flowground.web.session_routes import make_session_routes
 
 
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """What serves requests once the lifespan has begun."""
+
+    runtime: Runtime
+    api: ASGIApp
+    pages: PageSockets
+
+
 class Web:
     """`routes`, `middleware` and `lifespan` for st.App. `folder` is where app.py and config.yaml stand.
 
@@ -35,20 +45,21 @@ class Web:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._started: tuple[Runtime, ASGIApp, PageSockets] | None = None
+        self._running: _Started | None = None
         self.routes: Sequence[BaseRoute] = make_session_routes(self.runtime)
         self.middleware: Sequence[Middleware] = [
-            Middleware(Edge, runtime=self.runtime, api=lambda: self._parts()[1], pages=lambda: self._parts()[2])
+            Middleware(Edge, runtime=self.runtime, api=lambda: self._started.api, pages=lambda: self._started.pages)
         ]
 
     def runtime(self) -> Runtime:
         """The runtime of this process. Only asked for while the lifespan runs."""
-        return self._parts()[0]
+        return self._started.runtime
 
-    def _parts(self) -> tuple[Runtime, ASGIApp, PageSockets]:
-        if self._started is None:
+    @property
+    def _started(self) -> _Started:
+        if self._running is None:
             raise RuntimeError("the server has not started")
-        return self._started
+        return self._running
 
     async def _open(self) -> Runtime:
         """Ends the process where config.yaml or the database do not let it start."""
@@ -63,12 +74,12 @@ class Web:
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncGenerator[None, None]:
         """Opens the runtime on the server's loop and tells the terminal; ends what runs before the process ends."""
-        as_they_came = escape_log_lines()
+        restore_log_records = escape_log_lines()
         runtime = await self._open()
         settings = runtime.settings
         descriptors = allow_open_files()
         pages = PageSockets(settings.limits, descriptors=descriptors)
-        self._started = runtime, create_api(self.runtime, cors=settings.api.cors), pages
+        self._running = _Started(runtime, create_api(self.runtime, cors=settings.api.cors), pages)
         install(runtime)
         server = find_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)
@@ -88,7 +99,7 @@ class Web:
             pages.end()
             install(None)
             await runtime.close()
-            as_they_came()
+            restore_log_records()
 
 
 def say(lines: Sequence[str]) -> None:

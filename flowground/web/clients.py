@@ -24,13 +24,13 @@ _MOST_PIECES = 4_096
 _MOST_UNREAD = 1_000_000
 """Bytes of answers to pings that a client may leave unread."""
 _SHARE = 4
-"""A quarter of the process's descriptors may be connections without a whole request."""
+"""One in so many of the process's descriptors may be a connection without a whole request."""
 _MOST = 1_000
-"""Also where there are more descriptors: 64 MB of half heads."""
+"""Connections without a whole request, however many descriptors there are: they hold 64 MB of half heads."""
 _AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: a reset; the kernel keeps nothing of what was not read."""
 _LOOKS = 4
-"""How often within its patience the server looks."""
+"""How often the server looks for silent clients within the seconds that it allows them."""
 
 
 def bound_clients(server: UvicornServer, *, descriptors: int) -> None:

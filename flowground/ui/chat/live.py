@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, assert_never
+from typing import Literal, Self, assert_never
 
 import streamlit as st
 
@@ -41,7 +41,7 @@ from flowground.ui.page.caller import for_its_caller, read_address
 _FRAME = 0.03
 """Seconds between two drawings of a growing text."""
 _PACE = 1e-6
-"""Seconds more for each character of it, for each drawing sends all: so a long answer costs no more a second."""
+"""Extra seconds per character drawn. Each drawing sends the whole text, so longer texts are drawn less often."""
 
 
 @dataclass(slots=True)
@@ -87,13 +87,18 @@ class Following:
     """
 
     def __init__(self, turn: LiveTurn, run: ThisRun, *, own_stop: bool) -> None:
-        """Waits until the turn's message is stored. Raises FlowgroundError when it was refused instead."""
         self.own_stop = own_stop
+        self.started: TurnStarted | None = None
         self._turn, self._run = turn, run
         self._batches = bridge.read_batches(turn.events())
+        self._first: list[Event] = []
+
+    def begin(self) -> Self:
+        """Waits until the turn's message is stored. Raises FlowgroundError when it was refused instead."""
         self._first = next(self._batches, [])
         first = self._first[0] if self._first else None
         self.started = first if isinstance(first, TurnStarted) else None
+        return self
 
     def batches(self) -> Iterator[list[Event]]:
         """What came, and what comes since, again and again."""
@@ -126,7 +131,7 @@ def begin(conversation: Conversation, said: str, *, input_type: InputType = "cha
     run = ThisRun()
     try:
         turn = bridge.call(_start(conversation, request, run.session, viewers(), came_from=read_address()))
-        following = Following(turn, run, own_stop=own_stop)
+        following = Following(turn, run, own_stop=own_stop).begin()
     except FlowgroundError as error:
         st.session_state[conversation.key("refused")] = error
         return follow(conversation)
@@ -152,7 +157,7 @@ def follow(conversation: Conversation) -> Following | None:
     run = ThisRun()
     viewers().show(run.session, conversation.session_key)
     turn = find_turn(conversation)
-    return Following(turn, run, own_stop=True) if turn else None
+    return Following(turn, run, own_stop=True).begin() if turn else None
 
 
 def find_turn(conversation: Conversation) -> LiveTurn | None:

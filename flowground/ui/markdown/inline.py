@@ -53,7 +53,7 @@ _LONE_DOLLAR = re.compile(rf"(\\{_PUNCTUATION})|\$")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*+):", re.I)
 _SCHEMES = ("http", "https", "mailto")
 _FRONT = " `\n([*|>\"'"
-"""Before these an image's mark can go: what stands there does not join with what follows."""
+"""Characters after which an image's `!` may be dropped."""
 _LONGEST = 200
 """Characters of a destination that is shown as letters: an embedded picture is a wall of them."""
 
@@ -171,7 +171,7 @@ class _Inline:
         return self._cut(found, end + 1)
 
     def _write_tail(self, found: re.Match[str]) -> str | None:
-        """A link's destination and title, so that they end where they end also for who sees no link here.
+        """A link's destination and title, so that they end there also for a reader who sees no link here.
 
         Inside a link there is none. What is then seen in the address would go on to the next blank.
         """

@@ -65,7 +65,10 @@ class GuestQueue:
                 self._pace.take(now)
 
     def _first(self, address: str) -> bool:
-        """Gives the turn to who waits longest at an address, which then comes last; False when nobody is left there."""
+        """Gives the turn to the one that waits longest at this address, and puts the address last.
+
+        False when none is left there.
+        """
         waiting = self._waiting.pop(address)
         given = False
         while waiting and not given:

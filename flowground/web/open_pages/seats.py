@@ -16,7 +16,7 @@ _LEAST_LIFE = 10
 _LEAST_LIFE_IN_USE = 120
 """The same for a page in which somebody did something."""
 _RETURN = 60
-"""Seconds in which an address that lost a page so takes nobody's place in turn: pages come back by themselves."""
+"""Seconds in which an address that had to give way may not push out others: its page comes back by itself."""
 _REMEMBERED = 4_000
 """Addresses that lost a page."""
 
@@ -65,11 +65,16 @@ class GuestSeats(Generic[P]):
                 del self._pages[network]
 
     def find_room(self, address: str, now: float) -> tuple[bool, P | None]:
-        """Whether one more page may be opened from there, and which one has to go for it.
+        """Whether one more page may be opened from there, and which one has to go for it. The first rule that fits:
 
-        Who has few takes the place of who has many: of pages that nobody used the one that was silent longest goes,
-        then of the others. At an address that has its share only an idle one goes. Where nobody has more, the page open
-        longest goes, also first those that nobody used.
+        1. The address has its share: only an idle page of its own goes; without one there is no room.
+        2. A place is free: nothing goes.
+        3. Another network, or another address of the same network, would still have as many pages as the newcomer after
+           giving one (`_find_richer`): one of those goes, the one that was silent longest.
+        4. Nobody has so many more: of pages old enough (`_least_life`) in the largest networks the one open longest
+           goes. No room without one, or where this address gave way so itself in the last `_RETURN` seconds.
+
+        In each of them pages that nobody used go before those in use.
         """
         own = self._pages.get(find_network(address), {})
         here = own.get(address, set())
@@ -77,12 +82,17 @@ class GuestSeats(Generic[P]):
             return _found(page for page in here if now - page.active_at >= self._silent)
         if self._count < self.most:
             return True, None
-        if richer := self._richer(own, len(here)):
+        if richer := self._find_richer(own, len(here)):
             return _found(richer)
         return self._find_as_poor(address, now)
 
-    def _richer(self, own: dict[str, set[P]], here: int) -> set[P]:
-        """Pages of whoever would still have as many as the newcomer then: of another network, else of the same one."""
+    def _find_richer(self, own: dict[str, set[P]], here: int) -> set[P]:
+        """Pages of which one may go because their owner has clearly more than the newcomer. The first rule that fits:
+
+        1. The largest network has at least two more pages than the newcomer's `own`: pages of its fullest addresses.
+        2. The fullest address of `own` has at least two more than the newcomer's address, which has `here`: its pages.
+        3. None.
+        """
         largest = max(self._pages.values(), key=_size)
         if largest is not own and _size(own) < _size(largest) - 1:
             return _of_the_fullest(largest)
