@@ -7,12 +7,12 @@ from docs.architecture import architecture_page
 from docs.components import components_page
 from docs.settings import settings_page
 from docs.sharing import sharing_page
-from flowground.schema import flow_schema_text
+from flowground.schema import write_flow_schema
 
 PAGES = {
     "architecture.md": architecture_page,
     "components.md": components_page,
-    "flow.schema.json": flow_schema_text,
+    "flow.schema.json": write_flow_schema,
     "settings.md": settings_page,
     "sharing.md": sharing_page,
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from flowground.words import kind_of, write_table
+from flowground.words import describe_kind, write_table
 
 _MARKS = {"secret": " *Secret.*", "protected": " *Protected.*"}
 
@@ -22,7 +22,7 @@ def field_rows(model: type[BaseModel], before: str = "") -> dict[str, tuple[str,
         section = definitions.get(part.get("$ref", "").rpartition("/")[2], {})
         said = part.get("description") or section.get("description", "")
         marks = "".join(mark for flag, mark in _MARKS.items() if part.get(flag))
-        rows[name] = (f"`{before}{name}`", kind_of(part, definitions), default, said + marks)
+        rows[name] = (f"`{before}{name}`", describe_kind(part, definitions), default, said + marks)
     return rows
 
 

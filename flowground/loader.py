@@ -85,7 +85,7 @@ class Catalogue:
         self._look()
         self._is_open = True
 
-    def flows(self) -> Mapping[str, WiredFlow]:
+    def list_flows(self) -> Mapping[str, WiredFlow]:
         """Id -> flow, sorted by name."""
         return self._take_shelf().flows
 
@@ -94,11 +94,11 @@ class Catalogue:
         addresses = self._take_shelf().addresses
         return addresses.get(address) or (addresses.get(address.lower()) if is_uuid(address) else None)
 
-    def problems(self) -> Mapping[str, FlowError]:
+    def list_problems(self) -> Mapping[str, FlowError]:
         """File name -> its mistakes, also of a file whose last good version serves."""
         return self._take_shelf().problems
 
-    def stale(self, flow_id: str) -> FlowError | None:
+    def find_stale(self, flow_id: str) -> FlowError | None:
         """What is wrong with this flow's file, while its last good version serves."""
         return self._take_shelf().stale.get(flow_id)
 

@@ -67,7 +67,7 @@ def keep_values(values: Values, is_kept: Callable[[str, str, Any], bool]) -> dic
     return {name: fields for name, fields in kept.items() if fields}
 
 
-def to_link(values: Values) -> str:
+def write_link(values: Values) -> str:
     """The word for these overrides. Raises InvalidRequest where it would be too long for an address."""
     plain = json.dumps(values, default=dict, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     packing = zlib.compressobj(9, zlib.DEFLATED, _RAW)
@@ -80,8 +80,8 @@ def to_link(values: Values) -> str:
     return word
 
 
-def from_link(text: str) -> dict[str, dict[str, Any]]:
-    """The overrides of a link; raises InvalidRequest, one sentence, for anything that `to_link` did not make."""
+def read_link(text: str) -> dict[str, dict[str, Any]]:
+    """The overrides of a link; raises InvalidRequest, one sentence, for anything that `write_link` did not make."""
     if len(text) > LONGEST_LINK:
         _refuse()
     try:

@@ -283,5 +283,5 @@ def read_input(wired: WiredFlow, request: RunRequest) -> str | None:
     for component in wired.components.values():
         if component.takes_input == "chat":
             given = request.message_for("chat")
-            return given if given is not None else component.own_input()
+            return given if given is not None else component.find_own_input()
     return request.input_value

@@ -11,7 +11,7 @@ from typing import Any
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
-from flowground.fields.types import FieldType, takes_variables, types_of
+from flowground.fields.types import FieldType, list_types, takes_variables
 from flowground.flow import Header
 from flowground.flow.parse import ADDRESS, COMPONENT_ID, UUID
 
@@ -19,7 +19,7 @@ _DIALECT = "http://json-schema.org/draft-07/schema#"
 _OURS = ("secret", "literal", "protected", "multiline", "template")
 
 
-def flow_schema() -> dict[str, Any]:
+def build_flow_schema() -> dict[str, Any]:
     """The JSON Schema (draft 7, which editors know best) of a flow file."""
     header = Header.model_json_schema(ref_template="#/definitions/{model}")
     definitions: dict[str, Any] = header.pop("$defs")
@@ -49,9 +49,9 @@ def flow_schema() -> dict[str, Any]:
     }
 
 
-def flow_schema_text() -> str:
+def write_flow_schema() -> str:
     """The schema as docs/flow.schema.json holds it."""
-    return json.dumps(flow_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(build_flow_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _component_schema() -> dict[str, Any]:
@@ -68,12 +68,12 @@ def _component_schema() -> dict[str, Any]:
 
 
 def _type_schema(kind: type[Component]) -> dict[str, Any]:
-    own = {name: _field_schema(field) for name, field in types_of(kind).items()}
+    own = {name: _field_schema(field) for name, field in list_types(kind).items()}
     return {
         "title": kind.title,
         "description": getdoc(kind),
         "type": "object",
-        "required": ["type", *(name for name, field in types_of(kind).items() if field.required)],
+        "required": ["type", *(name for name, field in list_types(kind).items() if field.required)],
         "properties": {
             "type": {"const": kind.type_name},
             "display_name": {"type": "string", "description": f"What pages call it; {kind.title} when left out."},

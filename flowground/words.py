@@ -17,7 +17,7 @@ _FORMATS = {"path": "a path", "password": "a secret"}
 _PLAIN = {"string": "text", "boolean": "true or false", "null": "nothing", "object": "a mapping"}
 
 
-def nearest(word: str, choices: Iterable[str]) -> str | None:
+def find_nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice most like `word`, ignoring case, or None when nothing is close.
 
     Of more than 50 choices those that begin like it and are about as long are looked at, and 50 of them at most.
@@ -88,13 +88,13 @@ def write_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
-def kind_of(schema: Schema, defs: Schema | None = None) -> str:
+def describe_kind(schema: Schema, defs: Schema | None = None) -> str:
     """What a schema asks for, in words: "a number from 0 to 2", "text", "one of Ascending, Descending"."""
     defs = schema.get("$defs", {}) if defs is None else defs
     if "$ref" in schema:
-        return kind_of(defs[schema["$ref"].rpartition("/")[2]], defs)
+        return describe_kind(defs[schema["$ref"].rpartition("/")[2]], defs)
     if "anyOf" in schema:
-        kinds = [kind_of(part, defs) for part in schema["anyOf"] if part.get("type") != "null"]
+        kinds = [describe_kind(part, defs) for part in schema["anyOf"] if part.get("type") != "null"]
         return " or ".join(dict.fromkeys(kinds))
     if "enum" in schema or "const" in schema:
         choices = schema.get("enum", [schema.get("const")])
@@ -103,7 +103,7 @@ def kind_of(schema: Schema, defs: Schema | None = None) -> str:
     if kind in ("number", "integer"):
         return ("a number" if kind == "number" else "a whole number") + _range(schema)
     if kind == "array":
-        return f"a list ({kind_of(schema['items'], defs)} each)" if schema.get("items") else "a list"
+        return f"a list ({describe_kind(schema['items'], defs)} each)" if schema.get("items") else "a list"
     return _FORMATS.get(schema.get("format", "")) or _PLAIN.get(str(kind), "a value")
 
 

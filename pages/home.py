@@ -20,7 +20,7 @@ async def list_flows(caller: Caller) -> tuple[list[WiredFlow], frozenset[str]]:
 caller = require_visitor()
 flows, shared = bridge.call(list_flows(caller))
 running = runtime.current()
-problems = running.catalogue.problems() if caller.sees_inside else {}
+problems = running.catalogue.list_problems() if caller.sees_inside else {}
 st.header(running.settings.organization.name, anchor=False)
 requests.draw_requests(caller, requests.list_waiting(caller), place="home")
 if flows:

@@ -7,7 +7,7 @@ from flowground.caller import Caller
 from flowground.ui.chat import chat, form
 from flowground.ui.chat.conversation import Conversation, draw_sessions, find_session
 from flowground.ui.overrides.presets_and_links import draw_arrived
-from flowground.ui.overrides.state import overrides_of
+from flowground.ui.overrides.state import find_overrides_state
 from flowground.ui.page import bridge
 from flowground.ui.publish import header, publish
 from flowground.ui.shell import opening
@@ -31,11 +31,11 @@ conversation = Conversation(
     wired,
     find_session(wired.id),
     sees_inside=caller.sees_inside,
-    overrides=overrides_of(caller, wired).good,
+    overrides=find_overrides_state(caller, wired).good,
     offers_code=api,
 )
 if caller.sees_inside:
-    header.draw_stale(runtime.current().catalogue.stale(wired.id))
+    header.draw_stale(runtime.current().catalogue.find_stale(wired.id))
 if conversation.takes_chat:
     following = chat.draw_composer(conversation)
     draw_sessions(conversation)

@@ -115,7 +115,7 @@ class Parrot:
     async def complete(self, call: ModelCall) -> Completion:
         text = self._greeting
         async with aclosing(await self._server.post(call.messages[-1].content.encode())) as answer:
-            while (chunk := await answer.chunk()) is not None:
+            while (chunk := await answer.read_chunk()) is not None:
                 text += chunk.decode()
         return Completion(text, call.model)
 

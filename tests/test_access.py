@@ -69,7 +69,7 @@ async def test_what_a_caller_sees_is_what_a_caller_may_open(tmp_path: Path, call
 )
 async def test_who_may_publish(tmp_path: Path, caller: Caller, publishes: set[str]) -> None:
     async with running(tmp_path, FLOWS) as runtime:
-        flows = runtime.catalogue.flows().values()
+        flows = runtime.catalogue.list_flows().values()
         assert {flow.id for flow in flows if runtime.access.may_publish(caller, flow)} == publishes
 
 
@@ -149,7 +149,7 @@ async def test_what_a_visitor_said_goes_with_their_browsers_new_name(tmp_path: P
 
 async def test_whose_token_reaches_a_flow_over_the_api(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
-        flows = runtime.catalogue.flows()
+        flows = runtime.catalogue.list_flows()
         sharing = Sharing(shared=True, audience="public", api=True)
         await runtime.store.write(publications.change, flow_id="shared", sharing=sharing, by="tests")
         visitor = await runtime.access.admit_visitor("browser", "shared")

@@ -127,7 +127,7 @@ async def test_wrong_links_are_counted_by_address_and_shut_nobody_else_out(acme:
         with pytest.raises(NotSignedIn, match="not good any more"):
             await acme.sign_in.links.find("y", f"address {number}")
     assert await acme.sign_in.links.find(secret, "here")
-    assert await acme.sign_in.tries.lockout("mia", "there") == 0
+    assert await acme.sign_in.tries.find_wait("mia", "there") == 0
 
 
 async def test_there_always_is_an_admin(acme: Runtime) -> None:

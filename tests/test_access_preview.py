@@ -59,7 +59,7 @@ async def test_only_who_may_publish_the_flow_looks(acme: Runtime) -> None:
 
 
 async def test_who_may_open_it_is_known_before_it_is_saved(acme: Runtime) -> None:
-    flow = acme.catalogue.flows()["talk"]
+    flow = acme.catalogue.list_flows()["talk"]
     named = Sharing(True, "people", frozenset({"mia"}))
     found = await list_who_may_open(acme.access, flow, named)
     assert [member.name for member in found] == ["anton", "mia", "olga", "root"]

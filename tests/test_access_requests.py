@@ -50,7 +50,7 @@ async def test_asking_is_bounded_alike_for_real_and_unknown_flows(acme: Runtime)
         with pytest.raises(InvalidRequest, match="several flows just now"):
             await requests.ask(acme.access, mia, address)
     await requests.ask(acme.access, await signed_in(acme, "max"), "talk")
-    assert await acme.sign_in.tries.lockout("mia", "access") == 0
+    assert await acme.sign_in.tries.find_wait("mia", "access") == 0
 
 
 async def test_who_may_open_it_has_nothing_to_ask_for(acme: Runtime) -> None:

@@ -46,7 +46,10 @@ async def test_named_people_only(tmp_path: Path) -> None:
             await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
             assert await opens(runtime, MIA) is reached
             assert await opens(runtime, MIAS) is reached
-            who = [member.name for member in await list_who_may_open(runtime.access, runtime.catalogue.flows()["talk"])]
+            who = [
+                member.name
+                for member in await list_who_may_open(runtime.access, runtime.catalogue.list_flows()["talk"])
+            ]
             assert who == sorted({"ada", *names})
 
 
@@ -57,7 +60,7 @@ async def test_groups_follow_their_members(tmp_path: Path) -> None:
         group = await write(groups.add, name="Sales", by="tests")
         sharing = Sharing(shared=True, audience="people", groups=frozenset({group.id}))
         await write(publications.change, flow_id="talk", sharing=sharing, by="tests")
-        flow = runtime.catalogue.flows()["talk"]
+        flow = runtime.catalogue.list_flows()["talk"]
         assert not await opens(runtime, MIA)
         await write(groups.set_members, group_id=group.id, members=["mia", "max"], by="tests")
         assert await opens(runtime, MIA)
@@ -73,7 +76,7 @@ async def test_groups_follow_their_members(tmp_path: Path) -> None:
 
 async def test_the_api_is_shared_apart(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
-        flow = runtime.catalogue.flows()["talk"]
+        flow = runtime.catalogue.list_flows()["talk"]
         await owner_shares(runtime)
         assert (await opens(runtime, MIA), await opens(runtime, MIAS)) == (True, False)
         assert not await runtime.access.may_run_api(MIA, flow)
@@ -126,7 +129,7 @@ async def test_without_sign_in_only_where_config_yaml_allows_it(tmp_path: Path) 
             runtime.access.require_lasting(one)
         with pytest.raises(NotAllowed):
             await share(runtime.access, one, "talk", Sharing(shared=True))
-        assert not await runtime.access.may_run_api(one, runtime.catalogue.flows()["talk"])
+        assert not await runtime.access.may_run_api(one, runtime.catalogue.list_flows()["talk"])
         await owner_shares(runtime)
         assert not await opens(runtime, one)
         with pytest.raises(NotSignedIn):

@@ -85,7 +85,7 @@ async def test_a_cookie_from_before_a_role_change_brings_the_present_role(acme: 
         assert caller is not None
         assert (caller.role, caller.sees_inside) == ("member", False)
         assert await acme.access.list_flows(caller) == []
-        assert not acme.access.may_publish(caller, acme.catalogue.flows()["talk"])
+        assert not acme.access.may_publish(caller, acme.catalogue.list_flows()["talk"])
 
 
 async def test_every_sign_in_has_a_new_id_and_none_can_be_chosen(acme: Runtime) -> None:

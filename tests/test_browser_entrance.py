@@ -51,7 +51,7 @@ def strangers_try(server: AppServer, name: str) -> None:
         for _ in range(6):
             with suppress(NotSignedIn):
                 await door.check_password(name, "wrong password", "this computer")
-        assert await door.tries.lockout(name, "this computer") > 0
+        assert await door.tries.find_wait(name, "this computer") > 0
         door.close()
         store.close()
 

@@ -16,7 +16,7 @@ from flowground.components.base import Component, Context, Output, field
 from flowground.components.template import parse_template
 from flowground.errors import ProviderBusy, RunError
 from flowground.events import ModelProgress, TurnFinished
-from flowground.fields.types import types_of
+from flowground.fields.types import list_types
 from flowground.graph import LONGEST
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider
@@ -208,14 +208,14 @@ async def test_the_history_is_text_a_message_a_line(fields: dict[str, Any], text
 def test_every_field_says_what_it_is() -> None:
     for kind in COMPONENTS.values():
         assert kind.__doc__
-        for known in types_of(kind).values():
+        for known in list_types(kind).values():
             assert known.title, known
             assert known.description, known
             assert known.kind != "a value", known
 
 
 def test_who_may_set_a_field_are_three_questions() -> None:
-    every = [(kind.type_name, field) for kind in COMPONENTS.values() for field in types_of(kind).values()]
+    every = [(kind.type_name, field) for kind in COMPONENTS.values() for field in list_types(kind).values()]
     assert [(name, field.name) for name, field in every if not field.callers_may_set] == [("LanguageModel", "model")]
     literal = [(name, field.name) for name, field in every if field.text and not field.takes_references]
     assert literal == [("LanguageModel", "model")]
@@ -234,5 +234,5 @@ class Split(Component):
 
 
 def test_what_a_reference_fills_and_what_a_caller_sets_are_marked_apart() -> None:
-    marks = {field.name: (field.takes_references, field.callers_may_set) for field in types_of(Split).values()}
+    marks = {field.name: (field.takes_references, field.callers_may_set) for field in list_types(Split).values()}
     assert marks == {"key": (False, False), "name": (False, True), "text": (True, False)}

@@ -50,8 +50,8 @@ async def answer(flow: WiredFlow, request: RunRequest) -> str:
 
 def test_the_folder_has_no_mistake() -> None:
     catalogue = Catalogue(SHIPPED_FLOWS, max_bytes=LIMIT)
-    assert catalogue.problems() == {}
-    assert list(catalogue.flows()) == NAMES
+    assert catalogue.list_problems() == {}
+    assert list(catalogue.list_flows()) == NAMES
     assert {"basic-prompting", "memory-chatbot", "summarizer", "translator", "echo"} <= set(NAMES)
 
 

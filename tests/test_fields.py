@@ -9,7 +9,7 @@ from pydantic import Field
 from flowground.caller import RunRequest
 from flowground.components.inputs import TextInput
 from flowground.fields.policy import FieldPolicy
-from flowground.fields.types import types_of
+from flowground.fields.types import list_types
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members
@@ -128,7 +128,7 @@ def test_bounds_that_are_not_reached_become_the_last_values_that_fit() -> None:
         whole: int = Field(5, gt=0, lt=10)
         part: float = Field(0.5, gt=0, lt=1)
 
-    found = types_of(Exclusive)
+    found = list_types(Exclusive)
     assert (found["whole"].min, found["whole"].max) == (1, 9)
     assert (found["part"].min, found["part"].max) == (0.01, 0.99)
     assert (found["whole"].text, found["whole"].number, found["part"].whole) == (False, True, False)
@@ -171,7 +171,7 @@ async def test_what_the_pane_offers_the_api_takes_and_nothing_else(tmp_path: Pat
     texts = {name: text.replace("model: scripted", "model: scripted:json") for name, text in texts.items()}
     tried = {True: 0, False: 0}
     async with serving(tmp_path, flows=texts, config={"default_model": "scripted:json"}) as api:
-        store, flows = api.runtime.store, api.runtime.catalogue.flows()
+        store, flows = api.runtime.store, api.runtime.catalogue.list_flows()
         await store.write(members.add, name="mia", display_name="Mia", role="member", by="tests")
         for name in flows:
             await store.write(publications.change, flow_id=name, sharing=Sharing(True, api=True), by="tests")

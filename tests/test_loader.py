@@ -35,7 +35,7 @@ class Folder:
         if self._catalogue is None:
             self._catalogue = Catalogue(self.path, max_bytes=LIMIT)
         self._catalogue._looked = 0.0
-        self._catalogue.flows()
+        self._catalogue.list_flows()
         return self._catalogue
 
     def said(self, address: str) -> str | None:
@@ -43,7 +43,7 @@ class Folder:
         return None if wired is None else wired.components["Out"].input_value  # type: ignore[attr-defined]
 
     def mistakes(self) -> dict[str, str]:
-        return {name: str(error) for name, error in self.catalogue.problems().items()}
+        return {name: str(error) for name, error in self.catalogue.list_problems().items()}
 
 
 @pytest.fixture
@@ -59,12 +59,12 @@ def test_flows_come_by_name_and_are_found_by_id_and_endpoint_name(folder: Folder
     folder.write(".hidden.yaml", "no flow")
     (folder.path / "folder.yaml").mkdir()
     catalogue = folder.catalogue
-    assert list(catalogue.flows()) == ["a", "b7eb5878-8be8-40e4-8262-3aab381924ac", "b"]
+    assert list(catalogue.list_flows()) == ["a", "b7eb5878-8be8-40e4-8262-3aab381924ac", "b"]
     found = [
         catalogue.find(address) for address in ("a", "b", "stripes", "B7EB5878-8BE8-40E4-8262-3AAB381924AC", "B", "")
     ]
     assert [flow.name if flow else None for flow in found] == ["apple", "Zebra", "Zebra", "Mango", None, None]
-    assert catalogue.problems() == {}
+    assert catalogue.list_problems() == {}
 
 
 def test_a_changed_file_is_read_again_and_a_deleted_one_is_gone(folder: Folder) -> None:
@@ -119,19 +119,19 @@ def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read(folder: Folder
 def test_a_broken_file_keeps_its_last_good_version_and_stops_nothing_else(folder: Folder, broken: str | bytes) -> None:
     folder.write("talk.yaml", text(said="good"))
     folder.write("other.yaml", text(said="other"))
-    assert folder.catalogue.stale("talk") is None
+    assert folder.catalogue.find_stale("talk") is None
     folder.write("talk.yaml", broken)
     assert (folder.said("talk"), folder.said("other")) == ("good", "other")
     assert list(folder.mistakes()) == ["talk.yaml"]
-    assert str(folder.catalogue.stale("talk")) == str(folder.catalogue.problems()["talk.yaml"])
-    assert folder.catalogue.stale("other") is None
+    assert str(folder.catalogue.find_stale("talk")) == str(folder.catalogue.list_problems()["talk.yaml"])
+    assert folder.catalogue.find_stale("other") is None
     folder.write("talk.yaml", text(said="mended"))
-    assert (folder.said("talk"), folder.mistakes(), folder.catalogue.stale("talk")) == ("mended", {}, None)
+    assert (folder.said("talk"), folder.mistakes(), folder.catalogue.find_stale("talk")) == ("mended", {}, None)
 
 
 def test_a_file_that_was_never_good_serves_nothing(folder: Folder) -> None:
     folder.write("talk.yaml", "nmae: x\n")
-    assert folder.catalogue.flows() == {}
+    assert folder.catalogue.list_flows() == {}
     assert "talk.yaml:1:1" in folder.mistakes()["talk.yaml"]
 
 
@@ -143,7 +143,7 @@ def test_two_flows_with_one_address_name_both_files(folder: Folder) -> None:
         "b.yaml": "b.yaml:3:18: 'shared' is the address of two flows: a.yaml has it, b.yaml wants it too.",
         "c.yaml": "c.yaml:2:5: 'a' is the address of two flows: a.yaml has it, c.yaml wants it too.",
     }
-    assert list(folder.catalogue.flows()) == ["a"]
+    assert list(folder.catalogue.list_flows()) == ["a"]
 
 
 def test_ids_that_differ_in_a_uuids_capitals_are_one_address(folder: Folder) -> None:
@@ -159,17 +159,17 @@ def test_an_address_stays_with_the_flow_that_has_it(folder: Folder) -> None:
     assert folder.said("z") == "z"
     assert list(folder.mistakes()) == ["a.yaml"]
     (folder.path / "z.yaml").unlink()
-    folder.catalogue.flows()
+    folder.catalogue.list_flows()
     assert (folder.said("z"), folder.mistakes()) == ("a", {})
 
 
 def test_a_flow_that_asks_for_a_taken_address_keeps_serving_its_last_version(folder: Folder) -> None:
     folder.write("a.yaml", text(said="a"))
     folder.write("b.yaml", text(said="b"))
-    folder.catalogue.flows()
+    folder.catalogue.list_flows()
     folder.write("a.yaml", text(said="new", extra="api: {endpoint_name: b}\n"))
     assert (folder.said("a"), folder.said("b")) == ("a", "b")
-    assert folder.catalogue.stale("a") is not None
+    assert folder.catalogue.find_stale("a") is not None
     folder.write("b.yaml", text(said="b", extra="id: moved\n"))
     assert (folder.said("b"), folder.said("moved"), folder.mistakes()) == ("new", "b", {})
 
@@ -253,7 +253,7 @@ def test_a_file_that_nobody_may_read_keeps_its_last_good_version(folder: Folder)
     (folder.path / "talk.yaml").unlink()
     (folder.path / "talk.yaml").symlink_to(folder.path / "nowhere")
     assert folder.said("talk") == "hello"
-    assert folder.catalogue.stale("talk") is not None
+    assert folder.catalogue.find_stale("talk") is not None
 
 
 def test_a_link_to_nothing_is_told(folder: Folder) -> None:
@@ -277,7 +277,7 @@ def test_many_threads_see_whole_flows_while_files_change(folder: Folder) -> None
     def look() -> None:
         while not stop.is_set():
             catalogue._looked = 0.0
-            flows = catalogue.flows()
+            flows = catalogue.list_flows()
             if set(flows) != {"talk", "other"} or catalogue.find("side") is None:
                 failures.append(dict(flows))
 

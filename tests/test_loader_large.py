@@ -79,8 +79,8 @@ async def test_a_look_at_the_largest_files_keeps_nobody_waiting(tmp_path: Path, 
         await asyncio.to_thread(wait_for_the_look, catalogue)
 
     await stays_responsive(look)
-    assert "good" in catalogue.flows()
-    assert "large" in catalogue.flows() or "large.yaml" in catalogue.problems()
+    assert "good" in catalogue.list_flows()
+    assert "large" in catalogue.list_flows() or "large.yaml" in catalogue.list_problems()
 
 
 async def test_three_hundred_changed_files_keep_nobody_waiting(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ async def test_three_hundred_changed_files_keep_nobody_waiting(tmp_path: Path) -
         await asyncio.to_thread(wait_for_the_look, catalogue)
 
     await stays_responsive(change_all)
-    assert len(catalogue.flows()) == 300
+    assert len(catalogue.list_flows()) == 300
     assert catalogue.find("f7").components["Out"].input_value == f"round {rounds}"  # type: ignore[union-attr]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flowground.errors import InvalidRequest
-from flowground.overrides import LONGEST_LINK, from_link, to_link
+from flowground.overrides import LONGEST_LINK, read_link, write_link
 
 VALUES: dict[str, dict[str, Any]] = {
     "Prompt": {"template": 'it\'s "so"\n</script> 👋🏽 שלום {x}', "tone": ""},
@@ -23,22 +23,22 @@ def packed(plain: bytes) -> str:
 
 
 def test_they_come_back_as_they_were() -> None:
-    word = to_link(VALUES)
+    word = write_link(VALUES)
     assert word.isascii()
     assert not set(word) & set("+/=&?#% ")
-    assert from_link(word) == VALUES
-    assert from_link(to_link({})) == {}
+    assert read_link(word) == VALUES
+    assert read_link(write_link({})) == {}
 
 
 def test_a_long_prompt_still_fits() -> None:
     prompt = " ".join(f"Rule {number}: be brief, be kind, be exact." for number in range(200))
-    assert from_link(to_link({"Prompt": {"template": prompt}})) == {"Prompt": {"template": prompt}}
+    assert read_link(write_link({"Prompt": {"template": prompt}})) == {"Prompt": {"template": prompt}}
 
 
 def test_what_would_break_an_address_is_refused() -> None:
     noise = base64.b64encode(random.Random(1).randbytes(LONGEST_LINK)).decode()
     with pytest.raises(InvalidRequest, match="too long for a link"):
-        to_link({"Prompt": {"template": noise}})
+        write_link({"Prompt": {"template": noise}})
 
 
 GARBAGE = [
@@ -46,8 +46,8 @@ GARBAGE = [
     "x",
     "!!!",
     "é" * 8,
-    to_link(VALUES)[:-3],
-    to_link(VALUES) + "AAAA",
+    write_link(VALUES)[:-3],
+    write_link(VALUES) + "AAAA",
     "A" * (LONGEST_LINK + 1),
     packed(b"not json"),
     packed(b"\xff"),
@@ -65,19 +65,19 @@ GARBAGE = [
 @pytest.mark.parametrize("word", GARBAGE, ids=range(len(GARBAGE)))
 def test_anything_else_is_one_sentence(word: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        from_link(word)
+        read_link(word)
     assert caught.value.message == "This link holds no overrides that can be read: it may have been cut off."
 
 
 def test_any_noise_is_refused_or_harmless() -> None:
     chance = random.Random(7)
-    word = to_link(VALUES)
+    word = write_link(VALUES)
     harmless = 0
     for _ in range(2_000):
         at = chance.randrange(len(word))
         changed = word[:at] + chance.choice("AZaz09-_") + word[at + 1 :]
         try:
-            found = from_link(changed)
+            found = read_link(changed)
         except InvalidRequest:
             continue
         assert all(isinstance(fields, dict) for fields in found.values())

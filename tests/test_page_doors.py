@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowground.overrides import to_link
+from flowground.overrides import write_link
 from flowground.store.flows.publications import Sharing
 from tests.house import CREDENTIALS, House, share
 from tests.page_socket import PageSocket, open_page
@@ -36,7 +36,7 @@ def house(tmp_path: Path) -> Iterator[AppServer]:
 
 def test_a_members_link_with_overrides_shows_nothing_of_the_inside(house: AppServer) -> None:
     """Beside each override stands the author's own value, for authors: a link can be made by anybody."""
-    asked = ("playground", f"flow=talk&overrides={to_link({'Model': {'system_message': 'x'}})}")
+    asked = ("playground", f"flow=talk&overrides={write_link({'Model': {'system_message': 'x'}})}")
     with open_page(signed_in(house, "bob")) as page:
         sent = page.visit(*asked)
         assert b"Links with overrides are for authors" in sent

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from flowground import runtime
 from flowground.limits import RunLimits
-from flowground.overrides import to_link
+from flowground.overrides import write_link
 from flowground.settings import Limits, Settings
 from flowground.store.runs import conversations
 from flowground.ui.page import bridge
@@ -210,7 +210,7 @@ def test_a_message_opens_the_pane_with_its_own_call() -> None:
 
 
 def test_a_link_applies_once_it_is_accepted() -> None:
-    word = to_link({"Prompt": {"tone": "rude"}, "Model": {"temperature": 1}})
+    word = write_link({"Prompt": {"tone": "rude"}, "Model": {"temperature": 1}})
     at = opened("playground", flow="talk", overrides=word)
     assert "This link brings 2 overrides." in said(at)
     assert "**Prompt · Tone:** rude" in said(at)
@@ -227,10 +227,10 @@ def test_a_link_applies_once_it_is_accepted() -> None:
     [
         ("garbage", "This link holds no overrides that can be read"),
         ("", "This link holds no overrides that can be read"),
-        (to_link({"Model": {"model": "scripted:long"}}), "protected"),
-        (to_link({"Model": {"temperature": 9}}), "is a number from 0 to 2, not 9"),
-        (to_link({"Nobody": {"x": 1}}), "Nobody"),
-        (to_link({"Prompt": {"tone": "kind"}}), "what the flow says anyway"),
+        (write_link({"Model": {"model": "scripted:long"}}), "protected"),
+        (write_link({"Model": {"temperature": 9}}), "is a number from 0 to 2, not 9"),
+        (write_link({"Nobody": {"x": 1}}), "Nobody"),
+        (write_link({"Prompt": {"tone": "kind"}}), "what the flow says anyway"),
     ],
 )
 def test_a_link_that_cannot_be_is_one_calm_sentence(word: str, sentence: str) -> None:

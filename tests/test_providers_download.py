@@ -88,9 +88,9 @@ async def test_a_fetch_that_fails_is_told_and_tried_again(tmp_path: Path) -> Non
 
 async def test_providers_tell_where_the_built_in_model_is(tmp_path: Path) -> None:
     providers = open_providers(Settings(data=tmp_path))
-    assert providers.local_status().state == "absent"
-    assert providers.local_status().total == 491_400_064
+    assert providers.read_status().state == "absent"
+    assert providers.read_status().total == 491_400_064
     _, name = providers.resolve("local")
     assert name == "local"
     await providers.close()
-    assert open_providers(Settings(providers={"local": ScriptedSettings()})).local_status().state == "absent"
+    assert open_providers(Settings(providers={"local": ScriptedSettings()})).read_status().state == "absent"

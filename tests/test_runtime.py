@@ -27,7 +27,7 @@ class Agent(Component):
     outputs: ClassVar[tuple[str, ...]] = ("text",)
     gives_output: ClassVar[str | None] = "text"
 
-    def models(self) -> tuple[str | None, ...]:
+    def list_models(self) -> tuple[str | None, ...]:
         return "scripted:echo", "scripted:fetching"
 
 
@@ -58,8 +58,8 @@ async def test_every_component_is_asked_for_its_models(tmp_path: Path) -> None:
 async def test_a_flow_file_over_the_limit_is_told(tmp_path: Path) -> None:
     large = {"large": FLOWS["slow"] + "#" * 1024}
     async with running(tmp_path, FLOWS | large, config={"limits": {"flow_bytes": 1024}}) as runtime:
-        assert sorted(runtime.catalogue.flows()) == ["fail", "long", "silent", "slow"]
-        assert list(runtime.catalogue.problems()) == ["large.yaml"]
+        assert sorted(runtime.catalogue.list_flows()) == ["fail", "long", "silent", "slow"]
+        assert list(runtime.catalogue.list_problems()) == ["large.yaml"]
 
 
 async def test_all_watchers_see_the_whole_answer_whenever_they_come(tmp_path: Path) -> None:

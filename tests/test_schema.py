@@ -11,7 +11,7 @@ import yaml
 
 from docs.components import components_page
 from flowground.caller import RunRequest
-from flowground.schema import flow_schema, flow_schema_text
+from flowground.schema import build_flow_schema, write_flow_schema
 from flowground.tweaks import apply_tweaks
 from tests.flow_texts import components, mistakes, wired
 
@@ -19,18 +19,18 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def problems(text: str) -> list[str]:
-    validator = jsonschema.Draft7Validator(flow_schema())
+    validator = jsonschema.Draft7Validator(build_flow_schema())
     return [error.message for error in validator.iter_errors(yaml.safe_load(text))]
 
 
 def test_docs_are_those_of_the_models() -> None:
     """`python -m docs.generate` writes them."""
-    assert (DOCS / "flow.schema.json").read_text("utf-8") == flow_schema_text()
+    assert (DOCS / "flow.schema.json").read_text("utf-8") == write_flow_schema()
     assert (DOCS / "components.md").read_text("utf-8") == components_page()
 
 
 def test_the_schema_is_one() -> None:
-    jsonschema.Draft7Validator.check_schema(flow_schema())
+    jsonschema.Draft7Validator.check_schema(build_flow_schema())
 
 
 @pytest.mark.parametrize("flow", sorted((DOCS.parent / "flows").glob("*.yaml")), ids=lambda path: path.stem)
@@ -83,7 +83,7 @@ def test_what_is_wrong_fits_neither(text: str) -> None:
 
 
 def test_an_editor_is_told_what_each_field_is() -> None:
-    fields: dict[str, Any] = flow_schema()["definitions"]["LanguageModel"]["properties"]
+    fields: dict[str, Any] = build_flow_schema()["definitions"]["LanguageModel"]["properties"]
     assert len(fields) > 5
     assert all(field.get("description") or "const" in field for field in fields.values())
     assert fields["temperature"]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 2}

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output, field
-from flowground.overrides import from_link
+from flowground.overrides import read_link
 from tests.in_process import runtime_of
 from tests.servers import ROOT, write_folder
 from tests.test_pages_overrides import go, labelled, said
@@ -74,7 +74,7 @@ def test_a_secret_that_somebody_overrides_is_used_and_written_down_nowhere(at: A
     labelled(at.text_input, "Key").set_value(TYPED).run()
     labelled(at.text_area, "Tone").set_value("tonekept").run()
     [link] = [code.value for code in at.code if "/playground?" in code.value]
-    assert from_link(parse_qs(urlsplit(link).query)["overrides"][0]) == {"Prompt": {"tone": "tonekept"}}
+    assert read_link(parse_qs(urlsplit(link).query)["overrides"][0]) == {"Prompt": {"tone": "tonekept"}}
     assert f"{len(TYPED)} letters, tonekept: Morning" in answer_of(at, "Morning")
     kept = b"".join(file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file())
     assert (b"tonekept" in kept, TYPED.encode() in kept) == (True, False)

@@ -10,7 +10,7 @@ from flowground.errors import ConfigError
 from flowground.providers import KINDS
 from flowground.providers.builtin.local import LocalSettings
 from flowground.providers.scripted import ScriptedSettings
-from flowground.settings import Settings, config_path
+from flowground.settings import Settings, find_config
 from tests.servers import ROOT
 
 
@@ -257,13 +257,13 @@ def test_addresses_lose_their_last_slash(tmp_path: Path) -> None:
 
 
 def test_the_environment_names_the_config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert config_path(tmp_path) == tmp_path / "config.yaml"
+    assert find_config(tmp_path) == tmp_path / "config.yaml"
     (tmp_path / "my.yaml").touch()
     monkeypatch.setenv("FLOWGROUND_CONFIG", str(tmp_path / "my.yaml"))
-    assert config_path(tmp_path) == tmp_path / "my.yaml"
+    assert find_config(tmp_path) == tmp_path / "my.yaml"
 
 
 def test_a_named_config_file_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWGROUND_CONFIG", "confg.yaml")
     with pytest.raises(ConfigError, match=r"FLOWGROUND_CONFIG names 'confg.yaml', which does not exist"):
-        config_path(tmp_path)
+        find_config(tmp_path)

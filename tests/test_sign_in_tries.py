@@ -37,7 +37,7 @@ async def test_five_wrong_passwords_shut_the_door_for_real_and_unknown_names_ali
         with pytest.raises(NotSignedIn, match="Try again in 5 minutes") as raised:
             await sign_in.check_password(name, PASSWORD, "here")
         assert raised.value.code == "locked_out"
-        assert 0 < await sign_in.tries.lockout(name, "here") <= 300
+        assert 0 < await sign_in.tries.find_wait(name, "here") <= 300
     assert await sign_in.check_password("ada", PASSWORD, "elsewhere") is not None
 
 
@@ -76,8 +76,8 @@ async def test_strangers_shut_nobody_out_of_a_browser_they_signed_in_with(open_s
         for _ in range(5):
             with suppress(NotSignedIn):
                 await sign_in.check_password(name, "wrong password", "the office")
-    assert await sign_in.tries.lockout("ada", "the office") > 0
-    assert await sign_in.tries.lockout("ada", "the office", mine) == 0
+    assert await sign_in.tries.find_wait("ada", "the office") > 0
+    assert await sign_in.tries.find_wait("ada", "the office", mine) == 0
     assert await sign_in.check_password("ada", PASSWORD, "the office", mine) is not None
     with pytest.raises(NotSignedIn):  # known for ada only
         await sign_in.check_password("bob", PASSWORD, "the office", mine)
@@ -138,10 +138,10 @@ async def test_the_sign_in_page_checks_counts_and_locks_alike_for_every_name(
 
     assert await check(" ADA", f" {PASSWORD} ")
     for name in ("ada", "nobody"):
-        assert await sign_in.tries.lockout(name, "here") == 0
+        assert await sign_in.tries.find_wait(name, "here") == 0
         wrong = ("wrong password", "", "x" * 73, "half a letter \ud800", "wrong password")
         assert [await check(name, password) for password in wrong] == [False] * 5
-        assert await sign_in.tries.lockout(name, "here") > 0
+        assert await sign_in.tries.find_wait(name, "here") > 0
     with pytest.raises(NotSignedIn):  # shut: the right password is not looked at
         await check("ada", PASSWORD)
 
@@ -183,8 +183,8 @@ async def test_an_address_is_known_for_the_member_who_signed_in_from_it_only(ope
     assert await sign_in.check_password("bob", PASSWORD, "bob's desk") is not None
     assert await sign_in.check_password("ada", PASSWORD, "ada's desk") is not None
     await many_wrong_tries(sign_in, "ada")
-    assert await sign_in.tries.lockout("ada", "ada's desk") == 0
-    assert await sign_in.tries.lockout("ada", "bob's desk") > 0
+    assert await sign_in.tries.find_wait("ada", "ada's desk") == 0
+    assert await sign_in.tries.find_wait("ada", "bob's desk") > 0
 
 
 async def test_a_new_member_of_an_old_name_has_no_known_address(open_sign_in: Open, store: Store) -> None:
@@ -194,7 +194,7 @@ async def test_a_new_member_of_an_old_name_has_no_known_address(open_sign_in: Op
     await store.write(members.remove, name="ada", by="tests")
     await sign_in.roster.add("ada", password="another good phrase", by="tests")
     await many_wrong_tries(sign_in, "ada")
-    assert await sign_in.tries.lockout("ada", "the old desk") > 0
+    assert await sign_in.tries.find_wait("ada", "the old desk") > 0
 
 
 async def test_who_comes_while_too_many_sign_in_is_told_so_and_has_tried_nothing(

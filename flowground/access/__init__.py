@@ -105,7 +105,8 @@ class Access:
     async def list_flows(self, caller: Caller) -> list[WiredFlow]:
         """Flows the caller may open, in the catalogue's order."""
         await self.catalogue.refresh()
-        flows = [wired for wired in self.catalogue.flows().values() if caller.flows is None or wired.id in caller.flows]
+        every = self.catalogue.list_flows().values()
+        flows = [wired for wired in every if caller.flows is None or wired.id in caller.flows]
         if caller.sees_inside:
             return flows
         found = await self.store.read(publications.list_publications, person=caller.person)

@@ -30,7 +30,7 @@ async def ask(access: Access, caller: Caller, address: str, note: str = "") -> N
 async def list_waiting(access: Access, caller: Caller) -> list[AccessRequest]:
     """Requests for the flows this caller may publish, oldest first; none for others."""
     caller = await access.recheck(caller)
-    mine = [wired.id for wired in access.catalogue.flows().values() if access.may_publish(caller, wired)]
+    mine = [wired.id for wired in access.catalogue.list_flows().values() if access.may_publish(caller, wired)]
     return await access.store.read(access_requests.list_open, flows=mine) if mine else []
 
 

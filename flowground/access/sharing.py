@@ -14,7 +14,7 @@ from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups
 from flowground.store.people.members import Member
 from flowground.wiring import WiredFlow
-from flowground.words import nearest
+from flowground.words import find_nearest
 
 SIGNED_OUT = "visitor"
 SOMEBODY = "member"
@@ -109,7 +109,7 @@ async def _check_sharing(access: Access, sharing: Sharing, before: Sharing) -> N
     if added := sharing.members - before.members:
         known = {member.name for member in await access.sign_in.roster.list_members()}
         for name in sorted(added - known):
-            word = nearest(name, known)
+            word = find_nearest(name, known)
             raise InvalidRequest(f"There is no member {name}.", hint=f"Did you mean {word}?" if word else None)
     if sharing.groups - before.groups - {group.id for group in await access.store.read(groups.list_groups)}:
         raise InvalidRequest("One of these groups is not there any more.")

@@ -12,7 +12,7 @@ from flowground.cli.opened import Commands, load_settings
 from flowground.errors import FlowError, InvalidRequest, Problem
 from flowground.flow.parse import parse_flow
 from flowground.loader import Catalogue
-from flowground.schema import flow_schema
+from flowground.schema import build_flow_schema
 from flowground.settings import Settings
 from flowground.wiring import wire
 from flowground.words import count
@@ -40,7 +40,7 @@ def run_validate(given: argparse.Namespace) -> int:
 
 
 def run_schema(_: argparse.Namespace) -> None:
-    print(json.dumps(flow_schema(), indent=2, ensure_ascii=False))
+    print(json.dumps(build_flow_schema(), indent=2, ensure_ascii=False))
 
 
 def _check_folder(settings: Settings) -> tuple[list[str], list[Problem]]:
@@ -48,7 +48,7 @@ def _check_folder(settings: Settings) -> tuple[list[str], list[Problem]]:
     if not settings.flows.is_dir():
         raise InvalidRequest(f"There is no folder {_shorten(settings.flows)}.", hint="`flows` in config.yaml names it.")
     catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
-    flows, wrong = list(catalogue.flows()), catalogue.problems()
+    flows, wrong = list(catalogue.list_flows()), catalogue.list_problems()
     if not flows and not wrong:
         raise InvalidRequest(f"There are no flow files in {_shorten(settings.flows)}.")
     return flows, list(_place((settings.flows / file, error) for file, error in wrong.items()))

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from flowground.cli.opened import ACTOR, Commands, find_flow, load_settings, open_store
-from flowground.cli.output import day, print_table
+from flowground.cli.output import print_table, write_day
 from flowground.errors import InvalidRequest
 from flowground.loader import Catalogue
 from flowground.settings import Settings
@@ -46,7 +46,7 @@ async def _create(given: argparse.Namespace) -> None:
             by=ACTOR,
         )
     reach = ", ".join(flows) if flows else "every flow"
-    until = f"until {day(token.expires_at)}" if token.expires_at else "until it is revoked"
+    until = f"until {write_day(token.expires_at)}" if token.expires_at else "until it is revoked"
     print(f"{token.name} may run {reach} {until}. The token is shown only now:", file=sys.stderr)
     print(secret)
 
@@ -64,8 +64,8 @@ async def _list() -> None:
                 token.owner or "organization",
                 "all" if token.flows is None else ",".join(token.flows),
                 _name_state(token),
-                day(token.expires_at),
-                day(token.last_used_at),
+                write_day(token.expires_at),
+                write_day(token.last_used_at),
                 str(token.uses),
             )
             for token in found

@@ -5,7 +5,7 @@ import sys
 
 from flowground.cli.opened import Commands, load_settings
 from flowground.cli.output import ProgressBar
-from flowground.providers import own_weights
+from flowground.providers import find_own_weights
 from flowground.providers.builtin import weights
 
 
@@ -18,7 +18,7 @@ def add_to(commands: Commands) -> None:
 async def _download() -> None:
     """The file's path on stdout, the progress on stderr."""
     settings = load_settings()
-    if own := own_weights(settings.providers):
+    if own := find_own_weights(settings.providers):
         print("config.yaml names a file of its own (providers.local.path): nothing to fetch.", file=sys.stderr)
         print(own)
         return

@@ -9,11 +9,11 @@ from typing import TypeAlias
 from flowground.errors import InvalidRequest
 from flowground.loader import Catalogue
 from flowground.runtime import APP_FOLDER
-from flowground.settings import Settings, config_path
+from flowground.settings import Settings, find_config
 from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.wiring import WiredFlow
-from flowground.words import nearest
+from flowground.words import find_nearest
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse has no other name for it
 """Where a command is added."""
@@ -24,7 +24,7 @@ ACTOR = "cli"
 
 def load_settings() -> Settings:
     """The settings of the app that a server started here would have. Raises ConfigError."""
-    return Settings.load(config_path(APP_FOLDER))
+    return Settings.load(find_config(APP_FOLDER))
 
 
 @asynccontextmanager
@@ -53,12 +53,12 @@ def find_flow(catalogue: Catalogue, address: str) -> WiredFlow:
     """The flow at an id or endpoint name. Raises InvalidRequest with the nearest name there is."""
     wired = catalogue.find(address)
     if wired is None:
-        hint = "`validate` shows what is wrong with some flow files." if catalogue.problems() else None
-        raise InvalidRequest(say_no_such("flow", address, catalogue.flows()), hint=hint)
+        hint = "`validate` shows what is wrong with some flow files." if catalogue.list_problems() else None
+        raise InvalidRequest(say_no_such("flow", address, catalogue.list_flows()), hint=hint)
     return wired
 
 
 def say_no_such(kind: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that is not there, with the nearest one that is."""
-    word = nearest(name, known)
+    word = find_nearest(name, known)
     return f"There is no {kind} {name} (did you mean {word}?)." if word else f"There is no {kind} {name}."

@@ -99,15 +99,15 @@ class Component(BaseModel):
     waits: ClassVar[bool] = True
     """Whether `run` may wait for something; components that never do are run at once, without a task of their own."""
 
-    def models(self) -> tuple[str | None, ...]:
+    def list_models(self) -> tuple[str | None, ...]:
         """The models that `run` may ask, as `provider:model`; None is the configured default."""
         return ()
 
-    def own_input(self) -> str | None:
+    def find_own_input(self) -> str | None:
         """What `run` takes as its input when the request brings none; for components that set `takes_input`."""
         return None
 
-    def mistakes(self) -> Iterator[Mistake]:
+    def list_mistakes(self) -> Iterator[Mistake]:
         """What is wrong although every field by itself is right; connected fields hold "" here."""
         yield from ()
 

@@ -12,7 +12,7 @@ class _InputComponent(Component):
 
     input_value: str = field("", "Text", "The message when the request brings none.", multiline=True)
 
-    def own_input(self) -> str:
+    def find_own_input(self) -> str:
         return self.input_value
 
     async def run(self, context: Context) -> Output:

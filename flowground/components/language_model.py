@@ -46,7 +46,7 @@ class LanguageModel(Component):
         given = ((name, getattr(self, name)) for name in _OPTIONS)
         self._options = {name: value for name, value in given if value is not None}
 
-    def models(self) -> tuple[str | None, ...]:
+    def list_models(self) -> tuple[str | None, ...]:
         return (self.model,)
 
     async def run(self, context: Context) -> Output:

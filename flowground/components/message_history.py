@@ -36,7 +36,7 @@ class MessageHistory(Component):
     def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
         self._parsed = parse_template(self.template)
 
-    def mistakes(self) -> Iterator[Mistake]:
+    def list_mistakes(self) -> Iterator[Mistake]:
         """Variables that no message has, or too many."""
         if mistake := find_mistake(self._parsed, "template"):
             yield mistake

@@ -34,7 +34,7 @@ class Prompt(Component):
         """Parses the template once; copies that fill variables keep the parts."""
         self._parsed = parse_template(self.template)
 
-    def mistakes(self) -> Iterator[Mistake]:
+    def list_mistakes(self) -> Iterator[Mistake]:
         """Variables nobody gives, and fields that are no variables."""
         if mistake := find_mistake(self._parsed, "template"):
             yield mistake

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from flowground.components.base import INPUT, Component
 from flowground.fields.policy import FieldPolicy, compile_component
-from flowground.fields.types import types_of
+from flowground.fields.types import list_types
 from flowground.flow import Flow
 from flowground.graph import Reference, Text
-from flowground.words import cut, list_names, nearest
+from flowground.words import cut, find_nearest, list_names
 
 _NAMED = 10
 """Parts of a connected text that are looked at for what fills it."""
@@ -53,7 +53,7 @@ class FlowPolicy:
         )
         """The opened fields that a request's message fills, each with what kind of input its component takes."""
         self._titles = titles
-        self._declared = sorted({name for component in components.values() for name in types_of(type(component))})
+        self._declared = sorted({name for component in components.values() for name in list_types(type(component))})
         self.holders: dict[str, list[str]] = {}
         """The components that have a field of this name."""
         for name, fields in self.fields.items():
@@ -112,7 +112,7 @@ class FlowPolicy:
         """The answer to a global tweak of a field that no component has, or none that this caller sees."""
         if self.opened is not None or not sees_inside:
             return self._refuse_unlisted(key, cut(key), mild=True)
-        word = nearest(cut(key), self._declared) or nearest(cut(key), self.fields)
+        word = find_nearest(cut(key), self._declared) or find_nearest(cut(key), self.fields)
         hint = f": did you mean `{word}`?" if word else "."
         return Refusal(key, f"No component of the flow has a field `{cut(key)}`{hint}", mild=True)
 
@@ -141,5 +141,5 @@ class FlowPolicy:
 
 def _suggest(word: str, known: Iterable[str]) -> str:
     names = tuple(dict.fromkeys(known))
-    found = nearest(cut(word), names)
+    found = find_nearest(cut(word), names)
     return f": did you mean `{found}`?" if found else f"; it has {list_names(names)}."

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from flowground.components.base import Component
-from flowground.fields.types import SMALLEST_STEP, Choices, FieldType, round_bounds, takes_variables, type_of, types_of
+from flowground.fields.types import (
+    SMALLEST_STEP,
+    Choices,
+    FieldType,
+    find_type,
+    list_types,
+    round_bounds,
+    takes_variables,
+)
 from flowground.flow import Flow, Overridable
 from flowground.graph import Text
 from flowground.words import list_names, show
@@ -78,8 +86,8 @@ def compile_component(
 ) -> dict[str, FieldPolicy]:
     """Declared fields in the type's order, a Prompt's variables last; `entries` are those of `api.overridable`."""
     compiled = {}
-    for key in (*types_of(type(component)), *(component.model_extra or ())):
-        field = type_of(type(component), key)
+    for key in (*list_types(type(component)), *(component.model_extra or ())):
+        field = find_type(type(component), key)
         if field is None:
             continue
         text, opened = texts.get(key), entries.get(f"{name}.{key}")
@@ -129,8 +137,8 @@ def _find_wrong_entry(
         return f"There is no component {name!r}", [f"{component}.{key}" for component in flow.components], ""
     if kind is None:
         return None
-    known = [*types_of(kind), *(spec.fields if takes_variables(kind) else ())]
-    field = type_of(kind, key)
+    known = [*list_types(kind), *(spec.fields if takes_variables(kind) else ())]
+    field = find_type(kind, key)
     if key not in known or field is None:
         has = f"; it has {list_names(known)}"
         return f"{spec.type} has no field `{key}`", [f"{name}.{other}" for other in known], has

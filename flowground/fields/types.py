@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from flowground.components.base import Component
-from flowground.words import Schema, kind_of
+from flowground.words import Schema, describe_kind
 
 SMALLEST_STEP = 0.01
 Choices = tuple[str | float | bool, ...]
@@ -47,7 +47,7 @@ class FieldType:
 
 
 @cache
-def types_of(component: type[Component]) -> Mapping[str, FieldType]:
+def list_types(component: type[Component]) -> Mapping[str, FieldType]:
     """The declared fields of a component type, in their order."""
     schema = component.model_json_schema()
     required = schema.get("required", ())
@@ -60,9 +60,9 @@ def takes_variables(component: type[Component]) -> bool:
     return component.model_config.get("extra") == "allow"
 
 
-def type_of(component: type[Component], name: str) -> FieldType | None:
+def find_type(component: type[Component], name: str) -> FieldType | None:
     """One field of a component type, a variable too; None where the type can have no such field."""
-    if found := types_of(component).get(name):
+    if found := list_types(component).get(name):
         return found
     return _read_variable(name) if takes_variables(component) else None
 
@@ -86,7 +86,7 @@ def _read_type(name: str, schema: Schema, *, required: bool) -> FieldType:
         name=name,
         title=schema.get("title", name),
         description=schema.get("description", ""),
-        kind=kind_of(schema),
+        kind=describe_kind(schema),
         schema=schema,
         text=text,
         number=number,

@@ -40,7 +40,7 @@ def check_values(
         return None, refusals
     refusals += [
         Refusal(mistake.field, f"{name}: {mistake.message}")
-        for mistake in made.mistakes()
+        for mistake in made.list_mistakes()
         if mistake.field in values or mistake.missing in values
     ]
     for key in values:

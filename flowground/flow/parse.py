@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from flowground.errors import FlowError, Problem
 from flowground.flow import ComponentSpec, Flow, Header
-from flowground.words import Schema, kind_of, nearest, show
+from flowground.words import Schema, describe_kind, find_nearest, show
 from flowground.yaml_file.document import Document, KeyPath, Node, Position, Problems
 from flowground.yaml_file.reader import Dialect, read_document
 
@@ -171,7 +171,7 @@ def _resolve(schema: Schema) -> Schema:
 
 
 def _say_bounded(schema: Schema) -> str:
-    kind = kind_of(schema, _SCHEMA["$defs"])
+    kind = describe_kind(schema, _SCHEMA["$defs"])
     if schema.get("type") == "string" and "maxLength" in schema:
         return f"{kind} of 1 to {schema['maxLength']} characters"
     if schema.get("type") == "array" and "maxItems" in schema:
@@ -190,7 +190,7 @@ def _read_components(document: Document, root: Node) -> dict[str, ComponentSpec]
     if node is None or node.value is None or node.value == {}:
         # A misspelt `components` is told already, as an unknown word of the flow.
         unknown = [key for key in root.value if key not in Header.model_fields]
-        if node is not None or nearest("components", unknown) is None:
+        if node is not None or find_nearest("components", unknown) is None:
             at = root.keys["components"] if node else root.position
             problems.add(at, "A flow has `components:`, at least an output; there are none.")
         return {}
@@ -221,7 +221,7 @@ def _read_component(problems: Problems, name: str, node: Node, at: Position) -> 
             message = f"`{key}` of `{name}` is text, not {show(given)}."
             problems.add(node.value[key].position, message, value=given)
     if "type" not in node.value:
-        word = nearest("type", fields)
+        word = find_nearest("type", fields)
         message, suggestion = f"The component `{name}` has no `type`.", "type" if word else None
         problems.add(node.keys[word] if word else at, message, value=word, suggestion=suggestion)
     if not isinstance(kind, str):

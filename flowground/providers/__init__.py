@@ -12,7 +12,7 @@ from flowground.providers.builtin.download import LocalStatus
 from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.openai import OllamaSettings, OpenAISettings
 from flowground.providers.scripted import ScriptedSettings
-from flowground.words import nearest
+from flowground.words import find_nearest
 
 ProviderEntry = Annotated[
     LocalSettings | OpenAISettings | OllamaSettings | ScriptedSettings,
@@ -40,7 +40,7 @@ def name_kind(name: str, given: Any) -> Any:
     return entry
 
 
-def own_weights(entries: Mapping[str, ProviderEntry]) -> Path | None:
+def find_own_weights(entries: Mapping[str, ProviderEntry]) -> Path | None:
     """The file of `providers.local.path`, which answers instead of the built-in model."""
     local = entries.get("local")
     return local.path if isinstance(local, LocalSettings) else None
@@ -69,7 +69,7 @@ class Providers:
         name, _, rest = wanted.partition(":")
         entry = self._entries.get(name)
         if entry is None:
-            word = nearest(name, self._entries)
+            word = find_nearest(name, self._entries)
             raise ProviderRefused(
                 f"There is no provider {name!r}" + (f" (did you mean {word}?)" if word else "."),
                 hint="Add it under `providers:` in config.yaml. Known now: " + ", ".join(sorted(self._entries)) + ".",
@@ -87,7 +87,7 @@ class Providers:
         if local := self._local():
             local.begin()
 
-    def local_status(self) -> LocalStatus:
+    def read_status(self) -> LocalStatus:
         """Where the built-in model is, for pages and the API: cheap enough for every rerun, and from any thread."""
         local = self._local()
         return local.status() if local else LocalStatus("absent")

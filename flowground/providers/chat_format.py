@@ -44,7 +44,7 @@ def write_call(call: ModelCall, *, stream: bool, renamed: dict[str, str]) -> byt
         return json.dumps(body).encode()
 
 
-def most_bytes(answer_chars: int) -> int:
+def count_most_bytes(answer_chars: int) -> int:
     """What an answer of so many characters may weigh as JSON: each as `\\u12ab`, and what stands around them."""
     return 65_536 + 6 * answer_chars
 
@@ -91,7 +91,7 @@ class ChunkReader:
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self._answer_chars = answer_chars
-        self._most_bytes = most_bytes(answer_chars)
+        self._most_bytes = count_most_bytes(answer_chars)
         self._line: list[bytes] = []
         self._line_bytes = 0
         self._bytes = 0

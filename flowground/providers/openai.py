@@ -10,7 +10,7 @@ import httpx2
 
 from flowground.errors import AnswerTooLong, ProviderError, ProviderRefused, ProviderUnreachable
 from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
-from flowground.providers.chat_format import ChunkReader, Unreadable, most_bytes, read_completion, write_call
+from flowground.providers.chat_format import ChunkReader, Unreadable, count_most_bytes, read_completion, write_call
 from flowground.providers.server import Patience, Server, ServerAnswer
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -124,10 +124,10 @@ class OpenAI:
 
     async def _read(self, answer: ServerAnswer, call: ModelCall) -> Completion:
         """A whole answer, within the call's time. Raises AnswerTooLong as soon as it is."""
-        parts, left = [], most_bytes(self._answer_chars)
+        parts, left = [], count_most_bytes(self._answer_chars)
         try:
             async with asyncio.timeout_at(answer.deadline):
-                while (chunk := await answer.chunk()) is not None:
+                while (chunk := await answer.read_chunk()) is not None:
                     parts.append(chunk)
                     left -= len(chunk)
                     if left < 0:
@@ -139,13 +139,13 @@ class OpenAI:
     async def _read_next(self, answer: ServerAnswer, reader: ChunkReader) -> bytes | None:
         """The next bytes, None when the answer is whole: what a server does with the connection then is its own."""
         if not reader.ended:
-            return await answer.chunk()
+            return await answer.read_chunk()
         if reader.done or reader.usage:
             return None
         reader.end_by = reader.end_by or asyncio.get_running_loop().time() + _END_SECONDS
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout_at(reader.end_by):
-                return await answer.chunk()
+                return await answer.read_chunk()
         return None
 
     def _check_end(self, reader: ChunkReader) -> None:

@@ -13,7 +13,7 @@ from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, Provid
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
 from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings, copy_error
-from flowground.words import nearest
+from flowground.words import find_nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Scripted:
     def _find_script(self, name: str) -> Script:
         if script := SCRIPTS.get(name):
             return script
-        word = nearest(name, SCRIPTS)
+        word = find_nearest(name, SCRIPTS)
         raise ProviderRefused(
             f"There is no scripted model {name!r}" + (f" (did you mean {word}?)" if word else "."),
             status=404,

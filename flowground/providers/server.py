@@ -133,7 +133,7 @@ class Server:
         data = b""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(answer.deadline):
-                while len(data) < _ERROR_BYTES and (chunk := await answer.chunk()) is not None:
+                while len(data) < _ERROR_BYTES and (chunk := await answer.read_chunk()) is not None:
                     data += chunk
         status = response.status
         said, code = read_error(data)
@@ -210,7 +210,7 @@ class ServerAnswer:
         chunks = _decode(response) if "content-encoding" in self.headers else _iterate(response)
         self._chunks = cast(AsyncGenerator[bytes, None], chunks)
 
-    async def chunk(self) -> bytes | None:
+    async def read_chunk(self) -> bytes | None:
         """The next bytes, None at the end. Raises ProviderErrors."""
         try:
             return await anext(self._chunks, None)
@@ -221,7 +221,7 @@ class ServerAnswer:
         """Reads on to the end, if that comes at once: only then can the connection serve another call."""
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):
-                while await self.chunk() is not None:
+                while await self.read_chunk() is not None:
                     pass
         except (TimeoutError, ProviderError):
             pass  # what was wanted is here; the connection will be closed instead of kept

@@ -28,7 +28,7 @@ from flowground.limits import RunLimits
 from flowground.loader import Catalogue
 from flowground.providers import Providers
 from flowground.runtime.live_turn import LiveTurn
-from flowground.settings import Settings, config_path
+from flowground.settings import Settings, find_config
 from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.turns import take_turn
@@ -117,7 +117,7 @@ class Runtime:
     def require_ready(self, caller: Caller, wired: WiredFlow) -> None:
         """Raises ComponentFailed while a model of the flow is still being fetched; the fetch begins, where allowed."""
         for name, component in wired.components.items():
-            for named in component.models():
+            for named in component.list_models():
                 try:
                     provider, model = self.models.resolve(named)
                     provider.require_ready(model)
@@ -175,7 +175,7 @@ def current() -> Runtime:
     """The process's runtime; where no server made one, it is opened on a loop thread of its own."""
     with _lock:
         if _current is None:
-            install(_on_own_thread(Runtime(Settings.load(config_path(APP_FOLDER)))))
+            install(_on_own_thread(Runtime(Settings.load(find_config(APP_FOLDER)))))
         assert _current is not None  # noqa: S101 - set just above
         return _current
 

@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from flowground.errors import ConfigError
 from flowground.providers import KINDS, ProviderEntry, name_kind
 from flowground.settings.file import ConfigFile, fill_variables, find_mistakes, find_variables, read_config
-from flowground.words import join_words, nearest
+from flowground.words import find_nearest, join_words
 from flowground.yaml_file.document import KeyPath
 from flowground.yaml_file.section import ConfigSection, http_address
 
@@ -210,7 +210,7 @@ class Settings(ConfigSection):
         return settings.model_copy(update=_make_absolute(settings, root))
 
 
-def config_path(app_folder: Path) -> Path:
+def find_config(app_folder: Path) -> Path:
     """The config file: `FLOWGROUND_CONFIG`, else config.yaml beside app.py. Raises ConfigError for a wrong name."""
     named = os.environ.get("FLOWGROUND_CONFIG")
     if named and not Path(named).exists():
@@ -245,7 +245,7 @@ def _check_default_model(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     known = {*KINDS, *settings.providers}
     provider = settings.default_model.partition(":")[0]
     if provider not in known:
-        word = nearest(provider, known)
+        word = find_nearest(provider, known)
         hint = f" (did you mean {word}?)" if word else "; add it under `providers:`"
         yield ("default_model",), f"there is no provider {provider!r}{hint}"
 

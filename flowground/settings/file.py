@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from flowground.errors import ConfigError, FlowError
 from flowground.providers import KINDS
-from flowground.words import join_words, nearest
+from flowground.words import find_nearest, join_words
 from flowground.yaml_file.document import Document, KeyPath, Problems
 from flowground.yaml_file.reader import WORDS, Dialect, read_document
 
@@ -104,10 +104,10 @@ def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tu
             case "extra_forbidden" if kind and (others := _kinds_with(str(place[-1]))):
                 yield place, f"belongs to providers of type {join_words(others, 'or')}, this is {problem['loc'][2]}"
             case "extra_forbidden":
-                word = nearest(str(place[-1]), _names(kind, place[2:]) if kind else _names(model, place))
+                word = find_nearest(str(place[-1]), _names(kind, place[2:]) if kind else _names(model, place))
                 yield place, "unknown setting" + (f" (did you mean {word}?)" if word else "")
             case "union_tag_not_found":
-                word = nearest(str(place[-1]), KINDS)
+                word = find_nearest(str(place[-1]), KINDS)
                 yield place, "says neither `type` nor `base_url`" + (f" (did you mean {word}?)" if word else "")
             case "union_tag_invalid":
                 yield (*place, "type"), f"should be {join_words(map(repr, KINDS), 'or')}"

@@ -46,7 +46,7 @@ class Tries:
         count = _locate_count(name, address, device)
         await self._store.write(attempts.note_success, name=count["name"], address=address, counted_as=count["address"])
 
-    async def lockout(self, name: str, address: str, device: Device | None = None) -> float:
+    async def find_wait(self, name: str, address: str, device: Device | None = None) -> float:
         """Seconds until this name may be tried from here again; 0: now."""
         return await self._store.read(attempts.find_wait, **_locate_count(name, address, device))
 

@@ -55,18 +55,18 @@ def find(path: Path, value: Any) -> Any:
     return reduce(lambda inner, key: inner[key], path, value)
 
 
-def gaps(write: Callable[[Path], str]) -> dict[str, str]:
+def write_gaps(write: Callable[[Path], str]) -> dict[str, str]:
     """The words in capitals, for `fill`: `«CHUNK»`; paths as `write` writes them; `said` in two halves too."""
     known = {item.name.upper(): getattr(WORDS, item.name) for item in fields(WORDS)}
     halves = {"SAID_IN": str(WORDS.said[0]), "SAID_WITHIN": WORDS.said[1:]}
     return {name: word if isinstance(word, str) else write(word) for name, word in (known | halves).items()}
 
 
-def brackets(path: Path) -> str:
+def write_in_brackets(path: Path) -> str:
     """`["outputs"][0]["outputs"]`, to follow a name."""
     return "".join(f'["{key}"]' if isinstance(key, str) else f"[{key}]" for key in path)
 
 
-def dots(path: Path) -> str:
+def write_with_dots(path: Path) -> str:
     """`.outputs[0].outputs`, to follow a name."""
     return "".join(f".{key}" if isinstance(key, str) else f"[{key}]" for key in path)

@@ -7,7 +7,7 @@ refuses at its prompt, and nothing in it ends the shell it is pasted into.
 
 import shlex
 
-from flowground.snippets.literals import JSON, fill, literal
+from flowground.snippets.literals import JSON, fill, write_literal
 from flowground.snippets.request import SnippetRequest
 
 _COMMAND = """\
@@ -31,5 +31,5 @@ def curl(request: SnippetRequest) -> str:
         url=shlex.quote(request.url),
         key=shlex.quote(f"x-api-key: {request.token}") if request.token else _KEY,
         output="--no-buffer" if request.stream else '--write-out "\\n"',
-        body=literal(request.body(request.message), JSON),
+        body=write_literal(request.body(request.message), JSON),
     )

@@ -1,7 +1,15 @@
 """The JavaScript tab: a script for Node 18 or newer, as CommonJS and as a module, without dependencies."""
 
-from flowground.snippets.answer import dots, gaps
-from flowground.snippets.literals import JAVASCRIPT, NO_TOKEN, VARIABLE, Name, fill, literal, write_javascript_scalar
+from flowground.snippets.answer import write_gaps, write_with_dots
+from flowground.snippets.literals import (
+    JAVASCRIPT,
+    NO_TOKEN,
+    VARIABLE,
+    Name,
+    fill,
+    write_javascript_scalar,
+    write_literal,
+)
 from flowground.snippets.request import SnippetRequest
 
 _HEAD = """\
@@ -87,7 +95,7 @@ def javascript(request: SnippetRequest) -> str:
         message=write_javascript_scalar(request.message),
         token=write_javascript_scalar(request.token) if request.token else f"process.env.{VARIABLE}",
         ask="" if request.token else _ASK,
-        payload=literal(request.body(Name("message")), JAVASCRIPT),
+        payload=write_literal(request.body(Name("message")), JAVASCRIPT),
         events=_EVENTS if request.stream else "",
-        **gaps(dots),
+        **write_gaps(write_with_dots),
     )

@@ -40,7 +40,7 @@ class Style:
     last_comma: str
 
 
-def literal(value: Any, style: Style, *, depth: int = 0) -> str:
+def write_literal(value: Any, style: Style, *, depth: int = 0) -> str:
     """A JSON value, one item a line, as it continues a line that is indented `depth` times."""
     if isinstance(value, Name):
         return value.name
@@ -49,10 +49,10 @@ def literal(value: Any, style: Style, *, depth: int = 0) -> str:
     inner = style.indent * (depth + 1)
     if isinstance(value, dict):
         begin, end = "{}"
-        items = [f"{style.key(key)}: {literal(item, style, depth=depth + 1)}" for key, item in value.items()]
+        items = [f"{style.key(key)}: {write_literal(item, style, depth=depth + 1)}" for key, item in value.items()]
     else:
         begin, end = "[]"
-        items = [literal(item, style, depth=depth + 1) for item in value]
+        items = [write_literal(item, style, depth=depth + 1) for item in value]
     lines = f",\n{inner}".join(items)
     return f"{begin}\n{inner}{lines}{style.last_comma}\n{style.indent * depth}{end}"
 

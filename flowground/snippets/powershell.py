@@ -5,8 +5,8 @@ a saved file for the old code page of its country. It goes out, and the answer i
 reason. All stands in one block, so that a pasted error ends no shell, while a saved script exits with 1.
 """
 
-from flowground.snippets.answer import dots, gaps
-from flowground.snippets.literals import ASCII_JSON, NO_TOKEN, VARIABLE, fill, literal, quote_powershell
+from flowground.snippets.answer import write_gaps, write_with_dots
+from flowground.snippets.literals import ASCII_JSON, NO_TOKEN, VARIABLE, fill, quote_powershell, write_literal
 from flowground.snippets.request import SnippetRequest
 
 _SCRIPT = """\
@@ -102,14 +102,14 @@ _STREAM = (
 
 def powershell(request: SnippetRequest) -> str:
     """A complete script: `pwsh -File test-script.ps1`. Raises ValueError as `request.body` does."""
-    words = gaps(dots)
+    words = write_gaps(write_with_dots)
     ask = "" if request.token else fill(_ASK, no_token=quote_powershell(NO_TOKEN))
     printed = _SIMPLE if request.shape == "simple" else _LANGFLOW
     send = fill(_STREAM if request.stream else _PLAIN, print=fill(printed, **words), **words)
     return fill(
         _SCRIPT,
         url=quote_powershell(request.url),
-        body=literal(request.body(request.message), ASCII_JSON),
+        body=write_literal(request.body(request.message), ASCII_JSON),
         token=quote_powershell(request.token) if request.token else f"$env:{VARIABLE}",
         send=ask + send,
     )

@@ -1,7 +1,7 @@
 """The Python tab: a script for `requests`."""
 
-from flowground.snippets.answer import brackets, gaps
-from flowground.snippets.literals import NO_TOKEN, PYTHON, VARIABLE, Name, fill, literal, write_python_scalar
+from flowground.snippets.answer import write_gaps, write_in_brackets
+from flowground.snippets.literals import NO_TOKEN, PYTHON, VARIABLE, Name, fill, write_literal, write_python_scalar
 from flowground.snippets.request import SnippetRequest
 
 _HEAD = """\
@@ -89,6 +89,6 @@ def python(request: SnippetRequest) -> str:
         url=write_python_scalar(request.url),
         message=write_python_scalar(request.message),
         token=f"token = {write_python_scalar(request.token)}" if request.token else _TOKEN,
-        payload=literal(request.body(Name("message")), PYTHON),
-        **gaps(brackets),
+        payload=write_literal(request.body(Name("message")), PYTHON),
+        **write_gaps(write_in_brackets),
     )

@@ -53,7 +53,7 @@ class SnippetRequest:
         input_type, output_type = find_types(wired)
         inputs = [name for name, item in wired.components.items() if item.takes_input == input_type]
         tweaked, kept = _take_input(tweaks or {}, {*inputs, *(wired.display_names[name] for name in inputs)})
-        own = next((text for name in inputs if (text := wired.components[name].own_input())), None)
+        own = next((text for name in inputs if (text := wired.components[name].find_own_input())), None)
         return cls(
             base_url=base_url,
             flow_id=wired.id,

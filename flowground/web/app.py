@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from flowground.api import create_api
 from flowground.errors import ConfigError, StoreUnavailable
 from flowground.runtime import Runtime, install
-from flowground.settings import Settings, config_path
+from flowground.settings import Settings, find_config
 from flowground.shims.uvicorn_server import find_server
 from flowground.web.clients import ClientPatience, bound_clients
 from flowground.web.edge import Edge
@@ -64,7 +64,7 @@ class Web:
     async def _open(self) -> Runtime:
         """Ends the process where config.yaml or the database do not let it start."""
         try:
-            runtime = Runtime(Settings.load(config_path(self._folder)))
+            runtime = Runtime(Settings.load(find_config(self._folder)))
             await runtime.start()
             await runtime.sign_in.end_rights_of_before()
         except (ConfigError, StoreUnavailable) as error:

@@ -20,7 +20,7 @@ _LOCAL_MODE: dict[LocalMode, Sequence[str]] = {
 
 async def compose_greeting(runtime: Runtime, address: str | None) -> Sequence[str]:
     """Lines for the terminal. The owner's code stands here and nowhere else."""
-    flows, problems = runtime.catalogue.flows(), runtime.catalogue.problems()
+    flows, problems = runtime.catalogue.list_flows(), runtime.catalogue.list_problems()
     lines = [f"Flowground: {count(len(flows), 'flow')}, {len(problems)} with mistakes"]
     for error in problems.values():
         lines += [f"  {line}" for line in error.message.splitlines()]

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from flowground.components.base import Component, Mistake
-from flowground.fields.types import FieldType, type_of, types_of
+from flowground.fields.types import FieldType, find_type, list_types
 from flowground.fields.values import find_misfits, say_misfit
 from flowground.flow import ComponentSpec
 from flowground.flow.parse import ENV
@@ -34,7 +34,7 @@ def wire_component(spec: ComponentSpec, kind: type[Component], problems: Problem
     wiring.read_fields()
     component = wiring.validate()
     if component is not None and not wiring.is_wrong:
-        for mistake in component.mistakes():
+        for mistake in component.list_mistakes():
             wiring.note_mistake(mistake)
     return WiredComponent(component, wiring.connections)
 
@@ -53,9 +53,9 @@ class _Wiring:
     def read_fields(self) -> None:
         """Takes secrets and references out of the fields."""
         for name, value in self.spec.fields.items():
-            field = type_of(self.kind, name)
+            field = find_type(self.kind, name)
             if field is None:
-                known = [*types_of(self.kind), "display_name"]
+                known = [*list_types(self.kind), "display_name"]
                 says, otherwise = f"{self.spec.type} has no field `{name}`", f"; it has {list_names(known)}"
                 self._note(self.spec.places[name].key, says, value=name, choices=known, otherwise=otherwise)
                 continue
@@ -81,7 +81,7 @@ class _Wiring:
         spec = self.spec
         place = spec.places.get(mistake.field) or Place(spec.position, spec.position)
         raw = spec.fields.get(mistake.field)
-        is_declared = mistake.field in types_of(self.kind)
+        is_declared = mistake.field in list_types(self.kind)
         at = place.at(raw, mistake.offset) if is_declared and isinstance(raw, str) else place.key
         close = mistake.choices or tuple(name for name in spec.fields if mistake.missing and name != mistake.field)
         self._note(at, mistake.message, value=mistake.missing or mistake.field, choices=close)
@@ -116,7 +116,7 @@ class _Wiring:
             self._note(self.spec.places[field.name].at(value, first.offset), says, value=str(first))
 
     def _note_misfit(self, name: str, limits: Mapping[str, Any]) -> None:
-        spec, field, value = self.spec, type_of(self.kind, name), self.spec.fields.get(name)
+        spec, field, value = self.spec, find_type(self.kind, name), self.spec.fields.get(name)
         assert field is not None  # noqa: S101 - unknown fields were taken out
         if value is None:
             at = spec.places[name].key if name in spec.places else spec.position

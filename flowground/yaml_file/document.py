@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from flowground.errors import FlowError, Problem
-from flowground.words import nearest, show
+from flowground.words import find_nearest, show
 
 MAX_PROBLEMS = 50
 """More mistakes of one file are not told: the first ones are enough to begin with."""
@@ -94,7 +94,7 @@ class Problems:
         Where there is no suggestion it is the one of `choices` that is nearest to `value`; where that is none,
         `otherwise` is said too. Raises FlowError when there are too many to go on.
         """
-        word = suggestion or (nearest(value, choices) if isinstance(value, str) else None)
+        word = suggestion or (find_nearest(value, choices) if isinstance(value, str) else None)
         said = message if word else message + otherwise
         shown = None if value is None else show(value)
         self._found.append(

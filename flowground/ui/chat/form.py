@@ -72,4 +72,4 @@ def _find_text(conversation: Conversation) -> str:
     """The text of this run; of a new one what the author put into the flow's input, as an example."""
     said = [message.text for message in live.read_messages(conversation, None, limit=_READ) if message.role == "user"]
     inputs = (component for component in conversation.wired.components.values() if component.takes_input)
-    return said[-1] if said else next((component.own_input() or "" for component in inputs), "")
+    return said[-1] if said else next((component.find_own_input() or "" for component in inputs), "")

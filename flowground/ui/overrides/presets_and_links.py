@@ -10,10 +10,10 @@ import streamlit as st
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.overrides import Values, find_changes, from_link, to_link
+from flowground.overrides import Values, find_changes, read_link, write_link
 from flowground.store.flows import presets
 from flowground.store.flows.presets import Preset
-from flowground.ui.overrides.state import count, drop_secrets, overrides_of, write_count, write_value
+from flowground.ui.overrides.state import count, drop_secrets, find_overrides_state, write_count, write_value
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import for_its_caller
 from flowground.wiring import WiredFlow
@@ -34,7 +34,7 @@ def draw_presets(caller: Caller, wired: WiredFlow) -> None:
             st.caption("Overrides that you keep under a name stand here. Only you see them.")
         for preset in found:
             _draw_preset(caller, wired, preset)
-        if values := drop_secrets(wired, overrides_of(caller, wired).good):
+        if values := drop_secrets(wired, find_overrides_state(caller, wired).good):
             _draw_form(caller, wired, values)
         else:
             st.caption("Change a field, and it can be kept here.")
@@ -79,7 +79,7 @@ def _save(caller: Caller, wired: WiredFlow, values: Values, key: str) -> None:
 def _load(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
     with failure.keep_refusals(_refused_key(wired)):
         try:
-            overrides_of(caller, wired).replace(preset.values)
+            find_overrides_state(caller, wired).replace(preset.values)
         except FlowgroundError as error:
             error.hint = "The flow has changed since this preset was kept."
             raise
@@ -107,7 +107,7 @@ def draw_link(wired: WiredFlow, values: Values) -> None:
     """The link to the playground that carries the overrides; its reader sees them and accepts them first."""
     menu = st.popover("Link", icon=":material/link:", key=f"overrides:link:{wired.id}", disabled=not values)
     with menu, failure.draw_refusals():
-        query = urlencode({"flow": wired.id, _PARAMETER: to_link(drop_secrets(wired, values))})
+        query = urlencode({"flow": wired.id, _PARAMETER: write_link(drop_secrets(wired, values))})
         st.caption("For authors: who opens it sees these overrides and accepts them before they apply.")
         st.code(f"{browser.find_base_url()}/playground?{query}", language=None, wrap_lines=True)
 
@@ -135,7 +135,7 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
             for name, value in fields.items():
                 item = wired.policy.fields[component][name]
                 _draw_value(f"{wired.display_names[component]} · {item.type.title}", value, item.value)
-        if overrides_of(caller, wired).good:
+        if find_overrides_state(caller, wired).good:
             st.caption("They take the place of those you have now.")
         with st.container(horizontal=True):
             key = f"arrived:apply:{wired.id}"
@@ -146,7 +146,7 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
 def _read_link(caller: Caller, wired: WiredFlow, word: str) -> Values:
     if not caller.sees_inside:
         raise FlowgroundError("Links with overrides are for authors: the flow answers here as it is.")
-    return find_changes(wired, from_link(word), sees_inside=True)
+    return find_changes(wired, read_link(word), sees_inside=True)
 
 
 def _draw_value(name: str, value: object, own: object) -> None:
@@ -169,7 +169,7 @@ def _draw_useless(why: str) -> None:
 @for_its_caller
 def _accept(caller: Caller, wired: WiredFlow, values: Values) -> None:
     with suppress(FlowgroundError):  # the flow changed meanwhile: the link is judged anew, and says why
-        overrides_of(caller, wired).replace(values)
+        find_overrides_state(caller, wired).replace(values)
         _drop_link()
 
 

@@ -77,7 +77,7 @@ class Overrides:
         self.good = find_changes(self.wired, wanted, sees_inside=self.sees_inside)
 
 
-def overrides_of(caller: Caller, wired: WiredFlow) -> Overrides:
+def find_overrides_state(caller: Caller, wired: WiredFlow) -> Overrides:
     """This visit's overrides of the flow."""
     kept: Overrides = st.session_state.setdefault(f"overrides:{wired.id}", Overrides(wired, caller.sees_inside))
     is_newer = kept.wired.version != wired.version
@@ -106,7 +106,7 @@ def draw_chip(caller: Caller, wired: WiredFlow, overrides: Values) -> None:
         icon=":material/tune:",
         key=f"chip:{wired.id}",
         help="What you say here runs with:  \n" + "  \n".join(changed),
-        on_click=overrides_of(caller, wired).clear,
+        on_click=find_overrides_state(caller, wired).clear,
     )
 
 

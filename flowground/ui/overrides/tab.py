@@ -10,7 +10,7 @@ from flowground.caller import Caller
 from flowground.fields.policy import FieldPolicy, Widget
 from flowground.overrides import Values
 from flowground.ui.overrides import presets_and_links
-from flowground.ui.overrides.state import Overrides, count, overrides_of, write_value
+from flowground.ui.overrides.state import Overrides, count, find_overrides_state, write_value
 from flowground.ui.page import words
 from flowground.wiring import WiredFlow
 
@@ -35,7 +35,7 @@ def draw_overrides(caller: Caller, wired: WiredFlow, *, sent: Values) -> None:
         st.caption("The author of this flow has opened none of its fields.")
         return
     st.caption("What you change here goes into the code and into your own chat. The flow itself stays as it is.")
-    state = overrides_of(caller, wired)
+    state = find_overrides_state(caller, wired)
     wanted = _draw_tools(caller, state)
     found = [fields for every in seen.values() if (fields := _search(wired, every.values(), wanted))]
     for fields in found:

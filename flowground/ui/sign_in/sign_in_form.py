@@ -39,6 +39,6 @@ def _sign_in(name: str, password: str) -> None:
         member = bridge.call(sign_in.check_password(name, password, address, device, compare=Hasher.check_pw))
         if member is not None:
             session.sign_in_browser(member.name)
-        if wait := bridge.call(sign_in.tries.lockout(name, address, device)):
+        if wait := bridge.call(sign_in.tries.find_wait(name, address, device)):
             raise describe_lockout(wait)
     st.error("User name or password is wrong.")
