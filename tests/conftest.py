@@ -81,7 +81,7 @@ async def open_sign_in(store: Store, tmp_path: Path) -> AsyncIterator[Open]:
         given = {"root": tmp_path, "data": tmp_path / "data"} | settings
         sign_in = SignIn(Settings.model_validate(given), store)
         opened.append(sign_in)
-        await sign_in.start()
+        await sign_in.roster.start()
         return sign_in
 
     yield open_it

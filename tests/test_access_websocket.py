@@ -41,7 +41,7 @@ def beside(server: AppServer, work: Callable[[Store, SignIn], Any]) -> Any:
         store = Store.open(settings.database)
         sign_in = SignIn(settings, store)
         try:
-            await sign_in.start()
+            await sign_in.roster.start()
             return await work(store, sign_in)
         finally:
             sign_in.close()

@@ -33,7 +33,7 @@ class Rights:
 async def serve(open_sign_in: Open, **usernames: Any) -> SignIn:
     """As a server starts with these members in config.yaml."""
     sign_in = await open_sign_in(credentials=named(**usernames))
-    await sign_in.end_rights_of_before()
+    await sign_in.roster.end_rights_of_before(sign_in.cookies.key)
     return sign_in
 
 
@@ -187,7 +187,7 @@ async def test_who_moved_from_the_file_into_the_app_keeps_what_they_have_there(
     await store.write(members.add, name="ada", display_name="Ada", role="member", by="cli")
     sign_in = await open_sign_in()
     had = await rights_of(sign_in, store, "ada")
-    await sign_in.end_rights_of_before()
+    await sign_in.roster.end_rights_of_before(sign_in.cookies.key)
     assert await holds(sign_in, had) == [True, True, True, True]
 
 

@@ -18,7 +18,7 @@ def ticket_for(server: AppServer, member: str | None, browser: Browser) -> str:
         store = Store.open(settings.database)
         sign_in = SignIn(settings, store)
         try:
-            await sign_in.start()
+            await sign_in.roster.start()
             headers = [(b"cookie", browser.cookies.encode())]
             sent, _ = take_cookies(headers, settings.cookie.name, https=False)
             return await sign_in.issue_ticket(member, sent.visitor)

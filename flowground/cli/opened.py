@@ -43,7 +43,7 @@ async def open_sign_in(settings: Settings) -> AsyncIterator[SignIn]:
     async with open_store(settings) as store:
         sign_in = SignIn(settings, store)
         try:
-            await sign_in.start()
+            await sign_in.roster.start()
             yield sign_in
         finally:
             sign_in.close()

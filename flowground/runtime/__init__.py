@@ -74,7 +74,7 @@ class Runtime:
     async def start(self) -> None:
         """Captures the running loop and readies what needs one. Raises ConfigError."""
         self.loop = asyncio.get_running_loop()
-        await self.sign_in.start()
+        await self.sign_in.roster.start()
         self.models.start()
         self.forgetting.start()
 

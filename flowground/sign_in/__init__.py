@@ -46,17 +46,6 @@ class SignIn:
         self.owner_code = f"{code[:4]}-{code[4:8]}-{code[8:]}"
         """Printed in the terminal at start; whoever can read it owns this computer's app."""
 
-    async def start(self) -> None:
-        """To be awaited once, on the loop that serves. Raises ConfigError: a name in config.yaml and database."""
-        await self.roster.start()
-
-    async def end_rights_of_before(self) -> None:
-        """Ends the sign-ins, links and tokens of members whom config.yaml no longer names as it did at the last start.
-
-        For the process that serves, once, before it does.
-        """
-        await self.roster.end_rights_of_before(self.cookies.key)
-
     def close(self) -> None:
         """Ends the threads that hash."""
         self._bcrypt.close()

@@ -50,7 +50,7 @@ class Roster:
         self._hashes: dict[str, Future[str]] = {}
 
     async def start(self) -> None:
-        """Raises ConfigError when config.yaml and the database have one name in common."""
+        """To be awaited once, on the loop that serves. Raises ConfigError: a name in config.yaml and database."""
         for member in await self._store.read(members.list_members):
             if member.name in self._config:
                 raise ConfigError(
@@ -69,10 +69,10 @@ class Roster:
         self._hashes = {name: self._bcrypt.start_hash(password) for name, password in plain.items() if password}
 
     async def end_rights_of_before(self, key: str) -> None:
-        """Compares config.yaml's members with those of the last start, and says in the log what has ended by it.
+        """Ends the sign-ins, links and tokens of members whom config.yaml no longer names as it did at the last start.
 
-        `key` is the cookie's. For the process that serves, before it does. A command beside a server must not compare:
-        the server, which still has the older file, would not notice the change any more.
+        The log says which. `key` is the cookie's. For the process that serves, once, before it does. A command beside a
+        server must not compare: the server, which still has the older file, would not notice the change any more.
         """
         entries = {
             name: ConfigEntry(entry.fingerprint(name, key), entry.member.email) for name, entry in self._config.items()
