@@ -216,8 +216,8 @@ RECIPES = {
                 _lines(
                     (
                         "flowground/ui/shell/navigation.py",
-                        '"API access", icon=":material/code:", address="api_access"))\n',
-                        '    pages.append(_page("status", "Status", address="status"))\n',
+                        '        _make_page("api_access", "API access", "code"),\n',
+                        '        _make_page("status", "Status"),\n',
                     )
                 ),
                 _tests(_PAGES, "-k", "in_the_navigation"),
