@@ -52,7 +52,7 @@ def test_the_publish_switch_shows_what_is_stored(house: AppServer, ada: "Page", 
     menu.get_by_text("Off: only authors" if shared else "Everyone in the organization").wait_for()
     still(ada)
     assert toggle(ada).is_checked() is not shared
-    assert ada.get_by_text(BUSY).count() == 0
+    ada.get_by_text(BUSY).wait_for(state="detached")
     go(ada, ada.url).get_by_role("button", name="Publish").click()
     toggle(ada).wait_for()
     assert toggle(ada).is_checked() is not shared
