@@ -198,6 +198,20 @@ def test_merge_keys_and_tags_are_read(tmp_path: Path) -> None:
     assert settings.organization.name == "12"
 
 
+def test_tags_of_yaml_itself_and_aliases_as_keys_are_read(tmp_path: Path) -> None:
+    text = "!!str organization: !!map {name: &name demo}\nproviders: {*name : {type: scripted, pieces: !!seq [a]}}\n"
+    settings = load(tmp_path, text)
+    assert settings.organization.name == "demo"
+    assert settings.providers["demo"] == ScriptedSettings(pieces=("a",))
+
+
+@pytest.mark.parametrize(
+    "value", ["!!int 505.00", "!!float a", "!!timestamp 204-0-01", "!!bool x", "!!binary é", "!own 1", "!!set {a}"]
+)
+def test_a_tag_that_does_not_fit_is_a_mistake_with_its_line(tmp_path: Path, value: str) -> None:
+    assert refusal(tmp_path, f"organization:\n  name: {value}\n").startswith("config.yaml:2")
+
+
 def test_a_mistake_of_syntax_says_what_to_do(tmp_path: Path) -> None:
     says = "config.yaml:2: This colon starts a value where none can stand: check the indentation, or quote the text"
     assert refusal(tmp_path, "organization:\n  name: a: b\n") == says

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.constructor import ConstructorError, SafeConstructor
 
 from flowground.errors import ConfigError, FlowError
 from flowground.providers import KINDS
@@ -20,11 +21,11 @@ _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _TEXTS_IN_1_2 = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "timestamp", "value")}
 
 
-class _Scalars(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
+class _Scalars(SafeConstructor, yaml.resolver.Resolver):
     """Reads words as YAML 1.2 does, like flow files; numbers still in every form of 1.1 (`1_000`, `0x1F`, `10:00`)."""
 
     def __init__(self) -> None:
-        yaml.constructor.SafeConstructor.__init__(self)
+        SafeConstructor.__init__(self)
         yaml.resolver.Resolver.__init__(self)
 
     def read(self, event: yaml.ScalarEvent) -> Any:
@@ -34,7 +35,11 @@ class _Scalars(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
             tag = self.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
             if tag in _TEXTS_IN_1_2 and not isinstance(WORDS.get(event.value), bool):
                 return event.value
-        return self.construct_object(yaml.ScalarNode(tag, event.value, event.start_mark))  # type: ignore[arg-type]
+        try:
+            return self.construct_object(yaml.ScalarNode(tag, event.value, event.start_mark))  # type: ignore[arg-type]
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            kind = str(tag).rpartition(":")[2]
+            raise ConstructorError(None, None, f"this is no {kind}", event.start_mark) from None  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

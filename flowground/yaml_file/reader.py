@@ -28,6 +28,9 @@ WORDS = {"": None, "~": None} | {
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
+_YAML = "tag:yaml.org,2002:"
+"""What YAML's own tags begin with."""
+
 
 def read_core(event: yaml.ScalarEvent) -> Any:
     """A scalar as YAML 1.2's core schema reads it."""
@@ -45,8 +48,9 @@ def read_core(event: yaml.ScalarEvent) -> Any:
 class Dialect:
     """What one kind of file may say. `name` is what people call such a file.
 
-    `most_values` bounds keys and values, each alias counted as what it stands for. `extended` allows tags of scalars,
-    which are `read_scalar`'s business, and merge keys. `said_twice` is a key's second mistake: `key`, `path`, `line`.
+    `most_values` bounds keys and values, each alias counted as what it stands for. `extended` allows YAML's own tags,
+    those of scalars read by `read_scalar`, merge keys, and aliases as keys. `said_twice` is a key's second mistake:
+    `key`, `path`, `line`.
     """
 
     name: str
@@ -104,7 +108,7 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             return self._find_alias(event)
         assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)  # noqa: S101 - nothing else begins a node
-        if event.tag is not None and not (self._dialect.extended and isinstance(event, yaml.ScalarEvent)):
+        if event.tag is not None and not self._may_tag(event):
             says = f"Tags are not used in {self._dialect.name}s; for a text, quotes are enough."
             self._note(event, says, event.tag)
         if event.anchor:
@@ -118,6 +122,11 @@ class _Reader:
         if event.anchor:
             self._anchors[event.anchor] = node
         return node
+
+    def _may_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> bool:
+        """Any tag of a scalar, and the one that a list or a mapping has anyhow."""
+        own = f"{_YAML}seq" if isinstance(event, yaml.SequenceStartEvent) else f"{_YAML}map"
+        return self._dialect.extended and (isinstance(event, yaml.ScalarEvent) or event.tag in ("!", own))
 
     def _find_alias(self, event: yaml.AliasEvent) -> Node:
         name = str(event.anchor)
@@ -176,11 +185,17 @@ class _Reader:
 
     def _read_key(self, event: yaml.Event, path: KeyPath) -> str | None:
         """A name; None for a merge key, and for what is no name and a mistake."""
-        if isinstance(event, yaml.ScalarEvent) and event.tag is None:
+        if self._dialect.extended and isinstance(event, yaml.AliasEvent):
+            named = self._find_alias(event).value
+            if isinstance(named, str):
+                return named
+        if isinstance(event, yaml.ScalarEvent) and (
+            event.tag is None or (self._dialect.extended and event.tag in ("!", f"{_YAML}str"))
+        ):
             self._values += 1
             if event.anchor:
                 self._anchors[event.anchor] = self._read_scalar(event)
-            if event.value != "<<" or event.style:
+            if event.value != "<<" or event.style or event.tag is not None:
                 return str(event.value)
             if not self._dialect.extended:
                 self._note(event, f"Merge keys are not used in {self._dialect.name}s: write the fields out.", "<<")
