@@ -93,9 +93,9 @@ STREAMLIT: dict[str, Callable[[], object]] = {
         takes(error_util._log_uncaught_app_exception, "ex")
         and "_log_uncaught_app_exception" in names_in(error_util.handle_user_script_exception)
     ),
-    "streamlit_process.py: config files are looked at every _POLLING_PERIOD_SECS": lambda: (
-        polling_path_watcher._POLLING_PERIOD_SECS > 0
-        and "_POLLING_PERIOD_SECS" in names_in(polling_path_watcher.PollingPathWatcher._schedule)
+    "streamlit_process.py: PollingPathWatcher._schedule has _check_if_path_changed called": lambda: (
+        "_check_if_path_changed" in names_in(polling_path_watcher.PollingPathWatcher._schedule)
+        and "_schedule" in names_in(polling_path_watcher.PollingPathWatcher._check_if_path_changed)
         and "watch_file" in names_in(bootstrap._install_config_watchers)
     ),
 }

@@ -1,8 +1,10 @@
 """What is changed in Streamlit 1.67 for the whole process, and whether a server of it runs here."""
 
+import threading
+
 from streamlit import error_util
 from streamlit.runtime import Runtime, exists, get_instance
-from streamlit.watcher import polling_path_watcher
+from streamlit.watcher.polling_path_watcher import PollingPathWatcher
 
 from flowground.shims import kept_pages, page_messages
 
@@ -16,7 +18,7 @@ def put_in_place(*, logged_elsewhere: type[BaseException]) -> None:
     Streamlit shall not log a traceback each."""
     page_messages.bound_messages()
     kept_pages.keep_less()
-    polling_path_watcher._POLLING_PERIOD_SECS = _LOOK_AT_CONFIG  # type: ignore[misc]
+    PollingPathWatcher._schedule = _look_later  # type: ignore[assignment, method-assign]
     log = error_util._log_uncaught_app_exception
 
     def log_others(ex: BaseException) -> None:
@@ -24,6 +26,13 @@ def put_in_place(*, logged_elsewhere: type[BaseException]) -> None:
             log(ex)
 
     error_util._log_uncaught_app_exception = log_others
+
+
+def _look_later(watcher: PollingPathWatcher) -> None:
+    """By a thread that the process does not wait for when it ends: Streamlit's own would sleep to the end first."""
+    timer = threading.Timer(_LOOK_AT_CONFIG, watcher._check_if_path_changed)
+    timer.daemon = True
+    timer.start()
 
 
 def is_served() -> bool:
