@@ -4,6 +4,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,3 +152,11 @@ def _stays_here(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_stays_here)
+
+
+with suppress(ImportError):  # a development extra
+    import hypothesis
+
+    # The same examples each time: whether a change may land must not depend on chance.
+    hypothesis.settings.register_profile("same each time", derandomize=True)
+    hypothesis.settings.load_profile("same each time")
