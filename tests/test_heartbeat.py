@@ -37,12 +37,13 @@ async def test_a_busy_callback_of_the_loops_own_is_found() -> None:
     assert (await calmest(scheduled)).callback > 1.5 * MOST
 
 
-SLOW = "a" * 20
-FOUR_MEGABYTES = "[" + ",".join(['{"a":[1.5]}'] * 330_000) + "]"
+# On a fast machine too each of these takes several times as long as `MOST`.
+SLOW = "a" * 23
+SIXTEEN_MEGABYTES = "[" + ",".join(['{"a":[1.5]}'] * 1_320_000) + "]"
 
 
 @pytest.mark.parametrize(
-    "call", [lambda: json.loads(FOUR_MEGABYTES), lambda: re.fullmatch("(a|a)*b", SLOW)], ids=["json", "pattern"]
+    "call", [lambda: json.loads(SIXTEEN_MEGABYTES), lambda: re.fullmatch("(a|a)*b", SLOW)], ids=["json", "pattern"]
 )
 async def test_a_thread_that_keeps_the_interpreters_lock_is_found(call: Callable[[], object]) -> None:
     async def threaded() -> None:

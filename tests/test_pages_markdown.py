@@ -126,6 +126,7 @@ def test_the_parser_finds_them_before() -> None:
 @example("wow![1] (see [x](https://a.b))")
 def test_what_has_nothing_of_the_kind_is_drawn_as_before(text: str) -> None:
     assume(_doors(_AS_LETTERS, text) == ([], []))
+    assume("](`" not in text)  # an address that begins with a backtick: letters, to be safe
     begin = "$\n\n***\n\n"  # so that the text is looked at in any case
     assert _AS_LETTERS.render(words.write_answer(begin + text)) == _AS_LETTERS.render(begin + text)
 
