@@ -123,10 +123,12 @@ def test_the_parser_finds_them_before() -> None:
 @example("> - a\n>\n>       ![x](y)\n> 2. b")
 @example("1. ~~~\n   ![x](y)\n\n   ![x](y)\n2) b")
 @example("`a\nb ![x](y)`")
+@example("| | a |\n|-|-|\n|b|$$c$$|")
 @example("wow![1] (see [x](https://a.b))")
 def test_what_has_nothing_of_the_kind_is_drawn_as_before(text: str) -> None:
     assume(_doors(_AS_LETTERS, text) == ([], []))
     assume("](`" not in text)  # an address that begins with a backtick: letters, to be safe
+    assume("|-|-|\n|-|-|" not in text)  # a table headed by what is no table's second row: letters in part
     begin = "$\n\n***\n\n"  # so that the text is looked at in any case
     assert _AS_LETTERS.render(words.write_answer(begin + text)) == _AS_LETTERS.render(begin + text)
 

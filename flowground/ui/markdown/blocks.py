@@ -279,7 +279,7 @@ def _split_cells(row: str) -> list[str]:
 def _is_clear_head(row: str) -> bool:
     """Whether all readers count the same cells in a table's first row."""
     return (
-        all(cell.strip(" \t") for cell in _split_cells(row))
+        all(_split_cells(row))
         and not _ESCAPED_TWICE.search(row)
         and not is_definitions(row)
     )
