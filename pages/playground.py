@@ -23,8 +23,8 @@ async def read_standing(caller: Caller, wired: WiredFlow) -> tuple[bool, bool]:
 caller, wired = opening.open_flow(st.query_params.get("flow", ""))
 
 publish.fulfil_wish(caller, wired)
-shared, api = bridge.call(read_standing(caller, wired))
-header.draw_header(caller, wired, shared=shared, api=api)
+is_shared, may_run_api = bridge.call(read_standing(caller, wired))
+header.draw_header(caller, wired, is_shared=is_shared, may_run_api=may_run_api)
 draw_arrived(caller, wired)
 conversation = Conversation(
     caller,
@@ -32,7 +32,7 @@ conversation = Conversation(
     find_session(wired.id),
     sees_inside=caller.sees_inside,
     overrides=find_overrides_state(caller, wired).good,
-    offers_code=api,
+    offers_code=may_run_api,
 )
 if caller.sees_inside:
     header.draw_stale(runtime.current().catalogue.find_stale(wired.id))

@@ -172,9 +172,9 @@ CALLBACKS = """
 import streamlit as st
 
 from flowground.caller import LOCAL_OWNER, Caller
-from flowground.ui.page.caller import for_its_caller
+from flowground.ui.page.caller import bind_to_caller
 
-@for_its_caller
+@bind_to_caller
 def act(caller, what):
     st.session_state[what] = True
 
@@ -202,7 +202,7 @@ def test_every_callback_that_acts_for_somebody_asks_for_whom() -> None:
             item.name
             for item in ast.walk(tree)
             if isinstance(item, ast.FunctionDef)
-            and any(isinstance(mark, ast.Name) and mark.id == "for_its_caller" for mark in item.decorator_list)
+            and any(isinstance(mark, ast.Name) and mark.id == "bind_to_caller" for mark in item.decorator_list)
         }
         for call in (item for item in ast.walk(tree) if isinstance(item, ast.Call)):
             given = {word.arg: word.value for word in call.keywords}

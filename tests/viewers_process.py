@@ -10,7 +10,7 @@ import time
 import uvicorn
 
 from app import app
-from flowground.ui.chat.live import viewers
+from flowground.ui.chat.live import open_viewers
 from tests.page_socket import Browser, open_page
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     for _ in range(pages):
         with open_page(browser) as page:
             page.visit("playground", "flow=echo")
-    sys.stdout.write(f"known {len(viewers()._pages)}\n")
+    sys.stdout.write(f"known {len(open_viewers()._pages)}\n")
     server.should_exit = True
     serving.join(30)
 

@@ -83,12 +83,12 @@ def draw_choice(flows: Sequence[WiredFlow]) -> None:
 
 def open_drawer(wired: WiredFlow, call: PastCall | None = None) -> None:
     """The pane beside the chat; `call` shows the one behind a message."""
-    st.session_state.pop(_before_key(wired), None)
-    _drawer(wired.id, call)
+    st.session_state.pop(_make_before_key(wired), None)
+    _draw_drawer(wired.id, call)
 
 
 @st.dialog("API access", width=_WIDTH, position="right", icon=":material/code:", on_dismiss="rerun")
-def _drawer(flow_id: str, call: PastCall | None) -> None:
+def _draw_drawer(flow_id: str, call: PastCall | None) -> None:
     """A drawer runs without its page: who looks, and what they may see, is asked again here."""
     caller = require_visitor()
     wired = None
@@ -240,11 +240,11 @@ def _draw_tabs(wired: WiredFlow, values: Values | None) -> Sequence[DeltaGenerat
         return st.tabs(labels, key=f"api:tabs:{wired.id}:asked")
     labels.append(tab.write_title(values))
     # A label that changes makes the browser open the default tab: once something was changed here, that is this one.
-    before = st.session_state.setdefault(_before_key(wired), values)
+    before = st.session_state.setdefault(_make_before_key(wired), values)
     return st.tabs(labels, key=f"api:tabs:{wired.id}", default=labels[0] if before == values else labels[-1])
 
 
-def _before_key(wired: WiredFlow) -> str:
+def _make_before_key(wired: WiredFlow) -> str:
     return f"api:before:{wired.id}"
 
 

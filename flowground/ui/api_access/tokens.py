@@ -23,7 +23,7 @@ Scope = Literal["app", "fragment"]
 
 def find_fresh_secret(wired: WiredFlow) -> str | None:
     """The token that was made in this pane just now; it is shown until the page is left."""
-    return st.session_state.get(_fresh_key(wired))
+    return st.session_state.get(_make_fresh_key(wired))
 
 
 def draw_tokens(caller: Caller, wired: WiredFlow, *, scope: Scope) -> None:
@@ -55,13 +55,13 @@ def _draw_form(caller: Caller, wired: WiredFlow, scope: Scope) -> None:
             "Reaches", list(_REACH), format_func=lambda name: _REACH[name], key=f"tokens:reach:{wired.id}", width=170
         )
         expires = st.selectbox("Expires", list(_EXPIRES), key=f"tokens:expires:{wired.id}", width=130)
-        made = st.form_submit_button("Make a token", type="primary", icon=":material/key:")
-    if made:
+        is_sent = st.form_submit_button("Make a token", type="primary", icon=":material/key:")
+    if is_sent:
         with failure.draw_refusals():
             _, secret = bridge.ask(
                 application_tokens.make, caller, wired.id, name=name, reach=reach, expires_in=_EXPIRES[expires]
             )
-            st.session_state[_fresh_key(wired)] = secret
+            st.session_state[_make_fresh_key(wired)] = secret
             st.rerun(scope=scope)
 
 
@@ -89,5 +89,5 @@ def write_token_facts(token: StoredToken, *first: str) -> str:
     return words.join((*first, used, uses, ends))
 
 
-def _fresh_key(wired: WiredFlow) -> str:
+def _make_fresh_key(wired: WiredFlow) -> str:
     return f"tokens:fresh:{wired.id}"

@@ -36,7 +36,7 @@ from flowground.events import (
 )
 from flowground.snippets import SnippetRequest
 from flowground.ui.page import words
-from flowground.ui.page.caller import for_its_caller
+from flowground.ui.page.caller import bind_to_caller
 from flowground.wiring import WiredFlow
 
 _LOOK = 0.25
@@ -56,7 +56,7 @@ class Trial:
     seconds: float = 0.0
     tokens: str = ""
     error: FlowgroundError | None = None
-    stopped: bool = False
+    is_stopped: bool = False
     task: asyncio.Task[None] | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -71,8 +71,8 @@ def draw_try(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
 
     def draw() -> None:
         trial: Trial | None = st.session_state.get(key)
-        running = trial is not None and not trial.over.is_set()
-        if trial is not None and running:
+        is_running = trial is not None and not trial.over.is_set()
+        if trial is not None and is_running:
             st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
         else:
             begin = partial(_begin, caller, wired.id, request, key)
@@ -80,7 +80,7 @@ def draw_try(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
             st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
         if trial is None or trial.request != request:
             return
-        if running:
+        if is_running:
             st.fragment(partial(_watch, trial, key), run_every=_LOOK)()
         else:
             _draw_end(trial)
@@ -88,7 +88,7 @@ def draw_try(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
     st.fragment(draw, key=key)()
 
 
-@for_its_caller
+@bind_to_caller
 def _begin(caller: Caller, flow_id: str, request: SnippetRequest, key: str) -> None:
     st.session_state[key] = trial = Trial(request)
     loop = runtime.current().loop
@@ -116,8 +116,8 @@ def _watch(trial: Trial, key: str) -> None:
 
 
 def _draw_end(trial: Trial) -> None:
-    color = "gray" if trial.stopped else "green" if trial.error is None else "red"
-    phrase = "Stopped" if trial.stopped else f"{trial.status} {HTTPStatus(trial.status).phrase}"
+    color = "gray" if trial.is_stopped else "green" if trial.error is None else "red"
+    phrase = "Stopped" if trial.is_stopped else f"{trial.status} {HTTPStatus(trial.status).phrase}"
     facts = words.join((words.write_seconds(trial.seconds), trial.tokens))
     st.markdown(f":{color}-badge[{phrase}] :gray[:small[{facts}]]")
     if trial.error:
@@ -125,8 +125,8 @@ def _draw_end(trial: Trial) -> None:
         st.error(words.write_sentence(trial.error.message) + hint, icon=":material/error:")
     if trial.said:
         language = None if trial.request.stream and not trial.said.startswith("{\n") else "json"
-        tall = trial.said.count("\n") > 14 or len(trial.said) > 1_200
-        st.code(trial.said, language=language, wrap_lines=True, height=_HEIGHT if tall else "content")
+        is_tall = trial.said.count("\n") > 14 or len(trial.said) > 1_200
+        st.code(trial.said, language=language, wrap_lines=True, height=_HEIGHT if is_tall else "content")
 
 
 async def _run(caller: Caller, flow_id: str, trial: Trial) -> None:
@@ -137,7 +137,7 @@ async def _run(caller: Caller, flow_id: str, trial: Trial) -> None:
             async for piece in pieces:
                 trial.said = (trial.said + piece)[:_MOST]
     except asyncio.CancelledError:
-        trial.stopped = True
+        trial.is_stopped = True
         raise
     except FlowgroundError as error:
         _refuse(trial, error)

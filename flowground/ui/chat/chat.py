@@ -11,7 +11,7 @@ from flowground.ui.chat.conversation import Conversation
 from flowground.ui.chat.live import Drawing, Following
 from flowground.ui.overrides.state import draw_chip
 from flowground.ui.page import failure, model_notes, words
-from flowground.ui.page.caller import for_its_caller
+from flowground.ui.page.caller import bind_to_caller
 
 _SHOWN = 50
 _MORE = 200
@@ -24,30 +24,30 @@ _NOTICE = "chat:notice"
 def draw_composer(conversation: Conversation) -> Following | None:
     """The input at the page's foot; starts what was typed there, or finds the turn that is being taken."""
     pressed = _take_asked(conversation)
-    busy = pressed is not None or live.find_turn(conversation) is not None
+    is_busy = pressed is not None or live.find_turn(conversation) is not None
     with st.bottom:
         draw_chip(conversation.caller, conversation.wired, conversation.overrides)
         st.session_state[_NOTICE] = notice = model_notes.announce_fetch(conversation.wired)
         if notice:
             st.caption(f":material/download: {notice}")
-    key = conversation.key("composer")
-    if (draft := st.session_state.pop(conversation.key("draft"), None)) is not None:
+    key = conversation.make_key("composer")
+    if (draft := st.session_state.pop(conversation.make_key("draft"), None)) is not None:
         st.session_state[key] = draft
     # Outside st.bottom, where it goes by itself: only then does the page follow the answer that grows.
-    typed = st.chat_input(f"Message {conversation.wired.name}", key=key, submit_mode="stop", disabled=busy)
+    typed = st.chat_input(f"Message {conversation.wired.name}", key=key, submit_mode="stop", disabled=is_busy)
     said = typed if typed and typed.strip() else pressed  # blanks alone are no message
     if not said:
         return live.follow(conversation)
-    following = live.begin(conversation, said, own_stop=not typed)
-    if typed and conversation.key("refused") in st.session_state:
-        st.session_state[conversation.key("draft")] = typed
+    following = live.begin(conversation, said, has_own_stop=not typed)
+    if typed and conversation.make_key("refused") in st.session_state:
+        st.session_state[conversation.make_key("draft")] = typed
         st.rerun()  # the composer was emptied, and takes a text only before it is drawn
     return following
 
 
 def draw_conversation(conversation: Conversation, following: Following | None) -> None:
     """All messages, then the answer that `following` brings, to its end."""
-    most = st.session_state.get(conversation.key("shown"), _SHOWN)
+    most = st.session_state.get(conversation.make_key("shown"), _SHOWN)
     found = live.read_messages(conversation, following, limit=most + 1)
     messages = _keep_newest(found, most)
     last_said = next((message.text for message in reversed(messages) if message.role == "user"), None)
@@ -57,13 +57,13 @@ def draw_conversation(conversation: Conversation, following: Following | None) -
     drawn = _draw_messages(conversation, messages, following, retry=None if following else retry)
     drawing = Drawing(conversation, following, question=messages[-1] if messages else None, retry=retry)
     _clear_rest(drawn + drawing.count)
-    failure.draw_kept(conversation.key("refused"))
+    failure.draw_kept(conversation.make_key("refused"))
     if following is None:
         return
-    if following.own_stop:
+    if following.has_own_stop:
         drawing.draw_stop()
     is_answered = drawing.follow()
-    if following.own_stop or (
+    if following.has_own_stop or (
         is_answered and model_notes.announce_fetch(conversation.wired) != st.session_state[_NOTICE]
     ):
         st.rerun()  # the composer takes messages again, or no longer announces a model that is here now
@@ -88,7 +88,7 @@ def _draw_welcome(conversation: Conversation, *, is_empty: bool) -> None:
         st.space("large")
         st.markdown(flow.chat.welcome or f"Ask {words.escape(flow.name)} something.")
         if flow.chat.starters:
-            key = conversation.key("starter")
+            key = conversation.make_key("starter")
             st.pills(
                 "Suggestions",
                 flow.chat.starters,
@@ -107,8 +107,8 @@ def _draw_more(conversation: Conversation, most: int, *, is_needed: bool) -> Non
             "Show earlier messages",
             icon=":material/expand_less:",
             type="tertiary",
-            key=conversation.key("earlier"),
-            on_click=lambda: st.session_state.update({conversation.key("shown"): most + _MORE}),
+            key=conversation.make_key("earlier"),
+            on_click=lambda: st.session_state.update({conversation.make_key("shown"): most + _MORE}),
         )
 
 
@@ -151,7 +151,7 @@ def _clear_rest(drawn: int) -> None:
     st.session_state["chat:drawn"] = drawn
 
 
-@for_its_caller
+@bind_to_caller
 def _ask(conversation: Conversation, text: str | None) -> None:
     """For a button: sends a text with the next run of the page."""
     if text:

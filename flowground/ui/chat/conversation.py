@@ -55,7 +55,7 @@ class Conversation:
         """Whether people talk with the flow, or fill in a text."""
         return any(component.takes_input == "chat" for component in self.wired.components.values())
 
-    def key(self, subject: str) -> str:
+    def make_key(self, subject: str) -> str:
         """A widget key of this conversation's own."""
         return f"{subject}:{self.wired.id}:{self.session_id}"
 
@@ -65,7 +65,7 @@ def find_session(flow_id: str) -> str:
     named = st.query_params.get("session", "")
     if named and len(named) <= SESSION_ID_CHARS:
         return named
-    fresh: str = st.session_state.setdefault(_fresh_key(flow_id), str(uuid.uuid4()))
+    fresh: str = st.session_state.setdefault(_make_fresh_key(flow_id), str(uuid.uuid4()))
     return fresh
 
 
@@ -73,7 +73,7 @@ def keep_in_address(conversation: Conversation) -> None:
     """Puts the conversation into the address; the next new one gets another id."""
     if st.query_params.get("session") != conversation.session_id:
         st.query_params["session"] = conversation.session_id
-    st.session_state.pop(_fresh_key(conversation.wired.id), None)
+    st.session_state.pop(_make_fresh_key(conversation.wired.id), None)
 
 
 def _open(session_id: str) -> None:
@@ -82,10 +82,10 @@ def _open(session_id: str) -> None:
 
 def _begin_new(flow_id: str) -> None:
     st.query_params.pop("session", None)
-    st.session_state.pop(_fresh_key(flow_id), None)
+    st.session_state.pop(_make_fresh_key(flow_id), None)
 
 
-def _fresh_key(flow_id: str) -> str:
+def _make_fresh_key(flow_id: str) -> str:
     return f"chat:draft:{flow_id}"
 
 

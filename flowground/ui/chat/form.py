@@ -34,7 +34,7 @@ def draw_form(conversation: Conversation) -> tuple[Conversation, Following | Non
     text = st.session_state[key]
     if is_pressed and text.strip():
         conversation = replace(conversation, session_id=str(uuid.uuid4()))
-        following = live.begin(conversation, text, input_type="text", own_stop=False)
+        following = live.begin(conversation, text, input_type="text", has_own_stop=False)
         if following:  # a text that was refused stays in the area
             st.session_state[shown] = conversation.session_id
     else:
@@ -43,7 +43,7 @@ def draw_form(conversation: Conversation) -> tuple[Conversation, Following | Non
         stop.button(
             "Stop",
             icon=":material/stop_circle:",
-            key=conversation.key("stop"),
+            key=conversation.make_key("stop"),
             on_click=live.stop,
             args=(conversation,),
         )
@@ -62,7 +62,7 @@ def draw_result(conversation: Conversation, following: Following | None) -> None
     if stored and not messages and following is None and live.find_turn(conversation) is None:
         answers.draw_interrupted(stored[-1].id, None)
     drawing = Drawing(conversation, following, question=question)
-    failure.draw_kept(conversation.key("refused"))
+    failure.draw_kept(conversation.make_key("refused"))
     drawing.follow()
     if following:
         st.rerun()  # takes the Stop button away

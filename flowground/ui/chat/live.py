@@ -36,7 +36,7 @@ from flowground.ui.chat.conversation import Conversation, SessionKey, keep_in_ad
 from flowground.ui.markdown.answer_text import GrowingText
 from flowground.ui.overrides.state import drop_secrets
 from flowground.ui.page import bridge, model_notes, words
-from flowground.ui.page.caller import for_its_caller, read_address
+from flowground.ui.page.caller import bind_to_caller, read_address
 
 _FRAME = 0.03
 """Seconds between two drawings of a growing text."""
@@ -74,7 +74,7 @@ class Viewers:
 
 
 @st.cache_resource(show_spinner=False)
-def viewers() -> Viewers:
+def open_viewers() -> Viewers:
     """The process's one list."""
     return Viewers()
 
@@ -82,12 +82,12 @@ def viewers() -> Viewers:
 class Following:
     """A turn that this page watches; it goes on without the page.
 
-    `own_stop`: the answer needs a *Stop* of its own, for the composer shows one only where it was used.
+    `has_own_stop`: the answer needs a *Stop* of its own, for the composer shows one only where it was used.
     `started` names its messages.
     """
 
-    def __init__(self, turn: LiveTurn, run: ThisRun, *, own_stop: bool) -> None:
-        self.own_stop = own_stop
+    def __init__(self, turn: LiveTurn, run: ThisRun, *, has_own_stop: bool) -> None:
+        self.has_own_stop = has_own_stop
         self.started: TurnStarted | None = None
         self._turn, self._run = turn, run
         self._batches = bridge.read_batches(turn.events())
@@ -100,7 +100,7 @@ class Following:
         self.started = first if isinstance(first, TurnStarted) else None
         return self
 
-    def batches(self) -> Iterator[list[Event]]:
+    def read_batches(self) -> Iterator[list[Event]]:
         """What came, and what comes since, again and again."""
         try:
             yield self._first
@@ -108,13 +108,15 @@ class Following:
         finally:
             self._batches.close()
 
-    def script_ends(self) -> None:
+    def end_with_script(self) -> None:
         """*Stop* ends the turn; any other end of the script only the watching."""
         if self._run.stop_was_pressed():
             runtime.current().loop.call_soon_threadsafe(self._turn.stop)
 
 
-def begin(conversation: Conversation, said: str, *, input_type: InputType = "chat", own_stop: bool) -> Following | None:
+def begin(
+    conversation: Conversation, said: str, *, input_type: InputType = "chat", has_own_stop: bool
+) -> Following | None:
     """Says something and follows the answer; pages that show the same conversation follow too.
 
     None, or the turn that is being taken already, where it was refused: why is kept under the key "refused".
@@ -130,10 +132,10 @@ def begin(conversation: Conversation, said: str, *, input_type: InputType = "cha
     )
     run = ThisRun()
     try:
-        turn = bridge.call(_start(conversation, request, run.session, viewers(), came_from=read_address()))
-        following = Following(turn, run, own_stop=own_stop).begin()
+        turn = bridge.call(_start(conversation, request, run.session, open_viewers(), came_from=read_address()))
+        following = Following(turn, run, has_own_stop=has_own_stop).begin()
     except FlowgroundError as error:
-        st.session_state[conversation.key("refused")] = error
+        st.session_state[conversation.make_key("refused")] = error
         return follow(conversation)
     keep_in_address(conversation)
     return following
@@ -155,9 +157,9 @@ async def _start(
 def follow(conversation: Conversation) -> Following | None:
     """The turn that is being taken in this conversation, if any."""
     run = ThisRun()
-    viewers().show(run.session, conversation.session_key)
+    open_viewers().show(run.session, conversation.session_key)
     turn = find_turn(conversation)
-    return Following(turn, run, own_stop=True).begin() if turn else None
+    return Following(turn, run, has_own_stop=True).begin() if turn else None
 
 
 def find_turn(conversation: Conversation) -> LiveTurn | None:
@@ -165,7 +167,7 @@ def find_turn(conversation: Conversation) -> LiveTurn | None:
     return runtime.current().live_turn(conversation.caller, conversation.wired.id, conversation.session_id)
 
 
-@for_its_caller
+@bind_to_caller
 def stop(conversation: Conversation) -> None:
     """For a button: ends the turn; what was said so far is kept."""
     if turn := find_turn(conversation):
@@ -235,7 +237,7 @@ class Drawing:
         if self._following is None or self._following.started is None:
             return False
         try:
-            for batch in self._following.batches():
+            for batch in self._following.read_batches():
                 for event in batch:
                     self._note(event)
                 if drawn := self._draw_grown():
@@ -244,7 +246,7 @@ class Drawing:
             self._fail(error)
             return False
         except StopException:
-            self._following.script_ends()
+            self._following.end_with_script()
             raise
         self._end()
         return True
@@ -286,7 +288,7 @@ class Drawing:
         """The answers as they are stored: complete, or stopped from elsewhere."""
         for name, answer in self._answers.items():
             result = self._finished.results[name] if self._finished else None
-            message = self._message(answer, "complete" if self._finished else "stopped", result)
+            message = self._make_message(answer, "complete" if self._finished else "stopped", result)
             with answer.slot:
                 answers.draw_text(message.text, message)
             self._draw_below(answer, message, is_last=name == [*self._answers][-1])
@@ -304,9 +306,9 @@ class Drawing:
                         error.message, sees_inside=sees_inside, hint=error.hint, wait=find_wait(error)
                     )
             if answer in kept:
-                self._draw_below(answer, self._message(answer, "failed"), is_last=answer is kept[-1])
+                self._draw_below(answer, self._make_message(answer, "failed"), is_last=answer is kept[-1])
 
-    def _message(
+    def _make_message(
         self, answer: _DrawnAnswer, state: Literal["complete", "stopped", "failed"], result: OutputResult | None = None
     ) -> StoredMessage:
         """The answer as it is stored: the run's usage and steps stand once, with the first."""

@@ -83,7 +83,7 @@ class Blocks:
     """From the outside in: a quote, or a list's item by the columns that its lines are indented."""
     _fence: str = ""
     _paragraph: list[_TextLine] = field(default_factory=list)
-    _in_table: bool = False
+    _is_in_table: bool = False
     _item_is_empty: bool = False
 
     def read(self, text: str) -> str:
@@ -107,7 +107,7 @@ class Blocks:
         if self._fence:
             self._read_code(cursor)
             return at + 1
-        if not self._containers and not self._paragraph and not self._in_table:
+        if not self._containers and not self._paragraph and not self._is_in_table:
             self.settled = (offset, len(self.done))
         return self._begin(cursor, at, matched)
 
@@ -148,8 +148,8 @@ class Blocks:
                 self._leave(matched)  # a blank line, or code by its indent
                 self.done.append(cursor.line)
                 return at + 1
-            inside = matched == len(self._containers)
-            if blank > 3 or not self._begins_container(rest, inside=inside):
+            is_inside = matched == len(self._containers)
+            if blank > 3 or not self._begins_container(rest, is_inside=is_inside):
                 break
             if matched >= _DEEPEST:
                 number = len(rest) - len(rest.lstrip("0123456789"))
@@ -160,20 +160,20 @@ class Blocks:
             matched = len(self._containers)
         if blank <= 3 and self._is_leaf(cursor.line, start, matched):
             return at + 1
-        if blank <= 3 and inside and _MATH.match(rest) and (end := self._formula_end(at)):
+        if blank <= 3 and is_inside and _MATH.match(rest) and (end := self._find_formula_end(at)):
             self._leave(matched)
             self.done += map(rewrite_formula, self._lines[at:end])
             return end
         self._read_text(cursor, matched, "\\" + rest if blank <= 3 and BEGINS_BLOCK.match(rest) else rest)
         return at + 1
 
-    def _begins_container(self, rest: str, *, inside: bool) -> bool:
+    def _begins_container(self, rest: str, *, is_inside: bool) -> bool:
         if rest[0] == ">" or _FOOTNOTE.match(rest):
             return True
         found = _ITEM.match(rest)
         if found is None or _RULE.match(rest):
             return False
-        if not (self._paragraph and inside):
+        if not (self._paragraph and is_inside):
             return True
         return found[1] in (None, "1", "01", "001") and bool(rest[found.end() :].strip(" \t"))
 
@@ -222,7 +222,7 @@ class Blocks:
             return False
         return True
 
-    def _formula_end(self, at: int) -> int | None:
+    def _find_formula_end(self, at: int) -> int | None:
         """The line after a formula of whole lines, `$$` above and below it; None when it has no end."""
         for number in range(at + 1, len(self._lines)):
             cursor = _Cursor(self._lines[number])
@@ -240,11 +240,11 @@ class Blocks:
         """A line of a paragraph or a table."""
         start, blank = cursor.look()
         marks = cursor.line[:start]
-        inside = matched == len(self._containers)
-        if self._in_table:
+        is_inside = matched == len(self._containers)
+        if self._is_in_table:
             self.done.append(marks + _rewrite_row(rest))
             return
-        if self._paragraph and inside and blank <= 3 and "|" in self._paragraph[-1].text and _COLUMNS.match(rest):
+        if self._paragraph and is_inside and blank <= 3 and "|" in self._paragraph[-1].text and _COLUMNS.match(rest):
             head = self._paragraph[-1]
             if not head.is_plain or not _is_clear_head(head.text):
                 rest = "\\" + rest  # readers differ: no table
@@ -252,21 +252,21 @@ class Blocks:
                 del self._paragraph[-1]
                 self._end_paragraph()
                 self.done += [head.marks + _rewrite_row(head.text), marks + rest]
-                self._in_table = True
+                self._is_in_table = True
                 return
-        self._paragraph.append(_TextLine(marks, rest, inside and blank <= 3))
+        self._paragraph.append(_TextLine(marks, rest, is_inside and blank <= 3))
 
     def _leave(self, matched: int) -> None:
         """Ends what stands in the innermost container, and all containers but so many."""
         self._end_paragraph()
         self._fence = ""
-        self._in_table = False
+        self._is_in_table = False
         del self._containers[matched:]
 
     def _end_paragraph(self) -> None:
         lines = self._paragraph
         if lines:
-            texts = rewrite("\n".join(line.text for line in lines), paragraph=True).split("\n")
+            texts = rewrite("\n".join(line.text for line in lines), is_paragraph=True).split("\n")
             self.done += [line.marks + text for line, text in zip(lines, texts, strict=True)]
             self._paragraph = []
 
@@ -278,11 +278,7 @@ def _split_cells(row: str) -> list[str]:
 
 def _is_clear_head(row: str) -> bool:
     """Whether all readers count the same cells in a table's first row."""
-    return (
-        all(_split_cells(row))
-        and not _ESCAPED_TWICE.search(row)
-        and not is_definitions(row)
-    )
+    return all(_split_cells(row)) and not _ESCAPED_TWICE.search(row) and not is_definitions(row)
 
 
 def _rewrite_row(row: str) -> str:

@@ -58,12 +58,12 @@ _LONGEST = 200
 """Characters of a destination that is shown as letters: an embedded picture is a wall of them."""
 
 
-def rewrite(text: str, *, paragraph: bool = False) -> str:
+def rewrite(text: str, *, is_paragraph: bool = False) -> str:
     """The text of one block, without its containers' marks; as many lines as before.
 
-    `paragraph`: it may be, or begin with, link reference definitions.
+    `is_paragraph`: it may be, or begin with, link reference definitions.
     """
-    if paragraph and text.startswith("["):
+    if is_paragraph and text.startswith("["):
         if is_definitions(text):
             return _escape_dollars(text)
         if _LABEL.match(text):
@@ -74,7 +74,7 @@ def rewrite(text: str, *, paragraph: bool = False) -> str:
 def is_definitions(text: str) -> bool:
     """Whether all lines are link reference definitions that may stay."""
     lines = text.split("\n")
-    return all(_allows(_DEFINITION.match(line)) for line in lines)
+    return all(_is_allowed(_DEFINITION.match(line)) for line in lines)
 
 
 def rewrite_formula(text: str) -> str:
@@ -102,17 +102,17 @@ class _Inline:
                 if kind == "open":
                     self._brackets.append(None)
             elif kind == "ticks":
-                at = self._code(start, found.end())
+                at = self._take_code(start, found.end())
             elif kind == "dollars":
-                at = self._math(start, found.end())
+                at = self._take_math(start, found.end())
             elif kind == "image":
-                at = self._image(start, found.end())
+                at = self._take_image(start, found.end())
             elif kind == "close":
-                at = self._close(start)
+                at = self._close_bracket(start)
             elif kind == "html":
-                at = self._html(start)
+                at = self._take_html(start)
             elif kind == "web":
-                at = self._web(found)
+                at = self._take_web(found)
             else:
                 at = found.end()
                 is_name = at - start == 1 or _NAMED.match(text, at)
@@ -120,7 +120,7 @@ class _Inline:
         done.append(text[at:])
         return "".join(done)
 
-    def _code(self, start: int, end: int) -> int:
+    def _take_code(self, start: int, end: int) -> int:
         """A span to the next run of as many backticks; without one the run is letters."""
         if self._runs is None:
             self._runs = {}
@@ -133,7 +133,7 @@ class _Inline:
         self._done.append(self._text[start:end])
         return end
 
-    def _math(self, start: int, end: int) -> int:
+    def _take_math(self, start: int, end: int) -> int:
         """`$$…$$` stays a formula; any other dollar is money. At a line's begin it must end on the same line."""
         found = _MATH.match(self._text, start)
         if found is None or ("\n" in found[0] and not self._text[self._text.rfind("\n", 0, start) + 1 : start].strip()):
@@ -142,8 +142,8 @@ class _Inline:
         self._done.append(rewrite_formula(found[0]))
         return found.end()
 
-    def _image(self, start: int, end: int) -> int:
-        """The mark goes where the image becomes a link, see `_close`; else it is a letter."""
+    def _take_image(self, start: int, end: int) -> int:
+        """The mark goes where the image becomes a link, see `_close_bracket`; else it is a letter."""
         if self._text[end - 1] != "[":
             self._done.append(self._text[start:end])
             return end
@@ -153,19 +153,19 @@ class _Inline:
         self._done.append("[")
         return end
 
-    def _close(self, start: int) -> int:
+    def _close_bracket(self, start: int) -> int:
         end = start + 1
         is_open, mark = bool(self._brackets), self._brackets.pop() if self._brackets else None
         after = self._text[end : end + 1]
         found = _TAIL.match(self._text, end) if is_open and after == "(" else None
-        tail = self._write_tail(found) if found and _allows(found) else None
+        tail = self._write_tail(found) if found and _is_allowed(found) else None
         if mark is not None and (tail or after == "["):
             self._done[mark] = ""
         self._done.append("]")
         if found and tail:
             self._done.append(tail)
             return found.end()
-        if after != "(" or (not is_open and _allows(_TAIL.match(self._text, end))):
+        if after != "(" or (not is_open and _is_allowed(_TAIL.match(self._text, end))):
             return end
         self._done.append("\\(")
         return self._cut(found, end + 1)
@@ -192,7 +192,7 @@ class _Inline:
         self._done.append(re.sub(f"({_PUNCTUATION})", r"\\\1", tail["bare"][:40]) + "…")
         return tail.end("bare")
 
-    def _web(self, found: re.Match[str]) -> int:
+    def _take_web(self, found: re.Match[str]) -> int:
         """An address becomes a link by itself. Where letters follow that readers may count to it, its end is marked."""
         text, start, end = self._text, found.start(), found.end()
         if self._brackets:  # it is the text of a link
@@ -206,13 +206,13 @@ class _Inline:
         self._done.append(text[start:end])
         return end
 
-    def _html(self, start: int) -> int:
+    def _take_html(self, start: int) -> int:
         found = _AUTOLINK.match(self._text, start)
         self._done.append(found[0] if found else "\\<")
         return found.end() if found else start + 1
 
 
-def _allows(found: re.Match[str] | None) -> bool:
+def _is_allowed(found: re.Match[str] | None) -> bool:
     """Whether the destination is an address of the web or of mail, or one without a scheme."""
     if found is None:
         return False

@@ -15,7 +15,7 @@ from flowground.store.flows import presets
 from flowground.store.flows.presets import Preset
 from flowground.ui.overrides.state import count, drop_secrets, find_overrides_state, write_count, write_value
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.caller import for_its_caller
+from flowground.ui.page.caller import bind_to_caller
 from flowground.wiring import WiredFlow
 
 _PARAMETER = "overrides"
@@ -38,7 +38,7 @@ def draw_presets(caller: Caller, wired: WiredFlow) -> None:
             _draw_form(caller, wired, values)
         else:
             st.caption("Change a field, and it can be kept here.")
-        failure.draw_kept(_refused_key(wired))
+        failure.draw_kept(_make_refused_key(wired))
 
 
 def _draw_preset(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
@@ -70,14 +70,14 @@ def _draw_form(caller: Caller, wired: WiredFlow, values: Values) -> None:
         st.form_submit_button("Save", type="primary", on_click=_save, args=(caller, wired, values, key))
 
 
-@for_its_caller
+@bind_to_caller
 def _save(caller: Caller, wired: WiredFlow, values: Values, key: str) -> None:
     _store(caller, wired, partial(presets.save, name=st.session_state[key], values=values))
 
 
-@for_its_caller
+@bind_to_caller
 def _load(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
-    with failure.keep_refusals(_refused_key(wired)):
+    with failure.keep_refusals(_make_refused_key(wired)):
         try:
             find_overrides_state(caller, wired).replace(preset.values)
         except FlowgroundError as error:
@@ -85,7 +85,7 @@ def _load(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
             raise
 
 
-@for_its_caller
+@bind_to_caller
 def _store(caller: Caller, wired: WiredFlow, job: Callable[..., object]) -> None:
     """A preset outlives the visit: whoever keeps one is asked again who they are, the local owner for the code."""
 
@@ -95,11 +95,11 @@ def _store(caller: Caller, wired: WiredFlow, job: Callable[..., object]) -> None
         running.access.require_lasting(present)
         await running.store.write(job, flow_id=wired.id, owner=present.key)
 
-    with failure.keep_refusals(_refused_key(wired)):
+    with failure.keep_refusals(_make_refused_key(wired)):
         bridge.call(write())
 
 
-def _refused_key(wired: WiredFlow) -> str:
+def _make_refused_key(wired: WiredFlow) -> str:
     return f"presets:refused:{wired.id}"
 
 
@@ -166,7 +166,7 @@ def _draw_useless(why: str) -> None:
         st.button("Dismiss", type="tertiary", key="arrived:dismiss", on_click=_drop_link)
 
 
-@for_its_caller
+@bind_to_caller
 def _accept(caller: Caller, wired: WiredFlow, values: Values) -> None:
     with suppress(FlowgroundError):  # the flow changed meanwhile: the link is judged anew, and says why
         find_overrides_state(caller, wired).replace(values)

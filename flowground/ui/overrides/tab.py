@@ -179,13 +179,13 @@ def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> 
         "key": key,
         "on_change": on_change,
     }
-    whole = item.type.whole
+    is_whole = item.type.whole
     match _choose_widget(item, st.session_state[key]):
         case "slider":
-            low, high, step = ((int if whole else float)(bound or 0) for bound in (item.min, item.max, item.step))
+            low, high, step = ((int if is_whole else float)(bound or 0) for bound in (item.min, item.max, item.step))
             st.slider(min_value=low, max_value=high, step=step, **every)
         case "integer" | "number":
-            form = "%d" if whole else "%g"
+            form = "%d" if is_whole else "%g"
             st.number_input(value=None, step=item.step, format=form, placeholder="not set", **every)
         case "choice":
             choices = _list_choices(item, st.session_state[key])

@@ -68,7 +68,7 @@ def find_visitor() -> Caller | None:
     return caller
 
 
-def for_its_caller(act: Callable[P, None]) -> Callable[P, None]:
+def bind_to_caller(act: Callable[P, None]) -> Callable[P, None]:
     """For a callback whose first argument is, or has as `caller`, whom it was drawn for: runs for nobody else.
 
     Streamlit runs callbacks before the script, so before the router asks who is here. Pages are bound to their sign-in

@@ -6,7 +6,7 @@ from flowground.access import account, application_tokens
 from flowground.caller import Caller
 from flowground.ui.api_access.tokens import write_token_facts
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.caller import for_its_caller, read_address, read_device, require_visitor
+from flowground.ui.page.caller import bind_to_caller, read_address, read_device, require_visitor
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import session
 
@@ -51,7 +51,7 @@ def draw_sign_ins(caller: Caller) -> None:
                 )
 
 
-@for_its_caller
+@bind_to_caller
 def _sign_out(caller: Caller, sign_in_id: str) -> None:
     """For a button."""
     with failure.keep_refusals(_REFUSED):
@@ -77,7 +77,7 @@ def draw_tokens(caller: Caller) -> None:
             )
 
 
-@for_its_caller
+@bind_to_caller
 def _revoke_token(caller: Caller, token_id: str) -> None:
     """For a button."""
     with failure.keep_refusals(_REFUSED):

@@ -21,26 +21,26 @@ def draw_branding(wired: WiredFlow) -> None:
         st.caption(words.write_answer(chat.notice))
 
 
-def draw_header(caller: Caller, wired: WiredFlow, *, shared: bool, api: bool) -> None:
-    """Name, state, *API access* (`api`: whether they may run it) and *Publish*, as far as the person may."""
+def draw_header(caller: Caller, wired: WiredFlow, *, is_shared: bool, may_run_api: bool) -> None:
+    """Name, state, *API access* and *Publish*, as far as the person may."""
     st.set_page_config(page_title=wired.name)
     with st.container(horizontal=True, vertical_alignment="top", key=f"header:{wired.id}"):
         with st.container(gap="xsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.header(words.escape(wired.name), anchor=False, width="content")
-                if shared:
+                if is_shared:
                     st.badge("Shared", icon=":material/group:", color="green")
             _draw_description(wired)
-        _draw_actions(caller, wired, shared=shared, api=api)
+        _draw_actions(caller, wired, is_shared=is_shared, may_run_api=may_run_api)
 
 
-def _draw_actions(caller: Caller, wired: WiredFlow, *, shared: bool, api: bool) -> None:
+def _draw_actions(caller: Caller, wired: WiredFlow, *, is_shared: bool, may_run_api: bool) -> None:
     with st.container(horizontal=True, width="content", gap="small"):
-        if api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
+        if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
             pane.open_drawer(wired)
-        elif api and (call := pane.take_wanted(wired.id)):
+        elif may_run_api and (call := pane.take_wanted(wired.id)):
             pane.open_drawer(wired, call)
-        publish.draw_menu(caller, wired, shared=shared)
+        publish.draw_menu(caller, wired, is_shared=is_shared)
 
 
 def _draw_description(wired: WiredFlow) -> None:

@@ -10,7 +10,7 @@ from flowground.access.sharing import publish, read_sharing
 from flowground.caller import Caller
 from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.caller import for_its_caller, read_browser_id
+from flowground.ui.page.caller import bind_to_caller, read_browser_id
 from flowground.ui.publish import preview, sharing
 from flowground.ui.shell import requests
 from flowground.ui.sign_in import sign_in
@@ -54,22 +54,22 @@ def _open_wishes() -> Wishes:
 def fulfil_wish(caller: Caller, wired: WiredFlow) -> None:
     """Shares the flow if this browser asked for it before its person had an account."""
     if caller.kind == "member" and _open_wishes().take(read_browser_id(), wired.id):
-        _publish(caller, wired, shared=True)
+        _publish(caller, wired, is_shared=True)
 
 
-def draw_menu(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
+def draw_menu(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     """Only for who may publish the flow."""
     if not runtime.current().access.may_publish(caller, wired):
         return
     asking = requests.list_waiting(caller, flow_id=wired.id)
     if _REFUSED in st.session_state:  # it is drawn in the menu, so the menu opens again
-        st.session_state[_menu_key(wired)] = True
+        st.session_state[_make_menu_key(wired)] = True
     label = f"Publish · {len(asking)}" if asking else "Publish"
-    menu = st.popover(label, icon=":material/publish:", type="primary", key=_menu_key(wired), on_change="rerun")
+    menu = st.popover(label, icon=":material/publish:", type="primary", key=_make_menu_key(wired), on_change="rerun")
     if menu.open:
         with menu:
             requests.draw_requests(caller, asking, place="menu")
-            _draw_items(caller, wired, shared=shared)
+            _draw_items(caller, wired, is_shared=is_shared)
     chosen = st.session_state.pop(_CHOSEN, None)
     if chosen == "api":
         pane.open_drawer(wired)
@@ -79,7 +79,7 @@ def draw_menu(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
         _ask_first_account(wired)
 
 
-def _draw_items(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
+def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     st.button(
         "API access",
         icon=":material/code:",
@@ -89,10 +89,10 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
         args=(wired, "api"),
     )
     key = f"publish:shared:{wired.id}"
-    st.session_state[key] = shared  # what is stored, not what was clicked: the click may have been refused
+    st.session_state[key] = is_shared  # what is stored, not what was clicked: the click may have been refused
     st.toggle("Shareable Playground", key=key, on_change=_switch_sharing, args=(caller, wired, key))
     failure.draw_kept(_REFUSED)
-    if not shared:
+    if not is_shared:
         st.caption("Off: only authors and admins open this flow.")
         return
     link = browser.write_share_link(wired)
@@ -119,11 +119,11 @@ def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
 
 def _choose(wired: WiredFlow, what: str) -> None:
     """For a button: a dialog would open below the open menu, so the menu goes first."""
-    st.session_state[_menu_key(wired)] = False
+    st.session_state[_make_menu_key(wired)] = False
     st.session_state[_CHOSEN] = what
 
 
-@for_its_caller
+@bind_to_caller
 def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
     """For the toggle. The local owner needs an account first: without one nobody could be let in."""
     wanted = bool(st.session_state[key])
@@ -131,15 +131,15 @@ def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
         _open_wishes().keep(read_browser_id(), wired.id)
         _choose(wired, "account")
         return
-    _publish(caller, wired, shared=wanted)
+    _publish(caller, wired, is_shared=wanted)
 
 
-def _publish(caller: Caller, wired: WiredFlow, *, shared: bool) -> None:
+def _publish(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     with failure.keep_refusals(_REFUSED):
-        bridge.ask(publish, caller, wired.id, shared=shared)
+        bridge.ask(publish, caller, wired.id, shared=is_shared)
 
 
-def _menu_key(wired: WiredFlow) -> str:
+def _make_menu_key(wired: WiredFlow) -> str:
     return f"publish:menu:{wired.id}"
 
 

@@ -111,8 +111,8 @@ def _draw_names(wired: WiredFlow, choices: _SharingChoices, draft: Sharing) -> S
 
 
 def _draw_end(wired: WiredFlow, now: Sharing) -> datetime | None:
-    ends = st.checkbox("Stop sharing after a day", value=now.expires_at is not None, key=f"sharing:ends:{wired.id}")
-    if not ends:
+    has_end = st.checkbox("Stop sharing after a day", value=now.expires_at is not None, key=f"sharing:ends:{wired.id}")
+    if not has_end:
         return None
     today = browser.find_today()
     last = today if now.expires_at is None else max(today, browser.find_last_day(now.expires_at))
@@ -127,10 +127,10 @@ def _draw_people(found: Sequence[Member], draft: Sharing, choices: _SharingChoic
     who = "Anybody" if draft.audience == "public" else words.count(len(found), "person", "people")
     with st.expander(f"{who} can open it, once saved", key="sharing:resolved", icon=":material/visibility:"):
         for member in found:
-            st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_reason(member, draft, groups)}]]")
+            st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_write_reason(member, draft, groups)}]]")
 
 
-def _reason(member: Member, draft: Sharing, groups: Sequence[Group]) -> str:
+def _write_reason(member: Member, draft: Sharing, groups: Sequence[Group]) -> str:
     if member.role != "member":
         return f"{member.role}, always"
     if draft.audience != "people":

@@ -17,7 +17,7 @@ def draw_flows(flows: Sequence[WiredFlow], *, shared: frozenset[str], sees_insid
     """`shared` holds the ids of flows whose shareable playground is on; `sees_inside` shows that, and the models."""
     with st.grid(min_column_width=_CARD_WIDTH, gap="medium", row_height="content"):
         for wired in flows:
-            _draw_card(wired, shared=sees_inside and wired.id in shared, sees_inside=sees_inside)
+            _draw_card(wired, is_shared=sees_inside and wired.id in shared, sees_inside=sees_inside)
 
 
 def draw_problems(problems: Mapping[str, FlowError]) -> None:
@@ -58,17 +58,17 @@ def draw_nothing_shared() -> None:
         )
 
 
-def _draw_card(wired: WiredFlow, *, shared: bool, sees_inside: bool) -> None:
+def _draw_card(wired: WiredFlow, *, is_shared: bool, sees_inside: bool) -> None:
     with st.container(border=True, height="stretch", key=f"card:{wired.id}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.subheader(words.escape(wired.name), anchor=False, width="content")
-            if shared:
+            if is_shared:
                 st.badge("Shared", icon=":material/group:", color="green")
         description = words.cut(wired.flow.description, _DESCRIPTION_CHARS)
         st.markdown(f":gray[{words.escape(description)}]" if description else " ")
         st.space("stretch")
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.caption(_facts(wired, sees_inside=sees_inside), width="stretch")
+            st.caption(_write_facts(wired, sees_inside=sees_inside), width="stretch")
             st.page_link(
                 browser.PLAYGROUND,
                 label="Open",
@@ -78,7 +78,7 @@ def _draw_card(wired: WiredFlow, *, shared: bool, sees_inside: bool) -> None:
             )
 
 
-def _facts(wired: WiredFlow, *, sees_inside: bool) -> str:
+def _write_facts(wired: WiredFlow, *, sees_inside: bool) -> str:
     models = [words.escape(model_notes.write_label(model)) for model in model_notes.list_models(wired)]
     starters = len(wired.flow.chat.starters)
     return words.join(

@@ -43,8 +43,8 @@ def _draw_asking(caller: Caller, address: str) -> None:
         return
     with st.form("requests:ask", border=False):
         note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=NOTE_CHARS, key="requests:note")
-        asked = st.form_submit_button("Request access", type="primary")
-    if asked:
+        is_sent = st.form_submit_button("Request access", type="primary")
+    if is_sent:
         with failure.draw_refusals():
             bridge.ask(requests.ask, caller, address, note)
             st.session_state[key] = True

@@ -11,7 +11,7 @@ from flowground.caller import Caller
 from flowground.errors import NotSignedIn
 from flowground.store.people.access_requests import AccessRequest
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.caller import for_its_caller
+from flowground.ui.page.caller import bind_to_caller
 
 _REFUSED = "requests:refused"
 
@@ -48,7 +48,7 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
             st.button("Deny", key=f"{key}:no", on_click=_decide, args=(caller, request.id, False))
 
 
-@for_its_caller
+@bind_to_caller
 def _decide(caller: Caller, request_id: str, yes: bool) -> None:
     with failure.keep_refusals(_REFUSED), suppress(NotSignedIn):  # that the page itself will say
         bridge.ask(requests.approve if yes else requests.deny, caller, request_id)
