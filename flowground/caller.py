@@ -95,6 +95,6 @@ class RunRequest:
     stream: bool = False
     kept_overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def message_for(self, takes: str | None) -> str | None:
+    def find_message(self, takes: str | None) -> str | None:
         """The message, for a component that takes input of this kind ("chat", "text"); None where it gets none."""
         return self.input_value if takes is not None and self.input_type in (takes, "any") else None

@@ -236,7 +236,7 @@ class ComponentFailed(RunError):
         self.component_id = component_id
         self.cause = cause
 
-    def from_outside(self) -> "ComponentFailed":
+    def hide_inside(self) -> "ComponentFailed":
         """The same failure without the flow's inside: what kind it is, not where, and not in the provider's words."""
         match self.cause:
             case ModelNotReady() | StoreUnavailable():

@@ -42,7 +42,7 @@ def find_changes(wired: WiredFlow, values: Values, *, sees_inside: bool) -> dict
     for name, policies in seen.items():
         for key, policy in policies.items():
             runs, own = getattr(made.components[name], key), getattr(wired.components[name], key)
-            if unwrap_tweak(touched.get(name, {}).get(key)) is not None and (policy.type.secret or runs != own):
+            if unwrap_tweak(touched.get(name, {}).get(key)) is not None and (policy.type.is_secret or runs != own):
                 found.setdefault(name, {})[key] = runs
     return found
 
@@ -54,7 +54,7 @@ def for_message(wired: WiredFlow, overrides: Values, *, input_type: InputType = 
     message.
     """
     request = RunRequest(input_value="", input_type=input_type)
-    takers = {name for name, item in wired.components.items() if request.message_for(item.takes_input) is not None}
+    takers = {name for name, item in wired.components.items() if request.find_message(item.takes_input) is not None}
     return keep_values(overrides, lambda name, key, _: key != INPUT or name not in takers)
 
 

@@ -48,13 +48,14 @@ async def run_flow(
     provider.
     """
     started = time.perf_counter()
-    line = _Line(note)
-    run = _Run(wired, request, history, models, line, sees_inside, limits)
+    queue = _EventQueue(note)
+    timeout = asyncio.timeout(limits.run_seconds or None)
+    run = _Run(wired, request, history, models, queue, timeout, sees_inside, limits)
     if request.stream:
-        driver = asyncio.create_task(run.drive_in_time())
-        driver.add_done_callback(lambda _: line.end())
+        driver = asyncio.create_task(run.run_in_time())
+        driver.add_done_callback(lambda _: queue.end())
         try:
-            while (event := await line.next()) is not None:
+            while (event := await queue.take()) is not None:
                 yield event
             await driver
         finally:
@@ -62,13 +63,13 @@ async def run_flow(
                 driver.cancel()
                 await asyncio.wait([driver])
     else:
-        await run.drive_in_time()
-        for event in line.unread():
+        await run.run_in_time()
+        for event in queue.take_all():
             yield event
     yield run.finish(time.perf_counter() - started)
 
 
-class _Line:
+class _EventQueue:
     """Events on their way from a run to its one reader. `note` is told each when it is put in."""
 
     def __init__(self, note: Callable[[ComponentEvent], None]) -> None:
@@ -90,12 +91,12 @@ class _Line:
             self._room.clear()
             await self._room.wait()
 
-    def unread(self) -> Iterator[ComponentEvent]:
+    def take_all(self) -> Iterator[ComponentEvent]:
         """Everything that is there, for a run that is over."""
         while not self._events.empty() and (event := self._events.get_nowait()):
             yield event
 
-    async def next(self) -> ComponentEvent | None:
+    async def take(self) -> ComponentEvent | None:
         """The next event, None at the end."""
         event = await self._events.get()
         if self._events.qsize() <= _AHEAD // 2:
@@ -105,48 +106,50 @@ class _Line:
 
 @dataclass(slots=True)
 class _Run:
-    """One run's state: what each component gave so far."""
+    """One run: what each component gave so far. `timeout` ends it when it takes too long."""
 
     wired: WiredFlow
     request: RunRequest
     history: History
     models: Models
-    line: _Line
+    queue: _EventQueue
+    timeout: asyncio.Timeout
     sees_inside: bool
     limits: Limits
-    clock: asyncio.Timeout | None = None
     given: dict[str, Output] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
 
-    async def drive_in_time(self) -> None:
+    async def run_in_time(self) -> None:
         """Runs everything. Raises ComponentFailed, and RunTimeout when it takes longer than the limits allow."""
         try:
-            async with asyncio.timeout(self.limits.run_seconds or None) as self.clock:
-                await self.drive()
+            async with self.timeout:
+                await self._run_components()
         except TimeoutError:
-            if self.clock is not None and self.clock.expired():
+            if self.timeout.expired():
                 raise RunTimeout(self.limits.run_seconds) from None
             raise
 
-    async def drive(self) -> None:
+    async def _run_components(self) -> None:
         """Runs every component as soon as all it waits for is there; the first failure cancels the others."""
         waiting = list(self.wired.order)
-        running: dict[asyncio.Task[None], str] = {}
-        paused = 0
+        running: set[asyncio.Task[None]] = set()
+        pauses = 0
         try:
             while waiting or running:
                 ready = [name for name in waiting if self.wired.waits_for[name] <= self.texts.keys()]
-                alone = len(ready) == 1 and not running
+                is_alone = len(ready) == 1 and not running
                 for name in ready:
                     waiting.remove(name)
-                    if alone or not self.wired.components[name].waits:
-                        await self._step(name)
+                    if is_alone or not self.wired.components[name].waits:
+                        await self._run_component(name)
                     else:
-                        running[asyncio.create_task(self._step(name))] = name
+                        running.add(asyncio.create_task(self._run_component(name)))
                 if not ready:
-                    await self._wait_for_one(running)
-                elif len(self.texts) // _PAUSE_EVERY > paused:
-                    paused = len(self.texts) // _PAUSE_EVERY
+                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
+                elif len(self.texts) // _PAUSE_EVERY > pauses:
+                    pauses = len(self.texts) // _PAUSE_EVERY
                     await asyncio.sleep(0)  # components that wait for nothing would keep the loop to themselves
         finally:
             if running:
@@ -154,15 +157,8 @@ class _Run:
                     task.cancel()
                 await asyncio.wait(running)
 
-    @staticmethod
-    async def _wait_for_one(running: dict[asyncio.Task[None], str]) -> None:
-        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            del running[task]
-            task.result()
-
-    async def _step(self, name: str) -> None:
-        self.line.put(ComponentStarted(name))
+    async def _run_component(self, name: str) -> None:
+        self.queue.put(ComponentStarted(name))
         started = time.perf_counter()
         try:
             component = self._fill(name)
@@ -172,7 +168,7 @@ class _Run:
             raise ComponentFailed(name, error) from error
         self.given[name], self.texts[name] = output, output.text
         seconds = time.perf_counter() - started
-        self.line.put(ComponentFinished(name, component.type_name, seconds, output.text, output.usage, output.model))
+        self.queue.put(ComponentFinished(name, component.type_name, seconds, output.text, output.usage, output.model))
 
     def _check_length(self, name: str, component: Component, text: str) -> None:
         """Raises AnswerTooLong for an answer that came whole and is too long; as much as may be kept is told first."""
@@ -180,7 +176,7 @@ class _Run:
         if len(text) <= limit or not (component.streams or component.gives_output):
             return
         for target in (name,) if component.gives_output else self.wired.streams_to.get(name, ()):
-            self.line.put(Token(target, text[:limit]))
+            self.queue.put(Token(target, text[:limit]))
         raise AnswerTooLong(limit)
 
     def _fill(self, name: str) -> Component:
@@ -192,36 +188,36 @@ class _Run:
     def _make_context(self, name: str, component: Component) -> Context:
         return Context(
             component_id=name,
-            input_value=self.request.message_for(component.takes_input),
+            input_value=self.request.find_message(component.takes_input),
             history=self.history,
             models=self.models,
             emit=self._make_emit(name) if self.request.stream and component.streams else None,
         )
 
     def _make_emit(self, name: str) -> Callable[[str | ModelProgress], Awaitable[None]]:
-        targets, line, left = self.wired.streams_to.get(name, ()), self.line, self.limits.answer_chars
+        targets, queue, left = self.wired.streams_to.get(name, ()), self.queue, self.limits.answer_chars
 
         async def emit(piece: str | ModelProgress) -> None:
             nonlocal left
             if isinstance(piece, ModelProgress):
-                self._start_clock_again()
-                line.put(piece)
+                self._restart_timeout()
+                queue.put(piece)
                 return
             left -= len(piece)
             if left < 0:
                 piece = piece[:left]
             for target in targets if piece else ():
-                line.put(Token(target, piece))
+                queue.put(Token(target, piece))
             if left < 0:
                 raise AnswerTooLong(self.limits.answer_chars)
-            await line.wait_for_room()
+            await queue.wait_for_room()
 
         return emit
 
-    def _start_clock_again(self) -> None:
+    def _restart_timeout(self) -> None:
         """Half a gigabyte of weights may take longer than any answer: the run's time begins when they are there."""
-        if self.clock is not None and self.limits.run_seconds:
-            self.clock.reschedule(asyncio.get_running_loop().time() + self.limits.run_seconds)
+        if self.limits.run_seconds:
+            self.timeout.reschedule(asyncio.get_running_loop().time() + self.limits.run_seconds)
 
     def finish(self, seconds: float) -> RunFinished:
         usages = [output.usage for output in self.given.values() if output.usage]
@@ -280,8 +276,7 @@ def select_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool =
 
 def read_input(wired: WiredFlow, request: RunRequest) -> str | None:
     """What the person said, for the session's history: the given text, else the Chat Input's own."""
-    for component in wired.components.values():
-        if component.takes_input == "chat":
-            given = request.message_for("chat")
-            return given if given is not None else component.find_own_input()
-    return request.input_value
+    if (component := wired.chat_input) is None:
+        return request.input_value
+    given = request.find_message("chat")
+    return component.find_own_input() if given is None else given

@@ -73,7 +73,7 @@ def _type_schema(kind: type[Component]) -> dict[str, Any]:
         "title": kind.title,
         "description": getdoc(kind),
         "type": "object",
-        "required": ["type", *(name for name, field in list_types(kind).items() if field.required)],
+        "required": ["type", *(name for name, field in list_types(kind).items() if field.is_required)],
         "properties": {
             "type": {"const": kind.type_name},
             "display_name": {"type": "string", "description": f"What pages call it; {kind.title} when left out."},

@@ -64,7 +64,7 @@ async def take_turn(
             async for event in events:
                 yield await record.finish(event) if isinstance(event, RunFinished) else event
     except ComponentFailed as failure:
-        told = failure if caller.sees_inside else failure.from_outside()
+        told = failure if caller.sees_inside else failure.hide_inside()
         await record.fail(told)
         raise told from None
     except FlowgroundError as error:

@@ -46,7 +46,7 @@ def apply_tweaks(
     InvalidRequest where the message is none of the choices that the author set for the input it fills.
     """
     for takes, policy in wired.policy.inputs:
-        message = request.message_for(takes)
+        message = request.find_message(takes)
         if message is not None and (broken := check_bounds(policy, message)):
             problem = {"type": "literal_error", "loc": ["body", "input_value"], "msg": broken}
             raise InvalidRequest(broken, problems=[problem])
@@ -55,7 +55,7 @@ def apply_tweaks(
     tweaks = _Tweaks(wired, request, sees_inside)
     tweaks.read()
     components = tweaks.change_components()
-    refused = [refusal for refusal in tweaks.refusals if unknown == "refuse" or not refusal.mild]
+    refused = [refusal for refusal in tweaks.refusals if unknown == "refuse" or not refusal.may_warn]
     if refused:
         _refuse(refused)
     warnings = dict.fromkeys(refusal.message for refusal in tweaks.refusals)
@@ -136,7 +136,7 @@ class _Tweaks:
         refusals = {
             name: policy.refuse(name, key, sees_inside=self.sees_inside) for name in holders if name not in taking
         }
-        closed = sorted((refusal for refusal in refusals.values() if refusal), key=lambda refusal: refusal.mild)
+        closed = sorted((refusal for refusal in refusals.values() if refusal), key=lambda refusal: refusal.may_warn)
         if opened := [name for name, refusal in refusals.items() if refusal is None]:
             for name in opened:
                 self._change(name, key, value)
@@ -147,7 +147,7 @@ class _Tweaks:
             self._note(closed[0] if is_told else policy.refuse_everywhere(key, sees_inside=self.sees_inside))
 
     def _gets_message(self, name: str) -> bool:
-        return self.request.message_for(self.wired.components[name].takes_input) is not None
+        return self.request.find_message(self.wired.components[name].takes_input) is not None
 
     def _refuse_conflict(self, name: str) -> NoReturn:
         takes = self.wired.components[name].takes_input

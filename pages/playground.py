@@ -36,7 +36,7 @@ conversation = Conversation(
 )
 if caller.sees_inside:
     header.draw_stale(runtime.current().catalogue.find_stale(wired.id))
-if conversation.takes_chat:
+if conversation.wired.chat_input:
     following = chat.draw_composer(conversation)
     draw_sessions(conversation)
     chat.draw_conversation(conversation, following)

@@ -18,7 +18,7 @@ conversation = Conversation(caller, wired, find_session(wired.id))
 header.draw_branding(wired)
 if not bridge.call(runtime.current().access.is_shared(wired.id)):
     st.caption(":material/lock: Not shared: only authors and admins can open this page.")
-if conversation.takes_chat:
+if conversation.wired.chat_input:
     following = chat.draw_composer(conversation)
     draw_sessions(conversation)
     draw_person_below(caller)

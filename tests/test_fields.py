@@ -81,7 +81,7 @@ def test_a_field_says_what_its_model_says() -> None:
     field = fields(FLOW)["History.order"]
     assert (field.type.title, field.type.description) == ("Order", "Oldest first (Ascending) or newest first.")
     assert (field.widget, field.choices, field.type.default) == ("choice", ("Ascending", "Descending"), "Ascending")
-    assert (field.type.optional, fields(FLOW)["Model.seed"].type.optional) == (False, True)
+    assert (field.type.is_optional, fields(FLOW)["Model.seed"].type.is_optional) == (False, True)
 
 
 def test_what_is_locked_says_why() -> None:
@@ -131,7 +131,7 @@ def test_bounds_that_are_not_reached_become_the_last_values_that_fit() -> None:
     found = list_types(Exclusive)
     assert (found["whole"].min, found["whole"].max) == (1, 9)
     assert (found["part"].min, found["part"].max) == (0.01, 0.99)
-    assert (found["whole"].text, found["whole"].number, found["part"].whole) == (False, True, False)
+    assert (found["whole"].is_text, found["whole"].is_number, found["part"].is_whole) == (False, True, False)
 
 
 BOUNDED = """\
@@ -158,7 +158,7 @@ def list_probes(field: FieldPolicy) -> list[tuple[Any, bool]]:
     found += [(bound, True) for bound in (field.min, field.max) if bound is not None]
     found += [] if field.min is None else [(field.min - 1, False)]
     found += [] if field.max is None else [(field.max + 1, False)]
-    if field.type.text:
+    if field.type.is_text:
         found += [(7, False), (True, False)] if field.name == "template" else [("probe", True), (7, False)]
     return found
 
@@ -207,7 +207,7 @@ LISTED_NONE = wired(TALK + "api: {overridable: []}\n")
 
 
 @pytest.mark.parametrize(
-    ("flow", "field", "sees_inside", "says", "mild"),
+    ("flow", "field", "sees_inside", "says", "may_warn"),
     [
         (FLOW, "Prompt.tone", True, None, None),
         (FLOW, "Prompt.topic", True, "`Prompt.topic` is filled by `${Topic}`: a tweak has no effect there.", True),
@@ -243,11 +243,11 @@ LISTED_NONE = wired(TALK + "api: {overridable: []}\n")
     ],
 )
 def test_a_refusal_says_why_and_whether_it_may_be_a_warning(
-    flow: WiredFlow, field: str, sees_inside: bool, says: str | None, mild: bool | None
+    flow: WiredFlow, field: str, sees_inside: bool, says: str | None, may_warn: bool | None
 ) -> None:
     name, _, key = field.partition(".")
     refusal = flow.policy.refuse(name, key, sees_inside=sees_inside)
-    assert (refusal and refusal.message, refusal and refusal.mild) == (says, mild)
+    assert (refusal and refusal.message, refusal and refusal.may_warn) == (says, may_warn)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_what_is_not_there_is_refused_mildly(
         (component, flow.policy.refuse_component(key, sees_inside=sees_inside)),
         (everywhere, flow.policy.refuse_everywhere(key, sees_inside=sees_inside)),
     ):
-        assert refusal.mild
+        assert refusal.may_warn
         assert says is None or refusal.message == says
 
 

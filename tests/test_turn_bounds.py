@@ -68,7 +68,7 @@ async def test_an_answer_over_the_limit_fails_and_keeps_as_much_as_may_be(
         with pytest.raises(ComponentFailed) as failure:
             await take(runtime, flow, "one two three four", stream=stream)
         assert failure.value.code == "answer_too_long"
-        assert failure.value.from_outside().message == (
+        assert failure.value.hide_inside().message == (
             "The answer is longer than 21 characters, the longest this server takes."
         )
         stored, run = await answer(runtime, flow)

@@ -17,11 +17,11 @@ _PROTECTED = "The field is protected and keeps the value set by the flow author"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one tweak cannot be; `mild` ones are warnings where the settings say so."""
+    """Why one tweak cannot be; `may_warn` ones are warnings where the settings say so."""
 
     field: str
     message: str
-    mild: bool = False
+    may_warn: bool = False
 
 
 class FlowPolicy:
@@ -81,20 +81,20 @@ class FlowPolicy:
     def is_secret(self, name: str, key: str) -> bool:
         """Whether a field's value must not be shown or written down."""
         policy = self.fields.get(name, {}).get(key)
-        return policy is not None and policy.type.secret
+        return policy is not None and policy.type.is_secret
 
     def refuse(self, name: str, key: str, *, sees_inside: bool) -> Refusal | None:
         """Why this field of a component cannot be set; None where it can."""
         policy = self.fields[name].get(key)
         what = f"{name}.{cut(key)}"
         if not sees_inside and (policy is None or not policy.opened):
-            return self._refuse_unlisted(key, what, mild=True)
+            return self._refuse_unlisted(key, what, may_warn=True)
         if policy is None:
             return self._refuse_unknown(name, key, what)
         if policy.filled_by:
             references = (part for part in policy.filled_by.parts[:_NAMED] if isinstance(part, Reference))
             source = " and ".join(dict.fromkeys(f"`{reference}`" for reference in references))
-            return Refusal(key, f"`{what}` is filled by {source}: a tweak has no effect there.", mild=True)
+            return Refusal(key, f"`{what}` is filled by {source}: a tweak has no effect there.", may_warn=True)
         if policy.closed == "unlisted":
             return self._refuse_unlisted(key, what)
         return Refusal(key, f"{_PROTECTED}: `{what}`.") if policy.closed else None
@@ -102,19 +102,19 @@ class FlowPolicy:
     def refuse_component(self, key: str, *, sees_inside: bool) -> Refusal:
         """The answer to fields of a component that is not there."""
         if self.opened is not None or not sees_inside:
-            return self._refuse_unlisted(key, cut(key), mild=True)
+            return self._refuse_unlisted(key, cut(key), may_warn=True)
         if key in self.holders:
-            return Refusal(key, f"A tweak of `{key}` everywhere is a plain value, not an object.", mild=True)
+            return Refusal(key, f"A tweak of `{key}` everywhere is a plain value, not an object.", may_warn=True)
         known = [*self.fields, *self._titles.values()]
-        return Refusal(key, f"The flow has no component `{cut(key)}`{_suggest(key, known)}", mild=True)
+        return Refusal(key, f"The flow has no component `{cut(key)}`{_suggest(key, known)}", may_warn=True)
 
     def refuse_everywhere(self, key: str, *, sees_inside: bool) -> Refusal:
         """The answer to a global tweak of a field that no component has, or none that this caller sees."""
         if self.opened is not None or not sees_inside:
-            return self._refuse_unlisted(key, cut(key), mild=True)
+            return self._refuse_unlisted(key, cut(key), may_warn=True)
         word = find_nearest(cut(key), self._declared) or find_nearest(cut(key), self.fields)
         hint = f": did you mean `{word}`?" if word else "."
-        return Refusal(key, f"No component of the flow has a field `{cut(key)}`{hint}", mild=True)
+        return Refusal(key, f"No component of the flow has a field `{cut(key)}`{hint}", may_warn=True)
 
     def explain_lock(self, policy: FieldPolicy) -> str | None:
         """Why the field is closed, in an editor's few words; None where it is open."""
@@ -123,7 +123,7 @@ class FlowPolicy:
             return f"{' and '.join(sources)} {'feeds' if len(sources) == 1 else 'feed'} it"
         if policy.closed == "unlisted":
             return "The author has not opened it"
-        if policy.type.secret and policy.closed:
+        if policy.type.is_secret and policy.closed:
             return "Secret"
         return "Protected: only the author sets it" if policy.closed else None
 
@@ -131,12 +131,12 @@ class FlowPolicy:
         if key == "code":  # the field that Langflow's components have, and its words
             return Refusal(key, f"{_PROTECTED}: `{what}`.")
         if self.opened is not None:
-            return self._refuse_unlisted(key, what, mild=True)
-        return Refusal(key, f"`{name}` has no field `{cut(key)}`{_suggest(key, self.fields[name])}", mild=True)
+            return self._refuse_unlisted(key, what, may_warn=True)
+        return Refusal(key, f"`{name}` has no field `{cut(key)}`{_suggest(key, self.fields[name])}", may_warn=True)
 
-    def _refuse_unlisted(self, key: str, what: str, *, mild: bool = False) -> Refusal:
+    def _refuse_unlisted(self, key: str, what: str, *, may_warn: bool = False) -> Refusal:
         names = list_names(f"`{name}`" for name in self.opened or ()) or "no field"
-        return Refusal(key, f"`{what}` cannot be set here: the flow's author opened {names}.", mild)
+        return Refusal(key, f"`{what}` cannot be set here: the flow's author opened {names}.", may_warn)
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:

@@ -57,8 +57,8 @@ class FieldPolicy:
     @property
     def step(self) -> float | None:
         """How far one press of an arrow goes; None for what is no number."""
-        if not self.type.number or self.type.whole:
-            return 1 if self.type.number else None
+        if not self.type.is_number or self.type.is_whole:
+            return 1 if self.type.is_number else None
         is_narrow = self.min is not None and self.max is not None and self.max - self.min <= 2
         return SMALLEST_STEP if is_narrow else _COARSE
 
@@ -69,16 +69,16 @@ class FieldPolicy:
             return "choice"
         if self.type.schema.get("type") == "boolean":
             return "switch"
-        if not self.type.number:
-            return "area" if self.type.multiline else "text"
+        if not self.type.is_number:
+            return "area" if self.type.is_multiline else "text"
         if self._fits_a_slider():
             return "slider"
-        return "integer" if self.type.whole else "number"
+        return "integer" if self.type.is_whole else "number"
 
     def _fits_a_slider(self) -> bool:
         if self.value is None or self.min is None or self.max is None:  # it has no place for "not set"
             return False
-        return self.min <= self.value <= self.max and not (self.type.whole and self.max - self.min > _SLIDER_STEPS)
+        return self.min <= self.value <= self.max and not (self.type.is_whole and self.max - self.min > _SLIDER_STEPS)
 
 
 def compile_component(
@@ -100,7 +100,7 @@ def compile_component(
             closed = None if opened else "unlisted"
         elif not field.callers_may_set:
             closed = "protected"
-        own = None if field.secret else value
+        own = None if field.is_secret else value
         compiled[key] = FieldPolicy(name, field, own, low, high, choices, text, opened, closed)
     return compiled
 
@@ -150,7 +150,7 @@ def _find_wrong_entry(
 
 
 def _find_wrong_bounds(field: FieldType, entry: Overridable) -> str | None:
-    if not field.number and (entry.min is not None or entry.max is not None):
+    if not field.is_number and (entry.min is not None or entry.max is not None):
         return f"`min` and `max` are for numbers, and this is {field.kind}"
     if entry.min is not None and entry.max is not None and entry.min > entry.max:
         return f"`min` {entry.min:g} is greater than `max` {entry.max:g}"
@@ -162,18 +162,18 @@ def _can_be(field: FieldType, choice: str | float | bool) -> bool:
     if field.choices is not None:
         return choice in field.choices
     if isinstance(choice, bool):
-        return not field.text and not field.number
-    return field.text if isinstance(choice, str) else field.number
+        return not field.is_text and not field.is_number
+    return field.is_text if isinstance(choice, str) else field.is_number
 
 
 def _narrow(field: FieldType, entry: Overridable) -> tuple[float | None, float | None, Choices | None]:
     lows = [bound for bound in (field.min, entry.min) if bound is not None]
     highs = [bound for bound in (field.max, entry.max) if bound is not None]
-    low, high = round_bounds(max(lows, default=None), min(highs, default=None), whole=field.whole)
+    low, high = round_bounds(max(lows, default=None), min(highs, default=None), is_whole=field.is_whole)
     if entry.choices is None and field.choices is None:
         return low, high, None
     fitting = (
-        int(choice) if field.whole else choice
+        int(choice) if field.is_whole else choice
         for choice in entry.choices or field.choices or ()
         if (field.choices is None or choice in field.choices) and _is_between(choice, low, high)
     )

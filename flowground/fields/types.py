@@ -18,10 +18,10 @@ Choices = tuple[str | float | bool, ...]
 class FieldType:
     """One field of a component type. `kind` says in words what it takes.
 
-    `min`, `max` are values that fit, or None; `choices` are the only ones that fit, or None.
-    Three questions, each with the answer that holds where the flow says nothing else:
-    the author may always write a literal, a reference where `takes_references`, `${env:NAME}` where `secret`;
-    a caller may set it where `callers_may_set`; a model may set it, by calling a tool, where `models_may_set`.
+    `min`, `max` are values that fit, or None; `choices` are the only ones that fit, or None. `is_optional`: null fits.
+    `is_template`: its text holds `{variables}`.
+    Where the flow says nothing else, the author may always write a literal, a reference where `takes_references`,
+    `${env:NAME}` where `is_secret`; a caller may set it where `callers_may_set`.
     """
 
     name: str
@@ -29,21 +29,20 @@ class FieldType:
     description: str
     kind: str
     schema: Schema
-    text: bool = False
-    number: bool = False
-    whole: bool = False
-    required: bool = False
-    optional: bool = False
-    default: Any = None
-    min: float | None = None
-    max: float | None = None
-    choices: Choices | None = None
-    multiline: bool = False
-    template: bool = False
-    secret: bool = False
-    takes_references: bool = False
-    callers_may_set: bool = True
-    models_may_set: bool = False  # no type marks a field so: there are no tools yet
+    is_text: bool
+    is_number: bool
+    is_whole: bool
+    is_required: bool
+    is_optional: bool
+    default: Any
+    min: float | None
+    max: float | None
+    choices: Choices | None
+    is_multiline: bool
+    is_template: bool
+    is_secret: bool
+    takes_references: bool
+    callers_may_set: bool
 
 
 @cache
@@ -51,7 +50,7 @@ def list_types(component: type[Component]) -> Mapping[str, FieldType]:
     """The declared fields of a component type, in their order."""
     schema = component.model_json_schema()
     required = schema.get("required", ())
-    known = {name: _read_type(name, part, required=name in required) for name, part in schema["properties"].items()}
+    known = {name: _read_type(name, part, is_required=name in required) for name, part in schema["properties"].items()}
     return MappingProxyType(known)
 
 
@@ -71,50 +70,50 @@ def find_type(component: type[Component], name: str) -> FieldType | None:
 def _read_variable(name: str) -> FieldType:
     title = name.replace("_", " ").capitalize()
     schema = {"type": "string", "title": title, "description": "A variable of the template.", "multiline": True}
-    return _read_type(name, schema, required=False)
+    return _read_type(name, schema, is_required=False)
 
 
-def _read_type(name: str, schema: Schema, *, required: bool) -> FieldType:
+def _read_type(name: str, schema: Schema, *, is_required: bool) -> FieldType:
     parts = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
     kinds = {part.get("type") for part in parts}
     choices = tuple(choice for part in parts for choice in part.get("enum", [part["const"]] if "const" in part else []))
-    text = kinds == {"string"} and not choices
-    whole = kinds == {"integer"}
-    number = bool(kinds) and kinds <= {"number", "integer"}
-    low, high = _read_bounds(parts, whole=whole) if number else (None, None)
+    is_text = kinds == {"string"} and not choices
+    is_whole = kinds == {"integer"}
+    is_number = bool(kinds) and kinds <= {"number", "integer"}
+    low, high = _read_bounds(parts, is_whole=is_whole) if is_number else (None, None)
     return FieldType(
         name=name,
         title=schema.get("title", name),
         description=schema.get("description", ""),
         kind=describe_kind(schema),
         schema=schema,
-        text=text,
-        number=number,
-        whole=whole,
-        required=required,
-        optional=len(parts) < len(schema.get("anyOf", [schema])),
+        is_text=is_text,
+        is_number=is_number,
+        is_whole=is_whole,
+        is_required=is_required,
+        is_optional=len(parts) < len(schema.get("anyOf", [schema])),
         default=schema.get("default"),
         min=low,
         max=high,
         choices=choices or None,
-        multiline=bool(schema.get("multiline")),
-        template=bool(schema.get("template")),
-        secret=bool(schema.get("secret")),
-        takes_references=text and not schema.get("literal"),
+        is_multiline=bool(schema.get("multiline")),
+        is_template=bool(schema.get("template")),
+        is_secret=bool(schema.get("secret")),
+        takes_references=is_text and not schema.get("literal"),
         callers_may_set=not schema.get("protected"),
     )
 
 
-def _read_bounds(parts: list[Schema], *, whole: bool) -> tuple[float | None, float | None]:
-    step = 1 if whole else SMALLEST_STEP
+def _read_bounds(parts: list[Schema], *, is_whole: bool) -> tuple[float | None, float | None]:
+    step = 1 if is_whole else SMALLEST_STEP
     lows = [part["minimum"] for part in parts if "minimum" in part]
     lows += [part["exclusiveMinimum"] + step for part in parts if "exclusiveMinimum" in part]
     highs = [part["maximum"] for part in parts if "maximum" in part]
     highs += [part["exclusiveMaximum"] - step for part in parts if "exclusiveMaximum" in part]
-    return round_bounds(max(lows, default=None), min(highs, default=None), whole=whole)
+    return round_bounds(max(lows, default=None), min(highs, default=None), is_whole=is_whole)
 
 
-def round_bounds(low: float | None, high: float | None, *, whole: bool) -> tuple[float | None, float | None]:
+def round_bounds(low: float | None, high: float | None, *, is_whole: bool) -> tuple[float | None, float | None]:
     """The bounds as values that fit: whole numbers for a whole field, floats for another."""
-    up, down = (math.ceil, math.floor) if whole else (float, float)
+    up, down = (math.ceil, math.floor) if is_whole else (float, float)
     return None if low is None else up(low), None if high is None else down(high)

@@ -88,11 +88,11 @@ def say_misfit(what: str, field: FieldType, value: Any, limits: Mapping[str, Any
     """Why the field, called `what`, does not take the value; without a full stop. A secret's value is not shown."""
     if isinstance(value, str) and "max_length" in limits:
         return f"{what} has {len(value):,} characters; {limits['max_length']:,} is the limit"
-    return f"{what} is {field.kind}" + ("" if field.secret else f", not {show(value)}")
+    return f"{what} is {field.kind}" + ("" if field.is_secret else f", not {show(value)}")
 
 
 def _coerce(value: Any, field: FieldType) -> Any:
     """As Langflow does: 17.9 is 17 for a whole number. The rest ("0.9", true) pydantic does alike."""
-    if field.whole and isinstance(value, float) and math.isfinite(value):
+    if field.is_whole and isinstance(value, float) and math.isfinite(value):
         return int(value)
     return value

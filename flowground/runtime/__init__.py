@@ -123,7 +123,7 @@ class Runtime:
                     provider.require_ready(model)
                 except ModelNotReady as error:
                     failure = ComponentFailed(name, error)
-                    raise (failure if caller.sees_inside else failure.from_outside()) from None
+                    raise (failure if caller.sees_inside else failure.hide_inside()) from None
                 except ProviderError:
                     continue  # the run itself will say it
 

@@ -46,6 +46,11 @@ class WiredFlow:
     def version(self) -> str:
         return self.flow.version
 
+    @property
+    def chat_input(self) -> Component | None:
+        """The Chat Input, the first of several: whether people talk with the flow, or fill in a text."""
+        return next((component for component in self.components.values() if component.takes_input == "chat"), None)
+
 
 def replace_components(wired: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:
     """The flow with other components of the same ids and types in place of some."""

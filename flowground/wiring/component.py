@@ -63,7 +63,7 @@ class _Wiring:
             if isinstance(value, str) and "${" in value:
                 if found := ENV.search(value):
                     self._fill_secret(field, value, found)
-                elif text := parse_text(value, template=field.template):
+                elif text := parse_text(value, template=field.is_template):
                     self._connect(field, value, text)
 
     def validate(self) -> Component | None:
@@ -92,7 +92,7 @@ class _Wiring:
 
     def _fill_secret(self, field: FieldType, value: str, found: "re.Match[str]") -> None:
         place, variable = self.spec.places[field.name], found[1]
-        if not field.secret:
+        if not field.is_secret:
             says = f"`${{env:…}}` is read in secret fields only, and `{field.name}` of {self.spec.type} is none"
             self._note(place.at(value, found.start()), says, value=found[0])
         elif value != found[0] or not _ENV_NAME.fullmatch(variable):
@@ -107,10 +107,10 @@ class _Wiring:
             self.values[field.name] = text.fill({})
         elif field.takes_references:
             self.connections[field.name] = text
-            self.values[field.name] = _blank_references(text) if field.template else ""
+            self.values[field.name] = _blank_references(text) if field.is_template else ""
         else:
             del self.values[field.name]
-            why = "protected" if field.text else field.kind
+            why = "protected" if field.is_text else field.kind
             says = f"`{field.name}` of {self.spec.type} is {why}: it is written in the file, no reference can fill it"
             first = text.references[0]
             self._note(self.spec.places[field.name].at(value, first.offset), says, value=str(first))
@@ -125,13 +125,13 @@ class _Wiring:
         hint = (
             "; without quotes it would be one" if isinstance(value, str) and _would_fit_unquoted(value, field) else ""
         )
-        if field.text and isinstance(value, int | float):
+        if field.is_text and isinstance(value, int | float):
             hint = "; in quotes it would be"
         is_long = isinstance(value, str) and "max_length" in limits
         self._note(
             spec.places[name].value,
             say_misfit(f"`{name}` of {spec.type}", field, value, limits) + hint,
-            value=None if field.secret or is_long else value,
+            value=None if field.is_secret or is_long else value,
             choices=[choice for choice in field.choices or () if isinstance(choice, str)],
         )
 
@@ -142,6 +142,6 @@ def _blank_references(text: Text) -> str:
 
 
 def _would_fit_unquoted(value: str, field: FieldType) -> bool:
-    if field.number:
-        return re.fullmatch(r"-?[0-9]+" + ("" if field.whole else r"(\.[0-9]+)?"), value) is not None
+    if field.is_number:
+        return re.fullmatch(r"-?[0-9]+" + ("" if field.is_whole else r"(\.[0-9]+)?"), value) is not None
     return field.kind == "true or false" and value in ("true", "false")

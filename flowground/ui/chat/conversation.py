@@ -50,11 +50,6 @@ class Conversation:
     def session_key(self) -> SessionKey:
         return SessionKey(self.caller.key, self.wired.id, self.session_id)
 
-    @property
-    def takes_chat(self) -> bool:
-        """Whether people talk with the flow, or fill in a text."""
-        return any(component.takes_input == "chat" for component in self.wired.components.values())
-
     def make_key(self, subject: str) -> str:
         """A widget key of this conversation's own."""
         return f"{subject}:{self.wired.id}:{self.session_id}"

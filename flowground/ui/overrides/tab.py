@@ -128,7 +128,7 @@ def _draw_field(state: Overrides, item: FieldPolicy) -> None:
 
 def _take_edit(state: Overrides, item: FieldPolicy, key: str) -> None:
     value = st.session_state[key]
-    if value == "" and item.type.optional:
+    if value == "" and item.type.is_optional:
         value = None
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # what was typed, for the words of a refusal
@@ -147,7 +147,7 @@ def _write_facts(item: FieldPolicy, *, is_changed: bool) -> str:
     if item.widget in ("number", "integer"):
         low, high = ("" if bound is None else f"{bound:,.10g}" for bound in (item.min, item.max))
         bounds = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
-    own = "" if item.type.secret or (item.widget in _TEXTS and not is_changed) else write_value(item.value)
+    own = "" if item.type.is_secret or (item.widget in _TEXTS and not is_changed) else write_value(item.value)
     return words.join((f"Author's value: {words.escape(own)}" if own else "", bounds, f"`{item.key}`"))
 
 
@@ -160,7 +160,7 @@ def _fit(item: FieldPolicy, value: Any) -> Any:
         return bool(value)
     if value is None or widget == "choice":
         return value
-    return int(value) if item.type.whole else float(value)
+    return int(value) if item.type.is_whole else float(value)
 
 
 def _choose_widget(item: FieldPolicy, value: Any) -> Widget:
@@ -179,7 +179,7 @@ def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> 
         "key": key,
         "on_change": on_change,
     }
-    is_whole = item.type.whole
+    is_whole = item.type.is_whole
     match _choose_widget(item, st.session_state[key]):
         case "slider":
             low, high, step = ((int if is_whole else float)(bound or 0) for bound in (item.min, item.max, item.step))
@@ -193,7 +193,7 @@ def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> 
         case "switch":
             st.toggle(**every)
         case "text":
-            st.text_input(type="password" if item.type.secret else "default", placeholder="not set", **every)
+            st.text_input(type="password" if item.type.is_secret else "default", placeholder="not set", **every)
         case "area":
             st.text_area(height="content", **every)
         case unknown:
