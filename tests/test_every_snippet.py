@@ -3,7 +3,7 @@
 import pytest
 
 from flowground.flow.parse import parse_flow
-from flowground.snippets import SnippetRequest, snippets
+from flowground.snippets import SnippetRequest, write_snippets
 from flowground.wiring import wire
 from tests.servers import SHIPPED_FLOWS, AppServer
 from tests.snippet_runs import RUNNABLE, run_snippet
@@ -23,8 +23,8 @@ def token(server: AppServer) -> str:
 def test_a_shipped_snippet_answers(server: AppServer, token: str, name: str, language: str, stream: bool) -> None:
     file = SHIPPED_FLOWS / f"{name}.yaml"
     wired = wire(parse_flow(file.read_bytes(), file.name, max_bytes=1_000_000))
-    request = SnippetRequest.for_flow(wired, base_url=server.url, message=MESSAGE, stream=stream)
-    done = run_snippet(language, snippets(request)[language], env={"FLOWGROUND_API_KEY": token})
+    request = SnippetRequest.make(wired, base_url=server.url, message=MESSAGE, stream=stream)
+    done = run_snippet(language, write_snippets(request)[language], env={"FLOWGROUND_API_KEY": token})
     assert done.returncode == 0, done.stderr
     if language != "curl":
         assert MESSAGE in done.stdout

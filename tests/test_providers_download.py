@@ -20,14 +20,14 @@ pytestmark = pytest.mark.anyio
 
 async def test_the_first_message_fetches_shows_progress_and_answers(tmp_path: Path) -> None:
     async with fetched(tmp_path, 0.5) as local:
-        assert local.status().state == "absent"
+        assert local.read_status().state == "absent"
         said = "The first message fetches the built-in model, Tiny, 0.0 GB, CC0."
-        assert local.status().message == said
+        assert local.read_status().message == said
         pieces = await all_of(local, "Hi")
         assert isinstance(pieces[0], ModelProgress)
         assert (pieces[0].model, pieces[0].received, pieces[0].total) == ("Tiny", 0, 2)
         assert pieces[-1] == Completion("tiny: Hi", "Tiny", Usage(3, 2))
-        assert local.status().state == "ready"
+        assert local.read_status().state == "ready"
 
 
 async def test_a_caller_who_does_not_wait_is_told_when_to_come_back(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ async def test_a_caller_who_does_not_wait_is_told_when_to_come_back(tmp_path: Pa
             with pytest.raises(ModelNotReady) as refused:
                 await local.complete(call("Hi"))
             assert (refused.value.received, refused.value.total, refused.value.retry_after) == (0, 2, 5)
-        assert local.status().state == "fetching"
+        assert local.read_status().state == "fetching"
         await local.fetch()
         assert (await local.complete(call("Hi"))).model == "Tiny"
 
@@ -48,27 +48,27 @@ async def test_off_fetches_nothing_and_says_what_to_do(tmp_path: Path) -> None:
             with pytest.raises(ModelNotReady) as refused:
                 await answer
             assert refused.value.hint == "Run `python -m flowground model download`, or name another provider's model."
-        assert local.status().state == "absent"
+        assert local.read_status().state == "absent"
         assert not (tmp_path / "models").exists()
         await local.fetch()  # the command line's way
-        assert local.status().state == "ready"
+        assert local.read_status().state == "ready"
 
 
 async def test_auto_fetches_before_the_first_message(tmp_path: Path) -> None:
     async with fetched(tmp_path, download="auto") as local:
         local.begin()
-        assert local.status().state == "fetching"
+        assert local.read_status().state == "fetching"
         await local.fetch()
-        assert local.status().state == "ready"
+        assert local.read_status().state == "ready"
 
 
 async def test_leaving_does_not_stop_the_fetch(tmp_path: Path) -> None:
     async with fetched(tmp_path, 0.3) as local:
         async with aclosing(local.stream(call("Hi"))) as pieces:
             assert isinstance(await anext(pieces), ModelProgress)
-        assert local.status().state == "fetching"
+        assert local.read_status().state == "fetching"
         await local.fetch()
-        assert local.status().state == "ready"
+        assert local.read_status().state == "ready"
 
 
 async def test_a_fetch_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ async def test_a_fetch_that_fails_is_told_and_tried_again(tmp_path: Path) -> Non
     local = Local("local", LocalSettings(), tmp_path, weights=wanted, program=TINY)
     with pytest.raises(ProviderUnreachable):
         await all_of(local, "Hi")
-    assert local.status().state == "failed"
-    assert (local.status().message or "").startswith("Tiny could not be fetched: no source answers. Connect")
+    assert local.read_status().state == "failed"
+    assert (local.read_status().message or "").startswith("Tiny could not be fetched: no source answers. Connect")
     with pytest.raises(ProviderError) as refused:
         await local.complete(call("Hi"))
     assert refused.value.code == "model_unreachable"

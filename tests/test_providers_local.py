@@ -191,7 +191,7 @@ def test_too_little_memory_is_told_before_the_start() -> None:
 
 async def test_a_file_of_ones_own_that_is_not_there(tmp_path: Path) -> None:
     local = Local("local", LocalSettings(path=tmp_path / "none.gguf"), tmp_path, program=TINY)
-    assert local.status().state == "failed"
+    assert local.read_status().state == "failed"
     with pytest.raises(ProviderRefused) as refused:
         await all_of(local, "Hi")
     assert refused.value.hint == "Check `providers.local.path` in config.yaml: it names a GGUF file."

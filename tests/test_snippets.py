@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flowground.snippets import LANGUAGES, SnippetRequest, snippets
+from flowground.snippets import LANGUAGES, SnippetRequest, write_snippets
 from tests.fake_run_endpoint import TOKEN, FakeRunEndpoint
 from tests.servers import clean_environment
 from tests.snippet_runs import program, run_snippet
@@ -56,7 +56,7 @@ def asking(endpoint: FakeRunEndpoint, **fields: Any) -> SnippetRequest:
 @pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE.keys())
 def test_the_message_arrives_as_typed(endpoint: FakeRunEndpoint, language: str, message: str) -> None:
     request = asking(endpoint, message=message)
-    done = run_snippet(language, snippets(request)[language], env=ENV)
+    done = run_snippet(language, write_snippets(request)[language], env=ENV)
     assert (done.returncode, done.stderr) == (0, "")
     assert endpoint.bodies == [{"input_value": message}]
     if language in SCRIPTS:
@@ -67,7 +67,7 @@ def test_the_message_arrives_as_typed(endpoint: FakeRunEndpoint, language: str, 
 @pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_message_given_as_argument_takes_its_place(endpoint: FakeRunEndpoint, language: str, message: str) -> None:
     argument = f"--message={message}" if language == "python" else message
-    done = run_snippet(language, snippets(asking(endpoint))[language], env=ENV, args=[argument])
+    done = run_snippet(language, write_snippets(asking(endpoint))[language], env=ENV, args=[argument])
     assert (done.returncode, done.stderr) == (0, "")
     assert endpoint.bodies == [{"input_value": message}]
 
@@ -82,7 +82,7 @@ def test_session_and_tweaks_arrive_as_set(endpoint: FakeRunEndpoint, language: s
         "temperature": 0.4,
     }
     request = asking(endpoint, message="".join(HOSTILE.values()), session_id="it's mine", tweaks=tweaks, **variant)
-    done = run_snippet(language, snippets(request)[language], env=ENV)
+    done = run_snippet(language, write_snippets(request)[language], env=ENV)
     assert (done.returncode, done.stderr) == (0, "")
     assert endpoint.bodies == [{"input_value": request.message, "session_id": "it's mine", "tweaks": tweaks}]
     assert endpoint.bodies[0]["tweaks"]['it\'s a "name"']["yes"] is True
@@ -91,16 +91,16 @@ def test_session_and_tweaks_arrive_as_set(endpoint: FakeRunEndpoint, language: s
 
 
 def test_curl_prints_what_the_server_sends(endpoint: FakeRunEndpoint) -> None:
-    plain = run_snippet("curl", snippets(asking(endpoint, message="hi", shape="simple"))["curl"], env=ENV)
+    plain = run_snippet("curl", write_snippets(asking(endpoint, message="hi", shape="simple"))["curl"], env=ENV)
     assert plain.stdout == '{"text": "You said: hi", "session_id": "s"}\n'
-    streamed = run_snippet("curl", snippets(asking(endpoint, message="hi", stream=True))["curl"], env=ENV)
+    streamed = run_snippet("curl", write_snippets(asking(endpoint, message="hi", stream=True))["curl"], env=ENV)
     assert '\n{"event": "token", "data": {"chunk": "You sa", "id": "1"}}\n' in streamed.stdout
 
 
 @pytest.mark.parametrize("language", IN_A_SHELL)
 def test_tokens_are_shown_as_they_come(endpoint: FakeRunEndpoint, language: str, tmp_path: Path) -> None:
     script = tmp_path / LANGUAGES[language].file_name
-    script.write_text(snippets(asking(endpoint, message="hi", stream=True))[language], "utf-8")
+    script.write_text(write_snippets(asking(endpoint, message="hi", stream=True))[language], "utf-8")
     endpoint.go_on.clear()
     with subprocess.Popen(
         [program(language), str(script)], env=clean_environment(**ENV), stdout=subprocess.PIPE
@@ -117,14 +117,14 @@ def test_tokens_are_shown_as_they_come(endpoint: FakeRunEndpoint, language: str,
 @pytest.mark.parametrize("language", SCRIPTS)
 def test_a_flow_that_does_not_stream_is_answered_at_once(endpoint: FakeRunEndpoint, language: str) -> None:
     endpoint.tokens = False
-    done = run_snippet(language, snippets(asking(endpoint, message="hi", stream=True))[language], env=ENV)
+    done = run_snippet(language, write_snippets(asking(endpoint, message="hi", stream=True))[language], env=ENV)
     assert (done.returncode, done.stdout, done.stderr) == (0, "You said: hi\n", "")
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("language", IN_A_SHELL)
 def test_without_a_token_it_says_so(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
-    done = run_snippet(language, snippets(asking(endpoint, stream=stream))[language])
+    done = run_snippet(language, write_snippets(asking(endpoint, stream=stream))[language])
     assert (done.returncode, done.stdout) == (1, "")
     assert "FLOWGROUND_API_KEY" in done.stderr
     assert done.stderr.endswith("to an application token.\n")
@@ -135,7 +135,7 @@ def test_without_a_token_it_says_so(endpoint: FakeRunEndpoint, language: str, st
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("language", SCRIPTS)
 def test_a_refusal_prints_the_servers_sentence_and_hint(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
-    code = snippets(asking(endpoint, stream=stream))[language]
+    code = write_snippets(asking(endpoint, stream=stream))[language]
     wrong = run_snippet(language, code, env={"FLOWGROUND_API_KEY": "wrong"})
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr == "Invalid or missing API key\nMake one in API access.\n"
@@ -146,7 +146,7 @@ def test_a_refusal_prints_the_servers_sentence_and_hint(endpoint: FakeRunEndpoin
 
 
 def test_a_refused_curl_fails_and_shows_the_body(endpoint: FakeRunEndpoint) -> None:
-    done = run_snippet("curl", snippets(asking(endpoint))["curl"], env={"FLOWGROUND_API_KEY": "wrong"})
+    done = run_snippet("curl", write_snippets(asking(endpoint))["curl"], env={"FLOWGROUND_API_KEY": "wrong"})
     assert done.returncode == 22
     assert '"Invalid or missing API key"' in done.stdout
 
@@ -154,7 +154,7 @@ def test_a_refused_curl_fails_and_shows_the_body(endpoint: FakeRunEndpoint) -> N
 @pytest.mark.parametrize("language", SCRIPTS)
 def test_a_failure_inside_a_stream_ends_it_with_the_sentence(endpoint: FakeRunEndpoint, language: str) -> None:
     endpoint.failure = {"error": "The model is busy.", "code": "model_busy", "hint": "Try again in 5 s."}
-    done = run_snippet(language, snippets(asking(endpoint, message="hi", stream=True))[language], env=ENV)
+    done = run_snippet(language, write_snippets(asking(endpoint, message="hi", stream=True))[language], env=ENV)
     assert (done.returncode, done.stdout.strip()) == (1, "You said: hi")
     assert done.stderr == "The model is busy.\nTry again in 5 s.\n"
 
@@ -163,7 +163,7 @@ def test_a_failure_inside_a_stream_ends_it_with_the_sentence(endpoint: FakeRunEn
 @pytest.mark.parametrize("language", SCRIPTS)
 def test_no_server_is_one_sentence(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
     nobody = asking(endpoint, base_url="http://127.0.0.1:1", stream=stream)
-    done = run_snippet(language, snippets(nobody)[language], env=ENV)
+    done = run_snippet(language, write_snippets(nobody)[language], env=ENV)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("No answer from http://127.0.0.1:1/api/v1/run/echo")
     assert done.stderr.count("\n") == 1
@@ -171,7 +171,7 @@ def test_no_server_is_one_sentence(endpoint: FakeRunEndpoint, language: str, str
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_javascript_runs_as_a_module_too(endpoint: FakeRunEndpoint, stream: bool) -> None:
-    code = snippets(asking(endpoint, message="hi", stream=stream))["javascript"]
+    code = write_snippets(asking(endpoint, message="hi", stream=stream))["javascript"]
     done = run_snippet("javascript", code, env=ENV, file_name="test-script.mjs")
     assert (done.returncode, done.stdout, done.stderr) == (0, "You said: hi\n", "")
 
@@ -180,7 +180,7 @@ def test_curl_can_be_pasted_at_a_prompt(endpoint: FakeRunEndpoint) -> None:
     if not (shutil.which("bash") and shutil.which("curl")):
         pytest.skip("needs bash and curl")
     message = "".join(HOSTILE[name] for name in ("apostrophe", "home", "backticks", "newline", "emoji"))
-    code = snippets(asking(endpoint, message=message))["curl"]
+    code = write_snippets(asking(endpoint, message=message))["curl"]
     said = paste(f"{code}unset FLOWGROUND_API_KEY\n{code}echo still-$((1+1))-here\nexit\n")
     assert endpoint.bodies == [{"input_value": message}]
     assert "FLOWGROUND_API_KEY: Set this" in said

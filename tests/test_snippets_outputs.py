@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from flowground.flow.parse import parse_flow
-from flowground.snippets import SnippetRequest, snippets
+from flowground.snippets import SnippetRequest, write_snippets
 from flowground.wiring import wire
 from tests.servers import AppServer
 from tests.snippet_runs import RUNNABLE, run_snippet
@@ -58,9 +58,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 @pytest.mark.parametrize("name", FLOWS)
 def test_a_snippet_shows_every_output(app: AppServer, name: str, language: str, stream: bool) -> None:
     flow = wire(parse_flow(FLOWS[name], f"{name}.yaml", max_bytes=100_000))
-    request = SnippetRequest.for_flow(flow, base_url=app.url, message=MESSAGE, stream=stream)
+    request = SnippetRequest.make(flow, base_url=app.url, message=MESSAGE, stream=stream)
     done = run_snippet(
-        language, snippets(request)[language], env={"FLOWGROUND_API_KEY": app.environment["FLOWGROUND_API_KEY"]}
+        language, write_snippets(request)[language], env={"FLOWGROUND_API_KEY": app.environment["FLOWGROUND_API_KEY"]}
     )
     assert (done.returncode, done.stderr) == (0, "")
     shown = _last_of(done.stdout) if language == "curl" else done.stdout.splitlines()

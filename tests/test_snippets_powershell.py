@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowground.snippets import SnippetRequest, snippets, write_export_line
+from flowground.snippets import SnippetRequest, write_export_line, write_snippets
 
 pytest.importorskip("tree_sitter_powershell", reason="needs tree-sitter-powershell (requirements-dev.txt)")
 import tree_sitter_powershell
@@ -52,16 +52,16 @@ def test_the_body_is_one_here_string_that_says_what_was_typed(value: str, varian
     request = SnippetRequest(
         "http://x", "f", value, session_id=value, tweaks={value: {value: value}}, **VARIANTS[variant]
     )
-    code = snippets(request)["powershell"]
+    code = write_snippets(request)["powershell"]
     assert code.isascii()  # Windows PowerShell reads a saved file in an old code page
     [body] = literals(code, "verbatim_here_string_characters")
-    assert json.loads(body.removeprefix("@'\n").removesuffix("\n'@")) == request.body(value)
+    assert json.loads(body.removeprefix("@'\n").removesuffix("\n'@")) == request.write_body(value)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_token_and_an_address_are_plain_literals(variant: str) -> None:
     hostile = "it's ‘$(exit)’"
-    code = snippets(SnippetRequest(f"http://{hostile}", "f", token=hostile, **VARIANTS[variant]))["powershell"]
+    code = write_snippets(SnippetRequest(f"http://{hostile}", "f", token=hostile, **VARIANTS[variant]))["powershell"]
     said = literals(code, "verbatim_string_characters")
     doubled = "it''s ‘‘$(exit)’’"
     assert f"'{doubled}'" in said
@@ -75,7 +75,7 @@ def test_the_line_that_sets_the_token() -> None:
 
 
 def test_an_error_ends_a_saved_script_and_no_shell() -> None:
-    code = snippets(SnippetRequest("http://x", "f"))["powershell"]
+    code = write_snippets(SnippetRequest("http://x", "f"))["powershell"]
     assert "if ($PSCommandPath) { exit 1 }" in code
     assert code.startswith("& {\n")
     assert code.endswith("\n}\n")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flowground.snippets import SnippetRequest, snippets
+from flowground.snippets import SnippetRequest, write_snippets
 from tests.fake_run_endpoint import TOKEN, FakeRunEndpoint
 from tests.snippet_runs import run_snippet
 
@@ -32,7 +32,7 @@ def test_it_arrives(
     endpoint: FakeRunEndpoint, language: str, message: str, session_id: str, tweaks: dict[str, Any]
 ) -> None:
     request = SnippetRequest(endpoint.url, "echo", message, session_id, tweaks)
-    done = run_snippet(language, snippets(request)[language], env={"FLOWGROUND_API_KEY": TOKEN})
+    done = run_snippet(language, write_snippets(request)[language], env={"FLOWGROUND_API_KEY": TOKEN})
     assert (done.returncode, done.stderr) == (0, "")
     expected = {"input_value": message, "session_id": session_id, "tweaks": tweaks}
     if language == "javascript":

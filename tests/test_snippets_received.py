@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowground.snippets import SnippetRequest, snippets
+from flowground.snippets import SnippetRequest, write_snippets
 from tests.running import chat_flow
 from tests.servers import AppServer
 from tests.snippet_runs import RUNNABLE, run_snippet
@@ -50,7 +50,7 @@ def test_the_model_receives_what_was_typed(app: AppServer, token: str, value: st
     """The value stands in the message and in an override at once; the model is told both."""
     tweaks = {"Model": {"system_message": value}}
     request = SnippetRequest(app.url, "told", value, session_id=None, tweaks=tweaks, **VARIANTS[variant])
-    done = run_snippet(language, snippets(request)[language], env={"FLOWGROUND_API_KEY": token})
+    done = run_snippet(language, write_snippets(request)[language], env={"FLOWGROUND_API_KEY": token})
     assert (done.returncode, done.stderr) == (0, "")
     received = json.loads(answer(done.stdout, variant) if language == "curl" else done.stdout)
     assert received["messages"] == [{"role": "system", "content": value}, {"role": "user", "content": value}]
@@ -60,7 +60,7 @@ def test_the_model_receives_what_was_typed(app: AppServer, token: str, value: st
 @pytest.mark.parametrize("language", RUNNABLE)
 def test_a_token_may_stand_in_the_code(app: AppServer, token: str, language: str, variant: str) -> None:
     request = SnippetRequest(app.url, "told", "it's me", token=token, **VARIANTS[variant])
-    done = run_snippet(language, snippets(request)[language])
+    done = run_snippet(language, write_snippets(request)[language])
     assert (done.returncode, done.stderr) == (0, "")
     received = json.loads(answer(done.stdout, variant) if language == "curl" else done.stdout)
     assert received["messages"] == [{"role": "user", "content": "it's me"}]

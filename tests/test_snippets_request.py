@@ -28,14 +28,14 @@ def flow(text: str) -> WiredFlow:
 
 
 def asking(text: str, **fields: Any) -> dict[str, Any]:
-    request = SnippetRequest.for_flow(flow(text), base_url="http://x", **fields)
-    return request.body(request.message)
+    request = SnippetRequest.make(flow(text), base_url="http://x", **fields)
+    return request.write_body(request.message)
 
 
 def test_a_chat_flow_needs_a_message_only() -> None:
     assert asking(CHAT) == {"input_value": DEFAULT_MESSAGE}
     assert asking(CHAT, message="hi", session_id="s") == {"input_value": "hi", "session_id": "s"}
-    assert SnippetRequest.for_flow(flow(CHAT), base_url="http://x/").url == "http://x/api/v1/run/flow"
+    assert SnippetRequest.make(flow(CHAT), base_url="http://x/").url == "http://x/api/v1/run/flow"
 
 
 def test_a_flow_without_chat_is_given_text_and_gives_text() -> None:

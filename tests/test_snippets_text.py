@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from flowground.snippets import LANGUAGES, SnippetRequest, answer, snippets
+from flowground.snippets import LANGUAGES, SnippetRequest, answer, write_snippets
 
 
 def test_a_reader_sees_a_short_script() -> None:
     request = SnippetRequest("https://flows.example.com/", "basic", "what's up?", tweaks={"Model": {"seed": 1}})
-    assert snippets(request)["curl"] == (
+    assert write_snippets(request)["curl"] == (
         "curl --silent --show-error --fail-with-body https://flows.example.com/api/v1/run/basic \\\n"
         '  --header "x-api-key: ${FLOWGROUND_API_KEY:?Set this environment variable to an application token.}" \\\n'
         '  --header "Content-Type: application/json" \\\n'
@@ -26,11 +26,11 @@ def test_a_reader_sees_a_short_script() -> None:
         "}\n"
         "JSON\n"
     )
-    python = snippets(request)["python"]
+    python = write_snippets(request)["python"]
     assert 'url = "https://flows.example.com/api/v1/run/basic"\n' in python
     assert 'parser.add_argument("--message", default="what\'s up?")\n' in python
     assert len(python.splitlines()) <= 40
-    assert len(snippets(request)["javascript"].splitlines()) <= 45
+    assert len(write_snippets(request)["javascript"].splitlines()) <= 45
     ways = [LANGUAGES[name].command for name in ("python", "javascript")]
     assert ways[0] == 'python3 python-test-script.py --message="tell me about something interesting"'
     assert ways[1] == 'node test-script.js "tell me about something interesting"'
@@ -38,12 +38,12 @@ def test_a_reader_sees_a_short_script() -> None:
 
 def test_types_other_than_chat_are_said() -> None:
     request = SnippetRequest("http://x", "f", input_type="text", output_type="text")
-    assert request.body("hi") == {"input_value": "hi", "input_type": "text", "output_type": "text"}
+    assert request.write_body("hi") == {"input_value": "hi", "input_type": "text", "output_type": "text"}
 
 
 def test_code_can_stand_in_a_page() -> None:
     hostile = "</script><!--<SCRIPT>\u2028\u202e"
-    code = snippets(SnippetRequest("http://x", "f", hostile, tweaks={hostile: {hostile: hostile}}))["javascript"]
+    code = write_snippets(SnippetRequest("http://x", "f", hostile, tweaks={hostile: {hostile: hostile}}))["javascript"]
     assert not any(word in code.lower() for word in ("</script", "<!--", "<script", "\u2028", "\u202e"))
 
 
@@ -55,7 +55,7 @@ def test_the_flow_is_part_of_the_address_and_no_more() -> None:
 
 def test_the_address_is_one_word_in_every_shell() -> None:
     """zsh takes a bare ? for a pattern."""
-    command = snippets(SnippetRequest("http://127.0.0.1:8501", "f", stream=True))["curl"]
+    command = write_snippets(SnippetRequest("http://127.0.0.1:8501", "f", stream=True))["curl"]
     assert "'http://127.0.0.1:8501/api/v1/run/f?stream=true'" in command.splitlines()[0]
 
 
@@ -63,7 +63,7 @@ def test_what_json_cannot_say_is_refused() -> None:
     request = SnippetRequest("http://x", "f")
     for value in (float("nan"), {1, 2}, object()):
         with pytest.raises(ValueError, match="JSON"):
-            snippets(replace(request, tweaks={"Model": {"seed": value}}))
+            write_snippets(replace(request, tweaks={"Model": {"seed": value}}))
 
 
 @pytest.mark.parametrize("name", [item.name for item in fields(answer.WORDS)])
@@ -74,7 +74,7 @@ def test_another_word_on_the_wire_is_another_word_in_every_language(
     def texts() -> list[str]:
         plain = SnippetRequest("http://x", "f")
         asked = (plain, replace(plain, shape="simple"), replace(plain, stream=True))
-        return [snippets(request)[language] for request in asked]
+        return [write_snippets(request)[language] for request in asked]
 
     before, word = texts(), getattr(answer.WORDS, name)
     other: Any = "another_word" if isinstance(word, str) else ("another_word", *word[1:])

@@ -48,7 +48,7 @@ async def version() -> dict[str, str]:
     return {"version": __version__, "main_version": __version__, "package": "Flowground"}
 
 
-def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
+def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> FastAPI:
     """The API on a runtime that is asked for at each request, so that it may be built after the app.
 
     Answers JSON everywhere, also for unknown paths, wrong methods and our own failures.
@@ -80,7 +80,7 @@ def create_api(runtime: Callable[[], Runtime], *, cors: bool = True) -> FastAPI:
         """Where FastAPI's and Langflow's tools look for the document."""
         return RedirectResponse("/api/openapi.json")
 
-    if cors:
+    if allows_cors:
         api.add_middleware(_CorsForTokens, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
     return api
 

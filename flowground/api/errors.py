@@ -157,20 +157,20 @@ def install_handlers(api: FastAPI) -> None:
     """Gives every failure under the API's paths a JSON answer."""
 
     @api.exception_handler(FlowgroundError)
-    async def ours(request: Request, error: FlowgroundError) -> JSONResponse:
+    async def answer_ours(request: Request, error: FlowgroundError) -> JSONResponse:
         response = answer_error(error)
         response.headers.update(getattr(request.state, "run_limit", {}))
         return response
 
     @api.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def answer_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         return JSONResponse({"detail": [_drop_input(problem) for problem in error.errors()]}, 422)
 
     @api.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
+    async def answer_http(_: Request, error: HTTPException) -> JSONResponse:
         phrase = HTTPStatus(error.status_code).phrase
         return JSONResponse({"detail": error.detail or phrase}, error.status_code, headers=dict(error.headers or {}))
 
     @api.exception_handler(Exception)
-    async def not_ours(_: Request, error: Exception) -> JSONResponse:
+    async def answer_unexpected(_: Request, error: Exception) -> JSONResponse:
         return answer_error(log_unexpected(error))

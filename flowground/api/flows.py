@@ -20,7 +20,7 @@ async def flows(request: Request, header_flows: bool = False) -> list[dict[str, 
     """Every flow the caller may run, by name; `header_flows` leaves the insides out."""
     runtime, caller = await let_in(request)
     return [
-        _describe(wired, caller, with_components=not header_flows) for wired in await runtime.access.list_flows(caller)
+        _describe(wired, caller, shows_components=not header_flows) for wired in await runtime.access.list_flows(caller)
     ]
 
 
@@ -32,17 +32,17 @@ async def flow(request: Request, flow_id: str) -> dict[str, Any]:
         wired = await runtime.access.open_flow(caller, flow_id)
     except FlowNotFound:
         raise HTTPException(404, "Flow not found") from None  # Langflow's sentence here
-    return _describe(wired, caller, with_components=True)
+    return _describe(wired, caller, shows_components=True)
 
 
-def _describe(wired: WiredFlow, caller: Caller, *, with_components: bool) -> dict[str, Any]:
+def _describe(wired: WiredFlow, caller: Caller, *, shows_components: bool) -> dict[str, Any]:
     return {
         "id": wired.id,
         "name": wired.name,
         "endpoint_name": wired.flow.api.endpoint_name,
         "description": wired.flow.description,
         "version": wired.version,
-        "data": _list_components(wired) if with_components and caller.sees_inside else None,
+        "data": _list_components(wired) if shows_components and caller.sees_inside else None,
     }
 
 

@@ -83,7 +83,7 @@ class RunBody(BaseModel):
     )
     stream: bool = Field(False, description="As `?stream=true`.")
 
-    def to_request(self, *, framing: Framing | None, shape: Shape) -> ApiRequest:
+    def make_request(self, *, framing: Framing | None, shape: Shape) -> ApiRequest:
         return ApiRequest(
             input_value=self.input_value,
             input_type=self.input_type,
@@ -100,12 +100,12 @@ class RunBody(BaseModel):
 async def let_in(request: Request) -> tuple[Runtime, Caller]:
     """The runtime, for the caller behind the request's token. Raises KeyMissing or KeyInvalid."""
     runtime: Runtime = request.app.state.runtime()
-    return runtime, await doors.check_token(runtime, read_token(request, in_query=runtime.settings.api.key_in_query))
+    return runtime, await doors.check_token(runtime, read_token(request, takes_query=runtime.settings.api.key_in_query))
 
 
-def read_token(request: Request, *, in_query: bool) -> str | None:
+def read_token(request: Request, *, takes_query: bool) -> str | None:
     """`?x-api-key=` (it wins, as in Langflow), the `x-api-key` header or a Bearer token."""
-    if in_query:
+    if takes_query:
         # The edge takes the key out of the query string before anything can log it, and hands it over here.
         hidden = request.scope.get("flowground.api_key")
         if given := str(hidden or request.query_params.get("x-api-key", "")).strip():
@@ -132,7 +132,7 @@ async def read_request(request: Request, *, limit: int, patience: float) -> ApiR
     body = _validate(await _parse(request, await _read(request, limit, patience)))
     stream = body.stream if in_query is None else in_query
     framing: Framing = "sse" if sse else "langflow"
-    return body.to_request(framing=framing if stream else None, shape="simple" if shape == "simple" else "langflow")
+    return body.make_request(framing=framing if stream else None, shape="simple" if shape == "simple" else "langflow")
 
 
 def _validate(given: dict[str, Any]) -> RunBody:
@@ -262,7 +262,7 @@ async def read_json(raw: bytes) -> Any:
 def _parse_json(raw: bytes) -> Any:
     """The same at once, for bodies that are small or read in a thread."""
     try:
-        plain = _to_utf_8(raw)
+        plain = _convert_to_utf_8(raw)
         if len(plain) > MOST_VALUES:
             _count_values(plain)
         return orjson.loads(plain)
@@ -272,7 +272,7 @@ def _parse_json(raw: bytes) -> Any:
         raise InvalidRequest("The body is no JSON.", problems=[problem]) from None
 
 
-def _to_utf_8(raw: bytes) -> bytes:
+def _convert_to_utf_8(raw: bytes) -> bytes:
     encoding = json.detect_encoding(raw)
     if encoding == "utf-8":
         return raw

@@ -55,7 +55,7 @@ async def run(request: Request) -> Response:
     limits = runtime.settings.limits
     told: dict[str, str] = {}
     request.state.run_limit = told
-    token = read_token(request, in_query=runtime.settings.api.key_in_query)
+    token = read_token(request, takes_query=runtime.settings.api.key_in_query)
     try:
         answer = await doors.answer(
             runtime,

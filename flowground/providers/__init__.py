@@ -84,13 +84,13 @@ class Providers:
 
     def start(self) -> None:
         """Begins what the settings want begun (`download: auto`); call it on the event loop that serves the calls."""
-        if local := self._local():
+        if local := self._find_local():
             local.begin()
 
     def read_status(self) -> LocalStatus:
         """Where the built-in model is, for pages and the API: cheap enough for every rerun, and from any thread."""
-        local = self._local()
-        return local.status() if local else LocalStatus("absent")
+        local = self._find_local()
+        return local.read_status() if local else LocalStatus("absent")
 
     async def close(self) -> None:
         """Closes what was opened."""
@@ -98,7 +98,7 @@ class Providers:
             _, provider = self._opened.popitem()
             await provider.close()
 
-    def _local(self) -> Local | None:
+    def _find_local(self) -> Local | None:
         """The provider `local`, unless a setting makes something else of that name."""
         entry = self._entries["local"]
         provider = self._open("local", entry) if isinstance(entry, LocalSettings) else None

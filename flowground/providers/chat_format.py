@@ -76,15 +76,15 @@ def read_error(data: bytes) -> tuple[str | None, str | None]:
 
 
 class ChunkReader:
-    """Reads a stream of server-sent events as its bytes come; `done` after `[DONE]`.
+    """Reads a stream of server-sent events as its bytes come; `is_done` after `[DONE]`.
 
     `answer_chars` bounds one event as it bounds a whole answer. `events` counts those that came; `end_by` is the
     loop's time at which the answer ends by itself, once its reader has set it. A letter whose halves
-    (surrogates) come in two pieces is whole in the second; `rest` is what to say of a half that stayed alone.
+    (surrogates) come in two pieces is whole in the second; `take_rest` gives what to say of a half that stayed alone.
     """
 
     def __init__(self, answer_chars: int) -> None:
-        self.done = False
+        self.is_done = False
         self.events = 0
         self.end_by: float | None = None
         self.model: str | None = None
@@ -99,11 +99,11 @@ class ChunkReader:
         self._last_event = time.monotonic()
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the model said that it is finished: token counts and `[DONE]` may still come, text does not."""
-        return self.done or self.finish_reason is not None
+        return self.is_done or self.finish_reason is not None
 
-    def idle_seconds(self) -> float:
+    def count_idle_seconds(self) -> float:
         """Since the last event: comments keep a connection open, but are no answer."""
         return time.monotonic() - self._last_event
 
@@ -111,7 +111,7 @@ class ChunkReader:
         """The time until the next event begins now: what came last has been read."""
         self._last_event = time.monotonic()
 
-    def rest(self) -> str:
+    def take_rest(self) -> str:
         """What is left of the text at its end."""
         return "\ufffd" if self._half else ""
 
@@ -137,7 +137,7 @@ class ChunkReader:
         self._last_event = time.monotonic()
         self.events += 1
         if data == b"[DONE]":
-            self.done = True
+            self.is_done = True
             return None
         if not data:
             return None

@@ -30,14 +30,14 @@ class Lanes:
     """Lives on one event loop. `trust_env` False ignores proxies and certificates named by the environment."""
 
     def __init__(self, url: httpx2.URL, *, trust_env: bool) -> None:
-        self._origin = to_httpcore_url(url).origin
+        self._origin = convert_url(url).origin
         proxy = _find_proxy(url) if trust_env else None
         # Certificates are read once; a plain http address needs none.
         self._ssl = httpx2.create_ssl_context(trust_env=trust_env) if url.scheme == "https" or proxy else None
         self._proxy = _read_proxy(proxy, self._ssl) if proxy else None
         self._idle: list[Lane] = []
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._closed = False
+        self._is_closed = False
 
     async def take(self, *, patience: float) -> Lane:
         """A connection for one call; `give` it back when the answer is closed.
@@ -62,14 +62,14 @@ class Lanes:
 
     async def give(self, lane: Lane) -> None:
         self._turns.release()
-        if self._closed or len(self._idle) >= _KEPT or not _is_usable(lane):
+        if self._is_closed or len(self._idle) >= _KEPT or not _is_usable(lane):
             await lane.aclose()
         else:
             self._idle.append(lane)
 
     async def close(self) -> None:
         """Closes idle connections now, the others as they come back."""
-        self._closed = True
+        self._is_closed = True
         while self._idle:
             await self._idle.pop().aclose()
 
@@ -88,7 +88,7 @@ class Lanes:
         )
 
 
-def to_httpcore_url(url: httpx2.URL) -> httpcore2.URL:
+def convert_url(url: httpx2.URL) -> httpcore2.URL:
     return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
@@ -101,7 +101,7 @@ def _read_proxy(address: str, context: ssl.SSLContext | None) -> httpcore2.Proxy
     """A proxy as the environment names it, with name and password of its address."""
     proxy = httpx2.Proxy(address)
     secure = context if proxy.url.scheme == "https" else None
-    return httpcore2.Proxy(to_httpcore_url(proxy.url), auth=proxy.raw_auth, ssl_context=secure)
+    return httpcore2.Proxy(convert_url(proxy.url), auth=proxy.raw_auth, ssl_context=secure)
 
 
 def _find_proxy(url: httpx2.URL) -> str | None:

@@ -111,9 +111,9 @@ class OpenAI:
                         yield piece
                     if pieces:
                         reader.wait_again()
-                    elif reader.idle_seconds() > self._timeout:
-                        raise self._server.timeout()
-                if rest := reader.rest():
+                    elif reader.count_idle_seconds() > self._timeout:
+                        raise self._server.explain_timeout()
+                if rest := reader.take_rest():
                     text.append(rest)
                     yield rest
                 await answer.drain()
@@ -133,14 +133,14 @@ class OpenAI:
                     if left < 0:
                         raise AnswerTooLong(self._answer_chars)
         except TimeoutError:
-            raise self._server.timeout() from None
+            raise self._server.explain_timeout() from None
         return read_completion(b"".join(parts), model=call.model)
 
     async def _read_next(self, answer: ServerAnswer, reader: ChunkReader) -> bytes | None:
         """The next bytes, None when the answer is whole: what a server does with the connection then is its own."""
-        if not reader.ended:
+        if not reader.has_ended:
             return await answer.read_chunk()
-        if reader.done or reader.usage:
+        if reader.is_done or reader.usage:
             return None
         reader.end_by = reader.end_by or asyncio.get_running_loop().time() + _END_SECONDS
         with suppress(TimeoutError, ProviderError):
@@ -150,7 +150,7 @@ class OpenAI:
 
     def _check_end(self, reader: ChunkReader) -> None:
         """Raises Unreadable where nothing was an answer, and ProviderUnreachable where one broke off."""
-        if reader.ended:
+        if reader.has_ended:
             return
         if not reader.events:
             raise Unreadable

@@ -19,7 +19,7 @@ import httpx2
 
 from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.providers.chat_format import read_error
-from flowground.providers.lanes import AT_ONCE, Lane, Lanes, to_httpcore_url
+from flowground.providers.lanes import AT_ONCE, Lane, Lanes, convert_url
 from flowground.words import cut
 
 _BROKEN = (
@@ -59,7 +59,7 @@ class Server:
     ) -> None:
         self._name = name
         self._url = url
-        self._address = to_httpcore_url(url)
+        self._address = convert_url(url)
         self._secrets = [word for word in (api_key, str(url), url.raw_path.decode()) if word and len(word) > 1]
         self._hint = hint
         self._trust_env = trust_env
@@ -94,7 +94,7 @@ class Server:
                 response = await self._send(lane, body)
         except TimeoutError:
             await lanes.give(lane)
-            raise self.timeout() from None
+            raise self.explain_timeout() from None
         except BaseException:
             await lanes.give(lane)
             raise
@@ -102,7 +102,7 @@ class Server:
         if 200 <= response.status < 300:
             return answer
         async with aclosing(answer):
-            raise await self._refusal(answer, response)
+            raise await self._read_refusal(answer, response)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -129,7 +129,7 @@ class Server:
         except _BROKEN as error:
             raise self._explain(error) from None
 
-    async def _refusal(self, answer: "ServerAnswer", response: httpcore2.Response) -> ProviderError:
+    async def _read_refusal(self, answer: "ServerAnswer", response: httpcore2.Response) -> ProviderError:
         data = b""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(answer.deadline):
@@ -140,7 +140,7 @@ class Server:
         message = f"The provider {self._name!r} answered with status {status}" + (
             f": {self.clean(said)}" if said else "."
         )
-        later = retry_after(answer.headers.get("retry-after"))
+        later = read_retry_after(answer.headers.get("retry-after"))
         if status == 429 and code != "insufficient_quota":
             return ProviderBusy(message, status=status, retry_after=later)
         return ProviderRefused(message, status=status, retry_after=later, hint=self._advise(status))
@@ -167,10 +167,10 @@ class Server:
                 hint=self._hint,
             )
         if isinstance(error, httpcore2.TimeoutException):
-            return self.timeout()
+            return self.explain_timeout()
         return ProviderUnreachable(f"The connection to provider {self._name!r} broke.", hint=self._hint)
 
-    def timeout(self) -> ProviderTimeout:
+    def explain_timeout(self) -> ProviderTimeout:
         return ProviderTimeout(
             f"The provider {self._name!r} did not answer within {self._seconds:g} seconds.",
             hint=f"`providers.{self._name}.timeout` in config.yaml sets the time.",
@@ -266,10 +266,10 @@ class Patience:
 
     async def wait(self, error: ProviderError) -> None:
         """Waits before the next try, or raises `error` when another one would not help or would last too long."""
-        passing = isinstance(error, ProviderBusy | ProviderUnreachable) or (error.status or 0) >= 500
-        lasting = isinstance(error, NoFreeLane | CertificateRefused)
+        is_passing = isinstance(error, ProviderBusy | ProviderUnreachable) or (error.status or 0) >= 500
+        is_lasting = isinstance(error, NoFreeLane | CertificateRefused)
         pause = error.retry_after if error.retry_after is not None else self._pause * random.uniform(0.5, 1)  # noqa: S311 -- spreads callers
-        if not passing or lasting or self._left <= 0 or self._waited + pause > _LONGEST_WAIT:
+        if not is_passing or is_lasting or self._left <= 0 or self._waited + pause > _LONGEST_WAIT:
             raise error
         self._left -= 1
         self._waited += pause
@@ -284,7 +284,7 @@ def _find_certificate_error(error: BaseException | None) -> ssl.SSLCertVerificat
     return error
 
 
-def retry_after(value: str | None) -> float | None:
+def read_retry_after(value: str | None) -> float | None:
     """Seconds of a `Retry-After` header, which is a number or a date (RFC 9110, 10.2.3)."""
     if not value:
         return None

@@ -38,7 +38,7 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
     ) -> "Stream":
         """A connection to the first address of the host that takes one. Raises ConnectTimeout and ConnectError."""
         assert local_address is None and socket_options is None  # noqa: S101, PT018 - we never ask for these
-        async with _within(timeout, httpcore2.ConnectTimeout, httpcore2.ConnectError):
+        async with _translate(timeout, httpcore2.ConnectTimeout, httpcore2.ConnectError):
             loop = asyncio.get_running_loop()
             return await connect_first(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
@@ -102,7 +102,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         """The same connection, encrypted. Raises ConnectTimeout and ConnectError."""
         secure, loop = Stream(), asyncio.get_running_loop()
         try:
-            async with _within(timeout, httpcore2.ConnectTimeout, httpcore2.ConnectError):
+            async with _translate(timeout, httpcore2.ConnectTimeout, httpcore2.ConnectError):
                 transport = await loop.start_tls(self._opened, secure, ssl_context, server_hostname=server_hostname)
         except BaseException:
             await self.aclose()
@@ -173,7 +173,7 @@ def _give_up(news: asyncio.Future[None], kind: type[Exception]) -> None:
 
 
 @asynccontextmanager
-async def _within(seconds: float | None, late: type[Exception], failed: type[Exception]) -> AsyncIterator[None]:
+async def _translate(seconds: float | None, late: type[Exception], failed: type[Exception]) -> AsyncIterator[None]:
     """Raises httpcore2's errors in place of the system's."""
     try:
         async with asyncio.timeout(seconds):

@@ -1,6 +1,6 @@
 """A request -> the code that makes it, complete and as copied: Python, JavaScript, cURL, PowerShell.
 
-    snippets(SnippetRequest.for_flow(wired, base_url="https://flows.example.com"))["python"]
+    write_snippets(SnippetRequest.make(wired, base_url="https://flows.example.com"))["python"]
 
 The Python and JavaScript texts are scripts that take the message as their argument, with the request's as default. The
 cURL text is one command for bash or zsh, pasted or saved; its message stands in its body, because a shell cannot write
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from flowground.snippets.answer import WORDS, find
-from flowground.snippets.curl import curl
-from flowground.snippets.javascript import javascript
+from flowground.snippets.curl import write_curl
+from flowground.snippets.javascript import write_javascript
 from flowground.snippets.literals import NO_TOKEN, PLACEHOLDER, VARIABLE, Shell, write_export_line
-from flowground.snippets.powershell import powershell
-from flowground.snippets.python import python
+from flowground.snippets.powershell import write_powershell
+from flowground.snippets.python import write_python
 from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest, find_types
 
 __all__ = [
@@ -33,9 +33,9 @@ __all__ = [
     "SnippetRequest",
     "find",
     "find_types",
-    "snippets",
     "write_export_line",
     "write_markdown",
+    "write_snippets",
 ]
 
 
@@ -58,37 +58,37 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
     {
         "python": Language(
             "Python",
-            python,
+            write_python,
             "python-test-script.py",
             f'python3 python-test-script.py --message="{DEFAULT_MESSAGE}"',
             "python",
         ),
         "javascript": Language(
-            "JavaScript", javascript, "test-script.js", f'node test-script.js "{DEFAULT_MESSAGE}"', "javascript"
+            "JavaScript", write_javascript, "test-script.js", f'node test-script.js "{DEFAULT_MESSAGE}"', "javascript"
         ),
-        "curl": Language("cURL", curl, "test-script.sh", "bash test-script.sh", "bash"),
+        "curl": Language("cURL", write_curl, "test-script.sh", "bash test-script.sh", "bash"),
         "powershell": Language(
-            "PowerShell", powershell, "test-script.ps1", "pwsh -File test-script.ps1", "powershell", "powershell"
+            "PowerShell", write_powershell, "test-script.ps1", "pwsh -File test-script.ps1", "powershell", "powershell"
         ),
     }
 )
 
 
-def snippets(request: SnippetRequest) -> dict[str, str]:
+def write_snippets(request: SnippetRequest) -> dict[str, str]:
     """The text for each language, by the names of `LANGUAGES`. Raises ValueError where a tweak is no JSON value."""
     return {name: language.write(request) for name, language in LANGUAGES.items()}
 
 
-def write_markdown(texts: Mapping[str, str], *, title: str, export: bool = True) -> str:
-    """What `snippets` gave as one Markdown text, for a wiki page, an issue, or a colleague.
+def write_markdown(texts: Mapping[str, str], *, title: str, needs_token: bool = True) -> str:
+    """What `write_snippets` gave as one Markdown text, for a wiki page, an issue, or a colleague.
 
-    `export` False leaves out the lines that set the token, for code that holds it.
+    `needs_token` False leaves out the lines that set the token: the code holds it.
     """
     parts = [f"# {_escape(title)}"]
     for name, code in texts.items():
         language = LANGUAGES[name]
         parts.append(f"## {language.title}")
-        if export:
+        if needs_token:
             parts.append(_fence(write_export_line(shell=language.shell), language.shell))
         parts.append(_fence(code, language.highlight))
         parts.append(f"Saved, it runs as `{language.command}`.")

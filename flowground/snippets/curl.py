@@ -24,12 +24,12 @@ JSON
 _KEY = '"x-api-key: ${FLOWGROUND_API_KEY:?Set this environment variable to an application token.}"'
 
 
-def curl(request: SnippetRequest) -> str:
-    """A complete command: `bash test-script.sh`. Raises ValueError as `request.body` does."""
+def write_curl(request: SnippetRequest) -> str:
+    """A complete command: `bash test-script.sh`. Raises ValueError as `write_body` does."""
     return fill(
         _COMMAND,
         url=shlex.quote(request.url),
         key=shlex.quote(f"x-api-key: {request.token}") if request.token else _KEY,
         output="--no-buffer" if request.stream else '--write-out "\\n"',
-        body=write_literal(request.body(request.message), JSON),
+        body=write_literal(request.write_body(request.message), JSON),
     )

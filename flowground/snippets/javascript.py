@@ -86,8 +86,8 @@ async function* events(response) {
 """
 
 
-def javascript(request: SnippetRequest) -> str:
-    """A complete script: `node test-script.js "…"`. Raises ValueError as `request.body` does."""
+def write_javascript(request: SnippetRequest) -> str:
+    """A complete script: `node test-script.js "…"`. Raises ValueError as `write_body` does."""
     answer = _STREAM if request.stream else _SIMPLE if request.shape == "simple" else _LANGFLOW
     return fill(
         _HEAD + answer + _TAIL,
@@ -95,7 +95,7 @@ def javascript(request: SnippetRequest) -> str:
         message=write_javascript_scalar(request.message),
         token=write_javascript_scalar(request.token) if request.token else f"process.env.{VARIABLE}",
         ask="" if request.token else _ASK,
-        payload=write_literal(request.body(Name("message")), JAVASCRIPT),
+        payload=write_literal(request.write_body(Name("message")), JAVASCRIPT),
         events=_EVENTS if request.stream else "",
         **write_gaps(write_with_dots),
     )

@@ -100,8 +100,8 @@ _STREAM = (
 )
 
 
-def powershell(request: SnippetRequest) -> str:
-    """A complete script: `pwsh -File test-script.ps1`. Raises ValueError as `request.body` does."""
+def write_powershell(request: SnippetRequest) -> str:
+    """A complete script: `pwsh -File test-script.ps1`. Raises ValueError as `write_body` does."""
     words = write_gaps(write_with_dots)
     ask = "" if request.token else fill(_ASK, no_token=quote_powershell(NO_TOKEN))
     printed = _SIMPLE if request.shape == "simple" else _LANGFLOW
@@ -109,7 +109,7 @@ def powershell(request: SnippetRequest) -> str:
     return fill(
         _SCRIPT,
         url=quote_powershell(request.url),
-        body=write_literal(request.body(request.message), ASCII_JSON),
+        body=write_literal(request.write_body(request.message), ASCII_JSON),
         token=quote_powershell(request.token) if request.token else f"$env:{VARIABLE}",
         send=ask + send,
     )

@@ -80,8 +80,8 @@ except requests.RequestException as error:
 """
 
 
-def python(request: SnippetRequest) -> str:
-    """A complete script: `python3 python-test-script.py --message="…"`. Raises ValueError as `request.body` does."""
+def write_python(request: SnippetRequest) -> str:
+    """A complete script: `python3 python-test-script.py --message="…"`. Raises ValueError as `write_body` does."""
     answer = _SIMPLE if request.shape == "simple" else _LANGFLOW
     return fill(
         _HEAD + (_STREAM if request.stream else _PLAIN + answer),
@@ -89,6 +89,6 @@ def python(request: SnippetRequest) -> str:
         url=write_python_scalar(request.url),
         message=write_python_scalar(request.message),
         token=f"token = {write_python_scalar(request.token)}" if request.token else _TOKEN,
-        payload=write_literal(request.body(Name("message")), PYTHON),
+        payload=write_literal(request.write_body(Name("message")), PYTHON),
         **write_gaps(write_in_brackets),
     )

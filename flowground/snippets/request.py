@@ -33,7 +33,7 @@ class SnippetRequest:
     token: str | None = field(default=None, repr=False)
 
     @classmethod
-    def for_flow(
+    def make(
         cls,
         wired: WiredFlow,
         *,
@@ -74,12 +74,12 @@ class SnippetRequest:
         query = {"stream": "true"} if self.stream else {"shape": "simple"} if self.shape == "simple" else {}
         return f"{path}?{urlencode(query)}" if query else path
 
-    def body(self, message: object) -> dict[str, Any]:
+    def write_body(self, message: object) -> dict[str, Any]:
         """The JSON body with `message` in its place; fields that say the API's default are left out.
 
         Raises ValueError where a tweak is no JSON value.
         """
-        tweaks = _to_json(self.tweaks)
+        tweaks = _copy_as_json(self.tweaks)
         return write_run_body(
             message,
             input_type=self.input_type,
@@ -139,7 +139,7 @@ def _take_input(tweaks: Mapping[str, Any], names: set[str]) -> tuple[str | None,
     return text, kept
 
 
-def _to_json(value: Mapping[str, Any]) -> Any:
+def _copy_as_json(value: Mapping[str, Any]) -> Any:
     try:
         return json.loads(json.dumps(value, default=dict, allow_nan=False))
     except TypeError as error:

@@ -79,7 +79,7 @@ class Web:
         settings = runtime.settings
         descriptors = allow_open_files()
         pages = PageSockets(settings.limits, descriptors=descriptors)
-        self._running = _Started(runtime, create_api(self.runtime, cors=settings.api.cors), pages)
+        self._running = _Started(runtime, create_api(self.runtime, allows_cors=settings.api.cors), pages)
         install(runtime)
         server = find_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)

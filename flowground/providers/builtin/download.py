@@ -29,7 +29,7 @@ class LocalStatus:
 
 
 class Download:
-    """Started and joined on one event loop; `status` may be asked from any thread."""
+    """Started and joined on one event loop; `read_status` may be asked from any thread."""
 
     def __init__(self, folder: Path, weights: Weights, *, absent: str) -> None:
         self._folder = folder
@@ -39,16 +39,16 @@ class Download:
         self._samples: tuple[tuple[float, int], ...] = ()
         self._failed: tuple[float, ProviderError] | None = None
 
-    def path(self) -> Path | None:
+    def find_file(self) -> Path | None:
         """The verified file, if it is here."""
         return find_verified(self._folder, self._weights)
 
-    def status(self) -> LocalStatus:
+    def read_status(self) -> LocalStatus:
         total = self._weights.size
         if self._task and not self._task.done():
             received = self._samples[-1][1] if self._samples else 0
             return LocalStatus("fetching", received, total, self._estimate_seconds())
-        if self.path():
+        if self.find_file():
             return LocalStatus("ready", total, total)
         if self._failed:
             return LocalStatus("failed", 0, total, message=_say_error(self._failed[1]))
@@ -76,7 +76,7 @@ class Download:
         if self._failed and time.monotonic() - self._failed[0] < _FAILED_SECONDS:
             raise copy_error(self._failed[1])
         self.start()
-        status = self.status()
+        status = self.read_status()
         wait = 5.0 if status.seconds_left is None else min(max(math.ceil(status.seconds_left), 1), 60)
         return ModelNotReady(
             f"The built-in model {self._weights.title} is being fetched: "

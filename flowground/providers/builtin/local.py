@@ -73,23 +73,23 @@ class Local:
         self._calls = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def status(self) -> LocalStatus:
+    def read_status(self) -> LocalStatus:
         """Cheap, and from any thread."""
         path = self._entry.path
         if path is None:
-            return self._download.status()
+            return self._download.read_status()
         if path.is_file():
             return LocalStatus("ready", path.stat().st_size, path.stat().st_size)
         return LocalStatus("failed", message=_explain_no_file(self._name).message)
 
     def begin(self) -> None:
         """Starts the fetch now where the settings say `download: auto`."""
-        if self._entry.download == "auto" and self._entry.path is None and not self._download.path():
+        if self._entry.download == "auto" and self._entry.path is None and not self._download.find_file():
             self._download.start()
 
     async def fetch(self) -> None:
         """Waits for the file; many may wait for the one fetch, and leaving does not stop it."""
-        if self._entry.path is None and not self._download.path():
+        if self._entry.path is None and not self._download.find_file():
             await self._download.join()
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
@@ -98,7 +98,7 @@ class Local:
                 async for progress in fetching:
                     yield progress
             for last in (False, True):
-                if not (self._child and self._child.is_alive) and (status := self.status()).state == "ready":
+                if not (self._child and self._child.is_alive) and (status := self.read_status()).state == "ready":
                     yield self._make_progress(status)
                 child, begun = await self._run_child(), False
                 try:
@@ -130,7 +130,7 @@ class Local:
             raise _explain_break()
 
     def require_ready(self, model: str) -> None:  # noqa: ARG002 - one model answers to every name
-        if self._entry.path is None and not self._download.path():
+        if self._entry.path is None and not self._download.find_file():
             raise self._explain_refusal() if self._entry.download == "off" else self._download.explain_not_ready()
 
     async def close(self) -> None:
@@ -146,7 +146,7 @@ class Local:
             await asyncio.wait(self._ending)
 
     async def _fetch_first(self) -> AsyncGenerator[ModelProgress, None]:
-        if self._entry.path or self._download.path():
+        if self._entry.path or self._download.find_file():
             return
         if self._entry.download == "off":
             raise self._explain_refusal()
@@ -154,7 +154,7 @@ class Local:
         waiting = asyncio.create_task(self._download.join())
         try:
             while not waiting.done():
-                yield self._make_progress(self._download.status())
+                yield self._make_progress(self._download.read_status())
                 await asyncio.wait({waiting}, timeout=_PROGRESS_SECONDS)
             waiting.result()
         finally:
@@ -171,7 +171,7 @@ class Local:
 
     async def _start(self) -> Child:
         self._end_child()
-        path = self._entry.path or self._download.path()
+        path = self._entry.path or self._download.find_file()
         if path is None:
             raise self._explain_refusal()
         if self._entry.path and not await asyncio.to_thread(path.is_file):

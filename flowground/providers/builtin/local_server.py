@@ -15,7 +15,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads cost ten times the speed on a busy computer
 
 
-def main() -> None:
+def serve() -> None:
     """Serves until stdin closes."""
     # The answer goes to a copy of stdout; what the library prints there goes to stderr instead.
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -36,13 +36,13 @@ def _start(asked: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     except ImportError as error:
         return None, {"failed": "no_libgomp" if "libgomp" in str(error) else "wheel_broken"}
     try:
-        server = xllamacpp.Server(_parameters(xllamacpp, asked))
+        server = xllamacpp.Server(_make_parameters(xllamacpp, asked))
     except RuntimeError:
         return None, {"failed": "model_broken"}
     return server, {"ready": server.listening_address}
 
 
-def _parameters(xllamacpp: Any, asked: dict[str, Any]) -> Any:
+def _make_parameters(xllamacpp: Any, asked: dict[str, Any]) -> Any:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = asked["path"]
     parameters.model_alias = {"local"}
@@ -61,4 +61,4 @@ def _parameters(xllamacpp: Any, asked: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    serve()

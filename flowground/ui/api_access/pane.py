@@ -18,9 +18,9 @@ from flowground.snippets import (
     LANGUAGES,
     Shell,
     SnippetRequest,
-    snippets,
     write_export_line,
     write_markdown,
+    write_snippets,
 )
 from flowground.store.runs import numbers
 from flowground.store.runs.numbers import RunNumbers
@@ -108,7 +108,7 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, scope: tokens.Scope = "app", 
         _draw_past_call(call)
     secret, is_written = _draw_new_token(wired)
     shell = _draw_export_line(wired, secret, is_written=is_written)
-    request = SnippetRequest.for_flow(
+    request = SnippetRequest.make(
         wired,
         base_url=browser.find_base_url(),
         # The author's own example is a part of the inside.
@@ -229,7 +229,7 @@ def _draw_markdown(request: SnippetRequest, *, title: str) -> None:
     )
     if menu.open:
         with menu:
-            text = write_markdown(snippets(request), title=title, export=request.token is None)
+            text = write_markdown(write_snippets(request), title=title, needs_token=request.token is None)
             st.code(text, language="markdown", height=_CODE_HEIGHT)
 
 

@@ -156,8 +156,8 @@ def _refuse(trial: Trial, error: FlowgroundError) -> None:
 async def _write_pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:
     """What the API would send, as text. Raises what it would answer with an error status."""
     request = trial.request
-    body = RunBody.model_validate(request.body(request.message))
-    asked = body.to_request(framing="langflow" if request.stream else None, shape=request.shape)
+    body = RunBody.model_validate(request.write_body(request.message))
+    asked = body.make_request(framing="langflow" if request.stream else None, shape=request.shape)
     answer = await doors.answer(runtime.current(), PersonTrying(caller), address=flow_id, ask=asked)
     if finished := None if request.stream else await answer.whole():
         trial.tokens = words.write_tokens(finished.usage)
