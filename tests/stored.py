@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from flowground.messages import Usage
 from flowground.store import tables
 from flowground.store.runs.records import RunRecord
-from flowground.store.sql import to_moment
+from flowground.store.sql import read_moment
 
 _a = tables.audit.c
 _r = tables.runs.c
@@ -25,7 +25,7 @@ class AuditEntry:
 def list_entries(connection: Connection, *, limit: int = 100) -> list[AuditEntry]:
     """The audit trail's last entries, newest first."""
     found = connection.execute(select(_a.at, _a.actor, _a.action, _a.subject).order_by(_a.id.desc()).limit(limit))
-    return [AuditEntry(to_moment(at), actor, action, subject) for at, actor, action, subject in found]
+    return [AuditEntry(read_moment(at), actor, action, subject) for at, actor, action, subject in found]
 
 
 def list_runs(connection: Connection, *, flow_id: str, limit: int = 100) -> list[RunRecord]:
@@ -41,7 +41,7 @@ def list_runs(connection: Connection, *, flow_id: str, limit: int = 100) -> list
             owner=row.owner,
             session_id=row.session_id,
             status=row.status,
-            started_at=to_moment(row.started_at),
+            started_at=read_moment(row.started_at),
             seconds=row.seconds,
             usage=None if row.input_tokens is None else Usage(row.input_tokens, row.output_tokens),
             error_code=row.error_code,

@@ -17,7 +17,7 @@ from tests.store_databases import DATABASES, empty_database
 
 @pytest.fixture
 def database(url: str) -> Database:
-    return Database.at(url)
+    return Database.make(url)
 
 
 def shape(engine: Engine) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def shape(engine: Engine) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", DATABASES)
 def test_migrations_equal_tables(kind: str, tmp_path: Path) -> None:
     with empty_database(kind, tmp_path / "a") as migrated, empty_database(kind, tmp_path / "b") as declared:
-        migrated_engine, declared_engine = Database.at(migrated).writer, Database.at(declared).writer
+        migrated_engine, declared_engine = Database.make(migrated).writer, Database.make(declared).writer
         migrate(migrated_engine)
         metadata.create_all(declared_engine)
         assert shape(migrated_engine) == shape(declared_engine)

@@ -61,7 +61,7 @@ class Store:
 
         `url` is `sqlite:///FILE` or `postgresql://…`. Raises ConfigError.
         """
-        database = Database.at(url, seconds=seconds)
+        database = Database.make(url, seconds=seconds)
         database.check()
         try:
             migrate(database.writer)

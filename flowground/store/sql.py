@@ -6,6 +6,7 @@ Text: PostgreSQL refuses NUL, both databases refuse half a surrogate pair, and J
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -24,15 +25,15 @@ def make_storable(text: str) -> str:
     return mend(text.replace("\x00", "\ufffd") if "\x00" in text else text)
 
 
-def to_moment(seconds: float) -> datetime:
+def read_moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def to_moment_or_none(seconds: float | None) -> datetime | None:
-    return None if seconds is None else to_moment(seconds)
+def read_moment_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else read_moment(seconds)
 
 
-def to_seconds_or_none(at: datetime | None) -> float | None:
+def write_moment_or_none(at: datetime | None) -> float | None:
     return None if at is None else at.timestamp()
 
 
@@ -59,7 +60,7 @@ class Statement:
         self._compiled: dict[str, tuple[str, Callable[[BoundValues], Any]]] = {}
 
     def run(self, connection: Connection, values: BoundValues) -> None:
-        """Executes it and reads no result, so that it may stand in a `one_way` job."""
+        """Executes it and reads no result, so that it may stand in a one-way job."""
         sql, bind = self._compile(connection)
         connection.connection.cursor().execute(sql, bind(values))
 
@@ -91,25 +92,35 @@ def _pick(names: list[str]) -> Callable[[BoundValues], Any]:
     return itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
 
 
-def one_way(*, landed: Callable[..., bool] | None = None, stays: bool = False) -> Callable[[Function], Function]:
-    """Marks a job that only uses `Statement.run`: on PostgreSQL a batch of them travels in one round trip.
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What a function says of itself for the writer.
 
+    `is_one_way`: it only uses `Statement.run`; on PostgreSQL a batch of such jobs travels in one round trip.
     `landed(connection, **the job's own arguments)` says whether the job was committed before: a job that has it may be
     repeated when a connection broke while its commit was under way. `stays`: it is done even when who asked for it
     has stopped waiting.
     """
 
+    is_one_way: bool = False
+    landed: Callable[..., bool] | None = None
+    stays: bool = False
+
+
+UNMARKED = Marks()
+
+
+def mark_one_way(*, landed: Callable[..., bool] | None = None, stays: bool = False) -> Callable[[Function], Function]:
+    """Makes a function a one-way job, as `Marks` has it."""
+
     def mark(job: Function) -> Function:
-        job.one_way = True  # type: ignore[attr-defined]  # marks of ours, read by the writer and `Job`
-        if landed is not None:
-            job.landed = landed  # type: ignore[attr-defined]
-        job.stays = stays  # type: ignore[attr-defined]
+        vars(job)["marks"] = Marks(is_one_way=True, landed=landed, stays=stays)
         return job
 
     return mark
 
 
 def open_batch(connection: Connection) -> AbstractContextManager[object]:
-    """What to open around `one_way` jobs: psycopg's batching of round trips."""
+    """What to open around one-way jobs: psycopg's batching of round trips."""
     driver: Any = connection.connection.driver_connection
     return driver.pipeline() if hasattr(driver, "pipeline") else nullcontext()

@@ -28,11 +28,11 @@ VISITORS = "substr(owner, 1, 8) = 'visitor:'"
 """Whose rows are visitors': `Caller.key` begins with the caller's kind."""
 
 
-def _table(name: str, *parts: SchemaItem) -> Table:
+def _make_table(name: str, *parts: SchemaItem) -> Table:
     return Table(name, metadata, *parts)
 
 
-sessions = _table(
+sessions = _make_table(
     # The id is a digest of flow, owner and session id (`conversations.make_session_key`): one short key to find it by.
     "sessions",
     Column("id", Text, primary_key=True),
@@ -49,7 +49,7 @@ sessions = _table(
     ),
 )
 
-messages = _table(
+messages = _make_table(
     "messages",
     Column("position", _Key, primary_key=True),
     Column("id", Text, nullable=False),
@@ -69,7 +69,7 @@ messages = _table(
     Index("messages_in_session", "session", "position"),
 )
 
-runs = _table(
+runs = _make_table(
     "runs",
     Column("id", Text, primary_key=True),
     Column("flow_id", Text, nullable=False),
@@ -86,7 +86,7 @@ runs = _table(
     Index("runs_recent", "flow_id", "started_at"),
 )
 
-members = _table(
+members = _make_table(
     "members",
     Column("name", Text, primary_key=True),
     Column("display_name", Text, nullable=False),
@@ -96,7 +96,7 @@ members = _table(
     Column("created_at", Double, nullable=False),
 )
 
-passwords = _table(
+passwords = _make_table(
     # Apart from `members`: a member of config.yaml has a row here once the password was set in the app.
     "passwords",
     Column("name", Text, primary_key=True),
@@ -104,14 +104,14 @@ passwords = _table(
     Column("changed_at", Double, nullable=False),
 )
 
-marks = _table(
+marks = _make_table(
     # What happened once, such as the first account.
     "marks",
     Column("name", Text, primary_key=True),
     Column("made_at", Double, nullable=False),
 )
 
-sign_ins = _table(
+sign_ins = _make_table(
     "sign_ins",
     Column("id", Text, primary_key=True),
     Column("member", Text),
@@ -122,7 +122,7 @@ sign_ins = _table(
     Index("sign_ins_of_member", "member"),
 )
 
-tickets = _table(
+tickets = _make_table(
     "tickets",
     Column("hash", Text, primary_key=True),
     Column("member", Text),
@@ -130,7 +130,7 @@ tickets = _table(
     Column("expires_at", Double, nullable=False),
 )
 
-attempts = _table(
+attempts = _make_table(
     # Passwords tried and not (yet) found right.
     "attempts",
     Column("id", _Key, primary_key=True),
@@ -142,7 +142,7 @@ attempts = _table(
     Index("attempts_by_address", "address", "at"),
 )
 
-known_addresses = _table(
+known_addresses = _make_table(
     # Where a member signed in from: others' attempts do not shut these out.
     "known_addresses",
     Column("name", Text, primary_key=True),
@@ -150,7 +150,7 @@ known_addresses = _table(
     Column("at", Double, nullable=False),
 )
 
-config_entries = _table(
+config_entries = _make_table(
     # The members of config.yaml, as it named them last. Not `present`: at the last start it named them no more.
     "config_entries",
     Column("name", Text, primary_key=True),
@@ -159,7 +159,7 @@ config_entries = _table(
     Column("present", Boolean, nullable=False),
 )
 
-tokens = _table(
+tokens = _make_table(
     "tokens",
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
@@ -175,7 +175,7 @@ tokens = _table(
     UniqueConstraint("hash", name="tokens_hash"),
 )
 
-publications = _table(
+publications = _make_table(
     "publications",
     Column("flow_id", Text, primary_key=True),
     Column("shared", Boolean, nullable=False),
@@ -186,7 +186,7 @@ publications = _table(
     Column("expires_at", Double),
 )
 
-audiences = _table(
+audiences = _make_table(
     # Whom a flow is shared with by name: `kind` "member" (name: a member's) or "group" (name: a group's id).
     "audiences",
     Column("flow_id", Text, primary_key=True),
@@ -195,7 +195,7 @@ audiences = _table(
     Index("audiences_by_name", "kind", "name"),
 )
 
-member_groups = _table(
+member_groups = _make_table(
     # `folded` is the name as it is compared: no two differ by upper and lower case only.
     "member_groups",
     Column("id", Text, primary_key=True),
@@ -204,14 +204,14 @@ member_groups = _table(
     UniqueConstraint("folded", name="member_groups_folded"),
 )
 
-group_members = _table(
+group_members = _make_table(
     "group_members",
     Column("group_id", ForeignKey("member_groups.id", ondelete="CASCADE"), primary_key=True),
     Column("member", Text, primary_key=True),
     Index("group_members_by_member", "member"),
 )
 
-password_links = _table(
+password_links = _make_table(
     # One-time links that set a password: invitations and resets.
     "password_links",
     Column("id", Text, primary_key=True),
@@ -226,7 +226,7 @@ password_links = _table(
     Index("password_links_of_member", "member"),
 )
 
-access_requests = _table(
+access_requests = _make_table(
     "access_requests",
     Column("id", Text, primary_key=True),
     Column("flow_id", Text, nullable=False),
@@ -240,7 +240,7 @@ access_requests = _table(
     Index("access_requests_by_state", "state", "created_at"),
 )
 
-presets = _table(
+presets = _make_table(
     "presets",
     Column("owner", Text, primary_key=True),
     Column("flow_id", Text, primary_key=True),
@@ -249,13 +249,13 @@ presets = _table(
     Column("changed_at", Double, nullable=False),
 )
 
-turn_overrides = _table(
+turn_overrides = _make_table(
     "turn_overrides",
     Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
     Column("overrides", Text, nullable=False),
 )
 
-audit = _table(
+audit = _make_table(
     "audit",
     Column("id", _Key, primary_key=True),
     Column("at", Double, nullable=False),

@@ -64,7 +64,7 @@ class Database:
     """SQLite's."""
 
     @classmethod
-    def at(cls, url: str, *, seconds: float = SECONDS) -> "Database":
+    def make(cls, url: str, *, seconds: float = SECONDS) -> "Database":
         """`seconds` is how long one statement or lock may take.
 
         Raises ConfigError when the URL names nothing usable; connects to nothing yet.
@@ -73,8 +73,9 @@ class Database:
         own_ms = int(seconds * _OWN_SHARE * 1000)
         is_sqlite = parsed.get_backend_name() == "sqlite"
         file = _prepare_file(parsed) if is_sqlite else None
-        make = _make_sqlite if is_sqlite else _make_postgresql
-        return cls(make(parsed, own_ms=own_ms, reads=False), make(parsed, own_ms=own_ms, reads=True), file)
+        make_engine = _make_sqlite if is_sqlite else _make_postgresql
+        writer, reader = (make_engine(parsed, own_ms=own_ms, reads=reads) for reads in (False, True))
+        return cls(writer, reader, file)
 
     def check(self) -> None:
         """Connects once. Raises ConfigError, without the password, when nothing usable answers."""

@@ -4,6 +4,7 @@ import logging
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any
@@ -11,47 +12,44 @@ from typing import Any
 from sqlalchemy import Connection
 
 from flowground.errors import StoreUnavailable
+from flowground.store.sql import UNMARKED, Marks
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False)
 class Job:
     """One call of `function(connection, *args, **kwargs)`; `settle` brings its outcome to `future`.
 
-    Without a future nobody waits: a failure is logged. `begun`: a thread has taken it. `withdrawn`: who asked was told
-    that it will not be done.
+    Without a future nobody waits: a failure is logged. `has_begun`: a thread has taken it. `is_withdrawn`: who asked
+    was told that it will not be done.
     """
 
-    __slots__ = ("args", "begun", "error", "function", "future", "kwargs", "result", "withdrawn")
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    future: Future[Any] | None = field(kw_only=True)
+    result: Any = None
+    error: BaseException | None = None
+    has_begun: bool = False
+    is_withdrawn: bool = False
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        *,
-        future: Future[Any] | None,
-    ) -> None:
-        self.function = function
-        self.args = args
-        self.kwargs = kwargs
-        self.future = future
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.begun = False
-        self.withdrawn = False
+    @property
+    def marks(self) -> Marks:
+        """Those of `sql.mark_one_way`, where the function has them."""
+        return getattr(self.function, "marks", UNMARKED)
 
     def run(self, connection: Connection) -> None:
         self.result = self.function(connection, *self.args, **self.kwargs)
 
     def has_landed(self, connection: Connection) -> bool:
-        """Whether an earlier try of the job was committed, as far as the job can tell (`sql.one_way`)."""
-        landed = getattr(self.function, "landed", None)
+        """Whether an earlier try of the job was committed, as far as the job can tell."""
+        landed = self.marks.landed
         return landed is not None and landed(connection, *self.args, **self.kwargs)
 
     @property
     def tells_landing(self) -> bool:
-        return hasattr(self.function, "landed")
+        return self.marks.landed is not None
 
 
 class JobQueue:
@@ -62,7 +60,7 @@ class JobQueue:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         """None is the end mark: no job lies behind it."""
         self._lock = Lock()
-        self._closed = False
+        self._is_closed = False
 
     @property
     def length(self) -> int:
@@ -76,7 +74,7 @@ class JobQueue:
     def put(self, job: Job) -> None:
         """Raises RuntimeError after `close`."""
         with self._lock:
-            if self._closed:
+            if self._is_closed:
                 raise RuntimeError("the store is closed")
             self._jobs.put(job)
 
@@ -98,8 +96,8 @@ class JobQueue:
     def close(self) -> None:
         """What waits is still taken."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
+            if not self._is_closed:
+                self._is_closed = True
                 self._jobs.put(None)
 
 

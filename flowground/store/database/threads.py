@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from itertools import groupby
 from threading import Event, Lock, Thread
 
@@ -54,8 +55,8 @@ class Writer:
         self._connection = ThreadConnection(engine, seconds=seconds)
         self._jobs = JobQueue(most=MOST_WRITES)
         self._lock = Lock()
-        """Held while a job becomes `begun` or `withdrawn`: never both."""
-        self._committing = False
+        """Held while a job is begun or withdrawn: never both."""
+        self._is_committing = False
         self._thread = _start_thread(self._work, name="store-writer")
 
     def put(self, job: Job) -> None:
@@ -68,11 +69,10 @@ class Writer:
     def give_up(self, job: Job) -> StoreUnavailable:
         """What to tell who waited too long for this job; it is not begun any more, unless it `stays`."""
         with self._lock:
-            unknown = job.begun or getattr(job.function, "stays", False)
-            job.withdrawn = not unknown
+            job.is_withdrawn = not (job.has_begun or job.marks.stays)
         self._connection.cut_if_overdue()
         self.outage.note_failure(f"no answer within {self._seconds:g} s")
-        return say_unknown() if unknown else say_busy()
+        return say_busy() if job.is_withdrawn else say_unknown()
 
     def close(self) -> None:
         """Finishes what waits. A database that does not let go is left after some seconds: the thread is a daemon."""
@@ -99,7 +99,7 @@ class Writer:
 
     def _write_one_by_one(self, batch: Sequence[Job]) -> None:
         for number, job in enumerate(batch):
-            error = self._try([job], tries=1, repeated=True)
+            error = self._try([job], tries=1, may_be_stored=True)
             if error is not None and explain(error, writing=True):
                 self._fail(batch[number:], error)
                 return
@@ -110,64 +110,61 @@ class Writer:
         for job in jobs:
             job.error = job.error or self.outage.explain(error)
 
-    def _try(self, batch: Sequence[Job], *, tries: int = _TRIES, repeated: bool = False) -> Exception | None:
+    def _try(self, batch: Sequence[Job], *, tries: int = _TRIES, may_be_stored: bool = False) -> Exception | None:
         """One transaction for the batch; its error, when nothing of it is stored or nobody can know.
 
-        A connection that breaks is replaced while `tries` are left. `repeated`: some of it may be stored already.
+        A connection that breaks is replaced while `tries` are left. `may_be_stored`: some of it, by an earlier try.
         """
-        self._connection.began, self._committing = time.monotonic(), False
+        self._connection.began, self._is_committing = time.monotonic(), False
         try:
-            self._run_in_transaction(batch, repeated=repeated)
-        except Exception as error:  # noqa: BLE001 (handed to whoever waits for the job)
-            unknown = self._committing
-            again = tries > 1 and may_repeat(error, self._connection.driver)
-            if again or explain(error, writing=True):
+            self._run_in_transaction(batch, may_be_stored=may_be_stored)
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
+            is_worth_it = tries > 1 and may_repeat(error, self._connection.driver)
+            if is_worth_it or explain(error, writing=True):
                 self._connection.close()
-            return self._try_again(batch, unknown=unknown, tries=tries - 1) if again else error
+            if not is_worth_it:
+                return error
+            return self._try_again(batch, may_have_landed=self._is_committing, tries=tries - 1)
         finally:
             self._connection.began = None
         return None
 
-    def _try_again(self, batch: Sequence[Job], *, unknown: bool, tries: int) -> Exception | None:
-        """On a new connection. `unknown`: the commit may have landed before the old one broke."""
+    def _try_again(self, batch: Sequence[Job], *, may_have_landed: bool, tries: int) -> Exception | None:
+        """On a new connection. `may_have_landed`: the old one broke in the commit."""
         for job in batch:
-            job.error = say_unknown() if unknown and not job.tells_landing else None
-        error = self._try([job for job in batch if job.error is None], tries=tries, repeated=True)
-        return say_unknown() if error is not None and unknown else error
+            job.error = say_unknown() if may_have_landed and not job.tells_landing else None
+        error = self._try([job for job in batch if job.error is None], tries=tries, may_be_stored=True)
+        return say_unknown() if error is not None and may_have_landed else error
 
-    def _run_in_transaction(self, batch: Sequence[Job], *, repeated: bool) -> None:
+    def _run_in_transaction(self, batch: Sequence[Job], *, may_be_stored: bool) -> None:
         connection = self._connection.open()
         with connection.begin():
             jobs = self._begin(batch)
-            if repeated:
+            if may_be_stored:
                 jobs = [job for job in jobs if not job.has_landed(connection)]
-            _run_all(connection, jobs, alone=len(batch) == 1)
+            _run_all(connection, jobs, may_fail=len(batch) == 1)
             if self._file:
                 self._file.require_place()
-            self._committing = True
+            self._is_committing = True
 
     def _begin(self, batch: Sequence[Job]) -> list[Job]:
         """Those that nobody withdrew; from now on nobody can."""
         with self._lock:
-            jobs = [job for job in batch if not job.withdrawn]
+            jobs = [job for job in batch if not job.is_withdrawn]
             for job in jobs:
-                job.begun = True
+                job.has_begun = True
         return jobs
 
 
-def _run_all(connection: Connection, jobs: Iterable[Job], *, alone: bool) -> None:
-    """`alone`: what fails may fail the whole transaction."""
-    for one_way, alike in groupby(jobs, lambda job: getattr(job.function, "one_way", False)):
-        if one_way:
-            with open_batch(connection):
-                for job in alike:
+def _run_all(connection: Connection, jobs: Iterable[Job], *, may_fail: bool) -> None:
+    """`may_fail`: the transaction, by a job's own error."""
+    for is_one_way, alike in groupby(jobs, lambda job: job.marks.is_one_way):
+        with open_batch(connection) if is_one_way else nullcontext():
+            for job in alike:
+                if is_one_way or may_fail:
                     job.run(connection)
-            continue
-        for job in alike:
-            if alone:
-                job.run(connection)
-            else:
-                _run_apart(connection, job)
+                else:
+                    _run_apart(connection, job)
 
 
 def _run_apart(connection: Connection, job: Job) -> None:
@@ -237,10 +234,10 @@ class Readers:
                     connection.rollback()
                 self.outage.note_success()
                 return
-            except Exception as error:  # noqa: BLE001 (handed to whoever waits for the job)
-                again = not is_last and may_repeat(error, held.driver)
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
+                is_worth_it = not is_last and may_repeat(error, held.driver)
                 held.close()
-                if not again:
+                if not is_worth_it:
                     job.error = self.outage.report(error) or error
                     return
             finally:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from flowground.errors import InvalidRequest
 from flowground.store import tables
-from flowground.store.sql import add_row, make_storable, to_moment
+from flowground.store.sql import add_row, make_storable, read_moment
 from flowground.words import read_name
 
 LONGEST_NAME = 60
@@ -49,13 +49,13 @@ def save(
         raise InvalidRequest(f"There are {_MOST} presets for this flow already.", hint="Delete one first.")
     name = make_storable(said)
     add_row(connection, tables.presets, owner=owner, flow_id=flow_id, name=name, overrides=text, changed_at=at)
-    return Preset(name, json.loads(text), to_moment(at))
+    return Preset(name, json.loads(text), read_moment(at))
 
 
 def list_presets(connection: Connection, *, flow_id: str, owner: str) -> list[Preset]:
     """The owner's presets for the flow, by name."""
     wanted = select(_p.name, _p.overrides, _p.changed_at).where(_p.owner == owner, _p.flow_id == flow_id)
-    found = [Preset(name, json.loads(text), to_moment(at)) for name, text, at in connection.execute(wanted)]
+    found = [Preset(name, json.loads(text), read_moment(at)) for name, text, at in connection.execute(wanted)]
     return sorted(found, key=lambda preset: (preset.name.casefold(), preset.name))
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, delete, insert, literal_column, or_, select
 
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, add_row, to_moment, to_moment_or_none, to_seconds_or_none
+from flowground.store.sql import Statement, add_row, read_moment, read_moment_or_none, write_moment_or_none
 
 Audience = Literal["organization", "people", "public"]
 _p = tables.publications.c
@@ -75,11 +75,11 @@ class Sharing:
 def find(connection: Connection, *, flow_id: str, person: str | None = None) -> Publication | None:
     """None: it never was shared. One SELECT by key: it is asked at every action."""
     found = _FIND_ONE.fetch(connection, {"flow_id": flow_id, "person": person or ""})
-    return _publication_from_row(found[0]) if found else None
+    return _read_publication(found[0]) if found else None
 
 
 def list_publications(connection: Connection, *, person: str | None = None) -> list[Publication]:
-    return [_publication_from_row(row) for row in _FIND_ALL.fetch(connection, {"person": person or ""})]
+    return [_read_publication(row) for row in _FIND_ALL.fetch(connection, {"person": person or ""})]
 
 
 def read_sharing(connection: Connection, *, flow_id: str) -> Sharing:
@@ -112,13 +112,13 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
         changed_at=at,
         audience=sharing.audience,
         api=sharing.api,
-        expires_at=to_seconds_or_none(sharing.expires_at),
+        expires_at=write_moment_or_none(sharing.expires_at),
     )
     _set_names(connection, flow_id, "member", sharing.members)
     _set_names(connection, flow_id, "group", sharing.groups)
     for action, subject in _describe_changes(flow_id, before, sharing):
         audit.record(connection, actor=by, action=action, subject=subject)
-    return Publication(flow_id, sharing.shared, by, to_moment(at), sharing.audience, sharing.api, sharing.expires_at)
+    return Publication(flow_id, sharing.shared, by, read_moment(at), sharing.audience, sharing.api, sharing.expires_at)
 
 
 def forget(connection: Connection, *, kind: Literal["member", "group"], name: str) -> None:
@@ -158,15 +158,15 @@ def _is_past(at: datetime | None) -> bool:
     return at is not None and at.timestamp() <= time.time()
 
 
-def _publication_from_row(row: Any) -> Publication:
+def _read_publication(row: Any) -> Publication:
     flow_id, shared, changed_by, changed_at, audience, api, expires_at, names_person = row
     return Publication(
         flow_id=flow_id,
         shared=bool(shared),
         changed_by=changed_by,
-        changed_at=to_moment(changed_at),
+        changed_at=read_moment(changed_at),
         audience=audience,
         api=bool(api),
-        expires_at=to_moment_or_none(expires_at),
+        expires_at=read_moment_or_none(expires_at),
         names_person=bool(names_person),
     )

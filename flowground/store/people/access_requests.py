@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from flowground.store import audit, tables
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
-from flowground.store.sql import add_row, has_row, make_storable, to_moment
+from flowground.store.sql import add_row, has_row, make_storable, read_moment
 
 RequestState = Literal["open", "approved", "denied"]
 NOTE_CHARS = 500
@@ -123,4 +123,4 @@ def _was_asked(connection: Connection, flow_id: str, member: str) -> bool:
 
 def _request_from_row(row: Any) -> AccessRequest:
     key, flow_id, member, note, created_at = row
-    return AccessRequest(key, flow_id, member, note, to_moment(created_at))
+    return AccessRequest(key, flow_id, member, note, read_moment(created_at))

@@ -13,7 +13,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from flowground.store import audit, tables
-from flowground.store.sql import to_moment
+from flowground.store.sql import read_moment
 
 LinkKind = Literal["invitation", "reset"]
 _l = tables.password_links.c
@@ -98,4 +98,4 @@ def _is_good() -> ColumnElement[bool]:
 
 def _link_from_row(row: Any) -> PasswordLink:
     key, kind, member, created_by, created_at, expires_at = row
-    return PasswordLink(key, kind, member, created_by, to_moment(created_at), to_moment(expires_at))
+    return PasswordLink(key, kind, member, created_by, read_moment(created_at), read_moment(expires_at))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, literal_column, or_, selec
 
 from flowground.caller import Role
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, add_row, to_moment
+from flowground.store.sql import Statement, add_row, read_moment
 
 _s = tables.sign_ins.c
 _t = tables.tickets.c
@@ -103,7 +103,9 @@ def list_of(connection: Connection, *, member: str) -> list[BrowserSignIn]:
         .where(_s.member == member, _s.revoked_at.is_(None), _s.expires_at > time.time())
         .order_by(_s.created_at.desc())
     )
-    return [BrowserSignIn(key, to_moment(created), to_moment(expires), agent) for key, created, expires, agent in found]
+    return [
+        BrowserSignIn(key, read_moment(created), read_moment(expires), agent) for key, created, expires, agent in found
+    ]
 
 
 def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None) -> bool:

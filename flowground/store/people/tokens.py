@@ -20,7 +20,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from flowground.caller import Role
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, one_way, to_moment, to_moment_or_none, to_seconds_or_none
+from flowground.store.sql import Statement, mark_one_way, read_moment, read_moment_or_none, write_moment_or_none
 
 _SHAPE = re.compile(r"fg_[A-Za-z0-9_-]{43}\Z")
 _PREFIX_CHARS = 8
@@ -94,7 +94,7 @@ def create(
         owner=owner,
         flows=None if flows is None else json.dumps(flows),
         created_at=time.time(),
-        expires_at=to_seconds_or_none(expires_at),
+        expires_at=write_moment_or_none(expires_at),
         uses=0,
     )
     token = _token_from_row(connection.execute(made.returning(*_COLUMNS)).one())
@@ -136,7 +136,7 @@ def revoke_all(connection: Connection, *, owner: str, by: str) -> None:
         revoke(connection, token_id=token.id, by=by)
 
 
-@one_way()
+@mark_one_way()
 def count_uses(connection: Connection, *, uses: Mapping[str, Use]) -> None:
     """Adds buffered uses, by token id."""
     for token_id, use in uses.items():
@@ -155,10 +155,10 @@ def _token_from_row(row: Any, owner_role: Role | None = None) -> StoredToken:
         prefix=prefix,
         owner=owner,
         flows=None if flows is None else tuple(json.loads(flows)),
-        created_at=to_moment(created),
-        expires_at=to_moment_or_none(expires),
-        revoked_at=to_moment_or_none(revoked),
-        last_used_at=to_moment_or_none(last),
+        created_at=read_moment(created),
+        expires_at=read_moment_or_none(expires),
+        revoked_at=read_moment_or_none(revoked),
+        last_used_at=read_moment_or_none(last),
         uses=uses,
         owner_role=owner_role,
     )

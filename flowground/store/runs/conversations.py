@@ -17,11 +17,11 @@ from flowground.store.runs.records import (
     MESSAGE_COLUMNS,
     RunRecord,
     StoredMessage,
-    message_from_row,
-    message_to_row,
-    run_to_row,
+    make_message_row,
+    make_run_row,
+    read_message_row,
 )
-from flowground.store.sql import Statement, make_storable, one_way, to_moment
+from flowground.store.sql import Statement, make_storable, mark_one_way, read_moment
 from flowground.words import cut
 
 TITLE_CHARS = 80
@@ -47,7 +47,7 @@ class SessionInfo:
 
 def _write_begin(dialect: Any) -> Statement:
     """Makes the session, or counts one more message into it: the one statement that the databases spell apart."""
-    made = dialect.insert(tables.sessions).values({column.name: bindparam(column.name) for column in _s})
+    made = dialect.insert(tables.sessions)
     return Statement(
         made.on_conflict_do_update(
             index_elements=[_s.id],
@@ -77,8 +77,8 @@ _ADD_MESSAGE = Statement(
     )
     .inline()
 )
-_ADD_OVERRIDES = Statement(insert(tables.turn_overrides).values({column.name: bindparam(column.name) for column in _o}))
-_ADD_RUN = Statement(insert(tables.runs).values({column.name: bindparam(column.name) for column in tables.runs.c}))
+_ADD_OVERRIDES = Statement(insert(tables.turn_overrides))
+_ADD_RUN = Statement(insert(tables.runs))
 _HISTORY = Statement(
     select(_m.role, _m.text, _m.id)
     .where(
@@ -118,7 +118,7 @@ def _has_run(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
     return bool(_FIND_RUN.fetch(connection, {"id": run.id}))
 
 
-@one_way(landed=_has_question)
+@mark_one_way(landed=_has_question)
 def begin_turn(
     connection: Connection,
     *,
@@ -148,13 +148,13 @@ def begin_turn(
     }
     _BEGIN[connection.dialect.name].run(connection, made)
     if message:
-        _ADD_MESSAGE.run(connection, message_to_row(message, session=session))
+        _ADD_MESSAGE.run(connection, make_message_row(message, session=session))
     if message and overrides:
         text = json.dumps(overrides, default=dict, allow_nan=False)
         _ADD_OVERRIDES.run(connection, {"message_id": message.id, "overrides": text})
 
 
-@one_way(landed=_has_run, stays=True)
+@mark_one_way(landed=_has_run, stays=True)
 def finish_turn(
     connection: Connection,
     *,
@@ -173,8 +173,8 @@ def finish_turn(
         touched = {"session": session, "updated_at": answers[-1].created_at.timestamp(), "more": len(answers)}
         _TOUCH.run(connection, touched)
         for answer in answers:
-            _ADD_MESSAGE.run(connection, message_to_row(answer, session=session))
-    _ADD_RUN.run(connection, run_to_row(run))
+            _ADD_MESSAGE.run(connection, make_message_row(answer, session=session))
+    _ADD_RUN.run(connection, make_run_row(run))
 
 
 def read_history(
@@ -205,7 +205,7 @@ def list_messages(
 ) -> list[StoredMessage]:
     """The session's last `limit` messages, oldest first; empty for a session that is not there."""
     found = _LIST_MESSAGES.fetch(connection, {"session": make_session_key(flow_id, owner, session_id), "limit": limit})
-    return [message_from_row(row) for row in reversed(found)]
+    return [read_message_row(row) for row in reversed(found)]
 
 
 def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: int = 50) -> list[SessionInfo]:
@@ -217,7 +217,7 @@ def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: in
         .limit(limit)
     )
     return [
-        SessionInfo(session_id, title, to_moment(created), to_moment(updated), count)
+        SessionInfo(session_id, title, read_moment(created), read_moment(updated), count)
         for session_id, title, created, updated, count in found
     ]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from flowground.store import tables
-from flowground.store.sql import to_moment
+from flowground.store.sql import read_moment
 
 _r = tables.runs.c
 _SAMPLE = 10_000
@@ -46,7 +46,7 @@ def sum_up(connection: Connection, *, flow_id: str, since: datetime) -> RunNumbe
         p50=_find_percentile(took, 0.5),
         p95=_find_percentile(took, 0.95),
         last_failure=failed[0].error_code if failed else None,
-        last_failure_at=to_moment(failed[0].started_at) if failed else None,
+        last_failure_at=read_moment(failed[0].started_at) if failed else None,
     )
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from flowground.events import ComponentFinished
 from flowground.messages import MOST_TOKENS, MessageRole, Usage
 from flowground.store import tables
-from flowground.store.sql import BoundValues, make_storable, to_moment
+from flowground.store.sql import BoundValues, make_storable, read_moment
 
 MessageState = Literal["complete", "stopped", "failed"]
 """How a message, and the run behind it, ended."""
@@ -17,15 +18,8 @@ TRACE_CHARS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class TraceStep:
-    """What one component did in a run; `text` keeps its first `TRACE_CHARS` characters."""
-
-    component_id: str
-    type: str
-    seconds: float
-    text: str
-    usage: Usage | None = None
-    model: str | None = None
+class TraceStep(ComponentFinished):
+    """What its event said of one component of a run, kept: of `text` the first `TRACE_CHARS` characters."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", self.text[:TRACE_CHARS])
@@ -73,7 +67,7 @@ class RunRecord:
     streamed: bool = False
 
 
-def message_to_row(message: StoredMessage, *, session: str) -> BoundValues:
+def make_message_row(message: StoredMessage, *, session: str) -> BoundValues:
     """`session` is the session's key."""
     return {
         "session": session,
@@ -84,32 +78,22 @@ def message_to_row(message: StoredMessage, *, session: str) -> BoundValues:
         "created_at": message.created_at.timestamp(),
         "run_id": message.run_id,
         "model": message.model,
-        **_usage_to_row(message.usage),
+        **_make_usage_columns(message.usage),
         "seconds": message.seconds,
-        "trace": _trace_to_text(message.trace) if message.trace else None,
+        "trace": _write_trace(message.trace) if message.trace else None,
         "error": None if message.error is None else make_storable(message.error),
     }
 
 
-def message_from_row(row: Sequence[Any]) -> StoredMessage:
+def read_message_row(row: Sequence[Any]) -> StoredMessage:
     """From values in the order of `MESSAGE_COLUMNS`."""
     key, role, text, state, created_at, run_id, model, read, written, seconds, trace, error = row
-    return StoredMessage(
-        id=key,
-        role=role,
-        text=text,
-        state=state,
-        created_at=to_moment(created_at),
-        run_id=run_id,
-        model=model,
-        usage=None if read is None else Usage(read, written),
-        seconds=seconds,
-        trace=_trace_from_text(trace) if trace else (),
-        error=error,
-    )
+    usage = None if read is None else Usage(read, written)
+    steps = _read_trace(trace) if trace else ()
+    return StoredMessage(key, role, text, state, read_moment(created_at), run_id, model, usage, seconds, steps, error)
 
 
-def run_to_row(run: RunRecord) -> BoundValues:
+def make_run_row(run: RunRecord) -> BoundValues:
     return {
         "id": run.id,
         "flow_id": run.flow_id,
@@ -119,20 +103,20 @@ def run_to_row(run: RunRecord) -> BoundValues:
         "status": run.status,
         "started_at": run.started_at.timestamp(),
         "seconds": run.seconds,
-        **_usage_to_row(run.usage),
+        **_make_usage_columns(run.usage),
         "error_code": run.error_code,
         "streamed": run.streamed,
     }
 
 
-def _usage_to_row(usage: Usage | None) -> dict[str, int | None]:
+def _make_usage_columns(usage: Usage | None) -> dict[str, int | None]:
     """Both counts, or neither: what no INTEGER column of PostgreSQL can hold is no count of tokens."""
     if usage is None or not (0 <= usage.input_tokens <= MOST_TOKENS and 0 <= usage.output_tokens <= MOST_TOKENS):
         return {"input_tokens": None, "output_tokens": None}
     return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
 
 
-def _trace_to_text(trace: Sequence[TraceStep]) -> str:
+def _write_trace(trace: Sequence[TraceStep]) -> str:
     steps = [
         [
             step.component_id,
@@ -147,7 +131,7 @@ def _trace_to_text(trace: Sequence[TraceStep]) -> str:
     return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
 
 
-def _trace_from_text(text: str) -> tuple[TraceStep, ...]:
+def _read_trace(text: str) -> tuple[TraceStep, ...]:
     return tuple(
         TraceStep(component, kind, seconds, said, Usage(*usage) if usage else None, model)
         for component, kind, seconds, said, usage, model in json.loads(text)

@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from flowground.store import audit, tables
 from flowground.store.runs.conversations import make_session_key
-from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, message_from_row
-from flowground.store.sql import has_row, to_moment
+from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_row
+from flowground.store.sql import has_row, read_moment
 
 _s = tables.sessions.c
 _m = tables.messages.c
@@ -66,7 +66,7 @@ def read_messages(connection: Connection, *, owner: str, positions: Sequence[int
         .where(_s.owner == owner, _m.position.in_(positions))
     )
     found = {
-        position: PlacedMessage(flow_id, session_id, message_from_row(row))
+        position: PlacedMessage(flow_id, session_id, read_message_row(row))
         for position, flow_id, session_id, *row in connection.execute(wanted)
     }
     return [found[position] for position in positions if position in found]
@@ -97,7 +97,7 @@ def export_conversations(connection: Connection, *, owners: Collection[str]) -> 
     for key, flow, session, title, role, text, state, at, error in found:
         said = sessions.setdefault(key, {"flow": flow, "session": session, "title": title, "messages": []})["messages"]
         why = {} if error is None else {"error": error}
-        said.append({"role": role, "text": text, "state": state, "at": to_moment(at).isoformat()} | why)
+        said.append({"role": role, "text": text, "state": state, "at": read_moment(at).isoformat()} | why)
     return list(sessions.values())
 
 
