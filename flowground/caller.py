@@ -27,8 +27,8 @@ class Caller:
 
     `role` of an organization token (made on the command line, without an owner) and of the local owner is `admin`.
     `flows` is the scope of a token; None means every flow its role reaches.
-    `proven` says that they may do what outlives the visit: always true for members and tokens, for the local owner once
-    the owner code was given in this browser, never for visitors.
+    `is_proven` says that they may do what outlives the visit: always true for members and tokens, for the local owner
+    once the owner code was given in this browser, never for visitors.
     `sign_in_id` is the id of the sign-in session (the cookie's `jti`), by which it is re-checked.
     `owner` is the name of the member a token belongs to; None for all others.
     """
@@ -37,7 +37,7 @@ class Caller:
     name: str
     role: Role
     flows: frozenset[str] | None = None
-    proven: bool = True
+    is_proven: bool = True
     sign_in_id: str | None = None
     owner: str | None = None
 

@@ -3,7 +3,7 @@
 A door decodes what was sent into a `RunRequest` and encodes what is said; all between is the same for each of them:
 
     answer = await doors.answer(runtime, TokenHolder(secret), address=flow_id, ask=read_the_body)
-    finished = await answer.whole()
+    finished = await answer.finish()
 
 Failures are raised, and each door says them in its own way.
 """
@@ -177,7 +177,7 @@ class Answer(Generic[Wanted]):
     wired: WiredFlow
     request: Wanted
 
-    def events(self) -> AsyncGenerator[Event, None]:
+    def stream_events(self) -> AsyncGenerator[Event, None]:
         """The events of the turn, to be closed by whoever stops reading early."""
         return self.runtime.take_turn(self.caller, self.wired, self.request)
 
@@ -185,7 +185,7 @@ class Answer(Generic[Wanted]):
         """The turn, which goes on without the one that began it. To be called at once."""
         return self.runtime.start_live(self.caller, self.wired, self.request)
 
-    async def whole(self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None) -> TurnFinished | None:
+    async def finish(self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None) -> TurnFinished | None:
         """The turn at its end. `left` returns when the asker is gone: the turn is stopped then, and there is None.
 
         With `left`, raises ShuttingDown where the server stops the turn.
@@ -217,12 +217,12 @@ class Answer(Generic[Wanted]):
     ) -> AsyncGenerator[EncodedPiece, None]:
         """What `encode` makes of the events, as they come; `cut_off` of the error when the server stops them."""
         with self.runtime.mark_run():
-            async with aclosing(self.events()) as events, aclosing(encode(events)) as pieces:
+            async with aclosing(self.stream_events()) as events, aclosing(encode(events)) as pieces:
                 try:
                     async for piece in pieces:
                         yield piece
                 except asyncio.CancelledError:
-                    if not self.runtime.stopping:
+                    if not self.runtime.is_stopping:
                         raise
                     task = asyncio.current_task()
                     assert task is not None  # noqa: S101 - mark_run asked for it
@@ -231,7 +231,7 @@ class Answer(Generic[Wanted]):
 
     async def _read(self) -> TurnFinished:
         finished: TurnFinished | None = None
-        async with aclosing(self.events()) as events:
+        async with aclosing(self.stream_events()) as events:
             async for event in events:
                 match event:
                     case TurnFinished():

@@ -19,7 +19,7 @@ from flowground.fields.values import unwrap_tweak
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
 
-Values = Mapping[str, Mapping[str, Any]]
+FieldValues = Mapping[str, Mapping[str, Any]]
 """Component id -> field -> value; None means the author's value."""
 LONGEST_LINK = 6_000
 """Characters; with the rest of an address it stays under the 8 kB that servers and proxies take."""
@@ -28,7 +28,7 @@ _LARGEST = 200_000
 _RAW = -zlib.MAX_WBITS
 
 
-def find_changes(wired: WiredFlow, values: Values, *, sees_inside: bool) -> dict[str, dict[str, Any]]:
+def find_changes(wired: WiredFlow, values: FieldValues, *, sees_inside: bool) -> dict[str, dict[str, Any]]:
     """Only what differs from the author's values, in the flow's order, each as the run will take it ("7" as 7).
 
     Raises TweaksRefused, as the API does, where a value cannot be; one that equals the author's is no override and
@@ -47,7 +47,9 @@ def find_changes(wired: WiredFlow, values: Values, *, sees_inside: bool) -> dict
     return found
 
 
-def for_message(wired: WiredFlow, overrides: Values, *, input_type: InputType = "chat") -> dict[str, dict[str, Any]]:
+def drop_inputs(
+    wired: WiredFlow, overrides: FieldValues, *, input_type: InputType = "chat"
+) -> dict[str, dict[str, Any]]:
     """What `find_changes` gave, for a call that brings a message of its own: its input components say that then.
 
     A call may not have both (InputConflict); the playground's chat sends this, the snippets make the override the
@@ -58,7 +60,7 @@ def for_message(wired: WiredFlow, overrides: Values, *, input_type: InputType = 
     return keep_values(overrides, lambda name, key, _: key != INPUT or name not in takers)
 
 
-def keep_values(values: Values, is_kept: Callable[[str, str, Any], bool]) -> dict[str, dict[str, Any]]:
+def keep_values(values: FieldValues, is_kept: Callable[[str, str, Any], bool]) -> dict[str, dict[str, Any]]:
     """The values of which `is_kept(component, field, value)` holds; a component without any is left out."""
     kept = {
         name: {key: value for key, value in fields.items() if is_kept(name, key, value)}
@@ -67,7 +69,7 @@ def keep_values(values: Values, is_kept: Callable[[str, str, Any], bool]) -> dic
     return {name: fields for name, fields in kept.items() if fields}
 
 
-def write_link(values: Values) -> str:
+def write_link(values: FieldValues) -> str:
     """The word for these overrides. Raises InvalidRequest where it would be too long for an address."""
     plain = json.dumps(values, default=dict, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     packing = zlib.compressobj(9, zlib.DEFLATED, _RAW)

@@ -27,8 +27,8 @@ def build_flow_schema() -> dict[str, Any]:
         "anyOf": [{"type": "string", "pattern": r"^[^.]+\.[^.]+$"}, definitions["Overridable"]],
         "description": definitions["Overridable"].pop("description"),
     }
-    definitions["Component"] = _component_schema()
-    definitions |= {name: _type_schema(kind) for name, kind in COMPONENTS.items()}
+    definitions["Component"] = _build_component()
+    definitions |= {name: _build_type(kind) for name, kind in COMPONENTS.items()}
     _add_pattern(definitions["ApiSection"]["properties"]["endpoint_name"])
     _add_pattern(header["properties"]["id"])
     components = {
@@ -54,7 +54,7 @@ def write_flow_schema() -> str:
     return json.dumps(build_flow_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _component_schema() -> dict[str, Any]:
+def _build_component() -> dict[str, Any]:
     """By `type`, one of the types' own schemas: `if` and `then` give an editor the one mistake instead of seven."""
     choices = [
         {
@@ -67,8 +67,8 @@ def _component_schema() -> dict[str, Any]:
     return {"type": "object", "required": ["type"], "properties": described, "allOf": choices}
 
 
-def _type_schema(kind: type[Component]) -> dict[str, Any]:
-    own = {name: _field_schema(field) for name, field in list_types(kind).items()}
+def _build_type(kind: type[Component]) -> dict[str, Any]:
+    own = {name: _build_field(field) for name, field in list_types(kind).items()}
     return {
         "title": kind.title,
         "description": getdoc(kind),
@@ -83,7 +83,7 @@ def _type_schema(kind: type[Component]) -> dict[str, Any]:
     }
 
 
-def _field_schema(field: FieldType) -> dict[str, Any]:
+def _build_field(field: FieldType) -> dict[str, Any]:
     return {key: value for key, value in field.schema.items() if key not in _OURS}
 
 

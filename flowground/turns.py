@@ -54,7 +54,7 @@ async def take_turn(
         run = run_flow(
             tweaked.wired,
             request,
-            history=record.history,
+            history=record.read_history,
             models=models,
             sees_inside=sees_inside,
             limits=settings.limits,
@@ -91,7 +91,7 @@ class _Record:
     clock: float = field(default_factory=time.perf_counter)
     partial: dict[str, list[str]] = field(default_factory=dict)
     trace: list[TraceStep] = field(default_factory=list)
-    saved: bool = False
+    is_saved: bool = False
 
     @property
     def place(self) -> dict[str, str]:
@@ -107,7 +107,7 @@ class _Record:
             await self.stop()  # the message may be stored all the same, and must not look as if it still waited
             raise
 
-    async def history(self, limit: int) -> Sequence[Message]:
+    async def read_history(self, limit: int) -> Sequence[Message]:
         return await self.store.read(
             conversations.read_history, **self.place, before=self.turn.user_message_id, limit=limit
         )
@@ -165,9 +165,9 @@ class _Record:
         *,
         error_code: str | None = None,
     ) -> None:
-        if self.saved:
+        if self.is_saved:
             return
-        self.saved = True
+        self.is_saved = True
         run = RunRecord(
             id=self.turn.run_id,
             flow_id=self.wired.id,
@@ -184,7 +184,7 @@ class _Record:
         try:
             await self.store.write(conversations.finish_turn, **self.place, answers=answers, run=run)
         except Exception:
-            self.saved = False  # so that the failure can be stored instead
+            self.is_saved = False  # so that the failure can be stored instead
             raise
 
     def _make_message(

@@ -13,7 +13,7 @@ if caller.kind != "member":
     opening.draw_nothing_here()
     st.stop()
 st.set_page_config(page_title="Account")
-member = bridge.call(runtime.current().sign_in.roster.find(caller.name))
+member = bridge.call(runtime.get().sign_in.roster.find(caller.name))
 st.header(words.escape(member.display_name if member else caller.name), anchor=False)
 st.markdown(f":gray[{words.escape(caller.name)} · {caller.role.capitalize()}]")
 st.subheader("Password", anchor=False)

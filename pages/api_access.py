@@ -14,7 +14,7 @@ from flowground.wiring import WiredFlow
 
 async def list_runnable(caller: Caller) -> list[WiredFlow]:
     """The flows that this person may run over the API."""
-    access = runtime.current().access
+    access = runtime.get().access
     return [wired for wired in await access.list_flows(caller) if await access.may_run_api(caller, wired)]
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 from flowground import runtime
 from flowground.ui.sign_in.sign_in import draw_first_account
 
-nothing_was_said = runtime.current().settings.local_mode == "off"  # nobody could chat before
+nothing_was_said = runtime.get().settings.local_mode == "off"  # nobody could chat before
 
 with st.container(horizontal_alignment="center"), st.container(width=440):
     st.space("small")

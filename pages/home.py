@@ -12,14 +12,14 @@ from flowground.wiring import WiredFlow
 
 async def list_flows(caller: Caller) -> tuple[list[WiredFlow], frozenset[str]]:
     """What they may open, and which of it is shared."""
-    running = runtime.current()
+    running = runtime.get()
     flows = await running.access.list_flows(caller)
     return flows, await running.access.list_shared()
 
 
 caller = require_visitor()
 flows, shared = bridge.call(list_flows(caller))
-running = runtime.current()
+running = runtime.get()
 problems = running.catalogue.list_problems() if caller.sees_inside else {}
 st.header(running.settings.organization.name, anchor=False)
 requests.draw_requests(caller, requests.list_waiting(caller), place="home")

@@ -13,7 +13,7 @@ if caller.kind != "member" or caller.role != "admin":
     opening.draw_nothing_here()
     st.stop()
 st.set_page_config(page_title="Organization")
-st.header(words.escape(runtime.current().settings.organization.name), anchor=False)
+st.header(words.escape(runtime.get().settings.organization.name), anchor=False)
 asking = requests.list_waiting(caller)
 if asking:
     st.subheader("Access requests", anchor=False)

@@ -16,7 +16,7 @@ from flowground.wiring import WiredFlow
 
 async def read_standing(caller: Caller, wired: WiredFlow) -> tuple[bool, bool]:
     """Whether the flow is shared, and whether this person may run it over the API."""
-    access = runtime.current().access
+    access = runtime.get().access
     return await access.is_shared(wired.id), await access.may_run_api(caller, wired)
 
 
@@ -35,7 +35,7 @@ conversation = Conversation(
     offers_code=may_run_api,
 )
 if caller.sees_inside:
-    header.draw_stale(runtime.current().catalogue.find_stale(wired.id))
+    header.draw_stale(runtime.get().catalogue.find_stale(wired.id))
 if conversation.wired.chat_input:
     following = chat.draw_composer(conversation)
     draw_sessions(conversation)

@@ -16,7 +16,7 @@ caller, wired = opening.open_flow(read_shared_flow() or "")
 conversation = Conversation(caller, wired, find_session(wired.id))
 
 header.draw_branding(wired)
-if not bridge.call(runtime.current().access.is_shared(wired.id)):
+if not bridge.call(runtime.get().access.is_shared(wired.id)):
     st.caption(":material/lock: Not shared: only authors and admins can open this page.")
 if conversation.wired.chat_input:
     following = chat.draw_composer(conversation)

@@ -13,7 +13,7 @@ from flowground.settings import Settings
 
 @contextmanager
 def runtime_of(config: Path) -> Iterator[Runtime]:
-    """`runtime.current()` for the length of the block."""
+    """`runtime.get()` for the length of the block."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

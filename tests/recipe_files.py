@@ -5,7 +5,7 @@ SHOUT = '''\
 
 from typing import ClassVar
 
-from flowground.components.base import Component, Context, Output, field
+from flowground.components.base import Component, Context, Output, declare
 
 
 class Shout(Component):
@@ -16,8 +16,8 @@ class Shout(Component):
     outputs: ClassVar[tuple[str, ...]] = ("text",)
     waits: ClassVar[bool] = False
 
-    input_value: str = field(..., "Text", "What is shouted.")
-    mark: str = field("!", "Mark", "What stands behind it.", max_length=5)
+    input_value: str = declare(..., "Text", "What is shouted.")
+    mark: str = declare("!", "Mark", "What stands behind it.", max_length=5)
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
         return Output(self.input_value.upper() + self.mark)

@@ -75,7 +75,7 @@ async def test_who_may_publish(tmp_path: Path, caller: Caller, publishes: set[st
 
 async def test_publishing_asks_the_local_owner_for_the_owner_code(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
-        unproven = Caller(kind="local", name="owner", role="admin", proven=False)
+        unproven = Caller(kind="local", name="owner", role="admin", is_proven=False)
         with pytest.raises(NotAllowed, match="owner code"):
             await publish(runtime.access, unproven, "private", shared=True)
         assert not await runtime.access.is_shared("private")
@@ -83,11 +83,11 @@ async def test_publishing_asks_the_local_owner_for_the_owner_code(tmp_path: Path
         assert await runtime.access.is_shared("private")
 
 
-UNPROVEN = Caller(kind="local", name="owner", role="admin", proven=False)
+UNPROVEN = Caller(kind="local", name="owner", role="admin", is_proven=False)
 
 
 @pytest.mark.parametrize(
-    ("mode", "proven", "refused"),
+    ("mode", "is_proven", "refused"),
     [
         ("open", True, None),
         ("open", False, None),
@@ -98,16 +98,16 @@ UNPROVEN = Caller(kind="local", name="owner", role="admin", proven=False)
     ],
 )
 async def test_before_the_first_account_the_settings_say_who_may_go_on(
-    tmp_path: Path, mode: str, proven: bool, refused: str | None
+    tmp_path: Path, mode: str, is_proven: bool, refused: str | None
 ) -> None:
     async with running(tmp_path, FLOWS, config={"local_mode": mode}) as runtime:
-        caller = LOCAL_OWNER if proven else UNPROVEN
+        caller = LOCAL_OWNER if is_proven else UNPROVEN
         if refused is None:
             assert await runtime.access.recheck(caller) == caller
         else:
             with pytest.raises(NotSignedIn, match=refused):
                 await runtime.access.recheck(caller)
-        assert await runtime.access.is_proven_local_owner(caller) is proven
+        assert await runtime.access.is_proven_local_owner(caller) is is_proven
         assert not await runtime.access.is_proven_local_owner(ADMIN)
         await runtime.store.write(members.add, name="root", display_name="Root", role="admin", password="x", by="tests")
         assert not await runtime.access.is_proven_local_owner(caller)
@@ -116,7 +116,7 @@ async def test_before_the_first_account_the_settings_say_who_may_go_on(
 
 
 async def test_tokens_and_visitors_are_rechecked_by_what_holds_for_them(tmp_path: Path) -> None:
-    visitor = Caller(kind="visitor", name="x", role="member", proven=False)
+    visitor = Caller(kind="visitor", name="x", role="member", is_proven=False)
     async with running(tmp_path / "off", FLOWS) as runtime:
         assert await runtime.access.recheck(MIAS) == MIAS
         with pytest.raises(NotSignedIn, match="Sign in first"):

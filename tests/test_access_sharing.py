@@ -170,9 +170,9 @@ async def test_a_proof_ends_with_the_cookie_it_came_from(tmp_path: Path) -> None
         cookie = await runtime.sign_in.redeem(await runtime.sign_in.issue_ticket(None, "browser"), "browser")
         owner = await runtime.sign_in.verify_cookie(str(cookie))
         assert owner is not None
-        assert (await runtime.access.recheck(owner)).proven
+        assert (await runtime.access.recheck(owner)).is_proven
         await runtime.sign_in.revoke(str(owner.sign_in_id))
         rechecked = await runtime.access.recheck(owner)
-        assert (rechecked.kind, rechecked.proven) == ("local", False)
+        assert (rechecked.kind, rechecked.is_proven) == ("local", False)
         with pytest.raises(NotAllowed, match="owner code"):
             await publish(runtime.access, owner, "talk", shared=True)

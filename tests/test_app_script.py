@@ -19,7 +19,7 @@ def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     runtime.install(None)
     before = set(threading.enumerate())
     yield
-    opened = runtime.current()
+    opened = runtime.get()
     runtime.install(None)
     asyncio.run_coroutine_threadsafe(opened.close(), opened.loop).result(10)
     (thread,) = (thread for thread in set(threading.enumerate()) - before if thread.name == "flowground-loop")

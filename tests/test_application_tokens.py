@@ -99,7 +99,7 @@ async def test_everyone_sees_and_revokes_their_own_admins_all(tmp_path: Path) ->
 
 async def test_the_local_owner_proves_it_first_and_makes_the_organizations(tmp_path: Path) -> None:
     async with organization(tmp_path) as runtime:
-        stranger = Caller(kind="local", name="owner", role="admin", proven=False)
+        stranger = Caller(kind="local", name="owner", role="admin", is_proven=False)
         with pytest.raises(NotAllowed, match="owner code"):
             await make(runtime, stranger)
         with pytest.raises(NotAllowed, match="owner code"):

@@ -12,7 +12,7 @@ import pytest
 from flowground import components
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components import COMPONENTS
-from flowground.components.base import Component, Context, Output, field
+from flowground.components.base import Component, Context, Output, declare
 from flowground.components.template import parse_template
 from flowground.errors import ProviderBusy, RunError
 from flowground.events import ModelProgress, TurnFinished
@@ -227,9 +227,9 @@ class Split(Component):
     type_name: ClassVar[str] = "Split"
     title: ClassVar[str] = "Split"
     outputs: ClassVar[tuple[str, ...]] = ("text",)
-    key: str = field("", "Key", "A key.", secret=True)
-    name: str = field("", "Name", "A name.", literal=True)
-    text: str = field("", "Text", "A text.", protected=True)
+    key: str = declare("", "Key", "A key.", secret=True)
+    name: str = declare("", "Name", "A name.", literal=True)
+    text: str = declare("", "Text", "A text.", protected=True)
 
 
 def test_what_a_reference_fills_and_what_a_caller_sets_are_marked_apart() -> None:

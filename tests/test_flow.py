@@ -285,10 +285,10 @@ def test_a_hostile_file_is_one_mistake_soon(text: str | bytes, expected: str) ->
 
 def test_a_place_follows_a_text() -> None:
     line = Place(Position(1, 1), Position(1, 7), Position(1, 8))
-    assert line.at("abc", 2) == Position(1, 10)
-    block = Place(Position(1, 1), Position(1, 7), Position(2, 3), block=True)
-    assert block.at("ab\ncd", 4) == Position(3, 4)
-    assert Place(Position(1, 1), Position(1, 7)).at("abc", 2) == Position(1, 7)
+    assert line.find_position("abc", 2) == Position(1, 10)
+    block = Place(Position(1, 1), Position(1, 7), Position(2, 3), is_block=True)
+    assert block.find_position("ab\ncd", 4) == Position(3, 4)
+    assert Place(Position(1, 1), Position(1, 7)).find_position("abc", 2) == Position(1, 7)
 
 
 def test_a_flow_has_five_hundred_components_and_no_more() -> None:

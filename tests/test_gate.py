@@ -21,8 +21,8 @@ SECRETS = [
     b"my private question",
     b"augusta",
 ]
-IDENTITY = {"kind": "member", "name": "augusta", "role": "admin", "proven": True, "sign_in_id": None}
-LOCAL_OWNER = {"kind": "local", "name": "owner", "role": "admin", "proven": True, "sign_in_id": None}
+IDENTITY = {"kind": "member", "name": "augusta", "role": "admin", "is_proven": True, "sign_in_id": None}
+LOCAL_OWNER = {"kind": "local", "name": "owner", "role": "admin", "is_proven": True, "sign_in_id": None}
 
 
 HOUSE = House()

@@ -47,7 +47,7 @@ def limits(store: Store, clock: Clock, *, public: dict[str, int] | None = None, 
 
 
 def visitor(number: int = 0) -> Caller:
-    return Caller("visitor", f"{number:032x}", "member", proven=False)
+    return Caller("visitor", f"{number:032x}", "member", is_proven=False)
 
 
 async def begin(limits: RunLimits, caller: Caller, flow_id: str = "talk", came_from: str = "203.0.113.9") -> None:
@@ -229,7 +229,7 @@ async def test_a_failed_or_stopped_run_counts(tmp_path: Path, model: str) -> Non
         caller = await let_in(runtime)
         turn = await start_turn(runtime, caller, "talk", said())
         if model == "scripted:silent":
-            await anext(turn.events())
+            await anext(turn.watch())
             turn.stop()
         await asyncio.wait([turn.task])
         with pytest.raises(RunLimitReached) as caught:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flowground.errors import TweaksRefused
-from flowground.overrides import find_changes, for_message
+from flowground.overrides import drop_inputs, find_changes
 from tests.test_fields import FLOW, OPENED
 
 
@@ -67,6 +67,6 @@ def test_from_outside_every_other_name_gets_the_same_answer(values: dict[str, An
 
 def test_a_message_takes_the_place_of_the_inputs_override() -> None:
     overrides = {"ChatInput": {"input_value": "x"}, "Topic": {"input_value": "y"}}
-    assert for_message(FLOW, overrides) == {"Topic": {"input_value": "y"}}
-    assert for_message(FLOW, overrides, input_type="text") == {"ChatInput": {"input_value": "x"}}
-    assert for_message(FLOW, overrides, input_type="any") == {}
+    assert drop_inputs(FLOW, overrides) == {"Topic": {"input_value": "y"}}
+    assert drop_inputs(FLOW, overrides, input_type="text") == {"ChatInput": {"input_value": "x"}}
+    assert drop_inputs(FLOW, overrides, input_type="any") == {}

@@ -255,7 +255,7 @@ def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> No
     assert '{"event": "add_message"' in at.code[-1].value
     assert '{"event": "end"' in at.code[-1].value
     mine: dict[str, Any] = {"flow_id": "talk", "owner": "local:owner", "limit": 50}
-    assert bridge.call(runtime.current().store.read(conversations.list_sessions, **mine)) == []
+    assert bridge.call(runtime.get().store.read(conversations.list_sessions, **mine)) == []
 
 
 def test_a_failed_try_says_why() -> None:
@@ -267,7 +267,7 @@ def test_a_failed_try_says_why() -> None:
 
 
 def test_a_try_counts_as_a_run_of_the_person() -> None:
-    app = runtime.current()
+    app = runtime.get()
     app.run_limits = RunLimits(Settings(limits=Limits(runs_per_minute=1)), app.store)
     at = opened("api_access", flow="talk")
     pressed(at, "Try it")

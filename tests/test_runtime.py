@@ -45,7 +45,7 @@ async def begin(runtime: Runtime, flow: str, text: str = "one two three") -> Liv
 
 async def text_of(turn: LiveTurn) -> str:
     async with asyncio.timeout(20):
-        return "".join([event.text async for event in turn.events() if isinstance(event, Token)])
+        return "".join([event.text async for event in turn.watch() if isinstance(event, Token)])
 
 
 async def test_every_component_is_asked_for_its_models(tmp_path: Path) -> None:
@@ -66,21 +66,21 @@ async def test_all_watchers_see_the_whole_answer_whenever_they_come(tmp_path: Pa
     async with running(tmp_path, FLOWS) as runtime:
         turn = await begin(runtime, "slow")
         early = asyncio.ensure_future(text_of(turn))
-        async for event in turn.events():
+        async for event in turn.watch():
             if isinstance(event, Token):
                 break
-        found = runtime.live_turn(LOCAL_OWNER, "slow", "s")
+        found = runtime.find_live_turn(LOCAL_OWNER, "slow", "s")
         assert found is turn
         late = await text_of(turn)
         assert late == await early == await text_of(turn) == "You said: one two three"
         await asyncio.sleep(0)
-        assert runtime.live_turn(LOCAL_OWNER, "slow", "s") is None
+        assert runtime.find_live_turn(LOCAL_OWNER, "slow", "s") is None
 
 
 async def test_a_watcher_who_leaves_does_not_stop_the_answer(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         turn = await begin(runtime, "slow")
-        async for _ in turn.events():
+        async for _ in turn.watch():
             break
         assert await text_of(turn) == "You said: one two three"
 
@@ -88,7 +88,7 @@ async def test_a_watcher_who_leaves_does_not_stop_the_answer(tmp_path: Path) -> 
 async def test_stop_ends_it_and_keeps_what_was_said(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         turn = await begin(runtime, "long")
-        async for event in turn.events():
+        async for event in turn.watch():
             if isinstance(event, Token):
                 turn.stop()
         messages = await runtime.store.read(
@@ -116,7 +116,7 @@ async def test_a_failure_reaches_every_watcher(tmp_path: Path) -> None:
 async def test_nobody_else_finds_a_live_turn(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         turn = await begin(runtime, "silent")
-        assert runtime.live_turn(Caller(kind="member", name="eve", role="admin"), "silent", "s") is None
+        assert runtime.find_live_turn(Caller(kind="member", name="eve", role="admin"), "silent", "s") is None
         turn.stop()
 
 
@@ -124,8 +124,8 @@ async def test_at_the_end_answers_get_their_grace_and_then_stop(tmp_path: Path) 
     async with running(tmp_path, FLOWS) as runtime:
         finishing, endless = await begin(runtime, "slow"), await begin(runtime, "silent")
         await runtime.stop_runs(2)
-        assert any([isinstance(event, TurnFinished) async for event in finishing.events()])
-        assert endless.done
+        assert any([isinstance(event, TurnFinished) async for event in finishing.watch()])
+        assert endless.is_done
 
 
 async def test_pages_act_for_present_members_only(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from flowground.components import COMPONENTS
-from flowground.components.base import Component, Context, Output, field
+from flowground.components.base import Component, Context, Output, declare
 from flowground.overrides import read_link
 from tests.in_process import runtime_of
 from tests.servers import ROOT, write_folder
@@ -35,8 +35,8 @@ class Locked(Component):
     outputs: ClassVar[tuple[str, ...]] = ("text",)
     gives_output: ClassVar[str | None] = "text"
 
-    key: str = field("", "Key", "A key.", secret=True)
-    input_value: str = field("", "Text", "What is passed on.")
+    key: str = declare("", "Key", "A key.", secret=True)
+    input_value: str = declare("", "Text", "What is passed on.")
 
     async def run(self, context: Context) -> Output:
         return Output(f"{len(self.key)} letters, {self.input_value}")

@@ -103,7 +103,7 @@ async def test_a_pages_turn_has_a_longest_time_too(tmp_path: Path) -> None:
         )
         with pytest.raises(RunTimeout):
             async with asyncio.timeout(10):
-                _ = [event async for event in turn.events()]
+                _ = [event async for event in turn.watch()]
 
 
 async def test_fetching_the_model_is_no_part_of_the_runs_time(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ async def test_a_long_answer_costs_in_proportion_to_its_length(tmp_path: Path) -
             request = RunRequest(input_value="x", session_id="s", stream=True)
             began = time.process_time()
             turn = await start_turn(runtime, LOCAL_OWNER, "echo", request)
-            said = [event.text async for event in turn.events() if isinstance(event, Token)]
+            said = [event.text async for event in turn.watch() if isinstance(event, Token)]
             spent.append(time.process_time() - began)
             assert "".join(said) == "word" * (pieces * times)
     assert spent[1] < 7 * spent[0], spent
@@ -237,8 +237,8 @@ async def test_a_long_turn_is_kept_in_stretches_for_those_who_come_late(tmp_path
     async with running(tmp_path, FLOWS, config=config) as runtime:
         request = RunRequest(input_value="x", session_id="s", stream=True)
         turn = await start_turn(runtime, LOCAL_OWNER, "echo", request)
-        early = [event async for event in turn.events()]
-        late = [event async for event in turn.events()]
+        early = [event async for event in turn.watch()]
+        late = [event async for event in turn.watch()]
         for seen in (early, late):
             said = "".join(event.text for event in seen if isinstance(event, Token))
             assert said == "".join(f"{number} " for number in range(5000))
@@ -251,7 +251,7 @@ async def test_a_watcher_who_does_not_read_stops_no_turn(tmp_path: Path) -> None
     async with running(tmp_path, FLOWS, config=config) as runtime:
         request = RunRequest(input_value="x", session_id="s", stream=True)
         turn = await start_turn(runtime, LOCAL_OWNER, "echo", request)
-        async with aclosing(turn.events()) as idle:
+        async with aclosing(turn.watch()) as idle:
             await anext(idle)
             async with asyncio.timeout(10):
                 await asyncio.wait([turn.task])
@@ -273,10 +273,10 @@ components:
         turn = await start_turn(runtime, LOCAL_OWNER, "pair", request)
         watchers = []
         for _ in range(3):
-            watchers.append(asyncio.ensure_future(texts_of(turn.events())))
+            watchers.append(asyncio.ensure_future(texts_of(turn.watch())))
             await asyncio.sleep(0.08)
         await asyncio.wait([turn.task])
-        watchers.append(asyncio.ensure_future(texts_of(turn.events())))
+        watchers.append(asyncio.ensure_future(texts_of(turn.watch())))
         for said in await asyncio.gather(*watchers):
             assert said == {"Above": "You said: left a b c d e", "Below": "You said: right a b c d e"}
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from flowground.components import COMPONENTS
-from flowground.components.base import Component, field
+from flowground.components.base import Component, declare
 from flowground.components.language_model import LanguageModel
 from flowground.components.outputs import ChatOutput
 from flowground.errors import FlowError
@@ -250,7 +250,7 @@ class Locked(Component):
     outputs: ClassVar[tuple[str, ...]] = ("text",)
     gives_output: ClassVar[str | None] = "text"
 
-    key: str = field("", "Key", "A key.", secret=True, min_length=3)
+    key: str = declare("", "Key", "A key.", secret=True, min_length=3)
 
 
 LOCKED: dict[str, type[Component]] = {**COMPONENTS, "Locked": Locked}

@@ -47,14 +47,14 @@ class Access:
         caller = await self._check_proof(caller)
         if self.local_mode == "off":
             raise NotSignedIn("Make the first account: until then this server serves nothing else.")
-        if self.local_mode == "link" and not caller.proven:
+        if self.local_mode == "link" and not caller.is_proven:
             raise NotSignedIn("Open the link that the terminal printed when Flowground was started.")
         return caller
 
     async def is_proven_local_owner(self, caller: Caller) -> bool:
         """Whether this is local mode and the owner code was given: they may make the first account, in every mode."""
         try:
-            return caller.kind == "local" and (await self._check_proof(caller)).proven
+            return caller.kind == "local" and (await self._check_proof(caller)).is_proven
         except NotSignedIn:
             return False
 
@@ -63,7 +63,7 @@ class Access:
             raise NotSignedIn("This server has accounts now: sign in.")
         # A cookie proves it as long as it is good. Without a cookie the code was given on this very page.
         if caller.sign_in_id is not None and await self.sign_in.find_caller(caller.sign_in_id) is None:
-            return replace(caller, proven=False, sign_in_id=None)
+            return replace(caller, is_proven=False, sign_in_id=None)
         return caller
 
     async def admit_visitor(self, browser: str, address: str) -> Caller | None:
@@ -153,7 +153,7 @@ class Access:
         """What outlives the visit asks the local owner for the owner code. Raises NotAllowed without it."""
         if caller.kind == "visitor":
             raise NotAllowed("This needs an account.", hint="Sign in first.")
-        if not caller.proven:
+        if not caller.is_proven:
             raise NotAllowed(
                 "This needs the owner code.", hint="It stands in the terminal where Flowground was started."
             )
@@ -169,4 +169,4 @@ class Access:
 
 def _make_visitor(browser: str) -> Caller:
     name = hashlib.sha256(b"visitor:" + browser.encode()).hexdigest()[:32]
-    return Caller("visitor", name, "member", proven=False)
+    return Caller("visitor", name, "member", is_proven=False)

@@ -66,7 +66,7 @@ async def run(request: Request) -> Response:
     except ClientDisconnect:
         return Response(status_code=_CLIENT_LEFT)
     if not answer.request.stream:
-        finished = await answer.whole(left=partial(_wait_for_leaving, request))
+        finished = await answer.finish(left=partial(_wait_for_leaving, request))
         if finished is None:
             return Response(status_code=_CLIENT_LEFT)
         return Response(_write(answer, finished), media_type="application/json", headers=told)

@@ -72,7 +72,7 @@ async def _run_here(given: argparse.Namespace) -> None:
         wired = find_flow(runtime.catalogue, given.flow)
         request = _build_request(given, find_types(wired)[0])
         answer = await doors.answer(runtime, CommandLine(), address=wired.id, ask=request)
-        async with aclosing(answer.events()) as events:
+        async with aclosing(answer.stream_events()) as events:
             async for event in events:
                 _show(event, bar, printer)
     finally:

@@ -2,8 +2,8 @@
 Schema, tweak checks, override widgets and the docs page (`fields` reads it).
 
 A field's metadata stands in `Field(...)`: title, description, bounds, `Literal` choices, and in `json_schema_extra`
-the flags `secret`, `literal`, `protected`, `multiline`, `template` (see `field`). Connected fields are separated before
-validation; the runner gives `run` a copy of the component in which they are filled.
+the flags `secret`, `literal`, `protected`, `multiline`, `template` (see `declare`). Connected fields are separated
+before validation; the runner gives `run` a copy of the component in which they are filled.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -116,7 +116,7 @@ class Component(BaseModel):
         raise NotImplementedError
 
 
-def field(
+def declare(
     default: Any,
     title: str,
     description: str,

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from flowground.components.base import Component, Context, Output, field
+from flowground.components.base import Component, Context, Output, declare
 
 
 class _InputComponent(Component):
@@ -10,7 +10,7 @@ class _InputComponent(Component):
 
     waits: ClassVar[bool] = False
 
-    input_value: str = field("", "Text", "The message when the request brings none.", multiline=True)
+    input_value: str = declare("", "Text", "The message when the request brings none.", multiline=True)
 
     def find_own_input(self) -> str:
         return self.input_value
@@ -36,4 +36,4 @@ class TextInput(_InputComponent):
     outputs: ClassVar[tuple[str, ...]] = ("text",)
     takes_input: ClassVar[str | None] = "text"
 
-    input_value: str = field("", "Text", "The text when the request brings none.", multiline=True)
+    input_value: str = declare("", "Text", "The text when the request brings none.", multiline=True)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import PrivateAttr
 
-from flowground.components.base import Component, Context, Output, field
+from flowground.components.base import Component, Context, Output, declare
 from flowground.errors import ProviderRefused
 from flowground.messages import Message
 from flowground.providers.base import Completion, ModelCall
@@ -21,7 +21,7 @@ class LanguageModel(Component):
     outputs: ClassVar[tuple[str, ...]] = ("text_output",)
     streams: ClassVar[bool] = True
 
-    model: str | None = field(
+    model: str | None = declare(
         None,
         "Model",
         "`provider:model`, for example `local`, `openai:gpt-5-mini`, `ollama:qwen3`; `default_model` of config.yaml "
@@ -29,15 +29,15 @@ class LanguageModel(Component):
         literal=True,
         protected=True,
     )
-    system_message: str = field(
+    system_message: str = declare(
         "", "System Message", "What the model is told to be; not sent when empty.", multiline=True
     )
-    input_value: str = field(..., "Input", "What the model is asked, usually a reference.", multiline=True)
-    temperature: float | None = field(None, "Temperature", "How freely it speaks: 0 is the most likely.", ge=0, le=2)
-    max_tokens: int | None = field(None, "Max Tokens", "The longest answer, in tokens.", ge=1, le=1_000_000)
-    top_p: float | None = field(None, "Top P", "Only the likeliest words up to this sum.", gt=0, le=1)
-    seed: int | None = field(None, "Seed", "The same seed asks for the same answer.", ge=0, le=2**31 - 1)
-    stream: bool = field(True, "Stream", "False gives the text whole, also where a stream is asked for.")
+    input_value: str = declare(..., "Input", "What the model is asked, usually a reference.", multiline=True)
+    temperature: float | None = declare(None, "Temperature", "How freely it speaks: 0 is the most likely.", ge=0, le=2)
+    max_tokens: int | None = declare(None, "Max Tokens", "The longest answer, in tokens.", ge=1, le=1_000_000)
+    top_p: float | None = declare(None, "Top P", "Only the likeliest words up to this sum.", gt=0, le=1)
+    seed: int | None = declare(None, "Seed", "The same seed asks for the same answer.", ge=0, le=2**31 - 1)
+    stream: bool = declare(True, "Stream", "False gives the text whole, also where a stream is asked for.")
 
     _options: dict[str, float | int | str] = PrivateAttr()
 

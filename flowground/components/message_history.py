@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import PrivateAttr
 
-from flowground.components.base import Component, Context, Mistake, Output, field
+from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.template import LONGEST_TEMPLATE, Template, find_mistake, parse_template
 from flowground.graph import check_length
 from flowground.messages import SENDERS
@@ -20,9 +20,11 @@ class MessageHistory(Component):
     title: ClassVar[str] = "Message History"
     outputs: ClassVar[tuple[str, ...]] = ("messages_text",)
 
-    n_messages: int = field(100, "Number of Messages", "How many messages at most, the last ones.", ge=0, le=1000)
-    order: Literal["Ascending", "Descending"] = field("Ascending", "Order", "Oldest first (Ascending) or newest first.")
-    template: str = field(
+    n_messages: int = declare(100, "Number of Messages", "How many messages at most, the last ones.", ge=0, le=1000)
+    order: Literal["Ascending", "Descending"] = declare(
+        "Ascending", "Order", "Oldest first (Ascending) or newest first."
+    )
+    template: str = declare(
         "{sender_name}: {text}",
         "Template",
         "How one message is written; `{sender_name}` is User or AI, `{sender}` User or Machine.",

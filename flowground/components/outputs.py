@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from flowground.components.base import Component, Context, Output, field
+from flowground.components.base import Component, Context, Output, declare
 
 
 class _OutputComponent(Component):
@@ -10,7 +10,7 @@ class _OutputComponent(Component):
 
     waits: ClassVar[bool] = False
 
-    input_value: str = field(..., "Inputs", "What is answered, usually a reference.", multiline=True)
+    input_value: str = declare(..., "Inputs", "What is answered, usually a reference.", multiline=True)
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
         return Output(self.input_value)
@@ -33,4 +33,4 @@ class TextOutput(_OutputComponent):
     outputs: ClassVar[tuple[str, ...]] = ("text",)
     gives_output: ClassVar[str | None] = "text"
 
-    input_value: str = field(..., "Text", "What is given, usually a reference.", multiline=True)
+    input_value: str = declare(..., "Text", "What is given, usually a reference.", multiline=True)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, PrivateAttr
 
-from flowground.components.base import Component, Context, Mistake, Output, field
+from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.template import LONGEST_TEMPLATE, Template, find_mistake, parse_template
 
 
@@ -24,7 +24,7 @@ class Prompt(Component):
     outputs: ClassVar[tuple[str, ...]] = ("prompt",)
     waits: ClassVar[bool] = False
 
-    template: str = field(
+    template: str = declare(
         ..., "Template", "The text, with `{variables}`.", multiline=True, template=True, max_length=LONGEST_TEMPLATE
     )
 

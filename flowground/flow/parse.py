@@ -36,7 +36,7 @@ def parse_flow(text: str | bytes, file: str, *, max_bytes: int) -> Flow:
         problems.add(Position(1, 1), "The file is empty: a flow has `components:`.")
         problems.refuse()
     if not isinstance(root.value, dict):
-        problems.add(root.position, "A flow is a mapping: `name: …`, `components: …`.", value=root.plain())
+        problems.add(root.position, "A flow is a mapping: `name: …`, `components: …`.", value=root.read_plain())
         problems.refuse()
     _refuse_secrets(root, problems)
     header = _read_header(document, root)
@@ -57,7 +57,7 @@ def parse_flow(text: str | bytes, file: str, *, max_bytes: int) -> Flow:
         api=header.api,
         version=hashlib.sha256(data).hexdigest()[:12],
         file=file,
-        places={_dotted(path[:3]): document.place(path) for path in [("id",), ("api", "endpoint_name"), *listed]},
+        places={_join_path(path[:3]): document.place(path) for path in [("id",), ("api", "endpoint_name"), *listed]},
     )
 
 
@@ -87,10 +87,10 @@ def _decode(data: bytes, file: str, max_bytes: int) -> str:
 def _refuse_secrets(root: Node, problems: Problems) -> None:
     """`${env:…}` outside the components; inside, `wiring` knows which fields are secret."""
     for key, node in root.value.items():
-        for text in node.texts() if key != "components" else ():
+        for text in node.list_texts() if key != "components" else ():
             if found := ENV.search(text.value):
                 says = "`${env:…}` is read in secret fields of components only, and this is none."
-                problems.add(text.place().at(text.value, found.start()), says, value=found[0])
+                problems.add(text.place().find_position(text.value, found.start()), says, value=found[0])
 
 
 def _read_id(document: Document, header: Header | None, file: str) -> str:
@@ -126,7 +126,7 @@ def _find_wrong_address(address: str) -> str | None:
 
 def _read_header(document: Document, root: Node) -> Header | None:
     """All but the components; None where there are mistakes, which the document then holds."""
-    given = {key: node.plain() for key, node in root.value.items() if key != "components"}
+    given = {key: node.read_plain() for key, node in root.value.items() if key != "components"}
     try:
         return Header.model_validate(given)
     except ValidationError as error:
@@ -139,17 +139,17 @@ def _explain_header(document: Document, given: dict[str, Any], loc: KeyPath, kin
     problems = document.problems
     if kind == "extra_forbidden":
         known = [*_find_schema(loc[:-1]).get("properties", {}), *(["components"] if len(loc) == 1 else [])]
-        name, where = str(loc[-1]), f"`{_dotted(loc[:-1])}`" if loc[:-1] else "a flow"
+        name, where = str(loc[-1]), f"`{_join_path(loc[:-1])}`" if loc[:-1] else "a flow"
         message, others = f"There is no `{name}` in {where}", f"; it has {', '.join(known)}"
         problems.add(document.place(loc).key, message, value=name, choices=known, otherwise=others)
     elif kind == "missing":
-        problems.add(document.place(loc[:-1]).value, f"`{_dotted(loc)}` is missing.")
+        problems.add(document.place(loc[:-1]).value, f"`{_join_path(loc)}` is missing.")
     else:
         path = document.find_existing(loc)
         value: Any = given
         for part in path:
             value = value[part]
-        message = f"`{_dotted(path)}` is {_say_bounded(_find_schema(path))}, not {show(value)}."
+        message = f"`{_join_path(path)}` is {_say_bounded(_find_schema(path))}, not {show(value)}."
         problems.add(document.place(path).value, message, value=value)
 
 
@@ -179,7 +179,7 @@ def _say_bounded(schema: Schema) -> str:
     return kind
 
 
-def _dotted(path: KeyPath) -> str:
+def _join_path(path: KeyPath) -> str:
     return ".".join(str(part) for part in path)
 
 
@@ -195,7 +195,7 @@ def _read_components(document: Document, root: Node) -> dict[str, ComponentSpec]
             problems.add(at, "A flow has `components:`, at least an output; there are none.")
         return {}
     if not isinstance(node.value, dict):
-        problems.add(node.position, "`components` is a mapping: `Name: {type: …}`.", value=node.plain())
+        problems.add(node.position, "`components` is a mapping: `Name: {type: …}`.", value=node.read_plain())
         return {}
     if len(node.value) > MOST_COMPONENTS:
         name = list(node.value)[MOST_COMPONENTS]
@@ -212,9 +212,9 @@ def _read_component(problems: Problems, name: str, node: Node, at: Position) -> 
         word = legal if COMPONENT_ID.fullmatch(legal) else None
         problems.add(at, f"{show(name)} cannot be a component's id: it is {rule}.", value=name, suggestion=word)
     if not isinstance(node.value, dict):
-        problems.add(node.position, f"The component `{name}` is a mapping: `{{type: …}}`.", value=node.plain())
+        problems.add(node.position, f"The component `{name}` is a mapping: `{{type: …}}`.", value=node.read_plain())
         return None
-    fields = node.plain()
+    fields = node.read_plain()
     kind, shown = fields.pop("type", None), fields.pop("display_name", None)
     for key, given in (("type", kind), ("display_name", shown)):
         if not isinstance(given, str) and key in node.value:

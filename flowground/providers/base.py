@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from flowground.errors import ProviderError, ProviderRefused
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
-from flowground.yaml_file.section import ConfigSection, http_address
+from flowground.yaml_file.section import ConfigSection, check_http_address
 
 E = TypeVar("E", bound=ProviderError)
 
@@ -86,7 +86,7 @@ class ProviderSettings(ConfigSection):
     type: str = Field(
         description="Kind of server; the entry's name when left out. `openai` is any OpenAI-compatible server."
     )
-    base_url: Annotated[str, http_address("http://127.0.0.1:8000/v1")] | None = Field(
+    base_url: Annotated[str, check_http_address("http://127.0.0.1:8000/v1")] | None = Field(
         None, description="Address up to and with `/v1`."
     )
     api_key: SecretStr | None = Field(None, description="The server's key; `${env:NAME}` keeps it out of the file.")

@@ -1,4 +1,4 @@
-"""Builds everything once from Settings and owns the running turns; `current()` is the one global.
+"""Builds everything once from Settings and owns the running turns; `get()` is the one global.
 
 A page never owns a run: it begins a `LiveTurn` through `doors` and subscribes to its events, so a refresh, a dropped
 socket or a second tab sees the whole answer. Where no server runs in the process (AppTest, command line) the runtime
@@ -34,7 +34,7 @@ from flowground.store import Store
 from flowground.turns import take_turn
 from flowground.wiring import WiredFlow
 
-__all__ = ["APP_FOLDER", "LiveTurn", "Runtime", "current", "install"]
+__all__ = ["APP_FOLDER", "LiveTurn", "Runtime", "get", "install"]
 
 APP_FOLDER = Path(__file__).resolve().parents[2]
 """Where app.py and config.yaml stand."""
@@ -67,9 +67,9 @@ class Runtime:
         self.forgetting = Forgetting(self.store, settings.sharing.public)
         self._live: dict[tuple[str, str, str], LiveTurn] = {}
         self._running: set[asyncio.Task[object]] = set()
-        self.stopping = False
+        self.is_stopping = False
         """Whether running turns are being cancelled because the process ends."""
-        self._ending = False
+        self._is_ending = False
 
     async def start(self) -> None:
         """Captures the running loop and readies what needs one. Raises ConfigError."""
@@ -101,7 +101,7 @@ class Runtime:
             )
 
     def start_live(self, caller: Caller, wired: WiredFlow, request: RunRequest) -> LiveTurn:
-        """A turn that goes on without the one that began it; pages find it by `live_turn`."""
+        """A turn that goes on without the one that began it; pages find it by `find_live_turn`."""
         place = (caller.key, wired.id, request.session_id or "")
         turn = LiveTurn(self.take_turn(caller, wired, request))
         self._live[place] = turn
@@ -127,7 +127,7 @@ class Runtime:
                 except ProviderError:
                     continue  # the run itself will say it
 
-    def live_turn(self, caller: Caller, flow_id: str, session_id: str) -> LiveTurn | None:
+    def find_live_turn(self, caller: Caller, flow_id: str, session_id: str) -> LiveTurn | None:
         """The turn being taken in a session of this caller, if any."""
         return self._live.get((caller.key, flow_id, session_id))
 
@@ -145,16 +145,16 @@ class Runtime:
 
     def refuse_when_ending(self) -> None:
         """Raises ShuttingDown once `stop_runs` was called: nobody would wait for a turn that begins now."""
-        if self._ending:
+        if self._is_ending:
             raise ShuttingDown("The server is stopping.", hint="Try again in a moment.")
 
     async def stop_runs(self, grace: float) -> None:
         """Lets running turns finish for `grace` seconds, then cancels them and waits for their ends."""
-        self._ending = True
+        self._is_ending = True
         if running := set(self._running):
             if grace:
                 await asyncio.wait(running, timeout=grace)
-            self.stopping = True
+            self.is_stopping = True
             self.store.hurry()
             for task in running:
                 task.cancel()
@@ -171,16 +171,16 @@ def install(runtime: Runtime | None) -> None:
     _current = runtime
 
 
-def current() -> Runtime:
+def get() -> Runtime:
     """The process's runtime; where no server made one, it is opened on a loop thread of its own."""
     with _lock:
         if _current is None:
-            install(_on_own_thread(Runtime(Settings.load(find_config(APP_FOLDER)))))
+            install(_start_on_own_thread(Runtime(Settings.load(find_config(APP_FOLDER)))))
         assert _current is not None  # noqa: S101 - set just above
         return _current
 
 
-def _on_own_thread(runtime: Runtime) -> Runtime:
+def _start_on_own_thread(runtime: Runtime) -> Runtime:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="flowground-loop", daemon=True).start()
     asyncio.run_coroutine_threadsafe(runtime.start(), loop).result()

@@ -35,7 +35,7 @@ class _Stretch:
         self.size += len(token.text)
         self._pieces.setdefault(token.component_id, []).append(token.text)
 
-    def unseen(self, seen: dict[str, int]) -> list[Token]:
+    def take_unseen(self, seen: dict[str, int]) -> list[Token]:
         """What came after the `seen` characters of each answer; counts it as seen."""
         found = []
         for name, pieces in self._pieces.items():
@@ -67,14 +67,14 @@ class LiveTurn:
         self.task.add_done_callback(lambda _: self._tell())
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         return self.task.done()
 
     def stop(self) -> None:
         """Cancels the turn, down to the provider; what was said so far is kept. Call it on the runtime's loop."""
         self.task.cancel()
 
-    async def events(self) -> AsyncGenerator[Event, None]:
+    async def watch(self) -> AsyncGenerator[Event, None]:
         """Every event from the start, then each as it comes, until the turn ends; raises a failed turn's error.
 
         Pieces of text that wait for this watcher come joined.
@@ -85,10 +85,10 @@ class LiveTurn:
         try:
             while True:
                 news.clear()
-                while events := self._after(cursor):
+                while events := self._read_on(cursor):
                     for event in events:
                         yield event
-                if self.done:
+                if self.is_done:
                     break
                 await news.wait()
         finally:
@@ -96,14 +96,14 @@ class LiveTurn:
         if self._error:
             raise self._error
 
-    def _after(self, cursor: _LogCursor) -> list[Event]:
+    def _read_on(self, cursor: _LogCursor) -> list[Event]:
         """What stands in the log after `cursor`, which goes on by it; nothing when there is no more yet."""
         while cursor.entry < len(self._log):
             entry = self._log[cursor.entry]
             if not isinstance(entry, _Stretch):
                 cursor.entry += 1
                 return [entry]
-            if found := entry.unseen(cursor.seen):
+            if found := entry.take_unseen(cursor.seen):
                 return [*found]
             if entry is self._log[-1]:
                 break  # it may grow

@@ -19,7 +19,7 @@ from flowground.providers import KINDS, ProviderEntry, name_kind
 from flowground.settings.file import ConfigFile, fill_variables, find_mistakes, find_variables, read_config
 from flowground.words import find_nearest, join_words
 from flowground.yaml_file.document import KeyPath
-from flowground.yaml_file.section import ConfigSection, http_address
+from flowground.yaml_file.section import ConfigSection, check_http_address
 
 LocalMode = Literal["open", "link", "off"]
 
@@ -131,7 +131,7 @@ class CookieSettings(ConfigSection):
 
 class Settings(ConfigSection):
     organization: OrganizationSettings = OrganizationSettings()
-    public_url: Annotated[str, http_address("https://flows.example.com")] | None = Field(
+    public_url: Annotated[str, check_http_address("https://flows.example.com")] | None = Field(
         None,
         description="The address people use. Links and snippets follow it; pages open at it and on this computer only.",
     )

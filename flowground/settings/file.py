@@ -62,7 +62,7 @@ def read_config(path: Path) -> ConfigFile:
     """The file's content; a missing or empty file is an empty mapping. Raises ConfigError, naming the line."""
     if not path.exists():
         return ConfigFile(path.name, {}, Document(None, Problems(path.name)))
-    dialect = Dialect("config file", _Scalars().read, extended=True, said_twice="{path}: given twice")
+    dialect = Dialect("config file", _Scalars().read, is_extended=True, said_twice="{path}: given twice")
     try:
         document = read_document(path.read_text("utf-8"), path.name, dialect)
         if document.problems:
@@ -74,7 +74,7 @@ def read_config(path: Path) -> ConfigFile:
         raise ConfigError(f"{path.name}: {error}") from None
     except OSError as error:
         raise ConfigError(f"{path.name}: cannot be read: {error.strerror}") from None
-    data = document.root.plain() if document.root else None
+    data = document.root.read_plain() if document.root else None
     if data is not None and not isinstance(data, dict):
         raise ConfigError(f"{path.name}:1: settings are a mapping, this is a {type(data).__name__}")
     return ConfigFile(path.name, data or {}, document)
@@ -106,10 +106,10 @@ def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tu
         if kind:  # pydantic puts an entry's kind between its name and its setting
             place = place[:2] + place[3:]
         match problem["type"]:
-            case "extra_forbidden" if kind and (others := _kinds_with(str(place[-1]))):
+            case "extra_forbidden" if kind and (others := _find_kinds(str(place[-1]))):
                 yield place, f"belongs to providers of type {join_words(others, 'or')}, this is {problem['loc'][2]}"
             case "extra_forbidden":
-                word = find_nearest(str(place[-1]), _names(kind, place[2:]) if kind else _names(model, place))
+                word = find_nearest(str(place[-1]), _list_names(kind, place[2:]) if kind else _list_names(model, place))
                 yield place, "unknown setting" + (f" (did you mean {word}?)" if word else "")
             case "union_tag_not_found":
                 word = find_nearest(str(place[-1]), KINDS)
@@ -120,12 +120,12 @@ def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tu
                 yield place, problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
 
 
-def _kinds_with(setting: str) -> list[str]:
+def _find_kinds(setting: str) -> list[str]:
     """The kinds of provider that have such a setting."""
     return [name for name, kind in KINDS.items() if setting in kind.model_fields]
 
 
-def _names(model: type[BaseModel], place: KeyPath) -> list[str]:
+def _list_names(model: type[BaseModel], place: KeyPath) -> list[str]:
     """The settings that may stand beside the last part of a place."""
     kind: Any = model
     for part in place[:-1]:

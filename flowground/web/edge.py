@@ -138,8 +138,8 @@ class Edge:
         verify = self.runtime().sign_in.verify_cookie
         found = [caller for cookie in cookies if (caller := await verify(cookie)) is not None]
         if local:
-            owner = next((caller for caller in found if caller.kind == "local" and caller.proven), None)
-            return owner or Caller(kind="local", name="owner", role="admin", proven=False)
+            owner = next((caller for caller in found if caller.kind == "local" and caller.is_proven), None)
+            return owner or Caller(kind="local", name="owner", role="admin", is_proven=False)
         return next((caller for caller in found if caller.kind == "member"), None)
 
 

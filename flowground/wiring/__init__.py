@@ -124,7 +124,7 @@ def _check_reference(
     else:
         return True
     spec = flow.components[name]
-    at = spec.places[field].at(spec.fields[field], reference.offset)
+    at = spec.places[field].find_position(spec.fields[field], reference.offset)
     problems.add(at, says, value=word, choices=choices, otherwise=otherwise)
     return target is not None
 
@@ -139,7 +139,7 @@ def _note_circles(
         first, second = circle[0], circle[1] if len(circle) > 1 else circle[0]
         spec = flow.components[first]
         at = next(
-            spec.places[field].at(spec.fields[field], reference.offset)
+            spec.places[field].find_position(spec.fields[field], reference.offset)
             for field, text in connections[first].items()
             for reference in text.references
             if reference.component == second

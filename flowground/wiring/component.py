@@ -82,7 +82,7 @@ class _Wiring:
         place = spec.places.get(mistake.field) or Place(spec.position, spec.position)
         raw = spec.fields.get(mistake.field)
         is_declared = mistake.field in list_types(self.kind)
-        at = place.at(raw, mistake.offset) if is_declared and isinstance(raw, str) else place.key
+        at = place.find_position(raw, mistake.offset) if is_declared and isinstance(raw, str) else place.key
         close = mistake.choices or tuple(name for name in spec.fields if mistake.missing and name != mistake.field)
         self._note(at, mistake.message, value=mistake.missing or mistake.field, choices=close)
 
@@ -94,7 +94,7 @@ class _Wiring:
         place, variable = self.spec.places[field.name], found[1]
         if not field.is_secret:
             says = f"`${{env:…}}` is read in secret fields only, and `{field.name}` of {self.spec.type} is none"
-            self._note(place.at(value, found.start()), says, value=found[0])
+            self._note(place.find_position(value, found.start()), says, value=found[0])
         elif value != found[0] or not _ENV_NAME.fullmatch(variable):
             self._note(place.value, f"A secret is `${{env:NAME}}` as a whole: `{field.name}` is not")
         elif variable not in os.environ:
@@ -113,7 +113,7 @@ class _Wiring:
             why = "protected" if field.is_text else field.kind
             says = f"`{field.name}` of {self.spec.type} is {why}: it is written in the file, no reference can fill it"
             first = text.references[0]
-            self._note(self.spec.places[field.name].at(value, first.offset), says, value=str(first))
+            self._note(self.spec.places[field.name].find_position(value, first.offset), says, value=str(first))
 
     def _note_misfit(self, name: str, limits: Mapping[str, Any]) -> None:
         spec, field, value = self.spec, find_type(self.kind, name), self.spec.fields.get(name)

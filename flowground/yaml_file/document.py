@@ -29,13 +29,13 @@ class Place:
     key: Position
     value: Position
     text: Position | None = None
-    block: bool = False
+    is_block: bool = False
 
-    def at(self, text: str, offset: int) -> Position:
+    def find_position(self, text: str, offset: int) -> Position:
         """Where the character `offset` of the value's `text` stands, as exactly as can be told."""
         if self.text is None:
             return self.value
-        start = text.rfind("\n", 0, offset) + 1 if self.block else 0
+        start = text.rfind("\n", 0, offset) + 1 if self.is_block else 0
         return Position(self.text.line + text.count("\n", 0, start), self.text.column + offset - start)
 
 
@@ -46,29 +46,29 @@ class Node:
     value: Any
     position: Position
     text: Position | None = None
-    block: bool = False
+    is_block: bool = False
     keys: Mapping[str, Position] = field(default_factory=dict)
     size: int = 1
 
     def place(self, key: Position | None = None) -> Place:
         """Where it stands, `key` being the place of its name."""
-        return Place(key or self.position, self.position, self.text, self.block)
+        return Place(key or self.position, self.position, self.text, self.is_block)
 
-    def texts(self) -> "Iterator[Node]":
+    def list_texts(self) -> "Iterator[Node]":
         """Every text inside, in the file's order."""
         inside = self.value.values() if isinstance(self.value, dict) else self.value
         if isinstance(self.value, dict | list):
             for node in inside:
-                yield from node.texts()
+                yield from node.list_texts()
         elif isinstance(self.value, str):
             yield self
 
-    def plain(self) -> Any:
+    def read_plain(self) -> Any:
         """The value as plain Python data."""
         if isinstance(self.value, dict):
-            return {key: node.plain() for key, node in self.value.items()}
+            return {key: node.read_plain() for key, node in self.value.items()}
         if isinstance(self.value, list):
-            return [node.plain() for node in self.value]
+            return [node.read_plain() for node in self.value]
         return self.value
 
 

@@ -48,15 +48,15 @@ def read_core(event: yaml.ScalarEvent) -> Any:
 class Dialect:
     """What one kind of file may say. `name` is what people call such a file.
 
-    `most_values` bounds keys and values, each alias counted as what it stands for. `extended` allows YAML's own tags,
-    those of scalars read by `read_scalar`, merge keys, and aliases as keys. `said_twice` is a key's second mistake:
-    `key`, `path`, `line`.
+    `most_values` bounds keys and values, each alias counted as what it stands for. Where it `is_extended`, YAML's own
+    tags, those of scalars read by `read_scalar`, merge keys, and aliases as keys may stand there. `said_twice` is said
+    of a key that comes again: `key`, `path`, `line`.
     """
 
     name: str
     read_scalar: Callable[[yaml.ScalarEvent], Any] = read_core
     most_values: float = math.inf
-    extended: bool = False
+    is_extended: bool = False
     said_twice: str = "`{key}` is given twice; the first is on line {line}."
 
 
@@ -126,7 +126,7 @@ class _Reader:
     def _may_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> bool:
         """Any tag of a scalar, and the one that a list or a mapping has anyhow."""
         own = f"{_YAML}seq" if isinstance(event, yaml.SequenceStartEvent) else f"{_YAML}map"
-        return self._dialect.extended and (isinstance(event, yaml.ScalarEvent) or event.tag in ("!", own))
+        return self._dialect.is_extended and (isinstance(event, yaml.ScalarEvent) or event.tag in ("!", own))
 
     def _find_alias(self, event: yaml.AliasEvent) -> Node:
         name = str(event.anchor)
@@ -142,22 +142,22 @@ class _Reader:
         return node
 
     def _read_scalar(self, event: yaml.ScalarEvent) -> Node:
-        node = Node(self._dialect.read_scalar(event), _position(event))
+        node = Node(self._dialect.read_scalar(event), _find_position(event))
         if event.style == "|":
-            node.text, node.block = self._block_start(node.position.line), True
+            node.text, node.is_block = self._find_block_start(node.position.line), True
         elif event.start_mark and event.end_mark and event.start_mark.line == event.end_mark.line:
             quote = 1 if event.style in ("'", '"') else 0
             node.text = Position(node.position.line, node.position.column + quote)
         return node
 
-    def _block_start(self, first: int) -> Position:
+    def _find_block_start(self, first: int) -> Position:
         """A literal block's first line, and the column after its indentation."""
         lines = (self._lines[number] for number in range(first, len(self._lines)))
         indents = (len(line) - len(line.lstrip(" ")) for line in lines if line.strip())
         return Position(first + 1, next(indents, 0) + 1)
 
     def _read_list(self, event: yaml.Event, path: KeyPath) -> Node:
-        node = Node([], _position(event))
+        node = Node([], _find_position(event))
         while not isinstance(item := next(self._events), yaml.SequenceEndEvent):
             node.value.append(self._read_node(item, (*path, len(node.value))))
         node.size += sum(item.size for item in node.value)
@@ -166,7 +166,7 @@ class _Reader:
     def _read_mapping(self, event: yaml.Event, path: KeyPath) -> Node:
         values: dict[str, Node] = {}
         keys: dict[str, Position] = {}
-        node = Node(values, _position(event), keys=keys)
+        node = Node(values, _find_position(event), keys=keys)
         merged: list[Node] = []
         while not isinstance(name := next(self._events), yaml.MappingEndEvent):
             key = self._read_key(name, path)
@@ -178,26 +178,26 @@ class _Reader:
                 where = ".".join(map(str, (*path, key)))
                 self._note(name, self._dialect.said_twice.format(key=key, path=where, line=keys[key].line), key)
             else:
-                values[key], keys[key] = value, _position(name)
-        for other in merged if self._dialect.extended else ():
+                values[key], keys[key] = value, _find_position(name)
+        for other in merged if self._dialect.is_extended else ():
             self._merge(node, other)
         return node
 
     def _read_key(self, event: yaml.Event, path: KeyPath) -> str | None:
         """A name; None for a merge key, and for what is no name and a mistake."""
-        if self._dialect.extended and isinstance(event, yaml.AliasEvent):
+        if self._dialect.is_extended and isinstance(event, yaml.AliasEvent):
             named = self._find_alias(event).value
             if isinstance(named, str):
                 return named
         if isinstance(event, yaml.ScalarEvent) and (
-            event.tag is None or (self._dialect.extended and event.tag in ("!", f"{_YAML}str"))
+            event.tag is None or (self._dialect.is_extended and event.tag in ("!", f"{_YAML}str"))
         ):
             self._values += 1
             if event.anchor:
                 self._anchors[event.anchor] = self._read_scalar(event)
             if event.value != "<<" or event.style or event.tag is not None:
                 return str(event.value)
-            if not self._dialect.extended:
+            if not self._dialect.is_extended:
                 self._note(event, f"Merge keys are not used in {self._dialect.name}s: write the fields out.", "<<")
             return None
         self._read_node(event, (*path, ""))
@@ -218,9 +218,9 @@ class _Reader:
         self._problems.refuse()
 
     def _note(self, event: yaml.Event, message: str, value: str | None = None) -> None:
-        self._problems.add(_position(event), message, value=value)
+        self._problems.add(_find_position(event), message, value=value)
 
 
-def _position(event: yaml.Event) -> Position:
+def _find_position(event: yaml.Event) -> Position:
     mark = event.start_mark
     return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)

@@ -40,7 +40,7 @@ class ConfigSection(Section):
         return {key: _read_switch(value) if key in numbers else value for key, value in given.items()}
 
 
-def http_address(example: str) -> AfterValidator:
+def check_http_address(example: str) -> AfterValidator:
     """For `Annotated[str, …]`: an address of http or https without a query; it loses its slash at the end."""
 
     def check(value: str) -> str:

@@ -91,7 +91,7 @@ async def test_sessions_are_listed_and_deleted(api: Api) -> None:
 
 async def test_one_caller_neither_reads_nor_continues_anothers_session(api: Api) -> None:
     turn = await start_turn(api.runtime, LOCAL_OWNER, "remember", RunRequest(input_value="secret", session_id="s"))
-    async for _ in turn.events():
+    async for _ in turn.watch():
         pass
     await api.run("remember", {"input_value": "mine", "session_id": "s"})
     other = await _other_token(api)

@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
-from flowground.overrides import Values
+from flowground.overrides import FieldValues
 from flowground.snippets import (
     DEFAULT_MESSAGE,
     LANGUAGES,
@@ -51,12 +51,12 @@ _TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
 
 @dataclass(frozen=True, slots=True)
 class PastCall:
-    """The call behind one message of a chat; `overrides` as `overrides.for_message` gives them."""
+    """The call behind one message of a chat; `overrides` as `overrides.drop_inputs` gives them."""
 
     flow_id: str
     message: str
     session_id: str
-    overrides: Values = field(default_factory=dict)
+    overrides: FieldValues = field(default_factory=dict)
 
 
 def open_next(call: PastCall) -> None:
@@ -233,7 +233,7 @@ def _draw_markdown(request: SnippetRequest, *, title: str) -> None:
             st.code(text, language="markdown", height=_CODE_HEIGHT)
 
 
-def _draw_tabs(wired: WiredFlow, values: Values | None) -> Sequence[DeltaGenerator]:
+def _draw_tabs(wired: WiredFlow, values: FieldValues | None) -> Sequence[DeltaGenerator]:
     """A tab a language, and one for the overrides `values`, where they may be changed."""
     labels = list(_TITLES.values())
     if values is None:

@@ -29,7 +29,7 @@ def find_fresh_secret(wired: WiredFlow) -> str | None:
 def draw_tokens(caller: Caller, wired: WiredFlow, *, scope: Scope) -> None:
     """A form for a new token and the list of those in force. `scope` is what is drawn again after a change."""
     st.markdown("**Application tokens**")
-    if not caller.proven:
+    if not caller.is_proven:
         if not sign_in.ask_owner_code(key=f"tokens:code:{wired.id}"):
             return
         caller = require_visitor()

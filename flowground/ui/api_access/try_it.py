@@ -91,7 +91,7 @@ def draw_try(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
 @bind_to_caller
 def _begin(caller: Caller, flow_id: str, request: SnippetRequest, key: str) -> None:
     st.session_state[key] = trial = Trial(request)
-    loop = runtime.current().loop
+    loop = runtime.get().loop
 
     def start() -> None:
         trial.task = loop.create_task(_run(caller, flow_id, trial))
@@ -103,7 +103,7 @@ def _begin(caller: Caller, flow_id: str, request: SnippetRequest, key: str) -> N
 
 def _stop(trial: Trial) -> None:
     if trial.task:
-        runtime.current().loop.call_soon_threadsafe(trial.task.cancel)
+        runtime.get().loop.call_soon_threadsafe(trial.task.cancel)
         trial.over.wait(_LOOK)
 
 
@@ -158,8 +158,8 @@ async def _write_pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGene
     request = trial.request
     body = RunBody.model_validate(request.write_body(request.message))
     asked = body.make_request(framing="langflow" if request.stream else None, shape=request.shape)
-    answer = await doors.answer(runtime.current(), PersonTrying(caller), address=flow_id, ask=asked)
-    if finished := None if request.stream else await answer.whole():
+    answer = await doors.answer(runtime.get(), PersonTrying(caller), address=flow_id, ask=asked)
+    if finished := None if request.stream else await answer.finish():
         trial.tokens = words.write_tokens(finished.usage)
         yield _indent(write_body(answer.wired, asked, finished))
         return

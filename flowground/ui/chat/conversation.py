@@ -13,7 +13,7 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.caller import SESSION_ID_CHARS, Caller
-from flowground.overrides import Values
+from flowground.overrides import FieldValues
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import SessionInfo
 from flowground.ui.page import bridge, words
@@ -43,7 +43,7 @@ class Conversation:
     wired: WiredFlow
     session_id: str
     sees_inside: bool = False
-    overrides: Values = field(default_factory=dict)
+    overrides: FieldValues = field(default_factory=dict)
     offers_code: bool = False
 
     @property
@@ -149,7 +149,7 @@ def _change(conversation: Conversation, job: Callable[..., bool]) -> None:
     """A dialog runs without the router: who acts is asked again here."""
 
     async def write() -> None:
-        running = runtime.current()
+        running = runtime.get()
         caller = await running.access.recheck(conversation.caller)
         await running.store.write(
             job, flow_id=conversation.wired.id, owner=caller.key, session_id=conversation.session_id

@@ -26,7 +26,7 @@ from flowground.events import (
     TurnFinished,
     TurnStarted,
 )
-from flowground.overrides import for_message
+from flowground.overrides import drop_inputs
 from flowground.runtime import LiveTurn
 from flowground.shims.page_scripts import StopException, ThisRun, draw_growing, is_open, redraw
 from flowground.store.runs import conversations
@@ -90,7 +90,7 @@ class Following:
         self.has_own_stop = has_own_stop
         self.started: TurnStarted | None = None
         self._turn, self._run = turn, run
-        self._batches = bridge.read_batches(turn.events())
+        self._batches = bridge.read_batches(turn.watch())
         self._first: list[Event] = []
 
     def begin(self) -> Self:
@@ -111,7 +111,7 @@ class Following:
     def end_with_script(self) -> None:
         """*Stop* ends the turn; any other end of the script only the watching."""
         if self._run.stop_was_pressed():
-            runtime.current().loop.call_soon_threadsafe(self._turn.stop)
+            runtime.get().loop.call_soon_threadsafe(self._turn.stop)
 
 
 def begin(
@@ -121,7 +121,7 @@ def begin(
 
     None, or the turn that is being taken already, where it was refused: why is kept under the key "refused".
     """
-    tweaks = for_message(conversation.wired, conversation.overrides, input_type=input_type)
+    tweaks = drop_inputs(conversation.wired, conversation.overrides, input_type=input_type)
     request = RunRequest(
         input_value=said,
         input_type=input_type,
@@ -145,7 +145,7 @@ async def _start(
     conversation: Conversation, request: RunRequest, session: str, watched: Viewers, *, came_from: str
 ) -> LiveTurn:
     person = PersonChatting(conversation.caller, conversation.session_id, came_from)
-    answer = await doors.answer(runtime.current(), person, address=conversation.wired.id, ask=request)
+    answer = await doors.answer(runtime.get(), person, address=conversation.wired.id, ask=request)
     turn = answer.start()
     watched.show(session, conversation.session_key)
     watched.tell(conversation.session_key, besides=session)
@@ -164,14 +164,14 @@ def follow(conversation: Conversation) -> Following | None:
 
 def find_turn(conversation: Conversation) -> LiveTurn | None:
     """The turn that is being taken, to ask whether there is one or to stop it."""
-    return runtime.current().live_turn(conversation.caller, conversation.wired.id, conversation.session_id)
+    return runtime.get().find_live_turn(conversation.caller, conversation.wired.id, conversation.session_id)
 
 
 @bind_to_caller
 def stop(conversation: Conversation) -> None:
     """For a button: ends the turn; what was said so far is kept."""
     if turn := find_turn(conversation):
-        runtime.current().loop.call_soon_threadsafe(turn.stop)
+        runtime.get().loop.call_soon_threadsafe(turn.stop)
 
 
 def read_messages(conversation: Conversation, following: Following | None, *, limit: int) -> list[StoredMessage]:

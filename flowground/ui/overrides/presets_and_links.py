@@ -10,7 +10,7 @@ import streamlit as st
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.overrides import Values, find_changes, read_link, write_link
+from flowground.overrides import FieldValues, find_changes, read_link, write_link
 from flowground.store.flows import presets
 from flowground.store.flows.presets import Preset
 from flowground.ui.overrides.state import count, drop_secrets, find_overrides_state, write_count, write_value
@@ -60,7 +60,7 @@ def _draw_preset(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
         )
 
 
-def _draw_form(caller: Caller, wired: WiredFlow, values: Values) -> None:
+def _draw_form(caller: Caller, wired: WiredFlow, values: FieldValues) -> None:
     with (
         st.form(f"presets:new:{wired.id}", border=False, clear_on_submit=True),
         st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
@@ -71,7 +71,7 @@ def _draw_form(caller: Caller, wired: WiredFlow, values: Values) -> None:
 
 
 @bind_to_caller
-def _save(caller: Caller, wired: WiredFlow, values: Values, key: str) -> None:
+def _save(caller: Caller, wired: WiredFlow, values: FieldValues, key: str) -> None:
     _store(caller, wired, partial(presets.save, name=st.session_state[key], values=values))
 
 
@@ -90,7 +90,7 @@ def _store(caller: Caller, wired: WiredFlow, job: Callable[..., object]) -> None
     """A preset outlives the visit: whoever keeps one is asked again who they are, the local owner for the code."""
 
     async def write() -> None:
-        running = runtime.current()
+        running = runtime.get()
         present = await running.access.recheck(caller)
         running.access.require_lasting(present)
         await running.store.write(job, flow_id=wired.id, owner=present.key)
@@ -103,7 +103,7 @@ def _make_refused_key(wired: WiredFlow) -> str:
     return f"presets:refused:{wired.id}"
 
 
-def draw_link(wired: WiredFlow, values: Values) -> None:
+def draw_link(wired: WiredFlow, values: FieldValues) -> None:
     """The link to the playground that carries the overrides; its reader sees them and accepts them first."""
     menu = st.popover("Link", icon=":material/link:", key=f"overrides:link:{wired.id}", disabled=not values)
     with menu, failure.draw_refusals():
@@ -143,7 +143,7 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
             st.button("Ignore", key=f"arrived:ignore:{wired.id}", on_click=_drop_link)
 
 
-def _read_link(caller: Caller, wired: WiredFlow, word: str) -> Values:
+def _read_link(caller: Caller, wired: WiredFlow, word: str) -> FieldValues:
     if not caller.sees_inside:
         raise FlowgroundError("Links with overrides are for authors: the flow answers here as it is.")
     return find_changes(wired, read_link(word), sees_inside=True)
@@ -167,7 +167,7 @@ def _draw_useless(why: str) -> None:
 
 
 @bind_to_caller
-def _accept(caller: Caller, wired: WiredFlow, values: Values) -> None:
+def _accept(caller: Caller, wired: WiredFlow, values: FieldValues) -> None:
     with suppress(FlowgroundError):  # the flow changed meanwhile: the link is judged anew, and says why
         find_overrides_state(caller, wired).replace(values)
         _drop_link()

@@ -9,7 +9,7 @@ import streamlit as st
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.fields.policy import FieldPolicy
-from flowground.overrides import Values, find_changes, keep_values
+from flowground.overrides import FieldValues, find_changes, keep_values
 from flowground.ui.page import words
 from flowground.wiring import WiredFlow
 
@@ -53,7 +53,7 @@ class Overrides:
         left = {name: value for name, value in self.good.get(item.component, {}).items() if name != item.name}
         self.good = {name: fields for name, fields in {**self.good, item.component: left}.items() if fields}
 
-    def replace(self, values: Values) -> None:
+    def replace(self, values: FieldValues) -> None:
         """These overrides and no others, checked like any tweak. Raises TweaksRefused; then nothing changed."""
         self.good = find_changes(self.wired, values, sees_inside=self.sees_inside)
         self.refused.clear()
@@ -87,12 +87,12 @@ def find_overrides_state(caller: Caller, wired: WiredFlow) -> Overrides:
     return kept
 
 
-def drop_secrets(wired: WiredFlow, values: Values) -> Values:
+def drop_secrets(wired: WiredFlow, values: FieldValues) -> FieldValues:
     """What of them may be written down."""
     return keep_values(values, lambda name, key, _: not wired.policy.is_secret(name, key))
 
 
-def draw_chip(caller: Caller, wired: WiredFlow, overrides: Values) -> None:
+def draw_chip(caller: Caller, wired: WiredFlow, overrides: FieldValues) -> None:
     """Where one writes: how many overrides apply, which ones on hover, and one click clears them. Nothing without."""
     if not overrides:
         return
@@ -110,12 +110,12 @@ def draw_chip(caller: Caller, wired: WiredFlow, overrides: Values) -> None:
     )
 
 
-def count(values: Values) -> int:
+def count(values: FieldValues) -> int:
     """How many fields."""
     return sum(len(fields) for fields in values.values())
 
 
-def write_count(values: Values) -> str:
+def write_count(values: FieldValues) -> str:
     """ "1 override", "2 overrides"."""
     return words.count(count(values), "override")
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from flowground.caller import Caller
 from flowground.fields.policy import FieldPolicy, Widget
-from flowground.overrides import Values
+from flowground.overrides import FieldValues
 from flowground.ui.overrides import presets_and_links
 from flowground.ui.overrides.state import Overrides, count, find_overrides_state, write_value
 from flowground.ui.page import words
@@ -19,13 +19,13 @@ _EXACT = 2**53 - 1
 _TEXTS = ("text", "area")
 
 
-def write_title(values: Values) -> str:
+def write_title(values: FieldValues) -> str:
     """The tab's label, with how many fields differ from the author's."""
     changed = count(values)
     return f"Temporary overrides ({changed})" if changed else "Temporary overrides"
 
 
-def draw_overrides(caller: Caller, wired: WiredFlow, *, sent: Values) -> None:
+def draw_overrides(caller: Caller, wired: WiredFlow, *, sent: FieldValues) -> None:
     """Editors by component in the flow's order. Who sees the flow from outside gets what its author opened.
 
     `sent` is what the code carries as tweaks: all but a changed input's text, which is the message.

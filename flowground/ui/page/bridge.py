@@ -27,7 +27,7 @@ def call(job: Coroutine[Any, Any, T]) -> T:
 
     When Streamlit ends the script meanwhile, only the waiting ends: what was begun is finished, never left half done.
     """
-    future = asyncio.run_coroutine_threadsafe(job, runtime.current().loop)
+    future = asyncio.run_coroutine_threadsafe(job, runtime.get().loop)
     while True:
         try:
             return future.result(timeout=_STEP)
@@ -39,7 +39,7 @@ def call(job: Coroutine[Any, Any, T]) -> T:
 
 def ask(deed: Callable[Concatenate[Access, P], Coroutine[Any, Any, T]], *args: P.args, **options: P.kwargs) -> T:
     """As `call`, for what `access` answers or does: `ask(people.list_members, caller)`."""
-    return call(deed(runtime.current().access, *args, **options))
+    return call(deed(runtime.get().access, *args, **options))
 
 
 def change(
@@ -53,7 +53,7 @@ def change(
 
 def read(job: Callable[Concatenate[Any, P], T], *args: P.args, **options: P.kwargs) -> T:
     """As `call`, for what the store reads: `read(presets.list_presets, flow_id=…, owner=…)`."""
-    return call(runtime.current().store.read(job, *args, **options))
+    return call(runtime.get().store.read(job, *args, **options))
 
 
 def read_batches(events: AsyncGenerator[T, None]) -> Generator[list[T], None, None]:
@@ -62,7 +62,7 @@ def read_batches(events: AsyncGenerator[T, None]) -> Generator[list[T], None, No
     The generator is closed when the caller stops early.
     """
     box: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    pump = asyncio.run_coroutine_threadsafe(_pump(events, box), runtime.current().loop)
+    pump = asyncio.run_coroutine_threadsafe(_pump(events, box), runtime.get().loop)
     pump.add_done_callback(lambda _: box.put(_END))
     try:
         found: list[Any] = []

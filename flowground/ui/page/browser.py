@@ -24,7 +24,7 @@ _CHARS = 40
 
 def find_base_url() -> str:
     """`public_url` of the settings, else where this visitor's browser found the app; no slash at its end."""
-    configured = runtime.current().settings.public_url
+    configured = runtime.get().settings.public_url
     if configured:
         return configured
     seen = urlsplit(st.context.url or "http://127.0.0.1:8501")

@@ -31,7 +31,7 @@ def read_caller() -> Caller:
     if claimed is None:
         raise NotSignedIn("Nobody is signed in on this page.")
     if claimed.kind == "local" and st.session_state.get(_PROVEN):
-        return replace(claimed, proven=True)
+        return replace(claimed, is_proven=True)
     return claimed
 
 
@@ -46,7 +46,7 @@ def require_visitor() -> Caller:
 
 def needs_owner() -> bool:
     """Whether nobody may use this page yet but the owner, once they gave the code: local mode that is not open."""
-    claimed, running = _read_claim(), runtime.current()
+    claimed, running = _read_claim(), runtime.get()
     is_local = claimed is not None and claimed.kind == "local" and running.settings.local_mode != "open"
     return is_local and find_visitor() is None and bridge.call(running.sign_in.is_local_mode())
 
@@ -54,14 +54,14 @@ def needs_owner() -> bool:
 def is_owner_proven() -> bool:
     """Whether this browser gave the owner code (always true for members), also where `require_visitor` ends the run."""
     if needs_owner():
-        return bridge.call(runtime.current().access.is_proven_local_owner(read_caller()))
-    return require_visitor().proven
+        return bridge.call(runtime.get().access.is_proven_local_owner(read_caller()))
+    return require_visitor().is_proven
 
 
 def find_visitor() -> Caller | None:
     """As `require_visitor`, None when nobody is signed in: for the router."""
     try:
-        caller = bridge.call(runtime.current().access.recheck(read_caller()))
+        caller = bridge.call(runtime.get().access.recheck(read_caller()))
     except NotSignedIn:
         return None
     _forget_others(caller)

@@ -20,7 +20,7 @@ LIMITS_NOTICE = (
 
 def list_models(wired: WiredFlow) -> tuple[str, ...]:
     """The `provider:model` words of the flow's models, each once."""
-    default = runtime.current().settings.default_model
+    default = runtime.get().settings.default_model
     named = (name for component in wired.components.values() for name in component.list_models())
     return tuple(dict.fromkeys(name or default for name in named))
 
@@ -43,7 +43,7 @@ def announce_fetch(wired: WiredFlow) -> str:
     """What the composer says while the weights are absent; else nothing."""
     if not _uses_local(wired):
         return ""
-    status = runtime.current().models.read_status()
+    status = runtime.get().models.read_status()
     if status.state == "absent" and _find_own_weights() is None:
         return FETCH_NOTICE
     if status.state == "fetching":
@@ -72,4 +72,4 @@ def _write_amount(received: int, total: int) -> str:
 
 
 def _find_own_weights() -> Path | None:
-    return find_own_weights(runtime.current().settings.providers)
+    return find_own_weights(runtime.get().settings.providers)

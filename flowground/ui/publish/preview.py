@@ -61,7 +61,7 @@ def _draw_banner(who: str, found: Preview, address: str) -> None:
 
 def _draw_choice(who: str, address: str) -> None:
     """Whom to look as: somebody signed out, some member, or one of those who are there."""
-    people = bridge.call(runtime.current().sign_in.roster.list_members())
+    people = bridge.call(runtime.get().sign_in.roster.list_members())
     names = {SIGNED_OUT: "Somebody signed out", SOMEBODY: "A member whom nobody named"}
     names |= {f"{SOMEBODY}:{member.name}": sharing.name_person(member) for member in people}
     with st.container(horizontal=True, vertical_alignment="bottom"):

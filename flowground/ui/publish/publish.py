@@ -59,7 +59,7 @@ def fulfil_wish(caller: Caller, wired: WiredFlow) -> None:
 
 def draw_menu(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     """Only for who may publish the flow."""
-    if not runtime.current().access.may_publish(caller, wired):
+    if not runtime.get().access.may_publish(caller, wired):
         return
     asking = requests.list_waiting(caller, flow_id=wired.id)
     if _REFUSED in st.session_state:  # it is drawn in the menu, so the menu opens again

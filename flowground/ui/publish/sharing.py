@@ -62,7 +62,7 @@ async def _load(access: Access, caller: Caller, wired: WiredFlow) -> _SharingCho
 
 def _draw_choices(wired: WiredFlow, choices: _SharingChoices) -> Sharing:
     now = choices.sharing
-    offered: list[Audience] = [key for key in AUDIENCES if key != "public" or runtime.current().access.allow_public]
+    offered: list[Audience] = [key for key in AUDIENCES if key != "public" or runtime.get().access.allow_public]
     audience = st.radio(
         "Who",
         offered,

@@ -50,7 +50,7 @@ def _choose_entrance() -> tuple[str, str]:
     """File and title of the one page there is for somebody who is not signed in."""
     if not needs_owner():
         return "sign_in", "Sign in"
-    if runtime.current().settings.local_mode == "link":
+    if runtime.get().settings.local_mode == "link":
         return "owner_code", "Owner code"
     return "first_account", "Create the first account"
 
@@ -101,7 +101,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
 
 def _find_display_name(caller: Caller) -> str:
     try:
-        member = bridge.call(runtime.current().sign_in.roster.find(caller.name))
+        member = bridge.call(runtime.get().sign_in.roster.find(caller.name))
     except FlowgroundError:
         member = None
     return member.display_name if member else caller.name

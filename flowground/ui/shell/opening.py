@@ -22,9 +22,9 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
     """
     caller = require_visitor()
     try:
-        return caller, bridge.call(runtime.current().access.open_flow(caller, address))
+        return caller, bridge.call(runtime.get().access.open_flow(caller, address))
     except FlowNotFound:
-        broken = runtime.current().catalogue.find_broken_file(address)
+        broken = runtime.get().catalogue.find_broken_file(address)
         if broken and caller.sees_inside and read_shared_flow() is None:
             _draw_broken(*broken)
             raise StopException from None

@@ -34,9 +34,9 @@ def draw_requests(caller: Caller, found: Sequence[AccessRequest], *, place: str)
 def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
     key = f"requests:{place}:{request.id}"
     with st.container(border=True, key=key, gap="xsmall"):
-        wired = runtime.current().catalogue.find(request.flow_id)
+        wired = runtime.get().catalogue.find(request.flow_id)
         name = words.escape(wired.name if wired else request.flow_id)
-        who = bridge.call(runtime.current().sign_in.roster.find(request.member))
+        who = bridge.call(runtime.get().sign_in.roster.find(request.member))
         shown = words.escape(who.display_name if who else request.member)
         user = words.escape(request.member)
         facts = words.join(("" if user == shown else user, browser.write_day(request.created_at)))

@@ -17,14 +17,14 @@ def sign_in_browser(member: str | None, *, go_to: str | None = None) -> None:
     `member` None is the local owner. The address stays, unless `go_to` names another of ours. Raises InvalidRequest
     where the browser sends no cookies.
     """
-    ticket = bridge.call(runtime.current().sign_in.issue_ticket(member, read_browser_id()))
+    ticket = bridge.call(runtime.get().sign_in.issue_ticket(member, read_browser_id()))
     _post("/session/start", {"ticket": ticket}, then=f"location.replace({json.dumps(go_to)})" if go_to else _SAME_PAGE)
     st.stop()
 
 
 def remember_owner() -> None:
     """Lets this browser keep the local owner's proof, without touching the page. Raises InvalidRequest as above."""
-    ticket = bridge.call(runtime.current().sign_in.issue_ticket(None, read_browser_id()))
+    ticket = bridge.call(runtime.get().sign_in.issue_ticket(None, read_browser_id()))
     _post("/session/start", {"ticket": ticket})
 
 

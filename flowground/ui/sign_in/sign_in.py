@@ -87,7 +87,7 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None) 
     if not sent:
         return
     try:
-        member = bridge.call(runtime.current().sign_in.create_first_account(name, shown, password))
+        member = bridge.call(runtime.get().sign_in.create_first_account(name, shown, password))
         _redraw_others()
         session.sign_in_browser(member.name, go_to=go_to)
     except (InvalidRequest, NotAllowed) as error:
@@ -97,8 +97,8 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None) 
 def draw_join() -> None:
     """Where a one-time link leads: somebody chooses their password with it, and is signed in."""
     secret = next((st.query_params[kind] for kind in _KINDS if kind in st.query_params), "")
-    links, address = runtime.current().sign_in.links, read_address()
-    organization = words.escape(runtime.current().settings.organization.name)
+    links, address = runtime.get().sign_in.links, read_address()
+    organization = words.escape(runtime.get().settings.organization.name)
     try:
         link, member = bridge.call(links.find(secret, address))
     except NotSignedIn as error:
@@ -123,14 +123,14 @@ def draw_join() -> None:
 def _redraw_others() -> None:
     """Every open page but this one looks again at whom it serves: who may not stay meets the sign-in page at once, not
     at the next click."""
-    runtime.current().loop.call_soon_threadsafe(page_scripts.redraw_others, page_scripts.this_page())
+    runtime.get().loop.call_soon_threadsafe(page_scripts.redraw_others, page_scripts.this_page())
 
 
 def _prove(code: str) -> bool:
-    if not runtime.current().sign_in.check_owner_code(code):
+    if not runtime.get().sign_in.check_owner_code(code):
         return False
     remember_proof()
-    if runtime.current().settings.local_mode != "link":  # there the page is loaded anew, with the cookie
+    if runtime.get().settings.local_mode != "link":  # there the page is loaded anew, with the cookie
         with suppress(InvalidRequest):  # without cookies the proof lasts as long as this page
             session.remember_owner()
     return True

@@ -17,7 +17,7 @@ from flowground.ui.sign_in import session
 
 def draw_sign_in() -> None:
     """Draws the form; when name and password are right, the page is loaded anew at the same address, signed in."""
-    organization = words.escape(runtime.current().settings.organization.name)
+    organization = words.escape(runtime.get().settings.organization.name)
     with st.form("sign_in"):
         st.subheader(f"Sign in to {organization}")
         name = st.text_input("User name", autocomplete="username")
@@ -34,7 +34,7 @@ def draw_sign_in() -> None:
 def _sign_in(name: str, password: str) -> None:
     """Ends the run when the password is right. Else says so, in the same words for an unknown name; raises NotSignedIn
     after too many tries or while too many people sign in, InvalidRequest where the browser sends no cookies."""
-    sign_in, address, device = runtime.current().sign_in, read_address(), read_device()
+    sign_in, address, device = runtime.get().sign_in, read_address(), read_device()
     if name.strip():
         member = bridge.call(sign_in.check_password(name, password, address, device, compare=Hasher.check_pw))
         if member is not None:
