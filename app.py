@@ -13,7 +13,7 @@ from flowground.web import Web
 ROOT = Path(__file__).resolve().parent
 ROUTER = ROOT / "pages" / "router.py"
 
-if not page_scripts.this_page():
+if not page_scripts.find_this_page():
     streamlit_process.put_in_place(logged_elsewhere=StoreUnavailable)  # the store says an outage once
     web = Web(ROOT)
     app = st.App(

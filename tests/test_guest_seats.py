@@ -19,7 +19,7 @@ class Page:
     address: str
     opened_at: float
     active_at: float
-    in_use: bool = False
+    is_in_use: bool = False
 
 
 class Door:
@@ -30,7 +30,7 @@ class Door:
         self.open: dict[str, Page] = {}
         self.evicted = Counter[str]()
 
-    def come(self, address: str, now: float, *, in_use: bool = False) -> bool:
+    def come(self, address: str, now: float, *, is_in_use: bool = False) -> bool:
         has_room, page = self.seats.find_room(address, now)
         if page is not None:
             self.seats.leave(page)
@@ -38,7 +38,7 @@ class Door:
             del self.open[page.address]
             self.evicted[page.address] += 1
         if has_room:
-            self.open[address] = Page(address, now, now, in_use)
+            self.open[address] = Page(address, now, now, is_in_use)
             self.seats.take(self.open[address])
         return has_room
 
@@ -77,7 +77,7 @@ def test_strangers_of_many_networks_give_way_to_each_newcomer() -> None:
     door, flood = Door(30), networks(29)
     for address in flood:
         assert door.come(address, 0)
-    assert door.come("203.0.113.1", 1, in_use=True)
+    assert door.come("203.0.113.1", 1, is_in_use=True)
     assert not door.come("192.0.2.1", 5)  # all have just begun
     for minute in range(1, 60):
         now = 60 * minute
@@ -92,7 +92,7 @@ def test_strangers_of_many_networks_give_way_to_each_newcomer() -> None:
 def test_who_pretends_to_use_a_page_gives_way_later_and_the_oldest_first() -> None:
     door, flood = Door(30), networks(30)
     for second, address in enumerate(flood):
-        assert door.come(address, second, in_use=True)
+        assert door.come(address, second, is_in_use=True)
     assert not door.come("192.0.2.1", 100)
     assert door.come("192.0.2.1", 150)
     assert door.evicted == Counter([flood[0]])

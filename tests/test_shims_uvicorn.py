@@ -72,7 +72,7 @@ def test_the_inside_of_uvicorn_is_what_we_think(expected: str) -> None:
 PROGRAM = """
 import json, os, signal, socket, sys, threading
 import uvicorn
-from flowground.shims.http_connections import last_request, left_to_read, waits_for_head
+from flowground.shims.http_connections import find_last_request, count_unread, waits_for_head
 from flowground.shims.uvicorn_server import find_server
 
 told = {"waiting": []}
@@ -115,7 +115,7 @@ async def app(scope, receive, send):
     (connection,) = app.server.connections
     told["client"] = scope["client"][0]
     told["no delay"] = connection.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-    told["at work"] = [waits_for_head(connection), left_to_read(connection), last_request(connection) is None]
+    told["at work"] = [waits_for_head(connection), count_unread(connection), find_last_request(connection) is None]
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 

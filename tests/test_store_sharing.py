@@ -30,9 +30,9 @@ async def test_a_sharing_is_kept_whole(store: Store) -> None:
     made = await share(store, sharing)
     assert await store.read(publications.read_sharing, flow_id="talk") == sharing
     assert await store.read(publications.find, flow_id="talk") == made
-    assert made.in_force
+    assert made.is_in_force
     off = await store.write(publications.set_shared, flow_id="talk", shared=False, by="x")
-    assert (off.audience, off.api, off.expires_at, off.in_force) == ("people", True, until, False)
+    assert (off.audience, off.api, off.expires_at, off.is_in_force) == ("people", True, until, False)
 
 
 async def named(store: Store, person: str | None, flow_id: str = "talk") -> bool | None:

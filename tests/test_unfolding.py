@@ -80,7 +80,7 @@ def test_what_unfolds_to_much_more_than_it_has_bytes_is_refused(
 def test_nobody_waits_while_it_is_counted(made: Callable[[int], bytes]) -> None:
     data = made(2_900_000)
     begin = time.thread_time()
-    assert Outline(data).too_much
+    assert Outline(data).is_too_much
     assert time.thread_time() - begin < 0.05
 
 
@@ -115,7 +115,7 @@ def test_what_people_choose_and_write_is_far_below() -> None:
     typed = state.widget_states.widgets.add(id=NAME)
     typed.chat_input_value.data = "🦜" * 200_000
     outline = Outline(message.SerializeToString())
-    assert (outline.too_much, outline.widgets) == (False, 903)
+    assert (outline.is_too_much, outline.widgets) == (False, 903)
 
 
 @pytest.mark.parametrize("data", [b"\x5a\x05", b"\xff" * 20, b"\x5b\x5c", b"\x5a\x02\x12\x05", b"\x80"])

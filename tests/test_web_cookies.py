@@ -178,7 +178,7 @@ def test_no_other_spelling_takes_the_place_of_ours(junk: str, *, https: bool) ->
     real, planted = f"{PREFIX}flowground_visitor={'cd' * 16}", f"flowground_visitor={KNOWN}"
     others = f"{junk}{PREFIX}{planted}; {PREFIX}flowground_visitor={junk}"
     line = f"{others}; {real}; {planted}; {others}"
-    sent, _ = take_cookies([(b"cookie", line.encode("latin-1"))], "flowground", https=https)
+    sent, _ = take_cookies([(b"cookie", line.encode("latin-1"))], "flowground", is_secure=https)
     assert sent.visitor == "cd" * 16
     assert sent.bare_visitor == (KNOWN if https else "")
 
@@ -221,7 +221,7 @@ def test_either_spelling_signs_in_and_signing_out_ends_both(house: AppServer, na
 def test_a_page_receives_none_of_them() -> None:
     cookies = b"a=b; flowground=x.x.x; __Host-flowground=y.y.y; flowground_visitor=z; flowground_device=w; __Host-a=c"
     sent, left = take_cookies(
-        [(b"host", b"h"), (b"cookie", cookies), (b"cookie", b"flowground_device=v.v.v")], "flowground", https=False
+        [(b"host", b"h"), (b"cookie", cookies), (b"cookie", b"flowground_device=v.v.v")], "flowground", is_secure=False
     )
     assert left == [(b"host", b"h"), (b"cookie", b"a=b; __Host-a=c")]
     assert (sent.sign_ins, sent.visitor, sent.device) == (("y.y.y", "x.x.x"), "", "v.v.v")

@@ -20,7 +20,7 @@ def ticket_for(server: AppServer, member: str | None, browser: Browser) -> str:
         try:
             await sign_in.roster.start()
             headers = [(b"cookie", browser.cookies.encode())]
-            sent, _ = take_cookies(headers, settings.cookie.name, https=False)
+            sent, _ = take_cookies(headers, settings.cookie.name, is_secure=False)
             return await sign_in.issue_ticket(member, sent.visitor)
         finally:
             sign_in.close()

@@ -125,12 +125,12 @@ class Access:
     async def is_shared(self, flow_id: str) -> bool:
         """Whether the flow's shareable playground is on, and has not expired."""
         publication = await self.store.read(publications.find, flow_id=flow_id)
-        return publication is not None and publication.in_force
+        return publication is not None and publication.is_in_force
 
     async def list_shared(self) -> frozenset[str]:
         """Ids of all flows whose shareable playground is on."""
         return frozenset(
-            item.flow_id for item in await self.store.read(publications.list_publications) if item.in_force
+            item.flow_id for item in await self.store.read(publications.list_publications) if item.is_in_force
         )
 
     def may_publish(self, caller: Caller, wired: WiredFlow) -> bool:
@@ -160,7 +160,7 @@ class Access:
 
     def _admits(self, caller: Caller, publication: Publication) -> bool:
         """Whether the flow is shared with this caller, who does not see its inside; `publication` was read for them."""
-        if not publication.in_force or (caller.kind == "token" and not publication.api):
+        if not publication.is_in_force or (caller.kind == "token" and not publication.api):
             return False
         if caller.kind == "visitor":
             return publication.audience == "public" and self.allow_public

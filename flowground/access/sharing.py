@@ -68,7 +68,7 @@ async def list_who_may_open(access: Access, wired: WiredFlow, sharing: Sharing |
     for group in await access.store.read(groups.list_groups):
         if group.id in sharing.groups:
             named.update(group.members)
-    shared, everyone = sharing.shared and not sharing.expired, sharing.audience != "people"
+    shared, everyone = sharing.shared and not sharing.is_expired, sharing.audience != "people"
     return [
         member
         for member in await access.sign_in.roster.list_members()
@@ -104,7 +104,7 @@ async def _find_stand_in(access: Access, name: str | None) -> Caller | None:
 async def _check_sharing(access: Access, sharing: Sharing, before: Sharing) -> None:
     if sharing.audience == "public" and not access.allow_public:
         raise NotAllowed("Sharing without sign-in is not allowed here.", hint="config.yaml: sharing.allow_public")
-    if sharing.shared and sharing.expired:
+    if sharing.shared and sharing.is_expired:
         raise InvalidRequest("The expiry date has passed already.")
     if added := sharing.members - before.members:
         known = {member.name for member in await access.sign_in.roster.list_members()}

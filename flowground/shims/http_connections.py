@@ -43,10 +43,10 @@ class BoundedHeads(HttpToolsProtocol):
 
     waiting: ClassVar[Waiting]
     largest: ClassVar[int]
-    _in_head = True
+    _is_in_head = True
     _since = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         _send_at_once(transport)
         self.waiting.add(self)
@@ -69,16 +69,16 @@ class BoundedHeads(HttpToolsProtocol):
         self.waiting.hear(self)
         super().data_received(data)
         if self._since > self.largest and not self.transport.is_closing():
-            if self._in_head and (self.cycle is None or self.cycle.response_complete):
+            if self._is_in_head and (self.cycle is None or self.cycle.response_complete):
                 self.transport.write(_TOO_LARGE)
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        self._in_head = True
+        self._is_in_head = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._in_head, self._since = False, 0
+        self._is_in_head, self._since = False, 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -92,18 +92,18 @@ class BoundedHeads(HttpToolsProtocol):
             self.waiting.remove(self)
 
 
-def last_request(connection: Any) -> object:
+def find_last_request(connection: Any) -> object:
     """The request that came last on it; None before the first. A websocket is its own."""
     return getattr(connection, "cycle", connection)
 
 
 def waits_for_head(connection: Any) -> bool:
     """A connection whose answer is not complete is at work; so is a websocket."""
-    last = last_request(connection)
+    last = find_last_request(connection)
     return last is None or getattr(last, "response_complete", False)
 
 
-def left_to_read(connection: Any) -> int:
+def count_unread(connection: Any) -> int:
     """Bytes here and in the kernel while nothing is added to them, so that fewer means: the client reads.
 
     Nothing is added while uvicorn waits for room, and after the end of an answer. Websockets have pings of their own.
@@ -114,10 +114,10 @@ def left_to_read(connection: Any) -> int:
     transport = connection.transport
     is_still = connection.flow.write_paused or cycle.response_complete or transport.is_closing()
     here: int = transport.get_write_buffer_size() if is_still else 0
-    return here and here + _in_kernel(transport)
+    return here and here + _count_in_kernel(transport)
 
 
-def _in_kernel(transport: asyncio.Transport) -> int:
+def _count_in_kernel(transport: asyncio.Transport) -> int:
     """Bytes that the kernel has taken and the client has not: up to 4 MB on Linux, 0 where nobody can tell."""
     connection = transport.get_extra_info("socket")
     if sys.platform == "win32" or connection is None:

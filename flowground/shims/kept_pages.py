@@ -25,8 +25,8 @@ _is_resumable = AppSession.is_resumable
 
 def keep_less() -> None:
     """For every page from now on; a second call changes nothing."""
-    memory_session_storage.MemorySessionStorage = KeptPages  # type: ignore[assignment, misc]
-    AppSession.is_resumable = _has_owner  # type: ignore[assignment, method-assign]
+    memory_session_storage.MemorySessionStorage = KeptPages  # type: ignore[assignment, misc]  # a class in its place
+    AppSession.is_resumable = _has_owner  # type: ignore[assignment, method-assign]  # ours, asked before theirs
 
 
 def _has_owner(session: AppSession) -> bool:
@@ -48,7 +48,7 @@ class KeptPages(SessionStorage):
 
     def save(self, session_info: SessionInfo) -> None:
         page = session_info.session.id
-        self._forget(page)
+        self.delete(page)
         timer = asyncio.get_running_loop().call_later(self._seconds, self._end, page)
         self._kept[page] = (session_info, timer)
         visitors = [page for page, (info, _) in self._kept.items() if _is_visitors(info)]
@@ -58,21 +58,15 @@ class KeptPages(SessionStorage):
             self._end(next(iter(self._kept)))
 
     def delete(self, session_id: str) -> None:
-        self._forget(session_id)
+        if kept := self._kept.pop(session_id, None):
+            kept[1].cancel()
 
     def list(self) -> _Pages:
         return [info for info, _ in self._kept.values()]
 
-    def _forget(self, page: str) -> SessionInfo | None:
-        found = self._kept.pop(page, None)
-        if found is None:
-            return None
-        found[1].cancel()
-        return found[0]
-
     def _end(self, page: str) -> None:
-        info = self._forget(page)
-        if info is not None:
+        if info := self.get(page):
+            self.delete(page)
             info.session.shutdown()
 
 

@@ -16,19 +16,19 @@ _CONNECTION = "flowground.connection"
 
 def allow_messages(scope: Scope, largest: int) -> None:
     """This connection's messages may have `largest` bytes from now on."""
-    connection = _connection(scope)
+    connection = _find_connection(scope)
     if connection is not None:
         connection.conn.max_message_size = largest
 
 
 def cut(scope: Scope) -> None:
     """Ends the connection without a word, for clients that do not read."""
-    connection = _connection(scope)
+    connection = _find_connection(scope)
     if connection is not None:
         connection.transport.abort()
 
 
-def _connection(scope: Scope) -> "BoundedFrames | None":
+def _find_connection(scope: Scope) -> "BoundedFrames | None":
     found = scope.get("extensions", {}).get(_CONNECTION)
     return found if isinstance(found, BoundedFrames) else None
 

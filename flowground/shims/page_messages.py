@@ -49,8 +49,8 @@ _begin = AppSession._create_new_session_message
 
 def bound_messages() -> None:
     """For every page from now on; a second call changes nothing."""
-    AppSession.handle_backmsg = _handle_asked  # type: ignore[assignment, method-assign]
-    AppSession._create_new_session_message = _begin_without_path  # type: ignore[assignment, method-assign]
+    AppSession.handle_backmsg = _handle_asked  # type: ignore[assignment, method-assign]  # ours calls theirs
+    AppSession._create_new_session_message = _begin_without_path  # type: ignore[assignment, method-assign]  # so too
     logging.getLogger(_SOCKETS).addFilter(_say_in_one_line)
 
 
@@ -98,7 +98,7 @@ def drop_unknown_widgets(session: AppSession, state: ClientState) -> None:
     if drawn:
         known = [widget for widget in state.widget_states.widgets if widget.id in drawn]
     elif is_guests(session):
-        known = _small_ones(state)
+        known = _pick_small(state)
     else:
         return
     if len(known) < len(state.widget_states.widgets):
@@ -106,7 +106,7 @@ def drop_unknown_widgets(session: AppSession, state: ClientState) -> None:
         state.widget_states.widgets.extend(known)
 
 
-def _small_ones(state: ClientState) -> list[WidgetState]:
+def _pick_small(state: ClientState) -> list[WidgetState]:
     """Values in their order, as many as fit into `SMALLEST`; a longer one is left out."""
     left, known = SMALLEST, []
     for widget in state.widget_states.widgets:
@@ -152,8 +152,8 @@ Part = tuple[int, int, int]
 class Outline:
     """Of one message of a page, before it is parsed: only this is read, and no further than the bounds.
 
-    Raises ValueError when it is none; afterwards `too_much` says whether it unfolds to more than any page of ours says,
-    and `widgets` how many widgets' values it brings.
+    Raises ValueError when it is none; afterwards `is_too_much` says whether it unfolds to more than any page of ours
+    says, and `widgets` how many widgets' values it brings.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -164,46 +164,46 @@ class Outline:
         self._read_message()
 
     @property
-    def too_much(self) -> bool:
+    def is_too_much(self) -> bool:
         return self._parts > _MOST_PARTS or self._listed > _MOST_LISTED
 
     def _read_message(self) -> None:
-        for number, begin, end in self._fields(0, len(self._data)):
+        for number, begin, end in self._list_parts(0, len(self._data)):
             if number == _RERUN:
                 self._read_state(begin, end)
             else:
                 self._listed += end - begin
 
     def _read_state(self, begin: int, end: int) -> None:
-        for number, first, last in self._fields(begin, end):
+        for number, first, last in self._list_parts(begin, end):
             if number == _STATES:
-                for _, start, stop in self._fields(first, last):
+                for _, start, stop in self._list_parts(first, last):
                     self.widgets += 1
                     self._read_widget(start, stop)
             elif number == _CONTEXT:
-                for _ in self._fields(first, last):
+                for _ in self._list_parts(first, last):
                     pass
 
     def _read_widget(self, begin: int, end: int) -> None:
-        for number, first, last in self._fields(begin, end):
+        for number, first, last in self._list_parts(begin, end):
             if number in _LISTS:
                 self._listed += last - first
             elif number in _WORDS:
-                for inner, start, stop in self._fields(first, last):
+                for inner, start, stop in self._list_parts(first, last):
                     self._listed += 0 if inner == _TEXT else stop - start
 
-    def _fields(self, begin: int, end: int) -> Iterator[Part]:
+    def _list_parts(self, begin: int, end: int) -> Iterator[Part]:
         """A message's parts; ends early once there are too many."""
         at = begin
-        while at < end and not self.too_much:
+        while at < end and not self.is_too_much:
             self._parts += 1
-            tag, at = self._varint(at)
+            tag, at = self._read_varint(at)
             kind, first, at = tag & 7, at, at
             if kind == _LENGTH:
-                size, first = self._varint(at)
+                size, first = self._read_varint(at)
                 at = first + size
             elif kind == _VARINT:
-                _, at = self._varint(at)
+                _, at = self._read_varint(at)
                 first = at
             elif kind in (_EIGHT, _FOUR):
                 first = at = at + (8 if kind == _EIGHT else 4)
@@ -213,7 +213,7 @@ class Outline:
                 raise ValueError("a part ends behind its whole")
             yield tag >> 3, first, at
 
-    def _varint(self, at: int) -> tuple[int, int]:
+    def _read_varint(self, at: int) -> tuple[int, int]:
         """The number there, and where it ends."""
         value = 0
         for shift in range(0, 7 * _LONGEST_VARINT, 7):

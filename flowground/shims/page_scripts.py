@@ -21,7 +21,7 @@ _SETTLE = 0.05
 """Seconds after which a leaving browser, or a newer run, has been entered: one step of the loop does it."""
 
 
-def this_page() -> str:
+def find_this_page() -> str:
     """Streamlit's id of the page whose script calls; empty outside of a script."""
     context = get_script_run_ctx(suppress_warning=True)
     return context.session_id if context else ""
@@ -31,25 +31,25 @@ class ThisRun:
     """The script run that makes this object."""
 
     def __init__(self) -> None:
-        self.session = this_page()
-        self._runner = _runner(self.session)
+        self.session = find_this_page()
+        self._runner = _find_runner(self.session)
 
     def stop_was_pressed(self) -> bool:
         """Asked once this run was ended: was it by *Stop*?"""
         if self._runner is None:
             return False
         time.sleep(_SETTLE)
-        return _runner(self.session) is self._runner
+        return _find_runner(self.session) is self._runner
 
 
 def is_open(session: str) -> bool:
     """Whether the page is still there: open, or away for a moment."""
-    return _page(session) is not None
+    return _find_page(session) is not None
 
 
 def redraw(session: str) -> bool:
     """Runs a page's script again, as a click would. Call it on the server's loop. False when the page is gone."""
-    page = _page(session)
+    page = _find_page(session)
     if page is None:
         return False
     state = ClientState()
@@ -76,10 +76,10 @@ def draw_growing(slot: DeltaGenerator, text: str) -> None:
     slot._markdown(text, unterminated_parsing=True)
 
 
-def _runner(session: str) -> Any:
-    page = _page(session)
+def _find_runner(session: str) -> Any:
+    page = _find_page(session)
     return page and page._scriptrunner
 
 
-def _page(session: str) -> Any:
+def _find_page(session: str) -> Any:
     return get_instance().get_app_session(session) if session and is_served() else None

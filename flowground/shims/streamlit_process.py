@@ -18,7 +18,7 @@ def put_in_place(*, logged_elsewhere: type[BaseException]) -> None:
     Streamlit shall not log a traceback each."""
     page_messages.bound_messages()
     kept_pages.keep_less()
-    PollingPathWatcher._schedule = _look_later  # type: ignore[assignment, method-assign]
+    PollingPathWatcher._schedule = _look_later  # type: ignore[assignment, method-assign]  # ours in its place
     log = error_util._log_uncaught_app_exception
 
     def log_others(ex: BaseException) -> None:

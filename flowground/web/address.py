@@ -34,12 +34,12 @@ class Proxies:
         """`trusted`: addresses and networks, as text that `ipaddress` reads."""
         self._networks: Sequence[Network] = [ipaddress.ip_network(text, strict=False) for text in trusted]
         self._is_trusted = lru_cache(maxsize=1_024)(self._look_up)
-        self._warned = False
+        self._has_warned = False
 
     def settle(self, scope: Scope) -> None:
         """Changes the scope in place, because the server's access log reads this very one. At most one warning a
         process says that somebody forwards without being trusted."""
-        if not self._networks and self._warned:
+        if not self._networks and self._has_warned:
             return
         said = {name: value for name, value in scope["headers"] if name in _SAID_BY_PROXIES}
         if not said:
@@ -75,9 +75,9 @@ class Proxies:
         return address is not None and any(address in network for network in self._networks)
 
     def _warn(self, peer: str) -> None:
-        if self._warned:
+        if self._has_warned:
             return
-        self._warned = True
+        self._has_warned = True
         address = _read(peer)
         _log.warning(
             "A request from %s says in X-Forwarded-… where it comes from. That is ignored: all who come that way count "

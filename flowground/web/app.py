@@ -46,12 +46,12 @@ class Web:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: _Started | None = None
-        self.routes: Sequence[BaseRoute] = make_session_routes(self.runtime)
+        self.routes: Sequence[BaseRoute] = make_session_routes(self.get_runtime)
         self.middleware: Sequence[Middleware] = [
-            Middleware(Edge, runtime=self.runtime, api=lambda: self._started.api, pages=lambda: self._started.pages)
+            Middleware(Edge, runtime=self.get_runtime, api=lambda: self._started.api, pages=lambda: self._started.pages)
         ]
 
-    def runtime(self) -> Runtime:
+    def get_runtime(self) -> Runtime:
         """The runtime of this process. Only asked for while the lifespan runs."""
         return self._started.runtime
 
@@ -79,7 +79,7 @@ class Web:
         settings = runtime.settings
         descriptors = allow_open_files()
         pages = PageSockets(settings.limits, descriptors=descriptors)
-        self._running = _Started(runtime, create_api(self.runtime, allows_cors=settings.api.cors), pages)
+        self._running = _Started(runtime, create_api(self.get_runtime, allows_cors=settings.api.cors), pages)
         install(runtime)
         server = find_server()
         ending = Ending(runtime, server=server, grace=settings.limits.shutdown_seconds)

@@ -9,10 +9,11 @@ import asyncio
 import socket
 import struct
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from flowground.shims.http_connections import Connection, last_request, left_to_read, waits_for_head
+from flowground.shims.http_connections import Connection, count_unread, find_last_request, waits_for_head
 from flowground.shims.page_messages import SMALLEST
 from flowground.shims.uvicorn_server import UvicornServer
 from flowground.web.address import name_address
@@ -55,7 +56,7 @@ class WaitingConnections:
 
     def add(self, connection: Connection) -> None:
         """It waits from now on, as the one heard of last."""
-        waiting = self._by_address.setdefault(_address(connection), OrderedDict())
+        waiting = self._by_address.setdefault(_name_peer(connection), OrderedDict())
         self._count += connection not in waiting
         self._heard += 1
         waiting[connection] = self._heard
@@ -65,12 +66,12 @@ class WaitingConnections:
 
     def hear(self, connection: Connection) -> None:
         """It said something, and is not through."""
-        if connection in self._by_address.get(_address(connection), ()):
+        if connection in self._by_address.get(_name_peer(connection), ()):
             self.add(connection)
 
     def remove(self, connection: Connection) -> None:
         """It waits no longer; one that did not is left alone."""
-        address = _address(connection)
+        address = _name_peer(connection)
         waiting = self._by_address.get(address)
         if waiting and waiting.pop(connection, None):
             self._count -= 1
@@ -91,11 +92,11 @@ class ClientPatience:
     """
 
     def __init__(self, server: UvicornServer | None, *, seconds: float) -> None:
-        self._seconds = seconds
-        self._waiting: dict[Any, tuple[object, float]] = {}
-        """Connection -> the request that ended last on it, None before the first, and since when it waits."""
-        self._unread: dict[Any, tuple[object, float]] = {}
-        """Connection -> bytes that its client has not read, and since when they are as many."""
+        self._pause = seconds / _LOOKS
+        self._waiting = _Unchanged(seconds)
+        """Of a connection that waits the request that ended last on it, None before the first."""
+        self._unread = _Unchanged(seconds)
+        """Of a connection the bytes that its client has not read."""
         self._task = asyncio.create_task(self._watch(server)) if server else None
 
     async def end(self) -> None:
@@ -106,33 +107,35 @@ class ClientPatience:
 
     async def _watch(self, server: UvicornServer) -> None:
         while True:
-            await asyncio.sleep(self._seconds / _LOOKS)
+            await asyncio.sleep(self._pause)
             now = asyncio.get_running_loop().time()
             connections = server.connections
-            waiting = {each: last_request(each) for each in connections if waits_for_head(each)}
-            self._waiting, ended = self._find_overdue(self._waiting, waiting, now)
-            for connection in ended:
+            waiting = {each: find_last_request(each) for each in connections if waits_for_head(each)}
+            for connection in self._waiting.find_overdue(waiting, now):
                 connection.transport.close()
-            unread = {each: left for each in connections if (left := left_to_read(each))}
-            self._unread, ended = self._find_overdue(self._unread, unread, now)
-            for connection in ended:
+            unread = {each: left for each in connections if (left := count_unread(each))}
+            for connection in self._unread.find_overdue(unread, now):
                 cut_off(connection.transport)
 
-    def _find_overdue(
-        self, before: dict[Any, tuple[object, float]], states: dict[Any, Any], now: float
-    ) -> tuple[dict[Any, tuple[object, float]], list[Any]]:
-        """Each connection's state and since when it is in it; and those connections that were in theirs too long."""
-        kept: dict[Any, tuple[object, float]] = {}
-        ended = []
+
+class _Unchanged:
+    """How long each connection has been in the state in which it is."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: dict[Any, tuple[object, float]] = {}
+        """Connection -> its state, and since when."""
+
+    def find_overdue(self, states: Mapping[Any, object], now: float) -> list[Any]:
+        """Those that are in theirs for too long; they are seen as new ones if they stay. Others are forgotten."""
+        before, self._since = self._since, {}
         for connection, state in states.items():
             was, since = before.get(connection, (state, now))
-            if was != state:
-                since = now
-            if now - since >= self._seconds:
-                ended.append(connection)
-            else:
-                kept[connection] = (state, since)
-        return kept, ended
+            self._since[connection] = (state, since if was == state else now)
+        overdue = [connection for connection, (_, since) in self._since.items() if now - since >= self._seconds]
+        for connection in overdue:
+            del self._since[connection]
+        return overdue
 
 
 def cut_off(transport: asyncio.Transport) -> None:
@@ -143,6 +146,6 @@ def cut_off(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _address(connection: Connection) -> str:
+def _name_peer(connection: Connection) -> str:
     """Of the connection's other end: behind a proxy they all are the proxy's."""
     return name_address({"client": connection.client})

@@ -72,7 +72,7 @@ def drop_all_cookies(headers: RawHeaders) -> RawHeaders:
     return [header for header in headers if header[0] != b"cookie"]
 
 
-def take_cookies(headers: RawHeaders, name: str, *, https: bool) -> tuple[SentCookies, RawHeaders]:
+def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[SentCookies, RawHeaders]:
     """Ours, and the headers without them: no page script ever holds one.
 
     Of several with one name the first that can be read counts.
@@ -91,38 +91,38 @@ def take_cookies(headers: RawHeaders, name: str, *, https: bool) -> tuple[SentCo
         kept.append((b"cookie", "; ".join(others).encode("latin-1")))
 
     def sent(bare: str) -> tuple[str, ...]:
-        spellings = (PREFIX + bare,) if https else (PREFIX + bare, bare)
+        spellings = (PREFIX + bare,) if is_secure else (PREFIX + bare, bare)
         return tuple(found[spelling] for spelling in spellings if spelling in found)
 
     visitor, device = (next(iter(sent(bare)), "") for bare in (name_visitor_cookie(name), name_device_cookie(name)))
-    bare = (found.get(name, ""), found.get(name_visitor_cookie(name), "")) if https else ("", "")
+    bare = (found.get(name, ""), found.get(name_visitor_cookie(name), "")) if is_secure else ("", "")
     return SentCookies(sent(name), visitor, device, *bare), kept
 
 
 def read_cookies(scope: Scope, settings: Settings) -> SentCookies:
     """What counts on this connection."""
-    https = is_https(scope, settings.public_url)
-    return take_cookies(scope["headers"], settings.cookie.name, https=https)[0]
+    is_secure = is_https(scope, settings.public_url)
+    return take_cookies(scope["headers"], settings.cookie.name, is_secure=is_secure)[0]
 
 
-def set_cookie(answer: Response, bare: str, value: str, *, days: float, https: bool) -> None:
+def set_cookie(answer: Response, bare: str, value: str, *, days: float, is_secure: bool) -> None:
     """`bare` is the name without its prefix. The other spelling is dropped: one browser, one value."""
     answer.set_cookie(
-        f"{PREFIX}{bare}" if https else bare,
+        f"{PREFIX}{bare}" if is_secure else bare,
         value,
         max_age=int(days * 86_400),
         httponly=True,
         samesite="lax",
-        secure=https,
+        secure=is_secure,
     )
-    if https:
+    if is_secure:
         answer.delete_cookie(bare, httponly=True, samesite="lax", secure=True)
 
 
-def drop_cookie(answer: Response, bare: str, *, https: bool) -> None:
+def drop_cookie(answer: Response, bare: str, *, is_secure: bool) -> None:
     """In both spellings, where the browser could have both."""
-    for name in (PREFIX + bare, bare) if https else (bare,):
-        answer.delete_cookie(name, httponly=True, samesite="lax", secure=https)
+    for name in (PREFIX + bare, bare) if is_secure else (bare,):
+        answer.delete_cookie(name, httponly=True, samesite="lax", secure=is_secure)
 
 
 def read_xsrf_id(headers: RawHeaders) -> str:

@@ -76,8 +76,8 @@ class Edge:
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         hide_secrets(scope)
         runtime = self.runtime()
-        https = is_https(scope, runtime.settings.public_url)
-        send = add_headers(send, api=is_api(scope["path"]), https=https)
+        is_secure = is_https(scope, runtime.settings.public_url)
+        send = add_headers(send, is_for_api=is_api(scope["path"]), is_secure=is_secure)
         sign_in = runtime.sign_in
         if not sign_in.knows_an_account and not is_from_this_computer(scope) and await sign_in.is_local_mode():
             await refusal.explain_local_mode(scope)(scope, receive, send)
@@ -98,15 +98,15 @@ class Edge:
         hide_secrets(scope)
         runtime = self.runtime()
         origin = find_own_origin(scope, runtime.settings.public_url)
-        local = origin is not None and await runtime.sign_in.is_local_mode()
-        if origin is None or (local and not is_from_this_computer(scope)):
+        is_local = origin is not None and await runtime.sign_in.is_local_mode()
+        if origin is None or (is_local and not is_from_this_computer(scope)):
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "origin or host is not this server's"})
             return
         inner, flow = strip_flow_prefix(scope)
-        https = is_https(scope, runtime.settings.public_url)
-        sent, headers = take_cookies(_drop_ours(scope), runtime.settings.cookie.name, https=https)
-        caller = await self._find_caller(sent.sign_ins, local=local)
+        is_secure = is_https(scope, runtime.settings.public_url)
+        sent, headers = take_cookies(_drop_ours(scope), runtime.settings.cookie.name, is_secure=is_secure)
+        caller = await self._find_caller(sent.sign_ins, is_local=is_local)
         if caller is None and flow is not None:
             caller = await runtime.access.admit_visitor(sent.visitor, flow)
         headers = [
@@ -129,15 +129,15 @@ class Edge:
         settings = self.runtime().settings
         origin = find_own_origin(scope, settings.public_url)
         inner, _ = strip_flow_prefix(scope)
-        _, headers = take_cookies(_drop_ours(scope), settings.cookie.name, https=False)
+        _, headers = take_cookies(_drop_ours(scope), settings.cookie.name, is_secure=False)
         headers.append((PageHeader.OUTAGE.encode(), error.message.encode("ascii", "replace")))
         inner = {**inner, "headers": _replace_host(headers, origin or "")}
         await self.pages().serve(self.app, inner, receive, send, caller=None)
 
-    async def _find_caller(self, cookies: Sequence[str], *, local: bool) -> Caller | None:
+    async def _find_caller(self, cookies: Sequence[str], *, is_local: bool) -> Caller | None:
         verify = self.runtime().sign_in.verify_cookie
         found = [caller for cookie in cookies if (caller := await verify(cookie)) is not None]
-        if local:
+        if is_local:
             owner = next((caller for caller in found if caller.kind == "local" and caller.is_proven), None)
             return owner or Caller(kind="local", name="owner", role="admin", is_proven=False)
         return next((caller for caller in found if caller.kind == "member"), None)

@@ -1,6 +1,5 @@
 """Where a request comes from: this computer or elsewhere, our own pages or somebody else's."""
 
-import functools
 import ipaddress
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -9,70 +8,19 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-_FORWARDING = frozenset(
-    {
-        "akamai-origin-hop",
-        "ali-cdn-real-ip",
-        "cdn-loop",
-        "client-ip",
-        "client_ip",
-        "do-connecting-ip",
-        "forwarded",
-        "forwarded-for",
-        "front-end-https",
-        "incap-client-ip",
-        "oxygen-buyer-ip",
-        "proxy-client-ip",
-        "remote-addr",
-        "surrogate-capability",
-        "true-client-ip",
-        "via",
-        "wl-proxy-client-ip",
-        "x-arr-log-id",
-        "x-arr-ssl",
-        "x-client-ip",
-        "x-cloud-trace-context",
-        "x-cluster-client-ip",
-        "x-coming-from",
-        "x-host",
-        "x-nginx-proxy",
-        "x-queue-start",
-        "x-request-start",
-        "x-scheme",
-        "x-sucuri-clientip",
-        "x-url-scheme",
-        "x-varnish",
-    }
-)
+_FORWARDING = frozenset((
+    "akamai-origin-hop", "ali-cdn-real-ip", "cdn-loop", "client-ip", "client_ip", "do-connecting-ip", "forwarded",
+    "forwarded-for", "front-end-https", "incap-client-ip", "oxygen-buyer-ip", "proxy-client-ip", "remote-addr",
+    "surrogate-capability", "true-client-ip", "via", "wl-proxy-client-ip", "x-arr-log-id", "x-arr-ssl", "x-client-ip",
+    "x-cloud-trace-context", "x-cluster-client-ip", "x-coming-from", "x-host", "x-nginx-proxy", "x-queue-start",
+    "x-request-start", "x-scheme", "x-sucuri-clientip", "x-url-scheme", "x-varnish",
+))  # fmt: skip
 """What proxies, load balancers, content networks and platforms add. No browser and no program of this computer does."""
 _FORWARDING_BEGINS = (
-    "cf-",
-    "cloudfront-",
-    "fastly-",
-    "fly-",
-    "forwarded-",
-    "x-akamai-",
-    "x-amz-cf-",
-    "x-amzn-",
-    "x-appengine-",
-    "x-azure-",
-    "x-envoy-",
-    "x-fd-",
-    "x-fly-",
-    "x-forward",
-    "x-gateway-",
-    "x-goog-",
-    "x-ms-",
-    "x-nf-",
-    "x-original",
-    "x-proxy",
-    "x-proxied-",
-    "x-real-",
-    "x-remote-",
-    "x-rewrite-",
-    "x-vercel-",
-    "x-waws-",
-)
+    "cf-", "cloudfront-", "fastly-", "fly-", "forwarded-", "x-akamai-", "x-amz-cf-", "x-amzn-", "x-appengine-",
+    "x-azure-", "x-envoy-", "x-fd-", "x-fly-", "x-forward", "x-gateway-", "x-goog-", "x-ms-", "x-nf-", "x-original",
+    "x-proxy", "x-proxied-", "x-real-", "x-remote-", "x-rewrite-", "x-vercel-", "x-waws-",
+)  # fmt: skip
 _DEFAULT_PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
 
@@ -164,7 +112,7 @@ def _read_host_name(host: str) -> str:
     return place[0] if place and "/" not in host else ""
 
 
-@functools.lru_cache(maxsize=256)
+@lru_cache(maxsize=256)
 def _is_loopback(name: str) -> bool:
     if name == "localhost":
         return True

@@ -46,7 +46,7 @@ def allow_open_files() -> int:
 def give_large_pieces_back() -> None:
     """For the process; systems without glibc do as they always do."""
     with suppress(AttributeError, OSError):
-        _libc().mallopt(_MMAP_THRESHOLD, _LARGE)
+        _load_libc().mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
 class Tidying:
@@ -81,10 +81,10 @@ class Tidying:
 
 def _trim() -> None:
     with suppress(AttributeError, OSError):
-        _libc().malloc_trim(0)
+        _load_libc().malloc_trim(0)
 
 
-def _libc() -> ctypes.CDLL:
+def _load_libc() -> ctypes.CDLL:
     if sys.platform == "win32":
         raise OSError("no libc")
     return ctypes.CDLL(None)

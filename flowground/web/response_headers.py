@@ -35,10 +35,10 @@ _PAGES: list[ResponseHeader] = [
 _SECURE: ResponseHeader = (b"strict-transport-security", b"max-age=31536000")
 
 
-def add_headers(send: Send, *, api: bool, https: bool) -> Send:
+def add_headers(send: Send, *, is_for_api: bool, is_secure: bool) -> Send:
     """`send` that adds what belongs to an answer of the API, or of a page. What the answer says itself stays."""
-    extra = _API if api else _PAGES
-    if https:
+    extra = _API if is_for_api else _PAGES
+    if is_secure:
         extra = [*extra, _SECURE]
 
     async def send_with_headers(message: Message) -> None:

@@ -57,10 +57,10 @@ class _SessionRoutes:
         await self._end_sign_ins(sent)
         answer = JSONResponse({"signed_in": True}, headers=_NO_STORE)
         # What the browser itself calls its address: right behind any proxy, without trusting a proxy's header.
-        https = origin.startswith("https:")
-        set_cookie(answer, settings.cookie.name, value, days=settings.cookie.expiry_days, https=https)
+        is_secure = origin.startswith("https:")
+        set_cookie(answer, settings.cookie.name, value, days=settings.cookie.expiry_days, is_secure=is_secure)
         if known := sign_in.cookies.remember_member(sent.device, await sign_in.verify_cookie(value)):
-            set_cookie(answer, name_device_cookie(settings.cookie.name), known, days=DEVICE_DAYS, https=https)
+            set_cookie(answer, name_device_cookie(settings.cookie.name), known, days=DEVICE_DAYS, is_secure=is_secure)
         return answer
 
     async def end(self, request: Request) -> Response:
@@ -71,7 +71,7 @@ class _SessionRoutes:
             return _refuse(403, _NOT_OURS)
         await self._end_sign_ins(read_cookies(request.scope, settings))
         answer = JSONResponse({"signed_in": False}, headers=_NO_STORE)
-        drop_cookie(answer, settings.cookie.name, https=origin.startswith("https:"))
+        drop_cookie(answer, settings.cookie.name, is_secure=origin.startswith("https:"))
         return answer
 
     async def send_my_data(self, request: Request) -> Response:

@@ -38,12 +38,12 @@ class Visitors:
         sent = read_cookies(scope, settings)
         if sent.visitor:
             return send
-        given = await self._new_name(sent.bare_visitor, read_xsrf_id(scope["headers"]))
+        given = await self._make_name(sent.bare_visitor, read_xsrf_id(scope["headers"]))
         if given is None:
             return send
         answer = Response()
-        https = is_https(scope, settings.public_url)
-        set_cookie(answer, name_visitor_cookie(settings.cookie.name), given, days=_DAYS, https=https)
+        is_secure = is_https(scope, settings.public_url)
+        set_cookie(answer, name_visitor_cookie(settings.cookie.name), given, days=_DAYS, is_secure=is_secure)
         cookies = [header for header in answer.raw_headers if header[0] == b"set-cookie"]
 
         async def send_with_cookies(message: Message) -> None:
@@ -53,7 +53,7 @@ class Visitors:
 
         return send_with_cookies
 
-    async def _new_name(self, *former: str) -> str | None:
+    async def _make_name(self, *former: str) -> str | None:
         """One that nobody knows, under which now stands what was said under a former name.
 
         None while that goes out with another answer: the browser has it then. It is told once, since whoever made the

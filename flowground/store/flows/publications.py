@@ -50,7 +50,7 @@ class Publication:
     names_person: bool = False
 
     @property
-    def in_force(self) -> bool:
+    def is_in_force(self) -> bool:
         """Shared, and not expired."""
         return self.shared and not _is_past(self.expires_at)
 
@@ -67,7 +67,7 @@ class Sharing:
     expires_at: datetime | None = None
 
     @property
-    def expired(self) -> bool:
+    def is_expired(self) -> bool:
         """Whether the moment has come from which the flow is as if it were not shared."""
         return _is_past(self.expires_at)
 
@@ -94,7 +94,7 @@ def read_sharing(connection: Connection, *, flow_id: str) -> Sharing:
 def set_shared(connection: Connection, *, flow_id: str, shared: bool, by: str) -> Publication:
     """Turns it on or off and leaves the rest as it was; turned on again, an expiry that has passed is forgotten."""
     before = read_sharing(connection, flow_id=flow_id)
-    expires_at = None if shared and before.expired else before.expires_at
+    expires_at = None if shared and before.is_expired else before.expires_at
     return change(connection, flow_id=flow_id, sharing=replace(before, shared=shared, expires_at=expires_at), by=by)
 
 

@@ -100,7 +100,7 @@ def approve(connection: Connection, *, request_id: str, by: str) -> bool:
     found = publications.find(connection, flow_id=request.flow_id)
     sharing = publications.read_sharing(connection, flow_id=request.flow_id)
     person = frozenset({request.member})
-    if found is None or not found.in_force:
+    if found is None or not found.is_in_force:
         sharing = Sharing(shared=True, audience="people", members=person)
     elif found.audience == "people":
         sharing = replace(sharing, members=sharing.members | person)

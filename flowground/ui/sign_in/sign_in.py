@@ -123,7 +123,7 @@ def draw_join() -> None:
 def _redraw_others() -> None:
     """Every open page but this one looks again at whom it serves: who may not stay meets the sign-in page at once, not
     at the next click."""
-    runtime.get().loop.call_soon_threadsafe(page_scripts.redraw_others, page_scripts.this_page())
+    runtime.get().loop.call_soon_threadsafe(page_scripts.redraw_others, page_scripts.find_this_page())
 
 
 def _prove(code: str) -> bool:

@@ -54,33 +54,31 @@ class GuestQueue:
             self._timer = None
         while self._waiting:
             now = loop.time()
-            address, wait = min(
-                ((address, self._pace_of(address).wait(now)) for address in self._waiting), key=lambda found: found[1]
-            )
-            if wait := max(wait, self._pace.wait(now)):
+            waits = {address: self._find_pace(address).wait(now) for address in self._waiting}
+            address = min(waits, key=waits.__getitem__)
+            if wait := max(waits[address], self._pace.wait(now)):
                 self._timer = loop.call_later(wait, self._give)
                 return
-            if self._first(address):
-                self._pace_of(address).take(now)
+            if self._give_turn(address):
+                self._find_pace(address).take(now)
                 self._pace.take(now)
 
-    def _first(self, address: str) -> bool:
+    def _give_turn(self, address: str) -> bool:
         """Gives the turn to the one that waits longest at this address, and puts the address last.
 
         False when none is left there.
         """
         waiting = self._waiting.pop(address)
-        given = False
-        while waiting and not given:
-            turn = waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                given = True
+        while waiting and waiting[0].done():
+            waiting.popleft()
+        if not waiting:
+            return False
+        waiting.popleft().set_result(None)
         if waiting:
             self._waiting[address] = waiting
-        return given
+        return True
 
-    def _pace_of(self, address: str) -> Pace:
+    def _find_pace(self, address: str) -> Pace:
         pace = self._paces.setdefault(address, Pace(*_AN_ADDRESS))
         self._paces.move_to_end(address)
         if len(self._paces) > _REMEMBERED:

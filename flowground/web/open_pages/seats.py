@@ -27,7 +27,7 @@ class OccupiedSeat(Protocol):
     address: str
     opened_at: float
     active_at: float
-    in_use: bool
+    is_in_use: bool
     """Somebody pressed, chose or wrote something: a browser alone never says that."""
 
 
@@ -71,19 +71,19 @@ class GuestSeats(Generic[P]):
         2. A place is free: nothing goes.
         3. Another network, or another address of the same network, would still have as many pages as the newcomer after
            giving one (`_find_richer`): one of those goes, the one that was silent longest.
-        4. Nobody has so many more: of pages old enough (`_least_life`) in the largest networks the one open longest
-           goes. No room without one, or where this address gave way so itself in the last `_RETURN` seconds.
+        4. Nobody has so many more: of pages old enough (`_choose_least_life`) in the largest networks the one open
+           longest goes. No room without one, or where this address gave way so itself in the last `_RETURN` seconds.
 
         In each of them pages that nobody used go before those in use.
         """
         own = self._pages.get(find_network(address), {})
         here = own.get(address, set())
         if len(here) >= self.most_an_address:
-            return _found(page for page in here if now - page.active_at >= self._silent)
+            return _choose(page for page in here if now - page.active_at >= self._silent)
         if self._count < self.most:
             return True, None
         if richer := self._find_richer(own, len(here)):
-            return _found(richer)
+            return _choose(richer)
         return self._find_as_poor(address, now)
 
     def _find_richer(self, own: dict[str, set[P]], here: int) -> set[P]:
@@ -93,31 +93,31 @@ class GuestSeats(Generic[P]):
         2. The fullest address of `own` has at least two more than the newcomer's address, which has `here`: its pages.
         3. None.
         """
-        largest = max(self._pages.values(), key=_size)
-        if largest is not own and _size(own) < _size(largest) - 1:
-            return _of_the_fullest(largest)
-        found = _of_the_fullest(own)
+        largest = max(self._pages.values(), key=_count_pages)
+        if largest is not own and _count_pages(own) < _count_pages(largest) - 1:
+            return _list_fullest(largest)
+        found = _list_fullest(own)
         return found if here < max(map(len, own.values()), default=0) - 1 else set()
 
     def _find_as_poor(self, address: str, now: float) -> tuple[bool, P | None]:
         lost = self._lost.get(address)
         if lost is not None and now - lost < _RETURN:
             return False, None
-        pages = [page for page in self._of_the_largest() if now - page.opened_at >= _least_life(page)]
+        pages = [page for page in self._list_largest() if now - page.opened_at >= _choose_least_life(page)]
         if not pages:
             return False, None
-        page = min(pages, key=lambda page: (page.in_use, page.opened_at))
+        page = min(pages, key=lambda page: (page.is_in_use, page.opened_at))
         self._lost[page.address] = now
         self._lost.move_to_end(page.address)
         if len(self._lost) > _REMEMBERED:
             self._lost.popitem(last=False)
         return True, page
 
-    def _of_the_largest(self) -> Iterator[P]:
+    def _list_largest(self) -> Iterator[P]:
         """Pages of all networks that have as many as the largest, or one fewer."""
-        most = max(map(_size, self._pages.values()))
+        most = max(map(_count_pages, self._pages.values()))
         for addresses in self._pages.values():
-            if _size(addresses) >= most - 1:
+            if _count_pages(addresses) >= most - 1:
                 for pages in addresses.values():
                     yield from pages
 
@@ -132,20 +132,20 @@ def find_network(address: str) -> str:
     return str(network.supernet(new_prefix=_NETWORK[network.version]))
 
 
-def _size(addresses: dict[str, set[P]]) -> int:
+def _count_pages(addresses: dict[str, set[P]]) -> int:
     return sum(map(len, addresses.values()))
 
 
-def _of_the_fullest(addresses: dict[str, set[P]]) -> set[P]:
+def _list_fullest(addresses: dict[str, set[P]]) -> set[P]:
     """Pages of those addresses that have most."""
     most = max(map(len, addresses.values()), default=0)
     return {page for pages in addresses.values() if len(pages) == most for page in pages}
 
 
-def _least_life(page: OccupiedSeat) -> float:
-    return _LEAST_LIFE_IN_USE if page.in_use else _LEAST_LIFE
+def _choose_least_life(page: OccupiedSeat) -> float:
+    return _LEAST_LIFE_IN_USE if page.is_in_use else _LEAST_LIFE
 
 
-def _found(pages: Iterable[P]) -> tuple[bool, P | None]:
-    found = min(pages, key=lambda page: (page.in_use, page.active_at), default=None)
+def _choose(pages: Iterable[P]) -> tuple[bool, P | None]:
+    found = min(pages, key=lambda page: (page.is_in_use, page.active_at), default=None)
     return found is not None, found

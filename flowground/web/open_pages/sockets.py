@@ -50,19 +50,19 @@ class OpenPage:
         self._receive = receive
         self._send = send
         self._largest = largest
-        self._ended = False
+        self._has_ended = False
         self._was_large = False
-        self.in_use = False
+        self.is_in_use = False
         """Somebody pressed, chose or wrote something."""
         allow_messages(scope, largest)
 
     async def receive(self) -> Message:
         """A large message is followed by an empty one: Streamlit holds the last one, twice, until the next comes."""
-        if self._was_large and not self._ended:
+        if self._was_large and not self._has_ended:
             self._was_large = False
             return _NOTHING
         message = await self._receive()
-        if message["type"] != "websocket.receive" or self._ended:
+        if message["type"] != "websocket.receive" or self._has_ended:
             return message
         data = message.get("bytes")
         if data is None:
@@ -73,29 +73,29 @@ class OpenPage:
             outline = Outline(data)
         except ValueError:
             return await self._refuse(1007, "the message cannot be read")
-        if outline.too_much:
+        if outline.is_too_much:
             return await self._refuse(1009, "the message has too many parts")
         self._was_large = len(data) > SMALLEST
-        self.in_use = self.in_use or outline.widgets > 0
+        self.is_in_use = self.is_in_use or outline.widgets > 0
         return message
 
     async def send(self, message: Message) -> None:
         """What comes after the end goes nowhere: told of it, Streamlit 1.67 and Starlette log two tracebacks a page."""
-        if self._ended:
+        if self._has_ended:
             return
         try:
             await self._send(message)
         except (OSError, RuntimeError):  # of uvicorn 0.54: the client is gone, or did not answer its pings
             if message["type"] != "websocket.send":
                 raise
-            self._ended = True
+            self._has_ended = True
             cut(self._scope)
 
     async def close(self, code: int, reason: str) -> None:
         """Tells the client why, or cuts the connection when it does not read."""
-        if self._ended:
+        if self._has_ended:
             return
-        self._ended = True
+        self._has_ended = True
         with suppress(Exception):  # it may be gone by itself
             async with asyncio.timeout(_PATIENCE):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
@@ -119,19 +119,19 @@ class GuestPage(OpenPage):
         self.address = address
         self._pace = Pace(*_A_PAGE)
         self._ahead: asyncio.Task[Message] | None = None
-        self.asked = False
+        self.has_asked = False
         self.opened_at = self.active_at = asyncio.get_running_loop().time()
 
     async def receive(self) -> Message:
         """While a message waits the next one is looked at: a page that is closed waits no longer."""
-        message = await (self._ahead or self._next())
+        message = await (self._ahead or self._receive_next())
         self._ahead = None
         if message["type"] != "websocket.receive" or message is _NOTHING:
             return message
-        self.asked = True
+        self.has_asked = True
         self.active_at = asyncio.get_running_loop().time()
-        turn = asyncio.create_task(self._turn())
-        self._ahead = asyncio.create_task(self._next())
+        turn = asyncio.create_task(self._wait_for_turn())
+        self._ahead = asyncio.create_task(self._receive_next())
         try:
             await asyncio.wait({turn, self._ahead}, return_when=asyncio.FIRST_COMPLETED)
             if self._ahead.done() and self._ahead.result()["type"] == "websocket.disconnect":
@@ -150,10 +150,10 @@ class GuestPage(OpenPage):
         if self._ahead:
             self._ahead.cancel()
 
-    async def _next(self) -> Message:
+    async def _receive_next(self) -> Message:
         return await super().receive()
 
-    async def _turn(self) -> None:
+    async def _wait_for_turn(self) -> None:
         now = asyncio.get_running_loop().time()
         if wait := self._pace.wait(now):
             await asyncio.sleep(wait)
@@ -234,7 +234,7 @@ class PageSockets:
 
     def _close_silent(self, guest: GuestPage) -> None:
         """A browser asks at once; whoever does not holds a place for nothing."""
-        if not guest.asked:
+        if not guest.has_asked:
             self._close(guest, 1008, "nothing was asked")
 
     def _close(self, page: OpenPage, code: int, reason: str) -> None:
