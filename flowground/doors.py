@@ -158,7 +158,7 @@ async def _explain_invalid(secret: str, runtime: Runtime) -> KeyInvalid:
         code, says = "api_key_invalid", "No token of this server is like that: was it copied whole?"
     elif token.revoked_at:
         code, says = "api_key_revoked", f"The token was revoked on {token.revoked_at:%Y-%m-%d}."
-    elif token.in_force:
+    elif token.is_in_force:
         code, says = "api_key_invalid", "The account that the token belongs to is no longer active."
     else:
         code, says = "api_key_expired", f"The token expired on {token.expires_at:%Y-%m-%d}."

@@ -6,7 +6,7 @@ from flowground import runtime
 from flowground.caller import Caller
 from flowground.ui.page import bridge
 from flowground.ui.page.caller import require_visitor
-from flowground.ui.shell import gallery, requests
+from flowground.ui.shell import access_requests, gallery
 from flowground.wiring import WiredFlow
 
 
@@ -22,7 +22,7 @@ flows, shared = bridge.call(list_flows(caller))
 running = runtime.get()
 problems = running.catalogue.list_problems() if caller.sees_inside else {}
 st.header(running.settings.organization.name, anchor=False)
-requests.draw_requests(caller, requests.list_waiting(caller), place="home")
+access_requests.draw_requests(caller, access_requests.list_waiting(caller), place="home")
 if flows:
     st.markdown(":gray[Choose a flow to chat with.]")
     gallery.draw_flows(flows, shared=shared, sees_inside=caller.sees_inside)

@@ -6,7 +6,7 @@ from flowground import runtime
 from flowground.ui.page import words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.people import groups, people
-from flowground.ui.shell import opening, requests
+from flowground.ui.shell import access_requests, opening
 
 caller = require_visitor()
 if caller.kind != "member" or caller.role != "admin":
@@ -14,10 +14,10 @@ if caller.kind != "member" or caller.role != "admin":
     st.stop()
 st.set_page_config(page_title="Organization")
 st.header(words.escape(runtime.get().settings.organization.name), anchor=False)
-asking = requests.list_waiting(caller)
+asking = access_requests.list_waiting(caller)
 if asking:
     st.subheader("Access requests", anchor=False)
-    requests.draw_requests(caller, asking, place="organization")
+    access_requests.draw_requests(caller, asking, place="organization")
 people_tab, groups_tab = st.tabs(["People", "Groups"], key="organization:tab", on_change="rerun")
 if people_tab.open:
     with people_tab:

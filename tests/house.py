@@ -27,8 +27,8 @@ PEOPLE: Mapping[str, Any] = {
 }
 """All have PASSWORD. Ada signs in as augusta: a word that stands nowhere by chance."""
 CREDENTIALS = {"credentials": {"usernames": PEOPLE}}
-SHARED = Sharing(shared=True)
-PUBLIC = Sharing(shared=True, audience="public")
+SHARED = Sharing(is_shared=True)
+PUBLIC = Sharing(is_shared=True, audience="public")
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ MIAS = Caller(kind="token", name="3", role="member", flows=frozenset({"private",
 )
 async def test_what_a_caller_sees_is_what_a_caller_may_open(tmp_path: Path, caller: Caller, visible: set[str]) -> None:
     async with running(tmp_path, FLOWS) as runtime:
-        shared = publications.Sharing(shared=True, api=True)
+        shared = publications.Sharing(is_shared=True, shares_api=True)
         await runtime.store.write(publications.change, flow_id="shared", sharing=shared, by="tests")
         assert {flow.id for flow in await runtime.access.list_flows(caller)} == visible
         for name in (*FLOWS, "unknown"):
@@ -134,7 +134,7 @@ async def said(runtime: Runtime, caller: Caller, session: str) -> None:
 
 async def test_what_a_visitor_said_goes_with_their_browsers_new_name(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
-        sharing = Sharing(shared=True, audience="public")
+        sharing = Sharing(is_shared=True, audience="public")
         await runtime.store.write(publications.change, flow_id="shared", sharing=sharing, by="tests")
         old, new = [await runtime.access.admit_visitor(browser, "shared") for browser in ("old", "new")]
         assert old is not None
@@ -150,7 +150,7 @@ async def test_what_a_visitor_said_goes_with_their_browsers_new_name(tmp_path: P
 async def test_whose_token_reaches_a_flow_over_the_api(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
         flows = runtime.catalogue.list_flows()
-        sharing = Sharing(shared=True, audience="public", api=True)
+        sharing = Sharing(is_shared=True, audience="public", shares_api=True)
         await runtime.store.write(publications.change, flow_id="shared", sharing=sharing, by="tests")
         visitor = await runtime.access.admit_visitor("browser", "shared")
         assert visitor is not None

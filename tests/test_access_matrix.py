@@ -38,12 +38,12 @@ def sharings(group: str) -> dict[str, Sharing]:
     """Who is deactivated is named too, and in the group: it must not matter."""
     named, of_group = frozenset({"named-member", "deactivated"}), frozenset({group})
     return {
-        "off": Sharing(False, "people", named, of_group, api=True),
-        "people": Sharing(True, "people", named, api=True),
-        "group": Sharing(True, "people", groups=of_group, api=True),
-        "organization": Sharing(True, api=True),
+        "off": Sharing(False, "people", named, of_group, shares_api=True),
+        "people": Sharing(True, "people", named, shares_api=True),
+        "group": Sharing(True, "people", groups=of_group, shares_api=True),
+        "organization": Sharing(True, shares_api=True),
         "page only": Sharing(True),
-        "public": Sharing(True, "public", api=True),
+        "public": Sharing(True, "public", shares_api=True),
         "expired": Sharing(True, "public", named, of_group, True, datetime.now(UTC) - timedelta(seconds=1)),
     }
 

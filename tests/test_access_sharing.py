@@ -23,8 +23,8 @@ MIAS = Caller(kind="token", name="1", role="member", owner="mia")
 PUBLIC = {"sharing": {"allow_public": True}}
 
 
-async def owner_shares(runtime: Runtime, **given: object) -> None:
-    await share(runtime.access, LOCAL_OWNER, "talk", Sharing(**{"shared": True} | given))  # type: ignore[arg-type]
+async def owner_shares(runtime: Runtime, **given: Any) -> None:
+    await share(runtime.access, LOCAL_OWNER, "talk", Sharing(is_shared=True, **given))
 
 
 async def opens(runtime: Runtime, caller: Caller) -> bool:
@@ -42,7 +42,7 @@ async def test_named_people_only(tmp_path: Path) -> None:
     config: dict[str, Any] = {"credentials": {"usernames": {"ada": {"roles": ["author"]}, "mia": {}, "max": {}}}}
     async with running(tmp_path, FLOWS, config=config) as runtime:
         for names, reached in (({"mia"}, True), ({"max"}, False), (set(), False)):
-            sharing = Sharing(shared=True, audience="people", members=frozenset(names), api=True)
+            sharing = Sharing(is_shared=True, audience="people", members=frozenset(names), shares_api=True)
             await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
             assert await opens(runtime, MIA) is reached
             assert await opens(runtime, MIAS) is reached
@@ -58,7 +58,7 @@ async def test_groups_follow_their_members(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS, config=config) as runtime:
         write = runtime.store.write
         group = await write(groups.add, name="Sales", by="tests")
-        sharing = Sharing(shared=True, audience="people", groups=frozenset({group.id}))
+        sharing = Sharing(is_shared=True, audience="people", groups=frozenset({group.id}))
         await write(publications.change, flow_id="talk", sharing=sharing, by="tests")
         flow = runtime.catalogue.list_flows()["talk"]
         assert not await opens(runtime, MIA)
@@ -80,7 +80,7 @@ async def test_the_api_is_shared_apart(tmp_path: Path) -> None:
         await owner_shares(runtime)
         assert (await opens(runtime, MIA), await opens(runtime, MIAS)) == (True, False)
         assert not await runtime.access.may_run_api(MIA, flow)
-        await owner_shares(runtime, api=True)
+        await owner_shares(runtime, shares_api=True)
         assert (await opens(runtime, MIA), await opens(runtime, MIAS)) == (True, True)
         assert await runtime.access.may_run_api(MIA, flow)
         assert await runtime.access.may_run_api(LOCAL_OWNER, flow)
@@ -95,7 +95,7 @@ async def test_an_expiry_acts_by_itself_and_turning_on_again_forgets_it(tmp_path
         past = datetime.now(UTC) - timedelta(seconds=1)
         with pytest.raises(InvalidRequest, match="passed"):
             await owner_shares(runtime, expires_at=past)
-        sharing = Sharing(shared=True, expires_at=past)
+        sharing = Sharing(is_shared=True, expires_at=past)
         await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
         assert not await opens(runtime, MIA)
         assert not await runtime.access.is_shared("talk")
@@ -108,7 +108,7 @@ async def test_without_sign_in_only_where_config_yaml_allows_it(tmp_path: Path) 
     async with running(tmp_path / "off", FLOWS) as runtime:
         with pytest.raises(NotAllowed, match="not allowed here"):
             await owner_shares(runtime, audience="public")
-        sharing = Sharing(shared=True, audience="public")  # from a time when it was allowed
+        sharing = Sharing(is_shared=True, audience="public")  # from a time when it was allowed
         await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
         assert await runtime.access.admit_visitor("a browser", "talk") is None
         assert await opens(runtime, MIA)
@@ -128,7 +128,7 @@ async def test_without_sign_in_only_where_config_yaml_allows_it(tmp_path: Path) 
         with pytest.raises(NotAllowed, match="needs an account"):
             runtime.access.require_lasting(one)
         with pytest.raises(NotAllowed):
-            await share(runtime.access, one, "talk", Sharing(shared=True))
+            await share(runtime.access, one, "talk", Sharing(is_shared=True))
         assert not await runtime.access.may_run_api(one, runtime.catalogue.list_flows()["talk"])
         await owner_shares(runtime)
         assert not await opens(runtime, one)
@@ -150,7 +150,7 @@ async def test_only_people_and_groups_that_are_there(tmp_path: Path) -> None:
 async def test_the_trail_says_who_opened_it_to_whom(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         mia = frozenset({"mia"})
-        for sharing in (Sharing(True, "people", mia, api=True), Sharing(True, "organization"), Sharing(False)):
+        for sharing in (Sharing(True, "people", mia, shares_api=True), Sharing(True, "organization"), Sharing(False)):
             await runtime.store.write(publications.change, flow_id="talk", sharing=sharing, by="member:ada")
         entries = [entry for entry in await runtime.store.read(list_entries) if entry.actor == "member:ada"]
         assert [(entry.action, entry.subject) for entry in reversed(entries)] == [

@@ -26,7 +26,9 @@ FLOWS = {name: chat_flow("scripted", name.title()) for name in ("open", "chat-on
 async def organization(folder: Path) -> AsyncIterator[Runtime]:
     """One flow shared with its API, one without, one not at all."""
     async with running(folder, FLOWS) as runtime:
-        await runtime.store.write(publications.change, flow_id="open", sharing=Sharing(True, api=True), by="tests")
+        await runtime.store.write(
+            publications.change, flow_id="open", sharing=Sharing(True, shares_api=True), by="tests"
+        )
         await runtime.store.write(publications.change, flow_id="chat-only", sharing=Sharing(True), by="tests")
         yield runtime
 
@@ -165,4 +167,4 @@ async def test_expired_tokens_do_not_count_and_the_newest_stands_first(tmp_path:
             await runtime.store.write(tokens.create, name=name, owner=None, flows=None, expires_at=past, by="tests")
         made, _ = await make(runtime, LOCAL_OWNER, name="new")
         listed = await application_tokens.list_tokens(runtime.access, LOCAL_OWNER)
-        assert (len(listed), listed[0].id, listed[0].in_force, listed[1].in_force) == (101, made.id, True, False)
+        assert (len(listed), listed[0].id, listed[0].is_in_force, listed[1].is_in_force) == (101, made.id, True, False)

@@ -181,7 +181,7 @@ TRICKS = [
 
 @pytest.mark.parametrize("trick", TRICKS)
 async def test_no_spelling_of_an_address_opens_a_forbidden_flow(acme: Runtime, trick: str) -> None:
-    await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(True, api=True), by="tests")
+    await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(True, shares_api=True), by="tests")
     _, secret = await acme.store.write(tokens.create, name="t", owner="mia", flows=None, expires_at=None, by="tests")
     transport = httpx2.ASGITransport(app=create_api(lambda: acme), raise_app_exceptions=False)
     async with httpx2.AsyncClient(
@@ -241,7 +241,7 @@ async def test_a_members_token_reads_the_outputs_of_a_flow_and_nothing_before_th
 ) -> None:
     async with running(tmp_path, {"talk": INSIDE}) as acme:
         await acme.sign_in.roster.add("mia", by="tests")
-        await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(True, api=True), by="tests")
+        await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(True, shares_api=True), by="tests")
         told = {}
         for owner in ("mia", None):
             _, secret = await acme.store.write(

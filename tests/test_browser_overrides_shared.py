@@ -25,7 +25,7 @@ CANARIES = ("canary in the input", "canary of the prompt", "LanguageModel", "sys
 
 HOUSE = House(
     flows={"talk": FLOW, "opened": FLOW.replace("Talk", "Opened") + OPENED},
-    shared={"opened": Sharing(shared=True, api=True)},
+    shared={"opened": Sharing(is_shared=True, shares_api=True)},
 )
 
 

@@ -174,7 +174,7 @@ async def test_what_the_pane_offers_the_api_takes_and_nothing_else(tmp_path: Pat
         store, flows = api.runtime.store, api.runtime.catalogue.list_flows()
         await store.write(members.add, name="mia", display_name="Mia", role="member", by="tests")
         for name in flows:
-            await store.write(publications.change, flow_id=name, sharing=Sharing(True, api=True), by="tests")
+            await store.write(publications.change, flow_id=name, sharing=Sharing(True, shares_api=True), by="tests")
         _, headers = await api.token(owner=None if sees_inside else "mia")
         api.client.headers.update(headers)
         for flow in flows.values():

@@ -211,7 +211,7 @@ async def test_zero_is_no_limit(store: Store) -> None:
 
 async def let_in(runtime: Runtime, number: int = 0) -> Caller:
     await runtime.store.write(
-        publications.change, flow_id="talk", sharing=Sharing(shared=True, audience="public"), by="tests"
+        publications.change, flow_id="talk", sharing=Sharing(is_shared=True, audience="public"), by="tests"
     )
     found = await runtime.access.admit_visitor(f"browser {number}", "talk")
     assert found is not None

@@ -30,7 +30,7 @@ components:
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[AppServer]:
     """Its own for each test."""
-    with House(flows={"talk": TALK}, shared={"talk": Sharing(shared=True, api=True)}).open(tmp_path) as server:
+    with House(flows={"talk": TALK}, shared={"talk": Sharing(True, shares_api=True)}).open(tmp_path) as server:
         yield server
 
 

@@ -19,7 +19,7 @@ from tests.test_access_websocket import beside
 from tests.tickets import signed_in
 from tests.waiting import eventually
 
-OPEN = Sharing(shared=True, audience="public", api=True)
+OPEN = Sharing(is_shared=True, audience="public", shares_api=True)
 WAIT = re.compile(rb"You can send the next message in (\d+) s\.")
 FLOWS = {"echo": shipped_flow("echo"), "silent": chat_flow("scripted:silent", "Silent")}
 

@@ -13,7 +13,7 @@ HOUSE = House(config={"sharing": {"allow_public": True}})
 
 
 def test_strangers_open_this_flow_and_nothing_else(house: AppServer) -> None:
-    share(house, "echo", Sharing(shared=True, audience="public", api=True))
+    share(house, "echo", Sharing(is_shared=True, audience="public", shares_api=True))
     browser = Browser(house.url)
     with open_page(browser, base="/public_flow/echo") as page:
         sent = page.visit()
@@ -29,7 +29,7 @@ def test_strangers_open_this_flow_and_nothing_else(house: AppServer) -> None:
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("after", [Sharing(shared=False, audience="public"), Sharing(shared=True)])
+@pytest.mark.parametrize("after", [Sharing(is_shared=False, audience="public"), Sharing(is_shared=True)])
 def test_it_ends_at_the_next_action(house: AppServer, after: Sharing) -> None:
     share(house, "echo", PUBLIC)
     with open_page(Browser(house.url), base="/public_flow/echo") as page:

@@ -15,8 +15,8 @@ from sqlalchemy import func, select
 from flowground.caller import Caller
 from flowground.errors import NotSignedIn
 from flowground.sign_in import SignIn, passwords
-from flowground.sign_in.cookies import Device
 from flowground.sign_in.passwords import Compare, compare_by_bcrypt
+from flowground.sign_in.signed_cookies import Device
 from flowground.store import Store, tables
 from flowground.store.people import members
 from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named

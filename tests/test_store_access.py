@@ -104,7 +104,7 @@ async def test_a_flow_is_shared_and_unshared(store: Store) -> None:
     assert await store.read(publications.find, flow_id="echo") == shared
     off = await store.write(publications.set_shared, flow_id="echo", shared=False, by="member:bob")
     assert await store.read(publications.list_publications) == [off]
-    assert not off.shared
+    assert not off.is_shared
     assert await actions(store) == [("member:ada", "flow.shared", "echo"), ("member:bob", "flow.unshared", "echo")]
 
 
@@ -114,7 +114,7 @@ async def add(store: Store, name: str, **given: Any) -> members.Member:
 
 
 async def test_members_are_added_changed_and_listed(store: Store) -> None:
-    assert not await store.read(members.was_account_created)
+    assert not await store.read(members.has_had_account)
     bob = await add(store, "bob")
     ada = await add(store, "ada", password="hash", email="ada@example.com", role="author")
     assert await store.read(members.list_members) == [ada, bob]
@@ -140,7 +140,7 @@ async def test_the_mark_of_the_first_account_outlives_all_members(store: Store) 
         await store.write(members.add_first, name="eve", display_name="Eve", password="h", by="local:owner")
     assert await store.write(members.remove, name="ada", by="command line")
     assert await store.read(members.list_members) == []
-    assert await store.read(members.was_account_created)
+    assert await store.read(members.has_had_account)
 
 
 async def test_a_removed_members_name_brings_nothing_of_theirs_to_its_next_bearer(store: Store) -> None:

@@ -23,7 +23,7 @@ async def share(store: Store, sharing: Sharing, flow_id: str = "talk") -> public
 
 
 async def test_a_sharing_is_kept_whole(store: Store) -> None:
-    assert await store.read(publications.read_sharing, flow_id="talk") == Sharing(shared=False)
+    assert await store.read(publications.read_sharing, flow_id="talk") == Sharing(is_shared=False)
     group = await store.write(groups.add, name="Sales", by="x")
     until = datetime.now(UTC) + timedelta(days=3)
     sharing = Sharing(True, "people", frozenset({"mia", "o'neil"}), frozenset({group.id}), True, until)
@@ -32,7 +32,7 @@ async def test_a_sharing_is_kept_whole(store: Store) -> None:
     assert await store.read(publications.find, flow_id="talk") == made
     assert made.is_in_force
     off = await store.write(publications.set_shared, flow_id="talk", shared=False, by="x")
-    assert (off.audience, off.api, off.expires_at, off.is_in_force) == ("people", True, until, False)
+    assert (off.audience, off.shares_api, off.expires_at, off.is_in_force) == ("people", True, until, False)
 
 
 async def named(store: Store, person: str | None, flow_id: str = "talk") -> bool | None:

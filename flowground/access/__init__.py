@@ -100,7 +100,7 @@ class Access:
         if caller.sees_inside:
             return True
         found = await self.store.read(publications.find, flow_id=flow_id, person=caller.person)
-        return found is not None and self._admits(caller, found)
+        return found is not None and self._is_shared_with(caller, found)
 
     async def list_flows(self, caller: Caller) -> list[WiredFlow]:
         """Flows the caller may open, in the catalogue's order."""
@@ -110,7 +110,7 @@ class Access:
         if caller.sees_inside:
             return flows
         found = await self.store.read(publications.list_publications, person=caller.person)
-        admitted = {publication.flow_id for publication in found if self._admits(caller, publication)}
+        admitted = {publication.flow_id for publication in found if self._is_shared_with(caller, publication)}
         return [wired for wired in flows if wired.id in admitted]
 
     async def may_run_api(self, caller: Caller, wired: WiredFlow) -> bool:
@@ -120,7 +120,7 @@ class Access:
         if caller.kind == "token" or caller.sees_inside:
             return await self.may_open(caller, wired.id)
         found = await self.store.read(publications.find, flow_id=wired.id, person=caller.person)
-        return found is not None and found.api and self._admits(caller, found)
+        return found is not None and found.shares_api and self._is_shared_with(caller, found)
 
     async def is_shared(self, flow_id: str) -> bool:
         """Whether the flow's shareable playground is on, and has not expired."""
@@ -158,9 +158,9 @@ class Access:
                 "This needs the owner code.", hint="It stands in the terminal where Flowground was started."
             )
 
-    def _admits(self, caller: Caller, publication: Publication) -> bool:
+    def _is_shared_with(self, caller: Caller, publication: Publication) -> bool:
         """Whether the flow is shared with this caller, who does not see its inside; `publication` was read for them."""
-        if not publication.is_in_force or (caller.kind == "token" and not publication.api):
+        if not publication.is_in_force or (caller.kind == "token" and not publication.shares_api):
             return False
         if caller.kind == "visitor":
             return publication.audience == "public" and self.allow_public

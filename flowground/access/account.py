@@ -11,7 +11,7 @@ from typing import Any
 from flowground.access import Access
 from flowground.caller import Caller, name_trials_owner
 from flowground.errors import InvalidRequest, NotAllowed
-from flowground.sign_in.cookies import Device
+from flowground.sign_in.signed_cookies import Device
 from flowground.store.people import access_requests, groups, sign_ins, tokens
 from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.runs import transcripts
@@ -72,7 +72,7 @@ async def collect_data(access: Access, caller: Caller) -> bytes:
             {"flow": request.flow_id, "note": request.note, "at": request.created_at, "state": state}
             for request, state in await read(access_requests.list_of, member=caller.name)
         ],
-        "conversations": await read(transcripts.export_conversations, owners=_keys(caller, mine)),
+        "conversations": await read(transcripts.export_conversations, owners=_list_owners(caller, mine)),
     }
     return await asyncio.to_thread(_encode, found)
 
@@ -81,7 +81,7 @@ async def delete_conversations(access: Access, caller: Caller) -> int:
     """All of them, my tokens' too; how many there were."""
     caller = await _require_member(access, caller)
     mine = await access.store.read(tokens.list_tokens, owner=caller.name)
-    return await access.store.write(transcripts.delete_all, owners=_keys(caller, mine), by=caller.key)
+    return await access.store.write(transcripts.delete_all, owners=_list_owners(caller, mine), by=caller.key)
 
 
 async def _require_member(access: Access, caller: Caller) -> Caller:
@@ -91,18 +91,18 @@ async def _require_member(access: Access, caller: Caller) -> Caller:
     return caller
 
 
-def _keys(caller: Caller, mine: list[tokens.StoredToken]) -> list[str]:
+def _list_owners(caller: Caller, mine: list[tokens.StoredToken]) -> list[str]:
     return [caller.key, name_trials_owner(caller.name), *(f"token:{token.id}" for token in mine)]
 
 
 def _encode(found: dict[str, Any]) -> bytes:
     """JSON made piece by piece: conversations may be large, and a thread helps only between calls into C."""
     written = bytearray()
-    for piece in json.JSONEncoder(ensure_ascii=False, indent=1, default=_text).iterencode(found):
+    for piece in json.JSONEncoder(ensure_ascii=False, indent=1, default=_write_moment).iterencode(found):
         written += piece.encode()
     return bytes(written)
 
 
-def _text(value: object) -> str:
+def _write_moment(value: object) -> str:
     assert isinstance(value, datetime)  # noqa: S101 - nothing else in the file is no JSON
     return value.isoformat()

@@ -44,13 +44,13 @@ async def make(
     said = _check_name(name)
     if expires_in is not None and not timedelta(0) < expires_in <= _LONGEST_LIFE:
         raise InvalidRequest("A token expires in at most 10 years, or never.")
-    own = await access.store.read(tokens.list_tokens, owner=_owner(caller))
-    if sum(token.in_force for token in own) >= _MOST:
+    own = await access.store.read(tokens.list_tokens, owner=_find_owner(caller))
+    if sum(token.is_in_force for token in own) >= _MOST:
         raise InvalidRequest(f"There are {_MOST} tokens in force already.", hint="Revoke those that nothing uses.")
     return await access.store.write(
         tokens.create,
         name=said,
-        owner=_owner(caller),
+        owner=_find_owner(caller),
         flows=(wired.id,) if reach == "flow" else None,
         expires_at=None if expires_in is None else datetime.now(UTC) + expires_in,
         by=caller.key,
@@ -63,7 +63,7 @@ async def list_tokens(access: Access, caller: Caller, *, flow_id: str | None = N
     `flow_id` keeps those whose scope has this flow. Raises as `make` does of the caller.
     """
     caller = await _require_person(access, caller)
-    found = await access.store.read(tokens.list_tokens, owner=_owner(caller), everyone=caller.role == "admin")
+    found = await access.store.read(tokens.list_tokens, owner=_find_owner(caller), everyone=caller.role == "admin")
     return [
         token
         for token in found
@@ -87,7 +87,7 @@ async def _require_person(access: Access, caller: Caller) -> Caller:
     return caller
 
 
-def _owner(caller: Caller) -> str | None:
+def _find_owner(caller: Caller) -> str | None:
     return caller.name if caller.kind == "member" else None
 
 

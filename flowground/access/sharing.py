@@ -68,11 +68,11 @@ async def list_who_may_open(access: Access, wired: WiredFlow, sharing: Sharing |
     for group in await access.store.read(groups.list_groups):
         if group.id in sharing.groups:
             named.update(group.members)
-    shared, everyone = sharing.shared and not sharing.is_expired, sharing.audience != "people"
+    shared, everyone = sharing.is_shared and not sharing.is_expired, sharing.audience != "people"
     return [
         member
         for member in await access.sign_in.roster.list_members()
-        if member.active and (member.role != "member" or (shared and (everyone or member.name in named)))
+        if member.is_active and (member.role != "member" or (shared and (everyone or member.name in named)))
     ]
 
 
@@ -98,13 +98,13 @@ async def _find_stand_in(access: Access, name: str | None) -> Caller | None:
     if name is None:
         return Caller("member", "", "member")
     member = await access.sign_in.roster.find(name)
-    return Caller("member", member.name, member.role) if member is not None and member.active else None
+    return Caller("member", member.name, member.role) if member is not None and member.is_active else None
 
 
 async def _check_sharing(access: Access, sharing: Sharing, before: Sharing) -> None:
     if sharing.audience == "public" and not access.allow_public:
         raise NotAllowed("Sharing without sign-in is not allowed here.", hint="config.yaml: sharing.allow_public")
-    if sharing.shared and sharing.is_expired:
+    if sharing.is_shared and sharing.is_expired:
         raise InvalidRequest("The expiry date has passed already.")
     if added := sharing.members - before.members:
         known = {member.name for member in await access.sign_in.roster.list_members()}

@@ -96,7 +96,7 @@ def _find_scope(addresses: list[str] | None, settings: Settings) -> tuple[str, .
 def _name_state(token: StoredToken) -> str:
     if token.revoked_at:
         return "revoked"
-    return "active" if token.in_force else "expired"
+    return "active" if token.is_in_force else "expired"
 
 
 def _read_duration(text: str) -> timedelta:

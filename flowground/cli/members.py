@@ -66,7 +66,7 @@ async def _list() -> None:
                 member.role,
                 "config.yaml" if member.source == "config" else member.source,
                 "yes" if member.has_password else "no",
-                "active" if member.active else "inactive",
+                "active" if member.is_active else "inactive",
             )
             for member in found
         ],

@@ -13,7 +13,7 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) i
 """C0, DEL and C1, as Python writes them; a line's end and a tab stay."""
 
 
-class _Shown(io.TextIOBase):
+class _EscapingStream(io.TextIOBase):
     """Writes control characters as escapes to the stream beneath."""
 
     def __init__(self, beneath: TextIO) -> None:
@@ -36,14 +36,14 @@ class _Shown(io.TextIOBase):
 @contextmanager
 def show_controls() -> Iterator[None]:
     """While it lasts, stdout and stderr show control characters where they are terminals; pipes and files get all."""
-    out, err = (_Shown(stream) if stream.isatty() else stream for stream in (sys.stdout, sys.stderr))
+    out, err = (_EscapingStream(stream) if stream.isatty() else stream for stream in (sys.stdout, sys.stderr))
     with redirect_stdout(out), redirect_stderr(err):
         yield
 
 
 def find_terminal(stream: TextIO) -> TextIO:
     """The terminal itself, for what draws on it."""
-    return stream.beneath if isinstance(stream, _Shown) else stream
+    return stream.beneath if isinstance(stream, _EscapingStream) else stream
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -12,10 +12,10 @@ from uuid import uuid4
 from flowground.caller import Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.settings import Settings
-from flowground.sign_in.cookies import Device, SignedCookies
 from flowground.sign_in.links import PasswordLinks, digest
 from flowground.sign_in.passwords import Bcrypt, Compare, clean_name, compare_by_bcrypt
 from flowground.sign_in.roster import Roster
+from flowground.sign_in.signed_cookies import Device, SignedCookies
 from flowground.sign_in.tries import Tries, clean_attempt_name, describe_lockout
 from flowground.store import Store
 from flowground.store.people import members, sign_ins
@@ -55,7 +55,7 @@ class SignIn:
     async def is_local_mode(self) -> bool:
         """Whether no account was ever created, by any process."""
         if not self._has_account:
-            self._has_account = await self._store.read(members.was_account_created)
+            self._has_account = await self._store.read(members.has_had_account)
         return not self._has_account
 
     @property
@@ -82,7 +82,7 @@ class SignIn:
     async def has_admin(self) -> bool:
         """Whether an admin can sign in: active, and with a password."""
         found = await self.roster.list_members()
-        return any(member.role == "admin" and member.active and member.has_password for member in found)
+        return any(member.role == "admin" and member.is_active and member.has_password for member in found)
 
     # Passwords
 
@@ -169,8 +169,8 @@ class SignIn:
         if state is None:
             return None
         if state.member is None:
-            return None if state.account_created else Caller("local", "owner", "admin", sign_in_id=sign_in_id)
-        role = self._find_role(state.member, state.role if state.active else None)
+            return None if state.has_had_account else Caller("local", "owner", "admin", sign_in_id=sign_in_id)
+        role = self._find_role(state.member, state.role if state.is_active else None)
         return None if role is None else Caller("member", state.member, role, sign_in_id=sign_in_id)
 
     async def verify_token(self, secret: str) -> Caller | None:

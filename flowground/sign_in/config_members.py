@@ -40,7 +40,7 @@ class ConfigMember:
     def is_plain(self) -> bool:
         return self.password is not None and not is_hash(self.password)
 
-    def fingerprint(self, name: str, key: str) -> str:
+    def make_fingerprint(self, name: str, key: str) -> str:
         """Changes with the password. A plain one is kept from guessing by the cookie's key, which no database has."""
         if self.password is None:
             return "none"

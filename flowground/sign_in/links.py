@@ -31,7 +31,7 @@ class PasswordLinks:
         """
         name = clean_name(name)
         member = await self._roster.find(name)
-        if member is None or not member.active:
+        if member is None or not member.is_active:
             raise InvalidRequest(f"There is no active member {name}.")
         secret = secrets.token_urlsafe(32)
         link = await self._store.write(
@@ -48,9 +48,9 @@ class PasswordLinks:
         """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
         link = await self._store.read(password_links.find, hashed=digest(secret)) if secret else None
         member = await self._roster.find(link.member) if link else None
-        if link is None or member is None or not member.active:
+        if link is None or member is None or not member.is_active:
             await self._tries.count_bad_link(address)
-            raise _not_good()
+            raise _say_not_good()
         return link, member
 
     async def redeem(self, secret: str, password: str, address: str) -> Member:
@@ -61,7 +61,7 @@ class PasswordLinks:
         _, member = await self.find(secret, address)
         hashed = await self._roster.hash(password)
         if not await self._store.write(members.set_password_by_link, link=digest(secret), password=hashed):
-            raise _not_good()
+            raise _say_not_good()
         return member
 
 
@@ -70,7 +70,7 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _not_good() -> NotSignedIn:
+def _say_not_good() -> NotSignedIn:
     return NotSignedIn(
         "This link is not good any more.", code="link_over", hint="Ask whoever sent it to you for a new one."
     )

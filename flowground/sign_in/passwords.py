@@ -118,13 +118,13 @@ class Bcrypt:
 
     async def matches(self, password: str, hashed: str | None, compare: Compare) -> bool:
         """To be awaited within `wait_in_line`. `hashed` None: there is nobody, and the work is the same."""
-        return await asyncio.wrap_future(self._threads.submit(_matches, password, hashed, self.cost, compare))
+        return await asyncio.wrap_future(self._threads.submit(_compare, password, hashed, self.cost, compare))
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _matches(password: str, hashed: str | None, cost: int, compare: Compare) -> bool:
+def _compare(password: str, hashed: str | None, cost: int, compare: Compare) -> bool:
     given = password.strip()
     # Longer than bcrypt reads: wrong, after the same work. A malformed hash compares as wrong, too.
     fits = hashed is not None and _can_be_one(given) and is_hash(hashed)

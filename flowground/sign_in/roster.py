@@ -75,7 +75,8 @@ class Roster:
         server must not compare: the server, which still has the older file, would not notice the change any more.
         """
         entries = {
-            name: ConfigEntry(entry.fingerprint(name, key), entry.member.email) for name, entry in self._config.items()
+            name: ConfigEntry(entry.make_fingerprint(name, key), entry.member.email)
+            for name, entry in self._config.items()
         }
         for change in await self._store.write(config_entries.reconcile, entries=entries):
             if (sentence := _SAID.get(change.what)) is not None:
@@ -112,7 +113,7 @@ class Roster:
             member, password = stored.member, stored.password
         else:
             member, password = configured.member, stored.password or await self._hash_config_password(name)
-        if member is None or not member.active or password is None:
+        if member is None or not member.is_active or password is None:
             return None
         return Login(replace(member, has_password=True), password)
 

@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from flowground.errors import NotSignedIn
-from flowground.sign_in.cookies import Device
 from flowground.sign_in.passwords import clean_name
+from flowground.sign_in.signed_cookies import Device
 from flowground.store import Store
 from flowground.store.people import attempts
 from flowground.store.sql import make_storable

@@ -46,7 +46,7 @@ def name_visitor_cookie(name: str) -> str:
 
 
 def name_device_cookie(name: str) -> str:
-    """Who signed in with this browser before (`flowground.sign_in.cookies`)."""
+    """Who signed in with this browser before (`flowground.sign_in.signed_cookies`)."""
     return f"{name}_device"
 
 

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from flowground.access import account
 from flowground.runtime import Runtime
-from flowground.sign_in.cookies import DEVICE_DAYS
+from flowground.sign_in.signed_cookies import DEVICE_DAYS
 from flowground.web.cookies import SentCookies, drop_cookie, name_device_cookie, read_cookies, set_cookie
 from flowground.web.origin import find_own_origin
 

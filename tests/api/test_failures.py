@@ -137,7 +137,7 @@ async def test_what_nobody_foresaw_answers_json_without_its_inside(api: Api) -> 
 @pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"])
 async def test_a_members_token_is_told_the_kind_of_failure_and_nothing_of_the_inside(api: Api, query: str) -> None:
     await api.runtime.sign_in.roster.add("mia", role="member", password="correct horse battery", by="tests")
-    sharing = publications.Sharing(shared=True, api=True)
+    sharing = publications.Sharing(is_shared=True, shares_api=True)
     await api.runtime.store.write(publications.change, flow_id="failing", sharing=sharing, by="tests")
     _, secret = await api.runtime.store.write(
         tokens.create, name="x", owner="mia", flows=None, expires_at=None, by="tests"

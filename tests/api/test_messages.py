@@ -157,7 +157,7 @@ async def test_a_members_token_reaches_shared_flows_only_while_they_are_shared(a
     await api.runtime.sign_in.roster.add("mia", role="member", password="correct horse", by="tests")
     mias = await _other_token(api, owner="mia")
     for shared, status in ((False, 404), (True, 200), (False, 404)):
-        sharing = publications.Sharing(shared=shared, api=True)
+        sharing = publications.Sharing(is_shared=shared, shares_api=True)
         await api.runtime.store.write(publications.change, flow_id="echo", sharing=sharing, by="tests")
         assert (await api.client.post("/api/v1/run/echo", json={}, headers=mias)).status_code == status
         listed = (await api.client.get("/api/v1/flows/", headers=mias)).json()

@@ -36,34 +36,34 @@ _FIND_ALL = Statement(_LIST)
 class Publication:
     """Whether the shareable playground of a flow is on, and for whom; who changed that last (a `Caller.key`), and when.
 
-    `api` says that who may open it may run it over the API too. `names_person`: the person for whom it was read is
-    named in its audience, themselves or by a group.
+    `shares_api` says that who may open it may run it over the API too. `names_person`: the person for whom it was read
+    is named in its audience, themselves or by a group.
     """
 
     flow_id: str
-    shared: bool
+    is_shared: bool
     changed_by: str
     changed_at: datetime
     audience: Audience = "organization"
-    api: bool = False
+    shares_api: bool = False
     expires_at: datetime | None = None
     names_person: bool = False
 
     @property
     def is_in_force(self) -> bool:
         """Shared, and not expired."""
-        return self.shared and not _is_past(self.expires_at)
+        return self.is_shared and not _is_past(self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
     """What a flow's owner decides. `members` are names, `groups` ids; both count for the audience "people" only."""
 
-    shared: bool
+    is_shared: bool
     audience: Audience = "organization"
     members: frozenset[str] = field(default_factory=frozenset)
     groups: frozenset[str] = field(default_factory=frozenset)
-    api: bool = False
+    shares_api: bool = False
     expires_at: datetime | None = None
 
     @property
@@ -86,16 +86,16 @@ def read_sharing(connection: Connection, *, flow_id: str) -> Sharing:
     """How the flow is shared; off for one that never was."""
     found = find(connection, flow_id=flow_id)
     if found is None:
-        return Sharing(shared=False)
+        return Sharing(is_shared=False)
     members, groups = _list_names(connection, flow_id, "member"), _list_names(connection, flow_id, "group")
-    return Sharing(found.shared, found.audience, members, groups, found.api, found.expires_at)
+    return Sharing(found.is_shared, found.audience, members, groups, found.shares_api, found.expires_at)
 
 
 def set_shared(connection: Connection, *, flow_id: str, shared: bool, by: str) -> Publication:
     """Turns it on or off and leaves the rest as it was; turned on again, an expiry that has passed is forgotten."""
     before = read_sharing(connection, flow_id=flow_id)
     expires_at = None if shared and before.is_expired else before.expires_at
-    return change(connection, flow_id=flow_id, sharing=replace(before, shared=shared, expires_at=expires_at), by=by)
+    return change(connection, flow_id=flow_id, sharing=replace(before, is_shared=shared, expires_at=expires_at), by=by)
 
 
 def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -> Publication:
@@ -107,18 +107,20 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
         connection,
         tables.publications,
         flow_id=flow_id,
-        shared=sharing.shared,
+        shared=sharing.is_shared,
         changed_by=by,
         changed_at=at,
         audience=sharing.audience,
-        api=sharing.api,
+        api=sharing.shares_api,
         expires_at=write_moment_or_none(sharing.expires_at),
     )
     _set_names(connection, flow_id, "member", sharing.members)
     _set_names(connection, flow_id, "group", sharing.groups)
     for action, subject in _describe_changes(flow_id, before, sharing):
         audit.record(connection, actor=by, action=action, subject=subject)
-    return Publication(flow_id, sharing.shared, by, read_moment(at), sharing.audience, sharing.api, sharing.expires_at)
+    return Publication(
+        flow_id, sharing.is_shared, by, read_moment(at), sharing.audience, sharing.shares_api, sharing.expires_at
+    )
 
 
 def forget(connection: Connection, *, kind: Literal["member", "group"], name: str) -> None:
@@ -128,12 +130,12 @@ def forget(connection: Connection, *, kind: Literal["member", "group"], name: st
 
 def _describe_changes(flow_id: str, before: Sharing, after: Sharing) -> Iterator[tuple[str, str]]:
     """What the audit trail says of a change: actions and subjects."""
-    if before == after or before.shared != after.shared:
-        yield "flow.shared" if after.shared else "flow.unshared", flow_id
+    if before == after or before.is_shared != after.is_shared:
+        yield "flow.shared" if after.is_shared else "flow.unshared", flow_id
     if before.audience != after.audience:
         yield f"flow.audience_{after.audience}", flow_id
-    if before.api != after.api:
-        yield "flow.api_shared" if after.api else "flow.api_unshared", flow_id
+    if before.shares_api != after.shares_api:
+        yield "flow.api_shared" if after.shares_api else "flow.api_unshared", flow_id
     if before.expires_at != after.expires_at:
         yield "flow.expiry_set" if after.expires_at else "flow.expiry_removed", flow_id
     for kind, old, new in (("member", before.members, after.members), ("group", before.groups, after.groups)):
@@ -162,11 +164,11 @@ def _read_publication(row: Any) -> Publication:
     flow_id, shared, changed_by, changed_at, audience, api, expires_at, names_person = row
     return Publication(
         flow_id=flow_id,
-        shared=bool(shared),
+        is_shared=bool(shared),
         changed_by=changed_by,
         changed_at=read_moment(changed_at),
         audience=audience,
-        api=bool(api),
+        shares_api=bool(api),
         expires_at=read_moment_or_none(expires_at),
         names_person=bool(names_person),
     )

@@ -37,7 +37,7 @@ class AccessRequest:
 
 def ask(connection: Connection, *, flow_id: str | None, member: str, note: str) -> bool:
     """Whether it was kept: not for a flow that is not there (None), not twice, not right after a refusal."""
-    if flow_id is None or _was_asked(connection, flow_id, member):
+    if flow_id is None or _has_asked(connection, flow_id, member):
         return False
     open_now = select(func.count()).where(_r.member == member, _r.state == "open")
     if connection.execute(open_now).scalar_one() >= MOST_OPEN:
@@ -58,19 +58,19 @@ def ask(connection: Connection, *, flow_id: str | None, member: str, note: str) 
 
 def find_open(connection: Connection, *, request_id: str) -> AccessRequest | None:
     row = connection.execute(select(*_COLUMNS).where(_r.id == request_id, _r.state == "open")).first()
-    return _request_from_row(row) if row else None
+    return _read_request(row) if row else None
 
 
 def list_open(connection: Connection, *, flows: Collection[str]) -> list[AccessRequest]:
     """What waits for these flows, oldest first."""
     wanted = select(*_COLUMNS).where(_r.state == "open", _r.flow_id.in_(list(flows))).order_by(_r.created_at, _r.id)
-    return [_request_from_row(row) for row in connection.execute(wanted)]
+    return [_read_request(row) for row in connection.execute(wanted)]
 
 
 def list_of(connection: Connection, *, member: str) -> list[tuple[AccessRequest, RequestState]]:
     """What the member asked, newest first."""
     wanted = select(*_COLUMNS, _r.state).where(_r.member == member).order_by(_r.created_at.desc(), _r.id)
-    return [(_request_from_row(row), state) for *row, state in connection.execute(wanted)]
+    return [(_read_request(row), state) for *row, state in connection.execute(wanted)]
 
 
 def decide(connection: Connection, *, request_id: str, approved: bool, by: str) -> AccessRequest | None:
@@ -84,7 +84,7 @@ def decide(connection: Connection, *, request_id: str, approved: bool, by: str) 
     ).first()
     if row is None:
         return None
-    request = _request_from_row(row)
+    request = _read_request(row)
     audit.record(connection, actor=by, action=f"access.{word}", subject=f"{request.flow_id} member:{request.member}")
     return request
 
@@ -101,7 +101,7 @@ def approve(connection: Connection, *, request_id: str, by: str) -> bool:
     sharing = publications.read_sharing(connection, flow_id=request.flow_id)
     person = frozenset({request.member})
     if found is None or not found.is_in_force:
-        sharing = Sharing(shared=True, audience="people", members=person)
+        sharing = Sharing(is_shared=True, audience="people", members=person)
     elif found.audience == "people":
         sharing = replace(sharing, members=sharing.members | person)
     else:
@@ -114,13 +114,13 @@ def forget(connection: Connection, *, member: str) -> None:
     connection.execute(delete(tables.access_requests).where(_r.member == member))
 
 
-def _was_asked(connection: Connection, flow_id: str, member: str) -> bool:
+def _has_asked(connection: Connection, flow_id: str, member: str) -> bool:
     """Whether the same waits for an answer, or was denied not long ago."""
     lately = time.time() - _QUIET_SECONDS
     settles = (_r.state == "open") | ((_r.state == "denied") & (_r.decided_at > lately))
     return has_row(connection, _r.member == member, _r.flow_id == flow_id, settles)
 
 
-def _request_from_row(row: Any) -> AccessRequest:
+def _read_request(row: Any) -> AccessRequest:
     key, flow_id, member, note, created_at = row
     return AccessRequest(key, flow_id, member, note, read_moment(created_at))

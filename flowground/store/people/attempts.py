@@ -3,7 +3,7 @@
 A try is counted before the password is looked at, so that many at once cannot pass the count together, and taken
 back when it was right. Refused tries are not counted: a lockout ends by itself, however long somebody keeps trying.
 Tries from elsewhere never shut out an address from which the member signed in before, and a browser in which they did
-(`sign_in.cookies`) is counted by itself.
+(`sign_in.signed_cookies`) is counted by itself.
 """
 
 import time

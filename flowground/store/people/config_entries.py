@@ -34,9 +34,9 @@ class ConfigEntry:
 
 @dataclass(frozen=True, slots=True)
 class _KeptEntry(ConfigEntry):
-    """As it was at the last start that named it; `present`: that was the last start of all."""
+    """As it was at the last start that named it; `is_present`: that was the last start of all."""
 
-    present: bool
+    is_present: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,11 @@ def _compare(kept: Mapping[str, _KeptEntry], entries: Mapping[str, ConfigEntry])
     for name in sorted(kept.keys() | entries.keys()):
         before, entry = kept.get(name), entries.get(name)
         if entry is None:
-            if before is not None and before.present:
+            if before is not None and before.is_present:
                 yield ConfigChange(name, "gone")
         elif before is None:
             yield ConfigChange(name, "new")
-        elif not before.present:
+        elif not before.is_present:
             yield ConfigChange(name, "back" if before.fingerprint == entry.fingerprint else "new")
         elif before.fingerprint != entry.fingerprint:
             is_other = before.email and entry.email and before.email.casefold() != entry.email.casefold()

@@ -30,7 +30,7 @@ _MEMBERS = select(_m.name, _m.display_name, _m.email, _m.role, _m.active, _p.nam
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person of the organization. One that is not `active` can do nothing, and may be made active again."""
+    """A person of the organization. One that is not `is_active` can do nothing, and may be made active again."""
 
     name: str
     display_name: str
@@ -38,7 +38,7 @@ class Member:
     role: Role
     has_password: bool
     source: MemberSource
-    active: bool = True
+    is_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def add_first(connection: Connection, *, name: str, display_name: str, password:
 
     Raises NotAllowed when there was one before.
     """
-    if was_account_created(connection):
+    if has_had_account(connection):
         raise NotAllowed("The first account was created already.", hint="Sign in instead.")
     member = add(connection, name=name, display_name=display_name, role="admin", password=password, by=by)
     transcripts.hand_over(connection, old=by, new=f"member:{name}", by=by)
@@ -88,12 +88,12 @@ def add_first(connection: Connection, *, name: str, display_name: str, password:
 def find(connection: Connection, *, name: str) -> StoredMember:
     row = connection.execute(_MEMBERS.where(_m.name == name)).first()
     password = connection.execute(select(_p.hash).where(_p.name == name)).scalar()
-    return StoredMember(_member_from_row(row) if row else None, password)
+    return StoredMember(_read_member(row) if row else None, password)
 
 
 def list_members(connection: Connection) -> list[Member]:
     """By name."""
-    return [_member_from_row(row) for row in connection.execute(_MEMBERS.order_by(_m.name))]
+    return [_read_member(row) for row in connection.execute(_MEMBERS.order_by(_m.name))]
 
 
 def list_names_with_password(connection: Connection) -> frozenset[str]:
@@ -155,13 +155,13 @@ def set_active(connection: Connection, *, name: str, active: bool, by: str, keep
     return True
 
 
-def was_account_created(connection: Connection) -> bool:
+def has_had_account(connection: Connection) -> bool:
     """Once true it stays so: a database whose members are gone does not go back to local mode."""
     return has_row(connection, tables.marks.c.name == _ACCOUNT_CREATED)
 
 
 def mark_account_created(connection: Connection) -> None:
-    if not was_account_created(connection):
+    if not has_had_account(connection):
         add_row(connection, tables.marks, name=_ACCOUNT_CREATED, made_at=time.time())
 
 
@@ -198,6 +198,6 @@ def forget_password(connection: Connection, *, name: str) -> None:
     connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
 
 
-def _member_from_row(row: Any) -> Member:
+def _read_member(row: Any) -> Member:
     name, display_name, email, role, active, password_of = row
     return Member(name, display_name, email, role, password_of is not None, "database", active)

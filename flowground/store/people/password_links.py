@@ -46,7 +46,7 @@ def add(
         created_at=time.time(),
         expires_at=expires_at,
     )
-    link = _link_from_row(connection.execute(made.returning(*_COLUMNS)).one())
+    link = _read_link(connection.execute(made.returning(*_COLUMNS)).one())
     audit.record(connection, actor=by, action=f"{kind}.created", subject=member)
     return link
 
@@ -54,7 +54,7 @@ def add(
 def find(connection: Connection, *, hashed: str) -> PasswordLink | None:
     """The link that is still good; None when unknown, expired, used or revoked."""
     row = connection.execute(select(*_COLUMNS).where(_is_good(), _l.hash == hashed)).first()
-    return _link_from_row(row) if row else None
+    return _read_link(row) if row else None
 
 
 def use(connection: Connection, *, hashed: str) -> PasswordLink | None:
@@ -68,7 +68,7 @@ def use(connection: Connection, *, hashed: str) -> PasswordLink | None:
 def list_links(connection: Connection) -> list[PasswordLink]:
     """Those that are still good, newest first."""
     wanted = select(*_COLUMNS).where(_is_good()).order_by(_l.created_at.desc(), _l.id)
-    return [_link_from_row(row) for row in connection.execute(wanted)]
+    return [_read_link(row) for row in connection.execute(wanted)]
 
 
 def revoke(connection: Connection, *, link_id: str, by: str) -> bool:
@@ -89,13 +89,13 @@ def _end(connection: Connection, which: ColumnElement[bool]) -> PasswordLink | N
     """The link, which was good until now; None where it was not."""
     ended = update(tables.password_links).where(which, _is_good()).values(ended_at=time.time())
     row = connection.execute(ended.returning(*_COLUMNS)).first()
-    return _link_from_row(row) if row else None
+    return _read_link(row) if row else None
 
 
 def _is_good() -> ColumnElement[bool]:
     return _l.ended_at.is_(None) & (_l.expires_at > time.time())
 
 
-def _link_from_row(row: Any) -> PasswordLink:
+def _read_link(row: Any) -> PasswordLink:
     key, kind, member, created_by, created_at, expires_at = row
     return PasswordLink(key, kind, member, created_by, read_moment(created_at), read_moment(expires_at))

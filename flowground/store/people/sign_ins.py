@@ -36,13 +36,13 @@ _CHECK = Statement(
 class SignInState:
     """A sign-in that is neither expired nor revoked, and what the database says of its member now.
 
-    `member` None is the local owner. `role` and `active` are None for a member the database does not know.
+    `member` None is the local owner. `role` and `is_active` are None for a member the database does not know.
     """
 
     member: str | None
     role: Role | None
-    active: bool | None
-    account_created: bool
+    is_active: bool | None
+    has_had_account: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def redeem(
     connection.execute(delete(tables.sign_ins).where(old))
     row = {"id": sign_in_id, "member": found.member, "created_at": now, "expires_at": expires_at, "agent": agent}
     add_row(connection, tables.sign_ins, **row)
-    audit.record(connection, actor=_key_of(found.member), action="signed_in", subject=sign_in_id)
+    audit.record(connection, actor=_write_key(found.member), action="signed_in", subject=sign_in_id)
     return RedeemedTicket(found.member)
 
 
@@ -116,7 +116,7 @@ def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None
     found = connection.execute(ended.returning(_s.member)).first()
     if found is None:
         return False
-    audit.record(connection, actor=_key_of(found.member), action="signed_out", subject=sign_in_id)
+    audit.record(connection, actor=_write_key(found.member), action="signed_out", subject=sign_in_id)
     return True
 
 
@@ -126,10 +126,10 @@ def revoke_all(connection: Connection, *, member: str | None, by: str) -> int:
     theirs = update(tables.sign_ins).where(_s.member == member, _s.revoked_at.is_(None))
     ended = connection.execute(theirs.values(revoked_at=time.time())).rowcount
     if ended:
-        audit.record(connection, actor=by, action="signed_out_everywhere", subject=_key_of(member))
+        audit.record(connection, actor=by, action="signed_out_everywhere", subject=_write_key(member))
     return ended
 
 
-def _key_of(member: str | None) -> str:
+def _write_key(member: str | None) -> str:
     """Their `Caller.key`; None: the local owner's."""
     return "local:owner" if member is None else f"member:{member}"

@@ -62,7 +62,7 @@ class StoredToken:
     owner_role: Role | None = None
 
     @property
-    def in_force(self) -> bool:
+    def is_in_force(self) -> bool:
         """Neither revoked nor expired now."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at.timestamp() > time.time())
 
@@ -97,7 +97,7 @@ def create(
         expires_at=write_moment_or_none(expires_at),
         uses=0,
     )
-    token = _token_from_row(connection.execute(made.returning(*_COLUMNS)).one())
+    token = _read_token(connection.execute(made.returning(*_COLUMNS)).one())
     audit.record(connection, actor=by, action="token.created", subject=token.id)
     return token, secret
 
@@ -105,7 +105,7 @@ def create(
 def find(connection: Connection, *, secret: str) -> StoredToken | None:
     """The token in force with this secret; None when unknown, expired or revoked. One SELECT by index."""
     token = find_any(connection, secret=secret)
-    return token if token is not None and token.in_force else None
+    return token if token is not None and token.is_in_force else None
 
 
 def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
@@ -114,7 +114,7 @@ def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
     if not found:
         return None
     *columns, role, active = found[0]
-    return _token_from_row(columns, role if active else None)
+    return _read_token(columns, role if active else None)
 
 
 def list_tokens(connection: Connection, *, owner: str | None = None, everyone: bool = False) -> list[StoredToken]:
@@ -122,7 +122,7 @@ def list_tokens(connection: Connection, *, owner: str | None = None, everyone: b
     wanted = select(*_COLUMNS).order_by(_t.created_at.desc(), _t.id)
     if not everyone:
         wanted = wanted.where(_t.owner == owner)  # None: IS NULL
-    return [_token_from_row(row) for row in connection.execute(wanted)]
+    return [_read_token(row) for row in connection.execute(wanted)]
 
 
 def revoke(connection: Connection, *, token_id: str, by: str) -> bool:
@@ -147,7 +147,7 @@ def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _token_from_row(row: Any, owner_role: Role | None = None) -> StoredToken:
+def _read_token(row: Any, owner_role: Role | None = None) -> StoredToken:
     key, name, prefix, owner, flows, created, expires, revoked, last, uses = row
     return StoredToken(
         id=key,

@@ -13,7 +13,7 @@ from flowground import runtime
 from flowground.caller import LOCAL_OWNER, Caller, PageHeader
 from flowground.errors import NotSignedIn, StoreUnavailable
 from flowground.shims.streamlit_process import is_served
-from flowground.sign_in.cookies import Device
+from flowground.sign_in.signed_cookies import Device
 from flowground.ui.page import bridge
 
 P = ParamSpec("P")

@@ -41,7 +41,7 @@ def draw_people(caller: Caller) -> None:
             searched = st.text_input(
                 "Search", placeholder="Search", label_visibility="collapsed", key="people:search", width=220
             )
-    found = [member for member in members if _fits(member, searched)]
+    found = [member for member in members if _matches(member, searched)]
     for member in found[:_SHOWN]:
         _draw_row(caller, member, groups, links.get(member.name))
     if len(found) > _SHOWN:
@@ -50,7 +50,7 @@ def draw_people(caller: Caller) -> None:
         st.caption("Nobody of this name.")
 
 
-def _fits(member: Member, searched: str) -> bool:
+def _matches(member: Member, searched: str) -> bool:
     return searched.strip().casefold() in f"{member.name} {member.display_name} {member.email or ''}".casefold()
 
 
@@ -66,7 +66,7 @@ def _draw_row(caller: Caller, member: Member, groups: Sequence[Group], link: Pas
             )
         )
         shown = words.escape(member.display_name)
-        shown = f"**{shown}**" if member.active else f":gray[{shown}]"
+        shown = f"**{shown}**" if member.is_active else f":gray[{shown}]"
         st.markdown(f"{shown}{you}  \n:small[:gray[{words.escape(facts)}]]", width="stretch")
         actions = _list_actions(member, link)
         chosen = st.menu_button(
@@ -77,7 +77,7 @@ def _draw_row(caller: Caller, member: Member, groups: Sequence[Group], link: Pas
 
 
 def _describe_state(member: Member, link: PasswordLink | None) -> str:
-    if not member.active:
+    if not member.is_active:
         return "deactivated"
     until = f", link good until {browser.write_day(link.expires_at)}" if link else ""
     if not member.has_password:
@@ -91,11 +91,11 @@ def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callab
     actions = (
         ("Change role", _change_role, stored),
         ("Groups", _choose_groups, True),
-        (_LINK, _make_link, member.active),
+        (_LINK, _make_link, member.is_active),
         ("Withdraw the link", _withdraw_link, link is not None),
         ("Sign-ins", _show_sign_ins, True),
-        ("Deactivate", _deactivate, stored and member.active),
-        ("Activate", _activate, stored and not member.active),
+        ("Deactivate", _deactivate, stored and member.is_active),
+        ("Activate", _activate, stored and not member.is_active),
         ("Remove", _remove, stored),
     )
     return {word: act for word, act, is_offered in actions if is_offered}

@@ -12,7 +12,7 @@ from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import bind_to_caller, read_browser_id
 from flowground.ui.publish import preview, sharing
-from flowground.ui.shell import requests
+from flowground.ui.shell import access_requests
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
 
@@ -61,14 +61,14 @@ def draw_menu(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     """Only for who may publish the flow."""
     if not runtime.get().access.may_publish(caller, wired):
         return
-    asking = requests.list_waiting(caller, flow_id=wired.id)
+    asking = access_requests.list_waiting(caller, flow_id=wired.id)
     if _REFUSED in st.session_state:  # it is drawn in the menu, so the menu opens again
         st.session_state[_make_menu_key(wired)] = True
     label = f"Publish · {len(asking)}" if asking else "Publish"
     menu = st.popover(label, icon=":material/publish:", type="primary", key=_make_menu_key(wired), on_change="rerun")
     if menu.open:
         with menu:
-            requests.draw_requests(caller, asking, place="menu")
+            access_requests.draw_requests(caller, asking, place="menu")
             _draw_items(caller, wired, is_shared=is_shared)
     chosen = st.session_state.pop(_CHOSEN, None)
     if chosen == "api":

@@ -40,7 +40,7 @@ def describe(sharing: Sharing) -> str:
     who = named if sharing.audience == "people" else AUDIENCES[sharing.audience][0]
     end = sharing.expires_at
     until = "" if end is None else f"until {browser.spell_day(browser.find_last_day(end))}"
-    return words.join((who, "API too" if sharing.api else "", until))
+    return words.join((who, "API too" if sharing.shares_api else "", until))
 
 
 @st.dialog("Who can open it", width="medium", icon=":material/group:")
@@ -77,15 +77,15 @@ def _draw_choices(wired: WiredFlow, choices: _SharingChoices) -> Sharing:
         draft = _draw_names(wired, choices, draft)
     api = st.checkbox(
         "Share the API too",
-        value=now.api,
+        value=now.shares_api,
         key=f"sharing:api:{wired.id}",
         help="They may make application tokens for this flow and run it from programs.",
     )
-    return replace(draft, api=api, expires_at=_draw_end(wired, now))
+    return replace(draft, shares_api=api, expires_at=_draw_end(wired, now))
 
 
 def _draw_names(wired: WiredFlow, choices: _SharingChoices, draft: Sharing) -> Sharing:
-    by_name = {member.name: member for member in choices.members if member.active and member.role == "member"}
+    by_name = {member.name: member for member in choices.members if member.is_active and member.role == "member"}
     groups = {group.id: group for group in choices.groups}
     # Authors and admins need not be named; who was named before stays until taken out.
     names = sorted(by_name.keys() | draft.members)

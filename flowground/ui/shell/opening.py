@@ -3,7 +3,7 @@
 import streamlit as st
 
 from flowground import runtime
-from flowground.access import requests
+from flowground.access import access_requests
 from flowground.caller import Caller
 from flowground.errors import FlowError, FlowNotFound
 from flowground.shims.page_scripts import StopException
@@ -46,7 +46,7 @@ def _draw_asking(caller: Caller, address: str) -> None:
         is_sent = st.form_submit_button("Request access", type="primary")
     if is_sent:
         with failure.draw_refusals():
-            bridge.ask(requests.ask, caller, address, note)
+            bridge.ask(access_requests.ask, caller, address, note)
             st.session_state[key] = True
             st.rerun()
 

@@ -5,7 +5,7 @@ Only imported by the sign-in page: the authenticator takes a third of a second t
 """
 
 import streamlit as st
-from streamlit_authenticator import Hasher  # type: ignore[import-untyped]
+from streamlit_authenticator import Hasher  # type: ignore[import-untyped]  # it has no types
 
 from flowground import runtime
 from flowground.errors import InvalidRequest, NotSignedIn

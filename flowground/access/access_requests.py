@@ -41,10 +41,10 @@ async def approve(access: Access, caller: Caller, request_id: str) -> None:
     """
     caller, request = await _find(access, caller, request_id)
     member = await access.sign_in.roster.find(request.member)
-    if member is None or not member.active:
+    if member is None or not member.is_active:
         raise InvalidRequest(f"{request.member} is not active any more.")
     if not await access.store.write(access_requests.approve, request_id=request_id, by=caller.key):
-        raise _decided()
+        raise _say_decided()
 
 
 async def deny(access: Access, caller: Caller, request_id: str) -> None:
@@ -52,7 +52,7 @@ async def deny(access: Access, caller: Caller, request_id: str) -> None:
     caller, _ = await _find(access, caller, request_id)
     done = await access.store.write(access_requests.decide, request_id=request_id, approved=False, by=caller.key)
     if done is None:
-        raise _decided()
+        raise _say_decided()
 
 
 async def _find(access: Access, caller: Caller, request_id: str) -> tuple[Caller, AccessRequest]:
@@ -61,10 +61,10 @@ async def _find(access: Access, caller: Caller, request_id: str) -> tuple[Caller
     wired = access.catalogue.find(request.flow_id) if request else None
     # Whoever may not decide learns no more than of a request that is not there.
     if request is None or wired is None or not access.may_publish(caller, wired):
-        raise _decided()
+        raise _say_decided()
     access.require_lasting(caller)
     return caller, request
 
 
-def _decided() -> InvalidRequest:
+def _say_decided() -> InvalidRequest:
     return InvalidRequest("This request is not there any more.", hint="Somebody else may have decided.")

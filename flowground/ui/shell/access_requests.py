@@ -6,7 +6,7 @@ from contextlib import suppress
 import streamlit as st
 
 from flowground import runtime
-from flowground.access import requests
+from flowground.access import access_requests
 from flowground.caller import Caller
 from flowground.errors import NotSignedIn
 from flowground.store.people.access_requests import AccessRequest
@@ -20,7 +20,7 @@ def list_waiting(caller: Caller, *, flow_id: str | None = None) -> list[AccessRe
     """Requests that this caller may decide; `flow_id` keeps those for one flow."""
     if not caller.sees_inside or caller.kind != "member":
         return []
-    found = bridge.ask(requests.list_waiting, caller)
+    found = bridge.ask(access_requests.list_waiting, caller)
     return [request for request in found if flow_id in (None, request.flow_id)]
 
 
@@ -51,5 +51,5 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
 @bind_to_caller
 def _decide(caller: Caller, request_id: str, yes: bool) -> None:
     with failure.keep_refusals(_REFUSED), suppress(NotSignedIn):  # that the page itself will say
-        bridge.ask(requests.approve if yes else requests.deny, caller, request_id)
+        bridge.ask(access_requests.approve if yes else access_requests.deny, caller, request_id)
         st.toast("They may open it now." if yes else "Denied. They are told nothing.")

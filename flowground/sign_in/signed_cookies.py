@@ -48,13 +48,13 @@ class Device:
 
     def knows(self, name: str) -> bool:
         """Whether this member signed in here; `name` is clean."""
-        return self._digest(name) in self.names
+        return self._digest_name(name) in self.names
 
-    def with_member(self, name: str) -> "Device":
-        mine = self._digest(name)
+    def add_member(self, name: str) -> "Device":
+        mine = self._digest_name(name)
         return Device(self.id, (*(known for known in self.names if known != mine), mine)[-_DEVICE_NAMES:])
 
-    def _digest(self, name: str) -> str:
+    def _digest_name(self, name: str) -> str:
         return hmac.digest(self.id.encode(), name.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()[:16]
 
 
@@ -93,7 +93,7 @@ class SignedCookies:
         None for a caller who is no member."""
         if caller is None or caller.kind != "member":
             return None
-        device = (self.read_device(value) or Device(secrets.token_hex(16))).with_member(caller.name)
+        device = (self.read_device(value) or Device(secrets.token_hex(16))).add_member(caller.name)
         until = time.time() + DEVICE_DAYS * 86_400
         return self._sign({"device": device.id, "names": device.names, "until": until})
 
