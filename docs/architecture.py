@@ -38,8 +38,9 @@ raised, never sent as events: they are leaves of one tree, [errors.py](../flowgr
 
 Whether a caller may do what they ask is answered by [access](../flowground/access/__init__.py), at every action anew. A
 flow that runs is a `WiredFlow`: [flow/](../flowground/flow/parse.py) reads its file,
-[wiring/](../flowground/wiring/__init__.py) validates and connects it, once; [loader.py](../flowground/loader.py) keeps
-what the folder holds now. What must outlive the process goes through [store/](../flowground/store/__init__.py).
+[wiring/](../flowground/wiring/__init__.py) validates and connects it, once;
+[loader/](../flowground/loader/__init__.py) keeps what the folder holds now. What must outlive the process goes through
+[store/](../flowground/store/__init__.py).
 
 Who may set which field of a flow, to what, is decided by [fields/](../flowground/fields/callers.py), compiled when the
 flow is wired. [tweaks.py](../flowground/tweaks.py) asks it where a tweak is taken or refused, in its words; the editors

@@ -28,6 +28,7 @@ from flowground.events import (
 from flowground.limits import Allowance
 from flowground.runtime import LiveTurn, Runtime
 from flowground.store.people import tokens
+from flowground.turns import take_turn
 from flowground.wiring import WiredFlow
 
 Wanted = TypeVar("Wanted", bound=RunRequest)
@@ -179,11 +180,15 @@ class Answer(Generic[Wanted]):
 
     def stream_events(self) -> AsyncGenerator[Event, None]:
         """The events of the turn, to be closed by whoever stops reading early."""
-        return self.runtime.take_turn(self.caller, self.wired, self.request)
+        runtime = self.runtime
+        return take_turn(
+            self.caller, self.wired, self.request, store=runtime.store, models=runtime.models, settings=runtime.settings
+        )
 
     def start(self) -> LiveTurn:
         """The turn, which goes on without the one that began it. To be called at once."""
-        return self.runtime.start_live(self.caller, self.wired, self.request)
+        session_id = self.request.session_id or ""
+        return self.runtime.start_live(self.caller, self.wired.id, session_id, self.stream_events())
 
     async def finish(self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None) -> TurnFinished | None:
         """The turn at its end. `left` returns when the asker is gone: the turn is stopped then, and there is None.

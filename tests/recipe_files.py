@@ -36,7 +36,7 @@ from flowground.errors import TweaksRefused
 from flowground.events import TurnFinished
 from flowground.caller import RunRequest
 from tests.in_process import runtime_of
-from tests.running import running
+from tests.running import running, take_turn
 from tests.servers import ROOT, write_folder
 
 FLOW = """
@@ -52,12 +52,12 @@ async def test_it_takes_tweaks_within_its_bounds(tmp_path: Path) -> None:
     async with running(tmp_path, {"loud": FLOW}) as runtime:
         wired = await runtime.access.open_flow(LOCAL_OWNER, "loud")
         request = RunRequest(input_value="hey", tweaks={"Shout": {"mark": "?"}})
-        events = [event async for event in runtime.take_turn(LOCAL_OWNER, wired, request)]
+        events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
         assert isinstance(events[-1], TurnFinished)
         assert [output.text for output in events[-1].outputs] == ["HEY?"]
         with pytest.raises(TweaksRefused):
             request = RunRequest(input_value="hey", tweaks={"Shout": {"mark": "??????"}})
-            [event async for event in runtime.take_turn(LOCAL_OWNER, wired, request)]
+            [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
 
 
 def test_it_stands_in_docs_and_schema() -> None:

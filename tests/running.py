@@ -1,6 +1,6 @@
 """A runtime on a temporary folder with flows given as text; shared by tests of runner, turns, runtime and access."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ import yaml
 from flowground import doors
 from flowground.caller import Caller, RunRequest
 from flowground.doors import PersonChatting
+from flowground.events import Event
 from flowground.runtime import LiveTurn, Runtime
 from flowground.settings import Settings
+from flowground.wiring import WiredFlow
 from tests.servers import write_folder
 
 
@@ -33,6 +35,11 @@ async def start_turn(runtime: Runtime, caller: Caller, address: str, request: Ru
     """A turn as a playground starts it."""
     person = PersonChatting(caller, request.session_id or "")
     return (await doors.answer(runtime, person, address=address, ask=request)).start()
+
+
+def take_turn(runtime: Runtime, caller: Caller, wired: WiredFlow, request: RunRequest) -> AsyncGenerator[Event, None]:
+    """A turn that ends when its reader stops, as the API's do."""
+    return doors.Answer(runtime, caller, wired, request).stream_events()
 
 
 def chat_flow(model: str, name: str = "Chat") -> str:

@@ -12,7 +12,7 @@ from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members
 from flowground.store.runs import transcripts
-from tests.running import chat_flow, running
+from tests.running import chat_flow, running, take_turn
 
 pytestmark = pytest.mark.anyio
 
@@ -128,7 +128,7 @@ async def test_tokens_and_visitors_are_rechecked_by_what_holds_for_them(tmp_path
 async def said(runtime: Runtime, caller: Caller, session: str) -> None:
     wired = await runtime.access.open_flow(caller, "shared")
     request = RunRequest(input_value="hi", session_id=session)
-    async for _ in runtime.take_turn(caller, wired, request):
+    async for _ in take_turn(runtime, caller, wired, request):
         pass
 
 

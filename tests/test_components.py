@@ -21,7 +21,7 @@ from flowground.graph import LONGEST
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted
-from tests.running import running
+from tests.running import running, take_turn
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ async def test_each_type_runs_in_a_flow(kind: str, tmp_path: Path) -> None:
         for _ in range(2):
             request = RunRequest(input_value="Hello", session_id="s", output_component="Out")
             wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
-            events = [event async for event in runtime.take_turn(LOCAL_OWNER, wired, request)]
+            events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
     end = events[-1]
     assert isinstance(end, TurnFinished)
     assert [output.text for output in end.outputs] == [expected]

@@ -21,7 +21,7 @@ from flowground.settings import Limits
 from flowground.store.runs import conversations
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.wiring import wire
-from tests.running import chat_flow, running, start_turn
+from tests.running import chat_flow, running, start_turn, take_turn
 from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ components:
 
 async def take(runtime: Runtime, flow: str, text: str, *, stream: bool, leave_at: float = 20) -> list[Event]:
     wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
-    turn = runtime.take_turn(LOCAL_OWNER, wired, RunRequest(input_value=text, session_id="s", stream=stream))
+    turn = take_turn(runtime, LOCAL_OWNER, wired, RunRequest(input_value=text, session_id="s", stream=stream))
     async with asyncio.timeout(leave_at), aclosing(turn) as events:
         return [event async for event in events]
 

@@ -13,7 +13,7 @@ from flowground.events import Event, Token, TurnFinished, TurnStarted
 from flowground.runtime import Runtime
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage
-from tests.running import chat_flow, running
+from tests.running import chat_flow, running, take_turn
 from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ components:
 
 async def say(runtime: Runtime, flow: str, text: str, *, session: str = "s", stream: bool = False) -> list[Event]:
     wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
-    turn = runtime.take_turn(LOCAL_OWNER, wired, RunRequest(input_value=text, session_id=session, stream=stream))
+    turn = take_turn(runtime, LOCAL_OWNER, wired, RunRequest(input_value=text, session_id=session, stream=stream))
     async with asyncio.timeout(20), aclosing(turn) as events:
         return [event async for event in events]
 
@@ -54,7 +54,7 @@ async def test_the_message_is_stored_before_the_run_and_the_answer_before_it_is_
     async with running(tmp_path, FLOWS) as runtime:
         wired = await runtime.access.open_flow(LOCAL_OWNER, "echo")
         request = RunRequest(input_value="hi", session_id="s")
-        async with aclosing(runtime.take_turn(LOCAL_OWNER, wired, request)) as events:
+        async with aclosing(take_turn(runtime, LOCAL_OWNER, wired, request)) as events:
             async for event in events:
                 texts = [message.text for message in await kept(runtime, "echo")]
                 if isinstance(event, TurnStarted):
@@ -94,7 +94,7 @@ async def test_a_stopped_answer_keeps_what_was_said(tmp_path: Path) -> None:
         wired = await runtime.access.open_flow(LOCAL_OWNER, "long")
         request = RunRequest(input_value="hi", session_id="s", stream=True)
         said = ""
-        async with aclosing(runtime.take_turn(LOCAL_OWNER, wired, request)) as events:
+        async with aclosing(take_turn(runtime, LOCAL_OWNER, wired, request)) as events:
             async for event in events:
                 if isinstance(event, Token):
                     said += event.text
@@ -125,7 +125,7 @@ async def test_an_answer_that_broke_keeps_what_was_said_beside_why_it_ended(tmp_
 async def test_a_failure_that_cannot_be_stored_is_told_as_what_it_was(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS, config={"limits": {"store_seconds": 1}}) as runtime:
         wired = await runtime.access.open_flow(LOCAL_OWNER, "fail")
-        turn = runtime.take_turn(LOCAL_OWNER, wired, RunRequest(input_value="hi", session_id="s"))
+        turn = take_turn(runtime, LOCAL_OWNER, wired, RunRequest(input_value="hi", session_id="s"))
         async with asyncio.timeout(20), aclosing(turn) as events:
             assert isinstance(await anext(events), TurnStarted)
             lock = sqlite3.connect(tmp_path / "data" / "flowground.db", isolation_level=None)
@@ -152,7 +152,7 @@ async def test_nothing_is_stored_of_a_refused_request(tmp_path: Path) -> None:
         )
         for request, error in refused:
             with pytest.raises(error):
-                await anext(runtime.take_turn(LOCAL_OWNER, wired, request))
+                await anext(take_turn(runtime, LOCAL_OWNER, wired, request))
         assert await kept(runtime, "echo") == []
 
 

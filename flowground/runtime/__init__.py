@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flowground.access import Access
-from flowground.caller import Caller, RunRequest
+from flowground.caller import Caller
 from flowground.errors import (
     ComponentFailed,
     InvalidRequest,
@@ -31,7 +31,6 @@ from flowground.runtime.live_turn import LiveTurn
 from flowground.settings import Settings, find_config
 from flowground.sign_in import SignIn
 from flowground.store import Store
-from flowground.turns import take_turn
 from flowground.wiring import WiredFlow
 
 __all__ = ["APP_FOLDER", "LiveTurn", "Runtime", "get", "install"]
@@ -100,19 +99,16 @@ class Runtime:
                 hint="Stop that answer or wait for its end, then send this one.",
             )
 
-    def start_live(self, caller: Caller, wired: WiredFlow, request: RunRequest) -> LiveTurn:
-        """A turn that goes on without the one that began it; pages find it by `find_live_turn`."""
-        place = (caller.key, wired.id, request.session_id or "")
-        turn = LiveTurn(self.take_turn(caller, wired, request))
-        self._live[place] = turn
+    def start_live(
+        self, caller: Caller, flow_id: str, session_id: str, events: AsyncGenerator[Event, None]
+    ) -> LiveTurn:
+        """The turn of these events goes on without the one that began it; pages find it by `find_live_turn`."""
+        place = (caller.key, flow_id, session_id)
+        turn = self._live[place] = LiveTurn(events)
         self._running.add(turn.task)
         turn.task.add_done_callback(self._running.discard)
         turn.task.add_done_callback(lambda _: self._live.pop(place, None))
         return turn
-
-    def take_turn(self, caller: Caller, wired: WiredFlow, request: RunRequest) -> AsyncGenerator[Event, None]:
-        """A turn that ends when its reader stops, as the API's do."""
-        return take_turn(caller, wired, request, store=self.store, models=self.models, settings=self.settings)
 
     def require_ready(self, caller: Caller, wired: WiredFlow) -> None:
         """Raises ComponentFailed while a model of the flow is still being fetched; the fetch begins, where allowed."""

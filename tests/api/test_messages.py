@@ -13,7 +13,7 @@ from flowground.store.people import members, tokens
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
 from tests.api.langflow_shapes import recording
-from tests.running import start_turn
+from tests.running import start_turn, take_turn
 
 pytestmark = pytest.mark.anyio
 
@@ -73,7 +73,7 @@ async def _stop_after(api: Api, flow: str, text: str, *, pieces: int) -> None:
     assert caller is not None
     wired = await api.runtime.access.open_flow(caller, flow)
     request = RunRequest(input_value=text, session_id="s", stream=True)
-    async with aclosing(api.runtime.take_turn(caller, wired, request)) as events:
+    async with aclosing(take_turn(api.runtime, caller, wired, request)) as events:
         async for event in events:
             pieces -= isinstance(event, Token)
             if pieces <= 0:

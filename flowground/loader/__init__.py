@@ -1,0 +1,136 @@
+"""The folder of flow files: what is in it now, read again when it changes, without a restart.
+
+A file that is broken, or claims an address that another file has, stops only itself: its last good version goes on
+serving. So it does when the folder cannot be looked at. A change is seen by the next look that comes half a second
+after the one before; a look without a change costs one listing of the folder. On an event loop nothing is read: the
+look happens in a thread, and whoever asks meanwhile gets what was read last.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from flowground.errors import FlowError, Problem
+from flowground.flow.parse import is_uuid
+from flowground.loader.folder import ENDINGS, FlowFolder
+from flowground.loader.shelf import Shelf, make_shelf, settle
+from flowground.wiring import WiredFlow
+from flowground.words import count
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY = 0.5
+_PATIENCE = 0.2
+"""Seconds that a request waits for the look that it set off: a listing takes one millisecond, a large file longer."""
+
+
+class Catalogue:
+    """All flows of one folder, for every thread. Opening it reads the folder once."""
+
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        self._folder = FlowFolder(folder, max_bytes=max_bytes)
+        self._shelf = Shelf()
+        self._lock = threading.Lock()
+        self._looked = 0.0
+        self._failures = 0
+        self._is_open = self._is_logging = False
+        self._look()
+        self._is_open = True
+
+    def list_flows(self) -> Mapping[str, WiredFlow]:
+        """Id -> flow, sorted by name."""
+        return self._take_shelf().flows
+
+    def find(self, address: str) -> WiredFlow | None:
+        """The flow with this id or endpoint name; a UUID in capitals or small letters."""
+        addresses = self._take_shelf().addresses
+        return addresses.get(address) or (addresses.get(address.lower()) if is_uuid(address) else None)
+
+    def list_problems(self) -> Mapping[str, FlowError]:
+        """File name -> its mistakes, also of a file whose last good version serves."""
+        return self._take_shelf().problems
+
+    def find_stale(self, flow_id: str) -> FlowError | None:
+        """What is wrong with this flow's file, while its last good version serves."""
+        return self._take_shelf().stale.get(flow_id)
+
+    def find_broken_file(self, address: str) -> tuple[str, FlowError] | None:
+        """The file that would be the flow of this address by its name, and its mistakes, where it has some."""
+        problems = self._take_shelf().problems
+        return next(((file, problems[file]) for ending in ENDINGS if (file := f"{address}{ending}") in problems), None)
+
+    def log_problems(self) -> None:
+        """Names in the log each file that never was a flow, now and from now on, once each; for servers."""
+        self._is_logging = True
+        self._log_broken()
+
+    async def refresh(self) -> None:
+        """A look where one is due, in a thread; called on the loop before what was asked for is taken from here."""
+        if self._is_due():
+            look = self._look_in_thread(asyncio.get_running_loop())
+            await asyncio.wait([look], timeout=_PATIENCE)
+
+    def _take_shelf(self) -> Shelf:
+        """What is there; whoever comes while a thread is looking takes what it saw last."""
+        if self._is_due():
+            try:
+                self._look_in_thread(asyncio.get_running_loop())
+            except RuntimeError:  # a thread without a loop: it may read files itself
+                self._look_alone()
+        return self._shelf
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._looked >= _LOOK_EVERY
+
+    def _look_in_thread(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        self._looked = time.monotonic()  # nobody sets off another one meanwhile
+        return loop.run_in_executor(None, self._look_alone)
+
+    def _look_alone(self) -> None:
+        if self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._lock.release()
+
+    def _look(self) -> None:
+        try:
+            is_changed = self._folder.look()
+        except OSError as error:
+            self._fail(error)
+        else:
+            if self._failures:
+                self._failures, is_changed = 0, True
+                _log.warning("The folder of flows can be read again.")
+            if is_changed:
+                settle(self._folder.files)
+                self._shelf = make_shelf(self._folder.files)
+                self._log_broken()
+        self._looked = time.monotonic()
+
+    def _fail(self, error: OSError) -> None:
+        """What was read last goes on serving, unless two looks in a row did not find the folder.
+
+        One look may fail while the folder is replaced, or while no descriptor is left.
+        """
+        message = f"The folder of flows cannot be read: {error.strerror}."
+        is_first, self._failures = not self._failures, self._failures + 1
+        if is_first and self._is_open:
+            _log.warning("%s What was read last goes on serving.", message)
+        if isinstance(error, FileNotFoundError) and not is_first:
+            self._folder.files.clear()
+        if not is_first or not self._is_open:
+            shelf, problem = make_shelf(self._folder.files), FlowError([Problem(self._folder.path.name, 1, 1, message)])
+            self._shelf = replace(shelf, problems={self._folder.path.name: problem, **shelf.problems})
+
+    def _log_broken(self) -> None:
+        for file in self._folder.files.values() if self._is_logging else ():
+            if file.serving is None and file.error is not None and not file.is_logged:
+                file.is_logged = True
+                first, *others = file.error.problems
+                more = f" ({count(len(others), 'more mistake')})" if others else ""
+                _log.warning("A flow file cannot be used: %s%s", first, more)

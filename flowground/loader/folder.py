@@ -1,0 +1,125 @@
+"""What the folder of flow files holds: which files came, changed or went since the look before, and what is in them."""
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowground.errors import FlowError, Problem
+from flowground.flow.parse import describe_size, parse_flow
+from flowground.wiring import WiredFlow, wire
+
+ENDINGS = (".yaml", ".yml")
+
+_FRESH_NS = 2_000_000_000
+"""A file that was written twice within this time may have the signature of the first writing: clocks are coarse."""
+
+_Signature = tuple[int, int, int]
+"""Time of change in ns, size and inode: what differs when a file was written or replaced."""
+
+
+@dataclass(slots=True)
+class FlowFile:
+    """One file: `good` is its content where that is a flow, `serving` what callers get (this or an earlier version).
+
+    `is_missed` says that the last look did not find it; `is_fresh` that it was written so shortly before it was read
+    that a second writing may have left the same signature; `is_logged` that the log names its first mistake.
+    """
+
+    signature: _Signature
+    digest: str = ""
+    good: WiredFlow | None = None
+    broken: FlowError | None = None
+    serving: WiredFlow | None = None
+    conflict: FlowError | None = None
+    is_missed: bool = False
+    is_fresh: bool = False
+    is_logged: bool = False
+
+    @property
+    def error(self) -> FlowError | None:
+        return self.broken or self.conflict
+
+
+class FlowFolder:
+    """The files by name, as the last look found them."""
+
+    def __init__(self, path: Path, *, max_bytes: int) -> None:
+        self.path = path
+        self.files: dict[str, FlowFile] = {}
+        self._max_bytes = max_bytes
+
+    def look(self) -> bool:
+        """Reads what is new; whether anything changed. Raises OSError where the folder cannot be listed."""
+        found = _list_files(self.path)
+        gone = self._find_gone(found)
+        for name in gone:
+            del self.files[name]
+        changed = [name for name, now in found.items() if self._is_new(name, now)]
+        for name in changed:
+            self._read(name, found[name])
+        return bool(gone or changed)
+
+    def _find_gone(self, found: Mapping[str, _Signature]) -> list[str]:
+        """Files that two looks in a row did not find: while a file is saved it may be away for a moment.
+
+        A listing may also lack a file that is being replaced at this moment; its own path is sure.
+        """
+        gone = []
+        for name, file in self.files.items():
+            is_missed = name not in found and not os.path.lexists(self.path / name)
+            if is_missed and file.is_missed:
+                gone.append(name)
+            file.is_missed = is_missed
+        return gone
+
+    def _is_new(self, name: str, signature: _Signature) -> bool:
+        file = self.files.get(name)
+        return file is None or file.is_fresh or file.signature != signature
+
+    def _read(self, name: str, signature: _Signature) -> None:
+        path, file, digest = self.path / name, self.files.get(name) or FlowFile(signature), ""
+        try:
+            data = _read_content(path, self._max_bytes)
+            digest = hashlib.sha256(data).hexdigest()
+            if digest != file.digest:
+                file.good, file.broken = wire(parse_flow(data, name, max_bytes=self._max_bytes)), None
+        except FlowError as error:
+            file.good, file.broken = None, error
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not path.is_symlink():
+                return  # deleted or replaced since it was listed: the next look knows more
+            message = f"The file cannot be read: {error.strerror}."
+            file.good, file.broken = None, FlowError([Problem(name, 1, 1, message)])
+        file.digest, file.signature, file.is_fresh = digest, signature, time.time_ns() - signature[0] < _FRESH_NS
+        self.files[name] = file
+
+
+def _list_files(folder: Path) -> dict[str, _Signature]:
+    with os.scandir(folder) as entries:
+        files = sorted(
+            (entry for entry in entries if entry.name.endswith(ENDINGS) and not entry.name.startswith(".")),
+            key=lambda entry: entry.name,
+        )
+        return {entry.name: signature for entry in files if (signature := _sign(entry))}
+
+
+def _sign(entry: "os.DirEntry[str]") -> _Signature | None:
+    try:
+        if not entry.is_file():
+            return (0, 0, 0) if entry.is_symlink() and not entry.is_dir() else None  # a link to nothing is told
+        stat = entry.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _read_content(path: Path, max_bytes: int) -> bytes:
+    """The file's bytes. Raises OSError, and FlowError before a file over the limit is read."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise FlowError([describe_size(path.name, size, max_bytes)])
+        return file.read(max_bytes + 1)

@@ -1,0 +1,70 @@
+"""Which file serves which address: a file that is broken, or wants an address that another has, stops only itself."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from flowground.errors import FlowError, Problem
+from flowground.loader.folder import FlowFile
+from flowground.wiring import WiredFlow
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What callers see; replaced as a whole, never changed."""
+
+    flows: Mapping[str, WiredFlow] = field(default_factory=dict)
+    addresses: Mapping[str, WiredFlow] = field(default_factory=dict)
+    problems: Mapping[str, FlowError] = field(default_factory=dict)
+    stale: Mapping[str, FlowError] = field(default_factory=dict)
+
+
+def settle(files: Mapping[str, FlowFile]) -> None:
+    """Decides what each file serves: an address stays with the file that has it, a newcomer who wants it is refused."""
+    taken: dict[str, str] = {}
+    newcomers = []
+    for name, file in files.items():
+        if file.good is None or file.good is file.serving:
+            file.conflict = None
+            taken.update(dict.fromkeys(_list_addresses(file.serving), name))
+        else:
+            newcomers.append(name)
+    for name in newcomers:
+        file = files[name]
+        file.conflict = _find_conflict(file.good, taken) if file.good else None
+        if file.conflict is None:
+            file.serving = file.good
+        elif any(address in taken for address in _list_addresses(file.serving)):
+            file.serving = None
+        taken.update(dict.fromkeys(_list_addresses(file.serving), name))
+
+
+def _list_addresses(wired: WiredFlow | None) -> Iterable[str]:
+    if wired is None:
+        return ()
+    names = (wired.id, wired.flow.api.endpoint_name)
+    return [name.lower() for name in names if name is not None]
+
+
+def _find_conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | None:
+    flow = wired.flow
+    claims = (("id", flow.id), ("api.endpoint_name", flow.api.endpoint_name))
+    problems = []
+    for key, address in claims:
+        if address is not None and (other := taken.get(address.lower())):
+            place = flow.places[key].value
+            message = f"{address!r} is the address of two flows: {other} has it, {flow.file} wants it too."
+            problems.append(Problem(flow.file, place.line, place.column, message, address))
+    return FlowError(problems) if problems else None
+
+
+def make_shelf(files: Mapping[str, FlowFile]) -> Shelf:
+    serving = sorted(
+        (file.serving for file in files.values() if file.serving), key=lambda wired: (wired.name.casefold(), wired.id)
+    )
+    return Shelf(
+        flows=MappingProxyType({wired.id: wired for wired in serving}),
+        addresses={address: wired for wired in serving for address in _list_addresses(wired)},
+        problems=MappingProxyType({name: file.error for name, file in sorted(files.items()) if file.error}),
+        stale={file.serving.id: file.error for file in files.values() if file.serving and file.error},
+    )
