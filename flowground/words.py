@@ -55,8 +55,11 @@ def _take_beginning(value: Any, left: list[int]) -> Any:
 
 
 def cut(text: str, most: int = _SHOWN) -> str:
-    """A text that can be shown and sent: at most so many characters, and none that is no character."""
-    short = text if len(text) <= most else text[: most - 1] + "…"
+    """A text that can be shown and sent: at most so many characters, and none that is no character.
+
+    Where it is cut, the "…" follows a word or a part of one, no blank.
+    """
+    short = text if len(text) <= most else text[: most - 1].rstrip() + "…"
     return short.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -52,6 +52,14 @@ def test_about_is_as_exact_as_a_guess(value: float, shown: str) -> None:
     assert words.round_seconds(value) == shown
 
 
+@pytest.mark.parametrize(
+    ("text", "most", "shown"),
+    [("six letters", 11, "six letters"), ("six letters", 10, "six lette…"), ("six letters", 5, "six…"), ("   ", 2, "…")],
+)
+def test_what_is_cut_ends_without_a_blank(text: str, most: int, shown: str) -> None:
+    assert words.cut(text, most) == shown
+
+
 def test_tokens_and_sizes() -> None:
     assert [words.write_tokens(usage) for usage in (None, Usage(0, 1), Usage(1200, 4))] == [
         "",
