@@ -9,9 +9,7 @@ from flowground.ui.people import groups, people
 from flowground.ui.shell import access_requests, opening
 
 caller = require_visitor()
-if caller.kind != "member" or caller.role != "admin":
-    opening.draw_nothing_here()
-    st.stop()
+opening.require_allowed(caller.kind == "member" and caller.role == "admin")
 st.set_page_config(page_title="Organization")
 st.header(words.escape(runtime.get().settings.organization.name), anchor=False)
 asking = access_requests.list_waiting(caller)

@@ -54,7 +54,12 @@ def test_about_is_as_exact_as_a_guess(value: float, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "most", "shown"),
-    [("six letters", 11, "six letters"), ("six letters", 10, "six lette…"), ("six letters", 5, "six…"), ("   ", 2, "…")],
+    [
+        ("six letters", 11, "six letters"),
+        ("six letters", 10, "six lette…"),
+        ("six letters", 5, "six…"),
+        ("   ", 2, "…"),
+    ],
 )
 def test_what_is_cut_ends_without_a_blank(text: str, most: int, shown: str) -> None:
     assert words.cut(text, most) == shown

@@ -29,6 +29,7 @@ from flowground.ui.overrides import tab
 from flowground.ui.overrides.state import find_overrides_state, write_count
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.caller import require_visitor
+from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
 Mode = Literal["plain", "stream", "simple"]
@@ -39,7 +40,6 @@ _CODE_HEIGHT = 360
 _SHOWN = 60
 _FRESH = 10
 """Seconds for which the last day's runs are not counted again."""
-_WANTED = "api:wanted"
 _MODES: Mapping[Mode, str] = {
     "plain": "The whole answer in one body, in Langflow's shape.",
     "stream": "The answer as it is written, piece by piece.",
@@ -53,32 +53,26 @@ _TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
 class PastCall:
     """The call behind one message of a chat; `overrides` as `overrides.drop_inputs` gives them."""
 
-    flow_id: str
     message: str
     session_id: str
     overrides: FieldValues = field(default_factory=dict)
 
 
-def open_next(call: PastCall) -> None:
-    """For a button: the page's next run opens the pane with this call."""
-    st.session_state[_WANTED] = call
-
-
-def take_wanted(flow_id: str) -> PastCall | None:
-    """The call that `open_next` asked for; told once."""
-    found: PastCall | None = st.session_state.pop(_WANTED, None)
-    return found if found and found.flow_id == flow_id else None
-
-
-def draw_choice(flows: Sequence[WiredFlow]) -> None:
-    """For who comes without a flow."""
-    names = {wired.id: wired.name for wired in flows}
+def draw_choice(caller: Caller) -> None:
+    """For who comes without a flow: those that they may run over the API. Ends the page where there is none."""
+    names = {wired.id: wired.name for wired in bridge.ask(_list_runnable, caller)}
+    opening.require_allowed(bool(names))
+    st.header("API access", anchor=False)
     chosen = st.selectbox(
         "Flow", list(names), index=None, format_func=lambda key: names[key], key="api:flow", placeholder="Choose a flow"
     )
     if chosen:
         st.query_params["flow"] = chosen
         st.rerun()
+
+
+async def _list_runnable(access: Access, caller: Caller) -> list[WiredFlow]:
+    return [wired for wired in await access.list_flows(caller) if await access.may_run_api(caller, wired)]
 
 
 def open_drawer(wired: WiredFlow, call: PastCall | None = None) -> None:
@@ -106,8 +100,7 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, scope: tokens.Scope = "app", 
     mode, corner = _draw_endpoint(caller, wired)
     if call:
         _draw_past_call(call)
-    secret, is_written = _draw_new_token(wired)
-    shell = _draw_export_line(wired, secret, is_written=is_written)
+    token, shell = _draw_token(wired)
     request = SnippetRequest.make(
         wired,
         base_url=browser.find_base_url(),
@@ -117,7 +110,7 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, scope: tokens.Scope = "app", 
         tweaks=values,
         stream=mode == "stream",
         shape="simple" if mode == "simple" else "langflow",
-        token=secret if is_written else None,
+        token=token,
     )
     with corner:
         _draw_markdown(request, title=wired.name)
@@ -194,28 +187,24 @@ def _draw_past_call(call: PastCall) -> None:
     st.caption(f"The call behind “{text}”{said}, in the conversation it was said in.")
 
 
-def _draw_new_token(wired: WiredFlow) -> tuple[str | None, bool]:
-    """The token that was made here just now, and whether the code is to hold it."""
-    secret = tokens.find_fresh_secret(wired)
-    if not secret:
-        return None, False
-    st.success("Your new token, shown this once. Keep it where you keep passwords.", icon=":material/key:")
-    return secret, st.toggle("Write the token into the code", key=f"api:write:{wired.id}")
+def _draw_token(wired: WiredFlow) -> tuple[str | None, Shell]:
+    """A token that was made here just now, as a line that puts it into the environment of the shell chosen beside it.
 
-
-def _draw_export_line(wired: WiredFlow, secret: str | None, *, is_written: bool) -> Shell:
-    """The line that puts the token into the environment, for the shell that is chosen beside it.
-
-    `is_written`: the code holds the token, and needs no such line.
+    Returns that shell, and the token where the code itself is to hold it and needs no such line.
     """
+    secret, is_written = tokens.find_fresh_secret(wired), False
+    if secret:
+        st.success("Your new token, shown this once. Keep it where you keep passwords.", icon=":material/key:")
+        is_written = st.toggle("Write the token into the code", key=f"api:write:{wired.id}")
     said = "Run this line first; the code reads the token from the environment."
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption("The code holds the token: share it with nobody." if is_written else said)
         st.space("stretch")
         shell = _choose("Shell", _SHELLS, key=f"api:shell:{wired.id}")
-    if not is_written:
-        st.code(write_export_line(secret, shell=shell), language=shell)
-    return shell
+    if is_written:
+        return secret, shell
+    st.code(write_export_line(secret, shell=shell), language=shell)
+    return None, shell
 
 
 def _draw_markdown(request: SnippetRequest, *, title: str) -> None:

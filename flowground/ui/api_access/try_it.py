@@ -13,7 +13,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from typing import assert_never
 
 import streamlit as st
 
@@ -25,15 +24,7 @@ from flowground.api.wire import write_body
 from flowground.caller import Caller
 from flowground.doors import PersonTrying
 from flowground.errors import FlowgroundError
-from flowground.events import (
-    ComponentFinished,
-    ComponentStarted,
-    Event,
-    ModelProgress,
-    Token,
-    TurnFinished,
-    TurnStarted,
-)
+from flowground.events import Event, TurnFinished
 from flowground.snippets import SnippetRequest
 from flowground.ui.page import words
 from flowground.ui.page.caller import bind_to_caller
@@ -56,7 +47,6 @@ class Trial:
     seconds: float = 0.0
     tokens: str = ""
     error: FlowgroundError | None = None
-    is_stopped: bool = False
     task: asyncio.Task[None] | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -116,8 +106,9 @@ def _watch(trial: Trial, key: str) -> None:
 
 
 def _draw_end(trial: Trial) -> None:
-    color = "gray" if trial.is_stopped else "green" if trial.error is None else "red"
-    phrase = "Stopped" if trial.is_stopped else f"{trial.status} {HTTPStatus(trial.status).phrase}"
+    is_stopped = trial.task is not None and trial.task.cancelled()
+    color = "gray" if is_stopped else "green" if trial.error is None else "red"
+    phrase = "Stopped" if is_stopped else f"{trial.status} {HTTPStatus(trial.status).phrase}"
     facts = words.join((words.write_seconds(trial.seconds), trial.tokens))
     st.markdown(f":{color}-badge[{phrase}] :gray[:small[{facts}]]")
     if trial.error:
@@ -136,9 +127,6 @@ async def _run(caller: Caller, flow_id: str, trial: Trial) -> None:
         async with aclosing(_write_pieces(caller, flow_id, trial)) as pieces:
             async for piece in pieces:
                 trial.said = (trial.said + piece)[:_MOST]
-    except asyncio.CancelledError:
-        trial.is_stopped = True
-        raise
     except FlowgroundError as error:
         _refuse(trial, error)
     except Exception as error:  # noqa: BLE001 - this is a door: the person is told that it ended
@@ -175,13 +163,8 @@ async def _note_end(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncG
     try:
         async with aclosing(events):
             async for event in events:
-                match event:
-                    case TurnFinished():
-                        trial.tokens = words.write_tokens(event.usage)
-                    case TurnStarted() | ComponentStarted() | ComponentFinished() | Token() | ModelProgress():
-                        pass
-                    case _:
-                        assert_never(event)
+                if isinstance(event, TurnFinished):
+                    trial.tokens = words.write_tokens(event.usage)
                 yield event
     except FlowgroundError as error:
         trial.error = error

@@ -1,6 +1,7 @@
 """One message of a conversation, as it is drawn: text, what it cost, its steps, or why there is none."""
 
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -10,7 +11,7 @@ from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage, TraceStep
 from flowground.ui.api_access import pane
 from flowground.ui.chat.conversation import Conversation
-from flowground.ui.page import bridge, words
+from flowground.ui.page import bridge, dialogs, words
 
 Retry = Callable[[], None]
 """For a button: asks again what was asked last."""
@@ -104,9 +105,10 @@ def draw_below(
 
 
 def _show_code(conversation: Conversation, question: StoredMessage) -> None:
-    """Opens the call that this question was."""
+    """For a button: opens the call that this question was."""
     values = bridge.read(conversations.find_overrides, **conversation.session_key._asdict(), message_id=question.id)
-    pane.open_next(pane.PastCall(conversation.wired.id, question.text, conversation.session_id, values))
+    call = pane.PastCall(question.text, conversation.session_id, values)
+    dialogs.want_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
 
 
 def _draw_facts(conversation: Conversation, message: StoredMessage) -> None:

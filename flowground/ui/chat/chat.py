@@ -6,8 +6,8 @@ from itertools import zip_longest
 import streamlit as st
 
 from flowground.store.runs.records import StoredMessage
-from flowground.ui.chat import answers, live
-from flowground.ui.chat.conversation import Conversation
+from flowground.ui.chat import answers, form, live
+from flowground.ui.chat.conversation import Conversation, draw_sessions
 from flowground.ui.chat.live import Drawing, Following
 from flowground.ui.overrides.state import draw_chip
 from flowground.ui.page import failure, model_notes, words
@@ -21,7 +21,19 @@ _ASKED = "chat:asked"
 _NOTICE = "chat:notice"
 
 
-def draw_composer(conversation: Conversation) -> Following | None:
+def draw_playground(conversation: Conversation) -> None:
+    """What stands below a page's header, and in its sidebar: a chat, or the form of a flow that takes a text."""
+    if conversation.wired.chat_input:
+        following = _draw_composer(conversation)
+        draw_sessions(conversation)
+        _draw_conversation(conversation, following)
+    else:
+        conversation, following = form.draw_form(conversation)
+        draw_sessions(conversation, noun="run")
+        form.draw_result(conversation, following)
+
+
+def _draw_composer(conversation: Conversation) -> Following | None:
     """The input at the page's foot; starts what was typed there, or finds the turn that is being taken."""
     pressed = _take_asked(conversation)
     is_busy = pressed is not None or live.find_turn(conversation) is not None
@@ -45,7 +57,7 @@ def draw_composer(conversation: Conversation) -> Following | None:
     return following
 
 
-def draw_conversation(conversation: Conversation, following: Following | None) -> None:
+def _draw_conversation(conversation: Conversation, following: Following | None) -> None:
     """All messages, then the answer that `following` brings, to its end."""
     most = st.session_state.get(conversation.make_key("shown"), _SHOWN)
     found = live.read_messages(conversation, following, limit=most + 1)

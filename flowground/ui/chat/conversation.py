@@ -6,12 +6,10 @@ The address names it (`?session=…`), so that a refresh and a link find it agai
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import streamlit as st
 
-from flowground import runtime
 from flowground.caller import SESSION_ID_CHARS, Caller
 from flowground.overrides import FieldValues
 from flowground.store.runs import conversations
@@ -71,10 +69,6 @@ def keep_in_address(conversation: Conversation) -> None:
     st.session_state.pop(_make_fresh_key(conversation.wired.id), None)
 
 
-def _open(session_id: str) -> None:
-    st.query_params["session"] = session_id
-
-
 def _begin_new(flow_id: str) -> None:
     st.query_params.pop("session", None)
     st.session_state.pop(_make_fresh_key(flow_id), None)
@@ -93,8 +87,7 @@ def draw_sessions(conversation: Conversation, *, noun: str = "chat") -> None:
             icon=":material/edit_square:",
             key=f"sessions:new:{flow_id}",
             width="stretch",
-            on_click=_begin_new,
-            args=(flow_id,),
+            on_click=lambda: _begin_new(flow_id),
         )
         found = bridge.read(conversations.list_sessions, flow_id=flow_id, owner=conversation.caller.key, limit=_LISTED)
         if found:
@@ -112,8 +105,7 @@ def _draw_row(conversation: Conversation, info: SessionInfo) -> None:
             f"**{title}**" if is_shown else title,
             key=f"sessions:open:{info.session_id}",
             type="tertiary",
-            on_click=_open,
-            args=(info.session_id,),
+            on_click=lambda: st.query_params.update(session=info.session_id),
         )
         if not is_shown:
             return
@@ -131,7 +123,7 @@ def _rename(conversation: Conversation, info: SessionInfo) -> None:
     with st.form(f"sessions:rename:{info.session_id}", border=False):
         title = st.text_input("Title", value=info.title, max_chars=conversations.TITLE_CHARS)
         if st.form_submit_button("Save", type="primary") and title.strip():
-            _change(conversation, partial(conversations.rename_session, title=title))
+            _change(conversation, conversations.rename_session, title=title)
             st.rerun()
 
 
@@ -145,14 +137,5 @@ def _delete(conversation: Conversation, info: SessionInfo) -> None:
         st.rerun()
 
 
-def _change(conversation: Conversation, job: Callable[..., bool]) -> None:
-    """A dialog runs without the router: who acts is asked again here."""
-
-    async def write() -> None:
-        running = runtime.get()
-        caller = await running.access.recheck(conversation.caller)
-        await running.store.write(
-            job, flow_id=conversation.wired.id, owner=caller.key, session_id=conversation.session_id
-        )
-
-    bridge.call(write())
+def _change(conversation: Conversation, job: Callable[..., bool], **changes: Any) -> None:
+    bridge.write(conversation.caller, job, flow_id=conversation.wired.id, session_id=conversation.session_id, **changes)

@@ -201,25 +201,18 @@ class Blocks:
 
     def _is_leaf(self, line: str, start: int, matched: int) -> bool:
         """Takes the line of a heading, a rule or a fence."""
-        rest = line[start:]
+        rest, fence = line[start:], None
         if self._paragraph and matched == len(self._containers) and _UNDERLINE.match(rest):
             if is_definitions("\n".join(line.text for line in self._paragraph)):
                 self._paragraph.append(_TextLine(line[:start], "\\" + rest, False))  # nothing is there to underline
                 return True
-            self._leave(matched)
-            self.done.append(line)
-        elif _RULE.match(rest):
-            self._leave(matched)
-            self.done.append(line)
         elif _HEADING.match(rest):
-            self._leave(matched)
-            self.done.append(line[:start] + rewrite(rest))
-        elif fence := _FENCE.match(rest):
-            self._leave(matched)
-            self._fence = fence[1] or fence[2]
-            self.done.append(line)
-        else:
+            line = line[:start] + rewrite(rest)
+        elif not _RULE.match(rest) and not (fence := _FENCE.match(rest)):
             return False
+        self._leave(matched)
+        self._fence = fence[1] or fence[2] if fence else ""
+        self.done.append(line)
         return True
 
     def _find_formula_end(self, at: int) -> int | None:

@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from flowground import runtime
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.overrides import FieldValues, find_changes, read_link, write_link
@@ -87,16 +86,8 @@ def _load(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
 
 @bind_to_caller
 def _store(caller: Caller, wired: WiredFlow, job: Callable[..., object]) -> None:
-    """A preset outlives the visit: whoever keeps one is asked again who they are, the local owner for the code."""
-
-    async def write() -> None:
-        running = runtime.get()
-        present = await running.access.recheck(caller)
-        running.access.require_lasting(present)
-        await running.store.write(job, flow_id=wired.id, owner=present.key)
-
     with failure.keep_refusals(_make_refused_key(wired)):
-        bridge.call(write())
+        bridge.write(caller, job, outlives_visit=True, flow_id=wired.id)
 
 
 def _make_refused_key(wired: WiredFlow) -> str:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.access import Access
+from flowground.caller import Caller
 from flowground.ui.page import failure
 
 P = ParamSpec("P")
@@ -54,6 +55,22 @@ def change(
 def read(job: Callable[Concatenate[Any, P], T], *args: P.args, **options: P.kwargs) -> T:
     """As `call`, for what the store reads: `read(presets.list_presets, flow_id=…, owner=…)`."""
     return call(runtime.get().store.read(job, *args, **options))
+
+
+def write(caller: Caller, job: Callable[..., object], *, outlives_visit: bool = False, **options: object) -> None:
+    """What somebody changes of their own in the store: who they are is asked again, as no dialog or callback did.
+
+    For what `outlives_visit` the local owner must have given the code. Raises NotSignedIn, NotAllowed.
+    """
+
+    async def write_own() -> None:
+        running = runtime.get()
+        present = await running.access.recheck(caller)
+        if outlives_visit:
+            running.access.require_lasting(present)
+        await running.store.write(job, owner=present.key, **options)
+
+    call(write_own())
 
 
 def read_batches(events: AsyncGenerator[T, None]) -> Generator[list[T], None, None]:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.caller import LOCAL_OWNER, Caller, PageHeader
-from flowground.errors import NotSignedIn, StoreUnavailable
+from flowground.errors import FlowgroundError, NotSignedIn, StoreUnavailable
 from flowground.shims.streamlit_process import is_served
 from flowground.sign_in.signed_cookies import Device
 from flowground.ui.page import bridge
@@ -66,6 +66,14 @@ def find_visitor() -> Caller | None:
         return None
     _forget_others(caller)
     return caller
+
+
+def find_display_name(name: str) -> str:
+    """How colleagues see this member; their user name where the roster does not know them, or cannot be read."""
+    with suppress(FlowgroundError):
+        if member := bridge.call(runtime.get().sign_in.roster.find(name)):
+            return member.display_name
+    return name
 
 
 def bind_to_caller(act: Callable[P, None]) -> Callable[P, None]:

@@ -14,15 +14,15 @@ def draw_script_failure(error: Exception) -> bool:
     if isinstance(error, NotSignedIn):
         st.info("You are signed out. Reload the page to sign in again.")
     elif isinstance(error, RequestError | StoreUnavailable):
-        st.warning(" ".join(words.escape(text) for text in (error.message, error.hint) if text))
+        draw_refusal(error)
     else:
         st.error("Something went wrong here. The server's log says what; reload the page to try again.")
     return True
 
 
 def draw_refusal(error: FlowgroundError) -> None:
-    """A message that was not taken: nothing was stored."""
-    st.warning(words.escape(error.message) + (f" {words.escape(error.hint)}" if error.hint else ""))
+    """Why something was not done: nothing was stored."""
+    st.warning(" ".join(words.escape(text) for text in (error.message, error.hint) if text))
 
 
 @contextmanager

@@ -49,9 +49,7 @@ def round_seconds(value: float) -> str:
 
 def write_tokens(usage: Usage | None) -> str:
     """ "1,204 tokens", or nothing."""
-    if usage is None:
-        return ""
-    return count(usage.total_tokens, "token")
+    return "" if usage is None else count(usage.total_tokens, "token")
 
 
 def write_size(size: int) -> str:

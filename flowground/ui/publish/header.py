@@ -2,10 +2,10 @@
 
 import streamlit as st
 
+from flowground import runtime
 from flowground.caller import Caller
-from flowground.errors import FlowError
 from flowground.ui.api_access import pane
-from flowground.ui.page import words
+from flowground.ui.page import bridge, dialogs, words
 from flowground.ui.publish import publish
 from flowground.wiring import WiredFlow
 
@@ -19,10 +19,13 @@ def draw_branding(wired: WiredFlow) -> None:
     _draw_description(wired)
     if chat.notice:
         st.caption(words.write_answer(chat.notice))
+    if not bridge.call(runtime.get().access.is_shared(wired.id)):
+        st.caption(":material/lock: Not shared: only authors and admins can open this page.")
 
 
-def draw_header(caller: Caller, wired: WiredFlow, *, is_shared: bool, may_run_api: bool) -> None:
-    """Name, state, *API access* and *Publish*, as far as the person may."""
+def draw_header(caller: Caller, wired: WiredFlow) -> bool:
+    """Name, state, *API access* and *Publish*, as far as the person may. Whether they may run it over the API."""
+    is_shared, may_run_api = bridge.call(_read_standing(caller, wired))
     st.set_page_config(page_title=wired.name)
     with st.container(horizontal=True, vertical_alignment="top", key=f"header:{wired.id}"):
         with st.container(gap="xsmall"):
@@ -31,16 +34,18 @@ def draw_header(caller: Caller, wired: WiredFlow, *, is_shared: bool, may_run_ap
                 if is_shared:
                     st.badge("Shared", icon=":material/group:", color="green")
             _draw_description(wired)
-        _draw_actions(caller, wired, is_shared=is_shared, may_run_api=may_run_api)
+        with st.container(horizontal=True, width="content", gap="small"):
+            if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
+                pane.open_drawer(wired)
+            publish.draw_menu(caller, wired, is_shared=is_shared)
+    dialogs.open_wanted(wired.id)
+    return may_run_api
 
 
-def _draw_actions(caller: Caller, wired: WiredFlow, *, is_shared: bool, may_run_api: bool) -> None:
-    with st.container(horizontal=True, width="content", gap="small"):
-        if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
-            pane.open_drawer(wired)
-        elif may_run_api and (call := pane.take_wanted(wired.id)):
-            pane.open_drawer(wired, call)
-        publish.draw_menu(caller, wired, is_shared=is_shared)
+async def _read_standing(caller: Caller, wired: WiredFlow) -> tuple[bool, bool]:
+    """Whether the flow is shared, and whether this person may run it over the API."""
+    access = runtime.get().access
+    return await access.is_shared(wired.id), await access.may_run_api(caller, wired)
 
 
 def _draw_description(wired: WiredFlow) -> None:
@@ -48,9 +53,10 @@ def _draw_description(wired: WiredFlow) -> None:
         st.markdown(f":gray[{words.escape(wired.flow.description)}]")
 
 
-def draw_stale(mistake: FlowError | None) -> None:
-    """The banner while the last good version serves."""
-    if mistake:
+def draw_stale(caller: Caller, wired: WiredFlow) -> None:
+    """The banner while the last good version serves, for who sees the inside."""
+    mistake = runtime.get().catalogue.find_stale(wired.id)
+    if mistake and caller.sees_inside:
         st.warning(
             "The file of this flow has a mistake; the last good version answers until it is corrected.  \n"
             + "  \n".join(words.write_sentence(str(problem)) for problem in mistake.problems[:3]),

@@ -1,7 +1,9 @@
 """The Publish menu: API access, the shareable playground's toggle, its link, who may open it, who asks to."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import streamlit as st
 
@@ -9,14 +11,13 @@ from flowground import runtime
 from flowground.access.sharing import publish, read_sharing
 from flowground.caller import Caller
 from flowground.ui.api_access import pane
-from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page import bridge, browser, dialogs, failure, words
 from flowground.ui.page.caller import bind_to_caller, read_browser_id
 from flowground.ui.publish import preview, sharing
 from flowground.ui.shell import access_requests
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
 
-_CHOSEN = "publish:chosen"
 _REFUSED = "publish:refused"
 _WISH_SECONDS = 600
 """Seconds for which a browser's wish to share outlives the page it was uttered on."""
@@ -70,13 +71,6 @@ def draw_menu(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
         with menu:
             access_requests.draw_requests(caller, asking, place="menu")
             _draw_items(caller, wired, is_shared=is_shared)
-    chosen = st.session_state.pop(_CHOSEN, None)
-    if chosen == "api":
-        pane.open_drawer(wired)
-    elif chosen == "settings":
-        sharing.open_settings(wired)
-    elif chosen == "account":
-        _ask_first_account(wired)
 
 
 def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
@@ -85,8 +79,8 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
         icon=":material/code:",
         type="tertiary",
         key=f"publish:api:{wired.id}",
-        on_click=_choose,
-        args=(wired, "api"),
+        on_click=_leave_menu,
+        args=(wired, pane.open_drawer),
     )
     key = f"publish:shared:{wired.id}"
     st.session_state[key] = is_shared  # what is stored, not what was clicked: the click may have been refused
@@ -103,8 +97,8 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
             "Who can open it",
             icon=":material/group:",
             key=f"publish:settings:{wired.id}",
-            on_click=_choose,
-            args=(wired, "settings"),
+            on_click=_leave_menu,
+            args=(wired, sharing.open_settings),
         )
     _draw_summary(caller, wired)
     preview.draw_links(wired)
@@ -117,10 +111,10 @@ def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
         st.caption(f"{sharing.describe(now)}. They chat {how} and see nothing of its inside.")
 
 
-def _choose(wired: WiredFlow, what: str) -> None:
+def _leave_menu(wired: WiredFlow, open_dialog: Callable[[WiredFlow], None]) -> None:
     """For a button: a dialog would open below the open menu, so the menu goes first."""
     st.session_state[_make_menu_key(wired)] = False
-    st.session_state[_CHOSEN] = what
+    dialogs.want_dialog(wired.id, partial(open_dialog, wired))
 
 
 @bind_to_caller
@@ -129,7 +123,7 @@ def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
     wanted = bool(st.session_state[key])
     if caller.kind == "local" and wanted:
         _open_wishes().keep(read_browser_id(), wired.id)
-        _choose(wired, "account")
+        _leave_menu(wired, _ask_first_account)
         return
     _publish(caller, wired, is_shared=wanted)
 

@@ -11,7 +11,7 @@ from flowground.caller import Caller
 from flowground.errors import NotSignedIn
 from flowground.store.people.access_requests import AccessRequest
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.caller import bind_to_caller
+from flowground.ui.page.caller import bind_to_caller, find_display_name
 
 _REFUSED = "requests:refused"
 
@@ -36,9 +36,7 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
     with st.container(border=True, key=key, gap="xsmall"):
         wired = runtime.get().catalogue.find(request.flow_id)
         name = words.escape(wired.name if wired else request.flow_id)
-        who = bridge.call(runtime.get().sign_in.roster.find(request.member))
-        shown = words.escape(who.display_name if who else request.member)
-        user = words.escape(request.member)
+        user, shown = words.escape(request.member), words.escape(find_display_name(request.member))
         facts = words.join(("" if user == shown else user, browser.write_day(request.created_at)))
         st.markdown(f"**{shown}** asks for **{name}**  \n:small[:gray[{facts}]]")
         if request.note:

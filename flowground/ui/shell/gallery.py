@@ -1,11 +1,11 @@
 """All flows a person may open, as cards; to authors also the files that cannot be used, with their mistakes."""
 
-from collections.abc import Mapping, Sequence
-
 import streamlit as st
 
+from flowground import runtime
+from flowground.caller import Caller
 from flowground.errors import FlowError, Problem
-from flowground.ui.page import browser, model_notes, words
+from flowground.ui.page import bridge, browser, model_notes, words
 from flowground.wiring import WiredFlow
 
 _CARD_WIDTH = 280
@@ -13,25 +13,35 @@ _DESCRIPTION_CHARS = 180
 _PROBLEMS_SHOWN = 5
 
 
-def draw_flows(flows: Sequence[WiredFlow], *, shared: frozenset[str], sees_inside: bool) -> None:
-    """`shared` holds the ids of flows whose shareable playground is on; `sees_inside` shows that, and the models."""
-    with st.grid(min_column_width=_CARD_WIDTH, gap="medium", row_height="content"):
-        for wired in flows:
-            _draw_card(wired, is_shared=sees_inside and wired.id in shared, sees_inside=sees_inside)
-
-
-def draw_problems(problems: Mapping[str, FlowError]) -> None:
-    """Files with mistakes: where, what, and the nearest right word."""
-    if not problems:
-        return
-    st.space("small")
-    st.subheader("Files that need a correction", anchor=False)
+def draw_gallery(caller: Caller) -> None:
+    """Who sees the inside also reads which flows are shared, their models, and what is wrong in the other files."""
+    running, sees_inside = runtime.get(), caller.sees_inside
+    flows, shared = bridge.call(_list_flows(caller))
+    problems = running.catalogue.list_problems() if sees_inside else {}
+    if flows:
+        st.markdown(":gray[Choose a flow to chat with.]")
+        with st.grid(min_column_width=_CARD_WIDTH, gap="medium", row_height="content"):
+            for wired in flows:
+                _draw_card(wired, is_shared=sees_inside and wired.id in shared, sees_inside=sees_inside)
+    elif not sees_inside:
+        _draw_nothing_shared()
+    elif not problems:
+        _draw_empty(running.settings.flows.name)
+    if problems:
+        st.space("small")
+        st.subheader("Files that need a correction", anchor=False)
     for file, error in problems.items():
         draw_file(file, error)
 
 
+async def _list_flows(caller: Caller) -> tuple[list[WiredFlow], frozenset[str]]:
+    """What they may open, and the ids of what is shared."""
+    access = runtime.get().access
+    return await access.list_flows(caller), await access.list_shared()
+
+
 def draw_file(file: str, error: FlowError) -> None:
-    """One file with its mistakes."""
+    """One file with its mistakes: where, what, and the nearest right word."""
     with st.container(border=True, key=f"problem:{file}"):
         st.markdown(f":red[:material/error:] **{words.escape(file)}**")
         for problem in error.problems[:_PROBLEMS_SHOWN]:
@@ -40,7 +50,7 @@ def draw_file(file: str, error: FlowError) -> None:
             st.caption(f"and {len(error.problems) - _PROBLEMS_SHOWN} more")
 
 
-def draw_empty(folder: str) -> None:
+def _draw_empty(folder: str) -> None:
     """No flow at all."""
     with st.container(border=True):
         st.markdown("**No flows yet**")
@@ -48,7 +58,7 @@ def draw_empty(folder: str) -> None:
         st.code(_SMALLEST, language="yaml")
 
 
-def draw_nothing_shared() -> None:
+def _draw_nothing_shared() -> None:
     """For a member to whom nothing is open yet."""
     with st.container(border=True):
         st.markdown("**Nothing is shared with you yet**")

@@ -9,10 +9,9 @@ from streamlit.navigation.page import StreamlitPage
 
 from flowground import runtime
 from flowground.caller import Caller
-from flowground.errors import FlowgroundError
-from flowground.ui.page import bridge, words
+from flowground.ui.page import words
 from flowground.ui.page.browser import PAGES
-from flowground.ui.page.caller import needs_owner
+from flowground.ui.page.caller import find_display_name, needs_owner
 from flowground.ui.sign_in import session
 
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
@@ -55,12 +54,13 @@ def _choose_entrance() -> tuple[str, str]:
     return "first_account", "Create the first account"
 
 
-def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage]) -> None:
-    """Flows, workspace, what the page has to list, and who is signed in."""
+def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
+    """The ways to these pages (the shareable playground has none), what the page has to list, who is signed in."""
     by_address = {page.url_path: page for page in pages}
     with st.sidebar:
-        st.page_link(by_address[""], label="All flows", width="stretch")
-        if caller.sees_inside:
+        if pages:
+            st.page_link(by_address[""], label="All flows", width="stretch")
+        if pages and caller.sees_inside:
             st.page_link(by_address["api_access"], width="stretch")
         _page_part.set(st.container())
         st.space("stretch")
@@ -69,14 +69,6 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage]) -> None:
                 st.page_link(by_address[address], width="stretch")
         st.divider()
         _draw_person(caller, by_address.get("first_account"))
-
-
-def draw_person_below(caller: Caller) -> None:
-    """In the sidebar of the shareable playground: who is signed in, and the way out."""
-    with st.sidebar:
-        st.space("stretch")
-        st.divider()
-        _draw_person(caller, None)
 
 
 def find_page_part() -> DeltaGenerator:
@@ -94,17 +86,9 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
         st.caption("Not signed in. What you write here stays with this browser.")
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f":material/account_circle: {words.escape(_find_display_name(caller))}")
+        st.markdown(f":material/account_circle: {words.escape(find_display_name(caller.name))}")
         if st.button("", icon=":material/logout:", help="Sign out", type="tertiary", key="sign_out"):
             session.sign_out_browser()
-
-
-def _find_display_name(caller: Caller) -> str:
-    try:
-        member = bridge.call(runtime.get().sign_in.roster.find(caller.name))
-    except FlowgroundError:
-        member = None
-    return member.display_name if member else caller.name
 
 
 def _make_page(

@@ -58,6 +58,13 @@ def _draw_broken(file: str, error: FlowError) -> None:
     gallery.draw_file(file, error)
 
 
+def require_allowed(is_allowed: bool) -> None:
+    """Ends the page in the calm words where it is not this person's."""
+    if not is_allowed:
+        draw_nothing_here()
+        raise StopException
+
+
 def draw_nothing_here() -> None:
     """The page of a flow that is not there for this person."""
     st.space("large")
