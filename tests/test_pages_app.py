@@ -63,6 +63,12 @@ def test_the_gallery_shows_flows_and_mistakes(script: str) -> None:
     assert "Did you mean **ChatInput**?" in texts(at)
 
 
+def test_the_organizations_name_stands_above_the_gallery_as_it_is_written(tmp_path: Path) -> None:
+    with runtime_of(write_folder(tmp_path, config={"organization": {"name": "A *b* :red[c]"}}, flows={})):
+        [heading] = opened(str(ROOT / "app.py")).header
+        assert heading.value == r"A \*b\* \:red\[c\]"
+
+
 def test_chatting_keeps_the_conversation_in_the_address(script: str) -> None:
     at = opened(script, "playground", flow="talk")
     assert "Say something." in texts(at)
