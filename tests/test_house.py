@@ -157,14 +157,21 @@ def function_names(tree: ast.Module) -> Iterator[str]:
             yield item.name
 
 
-@pytest.mark.parametrize("place", ["flowground", "pages"])
-def test_functions_are_called_by_a_verb_and_not_by_what_was_done(place: str) -> None:
+def test_functions_are_called_by_a_verb_and_not_by_what_was_done() -> None:
     names = [
-        (path, name) for path in python_files(place) for name in function_names(ast.parse(path.read_text("utf-8")))
+        (path, name) for path in python_files(*SOURCES) for name in function_names(ast.parse(path.read_text("utf-8")))
     ]
     assert names
     first = [(str(path.relative_to(ROOT)), name, name.partition("_")[0]) for path, name in names if name[0] != "_"]
     assert [(path, name) for path, name, word in first if PARTICIPLE.fullmatch(word) and word not in VERBS] == []
+
+
+def test_pages_define_nothing() -> None:
+    """They are thin: what is more than a call belongs to a room."""
+    pages = {path.name: ast.parse(path.read_text("utf-8")) for path in python_files("pages")}
+    assert pages
+    defined = (*FUNCTIONS, ast.ClassDef, ast.Lambda)
+    assert [name for name, tree in pages.items() if any(isinstance(item, defined) for item in ast.walk(tree))] == []
 
 
 def test_a_name_of_a_type_exists_once() -> None:
