@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
+import pytest
 import requests
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
@@ -60,6 +63,14 @@ def open_page(
         ) as connection,
     ):
         yield PageSocket(connection)
+
+
+def say_bytes(size: int, *, name: str = f"$$ID-{'a' * 32}-None") -> BackMsg:
+    """A message of a page with one widget's text of so many bytes."""
+    message = BackMsg()
+    widget = message.rerun_script.widget_states.widgets.add()
+    widget.id, widget.string_value = name, "é" * (size // 2)
+    return message
 
 
 class PageSocket:
@@ -134,6 +145,17 @@ class PageSocket:
     def send_bytes(self, data: bytes) -> None:
         """Past the protocol: these bytes on the connection."""
         self._connection.socket.sendall(data)
+
+    def begin(self, message: BackMsg) -> None:
+        """Its first bytes, which say its length. What is hung up on with bytes still to read may never see why."""
+        self.send_bytes(Frame(Opcode.BINARY, message.SerializeToString()).serialize(mask=True)[:1_000])
+
+    def closed(self) -> tuple[int, str]:
+        """Code and reason with which the server closes the page."""
+        with pytest.raises(ConnectionClosed) as told:
+            self.received(within=20)
+        assert told.value.rcvd is not None
+        return told.value.rcvd.code, told.value.rcvd.reason
 
     def received(self, *, within: float) -> bytes:
         """What comes in so many seconds."""

@@ -107,6 +107,16 @@ class AppServer:
         assert self.process is not None, "not started"
         return self.process.pid
 
+    @property
+    def memory(self) -> int:
+        """Resident bytes of the process."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def descriptors(self) -> int:
+        """Files that the process has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     def start(self) -> Self:
         """Starts the process and waits until it answers; may be called again after `kill` or `stop`."""
         process = self.launch()

@@ -10,7 +10,6 @@ from flowground.web.open_pages.seats import GuestSeats, find_network
 from tests.house import House
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
-from tests.test_page_sockets import closed
 from tests.tickets import signed_in
 
 
@@ -66,8 +65,8 @@ def test_one_network_shuts_nobody_out_of_the_sign_in_page(house: AppServer, netw
         for newcomer in range(2, 5):
             assert b"Sign in" in opened(Browser(house.url), f"192.0.{newcomer}.1").visit()
             assert b"Sign in" in honest.visit()
-        assert closed(strangers[0])[0] == 1013
-        assert closed(opened(Browser(house.url), network.format(77)))[0] == 1013
+        assert strangers[0].closed()[0] == 1013
+        assert opened(Browser(house.url), network.format(77)).closed()[0] == 1013
         assert b"Sign out" in opened(signed_in(house, "augusta"), network.format(1)).visit()
         assert b"Sign in" in honest.visit()
 

@@ -199,3 +199,13 @@ async def test_a_person_takes_along_why_an_answer_failed(store: Store) -> None:
         ("q", None),
         ("All but", "It broke."),
     ]
+
+
+async def test_a_run_that_has_its_end_keeps_it(store: Store) -> None:
+    run, answer = ran(), said("good", "assistant")
+    await store.write(conversations.begin_turn, **here(), message=said("q"))
+    for late in (answer, said("The database did not answer.", "assistant")):
+        await store.write(conversations.finish_turn, **here(), answers=[late], run=run)
+    assert [message.text for message in await store.read(conversations.list_messages, **here())] == ["q", "good"]
+    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    assert session.messages == 2

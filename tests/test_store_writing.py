@@ -8,25 +8,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from flowground.errors import ConfigError
-from flowground.store import Store, audit
+from flowground.errors import ConfigError, InvalidRequest
+from flowground.store import Store
+from tests.store_writes import note, noted
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
 
 
-def note(connection: Connection, subject: str) -> str:
-    audit.record(connection, actor="test", action="noted", subject=subject)
-    return subject
-
-
 def note_and_fail(connection: Connection, subject: str) -> str:
     note(connection, subject)
     raise LookupError(subject)
-
-
-async def noted(store: Store) -> list[str]:
-    return [entry.subject for entry in reversed(await store.read(list_entries, limit=10_000))]
 
 
 async def test_a_write_gives_the_jobs_result_and_a_read_sees_it(store: Store) -> None:
@@ -61,6 +53,24 @@ async def test_a_write_that_fails_by_itself_is_tried_once(store: Store) -> None:
         await store.write(try_once)
     assert tried == ["x"]
     assert await noted(store) == []
+
+
+async def test_a_refusal_inside_a_job_takes_back_its_own_work_and_nobody_elses(store: Store) -> None:
+    calls: list[str] = []
+
+    def note_and_count(connection: Connection, subject: str) -> str:
+        calls.append(subject)
+        note(connection, subject)
+        if subject == "3":
+            raise InvalidRequest("No.")
+        return subject
+
+    writes = (store.write(note_and_count, str(number)) for number in range(100))
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(result) for result in results].count(InvalidRequest) == 1
+    assert isinstance(results[3], InvalidRequest)
+    assert calls == [str(number) for number in range(100)]  # each once, the refused one too
+    assert await noted(store) == [str(number) for number in range(100) if number != 3]
 
 
 async def test_a_read_that_nobody_waits_for_any_more_is_not_done(store: Store) -> None:
@@ -182,6 +192,12 @@ def test_an_unusable_database_is_a_config_error_without_its_password(wrong: str,
     with pytest.raises(ConfigError, match=said) as raised:
         Store.open(wrong)
     assert "hidden" not in str(raised.value)
+
+
+async def test_a_new_database_is_told(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    for times in (1, 1):
+        Store.open(url).close()
+        assert caplog.text.count("a new database was made") == times
 
 
 def test_the_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:

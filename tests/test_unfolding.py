@@ -13,7 +13,6 @@ from flowground.shims.page_messages import Outline
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
-from tests.test_page_sockets import closed, memory
 from tests.tickets import signed_in
 
 NAME = f"$$ID-{'a' * 32}-None"
@@ -73,7 +72,7 @@ def test_what_unfolds_to_much_more_than_it_has_bytes_is_refused(
     ):
         with open_page(browser, base=base) as page:
             page._connection.send(made(size))
-            assert closed(page) == (1009, "the message has too many parts")
+            assert page.closed() == (1009, "the message has too many parts")
 
 
 @pytest.mark.parametrize("made", table().values(), ids=table().keys())
@@ -90,14 +89,14 @@ def test_pages_that_begin_with_their_largest_message_hold_little(house: AppServe
         browser = Browser(house.url)
         pages = [stack.enter_context(open_page(browser, base="/public_flow/echo")) for _ in range(24)]
         pages[0].visit()
-        before = memory(house)
+        before = house.memory
         for page in pages[1:12]:
             page._connection.send(widget(8, part(1, b"\x01" * LARGE)))
         for page in pages[12:]:
             message = BackMsg()
             message.ParseFromString(widget(6, b"x" * LARGE))
             page.run(message)
-        assert memory(house) - before < 25_000_000
+        assert house.memory - before < 25_000_000
         assert b"hello" in pages[0].say("hello")
 
 
@@ -122,13 +121,13 @@ def test_what_people_choose_and_write_is_far_below() -> None:
 def test_what_is_no_message_is_refused(house: AppServer, data: bytes) -> None:
     with open_page(Browser(house.url)) as page:
         page._connection.send(data)
-        assert closed(page) == (1007, "the message cannot be read")
+        assert page.closed() == (1007, "the message cannot be read")
 
 
 def test_letters_that_are_none_are_one_line_of_the_log(house: AppServer) -> None:
     with open_page(Browser(house.url)) as page:
         page._connection.send(part(11, part(1, b"\xff")))
-        assert closed(page)[0] == 1002
+        assert page.closed()[0] == 1002
     assert house.log.count("Error deserializing back message") == 1
     assert "Traceback" not in house.log
     assert "DecodeError" not in house.log

@@ -1,0 +1,161 @@
+"""How many pages people without a sign-in may have open, and whose turn it is: from raw sockets of a running server."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from flowground.settings import Limits
+from flowground.web.open_pages.pace import GuestQueue, Pace
+from flowground.web.open_pages.sockets import PageSockets
+from tests.house import PUBLIC, House
+from tests.page_socket import Browser, PageSocket, open_page, say_bytes
+from tests.servers import AppServer
+from tests.tickets import signed_in
+from tests.waiting import eventually
+
+CONFIG = {
+    "sharing": {"allow_public": True},
+    "limits": {"guest_pages": 6, "guest_pages_per_address": 4},
+    "trusted_proxies": ["127.0.0.1"],
+}
+
+
+HOUSE = House(config=CONFIG, flows=["echo"], shared={"echo": PUBLIC})
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """Three seconds of silence are long here."""
+    config = CONFIG | {"limits": {"guest_pages": 6, "guest_pages_per_address": 4, "request_seconds": 3}}
+    with House(config=config, flows=["echo"]).open(tmp_path_factory.mktemp("hasty")) as server:
+        yield server
+
+
+def test_one_page_too_many_is_refused_while_none_was_silent_for_long(house: AppServer) -> None:
+    with ExitStack() as stack:
+        pages = [stack.enter_context(open_page(Browser(house.url))) for _ in range(4)]
+        for page in pages:
+            assert b"Sign in" in page.visit()
+        code, reason = stack.enter_context(open_page(Browser(house.url))).closed()
+        assert (code, "try again later" in reason) == (1013, True)
+        for page in pages:
+            assert b"Sign in" in page.visit()
+
+
+def test_one_page_too_many_takes_the_place_of_the_one_that_was_silent_longest(hasty: AppServer) -> None:
+    with ExitStack() as stack:
+        pages = []
+        for _ in range(4):
+            pages.append(stack.enter_context(open_page(Browser(hasty.url))))
+            assert b"Sign in" in pages[-1].visit()
+        for page in (pages[1], pages[2], pages[3], pages[0]):
+            assert b"Sign in" in page.visit()
+        time.sleep(3.5)
+        for page in (pages[0], pages[2], pages[3]):
+            assert b"Sign in" in page.visit()
+        late = stack.enter_context(open_page(Browser(hasty.url)))
+        assert b"Sign in" in late.visit()
+        assert pages[1].closed()[0] == 1013
+        for page in (pages[0], pages[2], pages[3], late):
+            assert b"Sign in" in page.visit()
+
+
+def test_who_has_few_pages_takes_the_place_of_who_has_many(house: AppServer) -> None:
+    with ExitStack() as stack:
+
+        def open_from(address: str) -> PageSocket:
+            headers = {"X-Forwarded-For": address}
+            return stack.enter_context(open_page(Browser(house.url), headers=headers))
+
+        many = [open_from("203.0.113.1") for _ in range(4)]
+        some = [open_from("203.0.113.2") for _ in range(2)]
+        for page in (*many, *some):
+            assert b"Sign in" in page.visit()
+        assert b"Sign in" in open_from("203.0.113.3").visit()
+        assert many[0].closed()[0] == 1013
+        assert open_from("203.0.113.1").closed()[0] == 1013  # it still has most pages, and none is idle
+        for page in (*many[1:], *some):
+            assert b"Sign in" in page.visit()
+
+
+def test_members_and_the_pages_they_have_do_not_count(house: AppServer) -> None:
+    with ExitStack() as stack:
+        members = [stack.enter_context(open_page(signed_in(house, "augusta"))) for _ in range(8)]
+        strangers = [stack.enter_context(open_page(Browser(house.url))) for _ in range(12)]
+        late = stack.enter_context(open_page(signed_in(house, "augusta")))
+        for page in (*members, late):
+            assert b"Echo" in page.visit()
+        assert b"Sign in" in strangers[0].visit()
+        assert strangers[-1].closed()[0] == 1013
+
+
+def test_visitors_are_guests_too(house: AppServer) -> None:
+    with ExitStack() as stack:
+        pages = [stack.enter_context(open_page(Browser(house.url), base="/public_flow/echo")) for _ in range(4)]
+        assert b"hello" in pages[0].visit() + pages[0].say("hello")
+        assert stack.enter_context(open_page(Browser(house.url))).closed()[0] == 1013
+        pages[0].begin(say_bytes(4 * 200_000 + 66_000))
+        assert pages[0].closed()[0] == 1009
+
+
+def test_what_strangers_left_is_given_back_at_once(house: AppServer) -> None:
+    with open_page(Browser(house.url)) as page:
+        page.visit()
+    before = house.descriptors
+    for _ in range(10):
+        with open_page(Browser(house.url)) as page:
+            page.visit()
+    some = 3  # of the process's own, a connection to the database among them
+    eventually(lambda: house.descriptors <= before + some)
+
+
+def test_a_page_that_asks_for_nothing_is_ended(hasty: AppServer) -> None:
+    with open_page(Browser(hasty.url)) as page:
+        assert page.closed() == (1008, "nothing was asked")
+
+
+def test_the_process_may_open_as_many_files_as_it_can_give_itself(house: AppServer) -> None:
+    lines = Path(f"/proc/{house.pid}/limits").read_text().splitlines()
+    (soft, hard) = next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
+    assert int(soft) == min(int(hard), 65_536)
+
+
+def test_few_descriptors_are_few_guests() -> None:
+    limits = Limits()
+    assert PageSockets(limits, descriptors=1_024).most == 64
+    assert PageSockets(limits, descriptors=65_536).most == limits.guest_pages
+    assert PageSockets(Limits(guest_pages=5), descriptors=65_536).most_an_address == 5
+
+
+def test_a_pace_lets_a_burst_through_and_then_one_at_a_time() -> None:
+    pace, waits = Pace(0.5, 3), []
+    for _ in range(5):
+        waits.append(pace.wait(100.0))
+        pace.take(100.0)
+    assert waits == [0, 0, 0, 0.5, 1.0]
+    assert pace.wait(102.0) == 0
+
+
+@pytest.mark.anyio
+async def test_turns_go_round_the_addresses_and_who_leaves_gives_its_place_up() -> None:
+    queue, given = GuestQueue(), []
+
+    async def ask(address: str) -> None:
+        await queue.take(address)
+        given.append(address)
+
+    flood = [asyncio.create_task(ask("many")) for _ in range(300)]
+    await asyncio.sleep(0.05)
+    assert given == ["many"] * 40  # at once; then six a second
+    gone = flood[40:290]
+    for task in gone:
+        task.cancel()
+    await asyncio.wait_for(ask("few"), 1)
+    await asyncio.wait_for(asyncio.gather(*flood[290:292]), 5)
+    for task in flood:
+        task.cancel()
+    await asyncio.gather(*flood, return_exceptions=True)
