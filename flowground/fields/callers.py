@@ -1,7 +1,8 @@
 """The fields of a flow as its callers find them: which they may set, and in which words the others are refused."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from flowground.components.base import INPUT, Component
 from flowground.fields.policy import FieldPolicy, compile_component
@@ -53,15 +54,23 @@ class FlowPolicy:
         )
         """The opened fields that a request's message fills, each with what kind of input its component takes."""
         self._titles = titles
-        self._declared = sorted({name for component in components.values() for name in list_types(type(component))})
-        self.holders: dict[str, list[str]] = {}
+        self._kinds = {*map(type, components.values())}
+        self._listed = {key.partition(".")[0] for key in entries}
+
+    @cached_property
+    def holders(self) -> Mapping[str, Sequence[str]]:
         """The components that have a field of this name."""
+        holders: dict[str, list[str]] = {}
         for name, fields in self.fields.items():
             for key in fields:
-                self.holders.setdefault(key, []).append(name)
-        shown = {key.partition(".")[0] for key in entries}
-        seen = {True: titles, False: {name: title for name, title in titles.items() if name in shown}}
-        self._named = {
+                holders.setdefault(key, []).append(name)
+        return holders
+
+    @cached_property
+    def _named(self) -> Mapping[bool, Mapping[str, str]]:
+        """The components by display name and id, for those who see inside and for the others."""
+        seen = {True: self._titles, False: {name: self._titles[name] for name in self._titles if name in self._listed}}
+        return {
             sees_inside: {title: name for name, title in names.items()} | {name: name for name in names}
             for sees_inside, names in seen.items()
         }
@@ -112,7 +121,8 @@ class FlowPolicy:
         """The answer to a global tweak of a field that no component has, or none that this caller sees."""
         if self.opened is not None or not sees_inside:
             return self._refuse_unlisted(key, cut(key), may_warn=True)
-        word = find_nearest(cut(key), self._declared) or find_nearest(cut(key), self.fields)
+        declared = sorted({name for kind in self._kinds for name in list_types(kind)})
+        word = find_nearest(cut(key), declared) or find_nearest(cut(key), self.fields)
         hint = f": did you mean `{word}`?" if word else "."
         return Refusal(key, f"No component of the flow has a field `{cut(key)}`{hint}", may_warn=True)
 

@@ -63,11 +63,12 @@ def find_type(component: type[Component], name: str) -> FieldType | None:
     """One field of a component type, a variable too; None where the type can have no such field."""
     if found := list_types(component).get(name):
         return found
-    return _read_variable(name) if takes_variables(component) else None
+    return read_variable(name) if takes_variables(component) else None
 
 
 @lru_cache(maxsize=4096)
-def _read_variable(name: str) -> FieldType:
+def read_variable(name: str) -> FieldType:
+    """A field that a template makes."""
     title = name.replace("_", " ").capitalize()
     schema = {"type": "string", "title": title, "description": "A variable of the template.", "multiline": True}
     return _read_type(name, schema, is_required=False)

@@ -9,7 +9,7 @@ from flowground.fields.callers import FlowPolicy
 from flowground.fields.policy import check_overridable
 from flowground.flow import Flow
 from flowground.graph import Reference, Text, find_circles, run_order
-from flowground.wiring.component import WiredComponent, wire_component
+from flowground.wiring.component import wire_component
 from flowground.yaml_file.document import Problems
 
 
@@ -62,7 +62,7 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> Wi
     problems = Problems(flow.file)
     kinds = {name: types[spec.type] for name, spec in flow.components.items() if spec.type in types}
     made = _wire_components(flow, types, problems)
-    connections = {name: one.connections for name, one in made.items() if one.connections}
+    connections = {name: texts for name, (_, texts) in made.items() if texts}
     waits_for = {
         name: frozenset(
             reference.component
@@ -79,7 +79,7 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> Wi
     check_overridable(flow, kinds, connections, problems)
     if problems:
         problems.refuse()
-    components = {name: one.component for name, one in made.items() if one.component is not None}
+    components = {name: component for name, (component, _) in made.items() if component is not None}
     names = {name: spec.display_name or components[name].title for name, spec in flow.components.items()}
     return WiredFlow(
         flow=flow,
@@ -94,7 +94,9 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> Wi
     )
 
 
-def _wire_components(flow: Flow, types: Mapping[str, type[Component]], problems: Problems) -> dict[str, WiredComponent]:
+def _wire_components(
+    flow: Flow, types: Mapping[str, type[Component]], problems: Problems
+) -> dict[str, tuple[Component | None, Mapping[str, Text]]]:
     made = {}
     for name, spec in flow.components.items():
         if kind := types.get(spec.type):

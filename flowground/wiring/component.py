@@ -20,23 +20,20 @@ from flowground.yaml_file.document import Place, Position, Problems
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-@dataclass(frozen=True, slots=True)
-class WiredComponent:
-    """`component` is None where its fields do not validate; `connections` are there all the same."""
+def wire_component(
+    spec: ComponentSpec, kind: type[Component], problems: Problems
+) -> tuple[Component | None, Mapping[str, Text]]:
+    """The component and what is connected to it, by field; notes what is wrong.
 
-    component: Component | None
-    connections: Mapping[str, Text]
-
-
-def wire_component(spec: ComponentSpec, kind: type[Component], problems: Problems) -> WiredComponent:
-    """Separates references from values, validates the rest, and notes what is wrong."""
+    The component is None where its fields do not validate; the connections are there all the same.
+    """
     wiring = _Wiring(spec, kind, problems)
     wiring.read_fields()
     component = wiring.validate()
     if component is not None and not wiring.is_wrong:
         for mistake in component.list_mistakes():
             wiring.note_mistake(mistake)
-    return WiredComponent(component, wiring.connections)
+    return component, wiring.connections
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from flowground.errors import FlowError, Problem
 from flowground.words import find_nearest, show
@@ -14,16 +14,14 @@ KeyPath = tuple[str | int, ...]
 """Names and list positions that lead from the whole file to a value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place in a file; lines and columns count from 1."""
 
     line: int
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a value stands: its name, itself, and its first character where its text can be followed in the file."""
 
     key: Position

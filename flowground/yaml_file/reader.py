@@ -28,6 +28,7 @@ WORDS = {"": None, "~": None} | {
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
+_ValueStart = yaml.ScalarEvent | yaml.CollectionStartEvent
 _YAML = "tag:yaml.org,2002:"
 """What YAML's own tags begin with."""
 
@@ -107,7 +108,7 @@ class _Reader:
             self._problems.refuse()
         if isinstance(event, yaml.AliasEvent):
             return self._find_alias(event)
-        assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)  # noqa: S101 - nothing else begins a node
+        assert isinstance(event, _ValueStart)  # noqa: S101 - nothing else begins a node
         if event.tag is not None and not self._may_tag(event):
             says = f"Tags are not used in {self._dialect.name}s; for a text, quotes are enough."
             self._note(event, says, event.tag)
@@ -123,7 +124,7 @@ class _Reader:
             self._anchors[event.anchor] = node
         return node
 
-    def _may_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> bool:
+    def _may_tag(self, event: _ValueStart) -> bool:
         """Any tag of a scalar, and the one that a list or a mapping has anyhow."""
         own = f"{_YAML}seq" if isinstance(event, yaml.SequenceStartEvent) else f"{_YAML}map"
         return self._dialect.is_extended and (isinstance(event, yaml.ScalarEvent) or event.tag in ("!", own))
