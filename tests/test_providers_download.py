@@ -9,11 +9,12 @@ from flowground.messages import Usage
 from flowground.providers.base import Completion
 from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.builtin.sources import HubFile
-from flowground.providers.builtin.weights import Weights
+from flowground.providers.builtin.weights import Weights, fetch
 from flowground.providers.scripted import ScriptedSettings
 from flowground.settings import Settings
 from tests.opened_providers import open_providers
-from tests.tiny import TINY, all_of, call, fetched
+from tests.tiny import DATA, TINY, all_of, call, end_of_fetch, fetched, weights_at
+from tests.wire import whole, wire
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +38,7 @@ async def test_a_caller_who_does_not_wait_is_told_when_to_come_back(tmp_path: Pa
                 await local.complete(call("Hi"))
             assert (refused.value.received, refused.value.total, refused.value.retry_after) == (0, 2, 5)
         assert local.read_status().state == "fetching"
-        await local.fetch()
+        await end_of_fetch(local)
         assert (await local.complete(call("Hi"))).model == "Tiny"
 
 
@@ -50,7 +51,8 @@ async def test_off_fetches_nothing_and_says_what_to_do(tmp_path: Path) -> None:
             assert refused.value.hint == "Run `python -m flowground model download`, or name another provider's model."
         assert local.read_status().state == "absent"
         assert not (tmp_path / "models").exists()
-        await local.fetch()  # the command line's way
+        async with wire([whole(DATA)]) as hub:  # as the command line fetches it
+            await fetch(tmp_path / "models", progress=lambda *_: None, weights=weights_at(hub.url))
         assert local.read_status().state == "ready"
 
 
@@ -58,7 +60,7 @@ async def test_auto_fetches_before_the_first_message(tmp_path: Path) -> None:
     async with fetched(tmp_path, download="auto") as local:
         local.begin()
         assert local.read_status().state == "fetching"
-        await local.fetch()
+        await end_of_fetch(local)
         assert local.read_status().state == "ready"
 
 
@@ -67,7 +69,7 @@ async def test_leaving_does_not_stop_the_fetch(tmp_path: Path) -> None:
         async with aclosing(local.stream(call("Hi"))) as pieces:
             assert isinstance(await anext(pieces), ModelProgress)
         assert local.read_status().state == "fetching"
-        await local.fetch()
+        await end_of_fetch(local)
         assert local.read_status().state == "ready"
 
 
@@ -82,7 +84,7 @@ async def test_a_fetch_that_fails_is_told_and_tried_again(tmp_path: Path) -> Non
         await local.complete(call("Hi"))
     assert refused.value.code == "model_unreachable"
     with pytest.raises(ProviderUnreachable):
-        await local.fetch()
+        await all_of(local, "Hi")
     await local.close()
 
 

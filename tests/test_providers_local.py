@@ -69,7 +69,7 @@ async def test_a_first_caller_who_leaves_does_not_stop_the_start(tmp_path: Path)
 
 async def test_the_makers_advice_gives_way_to_the_flow(tmp_path: Path) -> None:
     async with fetched(tmp_path) as local:
-        await local.fetch()
+        await all_of(local, "Hi")  # the first message fetches it
         answer = await local.complete(call("Hi", temperature=0.9))
     assert answer.model == "Tiny"
     advised = ["max_tokens", "messages", "model", "repeat_penalty", "temperature", "top_k", "top_p"]

@@ -1,5 +1,6 @@
 """A built-in model without weights: `Local` with tiny_model.py as its process."""
 
+import asyncio
 import hashlib
 import json
 import sys
@@ -15,11 +16,17 @@ from flowground.providers.builtin.sources import HubFile
 from flowground.providers.builtin.weights import Weights
 from tests.wire import Part, whole, wire
 
+DATA = b"{}"
 TINY = (sys.executable, str(Path(__file__).with_name("tiny_model.py")))
 
 
 def call(text: str, **options: float) -> ModelCall:
     return ModelCall("local", (Message("user", text),), options)
+
+
+def weights_at(url: str) -> Weights:
+    digest = hashlib.sha256(DATA).hexdigest()
+    return Weights("Tiny", "CC0", "tiny.gguf", len(DATA), digest, (HubFile(f"{url}/tiny.gguf"),))
 
 
 @asynccontextmanager
@@ -41,15 +48,20 @@ async def fetched(
     folder: Path, *answer: Part, download: Literal["auto", "on_first_message", "off"] = "on_first_message"
 ) -> AsyncIterator[Local]:
     """A model whose weights a server on loopback gives."""
-    data = b"{}"
-    async with wire([*answer, whole(data)]) as hub:
-        source = HubFile(f"{hub.url}/tiny.gguf")
-        wanted = Weights("Tiny", "CC0", "tiny.gguf", len(data), hashlib.sha256(data).hexdigest(), (source,))
+    async with wire([*answer, whole(DATA)]) as hub:
+        wanted = weights_at(hub.url)
         local = Local("local", LocalSettings(download=download), folder / "models", weights=wanted, program=TINY)
         try:
             yield local
         finally:
             await local.close()
+
+
+async def end_of_fetch(local: Local) -> None:
+    """Returns when nothing is being fetched; fails the test when that takes twenty seconds."""
+    async with asyncio.timeout(20):
+        while local.read_status().state == "fetching":  # noqa: ASYNC110 - pages ask too, again and again
+            await asyncio.sleep(0.02)
 
 
 async def all_of(local: Local, text: str) -> list[Piece]:

@@ -2,18 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Protocol, Self, TypeVar
+from typing import Annotated, ClassVar, Protocol, Self, cast
 
 from pydantic import Field, PrivateAttr, SecretStr
 
-from flowground.errors import ProviderError, ProviderRefused
+from flowground.errors import ProviderRefused
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
 from flowground.yaml_file.section import ConfigSection, check_http_address
-
-E = TypeVar("E", bound=ProviderError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,13 @@ class Completion:
     model: str
     usage: Usage | None = None
 
+    @staticmethod
+    async def read(pieces: AsyncGenerator["Piece", None]) -> "Completion":
+        """The end of an answer whose pieces nobody wants; there is always one."""
+        async with aclosing(pieces):
+            *_, completion = [piece async for piece in pieces]
+        return cast(Completion, completion)
+
 
 Piece = str | ModelProgress | Completion
 
@@ -47,22 +53,18 @@ class Provider(Protocol):
 
     def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
         """Pieces of text as they come, `ModelProgress` before them where weights are fetched, one `Completion` last."""
-        ...
 
     async def complete(self, call: ModelCall) -> Completion:
         """The whole answer at once. Raises `ModelNotReady` rather than wait for weights."""
-        ...
 
     def require_ready(self, model: str) -> None:
         """Returns when `complete` would find weights; else begins their fetch, where allowed, and raises ModelNotReady.
 
         For doors that would rather refuse than wait, before they promise a stream.
         """
-        ...
 
     async def close(self) -> None:
         """Frees connections and child processes."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,3 @@ class ProviderSettings(ConfigSection):
                 hint=f"`providers.{name}.api_key` names {variable}: set that in the app's environment and restart it.",
             )
         return self.api_key.get_secret_value() if self.api_key else None
-
-
-def copy_error(error: E) -> E:
-    """A fresh copy of an error that is raised to several callers: one object would collect all their tracebacks."""
-    copy = type(error).__new__(type(error))
-    copy.args = error.args
-    copy.__dict__.update(error.__dict__)
-    return copy

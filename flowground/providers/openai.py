@@ -57,30 +57,27 @@ class OpenAI:
         )
 
     async def complete(self, call: ModelCall) -> Completion:
-        body = write_call(call, stream=False, renamed=self._renamed)
-        patience = Patience(self._retries)
-        while True:
-            try:
-                return await self._ask_whole(call, body)
-            except ProviderError as error:
-                await patience.wait(error)
+        return await Completion.read(self.ask(call, stream=False))
 
-    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
-        body = write_call(call, stream=True, renamed=self._renamed)
+    def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        return self.ask(call, stream=True)
+
+    async def ask(self, call: ModelCall, *, stream: bool) -> AsyncGenerator[Piece, None]:
+        """The answer's pieces, one and the whole where it is not to be streamed; repeats until the first has come."""
+        body = write_call(call, stream=stream, renamed=self._renamed)
         patience = Patience(self._retries)
-        begun = False
+        has_begun = False
         while True:
             try:
-                async with aclosing(self._ask_pieces(call, body)) as pieces:
+                async with aclosing(self._ask_once(call, body, stream=stream)) as pieces:
                     async for piece in pieces:
-                        begun = True
+                        has_begun = True
                         yield piece
+                return
             except ProviderError as error:
-                if begun:
+                if has_begun:
                     raise
                 await patience.wait(error)
-            else:
-                return
 
     def require_ready(self, model: str) -> None:
         """The server has its weights."""
@@ -88,17 +85,10 @@ class OpenAI:
     async def close(self) -> None:
         await self._server.close()
 
-    async def _ask_whole(self, call: ModelCall, body: bytes) -> Completion:
+    async def _ask_once(self, call: ModelCall, body: bytes, *, stream: bool) -> AsyncGenerator[Piece, None]:
         try:
-            async with aclosing(await self._server.post(body)) as answer:
-                return await self._read(answer, call)
-        except Unreadable as problem:
-            raise self._explain(problem) from None
-
-    async def _ask_pieces(self, call: ModelCall, body: bytes) -> AsyncGenerator[Piece, None]:
-        try:
-            async with aclosing(await self._server.post(body)) as answer:
-                if answer.is_json:  # a server that cannot stream
+            async with self._server.post(body) as answer:
+                if answer.is_json or not stream:  # some servers cannot stream
                     completion = await self._read(answer, call)
                     yield completion.text
                     yield completion
@@ -174,15 +164,12 @@ class OpenAISettings(ProviderSettings):
 
     def open(self, name: str, surroundings: Surroundings) -> Provider:
         key = self.read_key(name)
-        if self.base_url:
-            return _open(self, name, self.base_url, key=key, surroundings=surroundings)
-        key = key or os.environ.get("OPENAI_API_KEY")
-        if not key:
+        if not self.base_url and not (key := key or os.environ.get("OPENAI_API_KEY")):
             raise ProviderRefused(
                 f"The provider {name!r} has no key.",
                 hint="Set OPENAI_API_KEY in the app's environment and restart it.",
             )
-        return _open(self, name, OPENAI_URL, key=key, surroundings=surroundings)
+        return _open(self, name, self.base_url or OPENAI_URL, key=key, surroundings=surroundings)
 
 
 class OllamaSettings(ProviderSettings):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator
+from copy import copy
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -11,8 +12,8 @@ from pydantic import Field
 
 from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable
 from flowground.events import ModelProgress
-from flowground.messages import Message, Usage
-from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings, copy_error
+from flowground.messages import Usage
+from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
 from flowground.words import find_nearest
 
 
@@ -71,20 +72,14 @@ class Scripted:
                 await asyncio.sleep(delay)
             yield piece
         if script.error:
-            raise copy_error(script.error)
-        yield self._complete_with(call, "".join(pieces))
+            raise copy(script.error)  # one object would collect the tracebacks of all callers
+        text = "".join(pieces)
+        usage = Usage(sum(_count_words(message.content) for message in call.messages), _count_words(text))
+        yield Completion(text, f"scripted:{call.model}", usage)
 
     async def complete(self, call: ModelCall) -> Completion:
-        script = self._find_script(call.model)
-        if call.model == "silent":
-            await asyncio.Event().wait()
         self.require_ready(call.model)
-        if script.error:
-            raise copy_error(script.error)
-        pieces = self._make_answer(call)
-        if delay := (script.delay + self._delay) * len(pieces):
-            await asyncio.sleep(delay)
-        return self._complete_with(call, "".join(pieces))
+        return await Completion.read(self.stream(call))
 
     def require_ready(self, model: str) -> None:
         if model == "fetching":
@@ -107,15 +102,13 @@ class Scripted:
         if self._pieces is not None:
             return self._pieces
         if call.model == "json":
-            return (_write_json(call),)
+            messages = [{"role": message.role, "content": message.content} for message in call.messages]
+            given = {"model": call.model, "messages": messages, "options": dict(call.options)}
+            return (json.dumps(given, ensure_ascii=False),)
         if call.model == "long":
             return (*(f"word{number} " for number in range(1, 200)), "word200")
         said = next((message.content for message in reversed(call.messages) if message.role == "user"), "")
         return tuple(re.findall(r"\S+\s*|\s+", f"You said: {said}"))
-
-    def _complete_with(self, call: ModelCall, text: str) -> Completion:
-        usage = Usage(sum(_count_words(message.content) for message in call.messages), _count_words(text))
-        return Completion(text, f"scripted:{call.model}", usage)
 
 
 class ScriptedSettings(ProviderSettings):
@@ -134,18 +127,3 @@ class ScriptedSettings(ProviderSettings):
 
 def _count_words(text: str) -> int:
     return len(text.split())
-
-
-def _write_json(call: ModelCall) -> str:
-    return json.dumps(
-        {
-            "model": call.model,
-            "messages": [_write_message(message) for message in call.messages],
-            "options": dict(call.options),
-        },
-        ensure_ascii=False,
-    )
-
-
-def _write_message(message: Message) -> dict[str, str]:
-    return {"role": message.role, "content": message.content}

@@ -10,9 +10,9 @@ import email.utils
 import random
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
-from typing import cast
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, cast
 
 import httpcore2
 import httpx2
@@ -79,8 +79,12 @@ class Server:
             "timeout": {"connect": self._connect_seconds, "read": timeout, "write": timeout, "pool": timeout}
         }
 
-    async def post(self, body: bytes) -> "ServerAnswer":
-        """A successful answer, its body still to come; the caller closes it. Raises ProviderErrors."""
+    @asynccontextmanager
+    async def post(self, body: bytes) -> AsyncGenerator["ServerAnswer", None]:
+        """A successful answer, its body still to come. Raises ProviderErrors.
+
+        Leaving before the body's end closes the connection, which tells the server to stop.
+        """
         if self._lanes is None:
             self._lanes = Lanes(self._url, trust_env=self._trust_env)
         lanes = self._lanes
@@ -88,21 +92,16 @@ class Server:
             lane = await lanes.take(patience=self._seconds)
         except TimeoutError:
             raise self._explain_no_lane() from None
-        deadline = asyncio.get_running_loop().time() + self._seconds
         try:
-            async with asyncio.timeout_at(deadline):
-                response = await self._send(lane, body)
-        except TimeoutError:
+            deadline = asyncio.get_running_loop().time() + self._seconds
+            response = await self._send(lane, body, deadline)
+            answer = ServerAnswer(response, self._explain, deadline=deadline)
+            async with aclosing(response), aclosing(answer):
+                if not 200 <= response.status < 300:
+                    raise await self._read_refusal(answer, response.status)
+                yield answer
+        finally:
             await lanes.give(lane)
-            raise self.explain_timeout() from None
-        except BaseException:
-            await lanes.give(lane)
-            raise
-        answer = ServerAnswer(response, self._explain, closed=lambda: lanes.give(lane), deadline=deadline)
-        if 200 <= response.status < 300:
-            return answer
-        async with aclosing(answer):
-            raise await self._read_refusal(answer, response)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -116,7 +115,7 @@ class Server:
             said = said.replace(secret, "…")
         return cut(" ".join(said.split()), _SAID_CHARS)
 
-    async def _send(self, lane: Lane, body: bytes) -> httpcore2.Response:
+    async def _send(self, lane: Lane, body: bytes, deadline: float) -> httpcore2.Response:
         request = httpcore2.Request(
             b"POST",
             self._address,
@@ -125,21 +124,20 @@ class Server:
             extensions=self._times,
         )
         try:
-            return await lane.handle_async_request(request)
+            async with asyncio.timeout_at(deadline):
+                return await lane.handle_async_request(request)
         except _BROKEN as error:
             raise self._explain(error) from None
 
-    async def _read_refusal(self, answer: "ServerAnswer", response: httpcore2.Response) -> ProviderError:
+    async def _read_refusal(self, answer: "ServerAnswer", status: int) -> ProviderError:
         data = b""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(answer.deadline):
                 while len(data) < _ERROR_BYTES and (chunk := await answer.read_chunk()) is not None:
                     data += chunk
-        status = response.status
         said, code = read_error(data)
-        message = f"The provider {self._name!r} answered with status {status}" + (
-            f": {self.clean(said)}" if said else "."
-        )
+        end = f": {self.clean(said)}" if said else "."
+        message = f"The provider {self._name!r} answered with status {status}{end}"
         later = read_retry_after(answer.headers.get("retry-after"))
         if status == 429 and code != "insufficient_quota":
             return ProviderBusy(message, status=status, retry_after=later)
@@ -166,7 +164,7 @@ class Server:
                 f"The provider {self._name!r} took no connection within {self._connect_seconds:g} seconds.",
                 hint=self._hint,
             )
-        if isinstance(error, httpcore2.TimeoutException):
+        if isinstance(error, httpcore2.TimeoutException | TimeoutError):
             return self.explain_timeout()
         return ProviderUnreachable(f"The connection to provider {self._name!r} broke.", hint=self._hint)
 
@@ -186,36 +184,28 @@ class Server:
 
 
 class ServerAnswer:
-    """The body of one answer. Closing it early closes the connection, which tells the server to stop.
-
-    `closed` is awaited once, when nothing of the answer is wanted any more. `deadline` is the loop's time at which the
-    call's time is up, for those who want the whole of it.
-    """
+    """The body of one answer. `deadline` is the loop's time at which the call's time is up, for those who want the
+    whole of it."""
 
     def __init__(
-        self,
-        response: httpcore2.Response,
-        failure: Callable[[Exception], ProviderError],
-        *,
-        closed: Callable[[], Awaitable[None]],
-        deadline: float,
+        self, response: httpcore2.Response, explain: Callable[[Exception], ProviderError], *, deadline: float
     ) -> None:
         self.deadline = deadline
         self.headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
         self.is_json = self.headers.get("content-type", "").startswith("application/json")
-        self._response = response
-        self._failure = failure
-        self._closed: Callable[[], Awaitable[None]] | None = closed
-        # Compression is refused in the request's headers; a server that compresses all the same costs a decoder.
-        chunks = _decode(response) if "content-encoding" in self.headers else _iterate(response)
-        self._chunks = cast(AsyncGenerator[bytes, None], chunks)
+        self._explain = explain
+        # A generator, as all that httpcore2 gives, whatever its type says.
+        self._sent = self._chunks = cast(AsyncGenerator[bytes, None], aiter(cast(Any, response.stream)))
+        if "content-encoding" in self.headers:  # refused in the request's headers: few servers compress all the same
+            packed = httpx2.Response(response.status, headers=response.headers, content=self._sent)
+            self._chunks = packed.aiter_bytes()
 
     async def read_chunk(self) -> bytes | None:
         """The next bytes, None at the end. Raises ProviderErrors."""
         try:
             return await anext(self._chunks, None)
         except _BROKEN as error:
-            raise self._failure(error) from None
+            raise self._explain(error) from None
 
     async def drain(self) -> None:
         """Reads on to the end, if that comes at once: only then can the connection serve another call."""
@@ -230,30 +220,7 @@ class ServerAnswer:
         try:
             await self._chunks.aclose()
         finally:
-            try:
-                await self._response.aclose()
-            finally:
-                closed, self._closed = self._closed, None
-                if closed:
-                    await closed()
-
-
-class _Encoded(httpx2.AsyncByteStream):
-    """A compressed body, for httpx2's decoders."""
-
-    def __init__(self, response: httpcore2.Response) -> None:
-        self._response = response
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _iterate(self._response)
-
-
-def _iterate(response: httpcore2.Response) -> AsyncIterator[bytes]:
-    return aiter(cast(AsyncIterable[bytes], response.stream))
-
-
-def _decode(response: httpcore2.Response) -> AsyncIterator[bytes]:
-    return httpx2.Response(response.status, headers=response.headers, stream=_Encoded(response)).aiter_bytes()
+            await self._sent.aclose()
 
 
 class Patience:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from flowground.errors import ProviderRefused, ProviderTimeout
-from flowground.providers.builtin.sources import measure_file
+from flowground.providers.builtin.sources import kill, measure_file
 from flowground.providers.openai import OpenAI
 
 PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("local_server.py")))
@@ -150,13 +150,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.stdin:
         process.stdin.close()
     try:
-        await asyncio.wait_for(process.wait(), _END_SECONDS)
-    except (TimeoutError, asyncio.CancelledError) as error:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        if isinstance(error, asyncio.CancelledError):
-            raise
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _END_SECONDS)
+    finally:
+        await kill(process)
 
 
 def _count_threads() -> int:

@@ -3,12 +3,12 @@
 import asyncio
 import math
 import time
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from flowground.errors import ModelNotReady, ProviderError, ProviderUnreachable
-from flowground.providers.base import copy_error
 from flowground.providers.builtin.weights import Weights, fetch, find_verified
 
 _RATE_SECONDS = 5.0
@@ -69,12 +69,12 @@ class Download:
         if task.cancelled():
             raise ProviderUnreachable(f"The fetch of {self._weights.title} was stopped.", hint="Start it again.")
         if error := task.exception():
-            raise copy_error(error) if isinstance(error, ProviderError) else error
+            raise copy(error) if isinstance(error, ProviderError) else error  # each caller adds its own traceback
 
     def explain_not_ready(self) -> ModelNotReady:
         """The refusal of a caller who does not wait. Raises the fetch's own failure while it is news."""
         if self._failed and time.monotonic() - self._failed[0] < _FAILED_SECONDS:
-            raise copy_error(self._failed[1])
+            raise copy(self._failed[1])
         self.start()
         status = self.read_status()
         wait = 5.0 if status.seconds_left is None else min(max(math.ceil(status.seconds_left), 1), 60)

