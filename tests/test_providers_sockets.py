@@ -71,6 +71,16 @@ async def test_bytes_go_both_ways_in_pieces_of_the_readers_size() -> None:
             await stream.write(b"more", timeout=30)
 
 
+async def test_the_head_and_the_body_of_a_small_call_go_out_as_one() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read(100))
+
+    async with connected(talk) as stream:
+        await stream.write(b"head ", timeout=30)
+        await stream.write(b"and body", timeout=30)
+        assert await read_all(stream) == b"head and body"
+
+
 async def test_a_server_waits_for_a_reader_who_takes_their_time() -> None:
     sent = asyncio.Event()
 

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Protocol, Self, cast
@@ -35,8 +34,7 @@ class Completion:
     @staticmethod
     async def read(pieces: AsyncGenerator["Piece", None]) -> "Completion":
         """The end of an answer whose pieces nobody wants; there is always one."""
-        async with aclosing(pieces):
-            *_, completion = [piece async for piece in pieces]
+        *_, completion = [piece async for piece in pieces]
         return cast(Completion, completion)
 
 

@@ -96,7 +96,7 @@ class Server:
             deadline = asyncio.get_running_loop().time() + self._seconds
             response = await self._send(lane, body, deadline)
             answer = ServerAnswer(response, self._explain, deadline=deadline)
-            async with aclosing(response), aclosing(answer):
+            async with aclosing(response), aclosing(answer.chunks):
                 if not 200 <= response.status < 300:
                     raise await self._read_refusal(answer, response.status)
                 yield answer
@@ -138,7 +138,7 @@ class Server:
         said, code = read_error(data)
         end = f": {self.clean(said)}" if said else "."
         message = f"The provider {self._name!r} answered with status {status}{end}"
-        later = read_retry_after(answer.headers.get("retry-after"))
+        later = read_retry_after(answer.headers.get(b"retry-after", b"").decode("latin-1"))
         if status == 429 and code != "insufficient_quota":
             return ProviderBusy(message, status=status, retry_after=later)
         return ProviderRefused(message, status=status, retry_after=later, hint=self._advise(status))
@@ -191,19 +191,17 @@ class ServerAnswer:
         self, response: httpcore2.Response, explain: Callable[[Exception], ProviderError], *, deadline: float
     ) -> None:
         self.deadline = deadline
-        self.headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
-        self.is_json = self.headers.get("content-type", "").startswith("application/json")
+        self.headers = {name.lower(): value for name, value in response.headers}
+        self.is_json = self.headers.get(b"content-type", b"").startswith(b"application/json")
         self._explain = explain
-        # A generator, as all that httpcore2 gives, whatever its type says.
-        self._sent = self._chunks = cast(AsyncGenerator[bytes, None], aiter(cast(Any, response.stream)))
-        if "content-encoding" in self.headers:  # refused in the request's headers: few servers compress all the same
-            packed = httpx2.Response(response.status, headers=response.headers, content=self._sent)
-            self._chunks = packed.aiter_bytes()
+        # Compression is refused in the request's headers; a server that compresses all the same costs a decoder.
+        chunks = _decode(response) if b"content-encoding" in self.headers else aiter(cast(Any, response.stream))
+        self.chunks = cast(AsyncGenerator[bytes, None], chunks)
 
     async def read_chunk(self) -> bytes | None:
         """The next bytes, None at the end. Raises ProviderErrors."""
         try:
-            return await anext(self._chunks, None)
+            return await anext(self.chunks, None)
         except _BROKEN as error:
             raise self._explain(error) from None
 
@@ -216,11 +214,9 @@ class ServerAnswer:
         except (TimeoutError, ProviderError):
             pass  # what was wanted is here; the connection will be closed instead of kept
 
-    async def aclose(self) -> None:
-        try:
-            await self._chunks.aclose()
-        finally:
-            await self._sent.aclose()
+
+def _decode(response: httpcore2.Response) -> AsyncGenerator[bytes, None]:
+    return httpx2.Response(response.status, headers=response.headers, content=response.stream).aiter_bytes()
 
 
 class Patience:
@@ -251,10 +247,8 @@ def _find_certificate_error(error: BaseException | None) -> ssl.SSLCertVerificat
     return error
 
 
-def read_retry_after(value: str | None) -> float | None:
+def read_retry_after(value: str) -> float | None:
     """Seconds of a `Retry-After` header, which is a number or a date (RFC 9110, 10.2.3)."""
-    if not value:
-        return None
     if value.strip().isascii() and value.strip().isdigit():
         return float(value)
     try:

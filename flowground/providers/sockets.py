@@ -21,6 +21,8 @@ SocketAddress = tuple[Any, ...]
 
 _STAGGER = 0.25
 """Seconds until the next address of a host is tried beside the one before (RFC 8305)."""
+_TOGETHER = 16_384
+"""Bytes up to which what is written goes out as one: a call's head with its body."""
 _AHEAD = 262_144
 """Bytes that may have arrived unread; from there on nothing more is taken, and the server waits."""
 
@@ -50,6 +52,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         self._transport: asyncio.Transport | None = None
         self._unread: deque[bytes] = deque()
         self._unread_bytes = 0
+        self._unsent = b""
         self._is_ended = self._is_full = False
         self._error: Exception | None = None
         self._news: asyncio.Future[None] | None = None
@@ -57,6 +60,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         """The next bytes, none at the end. Raises ReadTimeout and ReadError."""
+        self._send()
         if not self._unread and not self._is_ended:
             self._news = asyncio.get_running_loop().create_future()
             await _wait(self._news, timeout, httpcore2.ReadTimeout)
@@ -75,12 +79,17 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Returns once the system has taken most of it. Raises WriteTimeout and WriteError."""
+        """Returns once the system has taken most of it; little is kept until more comes or an answer is read.
+
+        Raises WriteTimeout and WriteError.
+        """
         if not buffer:
             return
         if self._is_ended or self._opened.is_closing():
             raise httpcore2.WriteError(str(self._error or "the connection is closed")) from self._error
-        self._opened.write(buffer)
+        self._unsent += buffer
+        if len(self._unsent) >= _TOGETHER:
+            self._send()
         if self._room:
             await _wait(self._room, timeout, httpcore2.WriteTimeout)
 
@@ -149,6 +158,11 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         if self._transport is None:
             raise RuntimeError("connection_made comes first")
         return self._transport
+
+    def _send(self) -> None:
+        if self._unsent:
+            self._opened.write(self._unsent)
+            self._unsent = b""
 
     def _tell(self) -> None:
         if self._news and not self._news.done():
