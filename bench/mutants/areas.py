@@ -53,7 +53,11 @@ AREAS: Mapping[str, Area] = {
         ),
     ),
     "writer": Area(
-        ("flowground/store/database/threads.py",), ("tests/test_store_writing.py", "tests/test_store_outage.py")
+        ("flowground/store/database/threads.py",),
+        (
+            *("tests/test_store_writer.py", "tests/test_store_threads.py", "tests/test_store_writing.py"),
+            "tests/test_store_outage.py",
+        ),
     ),
 }
 

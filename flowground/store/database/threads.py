@@ -77,7 +77,7 @@ class Writer:
     def close(self) -> None:
         """Finishes what waits. A database that does not let go is left after some seconds: the thread is a daemon."""
         self._jobs.close()
-        _join([self._thread], lambda: self._jobs.length)
+        join_threads([self._thread], lambda: self._jobs.length)
 
     def _work(self) -> None:
         while batch := self._jobs.take(_WRITE_BATCH):
@@ -103,7 +103,7 @@ class Writer:
             if error is not None and explain(error, writing=True):
                 self._fail(batch[number:], error)
                 return
-            job.error = error or job.error
+            job.error = error
 
     def _fail(self, jobs: Iterable[Job], error: BaseException) -> None:
         self.outage.report(error)
@@ -169,7 +169,6 @@ def _run_all(connection: Connection, jobs: Iterable[Job], *, may_fail: bool) -> 
 
 def _run_apart(connection: Connection, job: Job) -> None:
     """Runs the job so that its own failure takes back nothing but what it did itself."""
-    job.error = None
     try:
         with connection.begin_nested():
             job.run(connection)
@@ -212,7 +211,7 @@ class Readers:
     def close(self) -> None:
         """As the writer's."""
         self._jobs.close()
-        _join(self._threads, lambda: self._jobs.length)
+        join_threads(self._threads, lambda: self._jobs.length)
 
     def _work(self, connection: ThreadConnection) -> None:
         while batch := self._jobs.take(_READ_BATCH):
@@ -228,10 +227,7 @@ class Readers:
                 return
             held.began = time.monotonic()
             try:
-                connection = held.open()
-                job.run(connection)
-                if connection.in_transaction():
-                    connection.rollback()
+                job.run(held.open())
                 self.outage.note_success()
                 return
             except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
@@ -265,7 +261,7 @@ class Checkpoints:
     def close(self) -> None:
         self._closed.set()
         self._committed.set()
-        _join([self._thread], lambda: 0)
+        join_threads([self._thread], lambda: 0)
 
     def _work(self) -> None:
         with self._engine.connect() as connection:
@@ -284,7 +280,7 @@ def _start_thread(work: Callable[..., None], *arguments: ThreadConnection, name:
     return thread
 
 
-def _join(threads: Sequence[Thread], work_left: Callable[[], int]) -> None:
+def join_threads(threads: Sequence[Thread], work_left: Callable[[], int]) -> None:
     """Waits for the threads' end, for as long as `work_left` changes at least every 4 s; then they are left alone."""
     before, end = work_left(), time.monotonic() + _CLOSE_SECONDS
     while alive := [thread for thread in threads if thread.is_alive()]:

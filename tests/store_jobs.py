@@ -1,0 +1,71 @@
+"""Jobs of the store that begin, end and break when a test says so; an empty SQLite database to do them on."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import InterfaceError
+
+from flowground.store.database.connections import Database
+from flowground.store.database.jobs import Job
+from flowground.store.migrations import migrate
+from tests.stored import list_entries
+
+ENDLESS = text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n")
+
+
+class Hold:
+    """A job that ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self, _: Connection) -> str:
+        self.begun.set()
+        assert self.may_end.wait(60)
+        return "held"
+
+
+class Endless:
+    """A job that never ends by itself."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+
+    def __call__(self, connection: Connection) -> None:
+        self.begun.set()
+        connection.execute(ENDLESS).all()
+
+
+def breaking(times: int) -> Callable[[Connection], int]:
+    """A job in whose first calls the connection breaks; how often it was called."""
+    calls = count(1)
+
+    def break_it(connection: Connection) -> int:
+        call = next(calls)
+        if call <= times:
+            connection.invalidate()
+            raise InterfaceError("cut", None, Exception("the line broke"))
+        list_entries(connection)
+        return call
+
+    return break_it
+
+
+def job(function: Callable[..., Any], *args: Any) -> Job:
+    return Job(function, args, {}, future=asyncio.get_running_loop().create_future())
+
+
+async def answer(waiting: Job) -> Any:
+    assert waiting.future is not None
+    return await asyncio.wait_for(waiting.future, 60)
+
+
+def open_database(file: Path) -> Database:
+    database = Database.make(f"sqlite:///{file}")
+    migrate(database.writer)
+    return database

@@ -1,0 +1,177 @@
+"""The threads that read and that move SQLite's log; how threads end. No clock decides here."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
+
+from flowground.errors import StoreUnavailable
+from flowground.store import Store
+from flowground.store.database import threads
+from flowground.store.database.connections import Database
+from flowground.store.database.jobs import Job
+from flowground.store.database.threads import Checkpoints, Readers, join_threads
+from tests.store_jobs import Endless, Hold, answer, breaking, job, open_database
+from tests.store_writes import open_store
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "a.db"
+
+
+@pytest.fixture
+def store(file: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{file}", seconds=60) as store:
+        yield store
+
+
+@pytest.fixture
+def database(file: Path) -> Database:
+    return open_database(file)
+
+
+@asynccontextmanager
+async def hold_readers(readers: Readers) -> AsyncIterator[None]:
+    """All three threads are at work while this is open."""
+    holds = [Hold() for _ in range(3)]
+    for hold in holds:  # one after the other, so that each holds a thread of its own
+        readers.put(job(hold))
+        assert await asyncio.to_thread(hold.begun.wait, 60)
+    try:
+        yield
+    finally:
+        for hold in holds:
+            hold.may_end.set()
+
+
+@asynccontextmanager
+async def open_readers(database: Database, *, seconds: float) -> AsyncIterator[Readers]:
+    readers = Readers(database.reader, database.file, seconds=seconds)
+    try:
+        yield readers
+    finally:
+        await asyncio.to_thread(readers.close)
+
+
+async def test_three_threads_read_and_more_than_8192_reads_do_not_wait(database: Database) -> None:
+    async with open_readers(database, seconds=3600) as readers:
+        async with hold_readers(readers):
+            waiting = Job(lambda _: None, (), {}, future=None)
+            for _ in range(8192):
+                readers.put(waiting)
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                readers.put(waiting)
+            assert waiting.result is None
+        readers_last = job(lambda _: "read")
+        eventually(lambda: not readers._jobs.is_full)
+        readers.put(readers_last)
+        assert await answer(readers_last) == "read"
+
+
+async def test_a_connection_that_breaks_under_a_read_is_replaced_once(store: Store) -> None:
+    assert await store.read(breaking(1)) == 2
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await store.read(breaking(2))
+    assert await store.read(breaking(0)) == 1
+
+
+async def test_a_read_that_never_ends_is_cut_when_it_is_given_up(database: Database) -> None:
+    async with open_readers(database, seconds=0.01) as readers:
+        endless = Endless()
+        readers.put(running := job(endless))
+        await asyncio.to_thread(endless.begun.wait, 60)
+        assert running.future is not None
+        while not running.future.done():
+            await asyncio.sleep(0.05)
+            assert readers.give_up(running).code == "store_unavailable"
+        with pytest.raises(StoreUnavailable):
+            await running.future
+        assert readers.outage.reason is not None
+        readers.put(after := job(lambda _: "after"))
+        assert await answer(after) == "after"
+        assert readers.outage.reason is None
+
+
+async def test_a_read_that_is_given_up_in_time_goes_on(database: Database) -> None:
+    async with open_readers(database, seconds=3600) as readers:
+        hold = Hold()
+        readers.put(held := job(hold))
+        await asyncio.to_thread(hold.begun.wait, 60)
+        assert readers.give_up(held).code == "store_unavailable"
+        assert readers.outage.reason == "no answer within 3600 s"
+        hold.may_end.set()
+        assert await answer(held) == "held"
+
+
+async def test_sqlites_log_is_moved_again_after_a_move_that_failed(database: Database) -> None:
+    moves: list[str] = []
+
+    @event.listens_for(database.reader, "before_cursor_execute")
+    def _(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        moves.append(statement)
+        if len(moves) == 1:
+            raise OperationalError(statement, None, Exception("busy"))
+
+    checkpoints = Checkpoints(database.reader)
+    checkpoints.note_commit()
+    eventually(lambda: len(moves) == 1)
+    checkpoints.note_commit()
+    eventually(lambda: len(moves) == 2)
+    await asyncio.to_thread(checkpoints.close)
+    assert moves[:2] == ["PRAGMA wal_checkpoint(PASSIVE)"] * 2
+
+
+def test_no_thread_of_the_store_keeps_the_process(store: Store) -> None:
+    names = {thread.name: thread.daemon for thread in threading.enumerate() if thread.name.startswith("store-")}
+    assert names == dict.fromkeys(
+        ("store-writer", "store-reader-0", "store-reader-1", "store-reader-2", "store-checkpoints"), True
+    )
+
+
+class Working:
+    """A thread that ends after so many looks; at each look `now` goes on by a second."""
+
+    name = "store-writer"
+
+    def __init__(self, looks: int) -> None:
+        self.now = 100.0
+        self.looks = looks
+
+    def is_alive(self) -> bool:
+        return self.now < 100 + self.looks
+
+    def join(self, _: float) -> None:
+        self.now += 1
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("looks", "work", "seconds"),
+    [
+        pytest.param(3, lambda _: 1, 3, id="it ends in time"),
+        pytest.param(60, lambda _: 1, 5, id="it does nothing"),
+        pytest.param(60, lambda now: -now, 60, id="it gets on to its end"),
+        pytest.param(60, lambda now: max(20, 130 - now), 15, id="it gets on for ten seconds"),
+    ],
+)
+def test_the_end_waits_for_a_thread_that_gets_on_and_leaves_one_that_does_not(
+    looks: int, work: Callable[[float], int], seconds: int,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    thread: Any = Working(looks)
+    monkeypatch.setattr(threads, "time", thread)
+    join_threads([thread], lambda: work(thread.now))
+    assert thread.now - 100 == seconds
+    assert ("does not let go of store-writer" in caplog.text) == (seconds < looks)

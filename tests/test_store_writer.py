@@ -1,0 +1,281 @@
+"""The writer, with SQLite: what is written together, what fails with whom, what breaks, what is given up.
+
+No clock decides here: jobs begin and end when the test says so.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count, groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, RootTransaction, event
+
+from flowground.errors import StoreUnavailable
+from flowground.store import Store
+from flowground.store.database.connections import Database
+from flowground.store.database.threads import Writer
+from flowground.store.runs import conversations
+from flowground.store.sql import mark_one_way
+from tests.store_jobs import Endless, Hold, answer, breaking, job, open_database
+from tests.store_writes import HERE, message, note, noted, open_store
+from tests.stored import list_entries
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "a.db"
+
+
+@pytest.fixture
+def store(file: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{file}", seconds=60) as store:
+        yield store
+
+
+@pytest.fixture
+def database(file: Path) -> Database:
+    return open_database(file)
+
+
+async def write_together(store: Store, *writes: Coroutine[Any, Any, object]) -> list[Any]:
+    """Results and errors of writes that the writer finds waiting all at once."""
+    hold = Hold()
+    holding = asyncio.create_task(store.write(hold))
+    await asyncio.to_thread(hold.begun.wait, 60)
+    waiting = [asyncio.create_task(write) for write in writes]
+    await asyncio.sleep(0)  # each has put its job
+    hold.may_end.set()
+    await holding
+    return [tell(result) for result in await asyncio.gather(*waiting, return_exceptions=True)]
+
+
+def tell(result: Any) -> Any:
+    """What a write gave, the code of an outage, or another error as text."""
+    if isinstance(result, StoreUnavailable):
+        return result.code
+    return repr(result) if isinstance(result, Exception) else result
+
+
+def note_one_way(connection: Connection, subject: str) -> str:
+    """Another function than `note`, to be marked."""
+    return note(connection, subject)
+
+
+def failing(times: int) -> Callable[[Connection, str], str]:
+    """A job that fails in its first calls, after it noted something."""
+    calls = count(1)
+
+    def fail(connection: Connection, subject: str) -> str:
+        note(connection, subject)
+        if next(calls) <= times:
+            raise LookupError(subject)
+        return subject
+
+    return fail
+
+
+def losing_the_commit(*, lands: bool, and_then: Callable[[], object] = list) -> Callable[[Connection], str]:
+    """A job in whose transaction's commit the connection breaks, before the database has it or after."""
+
+    def lose(connection: Connection) -> str:
+        @event.listens_for(connection, "commit")
+        def _(committed: Connection) -> None:
+            if lands:
+                committed.exec_driver_sql("COMMIT")
+            committed.connection.driver_connection.close()  # type: ignore[union-attr]  # it has one here
+            and_then()
+
+        return note(connection, "loses")
+
+    return lose
+
+
+async def asked(store: Store) -> list[str]:
+    return [said.text for said in await store.read(conversations.list_messages, **HERE)]
+
+
+def find_transaction(connection: Connection) -> RootTransaction | None:
+    return connection.get_transaction()
+
+
+async def test_what_waits_is_committed_together_and_no_more_than_256_at_once(store: Store) -> None:
+    found = await write_together(store, *(store.write(find_transaction) for _ in range(600)))
+    assert [len(list(alike)) for _, alike in groupby(found, key=id)] == [256, 256, 88]
+
+
+@pytest.mark.parametrize("lands", [None, lambda *_: False])
+async def test_a_one_way_write_that_fails_fails_alone(store: Store, lands: Callable[..., bool] | None) -> None:
+    mark = mark_one_way(landed=lands)
+    jobs = [note, mark(note_one_way), mark(failing(9)), mark(note_one_way), note]
+    found = await write_together(store, *(store.write(job, name) for job, name in zip(jobs, "abxcd", strict=True)))
+    assert found == ["a", "b", "LookupError('x')", "c", "d"]
+    assert await noted(store) == ["a", "b", "c", "d"]
+    with pytest.raises(LookupError):
+        await store.write(mark(failing(9)), "x")
+    assert await noted(store) == ["a", "b", "c", "d"]
+
+
+async def test_a_write_that_succeeds_when_its_batch_is_repeated_is_told_so(store: Store) -> None:
+    found = await write_together(store, store.write(failing(1), "a"), store.write(mark_one_way()(failing(9)), "b"))
+    assert found == ["a", "LookupError('b')"]
+    assert await noted(store) == ["a"]
+
+
+async def test_an_outage_in_a_batch_is_everybodys(store: Store) -> None:
+    def fall_out(connection: Connection) -> None:
+        note(connection, "not kept")
+        raise StoreUnavailable("Out.")
+
+    writes = store.write(note, "a"), store.write(fall_out), store.write(note, "b")
+    assert await write_together(store, *writes) == ["store_unavailable"] * 3
+    assert await noted(store) == []
+    assert store._writer.outage.reason == "StoreUnavailable: Out."
+    await store.write(note, "after")
+    assert store._writer.outage.reason is None
+
+
+async def test_an_outage_among_writes_that_are_done_one_by_one_is_that_of_the_rest(store: Store, file: Path) -> None:
+    def move(connection: Connection) -> None:
+        note(connection, "not kept")
+        file.rename(file.with_name("away"))
+
+    one_way = store.write(mark_one_way()(failing(9)), "x")
+    found = await write_together(store, one_way, store.write(note, "a"), store.write(move), store.write(note, "b"))
+    assert found == ["LookupError('x')", "a", "store_moved", "store_moved"]
+    file.with_name("away").rename(file)
+    assert await noted(store) == ["a"]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_connection_that_breaks_twice_costs_nobody_anything(store: Store, times: int) -> None:
+    assert await store.write(breaking(times)) == times + 1
+    writes = store.write(note, "a"), store.write(breaking(times)), store.write(note, "b")
+    assert await write_together(store, *writes) == ["a", times + 1, "b"]
+    assert await noted(store) == ["a", "b"]
+
+
+async def test_a_connection_that_breaks_three_times_ends_all_that_is_written_together(store: Store) -> None:
+    writes = store.write(note, "a"), store.write(breaking(3)), store.write(note, "b")
+    assert await write_together(store, *writes) == ["store_unavailable"] * 3
+    assert await store.write(note, "after") == "after"
+    assert await noted(store) == ["after"]
+
+
+@pytest.mark.parametrize("lands", [True, False])
+async def test_who_can_tell_whether_a_lost_commit_landed_loses_nothing(store: Store, lands: bool) -> None:
+    """Nor is it done twice. Nobody knows of the others' writes."""
+    found = await write_together(
+        store,
+        store.write(conversations.begin_turn, **HERE, message=message("q")),
+        store.write(losing_the_commit(lands=lands)),
+        store.write(note, "x"),
+        store.write(conversations.begin_turn, **HERE, message=message("r")),
+    )
+    assert found == [None, "unknown_outcome", "unknown_outcome", None]
+    assert await asked(store) == ["q", "r"]
+    assert await noted(store) == (["loses", "x"] if lands else [])
+
+
+async def test_nobody_is_told_that_nothing_was_stored_when_a_commit_may_have_landed(store: Store, file: Path) -> None:
+    moving = losing_the_commit(lands=True, and_then=lambda: file.rename(file.with_name("away")))
+    begin = store.write(conversations.begin_turn, **HERE, message=message("q"))
+    assert await write_together(store, begin, store.write(moving)) == ["unknown_outcome", "unknown_outcome"]
+    file.with_name("away").rename(file)
+    assert await asked(store) == ["q"]
+
+
+@pytest.fixture
+async def writer(database: Database) -> AsyncIterator[Writer]:
+    async with open_writer(database, seconds=3600) as writer:
+        yield writer
+
+
+@asynccontextmanager
+async def open_writer(database: Database, *, seconds: float) -> AsyncIterator[Writer]:
+    writer = Writer(database.writer, database.file, seconds=seconds, after_commit=lambda: None)
+    try:
+        yield writer
+    finally:
+        await asyncio.to_thread(writer.close)
+
+
+async def test_a_write_that_was_given_up_before_it_began_is_never_done(writer: Writer, database: Database) -> None:
+    hold = Hold()
+    writer.put(job(hold))
+    await asyncio.to_thread(hold.begun.wait, 60)
+    given_up, other = job(note, "given up"), job(note, "other")
+    writer.put(given_up)
+    writer.put(other)
+    assert writer.give_up(given_up).code == "store_busy"
+    assert writer.outage.reason == "no answer within 3600 s"
+    hold.may_end.set()
+    assert await answer(other) == "other"
+    assert [entry.subject for entry in read(database)] == ["other"]
+
+
+async def test_a_write_that_has_begun_or_stays_is_done_whoever_gives_it_up(writer: Writer, database: Database) -> None:
+    hold = Hold()
+    begun, staying = job(hold), job(mark_one_way(stays=True)(note_one_way), "stays")
+    writer.put(begun)
+    await asyncio.to_thread(hold.begun.wait, 60)
+    writer.put(staying)
+    assert [writer.give_up(begun).code, writer.give_up(staying).code] == ["unknown_outcome", "unknown_outcome"]
+    hold.may_end.set()
+    assert [await answer(begun), await answer(staying)] == ["held", "stays"]
+    assert [entry.subject for entry in read(database)] == ["stays"]
+
+
+def read(database: Database) -> list[Any]:
+    with database.reader.connect() as connection:
+        return list_entries(connection)
+
+
+async def test_while_one_write_hangs_others_are_refused_at_once(database: Database) -> None:
+    async with open_writer(database, seconds=0.01) as writer:
+        hold = Hold()
+        writer.put(job(hold))
+        await asyncio.to_thread(hold.begun.wait, 60)
+        await asyncio.sleep(0.1)
+        with pytest.raises(StoreUnavailable):
+            writer.put(job(note, "refused"))
+        hold.may_end.set()
+        eventually(lambda: writer._connection.began is None)
+        writer.put(after := job(note, "after"))
+        assert await answer(after) == "after"
+
+
+@pytest.mark.parametrize("door", ["give_up", "put"])
+async def test_a_statement_of_a_write_that_never_ends_is_cut(database: Database, door: str) -> None:
+    async with open_writer(database, seconds=0.01) as writer:
+        endless = Endless()
+        writer.put(running := job(endless))
+        await asyncio.to_thread(endless.begun.wait, 60)
+        assert running.future is not None
+        while not running.future.done():
+            await asyncio.sleep(0.05)
+            if door == "give_up":
+                assert writer.give_up(running).code == "unknown_outcome"
+            else:
+                with suppress(StoreUnavailable):
+                    writer.put(job(note, "refused"))
+        with pytest.raises(StoreUnavailable):
+            await running.future
+        writer.put(after := job(note, "after"))
+        assert await answer(after) == "after"
+
+
+async def test_after_each_commit_somebody_is_told(database: Database) -> None:
+    told: list[int] = []
+    writer = Writer(database.writer, database.file, seconds=60, after_commit=lambda: told.append(len(read(database))))
+    for subject in ("a", "b"):
+        writer.put(written := job(note, subject))
+        await answer(written)
+        eventually(lambda: len(told) == (1 if written.result == "a" else 2))
+    await asyncio.to_thread(writer.close)
+    assert told == [1, 2]
