@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from flowground.words import describe_kind, write_table
+from flowground.words import describe_kind
 
 _MARKS = {"secret": " *Secret.*", "protected": " *Protected.*"}
 
@@ -28,7 +28,8 @@ def field_rows(model: type[BaseModel], before: str = "") -> dict[str, tuple[str,
 
 def field_table(first: str, rows: list[tuple[str, str, str, str]]) -> str:
     """The table, its first column called `first`."""
-    return write_table((first, "kind", "default", "what it does"), rows)
+    head = (first, "kind", "default", "what it does")
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def _show_default(value: Any) -> str:

@@ -195,14 +195,12 @@ class Answer(Generic[Wanted]):
 
         With `left`, raises ShuttingDown where the server stops the turn.
         """
-        with self.runtime.mark_run():
+        with self.runtime.mark_run() as task:
             if left is None:
                 return await self._read()
-            task = asyncio.current_task()
-            assert task is not None  # noqa: S101 - mark_run asked for it
-            reading = True
+            is_reading = True
             leaving = asyncio.create_task(left())
-            leaving.add_done_callback(lambda _: task.cancel() if reading and not leaving.cancelled() else None)
+            leaving.add_done_callback(lambda _: task.cancel() if is_reading and not leaving.cancelled() else None)
             try:
                 return await self._read()
             except asyncio.CancelledError:
@@ -211,7 +209,7 @@ class Answer(Generic[Wanted]):
                     return None
                 raise ShuttingDown(_STOPPING) from None
             finally:
-                reading = False
+                is_reading = False
                 leaving.cancel()
 
     async def follow(
@@ -221,7 +219,7 @@ class Answer(Generic[Wanted]):
         cut_off: Callable[[FlowgroundError], EncodedPiece],
     ) -> AsyncGenerator[EncodedPiece, None]:
         """What `encode` makes of the events, as they come; `cut_off` of the error when the server stops them."""
-        with self.runtime.mark_run():
+        with self.runtime.mark_run() as task:
             async with aclosing(self.stream_events()) as events, aclosing(encode(events)) as pieces:
                 try:
                     async for piece in pieces:
@@ -229,8 +227,6 @@ class Answer(Generic[Wanted]):
                 except asyncio.CancelledError:
                     if not self.runtime.is_stopping:
                         raise
-                    task = asyncio.current_task()
-                    assert task is not None  # noqa: S101 - mark_run asked for it
                     task.uncancel()
                     yield cut_off(ShuttingDown(_STOPPING))
 

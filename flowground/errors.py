@@ -32,21 +32,30 @@ model that cannot start in `providers`.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
+
+
+class _More(TypedDict, total=False):
+    code: str | None
+    hint: str | None
+    retry_after: float | None
 
 
 class FlowgroundError(Exception):
     """Base of all errors that are ours.
 
-    `message` is a sentence for a person, `code` a stable word for a program, `hint` says what to do.
+    `message` is a sentence for a person, `code` a stable word for a program, `hint` says what to do, `retry_after` in
+    how many seconds the same may succeed, where that is known.
     """
 
     code = "error"
 
-    def __init__(self, message: str, *, code: str | None = None, hint: str | None = None) -> None:
+    def __init__(self, message: str, **more: Unpack[_More]) -> None:
         super().__init__(message)
         self.message = message
-        self.code = code or self.code
-        self.hint = hint
+        self.code = more.get("code") or self.code
+        self.hint = more.get("hint")
+        self.retry_after = more.get("retry_after")
 
 
 class ConfigError(FlowgroundError):
@@ -90,8 +99,8 @@ class RequestError(FlowgroundError):
 class InvalidRequest(RequestError):
     """The body or a parameter does not fit; `problems` are pydantic-like dicts (type, loc, msg), without the input."""
 
-    def __init__(self, message: str, *, problems: Iterable[Mapping[str, object]] = (), hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, problems: Iterable[Mapping[str, object]] = (), **more: Unpack[_More]) -> None:
+        super().__init__(message, **more)
         self.problems = tuple(problems)
 
 
@@ -106,8 +115,8 @@ class TweaksRefused(RequestError):
 
     code = "TWEAKS_REFUSED"
 
-    def __init__(self, message: str, *, fields: Iterable[str], hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, fields: Iterable[str]) -> None:
+        super().__init__(message)
         self.fields = tuple(fields)
 
 
@@ -126,24 +135,14 @@ class NotSignedIn(RequestError):
 class RunLimitReached(RequestError):
     """There were as many runs as this caller, their address or the flow may have.
 
-    `retry_after` is whole seconds until there may be another, where time alone decides; `limit` how many there may be a
-    minute, where it is a minute's.
+    `retry_after` is there where time alone decides, `limit` where it is a minute's: how many there may be in one.
     """
 
     code = "rate_limited"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: str | None = None,
-        hint: str | None = None,
-        limit: int | None = None,
-        retry_after: int | None = None,
-    ) -> None:
-        super().__init__(message, code=code, hint=hint)
+    def __init__(self, message: str, *, limit: int | None = None, **more: Unpack[_More]) -> None:
+        super().__init__(message, **more)
         self.limit = limit
-        self.retry_after = retry_after
 
 
 class NotAllowed(RequestError):
@@ -170,16 +169,8 @@ class StoreUnavailable(FlowgroundError):
 
     code = "store_unavailable"
 
-    def __init__(
-        self,
-        message: str = "This server cannot store messages just now.",
-        *,
-        code: str | None = None,
-        retry_after: float = 5,
-        hint: str | None = "Try again in a little while.",
-    ) -> None:
-        super().__init__(message, code=code, hint=hint)
-        self.retry_after = retry_after
+    def __init__(self, message: str = "This server cannot store messages just now.", **more: Unpack[_More]) -> None:
+        super().__init__(message, **_More(hint="Try again in a little while.", retry_after=5) | more)
 
 
 class RunError(FlowgroundError):
@@ -239,7 +230,7 @@ class ComponentFailed(RunError):
     def hide_inside(self) -> "ComponentFailed":
         """The same failure without the flow's inside: what kind it is, not where, and not in the provider's words."""
         match self.cause:
-            case ModelNotReady() | StoreUnavailable():
+            case ModelNotReady() | StoreUnavailable() | AnswerTooLong():
                 message = self.cause.message
             case ProviderBusy():
                 message = "The model is busy: try again a little later."
@@ -247,24 +238,19 @@ class ComponentFailed(RunError):
                 message = "The model did not answer in time."
             case ProviderError():
                 message = "The model failed."
-            case AnswerTooLong():
-                message = self.cause.message
             case _:
                 message = "The flow failed."
         return ComponentFailed(None, self.cause, message=message)
 
 
 class ProviderError(RunError):
-    """A model provider failed. `status` is its HTTP status, `retry_after` seconds to wait, where known."""
+    """A model provider failed. `status` is its HTTP status, where known."""
 
     code = "model_failed"
 
-    def __init__(
-        self, message: str, *, status: int | None = None, retry_after: float | None = None, hint: str | None = None
-    ) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, status: int | None = None, **more: Unpack[_More]) -> None:
+        super().__init__(message, **more)
         self.status = status
-        self.retry_after = retry_after
 
 
 class ProviderRefused(ProviderError):
@@ -294,15 +280,7 @@ class ModelNotReady(ProviderError):
 
     code = "model_not_ready"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        received: int = 0,
-        total: int = 0,
-        retry_after: float | None = None,
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(message, retry_after=retry_after, hint=hint)
+    def __init__(self, message: str, *, received: int = 0, total: int = 0, **more: Unpack[_More]) -> None:
+        super().__init__(message, **more)
         self.received = received
         self.total = total

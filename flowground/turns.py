@@ -67,12 +67,9 @@ async def take_turn(
         told = failure if caller.sees_inside else failure.hide_inside()
         await record.fail(told)
         raise told from None
-    except FlowgroundError as error:
-        await record.fail(error)
-        raise
-    except Exception:
-        # A mistake of ours: the door says it, but the conversation must not look as if it still waited.
-        await record.fail(UnexpectedFailure())
+    except Exception as error:
+        # Also after a mistake of ours, which the door says, the conversation must not look as if it still waited.
+        await record.fail(error if isinstance(error, FlowgroundError) else UnexpectedFailure())
         raise
     except (asyncio.CancelledError, GeneratorExit):
         await record.stop()

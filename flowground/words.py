@@ -3,7 +3,7 @@
 import difflib
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Schema = Mapping[str, Any]
@@ -84,11 +84,6 @@ def join_words(words: Iterable[str], last: str) -> str:
     """`a, b and c`, with `last` for the "and"."""
     *first, end = words
     return f"{', '.join(first)} {last} {end}" if first else end
-
-
-def write_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, without a line break at its end."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def describe_kind(schema: Schema, defs: Schema | None = None) -> str:

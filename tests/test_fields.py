@@ -80,7 +80,7 @@ def test_the_editor_follows_the_model(key: str, kind: str, value: Any, bounds: t
 def test_a_field_says_what_its_model_says() -> None:
     field = fields(FLOW)["History.order"]
     assert (field.type.title, field.type.description) == ("Order", "Oldest first (Ascending) or newest first.")
-    assert (field.widget, field.choices, field.type.default) == ("choice", ("Ascending", "Descending"), "Ascending")
+    assert (field.widget, field.choices, field.value) == ("choice", ("Ascending", "Descending"), "Ascending")
     assert (field.type.is_optional, fields(FLOW)["Model.seed"].type.is_optional) == (False, True)
 
 

@@ -1,19 +1,22 @@
 """How a flow runs: side by side where it can, in order where it must, and to its end when it is left."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import pytest
 
-from flowground.caller import RunRequest
+from flowground.caller import OutputType, RunRequest
 from flowground.errors import ComponentFailed
 from flowground.events import ComponentEvent, ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
 from flowground.flow.parse import parse_flow
 from flowground.messages import Message, Usage
+from flowground.providers.base import Completion, ModelCall
 from flowground.runner import read_input, run_flow, select_outputs
 from flowground.wiring import WiredFlow, wire
 from tests.meeting import Meeting
+from tests.running import chat_flow
 
 pytestmark = pytest.mark.anyio
 
@@ -41,8 +44,11 @@ async def read_into(read: list[RunEvent], run: AsyncGenerator[RunEvent, None]) -
             read.append(event)
 
 
-async def events_of(flow: WiredFlow, models: Meeting, *, stream: bool) -> list[RunEvent]:
-    run = run_flow(flow, RunRequest(input_value="hi", stream=stream), history=nothing_said, models=models)
+async def events_of(
+    flow: WiredFlow, models: Meeting, *, stream: bool, output_type: OutputType = "chat"
+) -> list[RunEvent]:
+    request = RunRequest(input_value="hi", stream=stream, output_type=output_type)
+    run = run_flow(flow, request, history=nothing_said, models=models)
     async with asyncio.timeout(10), aclosing(run) as events:
         return [event async for event in events]
 
@@ -66,7 +72,6 @@ async def test_every_component_starts_after_all_it_waits_for() -> None:
     begun = [event.component_id for event in events if isinstance(event, ComponentStarted)]
     ended = [event.component_id for event in events if isinstance(event, ComponentFinished)]
     assert sorted(begun) == sorted(ended) == ["Alone", "Both", "ChatInput", "Joined", "Left", "Right"]
-    assert [event.seconds > 0 for event in events if isinstance(event, ComponentFinished)] == [True] * 6
     kinds = [(type(event).__name__, getattr(event, "component_id", None)) for event in events]
     assert kinds.index(("ComponentStarted", "Both")) > kinds.index(("ComponentFinished", "Right"))
 
@@ -102,25 +107,27 @@ async def test_a_plain_run_tells_what_happened_too() -> None:
     assert not any(isinstance(event, Token) for event in events)
 
 
-async def test_many_components_that_wait_for_nothing_let_others_have_their_turn() -> None:
-    """Two hundred of them pause four times; what waits meanwhile begins in the first pause."""
-    lines = [f'  P{n}: {{type: Prompt, template: "{{x}}", x: "${{P{n - 1}}}"}}' for n in range(1, 200)]
+@pytest.mark.parametrize(("components", "pauses"), [(49, 0), (50, 1), (199, 3), (200, 4)])
+async def test_many_components_that_wait_for_nothing_let_others_have_their_turn(components: int, pauses: int) -> None:
+    """Fifty of them pause once; what waits meanwhile begins in the first pause."""
+    last = components - 2
+    lines = [f'  P{n}: {{type: Prompt, template: "{{x}}", x: "${{P{n - 1}}}"}}' for n in range(1, last + 1)]
     text = "components:\n  P0: {type: TextInput}\n" + "\n".join(lines)
-    wired = wire(
-        parse_flow(f'{text}\n  End: {{type: ChatOutput, input_value: "${{P199}}"}}\n', "many.yaml", max_bytes=50_000)
-    )
+    text = f'{text}\n  End: {{type: ChatOutput, input_value: "${{P{last}}}"}}\n'
+    wired = wire(parse_flow(text, "many.yaml", max_bytes=50_000))
     turns = 0
 
     async def others() -> None:
         nonlocal turns
         while True:
-            await asyncio.sleep(0)
             turns += 1
+            await asyncio.sleep(0)
 
     beside = asyncio.create_task(others())
-    await events_of(wired, Meeting(0), stream=False)
+    run = run_flow(wired, RunRequest(input_value="hi"), history=nothing_said, models=Meeting(0))
+    await read_into([], run)
     beside.cancel()
-    assert turns == 3
+    assert turns == pauses
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -131,6 +138,53 @@ async def test_a_failure_names_its_component_and_cancels_the_others(stream: bool
     assert failure.value.component_id == "Left"
     assert failure.value.code == "model_failed"
     assert models.cancelled == ["waits"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_begins_while_others_run_is_cancelled_with_them(stream: bool) -> None:
+    """The only component that is ready, and not the only one that runs: nobody waits for its end alone."""
+    text = """
+components:
+  ChatInput: {type: ChatInput}
+  First: {type: LanguageModel, model: fails, input_value: "${ChatInput}"}
+  Words: {type: Prompt, template: "{a}", a: "${ChatInput}"}
+  Second: {type: LanguageModel, model: waits, input_value: "${Words}"}
+  Out: {type: ChatOutput, input_value: "${First} ${Second}"}
+"""
+    models = Meeting(2)
+    with pytest.raises(ComponentFailed) as failure:
+        await events_of(wire(parse_flow(text, "later.yaml", max_bytes=10_000)), models, stream=stream)
+    assert (failure.value.component_id, models.cancelled) == ("First", ["waits"])
+
+
+class Watching(Meeting):
+    """Notes the task in which it is asked, and fails as a server does that answers too late."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.task: asyncio.Task[object] | None = None
+
+    async def complete(self, call: ModelCall) -> Completion:
+        self.task = asyncio.current_task()
+        raise TimeoutError("a mistake of ours")
+
+
+async def test_a_component_that_is_alone_runs_without_a_task_of_its_own_and_its_mistake_is_no_end_of_time() -> None:
+    wired = wire(parse_flow(chat_flow("any"), "chat.yaml", max_bytes=10_000))
+    models = Watching()
+    with pytest.raises(TimeoutError, match="a mistake of ours"):
+        await read_into([], run_flow(wired, RunRequest(input_value="x"), history=nothing_said, models=models))
+    assert models.task is asyncio.current_task()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_run_and_its_components_take_as_long_as_they_take(stream: bool) -> None:
+    began = time.perf_counter()
+    *told, end = await events_of(two_models("left", "right"), Meeting(2), stream=stream)
+    took = time.perf_counter() - began
+    assert isinstance(end, RunFinished)
+    assert 0 < end.seconds <= took
+    assert all(0 < event.seconds <= end.seconds for event in told if isinstance(event, ComponentFinished))
 
 
 async def test_a_run_that_is_left_is_cancelled_down_to_the_provider() -> None:
@@ -202,6 +256,13 @@ async def test_from_outside_only_outputs_are_selected(
     assert isinstance(end, RunFinished)
     assert tuple(sorted(end.selected)) == selected
     assert set(selected) <= end.results.keys()
+
+
+async def test_who_runs_a_flow_sees_its_inside_unless_it_is_said_otherwise() -> None:
+    wired = wire(parse_flow(FORM, "form.yaml", max_bytes=10_000))
+    *_, end = await events_of(wired, Meeting(0), stream=False, output_type="debug")
+    assert isinstance(end, RunFinished)
+    assert end.selected == ("First", "Second", "Words", "Said")
 
 
 @pytest.mark.parametrize(

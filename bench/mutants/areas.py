@@ -24,7 +24,9 @@ class Area:
 
 
 AREAS: Mapping[str, Area] = {
-    "runner": Area(("flowground/runner.py",), ("tests/test_runner.py", "tests/test_turn_bounds.py")),
+    "runner": Area(
+        ("flowground/runner.py",), ("tests/test_runner.py", "tests/test_runner_pace.py", "tests/test_turn_bounds.py")
+    ),
     "fields": Area(
         ("flowground/fields/*.py",),
         (

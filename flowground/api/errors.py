@@ -105,8 +105,7 @@ def _describe_run(error: RunError) -> dict[str, Any]:
 def find_wait(error: FlowgroundError) -> int | None:
     """Whole seconds to wait before the same call may succeed, where known."""
     cause = error.cause if isinstance(error, ComponentFailed) else error
-    seconds = cause.retry_after if isinstance(cause, ProviderError | RunLimitReached | StoreUnavailable) else None
-    return None if seconds is None else max(1, math.ceil(seconds))
+    return None if cause.retry_after is None else max(1, math.ceil(cause.retry_after))
 
 
 def answer_error(error: FlowgroundError) -> JSONResponse:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import Any
 
 from flowground.components.base import Component
 from flowground.words import Schema, describe_kind
@@ -34,7 +33,6 @@ class FieldType:
     is_whole: bool
     is_required: bool
     is_optional: bool
-    default: Any
     min: float | None
     max: float | None
     choices: Choices | None
@@ -93,7 +91,6 @@ def _read_type(name: str, schema: Schema, *, is_required: bool) -> FieldType:
         is_whole=is_whole,
         is_required=is_required,
         is_optional=len(parts) < len(schema.get("anyOf", [schema])),
-        default=schema.get("default"),
         min=low,
         max=high,
         choices=choices or None,

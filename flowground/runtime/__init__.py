@@ -128,14 +128,14 @@ class Runtime:
         return self._live.get((caller.key, flow_id, session_id))
 
     @contextmanager
-    def mark_run(self) -> Iterator[None]:
-        """Marks the current task as one that `stop_runs` waits for and may cancel."""
+    def mark_run(self) -> Iterator[asyncio.Task[object]]:
+        """Marks the current task as one that `stop_runs` waits for and may cancel, and gives it."""
         task = asyncio.current_task()
         if task is None:
             raise RunError("A run needs a task.")
         self._running.add(task)
         try:
-            yield
+            yield task
         finally:
             self._running.discard(task)
 

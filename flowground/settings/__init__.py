@@ -224,10 +224,7 @@ def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
     A provider without its key is an error when it is used. A cookie key or database that silently became another one
     would be worse than not starting. Raises ConfigError.
     """
-    for place in (("cookie", "key"), ("database",)):
-        holder: Any = file.data
-        for part in place[:-1]:
-            holder = holder.get(part) if isinstance(holder, dict) else None
+    for holder, place in ((file.data.get("cookie"), ("cookie", "key")), (file.data, ("database",))):
         if isinstance(holder, dict) and isinstance(text := holder.get(place[-1]), str):
             holder[place[-1]], unset = fill_variables(text)
             if unset:

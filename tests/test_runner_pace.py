@@ -1,0 +1,108 @@
+"""A run goes on only as far as its reader may follow: 256 events ahead, and again once half of them are read."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import pytest
+
+from flowground.caller import RunRequest
+from flowground.errors import RunTimeout
+from flowground.events import ComponentFinished, RunEvent, Token
+from flowground.flow.parse import parse_flow
+from flowground.messages import Message
+from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.runner import run_flow
+from flowground.settings import Limits
+from flowground.wiring import wire
+from tests.running import chat_flow
+
+pytestmark = pytest.mark.anyio
+
+CHAT = wire(parse_flow(chat_flow("scripted:echo"), "echo.yaml", max_bytes=10_000))
+
+
+async def nothing_said(limit: int) -> Sequence[Message]:
+    return []
+
+
+def start(models: "Counting", limits: Limits | None = None) -> AsyncGenerator[RunEvent, None]:
+    request = RunRequest(input_value="x", stream=True)
+    return run_flow(CHAT, request, history=nothing_said, models=models, limits=limits or Limits())
+
+
+class Counting:
+    """A provider with a long answer that counts what was taken of it."""
+
+    def __init__(self, pieces: int) -> None:
+        self.pieces = pieces
+        self.taken = 0
+
+    def resolve(self, model: str | None) -> tuple["Counting", str]:
+        return self, model or ""
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        for _ in range(self.pieces):
+            self.taken += 1
+            yield "word "
+        yield Completion("word " * self.pieces, call.model)
+
+    async def complete(self, call: ModelCall) -> Completion:
+        return Completion("word " * self.pieces, call.model)
+
+    def require_ready(self, model: str) -> None:
+        """Always."""
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+async def test_a_model_waits_for_its_reader() -> None:
+    models, read = Counting(20_000), 0
+    run = start(models)
+    ahead = 0
+    async with asyncio.timeout(30), aclosing(run) as events:
+        async for event in events:
+            read += isinstance(event, Token)
+            if read % 1000 == 1:
+                await asyncio.sleep(0.001)
+                ahead = max(ahead, models.taken - read)
+    assert read == models.taken == 20_000
+    assert 0 < ahead <= 300
+
+
+async def test_a_reader_who_never_comes_back_holds_no_model_for_ever() -> None:
+    events: list[RunEvent] = []
+    models = Counting(20_000)
+    run = start(models, Limits(run_seconds=0.2))
+    async with asyncio.timeout(10), aclosing(run):
+        events.append(await anext(run))
+        await asyncio.sleep(0.5)
+        with pytest.raises(RunTimeout):
+            await read_into(events, run)
+    assert models.taken < 300
+    assert any(isinstance(event, ComponentFinished) for event in events)
+
+
+async def read_into(events: list[RunEvent], run: AsyncGenerator[RunEvent, None]) -> None:
+    async for event in run:
+        events.append(event)
+
+
+async def let_it_run() -> None:
+    """The model never waits for anything but its reader: a few turns of the loop take it as far as it may go."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_256_events_are_kept_for_a_reader_and_the_model_goes_on_once_half_of_them_are_read() -> None:
+    """Three of the 256 say how components begin and end, the others are pieces of the model's answer."""
+    models = Counting(20_000)
+    async with aclosing(start(models)) as run:
+        for _ in range(127):
+            await anext(run)
+        await let_it_run()
+        assert models.taken == 253
+        await anext(run)
+        await let_it_run()
+        assert models.taken == 253 + 128
