@@ -119,9 +119,7 @@ def _draw_facts(conversation: Conversation, message: StoredMessage) -> None:
             st.caption(stopped)
         return
     model, tokens = words.escape(message.model or ""), words.write_tokens(message.usage)
-    facts = words.join(
-        (stopped, model, "" if message.seconds is None else words.write_seconds(message.seconds), tokens)
-    )
+    facts = words.join((stopped, model, words.write_seconds(message.seconds), tokens))
     if not message.trace:
         if facts:
             st.caption(facts)
@@ -135,9 +133,8 @@ def _draw_facts(conversation: Conversation, message: StoredMessage) -> None:
 
 
 def _draw_step(step: TraceStep, name: str) -> None:
-    facts = words.join(
-        (words.write_seconds(step.seconds), words.escape(step.model or ""), words.write_tokens(step.usage))
-    )
+    model, tokens = words.escape(step.model or ""), words.write_tokens(step.usage)
+    facts = words.join((words.write_seconds(step.seconds), model, tokens))
     st.markdown(f":small[**{words.escape(name)}** :gray[{facts}]]")
     if step.text:
         is_tall = len(step.text) > _STEP_LINES * 70 or step.text.count("\n") >= _STEP_LINES

@@ -19,6 +19,7 @@ from flowground.wiring import WiredFlow
 
 _PARAMETER = "overrides"
 """What a link to the playground calls them in its address."""
+_REFUSED = "presets:refused"
 _LONG = 80
 
 
@@ -37,7 +38,7 @@ def draw_presets(caller: Caller, wired: WiredFlow) -> None:
             _draw_form(caller, wired, values)
         else:
             st.caption("Change a field, and it can be kept here.")
-        failure.draw_kept(_make_refused_key(wired))
+        failure.draw_kept(_REFUSED)
 
 
 def _draw_preset(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
@@ -76,7 +77,7 @@ def _save(caller: Caller, wired: WiredFlow, values: FieldValues, key: str) -> No
 
 @bind_to_caller
 def _load(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
-    with failure.keep_refusals(_make_refused_key(wired)):
+    with failure.keep_refusals(_REFUSED):
         try:
             find_overrides_state(caller, wired).replace(preset.values)
         except FlowgroundError as error:
@@ -86,12 +87,8 @@ def _load(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
 
 @bind_to_caller
 def _store(caller: Caller, wired: WiredFlow, job: Callable[..., object]) -> None:
-    with failure.keep_refusals(_make_refused_key(wired)):
+    with failure.keep_refusals(_REFUSED):
         bridge.write(caller, job, outlives_visit=True, flow_id=wired.id)
-
-
-def _make_refused_key(wired: WiredFlow) -> str:
-    return f"presets:refused:{wired.id}"
 
 
 def draw_link(wired: WiredFlow, values: FieldValues) -> None:
@@ -112,9 +109,6 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
         values = _read_link(caller, wired, word)
     except FlowgroundError as error:
         _draw_useless(words.write_sentence(error.message))
-        return
-    if not values:
-        _draw_useless("This link's overrides are what the flow says anyway.")
         return
     with st.container(border=True, key=f"arrived:{wired.id}"):
         said = write_count(values)
@@ -137,7 +131,9 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
 def _read_link(caller: Caller, wired: WiredFlow, word: str) -> FieldValues:
     if not caller.sees_inside:
         raise FlowgroundError("Links with overrides are for authors: the flow answers here as it is.")
-    return find_changes(wired, read_link(word), sees_inside=True)
+    if values := find_changes(wired, read_link(word), sees_inside=True):
+        return values
+    raise FlowgroundError("This link's overrides are what the flow says anyway.")
 
 
 def _draw_value(name: str, value: object, own: object) -> None:

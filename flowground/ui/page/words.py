@@ -34,8 +34,10 @@ def write_answer(text: str) -> str:
     return _kept.rewrite(text)
 
 
-def write_seconds(value: float) -> str:
-    """0.42 → "420 ms", 1.23 → "1.2 s", 12.3 → "12 s", 75 → "1 min 15 s"."""
+def write_seconds(value: float | None) -> str:
+    """0.42 → "420 ms", 1.23 → "1.2 s", 12.3 → "12 s", 75 → "1 min 15 s"; nothing for None."""
+    if value is None:
+        return ""
     if value < 10:
         return f"{value:.1f} s" if value >= 0.995 else f"{value * 1000:.0f} ms" if value >= 0.0005 else "under 1 ms"
     minutes, rest = divmod(round(value), 60)

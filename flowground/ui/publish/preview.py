@@ -45,9 +45,8 @@ def draw_preview(caller: Caller, address: str) -> None:
     if found.seen == "nothing":
         opening.draw_nothing_here()
     else:
-        st.space("large")
-        st.header("Sign in", anchor=False)
-        st.write("The sign-in form stands here. They learn nothing of the flow, not even that it is there.")
+        text = "The sign-in form stands here. They learn nothing of the flow, not even that it is there."
+        opening.draw_notice("Sign in", text)
     raise StopException
 
 

@@ -36,7 +36,7 @@ class _SharingChoices:
 def describe(sharing: Sharing) -> str:
     """Whom it is shared with, in a line."""
     count = len(sharing.members) + len(sharing.groups)
-    named = "Nobody yet" if not count else f"{count} chosen" if count > 1 else "1 chosen"
+    named = f"{count} chosen" if count else "Nobody yet"
     who = named if sharing.audience == "people" else AUDIENCES[sharing.audience][0]
     end = sharing.expires_at
     until = "" if end is None else f"until {browser.spell_day(browser.find_last_day(end))}"

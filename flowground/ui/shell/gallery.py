@@ -89,13 +89,10 @@ def _draw_card(wired: WiredFlow, *, is_shared: bool, sees_inside: bool) -> None:
 
 
 def _write_facts(wired: WiredFlow, *, sees_inside: bool) -> str:
-    models = [words.escape(model_notes.write_label(model)) for model in model_notes.list_models(wired)]
+    models = ", ".join(words.escape(model_notes.write_label(model)) for model in model_notes.list_models(wired))
     starters = len(wired.flow.chat.starters)
     return words.join(
-        (
-            ", ".join(models) or "No model" if sees_inside else "",
-            words.count(starters, "starter") if starters else "",
-        )
+        (models or "No model" if sees_inside else "", words.count(starters, "starter") if starters else "")
     )
 
 

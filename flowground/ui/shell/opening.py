@@ -5,7 +5,7 @@ import streamlit as st
 from flowground import runtime
 from flowground.access import access_requests
 from flowground.caller import Caller
-from flowground.errors import FlowError, FlowNotFound
+from flowground.errors import FlowNotFound
 from flowground.shims.page_scripts import StopException
 from flowground.store.people.access_requests import NOTE_CHARS
 from flowground.ui.page import bridge, failure
@@ -26,7 +26,9 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
     except FlowNotFound:
         broken = runtime.get().catalogue.find_broken_file(address)
         if broken and caller.sees_inside and read_shared_flow() is None:
-            _draw_broken(*broken)
+            text = "The flow opens as soon as the file is saved without the mistake."
+            draw_notice("This flow's file needs a correction", text)
+            gallery.draw_file(*broken)
             raise StopException from None
         draw_nothing_here()
     _draw_asking(caller, address)
@@ -51,11 +53,11 @@ def _draw_asking(caller: Caller, address: str) -> None:
             st.rerun()
 
 
-def _draw_broken(file: str, error: FlowError) -> None:
+def draw_notice(title: str, text: str) -> None:
+    """What stands in a page's place."""
     st.space("large")
-    st.header("This flow's file needs a correction", anchor=False)
-    st.write("The flow opens as soon as the file is saved without the mistake.")
-    gallery.draw_file(file, error)
+    st.header(title, anchor=False)
+    st.write(text)
 
 
 def require_allowed(is_allowed: bool) -> None:
@@ -67,6 +69,4 @@ def require_allowed(is_allowed: bool) -> None:
 
 def draw_nothing_here() -> None:
     """The page of a flow that is not there for this person."""
-    st.space("large")
-    st.header("Nothing here for you", anchor=False)
-    st.write("There is no flow at this address, or it is not shared with you.")
+    draw_notice("Nothing here for you", "There is no flow at this address, or it is not shared with you.")
