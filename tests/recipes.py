@@ -220,7 +220,7 @@ RECIPES = {
                         '        _make_page("status", "Status"),\n',
                     )
                 ),
-                _tests(_PAGES, "-k", "in_the_navigation"),
+                _tests(_PAGES, "-k", "in_the_navigation and status"),
                 "status",
             ),
             Step(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -20,10 +20,11 @@ from flowground.providers.builtin.weights import Weights
 from flowground.runtime import Runtime
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage
+from tests.app_page import only, open_script, press, say
 from tests.chat_answers import delta
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
-from tests.servers import ROOT, write_folder
+from tests.servers import write_folder
 from tests.tiny import TINY
 from tests.wire import chunked, whole, wire
 
@@ -54,7 +55,7 @@ def models(*answers: bytes) -> Iterator[list[str]]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    ready.wait(10)
+    assert ready.wait(10)
     try:
         yield urls
     finally:
@@ -78,21 +79,12 @@ def app(tmp_path: Path) -> Iterator[Runtime]:
 
 
 def opened(flow: str, session: str = "") -> AppTest:
-    at = AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=20).run()
-    at.switch_page("playground.py")
-    at.query_params["flow"] = flow
-    if session:
-        at.query_params["session"] = session
-    at.run()
-    assert not at.exception
-    return at
+    return open_script("playground", flow=flow, **({"session": session} if session else {}))
 
 
 def said(at: AppTest, text: str) -> str:
-    at.chat_input[0].set_value(text).run()
-    assert not at.exception
-    named = at.query_params["session"]
-    return named if isinstance(named, str) else named[0]
+    """The session in which it was said."""
+    return "".join(say(at, text).query_params["session"])
 
 
 def drawn(at: AppTest) -> list[str]:
@@ -106,7 +98,7 @@ def drawn(at: AppTest) -> list[str]:
 
 
 def buttons(at: AppTest) -> list[str]:
-    return [button.label for button in at.button if button.label == "Try again"]
+    return [button.label for button in at.button if str(button.key).startswith("retry:")]
 
 
 @pytest.mark.usefixtures("app")
@@ -125,7 +117,7 @@ def test_what_was_said_before_the_connection_broke_stays_with_the_error_below_it
 def test_a_busy_model_says_when_to_come_again() -> None:
     at = opened("busy")
     said(at, "Hello")
-    assert at.error[0].value.endswith("\n\nTry again in 1 s\\.") or at.error[0].value.endswith("\n\nTry again in 1 s.")
+    assert only(at.error).value.endswith("\n\nTry again in 1 s.")
 
 
 def test_a_visitor_reads_the_same_advice_at_once_and_later() -> None:
@@ -134,7 +126,7 @@ def test_a_visitor_reads_the_same_advice_at_once_and_later() -> None:
 
         answers.draw_failed_answer("The model is busy.", sees_inside=False, wait=wait)
 
-    said = [AppTest.from_function(draw, args=(wait,)).run().error[0].value for wait in (1, None)]
+    said = [only(AppTest.from_function(draw, args=(wait,)).run().error).value for wait in (1, None)]
     assert [text.partition("\n\n")[2].replace("\\", "") for text in said] == [
         "Try again in 1 s; if it stays so, tell its author.",
         "Try again in a moment; if it stays so, tell its author.",
@@ -188,9 +180,9 @@ def store(app: Runtime, session: str, *messages: StoredMessage) -> None:
     asyncio.run_coroutine_threadsafe(write(), app.loop).result(20)
 
 
-def message(role: str, text: str) -> StoredMessage:
+def message(role: Literal["user", "assistant"], text: str) -> StoredMessage:
     run = str(uuid.uuid4())
-    return StoredMessage(str(uuid.uuid4()), role, text, "complete", datetime.now(UTC), run_id=run)  # type: ignore[arg-type]
+    return StoredMessage(str(uuid.uuid4()), role, text, "complete", datetime.now(UTC), run_id=run)
 
 
 def test_a_question_that_nobody_answers_can_be_asked_again(app: Runtime) -> None:
@@ -198,7 +190,7 @@ def test_a_question_that_nobody_answers_can_be_asked_again(app: Runtime) -> None
     at = opened("talk", "cut")
     assert drawn(at)[0] == ":gray[This was interrupted before an answer was kept.]"
     assert buttons(at) == ["Try again"]
-    next(button for button in at.button if button.label == "Try again").click().run()
+    press(at, "retry:")
     assert "You said: second" in [markdown.value for markdown in at.markdown]
     assert buttons(at) == []
     for page in (at, opened("talk", "cut")):
@@ -213,6 +205,6 @@ def test_long_messages_open_a_few_at_a_time(app: Runtime) -> None:
     store(app, "long", *(message("assistant" if n % 2 else "user", f"{n} {long}") for n in range(12)))
     at = opened("talk", "long")
     assert [bubble.name for bubble in at.chat_message] == ["user", "assistant"]
-    assert at.text[0].value.startswith("10 ")
-    next(button for button in at.button if button.label == "Show earlier messages").click().run()
+    assert only(at.text).value.startswith("10 ")
+    press(at, "earlier:talk:long")
     assert len(at.chat_message) == 12

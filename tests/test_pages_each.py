@@ -1,6 +1,5 @@
 """Every file of pages/: it opens, it stands in the navigation, and by itself it shows nothing to nobody."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,14 +8,17 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from flowground.sign_in import passwords
+from tests.app_page import labelled, open_script, texts
+from tests.house import SHARED, House
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
-from tests.servers import ROOT, write_folder
+from tests.page_socket import Browser, open_page
+from tests.servers import ROOT, AppServer, write_folder
+from tests.tickets import signed_in
 
 FLOWS = {"talk": flow_text("scripted:echo", "Talk", welcome="Say something.")}
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
-_NAMED = set(re.findall(r'"(\w+)"', (ROOT / "flowground" / "ui" / "shell" / "navigation.py").read_text("utf-8")))
-_LISTED = _NAMED - {"account", "organization", "public_flow", "sign_in"}
+OWNERS = {"home", "playground", "api_access", "first_account", "join"}
 """What the local owner's navigation lists; the others are run by themselves."""
 
 OPENED = {
@@ -32,6 +34,16 @@ OPENED = {
     "router": "Choose a flow to chat with.",
 }
 """Words that the local owner reads on each page at `?flow=talk`."""
+
+OTHERS_READ = {
+    "account": "Where you are signed in",
+    "organization": "Invite somebody",
+    "public_flow": "Say something.",
+    "sign_in": "Sign in to",
+}
+"""Words that those read for whom these pages are; all other pages say to an admin what they say in OPENED."""
+
+HOUSE = House(flows=FLOWS, shared={"talk": SHARED})
 
 FOR_NOBODY = {"first_account", "join", "owner_code", "sign_in", "router"}
 """Pages that are meant for people who are nobody yet; router asks before it runs another one."""
@@ -56,21 +68,16 @@ def nobody(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-def texts(at: AppTest) -> str:
-    kinds = (at.title, at.header, at.subheader, at.markdown, at.caption, at.text, at.error, at.warning, at.code)
-    return "\n".join(element.value for kind in kinds for element in kind)
-
-
 @pytest.mark.parametrize("page", sorted({*PAGES} - {"owner_code"}))  # needs a browser: tests/test_local_mode.py
 def test_each_page_opens(page: str, tmp_path: Path) -> None:
     assert page in OPENED, f"tests/test_pages_each.py has no words of {page} in OPENED"
     with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows=FLOWS)):
-        file = "router" if page in _LISTED else page
-        at = AppTest.from_file(str(ROOT / "pages" / f"{file}.py"), default_timeout=20)
-        if page in _LISTED:
-            at.run().switch_page(f"{page}.py")
-        at.query_params["flow"] = "talk"
-        at.run()
+        if page in OWNERS:
+            at = open_script(page, flow="talk")
+        else:
+            at = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=20)
+            at.query_params["flow"] = "talk"
+            at.run()
         assert not at.exception
         assert OPENED[page] in texts(at)
 
@@ -90,13 +97,19 @@ def test_each_page_asks_who_is_here(page: str) -> None:
 def test_the_sign_in_page_says_when_too_many_people_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_WAITING", 0)
     at = AppTest.from_file(str(ROOT / "pages" / "sign_in.py"), default_timeout=20).run()
-    at.text_input[0].input("ada")
-    at.text_input[1].input("Secret-123")
-    at.button[0].click().run()
+    labelled(at.text_input, "User name").input("ada")
+    labelled(at.text_input, "Password").input("Secret-123")
+    labelled(at.button, "Sign in").click().run()
     assert not at.exception
     assert [error.value for error in at.error] == ["Too many people sign in right now. Try again in a moment."]
 
 
-def test_each_page_stands_in_the_navigation() -> None:
+# The owner's alone are opened by the navigation above, and in tests/test_local_mode.py.
+@pytest.mark.parametrize("page", sorted({*PAGES} - {"first_account", "owner_code", "router"}))
+def test_each_page_stands_in_the_navigation(house: AppServer, page: str) -> None:
     """A page that no list names is a file that nobody can open."""
-    assert {*PAGES} - _NAMED == {"router"}
+    browser = Browser(house.url) if page == "sign_in" else signed_in(house, "augusta")
+    with open_page(browser, base="/public_flow/talk" if page == "public_flow" else "") as opened:
+        drawn = opened.visit("" if page in ("home", "public_flow", "sign_in") else page, "flow=talk")
+    words = OTHERS_READ.get(page) or OPENED[page]
+    assert words.encode() in drawn, f"pages/{page}.py is in nobody's navigation"

@@ -13,8 +13,9 @@ from flowground.overrides import write_link
 from flowground.settings import Limits, Settings
 from flowground.store.runs import conversations
 from flowground.ui.page import bridge
+from tests.app_page import go, keyed, labelled, only, open_script, press, say, texts
 from tests.in_process import runtime_of
-from tests.servers import ROOT, write_folder
+from tests.servers import write_folder
 from tests.waiting import eventually
 
 TALK = """\
@@ -53,29 +54,14 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
-def go(at: AppTest, page: str, **query: str) -> AppTest:
-    at.switch_page(f"{page}.py")
-    for name in list(at.query_params):
-        del at.query_params[name]
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception
-    return at
+def title(at: AppTest) -> str:
+    """The label of the tab with the overrides."""
+    return only(tab.label for tab in at.tabs if tab.label.startswith("Temporary overrides"))
 
 
-def opened(page: str, **query: str) -> AppTest:
-    return go(AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=20).run(), page, **query)
-
-
-def labelled(elements: Any, label: str) -> Any:
-    return next(element for element in elements if element.label == label)
-
-
-def pressed(at: AppTest, label: str) -> AppTest:
-    next(button for button in at.button if label in button.label).click().run()
-    assert not at.exception
-    return at
+def answer(at: AppTest, flow: str) -> str:
+    """What the last try of this very request brought."""
+    return str(only(at.get_by_key(f"try:{flow}:answer").code).value)
 
 
 def codes(at: AppTest) -> list[str]:
@@ -86,37 +72,36 @@ def codes(at: AppTest) -> list[str]:
 
 
 def said(at: AppTest) -> str:
-    kinds = (at.markdown, at.caption, at.error, at.text, at.warning)
-    return "\n".join(element.value for kind in kinds for element in kind).replace("\\", "")
+    return texts(at).replace("\\", "")
 
 
 def test_a_changed_field_is_in_every_code_at_once_and_counted() -> None:
-    at = opened("api_access", flow="talk")
+    at = open_script("api_access", flow="talk")
     assert not any("tweaks" in code for code in codes(at))
     labelled(at.text_area, "Tone").set_value('it\'s "rude"').run()
     labelled(at.slider, "Temperature").set_value(1.25).run()
-    assert at.tabs[-1].label == "Temporary overrides (2)"
+    assert title(at) == "Temporary overrides (2)"
     assert all("tweaks" in code and "1.25" in code and "rude" in code for code in codes(at))
     assert "Author's value: kind" in said(at)
     labelled(at.slider, "Temperature").set_value(0.5).run()  # the author's own is no override
-    assert at.tabs[-1].label == "Temporary overrides (1)"
+    assert title(at) == "Temporary overrides (1)"
     assert not any("temperature" in code for code in codes(at))
-    pressed(at, "Reset all")
-    assert at.tabs[-1].label == "Temporary overrides"
+    press(at, "overrides:reset:talk")
+    assert title(at) == "Temporary overrides"
     assert labelled(at.text_area, "Tone").value == "kind"
     assert not any("tweaks" in code for code in codes(at))
 
 
 def test_the_inputs_text_is_the_message_of_every_call() -> None:
-    at = opened("api_access", flow="talk")
+    at = open_script("api_access", flow="talk")
     assert all("Good morning" in code for code in codes(at))
     labelled(at.text_area, "Text").set_value("Good night").run()
     assert all("Good night" in code and "tweaks" not in code for code in codes(at))
-    assert at.tabs[-1].label == "Temporary overrides (1)"
+    assert title(at) == "Temporary overrides (1)"
 
 
 def test_a_bad_value_is_explained_beside_its_editor_and_the_last_good_one_stays() -> None:
-    at = opened("api_access", flow="talk")
+    at = open_script("api_access", flow="talk")
     labelled(at.number_input, "Top P").set_value(7).run()
     assert [error.value for error in at.error] == [
         "`Model.top_p` is a number above 0 and of at most 1, not 7.  \n"
@@ -127,43 +112,43 @@ def test_a_bad_value_is_explained_beside_its_editor_and_the_last_good_one_stays(
     assert not at.error
     labelled(at.number_input, "Top P").set_value(-1).run()
     assert all("0.25" in code and "-1" not in code for code in codes(at))
-    pressed(at, "Reset")
-    labelled(at.text_area, "Template").set_value("Be {tone} and {unknown}.").run()
-    assert "unknown" in at.error[0].value
+    press(at, "override:talk:", "Model.top_p:reset")
+    assert not any("top_p" in code for code in codes(at))
+    keyed(at.text_area, "override:talk:", "Prompt.template").set_value("Be {tone} and {unknown}.").run()
+    assert "unknown" in only(at.error).value
     assert not any("unknown" in code for code in codes(at))
 
 
 def test_an_emptied_editor_means_the_authors_value() -> None:
-    at = opened("api_access", flow="bounded")
+    at = open_script("api_access", flow="bounded")
     labelled(at.number_input, "Max Tokens").set_value(70).run()
     assert all("70" in code for code in codes(at))
     labelled(at.number_input, "Max Tokens").set_value(None).run()
     assert labelled(at.number_input, "Max Tokens").value == 50
     assert codes(at)
     assert not any("tweaks" in code for code in codes(at))
-    assert at.tabs[-1].label == "Temporary overrides"
+    assert title(at) == "Temporary overrides"
 
 
 def test_one_field_is_reset_alone() -> None:
-    at = opened("api_access", flow="talk")
+    at = open_script("api_access", flow="talk")
     labelled(at.slider, "Number of Messages").set_value(3).run()
     labelled(at.text_area, "Tone").set_value("rude").run()
-    [first, second] = [button for button in at.button if button.label == "Reset"]
-    assert str(first.key).endswith("Prompt.tone:reset")
-    second.click().run()
+    assert [button.label for button in at.button if str(button.key).endswith("Prompt.tone:reset")] == ["Reset"]
+    press(at, "override:talk:", "History.n_messages:reset")
     assert labelled(at.slider, "Number of Messages").value == 7
     assert all("rude" in code and "n_messages" not in code for code in codes(at))
 
 
 def test_locked_fields_say_why_and_have_no_editor() -> None:
-    at = opened("api_access", flow="talk")
+    at = open_script("api_access", flow="talk")
     assert ":material/lock: **System Message** · Prompt feeds it" in said(at)
     assert ":material/lock: **Model** · Protected: only the author sets it" in said(at)
     assert not any(area.label == "System Message" for area in at.text_area)
 
 
 def test_search_finds_fields_by_name_and_says_when_there_is_none() -> None:
-    at = opened("api_access", flow="talk")
+    at = open_script("api_access", flow="talk")
     labelled(at.text_input, "Search fields").set_value("messages").run()
     assert [slider.label for slider in at.slider] == ["Number of Messages"]
     assert not any(area.label == "Tone" for area in at.text_area)
@@ -172,53 +157,53 @@ def test_search_finds_fields_by_name_and_says_when_there_is_none() -> None:
 
 
 def test_the_chat_runs_with_them_says_so_and_one_click_clears() -> None:
-    at = opened("api_access", flow="talk")
+    at = open_script("api_access", flow="talk")
     labelled(at.text_area, "Tone").set_value("rude").run()
     labelled(at.text_area, "Text").set_value("the example").run()
     go(at, "playground", flow="talk")
-    assert any("2 overrides" in button.label for button in at.button)
-    at.chat_input[0].set_value("Hello").run()
+    assert "2 overrides" in keyed(at.button, "chip:talk").label
+    say(at, "Hello")
     assert "Be rude." in said(at)
     assert "the example" not in said(at)
-    pressed(at, "2 overrides")
+    press(at, "chip:talk")
     assert not any("override" in button.label for button in at.button)
-    at.chat_input[0].set_value("Again").run()
+    say(at, "Again")
     assert "Be kind." in said(at)
 
 
 def test_a_form_runs_with_them_too() -> None:
-    at = opened("api_access", flow="text")
+    at = open_script("api_access", flow="text")
     labelled(at.slider, "Temperature").set_value(1.5).run()
     go(at, "playground", flow="text")
-    pressed(at, "Run")
+    press(at, "form:run:text")
     assert '"temperature": 1.5' in said(at)
 
 
 def test_a_message_opens_the_pane_with_its_own_call() -> None:
-    at = opened("api_access", flow="talk")
+    at = open_script("api_access", flow="talk")
     labelled(at.text_area, "Tone").set_value("rude").run()
     go(at, "playground", flow="talk")
-    at.chat_input[0].set_value("It's me").run()
-    pressed(at, "1 override")
-    pressed(at, "Copy as code")
+    say(at, "It's me")
+    press(at, "chip:talk")
+    press(at, "code:")
     assert "The call behind “It's me” with 1 override" in said(at)
     session = "".join(at.query_params["session"])
     assert all("It" in code and "rude" in code and session in code for code in codes(at))
-    again = pressed(opened("playground", flow="talk", session=session), "Copy as code")  # another visit
+    again = press(open_script("playground", flow="talk", session=session), "code:")  # another visit
     assert "with 1 override" in said(again)
     assert all("rude" in code for code in codes(again))
 
 
 def test_a_link_applies_once_it_is_accepted() -> None:
     word = write_link({"Prompt": {"tone": "rude"}, "Model": {"temperature": 1}})
-    at = opened("playground", flow="talk", overrides=word)
+    at = open_script("playground", flow="talk", overrides=word)
     assert "This link brings 2 overrides." in said(at)
     assert "**Prompt · Tone:** rude" in said(at)
-    at.chat_input[0].set_value("Before").run()
+    say(at, "Before")
     assert "Be kind." in said(at)
-    pressed(at, "Apply")
+    press(at, "arrived:apply:talk")
     assert "overrides" not in at.query_params
-    at.chat_input[0].set_value("After").run()
+    say(at, "After")
     assert "Be rude." in said(at)
 
 
@@ -234,61 +219,61 @@ def test_a_link_applies_once_it_is_accepted() -> None:
     ],
 )
 def test_a_link_that_cannot_be_is_one_calm_sentence(word: str, sentence: str) -> None:
-    at = opened("playground", flow="talk", overrides=word)
+    at = open_script("playground", flow="talk", overrides=word)
     assert sentence in said(at)
     assert not any(button.label == "Apply" for button in at.button)
-    pressed(at, "Dismiss")
+    press(at, "arrived:dismiss")
     assert "overrides" not in at.query_params
     assert "Be kind." not in said(at)
 
 
 def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> None:
-    at = opened("api_access", flow="talk")
+    at = open_script("api_access", flow="talk")
     labelled(at.text_area, "Tone").set_value("rude").run()
-    pressed(at, "Try it")
+    press(at, "try:talk:run")
     assert "200 OK" in said(at)
-    assert "Be rude." in at.code[-1].value
-    assert '"session_id"' in at.code[-1].value
+    assert "Be rude." in answer(at, "talk")
+    assert '"session_id"' in answer(at, "talk")
     labelled(at.button_group, "Answer").set_value("stream").run()
     assert "200 OK" not in said(at)  # another request by now
-    pressed(at, "Try it")
-    assert '{"event": "add_message"' in at.code[-1].value
-    assert '{"event": "end"' in at.code[-1].value
+    press(at, "try:talk:run")
+    assert '{"event": "add_message"' in answer(at, "talk")
+    assert '{"event": "end"' in answer(at, "talk")
     mine: dict[str, Any] = {"flow_id": "talk", "owner": "local:owner", "limit": 50}
     assert bridge.call(runtime.get().store.read(conversations.list_sessions, **mine)) == []
 
 
 def test_a_failed_try_says_why() -> None:
-    at = opened("api_access", flow="fail")
-    pressed(at, "Try it")
+    at = open_script("api_access", flow="fail")
+    press(at, "try:fail:run")
     assert "502 Bad Gateway" in said(at)
-    assert "The scripted model fails" in at.error[0].value
-    assert '"provider_status": 500' in at.code[-1].value
+    assert "The scripted model fails" in only(at.error).value
+    assert '"provider_status": 500' in answer(at, "fail")
 
 
 def test_a_try_counts_as_a_run_of_the_person() -> None:
     app = runtime.get()
     app.run_limits = RunLimits(Settings(limits=Limits(runs_per_minute=1)), app.store)
-    at = opened("api_access", flow="talk")
-    pressed(at, "Try it")
+    at = open_script("api_access", flow="talk")
+    press(at, "try:talk:run")
     assert "200 OK" in said(at)
-    pressed(at, "Try it")
+    press(at, "try:talk:run")
     assert "429 Too Many Requests" in said(at)
-    assert at.error[0].value.startswith("You can send the next message in ")
-    assert '"code": "rate_limited"' in at.code[-1].value
+    assert only(at.error).value.startswith("You can send the next message in ")
+    assert '"code": "rate_limited"' in answer(at, "talk")
 
 
 def test_numbers_stand_beside_the_endpoint() -> None:
-    at = opened("api_access", flow="fail")
+    at = open_script("api_access", flow="fail")
     assert "No runs in the last 24 hours." in said(at)
 
 
 def test_overrides_that_a_newer_file_does_not_take_are_dropped_and_the_others_stay(folder: Path) -> None:
-    at = opened("api_access", flow="talk")
+    at = open_script("api_access", flow="talk")
     labelled(at.text_area, "Tone").set_value("rude").run()
     labelled(at.slider, "Temperature").set_value(1.25).run()
-    assert at.tabs[-1].label == "Temporary overrides (2)"
+    assert title(at) == "Temporary overrides (2)"
     (folder / "flows" / "talk.yaml").write_text(TALK.replace('"Be {tone}.", tone: kind', "Be kind."), "utf-8")
-    eventually(lambda: at.run().tabs[-1].label == "Temporary overrides (1)")
+    eventually(lambda: title(at.run()) == "Temporary overrides (1)")
     assert labelled(at.slider, "Temperature").value == 1.25
     assert all("1.25" in code and "rude" not in code for code in codes(at))

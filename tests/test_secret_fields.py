@@ -11,9 +11,9 @@ from streamlit.testing.v1 import AppTest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output, declare
 from flowground.overrides import read_link
+from tests.app_page import go, labelled, say, texts
 from tests.in_process import runtime_of
 from tests.servers import ROOT, write_folder
-from tests.test_pages_overrides import go, labelled, said
 
 AUTHORS, TYPED = "authorsword", "typedsecret-of-25-letters"
 VAULT = """\
@@ -52,12 +52,11 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
 
 
 def answer_of(at: AppTest, message: str) -> str:
-    go(at, "playground", flow="vault").chat_input[0].set_value(message).run()
-    return said(at)
+    return texts(say(go(at, "playground", flow="vault"), message))
 
 
 def everything_drawn(at: AppTest) -> str:
-    return "\n".join(str(element.proto) for element in at.main) + said(at)
+    return "\n".join(str(element.proto) for element in at.main) + texts(at)
 
 
 def test_the_authors_secret_is_used_and_shown_nowhere(at: AppTest) -> None:

@@ -73,7 +73,8 @@ def draw_try(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
         if is_running:
             st.fragment(partial(_watch, trial, key), run_every=_LOOK)()
         else:
-            _draw_end(trial)
+            with st.container(key=f"{key}:answer"):
+                _draw_end(trial)
 
     st.fragment(draw, key=key)()
 

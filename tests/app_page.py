@@ -1,0 +1,67 @@
+"""A page run in this process by AppTest, and its elements found by what they are, never by their place."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from streamlit.testing.v1 import AppTest
+
+from tests.servers import ROOT
+
+E = TypeVar("E")
+
+
+def open_script(page: str = "", *, script: str = "pages/router.py", **query: str) -> AppTest:
+    """The home page, or another that its navigation lists."""
+    at = AppTest.from_file(str(ROOT / script), default_timeout=20).run()
+    assert not at.exception
+    return go(at, page, script=script, **query) if page else at
+
+
+def go(at: AppTest, page: str, *, script: str = "pages/router.py", **query: str) -> AppTest:
+    """To another page, in the same visit."""
+    at.switch_page(f"{page}.py" if script.endswith("router.py") else f"pages/{page}.py")
+    for name in list(at.query_params):
+        del at.query_params[name]
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception
+    return at
+
+
+def only(elements: Iterable[E]) -> E:
+    """The one there is."""
+    found = list(elements)
+    assert len(found) == 1, f"{len(found)} elements instead of one: {found}"
+    return found[0]
+
+
+def keyed(elements: Iterable[Any], begin: str, end: str = "") -> Any:
+    """The one whose key begins, and ends, like this."""
+    keys = [(str(element.key or ""), element) for element in elements]
+    return only(element for key, element in keys if key.startswith(begin) and key.endswith(end))
+
+
+def labelled(elements: Iterable[Any], label: str) -> Any:
+    """The one with this label."""
+    return only(element for element in elements if element.label == label)
+
+
+def press(at: AppTest, begin: str, end: str = "") -> AppTest:
+    """The button whose key begins, and ends, like this."""
+    keyed(at.button, begin, end).click().run()
+    assert not at.exception
+    return at
+
+
+def say(at: AppTest, text: str) -> AppTest:
+    """As a message, in the composer."""
+    only(at.chat_input).set_value(text).run()
+    assert not at.exception
+    return at
+
+
+def texts(at: AppTest) -> str:
+    """All that stands on the page, a line each."""
+    kinds = (at.title, at.header, at.subheader, at.markdown, at.caption, at.text, at.error, at.warning, at.code)
+    return "\n".join(element.value for kind in kinds for element in kind)
