@@ -42,7 +42,13 @@ def code_of(pane: "Locator", tab: str) -> "Locator":
     return pane.locator('[role="tabpanel"]:visible').get_by_test_id("stCode")
 
 
+def export_line(pane: "Locator") -> "Locator":
+    """The line that puts the token into the environment."""
+    return pane.get_by_test_id("stCode").filter(has_text="export FLOWGROUND_API_KEY=")
+
+
 def copied(page: "Page", code: "Locator") -> str:
+    """What the code's own copy button puts into the clipboard."""
     code.hover()
     code.get_by_role("button", name="Copy to clipboard").click()
     text: str = page.evaluate("navigator.clipboard.readText()")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.house import PASSWORD
 
@@ -13,9 +13,9 @@ STILL = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test
 
 
 @contextmanager
-def visitor(browser: "Browser", **context: object) -> Iterator["Page"]:
+def visitor(browser: "Browser", **context: Any) -> Iterator["Page"]:
     """A browser of its own: other cookies, other clipboard."""
-    opened = browser.new_context(**context)  # type: ignore[arg-type]
+    opened = browser.new_context(**context)
     opened.set_default_timeout(20_000)
     yield opened.new_page()
     opened.close()

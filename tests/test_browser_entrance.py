@@ -27,17 +27,17 @@ def test_by_link_a_browser_is_let_in_once_and_for_all(browser: "Browser", tmp_pa
     with AppServer(tmp_path, config={"local_mode": "link"}) as server:
         with visitor(browser) as page:
             go(page, f"{server.url}/?code={code_of(server)}")
-            page.get_by_text("Memory Chatbot").first.wait_for()
+            page.get_by_role("heading", name="Memory Chatbot").wait_for()
             assert "code=" not in page.url
             go(page, server.url)
-            page.get_by_text("Memory Chatbot").first.wait_for()
+            page.get_by_role("heading", name="Memory Chatbot").wait_for()
             assert page.evaluate("document.cookie").count("flowground") == 0
         with visitor(browser) as page:
             go(page, f"{server.url}/playground?flow=echo")
             page.get_by_text("Open the link of the terminal").wait_for()
             fill(page, **{"Owner code": code_of(server)})
             page.get_by_role("button", name="Continue").click()
-            page.get_by_role("heading", name="Echo").first.wait_for()
+            page.get_by_role("heading", name="Echo").wait_for()
 
 
 def strangers_try(server: AppServer, name: str) -> None:
@@ -65,12 +65,12 @@ def test_strangers_do_not_shut_the_browser_out_that_signed_in_before(browser: "B
         with visitor(browser) as page:
             go(page, server.url)
             sign_in(page, "mia")
-            page.get_by_text("Memory Chatbot").first.wait_for()
-            page.get_by_test_id("stSidebar").get_by_role("button").last.click()
+            page.get_by_role("heading", name="Memory Chatbot").wait_for()
+            page.locator(".st-key-sign_out button:visible").click()
             page.get_by_label("User name").wait_for()
             strangers_try(server, "mia")
             sign_in(page, "mia")
-            page.get_by_text("Memory Chatbot").first.wait_for()
+            page.get_by_role("heading", name="Memory Chatbot").wait_for()
         with visitor(browser) as page:
             go(page, server.url)
             sign_in(page, "mia")

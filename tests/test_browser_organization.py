@@ -75,7 +75,7 @@ def test_from_the_invitation_to_the_chat_on_every_device_until_signed_out(
         kept = mia.context.cookies()
         mia.locator(".st-key-sign_out button:visible").click()
         mia.get_by_role("textbox", name="Password").wait_for()
-        thief.context.add_cookies(kept)  # type: ignore[arg-type]
+        thief.context.add_cookies(kept)  # type: ignore[arg-type]  # Playwright gives other types of cookies than it takes
         go(thief, f"{house.url}/public_flow/echo").get_by_role("textbox", name="Password").wait_for()
         assert "The echo" not in thief.content()
     log = house.log

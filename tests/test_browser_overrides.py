@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.api_pane import FLOW, change, code_of, copied, open_pane
+from tests.api_pane import FLOW, change, code_of, copied, export_line, open_pane
 from tests.house import House
 from tests.open_page import fill, flow_text, go, say, still
 from tests.servers import AppServer
@@ -37,7 +37,7 @@ def test_an_override_is_in_the_three_tabs_and_in_the_answer_of_the_copied_code(a
     pane.get_by_role("button", name="Make a token").click()
     pane.get_by_text("shown this once").wait_for()
     still(ada)
-    token = copied(ada, pane.get_by_test_id("stCode").nth(0)).partition("=")[2]
+    token = copied(ada, export_line(pane)).partition("=")[2]
     for tab, language in (("Python", "python"), ("JavaScript", "javascript"), ("cURL", "curl")):
         done = run_snippet(language, copied(ada, code_of(pane, tab)), env={"FLOWGROUND_API_KEY": token})
         assert "canary of the prompt: be it's" in done.stdout, done.stderr

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowground.store.flows.publications import Sharing
-from tests.api_pane import FLOW, change, code_of, copied, open_pane
+from tests.api_pane import FLOW, change, code_of, copied, export_line, open_pane
 from tests.house import House
 from tests.open_page import fill, go, say, sign_in, still, visitor
 from tests.servers import AppServer
@@ -79,15 +79,16 @@ def test_a_member_changes_what_the_author_opened_and_sees_nothing_else_on_the_wi
         number = bob.get_by_role("spinbutton", name="Max Tokens")
         number.fill("51")
         number.press("Enter")
-        bob.get_by_text("Model.max_tokens").nth(1).wait_for()
+        bob.get_by_text("not 51").wait_for()
         change(bob, "Tone", "brief")
         assert "brief" in code_of(bob.locator("body"), "Python").inner_text()
         fill(bob, Name="bob's")
         bob.get_by_role("button", name="Make a token").click()
         bob.get_by_text("shown this once").wait_for()
+        assert any("brief" in frame for frame in wire)
         assert [word for word in CANARIES if any(word in frame for frame in wire)] == []
         still(bob)
-        token = copied(bob, bob.get_by_test_id("stCode").nth(0)).partition("=")[2]
+        token = copied(bob, export_line(bob.locator("body"))).partition("=")[2]
         script = copied(bob, code_of(bob.locator("body"), "Python"))
         answer = json.loads(run_snippet("python", script, env={"FLOWGROUND_API_KEY": token}).stdout)
         assert answer["messages"][0]["content"] == "canary of the prompt: be brief."

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acme import turn
+from tests.api_pane import code_of, copied, export_line
 from tests.house import PASSWORD, House
 from tests.open_page import answers, fill, flow_text, go, say, sign_in, still, visitor
 from tests.servers import AppServer, clean_environment
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 FLOWS = {
@@ -46,16 +47,15 @@ def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ad
     ada.get_by_text("shown this once").wait_for()
     still(ada)
     pane = ada.get_by_role("dialog")
-    key = copied(ada, pane.get_by_test_id("stCode").nth(0))
+    key = copied(ada, export_line(pane))
     assert re.fullmatch(r"export FLOWGROUND_API_KEY=fg_\S+", key)
     script = tmp_path / "python-test-script.py"
-    script.write_text(copied(ada, pane.get_by_test_id("stCode").nth(1)), "utf-8")
+    script.write_text(copied(ada, code_of(pane, "Python")), "utf-8")
     environment = clean_environment(FLOWGROUND_API_KEY=key.partition("=")[2])
     told = [sys.executable, str(script), '--message=it\'s "quoted" $HOME']
     done = subprocess.run(told, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ('You said: it\'s "quoted" $HOME\n', "", 0)
-    pane.get_by_role("tab", name="cURL").click()
-    shell = copied(ada, pane.locator('[role="tabpanel"]:visible').get_by_test_id("stCode"))
+    shell = copied(ada, code_of(pane, "cURL"))
     done = subprocess.run(
         ["bash", "-c", f"{key}\n{shell}"],
         env=clean_environment(PATH=os.environ["PATH"]),
@@ -77,7 +77,7 @@ def test_the_pane_is_a_page_too(house: AppServer, ada: "Page") -> None:
     fill(ada, Name="from the page")
     ada.get_by_role("button", name="Make a token").click()
     ada.get_by_text("from the page").wait_for()
-    assert "stream=true" not in ada.get_by_test_id("stCode").nth(1).inner_text()
+    assert "stream=true" not in code_of(ada.locator("body"), "Python").inner_text()
     ada.get_by_role("radio", name="Stream").click()
     ada.get_by_text("stream=true").first.wait_for()
 
@@ -118,7 +118,7 @@ def test_two_people_never_see_each_other(house: AppServer, ada: "Page", browser:
         zoe.goto(bob.url)  # with the id of bob's conversation, in the middle of his answer
         say(zoe, "zoe speaks")
         zoe.get_by_text("You said: zoe speaks").wait_for()
-        bob.get_by_text("take their time").nth(1).wait_for()
+        answers(bob).get_by_text("take their time").wait_for()
         still(bob)
         still(zoe)
         assert "bob's" not in zoe.content()
@@ -160,7 +160,7 @@ def test_signing_out_is_final(house: AppServer, ada: "Page", browser: "Browser")
         cookies = bob.context.cookies()
         bob.locator(".st-key-sign_out button:visible").click()
         bob.get_by_role("textbox", name="Password").wait_for()
-        thief.context.add_cookies(cookies)  # type: ignore[arg-type]
+        thief.context.add_cookies(cookies)  # type: ignore[arg-type]  # Playwright gives other types of cookies than it takes
         go(thief, f"{house.url}/public_flow/echo").get_by_role("textbox", name="Password").wait_for()
         assert "Whatever you write" not in thief.content()
 
@@ -182,11 +182,3 @@ def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: 
         page.get_by_text("Grace Hopper").wait_for()
         page.get_by_text("You said: before").wait_for()  # what the local owner said is hers
         open_share(other, server, "echo", "grace")
-
-
-def copied(page: "Page", code: "Locator") -> str:
-    """What the code's own copy button puts into the clipboard."""
-    code.hover()
-    code.get_by_role("button", name="Copy to clipboard").click()
-    text: str = page.evaluate("navigator.clipboard.readText()")
-    return text

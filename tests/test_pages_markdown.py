@@ -18,7 +18,7 @@ from tests.heartbeat import stays_responsive
 _GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _AS_LETTERS = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 for _parser in (_GITHUB, _AS_LETTERS):
-    _parser.validateLink = lambda url: True  # type: ignore[method-assign] # what it leaves out by itself counts here
+    _parser.validateLink = lambda url: True  # type: ignore[method-assign]  # what it leaves out by itself counts here
 _PIECES = (
     *("`", "``", "```", "````", "~~~", "\n", "\n\n", "> ", ">", "- ", "-", "* ", "1. ", "2) ", "    ", "  ", " ", "\t"),
     *(
