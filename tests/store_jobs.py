@@ -2,17 +2,20 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import InterfaceError
 
+from flowground.errors import StoreUnavailable
+from flowground.store import Store
 from flowground.store.database.connections import Database
 from flowground.store.database.jobs import Job
 from flowground.store.migrations import migrate
+from tests.store_writes import note
 from tests.stored import list_entries
 
 ENDLESS = text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n")
@@ -63,6 +66,41 @@ def job(function: Callable[..., Any], *args: Any) -> Job:
 async def answer(waiting: Job) -> Any:
     assert waiting.future is not None
     return await asyncio.wait_for(waiting.future, 60)
+
+
+def losing_the_commit(*, lands: bool, and_then: Callable[[], object] = list) -> Callable[[Connection], str]:
+    """A job in whose transaction's commit the connection breaks, before the database has it or after."""
+
+    def lose(connection: Connection) -> str:
+        @event.listens_for(connection, "commit")
+        def _(committed: Connection) -> None:
+            if lands:
+                committed.exec_driver_sql("COMMIT")
+            committed.connection.driver_connection.close()  # type: ignore[union-attr]  # it has one here
+            and_then()
+
+        return note(connection, "loses")
+
+    return lose
+
+
+async def write_together(store: Store, *writes: Coroutine[Any, Any, object]) -> list[Any]:
+    """Results and errors of writes that the writer finds waiting all at once."""
+    hold = Hold()
+    holding = asyncio.create_task(store.write(hold))
+    await asyncio.to_thread(hold.begun.wait, 60)
+    waiting = [asyncio.create_task(write) for write in writes]
+    await asyncio.sleep(0)  # each has put its job
+    hold.may_end.set()
+    await holding
+    return [tell(result) for result in await asyncio.gather(*waiting, return_exceptions=True)]
+
+
+def tell(result: Any) -> Any:
+    """What a write gave, the code of an outage, or another error as text."""
+    if isinstance(result, StoreUnavailable):
+        return result.code
+    return repr(result) if isinstance(result, Exception) else result
 
 
 def open_database(file: Path) -> Database:

@@ -32,6 +32,17 @@ async def test_they_are_told_to_the_owner_of_the_session_alone(store: Store) -> 
     assert await found(store, "1", session_id="other") == {}
 
 
+async def test_the_only_message_of_a_session_has_its_own(store: Store) -> None:
+    await said(store, "1", overrides=VALUES)
+    assert await found(store, "1") == VALUES
+
+
+async def test_what_no_json_can_hold_is_not_stored(store: Store) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        await said(store, "1", overrides={"Model": {"temperature": float("nan")}})
+    assert await store.read(conversations.list_messages, **HERE) == []
+
+
 async def test_they_go_with_the_conversation(store: Store) -> None:
     await said(store, "1", overrides=VALUES)
     await store.write(conversations.delete_session, **HERE)

@@ -4,14 +4,14 @@ No clock decides here: jobs begin and end when the test says so.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, RootTransaction, event
+from sqlalchemy import Connection, RootTransaction
 
 from flowground.errors import StoreUnavailable
 from flowground.store import Store
@@ -19,7 +19,7 @@ from flowground.store.database.connections import Database
 from flowground.store.database.threads import Writer
 from flowground.store.runs import conversations
 from flowground.store.sql import mark_one_way
-from tests.store_jobs import Endless, Hold, answer, breaking, job, open_database
+from tests.store_jobs import Endless, Hold, answer, breaking, job, losing_the_commit, open_database, write_together
 from tests.store_writes import HERE, message, note, noted, open_store
 from tests.stored import list_entries
 from tests.waiting import eventually
@@ -43,25 +43,6 @@ def database(file: Path) -> Database:
     return open_database(file)
 
 
-async def write_together(store: Store, *writes: Coroutine[Any, Any, object]) -> list[Any]:
-    """Results and errors of writes that the writer finds waiting all at once."""
-    hold = Hold()
-    holding = asyncio.create_task(store.write(hold))
-    await asyncio.to_thread(hold.begun.wait, 60)
-    waiting = [asyncio.create_task(write) for write in writes]
-    await asyncio.sleep(0)  # each has put its job
-    hold.may_end.set()
-    await holding
-    return [tell(result) for result in await asyncio.gather(*waiting, return_exceptions=True)]
-
-
-def tell(result: Any) -> Any:
-    """What a write gave, the code of an outage, or another error as text."""
-    if isinstance(result, StoreUnavailable):
-        return result.code
-    return repr(result) if isinstance(result, Exception) else result
-
-
 def note_one_way(connection: Connection, subject: str) -> str:
     """Another function than `note`, to be marked."""
     return note(connection, subject)
@@ -78,22 +59,6 @@ def failing(times: int) -> Callable[[Connection, str], str]:
         return subject
 
     return fail
-
-
-def losing_the_commit(*, lands: bool, and_then: Callable[[], object] = list) -> Callable[[Connection], str]:
-    """A job in whose transaction's commit the connection breaks, before the database has it or after."""
-
-    def lose(connection: Connection) -> str:
-        @event.listens_for(connection, "commit")
-        def _(committed: Connection) -> None:
-            if lands:
-                committed.exec_driver_sql("COMMIT")
-            committed.connection.driver_connection.close()  # type: ignore[union-attr]  # it has one here
-            and_then()
-
-        return note(connection, "loses")
-
-    return lose
 
 
 async def asked(store: Store) -> list[str]:
