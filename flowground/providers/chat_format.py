@@ -5,7 +5,6 @@ too, each with small liberties that are accepted here (an error under status 200
 """
 
 import json
-import time
 from typing import Any
 
 import orjson
@@ -49,7 +48,7 @@ def count_most_bytes(answer_chars: int) -> int:
     return 65_536 + 6 * answer_chars
 
 
-def read_completion(data: bytes, *, model: str) -> Completion:
+def read_completion(data: bytes | bytearray, *, model: str) -> Completion:
     """A whole answer; `model` is shown when the server names none. Raises Unreadable."""
     answer = _read_object(data)
     try:
@@ -61,7 +60,7 @@ def read_completion(data: bytes, *, model: str) -> Completion:
     return Completion(text, _read_word(answer.get("model")) or model, _read_usage(answer.get("usage")))
 
 
-def read_error(data: bytes) -> tuple[str | None, str | None]:
+def read_error(data: bytes | bytearray) -> tuple[str | None, str | None]:
     """Message and code of an error's body, whatever of `error`, `message`, `detail` the server uses."""
     try:
         body = json.loads(data)
@@ -76,40 +75,26 @@ def read_error(data: bytes) -> tuple[str | None, str | None]:
 
 
 class ChunkReader:
-    """Reads a stream of server-sent events as its bytes come; `is_done` after `[DONE]`.
+    """Reads a stream of server-sent events as its bytes come.
 
-    `answer_chars` bounds one event as it bounds a whole answer. `events` counts those that came; `end_by` is the
-    loop's time at which the answer ends by itself, once its reader has set it. A letter whose halves
+    `has_ended` says that the model is finished: token counts and `[DONE]` may still come, text does not; `is_done`
+    that `[DONE]` came. `answer_chars` bounds one event as it bounds a whole answer. `events` counts those that came;
+    `end_by` is the loop's time at which the answer ends by itself, once its reader has set it. A letter whose halves
     (surrogates) come in two pieces is whole in the second; `take_rest` gives what to say of a half that stayed alone.
     """
 
     def __init__(self, answer_chars: int) -> None:
-        self.is_done = False
+        self.has_ended = self.is_done = False
         self.events = 0
         self.end_by: float | None = None
         self.model: str | None = None
         self.usage: Usage | None = None
-        self.finish_reason: str | None = None
         self._answer_chars = answer_chars
         self._most_bytes = count_most_bytes(answer_chars)
         self._line: list[bytes] = []
         self._line_bytes = 0
         self._bytes = 0
         self._half = ""
-        self._last_event = time.monotonic()
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the model said that it is finished: token counts and `[DONE]` may still come, text does not."""
-        return self.is_done or self.finish_reason is not None
-
-    def count_idle_seconds(self) -> float:
-        """Since the last event: comments keep a connection open, but are no answer."""
-        return time.monotonic() - self._last_event
-
-    def wait_again(self) -> None:
-        """The time until the next event begins now: what came last has been read."""
-        self._last_event = time.monotonic()
 
     def take_rest(self) -> str:
         """What is left of the text at its end."""
@@ -134,10 +119,9 @@ class ChunkReader:
         ]
 
     def _read_event(self, data: bytes) -> str | None:
-        self._last_event = time.monotonic()
         self.events += 1
         if data == b"[DONE]":
-            self.is_done = True
+            self.has_ended = self.is_done = True
             return None
         if not data:
             return None
@@ -150,7 +134,7 @@ class ChunkReader:
             if not (choices := chunk.get("choices")):
                 return None
             choice = choices[0]
-            self.finish_reason = _read_word(choice.get("finish_reason")) or self.finish_reason
+            self.has_ended = self.has_ended or bool(_read_word(choice.get("finish_reason")))
             delta = choice.get("delta") or {}
             content = delta.get("content")
             if content.__class__ is not str:
@@ -169,7 +153,7 @@ class ChunkReader:
         return mend(text)
 
 
-def _read_object(data: bytes) -> dict[str, Any]:
+def _read_object(data: bytes | bytearray) -> dict[str, Any]:
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
@@ -200,7 +184,5 @@ def _read_usage(value: Any) -> Usage | None:
     """What cannot be a number of tokens is no count: the answer stands without it."""
     if not isinstance(value, dict):
         return None
-    given, made = value.get("prompt_tokens"), value.get("completion_tokens")
-    if type(given) is not int or type(made) is not int:
-        return None
-    return Usage(given, made) if 0 <= given <= MOST_TOKENS and 0 <= made <= MOST_TOKENS else None
+    counts = value.get("prompt_tokens", -1), value.get("completion_tokens", -1)
+    return Usage(*counts) if all(type(count) is int and 0 <= count <= MOST_TOKENS for count in counts) else None

@@ -44,10 +44,7 @@ class Lanes:
 
         Raises TimeoutError when for `patience` seconds all calls at once are under way.
         """
-        if self._turns.locked():
-            async with asyncio.timeout(patience):
-                await self._turns.acquire()
-        else:
+        async with asyncio.timeout(patience if self._turns.locked() else None):
             await self._turns.acquire()
         try:
             while self._idle:

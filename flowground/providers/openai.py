@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Literal
@@ -17,7 +18,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_URL = "http://127.0.0.1:11434/v1"
 
 _END_SECONDS = 0.5
-"""How long token counts and `[DONE]` are waited for after a model said that it is finished."""
+"""How long token counts, `[DONE]` and the connection's end are waited for after a model said that it is finished."""
 
 
 class OpenAI:
@@ -93,58 +94,53 @@ class OpenAI:
                     yield completion.text
                     yield completion
                     return
-                reader, text = ChunkReader(self._answer_chars), []
+                reader, text, since = ChunkReader(self._answer_chars), [], time.monotonic()
                 while (data := await self._read_next(answer, reader)) is not None:
-                    pieces = reader.feed(data)
-                    for piece in pieces:
+                    known = reader.events
+                    for piece in reader.feed(data):
                         text.append(piece)
                         yield piece
-                    if pieces:
-                        reader.wait_again()
-                    elif reader.count_idle_seconds() > self._timeout:
-                        raise self._server.explain_timeout()
+                    if reader.events > known:
+                        since = time.monotonic()  # not before the pieces were taken: that may have lasted
+                    elif time.monotonic() - since > self._timeout:
+                        raise self._server.explain_timeout()  # comments keep a connection open, but are no answer
                 if rest := reader.take_rest():
                     text.append(rest)
                     yield rest
-                await answer.drain()
-                self._check_end(reader)
+                if not reader.events:
+                    raise Unreadable
+                if not reader.has_ended:
+                    raise ProviderUnreachable(
+                        f"The connection to provider {self._name!r} broke before the answer's end."
+                    )
                 yield Completion("".join(text), reader.model or call.model, reader.usage)
         except Unreadable as problem:
             raise self._explain(problem) from None
 
     async def _read(self, answer: ServerAnswer, call: ModelCall) -> Completion:
         """A whole answer, within the call's time. Raises AnswerTooLong as soon as it is."""
-        parts, left = [], count_most_bytes(self._answer_chars)
-        try:
-            async with asyncio.timeout_at(answer.deadline):
-                while (chunk := await answer.read_chunk()) is not None:
-                    parts.append(chunk)
-                    left -= len(chunk)
-                    if left < 0:
-                        raise AnswerTooLong(self._answer_chars)
-        except TimeoutError:
-            raise self._server.explain_timeout() from None
-        return read_completion(b"".join(parts), model=call.model)
+        most = count_most_bytes(self._answer_chars)
+        data = await answer.read(most)
+        if len(data) > most:
+            raise AnswerTooLong(self._answer_chars)
+        if not answer.is_whole:
+            raise self._server.explain_timeout()
+        return read_completion(data, model=call.model)
 
     async def _read_next(self, answer: ServerAnswer, reader: ChunkReader) -> bytes | None:
-        """The next bytes, None when the answer is whole: what a server does with the connection then is its own."""
+        """The next bytes, None when the answer is whole: what a server does with the connection then is its own.
+
+        It is read to its end, if that comes soon: only then can it serve another call.
+        """
         if not reader.has_ended:
             return await answer.read_chunk()
-        if reader.is_done or reader.usage:
-            return None
         reader.end_by = reader.end_by or asyncio.get_running_loop().time() + _END_SECONDS
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout_at(reader.end_by):
-                return await answer.read_chunk()
+                while (data := await answer.read_chunk()) is not None:
+                    if not reader.is_done:
+                        return data
         return None
-
-    def _check_end(self, reader: ChunkReader) -> None:
-        """Raises Unreadable where nothing was an answer, and ProviderUnreachable where one broke off."""
-        if reader.has_ended:
-            return
-        if not reader.events:
-            raise Unreadable
-        raise ProviderUnreachable(f"The connection to provider {self._name!r} broke before the answer's end.")
 
     def _explain(self, problem: Unreadable) -> ProviderRefused:
         if problem.said:

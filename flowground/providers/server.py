@@ -36,7 +36,6 @@ _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 4.0
 _ERROR_BYTES = 65_536
 _SAID_CHARS = 300
-_DRAIN_SECONDS = 0.25
 
 
 class NoFreeLane(ProviderBusy):
@@ -85,9 +84,7 @@ class Server:
 
         Leaving before the body's end closes the connection, which tells the server to stop.
         """
-        if self._lanes is None:
-            self._lanes = Lanes(self._url, trust_env=self._trust_env)
-        lanes = self._lanes
+        lanes = self._lanes = self._lanes or Lanes(self._url, trust_env=self._trust_env)
         try:
             lane = await lanes.take(patience=self._seconds)
         except TimeoutError:
@@ -106,8 +103,7 @@ class Server:
     async def close(self) -> None:
         """Closes the connections."""
         if self._lanes:
-            lanes, self._lanes = self._lanes, None
-            await lanes.close()
+            await self._lanes.close()
 
     def clean(self, said: str) -> str:
         """A server's words on one line, short, without our key and address (some servers repeat them)."""
@@ -130,12 +126,7 @@ class Server:
             raise self._explain(error) from None
 
     async def _read_refusal(self, answer: "ServerAnswer", status: int) -> ProviderError:
-        data = b""
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(answer.deadline):
-                while len(data) < _ERROR_BYTES and (chunk := await answer.read_chunk()) is not None:
-                    data += chunk
-        said, code = read_error(data)
+        said, code = read_error(await answer.read(_ERROR_BYTES))
         end = f": {self.clean(said)}" if said else "."
         message = f"The provider {self._name!r} answered with status {status}{end}"
         later = read_retry_after(answer.headers.get(b"retry-after", b"").decode("latin-1"))
@@ -184,13 +175,13 @@ class Server:
 
 
 class ServerAnswer:
-    """The body of one answer. `deadline` is the loop's time at which the call's time is up, for those who want the
-    whole of it."""
+    """The body of one answer; `deadline` is the loop's time at which the call's time is up."""
 
     def __init__(
         self, response: httpcore2.Response, explain: Callable[[Exception], ProviderError], *, deadline: float
     ) -> None:
-        self.deadline = deadline
+        self._deadline = deadline
+        self.is_whole = False
         self.headers = {name.lower(): value for name, value in response.headers}
         self.is_json = self.headers.get(b"content-type", b"").startswith(b"application/json")
         self._explain = explain
@@ -205,14 +196,16 @@ class ServerAnswer:
         except _BROKEN as error:
             raise self._explain(error) from None
 
-    async def drain(self) -> None:
-        """Reads on to the end, if that comes at once: only then can the connection serve another call."""
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while await self.read_chunk() is not None:
-                    pass
-        except (TimeoutError, ProviderError):
-            pass  # what was wanted is here; the connection will be closed instead of kept
+    async def read(self, most: int) -> bytearray:
+        """What comes in the call's time, `most` bytes or a little more. `is_whole` says whether that was all."""
+        data = bytearray()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._deadline):
+                while len(data) <= most and not self.is_whole:
+                    chunk = await self.read_chunk()
+                    data += chunk or b""
+                    self.is_whole = chunk is None
+        return data
 
 
 def _decode(response: httpcore2.Response) -> AsyncGenerator[bytes, None]:

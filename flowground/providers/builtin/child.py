@@ -170,8 +170,8 @@ def check_memory(size: int, available: int | None) -> None:
 
 def find_available_memory() -> int | None:
     """Bytes this process may still take, where Linux tells: the computer's, or its container's if that is less."""
-    known = [amount for amount in (_read_computer_memory(), _read_container_memory()) if amount is not None]
-    return min(known) if known else None
+    known = (_read_computer_memory(), _read_container_memory())
+    return min((amount for amount in known if amount is not None), default=None)
 
 
 def _read_computer_memory() -> int | None:

@@ -29,7 +29,7 @@ class LocalStatus:
 
 
 class Download:
-    """Started and joined on one event loop; `read_status` may be asked from any thread."""
+    """Started on one event loop; `read_status` may be asked from any thread."""
 
     def __init__(self, folder: Path, weights: Weights, *, absent: str) -> None:
         self._folder = folder
@@ -51,21 +51,20 @@ class Download:
         if self.find_file():
             return LocalStatus("ready", total, total)
         if self._failed:
-            return LocalStatus("failed", 0, total, message=_say_error(self._failed[1]))
+            _, error = self._failed
+            return LocalStatus("failed", 0, total, message=" ".join(filter(None, (error.message, error.hint))))
         return LocalStatus("absent", 0, total, message=self._absent)
 
     def start(self) -> asyncio.Task[Path]:
-        """The task that fetches; the one that runs, if one does."""
+        """The task that fetches; the one that runs, if one does. Who waits for it and leaves does not stop it."""
         if self._task is None or self._task.done():
             self._samples, self._failed = (), None
             self._task = asyncio.create_task(self._run(), name="fetch the built-in model")
             self._task.add_done_callback(forget_failure)
         return self._task
 
-    async def join(self) -> None:
-        """Waits for the file, starting the fetch if none runs; leaving does not stop it. Raises its failure."""
-        task = self.start()
-        await asyncio.wait({task})
+    def check(self, task: asyncio.Task[Path]) -> None:
+        """Raises the failure of a fetch that has ended."""
         if task.cancelled():
             raise ProviderUnreachable(f"The fetch of {self._weights.title} was stopped.", hint="Start it again.")
         if error := task.exception():
@@ -116,7 +115,3 @@ def forget_failure(task: "asyncio.Task[Any]") -> None:
     """A task's failure that nobody waits for any more is no unhandled error."""
     if not task.cancelled():
         task.exception()
-
-
-def _say_error(error: ProviderError) -> str:
-    return f"{error.message} {error.hint}" if error.hint else error.message

@@ -143,15 +143,11 @@ class Local:
             return
         if self._entry.download == "off":
             raise self._explain_refusal()
-        self._download.start()
-        waiting = asyncio.create_task(self._download.join())
-        try:
-            while not waiting.done():
-                yield self._make_progress(self._download.read_status())
-                await asyncio.wait({waiting}, timeout=_PROGRESS_SECONDS)
-            waiting.result()
-        finally:
-            waiting.cancel()
+        fetching = self._download.start()
+        while not fetching.done():
+            yield self._make_progress(self._download.read_status())
+            await asyncio.wait({fetching}, timeout=_PROGRESS_SECONDS)
+        self._download.check(fetching)
 
     async def _run_child(self) -> Child:
         """The live process; calls that come while it starts wait for the same one."""

@@ -12,11 +12,11 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import IO, Protocol, TypeVar
+from typing import IO, ClassVar, Protocol, TypeVar
 
 import httpx2
 
@@ -75,9 +75,8 @@ def sweep(partial: Path) -> None:
 
 def open_at(partial: Path, start: int) -> IO[bytes]:
     """`partial`, cut to `start` bytes and ready to go on there."""
-    file = partial.open("r+b" if partial.exists() else "w+b")
+    file = partial.open("ab")
     file.truncate(start)
-    file.seek(start)
     return file
 
 
@@ -102,21 +101,16 @@ class HubFile:
     """A file at an address that answers range requests. It is given three seconds to begin."""
 
     url: str
-
-    @property
-    def extra_space(self) -> int:
-        return 0
+    extra_space: ClassVar[int] = 0
 
     async def fill(self, partial: Path, size: int) -> None:
         timeout = httpx2.Timeout(_ADDRESS_STALL_SECONDS)
         async with httpx2.AsyncClient(follow_redirects=True, timeout=timeout) as client:
             for _ in range(_TRIES):
                 have = measure_file(partial)
-                if have >= size:
-                    return
                 with suppress(httpx2.HTTPError):  # a broken connection: go on where it ended
                     await self._continue(client, partial, size)
-                if measure_file(partial) <= have:
+                if not have < measure_file(partial) < size:
                     break
         if measure_file(partial) < size:
             raise NoAnswer
@@ -130,8 +124,13 @@ class HubFile:
                 response = await client.send(request, stream=True)
         except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL):
             raise NoAnswer from None
-        try:
-            have = _find_begin(response, have)
+        async with aclosing(response):
+            if response.status_code == 200:
+                have = 0  # the whole file, whatever was asked for
+            elif response.status_code != 206 or not response.headers.get("content-range", "").startswith(
+                f"bytes {have}-"
+            ):
+                raise NoAnswer
             if have + int(response.headers.get("content-length", size - have)) != size:
                 raise NoAnswer  # another file
             with open_at(partial, have) as file:
@@ -140,18 +139,6 @@ class HubFile:
                     if have > size:
                         raise NoAnswer
                     await asyncio.to_thread(_write, file, chunk)
-        finally:
-            await response.aclose()
-
-
-def _find_begin(response: httpx2.Response, have: int) -> int:
-    """Where an answer's bytes belong: the asked place for 206, the start for 200."""
-    if response.status_code == 206:
-        if response.headers.get("content-range", "").startswith(f"bytes {have}-"):
-            return have
-    elif response.status_code == 200:
-        return 0
-    raise NoAnswer
 
 
 def _write(file: IO[bytes], data: bytes) -> None:

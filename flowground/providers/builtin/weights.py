@@ -224,8 +224,6 @@ async def _watch_progress(partial: Path, size: int, progress: Progress) -> Async
         yield
     finally:
         watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
 
 
 @asynccontextmanager
