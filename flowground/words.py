@@ -31,6 +31,12 @@ def find_nearest(word: str, choices: Iterable[str]) -> str | None:
     return by_lower[found[0]] if found else None
 
 
+def suggest(word: str, choices: Iterable[str], *, otherwise: str = "") -> str:
+    """What ends a sentence that refuses `word`: the choice most like it, if one is close."""
+    nearest = find_nearest(word, choices)
+    return f" (did you mean {nearest}?)" if nearest else otherwise
+
+
 def show(value: Any) -> str:
     """A value as JSON would write it, cut to one short line."""
     begin = _take_beginning(value, [_SHOWN])

@@ -12,7 +12,7 @@ from flowground.providers.builtin.download import LocalStatus
 from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.openai import OllamaSettings, OpenAISettings
 from flowground.providers.scripted import ScriptedSettings
-from flowground.words import find_nearest
+from flowground.words import suggest
 
 ProviderEntry = Annotated[
     LocalSettings | OpenAISettings | OllamaSettings | ScriptedSettings,
@@ -57,10 +57,8 @@ class Providers:
     ) -> None:
         self._default = default_model
         self._surroundings = Surroundings(folder, answer_chars)
-        self._entries: dict[str, ProviderSettings] = {
-            **{name: kind.model_validate({}) for name, kind in KINDS.items()},
-            **entries,
-        }
+        self._entries: dict[str, ProviderSettings] = {name: kind.model_validate({}) for name, kind in KINDS.items()}
+        self._entries |= entries
         self._opened: dict[str, Provider] = {}
 
     def resolve(self, model: str | None) -> tuple[Provider, str]:
@@ -69,9 +67,8 @@ class Providers:
         name, _, rest = wanted.partition(":")
         entry = self._entries.get(name)
         if entry is None:
-            word = find_nearest(name, self._entries)
             raise ProviderRefused(
-                f"There is no provider {name!r}" + (f" (did you mean {word}?)" if word else "."),
+                f"There is no provider {name!r}{suggest(name, self._entries, otherwise='.')}",
                 hint="Add it under `providers:` in config.yaml. Known now: " + ", ".join(sorted(self._entries)) + ".",
             )
         rest = rest or entry.only_model

@@ -7,6 +7,7 @@ is taken again, whatever their number.
 
 import asyncio
 import ssl
+from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore2
@@ -22,7 +23,6 @@ AT_ONCE = 256
 """Calls under way at most; more wait their turn."""
 _KEPT = 128
 """Idle connections kept at most."""
-_BACKEND = AsyncioBackend()
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -71,18 +71,10 @@ class Lanes:
             await self._idle.pop().aclose()
 
     def _open(self) -> Lane:
+        kept: dict[str, Any] = {"keepalive_expiry": _KEPT_SECONDS, "network_backend": AsyncioBackend()}
         if self._proxy is None:
-            return httpcore2.AsyncHTTPConnection(
-                self._origin, self._ssl, keepalive_expiry=_KEPT_SECONDS, network_backend=_BACKEND
-            )
-        return httpcore2.AsyncConnectionPool(
-            self._ssl,
-            self._proxy,
-            max_connections=1,
-            max_keepalive_connections=1,
-            keepalive_expiry=_KEPT_SECONDS,
-            network_backend=_BACKEND,
-        )
+            return httpcore2.AsyncHTTPConnection(self._origin, self._ssl, **kept)
+        return httpcore2.AsyncConnectionPool(self._ssl, self._proxy, max_connections=1, **kept)
 
 
 def convert_url(url: httpx2.URL) -> httpcore2.URL:

@@ -110,9 +110,8 @@ class OpenAI:
                 if not reader.events:
                     raise Unreadable
                 if not reader.has_ended:
-                    raise ProviderUnreachable(
-                        f"The connection to provider {self._name!r} broke before the answer's end."
-                    )
+                    broken = f"The connection to provider {self._name!r} broke before the answer's end."
+                    raise ProviderUnreachable(broken)
                 yield Completion("".join(text), reader.model or call.model, reader.usage)
         except Unreadable as problem:
             raise self._explain(problem) from None

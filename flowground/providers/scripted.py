@@ -14,7 +14,7 @@ from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, Provid
 from flowground.events import ModelProgress
 from flowground.messages import Usage
 from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
-from flowground.words import find_nearest
+from flowground.words import suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,8 @@ class Scripted:
     def _find_script(self, name: str) -> Script:
         if script := SCRIPTS.get(name):
             return script
-        word = find_nearest(name, SCRIPTS)
         raise ProviderRefused(
-            f"There is no scripted model {name!r}" + (f" (did you mean {word}?)" if word else "."),
+            f"There is no scripted model {name!r}{suggest(name, SCRIPTS, otherwise='.')}",
             status=404,
             hint="The scripted models are " + ", ".join(SCRIPTS) + ".",
         )

@@ -27,7 +27,6 @@ _BROKEN = (
     httpcore2.ProtocolError,
     httpcore2.ProxyError,
     httpcore2.TimeoutException,
-    httpcore2.UnsupportedProtocol,
     httpx2.DecodingError,
     OSError,
 )
@@ -88,7 +87,12 @@ class Server:
         try:
             lane = await lanes.take(patience=self._seconds)
         except TimeoutError:
-            raise self._explain_no_lane() from None
+            raise NoFreeLane(
+                f"All {AT_ONCE} calls that provider {self._name!r} may have at once are under way, and none ended "
+                f"within {self._seconds:g} seconds.",
+                retry_after=1,
+                hint="Try again a little later.",
+            ) from None
         try:
             deadline = asyncio.get_running_loop().time() + self._seconds
             response = await self._send(lane, body, deadline)
@@ -163,14 +167,6 @@ class Server:
         return ProviderTimeout(
             f"The provider {self._name!r} did not answer within {self._seconds:g} seconds.",
             hint=f"`providers.{self._name}.timeout` in config.yaml sets the time.",
-        )
-
-    def _explain_no_lane(self) -> NoFreeLane:
-        return NoFreeLane(
-            f"All {AT_ONCE} calls that provider {self._name!r} may have at once are under way, and none ended within "
-            f"{self._seconds:g} seconds.",
-            retry_after=1,
-            hint="Try again a little later.",
         )
 
 

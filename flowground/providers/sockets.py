@@ -48,8 +48,10 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
 class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
     """One connection, with one reader at a time."""
 
+    _transport: asyncio.Transport
+    """Set by `connection_made`, with which the loop begins."""
+
     def __init__(self) -> None:
-        self._transport: asyncio.Transport | None = None
         self._unread: deque[bytes] = deque()
         self._unread_bytes = 0
         self._unsent = b""
@@ -75,7 +77,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         self._unread_bytes -= len(data)
         if self._is_full and self._unread_bytes < _AHEAD:
             self._is_full = False
-            self._opened.resume_reading()
+            self._transport.resume_reading()
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
@@ -85,7 +87,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         """
         if not buffer:
             return
-        if self._is_ended or self._opened.is_closing():
+        if self._is_ended or self._transport.is_closing():
             raise httpcore2.WriteError(str(self._error or "the connection is closed")) from self._error
         self._unsent += buffer
         if len(self._unsent) >= _TOGETHER:
@@ -100,7 +102,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
 
     def abort(self) -> None:
         """As `aclose`; returns before the socket is closed."""
-        self._opened.abort()
+        self._transport.abort()
 
     async def start_tls(
         self,
@@ -112,7 +114,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         secure, loop = Stream(), asyncio.get_running_loop()
         try:
             async with _translate(timeout, httpcore2.ConnectTimeout, httpcore2.ConnectError):
-                transport = await loop.start_tls(self._opened, secure, ssl_context, server_hostname=server_hostname)
+                transport = await loop.start_tls(self._transport, secure, ssl_context, server_hostname=server_hostname)
         except BaseException:
             await self.aclose()
             raise
@@ -122,8 +124,8 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         """What httpcore2 asks for: `ssl_object`, and `is_readable` for whether an idle connection has ended."""
         if info == "is_readable":
-            return bool(self._unread) or self._is_ended or self._opened.is_closing()
-        return self._opened.get_extra_info(info)
+            return bool(self._unread) or self._is_ended or self._transport.is_closing()
+        return self._transport.get_extra_info(info)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -133,7 +135,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         self._unread_bytes += len(data)
         if self._unread_bytes >= _AHEAD and not self._is_full:
             self._is_full = True
-            self._opened.pause_reading()
+            self._transport.pause_reading()
         self._tell()
 
     def eof_received(self) -> None:
@@ -153,15 +155,9 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
             self._room.set_result(None)
         self._room = None
 
-    @property
-    def _opened(self) -> asyncio.Transport:
-        if self._transport is None:
-            raise RuntimeError("connection_made comes first")
-        return self._transport
-
     def _send(self) -> None:
         if self._unsent:
-            self._opened.write(self._unsent)
+            self._transport.write(self._unsent)
             self._unsent = b""
 
     def _tell(self) -> None:

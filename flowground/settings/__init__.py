@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from flowground.errors import ConfigError
 from flowground.providers import KINDS, ProviderEntry, name_kind
 from flowground.settings.file import ConfigFile, fill_variables, find_mistakes, find_variables, read_config
-from flowground.words import find_nearest, join_words
+from flowground.words import join_words, suggest
 from flowground.yaml_file.document import KeyPath
 from flowground.yaml_file.section import ConfigSection, check_http_address
 
@@ -242,8 +242,7 @@ def _check_default_model(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     known = {*KINDS, *settings.providers}
     provider = settings.default_model.partition(":")[0]
     if provider not in known:
-        word = find_nearest(provider, known)
-        hint = f" (did you mean {word}?)" if word else "; add it under `providers:`"
+        hint = suggest(provider, known, otherwise="; add it under `providers:`")
         yield ("default_model",), f"there is no provider {provider!r}{hint}"
 
 

@@ -13,7 +13,7 @@ from yaml.constructor import ConstructorError, SafeConstructor
 
 from flowground.errors import ConfigError, FlowError
 from flowground.providers import KINDS
-from flowground.words import find_nearest, join_words
+from flowground.words import join_words, suggest
 from flowground.yaml_file.document import Document, KeyPath, Problems
 from flowground.yaml_file.reader import WORDS, Dialect, read_document
 
@@ -109,11 +109,10 @@ def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tu
             case "extra_forbidden" if kind and (others := _find_kinds(str(place[-1]))):
                 yield place, f"belongs to providers of type {join_words(others, 'or')}, this is {problem['loc'][2]}"
             case "extra_forbidden":
-                word = find_nearest(str(place[-1]), _list_names(kind, place[2:]) if kind else _list_names(model, place))
-                yield place, "unknown setting" + (f" (did you mean {word}?)" if word else "")
+                known = _list_names(kind, place[2:]) if kind else _list_names(model, place)
+                yield place, "unknown setting" + suggest(str(place[-1]), known)
             case "union_tag_not_found":
-                word = find_nearest(str(place[-1]), KINDS)
-                yield place, "says neither `type` nor `base_url`" + (f" (did you mean {word}?)" if word else "")
+                yield place, "says neither `type` nor `base_url`" + suggest(str(place[-1]), KINDS)
             case "union_tag_invalid":
                 yield (*place, "type"), f"should be {join_words(map(repr, KINDS), 'or')}"
             case _:

@@ -109,8 +109,7 @@ class Child:
 
 
 async def _wait_for_address(process: asyncio.subprocess.Process, path: Path, key: str) -> str:
-    assert process.stdin  # noqa: S101 -- both were asked for as pipes
-    assert process.stdout  # noqa: S101 -- as above
+    assert process.stdin and process.stdout  # noqa: S101, PT018 - both were asked for as pipes
     asked = {"path": str(path), "key": key, "threads": _count_threads(), "slots": _SLOTS, "context": CONTEXT_TOKENS}
     process.stdin.write(json.dumps(asked).encode() + b"\n")
     try:
@@ -124,10 +123,6 @@ async def _wait_for_address(process: asyncio.subprocess.Process, path: Path, key
         raise ProviderTimeout(
             f"The built-in model did not start within {_START_SECONDS:g} seconds.", hint=_OTHER
         ) from None
-    return _read_answer(line)
-
-
-def _read_answer(line: bytes) -> str:
     try:
         said = json.loads(line)
         if "failed" in said:

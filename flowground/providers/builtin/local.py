@@ -88,12 +88,10 @@ class Local:
             self._download.start()
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
-        async with aclosing(self._fetch_first()) as fetching:
-            async for progress in fetching:
-                yield progress
-        async with aclosing(self._ask(call, stream=True)) as pieces:
-            async for piece in pieces:
-                yield piece
+        for step in (self._fetch_first(), self._ask(call, stream=True)):
+            async with aclosing(step) as pieces:
+                async for piece in pieces:
+                    yield piece
 
     async def complete(self, call: ModelCall) -> Completion:
         self.require_ready(call.model)

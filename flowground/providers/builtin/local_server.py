@@ -48,8 +48,7 @@ def _make_parameters(xllamacpp: Any, asked: dict[str, Any]) -> Any:
     parameters.model_alias = {"local"}
     parameters.n_ctx = asked["context"] * asked["slots"]  # divided among the slots
     parameters.n_parallel = asked["slots"]
-    parameters.cpuparams.n_threads = asked["threads"]
-    parameters.cpuparams_batch.n_threads = asked["threads"]
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = asked["threads"]
     parameters.api_keys = [asked["key"]]
     parameters.port = 0
     parameters.verbosity = 0

@@ -50,10 +50,9 @@ async def run_in_thread(work: Callable[[Event], T]) -> T:
     running = asyncio.ensure_future(asyncio.to_thread(work, stop))
     try:
         return await asyncio.shield(running)
-    except asyncio.CancelledError:
+    finally:
         stop.set()
         await asyncio.wait({running})
-        raise
 
 
 async def kill(process: asyncio.subprocess.Process) -> None:
@@ -125,11 +124,10 @@ class HubFile:
         except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL):
             raise NoAnswer from None
         async with aclosing(response):
+            part = response.headers.get("content-range", "")
             if response.status_code == 200:
                 have = 0  # the whole file, whatever was asked for
-            elif response.status_code != 206 or not response.headers.get("content-range", "").startswith(
-                f"bytes {have}-"
-            ):
+            elif response.status_code != 206 or not part.startswith(f"bytes {have}-"):
                 raise NoAnswer
             if have + int(response.headers.get("content-length", size - have)) != size:
                 raise NoAnswer  # another file

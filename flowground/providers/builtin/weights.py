@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from flowground.errors import ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.errors import ProviderRefused, ProviderUnreachable
 from flowground.providers.builtin.sources import (
     HubFile,
     NoAnswer,
@@ -47,6 +47,10 @@ Progress = Callable[[int, int], None]
 
 _BLOCK = 1 << 20
 _PROGRESS_SECONDS = 0.2
+_OTHER = (
+    "Connect this computer to the internet, name another provider in config.yaml, or put a GGUF file here and name it "
+    "in `providers.local.path`."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +127,18 @@ async def fetch(folder: Path, *, progress: Progress, weights: Weights = QWEN) ->
     is full.
     """
     partial = folder / f"{weights.file}.part"
+    reporting = asyncio.create_task(_report(partial, weights.size, progress))
     try:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        async with _watch_progress(partial, weights.size, progress), _hold_lock(folder / f"{weights.file}.lock"):
+        async with _hold_lock(folder / f"{weights.file}.lock"):
             path = find_verified(folder, weights) or await _fetch(partial, folder / weights.file, weights)
     except OSError as error:
         raise ProviderRefused(
             f"{weights.title} cannot be written: {error.strerror or 'the disk failed'}.",
             hint="Check the folder that `data` in config.yaml names.",
         ) from None
+    finally:
+        reporting.cancel()
     progress(weights.size, weights.size)
     return path
 
@@ -163,7 +170,10 @@ async def _fetch_from_sources(partial: Path, path: Path, weights: Weights) -> No
             is_wrong = True
             if not is_mixed:
                 break
-    raise _explain_failure(weights, is_wrong=is_wrong)
+    if is_wrong:
+        message = f"What was fetched as {weights.title} does not match its published checksum and was removed."
+        raise ProviderRefused(message, hint=_OTHER)
+    raise ProviderUnreachable(f"{weights.title} could not be fetched: no source answers.", hint=_OTHER)
 
 
 async def _accept(partial: Path, path: Path, weights: Weights) -> bool:
@@ -196,34 +206,13 @@ def _check_disk(partial: Path, weights: Weights) -> None:
         )
 
 
-def _explain_failure(weights: Weights, *, is_wrong: bool) -> ProviderError:
-    hint = (
-        "Connect this computer to the internet, name another provider in config.yaml, or put a GGUF file here and name "
-        "it in `providers.local.path`."
-    )
-    if is_wrong:
-        return ProviderRefused(
-            f"What was fetched as {weights.title} does not match its published checksum and was removed.", hint=hint
-        )
-    return ProviderUnreachable(f"{weights.title} could not be fetched: no source answers.", hint=hint)
-
-
-@asynccontextmanager
-async def _watch_progress(partial: Path, size: int, progress: Progress) -> AsyncIterator[None]:
-    """Reports what is on the disk, so that a process that waits for another one's fetch shows the same."""
-
-    async def watch() -> None:
-        most = 0
-        while True:
-            most = max(most, min(count_bytes(partial), size))
-            progress(most, size)
-            await asyncio.sleep(_PROGRESS_SECONDS)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
+async def _report(partial: Path, size: int, progress: Progress) -> None:
+    """Tells what is on the disk, so that a process that waits for another one's fetch shows the same."""
+    most = 0
+    while True:
+        most = max(most, min(count_bytes(partial), size))
+        progress(most, size)
+        await asyncio.sleep(_PROGRESS_SECONDS)
 
 
 @asynccontextmanager
