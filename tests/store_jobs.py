@@ -29,7 +29,7 @@ class Hold:
 
     def __call__(self, _: Connection) -> str:
         self.begun.set()
-        assert self.may_end.wait(60)
+        assert self.may_end.wait(20)
         return "held"
 
 
@@ -65,7 +65,7 @@ def job(function: Callable[..., Any], *args: Any) -> Job:
 
 async def answer(waiting: Job) -> Any:
     assert waiting.future is not None
-    return await asyncio.wait_for(waiting.future, 60)
+    return await asyncio.wait_for(waiting.future, 20)
 
 
 def losing_the_commit(*, lands: bool, and_then: Callable[[], object] = list) -> Callable[[Connection], str]:
@@ -88,7 +88,7 @@ async def write_together(store: Store, *writes: Coroutine[Any, Any, object]) -> 
     """Results and errors of writes that the writer finds waiting all at once."""
     hold = Hold()
     holding = asyncio.create_task(store.write(hold))
-    await asyncio.to_thread(hold.begun.wait, 60)
+    await asyncio.to_thread(hold.begun.wait, 20)
     waiting = [asyncio.create_task(write) for write in writes]
     await asyncio.sleep(0)  # each has put its job
     hold.may_end.set()

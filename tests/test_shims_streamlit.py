@@ -1,12 +1,8 @@
 """What `flowground/shims` rests on inside Streamlit is still there; each failure says which file to look at."""
 
 import sys
-from collections.abc import Callable, Iterator
-from importlib.metadata import version
-from inspect import signature, unwrap
+from inspect import signature
 from pathlib import Path
-from types import CodeType
-from typing import Any
 
 import pytest
 from streamlit import error_util
@@ -26,27 +22,11 @@ from streamlit.web.server.starlette import starlette_app, starlette_websocket
 from bench.watch import Watch
 from flowground.shims import page_messages
 from flowground.shims.kept_pages import KeptPages
+from tests.insides import Insides, names_in, require, takes
 from tests.servers import AppServer
 
-
-def names_in(function: Any) -> set[str]:
-    """What a function, and those made in it, name: globals and attributes."""
-
-    def walk(code: CodeType) -> Iterator[str]:
-        yield from code.co_names
-        for constant in code.co_consts:
-            if isinstance(constant, CodeType):
-                yield from walk(constant)
-
-    return set(walk(unwrap(function).__code__))
-
-
-def takes(function: Callable[..., Any], *names: str) -> bool:
-    return list(signature(function).parameters) == list(names)
-
-
 KEPT = {"_user_info", "_client_state", "_scriptrunner", "_session_state"}
-STREAMLIT: dict[str, Callable[[], object]] = {
+STREAMLIT: Insides = {
     "page_messages.py: AppSession.handle_backmsg takes a page's message": lambda: (
         takes(AppSession.handle_backmsg, "self", "msg") and "handle_backmsg" in names_in(Runtime.handle_backmsg)
     ),
@@ -103,15 +83,7 @@ STREAMLIT: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("expected", STREAMLIT)
 def test_the_inside_of_streamlit_is_what_we_think(expected: str) -> None:
-    file, _, what = expected.partition(": ")
-    try:
-        holds = STREAMLIT[expected]()
-    except AttributeError as error:
-        holds, what = False, f"{what} ({error})"
-    assert holds, (
-        f"Not so in Streamlit {version('streamlit')}: {what}. flowground/shims/{file} rests on it and was "
-        "made for 1.67: see how Streamlit does it now."
-    )
+    require(STREAMLIT, expected, {"streamlit": "1.67"})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

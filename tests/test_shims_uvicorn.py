@@ -4,8 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from importlib.metadata import version
 
 import pytest
 import uvicorn
@@ -16,8 +14,8 @@ from websockets.server import ServerProtocol
 
 from flowground.shims.http_connections import BoundedHeads
 from flowground.shims.page_frames import BoundedFrames
+from tests.insides import Insides, names_in, require
 from tests.servers import ROOT, clean_environment, free_port
-from tests.test_shims_streamlit import names_in
 
 
 def overridden(ours: type, theirs: type) -> set[str]:
@@ -27,7 +25,7 @@ def overridden(ours: type, theirs: type) -> set[str]:
     } - theirs.__dict__.keys()
 
 
-UVICORN: dict[str, Callable[[], object]] = {
+UVICORN: Insides = {
     "http_connections.py: HttpToolsProtocol calls what BoundedHeads overrides": lambda: (
         overridden(BoundedHeads, HttpToolsProtocol) == set()
     ),
@@ -58,15 +56,7 @@ UVICORN: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("expected", UVICORN)
 def test_the_inside_of_uvicorn_is_what_we_think(expected: str) -> None:
-    file, _, what = expected.partition(": ")
-    try:
-        holds = UVICORN[expected]()
-    except AttributeError as error:
-        holds, what = False, f"{what} ({error})"
-    assert holds, (
-        f"Not so in uvicorn {version('uvicorn')} with websockets {version('websockets')}: {what}. "
-        f"flowground/shims/{file} rests on it and was made for 0.54 and 17; see how they do it now."
-    )
+    require(UVICORN, expected, {"uvicorn": "0.54", "websockets": "17"})
 
 
 PROGRAM = """

@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(file: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{file}", seconds=60) as store:
+    with open_store(f"sqlite:///{file}", seconds=20) as store:
         yield store
 
 
@@ -46,7 +46,7 @@ async def hold_readers(readers: Readers) -> AsyncIterator[None]:
     holds = [Hold() for _ in range(3)]
     for hold in holds:  # one after the other, so that each holds a thread of its own
         readers.put(job(hold))
-        assert await asyncio.to_thread(hold.begun.wait, 60)
+        assert await asyncio.to_thread(hold.begun.wait, 20)
     try:
         yield
     finally:
@@ -89,7 +89,7 @@ async def test_a_read_that_never_ends_is_cut_when_it_is_given_up(database: Datab
     async with open_readers(database, seconds=0.01) as readers:
         endless = Endless()
         readers.put(running := job(endless))
-        await asyncio.to_thread(endless.begun.wait, 60)
+        await asyncio.to_thread(endless.begun.wait, 20)
         assert running.future is not None
         while not running.future.done():
             await asyncio.sleep(0.05)
@@ -106,7 +106,7 @@ async def test_a_read_that_is_given_up_in_time_goes_on(database: Database) -> No
     async with open_readers(database, seconds=3600) as readers:
         hold = Hold()
         readers.put(held := job(hold))
-        await asyncio.to_thread(hold.begun.wait, 60)
+        await asyncio.to_thread(hold.begun.wait, 20)
         assert readers.give_up(held).code == "store_unavailable"
         assert readers.outage.reason == "no answer within 3600 s"
         hold.may_end.set()

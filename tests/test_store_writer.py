@@ -34,7 +34,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(file: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{file}", seconds=60) as store:
+    with open_store(f"sqlite:///{file}", seconds=20) as store:
         yield store
 
 
@@ -173,7 +173,7 @@ async def open_writer(database: Database, *, seconds: float) -> AsyncIterator[Wr
 async def test_a_write_that_was_given_up_before_it_began_is_never_done(writer: Writer, database: Database) -> None:
     hold = Hold()
     writer.put(job(hold))
-    await asyncio.to_thread(hold.begun.wait, 60)
+    await asyncio.to_thread(hold.begun.wait, 20)
     given_up, other = job(note, "given up"), job(note, "other")
     writer.put(given_up)
     writer.put(other)
@@ -188,7 +188,7 @@ async def test_a_write_that_has_begun_or_stays_is_done_whoever_gives_it_up(write
     hold = Hold()
     begun, staying = job(hold), job(mark_one_way(stays=True)(note_one_way), "stays")
     writer.put(begun)
-    await asyncio.to_thread(hold.begun.wait, 60)
+    await asyncio.to_thread(hold.begun.wait, 20)
     writer.put(staying)
     assert [writer.give_up(begun).code, writer.give_up(staying).code] == ["unknown_outcome", "unknown_outcome"]
     hold.may_end.set()
@@ -205,7 +205,7 @@ async def test_while_one_write_hangs_others_are_refused_at_once(database: Databa
     async with open_writer(database, seconds=0.01) as writer:
         hold = Hold()
         writer.put(job(hold))
-        await asyncio.to_thread(hold.begun.wait, 60)
+        await asyncio.to_thread(hold.begun.wait, 20)
         await asyncio.sleep(0.1)
         with pytest.raises(StoreUnavailable):
             writer.put(job(note, "refused"))
@@ -220,7 +220,7 @@ async def test_a_statement_of_a_write_that_never_ends_is_cut(database: Database,
     async with open_writer(database, seconds=0.01) as writer:
         endless = Endless()
         writer.put(running := job(endless))
-        await asyncio.to_thread(endless.begun.wait, 60)
+        await asyncio.to_thread(endless.begun.wait, 20)
         assert running.future is not None
         while not running.future.done():
             await asyncio.sleep(0.05)
@@ -237,7 +237,7 @@ async def test_a_statement_of_a_write_that_never_ends_is_cut(database: Database,
 
 async def test_after_each_commit_somebody_is_told(database: Database) -> None:
     told: list[int] = []
-    writer = Writer(database.writer, database.file, seconds=60, after_commit=lambda: told.append(len(read(database))))
+    writer = Writer(database.writer, database.file, seconds=20, after_commit=lambda: told.append(len(read(database))))
     for subject in ("a", "b"):
         writer.put(written := job(note, subject))
         await answer(written)

@@ -2,8 +2,19 @@
 
 from collections.abc import Mapping
 
+_A_CHARACTER = "One character of three million more or less."
+
 REASONS: Mapping[str, str] = {
     "_NAMED = 10 →": "One part of a long text more or less is looked at for what fills it; the refusal stays right.",
+    "MOST_HISTORY = 3_000_000 →": _A_CHARACTER,
+    "size <= MOST_HISTORY: →": _A_CHARACTER,
+    "runs/conversations.py: size = 0 →": _A_CHARACTER,
+    "limit: int = 1000 →": "A default bound: nobody counts on one message more or less.",
+    "TITLE_CHARS * 8": "So much of a text is looked at before its blanks are folded; a title is far shorter.",
+    "or 0 → total": "Equivalent: the database always gives a count.",
+    "_find_percentile(took, 0.95), → p95=_find_percentile(took, -0.05": "Equivalent: the same place, from the end.",
+    "ensure_ascii=False": "Another spelling of the same text.",
+    "func.count() > keep": "Equivalent: where there are just as many as are kept, none is looked for.",
 }
 """A part of a change as docs/mutants.md shows it -> why no test looks for it."""
 
