@@ -49,7 +49,7 @@ class Store:
             database.writer,
             database.file,
             seconds=seconds,
-            after_commit=self._checkpoints.note_commit if self._checkpoints else _do_nothing,
+            after_commit=self._checkpoints.note_commit if self._checkpoints else lambda: None,
         )
         self._readers = Readers(database.reader, database.file, seconds=seconds)
         self._uses = TokenUses(self._count_uses)
@@ -162,7 +162,3 @@ class Store:
 def _end_wait(threads: Writer | Readers, job: Job) -> None:
     if job.future is not None and not job.future.done():
         job.future.set_exception(threads.give_up(job))
-
-
-def _do_nothing() -> None:
-    """PostgreSQL moves its log by itself, and keeps its files."""

@@ -8,7 +8,7 @@ memory too, or its run. Half a body is the API's own business, and idle keep-ali
 import asyncio
 import socket
 import struct
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -49,38 +49,36 @@ class WaitingConnections:
 
     def __init__(self, descriptors: int) -> None:
         self.most = max(1, min(descriptors // _SHARE, _MOST))
-        self._count = 0
-        self._heard = 0
-        self._by_address: dict[str, OrderedDict[Connection, int]] = {}
-        """Address -> its connections in the order in which they were heard of, each with the number of that."""
+        self._waiting: OrderedDict[Connection, str] = OrderedDict()
+        """Connection -> its address, in the order in which they were heard of."""
+        self._counts = Counter[str]()
+        """How many wait of each address that has any."""
 
     def add(self, connection: Connection) -> None:
         """It waits from now on, as the one heard of last."""
-        waiting = self._by_address.setdefault(_name_peer(connection), OrderedDict())
-        self._count += connection not in waiting
-        self._heard += 1
-        waiting[connection] = self._heard
-        waiting.move_to_end(connection)
-        if self._count > self.most:
+        self.remove(connection)
+        address = name_address({"client": connection.client})  # behind a proxy they all are the proxy's
+        self._waiting[connection] = address
+        self._counts[address] += 1
+        if len(self._waiting) > self.most:
             self._cut_one()
 
     def hear(self, connection: Connection) -> None:
         """It said something, and is not through."""
-        if connection in self._by_address.get(_name_peer(connection), ()):
-            self.add(connection)
+        if connection in self._waiting:
+            self._waiting.move_to_end(connection)
 
     def remove(self, connection: Connection) -> None:
         """It waits no longer; one that did not is left alone."""
-        address = _name_peer(connection)
-        waiting = self._by_address.get(address)
-        if waiting and waiting.pop(connection, None):
-            self._count -= 1
-            if not waiting:
-                del self._by_address[address]
+        address = self._waiting.pop(connection, None)
+        if address is not None:
+            self._counts[address] -= 1
+            if not self._counts[address]:
+                del self._counts[address]
 
     def _cut_one(self) -> None:
-        largest = max(self._by_address.values(), key=lambda waiting: (len(waiting), -next(iter(waiting.values()))))
-        oldest = next(iter(largest))
+        most = max(self._counts.values())
+        oldest = next(each for each, address in self._waiting.items() if self._counts[address] == most)
         self.remove(oldest)
         cut_off(oldest.transport)
 
@@ -144,8 +142,3 @@ def cut_off(transport: asyncio.Transport) -> None:
         with suppress(OSError):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     transport.abort()
-
-
-def _name_peer(connection: Connection) -> str:
-    """Of the connection's other end: behind a proxy they all are the proxy's."""
-    return name_address({"client": connection.client})

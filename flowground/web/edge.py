@@ -10,7 +10,7 @@
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 from flowground.web import refusal
 from flowground.web.address import Proxies, name_address
-from flowground.web.cookies import drop_all_cookies, drop_costly_cookies, take_cookies
+from flowground.web.cookies import RawHeaders, drop_all_cookies, drop_costly_cookies, take_cookies
 from flowground.web.open_pages.sockets import PageSockets, name_page_owner
 from flowground.web.origin import find_own_origin, is_from_this_computer, is_https
 from flowground.web.paths import hide_secrets, is_api, is_served, strip_flow_prefix
@@ -109,19 +109,14 @@ class Edge:
         caller = await self._find_caller(sent.sign_ins, is_local=is_local)
         if caller is None and flow is not None:
             caller = await runtime.access.admit_visitor(sent.visitor, flow)
-        headers = [
-            *headers,
-            (PageHeader.BROWSER.encode(), sent.visitor.encode()),
-            (PageHeader.ADDRESS.encode(), name_address(scope).encode()),
-        ]
+        told = {PageHeader.BROWSER: sent.visitor.encode(), PageHeader.ADDRESS: name_address(scope).encode()}
         if device := runtime.sign_in.cookies.read_device(sent.device):
-            headers.append((PageHeader.DEVICE.encode(), json.dumps(asdict(device)).encode("ascii")))
+            told[PageHeader.DEVICE] = json.dumps(asdict(device)).encode("ascii")
         if caller is not None:
-            headers.append((PageHeader.CALLER.encode(), _write_header(caller)))
-            headers.append((PageHeader.PAGE.encode(), name_page_owner(caller, sent.visitor)))
+            told |= {PageHeader.CALLER: _write_header(caller), PageHeader.PAGE: name_page_owner(caller, sent.visitor)}
         if flow is not None:
-            headers.append((PageHeader.FLOW.encode(), flow.encode()))
-        inner = {**inner, "headers": _replace_host(headers, origin)}
+            told[PageHeader.FLOW] = flow.encode()
+        inner = {**inner, "headers": _tell_page(headers, told, origin)}
         await self.pages().serve(self.app, inner, receive, send, caller=caller)
 
     async def _show_outage(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,8 +125,8 @@ class Edge:
         origin = find_own_origin(scope, settings.public_url)
         inner, _ = strip_flow_prefix(scope)
         _, headers = take_cookies(_drop_ours(scope), settings.cookie.name, is_secure=False)
-        headers.append((PageHeader.OUTAGE.encode(), error.message.encode("ascii", "replace")))
-        inner = {**inner, "headers": _replace_host(headers, origin or "")}
+        told = {PageHeader.OUTAGE: error.message.encode("ascii", "replace")}
+        inner = {**inner, "headers": _tell_page(headers, told, origin or "")}
         await self.pages().serve(self.app, inner, receive, send, caller=None)
 
     async def _find_caller(self, cookies: Sequence[str], *, is_local: bool) -> Caller | None:
@@ -143,14 +138,16 @@ class Edge:
         return next((caller for caller in found if caller.kind == "member"), None)
 
 
-def _drop_ours(scope: Scope) -> list[tuple[bytes, bytes]]:
+def _drop_ours(scope: Scope) -> RawHeaders:
     return [(name, value) for name, value in scope["headers"] if not name.lower().startswith(OURS)]
 
 
-def _replace_host(headers: list[tuple[bytes, bytes]], origin: str) -> list[tuple[bytes, bytes]]:
-    """Streamlit compares Origin with Host again; behind a proxy that renames Host only `public_url` could tell."""
+def _tell_page(headers: RawHeaders, told: Mapping[PageHeader, bytes], origin: str) -> RawHeaders:
+    """The headers with ours. Streamlit compares Origin with Host again; behind a proxy that renames Host only
+    `public_url` could tell."""
     host = urlsplit(origin).netloc.encode()
-    return [(name, host if name == b"host" else value) for name, value in headers]
+    others = [(name, host if name == b"host" else value) for name, value in headers]
+    return others + [(name.encode(), value) for name, value in told.items()]
 
 
 def _write_header(caller: Caller) -> bytes:

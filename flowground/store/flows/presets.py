@@ -44,10 +44,10 @@ def save(
         raise InvalidRequest("These overrides are too large for a preset.")
     here = (_p.owner == owner) & (_p.flow_id == flow_id)
     at = time.time()
-    connection.execute(delete(tables.presets).where(here, _p.name == make_storable(said)))
+    name = make_storable(said)
+    connection.execute(delete(tables.presets).where(here, _p.name == name))
     if (connection.scalar(select(func.count()).where(here)) or 0) >= _MOST:
         raise InvalidRequest(f"There are {_MOST} presets for this flow already.", hint="Delete one first.")
-    name = make_storable(said)
     add_row(connection, tables.presets, owner=owner, flow_id=flow_id, name=name, overrides=text, changed_at=at)
     return Preset(name, json.loads(text), read_moment(at))
 
