@@ -3,6 +3,8 @@
 Times are seconds since 1970 (UTC) in double precision: exact to the microsecond, one type on both databases.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.schema import SchemaItem
+from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
 
@@ -32,17 +35,23 @@ def _make_table(name: str, *parts: SchemaItem) -> Table:
     return Table(name, metadata, *parts)
 
 
+def _need(kind: type[TypeEngine[Any]], *names: str) -> list[Column[Any]]:
+    """Columns that every row fills."""
+    return [Column(name, kind, nullable=False) for name in names]
+
+
+def _allow(kind: type[TypeEngine[Any]], *names: str) -> list[Column[Any]]:
+    """Columns that a row may leave empty."""
+    return [Column(name, kind) for name in names]
+
+
 sessions = _make_table(
     # The id is a digest of flow, owner and session id (`conversations.make_session_key`): one short key to find it by.
     "sessions",
     Column("id", Text, primary_key=True),
-    Column("flow_id", Text, nullable=False),
-    Column("owner", Text, nullable=False),
-    Column("session_id", Text, nullable=False),
-    Column("title", Text, nullable=False),
-    Column("created_at", Double, nullable=False),
-    Column("updated_at", Double, nullable=False),
-    Column("messages", Integer, nullable=False),
+    *_need(Text, "flow_id", "owner", "session_id", "title"),
+    *_need(Double, "created_at", "updated_at"),
+    *_need(Integer, "messages"),
     Index("sessions_recent", "owner", "flow_id", "updated_at"),
     Index(
         "sessions_of_visitors", "flow_id", "updated_at", sqlite_where=text(VISITORS), postgresql_where=text(VISITORS)
@@ -52,19 +61,14 @@ sessions = _make_table(
 messages = _make_table(
     "messages",
     Column("position", _Key, primary_key=True),
-    Column("id", Text, nullable=False),
+    *_need(Text, "id"),
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
-    Column("role", Text, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("created_at", Double, nullable=False),
-    Column("run_id", Text),
-    Column("model", Text),
-    Column("input_tokens", Integer),
-    Column("output_tokens", Integer),
-    Column("seconds", Double),
-    Column("trace", Text),
-    Column("error", Text),
+    *_need(Text, "role", "text", "state"),
+    *_need(Double, "created_at"),
+    *_allow(Text, "run_id", "model"),
+    *_allow(Integer, "input_tokens", "output_tokens"),
+    *_allow(Double, "seconds"),
+    *_allow(Text, "trace", "error"),
     UniqueConstraint("id", name="messages_id"),
     Index("messages_in_session", "session", "position"),
 )
@@ -72,71 +76,63 @@ messages = _make_table(
 runs = _make_table(
     "runs",
     Column("id", Text, primary_key=True),
-    Column("flow_id", Text, nullable=False),
-    Column("flow_version", Text, nullable=False),
-    Column("owner", Text, nullable=False),
-    Column("session_id", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("started_at", Double, nullable=False),
-    Column("seconds", Double, nullable=False),
-    Column("input_tokens", Integer),
-    Column("output_tokens", Integer),
-    Column("error_code", Text),
-    Column("streamed", Boolean, nullable=False),
+    *_need(Text, "flow_id", "flow_version", "owner", "session_id", "status"),
+    *_need(Double, "started_at", "seconds"),
+    *_allow(Integer, "input_tokens", "output_tokens"),
+    *_allow(Text, "error_code"),
+    *_need(Boolean, "streamed"),
     Index("runs_recent", "flow_id", "started_at"),
 )
 
 members = _make_table(
     "members",
     Column("name", Text, primary_key=True),
-    Column("display_name", Text, nullable=False),
-    Column("email", Text),
-    Column("role", Text, nullable=False),
-    Column("active", Boolean, nullable=False),
-    Column("created_at", Double, nullable=False),
+    *_need(Text, "display_name"),
+    *_allow(Text, "email"),
+    *_need(Text, "role"),
+    *_need(Boolean, "active"),
+    *_need(Double, "created_at"),
 )
 
 passwords = _make_table(
     # Apart from `members`: a member of config.yaml has a row here once the password was set in the app.
     "passwords",
     Column("name", Text, primary_key=True),
-    Column("hash", Text, nullable=False),
-    Column("changed_at", Double, nullable=False),
+    *_need(Text, "hash"),
+    *_need(Double, "changed_at"),
 )
 
 marks = _make_table(
     # What happened once, such as the first account.
     "marks",
     Column("name", Text, primary_key=True),
-    Column("made_at", Double, nullable=False),
+    *_need(Double, "made_at"),
 )
 
 sign_ins = _make_table(
     "sign_ins",
     Column("id", Text, primary_key=True),
-    Column("member", Text),
-    Column("created_at", Double, nullable=False),
-    Column("expires_at", Double, nullable=False),
-    Column("revoked_at", Double),
-    Column("agent", Text),
+    *_allow(Text, "member"),
+    *_need(Double, "created_at", "expires_at"),
+    *_allow(Double, "revoked_at"),
+    *_allow(Text, "agent"),
     Index("sign_ins_of_member", "member"),
 )
 
 tickets = _make_table(
     "tickets",
     Column("hash", Text, primary_key=True),
-    Column("member", Text),
-    Column("browser", Text, nullable=False),
-    Column("expires_at", Double, nullable=False),
+    *_allow(Text, "member"),
+    *_need(Text, "browser"),
+    *_need(Double, "expires_at"),
 )
 
 attempts = _make_table(
     # Passwords tried and not (yet) found right.
     "attempts",
     Column("id", _Key, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("address", Text, nullable=False),
-    Column("at", Double, nullable=False),
+    *_need(Text, "name", "address"),
+    *_need(Double, "at"),
     Index("attempts_by_name", "name", "at"),
     Index("attempts_by_time", "at"),
     Index("attempts_by_address", "address", "at"),
@@ -147,43 +143,38 @@ known_addresses = _make_table(
     "known_addresses",
     Column("name", Text, primary_key=True),
     Column("address", Text, primary_key=True),
-    Column("at", Double, nullable=False),
+    *_need(Double, "at"),
 )
 
 config_entries = _make_table(
     # The members of config.yaml, as it named them last. Not `present`: at the last start it named them no more.
     "config_entries",
     Column("name", Text, primary_key=True),
-    Column("fingerprint", Text, nullable=False),
-    Column("email", Text),
-    Column("present", Boolean, nullable=False),
+    *_need(Text, "fingerprint"),
+    *_allow(Text, "email"),
+    *_need(Boolean, "present"),
 )
 
 tokens = _make_table(
     "tokens",
     Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("prefix", Text, nullable=False),
-    Column("hash", Text, nullable=False),
-    Column("owner", Text),
-    Column("flows", Text),
-    Column("created_at", Double, nullable=False),
-    Column("expires_at", Double),
-    Column("revoked_at", Double),
-    Column("last_used_at", Double),
-    Column("uses", Integer, nullable=False),
+    *_need(Text, "name", "prefix", "hash"),
+    *_allow(Text, "owner", "flows"),
+    *_need(Double, "created_at"),
+    *_allow(Double, "expires_at", "revoked_at", "last_used_at"),
+    *_need(Integer, "uses"),
     UniqueConstraint("hash", name="tokens_hash"),
 )
 
 publications = _make_table(
     "publications",
     Column("flow_id", Text, primary_key=True),
-    Column("shared", Boolean, nullable=False),
-    Column("changed_by", Text, nullable=False),
-    Column("changed_at", Double, nullable=False),
-    Column("audience", Text, nullable=False),
-    Column("api", Boolean, nullable=False),
-    Column("expires_at", Double),
+    *_need(Boolean, "shared"),
+    *_need(Text, "changed_by"),
+    *_need(Double, "changed_at"),
+    *_need(Text, "audience"),
+    *_need(Boolean, "api"),
+    *_allow(Double, "expires_at"),
 )
 
 audiences = _make_table(
@@ -199,8 +190,7 @@ member_groups = _make_table(
     # `folded` is the name as it is compared: no two differ by upper and lower case only.
     "member_groups",
     Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("folded", Text, nullable=False),
+    *_need(Text, "name", "folded"),
     UniqueConstraint("folded", name="member_groups_folded"),
 )
 
@@ -215,13 +205,9 @@ password_links = _make_table(
     # One-time links that set a password: invitations and resets.
     "password_links",
     Column("id", Text, primary_key=True),
-    Column("hash", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("member", Text, nullable=False),
-    Column("created_by", Text, nullable=False),
-    Column("created_at", Double, nullable=False),
-    Column("expires_at", Double, nullable=False),
-    Column("ended_at", Double),
+    *_need(Text, "hash", "kind", "member", "created_by"),
+    *_need(Double, "created_at", "expires_at"),
+    *_allow(Double, "ended_at"),
     UniqueConstraint("hash", name="password_links_hash"),
     Index("password_links_of_member", "member"),
 )
@@ -229,13 +215,10 @@ password_links = _make_table(
 access_requests = _make_table(
     "access_requests",
     Column("id", Text, primary_key=True),
-    Column("flow_id", Text, nullable=False),
-    Column("member", Text, nullable=False),
-    Column("note", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("created_at", Double, nullable=False),
-    Column("decided_by", Text),
-    Column("decided_at", Double),
+    *_need(Text, "flow_id", "member", "note", "state"),
+    *_need(Double, "created_at"),
+    *_allow(Text, "decided_by"),
+    *_allow(Double, "decided_at"),
     Index("access_requests_of_member", "member", "flow_id"),
     Index("access_requests_by_state", "state", "created_at"),
 )
@@ -245,22 +228,20 @@ presets = _make_table(
     Column("owner", Text, primary_key=True),
     Column("flow_id", Text, primary_key=True),
     Column("name", Text, primary_key=True),
-    Column("overrides", Text, nullable=False),
-    Column("changed_at", Double, nullable=False),
+    *_need(Text, "overrides"),
+    *_need(Double, "changed_at"),
 )
 
 turn_overrides = _make_table(
     "turn_overrides",
     Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
-    Column("overrides", Text, nullable=False),
+    *_need(Text, "overrides"),
 )
 
 audit = _make_table(
     "audit",
     Column("id", _Key, primary_key=True),
-    Column("at", Double, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("subject", Text, nullable=False),
+    *_need(Double, "at"),
+    *_need(Text, "actor", "action", "subject"),
     Index("audit_by_time", "at"),
 )
