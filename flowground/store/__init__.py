@@ -66,7 +66,7 @@ class Store:
         try:
             migrate(database.writer)
         except Exception as error:
-            if explain(error, writing=True):
+            if explain(error, is_writing=True):
                 raise ConfigError(f"database: cannot be used: {describe(error)}") from None
             raise
         return cls(database, seconds=seconds)

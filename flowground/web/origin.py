@@ -60,12 +60,12 @@ def find_own_origin(scope: Scope, public_url: str | None) -> str | None:
     if public_url and place == _read_place(public_url) and scheme == urlsplit(public_url).scheme:
         return origins[0]
     hosts = headers.getlist("host")
-    same = (
+    is_ours = (
         len(hosts) == 1
         and place == _read_place(f"{scheme}://{hosts[0]}")
         and (not public_url or _is_loopback(place[0]))
     )
-    return origins[0] if same else None
+    return origins[0] if is_ours else None
 
 
 def is_https(scope: Scope, public_url: str | None) -> bool:

@@ -39,24 +39,24 @@ _CUT = ("57P01", "57P02", "57P03")
 _CUT_CLASS, _ROLLED_BACK_CLASS = "08", "40"
 
 
-def explain(error: BaseException, *, writing: bool) -> StoreUnavailable | None:
+def explain(error: BaseException, *, is_writing: bool) -> StoreUnavailable | None:
     """The error to tell when the database cannot be used just now; None when the job itself is wrong.
 
-    `writing` False: a read that tried to write is a mistake of ours, not a read-only disk.
+    `is_writing` False: a read that tried to write is a mistake of ours, not a read-only disk.
     """
     if isinstance(error, StoreUnavailable):
         return error
-    told = StoreUnavailable() if writing else say_silent()
+    told = StoreUnavailable() if is_writing else say_silent()
     cause = _find_cause(error)
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", None)
-        if code is None or code & 0xFF not in _SQLITE_TROUBLE or (code == sqlite3.SQLITE_READONLY and not writing):
+        if code is None or code & 0xFF not in _SQLITE_TROUBLE or (code == sqlite3.SQLITE_READONLY and not is_writing):
             return None
         return say_busy() if code & 0xFF in _SQLITE_BUSY else told
     state = _read_sqlstate(cause)
     if state in _TOO_LONG:
         return say_busy()
-    if isinstance(error, OperationalError | InterfaceError) or (state == _READ_ONLY and writing):
+    if isinstance(error, OperationalError | InterfaceError) or (state == _READ_ONLY and is_writing):
         return told
     # The statements of the hot path go past SQLAlchemy, so what they raise is the driver's own.
     named = {kind.__name__ for kind in type(cause).__mro__}
@@ -134,7 +134,7 @@ class Outage:
 
     def explain(self, error: BaseException) -> StoreUnavailable | None:
         """As the function of this name; a file that was moved is the reason for whatever else went wrong with it."""
-        told = explain(error, writing=self._verb == "written")
+        told = explain(error, is_writing=self._verb == "written")
         if told and told.code != "unknown_outcome" and self._file:
             try:
                 self._file.require_place()

@@ -90,7 +90,7 @@ class Writer:
         error = self._try(batch)
         if error is None:
             self.outage.note_success()
-        elif explain(error, writing=True):
+        elif explain(error, is_writing=True):
             self._fail(batch, error)
         elif len(batch) == 1 and not batch[0].tells_landing:
             batch[0].error = error
@@ -100,7 +100,7 @@ class Writer:
     def _write_one_by_one(self, batch: Sequence[Job]) -> None:
         for number, job in enumerate(batch):
             error = self._try([job], tries=1, may_be_stored=True)
-            if error is not None and explain(error, writing=True):
+            if error is not None and explain(error, is_writing=True):
                 self._fail(batch[number:], error)
                 return
             job.error = error
@@ -120,7 +120,7 @@ class Writer:
             self._run_in_transaction(batch, may_be_stored=may_be_stored)
         except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
             is_worth_it = tries > 1 and may_repeat(error, self._connection.driver)
-            if is_worth_it or explain(error, writing=True):
+            if is_worth_it or explain(error, is_writing=True):
                 self._connection.close()
             if not is_worth_it:
                 return error
@@ -173,7 +173,7 @@ def _run_apart(connection: Connection, job: Job) -> None:
         with connection.begin_nested():
             job.run(connection)
     except Exception as error:
-        if explain(error, writing=True):
+        if explain(error, is_writing=True):
             raise
         job.error = error
 
