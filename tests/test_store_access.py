@@ -100,9 +100,9 @@ async def test_uses_are_written_while_the_app_runs(store: Store) -> None:
 
 async def test_a_flow_is_shared_and_unshared(store: Store) -> None:
     assert await store.read(publications.find, flow_id="echo") is None
-    shared = await store.write(publications.set_shared, flow_id="echo", shared=True, by="member:ada")
+    shared = await store.write(publications.set_shared, flow_id="echo", is_shared=True, by="member:ada")
     assert await store.read(publications.find, flow_id="echo") == shared
-    off = await store.write(publications.set_shared, flow_id="echo", shared=False, by="member:bob")
+    off = await store.write(publications.set_shared, flow_id="echo", is_shared=False, by="member:bob")
     assert await store.read(publications.list_publications) == [off]
     assert not off.is_shared
     assert await actions(store) == [("member:ada", "flow.shared", "echo"), ("member:bob", "flow.unshared", "echo")]

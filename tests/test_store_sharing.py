@@ -31,7 +31,7 @@ async def test_a_sharing_is_kept_whole(store: Store) -> None:
     assert await store.read(publications.read_sharing, flow_id="talk") == sharing
     assert await store.read(publications.find, flow_id="talk") == made
     assert made.is_in_force
-    off = await store.write(publications.set_shared, flow_id="talk", shared=False, by="x")
+    off = await store.write(publications.set_shared, flow_id="talk", is_shared=False, by="x")
     assert (off.audience, off.shares_api, off.expires_at, off.is_in_force) == ("people", True, until, False)
 
 

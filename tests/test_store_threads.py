@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,26 +18,14 @@ from flowground.store.database.connections import Database
 from flowground.store.database.jobs import Job
 from flowground.store.database.threads import Checkpoints, Readers, join_threads
 from tests.store_jobs import Endless, Hold, answer, breaking, job, open_database
-from tests.store_writes import open_store
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "a.db"
-
-
-@pytest.fixture
-def store(file: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{file}", seconds=20) as store:
-        yield store
-
-
-@pytest.fixture
-def database(file: Path) -> Database:
-    return open_database(file)
+def database(tmp_path: Path) -> Database:
+    return open_database(tmp_path / "a.db")
 
 
 @asynccontextmanager
@@ -133,9 +121,8 @@ async def test_sqlites_log_is_moved_again_after_a_move_that_failed(database: Dat
 
 def test_no_thread_of_the_store_keeps_the_process(store: Store) -> None:
     names = {thread.name: thread.daemon for thread in threading.enumerate() if thread.name.startswith("store-")}
-    assert names == dict.fromkeys(
-        ("store-writer", "store-reader-0", "store-reader-1", "store-reader-2", "store-checkpoints"), True
-    )
+    assert names.keys() >= {"store-writer", "store-reader-0", "store-reader-1", "store-reader-2"}
+    assert set(names.values()) == {True}
 
 
 class Working:

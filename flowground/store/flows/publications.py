@@ -91,11 +91,12 @@ def read_sharing(connection: Connection, *, flow_id: str) -> Sharing:
     return Sharing(found.is_shared, found.audience, members, groups, found.shares_api, found.expires_at)
 
 
-def set_shared(connection: Connection, *, flow_id: str, shared: bool, by: str) -> Publication:
+def set_shared(connection: Connection, *, flow_id: str, is_shared: bool, by: str) -> Publication:
     """Turns it on or off and leaves the rest as it was; turned on again, an expiry that has passed is forgotten."""
     before = read_sharing(connection, flow_id=flow_id)
-    expires_at = None if shared and before.is_expired else before.expires_at
-    return change(connection, flow_id=flow_id, sharing=replace(before, is_shared=shared, expires_at=expires_at), by=by)
+    expires_at = None if is_shared and before.is_expired else before.expires_at
+    sharing = replace(before, is_shared=is_shared, expires_at=expires_at)
+    return change(connection, flow_id=flow_id, sharing=sharing, by=by)
 
 
 def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -> Publication:
