@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from flowground.caller import RunRequest
@@ -104,6 +104,11 @@ class _EventQueue:
         return event
 
 
+def _read_failures(tasks: Iterable[asyncio.Task[None]]) -> list[BaseException]:
+    """Why these ended tasks failed, all of them read: one that nobody reads is told in the log."""
+    return [error for task in tasks if not task.cancelled() and (error := task.exception())]
+
+
 @dataclass(slots=True)
 class _Run:
     """One run: what each component gave so far. `timeout` ends it when it takes too long."""
@@ -146,8 +151,8 @@ class _Run:
                         running.add(asyncio.create_task(self._run_component(name)))
                 if not ready:
                     done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        task.result()
+                    if failures := _read_failures(done):
+                        raise failures[0]
                 elif len(self.texts) // _PAUSE_EVERY > pauses:
                     pauses = len(self.texts) // _PAUSE_EVERY
                     await asyncio.sleep(0)  # components that wait for nothing would keep the loop to themselves
@@ -155,7 +160,8 @@ class _Run:
             if running:
                 for task in running:
                     task.cancel()
-                await asyncio.wait(running)
+                ended, _ = await asyncio.wait(running)
+                _read_failures(ended)
 
     async def _run_component(self, name: str) -> None:
         self.queue.put(ComponentStarted(name))

@@ -1,6 +1,7 @@
 """How a flow runs: side by side where it can, in order where it must, and to its end when it is left."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -51,6 +52,15 @@ async def events_of(
     run = run_flow(flow, request, history=nothing_said, models=models)
     async with asyncio.timeout(10), aclosing(run) as events:
         return [event async for event in events]
+
+
+async def test_components_that_fail_at_once_leave_nothing_for_the_log() -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+    with pytest.raises(ComponentFailed, match="The model fails"):
+        await events_of(two_models("fails", "fails"), Meeting(2), stream=False)
+    gc.collect()
+    assert told == []
 
 
 @pytest.mark.parametrize("stream", [False, True])
