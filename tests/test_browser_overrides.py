@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-HOUSE = House(flows={"talk": FLOW, "long": flow_text("scripted:long")})
+HOUSE = House(flows={"talk": FLOW, "long": flow_text("scripted:long"), "slow": flow_text("scripted:slow")})
 
 
 @pytest.fixture
@@ -93,6 +93,21 @@ def test_a_try_streams_in_the_drawer_and_can_be_stopped(house: AppServer, ada: "
     pane.get_by_role("button", name="Try it").wait_for()
     ada.get_by_role("button", name="Close").click()
     assert ada.get_by_text("Your chats").count() == 0  # a try is no conversation of the playground's
+
+
+@pytest.mark.parametrize("address", ["playground", "api_access"])
+def test_a_try_that_takes_its_time_ends_by_itself(house: AppServer, ada: "Page", address: str) -> None:
+    go(ada, f"{house.url}/{address}?flow=slow")
+    if address == "playground":
+        ada.get_by_role("button", name="API access").click()
+    ada.get_by_role("button", name="Try it").click()
+    ada.get_by_text("Running", exact=True).wait_for()
+    ada.get_by_role("button", name="Stop").wait_for()
+    ada.get_by_text("200 OK").wait_for()
+    ada.get_by_text('"session_id"').last.wait_for()
+    ada.get_by_role("button", name="Try it").wait_for()
+    assert ada.get_by_role("button", name="Stop").count() == 0
+    assert ada.get_by_text("Something went wrong here").count() == 0
 
 
 def test_a_preset_is_kept_loaded_and_deleted(house: AppServer, ada: "Page") -> None:

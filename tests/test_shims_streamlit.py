@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from streamlit import error_util
+from streamlit.commands import execution_control
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.runtime import Runtime
 from streamlit.runtime.scriptrunner import ScriptRunner
+from streamlit.runtime.scriptrunner_utils.script_run_context import FragmentThreadState, RunLocation, ThreadState
 from streamlit.runtime.session_manager import SessionManager, SessionStorage
 from streamlit.runtime.state.session_state import SessionState
 from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
@@ -65,6 +67,12 @@ STREAMLIT: Insides = {
     ),
     "page_scripts.py: a run has a thread, to which its context is attached": lambda: (
         "_script_thread" in names_in(ScriptRunner.__init__)
+    ),
+    "page_scripts.py: ThreadState says which part of a page is drawn, and st.rerun asks it for the place": lambda: (
+        {"fragment_id", "run_location"} <= signature(FragmentThreadState).parameters.keys()
+        and callable(ThreadState.scoped)
+        and {"run_location", "resolve_target"} <= names_in(execution_control._new_fragment_id_queue)
+        and {RunLocation.CALLBACK} == execution_control._KEYED_RERUN_ALLOWED_LOCATIONS
     ),
     "page_scripts.py: DeltaGenerator._markdown draws what may lack its end": lambda: (
         "unterminated_parsing" in signature(DeltaGenerator._markdown).parameters

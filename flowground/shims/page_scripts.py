@@ -3,16 +3,19 @@
 Streamlit ends a running script by the same exception in three cases: *Stop* was pressed, the browser left (closed,
 refreshed), a click began a newer run. Only the first means the person wants no more of the answer. And it has no way to
 tell a page that something changed elsewhere; its own file watcher reruns pages by the call used here.
+Nor can a part of a page that the clock draws have the part around it drawn again.
 """
 
 import time
 from typing import Any
 
+import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime import get_instance
 from streamlit.runtime.scriptrunner import StopException as StopException  # what `st.stop` and the three cases raise
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation, ThreadState
 from streamlit.runtime.scriptrunner_utils.script_run_context_attr import SCRIPT_RUN_CONTEXT_ATTR_NAME
 
 from flowground.shims.streamlit_process import is_served
@@ -68,6 +71,18 @@ def redraw_others(session: str) -> None:
     for info in get_instance()._session_mgr.list_active_sessions() if is_served() else ():
         if info.session.id != session:
             redraw(info.session.id)
+
+
+def redraw_part(key: str) -> None:
+    """Called in a part of a page that the clock draws: ends that run, and draws the keyed part around it in its place.
+
+    `st.rerun` takes a key in callbacks only, for elsewhere it would end what else is being drawn. So nothing is done
+    while more than this part is: the clock draws it again.
+    """
+    context, state = get_script_run_ctx(), ThreadState.get()
+    if context and state.fragment_id in (context.fragment_ids_this_run or ()):
+        with ThreadState.scoped(run_location=RunLocation.CALLBACK):
+            st.rerun(scope=key)
 
 
 def draw_growing(slot: DeltaGenerator, text: str) -> None:

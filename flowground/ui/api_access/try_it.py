@@ -25,6 +25,7 @@ from flowground.caller import Caller
 from flowground.doors import PersonTrying
 from flowground.errors import FlowgroundError
 from flowground.events import Event, TurnFinished
+from flowground.shims.page_scripts import redraw_part
 from flowground.snippets import SnippetRequest
 from flowground.ui.page import words
 from flowground.ui.page.caller import bind_to_caller
@@ -100,7 +101,7 @@ def _stop(trial: Trial) -> None:
 
 def _watch(trial: Trial, key: str) -> None:
     if trial.over.is_set():
-        st.rerun(scope=key)
+        redraw_part(key)
     st.markdown(":shimmer[Running]")
     if trial.said:
         st.code(trial.said, language=None, wrap_lines=True, height=_HEIGHT)
