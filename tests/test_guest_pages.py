@@ -141,21 +141,31 @@ def test_a_pace_lets_a_burst_through_and_then_one_at_a_time() -> None:
 
 
 @pytest.mark.anyio
-async def test_turns_go_round_the_addresses_and_who_leaves_gives_its_place_up() -> None:
-    queue, given = GuestQueue(), []
+async def test_turns_go_round_the_addresses_and_who_leaves_gives_its_place_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, given, now = GuestQueue(), list[str](), [1000.0]
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now[0])
 
     async def ask(address: str) -> None:
         await queue.take(address)
         given.append(address)
 
+    async def pass_time(seconds: float) -> None:
+        now[0] += seconds
+        for _ in range(5):  # a timer, a turn, who has it
+            await asyncio.sleep(0)
+
     flood = [asyncio.create_task(ask("many")) for _ in range(300)]
-    await asyncio.sleep(0.05)
+    await pass_time(0)
     assert given == ["many"] * 40  # at once; then six a second
-    gone = flood[40:290]
-    for task in gone:
+    await pass_time(0.17)
+    assert given == ["many"] * 41
+    for task in flood[41:291]:
         task.cancel()
-    await asyncio.wait_for(ask("few"), 1)
-    await asyncio.wait_for(asyncio.gather(*flood[290:292]), 5)
-    for task in flood:
-        task.cancel()
-    await asyncio.gather(*flood, return_exceptions=True)
+    few = asyncio.create_task(ask("few"))
+    await pass_time(0)
+    assert given[41:] == ["few"]
+    for _ in range(9):
+        await pass_time(0.17)
+    assert given[42:] == ["many"] * 9
+    await asyncio.gather(few, *flood, return_exceptions=True)
+    assert [task.cancelled() for task in flood] == [False] * 41 + [True] * 250 + [False] * 9

@@ -90,13 +90,15 @@ def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[Se
     if others:
         kept.append((b"cookie", "; ".join(others).encode("latin-1")))
 
-    def sent(bare: str) -> tuple[str, ...]:
+    def find_sent(bare: str) -> tuple[str, ...]:
         spellings = (PREFIX + bare,) if is_secure else (PREFIX + bare, bare)
         return tuple(found[spelling] for spelling in spellings if spelling in found)
 
-    visitor, device = (next(iter(sent(bare)), "") for bare in (name_visitor_cookie(name), name_device_cookie(name)))
+    visitor, device = (
+        next(iter(find_sent(bare)), "") for bare in (name_visitor_cookie(name), name_device_cookie(name))
+    )
     bare = (found.get(name, ""), found.get(name_visitor_cookie(name), "")) if is_secure else ("", "")
-    return SentCookies(sent(name), visitor, device, *bare), kept
+    return SentCookies(find_sent(name), visitor, device, *bare), kept
 
 
 def read_cookies(scope: Scope, settings: Settings) -> SentCookies:
