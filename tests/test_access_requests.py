@@ -102,7 +102,7 @@ async def test_denying_keeps_out_and_quiet(acme: Runtime) -> None:
     assert not await opens(acme, "mia")
     await access_requests.ask(acme.access, mia, "talk")
     assert await waiting(acme, "olga") == []
-    [(_, state)] = await acme.store.read(stored_requests.list_of, member="mia")
+    [(_, state)] = await acme.store.read(stored_requests.list_requests, member="mia")
     assert state == "denied"
     for decide in (access_requests.approve, access_requests.deny):
         with pytest.raises(InvalidRequest, match="not there any more"):

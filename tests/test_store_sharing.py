@@ -86,7 +86,7 @@ async def test_a_removed_members_rights_are_not_the_next_bearers(store: Store) -
     assert await store.write(members.remove, name="mia", by="x")
     await add()
     assert not await named(store, "mia")
-    assert await store.read(access_requests.list_of, member="mia") == []
+    assert await store.read(access_requests.list_requests, member="mia") == []
     assert link.member == "mia"
     assert await store.read(password_links.find, hashed="secret") is None
 
@@ -151,6 +151,6 @@ async def test_a_sign_in_is_revoked_for_its_member_only(store: Store) -> None:
     until = time.time() + 60
     await store.write(sign_ins.add_ticket, ticket="t", member="mia", browser="b", expires_at=until)
     await store.write(sign_ins.redeem, ticket="t", browser="b", sign_in_id="one", expires_at=until, agent="Firefox")
-    assert [item.agent for item in await store.read(sign_ins.list_of, member="mia")] == ["Firefox"]
+    assert [item.agent for item in await store.read(sign_ins.list_sign_ins, member="mia")] == ["Firefox"]
     assert not await store.write(sign_ins.revoke, sign_in_id="one", member="max")
     assert await store.write(sign_ins.revoke, sign_in_id="one", member="mia")

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from flowground.access import Access
-from flowground.caller import Caller, name_trials_owner
+from flowground.caller import Caller
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.sign_in.signed_cookies import Device
 from flowground.store.people import access_requests, groups, sign_ins, tokens
@@ -36,7 +36,7 @@ async def change_password(
 async def list_sign_ins(access: Access, caller: Caller) -> list[BrowserSignIn]:
     """Where I am signed in, newest first; `caller.sign_in_id` is this browser's."""
     caller = await _require_member(access, caller)
-    return await access.store.read(sign_ins.list_of, member=caller.name)
+    return await access.store.read(sign_ins.list_sign_ins, member=caller.name)
 
 
 async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
@@ -53,7 +53,6 @@ async def collect_data(access: Access, caller: Caller) -> bytes:
     caller = await _require_member(access, caller)
     read = access.store.read
     member = await access.sign_in.roster.find(caller.name)
-    mine = await read(tokens.list_tokens, owner=caller.name)
     found: dict[str, Any] = {
         "name": caller.name,
         "display_name": member.display_name if member else None,
@@ -62,26 +61,27 @@ async def collect_data(access: Access, caller: Caller) -> bytes:
         "groups": [group.name for group in await read(groups.list_groups) if caller.name in group.members],
         "sign_ins": [
             {"since": item.created_at, "until": item.expires_at, "browser": item.agent}
-            for item in await read(sign_ins.list_of, member=caller.name)
+            for item in await read(sign_ins.list_sign_ins, member=caller.name)
         ],
         "tokens": [
             {"name": token.name, "begins": token.prefix, "created": token.created_at, "used": token.last_used_at}
-            for token in mine
+            for token in await read(tokens.list_tokens, owner=caller.name)
         ],
         "access_requests": [
             {"flow": request.flow_id, "note": request.note, "at": request.created_at, "state": state}
-            for request, state in await read(access_requests.list_of, member=caller.name)
+            for request, state in await read(access_requests.list_requests, member=caller.name)
         ],
-        "conversations": await read(transcripts.export_conversations, owners=_list_owners(caller, mine)),
     }
+    owners = await read(tokens.list_owner_keys, member=caller.name)
+    found["conversations"] = await read(transcripts.export_conversations, owners=owners)
     return await asyncio.to_thread(_encode, found)
 
 
 async def delete_conversations(access: Access, caller: Caller) -> int:
     """All of them, my tokens' too; how many there were."""
     caller = await _require_member(access, caller)
-    mine = await access.store.read(tokens.list_tokens, owner=caller.name)
-    return await access.store.write(transcripts.delete_all, owners=_list_owners(caller, mine), by=caller.key)
+    owners = await access.store.read(tokens.list_owner_keys, member=caller.name)
+    return await access.store.write(transcripts.delete_all, owners=owners, by=caller.key)
 
 
 async def _require_member(access: Access, caller: Caller) -> Caller:
@@ -91,18 +91,9 @@ async def _require_member(access: Access, caller: Caller) -> Caller:
     return caller
 
 
-def _list_owners(caller: Caller, mine: list[tokens.StoredToken]) -> list[str]:
-    return [caller.key, name_trials_owner(caller.name), *(f"token:{token.id}" for token in mine)]
-
-
 def _encode(found: dict[str, Any]) -> bytes:
     """JSON made piece by piece: conversations may be large, and a thread helps only between calls into C."""
     written = bytearray()
-    for piece in json.JSONEncoder(ensure_ascii=False, indent=1, default=_write_moment).iterencode(found):
+    for piece in json.JSONEncoder(ensure_ascii=False, indent=1, default=datetime.isoformat).iterencode(found):
         written += piece.encode()
     return bytes(written)
-
-
-def _write_moment(value: object) -> str:
-    assert isinstance(value, datetime)  # noqa: S101 - nothing else in the file is no JSON
-    return value.isoformat()

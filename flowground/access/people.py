@@ -3,7 +3,8 @@
 Each raises NotSignedIn once the caller is signed out, and NotAllowed when they may not. What they change is audited.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 
 from flowground.access import Access
 from flowground.caller import Caller, Role
@@ -75,38 +76,24 @@ async def revoke_link(access: Access, caller: Caller, link_id: str) -> bool:
 async def set_role(access: Access, caller: Caller, name: str, role: Role) -> None:
     """Acts at the member's next action. Raises InvalidRequest; NotAllowed for the last admin and for members of
     config.yaml, whose role stands there."""
-    by = await _require_admin(access, caller)
-    roster = access.sign_in.roster
-    name = roster.require_stored(name, hint="Their role stands there.")
-    keep_admin = not roster.has_configured_admin
-    done = await access.store.write(members.set_role, name=name, role=role, by=by, keep_admin=keep_admin)
-    _require_member(done, name)
+    await _change_member(access, caller, name, partial(members.set_role, role=role), stays="Their role stands there.")
 
 
 async def set_active(access: Access, caller: Caller, name: str, *, active: bool) -> None:
     """Deactivated: signed out everywhere, tokens stopped, links over; all of it is theirs again when activated,
     but they sign in anew. Raises like `set_role`."""
-    by = await _require_admin(access, caller)
-    roster = access.sign_in.roster
-    name = roster.require_stored(name)
-    keep_admin = not roster.has_configured_admin
-    done = await access.store.write(members.set_active, name=name, active=active, by=by, keep_admin=keep_admin)
-    _require_member(done, name)
+    await _change_member(access, caller, name, partial(members.set_active, active=active))
 
 
 async def remove(access: Access, caller: Caller, name: str) -> None:
     """With sign-ins, tokens, conversations and every right. Raises like `set_role`."""
-    by = await _require_admin(access, caller)
-    roster = access.sign_in.roster
-    name = roster.require_stored(name)
-    done = await access.store.write(members.remove, name=name, by=by, keep_admin=not roster.has_configured_admin)
-    _require_member(done, name)
+    await _change_member(access, caller, name, members.remove)
 
 
 async def list_sign_ins(access: Access, caller: Caller, name: str) -> list[BrowserSignIn]:
     """Where a member is signed in, newest first."""
     await _require_admin(access, caller)
-    return await access.store.read(sign_ins.list_of, member=clean_name(name))
+    return await access.store.read(sign_ins.list_sign_ins, member=clean_name(name))
 
 
 async def sign_out_everywhere(access: Access, caller: Caller, name: str) -> int:
@@ -137,9 +124,7 @@ async def set_group_members(access: Access, caller: Caller, group_id: str, names
     """Who is in the group from now on. Raises InvalidRequest for people who are not there."""
     by = await _require_admin(access, caller)
     known = {member.name for member in await access.sign_in.roster.list_members()}
-    for group in await access.store.read(groups.list_groups):
-        if group.id == group_id:
-            known.update(group.members)
+    known.update(*(group.members for group in await access.store.read(groups.list_groups) if group.id == group_id))
     if unknown := sorted(set(names) - known):
         raise InvalidRequest(f"There is no member {unknown[0]}.")
     _require_group(await access.store.write(groups.set_members, group_id=group_id, members=set(names), by=by))
@@ -159,11 +144,17 @@ async def _require_author(access: Access, caller: Caller) -> None:
         raise NotAllowed("Only admins and authors may do this.")
 
 
-def _require_member(done: bool, name: str) -> None:
-    if not done:
+async def _change_member(
+    access: Access, caller: Caller, name: str, change: Callable[..., bool], *, stays: str | None = None
+) -> None:
+    """For who is not of config.yaml (`stays` says what to do there); raises InvalidRequest where nobody is called so."""
+    by = await _require_admin(access, caller)
+    roster = access.sign_in.roster
+    name = roster.require_stored(name, hint=stays)
+    if not await access.store.write(change, name=name, by=by, keep_admin=not roster.has_configured_admin):
         raise InvalidRequest(f"There is no member {name}.")
 
 
-def _require_group(done: bool) -> None:
-    if not done:
+def _require_group(is_there: bool) -> None:
+    if not is_there:
         raise InvalidRequest("This group is not there any more.")

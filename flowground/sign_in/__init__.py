@@ -12,7 +12,7 @@ from uuid import uuid4
 from flowground.caller import Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.settings import Settings
-from flowground.sign_in.links import PasswordLinks, digest
+from flowground.sign_in.links import PasswordLinks
 from flowground.sign_in.passwords import Bcrypt, Compare, clean_name, compare_by_bcrypt
 from flowground.sign_in.roster import Roster
 from flowground.sign_in.signed_cookies import Device, SignedCookies
@@ -20,6 +20,7 @@ from flowground.sign_in.tries import Tries, clean_attempt_name, describe_lockout
 from flowground.store import Store
 from flowground.store.people import members, sign_ins
 from flowground.store.people.members import Member
+from flowground.store.people.tokens import hash_secret
 from flowground.store.sql import make_storable
 
 TICKET_SECONDS = 30
@@ -128,9 +129,9 @@ class SignIn:
         ticket = secrets.token_urlsafe(32)
         await self._store.write(
             sign_ins.add_ticket,
-            ticket=digest(ticket),
+            ticket=hash_secret(ticket),
             member=None if member is None else clean_name(member),
-            browser=digest(browser),
+            browser=hash_secret(browser),
             expires_at=time.time() + TICKET_SECONDS,
         )
         return ticket
@@ -146,8 +147,8 @@ class SignIn:
         expires_at = time.time() + self._days * 86_400
         redeemed = await self._store.write(
             sign_ins.redeem,
-            ticket=digest(ticket),
-            browser=digest(browser),
+            ticket=hash_secret(ticket),
+            browser=hash_secret(browser),
             sign_in_id=sign_in_id,
             expires_at=expires_at,
             agent=make_storable(agent[:_AGENT_CHARS]) if agent else None,

@@ -1,6 +1,5 @@
 """Invitations and resets: one-time links with which somebody chooses the password of one member."""
 
-import hashlib
 import secrets
 import time
 
@@ -12,6 +11,7 @@ from flowground.store import Store
 from flowground.store.people import members, password_links
 from flowground.store.people.members import Member
 from flowground.store.people.password_links import LinkKind, PasswordLink
+from flowground.store.people.tokens import hash_secret
 
 GOOD_FOR_SECONDS: dict[LinkKind, float] = {"invitation": 7 * 86_400, "reset": 86_400}
 
@@ -38,7 +38,7 @@ class PasswordLinks:
             password_links.add,
             kind=kind,
             member=name,
-            hashed=digest(secret),
+            hashed=hash_secret(secret),
             expires_at=time.time() + GOOD_FOR_SECONDS[kind],
             by=by,
         )
@@ -46,7 +46,7 @@ class PasswordLinks:
 
     async def find(self, secret: str, address: str) -> tuple[PasswordLink, Member]:
         """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
-        link = await self._store.read(password_links.find, hashed=digest(secret)) if secret else None
+        link = await self._store.read(password_links.find, hashed=hash_secret(secret)) if secret else None
         member = await self._roster.find(link.member) if link else None
         if link is None or member is None or not member.is_active:
             await self._tries.count_bad_link(address)
@@ -60,14 +60,9 @@ class PasswordLinks:
         """
         _, member = await self.find(secret, address)
         hashed = await self._roster.hash(password)
-        if not await self._store.write(members.set_password_by_link, link=digest(secret), password=hashed):
+        if not await self._store.write(members.set_password_by_link, link=hash_secret(secret), password=hashed):
             raise _say_not_good()
         return member
-
-
-def digest(secret: str) -> str:
-    """What is kept of a random secret."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _say_not_good() -> NotSignedIn:

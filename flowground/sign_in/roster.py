@@ -158,10 +158,11 @@ class Roster:
         """Raises InvalidRequest when it may not be a password."""
         return await self._bcrypt.hash(clean_password(password))
 
-    def require_stored(self, name: str, *, hint: str = "Take the entry out there, then restart.") -> str:
+    def require_stored(self, name: str, *, hint: str | None = None) -> str:
         """The clean name of somebody who is changed in the database. Raises NotAllowed for members of config.yaml."""
         name = clean_name(name)
         if name in self._config:
+            hint = hint or "Take the entry out there, then restart."
             raise NotAllowed(f"{name} is a member by config.yaml.", hint=hint)
         return name
 

@@ -67,7 +67,7 @@ def list_open(connection: Connection, *, flows: Collection[str]) -> list[AccessR
     return [_read_request(row) for row in connection.execute(wanted)]
 
 
-def list_of(connection: Connection, *, member: str) -> list[tuple[AccessRequest, RequestState]]:
+def list_requests(connection: Connection, *, member: str) -> list[tuple[AccessRequest, RequestState]]:
     """What the member asked, newest first."""
     wanted = select(*_COLUMNS, _r.state).where(_r.member == member).order_by(_r.created_at.desc(), _r.id)
     return [(_read_request(row), state) for *row, state in connection.execute(wanted)]

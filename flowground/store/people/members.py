@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, select, update
 
-from flowground.caller import Role, name_trials_owner
+from flowground.caller import Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import audit, tables
 from flowground.store.flows import publications
@@ -179,8 +179,7 @@ def forget(connection: Connection, *, name: str, by: str) -> None:
     `add` calls it too: a name that left config.yaml was never removed.
     """
     forget_password(connection, name=name)
-    mine = tokens.list_tokens(connection, owner=name)
-    keys = [f"member:{name}", name_trials_owner(name), *(f"token:{token.id}" for token in mine)]
+    keys = tokens.list_owner_keys(connection, member=name)
     connection.execute(delete(tables.sessions).where(tables.sessions.c.owner.in_(keys)))
     connection.execute(delete(tables.presets).where(tables.presets.c.owner == f"member:{name}"))
     connection.execute(delete(tables.config_entries).where(_e.name == name, _e.present.is_(False)))

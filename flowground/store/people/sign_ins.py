@@ -96,7 +96,7 @@ def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:
     return SignInState(member, role, None if active is None else bool(active), mark is not None)
 
 
-def list_of(connection: Connection, *, member: str) -> list[BrowserSignIn]:
+def list_sign_ins(connection: Connection, *, member: str) -> list[BrowserSignIn]:
     """The member's sign-ins that are in force, newest first."""
     found = connection.execute(
         select(_s.id, _s.created_at, _s.expires_at, _s.agent)

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from flowground.caller import Role
+from flowground.caller import Role, name_trials_owner
 from flowground.store import audit, tables
 from flowground.store.sql import Statement, mark_one_way, read_moment, read_moment_or_none, write_moment_or_none
 
@@ -90,7 +90,7 @@ def create(
         id=str(uuid4()),
         name=name,
         prefix=secret[:_PREFIX_CHARS],
-        hash=_hash(secret),
+        hash=hash_secret(secret),
         owner=owner,
         flows=None if flows is None else json.dumps(flows),
         created_at=time.time(),
@@ -105,12 +105,12 @@ def create(
 def find(connection: Connection, *, secret: str) -> StoredToken | None:
     """The token in force with this secret; None when unknown, expired or revoked. One SELECT by index."""
     token = find_any(connection, secret=secret)
-    return token if token is not None and token.is_in_force else None
+    return token if token and token.is_in_force else None
 
 
 def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
     """Like `find`, expired and revoked ones too: to say what is wrong with it."""
-    found = _FIND.fetch(connection, {"hash": _hash(secret)}) if _SHAPE.match(secret) else ()
+    found = _FIND.fetch(connection, {"hash": hash_secret(secret)}) if _SHAPE.match(secret) else ()
     if not found:
         return None
     *columns, role, active = found[0]
@@ -123,6 +123,12 @@ def list_tokens(connection: Connection, *, owner: str | None = None, everyone: b
     if not everyone:
         wanted = wanted.where(_t.owner == owner)  # None: IS NULL
     return [_read_token(row) for row in connection.execute(wanted)]
+
+
+def list_owner_keys(connection: Connection, *, member: str) -> list[str]:
+    """Under whose names a member's conversations are kept: their own, their trials' and their tokens'."""
+    mine = list_tokens(connection, owner=member)
+    return [f"member:{member}", name_trials_owner(member), *(f"token:{token.id}" for token in mine)]
 
 
 def revoke(connection: Connection, *, token_id: str, by: str) -> bool:
@@ -143,8 +149,9 @@ def count_uses(connection: Connection, *, uses: Mapping[str, Use]) -> None:
         _COUNT.run(connection, {"token_id": token_id, "more": use.times, "last": use.last})
 
 
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+def hash_secret(secret: str) -> str:
+    """What is kept of a random secret."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _read_token(row: Any, owner_role: Role | None = None) -> StoredToken:
