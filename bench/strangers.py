@@ -23,7 +23,7 @@ from bench.load import percentile
 from bench.watch import Watch
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer, clean_environment
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 
 CONFIG: dict[str, object] = {
     "credentials": {
@@ -115,7 +115,7 @@ def hostile(url: str, *, sockets: int, frames: int) -> Iterator[list[str]]:
 
 def measure(server: AppServer, given: argparse.Namespace) -> tuple[list[Phase], list[str]]:
     """Quiet and attacked in turn, then the rest."""
-    browser, phases, said = signed_in(server, "ada"), [], []
+    browser, phases, said = open_browser(server, "ada"), [], []
     chat(server, browser, Phase("warming up"), seconds=5)
     for _ in range(given.rounds):
         phases.append(Phase("quiet"))

@@ -57,6 +57,11 @@ class FlowgroundError(Exception):
         self.hint = more.get("hint")
         self.retry_after = more.get("retry_after")
 
+    @property
+    def full_message(self) -> str:
+        """The message and what to do, in one line."""
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
 
 class ConfigError(FlowgroundError):
     """The configuration is wrong; the app does not start with it."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tests.house import House
 from tests.open_page import flow_text, go, still
 from tests.servers import AppServer
-from tests.tickets import signed_in as cookies_of
+from tests.tickets import open_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -20,17 +20,17 @@ FLOWS = {
 ACME = House(config={"organization": {"name": "Acme"}}, flows=FLOWS)
 
 
-def signed_in(page: "Page", house: AppServer, name: str) -> "Page":
+def enter_as(page: "Page", house: AppServer, name: str) -> "Page":
     """Without the form: the browser has the cookie."""
     with ThreadPoolExecutor(1) as elsewhere:  # Playwright holds this thread's event loop
-        jar = elsewhere.submit(cookies_of, house, name).result().session.cookies
+        jar = elsewhere.submit(open_browser, house, name).result().session.cookies
     page.context.add_cookies(
         [{"name": str(item.name), "value": str(item.value), "url": house.url, "httpOnly": True} for item in jar]
     )
     return page
 
 
-def turn(page: "Page", house: AppServer, flow: str, *, on: bool) -> None:
+def switch(page: "Page", house: AppServer, flow: str, *, on: bool) -> None:
     """The toggle of the Publish menu; the menu stays open."""
     go(page, f"{house.url}/playground?flow={flow}")
     page.get_by_role("button", name="Publish").click()
@@ -42,6 +42,6 @@ def turn(page: "Page", house: AppServer, flow: str, *, on: bool) -> None:
     still(page)
 
 
-def composer(page: "Page") -> None:
+def await_composer(page: "Page") -> None:
     """Waits until one may type."""
     page.get_by_test_id("stChatInputTextArea").wait_for()

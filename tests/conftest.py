@@ -19,8 +19,8 @@ from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
 from tests.ci_flags import pytest_configure  # noqa: F401 - pytest calls it
 from tests.house import House
 from tests.open_page import visitor
-from tests.opened_sign_in import Open
 from tests.organization import organization
+from tests.people import Open
 from tests.servers import AppServer, clean_environment
 from tests.store_databases import DATABASES, empty_database
 
@@ -137,10 +137,10 @@ def page(browser: "Browser") -> "Iterator[Page]":
 @pytest.fixture
 def ada(house: AppServer, browser: "Browser") -> "Iterator[Page]":
     """A page in the browser of the house's admin."""
-    from tests.acme import signed_in  # noqa: PLC0415 - needs websockets, a development extra
+    from tests.acme import enter_as  # noqa: PLC0415 - needs websockets, a development extra
 
     with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as opened:
-        yield signed_in(opened, house, "augusta")
+        yield enter_as(opened, house, "augusta")
 
 
 def _stays_here(event: str, arguments: tuple[Any, ...]) -> None:

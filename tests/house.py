@@ -10,23 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import bcrypt
-
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
+from tests.people import PEOPLE, make_credentials
 from tests.servers import AppServer
 
-PASSWORD = "correct horse battery"
-_HASHED = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-_ROLES = {"augusta": "admin", "olga": "author", "bob": "member", "zoe": "member"}
-PEOPLE: Mapping[str, Any] = {
-    name: {"password": _HASHED, "roles": [role], "first_name": "Ada" if name == "augusta" else name.title()}
-    for name, role in _ROLES.items()
-}
-"""All have PASSWORD. Ada signs in as augusta: a word that stands nowhere by chance."""
-CREDENTIALS = {"credentials": {"usernames": PEOPLE}}
 SHARED = Sharing(is_shared=True)
 PUBLIC = Sharing(is_shared=True, audience="public")
 
@@ -43,7 +33,7 @@ class House:
 
     @contextmanager
     def open(self, folder: Path) -> Iterator[AppServer]:
-        config = {"credentials": {"usernames": self.people}} | dict(self.config)
+        config = {"credentials": make_credentials(**self.people)} | dict(self.config)
         with AppServer(folder, config=config, flows=self.flows, environment=self.environment) as server:
             for flow, sharing in self.shared.items():
                 share(server, flow, sharing)

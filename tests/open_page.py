@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tests.house import PASSWORD
+from tests.people import PASSWORD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

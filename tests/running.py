@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from flowground import doors
+from flowground import doors, loader
 from flowground.caller import Caller, RunRequest
 from flowground.doors import PersonChatting
 from flowground.events import Event
@@ -29,6 +30,12 @@ async def running(
         yield runtime
     finally:
         await runtime.close()
+
+
+def look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the folder of flows is looked at for every question, however soon, and waited for."""
+    monkeypatch.setattr(loader, "_LOOK_EVERY", 0)
+    monkeypatch.setattr(loader, "_PATIENCE", 60)
 
 
 async def start_turn(runtime: Runtime, caller: Caller, address: str, request: RunRequest) -> LiveTurn:

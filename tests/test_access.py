@@ -1,9 +1,11 @@
 """May this caller do this? Every kind of caller at every kind of flow; unknown and forbidden look the same."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from flowground.access import Access
 from flowground.access.sharing import publish
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
@@ -12,7 +14,7 @@ from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members
 from flowground.store.runs import transcripts
-from tests.running import chat_flow, running, take_turn
+from tests.running import chat_flow, look_at_once, running, take_turn
 
 pytestmark = pytest.mark.anyio
 
@@ -77,9 +79,9 @@ async def test_publishing_asks_the_local_owner_for_the_owner_code(tmp_path: Path
     async with running(tmp_path, FLOWS) as runtime:
         unproven = Caller(kind="local", name="owner", role="admin", is_proven=False)
         with pytest.raises(NotAllowed, match="owner code"):
-            await publish(runtime.access, unproven, "private", shared=True)
+            await publish(runtime.access, unproven, "private", is_shared=True)
         assert not await runtime.access.is_shared("private")
-        await publish(runtime.access, LOCAL_OWNER, "private", shared=True)
+        await publish(runtime.access, LOCAL_OWNER, "private", is_shared=True)
         assert await runtime.access.is_shared("private")
 
 
@@ -125,7 +127,39 @@ async def test_tokens_and_visitors_are_rechecked_by_what_holds_for_them(tmp_path
         assert await runtime.access.recheck(visitor) == visitor
 
 
-async def said(runtime: Runtime, caller: Caller, session: str) -> None:
+async def open_it(access: Access) -> bool:
+    return (await access.open_flow(LOCAL_OWNER, "new")).id == "new"
+
+
+async def list_it(access: Access) -> bool:
+    return "new" in {flow.id for flow in await access.list_flows(LOCAL_OWNER)}
+
+
+async def admit_to_it(access: Access) -> bool:
+    return await access.admit_visitor("browser", "new") is not None
+
+
+@pytest.mark.parametrize("ask", [open_it, list_it, admit_to_it])
+async def test_a_new_file_is_there_at_the_first_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Access], Awaitable[bool]]
+) -> None:
+    async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
+        sharing = Sharing(is_shared=True, audience="public")
+        await runtime.store.write(publications.change, flow_id="new", sharing=sharing, by="tests")
+        look_at_once(monkeypatch)
+        (tmp_path / "flows" / "new.yaml").write_text(chat_flow("scripted", "New"), "utf-8")
+        assert await ask(runtime.access)
+
+
+async def test_a_visitor_is_known_by_a_digest_of_their_browsers_secret_and_has_proven_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
+        sharing = Sharing(is_shared=True, audience="public")
+        await runtime.store.write(publications.change, flow_id="shared", sharing=sharing, by="tests")
+        visitor = await runtime.access.admit_visitor("browser", "shared")
+        assert visitor == Caller("visitor", "8b4553cde110f1362e59a7646dbec236", "member", is_proven=False)
+
+
+async def say(runtime: Runtime, caller: Caller, session: str) -> None:
     wired = await runtime.access.open_flow(caller, "shared")
     request = RunRequest(input_value="hi", session_id=session)
     async for _ in take_turn(runtime, caller, wired, request):
@@ -140,7 +174,7 @@ async def test_what_a_visitor_said_goes_with_their_browsers_new_name(tmp_path: P
         assert old is not None
         assert new is not None
         assert not await runtime.access.carry_over("old", "new")
-        await said(runtime, old, "s")
+        await say(runtime, old, "s")
         assert await runtime.access.carry_over("old", "new")
         assert not await runtime.access.carry_over("old", "new")
         sessions = runtime.store.read(transcripts.list_session_ids, owner=new.key)

@@ -12,51 +12,52 @@ from flowground.caller import Caller, name_trials_owner
 from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store import tables
-from flowground.store.people import tokens
+from flowground.store.people import groups, tokens
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage, TraceStep
 from tests.heartbeat import stays_responsive
-from tests.organization import PASSWORD, cookie_of, signed_in
+from tests.organization import sign_in
+from tests.people import PASSWORD, make_cookie
 
 pytestmark = pytest.mark.anyio
 NEW = "another long phrase"
 
 
 async def test_a_new_password_ends_every_cookie_from_before_this_ones_too(acme: Runtime) -> None:
-    here, there = await signed_in(acme, "mia"), await cookie_of(acme, "mia")
-    pending = await acme.sign_in.issue_ticket("mia", "browser")
+    here, there = await sign_in(acme, "bob"), await make_cookie(acme.sign_in, "bob")
+    pending = await acme.sign_in.issue_ticket("bob", "browser")
     await account.change_password(acme.access, here, PASSWORD, NEW, address="here")
     assert await acme.sign_in.verify_cookie(there) is None
     assert await acme.sign_in.redeem(pending, "browser") is None
     with pytest.raises(NotSignedIn):
         await account.list_sign_ins(acme.access, here)
-    assert await acme.sign_in.check_password("mia", PASSWORD, "here") is None
-    [found] = await account.list_sign_ins(acme.access, await signed_in(acme, "mia"))
+    assert await acme.sign_in.check_password("bob", PASSWORD, "here") is None
+    [found] = await account.list_sign_ins(acme.access, await sign_in(acme, "bob"))
     assert found.agent == "Firefox"
 
 
 async def test_the_old_password_is_asked_for_and_guessing_it_locks(acme: Runtime) -> None:
-    mia = await signed_in(acme, "mia")
+    bob = await sign_in(acme, "bob")
     for new, said in (("short", "at least 8"), (PASSWORD, "is the old one"), ("password123", "too common")):
         with pytest.raises(InvalidRequest, match=said):
-            await account.change_password(acme.access, mia, PASSWORD, new, address="here")
+            await account.change_password(acme.access, bob, PASSWORD, new, address="here")
     for _ in range(5):
         with pytest.raises(InvalidRequest, match="another one"):
-            await account.change_password(acme.access, mia, "wrong password", NEW, address="here")
+            await account.change_password(acme.access, bob, "wrong password", NEW, address="here")
     with pytest.raises(NotSignedIn, match="Too many"):
-        await account.change_password(acme.access, mia, PASSWORD, NEW, address="here")
-    assert await account.list_sign_ins(acme.access, mia)
+        await account.change_password(acme.access, bob, PASSWORD, NEW, address="here")
+    assert await account.list_sign_ins(acme.access, bob)
 
 
 async def test_i_end_my_own_sign_ins_and_nobody_elses(acme: Runtime) -> None:
-    mia, olga = await signed_in(acme, "mia"), await signed_in(acme, "olga")
-    other = await cookie_of(acme, "mia")
-    [newest, _] = await account.list_sign_ins(acme.access, mia)
-    assert not await account.sign_out(acme.access, mia, str(olga.sign_in_id))
+    bob, olga = await sign_in(acme, "bob"), await sign_in(acme, "olga")
+    other = await make_cookie(acme.sign_in, "bob")
+    [newest, _] = await account.list_sign_ins(acme.access, bob)
+    assert not await account.sign_out(acme.access, bob, str(olga.sign_in_id))
     assert await account.list_sign_ins(acme.access, olga)
-    assert await account.sign_out(acme.access, mia, newest.id)
+    assert await account.sign_out(acme.access, bob, newest.id)
     assert await acme.sign_in.verify_cookie(other) is None
-    assert len(await account.list_sign_ins(acme.access, mia)) == 1
+    assert len(await account.list_sign_ins(acme.access, bob)) == 1
 
 
 async def say(acme: Runtime, owner: str, text: str) -> None:
@@ -68,18 +69,26 @@ async def say(acme: Runtime, owner: str, text: str) -> None:
 
 async def test_my_data_is_all_of_mine_and_none_of_the_flows(acme: Runtime) -> None:
     options: dict[str, Any] = {"flows": None, "expires_at": None, "by": "tests"}
-    token, secret = await acme.store.write(tokens.create, name="laptop", owner="mia", **options)
+    token, secret = await acme.store.write(tokens.create, name="laptop", owner="bob", **options)
     for owner, text in (
-        ("member:mia", "said on a page"),
+        ("member:bob", "said on a page"),
         (f"token:{token.id}", "said by a program"),
-        (name_trials_owner("mia"), "tried in the app"),
+        (name_trials_owner("bob"), "tried in the app"),
         ("member:olga", "x"),
     ):
         await say(acme, owner, text)
-    mia = await signed_in(acme, "mia")
-    file = (await account.collect_data(acme.access, mia)).decode()
+    for name, people in (("Sales", {"bob", "olga"}), ("Others", {"olga"})):
+        group = await acme.store.write(groups.add, name=name, by="tests")
+        await acme.store.write(groups.set_members, group_id=group.id, members=people, by="tests")
+    bob = await sign_in(acme, "bob")
+    file = (await account.collect_data(acme.access, bob)).decode()
+    assert file.startswith('{\n "name": "bob",\n')
     data = json.loads(file)
-    assert (data["name"], data["role"], data["groups"]) == ("mia", "member", [])
+    assert (data["name"], data["display_name"], data["email"]) == ("bob", "Bob", "bob@example.com")
+    assert (data["role"], data["groups"], data["access_requests"]) == ("member", ["Sales"], [])
+    [browser] = data["sign_ins"]
+    assert browser["browser"] == "Firefox"
+    assert datetime.fromisoformat(browser["since"]) < datetime.now(UTC) < datetime.fromisoformat(browser["until"])
     assert [talk["messages"][0]["text"] for talk in data["conversations"]] == [
         "said on a page",
         "said by a program",
@@ -88,22 +97,22 @@ async def test_my_data_is_all_of_mine_and_none_of_the_flows(acme: Runtime) -> No
     assert data["tokens"][0]["begins"] == token.prefix
     assert "the secret prompt" not in file
     assert secret not in file
-    assert str(mia.sign_in_id) not in file
-    assert await account.delete_conversations(acme.access, mia) == 3
-    assert json.loads(await account.collect_data(acme.access, mia))["conversations"] == []
-    assert json.loads(await account.collect_data(acme.access, await signed_in(acme, "olga")))["conversations"] != []
+    assert str(bob.sign_in_id) not in file
+    assert await account.delete_conversations(acme.access, bob) == 3
+    assert json.loads(await account.collect_data(acme.access, bob))["conversations"] == []
+    assert json.loads(await account.collect_data(acme.access, await sign_in(acme, "olga")))["conversations"] != []
 
 
 async def test_who_is_no_member_has_no_account(acme: Runtime) -> None:
-    for caller in (Caller("token", "1", "admin"), Caller("token", "1", "member", owner="mia")):
+    for caller in (Caller("token", "1", "admin"), Caller("token", "1", "member", owner="bob")):
         with pytest.raises(NotAllowed):
             await account.collect_data(acme.access, caller)
     with pytest.raises(NotSignedIn):
-        await account.delete_conversations(acme.access, Caller("member", "mia", "member", sign_in_id="made up"))
+        await account.delete_conversations(acme.access, Caller("member", "bob", "member", sign_in_id="made up"))
 
 
 async def test_a_file_of_many_long_messages_keeps_nobody_waiting(acme: Runtime) -> None:
-    await say(acme, "member:mia", "first")
+    await say(acme, "member:bob", "first")
 
     def fill(connection: Connection) -> None:
         (session,) = connection.execute(select(tables.messages.c.session).limit(1)).one()
@@ -115,11 +124,11 @@ async def test_a_file_of_many_long_messages_keeps_nobody_waiting(acme: Runtime) 
         connection.execute(insert(tables.messages), rows)
 
     await acme.store.write(fill)
-    mia = await signed_in(acme, "mia")
+    bob = await sign_in(acme, "bob")
     files: list[bytes] = []
 
     async def read() -> None:
-        files.append(await account.collect_data(acme.access, mia))
+        files.append(await account.collect_data(acme.access, bob))
 
     await stays_responsive(read)
     (talk,) = json.loads(files[0])["conversations"]

@@ -70,7 +70,7 @@ async def house(folder: Path, state: str) -> AsyncIterator[tuple[Runtime, Mappin
         within = {"group-member", "deactivated"}
         await runtime.store.write(groups.set_members, group_id=group.id, members=within, by="tests")
         await runtime.store.write(publications.change, flow_id="talk", sharing=sharings(group.id)[state], by="tests")
-        await runtime.store.write(members.set_active, name="deactivated", active=False, by="tests")
+        await runtime.store.write(members.set_active, name="deactivated", is_active=False, by="tests")
         transport = httpx2.ASGITransport(app=create_api(lambda: runtime), raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://flowground") as client:
             yield runtime, everybody, client

@@ -11,7 +11,7 @@ from flowground.runtime import Runtime
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members, sign_ins
-from tests.organization import organization, signed_in
+from tests.organization import organization, sign_in
 
 pytestmark = pytest.mark.anyio
 
@@ -19,11 +19,11 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def acme(tmp_path: Path) -> AsyncIterator[Runtime]:
     async with organization(tmp_path, config={"sharing": {"allow_public": True}}) as runtime:
-        await runtime.store.write(members.set_active, name="max", active=False, by="tests")
+        await runtime.store.write(members.set_active, name="zoe", is_active=False, by="tests")
         yield runtime
 
 
-WHO = ["visitor", "member", "member:mia", "member:anton", "member:max", "member:nobody"]
+WHO = ["visitor", "member", "member:bob", "member:anton", "member:zoe", "member:nobody"]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ WHO = ["visitor", "member", "member:mia", "member:anton", "member:max", "member:
         (Sharing(False), ["sign in", "nothing", "nothing", "opens", "sign in", "sign in"]),
         (Sharing(True), ["sign in", "opens", "opens", "opens", "sign in", "sign in"]),
         (
-            Sharing(True, "people", frozenset({"mia", "max"})),
+            Sharing(True, "people", frozenset({"bob", "zoe"})),
             ["sign in", "nothing", "opens", "opens", "sign in", "sign in"],
         ),
         (Sharing(True, "public"), ["opens", "opens", "opens", "opens", "sign in", "sign in"]),
@@ -40,17 +40,17 @@ WHO = ["visitor", "member", "member:mia", "member:anton", "member:max", "member:
 )
 async def test_it_shows_what_they_meet(acme: Runtime, sharing: Sharing, seen: list[str]) -> None:
     await acme.store.write(publications.change, flow_id="talk", sharing=sharing, by="tests")
-    for name in ("root", "olga"):
-        caller = await signed_in(acme, name)
+    for name in ("augusta", "olga"):
+        caller = await sign_in(acme, name)
         assert [(await look_as(acme.access, caller, "talk", who)).seen for who in WHO] == seen
 
 
 async def test_only_who_may_publish_the_flow_looks(acme: Runtime) -> None:
     await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(True), by="tests")
-    for name in ("mia", "anton"):
+    for name in ("bob", "anton"):
         with pytest.raises(NotAllowed):
-            await look_as(acme.access, await signed_in(acme, name), "talk", "member:root")
-    olga = await signed_in(acme, "olga")
+            await look_as(acme.access, await sign_in(acme, name), "talk", "member:augusta")
+    olga = await sign_in(acme, "olga")
     with pytest.raises(FlowNotFound):
         await look_as(acme.access, olga, "unknown", "member")
     await acme.store.write(sign_ins.revoke_all, member="olga", by="tests")
@@ -60,7 +60,7 @@ async def test_only_who_may_publish_the_flow_looks(acme: Runtime) -> None:
 
 async def test_who_may_open_it_is_known_before_it_is_saved(acme: Runtime) -> None:
     flow = acme.catalogue.list_flows()["talk"]
-    named = Sharing(True, "people", frozenset({"mia"}))
+    named = Sharing(True, "people", frozenset({"bob"}))
     found = await list_who_may_open(acme.access, flow, named)
-    assert [member.name for member in found] == ["anton", "mia", "olga", "root"]
-    assert [member.name for member in await list_who_may_open(acme.access, flow)] == ["anton", "olga", "root"]
+    assert [member.name for member in found] == ["anton", "augusta", "bob", "olga"]
+    assert [member.name for member in await list_who_may_open(acme.access, flow)] == ["anton", "augusta", "olga"]

@@ -100,7 +100,7 @@ async def test_an_expiry_acts_by_itself_and_turning_on_again_forgets_it(tmp_path
         assert not await opens(runtime, MIA)
         assert not await runtime.access.is_shared("talk")
         assert await runtime.access.list_shared() == frozenset()
-        await publish(runtime.access, LOCAL_OWNER, "talk", shared=True)
+        await publish(runtime.access, LOCAL_OWNER, "talk", is_shared=True)
         assert await opens(runtime, MIA)
 
 
@@ -139,9 +139,12 @@ async def test_without_sign_in_only_where_config_yaml_allows_it(tmp_path: Path) 
 async def test_only_people_and_groups_that_are_there(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS, config={"credentials": {"usernames": {"maria": {}}}}) as runtime:
         admin = Caller(kind="token", name="1", role="admin")
-        for wrong in (Sharing(True, "people", frozenset({"mariah"})), Sharing(True, groups=frozenset({"x"}))):
-            with pytest.raises(InvalidRequest):
-                await share(runtime.access, admin, "talk", wrong)
+        for name, hint in (("mariah", "Did you mean maria?"), ("nobody", None)):
+            with pytest.raises(InvalidRequest, match=f"no member {name}") as refusal:
+                await share(runtime.access, admin, "talk", Sharing(True, "people", frozenset({name})))
+            assert refusal.value.hint == hint
+        with pytest.raises(InvalidRequest, match="One of these groups"):
+            await share(runtime.access, admin, "talk", Sharing(True, groups=frozenset({"x"})))
         gone = Sharing(True, "people", frozenset({"left the company"}))
         await runtime.store.write(publications.change, flow_id="talk", sharing=gone, by="tests")
         await share(runtime.access, admin, "talk", Sharing(True, "people", gone.members | {"maria"}))
@@ -175,4 +178,4 @@ async def test_a_proof_ends_with_the_cookie_it_came_from(tmp_path: Path) -> None
         rechecked = await runtime.access.recheck(owner)
         assert (rechecked.kind, rechecked.is_proven) == ("local", False)
         with pytest.raises(NotAllowed, match="owner code"):
-            await publish(runtime.access, owner, "talk", shared=True)
+            await publish(runtime.access, owner, "talk", is_shared=True)

@@ -17,7 +17,7 @@ from tests.access_matrix import STATES, cells
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
 from tests.test_access_matrix import FLOWS, OWNERS, PEOPLE, sharings
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 
 SEEN = {b"Sign in to": "sign in", b"Nothing here for you": "nothing", b"Ask Talk something": "opens"}
 TALK = "/public_flow/talk"
@@ -76,13 +76,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with AppServer(tmp_path_factory.mktemp("sockets"), config=config, flows=FLOWS) as server, ExitStack() as pages:
         group, secrets = beside(server, _people)
         browsers = {"signed out": Browser(server.url)}
-        browsers |= {who: signed_in(server, who.replace(" ", "-")) for who in PEOPLE}
+        browsers |= {who: open_browser(server, who.replace(" ", "-")) for who in PEOPLE}
         for who, secret in secrets.items():
             browsers[who] = Browser(server.url)
             browsers[who].session.cookies.set("flowground", secret)
         before = {who: pages.enter_context(open_page(browsers[who], base=TALK)) for who in PEOPLE}
         assert {seen(page.visit()) for page in before.values()} == {"opens"}
-        beside(server, lambda store, _: store.write(members.set_active, name="deactivated", active=False, by="tests"))
+        beside(
+            server, lambda store, _: store.write(members.set_active, name="deactivated", is_active=False, by="tests")
+        )
         yield House(server, group, browsers, before)
 
 

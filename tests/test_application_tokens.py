@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from flowground.access import application_tokens
-from flowground.caller import LOCAL_OWNER, Caller, Role
+from flowground.caller import LOCAL_OWNER, Caller
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members, tokens
+from tests.organization import sign_in
+from tests.people import HASHED, ROLES
 from tests.running import chat_flow, running
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +25,7 @@ FLOWS = {name: chat_flow("scripted", name.title()) for name in ("open", "chat-on
 
 
 @asynccontextmanager
-async def organization(folder: Path) -> AsyncIterator[Runtime]:
+async def run_flows(folder: Path) -> AsyncIterator[Runtime]:
     """One flow shared with its API, one without, one not at all."""
     async with running(folder, FLOWS) as runtime:
         await runtime.store.write(
@@ -33,14 +35,10 @@ async def organization(folder: Path) -> AsyncIterator[Runtime]:
         yield runtime
 
 
-async def signed_in(runtime: Runtime, name: str, role: Role) -> Caller:
-    await runtime.store.write(members.add, name=name, display_name=name, role=role, password="x", by="tests")
-    ticket = await runtime.sign_in.issue_ticket(name, "browser")
-    cookie = await runtime.sign_in.redeem(ticket, "browser")
-    assert cookie is not None
-    caller = await runtime.sign_in.verify_cookie(cookie)
-    assert caller is not None
-    return caller
+async def join(runtime: Runtime, name: str) -> Caller:
+    """One of tests/people.py, added to the database and signed in."""
+    await runtime.store.write(members.add, name=name, display_name=name, role=ROLES[name], password=HASHED, by="tests")
+    return await sign_in(runtime, name)
 
 
 async def make(runtime: Runtime, caller: Caller, flow: str = "open", **given: Any) -> tuple[tokens.StoredToken, str]:
@@ -52,55 +50,55 @@ async def names(runtime: Runtime, caller: Caller, flow_id: str | None = None) ->
 
 
 async def test_a_token_is_its_makers_for_one_flow_or_for_all_they_may_run(tmp_path: Path) -> None:
-    async with organization(tmp_path) as runtime:
-        ada = await signed_in(runtime, "ada", "author")
-        one, secret = await make(runtime, ada, name="  my   script ")
-        assert (one.name, one.owner, one.flows, one.expires_at) == ("my script", "ada", ("open",), None)
+    async with run_flows(tmp_path) as runtime:
+        olga = await join(runtime, "olga")
+        one, secret = await make(runtime, olga, name="  my   script ")
+        assert (one.name, one.owner, one.flows, one.expires_at) == ("my script", "olga", ("open",), None)
         caller = await runtime.sign_in.verify_token(secret)
         assert caller is not None
         assert {flow.id for flow in await runtime.access.list_flows(caller)} == {"open"}
-        every, _ = await make(runtime, ada, reach="all", expires_in=timedelta(days=30))
+        every, _ = await make(runtime, olga, reach="all", expires_in=timedelta(days=30))
         assert every.flows is None
         assert every.expires_at is not None
         assert timedelta(days=29) < every.expires_at - datetime.now(UTC) < timedelta(days=31)
 
 
 async def test_a_members_token_needs_a_shared_api_and_reaches_no_other_flow(tmp_path: Path) -> None:
-    async with organization(tmp_path) as runtime:
-        mia = await signed_in(runtime, "mia", "member")
+    async with run_flows(tmp_path) as runtime:
+        bob = await join(runtime, "bob")
         with pytest.raises(NotAllowed, match="not for its API"):
-            await make(runtime, mia, "chat-only")
+            await make(runtime, bob, "chat-only")
         with pytest.raises(FlowNotFound):
-            await make(runtime, mia, "private")
-        _, secret = await make(runtime, mia, "open", reach="all")
+            await make(runtime, bob, "private")
+        _, secret = await make(runtime, bob, "open", reach="all")
         caller = await runtime.sign_in.verify_token(secret)
         assert caller is not None
         assert {flow.id for flow in await runtime.access.list_flows(caller)} == {"open"}
 
 
 async def test_everyone_sees_and_revokes_their_own_admins_all(tmp_path: Path) -> None:
-    async with organization(tmp_path) as runtime:
-        ada, mia = await signed_in(runtime, "ada", "author"), await signed_in(runtime, "mia", "member")
-        root = await signed_in(runtime, "root", "admin")
-        adas, _ = await make(runtime, ada, "private", name="adas")
-        mias, secret = await make(runtime, mia, name="mias")
-        await make(runtime, root, name="roots", reach="all")
-        assert await names(runtime, ada) == {"adas"}
-        assert await names(runtime, mia) == {"mias"}
-        assert await names(runtime, root) == {"adas", "mias", "roots"}
-        assert await names(runtime, root, "private") == {"adas", "roots"}
+    async with run_flows(tmp_path) as runtime:
+        olga, bob = await join(runtime, "olga"), await join(runtime, "bob")
+        augusta = await join(runtime, "augusta")
+        olgas, _ = await make(runtime, olga, "private", name="olgas")
+        bobs, secret = await make(runtime, bob, name="bobs")
+        await make(runtime, augusta, name="augustas", reach="all")
+        assert await names(runtime, olga) == {"olgas"}
+        assert await names(runtime, bob) == {"bobs"}
+        assert await names(runtime, augusta) == {"olgas", "bobs", "augustas"}
+        assert await names(runtime, augusta, "private") == {"olgas", "augustas"}
         with pytest.raises(InvalidRequest, match="no such token"):
-            await application_tokens.revoke(runtime.access, mia, adas.id)
-        await application_tokens.revoke(runtime.access, root, mias.id)
+            await application_tokens.revoke(runtime.access, bob, olgas.id)
+        await application_tokens.revoke(runtime.access, augusta, bobs.id)
         assert await runtime.sign_in.verify_token(secret) is None
         with pytest.raises(InvalidRequest, match="no such token"):
-            await application_tokens.revoke(runtime.access, mia, mias.id)
-        await application_tokens.revoke(runtime.access, ada, adas.id)
-        assert await names(runtime, root) == {"roots"}
+            await application_tokens.revoke(runtime.access, bob, bobs.id)
+        await application_tokens.revoke(runtime.access, olga, olgas.id)
+        assert await names(runtime, augusta) == {"augustas"}
 
 
 async def test_the_local_owner_proves_it_first_and_makes_the_organizations(tmp_path: Path) -> None:
-    async with organization(tmp_path) as runtime:
+    async with run_flows(tmp_path) as runtime:
         stranger = Caller(kind="local", name="owner", role="admin", is_proven=False)
         with pytest.raises(NotAllowed, match="owner code"):
             await make(runtime, stranger)
@@ -108,15 +106,15 @@ async def test_the_local_owner_proves_it_first_and_makes_the_organizations(tmp_p
             await application_tokens.list_tokens(runtime.access, stranger)
         made, _ = await make(runtime, LOCAL_OWNER)
         assert made.owner is None
-        root = await signed_in(runtime, "root", "admin")
-        assert await names(runtime, root) == {"ci"}
+        augusta = await join(runtime, "augusta")
+        assert await names(runtime, augusta) == {"ci"}
         with pytest.raises(NotSignedIn):
             await make(runtime, LOCAL_OWNER)
 
 
 @pytest.mark.parametrize("kind", ["token", "visitor"])
 async def test_only_people_have_tokens(tmp_path: Path, kind: Any) -> None:
-    async with organization(tmp_path) as runtime:
+    async with run_flows(tmp_path) as runtime:
         caller = Caller(kind=kind, name="x", role="admin")
         with pytest.raises((NotAllowed, NotSignedIn)):
             await make(runtime, caller)
@@ -135,13 +133,13 @@ async def test_only_people_have_tokens(tmp_path: Path, kind: Any) -> None:
     ],
 )
 async def test_what_cannot_be_is_said(tmp_path: Path, given: dict[str, Any], sentence: str) -> None:
-    async with organization(tmp_path) as runtime:
+    async with run_flows(tmp_path) as runtime:
         with pytest.raises(InvalidRequest, match=sentence):
             await make(runtime, LOCAL_OWNER, **given)
 
 
 async def test_there_is_an_end_to_tokens(tmp_path: Path) -> None:
-    async with organization(tmp_path) as runtime:
+    async with run_flows(tmp_path) as runtime:
         for _ in range(100):
             made, _secret = await make(runtime, LOCAL_OWNER)
         with pytest.raises(InvalidRequest, match="100 tokens in force already"):
@@ -151,7 +149,7 @@ async def test_there_is_an_end_to_tokens(tmp_path: Path) -> None:
 
 
 async def test_bounds_themselves_can_be(tmp_path: Path) -> None:
-    async with organization(tmp_path) as runtime:
+    async with run_flows(tmp_path) as runtime:
         for life in (timedelta(days=3660), timedelta(seconds=1)):
             made, _ = await make(runtime, LOCAL_OWNER, name="n" * 60, expires_in=life)
             assert made.name == "n" * 60
@@ -160,7 +158,7 @@ async def test_bounds_themselves_can_be(tmp_path: Path) -> None:
 
 
 async def test_expired_tokens_do_not_count_and_the_newest_stands_first(tmp_path: Path) -> None:
-    async with organization(tmp_path) as runtime:
+    async with run_flows(tmp_path) as runtime:
         past = datetime.now(UTC) - timedelta(seconds=1)
         for number in range(100):
             name = f"old {number}"

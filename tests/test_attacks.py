@@ -17,7 +17,8 @@ from flowground.store import tables
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members, tokens
-from tests.organization import PASSWORD, cookie_of, signed_in
+from tests.organization import sign_in
+from tests.people import PASSWORD, make_cookie
 from tests.running import running
 
 pytestmark = pytest.mark.anyio
@@ -25,33 +26,33 @@ NEW = "another long phrase"
 
 
 async def sign_out(acme: Runtime) -> None:
-    for item in await account.list_sign_ins(acme.access, await signed_in(acme, "mia")):
+    for item in await account.list_sign_ins(acme.access, await sign_in(acme, "bob")):
         await acme.sign_in.revoke(item.id)
 
 
 async def change_password(acme: Runtime) -> None:
-    await account.change_password(acme.access, await signed_in(acme, "mia"), PASSWORD, NEW, address="here")
+    await account.change_password(acme.access, await sign_in(acme, "bob"), PASSWORD, NEW, address="here")
 
 
 async def reset_password(acme: Runtime) -> None:
-    _, secret = await people.reset_password(acme.access, await signed_in(acme, "root"), "mia")
+    _, secret = await people.reset_password(acme.access, await sign_in(acme, "augusta"), "bob")
     await acme.sign_in.links.redeem(secret, NEW, "here")
 
 
 async def deactivate_for_a_moment(acme: Runtime) -> None:
-    root = await signed_in(acme, "root")
-    await people.set_active(acme.access, root, "mia", active=False)
-    await people.set_active(acme.access, root, "mia", active=True)
+    augusta = await sign_in(acme, "augusta")
+    await people.set_active(acme.access, augusta, "bob", is_active=False)
+    await people.set_active(acme.access, augusta, "bob", is_active=True)
 
 
 async def sign_out_everywhere(acme: Runtime) -> None:
-    await people.sign_out_everywhere(acme.access, await signed_in(acme, "root"), "mia")
+    await people.sign_out_everywhere(acme.access, await sign_in(acme, "augusta"), "bob")
 
 
 async def remove_and_invite_another_mia(acme: Runtime) -> None:
-    root = await signed_in(acme, "root")
-    await people.remove(acme.access, root, "mia")
-    await people.invite(acme.access, root, "mia")
+    augusta = await sign_in(acme, "augusta")
+    await people.remove(acme.access, augusta, "bob")
+    await people.invite(acme.access, augusta, "bob")
 
 
 @pytest.mark.parametrize(
@@ -64,8 +65,8 @@ async def remove_and_invite_another_mia(acme: Runtime) -> None:
 async def test_a_copied_cookie_and_a_waiting_ticket_are_dead_for_good(
     acme: Runtime, ending: Callable[[Runtime], Awaitable[None]]
 ) -> None:
-    cookie, page = await cookie_of(acme, "mia"), await signed_in(acme, "mia")
-    ticket = await acme.sign_in.issue_ticket("mia", "browser") if ending is not sign_out else "none"
+    cookie, page = await make_cookie(acme.sign_in, "bob"), await sign_in(acme, "bob")
+    ticket = await acme.sign_in.issue_ticket("bob", "browser") if ending is not sign_out else "none"
     await ending(acme)
     assert await acme.sign_in.verify_cookie(cookie) is None
     assert await acme.sign_in.redeem(ticket, "browser") is None
@@ -74,9 +75,9 @@ async def test_a_copied_cookie_and_a_waiting_ticket_are_dead_for_good(
 
 
 async def test_a_cookie_from_before_a_role_change_brings_the_present_role(acme: Runtime) -> None:
-    cookie, page = await cookie_of(acme, "olga"), await signed_in(acme, "olga")
+    cookie, page = await make_cookie(acme.sign_in, "olga"), await sign_in(acme, "olga")
     token = await acme.store.write(tokens.create, name="t", owner="olga", flows=None, expires_at=None, by="tests")
-    await people.set_role(acme.access, await signed_in(acme, "root"), "olga", "member")
+    await people.set_role(acme.access, await sign_in(acme, "augusta"), "olga", "member")
     for caller in (
         await acme.sign_in.verify_cookie(cookie),
         await acme.access.recheck(page),
@@ -90,9 +91,9 @@ async def test_a_cookie_from_before_a_role_change_brings_the_present_role(acme: 
 
 async def test_every_sign_in_has_a_new_id_and_none_can_be_chosen(acme: Runtime) -> None:
     """Session fixation: what an attacker knew before the sign-in is worth nothing after it."""
-    before, after = await signed_in(acme, "mia"), await signed_in(acme, "mia")
+    before, after = await sign_in(acme, "bob"), await sign_in(acme, "bob")
     assert before.sign_in_id != after.sign_in_id
-    ticket = await acme.sign_in.issue_ticket("mia", "the victim's browser")
+    ticket = await acme.sign_in.issue_ticket("bob", "the victim's browser")
     assert await acme.sign_in.redeem(ticket, "the attacker's browser") is None
     assert await acme.sign_in.redeem(ticket, "the victim's browser") is None  # burnt, not stolen
 
@@ -101,8 +102,8 @@ async def test_every_sign_in_has_a_new_id_and_none_can_be_chosen(acme: Runtime) 
 async def test_unknown_inactive_and_passwordless_names_cost_the_same_work(
     acme: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await acme.sign_in.roster.set_password("mia", PASSWORD, by="tests")
-    await acme.store.write(members.set_active, name="anton", active=False, by="tests")
+    await acme.sign_in.roster.set_password("bob", PASSWORD, by="tests")
+    await acme.store.write(members.set_active, name="anton", is_active=False, by="tests")
     costs: list[bytes] = []
     real = bcrypt.checkpw
 
@@ -111,33 +112,33 @@ async def test_unknown_inactive_and_passwordless_names_cost_the_same_work(
         return real(password, hashed)
 
     monkeypatch.setattr(bcrypt, "checkpw", counted)
-    for name in ("mia", "anton", "max", "nobody", "x" * 10_000, "\x00\ud800"):
+    for name in ("bob", "anton", "zoe", "nobody", "x" * 10_000, "\x00\ud800"):
         costs.clear()
         assert await acme.sign_in.check_password(name, "wrong password", "here") is None
         assert costs == [b"$2b$12$"], name
 
 
 async def test_nobody_locks_a_colleague_out(acme: Runtime) -> None:
-    assert await acme.sign_in.check_password("mia", PASSWORD, "mia's desk") is not None
+    assert await acme.sign_in.check_password("bob", PASSWORD, "bob's desk") is not None
     for number in range(11):
         for _ in range(5):
-            await acme.sign_in.tries.count("mia", f"attacker {number}")
+            await acme.sign_in.tries.count("bob", f"attacker {number}")
     with pytest.raises(NotSignedIn, match="Try again"):
-        await acme.sign_in.check_password("mia", PASSWORD, "a new place")
-    assert await acme.sign_in.check_password("mia", PASSWORD, "mia's desk") is not None
-    root = await signed_in(acme, "root")
-    _, secret = await people.reset_password(acme.access, root, "mia")
+        await acme.sign_in.check_password("bob", PASSWORD, "a new place")
+    assert await acme.sign_in.check_password("bob", PASSWORD, "bob's desk") is not None
+    augusta = await sign_in(acme, "augusta")
+    _, secret = await people.reset_password(acme.access, augusta, "bob")
     await acme.sign_in.links.redeem(secret, NEW, "a new place")  # the way in from a new place meanwhile
 
     def five_minutes_pass(connection: object) -> None:
         connection.execute(tables.attempts.update().values(at=tables.attempts.c.at - 301))  # type: ignore[attr-defined]
 
     await acme.store.write(five_minutes_pass)
-    assert await acme.sign_in.check_password("mia", NEW, "a new place") is not None
+    assert await acme.sign_in.check_password("bob", NEW, "a new place") is not None
 
 
 async def test_an_invitation_is_worth_nothing_a_second_time_or_all_at_once(acme: Runtime) -> None:
-    _, secret = await people.invite(acme.access, await signed_in(acme, "root"), "nina")
+    _, secret = await people.invite(acme.access, await sign_in(acme, "augusta"), "nina")
     tries = [acme.sign_in.links.redeem(secret, f"{NEW} {number}", f"address {number}") for number in range(4)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, NotSignedIn) for result in results) == 3
@@ -182,7 +183,7 @@ TRICKS = [
 @pytest.mark.parametrize("trick", TRICKS)
 async def test_no_spelling_of_an_address_opens_a_forbidden_flow(acme: Runtime, trick: str) -> None:
     await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(True, shares_api=True), by="tests")
-    _, secret = await acme.store.write(tokens.create, name="t", owner="mia", flows=None, expires_at=None, by="tests")
+    _, secret = await acme.store.write(tokens.create, name="t", owner="bob", flows=None, expires_at=None, by="tests")
     transport = httpx2.ASGITransport(app=create_api(lambda: acme), raise_app_exceptions=False)
     async with httpx2.AsyncClient(
         transport=transport, base_url="http://flowground", headers={"x-api-key": secret}
@@ -197,19 +198,19 @@ async def test_no_spelling_of_an_address_opens_a_forbidden_flow(acme: Runtime, t
 @pytest.mark.parametrize(
     "headers",
     [
-        {"x-flowground-caller": '{"kind": "member", "name": "root", "role": "admin"}'},
-        {"x-forwarded-user": "root"},
-        {"x-remote-user": "root"},
-        {"remote-user": "root"},
+        {"x-flowground-caller": '{"kind": "member", "name": "augusta", "role": "admin"}'},
+        {"x-forwarded-user": "augusta"},
+        {"x-remote-user": "augusta"},
+        {"remote-user": "augusta"},
         {"authorization": "Basic cm9vdDpyb290"},
         {"authorization": "Bearer "},
-        {"x-api-key": "root"},
+        {"x-api-key": "augusta"},
         {"x-api-key": ""},
         {"x-api-key": "fg_" + "a" * 43},
     ],
 )
 async def test_the_api_believes_no_header_but_a_token(acme: Runtime, headers: dict[str, str]) -> None:
-    cookie = await cookie_of(acme, "root")
+    cookie = await make_cookie(acme.sign_in, "augusta")
     transport = httpx2.ASGITransport(app=create_api(lambda: acme), raise_app_exceptions=False)
     sent = headers | {"cookie": f"flowground={cookie}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://flowground", headers=sent) as client:
@@ -240,10 +241,10 @@ async def test_a_members_token_reads_the_outputs_of_a_flow_and_nothing_before_th
     tmp_path: Path, query: str, asked: dict[str, str]
 ) -> None:
     async with running(tmp_path, {"talk": INSIDE}) as acme:
-        await acme.sign_in.roster.add("mia", by="tests")
+        await acme.sign_in.roster.add("bob", by="tests")
         await acme.store.write(publications.change, flow_id="talk", sharing=Sharing(True, shares_api=True), by="tests")
         told = {}
-        for owner in ("mia", None):
+        for owner in ("bob", None):
             _, secret = await acme.store.write(
                 tokens.create, name="t", owner=owner, flows=None, expires_at=None, by="tests"
             )
@@ -254,6 +255,6 @@ async def test_a_members_token_reads_the_outputs_of_a_flow_and_nothing_before_th
                 answer = await client.post(f"/api/v1/run/talk{query}", json={"input_value": "hi"} | asked)
             assert answer.status_code == 200
             told[owner] = answer.text
-    assert "secret prompt" not in told["mia"]
-    assert "Hidden" not in told["mia"]
+    assert "secret prompt" not in told["bob"]
+    assert "Hidden" not in told["bob"]
     assert ("secret prompt" in told[None]) == (asked["output_type"] != "any" if "output_type" in asked else True)

@@ -12,8 +12,8 @@ from flowground.errors import NotSignedIn
 from flowground.settings import Settings
 from flowground.sign_in import SignIn
 from flowground.store import Store
-from tests.house import PASSWORD
 from tests.open_page import fill, go, sign_in, still, visitor
+from tests.people import PASSWORD
 from tests.servers import AppServer
 from tests.test_local_mode import code_of
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tests.acme import ACME, composer, signed_in, turn
-from tests.house import PASSWORD
+from tests.acme import ACME, await_composer, enter_as, switch
 from tests.open_page import fill, go, say, sign_in, still, visitor
+from tests.people import PASSWORD
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -23,21 +23,21 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
     house: AppServer, ada: "Page", browser: "Browser"
 ) -> None:
     with visitor(browser) as bob, visitor(browser) as olga:
-        signed_in(bob, house, "bob")
+        enter_as(bob, house, "bob")
         go(bob, house.url).get_by_text("Nothing is shared with you yet").wait_for()
         for address in ("unknown", "hidden"):
             go(bob, f"{house.url}/public_flow/{address}").get_by_text("Nothing here for you").wait_for()
             fill(bob, Why_do_you_need_it="For the report")
             bob.get_by_role("button", name="Request access").click()
             bob.get_by_text("Your request is on its way").wait_for()
-        signed_in(olga, house, "olga")
+        enter_as(olga, house, "olga")
         go(olga, house.url).get_by_text("For the report").wait_for()
         olga.get_by_role("button", name="Deny").wait_for()
         assert olga.get_by_role("button", name="Approve").count() == 1
         go(ada, f"{house.url}/playground?flow=hidden").get_by_role("button", name="Publish · 1").click()
         ada.get_by_role("button", name="Approve").click()
         ada.get_by_role("button", name="Approve").wait_for(state="detached")
-        composer(go(bob, f"{house.url}/public_flow/hidden"))
+        await_composer(go(bob, f"{house.url}/public_flow/hidden"))
         olga.get_by_role("button", name="Deny").click()
         olga.get_by_text("is not there any more").wait_for()
 
@@ -45,7 +45,7 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
 def test_from_the_invitation_to_the_chat_on_every_device_until_signed_out(
     house: AppServer, ada: "Page", browser: "Browser"
 ) -> None:
-    turn(ada, house, "echo", on=True)
+    switch(ada, house, "echo", on=True)
     go(ada, f"{house.url}/organization").get_by_role("button", name="Invite somebody").click()
     fill(ada, User_name="mia")
     ada.get_by_role("textbox", name="Name", exact=True).fill("Mia Example")
@@ -84,8 +84,8 @@ def test_from_the_invitation_to_the_chat_on_every_device_until_signed_out(
 
 def test_an_account_is_ones_own(house: AppServer, browser: "Browser") -> None:
     with visitor(browser) as zoe, visitor(browser) as other:
-        signed_in(other, house, "zoe")
-        signed_in(zoe, house, "zoe")
+        enter_as(other, house, "zoe")
+        enter_as(zoe, house, "zoe")
         go(zoe, house.url).get_by_role("link", name="Account").click()
         zoe.get_by_role("button", name="Sign out", exact=True).first.wait_for()
         with zoe.expect_download() as fetched:

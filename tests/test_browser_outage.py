@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acme import FLOWS, turn
+from tests.acme import FLOWS, switch
 from tests.house import House
 from tests.open_page import fill, go, still
 from tests.servers import AppServer
@@ -40,7 +40,7 @@ def toggle(page: "Page") -> "Locator":
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_the_publish_switch_shows_what_is_stored(house: AppServer, ada: "Page", *, shared: bool) -> None:
-    turn(ada, house, "talk", on=shared)
+    switch(ada, house, "talk", on=shared)
     menu = ada.get_by_test_id("stPopoverBody")
     with locked(house):
         menu.get_by_text("Shareable Playground").click()
@@ -59,7 +59,7 @@ def test_the_publish_switch_shows_what_is_stored(house: AppServer, ada: "Page", 
 
 
 def test_who_can_open_it_shows_what_is_stored_when_it_is_opened_again(house: AppServer, ada: "Page") -> None:
-    turn(ada, house, "talk", on=True)
+    switch(ada, house, "talk", on=True)
     pane = ada.get_by_role("dialog")
 
     def open_pane() -> None:

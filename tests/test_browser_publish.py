@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acme import turn
+from tests.acme import switch
 from tests.api_pane import code_of, copied, export_line
-from tests.house import PASSWORD, House
+from tests.house import House
 from tests.open_page import answers, fill, flow_text, go, say, sign_in, still, visitor
+from tests.people import PASSWORD
 from tests.servers import AppServer, clean_environment
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def test_the_pane_is_a_page_too(house: AppServer, ada: "Page") -> None:
 def test_a_member_opens_the_link_signs_in_and_chats_from_outside(
     house: AppServer, ada: "Page", browser: "Browser"
 ) -> None:
-    turn(ada, house, "echo", on=True)
+    switch(ada, house, "echo", on=True)
     link = ada.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
     assert link == f"{house.url}/public_flow/echo"
     with visitor(browser) as bob:
@@ -109,7 +110,7 @@ def test_a_member_opens_the_link_signs_in_and_chats_from_outside(
 
 
 def test_two_people_never_see_each_other(house: AppServer, ada: "Page", browser: "Browser") -> None:
-    turn(ada, house, "slow", on=True)
+    switch(ada, house, "slow", on=True)
     with visitor(browser) as bob, visitor(browser) as zoe:
         open_share(bob, house, "slow", "bob")
         open_share(zoe, house, "slow", "zoe")
@@ -131,10 +132,10 @@ def test_two_people_never_see_each_other(house: AppServer, ada: "Page", browser:
 def test_unknown_and_unshared_look_the_same_and_unsharing_acts_at_the_next_action(
     house: AppServer, ada: "Page", browser: "Browser"
 ) -> None:
-    turn(ada, house, "echo", on=True)
+    switch(ada, house, "echo", on=True)
     with visitor(browser) as bob:
         open_share(bob, house, "echo", "bob")
-        turn(ada, house, "echo", on=False)
+        switch(ada, house, "echo", on=False)
         say(bob, "still there?")
         bob.get_by_text("Nothing here for you").wait_for()
         assert "You said" not in bob.content()
@@ -154,7 +155,7 @@ def test_unknown_and_unshared_look_the_same_and_unsharing_acts_at_the_next_actio
 
 
 def test_signing_out_is_final(house: AppServer, ada: "Page", browser: "Browser") -> None:
-    turn(ada, house, "echo", on=True)
+    switch(ada, house, "echo", on=True)
     with visitor(browser) as bob, visitor(browser) as thief:
         open_share(bob, house, "echo", "bob")
         cookies = bob.context.cookies()

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acme import ACME, composer, signed_in, turn
+from tests.acme import ACME, await_composer, enter_as, switch
 from tests.open_page import go, say, still, visitor
 from tests.servers import ROOT, AppServer
 
@@ -29,37 +29,37 @@ HOUSE = ACME
 
 
 def test_looking_as_others_goes_through_the_same_door(house: AppServer, ada: "Page", browser: "Browser") -> None:
-    turn(ada, house, "talk", on=True)
+    switch(ada, house, "talk", on=True)
     for who, seen in (("member", "Ask Talk something"), ("member:bob", "Ask Talk"), ("visitor", "The sign-in form")):
         go(ada, f"{house.url}/public_flow/talk?as={who}").get_by_text(seen).wait_for()
         ada.get_by_text("Preview").first.wait_for()
-    turn(ada, house, "talk", on=False)
+    switch(ada, house, "talk", on=False)
     for who in ("member", "member:bob", "member:nobody"):
         go(ada, f"{house.url}/public_flow/talk?as={who}")
         ada.get_by_text("Nothing here for you").or_(ada.get_by_text("The sign-in form")).wait_for()
         assert ada.get_by_test_id("stChatInputTextArea").count() == 0
     ada.get_by_role("button", name="End preview").click()
-    composer(ada)
+    await_composer(ada)
     with visitor(browser) as bob:
-        signed_in(bob, house, "bob")
+        enter_as(bob, house, "bob")
         go(bob, f"{house.url}/public_flow/talk?as=member:augusta").get_by_text("Nothing here for you").wait_for()
         assert "Preview" not in bob.content()
 
 
 def test_unsharing_and_taking_a_person_out_end_what_is_open(house: AppServer, ada: "Page", browser: "Browser") -> None:
-    turn(ada, house, "talk", on=True)
+    switch(ada, house, "talk", on=True)
     with visitor(browser) as bob:
-        signed_in(bob, house, "bob")
-        composer(go(bob, f"{house.url}/public_flow/talk"))
+        enter_as(bob, house, "bob")
+        await_composer(go(bob, f"{house.url}/public_flow/talk"))
         box = bob.get_by_test_id("stChatInputTextArea")
         box.press_sequentially("half a sent")
-        turn(ada, house, "talk", on=False)
+        switch(ada, house, "talk", on=False)
         box.press_sequentially("ence")
         box.press("Enter")
         bob.get_by_text("Nothing here for you").wait_for()
         assert "You said" not in bob.content()
-        turn(ada, house, "talk", on=True)
-        composer(go(bob, f"{house.url}/public_flow/talk"))
+        switch(ada, house, "talk", on=True)
+        await_composer(go(bob, f"{house.url}/public_flow/talk"))
         ada.get_by_role("button", name="Who can open it").click()
         pane = ada.get_by_role("dialog")
         pane.get_by_text("People and groups").click()
@@ -72,20 +72,20 @@ def test_unsharing_and_taking_a_person_out_end_what_is_open(house: AppServer, ad
 
 
 def test_nothing_of_the_inside_is_on_a_visitors_wire(house: AppServer, ada: "Page", browser: "Browser") -> None:
-    turn(ada, house, "echo", on=True)
+    switch(ada, house, "echo", on=True)
     wire: list[str] = []
     with visitor(browser) as bob:
-        signed_in(bob, house, "bob")
+        enter_as(bob, house, "bob")
         bob.on("websocket", lambda socket: socket.on("framereceived", lambda frame: wire.append(repr(frame))))
         bob.on("response", lambda answer: wire.append(f"{answer.url} {answer.headers}"))
-        composer(go(bob, f"{house.url}/public_flow/echo"))
+        await_composer(go(bob, f"{house.url}/public_flow/echo"))
         say(bob, "hello from outside")
         bob.get_by_text("You said: hello from outside").wait_for()
         still(bob).reload()
         bob.get_by_text("You said: hello from outside").wait_for()
         go(bob, house.url).get_by_text("Echo").wait_for()
         go(bob, f"{house.url}/playground?flow=echo")
-        composer(bob)
+        await_composer(bob)
         for page in ("organization", "api_access?flow=echo", "first_account"):
             go(bob, f"{house.url}/{page}")
     assert any("hello from outside" in text for text in wire)

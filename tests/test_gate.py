@@ -8,8 +8,9 @@ import pytest
 import requests
 from websockets.exceptions import InvalidStatus
 
-from tests.house import PASSWORD, House
+from tests.house import House
 from tests.page_socket import Browser, open_page
+from tests.people import PASSWORD
 from tests.servers import ROOT, AppServer
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))

@@ -14,7 +14,7 @@ from flowground.web.open_pages.sockets import PageSockets
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, PageSocket, open_page, say_bytes
 from tests.servers import AppServer
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 from tests.waiting import eventually
 
 CONFIG = {
@@ -84,9 +84,9 @@ def test_who_has_few_pages_takes_the_place_of_who_has_many(house: AppServer) -> 
 
 def test_members_and_the_pages_they_have_do_not_count(house: AppServer) -> None:
     with ExitStack() as stack:
-        members = [stack.enter_context(open_page(signed_in(house, "augusta"))) for _ in range(8)]
+        members = [stack.enter_context(open_page(open_browser(house, "augusta"))) for _ in range(8)]
         strangers = [stack.enter_context(open_page(Browser(house.url))) for _ in range(12)]
-        late = stack.enter_context(open_page(signed_in(house, "augusta")))
+        late = stack.enter_context(open_page(open_browser(house, "augusta")))
         for page in (*members, late):
             assert b"Echo" in page.visit()
         assert b"Sign in" in strangers[0].visit()

@@ -10,7 +10,7 @@ from flowground.web.open_pages.seats import GuestSeats, find_network
 from tests.house import House
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 
 
 @dataclass(eq=False)
@@ -67,7 +67,7 @@ def test_one_network_shuts_nobody_out_of_the_sign_in_page(house: AppServer, netw
             assert b"Sign in" in honest.visit()
         assert strangers[0].closed()[0] == 1013
         assert opened(Browser(house.url), network.format(77)).closed()[0] == 1013
-        assert b"Sign out" in opened(signed_in(house, "augusta"), network.format(1)).visit()
+        assert b"Sign out" in opened(open_browser(house, "augusta"), network.format(1)).visit()
         assert b"Sign in" in honest.visit()
 
 

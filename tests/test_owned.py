@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.opened_sign_in import HASHED
 from tests.page_socket import open_page
+from tests.people import HASHED
 from tests.servers import AppServer
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 
 SAID = re.compile(r"^No admin can sign in: python -m (flowground members add NAME --role admin)$", re.MULTILINE)
 MEMBER = {"password": HASHED, "roles": ["member"]}
@@ -45,7 +45,7 @@ def test_the_printed_command_makes_an_admin_of_a_server_that_nobody_owned_any_mo
         words = said[1].replace("NAME", "ada").split()[1:]
         done = server.run_command(*words, told="correct horse battery\n")
         assert done.returncode == 0, done.stderr
-        with open_page(signed_in(server, "ada")) as page:
+        with open_page(open_browser(server, "ada")) as page:
             assert b"Organization" in page.visit()
     with server:
         assert server.log.count("No admin can sign in") == 1  # the start before

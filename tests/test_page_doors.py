@@ -8,10 +8,11 @@ import pytest
 
 from flowground.overrides import write_link
 from flowground.store.flows.publications import Sharing
-from tests.house import CREDENTIALS, House, share
+from tests.house import House, share
 from tests.page_socket import PageSocket, open_page
+from tests.people import CREDENTIALS
 from tests.servers import ROOT, AppServer
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 
 TALK = """\
 name: Talk
@@ -37,16 +38,16 @@ def house(tmp_path: Path) -> Iterator[AppServer]:
 def test_a_members_link_with_overrides_shows_nothing_of_the_inside(house: AppServer) -> None:
     """Beside each override stands the author's own value, for authors: a link can be made by anybody."""
     asked = ("playground", f"flow=talk&overrides={write_link({'Model': {'system_message': 'x'}})}")
-    with open_page(signed_in(house, "bob")) as page:
+    with open_page(open_browser(house, "bob")) as page:
         sent = page.visit(*asked)
         assert b"Links with overrides are for authors" in sent
         assert b"Hushprompt" not in sent
-    with open_page(signed_in(house, "augusta")) as page:
+    with open_page(open_browser(house, "augusta")) as page:
         assert b"Hushprompt" in page.visit(*asked)
 
 
 def test_the_shareable_page_shows_nobody_the_inside(house: AppServer) -> None:
-    browser = signed_in(house, "augusta")
+    browser = open_browser(house, "augusta")
     with open_page(browser) as page:
         page.visit("playground", "flow=talk")
         sent = page.say("Hello")
@@ -66,13 +67,13 @@ def conversation_of_bob(page: PageSocket) -> None:
 
 
 def test_a_conversation_is_deleted_by_whoever_is_signed_in_only(house: AppServer) -> None:
-    browser = signed_in(house, "bob")
+    browser = open_browser(house, "bob")
     with open_page(browser) as page:
         conversation_of_bob(page)
         assert b"Delete this conversation?" in page.choose(page.widget("menu_button", "sessions:more:"), "Delete")
         assert browser.post("/session/end").status_code == 200  # in another tab
         page.press(page.widget("button", "sessions:delete:"))
-    with open_page(signed_in(house, "bob")) as page:
+    with open_page(open_browser(house, "bob")) as page:
         assert b"Keep this" in page.visit("playground", "flow=talk")
         page.press(page.widget("button", "sessions:open:"))
         page.choose(page.widget("menu_button", "sessions:more:"), "Delete")
@@ -81,13 +82,13 @@ def test_a_conversation_is_deleted_by_whoever_is_signed_in_only(house: AppServer
 
 
 def test_a_conversation_is_renamed_by_whoever_is_signed_in_only(house: AppServer) -> None:
-    browser = signed_in(house, "bob")
+    browser = open_browser(house, "bob")
     with open_page(browser) as page:
         conversation_of_bob(page)
         page.choose(page.widget("menu_button", "sessions:more:"), "Rename")
         assert browser.post("/session/end").status_code == 200  # in another tab
         page.press(page.widget("button", "sessions:rename:"), typed={page.widget("text_input", ""): "Renamed"})
-    with open_page(signed_in(house, "bob")) as page:
+    with open_page(open_browser(house, "bob")) as page:
         sent = page.visit("playground", "flow=talk")
         assert (b"Keep this" in sent, b"Renamed" in sent) == (True, False)
         page.press(page.widget("button", "sessions:open:"))
@@ -97,7 +98,7 @@ def test_a_conversation_is_renamed_by_whoever_is_signed_in_only(house: AppServer
 
 
 def test_a_try_asks_anew_whether_the_flow_is_shared_for_the_api(house: AppServer) -> None:
-    with open_page(signed_in(house, "bob")) as page:
+    with open_page(open_browser(house, "bob")) as page:
         page.visit("api_access", "flow=talk")
         assert b"200 OK" in page.press(page.widget("button", "try:talk:run"))
         share(house, "talk")
@@ -117,7 +118,7 @@ def test_no_script_of_a_page_is_told_a_cookie_of_ours(tmp_path: Path) -> None:
     shutil.copy(ROOT / "app.py", checkout)
     environment = {"PYTHONPATH": str(ROOT)}
     with AppServer(tmp_path, config=CREDENTIALS, flows=[], checkout=checkout, environment=environment) as server:
-        browser = signed_in(server, "augusta")
+        browser = open_browser(server, "augusta")
         ours = {cookie.name: str(cookie.value) for cookie in browser.session.cookies if "flowground" in cookie.name}
         assert "flowground" in ours
         with open_page(browser, headers={"Cookie": f"{browser.cookies}; theirs=crumb"}) as page:

@@ -16,7 +16,7 @@ from tests.page_socket import Browser, PageSocket, open_page
 from tests.running import chat_flow
 from tests.servers import AppServer, shipped_flow
 from tests.test_access_websocket import beside
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 from tests.waiting import eventually
 
 OPEN = Sharing(is_shared=True, audience="public", shares_api=True)
@@ -107,7 +107,7 @@ def test_a_flows_day_is_told_and_survives_a_restart(tmp_path: Path) -> None:
         assert b"what I typed" in refused
         assert stored(server) == 2
         # The visitors' day is theirs alone.
-        mia = signed_in(server, "mia")
+        mia = open_browser(server, "mia")
         assert b"from a member" in open_flow(server, pages, browser=mia).say("from a member")
         key = {"x-api-key": server.token("t")}
         assert requests.post(f"{server.url}/api/v1/run/echo", json={}, headers=key, timeout=10).status_code == 200
@@ -131,7 +131,7 @@ def test_a_visitor_waits_for_their_own_answer_everywhere(tmp_path: Path) -> None
 def test_members_pages_obey_the_limit_of_runs(tmp_path: Path) -> None:
     with serve(tmp_path, runs_per_minute=2) as server, ExitStack() as pages:
         open_house(server)
-        browser = signed_in(server, "mia")
+        browser = open_browser(server, "mia")
         said = [open_flow(server, pages, browser=browser).say(f"what {number} typed") for number in range(3)]
         assert [bool(WAIT.search(sent)) for sent in said] == [False, False, True]
         refused = said[-1]
@@ -143,7 +143,7 @@ def test_members_pages_obey_the_limit_of_runs(tmp_path: Path) -> None:
 def test_a_flows_visitors_push_out_their_oldest_conversations_only(tmp_path: Path) -> None:
     with serve(tmp_path, public={"conversations": 2}) as server, ExitStack() as pages:
         open_house(server)
-        open_flow(server, pages, browser=signed_in(server, "mia")).say("from a member")
+        open_flow(server, pages, browser=open_browser(server, "mia")).say("from a member")
         for number in range(4):
             open_flow(server, pages).say(f"word {number}")
     with server, ExitStack() as pages:

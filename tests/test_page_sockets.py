@@ -19,10 +19,11 @@ from flowground.store import Store
 from flowground.store.runs.conversations import begin_turn, finish_turn
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.web.open_pages.sockets import OpenPage
-from tests.house import CREDENTIALS, House
+from tests.house import House
 from tests.page_socket import Browser, open_page, say_bytes
+from tests.people import CREDENTIALS
 from tests.servers import AppServer
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 from tests.waiting import eventually
 
 SHORT = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "2"}
@@ -42,12 +43,12 @@ def test_a_stranger_says_no_more_than_a_form(house: AppServer) -> None:
 
 def test_a_member_says_the_longest_message_in_the_largest_letters(house: AppServer) -> None:
     """200,000 characters of four bytes each, and beside them overrides of two megabytes."""
-    with open_page(signed_in(house, "augusta")) as page:
+    with open_page(open_browser(house, "augusta")) as page:
         page.visit("playground", "flow=echo")
         assert page.run(say_bytes(2_900_000))
         page.begin(say_bytes(3_000_000))
         assert page.closed()[0] == 1009
-    with open_page(signed_in(house, "augusta")) as page:
+    with open_page(open_browser(house, "augusta")) as page:
         page.visit("playground", "flow=echo")
         assert "🦜" * 100 in page.say("🦜" * 100_000).decode("utf-8", "replace")
 
@@ -58,7 +59,7 @@ def test_the_largest_pages_we_draw_get_through(house: AppServer) -> None:
     What Streamlit finds too large it replaces by an error.
     """
     remember(house, messages=50, text=LONG)
-    browser = signed_in(house, "augusta")
+    browser = open_browser(house, "augusta")
     with open_page(browser) as page:
         sent = page.visit("playground", "flow=echo&session=long")
         assert sent.count(LONG.encode()) >= 2  # the last question with its answer always
@@ -99,7 +100,7 @@ def test_nothing_stays_of_large_messages(tmp_path: Path) -> None:
     Were only each page's last text kept, it would be 52 MB; free memory that is not given back is 18 MB.
     """
     with AppServer(tmp_path, config=CREDENTIALS, flows=["echo"], environment=SHORT) as server:
-        browser = signed_in(server, "augusta")
+        browser = open_browser(server, "augusta")
         with ExitStack() as stack:
             pages = [stack.enter_context(open_page(browser)) for _ in range(40)]
             for page in pages:
@@ -120,7 +121,7 @@ def test_uvicorn_alone_holds_the_same_bounds(tmp_path: Path) -> None:
             page.begin(say_bytes(SMALLEST + 1_000))
             code, reason = page.closed()
             assert (code, "exceeds limit" in reason) == (1009, True)  # by its length, before it came
-        browser = signed_in(server, "augusta")
+        browser = open_browser(server, "augusta")
         with open_page(browser) as page:
             page.visit()
             assert page.run(say_bytes(2_900_000))

@@ -14,7 +14,7 @@ from tests.in_process import runtime_of
 from tests.open_page import flow_text
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer, write_folder
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 
 FLOWS = {"talk": flow_text("scripted:echo", "Talk", welcome="Say something.")}
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
@@ -108,7 +108,7 @@ def test_the_sign_in_page_says_when_too_many_people_sign_in(monkeypatch: pytest.
 @pytest.mark.parametrize("page", sorted({*PAGES} - {"first_account", "owner_code", "router"}))
 def test_each_page_stands_in_the_navigation(house: AppServer, page: str) -> None:
     """A page that no list names is a file that nobody can open."""
-    browser = Browser(house.url) if page == "sign_in" else signed_in(house, "augusta")
+    browser = Browser(house.url) if page == "sign_in" else open_browser(house, "augusta")
     with open_page(browser, base="/public_flow/talk" if page == "public_flow" else "") as opened:
         drawn = opened.visit("" if page in ("home", "public_flow", "sign_in") else page, "flow=talk")
     words = OTHERS_READ.get(page) or OPENED[page]

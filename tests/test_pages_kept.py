@@ -21,7 +21,7 @@ from tests.house import SHARED, House
 from tests.in_process import runtime_of
 from tests.page_socket import Browser, open_page
 from tests.servers import ROOT, AppServer, write_folder
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 from tests.waiting import eventually
 
 SHORT = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "2"}
@@ -43,7 +43,7 @@ def test_streamlit_has_the_settings_that_this_rests_on() -> None:
 
 
 def test_its_owner_comes_back_to_a_page(house: AppServer) -> None:
-    browser = signed_in(house, "augusta")
+    browser = open_browser(house, "augusta")
     with open_page(browser) as page:
         page.visit()
         lost = page.session_id
@@ -57,7 +57,7 @@ def test_its_owner_comes_back_to_a_page(house: AppServer) -> None:
 
 @pytest.mark.parametrize("while_open", [True, False])
 def test_nobody_else_joins_a_page_whose_id_they_know(house: AppServer, while_open: bool) -> None:
-    with open_page(signed_in(house, "augusta")) as page:
+    with open_page(open_browser(house, "augusta")) as page:
         page.visit()
         shown = page.session_id
         if while_open:
@@ -69,7 +69,7 @@ def test_nobody_else_joins_a_page_whose_id_they_know(house: AppServer, while_ope
 def joined(house: AppServer, session: str) -> list[bool]:
     """Whether another member, the same person signed in elsewhere, and a stranger get the page of that id."""
     found = []
-    for browser in (signed_in(house, "bob"), signed_in(house, "augusta"), Browser(house.url)):
+    for browser in (open_browser(house, "bob"), open_browser(house, "augusta"), Browser(house.url)):
         with open_page(browser, session=session) as page:
             page.visit()
             found.append(page.session_id == session)
@@ -78,13 +78,13 @@ def joined(house: AppServer, session: str) -> list[bool]:
 
 def test_a_button_of_somebody_elses_page_cannot_be_pressed(house: AppServer) -> None:
     """Streamlit runs a button's callback before the page asks who is there."""
-    owner = signed_in(house, "augusta")
-    with open_page(owner) as other_browser_of_hers, open_page(signed_in(house, "augusta")) as page:
+    owner = open_browser(house, "augusta")
+    with open_page(owner) as other_browser_of_hers, open_page(open_browser(house, "augusta")) as page:
         other_browser_of_hers.visit()
         page.visit("account")
         buttons = [widget for widget in page.widgets["button"] if "account:out:" in widget]
         assert buttons
-        with open_page(signed_in(house, "bob"), session=page.session_id) as foreign:
+        with open_page(open_browser(house, "bob"), session=page.session_id) as foreign:
             foreign.visit("account")
             for button in buttons:
                 foreign.press(button)
@@ -105,7 +105,7 @@ def test_a_page_of_somebody_not_signed_in_is_not_kept(house: AppServer) -> None:
 def test_pages_end_when_nobody_comes_back_in_time(house: AppServer) -> None:
     """Also the last ones, after which no other page is lost."""
     descriptors = f"/proc/{house.pid}/fd"
-    browser = signed_in(house, "augusta")
+    browser = open_browser(house, "augusta")
     before = len(os.listdir(descriptors))
     for _ in range(20):
         with open_page(browser) as page:
@@ -116,7 +116,7 @@ def test_pages_end_when_nobody_comes_back_in_time(house: AppServer) -> None:
 
 
 def test_an_id_never_stands_in_the_log(house: AppServer) -> None:
-    browser = signed_in(house, "augusta")
+    browser = open_browser(house, "augusta")
     with open_page(browser) as page:
         page.visit()
         with open_page(browser, session=page.session_id) as again:

@@ -12,10 +12,11 @@ from streamlit.runtime.state.session_state import SessionState
 
 from flowground.shims.kept_pages import OWNER
 from flowground.shims.page_messages import ASKED, drop_unknown_widgets
-from tests.house import CREDENTIALS, House
+from tests.house import House
 from tests.page_socket import Browser, open_page
+from tests.people import CREDENTIALS
 from tests.servers import ROOT, AppServer
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 
 HOUSE = House()
 
@@ -84,7 +85,7 @@ NONE_OF_OURS = {
 
 @pytest.mark.parametrize("message", NONE_OF_OURS.values(), ids=NONE_OF_OURS.keys())
 def test_what_streamlits_frontend_would_not_say_is_not_heard(ample: AppServer, message: BackMsg) -> None:
-    with open_page(signed_in(ample, "augusta")) as page:
+    with open_page(open_browser(ample, "augusta")) as page:
         page.visit()
         page.received(within=0.3)
         page.send(message)
@@ -100,7 +101,7 @@ def ample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 
 def test_a_fragment_that_is_gone_is_named_in_the_log_and_runs_nothing(ample: AppServer) -> None:
-    with open_page(signed_in(ample, "augusta")) as page:
+    with open_page(open_browser(ample, "augusta")) as page:
         page.visit()
         page.send(forged(fragment_id=HEX))
         page.received(within=0.3)

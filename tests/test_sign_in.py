@@ -16,7 +16,7 @@ from flowground.sign_in.passwords import DUMMY_HASH
 from flowground.store import Store
 from flowground.store.people import members, sign_ins, tokens
 from flowground.store.people.members import Member
-from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named
+from tests.people import HASHED, PASSWORD, Open, make_cookie, make_credentials
 
 pytestmark = pytest.mark.anyio
 
@@ -34,10 +34,10 @@ async def test_a_member_of_config_yaml_signs_in_and_becomes_a_caller(open_sign_i
         "last_name": "L",
         "roles": ["author", "x"],
     }
-    sign_in = await open_sign_in(credentials=named(Ada=ada))
+    sign_in = await open_sign_in(credentials=make_credentials(Ada=ada))
     member = await sign_in.check_password(" ADA ", f" {PASSWORD} ", "here")
     assert member == Member("ada", "Ada L", "ada@example.com", "author", True, "config")
-    caller = await sign_in.verify_cookie(await cookie_of(sign_in, "ada"))
+    caller = await sign_in.verify_cookie(await make_cookie(sign_in, "ada"))
     assert caller is not None
     assert replace(caller, sign_in_id=None) == Caller("member", "ada", "author")
 
@@ -46,7 +46,7 @@ async def test_a_plain_password_in_config_yaml_works_and_the_log_asks_for_its_ha
     open_sign_in: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        sign_in = await open_sign_in(credentials=named(ada={"password": PASSWORD}, bob={"password": HASHED}))
+        sign_in = await open_sign_in(credentials=make_credentials(ada={"password": PASSWORD}, bob={"password": HASHED}))
     assert "plain password of ada:" in caplog.text
     assert PASSWORD not in caplog.text
     assert await sign_in.check_password("ada", PASSWORD, "here") is not None
@@ -74,11 +74,11 @@ def test_a_wrong_member_in_config_yaml_is_named(usernames: Any, said: str) -> No
 async def test_one_name_in_both_places_is_an_error_at_start(open_sign_in: Open, store: Store) -> None:
     await store.write(members.add, name="ada", display_name="Ada", role="member", by="x")
     with pytest.raises(ConfigError, match="the database has a member of this name too"):
-        await open_sign_in(credentials=named(ada={"password": HASHED}))
+        await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
 
 
 async def test_a_name_of_config_yaml_cannot_be_added_or_removed_in_the_app(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     with pytest.raises(InvalidRequest, match=r"in config\.yaml"):
         await sign_in.roster.add("ada", by="x")
     with pytest.raises(NotAllowed, match=r"by config\.yaml"):
@@ -86,8 +86,8 @@ async def test_a_name_of_config_yaml_cannot_be_added_or_removed_in_the_app(open_
 
 
 async def test_a_config_members_password_set_in_the_app_wins(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
-    cookie = await cookie_of(sign_in, "ada")
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
+    cookie = await make_cookie(sign_in, "ada")
     await sign_in.roster.set_password("ada", "another password", by="member:ada")
     assert await sign_in.verify_cookie(cookie) is None
     assert await sign_in.check_password("ada", PASSWORD, "here") is None
@@ -95,7 +95,7 @@ async def test_a_config_members_password_set_in_the_app_wins(open_sign_in: Open)
 
 
 async def test_members_are_one_list(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(zoe={"roles": ["admin"]}))
+    sign_in = await open_sign_in(credentials=make_credentials(zoe={"roles": ["admin"]}))
     added = await sign_in.roster.add("Bob", display_name="Bob B", role="author", password=PASSWORD, by="member:zoe")
     assert added == Member("bob", "Bob B", None, "author", True, "database")
     assert await sign_in.roster.list_members() == [added, Member("zoe", "zoe", None, "admin", False, "config")]
@@ -119,7 +119,7 @@ async def test_names_that_cannot_be_are_refused(open_sign_in: Open, name: str) -
 async def test_local_mode_lasts_until_the_first_account_and_never_returns(open_sign_in: Open, store: Store) -> None:
     sign_in = await open_sign_in()
     assert await sign_in.is_local_mode()
-    owner = await cookie_of(sign_in, None)
+    owner = await make_cookie(sign_in, None)
     caller = await sign_in.verify_cookie(owner)
     assert caller is not None
     assert replace(caller, sign_in_id=None) == Caller("local", "owner", "admin")
@@ -137,7 +137,7 @@ async def test_local_mode_lasts_until_the_first_account_and_never_returns(open_s
 
 async def test_an_account_made_by_another_process_ends_local_mode_here(open_sign_in: Open, store: Store) -> None:
     sign_in = await open_sign_in()
-    owner = await cookie_of(sign_in, None)
+    owner = await make_cookie(sign_in, None)
     assert await sign_in.is_local_mode()
     await store.write(members.add, name="ada", display_name="Ada", role="admin", by="command line")
     assert await sign_in.verify_cookie(owner) is None
@@ -145,7 +145,7 @@ async def test_an_account_made_by_another_process_ends_local_mode_here(open_sign
 
 
 async def test_names_in_config_yaml_count_as_created_for_good(open_sign_in: Open) -> None:
-    assert not await (await open_sign_in(credentials=named(ada={}))).is_local_mode()
+    assert not await (await open_sign_in(credentials=make_credentials(ada={}))).is_local_mode()
     assert not await (await open_sign_in()).is_local_mode()
 
 
@@ -159,7 +159,7 @@ async def test_the_owner_code_is_checked_as_people_type_it(open_sign_in: Open) -
 
 
 async def test_a_ticket_needs_a_browser_and_works_once(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     with pytest.raises(InvalidRequest):
         await sign_in.issue_ticket("ada", "")
     ticket = await sign_in.issue_ticket("ada", "browser")
@@ -170,10 +170,10 @@ async def test_a_ticket_needs_a_browser_and_works_once(open_sign_in: Open) -> No
 
 
 async def test_the_cookie_has_the_authenticators_format(open_sign_in: Open, tmp_path: Path) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     key = (tmp_path / "data/cookie.key").read_text()
     assert (tmp_path / "data/cookie.key").stat().st_mode & 0o777 == 0o600
-    claims = jwt.decode(await cookie_of(sign_in, "ada"), key, algorithms=["HS256"])
+    claims = jwt.decode(await make_cookie(sign_in, "ada"), key, algorithms=["HS256"])
     assert claims.keys() == {"username", "exp_date", "jti"}
     assert claims["username"] == "ada"
     assert claims["exp_date"] == pytest.approx(time.time() + 30 * 86_400, abs=60)
@@ -182,9 +182,9 @@ async def test_the_cookie_has_the_authenticators_format(open_sign_in: Open, tmp_
 
 
 async def test_a_cookie_we_did_not_make_is_nobody(open_sign_in: Open, tmp_path: Path) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={}, bob={}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={}, bob={}))
     key = (tmp_path / "data/cookie.key").read_text()
-    good = jwt.decode(await cookie_of(sign_in, "ada"), key, algorithms=["HS256"])
+    good = jwt.decode(await make_cookie(sign_in, "ada"), key, algorithms=["HS256"])
 
     def signed(claims: Any, by: str = key, algorithm: str = "HS256") -> str:
         return jwt.encode(claims, by, algorithm=algorithm)
@@ -215,7 +215,7 @@ async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: O
     sign_in = await open_sign_in()
     await sign_in.create_first_account("ada", "Ada", PASSWORD)
     await sign_in.roster.add("bob", role="author", by="member:ada")
-    first, second = await cookie_of(sign_in, "bob"), await cookie_of(sign_in, "bob")
+    first, second = await make_cookie(sign_in, "bob"), await make_cookie(sign_in, "bob")
     caller = await sign_in.verify_cookie(first)
     assert caller is not None
     assert caller.role == "author"
@@ -230,31 +230,31 @@ async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: O
     assert await sign_in.verify_cookie(second) is not None
     assert await store.write(sign_ins.revoke_all, member="bob", by="member:ada") == 1
     assert await sign_in.verify_cookie(second) is None
-    third = await cookie_of(sign_in, "bob")
-    await store.write(members.set_active, name="bob", active=False, by="x")
-    await store.write(members.set_active, name="bob", active=True, by="x")
+    third = await make_cookie(sign_in, "bob")
+    await store.write(members.set_active, name="bob", is_active=False, by="x")
+    await store.write(members.set_active, name="bob", is_active=True, by="x")
     assert await sign_in.verify_cookie(third) is None  # signed out then, and stays so
 
 
 async def test_a_deactivated_member_and_one_taken_out_of_config_are_nobody(open_sign_in: Open, store: Store) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     await sign_in.roster.add("bob", password=PASSWORD, by="x")
-    ada, _ = await cookie_of(sign_in, "ada"), await cookie_of(sign_in, "bob")
-    await store.write(members.set_active, name="bob", active=False, by="x")
+    ada, _ = await make_cookie(sign_in, "ada"), await make_cookie(sign_in, "bob")
+    await store.write(members.set_active, name="bob", is_active=False, by="x")
     assert await sign_in.check_password("bob", PASSWORD, "here") is None
-    assert await sign_in.verify_cookie(await cookie_of(sign_in, "bob")) is None
+    assert await sign_in.verify_cookie(await make_cookie(sign_in, "bob")) is None
     assert await (await open_sign_in()).verify_cookie(ada) is None
 
 
 @pytest.mark.parametrize("password", ["", "x" * 500, "é\x00\ud800", DUMMY_HASH])
 async def test_no_odd_password_opens_or_breaks_anything(open_sign_in: Open, password: str) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}, nopass={}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}, nopass={}))
     for name in ("ada", "nopass", "nobody", "a\x00\ud800"):
         assert await sign_in.check_password(name, password, "here") is None
 
 
 async def test_a_token_reaches_its_scope_with_its_owners_present_role(open_sign_in: Open, store: Store) -> None:
-    sign_in = await open_sign_in(credentials=named(zoe={"roles": "author"}))
+    sign_in = await open_sign_in(credentials=make_credentials(zoe={"roles": "author"}))
     await sign_in.roster.add("bob", role="author", by="x")
 
     async def make(owner: str | None, flows: tuple[str, ...] | None = None) -> tuple[tokens.StoredToken, str]:
@@ -269,7 +269,7 @@ async def test_a_token_reaches_its_scope_with_its_owners_present_role(open_sign_
     assert await sign_in.verify_token(secret) == Caller("token", token.id, "author", owner="bob")
     await store.write(members.set_role, name="bob", role="member", by="x")
     assert await sign_in.verify_token(secret) == Caller("token", token.id, "member", owner="bob")
-    await store.write(members.set_active, name="bob", active=False, by="x")
+    await store.write(members.set_active, name="bob", is_active=False, by="x")
     assert await sign_in.verify_token(secret) is None
     _, secret = await make("gone")
     assert await sign_in.verify_token(secret) is None

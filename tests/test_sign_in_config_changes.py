@@ -13,10 +13,10 @@ from flowground.sign_in import SignIn
 from flowground.store import Store, tables
 from flowground.store.people import config_entries, members, tokens
 from flowground.store.runs import conversations
-from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named
 from tests.page_socket import Browser, open_page
+from tests.people import HASHED, PASSWORD, Open, make_cookie, make_credentials
 from tests.servers import AppServer
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 
 pytestmark = pytest.mark.anyio
 OTHER = bcrypt.hashpw(b"another horse", bcrypt.gensalt(4)).decode()
@@ -32,7 +32,7 @@ class Rights:
 
 async def serve(open_sign_in: Open, **usernames: Any) -> SignIn:
     """As a server starts with these members in config.yaml."""
-    sign_in = await open_sign_in(credentials=named(**usernames))
+    sign_in = await open_sign_in(credentials=make_credentials(**usernames))
     await sign_in.roster.end_rights_of_before(sign_in.cookies.key)
     return sign_in
 
@@ -40,7 +40,7 @@ async def serve(open_sign_in: Open, **usernames: Any) -> SignIn:
 async def rights_of(sign_in: SignIn, store: Store, name: str) -> Rights:
     _, token = await store.write(tokens.create, name="n", owner=name, flows=None, expires_at=None, by="x")
     ticket = await sign_in.issue_ticket(name, "browser")
-    cookie = await cookie_of(sign_in, name)
+    cookie = await make_cookie(sign_in, name)
     _, link = await sign_in.links.create("reset", name, by="x")
     owner = Caller("member", name, "member").key
     key = conversations.make_session_key("echo", owner, "s")
@@ -81,10 +81,10 @@ async def test_a_restart_with_the_same_file_ends_nothing(open_sign_in: Open, sto
 
 async def test_the_first_start_that_remembers_the_file_ends_nothing(open_sign_in: Open, store: Store) -> None:
     """As after an update: the release before knew no fingerprints."""
-    before = await open_sign_in(credentials=named(ada=ADA))
+    before = await open_sign_in(credentials=make_credentials(ada=ADA))
     had = await rights_of(before, store, "ada")
     await before.roster.set_password("ada", "set in the app", by="x")
-    cookie = await cookie_of(before, "ada")
+    cookie = await make_cookie(before, "ada")
     after = await serve(open_sign_in, ada=ADA | {"password": OTHER})
     assert await after.verify_cookie(cookie) is not None
     assert await after.verify_token(had.token) is not None
@@ -105,7 +105,7 @@ async def test_another_password_ends_every_proof_and_keeps_what_was_said(
     assert len(lines) == 1
     assert "for ada:" in lines[0]
     assert OTHER not in caplog.text
-    new = await cookie_of(sign_in, "ada")
+    new = await make_cookie(sign_in, "ada")
     assert await (await serve(open_sign_in, ada=ADA | {"password": OTHER}, bob=ADA)).verify_cookie(new) is not None
 
 
@@ -194,7 +194,7 @@ async def test_who_moved_from_the_file_into_the_app_keeps_what_they_have_there(
 async def test_a_command_beside_the_server_compares_nothing(open_sign_in: Open, store: Store) -> None:
     """Else the server, which still takes the old password, would find nothing changed at its next start."""
     sign_in = await serve(open_sign_in, ada=ADA)
-    await open_sign_in(credentials=named(ada=ADA | {"password": OTHER}))
+    await open_sign_in(credentials=make_credentials(ada=ADA | {"password": OTHER}))
     had = await rights_of(sign_in, store, "ada")
     assert await holds(await serve(open_sign_in, ada=ADA | {"password": OTHER}), had) == [False, False, False, False]
 
@@ -221,7 +221,7 @@ def test_a_server_that_starts_with_another_password_signs_the_thief_out(tmp_path
     usernames = {"augusta": {"password": HASHED, "roles": ["admin"]}}
     server = AppServer(tmp_path, config={"credentials": {"usernames": usernames}})
     with server:
-        thief = signed_in(server, "augusta")
+        thief = open_browser(server, "augusta")
         with open_page(thief) as page:
             assert b"Memory Chatbot" in page.visit()
     with server, open_page(thief) as page:

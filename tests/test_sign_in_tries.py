@@ -19,7 +19,7 @@ from flowground.sign_in.passwords import Compare, compare_by_bcrypt
 from flowground.sign_in.signed_cookies import Device
 from flowground.store import Store, tables
 from flowground.store.people import members
-from tests.opened_sign_in import HASHED, PASSWORD, Open, cookie_of, named
+from tests.people import HASHED, PASSWORD, Open, make_cookie, make_credentials
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ def url(tmp_path: Path) -> str:
 
 
 async def test_five_wrong_passwords_shut_the_door_for_real_and_unknown_names_alike(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     for name in ("ada", "nobody"):
         for _ in range(5):
             assert await sign_in.check_password(name, "wrong password", "here") is None
@@ -42,7 +42,7 @@ async def test_five_wrong_passwords_shut_the_door_for_real_and_unknown_names_ali
 
 
 async def test_many_guesses_at_once_do_not_slip_through_together(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     tries = [sign_in.check_password("ada", "wrong password", "here") for _ in range(20)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert results.count(None) == 5
@@ -50,7 +50,7 @@ async def test_many_guesses_at_once_do_not_slip_through_together(open_sign_in: O
 
 
 async def test_one_address_tries_thirty_passwords_for_whatever_names(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     for number in range(30):
         assert await sign_in.check_password(f"somebody{number}", "Spring 2026!", "here") is None
     for name in ("ada", "somebody-else"):
@@ -70,7 +70,7 @@ def device_of(sign_in: SignIn, *names: str) -> Device:
 
 
 async def test_strangers_shut_nobody_out_of_a_browser_they_signed_in_with(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}, bob={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}, bob={"password": HASHED}))
     mine = device_of(sign_in, "ada")
     for name in ("ada", *(f"somebody{number}" for number in range(6))):
         for _ in range(5):
@@ -86,7 +86,7 @@ async def test_strangers_shut_nobody_out_of_a_browser_they_signed_in_with(open_s
 
 
 async def test_a_browser_known_for_somebody_has_five_tries_wherever_its_cookie_goes(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     mine = device_of(sign_in, "ada")
     for number in range(5):
         assert await sign_in.check_password("ada", "wrong password", f"address {number}", mine) is None
@@ -96,11 +96,11 @@ async def test_a_browser_known_for_somebody_has_five_tries_wherever_its_cookie_g
 
 
 async def test_a_known_browser_cannot_be_made_up_and_is_no_sign_in(open_sign_in: Open, tmp_path: Path) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     known = sign_in.cookies.remember_member("", Caller("member", "ada", "member"))
     assert known is not None
     assert await sign_in.verify_cookie(known) is None
-    assert sign_in.cookies.read_device(await cookie_of(sign_in, "ada")) is None
+    assert sign_in.cookies.read_device(await make_cookie(sign_in, "ada")) is None
     claims = jwt.decode(known, (tmp_path / "data/cookie.key").read_text(), algorithms=["HS256"])
     assert "ada" not in str(claims)
     for bad in ("", "x.y.z", "\ud800", known[:-2], jwt.encode(claims, "another key of a good length, surely")):
@@ -111,7 +111,7 @@ async def test_a_known_browser_cannot_be_made_up_and_is_no_sign_in(open_sign_in:
 
 
 async def test_a_right_password_forgets_the_wrong_ones(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     for _ in range(3):
         for _ in range(4):
             assert await sign_in.check_password("ada", "wrong password", "here") is None
@@ -131,7 +131,7 @@ def authenticator() -> Iterator[Compare]:
 async def test_the_sign_in_page_checks_counts_and_locks_alike_for_every_name(
     open_sign_in: Open, authenticator: Compare
 ) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED, "first_name": "Ada"}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED, "first_name": "Ada"}))
 
     async def check(name: str, password: str) -> bool:
         return await sign_in.check_password(name, password, "here", compare=authenticator) is not None
@@ -159,7 +159,7 @@ async def test_a_wrong_password_costs_the_same_whoever_exists(
     """By the CPU time of all threads: config.yaml's hashes may have any cost, the names that nobody has have none."""
     monkeypatch.setattr(passwords, "COST", 10)
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(cost)).decode()
-    sign_in = await open_sign_in(credentials=named(ada={"password": hashed}, nopass={}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": hashed}, nopass={}))
     await sign_in.roster.add("bob", password=PASSWORD, by="x")
 
     for compare in (compare_by_bcrypt, authenticator):
@@ -179,7 +179,7 @@ async def many_wrong_tries(sign_in: SignIn, name: str) -> None:
 
 
 async def test_an_address_is_known_for_the_member_who_signed_in_from_it_only(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}, bob={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}, bob={"password": HASHED}))
     assert await sign_in.check_password("bob", PASSWORD, "bob's desk") is not None
     assert await sign_in.check_password("ada", PASSWORD, "ada's desk") is not None
     await many_wrong_tries(sign_in, "ada")
@@ -201,7 +201,7 @@ async def test_who_comes_while_too_many_sign_in_is_told_so_and_has_tried_nothing
     open_sign_in: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passwords, "_WAITING", 4)
-    sign_in = await open_sign_in(credentials=named(ada={"password": HASHED}))
+    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     for turn in range(2):
         tries = [sign_in.check_password("ada", PASSWORD, f"desk {number}") for number in range(6)]
         results = await asyncio.gather(*tries, return_exceptions=True)

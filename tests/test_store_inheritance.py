@@ -8,7 +8,7 @@ from flowground.store import Store
 from flowground.store.flows import presets
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage
-from tests.opened_sign_in import Open
+from tests.people import Open
 
 pytestmark = pytest.mark.anyio
 PLACES = [("talk", "one"), ("talk", "two"), ("other", "one")]

@@ -131,8 +131,8 @@ async def test_a_request_is_kept_once_and_decided_once(store: Store) -> None:
     assert (request.member, len(request.note)) == ("mia", access_requests.NOTE_CHARS)
     assert await store.read(access_requests.list_open, flows=[]) == []
     decide: dict[str, Any] = {"request_id": request.id, "by": "member:ada"}
-    assert await store.write(access_requests.decide, approved=False, **decide) == request
-    assert await store.write(access_requests.decide, approved=True, **decide) is None
+    assert await store.write(access_requests.decide, is_approved=False, **decide) == request
+    assert await store.write(access_requests.decide, is_approved=True, **decide) is None
     assert not await store.write(access_requests.approve, **decide)
     assert not await ask("talk")
 

@@ -13,7 +13,7 @@ from flowground.shims.page_messages import Outline
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 
 NAME = f"$$ID-{'a' * 32}-None"
 LARGE = 860_000
@@ -25,7 +25,7 @@ HOUSE = House(config={"sharing": {"allow_public": True}}, flows=["echo"], shared
 
 @pytest.fixture(scope="module")
 def member(house: AppServer) -> Browser:
-    return signed_in(house, "augusta")
+    return open_browser(house, "augusta")
 
 
 def varint(number: int) -> bytes:

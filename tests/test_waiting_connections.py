@@ -11,10 +11,11 @@ import requests
 
 from flowground.shims.http_connections import Connection
 from flowground.web.clients import WaitingConnections
-from tests.house import CREDENTIALS, PUBLIC, share
+from tests.house import PUBLIC, share
 from tests.page_socket import Browser, open_page
+from tests.people import CREDENTIALS
 from tests.servers import AppServer
-from tests.tickets import signed_in
+from tests.tickets import open_browser
 
 MOST = 400
 """Files the process may have open."""
@@ -49,7 +50,7 @@ ATTACKS = {
 @pytest.mark.parametrize("said", ATTACKS.values(), ids=ATTACKS.keys())
 def test_connections_without_a_request_leave_descriptors_to_the_others(small: SmallServer, said: str) -> None:
     """Members run, open and use pages, and so does a visitor, while strangers hold what they get."""
-    member, token = signed_in(small, "augusta"), {"x-api-key": small.token("test")}
+    member, token = open_browser(small, "augusta"), {"x-api-key": small.token("test")}
     with (
         ExitStack() as stack,
         open_page(Browser(small.url), base="/public_flow/echo") as visitor,

@@ -14,7 +14,7 @@ from flowground.web.cookies import PREFIX, drop_costly_cookies, read_xsrf_id, ta
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
-from tests.tickets import signed_in, ticket_for
+from tests.tickets import open_browser, ticket_for
 
 HTTPS = {"Origin": "https://flows.example.com"}
 
@@ -163,7 +163,7 @@ def test_what_a_visitor_said_before_there_was_https_stays_theirs(house: AppServe
 
 
 def test_over_https_a_sign_in_that_another_host_planted_signs_nobody_in(house: AppServer) -> None:
-    value = signed_in(house, "augusta").session.cookies["flowground"]
+    value = open_browser(house, "augusta").session.cookies["flowground"]
     with over_https(house, f"flowground={value}", "") as page:
         assert b"Memory Chatbot" not in page.visit()
     asked = {"Host": "flows.example.com", "Cookie": f"flowground={value}"}
@@ -184,7 +184,7 @@ def test_no_other_spelling_takes_the_place_of_ours(junk: str, *, https: bool) ->
 
 
 def test_signing_in_over_https_prefixes_what_it_sets_and_drops_the_other_spelling(house: AppServer) -> None:
-    browser = signed_in(house, "augusta")
+    browser = open_browser(house, "augusta")
     old = browser.session.cookies["flowground"]
     answer = browser.post("/session/start", {"ticket": ticket_for(house, "augusta", browser)}, **HTTPS)
     given = cookies_of(answer)
@@ -197,7 +197,7 @@ def test_signing_in_over_https_prefixes_what_it_sets_and_drops_the_other_spellin
 
 @pytest.mark.parametrize("planted", ["first", "last"])
 def test_the_cookie_no_other_host_can_set_counts_first(house: AppServer, planted: str) -> None:
-    ada, bob = (signed_in(house, name).session.cookies["flowground"] for name in ("augusta", "bob"))
+    ada, bob = (open_browser(house, name).session.cookies["flowground"] for name in ("augusta", "bob"))
     both = [f"{PREFIX}flowground={ada}", f"flowground={bob}"]
     sent = "; ".join(both if planted == "last" else both[::-1])
     with open_page(Browser(house.url), headers={"Cookie": sent}) as page:
@@ -206,7 +206,7 @@ def test_the_cookie_no_other_host_can_set_counts_first(house: AppServer, planted
 
 @pytest.mark.parametrize("name", ["flowground", "__Host-flowground"])
 def test_either_spelling_signs_in_and_signing_out_ends_both(house: AppServer, name: str) -> None:
-    value = signed_in(house, "augusta").session.cookies["flowground"]
+    value = open_browser(house, "augusta").session.cookies["flowground"]
     sent = {"Cookie": f"{name}={value}"}
     with open_page(Browser(house.url), headers=sent) as page:
         assert b"Memory Chatbot" in page.visit()

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.house import CREDENTIALS, PASSWORD, SHARED, House
+from tests.house import SHARED, House
 from tests.page_socket import Browser as RawBrowser
 from tests.page_socket import open_page
+from tests.people import CREDENTIALS, PASSWORD
 from tests.servers import AppServer
 from tests.waiting import eventually
 

@@ -11,8 +11,8 @@ from starlette.types import Scope
 
 from flowground.web.address import HERE, UNKNOWN, Proxies, name_address
 from tests.forwards import as_nginx, forward
-from tests.house import CREDENTIALS
 from tests.page_socket import Browser, open_page
+from tests.people import CREDENTIALS
 from tests.servers import ROOT, AppServer
 
 

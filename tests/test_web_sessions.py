@@ -7,7 +7,7 @@ from websockets.exceptions import InvalidStatus
 from tests.house import House, share
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
-from tests.tickets import signed_in, ticket_for
+from tests.tickets import open_browser, ticket_for
 
 HOUSE = House(config={"public_url": "https://flows.example.com"})
 
@@ -40,7 +40,7 @@ def test_with_a_public_url_no_other_name_that_leads_here_is_ours(house: AppServe
 
 
 def test_pages_open_at_the_public_address_behind_a_proxy_that_renames_the_host(house: AppServer) -> None:
-    with open_page(signed_in(house, "augusta"), headers={"Origin": "https://flows.example.com"}) as page:
+    with open_page(open_browser(house, "augusta"), headers={"Origin": "https://flows.example.com"}) as page:
         assert b"Memory Chatbot" in page.visit()
 
 
@@ -64,7 +64,7 @@ def test_a_ticket_works_in_its_browser_only(house: AppServer) -> None:
     "origin", ["", "null", "http://evil.example", "http://127.0.0.1:1", "http://flows.example.com"]
 )
 def test_other_sites_cannot_sign_a_browser_in_or_out(house: AppServer, origin: str) -> None:
-    browser = signed_in(house, "augusta")
+    browser = open_browser(house, "augusta")
     ticket = ticket_for(house, "bob", browser)
     assert browser.post("/session/start", {"ticket": ticket}, Origin=origin).status_code == 403
     assert browser.post("/session/end", Origin=origin).status_code == 403
@@ -88,7 +88,7 @@ def test_anything_else_is_no_ticket(house: AppServer, body: bytes) -> None:
 
 
 def test_signing_out_is_final(house: AppServer) -> None:
-    browser = signed_in(house, "augusta")
+    browser = open_browser(house, "augusta")
     copied = browser.cookies
     with open_page(browser) as open_before:
         assert b"Memory Chatbot" in open_before.visit()
@@ -102,14 +102,14 @@ def test_signing_out_is_final(house: AppServer) -> None:
 
 
 def test_signing_out_ends_one_browser_only(house: AppServer) -> None:
-    here, there = signed_in(house, "augusta"), signed_in(house, "augusta")
+    here, there = open_browser(house, "augusta"), open_browser(house, "augusta")
     here.post("/session/end")
     with open_page(there) as page:
         assert b"Memory Chatbot" in page.visit()
 
 
 def test_a_member_sees_nothing_that_is_not_shared(house: AppServer) -> None:
-    bob = signed_in(house, "bob")
+    bob = open_browser(house, "bob")
     with open_page(bob) as page:
         for sent in (page.visit(), page.visit("playground", "flow=memory-chatbot"), page.visit("api_access")):
             assert (b"Bob" in sent, b"Memory Chatbot" in sent) == (True, False)
@@ -123,17 +123,17 @@ def test_a_member_sees_nothing_that_is_not_shared(house: AppServer) -> None:
 
 def test_a_page_that_comes_back_as_somebody_else_keeps_nothing(house: AppServer) -> None:
     """The socket is opened anew with the session's id, as the frontend does after a lost connection."""
-    with open_page(signed_in(house, "augusta")) as page:
+    with open_page(open_browser(house, "augusta")) as page:
         assert b"Memory Chatbot" in page.visit()
         session = page.session_id
-    with open_page(signed_in(house, "bob"), session=session) as page:
+    with open_page(open_browser(house, "bob"), session=session) as page:
         assert b"Memory Chatbot" not in page.visit()
         assert page.session_id != session
 
 
 def test_signing_in_anew_ends_what_the_browser_had_before(house: AppServer) -> None:
     """A cookie planted or copied before the sign-in is worth nothing after it."""
-    browser = signed_in(house, "augusta")
+    browser = open_browser(house, "augusta")
     copied = browser.cookies
     with open_page(browser, headers={"Cookie": copied}) as page:
         assert b"Memory Chatbot" in page.visit()

@@ -29,7 +29,7 @@ def ticket_for(server: AppServer, member: str | None, browser: Browser) -> str:
     return asyncio.run(issue())
 
 
-def signed_in(server: AppServer, member: str) -> Browser:
+def open_browser(server: AppServer, member: str) -> Browser:
     """A browser that has the member's cookie."""
     browser = Browser(server.url)
     answer = browser.post("/session/start", {"ticket": ticket_for(server, member, browser)})

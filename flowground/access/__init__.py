@@ -22,9 +22,9 @@ class Access:
     catalogue: Catalogue
     store: Store
     sign_in: SignIn
-    allow_public: bool = False
+    allow_public: bool
     """Whether config.yaml lets flows be shared without sign-in."""
-    local_mode: LocalMode = "open"
+    local_mode: LocalMode
     """What config.yaml lets people on this computer do before the first account."""
 
     async def recheck(self, caller: Caller) -> Caller:
@@ -49,6 +49,13 @@ class Access:
             raise NotSignedIn("Make the first account: until then this server serves nothing else.")
         if self.local_mode == "link" and not caller.is_proven:
             raise NotSignedIn("Open the link that the terminal printed when Flowground was started.")
+        return caller
+
+    async def require_member(self, caller: Caller, says: str = "This needs an account.") -> Caller:
+        """The caller with their present role. Raises as `recheck`, and NotAllowed, which `says` so, for who is none."""
+        caller = await self.recheck(caller)
+        if caller.kind != "member":
+            raise NotAllowed(says, hint="Sign in first.")
         return caller
 
     async def is_proven_local_owner(self, caller: Caller) -> bool:

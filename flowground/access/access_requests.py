@@ -5,7 +5,7 @@ Who asks learns nothing by it: unknown and forbidden flows are answered alike.
 
 from flowground.access import Access
 from flowground.caller import Caller
-from flowground.errors import InvalidRequest, NotAllowed
+from flowground.errors import InvalidRequest
 from flowground.store.people import access_requests
 from flowground.store.people.access_requests import AccessRequest
 
@@ -15,9 +15,7 @@ async def ask(access: Access, caller: Caller, address: str, note: str = "") -> N
 
     Raises NotAllowed for who is no member, InvalidRequest when somebody asks for too many in a short time.
     """
-    caller = await access.recheck(caller)
-    if caller.kind != "member":
-        raise NotAllowed("Only members may ask.", hint="Sign in first.")
+    caller = await access.require_member(caller, says="Only members may ask.")
     wait = await access.sign_in.tries.count_request(caller.name)
     if wait:
         raise InvalidRequest("You asked for several flows just now.", hint="Try again in a few minutes.")
@@ -50,7 +48,7 @@ async def approve(access: Access, caller: Caller, request_id: str) -> None:
 async def deny(access: Access, caller: Caller, request_id: str) -> None:
     """The person is told nothing. Raises like `approve`."""
     caller, _ = await _find(access, caller, request_id)
-    done = await access.store.write(access_requests.decide, request_id=request_id, approved=False, by=caller.key)
+    done = await access.store.write(access_requests.decide, request_id=request_id, is_approved=False, by=caller.key)
     if done is None:
         raise _say_decided()
 
@@ -62,7 +60,6 @@ async def _find(access: Access, caller: Caller, request_id: str) -> tuple[Caller
     # Whoever may not decide learns no more than of a request that is not there.
     if request is None or wired is None or not access.may_publish(caller, wired):
         raise _say_decided()
-    access.require_lasting(caller)
     return caller, request
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from flowground.access import Access
 from flowground.caller import Caller
-from flowground.errors import InvalidRequest, NotAllowed
+from flowground.errors import InvalidRequest
 from flowground.sign_in.signed_cookies import Device
 from flowground.store.people import access_requests, groups, sign_ins, tokens
 from flowground.store.people.sign_ins import BrowserSignIn
@@ -25,7 +25,7 @@ async def change_password(
     Raises InvalidRequest when the old password is wrong or the new one may not be one, NotSignedIn (`locked_out`)
     after too many wrong ones from this address.
     """
-    caller = await _require_member(access, caller)
+    caller = await access.require_member(caller)
     if await access.sign_in.check_password(caller.name, old, address, device) is None:
         raise InvalidRequest("The present password is another one.")
     if old.strip() == new.strip():
@@ -35,13 +35,13 @@ async def change_password(
 
 async def list_sign_ins(access: Access, caller: Caller) -> list[BrowserSignIn]:
     """Where I am signed in, newest first; `caller.sign_in_id` is this browser's."""
-    caller = await _require_member(access, caller)
+    caller = await access.require_member(caller)
     return await access.store.read(sign_ins.list_sign_ins, member=caller.name)
 
 
 async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
     """Signs one of my browsers out. False when it was not signed in, or is not mine."""
-    caller = await _require_member(access, caller)
+    caller = await access.require_member(caller)
     return await access.sign_in.revoke(sign_in_id, member=caller.name)
 
 
@@ -50,7 +50,7 @@ async def collect_data(access: Access, caller: Caller) -> bytes:
 
     What was said, not how: traces of flows are their authors'.
     """
-    caller = await _require_member(access, caller)
+    caller = await access.require_member(caller)
     read = access.store.read
     member = await access.sign_in.roster.find(caller.name)
     found: dict[str, Any] = {
@@ -79,16 +79,9 @@ async def collect_data(access: Access, caller: Caller) -> bytes:
 
 async def delete_conversations(access: Access, caller: Caller) -> int:
     """All of them, my tokens' too; how many there were."""
-    caller = await _require_member(access, caller)
+    caller = await access.require_member(caller)
     owners = await access.store.read(tokens.list_owner_keys, member=caller.name)
     return await access.store.write(transcripts.delete_all, owners=owners, by=caller.key)
-
-
-async def _require_member(access: Access, caller: Caller) -> Caller:
-    caller = await access.recheck(caller)
-    if caller.kind != "member":
-        raise NotAllowed("This needs an account.", hint="Sign in first.")
-    return caller
 
 
 def _encode(found: dict[str, Any]) -> bytes:

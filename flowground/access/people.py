@@ -76,13 +76,13 @@ async def revoke_link(access: Access, caller: Caller, link_id: str) -> bool:
 async def set_role(access: Access, caller: Caller, name: str, role: Role) -> None:
     """Acts at the member's next action. Raises InvalidRequest; NotAllowed for the last admin and for members of
     config.yaml, whose role stands there."""
-    await _change_member(access, caller, name, partial(members.set_role, role=role), stays="Their role stands there.")
+    await _change_member(access, caller, name, partial(members.set_role, role=role), hint="Their role stands there.")
 
 
-async def set_active(access: Access, caller: Caller, name: str, *, active: bool) -> None:
+async def set_active(access: Access, caller: Caller, name: str, *, is_active: bool) -> None:
     """Deactivated: signed out everywhere, tokens stopped, links over; all of it is theirs again when activated,
     but they sign in anew. Raises like `set_role`."""
-    await _change_member(access, caller, name, partial(members.set_active, active=active))
+    await _change_member(access, caller, name, partial(members.set_active, is_active=is_active))
 
 
 async def remove(access: Access, caller: Caller, name: str) -> None:
@@ -145,12 +145,12 @@ async def _require_author(access: Access, caller: Caller) -> None:
 
 
 async def _change_member(
-    access: Access, caller: Caller, name: str, change: Callable[..., bool], *, stays: str | None = None
+    access: Access, caller: Caller, name: str, change: Callable[..., bool], *, hint: str | None = None
 ) -> None:
-    """For who is not of config.yaml (`stays` says what to do there); raises InvalidRequest where nobody is called so."""
+    """For who is not of config.yaml: `hint` says what to do there. Raises InvalidRequest where nobody is called so."""
     by = await _require_admin(access, caller)
     roster = access.sign_in.roster
-    name = roster.require_stored(name, hint=stays)
+    name = roster.require_stored(name, hint=hint)
     if not await access.store.write(change, name=name, by=by, keep_admin=not roster.has_configured_admin):
         raise InvalidRequest(f"There is no member {name}.")
 

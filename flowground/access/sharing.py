@@ -33,10 +33,10 @@ class Preview:
     wired: WiredFlow | None = None
 
 
-async def publish(access: Access, caller: Caller, address: str, *, shared: bool) -> None:
+async def publish(access: Access, caller: Caller, address: str, *, is_shared: bool) -> None:
     """Turns the shareable playground on or off; its audience stays."""
     caller, wired = await access.open_to_publish(caller, address)
-    await access.store.write(publications.set_shared, flow_id=wired.id, is_shared=shared, by=caller.key)
+    await access.store.write(publications.set_shared, flow_id=wired.id, is_shared=is_shared, by=caller.key)
 
 
 async def read_sharing(access: Access, caller: Caller, address: str) -> Sharing:

@@ -6,6 +6,7 @@ Control characters in what is said are shown at a terminal as escapes, and given
 """
 
 import argparse
+import asyncio
 import logging
 import os
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 from flowground import __version__
 from flowground.cli import flows, keys, members, model, run
-from flowground.cli.output import show_controls
+from flowground.cli.output import show_controls, tell
 from flowground.errors import FlowgroundError
 
 PROGRAM = "python -m flowground"
@@ -28,11 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if given.debug else logging.WARNING)
     try:
-        code: int | None = given.command(given)
+        done = given.command(given)
+        code: int | None = asyncio.run(done) if asyncio.iscoroutine(done) else done
         sys.stdout.flush()
         return code or 0
     except FlowgroundError as error:
-        return _fail(" ".join(filter(None, (error.message, error.hint))))
+        return _fail(error.full_message)
     except BrokenPipeError:
         # Who reads the output has seen enough; what Python would still flush at its end goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -46,7 +48,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _fail(sentence: str) -> int:
-    print(sentence, file=sys.stderr)
+    tell(sentence)
     return 1
 
 

@@ -1,13 +1,11 @@
 """`keys create`, `list`, `revoke`: application tokens of the organization, also while a server runs."""
 
 import argparse
-import asyncio
 import re
-import sys
 from datetime import UTC, datetime, timedelta
 
-from flowground.cli.opened import ACTOR, Commands, find_flow, load_settings, open_store
-from flowground.cli.output import print_table, write_day
+from flowground.cli.output import print_table, tell, write_day
+from flowground.cli.resources import ACTOR, Commands, add_group, find_flow, load_settings, open_store
 from flowground.errors import InvalidRequest
 from flowground.loader import Catalogue
 from flowground.settings import Settings
@@ -18,19 +16,17 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def add_to(commands: Commands) -> None:
-    keys = commands.add_parser("keys", help="application tokens for API callers").add_subparsers(
-        metavar="COMMAND", required=True
-    )
+    keys = add_group(commands, "keys", "application tokens for API callers")
     create = keys.add_parser("create", help="make a token; it is printed once, as the last word")
     create.add_argument("name", metavar="NAME", help="what it is for")
     create.add_argument("--flow", action="append", metavar="ID", help="only this flow; may be given several times")
     create.add_argument("--expires", type=_read_duration, metavar="30d", help="12h, 30d, 8w, …; default: never")
-    create.set_defaults(command=lambda given: asyncio.run(_create(given)))
+    create.set_defaults(command=_create)
     listing = keys.add_parser("list", help="show all tokens, without their secrets")
-    listing.set_defaults(command=lambda _: asyncio.run(_list()))
+    listing.set_defaults(command=_list)
     revoke = keys.add_parser("revoke", help="end a token; it acts at once")
     revoke.add_argument("id", metavar="ID", help="as `keys list` shows it, or its beginning; or the token itself")
-    revoke.set_defaults(command=lambda given: asyncio.run(_revoke(given)))
+    revoke.set_defaults(command=_revoke)
 
 
 async def _create(given: argparse.Namespace) -> None:
@@ -47,11 +43,11 @@ async def _create(given: argparse.Namespace) -> None:
         )
     reach = ", ".join(flows) if flows else "every flow"
     until = f"until {write_day(token.expires_at)}" if token.expires_at else "until it is revoked"
-    print(f"{token.name} may run {reach} {until}. The token is shown only now:", file=sys.stderr)
+    tell(f"{token.name} may run {reach} {until}. The token is shown only now:")
     print(secret)
 
 
-async def _list() -> None:
+async def _list(_: argparse.Namespace) -> None:
     async with open_store(load_settings()) as store:
         found = await store.read(tokens.list_tokens, everyone=True)
     print_table(
@@ -82,7 +78,7 @@ async def _revoke(given: argparse.Namespace) -> None:
             problem = f"{len(meant)} tokens begin with {given.id!r}." if meant else "There is no such token."
             raise InvalidRequest(problem, hint="`keys list` shows their ids.")
         ended = await store.write(tokens.revoke, token_id=meant[0].id, by=ACTOR)
-    print(f"{meant[0].name} {'is revoked' if ended else 'was revoked before'}.", file=sys.stderr)
+    tell(f"{meant[0].name} {'is revoked' if ended else 'was revoked before'}.")
 
 
 def _find_scope(addresses: list[str] | None, settings: Settings) -> tuple[str, ...] | None:

@@ -1,14 +1,13 @@
 """`members add`, `list`, `remove`: people of the organization, also while a server runs."""
 
 import argparse
-import asyncio
 import getpass
 import sys
 from typing import get_args
 
 from flowground.caller import Role
-from flowground.cli.opened import ACTOR, Commands, load_settings, open_sign_in, open_store, say_no_such
-from flowground.cli.output import print_table
+from flowground.cli.output import print_table, tell
+from flowground.cli.resources import ACTOR, Commands, add_group, load_settings, open_sign_in, open_store, say_no_such
 from flowground.errors import InvalidRequest
 from flowground.sign_in import SignIn
 from flowground.sign_in.passwords import clean_name
@@ -16,9 +15,7 @@ from flowground.store.people import members
 
 
 def add_to(commands: Commands) -> None:
-    group = commands.add_parser("members", help="people who may sign in").add_subparsers(
-        metavar="COMMAND", required=True
-    )
+    group = add_group(commands, "members", "people who may sign in")
     add = group.add_parser("add", help="add a person; the first one ends local mode for good")
     add.add_argument("name", metavar="NAME", help="the name to sign in with")
     add.add_argument("--role", choices=get_args(Role), default="member", help="default: member")
@@ -30,12 +27,12 @@ def add_to(commands: Commands) -> None:
         help="read the password from standard input; done anyway where that is no terminal",
     )
     # Asked for outside the event loop, which would keep Ctrl-C from the prompt.
-    add.set_defaults(command=lambda given: asyncio.run(_add(given, _ask_password(from_input=given.password_stdin))))
+    add.set_defaults(command=lambda given: _add(given, _ask_password(from_input=given.password_stdin)))
     listing = group.add_parser("list", help="show all members, those of config.yaml too")
-    listing.set_defaults(command=lambda _: asyncio.run(_list()))
+    listing.set_defaults(command=_list)
     remove = group.add_parser("remove", help="remove a person with their sign-ins, tokens and conversations")
     remove.add_argument("name", metavar="NAME")
-    remove.set_defaults(command=lambda given: asyncio.run(_remove(given)))
+    remove.set_defaults(command=_remove)
 
 
 async def _add(given: argparse.Namespace, password: str) -> None:
@@ -49,12 +46,12 @@ async def _add(given: argparse.Namespace, password: str) -> None:
             email=given.email,
             by=ACTOR,
         )
-    print(f"{member.name} can sign in now, as {member.role}.", file=sys.stderr)
+    tell(f"{member.name} can sign in now, as {member.role}.")
     if was_local:
-        print("This was the first account: from now on everybody has to sign in.", file=sys.stderr)
+        tell("This was the first account: from now on everybody has to sign in.")
 
 
-async def _list() -> None:
+async def _list(_: argparse.Namespace) -> None:
     async with open_sign_in(load_settings()) as sign_in:
         found = await sign_in.roster.list_members()
     print_table(
@@ -82,7 +79,7 @@ async def _remove(given: argparse.Namespace) -> None:
             roster = SignIn(settings, store).roster
             roster.require_stored(name)
             raise InvalidRequest(say_no_such("member", name, [member.name for member in await roster.list_members()]))
-    print(f"{name} is removed, with sign-ins, tokens and conversations.", file=sys.stderr)
+    tell(f"{name} is removed, with sign-ins, tokens and conversations.")
 
 
 def _ask_password(*, from_input: bool) -> str:

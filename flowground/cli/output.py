@@ -46,6 +46,11 @@ def find_terminal(stream: TextIO) -> TextIO:
     return stream.beneath if isinstance(stream, _EscapingStream) else stream
 
 
+def tell(sentence: str) -> None:
+    """On stderr, beside what was asked for."""
+    print(sentence, file=sys.stderr)
+
+
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Heads and rows on stdout; an empty cell is written as "-"."""
     lines = [tuple(heads), *(tuple(cell or "-" for cell in row) for row in rows)]
@@ -85,16 +90,16 @@ class ProgressBar:
 
     def __init__(self) -> None:
         self._stream = find_terminal(sys.stderr)
-        self._terminal = self._stream.isatty()
+        self._is_terminal = self._stream.isatty()
         self._begun: tuple[float, int] | None = None
         self._tenths = -1
-        self._drawn = False
+        self._is_drawn = False
 
     def show(self, received: int, total: int) -> None:
         total = max(total, 1)
         now = time.monotonic()
         self._begun = self._begun or (now, received)
-        if not self._terminal:
+        if not self._is_terminal:
             if received * 10 // total > self._tenths:
                 self._tenths = received * 10 // total
                 print(_say_progress(received, total, None), file=self._stream, flush=True)
@@ -104,13 +109,13 @@ class ProgressBar:
         width = max(10, min(40, shutil.get_terminal_size().columns - len(words) - 4))
         filled = width * received // total
         print(f"\r[{'█' * filled}{'·' * (width - filled)}] {words}\x1b[K", end="", file=self._stream, flush=True)
-        self._drawn = True
+        self._is_drawn = True
 
     def end(self) -> None:
         """Leaves the line; may be called again."""
-        if self._drawn:
+        if self._is_drawn:
             print(file=self._stream)
-        self._drawn = False
+        self._is_drawn = False
 
 
 def _say_progress(received: int, total: int, left: float | None) -> str:

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import aclosing
 from typing import Any, assert_never, get_args
 
@@ -12,8 +12,8 @@ import requests
 
 from flowground import doors
 from flowground.caller import InputType, RunRequest
-from flowground.cli.opened import Commands, find_flow, load_settings
 from flowground.cli.output import AnswerPrinter, ProgressBar
+from flowground.cli.resources import Commands, find_flow, load_settings
 from flowground.doors import CommandLine
 from flowground.errors import InvalidRequest, NotSignedIn, RequestError, RunError
 from flowground.events import (
@@ -53,15 +53,15 @@ def add_to(commands: Commands) -> None:
         help="which inputs get the message; default: by the flow; any with --server",
     )
     run.add_argument("--server", metavar="URL", help="ask this server, with the token in FLOWGROUND_API_KEY")
-    run.set_defaults(command=run_command)
+    run.set_defaults(command=_run)
 
 
-def run_command(given: argparse.Namespace) -> None:
+def _run(given: argparse.Namespace) -> Coroutine[Any, Any, None] | None:
     """Prints the answer's text, and nothing else, to stdout."""
-    if given.server:
-        _ask_server(given.server, given.flow, _build_request(given, "any"))
-    else:
-        asyncio.run(_run_here(given))
+    if not given.server:
+        return _run_here(given)
+    _ask_server(given.server, given.flow, _build_request(given, "any"))
+    return None
 
 
 async def _run_here(given: argparse.Namespace) -> None:

@@ -41,8 +41,8 @@ class SignIn:
         self.roster = Roster(settings, store=store, bcrypt=self._bcrypt)
         self.tries = Tries(store)
         self.links = PasswordLinks(store, self.roster, self.tries)
-        self._has_account = False
-        """Whether this process knows that an account was ever created: that stays so."""
+        self.knows_an_account = False
+        """Whether this process knows that an account was ever created: that stays so, and every request may ask it."""
         code = "".join(secrets.choice(_CODE_ALPHABET) for _ in range(12))
         self.owner_code = f"{code[:4]}-{code[4:8]}-{code[8:]}"
         """Printed in the terminal at start; whoever can read it owns this computer's app."""
@@ -55,20 +55,13 @@ class SignIn:
 
     async def is_local_mode(self) -> bool:
         """Whether no account was ever created, by any process."""
-        if not self._has_account:
-            self._has_account = await self._store.read(members.has_had_account)
-        return not self._has_account
-
-    @property
-    def knows_an_account(self) -> bool:
-        """Whether this process knows that local mode is over; asks no database, so every request may ask it."""
-        return self._has_account
+        if not self.knows_an_account:
+            self.knows_an_account = await self._store.read(members.has_had_account)
+        return not self.knows_an_account
 
     def check_owner_code(self, code: str) -> bool:
         """Case, spaces and hyphens do not matter."""
-        given, right = (
-            "".join(character for character in text.lower() if character.isalnum()) for text in (code, self.owner_code)
-        )
+        given, right = ("".join(filter(str.isalnum, text.lower())) for text in (code, self.owner_code))
         return hmac.compare_digest(given.encode(), right.encode())
 
     async def create_first_account(self, name: str, display_name: str, password: str) -> Member:
@@ -108,8 +101,8 @@ class SignIn:
                 raise describe_lockout(wait)
             name = clean_attempt_name(name)
             login = await self.roster.find_login(name)
-            right = await self._bcrypt.matches(password, login.password if login else None, compare)
-            if login is None or not right:
+            is_right = await self._bcrypt.matches(password, login.password if login else None, compare)
+            if login is None or not is_right:
                 return None
             await self.tries.note_success(name, address, device)
             return login.member
@@ -145,7 +138,7 @@ class SignIn:
             return None
         sign_in_id = str(uuid4())
         expires_at = time.time() + self._days * 86_400
-        redeemed = await self._store.write(
+        username = await self._store.write(
             sign_ins.redeem,
             ticket=hash_secret(ticket),
             browser=hash_secret(browser),
@@ -153,9 +146,9 @@ class SignIn:
             expires_at=expires_at,
             agent=make_storable(agent[:_AGENT_CHARS]) if agent else None,
         )
-        if redeemed is None:
+        if username is None:
             return None
-        return self.cookies.write_sign_in(username=redeemed.member or "", sign_in_id=sign_in_id, expires_at=expires_at)
+        return self.cookies.write_sign_in(username=username, sign_in_id=sign_in_id, expires_at=expires_at)
 
     async def verify_cookie(self, value: str) -> Caller | None:
         """Who sends this cookie, by what the database says now: sign-in, member and role are read again."""

@@ -102,9 +102,6 @@ class Bcrypt:
         """The hash of a cleaned password, later."""
         return self._threads.submit(lambda: bcrypt.hashpw(password.encode(), bcrypt.gensalt(COST)).decode())
 
-    async def hash(self, password: str) -> str:
-        return await asyncio.wrap_future(self.start_hash(password))
-
     @contextmanager
     def wait_in_line(self) -> Iterator[None]:
         """For the length of one sign-in. Raises NotSignedIn (code `sign_in_busy`) when too many wait already."""
@@ -129,9 +126,9 @@ def _compare(password: str, hashed: str | None, cost: int, compare: Compare) -> 
     # Longer than bcrypt reads: wrong, after the same work. A malformed hash compares as wrong, too.
     fits = hashed is not None and _can_be_one(given) and is_hash(hashed)
     compared = hashed if hashed is not None and fits else make_dummy_hash(cost)
-    right = compare(given if fits else "", compared)
+    is_right = compare(given if fits else "", compared)
     work_up_to(cost, compared)
-    return right and fits
+    return is_right and fits
 
 
 def _can_be_one(password: str) -> bool:

@@ -14,7 +14,7 @@ from flowground.sign_in.passwords import Bcrypt, clean_name, clean_password, rea
 from flowground.store import Store
 from flowground.store.people import config_entries, members
 from flowground.store.people.config_entries import ConfigEntry, What
-from flowground.store.people.members import Member
+from flowground.store.people.members import Member, StoredMember
 
 _log = logging.getLogger(__name__)
 _SAID: dict[What, str] = {
@@ -98,24 +98,24 @@ class Roster:
         return sorted([*stored, *configured], key=lambda member: member.name)
 
     async def find(self, name: str) -> Member | None:
-        name = clean_name(name)
-        stored = await self._store.read(members.find, name=name)
-        configured = self._config.get(name)
-        if configured is None:
-            return stored.member
-        return replace(configured.member, has_password=bool(configured.password or stored.password))
+        return (await self._find_stored(clean_name(name))).member
 
     async def find_login(self, name: str) -> Login | None:
         """None: unknown, deactivated, or without a password. `name` is clean."""
+        found = await self._find_stored(name)
+        if found.member is None or not found.member.is_active:
+            return None
+        password = found.password or await self._hash_config_password(name)
+        return Login(found.member, password) if password else None
+
+    async def _find_stored(self, name: str) -> StoredMember:
+        """What the database knows under the clean name, its member the one of config.yaml where that has one."""
         stored = await self._store.read(members.find, name=name)
         configured = self._config.get(name)
         if configured is None:
-            member, password = stored.member, stored.password
-        else:
-            member, password = configured.member, stored.password or await self._hash_config_password(name)
-        if member is None or not member.is_active or password is None:
-            return None
-        return Login(replace(member, has_password=True), password)
+            return stored
+        has_password = bool(configured.password or stored.password)
+        return replace(stored, member=replace(configured.member, has_password=has_password))
 
     async def add(
         self,
@@ -156,7 +156,7 @@ class Roster:
 
     async def hash(self, password: str) -> str:
         """Raises InvalidRequest when it may not be a password."""
-        return await self._bcrypt.hash(clean_password(password))
+        return await asyncio.wrap_future(self._bcrypt.start_hash(clean_password(password)))
 
     def require_stored(self, name: str, *, hint: str | None = None) -> str:
         """The clean name of somebody who is changed in the database. Raises NotAllowed for members of config.yaml."""
@@ -182,9 +182,9 @@ class Roster:
         return name
 
     async def _hash_config_password(self, name: str) -> str | None:
-        hashing = self._hashes.get(name)
-        if hashing is None:
-            return self._config[name].password
+        """None where config.yaml has none."""
+        if (hashing := self._hashes.get(name)) is None:
+            return self._config[name].password if name in self._config else None
         # Shielded: a visitor who leaves must not cancel the hash everyone needs.
         hashed: str = await asyncio.shield(asyncio.wrap_future(hashing))
         return hashed

@@ -41,7 +41,7 @@ def explain_outage(scope: Scope, error: StoreUnavailable) -> Response:
     response = answer_error(error)
     if not _wants_page(scope):
         return response
-    page = _write_page("Not available just now", " ".join(filter(None, (error.message, error.hint))))
+    page = _write_page("Not available just now", error.full_message)
     return HTMLResponse(page, response.status_code, headers={"retry-after": response.headers["retry-after"]})
 
 

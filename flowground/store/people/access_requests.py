@@ -73,9 +73,9 @@ def list_requests(connection: Connection, *, member: str) -> list[tuple[AccessRe
     return [(_read_request(row), state) for *row, state in connection.execute(wanted)]
 
 
-def decide(connection: Connection, *, request_id: str, approved: bool, by: str) -> AccessRequest | None:
+def decide(connection: Connection, *, request_id: str, is_approved: bool, by: str) -> AccessRequest | None:
     """None when somebody decided before."""
-    word = "approved" if approved else "denied"
+    word = "approved" if is_approved else "denied"
     row = connection.execute(
         update(tables.access_requests)
         .where(_r.id == request_id, _r.state == "open")
@@ -94,7 +94,7 @@ def approve(connection: Connection, *, request_id: str, by: str) -> bool:
 
     A flow that is off or expired is shared with this person alone: whoever it was open to before stays out.
     """
-    request = decide(connection, request_id=request_id, approved=True, by=by)
+    request = decide(connection, request_id=request_id, is_approved=True, by=by)
     if request is None:
         return False
     found = publications.find(connection, flow_id=request.flow_id)

@@ -12,7 +12,7 @@ from typing import Literal
 from sqlalchemy import Connection, delete, select
 
 from flowground.store import audit, tables
-from flowground.store.people import members, password_links, sign_ins, tokens
+from flowground.store.people import members
 from flowground.store.sql import add_row, has_row
 
 _BY = "config.yaml"
@@ -93,10 +93,7 @@ def _end_rights(connection: Connection, change: ConfigChange) -> None:
     if change.what in _OTHERS:
         members.forget(connection, name=name, by=_BY)
     else:
-        members.forget_password(connection, name=name)
-        password_links.end_all(connection, member=name)
-        sign_ins.revoke_all(connection, member=name, by=_BY)
-        tokens.revoke_all(connection, owner=name, by=_BY)
+        members.end_rights(connection, name=name, by=_BY)
     audit.record(connection, actor=_BY, action=f"member.{change.what}", subject=name)
 
 

@@ -140,17 +140,17 @@ def set_role(connection: Connection, *, name: str, role: Role, by: str, keep_adm
     return audit.execute(connection, changed, actor=by, action=f"member.role_{role}", subject=name)
 
 
-def set_active(connection: Connection, *, name: str, active: bool, by: str, keep_admin: bool = False) -> bool:
+def set_active(connection: Connection, *, name: str, is_active: bool, by: str, keep_admin: bool = False) -> bool:
     """A member that is not active is signed out everywhere. False when there is no such member."""
-    if keep_admin and not active:
+    if keep_admin and not is_active:
         _require_another_admin(connection, name)
-    changed = update(tables.members).where(_m.name == name).values(active=active)
+    changed = update(tables.members).where(_m.name == name).values(active=is_active)
     if connection.execute(changed).rowcount == 0:
         return False
-    if not active:
+    if not is_active:
         password_links.end_all(connection, member=name)
         sign_ins.revoke_all(connection, member=name, by=by)
-    action = "member.activated" if active else "member.deactivated"
+    action = "member.activated" if is_active else "member.deactivated"
     audit.record(connection, actor=by, action=action, subject=name)
     return True
 
@@ -178,7 +178,6 @@ def forget(connection: Connection, *, name: str, by: str) -> None:
 
     `add` calls it too: a name that left config.yaml was never removed.
     """
-    forget_password(connection, name=name)
     keys = tokens.list_owner_keys(connection, member=name)
     connection.execute(delete(tables.sessions).where(tables.sessions.c.owner.in_(keys)))
     connection.execute(delete(tables.presets).where(tables.presets.c.owner == f"member:{name}"))
@@ -186,15 +185,16 @@ def forget(connection: Connection, *, name: str, by: str) -> None:
     publications.forget(connection, kind="member", name=name)
     groups.forget_member(connection, name=name)
     access_requests.forget(connection, member=name)
+    end_rights(connection, name=name, by=by)
+
+
+def end_rights(connection: Connection, *, name: str, by: str) -> None:
+    """Ends sign-ins, links, tokens and the password that was set in the app; where they signed in from is forgotten."""
+    connection.execute(delete(tables.passwords).where(_p.name == name))
+    connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
     password_links.end_all(connection, member=name)
     sign_ins.revoke_all(connection, member=name, by=by)
     tokens.revoke_all(connection, owner=name, by=by)
-
-
-def forget_password(connection: Connection, *, name: str) -> None:
-    """The password that was set in the app, and where its member signed in from."""
-    connection.execute(delete(tables.passwords).where(_p.name == name))
-    connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
 
 
 def _read_member(row: Any) -> Member:

@@ -55,13 +55,6 @@ class BrowserSignIn:
     agent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RedeemedTicket:
-    """Whom the ticket was for; None is the local owner."""
-
-    member: str | None
-
-
 def add_ticket(connection: Connection, *, ticket: str, member: str | None, browser: str, expires_at: float) -> None:
     """`ticket` and `browser` are hashes. Tickets nobody fetched are forgotten here."""
     connection.execute(delete(tables.tickets).where(_t.expires_at < time.time()))
@@ -70,8 +63,11 @@ def add_ticket(connection: Connection, *, ticket: str, member: str | None, brows
 
 def redeem(
     connection: Connection, *, ticket: str, browser: str, sign_in_id: str, expires_at: float, agent: str | None = None
-) -> RedeemedTicket | None:
-    """Begins the sign-in. Every ticket works once, and is gone after a try from another browser."""
+) -> str | None:
+    """Begins the sign-in of the member whom this gives, "" for the local owner; None where the ticket is not good.
+
+    Every ticket works once, and is gone after a try from another browser.
+    """
     used = delete(tables.tickets).where(_t.hash == ticket).returning(_t.member, _t.browser, _t.expires_at)
     found = connection.execute(used).first()
     now = time.time()
@@ -82,7 +78,7 @@ def redeem(
     row = {"id": sign_in_id, "member": found.member, "created_at": now, "expires_at": expires_at, "agent": agent}
     add_row(connection, tables.sign_ins, **row)
     audit.record(connection, actor=_write_key(found.member), action="signed_in", subject=sign_in_id)
-    return RedeemedTicket(found.member)
+    return found.member or ""
 
 
 def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:

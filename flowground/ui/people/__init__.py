@@ -1,16 +1,32 @@
 """The organization and one's own account."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import streamlit as st
 
+from flowground.ui.page import bridge
+from flowground.ui.page.caller import require_visitor
+
 
 @contextmanager
-def open_row(key: str) -> Iterator[None]:
-    """One entry of a list, in a frame: what is drawn within stands side by side."""
+def open_row(key: str, title: str, facts: str) -> Iterator[None]:
+    """One entry of a list, in a frame; what is drawn within stands beside it. `title` and `facts` are Markdown."""
     with (
         st.container(border=True, key=key),
         st.container(horizontal=True, wrap=False, vertical_alignment="center"),
     ):
+        st.markdown(f"{title}  \n:small[:gray[{facts}]]", width="stretch")
         yield
+
+
+def draw_menu(choices: Collection[str], *, key: str) -> str | None:
+    """An entry's menu; what was chosen in it just now."""
+    return st.menu_button("More", tuple(choices), key=key, type="tertiary", width="content")
+
+
+def draw_deed(label: str, deed: Callable[..., Any], *args: Any, key: str, icon: str | None = None) -> None:
+    """A dialog's button, which does it for whoever is here then, and closes the dialog."""
+    if st.button(label, type="primary", icon=icon, key=key):
+        bridge.change(deed, require_visitor(), *args)

@@ -1,8 +1,11 @@
 """A member's own account: password, sign-ins, tokens, and what is kept of them."""
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 import streamlit as st
 
-from flowground.access import account, application_tokens
+from flowground.access import Access, account, application_tokens
 from flowground.caller import Caller
 from flowground.ui.api_access.tokens import write_token_facts
 from flowground.ui.page import bridge, browser, failure, words
@@ -13,6 +16,7 @@ from flowground.ui.sign_in import session
 MY_DATA = "/session/my-data"
 """The route in flowground/web/session_routes.py."""
 _REFUSED = "account:refused"
+Deed = Callable[[Access, Caller, str], Coroutine[Any, Any, object]]
 
 
 def draw_password(caller: Caller) -> None:
@@ -21,9 +25,9 @@ def draw_password(caller: Caller) -> None:
         new = st.text_input(
             "New password", type="password", autocomplete="new-password", help="At least 8 characters; long beats odd."
         )
-        sent = st.form_submit_button("Change the password", type="primary")
+        is_sent = st.form_submit_button("Change the password", type="primary")
     st.caption("Every other browser is signed out.")
-    if sent:
+    if is_sent:
         with failure.draw_refusals():
             bridge.ask(account.change_password, caller, old, new, address=read_address(), device=read_device())
             session.sign_in_browser(caller.name)
@@ -34,28 +38,11 @@ def draw_sign_ins(caller: Caller) -> None:
     failure.draw_kept(_REFUSED)
     for item in bridge.ask(account.list_sign_ins, caller):
         is_this_browser = item.id == caller.sign_in_id
-        with open_row(f"account:sign_in:{item.id}"):
-            this = " · this browser" if is_this_browser else ""
-            st.markdown(
-                f"**{words.escape(browser.write_name(item.agent))}**  \n"
-                f":small[:gray[since {browser.write_moment(item.created_at)}{this}]]",
-                width="stretch",
-            )
+        title = f"**{words.escape(browser.write_name(item.agent))}**"
+        facts = f"since {browser.write_moment(item.created_at)}{' · this browser' if is_this_browser else ''}"
+        with open_row(f"account:sign_in:{item.id}", title, facts):
             if not is_this_browser:
-                st.button(
-                    "Sign out",
-                    key=f"account:out:{item.id}",
-                    type="tertiary",
-                    on_click=_sign_out,
-                    args=(caller, item.id),
-                )
-
-
-@bind_to_caller
-def _sign_out(caller: Caller, sign_in_id: str) -> None:
-    """For a button."""
-    with failure.keep_refusals(_REFUSED):
-        bridge.ask(account.sign_out, caller, sign_in_id)
+                _draw_ending("Sign out", account.sign_out, caller, item.id, key=f"account:out:{item.id}")
 
 
 def draw_tokens(caller: Caller) -> None:
@@ -65,23 +52,20 @@ def draw_tokens(caller: Caller) -> None:
         st.caption("None. They are made in a flow's *API access*, where its API is shared with you.")
     for token in found:
         flows = "all flows" if token.flows is None else ", ".join(token.flows)
-        with open_row(f"account:token:{token.id}"):
-            facts = write_token_facts(token, words.escape(f"{token.prefix}…"), words.escape(flows))
-            st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[{facts}]]", width="stretch")
-            st.button(
-                "Revoke",
-                key=f"account:revoke:{token.id}",
-                type="tertiary",
-                on_click=_revoke_token,
-                args=(caller, token.id),
-            )
+        facts = write_token_facts(token, words.escape(f"{token.prefix}…"), words.escape(flows))
+        with open_row(f"account:token:{token.id}", f"**{words.escape(token.name)}**", facts):
+            _draw_ending("Revoke", application_tokens.revoke, caller, token.id, key=f"account:revoke:{token.id}")
+
+
+def _draw_ending(label: str, end: Deed, caller: Caller, ended: str, *, key: str) -> None:
+    """The button by which `end` ends a sign-in or a token, by its id."""
+    st.button(label, key=key, type="tertiary", on_click=_end, args=(caller, end, ended))
 
 
 @bind_to_caller
-def _revoke_token(caller: Caller, token_id: str) -> None:
-    """For a button."""
+def _end(caller: Caller, end: Deed, ended: str) -> None:
     with failure.keep_refusals(_REFUSED):
-        bridge.ask(application_tokens.revoke, caller, token_id)
+        bridge.ask(end, caller, ended)
 
 
 def draw_data() -> None:

@@ -10,7 +10,7 @@ from flowground.store.people.groups import NAME_CHARS, Group
 from flowground.store.people.members import Member
 from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import require_visitor
-from flowground.ui.people import open_row
+from flowground.ui.people import draw_deed, draw_menu, open_row
 from flowground.ui.publish import sharing
 
 
@@ -21,8 +21,8 @@ def draw_groups(caller: Caller) -> None:
         st.container(horizontal=True, vertical_alignment="bottom"),
     ):
         name = st.text_input("New group", placeholder="Sales", max_chars=NAME_CHARS, key="groups:name", width=260)
-        made = st.form_submit_button("Make it", icon=":material/group_add:")
-    if made:
+        is_sent = st.form_submit_button("Make it", icon=":material/group_add:")
+    if is_sent:
         with failure.draw_refusals():
             bridge.ask(people.add_group, caller, name)
     found = bridge.ask(people.list_groups, caller)
@@ -35,11 +35,8 @@ def draw_groups(caller: Caller) -> None:
 def _draw_row(group: Group, members: Sequence[Member]) -> None:
     names = {member.name: member.display_name for member in members}
     shown = ", ".join(names.get(name, name) for name in group.members) or "Nobody yet"
-    with open_row(f"groups:row:{group.id}"):
-        st.markdown(f"**{words.escape(group.name)}**  \n:small[:gray[{words.escape(shown)}]]", width="stretch")
-        chosen = st.menu_button(
-            "More", ("Edit", "Remove"), key=f"groups:more:{group.id}", type="tertiary", width="content"
-        )
+    with open_row(f"groups:row:{group.id}", f"**{words.escape(group.name)}**", words.escape(shown)):
+        chosen = draw_menu(("Edit", "Remove"), key=f"groups:more:{group.id}")
     if chosen == "Edit":
         _edit(group, members)
     elif chosen == "Remove":
@@ -58,8 +55,8 @@ def _edit(group: Group, members: Sequence[Member]) -> None:
             format_func=lambda key: sharing.name_person(by_name[key]) if key in by_name else key,
             placeholder="Choose people",
         )
-        sent = st.form_submit_button("Save", type="primary")
-    if not sent:
+        is_sent = st.form_submit_button("Save", type="primary")
+    if not is_sent:
         return
 
     async def save(access: Access, caller: Caller) -> None:
@@ -73,5 +70,4 @@ def _edit(group: Group, members: Sequence[Member]) -> None:
 @st.dialog("Remove the group?")
 def _remove(group: Group) -> None:
     st.write(f"Flows shared with **{words.escape(group.name)}** close to who was let in by it alone.")
-    if st.button("Remove", type="primary", key=f"groups:remove:{group.id}"):
-        bridge.change(people.remove_group, require_visitor(), group.id)
+    draw_deed("Remove", people.remove_group, group.id, key=f"groups:remove:{group.id}")

@@ -5,6 +5,7 @@ saved. Opened again, for whomever, it shows what is stored.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import get_args
 
 import streamlit as st
@@ -16,7 +17,7 @@ from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import require_visitor
-from flowground.ui.people import open_row
+from flowground.ui.people import draw_deed, draw_menu, open_row
 
 _SHOWN = 100
 _SEARCH_FROM = 8
@@ -55,23 +56,19 @@ def _matches(member: Member, searched: str) -> bool:
 
 
 def _draw_row(caller: Caller, member: Member, groups: Sequence[Group], link: PasswordLink | None) -> None:
-    with open_row(f"people:row:{member.name}"):
-        you = " :gray[(you)]" if caller.name == member.name else ""
-        facts = words.join(
-            (
-                member.name if member.name != member.display_name else "",
-                member.role.capitalize(),
-                ", ".join(group.name for group in groups if member.name in group.members),
-                _describe_state(member, link),
-            )
+    name, you = words.escape(member.display_name), " :gray[(you)]" if caller.name == member.name else ""
+    title = f"**{name}**{you}" if member.is_active else f":gray[{name}]{you}"
+    facts = words.join(
+        (
+            member.name if member.name != member.display_name else "",
+            member.role.capitalize(),
+            ", ".join(group.name for group in groups if member.name in group.members),
+            _describe_state(member, link),
         )
-        shown = words.escape(member.display_name)
-        shown = f"**{shown}**" if member.is_active else f":gray[{shown}]"
-        st.markdown(f"{shown}{you}  \n:small[:gray[{words.escape(facts)}]]", width="stretch")
+    )
+    with open_row(f"people:row:{member.name}", title, words.escape(facts)):
         actions = _list_actions(member, link)
-        chosen = st.menu_button(
-            "More", tuple(actions), key=f"people:more:{member.name}", type="tertiary", width="content"
-        )
+        chosen = draw_menu(actions, key=f"people:more:{member.name}")
     if chosen:
         actions[chosen](member)
 
@@ -108,8 +105,8 @@ def _invite() -> None:
         name = st.text_input("User name", help="Small letters, digits and . _ @ + -. An e-mail address works.")
         shown = st.text_input("Name", placeholder="As colleagues see it")
         role = _draw_roles("member", key="person:invite:role")
-        sent = st.form_submit_button("Make the invitation", type="primary")
-    if sent:
+        is_sent = st.form_submit_button("Make the invitation", type="primary")
+    if is_sent:
         with failure.draw_refusals():
             made = bridge.ask(people.invite, require_visitor(), name, display_name=shown, role=role)
             slot.empty()
@@ -147,8 +144,7 @@ def _draw_link(link: PasswordLink, secret: str) -> None:
 def _change_role(member: Member) -> None:
     st.markdown(f"**{words.escape(member.display_name)}** from their next action on:")
     role = _draw_roles(member.role, key="person:role")
-    if st.button("Save", type="primary", key="person:role:save"):
-        bridge.change(people.set_role, require_visitor(), member.name, role)
+    draw_deed("Save", people.set_role, member.name, role, key="person:role:save")
 
 
 @st.dialog("Groups", on_dismiss="rerun")
@@ -167,8 +163,7 @@ def _choose_groups(member: Member) -> None:
             if ticked[group.id] != (member.name in group.members):
                 await people.set_group_members(access, caller, group.id, set(group.members) ^ {member.name})
 
-    if st.button("Save", type="primary", key="person:groups:save"):
-        bridge.change(save, require_visitor())
+    draw_deed("Save", save, key="person:groups:save")
 
 
 @st.dialog("Sign-ins")
@@ -181,8 +176,8 @@ def _show_sign_ins(member: Member) -> None:
         st.markdown(
             f"**{words.escape(browser.write_name(item.agent))}** :gray[since {browser.write_moment(item.created_at)}]"
         )
-    if st.button("Sign out everywhere", type="primary", icon=":material/logout:", key="person:out"):
-        bridge.change(people.sign_out_everywhere, require_visitor(), member.name)
+    icon = ":material/logout:"
+    draw_deed("Sign out everywhere", people.sign_out_everywhere, member.name, key="person:out", icon=icon)
 
 
 @st.dialog("Deactivate?")
@@ -191,15 +186,13 @@ def _deactivate(member: Member) -> None:
         f"{words.escape(member.display_name)} is signed out everywhere, and their tokens stop. "
         "All of it is theirs again once you activate them."
     )
-    if st.button("Deactivate", type="primary", key="person:deactivate"):
-        bridge.change(people.set_active, require_visitor(), member.name, active=False)
+    draw_deed("Deactivate", partial(people.set_active, is_active=False), member.name, key="person:deactivate")
 
 
 @st.dialog("Activate?")
 def _activate(member: Member) -> None:
     st.write(f"{words.escape(member.display_name)} may sign in again, with the password they had.")
-    if st.button("Activate", type="primary", key="person:activate"):
-        bridge.change(people.set_active, require_visitor(), member.name, active=True)
+    draw_deed("Activate", partial(people.set_active, is_active=True), member.name, key="person:activate")
 
 
 @st.dialog("Remove for good?")
@@ -207,8 +200,7 @@ def _remove(member: Member) -> None:
     st.write(
         f"{words.escape(member.display_name)} goes, with all conversations, tokens and rights. Nothing comes back."
     )
-    if st.button("Remove", type="primary", key="person:remove"):
-        bridge.change(people.remove, require_visitor(), member.name)
+    draw_deed("Remove", people.remove, member.name, key="person:remove")
 
 
 @st.dialog("Withdraw the link?")
@@ -220,8 +212,7 @@ def _withdraw_link(member: Member) -> None:
             if link.member == member.name:
                 await people.revoke_link(access, caller, link.id)
 
-    if st.button("Withdraw", type="primary", key="person:withdraw"):
-        bridge.change(withdraw, require_visitor())
+    draw_deed("Withdraw", withdraw, key="person:withdraw")
 
 
 def _draw_roles(now: Role, *, key: str) -> Role:

@@ -130,7 +130,7 @@ def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
 
 def _publish(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     with failure.keep_refusals(_REFUSED):
-        bridge.ask(publish, caller, wired.id, shared=is_shared)
+        bridge.ask(publish, caller, wired.id, is_shared=is_shared)
 
 
 def _make_menu_key(wired: WiredFlow) -> str:

@@ -31,8 +31,8 @@ def ask_owner_code(*, key: str = "owner_code", says: str = _WHERE) -> bool:
     with slot.form(key, border=False):
         st.markdown(says)
         code = st.text_input("Owner code", placeholder="xxxx-xxxx-xxxx", autocomplete="off")
-        given = st.form_submit_button("Continue", type="primary")
-    if not given:
+        is_sent = st.form_submit_button("Continue", type="primary")
+    if not is_sent:
         return False
     if not _prove(code):
         st.error("This is not the code. It changes with every start of Flowground.")
@@ -83,15 +83,15 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None) 
         password = st.text_input(
             "Password", type="password", autocomplete="new-password", help="At least 8 characters."
         )
-        sent = st.form_submit_button("Create account", type="primary")
-    if not sent:
+        is_sent = st.form_submit_button("Create account", type="primary")
+    if not is_sent:
         return
     try:
         member = bridge.call(runtime.get().sign_in.create_first_account(name, shown, password))
         _redraw_others()
         session.sign_in_browser(member.name, go_to=go_to)
     except (InvalidRequest, NotAllowed) as error:
-        st.error(" ".join(filter(None, (error.message, error.hint))))
+        st.error(error.full_message)
 
 
 def draw_join() -> None:
@@ -113,8 +113,8 @@ def draw_join() -> None:
         password = st.text_input(
             "Password", type="password", autocomplete="new-password", help="At least 8 characters; long beats odd."
         )
-        sent = st.form_submit_button("Set the password and sign in", type="primary", width="stretch")
-    if sent:
+        is_sent = st.form_submit_button("Set the password and sign in", type="primary", width="stretch")
+    if is_sent:
         with failure.draw_refusals():
             bridge.call(links.redeem(secret, password, address))
             session.sign_in_browser(member.name, go_to="/")

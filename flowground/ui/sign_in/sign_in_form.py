@@ -22,13 +22,13 @@ def draw_sign_in() -> None:
         st.subheader(f"Sign in to {organization}")
         name = st.text_input("User name", autocomplete="username")
         password = st.text_input("Password", type="password", autocomplete="current-password")
-        sent = st.form_submit_button("Sign in", type="primary", width="stretch")
-    if not sent:
+        is_sent = st.form_submit_button("Sign in", type="primary", width="stretch")
+    if not is_sent:
         return
     try:
         _sign_in(name, password)
     except (NotSignedIn, InvalidRequest) as error:
-        st.error(" ".join(filter(None, (error.message, error.hint))))
+        st.error(error.full_message)
 
 
 def _sign_in(name: str, password: str) -> None:

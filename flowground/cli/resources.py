@@ -22,6 +22,11 @@ ACTOR = "cli"
 """Who did it, in the audit trail."""
 
 
+def add_group(commands: Commands, name: str, says: str) -> Commands:
+    """Adds a command that has commands of its own, to which they are added."""
+    return commands.add_parser(name, help=says).add_subparsers(metavar="COMMAND", required=True)
+
+
 def load_settings() -> Settings:
     """The settings of the app that a server started here would have. Raises ConfigError."""
     return Settings.load(find_config(APP_FOLDER))
