@@ -77,7 +77,8 @@ def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[Se
 
     Of several with one name the first that can be read counts.
     """
-    shapes = {name: _SIGNED, name_visitor_cookie(name): _VISITOR, name_device_cookie(name): _SIGNED}
+    visitor_name, device_name = name_visitor_cookie(name), name_device_cookie(name)
+    shapes = {name: _SIGNED, visitor_name: _VISITOR, device_name: _SIGNED}
     found: dict[str, str] = {}
     others = []
     for written, value in _read_pairs(headers):
@@ -94,10 +95,8 @@ def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[Se
         spellings = (PREFIX + bare,) if is_secure else (PREFIX + bare, bare)
         return tuple(found[spelling] for spelling in spellings if spelling in found)
 
-    visitor, device = (
-        next(iter(find_sent(bare)), "") for bare in (name_visitor_cookie(name), name_device_cookie(name))
-    )
-    bare = (found.get(name, ""), found.get(name_visitor_cookie(name), "")) if is_secure else ("", "")
+    visitor, device = (next(iter(find_sent(bare)), "") for bare in (visitor_name, device_name))
+    bare = (found.get(name, ""), found.get(visitor_name, "")) if is_secure else ("", "")
     return SentCookies(find_sent(name), visitor, device, *bare), kept
 
 
