@@ -20,7 +20,7 @@ async def client(store: Store, number: int) -> None:
         answer = StoredMessage(str(uuid4()), "assistant", "a" * 500, "complete", datetime.now(UTC))
         run = RunRecord(str(uuid4()), "echo", "v", "member:ada", f"s{number}", "complete", datetime.now(UTC), 0)
         await store.write(conversations.finish_turn, **here, answers=[answer], run=run)
-        print(answer.id, flush=True)  # noqa: T201
+        print(answer.id, flush=True)  # noqa: T201 - read by the test
 
 
 async def main(url: str) -> None:

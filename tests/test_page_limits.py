@@ -87,7 +87,7 @@ def test_new_browsers_of_one_address_are_no_new_people(tmp_path: Path) -> None:
     """A browser costs a request without a cookie; an address costs more."""
     with serve(tmp_path, public={"address_runs_per_minute": 4}) as server, ExitStack() as pages:
         open_house(server)
-        said = [open_flow(server, pages, address="2001:db8:1:2::%x" % n).say(f"word {n}") for n in range(15)]  # noqa: UP031
+        said = [open_flow(server, pages, address=f"2001:db8:1:2::{n:x}").say(f"word {n}") for n in range(15)]
         assert [bool(WAIT.search(sent)) for sent in said] == [False] * 4 + [True] * 11
         assert b"Many messages come from your network" in said[-1]
         assert b"elsewhere" in open_flow(server, pages, address="203.0.113.9").say("elsewhere")

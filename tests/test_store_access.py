@@ -74,7 +74,9 @@ async def test_tokens_are_listed_by_owner(store: Store) -> None:
 async def test_uses_are_counted_together_and_none_is_lost_at_the_end(url: str) -> None:
     store = Store.open(url)
     _, secret = await make_token(store)
+    before = datetime.now(UTC)
     await asyncio.gather(*(store.use_token(secret) for _ in range(100)))
+    after = datetime.now(UTC)
     assert await store.use_token("fg_" + "a" * 43) is None
     store.close()
     again = Store.open(url)
@@ -82,14 +84,14 @@ async def test_uses_are_counted_together_and_none_is_lost_at_the_end(url: str) -
     assert token is not None
     assert token.uses == 100
     assert token.last_used_at is not None
-    assert abs(token.last_used_at.timestamp() - time.time()) < 30
+    assert before <= token.last_used_at <= after
     again.close()
 
 
 async def test_uses_are_written_while_the_app_runs(store: Store) -> None:
     _, secret = await make_token(store)
     await store.use_token(secret)
-    for _ in range(100):
+    for _ in range(300):
         await asyncio.sleep(0.1)
         [token] = await store.read(tokens.list_tokens)
         if token.uses:
