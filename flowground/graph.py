@@ -29,7 +29,7 @@ class Text:
     """A text with references in it. In a template what is filled in has its braces doubled: it holds no variables."""
 
     parts: tuple[str | Reference, ...]
-    template: bool = False
+    is_template: bool = False
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -43,7 +43,7 @@ class Text:
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The text with each reference replaced by its component's value. Raises RunError over `LONGEST` characters."""
-        if len(self.parts) == 1 and not self.template:
+        if len(self.parts) == 1 and not self.is_template:
             (part,) = self.parts
             return part if isinstance(part, str) else values[part.component]
         parts = [part if isinstance(part, str) else self._escape(values[part.component]) for part in self.parts]
@@ -51,7 +51,7 @@ class Text:
         return "".join(parts)
 
     def _escape(self, value: str) -> str:
-        return value.replace("{", "{{").replace("}", "}}") if self.template else value
+        return value.replace("{", "{{").replace("}", "}}") if self.is_template else value
 
 
 def check_length(characters: int) -> None:
@@ -60,7 +60,7 @@ def check_length(characters: int) -> None:
         raise RunError(f"The flow makes a text of over {LONGEST:,} characters.")
 
 
-def parse_text(value: str, *, template: bool = False) -> Text | None:
+def parse_text(value: str, *, is_template: bool = False) -> Text | None:
     """The parts of a text with references; None when it holds none. `$${` stands for `${` and begins no reference.
 
     A text with nothing but such escapes comes back as one plain part; in a template the brace stays escaped, so that no
@@ -74,7 +74,7 @@ def parse_text(value: str, *, template: bool = False) -> Text | None:
         plain += value[end : found.start()]
         end = found.end()
         if found[1] is None:
-            plain += "${{" if template else "${"
+            plain += "${{" if is_template else "${"
             continue
         if plain:
             parts.append(plain)
@@ -84,7 +84,7 @@ def parse_text(value: str, *, template: bool = False) -> Text | None:
     plain += value[end:]
     if plain:
         parts.append(plain)
-    return Text(tuple(parts), template) if end else None
+    return Text(tuple(parts), is_template) if end else None
 
 
 def run_order(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:

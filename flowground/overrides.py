@@ -9,7 +9,8 @@ import base64
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from contextlib import suppress
+from typing import Any, TypeGuard
 
 from flowground.caller import InputType, RunRequest
 from flowground.components.base import INPUT
@@ -84,22 +85,22 @@ def write_link(values: FieldValues) -> str:
 
 def read_link(text: str) -> dict[str, dict[str, Any]]:
     """The overrides of a link; raises InvalidRequest, one sentence, for anything that `write_link` did not make."""
-    if len(text) > LONGEST_LINK:
-        _refuse()
-    try:
-        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        unfolding = zlib.decompressobj(_RAW)
-        plain = unfolding.decompress(packed, _LARGEST)
-        if not unfolding.eof or unfolding.unused_data:
-            _refuse()
-        values = json.loads(plain.decode(), parse_constant=_refuse)
-    except (ValueError, zlib.error, RecursionError):
-        _refuse()
+    with suppress(ValueError, zlib.error, RecursionError):
+        if len(text) <= LONGEST_LINK:
+            packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            unfolding = zlib.decompressobj(_RAW)
+            plain = unfolding.decompress(packed, _LARGEST)
+            if unfolding.eof and not unfolding.unused_data:
+                values = json.loads(plain.decode(), parse_constant=int)  # refuses NaN and Infinity
+                if _are_field_values(values):
+                    return values
+    raise InvalidRequest("This link holds no overrides that can be read: it may have been cut off.")
+
+
+def _are_field_values(values: object) -> TypeGuard[dict[str, dict[str, Any]]]:
     if not isinstance(values, dict) or not all(isinstance(fields, dict) for fields in values.values()):
-        _refuse()
-    if any(isinstance(value, dict | list) for fields in values.values() for value in fields.values()):
-        _refuse()
-    return values
+        return False
+    return not any(isinstance(value, dict | list) for fields in values.values() for value in fields.values())
 
 
 def _is_own(policy: FieldPolicy | None, value: Any) -> bool:
@@ -107,7 +108,3 @@ def _is_own(policy: FieldPolicy | None, value: Any) -> bool:
     if policy is None or isinstance(value, bool) != isinstance(policy.value, bool):
         return False
     return bool(value == policy.value)
-
-
-def _refuse(*_: object) -> NoReturn:
-    raise InvalidRequest("This link holds no overrides that can be read: it may have been cut off.")

@@ -64,15 +64,15 @@ async def take_turn(
             async for event in events:
                 yield await record.finish(event) if isinstance(event, RunFinished) else event
     except ComponentFailed as failure:
-        told = failure if caller.sees_inside else failure.hide_inside()
-        await record.fail(told)
+        told = failure if sees_inside else failure.hide_inside()
+        await record.cut_short(told)
         raise told from None
     except Exception as error:
         # Also after a mistake of ours, which the door says, the conversation must not look as if it still waited.
-        await record.fail(error if isinstance(error, FlowgroundError) else UnexpectedFailure())
+        await record.cut_short(error if isinstance(error, FlowgroundError) else UnexpectedFailure())
         raise
     except (asyncio.CancelledError, GeneratorExit):
-        await record.stop()
+        await record.cut_short()
         raise
 
 
@@ -85,7 +85,7 @@ class _Record:
     request: RunRequest
     store: Store
     turn: TurnStarted
-    clock: float = field(default_factory=time.perf_counter)
+    started: float = field(default_factory=time.perf_counter)
     partial: dict[str, list[str]] = field(default_factory=dict)
     trace: list[TraceStep] = field(default_factory=list)
     is_saved: bool = False
@@ -101,7 +101,7 @@ class _Record:
         try:
             await self.store.write(conversations.begin_turn, **self.place, message=message, overrides=kept)
         except asyncio.CancelledError:
-            await self.stop()  # the message may be stored all the same, and must not look as if it still waited
+            await self.cut_short()  # the message may be stored all the same, and must not look as if it still waited
             raise
 
     async def read_history(self, limit: int) -> Sequence[Message]:
@@ -135,24 +135,22 @@ class _Record:
         await self._save(answers, "complete", end)
         return TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn)
 
-    async def fail(self, error: FlowgroundError) -> None:
-        with suppress(StoreUnavailable):  # the log has it; who asked is told why the turn failed
-            await self._save(self._cut_short("failed", error=error.message), "failed", error_code=error.code)
+    async def cut_short(self, error: FlowgroundError | None = None) -> None:
+        """Stores what each output said so far; `error` is why it said no more, None where the turn was stopped.
 
-    async def stop(self) -> None:
-        with suppress(StoreUnavailable):  # the log has it; whoever stopped the turn goes on
-            await self._save(self._cut_short("stopped"), "stopped")
-
-    def _cut_short(self, state: Literal["stopped", "failed"], *, error: str | None = None) -> list[StoredMessage]:
-        """What each output said so far; the first one stands for the turn also when nothing was said."""
+        The first output stands for the turn also when nothing was said.
+        """
+        state: Literal["stopped", "failed"] = "failed" if error else "stopped"
+        said = {name: "".join(self.partial.get(name, ())) for name in self.turn.answer_ids}
         answers = [
-            self._make_message(message_id, "assistant", "".join(self.partial.get(name, ())), state=state, error=error)
+            self._make_message(message_id, "assistant", said[name], state=state, error=error and error.message)
             for name, message_id in self.turn.answer_ids.items()
-            if name in self.partial or name == next(iter(self.turn.answer_ids))
+            if name in self.partial or name == next(iter(said))
         ]
         if answers:
             answers[0] = replace(answers[0], trace=tuple(self.trace))
-        return answers
+        with suppress(StoreUnavailable):  # the log has it; who asked is told why the turn ended
+            await self._save(answers, state, error_code=error.code if error else None)
 
     async def _save(
         self,
@@ -173,7 +171,7 @@ class _Record:
             session_id=self.turn.session_id,
             status=status,
             started_at=self.turn.started_at,
-            seconds=time.perf_counter() - self.clock,
+            seconds=time.perf_counter() - self.started,
             usage=end.usage if end else None,
             error_code=error_code,
             streamed=self.request.stream,

@@ -1,4 +1,4 @@
-"""The policy of a flow's fields: what each takes, who may set it, and why the rest may not."""
+"""The policy of a flow's fields: what each takes, who may set it, and what edits it."""
 
 from pathlib import Path
 from typing import Any
@@ -18,34 +18,7 @@ from flowground.wiring import WiredFlow
 from tests.api.serving import serving
 from tests.flow_texts import wired
 from tests.servers import SHIPPED_FLOWS, shipped_flow
-
-TALK = """\
-components:
-  ChatInput: {type: ChatInput, input_value: Hello}
-  Topic: {type: TextInput, display_name: The topic, input_value: tea}
-  Prompt: {type: Prompt, template: "Talk of {topic} in a {tone} tone.", topic: "${Topic}", tone: kind}
-  Model:
-    type: LanguageModel
-    model: scripted
-    system_message: ${Prompt} ${Topic}
-    input_value: ${ChatInput}
-    temperature: 0.1
-  History: {type: MessageHistory}
-  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
-"""
-FLOW = wired(TALK)
-OPENED = wired(
-    TALK
-    + """\
-api:
-  overridable:
-    - Prompt.tone
-    - {field: Model.model, choices: [scripted, local]}
-    - {field: Model.temperature, min: -1, max: 1}
-    - {field: Model.max_tokens, choices: [0, 10, 20.0], max: 15}
-    - {field: History.n_messages, min: 1.5, max: 9.5}
-"""
-)
+from tests.talk import FLOW, OPENED, TALK
 
 
 def fields(flow: WiredFlow, *, sees_inside: bool = True) -> dict[str, FieldPolicy]:
@@ -195,107 +168,6 @@ def test_two_entries_for_one_field_mean_the_last() -> None:
     assert fields(flow)["Topic.input_value"].choices == ("milk",)
     for tweaks in ({"tweaks": {"Topic": {"input_value": "milk"}}}, {"input_value": "milk", "input_type": "text"}):
         apply_tweaks(flow, RunRequest(**tweaks), unknown="refuse")
-
-
-OPEN = (
-    "cannot be set here: the flow's author opened `Prompt.tone`, `Model.model`, `Model.temperature`, "
-    "`Model.max_tokens`, `History.n_messages`."
-)
-NOTHING = "cannot be set here: the flow's author opened no field."
-PROTECTED = "The field is protected and keeps the value set by the flow author"
-LISTED_NONE = wired(TALK + "api: {overridable: []}\n")
-
-
-@pytest.mark.parametrize(
-    ("flow", "field", "sees_inside", "says", "may_warn"),
-    [
-        (FLOW, "Prompt.tone", True, None, None),
-        (FLOW, "Prompt.topic", True, "`Prompt.topic` is filled by `${Topic}`: a tweak has no effect there.", True),
-        (
-            FLOW,
-            "Model.system_message",
-            True,
-            "`Model.system_message` is filled by `${Prompt}` and `${Topic}`: a tweak has no effect there.",
-            True,
-        ),
-        (FLOW, "Model.model", True, f"{PROTECTED}: `Model.model`.", False),
-        (FLOW, "Model.code", True, f"{PROTECTED}: `Model.code`.", False),
-        (FLOW, "Prompt.tome", True, "`Prompt` has no field `tome`: did you mean `tone`?", True),
-        (FLOW, "Prompt.xyz", True, "`Prompt` has no field `xyz`; it has template, topic, tone.", True),
-        (FLOW, "Prompt.tone", False, f"`Prompt.tone` {NOTHING}", True),
-        (
-            LISTED_NONE,
-            "Prompt.tone",
-            True,
-            "`Prompt.tone` cannot be set here: the flow's author opened no field.",
-            False,
-        ),
-        (OPENED, "Prompt.tone", True, None, None),
-        (OPENED, "Prompt.tone", False, None, None),
-        (OPENED, "Model.model", False, None, None),
-        (OPENED, "Prompt.template", True, f"`Prompt.template` {OPEN}", False),
-        (OPENED, "Prompt.template", False, f"`Prompt.template` {OPEN}", True),
-        (OPENED, "Prompt.xyz", True, f"`Prompt.xyz` {OPEN}", True),
-        (OPENED, "Prompt.xyz", False, f"`Prompt.xyz` {OPEN}", True),
-        (OPENED, "Prompt.code", False, f"`Prompt.code` {OPEN}", True),
-        (OPENED, "Prompt.code", True, f"{PROTECTED}: `Prompt.code`.", False),
-        (OPENED, "Prompt.topic", False, f"`Prompt.topic` {OPEN}", True),
-    ],
-)
-def test_a_refusal_says_why_and_whether_it_may_be_a_warning(
-    flow: WiredFlow, field: str, sees_inside: bool, says: str | None, may_warn: bool | None
-) -> None:
-    name, _, key = field.partition(".")
-    refusal = flow.policy.refuse(name, key, sees_inside=sees_inside)
-    assert (refusal and refusal.message, refusal and refusal.may_warn) == (says, may_warn)
-
-
-@pytest.mark.parametrize(
-    ("flow", "key", "sees_inside", "component", "everywhere"),
-    [
-        (
-            FLOW,
-            "Modle",
-            True,
-            "The flow has no component `Modle`: did you mean `Model`?",
-            "No component of the flow has a field `Modle`: did you mean `model`?",
-        ),
-        (
-            FLOW,
-            "The topics",
-            True,
-            "The flow has no component `The topics`: did you mean `The topic`?",
-            "No component of the flow has a field `The topics`: did you mean `Topic`?",
-        ),
-        (
-            FLOW,
-            "temperature",
-            True,
-            "A tweak of `temperature` everywhere is a plain value, not an object.",
-            None,
-        ),
-        (FLOW, "qqqq", True, None, "No component of the flow has a field `qqqq`."),
-        (FLOW, "Model", False, *[f"`Model` {NOTHING}"] * 2),
-        (OPENED, "xyz", True, *[f"`xyz` {OPEN}"] * 2),
-        (OPENED, "Topic", False, *[f"`Topic` {OPEN}"] * 2),
-    ],
-)
-def test_what_is_not_there_is_refused_mildly(
-    flow: WiredFlow, key: str, sees_inside: bool, component: str | None, everywhere: str | None
-) -> None:
-    for says, refusal in (
-        (component, flow.policy.refuse_component(key, sees_inside=sees_inside)),
-        (everywhere, flow.policy.refuse_everywhere(key, sees_inside=sees_inside)),
-    ):
-        assert refusal.may_warn
-        assert says is None or refusal.message == says
-
-
-def test_a_component_is_found_by_what_the_caller_sees_of_it() -> None:
-    assert FLOW.policy.find_component("The topic", sees_inside=True) == "Topic"
-    assert OPENED.policy.find_component("Topic", sees_inside=True) == "Topic"
-    assert OPENED.policy.find_component("Topic", sees_inside=False) is None
-    assert OPENED.policy.find_component("Language Model", sees_inside=False) == "Model"
 
 
 def test_opened_inputs_are_what_a_message_fills() -> None:

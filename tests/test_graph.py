@@ -41,13 +41,13 @@ def test_a_text_is_filled_with_values_that_are_not_looked_at_again() -> None:
 
 
 def test_what_fills_a_template_holds_no_variables() -> None:
-    text = Text(("{name} ", Reference("A")), template=True)
+    text = Text(("{name} ", Reference("A")), is_template=True)
     assert text.fill({"A": "{name} }"}) == "{name} {{name}} }}"
-    assert Text((Reference("A"),), template=True).fill({"A": "{x}"}) == "{{x}}"
+    assert Text((Reference("A"),), is_template=True).fill({"A": "{x}"}) == "{{x}}"
 
 
 def test_an_escaped_reference_in_a_template_begins_no_variable() -> None:
-    text = parse_text("$${A} ${B}", template=True)
+    text = parse_text("$${A} ${B}", is_template=True)
     assert text is not None
     assert parse_template(text.fill({"B": "{b}"})).fill({}) == "${A} {b}"
 

@@ -1,4 +1,4 @@
-"""The folder of flow files: read, read again when it changes, and never stopped by one bad file."""
+"""The folder of flow files: read, and read again when it changes, by any thread and beside a loop."""
 
 import os
 import threading
@@ -7,43 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flowground.errors import FlowError
-from flowground.flow.parse import parse_flow
 from flowground.loader import Catalogue
-from flowground.wiring import wire
+from tests.flow_folder import Folder, text
 from tests.flow_texts import LIMIT
 from tests.waiting import eventually
-
-
-def text(name: str = "Talk", said: str = "hello", extra: str = "") -> str:
-    return f"name: {name}\n{extra}components:\n  Out: {{type: ChatOutput, input_value: {said}}}\n"
-
-
-class Folder:
-    """A folder of flows whose catalogue looks again at once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._catalogue: Catalogue | None = None
-
-    def write(self, name: str, content: str | bytes) -> None:
-        data = content if isinstance(content, bytes) else content.encode()
-        (self.path / name).write_bytes(data)
-
-    @property
-    def catalogue(self) -> Catalogue:
-        if self._catalogue is None:
-            self._catalogue = Catalogue(self.path, max_bytes=LIMIT)
-        self._catalogue._looked = 0.0
-        self._catalogue.list_flows()
-        return self._catalogue
-
-    def said(self, address: str) -> str | None:
-        wired = self.catalogue.find(address)
-        return None if wired is None else wired.components["Out"].input_value  # type: ignore[attr-defined]
-
-    def mistakes(self) -> dict[str, str]:
-        return {name: str(error) for name, error in self.catalogue.list_problems().items()}
 
 
 @pytest.fixture
@@ -115,152 +82,6 @@ def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read(folder: Folder
     assert folder.said("talk") == "two"
 
 
-@pytest.mark.parametrize("broken", ["", "name: [", "name: x\n", text(said="'${Nobody}'"), b"\xff", b"a" * (LIMIT + 1)])
-def test_a_broken_file_keeps_its_last_good_version_and_stops_nothing_else(folder: Folder, broken: str | bytes) -> None:
-    folder.write("talk.yaml", text(said="good"))
-    folder.write("other.yaml", text(said="other"))
-    assert folder.catalogue.find_stale("talk") is None
-    folder.write("talk.yaml", broken)
-    assert (folder.said("talk"), folder.said("other")) == ("good", "other")
-    assert list(folder.mistakes()) == ["talk.yaml"]
-    assert str(folder.catalogue.find_stale("talk")) == str(folder.catalogue.list_problems()["talk.yaml"])
-    assert folder.catalogue.find_stale("other") is None
-    folder.write("talk.yaml", text(said="mended"))
-    assert (folder.said("talk"), folder.mistakes(), folder.catalogue.find_stale("talk")) == ("mended", {}, None)
-
-
-def test_a_file_that_was_never_good_serves_nothing(folder: Folder) -> None:
-    folder.write("talk.yaml", "nmae: x\n")
-    assert folder.catalogue.list_flows() == {}
-    assert "talk.yaml:1:1" in folder.mistakes()["talk.yaml"]
-
-
-def test_two_flows_with_one_address_name_both_files(folder: Folder) -> None:
-    folder.write("a.yaml", text(extra="api: {endpoint_name: shared}\n"))
-    folder.write("b.yaml", text(extra="api:\n  endpoint_name: shared\n"))
-    folder.write("c.yaml", text(extra="id: a\n"))
-    assert folder.mistakes() == {
-        "b.yaml": "b.yaml:3:18: 'shared' is the address of two flows: a.yaml has it, b.yaml wants it too.",
-        "c.yaml": "c.yaml:2:5: 'a' is the address of two flows: a.yaml has it, c.yaml wants it too.",
-    }
-    assert list(folder.catalogue.list_flows()) == ["a"]
-
-
-def test_ids_that_differ_in_a_uuids_capitals_are_one_address(folder: Folder) -> None:
-    folder.write("a.yaml", text(extra="id: b7eb5878-8be8-40e4-8262-3aab381924ac\n"))
-    folder.write("b.yaml", text(extra="id: B7EB5878-8BE8-40E4-8262-3AAB381924AC\n"))
-    assert list(folder.mistakes()) == ["b.yaml"]
-
-
-def test_an_address_stays_with_the_flow_that_has_it(folder: Folder) -> None:
-    folder.write("z.yaml", text(said="z"))
-    assert folder.said("z") == "z"
-    folder.write("a.yaml", text(said="a", extra="id: z\n"))
-    assert folder.said("z") == "z"
-    assert list(folder.mistakes()) == ["a.yaml"]
-    (folder.path / "z.yaml").unlink()
-    folder.catalogue.list_flows()
-    assert (folder.said("z"), folder.mistakes()) == ("a", {})
-
-
-def test_a_flow_that_asks_for_a_taken_address_keeps_serving_its_last_version(folder: Folder) -> None:
-    folder.write("a.yaml", text(said="a"))
-    folder.write("b.yaml", text(said="b"))
-    folder.catalogue.list_flows()
-    folder.write("a.yaml", text(said="new", extra="api: {endpoint_name: b}\n"))
-    assert (folder.said("a"), folder.said("b")) == ("a", "b")
-    assert folder.catalogue.find_stale("a") is not None
-    folder.write("b.yaml", text(said="b", extra="id: moved\n"))
-    assert (folder.said("b"), folder.said("moved"), folder.mistakes()) == ("new", "b", {})
-
-
-def test_addresses_can_change_hands_at_once(folder: Folder) -> None:
-    folder.write("a.yaml", text(said="a", extra="api: {endpoint_name: one}\n"))
-    folder.write("b.yaml", text(said="b", extra="api: {endpoint_name: two}\n"))
-    assert (folder.said("one"), folder.said("two")) == ("a", "b")
-    folder.write("a.yaml", text(said="a", extra="api: {endpoint_name: two}\n"))
-    folder.write("b.yaml", text(said="b", extra="api: {endpoint_name: one}\n"))
-    assert (folder.said("one"), folder.said("two"), folder.mistakes()) == ("b", "a", {})
-
-
-def test_one_failed_look_changes_nothing_and_two_without_a_folder_empty_the_shelf(
-    folder: Folder, caplog: pytest.LogCaptureFixture
-) -> None:
-    folder.write("talk.yaml", text(said="one"))
-    away = folder.path.with_name("away")
-    assert folder.said("talk") == "one"
-    for _ in range(3):
-        folder.path.rename(away)
-        assert folder.said("talk") == "one"
-        away.rename(folder.path)
-        assert folder.said("talk") == "one"
-    assert [record.message for record in caplog.records] == 3 * [
-        "The folder of flows cannot be read: No such file or directory. What was read last goes on serving.",
-        "The folder of flows can be read again.",
-    ]
-    folder.path.rename(away)
-    assert [folder.said("talk"), folder.said("talk")] == ["one", None]
-    assert list(folder.mistakes()) == [folder.path.name]
-    away.rename(folder.path)
-    assert (folder.said("talk"), folder.mistakes()) == ("one", {})
-    assert len(caplog.records) == 8
-
-
-def test_a_folder_that_cannot_be_listed_keeps_serving_and_is_told(
-    folder: Folder, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As with no descriptor left: any failure but a folder that is not there."""
-    folder.write("talk.yaml", text(said="one"))
-    away = folder.path.with_name("away")
-    assert folder.said("talk") == "one"
-    folder.path.rename(away)
-    folder.path.write_text("no folder")
-    for _ in range(4):
-        assert folder.said("talk") == "one"
-    assert folder.mistakes() == {
-        folder.path.name: f"{folder.path.name}:1:1: The folder of flows cannot be read: Not a directory."
-    }
-    folder.path.unlink()
-    away.rename(folder.path)
-    assert (folder.said("talk"), folder.mistakes()) == ("one", {})
-    assert len(caplog.records) == 2
-
-
-def test_the_log_names_a_file_that_never_was_a_flow_once(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
-    folder.write("born.yaml", "components:\n  Out: {type: ChatOutptu}\n  In: {type: ChatIn}\n")
-    folder.write("good.yaml", text())
-    folder.catalogue.log_problems()
-    folder.write("good.yaml", "nmae: x\n")
-    folder.write("late.yaml", "nmae: x\n")
-    for _ in range(3):
-        folder.mistakes()
-    said = [record.message for record in caplog.records]
-    assert [line.split(": ")[1] for line in said] == ["born.yaml:2:15", "late.yaml:1:1"]
-    assert said[0].endswith("(1 more mistake)")
-
-
-def test_a_missing_folder_is_a_mistake_and_heals(tmp_path: Path) -> None:
-    folder = Folder(tmp_path / "flows")
-    assert folder.mistakes() == {"flows": "flows:1:1: The folder of flows cannot be read: No such file or directory."}
-    folder.path.mkdir()
-    folder.write("talk.yaml", text())
-    assert (folder.said("talk"), folder.mistakes()) == ("hello", {})
-
-
-def test_a_file_that_nobody_may_read_keeps_its_last_good_version(folder: Folder) -> None:
-    folder.write("talk.yaml", text())
-    assert folder.said("talk") == "hello"
-    (folder.path / "talk.yaml").unlink()
-    (folder.path / "talk.yaml").symlink_to(folder.path / "nowhere")
-    assert folder.said("talk") == "hello"
-    assert folder.catalogue.find_stale("talk") is not None
-
-
-def test_a_link_to_nothing_is_told(folder: Folder) -> None:
-    (folder.path / "talk.yaml").symlink_to(folder.path / "nowhere")
-    assert folder.mistakes() == {"talk.yaml": "talk.yaml:1:1: The file cannot be read: No such file or directory."}
-
-
 def test_looks_are_half_a_second_apart(folder: Folder) -> None:
     folder.write("talk.yaml", text(said="one"))
     catalogue = Catalogue(folder.path, max_bytes=LIMIT)
@@ -293,14 +114,6 @@ def test_many_threads_see_whole_flows_while_files_change(folder: Folder) -> None
         thread.join(10)
     assert not failures
     assert folder.said("talk") == "14"
-
-
-def test_what_the_loader_refuses_parse_and_wire_refuse_too(folder: Folder) -> None:
-    """`validate` and the running app say the same of a file."""
-    folder.write("talk.yaml", "nmae: x\n" + text())
-    with pytest.raises(FlowError) as caught:
-        wire(parse_flow((folder.path / "talk.yaml").read_bytes(), "talk.yaml", max_bytes=LIMIT))
-    assert folder.mistakes()["talk.yaml"] == str(caught.value)
 
 
 @pytest.mark.anyio

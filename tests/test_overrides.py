@@ -6,7 +6,7 @@ import pytest
 
 from flowground.errors import TweaksRefused
 from flowground.overrides import drop_inputs, find_changes
-from tests.test_fields import FLOW, OPENED
+from tests.talk import FLOW, OPENED
 
 
 def test_only_what_differs_is_an_override() -> None:

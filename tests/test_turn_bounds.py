@@ -54,13 +54,20 @@ async def answer(runtime: Runtime, flow: str) -> tuple[StoredMessage, RunRecord]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(("flow", "begins"), [("echo", "You said: one two thr"), ("template", "one two three four on")])
+@pytest.mark.parametrize(
+    ("flow", "said", "begins"),
+    [
+        ("echo", "one two three four", "You said: one two thr"),
+        ("echo", "one two four", "You said: one two fou"),
+        ("template", "one two three four", "one two three four on"),
+    ],
+)
 async def test_an_answer_over_the_limit_fails_and_keeps_as_much_as_may_be(
-    tmp_path: Path, flow: str, begins: str, stream: bool
+    tmp_path: Path, flow: str, said: str, begins: str, stream: bool
 ) -> None:
     async with running(tmp_path, FLOWS, config={"limits": {"answer_chars": 21}}) as runtime:
         with pytest.raises(ComponentFailed) as failure:
-            await take(runtime, flow, "one two three four", stream=stream)
+            await take(runtime, flow, said, stream=stream)
         assert failure.value.code == "answer_too_long"
         assert failure.value.hide_inside().message == (
             "The answer is longer than 21 characters, the longest this server takes."

@@ -30,8 +30,13 @@ AREAS: Mapping[str, Area] = {
     "fields": Area(
         ("flowground/fields/*.py",),
         (
-            *("tests/test_fields.py", "tests/test_overrides.py", "tests/test_secret_fields.py", "tests/test_schema.py"),
-            "tests/api/test_tweaks_on_the_wire.py",
+            *(
+                "tests/test_fields.py",
+                "tests/test_fields_refused.py",
+                "tests/test_overrides.py",
+                "tests/test_schema.py",
+            ),
+            *("tests/test_secret_fields.py", "tests/api/test_tweaks_on_the_wire.py"),
         ),
     ),
     "access": Area(

@@ -52,7 +52,7 @@ class MessageHistory(Component):
         if not self.n_messages:
             return Output("")
         messages = await context.history(self.n_messages)
-        parsed = self._parsed if self._parsed.source is self.template else parse_template(self.template)
+        parsed = self._parsed.renew(self.template)
         lines, size = [], 0
         for message in messages:
             sender, name = SENDERS[message.role]

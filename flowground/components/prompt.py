@@ -56,7 +56,4 @@ class Prompt(Component):
             )
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
-        parsed = self._parsed
-        if parsed.source is not self.template:  # the template itself was filled for this run
-            parsed = parse_template(self.template)
-        return Output(parsed.fill(self.__pydantic_extra__))
+        return Output(self._parsed.renew(self.template).fill(self.__pydantic_extra__))

@@ -40,6 +40,10 @@ class Template:
                 first.setdefault(part.name, part)
         return tuple(first.values())
 
+    def renew(self, source: str) -> "Template":
+        """This template, or the one of a text that was filled for a run."""
+        return self if self.source is source else parse_template(source)
+
     def fill(self, values: Mapping[str, str]) -> str:
         """The text. Raises KeyError for a variable without a value, RunError when it would be over `LONGEST`."""
         parts = [part if isinstance(part, str) else values[part.name] for part in self.parts]

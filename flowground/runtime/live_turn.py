@@ -114,17 +114,13 @@ class LiveTurn:
     def _note(self, event: Event) -> None:
         match event:
             case Token():
-                self._note_text(event)
+                if not self._log or not isinstance(last := self._log[-1], _Stretch) or last.size >= _STRETCH_CHARS:
+                    self._log.append(last := _Stretch())
+                last.add(event)
             case TurnStarted() | ComponentStarted() | ComponentFinished() | ModelProgress() | TurnFinished():
                 self._log.append(event)
             case _:
                 assert_never(event)
-
-    def _note_text(self, token: Token) -> None:
-        last = self._log[-1] if self._log else None
-        if not isinstance(last, _Stretch) or last.size >= _STRETCH_CHARS:
-            self._log.append(last := _Stretch())
-        last.add(token)
 
     async def _take(self) -> None:
         try:

@@ -31,15 +31,16 @@ class _Scalars(SafeConstructor, yaml.resolver.Resolver):
     def read(self, event: yaml.ScalarEvent) -> Any:
         """The value of one scalar, by its tag where it has one."""
         tag = event.tag
+        mark: Any = event.start_mark  # libyaml's is as good as PyYAML's own, which alone its types know
         if tag in (None, "!"):
-            tag = self.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
+            tag = self.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]  # PyYAML's
             if tag in _TEXTS_IN_1_2 and not isinstance(WORDS.get(event.value), bool):
                 return event.value
         try:
-            return self.construct_object(yaml.ScalarNode(tag, event.value, event.start_mark))  # type: ignore[arg-type]
+            return self.construct_object(yaml.ScalarNode(tag, event.value, mark))
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             kind = str(tag).rpartition(":")[2]
-            raise ConstructorError(None, None, f"this is no {kind}", event.start_mark) from None  # type: ignore[arg-type]
+            raise ConstructorError(None, None, f"this is no {kind}", mark) from None
 
 
 @dataclass(frozen=True, slots=True)

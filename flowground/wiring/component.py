@@ -60,7 +60,7 @@ class _Wiring:
             if isinstance(value, str) and "${" in value:
                 if found := ENV.search(value):
                     self._fill_secret(field, value, found)
-                elif text := parse_text(value, template=field.is_template):
+                elif text := parse_text(value, is_template=field.is_template):
                     self._connect(field, value, text)
 
     def validate(self) -> Component | None:

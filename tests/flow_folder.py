@@ -1,0 +1,37 @@
+"""A folder of flows for the tests of the loader."""
+
+from pathlib import Path
+
+from flowground.loader import Catalogue
+from tests.flow_texts import LIMIT
+
+
+def text(name: str = "Talk", said: str = "hello", extra: str = "") -> str:
+    return f"name: {name}\n{extra}components:\n  Out: {{type: ChatOutput, input_value: {said}}}\n"
+
+
+class Folder:
+    """A folder of flows whose catalogue looks again at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._catalogue: Catalogue | None = None
+
+    def write(self, name: str, content: str | bytes) -> None:
+        data = content if isinstance(content, bytes) else content.encode()
+        (self.path / name).write_bytes(data)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        if self._catalogue is None:
+            self._catalogue = Catalogue(self.path, max_bytes=LIMIT)
+        self._catalogue._looked = 0.0
+        self._catalogue.list_flows()
+        return self._catalogue
+
+    def said(self, address: str) -> str | None:
+        wired = self.catalogue.find(address)
+        return None if wired is None else wired.components["Out"].input_value  # type: ignore[attr-defined]
+
+    def mistakes(self) -> dict[str, str]:
+        return {name: str(error) for name, error in self.catalogue.list_problems().items()}
