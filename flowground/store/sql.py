@@ -93,7 +93,7 @@ def _pick(names: list[str]) -> Callable[[BoundValues], Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class JobKind:
     """What a function says of itself for the writer.
 
     `is_one_way`: it only uses `Statement.run`; on PostgreSQL a batch of such jobs travels in one round trip.
@@ -107,14 +107,14 @@ class Marks:
     stays: bool = False
 
 
-UNMARKED = Marks()
+PLAIN_JOB = JobKind()
 
 
 def mark_one_way(*, landed: Callable[..., bool] | None = None, stays: bool = False) -> Callable[[Function], Function]:
-    """Makes a function a one-way job, as `Marks` has it."""
+    """Makes a function a one-way job, as `JobKind` has it."""
 
     def mark(job: Function) -> Function:
-        vars(job)["marks"] = Marks(is_one_way=True, landed=landed, stays=stays)
+        vars(job)["job_kind"] = JobKind(is_one_way=True, landed=landed, stays=stays)
         return job
 
     return mark

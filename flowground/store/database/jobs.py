@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from flowground.errors import StoreUnavailable
-from flowground.store.sql import UNMARKED, Marks
+from flowground.store.sql import PLAIN_JOB, JobKind
 
 _log = logging.getLogger(__name__)
 
@@ -35,21 +35,21 @@ class Job:
     is_withdrawn: bool = False
 
     @property
-    def marks(self) -> Marks:
-        """Those of `sql.mark_one_way`, where the function has them."""
-        return getattr(self.function, "marks", UNMARKED)
+    def kind(self) -> JobKind:
+        """That of `sql.mark_one_way`, where the function was marked."""
+        return getattr(self.function, "job_kind", PLAIN_JOB)
 
     def run(self, connection: Connection) -> None:
         self.result = self.function(connection, *self.args, **self.kwargs)
 
     def has_landed(self, connection: Connection) -> bool:
         """Whether an earlier try of the job was committed, as far as the job can tell."""
-        landed = self.marks.landed
+        landed = self.kind.landed
         return landed is not None and landed(connection, *self.args, **self.kwargs)
 
     @property
     def tells_landing(self) -> bool:
-        return self.marks.landed is not None
+        return self.kind.landed is not None
 
 
 class JobQueue:

@@ -69,7 +69,7 @@ class Writer:
     def give_up(self, job: Job) -> StoreUnavailable:
         """What to tell who waited too long for this job; it is not begun any more, unless it `stays`."""
         with self._lock:
-            job.is_withdrawn = not (job.has_begun or job.marks.stays)
+            job.is_withdrawn = not (job.has_begun or job.kind.stays)
         self._connection.cut_if_overdue()
         self.outage.note_failure(f"no answer within {self._seconds:g} s")
         return say_busy() if job.is_withdrawn else say_unknown()
@@ -158,7 +158,7 @@ class Writer:
 
 def _run_all(connection: Connection, jobs: Iterable[Job], *, may_fail: bool) -> None:
     """`may_fail`: the transaction, by a job's own error."""
-    for is_one_way, alike in groupby(jobs, lambda job: job.marks.is_one_way):
+    for is_one_way, alike in groupby(jobs, lambda job: job.kind.is_one_way):
         with open_batch(connection) if is_one_way else nullcontext():
             for job in alike:
                 if is_one_way or may_fail:
