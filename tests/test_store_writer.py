@@ -20,7 +20,7 @@ from flowground.store.database.threads import Writer
 from flowground.store.runs import conversations
 from flowground.store.sql import mark_one_way
 from tests.store_jobs import Endless, Hold, answer, breaking, job, losing_the_commit, open_database, write_together
-from tests.store_writes import HERE, message, note, noted, open_store
+from tests.store_writes import HERE, OWNED, message, note, noted, open_store
 from tests.stored import list_entries
 from tests.waiting import eventually
 
@@ -115,6 +115,32 @@ async def test_an_outage_among_writes_that_are_done_one_by_one_is_that_of_the_re
     assert found == ["LookupError('x')", "a", "store_moved", "store_moved"]
     file.with_name("away").rename(file)
     assert await noted(store) == ["a"]
+
+
+async def test_a_disk_that_cannot_be_written_is_an_outage_and_its_connection_is_replaced(store: Store) -> None:
+    def shut(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        note(connection, "not kept")
+
+    for _ in range(2):
+        assert await write_together(store, store.write(shut)) == ["store_unavailable"]
+        together = store.write(note, "not kept"), store.write(shut), store.write(note, "nor this")
+        assert await write_together(store, *together) == ["store_unavailable"] * 3
+        one_way, after = store.write(mark_one_way()(failing(9)), "x"), store.write(note, "nor this")
+        assert await write_together(store, one_way, store.write(shut), after) == [
+            *("LookupError('x')", "store_unavailable", "store_unavailable")
+        ]
+    assert await store.write(note, "kept") == "kept"
+    assert await noted(store) == ["kept"]
+
+
+async def test_what_was_stored_already_is_not_stored_again(store: Store) -> None:
+    asked = message("q")
+    writes = [store.write(conversations.begin_turn, **HERE, message=asked) for _ in range(2)]
+    assert await write_together(store, *writes) == [None, None]
+    await store.write(conversations.begin_turn, **HERE, message=asked)
+    [session] = await store.read(conversations.list_sessions, **OWNED)
+    assert session.messages == 1
 
 
 @pytest.mark.parametrize("times", [1, 2])
