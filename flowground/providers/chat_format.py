@@ -46,8 +46,10 @@ def count_most_bytes(answer_chars: int) -> int:
     return 65_536 + 6 * answer_chars
 
 
-def read_completion(data: bytes | bytearray, *, model: str) -> Completion:
-    """A whole answer; `model` is shown when the server names none. Raises Unreadable."""
+def read_completion(data: bytearray, *, model: str, answer_chars: int) -> Completion:
+    """A whole answer; `model` is shown when the server names none. Raises Unreadable and AnswerTooLong."""
+    if len(data) > count_most_bytes(answer_chars):
+        raise AnswerTooLong(answer_chars)
     answer = _read_object(data)
     try:
         choice = answer["choices"][0]

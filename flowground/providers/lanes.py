@@ -44,7 +44,10 @@ class Lanes:
 
         Raises TimeoutError when for `patience` seconds all calls at once are under way.
         """
-        async with asyncio.timeout(patience if self._turns.locked() else None):
+        if self._turns.locked():
+            async with asyncio.timeout(patience):
+                await self._turns.acquire()
+        else:
             await self._turns.acquire()
         try:
             while self._idle:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import httpx2
 
-from flowground.errors import AnswerTooLong, ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.errors import ProviderError, ProviderRefused, ProviderUnreachable
 from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
 from flowground.providers.chat_format import ChunkReader, Unreadable, count_most_bytes, read_completion, write_call
 from flowground.providers.server import Patience, Server, ServerAnswer
@@ -45,6 +45,7 @@ class OpenAI:
         self._timeout = timeout
         self._retries = retries
         self._answer_chars = answer_chars
+        self._most_bytes = count_most_bytes(answer_chars)
         # OpenAI's own newer models refuse the name that all other servers know.
         self._renamed = {"max_tokens": "max_completion_tokens"} if base_url == OPENAI_URL else {}
         start = "Start it with `ollama serve`, or check" if base_url == OLLAMA_URL else "Check"
@@ -88,9 +89,9 @@ class OpenAI:
 
     async def _ask_once(self, call: ModelCall, body: bytes, *, stream: bool) -> AsyncGenerator[Piece, None]:
         try:
-            async with self._server.post(body) as answer:
+            async with self._server.post(body, stream=stream, most_bytes=self._most_bytes) as answer:
                 if answer.is_json or not stream:  # some servers cannot stream
-                    completion = await self._read(answer, call)
+                    completion = read_completion(answer.data, model=call.model, answer_chars=self._answer_chars)
                     yield completion.text
                     yield completion
                     return
@@ -116,16 +117,6 @@ class OpenAI:
         except Unreadable as problem:
             raise self._explain(problem) from None
 
-    async def _read(self, answer: ServerAnswer, call: ModelCall) -> Completion:
-        """A whole answer, within the call's time. Raises AnswerTooLong as soon as it is."""
-        most = count_most_bytes(self._answer_chars)
-        data = await answer.read(most)
-        if len(data) > most:
-            raise AnswerTooLong(self._answer_chars)
-        if not answer.is_whole:
-            raise self._server.explain_timeout()
-        return read_completion(data, model=call.model)
-
     async def _read_next(self, answer: ServerAnswer, reader: ChunkReader) -> bytes | None:
         """The next bytes, None when the answer is whole: what a server does with the connection then is its own.
 
@@ -137,7 +128,7 @@ class OpenAI:
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout_at(reader.end_by):
                 while (data := await answer.read_chunk()) is not None:
-                    if not reader.is_done:
+                    if not reader.is_done and not reader.usage:
                         return data
         return None
 

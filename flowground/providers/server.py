@@ -11,7 +11,7 @@ import random
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
 import httpcore2
@@ -78,10 +78,11 @@ class Server:
         }
 
     @asynccontextmanager
-    async def post(self, body: bytes) -> AsyncGenerator["ServerAnswer", None]:
-        """A successful answer, its body still to come. Raises ProviderErrors.
+    async def post(self, body: bytes, *, stream: bool, most_bytes: int) -> AsyncGenerator["ServerAnswer", None]:
+        """A successful answer: all of it as `data`, or its head where it is to be streamed and the server does so.
 
-        Leaving before the body's end closes the connection, which tells the server to stop.
+        `data` may have a little more than `most_bytes`, and is not all then. Leaving before the end closes the
+        connection, which tells the server to stop. Raises ProviderErrors.
         """
         lanes = self._lanes = self._lanes or Lanes(self._url, trust_env=self._trust_env)
         try:
@@ -94,12 +95,10 @@ class Server:
                 hint="Try again a little later.",
             ) from None
         try:
-            deadline = asyncio.get_running_loop().time() + self._seconds
-            response = await self._send(lane, body, deadline)
-            answer = ServerAnswer(response, self._explain, deadline=deadline)
-            async with aclosing(response), aclosing(answer.chunks):
-                if not 200 <= response.status < 300:
-                    raise await self._read_refusal(answer, response.status)
+            answer = await self._send(lane, body, stream=stream, most_bytes=most_bytes)
+            async with aclosing(answer.response), aclosing(answer.chunks):
+                if answer.is_refusal:
+                    raise self._explain_refusal(answer)
                 yield answer
         finally:
             await lanes.give(lane)
@@ -115,7 +114,8 @@ class Server:
             said = said.replace(secret, "…")
         return cut(" ".join(said.split()), _SAID_CHARS)
 
-    async def _send(self, lane: Lane, body: bytes, deadline: float) -> httpcore2.Response:
+    async def _send(self, lane: Lane, body: bytes, *, stream: bool, most_bytes: int) -> "ServerAnswer":
+        """Where reading ends early, httpcore2 has closed the response."""
         request = httpcore2.Request(
             b"POST",
             self._address,
@@ -123,14 +123,20 @@ class Server:
             content=body,
             extensions=self._times,
         )
+        answer = None
         try:
-            async with asyncio.timeout_at(deadline):
-                return await lane.handle_async_request(request)
+            async with asyncio.timeout(self._seconds):
+                answer = ServerAnswer(await lane.handle_async_request(request), self._explain)
+                if answer.is_json or answer.is_refusal or not stream:
+                    await answer.read(_ERROR_BYTES if answer.is_refusal else most_bytes)
         except _BROKEN as error:
-            raise self._explain(error) from None
+            if not answer or not answer.is_refusal:  # that one tells enough by its status
+                raise self._explain(error) from None
+        return answer
 
-    async def _read_refusal(self, answer: "ServerAnswer", status: int) -> ProviderError:
-        said, code = read_error(await answer.read(_ERROR_BYTES))
+    def _explain_refusal(self, answer: "ServerAnswer") -> ProviderError:
+        status = answer.response.status
+        said, code = read_error(answer.data)
         end = f": {self.clean(said)}" if said else "."
         message = f"The provider {self._name!r} answered with status {status}{end}"
         later = read_retry_after(answer.headers.get(b"retry-after", b"").decode("latin-1"))
@@ -171,13 +177,12 @@ class Server:
 
 
 class ServerAnswer:
-    """The body of one answer; `deadline` is the loop's time at which the call's time is up."""
+    """One answer, whose body comes in `chunks`; `data` is what `read` took of it."""
 
-    def __init__(
-        self, response: httpcore2.Response, explain: Callable[[Exception], ProviderError], *, deadline: float
-    ) -> None:
-        self._deadline = deadline
-        self.is_whole = False
+    def __init__(self, response: httpcore2.Response, explain: Callable[[Exception], ProviderError]) -> None:
+        self.response = response
+        self.is_refusal = not 200 <= response.status < 300
+        self.data = bytearray()
         self.headers = {name.lower(): value for name, value in response.headers}
         self.is_json = self.headers.get(b"content-type", b"").startswith(b"application/json")
         self._explain = explain
@@ -192,16 +197,10 @@ class ServerAnswer:
         except _BROKEN as error:
             raise self._explain(error) from None
 
-    async def read(self, most: int) -> bytearray:
-        """What comes in the call's time, `most` bytes or a little more. `is_whole` says whether that was all."""
-        data = bytearray()
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(self._deadline):
-                while len(data) <= most and not self.is_whole:
-                    chunk = await self.read_chunk()
-                    data += chunk or b""
-                    self.is_whole = chunk is None
-        return data
+    async def read(self, most: int) -> None:
+        """Takes the whole body, or not much more than `most` bytes of it."""
+        while len(self.data) <= most and (chunk := await self.read_chunk()) is not None:
+            self.data += chunk
 
 
 def _decode(response: httpcore2.Response) -> AsyncGenerator[bytes, None]:
