@@ -4,17 +4,19 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 
 import pytest
 
 from flowground.caller import OutputType, RunRequest
-from flowground.errors import ComponentFailed
+from flowground.errors import ComponentFailed, RunError
 from flowground.events import ComponentEvent, ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
 from flowground.flow.parse import parse_flow
+from flowground.graph import LONGEST
 from flowground.messages import Message, Usage
 from flowground.providers.base import Completion, ModelCall
 from flowground.runner import read_input, run_flow, select_outputs
+from flowground.settings import Limits
 from flowground.wiring import WiredFlow, wire
 from tests.meeting import Meeting
 from tests.running import chat_flow
@@ -234,6 +236,12 @@ def test_outputs_are_selected_by_langflows_rules(request_: RunRequest, selected:
     assert tuple(sorted(select_outputs(two_models("left", "right"), request_))) == selected
 
 
+TWICE = """
+components:
+  In: {type: ChatInput}
+  Said: {type: ChatOutput, input_value: "${In}"}
+  Words: {type: TextOutput, input_value: "${In}"}
+"""
 FORM = """
 components:
   First: {type: TextInput, input_value: one}
@@ -273,6 +281,20 @@ async def test_who_runs_a_flow_sees_its_inside_unless_it_is_said_otherwise() -> 
     *_, end = await events_of(wired, Meeting(0), stream=False, output_type="debug")
     assert isinstance(end, RunFinished)
     assert end.selected == ("First", "Second", "Words", "Said")
+
+
+async def test_all_outputs_that_are_asked_for_are_together_no_longer_than_one_text_may_be() -> None:
+    said = "x" * (LONGEST // 2)
+    for text, is_refused in ((said, False), (f"{said}x", True)):
+        run = run_flow(
+            wire(parse_flow(TWICE, "twice.yaml", max_bytes=10_000)),
+            RunRequest(input_value=text, output_type="any"),
+            history=nothing_said,
+            models=Meeting(0),
+            limits=Limits(answer_chars=LONGEST),
+        )
+        with pytest.raises(RunError, match=r"over 3,000,000 characters") if is_refused else nullcontext():
+            await read_into([], run)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.errors import ComponentFailed, RunTimeout
-from flowground.events import Event, Token, TurnFinished
+from flowground.events import Event, ModelProgress, Token, TurnFinished
 from flowground.runtime import Runtime
 from flowground.store.runs import conversations
 from flowground.store.runs.records import RunRecord, StoredMessage
@@ -112,9 +112,10 @@ async def test_fetching_the_model_is_no_part_of_the_runs_time(tmp_path: Path) ->
     """Four pieces of progress and three of the answer, 0.4 seconds before each."""
     config = {"limits": {"run_seconds": 2.2}, "providers": {"scripted": {"delay": 0.35}}}
     async with running(tmp_path, FLOWS, config=config) as runtime:
-        *_, end = await take(runtime, "fetching", "x", stream=True)
+        *told, end = await take(runtime, "fetching", "x", stream=True)
         assert isinstance(end, TurnFinished)
         assert end.seconds > 2.2
+        assert [event.received for event in told if isinstance(event, ModelProgress)] == [0, 400, 800, 1000]
 
 
 async def test_no_time_at_all_is_no_limit(tmp_path: Path) -> None:

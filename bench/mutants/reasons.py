@@ -5,6 +5,7 @@ from collections.abc import Mapping
 _A_CHARACTER = "One character of three million more or less."
 
 REASONS: Mapping[str, str] = {
+    "await asyncio.sleep( -1)": "Equivalent: no time at all either.",
     "_NAMED = 10 →": "One part of a long text more or less is looked at for what fills it; the refusal stays right.",
     "MOST_HISTORY = 3_000_000 →": _A_CHARACTER,
     "size <= MOST_HISTORY: →": _A_CHARACTER,

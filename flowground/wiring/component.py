@@ -49,10 +49,11 @@ class _Wiring:
 
     def read_fields(self) -> None:
         """Takes secrets and references out of the fields."""
+        types = list_types(self.kind)
         for name, value in self.spec.fields.items():
-            field = find_type(self.kind, name)
+            field = types.get(name) or find_type(self.kind, name)
             if field is None:
-                known = [*list_types(self.kind), "display_name"]
+                known = [*types, "display_name"]
                 says, otherwise = f"{self.spec.type} has no field `{name}`", f"; it has {list_names(known)}"
                 self._note(self.spec.places[name].key, says, value=name, choices=known, otherwise=otherwise)
                 continue
