@@ -36,20 +36,20 @@ def only(elements: Iterable[E]) -> E:
     return found[0]
 
 
-def keyed(elements: Iterable[Any], begin: str, end: str = "") -> Any:
+def find_by_key(elements: Iterable[Any], begin: str, end: str = "") -> Any:
     """The one whose key begins, and ends, like this."""
     keys = [(str(element.key or ""), element) for element in elements]
     return only(element for key, element in keys if key.startswith(begin) and key.endswith(end))
 
 
-def labelled(elements: Iterable[Any], label: str) -> Any:
+def find_by_label(elements: Iterable[Any], label: str) -> Any:
     """The one with this label."""
     return only(element for element in elements if element.label == label)
 
 
 def press(at: AppTest, begin: str, end: str = "") -> AppTest:
     """The button whose key begins, and ends, like this."""
-    keyed(at.button, begin, end).click().run()
+    find_by_key(at.button, begin, end).click().run()
     assert not at.exception
     return at
 
@@ -61,7 +61,7 @@ def say(at: AppTest, text: str) -> AppTest:
     return at
 
 
-def texts(at: AppTest) -> str:
+def read(at: AppTest) -> str:
     """All that stands on the page, a line each."""
     kinds = (at.title, at.header, at.subheader, at.markdown, at.caption, at.text, at.error, at.warning, at.code)
     return "\n".join(element.value for kind in kinds for element in kind)

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from flowground.api import create_api
-from flowground.caller import Caller
+from flowground.caller import Caller, Role
 from flowground.errors import FlowNotFound, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store.flows import publications
@@ -24,8 +24,9 @@ from tests.running import chat_flow, running
 
 pytestmark = pytest.mark.anyio
 FLOWS = {"talk": "owners: [owner]\n" + chat_flow("scripted", "Talk"), "other": chat_flow("scripted", "Other")}
-PEOPLE = {"member": "member", "named member": "member", "group member": "member", "deactivated": "member"} | {
-    "author": "author", "owner": "author", "admin": "admin"
+PEOPLE: dict[str, Role] = {
+    "member": "member", "named member": "member", "group member": "member", "deactivated": "member",
+    "author": "author", "owner": "author", "admin": "admin",
 }  # fmt: skip
 OWNERS = {
     "member's token": "member", "named member's token": "named-member", "group member's token": "group-member",
@@ -76,8 +77,8 @@ async def house(folder: Path, state: str) -> AsyncIterator[tuple[Runtime, Mappin
             yield runtime, everybody, client
 
 
-async def _person(runtime: Runtime, name: str, role: str) -> Somebody:
-    await runtime.sign_in.roster.add(name, role=role, by="tests")  # type: ignore[arg-type]
+async def _person(runtime: Runtime, name: str, role: Role) -> Somebody:
+    await runtime.sign_in.roster.add(name, role=role, by="tests")
     cookie = await runtime.sign_in.redeem(await runtime.sign_in.issue_ticket(name, "browser"), "browser")
     assert cookie is not None
     return Somebody(cookie, await runtime.sign_in.verify_cookie(cookie))

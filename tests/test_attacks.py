@@ -7,6 +7,7 @@ from pathlib import Path
 import bcrypt
 import httpx2
 import pytest
+from sqlalchemy import Connection
 
 from flowground.access import account, people
 from flowground.api import create_api
@@ -130,8 +131,8 @@ async def test_nobody_locks_a_colleague_out(acme: Runtime) -> None:
     _, secret = await people.reset_password(acme.access, augusta, "bob")
     await acme.sign_in.links.redeem(secret, NEW, "a new place")  # the way in from a new place meanwhile
 
-    def five_minutes_pass(connection: object) -> None:
-        connection.execute(tables.attempts.update().values(at=tables.attempts.c.at - 301))  # type: ignore[attr-defined]
+    def five_minutes_pass(connection: Connection) -> None:
+        connection.execute(tables.attempts.update().values(at=tables.attempts.c.at - 301))
 
     await acme.store.write(five_minutes_pass)
     assert await acme.sign_in.check_password("bob", NEW, "a new place") is not None

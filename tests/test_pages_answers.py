@@ -78,16 +78,16 @@ def app(tmp_path: Path) -> Iterator[Runtime]:
             yield running
 
 
-def opened(flow: str, session: str = "") -> AppTest:
+def open_chat(flow: str, session: str = "") -> AppTest:
     return open_script("playground", flow=flow, **({"session": session} if session else {}))
 
 
-def said(at: AppTest, text: str) -> str:
+def say_in_session(at: AppTest, text: str) -> str:
     """The session in which it was said."""
     return "".join(say(at, text).query_params["session"])
 
 
-def drawn(at: AppTest) -> list[str]:
+def read_last_bubble(at: AppTest) -> list[str]:
     """The last bubble, from top to bottom."""
     bubble = at.chat_message[-1]
     return [
@@ -97,16 +97,16 @@ def drawn(at: AppTest) -> list[str]:
     ]
 
 
-def buttons(at: AppTest) -> list[str]:
+def list_retries(at: AppTest) -> list[str]:
     return [button.label for button in at.button if str(button.key).startswith("retry:")]
 
 
 @pytest.mark.usefixtures("app")
 def test_what_was_said_before_the_connection_broke_stays_with_the_error_below_it() -> None:
-    at = opened("breaks")
-    session = said(at, "one two three")
-    for page in (at, opened("breaks", session)):
-        text, error, *below = drawn(page)
+    at = open_chat("breaks")
+    session = say_in_session(at, "one two three")
+    for page in (at, open_chat("breaks", session)):
+        text, error, *below = read_last_bubble(page)
         assert text == "You said: one"
         assert "The connection to the scripted model broke" in error
         assert below == [":small[:gray[Copy as code]]", "Try again"]
@@ -115,8 +115,8 @@ def test_what_was_said_before_the_connection_broke_stays_with_the_error_below_it
 
 @pytest.mark.usefixtures("app")
 def test_a_busy_model_says_when_to_come_again() -> None:
-    at = opened("busy")
-    said(at, "Hello")
+    at = open_chat("busy")
+    say_in_session(at, "Hello")
     assert only(at.error).value.endswith("\n\nTry again in 1 s.")
 
 
@@ -138,19 +138,19 @@ def test_a_visitor_reads_the_same_advice_at_once_and_later() -> None:
     ("flow", "sentence"), [("mute", "The model answered with nothing."), ("empty", "The answer is empty.")]
 )
 def test_an_empty_answer_is_a_sentence(flow: str, sentence: str) -> None:
-    at = opened(flow)
-    session = said(at, "Hello")
-    for page in (at, opened(flow, session)):
-        assert drawn(page)[0] == f":gray[{sentence}]"
-        assert buttons(page) == (["Try again"] if flow == "mute" else [])
+    at = open_chat(flow)
+    session = say_in_session(at, "Hello")
+    for page in (at, open_chat(flow, session)):
+        assert read_last_bubble(page)[0] == f":gray[{sentence}]"
+        assert list_retries(page) == (["Try again"] if flow == "mute" else [])
 
 
 @pytest.mark.usefixtures("app")
 def test_half_letters_kill_no_page() -> None:
-    at = opened("halves")
-    session = said(at, "Hello")
-    for page in (at, opened("halves", session)):
-        assert drawn(page)[0] == "hi 😀 \ufffd"
+    at = open_chat("halves")
+    session = say_in_session(at, "Hello")
+    for page in (at, open_chat("halves", session)):
+        assert read_last_bubble(page)[0] == "hi 😀 \ufffd"
 
 
 def test_the_announced_model_is_announced_no_more_once_it_answered(app: Runtime, tmp_path: Path) -> None:
@@ -159,10 +159,10 @@ def test_the_announced_model_is_announced_no_more_once_it_answered(app: Runtime,
         source = HubFile(f"{hub}/tiny.gguf")
         weights = Weights("Tiny", "CC0", "tiny.gguf", len(data), hashlib.sha256(data).hexdigest(), (source,))
         app.models._opened["local"] = Local("local", LocalSettings(), tmp_path / "tiny", weights=weights, program=TINY)
-        at = opened("small")
+        at = open_chat("small")
         assert [said for said in captions(at) if "The first message fetches" in said]
-        said(at, "Hello")
-        assert "tiny: Hello" in drawn(at)[0]
+        say_in_session(at, "Hello")
+        assert "tiny: Hello" in read_last_bubble(at)[0]
         assert [said for said in captions(at) if "built-in model" in said] == []
 
 
@@ -187,13 +187,13 @@ def message(role: Literal["user", "assistant"], text: str) -> StoredMessage:
 
 def test_a_question_that_nobody_answers_can_be_asked_again(app: Runtime) -> None:
     store(app, "cut", message("user", "first"), message("assistant", "yes"), message("user", "second"))
-    at = opened("talk", "cut")
-    assert drawn(at)[0] == ":gray[This was interrupted before an answer was kept.]"
-    assert buttons(at) == ["Try again"]
+    at = open_chat("talk", "cut")
+    assert read_last_bubble(at)[0] == ":gray[This was interrupted before an answer was kept.]"
+    assert list_retries(at) == ["Try again"]
     press(at, "retry:")
     assert "You said: second" in [markdown.value for markdown in at.markdown]
-    assert buttons(at) == []
-    for page in (at, opened("talk", "cut")):
+    assert list_retries(at) == []
+    for page in (at, open_chat("talk", "cut")):
         assert [bubble.name for bubble in page.chat_message] == ["user", "assistant"] * 3
         assert [markdown.value for markdown in page.markdown if "interrupted" in markdown.value] == [
             ":gray[This was interrupted before an answer was kept.]"
@@ -203,7 +203,7 @@ def test_a_question_that_nobody_answers_can_be_asked_again(app: Runtime) -> None
 def test_long_messages_open_a_few_at_a_time(app: Runtime) -> None:
     long = "`" * 199_990
     store(app, "long", *(message("assistant" if n % 2 else "user", f"{n} {long}") for n in range(12)))
-    at = opened("talk", "long")
+    at = open_chat("talk", "long")
     assert [bubble.name for bubble in at.chat_message] == ["user", "assistant"]
     assert only(at.text).value.startswith("10 ")
     press(at, "earlier:talk:long")

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from flowground.sign_in import passwords
-from tests.app_page import labelled, open_script, texts
+from tests.app_page import find_by_label, open_script, read
 from tests.house import SHARED, House
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
@@ -79,7 +79,7 @@ def test_each_page_opens(page: str, tmp_path: Path) -> None:
             at.query_params["flow"] = "talk"
             at.run()
         assert not at.exception
-        assert OPENED[page] in texts(at)
+        assert OPENED[page] in read(at)
 
 
 @pytest.mark.usefixtures("nobody")
@@ -90,16 +90,16 @@ def test_each_page_asks_who_is_here(page: str) -> None:
     at.query_params["flow"] = "talk"
     at.run()
     assert not at.exception
-    assert texts(at) == "nobody is here", f"pages/{page}.py drew something for nobody"
+    assert read(at) == "nobody is here", f"pages/{page}.py drew something for nobody"
 
 
 @pytest.mark.usefixtures("nobody")
 def test_the_sign_in_page_says_when_too_many_people_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_WAITING", 0)
     at = AppTest.from_file(str(ROOT / "pages" / "sign_in.py"), default_timeout=20).run()
-    labelled(at.text_input, "User name").input("ada")
-    labelled(at.text_input, "Password").input("Secret-123")
-    labelled(at.button, "Sign in").click().run()
+    find_by_label(at.text_input, "User name").input("ada")
+    find_by_label(at.text_input, "Password").input("Secret-123")
+    find_by_label(at.button, "Sign in").click().run()
     assert not at.exception
     assert [error.value for error in at.error] == ["Too many people sign in right now. Try again in a moment."]
 

@@ -13,7 +13,7 @@ from flowground.overrides import write_link
 from flowground.settings import Limits, Settings
 from flowground.store.runs import conversations
 from flowground.ui.page import bridge
-from tests.app_page import go, keyed, labelled, only, open_script, press, say, texts
+from tests.app_page import find_by_key, find_by_label, go, only, open_script, press, read, say
 from tests.in_process import runtime_of
 from tests.servers import write_folder
 from tests.waiting import eventually
@@ -71,60 +71,60 @@ def codes(at: AppTest) -> list[str]:
     return found
 
 
-def said(at: AppTest) -> str:
-    return texts(at).replace("\\", "")
+def read_plain(at: AppTest) -> str:
+    return read(at).replace("\\", "")
 
 
 def test_a_changed_field_is_in_every_code_at_once_and_counted() -> None:
     at = open_script("api_access", flow="talk")
     assert not any("tweaks" in code for code in codes(at))
-    labelled(at.text_area, "Tone").set_value('it\'s "rude"').run()
-    labelled(at.slider, "Temperature").set_value(1.25).run()
+    find_by_label(at.text_area, "Tone").set_value('it\'s "rude"').run()
+    find_by_label(at.slider, "Temperature").set_value(1.25).run()
     assert title(at) == "Temporary overrides (2)"
     assert all("tweaks" in code and "1.25" in code and "rude" in code for code in codes(at))
-    assert "Author's value: kind" in said(at)
-    labelled(at.slider, "Temperature").set_value(0.5).run()  # the author's own is no override
+    assert "Author's value: kind" in read_plain(at)
+    find_by_label(at.slider, "Temperature").set_value(0.5).run()  # the author's own is no override
     assert title(at) == "Temporary overrides (1)"
     assert not any("temperature" in code for code in codes(at))
     press(at, "overrides:reset:talk")
     assert title(at) == "Temporary overrides"
-    assert labelled(at.text_area, "Tone").value == "kind"
+    assert find_by_label(at.text_area, "Tone").value == "kind"
     assert not any("tweaks" in code for code in codes(at))
 
 
 def test_the_inputs_text_is_the_message_of_every_call() -> None:
     at = open_script("api_access", flow="talk")
     assert all("Good morning" in code for code in codes(at))
-    labelled(at.text_area, "Text").set_value("Good night").run()
+    find_by_label(at.text_area, "Text").set_value("Good night").run()
     assert all("Good night" in code and "tweaks" not in code for code in codes(at))
     assert title(at) == "Temporary overrides (1)"
 
 
 def test_a_bad_value_is_explained_beside_its_editor_and_the_last_good_one_stays() -> None:
     at = open_script("api_access", flow="talk")
-    labelled(at.number_input, "Top P").set_value(7).run()
+    find_by_label(at.number_input, "Top P").set_value(7).run()
     assert [error.value for error in at.error] == [
         "`Model.top_p` is a number above 0 and of at most 1, not 7.  \n"
         ":small[Not in the code: the author's value stays.]"
     ]
     assert not any("top_p" in code for code in codes(at))
-    labelled(at.number_input, "Top P").set_value(0.25).run()
+    find_by_label(at.number_input, "Top P").set_value(0.25).run()
     assert not at.error
-    labelled(at.number_input, "Top P").set_value(-1).run()
+    find_by_label(at.number_input, "Top P").set_value(-1).run()
     assert all("0.25" in code and "-1" not in code for code in codes(at))
     press(at, "override:talk:", "Model.top_p:reset")
     assert not any("top_p" in code for code in codes(at))
-    keyed(at.text_area, "override:talk:", "Prompt.template").set_value("Be {tone} and {unknown}.").run()
+    find_by_key(at.text_area, "override:talk:", "Prompt.template").set_value("Be {tone} and {unknown}.").run()
     assert "unknown" in only(at.error).value
     assert not any("unknown" in code for code in codes(at))
 
 
 def test_an_emptied_editor_means_the_authors_value() -> None:
     at = open_script("api_access", flow="bounded")
-    labelled(at.number_input, "Max Tokens").set_value(70).run()
+    find_by_label(at.number_input, "Max Tokens").set_value(70).run()
     assert all("70" in code for code in codes(at))
-    labelled(at.number_input, "Max Tokens").set_value(None).run()
-    assert labelled(at.number_input, "Max Tokens").value == 50
+    find_by_label(at.number_input, "Max Tokens").set_value(None).run()
+    assert find_by_label(at.number_input, "Max Tokens").value == 50
     assert codes(at)
     assert not any("tweaks" in code for code in codes(at))
     assert title(at) == "Temporary overrides"
@@ -132,79 +132,79 @@ def test_an_emptied_editor_means_the_authors_value() -> None:
 
 def test_one_field_is_reset_alone() -> None:
     at = open_script("api_access", flow="talk")
-    labelled(at.slider, "Number of Messages").set_value(3).run()
-    labelled(at.text_area, "Tone").set_value("rude").run()
+    find_by_label(at.slider, "Number of Messages").set_value(3).run()
+    find_by_label(at.text_area, "Tone").set_value("rude").run()
     assert [button.label for button in at.button if str(button.key).endswith("Prompt.tone:reset")] == ["Reset"]
     press(at, "override:talk:", "History.n_messages:reset")
-    assert labelled(at.slider, "Number of Messages").value == 7
+    assert find_by_label(at.slider, "Number of Messages").value == 7
     assert all("rude" in code and "n_messages" not in code for code in codes(at))
 
 
 def test_locked_fields_say_why_and_have_no_editor() -> None:
     at = open_script("api_access", flow="talk")
-    assert ":material/lock: **System Message** · Prompt feeds it" in said(at)
-    assert ":material/lock: **Model** · Protected: only the author sets it" in said(at)
+    assert ":material/lock: **System Message** · Prompt feeds it" in read_plain(at)
+    assert ":material/lock: **Model** · Protected: only the author sets it" in read_plain(at)
     assert not any(area.label == "System Message" for area in at.text_area)
 
 
 def test_search_finds_fields_by_name_and_says_when_there_is_none() -> None:
     at = open_script("api_access", flow="talk")
-    labelled(at.text_input, "Search fields").set_value("messages").run()
+    find_by_label(at.text_input, "Search fields").set_value("messages").run()
     assert [slider.label for slider in at.slider] == ["Number of Messages"]
     assert not any(area.label == "Tone" for area in at.text_area)
-    labelled(at.text_input, "Search fields").set_value("nothing").run()
-    assert "No field has “nothing” in its name." in said(at)
+    find_by_label(at.text_input, "Search fields").set_value("nothing").run()
+    assert "No field has “nothing” in its name." in read_plain(at)
 
 
 def test_the_chat_runs_with_them_says_so_and_one_click_clears() -> None:
     at = open_script("api_access", flow="talk")
-    labelled(at.text_area, "Tone").set_value("rude").run()
-    labelled(at.text_area, "Text").set_value("the example").run()
+    find_by_label(at.text_area, "Tone").set_value("rude").run()
+    find_by_label(at.text_area, "Text").set_value("the example").run()
     go(at, "playground", flow="talk")
-    assert "2 overrides" in keyed(at.button, "chip:talk").label
+    assert "2 overrides" in find_by_key(at.button, "chip:talk").label
     say(at, "Hello")
-    assert "Be rude." in said(at)
-    assert "the example" not in said(at)
+    assert "Be rude." in read_plain(at)
+    assert "the example" not in read_plain(at)
     press(at, "chip:talk")
     assert not any("override" in button.label for button in at.button)
     say(at, "Again")
-    assert "Be kind." in said(at)
+    assert "Be kind." in read_plain(at)
 
 
 def test_a_form_runs_with_them_too() -> None:
     at = open_script("api_access", flow="text")
-    labelled(at.slider, "Temperature").set_value(1.5).run()
+    find_by_label(at.slider, "Temperature").set_value(1.5).run()
     go(at, "playground", flow="text")
     press(at, "form:run:text")
-    assert '"temperature": 1.5' in said(at)
+    assert '"temperature": 1.5' in read_plain(at)
 
 
 def test_a_message_opens_the_pane_with_its_own_call() -> None:
     at = open_script("api_access", flow="talk")
-    labelled(at.text_area, "Tone").set_value("rude").run()
+    find_by_label(at.text_area, "Tone").set_value("rude").run()
     go(at, "playground", flow="talk")
     say(at, "It's me")
     press(at, "chip:talk")
     press(at, "code:")
-    assert "The call behind “It's me” with 1 override" in said(at)
+    assert "The call behind “It's me” with 1 override" in read_plain(at)
     session = "".join(at.query_params["session"])
     assert all("It" in code and "rude" in code and session in code for code in codes(at))
     again = press(open_script("playground", flow="talk", session=session), "code:")  # another visit
-    assert "with 1 override" in said(again)
+    assert "with 1 override" in read_plain(again)
     assert all("rude" in code for code in codes(again))
 
 
 def test_a_link_applies_once_it_is_accepted() -> None:
     word = write_link({"Prompt": {"tone": "rude"}, "Model": {"temperature": 1}})
     at = open_script("playground", flow="talk", overrides=word)
-    assert "This link brings 2 overrides." in said(at)
-    assert "**Prompt · Tone:** rude" in said(at)
+    assert "This link brings 2 overrides." in read_plain(at)
+    assert "**Prompt · Tone:** rude" in read_plain(at)
     say(at, "Before")
-    assert "Be kind." in said(at)
+    assert "Be kind." in read_plain(at)
     press(at, "arrived:apply:talk")
     assert "overrides" not in at.query_params
     say(at, "After")
-    assert "Be rude." in said(at)
+    assert "Be rude." in read_plain(at)
 
 
 @pytest.mark.parametrize(
@@ -220,22 +220,22 @@ def test_a_link_applies_once_it_is_accepted() -> None:
 )
 def test_a_link_that_cannot_be_is_one_calm_sentence(word: str, sentence: str) -> None:
     at = open_script("playground", flow="talk", overrides=word)
-    assert sentence in said(at)
+    assert sentence in read_plain(at)
     assert not any(button.label == "Apply" for button in at.button)
     press(at, "arrived:dismiss")
     assert "overrides" not in at.query_params
-    assert "Be kind." not in said(at)
+    assert "Be kind." not in read_plain(at)
 
 
 def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> None:
     at = open_script("api_access", flow="talk")
-    labelled(at.text_area, "Tone").set_value("rude").run()
+    find_by_label(at.text_area, "Tone").set_value("rude").run()
     press(at, "try:talk:run")
-    assert "200 OK" in said(at)
+    assert "200 OK" in read_plain(at)
     assert "Be rude." in answer(at, "talk")
     assert '"session_id"' in answer(at, "talk")
-    labelled(at.button_group, "Answer").set_value("stream").run()
-    assert "200 OK" not in said(at)  # another request by now
+    find_by_label(at.button_group, "Answer").set_value("stream").run()
+    assert "200 OK" not in read_plain(at)  # another request by now
     press(at, "try:talk:run")
     assert '{"event": "add_message"' in answer(at, "talk")
     assert '{"event": "end"' in answer(at, "talk")
@@ -246,7 +246,7 @@ def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> No
 def test_a_failed_try_says_why() -> None:
     at = open_script("api_access", flow="fail")
     press(at, "try:fail:run")
-    assert "502 Bad Gateway" in said(at)
+    assert "502 Bad Gateway" in read_plain(at)
     assert "The scripted model fails" in only(at.error).value
     assert '"provider_status": 500' in answer(at, "fail")
 
@@ -256,24 +256,24 @@ def test_a_try_counts_as_a_run_of_the_person() -> None:
     app.run_limits = RunLimits(Settings(limits=Limits(runs_per_minute=1)), app.store)
     at = open_script("api_access", flow="talk")
     press(at, "try:talk:run")
-    assert "200 OK" in said(at)
+    assert "200 OK" in read_plain(at)
     press(at, "try:talk:run")
-    assert "429 Too Many Requests" in said(at)
+    assert "429 Too Many Requests" in read_plain(at)
     assert only(at.error).value.startswith("You can send the next message in ")
     assert '"code": "rate_limited"' in answer(at, "talk")
 
 
 def test_numbers_stand_beside_the_endpoint() -> None:
     at = open_script("api_access", flow="fail")
-    assert "No runs in the last 24 hours." in said(at)
+    assert "No runs in the last 24 hours." in read_plain(at)
 
 
 def test_overrides_that_a_newer_file_does_not_take_are_dropped_and_the_others_stay(folder: Path) -> None:
     at = open_script("api_access", flow="talk")
-    labelled(at.text_area, "Tone").set_value("rude").run()
-    labelled(at.slider, "Temperature").set_value(1.25).run()
+    find_by_label(at.text_area, "Tone").set_value("rude").run()
+    find_by_label(at.slider, "Temperature").set_value(1.25).run()
     assert title(at) == "Temporary overrides (2)"
     (folder / "flows" / "talk.yaml").write_text(TALK.replace('"Be {tone}.", tone: kind', "Be kind."), "utf-8")
     eventually(lambda: title(at.run()) == "Temporary overrides (1)")
-    assert labelled(at.slider, "Temperature").value == 1.25
+    assert find_by_label(at.slider, "Temperature").value == 1.25
     assert all("1.25" in code and "rude" not in code for code in codes(at))

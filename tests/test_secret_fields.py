@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output, declare
 from flowground.overrides import read_link
-from tests.app_page import go, labelled, say, texts
+from tests.app_page import find_by_label, go, read, say
 from tests.in_process import runtime_of
 from tests.servers import ROOT, write_folder
 
@@ -52,16 +52,16 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
 
 
 def answer_of(at: AppTest, message: str) -> str:
-    return texts(say(go(at, "playground", flow="vault"), message))
+    return read(say(go(at, "playground", flow="vault"), message))
 
 
 def everything_drawn(at: AppTest) -> str:
-    return "\n".join(str(element.proto) for element in at.main) + texts(at)
+    return "\n".join(str(element.proto) for element in at.main) + read(at)
 
 
 def test_the_authors_secret_is_used_and_shown_nowhere(at: AppTest) -> None:
     go(at, "api_access", flow="vault")
-    assert not labelled(at.text_input, "Key").value
+    assert not find_by_label(at.text_input, "Key").value
     drawn = everything_drawn(at)
     assert ("kind" in drawn, AUTHORS in drawn) == (True, False)
     answered = answer_of(at, "Morning")
@@ -70,8 +70,8 @@ def test_the_authors_secret_is_used_and_shown_nowhere(at: AppTest) -> None:
 
 def test_a_secret_that_somebody_overrides_is_used_and_written_down_nowhere(at: AppTest, tmp_path: Path) -> None:
     go(at, "api_access", flow="vault")
-    labelled(at.text_input, "Key").set_value(TYPED).run()
-    labelled(at.text_area, "Tone").set_value("tonekept").run()
+    find_by_label(at.text_input, "Key").set_value(TYPED).run()
+    find_by_label(at.text_area, "Tone").set_value("tonekept").run()
     [link] = [code.value for code in at.code if "/playground?" in code.value]
     assert read_link(parse_qs(urlsplit(link).query)["overrides"][0]) == {"Prompt": {"tone": "tonekept"}}
     assert f"{len(TYPED)} letters, tonekept: Morning" in answer_of(at, "Morning")

@@ -71,6 +71,15 @@ async def test_tokens_are_listed_by_owner(store: Store) -> None:
     assert {token.id for token in await store.read(tokens.list_tokens, everyone=True)} == {mine.id, organizations.id}
 
 
+async def test_a_token_is_over_at_its_very_moment(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    until = datetime(2030, 1, 1, tzinfo=UTC)
+    token, _ = await make_token(store, expires_at=until)
+    for now, is_in_force in ((until - timedelta(milliseconds=1), True), (until, False)):
+        with monkeypatch.context() as clock:
+            clock.setattr(time, "time", now.timestamp)
+            assert token.is_in_force is is_in_force
+
+
 async def test_uses_are_counted_together_and_none_is_lost_at_the_end(url: str) -> None:
     store = Store.open(url)
     _, secret = await make_token(store)

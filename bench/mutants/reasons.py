@@ -15,6 +15,10 @@ REASONS: Mapping[str, str] = {
     "or 0 → total": "Equivalent: the database always gives a count.",
     "_find_percentile(took, 0.95), → p95=_find_percentile(took, -0.05": "Equivalent: the same place, from the end.",
     "ensure_ascii=False": "Another spelling of the same text.",
+    "_FLUSH_SECONDS = 1.0 →": "How long uses of tokens gather: any short time does.",
+    "role, active = found[0] →": "Equivalent: no two tokens have one hash.",
+    "@mark_one_way() → (nothing)": "It saves PostgreSQL a round trip, and changes no result.",
+    "old=before, new=after, by=after) > 0 →": "Where somebody else handed it over between the look and this write.",
     "func.count() > keep": "Equivalent: where there are just as many as are kept, none is looked for.",
 }
 """A part of a change as docs/mutants.md shows it -> why no test looks for it."""
