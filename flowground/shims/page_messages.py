@@ -50,7 +50,7 @@ _begin = AppSession._create_new_session_message
 def bound_messages() -> None:
     """For every page from now on; a second call changes nothing."""
     AppSession.handle_backmsg = _handle_asked  # type: ignore[assignment, method-assign]  # ours calls theirs
-    AppSession._create_new_session_message = _begin_without_path  # type: ignore[assignment, method-assign]  # so too
+    AppSession._create_new_session_message = _begin_without_path  # type: ignore[assignment, method-assign]  # as above
     logging.getLogger(_SOCKETS).addFilter(_say_in_one_line)
 
 
