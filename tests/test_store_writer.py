@@ -4,10 +4,12 @@ No clock decides here: jobs begin and end when the test says so.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count, groupby
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,9 @@ from sqlalchemy import Connection, RootTransaction
 
 from flowground.errors import StoreUnavailable
 from flowground.store import Store
+from flowground.store.database import connections
 from flowground.store.database.connections import Database
+from flowground.store.database.jobs import Job
 from flowground.store.database.threads import Writer
 from flowground.store.runs import conversations
 from flowground.store.sql import mark_one_way
@@ -239,6 +243,34 @@ async def test_while_one_write_hangs_others_are_refused_at_once(database: Databa
         eventually(lambda: writer._connection.began is None)
         writer.put(after := job(note, "after"))
         assert await answer(after) == "after"
+
+
+async def test_more_than_4096_writes_do_not_wait(writer: Writer) -> None:
+    hold = Hold()
+    writer.put(job(hold))
+    await asyncio.to_thread(hold.begun.wait, 20)
+    waiting = Job(lambda _: None, (), {}, future=None)
+    for _ in range(4096):
+        writer.put(waiting)
+    with pytest.raises(StoreUnavailable):
+        writer.put(waiting)
+    hold.may_end.set()
+
+
+async def test_a_write_hangs_once_it_takes_half_as_long_again_as_anybody_waits(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_writer(database, seconds=100) as writer:
+        hold, passed = Hold(), [0]
+        monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
+        writer.put(job(hold))
+        await asyncio.to_thread(hold.begun.wait, 20)
+        passed[0] = 130
+        writer.put(job(note, "waits"))
+        passed[0] = 170
+        with pytest.raises(StoreUnavailable):
+            writer.put(job(note, "refused"))
+        hold.may_end.set()
 
 
 @pytest.mark.parametrize("door", ["give_up", "put"])

@@ -20,6 +20,11 @@ REASONS: Mapping[str, str] = {
     "@mark_one_way() → (nothing)": "It saves PostgreSQL a round trip, and changes no result.",
     "old=before, new=after, by=after) > 0 →": "Where somebody else handed it over between the look and this write.",
     "func.count() > keep": "Equivalent: where there are just as many as are kept, none is looked for.",
+    "with open_batch(connection) if is_one_way": "PostgreSQL's round trips alone: SQLite has none to save.",
+    "threads.py: self._is_committing = False →": "Equivalent: every try begins by saying so.",
+    "tries: int = _TRIES, may_be_stored: bool": "Slower, and no different: each write would be looked for first.",
+    "_READ_BATCH = 8 →": "One read more or less is taken at once, which nobody sees.",
+    "_PAUSE_SECONDS = 0.25 →": "SQLite's log is moved a little earlier or later.",
 }
 """A part of a change as docs/mutants.md shows it -> why no test looks for it."""
 
