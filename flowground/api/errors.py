@@ -10,115 +10,89 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from flowground import errors
 from flowground.api.incoming import BodyCompressed, BodyTooSlow
 from flowground.doors import KeyInvalid, KeyMissing
-from flowground.errors import (
-    AnswerTooLong,
-    BodyTooLarge,
-    ComponentFailed,
-    FlowgroundError,
-    FlowNotFound,
-    InputConflict,
-    InvalidRequest,
-    ModelNotReady,
-    NotAllowed,
-    NotSignedIn,
-    ProviderBusy,
-    ProviderError,
-    ProviderTimeout,
-    RequestError,
-    RunError,
-    RunLimitReached,
-    RunTimeout,
-    ShuttingDown,
-    StoreUnavailable,
-    TweaksRefused,
-    UnexpectedFailure,
-)
 from flowground.limits import Allowance
 
 _log = logging.getLogger("flowground.api")
 
-_STATUS: tuple[tuple[type[FlowgroundError], int], ...] = (
+_STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (KeyMissing, 403),
     (KeyInvalid, 403),
-    (NotSignedIn, 401),
-    (NotAllowed, 403),
-    (FlowNotFound, 404),
-    (BodyTooLarge, 413),
+    (errors.NotSignedIn, 401),
+    (errors.NotAllowed, 403),
+    (errors.FlowNotFound, 404),
+    (errors.BodyTooLarge, 413),
     (BodyTooSlow, 408),
     (BodyCompressed, 415),
-    (RunLimitReached, 429),
-    (InputConflict, 400),
-    (TweaksRefused, 422),
-    (InvalidRequest, 422),
-    (RequestError, 400),
-    (ModelNotReady, 503),
-    (ProviderBusy, 429),
-    (ProviderTimeout, 504),
-    (ProviderError, 502),
-    (AnswerTooLong, 502),
-    (RunTimeout, 504),
-    (ShuttingDown, 503),
-    (StoreUnavailable, 503),
-    (RunError, 500),
+    (errors.RunLimitReached, 429),
+    (errors.InputConflict, 400),
+    (errors.TweaksRefused, 422),
+    (errors.InvalidRequest, 422),
+    (errors.RequestError, 400),
+    (errors.ModelNotReady, 503),
+    (errors.ProviderBusy, 429),
+    (errors.ProviderTimeout, 504),
+    (errors.ProviderError, 502),
+    (errors.AnswerTooLong, 502),
+    (errors.RunTimeout, 504),
+    (errors.ShuttingDown, 503),
+    (errors.StoreUnavailable, 503),
+    (errors.RunError, 500),
 )
 
 
-def find_status(error: FlowgroundError) -> int:
+def find_status(error: errors.FlowgroundError) -> int:
     """The HTTP status of an error; a failed component answers with its cause's."""
-    cause = error.cause if isinstance(error, ComponentFailed) else error
+    cause = error.cause if isinstance(error, errors.ComponentFailed) else error
     return next((status for kind, status in _STATUS if isinstance(cause, kind)), 500)
 
 
-def write_detail(error: FlowgroundError) -> Any:
+def write_detail(error: errors.FlowgroundError) -> Any:
     """The `detail` of an error's body; Langflow's shapes where it has one."""
     match error:
-        case InvalidRequest(problems=problems) if problems:
+        case errors.InvalidRequest(problems=problems) if problems:
             return list(problems)
-        case TweaksRefused():
-            return {
-                "error": "Refused tweaks",
-                "code": error.code,
-                "message": error.message,
-                "fields": list(error.fields),
-            }
-        case RunError() if not isinstance(error, UnexpectedFailure):
+        case errors.TweaksRefused(code=code, message=message, fields=fields):
+            return {"error": "Refused tweaks", "code": code, "message": message, "fields": list(fields)}
+        case errors.RunError() if not isinstance(error, errors.UnexpectedFailure):
             return _describe_run(error)
         case _:
             return error.message
 
 
-def _describe_run(error: RunError) -> dict[str, Any]:
+def _describe_run(error: errors.RunError) -> dict[str, Any]:
     """What is known of a failed run, for programs: message, code, component, the provider's status, progress."""
     detail: dict[str, Any] = {"message": error.message, "code": error.code, "component": None, "provider_status": None}
-    cause: FlowgroundError = error
-    if isinstance(error, ComponentFailed):
+    cause: errors.FlowgroundError = error
+    if isinstance(error, errors.ComponentFailed):
         detail["component"], cause = error.component_id, error.cause
-    if isinstance(cause, ProviderError):
+    if isinstance(cause, errors.ProviderError):
         detail["provider_status"] = cause.status
-    if isinstance(cause, ModelNotReady):
+    if isinstance(cause, errors.ModelNotReady):
         detail["progress"] = {"received": cause.received, "total": cause.total}
     return detail
 
 
-def find_wait(error: FlowgroundError) -> int | None:
+def find_wait(error: errors.FlowgroundError) -> int | None:
     """Whole seconds to wait before the same call may succeed, where known."""
-    cause = error.cause if isinstance(error, ComponentFailed) else error
+    cause = error.cause if isinstance(error, errors.ComponentFailed) else error
     return None if cause.retry_after is None else max(1, math.ceil(cause.retry_after))
 
 
-def answer_error(error: FlowgroundError) -> JSONResponse:
+def answer_error(error: errors.FlowgroundError) -> JSONResponse:
     """The response for an error: `detail`, and beside it `code` and, where one helps, `hint`."""
     body: dict[str, Any] = {"detail": write_detail(error)}
-    if not isinstance(body["detail"], list) and not isinstance(error, FlowNotFound | TweaksRefused | InputConflict):
+    is_langflows = isinstance(error, errors.FlowNotFound | errors.TweaksRefused | errors.InputConflict)
+    if not is_langflows and not isinstance(body["detail"], list):
         body["code"] = error.code
     if error.hint:
         body["hint"] = error.hint
     return JSONResponse(body, find_status(error), headers=_write_headers(error))
 
 
-def _write_headers(error: FlowgroundError) -> dict[str, str]:
+def _write_headers(error: errors.FlowgroundError) -> dict[str, str]:
     if isinstance(error, BodyTooSlow):
         return {"connection": "close"}  # half a request is still under way on it
     if isinstance(error, BodyCompressed):
@@ -127,7 +101,7 @@ def _write_headers(error: FlowgroundError) -> dict[str, str]:
     if wait is None:
         return {}
     told = {"retry-after": str(wait)}
-    if isinstance(error, RunLimitReached) and error.limit is not None:
+    if isinstance(error, errors.RunLimitReached) and error.limit is not None:
         told |= write_limits(Allowance(error.limit, 0, wait))
     return told
 
@@ -141,29 +115,26 @@ def write_limits(allowance: Allowance) -> dict[str, str]:
     }
 
 
-def _drop_input(problem: Any) -> dict[str, Any]:
-    """What was sent is not sent back: it may be a secret in the wrong place."""
-    return {key: problem[key] for key in ("type", "loc", "msg")}
-
-
-def log_unexpected(error: Exception) -> FlowgroundError:
+def log_unexpected(error: Exception) -> errors.FlowgroundError:
     """What a caller is told of a failure nobody foresaw."""
     _log.error("unexpected failure", exc_info=error)
-    return UnexpectedFailure()
+    return errors.UnexpectedFailure()
 
 
 def install_handlers(api: FastAPI) -> None:
     """Gives every failure under the API's paths a JSON answer."""
 
-    @api.exception_handler(FlowgroundError)
-    async def answer_ours(request: Request, error: FlowgroundError) -> JSONResponse:
+    @api.exception_handler(errors.FlowgroundError)
+    async def answer_ours(request: Request, error: errors.FlowgroundError) -> JSONResponse:
         response = answer_error(error)
         response.headers.update(getattr(request.state, "run_limit", {}))
         return response
 
     @api.exception_handler(RequestValidationError)
     async def answer_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse({"detail": [_drop_input(problem) for problem in error.errors()]}, 422)
+        # What was sent is not sent back: it may be a secret in the wrong place.
+        problems = [{key: problem[key] for key in ("type", "loc", "msg")} for problem in error.errors()]
+        return JSONResponse({"detail": problems}, 422)
 
     @api.exception_handler(HTTPException)
     async def answer_http(_: Request, error: HTTPException) -> JSONResponse:

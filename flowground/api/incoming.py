@@ -124,7 +124,7 @@ async def read_request(request: Request, *, limit: int, patience: float) -> ApiR
     query = request.query_params
     shape = query.get("shape", "langflow")
     if shape not in ("langflow", "simple"):
-        raise _say_query_problem("shape", "literal_error", "Input should be 'langflow' or 'simple'")
+        raise _refuse("Input should be 'langflow' or 'simple'", "literal_error", "query", "shape")
     sse = query.get("stream", "").lower() == "sse"
     in_query = True if sse else _read_stream_word(query.get("stream"))
     if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -155,12 +155,14 @@ def _read_stream_word(word: str | None) -> bool | None:
         return None
     wanted = _STREAM_WORDS.get(word.lower())
     if wanted is None:
-        raise _say_query_problem("stream", "bool_parsing", "Input should be a valid boolean, unable to interpret input")
+        says = "Input should be a valid boolean, unable to interpret input"
+        raise _refuse(says, "bool_parsing", "query", "stream")
     return wanted
 
 
-def _say_query_problem(name: str, kind: str, message: str) -> InvalidRequest:
-    return InvalidRequest(message, problems=[{"type": kind, "loc": ["query", name], "msg": message}])
+def _refuse(message: str, kind: str, *place: str | int, says: str | None = None) -> InvalidRequest:
+    """The refusal with its one problem, at `place`; it `says` the message where it has no words of its own."""
+    return InvalidRequest(message, problems=[{"type": kind, "loc": list(place), "msg": says or message}])
 
 
 async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
@@ -185,11 +187,8 @@ async def _read(request: Request, limit: int, patience: float) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise _say_too_large(limit)
-    message = await _read_piece(request, patience)
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body") and message["type"] == "http.request" and len(body) <= limit:
-        return body  # nearly always: a body that came in one piece
-    parts, size = [body], len(body)
+    message: Message = {"more_body": True}
+    parts, size = list[bytes](), 0
     while message.get("more_body") and size <= limit:
         message = await _read_piece(request, patience)
         parts.append(message.get("body", b""))
@@ -231,8 +230,7 @@ async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:
         async with Request(scope, replay).form() as form:
             given: dict[str, Any] = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
     except HTTPException as error:
-        problem = {"type": "form_invalid", "loc": ["body"], "msg": error.detail}
-        raise InvalidRequest("The form cannot be read.", problems=[problem]) from None
+        raise _refuse("The form cannot be read.", "form_invalid", "body", says=error.detail) from None
     if isinstance(given.get("tweaks"), str):
         given["tweaks"] = await read_json(given["tweaks"].encode()) if given["tweaks"].strip() else None
     given["stream"] = bool(_read_stream_word(given.get("stream")))
@@ -262,21 +260,14 @@ async def read_json(raw: bytes) -> Any:
 def _parse_json(raw: bytes) -> Any:
     """The same at once, for bodies that are small or read in a thread."""
     try:
-        plain = _convert_to_utf_8(raw)
+        encoding = json.detect_encoding(raw)
+        plain = raw if encoding == "utf-8" else raw.decode(encoding).encode()
         if len(plain) > MOST_VALUES:
             _count_values(plain)
         return orjson.loads(plain)
     except ValueError as error:
         at = error.pos if isinstance(error, json.JSONDecodeError) else 0
-        problem = {"type": "json_invalid", "loc": ["body", at], "msg": "JSON decode error"}
-        raise InvalidRequest("The body is no JSON.", problems=[problem]) from None
-
-
-def _convert_to_utf_8(raw: bytes) -> bytes:
-    encoding = json.detect_encoding(raw)
-    if encoding == "utf-8":
-        return raw
-    return raw[3:] if encoding == "utf-8-sig" else raw.decode(encoding).encode()
+        raise _refuse("The body is no JSON.", "json_invalid", "body", at, says="JSON decode error") from None
 
 
 def _count_values(plain: bytes) -> None:
@@ -293,6 +284,4 @@ def _count_values(plain: bytes) -> None:
         outside = b"".join(plain.split(b'"')[::2])
         if outside.count(b",") + outside.count(b"[") + outside.count(b"{") < MOST_VALUES:
             return
-    says = f"The body holds more than {MOST_VALUES:,} values."
-    problem = {"type": "too_many_values", "loc": ["body"], "msg": says}
-    raise InvalidRequest(says, problems=[problem])
+    raise _refuse(f"The body holds more than {MOST_VALUES:,} values.", "too_many_values", "body")

@@ -65,11 +65,8 @@ class Frames:
                     if (unpaused := unpaused + len(item[1])) > LONG:
                         unpaused = 0
                         await asyncio.sleep(0)
-        except FlowgroundError as error:
-            for item in self._fail(error):
-                yield item
         except Exception as error:  # noqa: BLE001 - a door: the 200 is out, the stream must still say how it ended
-            for item in self._fail(log_unexpected(error)):
+            for item in self._fail(error if isinstance(error, FlowgroundError) else log_unexpected(error)):
                 yield item
 
     def _encode(self, event: Event) -> Iterable[Said]:
@@ -195,7 +192,8 @@ async def _end(task: asyncio.Future[Any]) -> None:
 
 
 def _write_error(error: FlowgroundError) -> Said:
-    data: dict[str, Any] = {"error": _write_sentence(error), "code": error.code, "status": find_status(error)}
+    refused = f"Refused tweak keys {list(error.fields)}: " if isinstance(error, TweaksRefused) else ""
+    data: dict[str, Any] = {"error": refused + error.message, "code": error.code, "status": find_status(error)}
     detail = write_detail(error)
     if not isinstance(detail, str):
         data["detail"] = detail
@@ -208,9 +206,3 @@ def _write_error(error: FlowgroundError) -> Said:
 
 def _write_event(event: str, data: dict[str, Any], *texts: str) -> Said:
     return event, write_json(data, texts, json.dumps)
-
-
-def _write_sentence(error: FlowgroundError) -> str:
-    if isinstance(error, TweaksRefused):
-        return f"Refused tweak keys {list(error.fields)}: {error.message}"
-    return error.message

@@ -33,17 +33,17 @@ def write_simple(wired: WiredFlow, end: TurnFinished) -> Json:
 
     `version` is the flow's content hash; `usage` sums all models of the run, or is null.
     """
-    turn = end.turn
-    body: Json = {
+    return {
         "text": "\n\n".join(output.text for output in end.outputs),
-        "session_id": turn.session_id,
-        "flow_id": turn.flow_id,
+        "session_id": end.turn.session_id,
+        "flow_id": end.turn.flow_id,
         "version": wired.version,
         "usage": write_usage(end.usage),
-    }
-    if turn.warnings:
-        body["warnings"] = list(turn.warnings)
-    return body
+    } | _write_warnings(end.turn)
+
+
+def _write_warnings(turn: TurnStarted) -> Json:
+    return {"warnings": list(turn.warnings)} if turn.warnings else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,8 @@ class Wire:
         """The body of a plain run, and `end.data.result` of a stream."""
         given = self.request.input_value
         inputs = {} if given is None else {"input_value": given}
-        body: Json = {
-            "session_id": self.turn.session_id,
-            "outputs": [{"inputs": inputs, "outputs": [self._write_output(item) for item in end.outputs]}],
-        }
-        if self.turn.warnings:
-            body["warnings"] = list(self.turn.warnings)
-        return body
+        outputs = [{"inputs": inputs, "outputs": [self._write_output(item) for item in end.outputs]}]
+        return {"session_id": self.turn.session_id, "outputs": outputs} | _write_warnings(self.turn)
 
     def write_question(self) -> Json:
         """The Chat Input's message as a stream's first event shows it."""
@@ -95,16 +90,14 @@ class Wire:
 
     def _write_output(self, item: OutputResult) -> Json:
         component = self.wired.components[item.component_id]
-        if "chat" in (component.gives_output, component.takes_input):
-            return self._write_chat_output(item)
-        return self._write_text_output(item)
+        is_chat = "chat" in (component.gives_output, component.takes_input)
+        return self._write_chat_output(item) if is_chat else self._write_text_output(item)
 
     def _write_chat_output(self, item: OutputResult) -> Json:
         is_input = item.component_id not in self.turn.answer_ids
         sender, name = _USER if is_input else _MACHINE
-        message_id = self.turn.answer_ids.get(item.component_id, self.turn.user_message_id)
         message = self._write_message(
-            message_id,
+            self.turn.answer_ids.get(item.component_id, self.turn.user_message_id),
             item.text,
             sender=(sender, name),
             source=name_source() if is_input else self._name_source(item),
