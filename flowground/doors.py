@@ -34,7 +34,6 @@ from flowground.wiring import WiredFlow
 Wanted = TypeVar("Wanted", bound=RunRequest)
 EncodedPiece = TypeVar("EncodedPiece")
 
-_MAKE_ONE = "Make a new one under API access."
 _STOPPING = "The server is stopping."
 
 
@@ -163,7 +162,7 @@ async def _explain_invalid(secret: str, runtime: Runtime) -> KeyInvalid:
         code, says = "api_key_invalid", "The account that the token belongs to is no longer active."
     else:
         code, says = "api_key_expired", f"The token expired on {token.expires_at:%Y-%m-%d}."
-    return KeyInvalid("Invalid or missing API key", code=code, hint=f"{says} {_MAKE_ONE}")
+    return KeyInvalid("Invalid or missing API key", code=code, hint=f"{says} Make a new one under API access.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
-from flowground.fields.types import FieldType, list_types, takes_variables
+from flowground.fields.types import list_types, takes_variables
 from flowground.flow import Header
 from flowground.flow.parse import ADDRESS, COMPONENT_ID, UUID
 
@@ -68,12 +68,13 @@ def _build_component() -> dict[str, Any]:
 
 
 def _build_type(kind: type[Component]) -> dict[str, Any]:
-    own = {name: _build_field(field) for name, field in list_types(kind).items()}
+    types = list_types(kind)
+    own = {name: {key: field.schema[key] for key in field.schema if key not in _OURS} for name, field in types.items()}
     return {
         "title": kind.title,
         "description": getdoc(kind),
         "type": "object",
-        "required": ["type", *(name for name, field in list_types(kind).items() if field.is_required)],
+        "required": ["type", *(name for name, field in types.items() if field.is_required)],
         "properties": {
             "type": {"const": kind.type_name},
             "display_name": {"type": "string", "description": f"What pages call it; {kind.title} when left out."},
@@ -81,10 +82,6 @@ def _build_type(kind: type[Component]) -> dict[str, Any]:
         | own,
         "additionalProperties": {"type": "string"} if takes_variables(kind) else False,
     }
-
-
-def _build_field(field: FieldType) -> dict[str, Any]:
-    return {key: value for key, value in field.schema.items() if key not in _OURS}
 
 
 def _loosen(schema: Mapping[str, Any]) -> dict[str, Any]:

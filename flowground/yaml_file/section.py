@@ -37,7 +37,8 @@ class ConfigSection(Section):
         if not isinstance(given, dict):
             return given
         numbers = {name for name, field in cls.model_fields.items() if field.annotation in (bool, int, float)}
-        return {key: _read_switch(value) if key in numbers else value for key, value in given.items()}
+        switches = {key: value.lower() for key, value in given.items() if key in numbers and isinstance(value, str)}
+        return given | {key: _SWITCHES[word] for key, word in switches.items() if word in _SWITCHES}
 
 
 def check_http_address(example: str) -> AfterValidator:
@@ -49,7 +50,3 @@ def check_http_address(example: str) -> AfterValidator:
         return value.rstrip("/")
 
     return AfterValidator(check)
-
-
-def _read_switch(given: object) -> object:
-    return _SWITCHES.get(given.lower(), given) if isinstance(given, str) else given
