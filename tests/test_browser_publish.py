@@ -48,6 +48,7 @@ def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ad
     ada.get_by_text("shown this once").wait_for()
     still(ada)
     pane = ada.get_by_role("dialog")
+    assert pane.get_by_role("textbox", name="Name").input_value() == ""
     key = copied(ada, export_line(pane))
     assert re.fullmatch(r"export FLOWGROUND_API_KEY=fg_\S+", key)
     script = tmp_path / "python-test-script.py"

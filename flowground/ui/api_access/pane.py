@@ -91,10 +91,10 @@ def _draw_drawer(flow_id: str, call: PastCall | None) -> None:
     if wired is None or not bridge.ask(Access.may_run_api, caller, wired):
         st.rerun(scope="app")  # who may not have it any more meets the page's own answer
         return
-    draw_pane(caller, wired, scope="fragment", call=call)
+    draw_pane(caller, wired, call=call)
 
 
-def draw_pane(caller: Caller, wired: WiredFlow, *, scope: tokens.Scope = "app", call: PastCall | None = None) -> None:
+def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None) -> None:
     """The pane's content, in the drawer and on the page of its own. For somebody who may run the flow over the API."""
     values = call.overrides if call else find_overrides_state(caller, wired).good
     mode, corner = _draw_endpoint(caller, wired)
@@ -123,7 +123,7 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, scope: tokens.Scope = "app", 
             tab.draw_overrides(caller, wired, sent=request.tweaks)
     try_it.draw_try(caller, wired, request)
     st.divider()
-    tokens.draw_tokens(caller, wired, scope=scope)
+    tokens.draw_tokens(caller, wired)
 
 
 def _draw_endpoint(caller: Caller, wired: WiredFlow) -> tuple[Mode, DeltaGenerator]:

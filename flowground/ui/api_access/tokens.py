@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 import streamlit as st
 
@@ -11,14 +10,13 @@ from flowground.access.application_tokens import Reach
 from flowground.caller import Caller
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.caller import bind_to_caller, require_visitor
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
 
 _REACH: Mapping[Reach, str] = {"flow": "This flow", "all": "All that I may run"}
 _EXPIRES = {"30 days": timedelta(30), "90 days": timedelta(90), "1 year": timedelta(365), "Never": None}
-
-Scope = Literal["app", "fragment"]
+_REFUSED = "tokens:refused"
 
 
 def find_fresh_secret(wired: WiredFlow) -> str | None:
@@ -26,55 +24,67 @@ def find_fresh_secret(wired: WiredFlow) -> str | None:
     return st.session_state.get(_make_fresh_key(wired))
 
 
-def draw_tokens(caller: Caller, wired: WiredFlow, *, scope: Scope) -> None:
-    """A form for a new token and the list of those in force. `scope` is what is drawn again after a change."""
+def draw_tokens(caller: Caller, wired: WiredFlow) -> None:
+    """A form for a new token and the list of those in force."""
     st.markdown("**Application tokens**")
     if not caller.is_proven:
         if not sign_in.ask_owner_code(key=f"tokens:code:{wired.id}"):
             return
         caller = require_visitor()
-    _draw_form(caller, wired, scope)
+    _draw_form(caller, wired)
+    failure.draw_kept(_REFUSED)
     if find_fresh_secret(wired):  # drawn above the code, which may be out of view from here
         st.caption(":material/arrow_upward: Your new token stands at the top of this pane, in the line to run first.")
     for token in bridge.ask(application_tokens.list_tokens, caller, flow_id=wired.id):
-        _draw_row(caller, token, scope)
+        _draw_row(caller, token)
 
 
-def _draw_form(caller: Caller, wired: WiredFlow, scope: Scope) -> None:
+def _draw_form(caller: Caller, wired: WiredFlow) -> None:
     with (
         st.form(f"tokens:new:{wired.id}", clear_on_submit=True, border=False),
         st.container(horizontal=True, vertical_alignment="bottom"),
     ):
-        name = st.text_input(
+        st.text_input(
             "Name",
             placeholder="What will use it",
             max_chars=application_tokens.LONGEST_NAME,
             key=f"tokens:name:{wired.id}",
         )
-        reach = st.selectbox(
+        st.selectbox(
             "Reaches", list(_REACH), format_func=lambda name: _REACH[name], key=f"tokens:reach:{wired.id}", width=170
         )
-        expires = st.selectbox("Expires", list(_EXPIRES), key=f"tokens:expires:{wired.id}", width=130)
-        is_sent = st.form_submit_button("Make a token", type="primary", icon=":material/key:")
-    if is_sent:
-        with failure.draw_refusals():
-            _, secret = bridge.ask(
-                application_tokens.make, caller, wired.id, name=name, reach=reach, expires_in=_EXPIRES[expires]
-            )
-            st.session_state[_make_fresh_key(wired)] = secret
-            st.rerun(scope=scope)
+        st.selectbox("Expires", list(_EXPIRES), key=f"tokens:expires:{wired.id}", width=130)
+        st.form_submit_button(
+            "Make a token", type="primary", icon=":material/key:", on_click=_make, args=(caller, wired)
+        )
 
 
-def _draw_row(caller: Caller, token: StoredToken, scope: Scope) -> None:
+@bind_to_caller
+def _make(caller: Caller, wired: WiredFlow) -> None:
+    """For a button."""
+    name, reach, expires = (st.session_state[f"tokens:{field}:{wired.id}"] for field in ("name", "reach", "expires"))
+    with failure.keep_refusals(_REFUSED):
+        _, secret = bridge.ask(
+            application_tokens.make, caller, wired.id, name=name, reach=reach, expires_in=_EXPIRES[expires]
+        )
+        st.session_state[_make_fresh_key(wired)] = secret
+
+
+def _draw_row(caller: Caller, token: StoredToken) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"tokens:row:{token.id}"):
         owner = "" if token.owner == caller.person else words.escape(token.owner or "the organization")
         facts = write_token_facts(token, owner, "all flows" if token.flows is None else "")
         st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[`{token.prefix}…` · {facts}]]")
         st.space("stretch")
-        if st.button("Revoke", key=f"tokens:revoke:{token.id}", type="tertiary"):
-            with failure.draw_refusals():
-                bridge.ask(application_tokens.revoke, caller, token.id)
-                st.rerun(scope=scope)
+        key = f"tokens:revoke:{token.id}"
+        st.button("Revoke", key=key, type="tertiary", on_click=_revoke, args=(caller, token.id))
+
+
+@bind_to_caller
+def _revoke(caller: Caller, token_id: str) -> None:
+    """For a button."""
+    with failure.keep_refusals(_REFUSED):
+        bridge.ask(application_tokens.revoke, caller, token_id)
 
 
 def write_token_facts(token: StoredToken, *first: str) -> str:

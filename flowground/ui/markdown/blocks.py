@@ -27,25 +27,18 @@ _DEEPEST = 24
 
 @dataclass(slots=True)
 class _Cursor:
-    """A place in a line. A tab may be taken in part: `column` counts, `owed` says how much of the tab is left."""
+    """A place in a line. A tab may be taken in part: `column` says how far, `at` stays on it until its end."""
 
     line: str
     at: int = 0
     column: int = 0
-    owed: int = 0
 
     def look(self) -> tuple[int, int]:
         """Where the next letter stands, and how many columns before it are blank."""
-        at, column, line = self.at, self.column, self.line
-        while at < len(line):
-            if line[at] == " ":
-                column += 1
-            elif line[at] == "\t":
-                column += 4 - column % 4
-            else:
-                break
-            at += 1
-        return at, column - self.column
+        rest = self.line[self.at :]
+        blanks = rest[: len(rest) - len(rest.lstrip(" \t"))]
+        before = self.column % 4
+        return self.at + len(blanks), len((" " * before + blanks).expandtabs(4)) - before
 
     def take(self, columns: int) -> None:
         """Goes over so many blank columns."""
@@ -54,14 +47,11 @@ class _Cursor:
             step = min(width, columns)
             self.column += step
             columns -= step
-            self.owed = width - step
-            if not self.owed:
-                self.at += 1
+            self.at += step == width
 
     def skip(self, letters: int) -> None:
         self.at += letters
         self.column += letters
-        self.owed = 0
 
 
 class _TextLine(NamedTuple):
