@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app_page import keyed, labelled, only, open_script, press, texts
+from tests.app_page import find_by_key, find_by_label, only, open_script, press, read
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
 from tests.servers import write_folder
@@ -23,21 +23,21 @@ def pane(tmp_path: Path) -> Iterator[AppTest]:
 
 def make(at: AppTest, name: str) -> None:
     at.text_input(key="tokens:name:talk").input(name)
-    labelled(at.button, "Make a token").click().run()
+    find_by_label(at.button, "Make a token").click().run()
     assert not at.exception
 
 
 def secrets(at: AppTest) -> list[str]:
     """Those that the line to run first holds."""
-    return re.findall(r"export FLOWGROUND_API_KEY=(fg_\S+)", texts(at))
+    return re.findall(r"export FLOWGROUND_API_KEY=(fg_\S+)", read(at))
 
 
 def test_a_token_is_made_shown_once_and_revoked(pane: AppTest) -> None:
     make(pane, "my script")
     [secret] = secrets(pane)
-    assert "Your new token stands at the top of this pane" in texts(pane)
+    assert "Your new token stands at the top of this pane" in read(pane)
     another_visit = open_script("api_access", flow="talk")
-    assert (secrets(another_visit), secret in texts(another_visit)) == ([], False)
+    assert (secrets(another_visit), secret in read(another_visit)) == ([], False)
     press(pane, "tokens:revoke:")
     assert [button.label for button in pane.button if button.label == "Revoke"] == []
 
@@ -48,4 +48,4 @@ def test_a_token_without_a_name_is_refused_in_words_and_changes_nothing(pane: Ap
     assert secrets(pane) == []
     make(pane, "my script")
     assert len(pane.warning) == 0
-    assert keyed(pane.button, "tokens:revoke:").label == "Revoke"
+    assert find_by_key(pane.button, "tokens:revoke:").label == "Revoke"

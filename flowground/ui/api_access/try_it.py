@@ -62,20 +62,18 @@ def draw_try(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
 
     def draw() -> None:
         trial: Trial | None = st.session_state.get(key)
-        is_running = trial is not None and not trial.over.is_set()
-        if trial is not None and is_running:
+        shown = trial if trial and trial.request == request else None
+        if trial and not trial.over.is_set():
             st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
-        else:
-            begin = partial(_begin, caller, wired.id, request, key)
-            said = "Runs this request here, as you."
-            st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
-        if trial is None or trial.request != request:
+            if shown:
+                st.fragment(partial(_watch, shown, key), run_every=_LOOK)()
             return
-        if is_running:
-            st.fragment(partial(_watch, trial, key), run_every=_LOOK)()
-        else:
+        begin = partial(_begin, caller, wired.id, request, key)
+        said = "Runs this request here, as you."
+        st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
+        if shown:
             with st.container(key=f"{key}:answer"):
-                _draw_end(trial)
+                _draw_end(shown)
 
     st.fragment(draw, key=key)()
 

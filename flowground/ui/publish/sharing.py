@@ -1,13 +1,13 @@
 """With whom a flow is shared: everyone, named people and groups, or anybody; until when; the API too."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 import streamlit as st
 
 from flowground import runtime
-from flowground.access import Access, people
+from flowground.access import people
 from flowground.access.sharing import list_who_may_open, read_sharing, share
 from flowground.caller import Caller
 from flowground.store.flows.publications import Audience, Sharing
@@ -22,15 +22,6 @@ AUDIENCES: dict[Audience, tuple[str, str]] = {
     "people": ("People and groups", "Only those chosen below."),
     "public": ("Anybody with the link", "Without sign-in. Every answer costs what your model costs."),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _SharingChoices:
-    """What there is to choose from, and what is chosen now."""
-
-    sharing: Sharing
-    members: Sequence[Member]
-    groups: Sequence[Group]
 
 
 def describe(sharing: Sharing) -> str:
@@ -48,20 +39,15 @@ def open_settings(wired: WiredFlow) -> None:
     """Nothing changes before *Save*; then it acts at everybody's next action."""
     caller = require_visitor()
     with failure.draw_refusals():
-        choices = bridge.ask(_load, caller, wired)
-        draft = _draw_choices(wired, choices)
-        _draw_people(bridge.ask(list_who_may_open, wired, draft), draft, choices)
+        now = bridge.ask(read_sharing, caller, wired.id)
+        groups = bridge.ask(people.list_groups, caller)
+        draft = _draw_choices(caller, wired, now, groups)
+        _draw_people(bridge.ask(list_who_may_open, wired, draft), draft, groups)
         if st.button("Save", type="primary", key=f"sharing:save:{wired.id}"):
             bridge.change(share, caller, wired.id, draft)
 
 
-async def _load(access: Access, caller: Caller, wired: WiredFlow) -> _SharingChoices:
-    sharing = await read_sharing(access, caller, wired.id)
-    return _SharingChoices(sharing, await people.list_members(access, caller), await people.list_groups(access, caller))
-
-
-def _draw_choices(wired: WiredFlow, choices: _SharingChoices) -> Sharing:
-    now = choices.sharing
+def _draw_choices(caller: Caller, wired: WiredFlow, now: Sharing, groups: Sequence[Group]) -> Sharing:
     offered: list[Audience] = [key for key in AUDIENCES if key != "public" or runtime.get().access.allow_public]
     audience = st.radio(
         "Who",
@@ -74,7 +60,7 @@ def _draw_choices(wired: WiredFlow, choices: _SharingChoices) -> Sharing:
     )
     draft = replace(now, audience=audience)
     if audience == "people":
-        draft = _draw_names(wired, choices, draft)
+        draft = _draw_names(caller, wired, draft, groups)
     api = st.checkbox(
         "Share the API too",
         value=now.shares_api,
@@ -84,9 +70,10 @@ def _draw_choices(wired: WiredFlow, choices: _SharingChoices) -> Sharing:
     return replace(draft, shares_api=api, expires_at=_draw_end(wired, now))
 
 
-def _draw_names(wired: WiredFlow, choices: _SharingChoices, draft: Sharing) -> Sharing:
-    by_name = {member.name: member for member in choices.members if member.is_active and member.role == "member"}
-    groups = {group.id: group for group in choices.groups}
+def _draw_names(caller: Caller, wired: WiredFlow, draft: Sharing, groups: Sequence[Group]) -> Sharing:
+    everyone = bridge.ask(people.list_members, caller)
+    by_name = {member.name: member for member in everyone if member.is_active and member.role == "member"}
+    by_id = {group.id: group for group in groups}
     # Authors and admins need not be named; who was named before stays until taken out.
     names = sorted(by_name.keys() | draft.members)
     members = st.multiselect(
@@ -101,9 +88,9 @@ def _draw_names(wired: WiredFlow, choices: _SharingChoices, draft: Sharing) -> S
     if groups:
         chosen = st.multiselect(
             "Groups",
-            list(groups),
-            default=[key for key in groups if key in draft.groups],
-            format_func=lambda key: f"{groups[key].name} ({len(groups[key].members)})",
+            list(by_id),
+            default=[key for key in by_id if key in draft.groups],
+            format_func=lambda key: f"{by_id[key].name} ({len(by_id[key].members)})",
             key=f"sharing:groups:{wired.id}",
             placeholder="Choose groups",
         )
@@ -122,8 +109,7 @@ def _draw_end(wired: WiredFlow, now: Sharing) -> datetime | None:
     return browser.end_day(chosen or today)
 
 
-def _draw_people(found: Sequence[Member], draft: Sharing, choices: _SharingChoices) -> None:
-    groups = [group for group in choices.groups if group.id in draft.groups]
+def _draw_people(found: Sequence[Member], draft: Sharing, groups: Sequence[Group]) -> None:
     who = "Anybody" if draft.audience == "public" else words.count(len(found), "person", "people")
     with st.expander(f"{who} can open it, once saved", key="sharing:resolved", icon=":material/visibility:"):
         for member in found:
@@ -137,7 +123,8 @@ def _write_reason(member: Member, draft: Sharing, groups: Sequence[Group]) -> st
         return "everyone"
     if member.name in draft.members:
         return "named"
-    return ", ".join(words.escape(group.name) for group in groups if member.name in group.members)
+    chosen = [group for group in groups if group.id in draft.groups and member.name in group.members]
+    return ", ".join(words.escape(group.name) for group in chosen)
 
 
 def name_person(member: Member) -> str:
