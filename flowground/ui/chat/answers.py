@@ -108,7 +108,7 @@ def _show_code(conversation: Conversation, question: StoredMessage) -> None:
     """For a button: opens the call that this question was."""
     values = bridge.read(conversations.find_overrides, **conversation.session_key._asdict(), message_id=question.id)
     call = pane.PastCall(question.text, conversation.session_id, values)
-    dialogs.want_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
+    dialogs.schedule_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
 
 
 def _draw_facts(conversation: Conversation, message: StoredMessage) -> None:

@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import streamlit as st
 
-_WANTED = "dialog:wanted"
+_SCHEDULED = "dialog:scheduled"
 
 
-def want_dialog(flow_id: str, open_dialog: Callable[[], None]) -> None:
+def schedule_dialog(flow_id: str, open_dialog: Callable[[], None]) -> None:
     """For a button on the page of this flow."""
-    st.session_state[_WANTED] = (flow_id, open_dialog)
+    st.session_state[_SCHEDULED] = (flow_id, open_dialog)
 
 
-def open_wanted(flow_id: str) -> None:
+def open_scheduled(flow_id: str) -> None:
     """Opens what was asked for on this flow's page, once."""
-    wanted_for, open_dialog = st.session_state.pop(_WANTED, (None, None))
-    if wanted_for == flow_id:
+    scheduled_for, open_dialog = st.session_state.pop(_SCHEDULED, (None, None))
+    if scheduled_for == flow_id:
         open_dialog()

@@ -38,7 +38,7 @@ def draw_header(caller: Caller, wired: WiredFlow) -> bool:
             if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
                 pane.open_drawer(wired)
             publish.draw_menu(caller, wired, is_shared=is_shared)
-    dialogs.open_wanted(wired.id)
+    dialogs.open_scheduled(wired.id)
     return may_run_api
 
 

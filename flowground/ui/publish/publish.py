@@ -114,18 +114,18 @@ def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
 def _leave_menu(wired: WiredFlow, open_dialog: Callable[[WiredFlow], None]) -> None:
     """For a button: a dialog would open below the open menu, so the menu goes first."""
     st.session_state[_make_menu_key(wired)] = False
-    dialogs.want_dialog(wired.id, partial(open_dialog, wired))
+    dialogs.schedule_dialog(wired.id, partial(open_dialog, wired))
 
 
 @bind_to_caller
 def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
     """For the toggle. The local owner needs an account first: without one nobody could be let in."""
-    wanted = bool(st.session_state[key])
-    if caller.kind == "local" and wanted:
+    is_wanted = bool(st.session_state[key])
+    if caller.kind == "local" and is_wanted:
         _open_wishes().keep(read_browser_id(), wired.id)
         _leave_menu(wired, _ask_first_account)
         return
-    _publish(caller, wired, is_shared=wanted)
+    _publish(caller, wired, is_shared=is_wanted)
 
 
 def _publish(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:

@@ -61,13 +61,13 @@ def _draw_choices(caller: Caller, wired: WiredFlow, now: Sharing, groups: Sequen
     draft = replace(now, audience=audience)
     if audience == "people":
         draft = _draw_names(caller, wired, draft, groups)
-    api = st.checkbox(
+    shares_api = st.checkbox(
         "Share the API too",
         value=now.shares_api,
         key=f"sharing:api:{wired.id}",
         help="They may make application tokens for this flow and run it from programs.",
     )
-    return replace(draft, shares_api=api, expires_at=_draw_end(wired, now))
+    return replace(draft, shares_api=shares_api, expires_at=_draw_end(wired, now))
 
 
 def _draw_names(caller: Caller, wired: WiredFlow, draft: Sharing, groups: Sequence[Group]) -> Sharing:

@@ -47,7 +47,7 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
 
 
 @bind_to_caller
-def _decide(caller: Caller, request_id: str, yes: bool) -> None:
+def _decide(caller: Caller, request_id: str, is_approved: bool) -> None:
     with failure.keep_refusals(_REFUSED), suppress(NotSignedIn):  # that the page itself will say
-        bridge.ask(access_requests.approve if yes else access_requests.deny, caller, request_id)
-        st.toast("They may open it now." if yes else "Denied. They are told nothing.")
+        bridge.ask(access_requests.approve if is_approved else access_requests.deny, caller, request_id)
+        st.toast("They may open it now." if is_approved else "Denied. They are told nothing.")
