@@ -23,7 +23,7 @@ def token(server: AppServer) -> str:
 def test_a_shipped_snippet_answers(server: AppServer, token: str, name: str, language: str, stream: bool) -> None:
     file = SHIPPED_FLOWS / f"{name}.yaml"
     wired = wire(parse_flow(file.read_bytes(), file.name, max_bytes=1_000_000))
-    request = SnippetRequest.make(wired, base_url=server.url, message=MESSAGE, stream=stream)
+    request = SnippetRequest(server.url, wired.id, stream=stream).fit(wired, MESSAGE)
     done = run_snippet(language, write_snippets(request)[language], env={"FLOWGROUND_API_KEY": token})
     assert done.returncode == 0, done.stderr
     if language != "curl":

@@ -58,7 +58,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 @pytest.mark.parametrize("name", FLOWS)
 def test_a_snippet_shows_every_output(app: AppServer, name: str, language: str, stream: bool) -> None:
     flow = wire(parse_flow(FLOWS[name], f"{name}.yaml", max_bytes=100_000))
-    request = SnippetRequest.make(flow, base_url=app.url, message=MESSAGE, stream=stream)
+    request = SnippetRequest(app.url, flow.id, stream=stream).fit(flow, MESSAGE)
     done = run_snippet(
         language, write_snippets(request)[language], env={"FLOWGROUND_API_KEY": app.environment["FLOWGROUND_API_KEY"]}
     )

@@ -27,15 +27,15 @@ def flow(text: str) -> WiredFlow:
     return wire(parse_flow(text, "flow.yaml", max_bytes=100_000))
 
 
-def asking(text: str, **fields: Any) -> dict[str, Any]:
-    request = SnippetRequest.make(flow(text), base_url="http://x", **fields)
+def asking(text: str, message: str | None = None, **fields: Any) -> dict[str, Any]:
+    request = SnippetRequest("http://x", "flow", **fields).fit(flow(text), message)
     return request.write_body(request.message)
 
 
 def test_a_chat_flow_needs_a_message_only() -> None:
     assert asking(CHAT) == {"input_value": DEFAULT_MESSAGE}
     assert asking(CHAT, message="hi", session_id="s") == {"input_value": "hi", "session_id": "s"}
-    assert SnippetRequest.make(flow(CHAT), base_url="http://x/").url == "http://x/api/v1/run/flow"
+    assert SnippetRequest("http://x/", "flow").fit(flow(CHAT)).url == "http://x/api/v1/run/flow"
 
 
 def test_a_flow_without_chat_is_given_text_and_gives_text() -> None:

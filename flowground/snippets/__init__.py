@@ -1,6 +1,6 @@
 """A request -> the code that makes it, complete and as copied: Python, JavaScript, cURL, PowerShell.
 
-    write_snippets(SnippetRequest.make(wired, base_url="https://flows.example.com"))["python"]
+    write_snippets(SnippetRequest("https://flows.example.com", wired.id).fit(wired))["python"]
 
 The Python and JavaScript texts are scripts that take the message as their argument, with the request's as default. The
 cURL text is one command for bash or zsh, pasted or saved; its message stands in its body, because a shell cannot write
@@ -12,12 +12,11 @@ and end with a sentence and a status other than 0 where something is wrong.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from flowground.snippets.answer import WORDS, find
 from flowground.snippets.curl import write_curl
 from flowground.snippets.javascript import write_javascript
-from flowground.snippets.literals import NO_TOKEN, PLACEHOLDER, VARIABLE, Shell, write_export_line
+from flowground.snippets.literals import NO_TOKEN, VARIABLE, Shell, write_export_line
 from flowground.snippets.powershell import write_powershell
 from flowground.snippets.python import write_python
 from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest, find_types
@@ -26,7 +25,6 @@ __all__ = [
     "DEFAULT_MESSAGE",
     "LANGUAGES",
     "NO_TOKEN",
-    "PLACEHOLDER",
     "VARIABLE",
     "WORDS",
     "Shell",
@@ -54,24 +52,22 @@ class Language:
     shell: Shell = "bash"
 
 
-LANGUAGES: Mapping[str, Language] = MappingProxyType(
-    {
-        "python": Language(
-            "Python",
-            write_python,
-            "python-test-script.py",
-            f'python3 python-test-script.py --message="{DEFAULT_MESSAGE}"',
-            "python",
-        ),
-        "javascript": Language(
-            "JavaScript", write_javascript, "test-script.js", f'node test-script.js "{DEFAULT_MESSAGE}"', "javascript"
-        ),
-        "curl": Language("cURL", write_curl, "test-script.sh", "bash test-script.sh", "bash"),
-        "powershell": Language(
-            "PowerShell", write_powershell, "test-script.ps1", "pwsh -File test-script.ps1", "powershell", "powershell"
-        ),
-    }
-)
+LANGUAGES: Mapping[str, Language] = {
+    "python": Language(
+        "Python",
+        write_python,
+        "python-test-script.py",
+        f'python3 python-test-script.py --message="{DEFAULT_MESSAGE}"',
+        "python",
+    ),
+    "javascript": Language(
+        "JavaScript", write_javascript, "test-script.js", f'node test-script.js "{DEFAULT_MESSAGE}"', "javascript"
+    ),
+    "curl": Language("cURL", write_curl, "test-script.sh", "bash test-script.sh", "bash"),
+    "powershell": Language(
+        "PowerShell", write_powershell, "test-script.ps1", "pwsh -File test-script.ps1", "powershell", "powershell"
+    ),
+}
 
 
 def write_snippets(request: SnippetRequest) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
@@ -32,40 +32,18 @@ class SnippetRequest:
     output_type: OutputType = "chat"
     token: str | None = field(default=None, repr=False)
 
-    @classmethod
-    def make(
-        cls,
-        wired: WiredFlow,
-        *,
-        base_url: str,
-        message: str | None = None,
-        session_id: str | None = None,
-        tweaks: Mapping[str, Any] | None = None,
-        stream: bool = False,
-        shape: Shape = "langflow",
-        token: str | None = None,
-    ) -> Self:
-        """The request that fits a flow: a flow without Chat Input is given text, one without Chat Output gives it.
+    def fit(self, wired: WiredFlow, message: str | None = None) -> Self:
+        """The request as it fits its flow: a flow without Chat Input is given text, one without Chat Output gives it.
 
         A tweak of the input component's own input becomes the message, since a call may not have both; without
         a message it is the component's own, as Langflow's snippets do.
         """
         input_type, output_type = find_types(wired)
         inputs = [name for name, item in wired.components.items() if item.takes_input == input_type]
-        tweaked, kept = _take_input(tweaks or {}, {*inputs, *(wired.display_names[name] for name in inputs)})
+        tweaked, kept = _take_input(self.tweaks, {*inputs, *(wired.display_names[name] for name in inputs)})
         own = next((text for name in inputs if (text := wired.components[name].find_own_input())), None)
-        return cls(
-            base_url=base_url,
-            flow_id=wired.id,
-            message=next((text for text in (tweaked, message, own) if text is not None), DEFAULT_MESSAGE),
-            session_id=session_id,
-            tweaks=kept,
-            stream=stream,
-            shape=shape,
-            input_type=input_type,
-            output_type=output_type,
-            token=token,
-        )
+        said = next((text for text in (tweaked, message, own) if text is not None), DEFAULT_MESSAGE)
+        return replace(self, message=said, tweaks=kept, input_type=input_type, output_type=output_type)
 
     @property
     def url(self) -> str:
@@ -81,11 +59,7 @@ class SnippetRequest:
         """
         tweaks = _copy_as_json(self.tweaks)
         return write_run_body(
-            message,
-            input_type=self.input_type,
-            output_type=self.output_type,
-            session_id=self.session_id,
-            tweaks=tweaks,
+            message, input_type=self.input_type, output_type=self.output_type, session_id=self.session_id, tweaks=tweaks
         )
 
 

@@ -101,17 +101,17 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
     if call:
         _draw_past_call(call)
     token, shell = _draw_token(wired)
-    request = SnippetRequest.make(
-        wired,
-        base_url=browser.find_base_url(),
-        # The author's own example is a part of the inside.
-        message=call.message if call else None if caller.sees_inside else DEFAULT_MESSAGE,
+    # The author's own example is a part of the inside.
+    message = call.message if call else None if caller.sees_inside else DEFAULT_MESSAGE
+    request = SnippetRequest(
+        browser.find_base_url(),
+        wired.id,
         session_id=call.session_id if call else None,
         tweaks=values,
         stream=mode == "stream",
         shape="simple" if mode == "simple" else "langflow",
         token=token,
-    )
+    ).fit(wired, message)
     with corner:
         _draw_markdown(request, title=wired.name)
     tabs = _draw_tabs(wired, None if call else values)
