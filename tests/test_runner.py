@@ -9,7 +9,7 @@ from contextlib import aclosing, nullcontext
 import pytest
 
 from flowground.caller import OutputType, RunRequest
-from flowground.errors import ComponentFailed, RunError
+from flowground.errors import ComponentFailed, ProviderRefused, RunError
 from flowground.events import ComponentEvent, ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
 from flowground.flow.parse import parse_flow
 from flowground.graph import LONGEST
@@ -56,11 +56,20 @@ async def events_of(
         return [event async for event in events]
 
 
-async def test_components_that_fail_at_once_leave_nothing_for_the_log() -> None:
+class FailingWhenCancelled(Meeting):
+    async def complete(self, call: ModelCall) -> Completion:
+        try:
+            return await super().complete(call)
+        except asyncio.CancelledError:
+            raise ProviderRefused("The model fails too late.", status=500) from None
+
+
+@pytest.mark.parametrize(("models", "second"), [(Meeting, "fails"), (FailingWhenCancelled, "waits")])
+async def test_components_that_fail_at_once_leave_nothing_for_the_log(models: type[Meeting], second: str) -> None:
     told: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
-    with pytest.raises(ComponentFailed, match="The model fails"):
-        await events_of(two_models("fails", "fails"), Meeting(2), stream=False)
+    with pytest.raises(ComponentFailed, match=r"The model fails\."):
+        await events_of(two_models("fails", second), models(2), stream=False)
     gc.collect()
     assert told == []
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 _A_CHARACTER = "One character of three million more or less."
 
 REASONS: Mapping[str, str] = {
+    "raise failures[ -1]": "Equivalent: they come from a set, so any of them may be the one that is told.",
     "await asyncio.sleep( -1)": "Equivalent: no time at all either.",
     "_NAMED = 10 →": "One part of a long text more or less is looked at for what fills it; the refusal stays right.",
     "MOST_HISTORY = 3_000_000 →": _A_CHARACTER,
