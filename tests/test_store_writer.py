@@ -90,6 +90,18 @@ async def test_a_one_way_write_that_fails_fails_alone(store: Store, lands: Calla
     assert await noted(store) == ["a", "b", "c", "d"]
 
 
+async def test_one_of_two_writes_that_fails_does_not_have_the_other_done_twice(store: Store) -> None:
+    done: list[str] = []
+
+    def do(connection: Connection, subject: str) -> str:
+        done.append(subject)
+        return failing(9)(connection, subject) if subject == "b" else note(connection, subject)
+
+    assert await write_together(store, store.write(do, "a"), store.write(do, "b")) == ["a", "LookupError('b')"]
+    assert done == ["a", "b"]
+    assert await noted(store) == ["a"]
+
+
 async def test_a_write_that_succeeds_when_its_batch_is_repeated_is_told_so(store: Store) -> None:
     found = await write_together(store, store.write(failing(1), "a"), store.write(mark_one_way()(failing(9)), "b"))
     assert found == ["a", "LookupError('b')"]

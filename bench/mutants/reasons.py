@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 _A_CHARACTER = "One character of three million more or less."
 
+_ONE = "Equivalent: the batch has one write."
+
 REASONS: Mapping[str, str] = {
     "raise failures[ -1]": "Equivalent: they come from a set, so any of them may be the one that is told.",
     "await asyncio.sleep( -1)": "Equivalent: no time at all either.",
@@ -26,6 +28,9 @@ REASONS: Mapping[str, str] = {
     "tries: int = _TRIES, may_be_stored: bool": "Slower, and no different: each write would be looked for first.",
     "_READ_BATCH = 8 →": "One read more or less is taken at once, which nobody sees.",
     "_PAUSE_SECONDS = 0.25 →": "SQLite's log is moved a little earlier or later.",
+    "→ elif len(batch) == 1 and not batch[ -1]": _ONE,
+    "→ batch[ -1].error = error": _ONE,
+    "self._try([job], tries=1,": "What is written one by one is not tried again; a second try would do no harm.",
 }
 """A part of a change as docs/mutants.md shows it -> why no test looks for it."""
 
