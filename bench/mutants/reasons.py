@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 _A_CHARACTER = "One character of three million more or less."
-
 _ONE = "Equivalent: the batch has one write."
 
 REASONS: Mapping[str, str] = {
@@ -31,6 +30,12 @@ REASONS: Mapping[str, str] = {
     "→ elif len(batch) == 1 and not batch[ -1]": _ONE,
     "→ batch[ -1].error = error": _ONE,
     "self._try([job], tries=1,": "What is written one by one is not tried again; a second try would do no harm.",
+    "_run_all(connection, jobs, may_fail=len(batch) == 1) → _run_all(connection, jobs, may_fail=len(batch) == 0)": (
+        "Equivalent: a write that is alone fails in a savepoint as it does without one."
+    ),
+    "join_threads([self._thread], lambda: 0)": "Equivalent: any number that stays the same.",
+    "alive[0].join(0.05)": "Any of the threads that are left, and how long one look at it takes.",
+    "alive[0].name": "Any of the threads that are left.",
 }
 """A part of a change as docs/mutants.md shows it -> why no test looks for it."""
 
