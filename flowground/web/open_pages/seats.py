@@ -5,8 +5,8 @@ what one customer of a hosting company easily gets.
 """
 
 import ipaddress
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 
@@ -41,28 +41,17 @@ class GuestSeats(Generic[P]):
         self.most = most
         self.most_an_address = most_an_address
         self._silent = silent
-        self._count = 0
-        self._pages: dict[str, dict[str, set[P]]] = {}
-        """Network -> address -> pages."""
+        self._pages: dict[P, None] = {}
+        """In the order in which they were opened."""
         self._lost: OrderedDict[str, float] = OrderedDict()
         """Address -> when a page there gave way to somebody who had as few."""
 
     def take(self, page: P) -> None:
-        self._pages.setdefault(find_network(page.address), {}).setdefault(page.address, set()).add(page)
-        self._count += 1
+        self._pages[page] = None
 
     def leave(self, page: P) -> None:
         """A second call does nothing."""
-        network = find_network(page.address)
-        addresses = self._pages.get(network, {})
-        pages = addresses.get(page.address, set())
-        if page in pages:
-            pages.discard(page)
-            self._count -= 1
-            if not pages:
-                del addresses[page.address]
-            if not addresses:
-                del self._pages[network]
+        self._pages.pop(page, None)
 
     def find_room(self, address: str, now: float) -> tuple[bool, P | None]:
         """Whether one more page may be opened from there, and which one has to go for it. The first rule that fits:
@@ -76,34 +65,39 @@ class GuestSeats(Generic[P]):
 
         In each of them pages that nobody used go before those in use.
         """
-        own = self._pages.get(find_network(address), {})
-        here = own.get(address, set())
+        here = [page for page in self._pages if page.address == address]
         if len(here) >= self.most_an_address:
             return _choose(page for page in here if now - page.active_at >= self._silent)
-        if self._count < self.most:
+        if len(self._pages) < self.most:
             return True, None
-        if richer := self._find_richer(own, len(here)):
+        if richer := self._find_richer(address):
             return _choose(richer)
         return self._find_as_poor(address, now)
 
-    def _find_richer(self, own: dict[str, set[P]], here: int) -> set[P]:
+    def _find_richer(self, address: str) -> list[P]:
         """Pages of which one may go because their owner has clearly more than the newcomer. The first rule that fits:
 
-        1. The largest network has at least two more pages than the newcomer's `own`: pages of its fullest addresses.
-        2. The fullest address of `own` has at least two more than the newcomer's address, which has `here`: its pages.
+        1. The largest network has at least two more pages than the newcomer's: pages of its fullest addresses.
+        2. The fullest address of the newcomer's network has at least two more than the newcomer's address: its pages.
         3. None.
         """
-        largest = max(self._pages.values(), key=_count_pages)
-        if largest is not own and _count_pages(own) < _count_pages(largest) - 1:
-            return _list_fullest(largest)
-        found = _list_fullest(own)
-        return found if here < max(map(len, own.values()), default=0) - 1 else set()
+        networks, own = self._count_by_network(), find_network(address)
+        largest = max(networks, key=networks.__getitem__)
+        network = largest if networks[own] < networks[largest] - 1 else own
+        addresses = Counter(page.address for page in self._pages if find_network(page.address) == network)
+        most = max(addresses.values(), default=0)
+        if network == own and addresses[address] >= most - 1:
+            return []
+        return [page for page in self._pages if addresses[page.address] == most]
 
     def _find_as_poor(self, address: str, now: float) -> tuple[bool, P | None]:
         lost = self._lost.get(address)
         if lost is not None and now - lost < _RETURN:
             return False, None
-        pages = [page for page in self._list_largest() if now - page.opened_at >= _choose_least_life(page)]
+        networks = self._count_by_network()
+        most = max(networks.values())
+        largest = [page for page in self._pages if networks[find_network(page.address)] >= most - 1]
+        pages = [page for page in largest if now - page.opened_at >= _choose_least_life(page)]
         if not pages:
             return False, None
         page = min(pages, key=lambda page: (page.is_in_use, page.opened_at))
@@ -113,13 +107,8 @@ class GuestSeats(Generic[P]):
             self._lost.popitem(last=False)
         return True, page
 
-    def _list_largest(self) -> Iterator[P]:
-        """Pages of all networks that have as many as the largest, or one fewer."""
-        most = max(map(_count_pages, self._pages.values()))
-        for addresses in self._pages.values():
-            if _count_pages(addresses) >= most - 1:
-                for pages in addresses.values():
-                    yield from pages
+    def _count_by_network(self) -> Counter[str]:
+        return Counter(find_network(page.address) for page in self._pages)
 
 
 @lru_cache(maxsize=4_096)
@@ -130,16 +119,6 @@ def find_network(address: str) -> str:
     except ValueError:
         return address
     return str(network.supernet(new_prefix=_NETWORK[network.version]))
-
-
-def _count_pages(addresses: dict[str, set[P]]) -> int:
-    return sum(map(len, addresses.values()))
-
-
-def _list_fullest(addresses: dict[str, set[P]]) -> set[P]:
-    """Pages of those addresses that have most."""
-    most = max(map(len, addresses.values()), default=0)
-    return {page for pages in addresses.values() if len(pages) == most for page in pages}
 
 
 def _choose_least_life(page: OccupiedSeat) -> float:
