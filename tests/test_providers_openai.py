@@ -91,7 +91,7 @@ async def test_closing_a_stream_reaches_the_server() -> None:
 
 def test_openai_itself_gets_the_new_name_of_max_tokens() -> None:
     call = ModelCall("m", (), {"max_tokens": 5})
-    body = json.loads(write_call(call, stream=False, renamed={"max_tokens": "max_completion_tokens"}))
+    body = json.loads(write_call(call, is_streamed=False, renamed={"max_tokens": "max_completion_tokens"}))
     assert body == {"model": "m", "messages": [], "max_completion_tokens": 5}
 
 
@@ -100,12 +100,12 @@ async def test_the_longest_prompt_is_written_without_keeping_anybody_waiting() -
     bodies: list[bytes] = []
 
     async def write() -> None:
-        bodies.append(write_call(call, stream=True, renamed={}))
+        bodies.append(write_call(call, is_streamed=True, renamed={}))
 
     await stays_responsive(write)
     assert [message["content"] for message in json.loads(bodies[0])["messages"]] == [m.content for m in call.messages]
     half = ModelCall("m", (Message("user", "\ud800"),), {})
-    assert json.loads(write_call(half, stream=False, renamed={}))["messages"][0]["content"] == "\ud800"
+    assert json.loads(write_call(half, is_streamed=False, renamed={}))["messages"][0]["content"] == "\ud800"
 
 
 async def test_a_proxy_of_the_environment_is_asked_for_other_hosts_and_never_for_this_computer(

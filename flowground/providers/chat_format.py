@@ -26,14 +26,14 @@ class Unreadable(Exception):
     status: int | None = None
 
 
-def write_call(call: ModelCall, *, stream: bool, renamed: dict[str, str]) -> bytes:
+def write_call(call: ModelCall, *, is_streamed: bool, renamed: dict[str, str]) -> bytes:
     """The request's body: the options that the flow sets and no others. `renamed` maps names a server has retired."""
     body: dict[str, Any] = {
         "model": call.model,
         "messages": [{"role": message.role, "content": message.content} for message in call.messages],
     }
     body |= {renamed.get(name, name): value for name, value in call.options.items()}
-    if stream:
+    if is_streamed:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     try:
         return orjson.dumps(body)  # a prompt may have 3,000,000 characters: 16 ms at most, four times faster

@@ -59,19 +59,19 @@ class OpenAI:
         )
 
     async def complete(self, call: ModelCall) -> Completion:
-        return await Completion.read(self.ask(call, stream=False))
+        return await Completion.read(self.ask(call, is_streamed=False))
 
     def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
-        return self.ask(call, stream=True)
+        return self.ask(call, is_streamed=True)
 
-    async def ask(self, call: ModelCall, *, stream: bool) -> AsyncGenerator[Piece, None]:
+    async def ask(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
         """The answer's pieces, one and the whole where it is not to be streamed; repeats until the first has come."""
-        body = write_call(call, stream=stream, renamed=self._renamed)
+        body = write_call(call, is_streamed=is_streamed, renamed=self._renamed)
         patience = Patience(self._retries)
         has_begun = False
         while True:
             try:
-                async with aclosing(self._ask_once(call, body, stream=stream)) as pieces:
+                async with aclosing(self._ask_once(call, body, is_streamed=is_streamed)) as pieces:
                     async for piece in pieces:
                         has_begun = True
                         yield piece
@@ -87,10 +87,10 @@ class OpenAI:
     async def close(self) -> None:
         await self._server.close()
 
-    async def _ask_once(self, call: ModelCall, body: bytes, *, stream: bool) -> AsyncGenerator[Piece, None]:
+    async def _ask_once(self, call: ModelCall, body: bytes, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
         try:
-            async with self._server.post(body, stream=stream, most_bytes=self._most_bytes) as answer:
-                if answer.is_json or not stream:  # some servers cannot stream
+            async with self._server.post(body, is_streamed=is_streamed, most_bytes=self._most_bytes) as answer:
+                if answer.is_json or not is_streamed:  # some servers cannot stream
                     completion = read_completion(answer.data, model=call.model, answer_chars=self._answer_chars)
                     yield completion.text
                     yield completion

@@ -78,7 +78,7 @@ class Server:
         }
 
     @asynccontextmanager
-    async def post(self, body: bytes, *, stream: bool, most_bytes: int) -> AsyncGenerator["ServerAnswer", None]:
+    async def post(self, body: bytes, *, is_streamed: bool, most_bytes: int) -> AsyncGenerator["ServerAnswer", None]:
         """A successful answer: all of it as `data`, or its head where it is to be streamed and the server does so.
 
         `data` may have a little more than `most_bytes`, and is not all then. Leaving before the end closes the
@@ -95,7 +95,7 @@ class Server:
                 hint="Try again a little later.",
             ) from None
         try:
-            answer = await self._send(lane, body, stream=stream, most_bytes=most_bytes)
+            answer = await self._send(lane, body, is_streamed=is_streamed, most_bytes=most_bytes)
             async with aclosing(answer.response), aclosing(answer.chunks):
                 if answer.is_refusal:
                     raise self._explain_refusal(answer)
@@ -114,7 +114,7 @@ class Server:
             said = said.replace(secret, "…")
         return cut(" ".join(said.split()), _SAID_CHARS)
 
-    async def _send(self, lane: Lane, body: bytes, *, stream: bool, most_bytes: int) -> "ServerAnswer":
+    async def _send(self, lane: Lane, body: bytes, *, is_streamed: bool, most_bytes: int) -> "ServerAnswer":
         """Where reading ends early, httpcore2 has closed the response."""
         request = httpcore2.Request(
             b"POST",
@@ -127,7 +127,7 @@ class Server:
         try:
             async with asyncio.timeout(self._seconds):
                 answer = ServerAnswer(await lane.handle_async_request(request), self._explain)
-                if answer.is_json or answer.is_refusal or not stream:
+                if answer.is_json or answer.is_refusal or not is_streamed:
                     await answer.read(_ERROR_BYTES if answer.is_refusal else most_bytes)
         except _BROKEN as error:
             if not answer or not answer.is_refusal:  # that one tells enough by its status

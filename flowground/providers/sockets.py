@@ -34,7 +34,7 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's contract, as in the methods below
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's contract, here and below
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> "Stream":
@@ -60,7 +60,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         self._news: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - as above
         """The next bytes, none at the end. Raises ReadTimeout and ReadError."""
         self._send()
         if not self._unread and not self._is_ended:
@@ -80,7 +80,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
             self._transport.resume_reading()
         return data
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as above
         """Returns once the system has taken most of it; little is kept until more comes or an answer is read.
 
         Raises WriteTimeout and WriteError.
@@ -108,7 +108,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         self,
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109 - as above
     ) -> "Stream":
         """The same connection, encrypted. Raises ConnectTimeout and ConnectError."""
         secure, loop = Stream(), asyncio.get_running_loop()

@@ -118,7 +118,7 @@ class Broken:
 
 
 async def test_what_nobody_foresaw_answers_json_without_its_inside(api: Api) -> None:
-    models, api.runtime.models = api.runtime.models, Broken()  # type: ignore[assignment]
+    models, api.runtime.models = api.runtime.models, Broken()  # type: ignore[assignment]  # a run asks no more of it
     try:
         plain = await api.run("spoken", {"input_value": "x"})
         stream = events((await api.run("spoken", {"input_value": "x"}, query="?stream=true")).text)

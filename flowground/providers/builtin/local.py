@@ -88,14 +88,14 @@ class Local:
             self._download.start()
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
-        for step in (self._fetch_first(), self._ask(call, stream=True)):
+        for step in (self._fetch_first(), self._ask(call, is_streamed=True)):
             async with aclosing(step) as pieces:
                 async for piece in pieces:
                     yield piece
 
     async def complete(self, call: ModelCall) -> Completion:
         self.require_ready(call.model)
-        return await Completion.read(self._ask(call, stream=False))
+        return await Completion.read(self._ask(call, is_streamed=False))
 
     def require_ready(self, model: str) -> None:  # noqa: ARG002 - one model answers to every name
         if not self._find_file():
@@ -116,7 +116,7 @@ class Local:
     def _find_file(self) -> Path | None:
         return self._entry.path or self._download.find_file()
 
-    async def _ask(self, call: ModelCall, *, stream: bool) -> AsyncGenerator[Piece, None]:
+    async def _ask(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
         """What the process answers; it is asked once more where it ended before the first piece."""
         call = self._add_defaults(call)
         with self._keep_busy():
@@ -125,7 +125,7 @@ class Local:
                     yield self._make_progress(status)
                 child, has_begun = await self._run_child(), False
                 try:
-                    async with aclosing(child.provider.ask(call, stream=stream)) as pieces:
+                    async with aclosing(child.provider.ask(call, is_streamed=is_streamed)) as pieces:
                         async for piece in pieces:
                             has_begun = True
                             yield replace(piece, model=self._title) if isinstance(piece, Completion) else piece
