@@ -46,7 +46,7 @@ def dripped(data: bytes, *, pause: float) -> list[Part]:
 
 async def test_a_head_that_comes_byte_by_byte_is_given_up() -> None:
     head = dripped(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 300, pause=0.05)
-    async with model(head, seconds=0.3) as (provider, server):
+    async with model(head, seconds=1) as (provider, server):
         assert [type(fault) for fault in await faults_of(provider)] == [ProviderTimeout] * 2
         assert len(server.asked) == 2
 
@@ -54,7 +54,7 @@ async def test_a_head_that_comes_byte_by_byte_is_given_up() -> None:
 async def test_the_words_of_a_refusal_are_waited_for_no_longer_than_an_answer() -> None:
     refusal = whole({"error": "no such model " * 9}, status="404 Not Found")
     slow = [refusal[:-100], *dripped(refusal[-100:], pause=0.1)]
-    async with model(slow, seconds=0.3) as (provider, _):
+    async with model(slow, seconds=1) as (provider, _):
         assert [fault.code for fault in await faults_of(provider)] == ["model_failed"] * 2
 
 
@@ -66,8 +66,8 @@ async def test_the_words_of_a_refusal_are_waited_for_no_longer_than_an_answer() 
 async def test_an_answer_that_said_its_end_is_whole_whatever_the_connection_does(
     after: list[Part], usage: Usage | None
 ) -> None:
-    async with model([PIECES, *after], seconds=5) as (provider, _):
-        pieces = await asyncio.wait_for(all_of(provider), 3)
+    async with model([PIECES, *after], seconds=60) as (provider, _):
+        pieces = await asyncio.wait_for(all_of(provider), 30)
         assert pieces == ["Hi", Completion("Hi", "small-2026", usage)]
 
 
@@ -79,9 +79,9 @@ async def test_a_reader_who_takes_their_time_is_no_silence_of_the_model() -> Non
         0.5,
         event(delta("!", finish="stop")),
     ]
-    async with model([*late, event(DONE)], seconds=0.8) as (provider, _), aclosing(provider.stream(CALL)) as pieces:
+    async with model([*late, event(DONE)], seconds=1.5) as (provider, _), aclosing(provider.stream(CALL)) as pieces:
         assert await anext(pieces) == "Hi"
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2.0)
         assert await anext(pieces) == "!"
 
 
@@ -138,7 +138,7 @@ async def test_an_answer_is_cut_while_it_arrives() -> None:
             server.left.clear()
             with pytest.raises(AnswerTooLong):
                 await call
-            await asyncio.wait_for(server.left.wait(), 5)
+            await asyncio.wait_for(server.left.wait(), 20)
 
 
 async def test_a_page_instead_of_an_answer_is_told_alike_and_asked_for_once() -> None:
@@ -256,7 +256,7 @@ async def test_a_wait_for_a_free_connection_ends_and_loses_none() -> None:
         for calls in (AT_ONCE, 2 * AT_ONCE):  # the second time only when no connection was lost the first time
             async with as_many_as_may_be(provider):
                 leaving = [asyncio.ensure_future(all_of(provider)) for _ in range(20)]
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0)  # now each waits for a connection
                 for task in leaving:
                     task.cancel()
                 left = await asyncio.gather(*leaving, return_exceptions=True)

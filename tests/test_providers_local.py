@@ -61,7 +61,7 @@ async def test_concurrent_first_messages_start_one_process(tmp_path: Path) -> No
 async def test_a_first_caller_who_leaves_does_not_stop_the_start(tmp_path: Path) -> None:
     async with own_file(tmp_path) as local:
         first, second = (asyncio.create_task(local.complete(call("Hi"))) for _ in range(2))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # now both wait for the process
         first.cancel()
         assert (await second).text.startswith("tiny: Hi")
         assert len(starts(tmp_path)) == 1

@@ -46,7 +46,7 @@ async def test_calls_share_one_connection() -> None:
 
 
 async def test_128_calls_at_once() -> None:
-    async with model([0.2, ANSWER]) as (provider, server):
+    async with model([asyncio.Barrier(128), ANSWER], seconds=60) as (provider, server):
         answers = await asyncio.gather(*(provider.complete(CALL) for _ in range(128)))
         assert set(answers) == {WANTED}
         assert server.connections == 128
@@ -73,9 +73,9 @@ async def test_text_in_parts_and_a_refusal_are_text() -> None:
 
 
 async def test_cancelling_reaches_the_server() -> None:
-    async with model([5.0, ANSWER]) as (provider, server):
+    async with model([60.0, ANSWER], seconds=60) as (provider, server):
         task = asyncio.ensure_future(provider.complete(CALL))
-        await asyncio.sleep(0.1)
+        await asyncio.wait_for(server.came.wait(), 10)
         task.cancel()
         await asyncio.wait_for(server.left.wait(), 10)
         with pytest.raises(asyncio.CancelledError):
@@ -83,7 +83,7 @@ async def test_cancelling_reaches_the_server() -> None:
 
 
 async def test_closing_a_stream_reaches_the_server() -> None:
-    async with model([chunked(delta("Hi"), end=False), 5.0]) as (provider, server):
+    async with model([chunked(delta("Hi"), end=False), 60.0], seconds=60) as (provider, server):
         async with aclosing(provider.stream(CALL)) as pieces:
             assert await anext(pieces) == "Hi"
         await asyncio.wait_for(server.left.wait(), 10)
@@ -126,7 +126,7 @@ async def test_a_proxy_of_the_environment_is_asked_for_other_hosts_and_never_for
 
 
 async def test_connections_beyond_those_kept_are_closed_again() -> None:
-    async with model([0.3, ANSWER], seconds=60) as (provider, server):
+    async with model([asyncio.Barrier(140), ANSWER], seconds=60) as (provider, server):
         assert await asyncio.gather(*(provider.complete(CALL) for _ in range(140))) == [WANTED] * 140
         assert server.connections == 140
         assert await asyncio.gather(*(provider.complete(CALL) for _ in range(140))) == [WANTED] * 140

@@ -108,7 +108,9 @@ def test_tokens_are_shown_as_they_come(endpoint: FakeRunEndpoint, language: str,
         assert process.stdout is not None
         shown = b""
         while b"You s" not in shown:
-            shown += os.read(process.stdout.fileno(), 65_536)
+            piece = os.read(process.stdout.fileno(), 65_536)
+            assert piece, shown  # else it has ended
+            shown += piece
         assert b"id: hi" not in shown
         endpoint.go_on.set()
         assert b"id: hi" in process.stdout.read()

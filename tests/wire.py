@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-Part = bytes | float
-"""Bytes to send, or seconds to wait before the next ones."""
+Part = bytes | float | asyncio.Barrier
+"""Bytes to send; or seconds to wait before the next ones, or a barrier at which so many calls wait for each other."""
 
 HANG_UP = b""
 """As the last part: close the connection after the answer."""
@@ -24,12 +24,16 @@ class Asked:
 
 @dataclass
 class Wire:
-    """Answers the calls in order, and the last answer again and again. `left` is set when a client goes away early."""
+    """Answers the calls in order, and the last answer again and again.
+
+    `came` is set when a call has come, `left` when a client goes away early.
+    """
 
     answers: Sequence[Sequence[Part]]
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
     url: str = ""
+    came: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -37,11 +41,14 @@ class Wire:
         try:
             while (asked := await _read(reader)) is not None:
                 self.asked.append(asked)
+                self.came.set()
                 answer = self.answers[min(len(self.asked), len(self.answers)) - 1]
                 for part in answer:
                     if isinstance(part, bytes):
                         writer.write(part)
                         await writer.drain()
+                    elif isinstance(part, asyncio.Barrier):
+                        await part.wait()
                     elif await _left_within(part, reader):
                         self.left.set()
                         return

@@ -174,8 +174,8 @@ FORMS: dict[str, tuple[int, Callable[[], bytes]]] = {
     "a field of dashes": (422, lambda: form(part("input_value", text(1_000_000, "\r\n--x")))),
     "a thousand fields": (200, lambda: form(*(part(name, "x" * 2_000) for name in first_words(1_000)))),
     "too many fields": (422, lambda: form(*(part(name, "") for name in first_words(40_000)))),
-    "many headers": (200, lambda: form(part("a", "b").replace(b"\r\n\r\n", b"\r\n" + b"A: b\r\n" * 400_000 + b"\r\n"))),
-    "a long header": (200, lambda: form(part(text(3_000_000), "b"))),
+    "many headers": (422, lambda: form(part("a", "b").replace(b"\r\n\r\n", b"\r\n" + b"A: b\r\n" * 400_000 + b"\r\n"))),
+    "a long header": (422, lambda: form(part(text(3_000_000), "b"))),
     "tweaks": (422, lambda: form(part("tweaks", named(b"", b"", b"{}", most=1_000_000).decode()))),
 }
 
@@ -190,7 +190,7 @@ async def test_the_largest_forms_keep_nobody_waiting(api: Api, case: str) -> Non
         answers.append(await api.client.post("/api/v1/run/echo", content=content, headers=FORM))
 
     await stays_responsive(ask)
-    assert {answer.status_code for answer in answers} <= {status, 422}, answers[0].text[:300]
+    assert {answer.status_code for answer in answers} == {status}, answers[0].text[:300]
 
 
 @pytest.mark.parametrize("query", ["", "?shape=simple", "?stream=true", "?stream=sse", "?stream=sse&shape=simple"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -67,10 +68,13 @@ async def test_tokens_of_several_answers_can_be_told_apart_in_the_simple_shape(a
 
 
 async def test_silence_is_bridged_by_comments() -> None:
+    go = asyncio.Event()
+
     async def slow() -> Any:
-        await asyncio.sleep(0.1)
+        await go.wait()
         yield "end", "{}"
 
-    frames = [frame async for frame in write_sse(slow(), heartbeat=0.03)]
-    assert frames[0] == b": still here\n\n"
-    assert frames[-1] == b"id: 1\nevent: end\ndata: {}\n\n"
+    async with aclosing(write_sse(slow(), heartbeat=0.01)) as frames:
+        assert [await anext(frames) for _ in range(3)] == [b": still here\n\n"] * 3
+        go.set()
+        assert [frame async for frame in frames][-1] == b"id: 1\nevent: end\ndata: {}\n\n"

@@ -52,11 +52,12 @@ async def test_a_token_whose_owner_left_says_so(api: Api) -> None:
     assert (await api.client.post("/api/v1/run/echo", json={}, headers=adas)).status_code == 200
     await api.runtime.store.write(members.remove, name="ada", by="tests")
     code, _ = await refusal(api, adas)
-    assert code in ("api_key_revoked", "api_key_invalid")
+    assert code == "api_key_revoked"
 
 
 async def test_uses_are_counted_and_the_last_one_is_known(api: Api) -> None:
     token, headers = await api.token()
+    began = datetime.now(UTC)
     for _ in range(3):
         await api.client.post("/api/v1/run/echo", json={}, headers=headers)
     api.runtime.store._uses.flush()
@@ -64,7 +65,7 @@ async def test_uses_are_counted_and_the_last_one_is_known(api: Api) -> None:
     (found,) = [item for item in await api.runtime.store.read(tokens.list_tokens) if item.id == token.id]
     assert found.uses == 3
     assert found.last_used_at is not None
-    assert datetime.now(UTC) - found.last_used_at < timedelta(minutes=1)
+    assert began <= found.last_used_at <= datetime.now(UTC)
 
 
 async def test_keys_in_the_query_can_be_switched_off(tmp_path: Path) -> None:
