@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flowground.errors import ProviderUnreachable
+from flowground.errors import ProviderError, ProviderUnreachable
 from flowground.providers.openai import OpenAI
 from tests.chat_answers import ANSWER, CALL, STREAMED, WANTED, all_of, model
 from tests.wire import Wire, whole, wire
@@ -105,6 +105,21 @@ async def test_an_encrypted_call_goes_through_a_tunnel_of_the_proxy(
         assert head.startswith("CONNECT model.example:443 HTTP/1.1\r\n")
         assert "Basic YWRhOnNlY3JldA==" in head
         assert "sk-1" not in head
+        await provider.close()
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+async def test_an_answer_that_stops_halfway_leaves_the_way_through_the_proxy_free(
+    monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    half = whole({"error": "no such model"}, status=status)[:-5]
+    async with wire([half, 60.0], [ANSWER]) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        provider = OpenAI("mine", "http://model.example/v1", timeout=1, retries=0)
+        with pytest.raises(ProviderError):
+            await provider.complete(CALL)
+        await asyncio.wait_for(proxy.left.wait(), 10)
+        assert await provider.complete(CALL) == WANTED
         await provider.close()
 
 
