@@ -79,7 +79,6 @@ PARROT = '''\
 """Parrot: a server that is sent plain text and answers with plain text."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Literal
 
 import httpx2
@@ -113,11 +112,9 @@ class Parrot:
         self._greeting = greeting
 
     async def complete(self, call: ModelCall) -> Completion:
-        text = self._greeting
-        async with aclosing(await self._server.post(call.messages[-1].content.encode())) as answer:
-            while (chunk := await answer.read_chunk()) is not None:
-                text += chunk.decode()
-        return Completion(text, call.model)
+        said = call.messages[-1].content.encode()
+        async with self._server.post(said, is_streamed=False, most_bytes=1_000_000) as answer:
+            return Completion(self._greeting + answer.data.decode(), call.model)
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
         completion = await self.complete(call)
