@@ -1,12 +1,14 @@
 """The policy of a flow's fields: what each takes, who may set it, and what edits it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import Field
 
 from flowground.caller import RunRequest
+from flowground.components import COMPONENTS
+from flowground.components.base import declare
 from flowground.components.inputs import TextInput
 from flowground.fields.policy import FieldPolicy
 from flowground.fields.types import list_types
@@ -14,9 +16,9 @@ from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members
 from flowground.tweaks import apply_tweaks
-from flowground.wiring import WiredFlow
+from flowground.wiring import WiredFlow, wire
 from tests.api.serving import serving
-from tests.flow_texts import wired
+from tests.flow_texts import parsed, wired
 from tests.servers import SHIPPED_FLOWS, shipped_flow
 from tests.talk import FLOW, OPENED, TALK
 
@@ -105,6 +107,48 @@ def test_bounds_that_are_not_reached_become_the_last_values_that_fit() -> None:
     assert (found["whole"].min, found["whole"].max) == (1, 9)
     assert (found["part"].min, found["part"].max) == (0.01, 0.99)
     assert (found["whole"].is_text, found["whole"].is_number, found["part"].is_whole) == (False, True, False)
+
+
+class Measured(TextInput):
+    """Numbers with no bound, one, or two."""
+
+    type_name: ClassVar[str] = "Measured"
+
+    free: float = declare(0.5, "Free", "No bound.")
+    least: float = declare(0.5, "Least", "A lower bound.", ge=0)
+    most: float = declare(0.5, "Most", "An upper bound.", le=9)
+    wide: float = declare(5.0, "Wide", "Two bounds.", ge=0, le=5)
+    narrow: float = declare(1.0, "Narrow", "Two bounds.", ge=1, le=2)
+    few: int = declare(950, "Few", "A hundred numbers.", ge=900, le=1_000)
+    many: int = declare(950, "Many", "Over a thousand numbers.", ge=0, le=1_001)
+
+
+MEASURED = wire(
+    parsed("""
+components:
+  In: {type: Measured}
+  Out: {type: ChatOutput, input_value: "${In}"}
+api:
+  overridable:
+    - {field: In.free, min: 1, choices: [0, 1, 2]}
+    - {field: In.least, max: 3, choices: [2, 3, 4]}
+    - In.most
+    - In.wide
+    - In.narrow
+    - {field: In.few, min: 950, max: 950}
+    - In.many
+"""),
+    types={**COMPONENTS, "Measured": Measured},
+)
+
+
+def test_a_number_is_edited_as_far_as_its_bounds_go() -> None:
+    found = {field.name: field for field in fields(MEASURED).values()}
+    steps = {name: field.step for name, field in found.items() if field.type.is_number and not field.type.is_whole}
+    assert steps == {"free": 0.1, "least": 0.1, "most": 0.1, "wide": 0.1, "narrow": 0.01}
+    widgets = {name: found[name].widget for name in ("most", "wide", "narrow", "few", "many")}
+    assert widgets == {"most": "number", "wide": "slider", "narrow": "slider", "few": "slider", "many": "integer"}
+    assert (found["free"].choices, found["least"].choices) == ((1, 2), (2, 3))
 
 
 BOUNDED = """\

@@ -232,6 +232,18 @@ def test_a_flow_needs_an_output() -> None:
             "`ChatInput.input_value`: 5 in `choices` cannot be: the field is text.",
         ),
         ("{field: Model.temperature, min: 1, max: 0.5}", "`Model.temperature`: `min` 1 is greater than `max` 0.5."),
+        (
+            "{field: Model.temperature, choices: [true]}",
+            "`Model.temperature`: true in `choices` cannot be: the field is a number from 0 to 2.",
+        ),
+        (
+            "{field: ChatInput.input_value, choices: [true]}",
+            "`ChatInput.input_value`: true in `choices` cannot be: the field is text.",
+        ),
+        (
+            "{field: Model.stream, choices: [1]}",
+            "`Model.stream`: 1 in `choices` cannot be: the field is true or false.",
+        ),
     ],
 )
 def test_every_overridable_names_a_field_that_callers_can_set(entry: str, expected: str) -> None:
@@ -242,6 +254,7 @@ def test_every_overridable_names_a_field_that_callers_can_set(entry: str, expect
 
 def test_protected_fields_and_variables_may_be_overridable() -> None:
     assert mistakes(f"{TALK}api: {{overridable: [Model.model, Prompt.template]}}\n") == []
+    assert mistakes(f"{TALK}api: {{overridable: [{{field: Model.stream, choices: [true]}}]}}\n") == []
 
 
 class Locked(Component):
