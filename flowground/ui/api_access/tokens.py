@@ -10,6 +10,7 @@ from flowground.access.application_tokens import Reach
 from flowground.caller import Caller
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller, require_visitor
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
@@ -76,8 +77,7 @@ def _draw_row(caller: Caller, token: StoredToken) -> None:
         facts = write_token_facts(token, owner, "all flows" if token.flows is None else "")
         st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[`{token.prefix}…` · {facts}]]")
         st.space("stretch")
-        key = f"tokens:revoke:{token.id}"
-        st.button("Revoke", key=key, type="tertiary", on_click=_revoke, args=(caller, token.id))
+        draw_action("Revoke", _revoke, caller, token.id, key=f"tokens:revoke:{token.id}")
 
 
 @bind_to_caller

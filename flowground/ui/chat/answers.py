@@ -11,7 +11,8 @@ from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage, TraceStep
 from flowground.ui.api_access import pane
 from flowground.ui.chat.conversation import Conversation
-from flowground.ui.page import bridge, dialogs, words
+from flowground.ui.page import bridge, words
+from flowground.ui.page.actions import draw_action, schedule_dialog
 
 Retry = Callable[[], None]
 """For a button: asks again what was asked last."""
@@ -90,14 +91,8 @@ def draw_below(
     if conversation.offers_code and question and question.role == "user":
         with st.container(horizontal=True, vertical_alignment="top", horizontal_alignment="distribute", gap="small"):
             _draw_facts(conversation, message)
-            st.button(
-                ":small[:gray[Copy as code]]",
-                icon=":material/code:",
-                type="tertiary",
-                key=f"code:{message.id}",
-                on_click=_show_code,
-                args=(conversation, question),
-            )
+            label = ":small[:gray[Copy as code]]"
+            draw_action(label, _show_code, conversation, question, key=f"code:{message.id}", icon="code")
     else:
         _draw_facts(conversation, message)
     if message.state != "complete" or (message.model and not message.text.strip()):
@@ -108,7 +103,7 @@ def _show_code(conversation: Conversation, question: StoredMessage) -> None:
     """For a button: opens the call that this question was."""
     values = bridge.read(conversations.find_overrides, **conversation.session_key._asdict(), message_id=question.id)
     call = pane.PastCall(question.text, conversation.session_id, values)
-    dialogs.schedule_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
+    schedule_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
 
 
 def _draw_facts(conversation: Conversation, message: StoredMessage) -> None:
@@ -150,4 +145,4 @@ def _draw_retry(message_id: str, retry: Retry | None) -> None:
         st.empty()
         return
     with st.container():
-        st.button("Try again", icon=":material/refresh:", type="tertiary", key=f"retry:{message_id}", on_click=retry)
+        draw_action("Try again", retry, key=f"retry:{message_id}", icon="refresh")

@@ -11,6 +11,7 @@ from flowground.ui.chat.conversation import Conversation, draw_sessions
 from flowground.ui.chat.live import Drawing, Following
 from flowground.ui.overrides.state import draw_chip
 from flowground.ui.page import failure, model_notes, words
+from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller
 
 _SHOWN = 50
@@ -115,13 +116,9 @@ def _draw_welcome(conversation: Conversation, *, is_empty: bool) -> None:
 def _draw_more(conversation: Conversation, most: int, *, is_needed: bool) -> None:
     place = st.empty()
     if is_needed:
-        place.button(
-            "Show earlier messages",
-            icon=":material/expand_less:",
-            type="tertiary",
-            key=conversation.make_key("earlier"),
-            on_click=lambda: st.session_state.update({conversation.make_key("shown"): most + _MORE}),
-        )
+        key, shown = conversation.make_key("earlier"), {conversation.make_key("shown"): most + _MORE}
+        with place:
+            draw_action("Show earlier messages", st.session_state.update, shown, key=key, icon="expand_less")
 
 
 def _draw_messages(

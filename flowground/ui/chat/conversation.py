@@ -15,6 +15,7 @@ from flowground.overrides import FieldValues
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import SessionInfo
 from flowground.ui.page import bridge, words
+from flowground.ui.page.actions import draw_action
 from flowground.ui.shell.navigation import find_page_part
 from flowground.wiring import WiredFlow
 
@@ -101,12 +102,8 @@ def _draw_row(conversation: Conversation, info: SessionInfo) -> None:
     title = words.escape(words.cut(info.title or "Untitled", _ROW_CHARS))
     is_shown = info.session_id == conversation.session_id
     with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xxsmall"):
-        st.button(
-            f"**{title}**" if is_shown else title,
-            key=f"sessions:open:{info.session_id}",
-            type="tertiary",
-            on_click=lambda: st.query_params.update(session=info.session_id),
-        )
+        label = f"**{title}**" if is_shown else title
+        draw_action(label, st.query_params.update, {"session": info.session_id}, key=f"sessions:open:{info.session_id}")
         if not is_shown:
             return
         st.space("stretch")

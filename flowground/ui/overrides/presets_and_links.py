@@ -14,6 +14,7 @@ from flowground.store.flows import presets
 from flowground.store.flows.presets import Preset
 from flowground.ui.overrides.state import count, drop_secrets, find_overrides_state, write_count, write_value
 from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller
 from flowground.wiring import WiredFlow
 
@@ -43,21 +44,11 @@ def draw_presets(caller: Caller, wired: WiredFlow) -> None:
 
 def _draw_preset(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
     with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
-        st.button(
-            f"{words.escape(preset.name)} :gray[:small[{write_count(preset.values)}]]",
-            key=f"presets:load:{wired.id}:{preset.name}",
-            type="tertiary",
-            on_click=_load,
-            args=(caller, wired, preset),
-        )
+        title = f"{words.escape(preset.name)} :gray[:small[{write_count(preset.values)}]]"
+        draw_action(title, _load, caller, wired, preset, key=f"presets:load:{wired.id}:{preset.name}")
         st.space("stretch")
-        st.button(
-            "Delete",
-            key=f"presets:delete:{wired.id}:{preset.name}",
-            type="tertiary",
-            on_click=_store,
-            args=(caller, wired, partial(presets.remove, name=preset.name)),
-        )
+        remove = partial(presets.remove, name=preset.name)
+        draw_action("Delete", _store, caller, wired, remove, key=f"presets:delete:{wired.id}:{preset.name}")
 
 
 def _draw_form(caller: Caller, wired: WiredFlow, values: FieldValues) -> None:
@@ -123,9 +114,8 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
         if find_overrides_state(caller, wired).good:
             st.caption("They take the place of those you have now.")
         with st.container(horizontal=True):
-            key = f"arrived:apply:{wired.id}"
-            st.button("Apply", type="primary", key=key, on_click=_accept, args=(caller, wired, values))
-            st.button("Ignore", key=f"arrived:ignore:{wired.id}", on_click=_drop_link)
+            draw_action("Apply", _accept, caller, wired, values, key=f"arrived:apply:{wired.id}", kind="primary")
+            draw_action("Ignore", _drop_link, key=f"arrived:ignore:{wired.id}", kind="secondary")
 
 
 def _read_link(caller: Caller, wired: WiredFlow, word: str) -> FieldValues:
@@ -150,7 +140,7 @@ def _draw_useless(why: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key="arrived:useless"):
         st.markdown(f":material/link_off: {why}")
         st.space("stretch")
-        st.button("Dismiss", type="tertiary", key="arrived:dismiss", on_click=_drop_link)
+        draw_action("Dismiss", _drop_link, key="arrived:dismiss")
 
 
 @bind_to_caller

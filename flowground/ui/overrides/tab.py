@@ -12,6 +12,7 @@ from flowground.overrides import FieldValues
 from flowground.ui.overrides import presets_and_links
 from flowground.ui.overrides.state import Overrides, count, find_overrides_state, write_value
 from flowground.ui.page import words
+from flowground.ui.page.actions import draw_action
 from flowground.wiring import WiredFlow
 
 _EXACT = 2**53 - 1
@@ -116,14 +117,7 @@ def _draw_field(state: Overrides, item: FieldPolicy) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(_write_facts(item, is_changed=is_changed or refused is not None))
         if is_changed or refused:
-            st.button(
-                "Reset",
-                key=f"{key}:reset",
-                type="tertiary",
-                icon=":material/undo:",
-                on_click=_reset,
-                args=(state, item, key),
-            )
+            draw_action("Reset", _reset, state, item, key, key=f"{key}:reset", icon="undo")
 
 
 def _take_edit(state: Overrides, item: FieldPolicy, key: str) -> None:

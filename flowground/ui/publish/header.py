@@ -5,7 +5,7 @@ import streamlit as st
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.ui.api_access import pane
-from flowground.ui.page import bridge, dialogs, words
+from flowground.ui.page import actions, bridge, words
 from flowground.ui.publish import publish
 from flowground.wiring import WiredFlow
 
@@ -38,7 +38,7 @@ def draw_header(caller: Caller, wired: WiredFlow) -> bool:
             if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
                 pane.open_drawer(wired)
             publish.draw_menu(caller, wired, is_shared=is_shared)
-    dialogs.open_scheduled(wired.id)
+    actions.open_scheduled(wired.id)
     return may_run_api
 
 

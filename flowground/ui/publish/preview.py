@@ -10,6 +10,7 @@ from flowground.caller import Caller
 from flowground.errors import FlowgroundError, NotSignedIn
 from flowground.shims.page_scripts import StopException
 from flowground.ui.page import bridge, browser, words
+from flowground.ui.page.actions import draw_action
 from flowground.ui.publish import sharing
 from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
@@ -73,7 +74,7 @@ def _draw_choice(who: str, address: str) -> None:
             label_visibility="collapsed",
             width=260,
         )
-        st.button("End preview", key="preview:end", icon=":material/close:", on_click=_end)
+        draw_action("End preview", _end, key="preview:end", icon="close", kind="secondary")
     if chosen and chosen != who:
         st.query_params[_AS] = chosen
         st.rerun()

@@ -11,7 +11,8 @@ from flowground import runtime
 from flowground.access.sharing import publish, read_sharing
 from flowground.caller import Caller
 from flowground.ui.api_access import pane
-from flowground.ui.page import bridge, browser, dialogs, failure, words
+from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.actions import draw_action, schedule_dialog
 from flowground.ui.page.caller import bind_to_caller, read_browser_id
 from flowground.ui.publish import preview, sharing
 from flowground.ui.shell import access_requests
@@ -74,14 +75,7 @@ def draw_menu(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
 
 
 def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
-    st.button(
-        "API access",
-        icon=":material/code:",
-        type="tertiary",
-        key=f"publish:api:{wired.id}",
-        on_click=_leave_menu,
-        args=(wired, pane.open_drawer),
-    )
+    draw_action("API access", _leave_menu, wired, pane.open_drawer, key=f"publish:api:{wired.id}", icon="code")
     key = f"publish:shared:{wired.id}"
     st.session_state[key] = is_shared  # what is stored, not what was clicked: the click may have been refused
     st.toggle("Shareable Playground", key=key, on_change=_switch_sharing, args=(caller, wired, key))
@@ -93,12 +87,9 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     st.code(link, language=None, wrap_lines=True)
     with st.container(horizontal=True):
         st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{wired.id}")
-        st.button(
-            "Who can open it",
-            icon=":material/group:",
-            key=f"publish:settings:{wired.id}",
-            on_click=_leave_menu,
-            args=(wired, sharing.open_settings),
+        key = f"publish:settings:{wired.id}"
+        draw_action(
+            "Who can open it", _leave_menu, wired, sharing.open_settings, key=key, icon="group", kind="secondary"
         )
     _draw_summary(caller, wired)
     preview.draw_links(wired)
@@ -114,7 +105,7 @@ def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
 def _leave_menu(wired: WiredFlow, open_dialog: Callable[[WiredFlow], None]) -> None:
     """For a button: a dialog would open below the open menu, so the menu goes first."""
     st.session_state[_make_menu_key(wired)] = False
-    dialogs.schedule_dialog(wired.id, partial(open_dialog, wired))
+    schedule_dialog(wired.id, partial(open_dialog, wired))
 
 
 @bind_to_caller

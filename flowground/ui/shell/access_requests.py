@@ -11,6 +11,7 @@ from flowground.caller import Caller
 from flowground.errors import NotSignedIn
 from flowground.store.people.access_requests import AccessRequest
 from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller, find_display_name
 
 _REFUSED = "requests:refused"
@@ -42,8 +43,8 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str) -> None:
         if request.note:
             st.text(request.note)
         with st.container(horizontal=True):
-            st.button("Approve", type="primary", key=f"{key}:yes", on_click=_decide, args=(caller, request.id, True))
-            st.button("Deny", key=f"{key}:no", on_click=_decide, args=(caller, request.id, False))
+            draw_action("Approve", _decide, caller, request.id, True, key=f"{key}:yes", kind="primary")
+            draw_action("Deny", _decide, caller, request.id, False, key=f"{key}:no", kind="secondary")
 
 
 @bind_to_caller
