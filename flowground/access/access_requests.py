@@ -20,8 +20,7 @@ async def ask(access: Access, caller: Caller, address: str, note: str = "") -> N
     if wait:
         raise InvalidRequest("You asked for several flows just now.", hint="Try again in a few minutes.")
     wired = access.catalogue.find(address)
-    can_ask = wired is not None and not await access.may_open(caller, wired.id)
-    flow_id = wired.id if wired is not None and can_ask else None
+    flow_id = wired.id if wired is not None and not await access.may_open(caller, wired.id) else None
     await access.store.write(access_requests.ask, flow_id=flow_id, member=caller.name, note=note.strip())
 
 

@@ -83,8 +83,7 @@ async def look_as(access: Access, caller: Caller, address: str, who: str) -> Pre
     """
     await access.open_to_publish(caller, address)
     name = who.partition(":")[2] or None
-    is_visitor = who == SIGNED_OUT
-    stand_in = await access.admit_visitor("preview", address) if is_visitor else await _find_stand_in(access, name)
+    stand_in = await (access.admit_visitor("preview", address) if who == SIGNED_OUT else _find_stand_in(access, name))
     if stand_in is None:
         return Preview("sign in", name)
     try:
@@ -108,8 +107,8 @@ async def _check_sharing(access: Access, sharing: Sharing, before: Sharing) -> N
         raise InvalidRequest("The expiry date has passed already.")
     if added := sharing.members - before.members:
         known = {member.name for member in await access.sign_in.roster.list_members()}
-        for name in sorted(added - known):
-            word = find_nearest(name, known)
-            raise InvalidRequest(f"There is no member {name}.", hint=f"Did you mean {word}?" if word else None)
+        if unknown := sorted(added - known):
+            word = find_nearest(unknown[0], known)
+            raise InvalidRequest(f"There is no member {unknown[0]}.", hint=f"Did you mean {word}?" if word else None)
     if sharing.groups - before.groups - {group.id for group in await access.store.read(groups.list_groups)}:
         raise InvalidRequest("One of these groups is not there any more.")
