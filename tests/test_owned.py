@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.page_socket import open_page
-from tests.people import HASHED
+from tests.people import HASHED, PASSWORD
 from tests.servers import AppServer
 from tests.tickets import open_browser
 
@@ -43,7 +43,7 @@ def test_the_printed_command_makes_an_admin_of_a_server_that_nobody_owned_any_mo
         said = SAID.search(server.log)
         assert said is not None
         words = said[1].replace("NAME", "ada").split()[1:]
-        done = server.run_command(*words, told="correct horse battery\n")
+        done = server.run_command(*words, told=f"{PASSWORD}\n")
         assert done.returncode == 0, done.stderr
         with open_page(open_browser(server, "ada")) as page:
             assert b"Organization" in page.visit()

@@ -14,6 +14,7 @@ from flowground.runtime import LiveTurn, Runtime
 from flowground.store.runs import conversations
 from flowground.wiring import wire
 from tests.flow_texts import parsed
+from tests.people import PASSWORD
 from tests.running import chat_flow, running, start_turn
 
 pytestmark = pytest.mark.anyio
@@ -133,6 +134,6 @@ async def test_pages_act_for_present_members_only(tmp_path: Path) -> None:
         gone = Caller(kind="member", name="gone", role="admin", sign_in_id="none")
         with pytest.raises(NotSignedIn):
             await start_turn(runtime, gone, "slow", RunRequest(input_value="x", session_id="s"))
-        await runtime.sign_in.create_first_account("ada", "Ada", "correct horse")
+        await runtime.sign_in.create_first_account("ada", "Ada", PASSWORD)
         with pytest.raises(NotSignedIn):
             await begin(runtime, "slow")

@@ -8,7 +8,7 @@ from flowground.store import Store
 from flowground.store.flows import presets
 from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage
-from tests.people import Open
+from tests.people import PASSWORD, Open
 
 pytestmark = pytest.mark.anyio
 PLACES = [("talk", "one"), ("talk", "two"), ("other", "one")]
@@ -29,7 +29,7 @@ async def test_the_first_admin_finds_what_was_said_before(open_sign_in: Open, st
                     conversations.begin_turn, flow_id=flow, owner=owner, session_id=session, message=message
                 )
     await store.write(presets.save, owner="local:owner", flow_id="talk", name="mine", values={})
-    await opened.create_first_account("grace", "Grace", "a long good phrase")
+    await opened.create_first_account("grace", "Grace", PASSWORD)
     for flow, session in PLACES:
         assert await said(store, "member:grace", flow, session) == ["first", "second"]
         assert await said(store, "local:owner", flow, session) == []

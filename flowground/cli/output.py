@@ -41,11 +41,6 @@ def show_controls() -> Iterator[None]:
         yield
 
 
-def find_terminal(stream: TextIO) -> TextIO:
-    """The terminal itself, for what draws on it."""
-    return stream.beneath if isinstance(stream, _EscapingStream) else stream
-
-
 def tell(sentence: str) -> None:
     """On stderr, beside what was asked for."""
     print(sentence, file=sys.stderr)
@@ -89,7 +84,8 @@ class ProgressBar:
     """One line on stderr: redrawn at a terminal, a line every tenth elsewhere."""
 
     def __init__(self) -> None:
-        self._stream = find_terminal(sys.stderr)
+        # Beneath what shows control characters: the bar's own move the cursor.
+        self._stream = sys.stderr.beneath if isinstance(sys.stderr, _EscapingStream) else sys.stderr
         self._is_terminal = self._stream.isatty()
         self._begun: tuple[float, int] | None = None
         self._tenths = -1

@@ -37,7 +37,7 @@ class Tries:
             raise describe_lockout(wait, "links")
 
     async def count_request(self, member: str) -> float:
-        """Counts a request for access. 0: it may be made; else the seconds to wait."""
+        """Counts an access request. 0: it may be made; else the seconds to wait."""
         name = clean_attempt_name(f"{_REQUESTS} {member}")
         return await self._store.write(attempts.begin, name=name, address="access", per_name=None)
 

@@ -15,6 +15,7 @@ from flowground.store.people import tokens
 from tests.api.calls import Api
 from tests.api.langflow_shapes import events
 from tests.api.serving import serving
+from tests.people import PASSWORD
 from tests.running import chat_flow
 from tests.wire import Part, whole, wire
 
@@ -136,7 +137,7 @@ async def test_what_nobody_foresaw_answers_json_without_its_inside(api: Api) -> 
 
 @pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"])
 async def test_a_members_token_is_told_the_kind_of_failure_and_nothing_of_the_inside(api: Api, query: str) -> None:
-    await api.runtime.sign_in.roster.add("mia", role="member", password="correct horse battery", by="tests")
+    await api.runtime.sign_in.roster.add("mia", role="member", password=PASSWORD, by="tests")
     sharing = publications.Sharing(is_shared=True, shares_api=True)
     await api.runtime.store.write(publications.change, flow_id="failing", sharing=sharing, by="tests")
     _, secret = await api.runtime.store.write(

@@ -13,6 +13,7 @@ from flowground.store.people import members, tokens
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
 from tests.api.langflow_shapes import recording
+from tests.people import PASSWORD
 from tests.running import start_turn, take_turn
 
 pytestmark = pytest.mark.anyio
@@ -154,7 +155,7 @@ async def test_a_revoked_and_an_expired_token_end_at_once(api: Api) -> None:
 
 
 async def test_a_members_token_reaches_shared_flows_only_while_they_are_shared(api: Api) -> None:
-    await api.runtime.sign_in.roster.add("mia", role="member", password="correct horse", by="tests")
+    await api.runtime.sign_in.roster.add("mia", role="member", password=PASSWORD, by="tests")
     mias = await _other_token(api, owner="mia")
     for shared, status in ((False, 404), (True, 200), (False, 404)):
         sharing = publications.Sharing(is_shared=shared, shares_api=True)

@@ -8,6 +8,7 @@ import pytest
 from flowground.store.people import members, tokens
 from tests.api.calls import Api
 from tests.api.serving import serving
+from tests.people import PASSWORD
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +48,7 @@ async def test_an_unknown_key_is_told_nothing(api: Api, secret: str) -> None:
 
 
 async def test_a_token_whose_owner_left_says_so(api: Api) -> None:
-    await api.runtime.sign_in.roster.add("ada", role="author", password="correct horse", by="tests")
+    await api.runtime.sign_in.roster.add("ada", role="author", password=PASSWORD, by="tests")
     _, adas = await api.token(owner="ada")
     assert (await api.client.post("/api/v1/run/echo", json={}, headers=adas)).status_code == 200
     await api.runtime.store.write(members.remove, name="ada", by="tests")

@@ -1,1 +1,1 @@
-"""Members, groups, sign-ins, tokens, and requests for access."""
+"""Members, groups, sign-ins, tokens, and access requests."""

@@ -6,7 +6,6 @@ saved. Opened again, for whomever, it shows what is stored.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import get_args
 
 import streamlit as st
 
@@ -216,12 +215,12 @@ def _withdraw_link(member: Member) -> None:
 
 
 def _draw_roles(now: Role, *, key: str) -> Role:
-    roles: list[Role] = list(get_args(Role))[::-1]
+    roles = list(_ROLES)
     return st.radio(
         "Role",
         roles,
         index=roles.index(now),
         format_func=str.capitalize,
-        captions=[_ROLES[role] for role in roles],
+        captions=list(_ROLES.values()),
         key=key,
     )

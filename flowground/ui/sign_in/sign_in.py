@@ -88,7 +88,8 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None) 
         return
     try:
         member = bridge.call(runtime.get().sign_in.create_first_account(name, shown, password))
-        _redraw_others()
+        # Every open page but this one looks again at whom it serves: who may not stay meets the sign-in page at once.
+        runtime.get().loop.call_soon_threadsafe(page_scripts.redraw_others, page_scripts.find_this_page())
         session.sign_in_browser(member.name, go_to=go_to)
     except (InvalidRequest, NotAllowed) as error:
         st.error(error.full_message)
@@ -118,12 +119,6 @@ def draw_join() -> None:
         with failure.draw_refusals():
             bridge.call(links.redeem(secret, password, address))
             session.sign_in_browser(member.name, go_to="/")
-
-
-def _redraw_others() -> None:
-    """Every open page but this one looks again at whom it serves: who may not stay meets the sign-in page at once, not
-    at the next click."""
-    runtime.get().loop.call_soon_threadsafe(page_scripts.redraw_others, page_scripts.find_this_page())
 
 
 def _prove(code: str) -> bool:
