@@ -16,7 +16,6 @@ READERS = {
     "flowground/runtime/live_turn.py",
     "flowground/turns.py",
     "flowground/ui/chat/live.py",
-    "flowground/ui/api_access/try_it.py",
 }
 SETTINGS = """\
 [mypy]
