@@ -29,7 +29,9 @@ REASONS: Mapping[str, str] = {
     "_PAUSE_SECONDS = 0.25 →": "SQLite's log is moved a little earlier or later.",
     "→ elif len(batch) == 1 and not batch[ -1]": _ONE,
     "→ batch[ -1].error = error": _ONE,
-    "self._try([job], tries=1,": "What is written one by one is not tried again; a second try would do no harm.",
+    "tries=1, may_be_stored=True) → error = self._try([job], tries= ": (
+        "What is written one by one is not tried again; a second try would do no harm."
+    ),
     "_run_all(connection, jobs, may_fail=len(batch) == 1) → _run_all(connection, jobs, may_fail=len(batch) == 0)": (
         "Equivalent: a write that is alone fails in a savepoint as it does without one."
     ),
