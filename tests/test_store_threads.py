@@ -1,6 +1,7 @@
 """The threads that read and that move SQLite's log; how threads end. No clock decides here."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -99,6 +100,36 @@ async def test_a_read_that_is_given_up_in_time_goes_on(database: Database) -> No
         assert readers.outage.reason == "no answer within 3600 s"
         hold.may_end.set()
         assert await answer(held) == "held"
+
+
+async def test_the_end_waits_for_reads_that_are_under_way_and_closes_their_connections(database: Database) -> None:
+    readers = Readers(database.reader, database.file, seconds=3600)
+    drivers = []
+    async with hold_readers(readers):
+        readers.put(last := job(lambda connection: drivers.append(connection.connection.driver_connection)))
+        closing = asyncio.create_task(asyncio.to_thread(readers.close))
+        await asyncio.sleep(0.1)
+        assert not closing.done()
+    await closing
+    await answer(last)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        drivers[0].total_changes  # noqa: B018 - it raises
+
+
+async def test_after_a_read_that_failed_its_connection_is_another(database: Database) -> None:
+    readers = Readers(database.reader, database.file, seconds=3600, threads=1)
+
+    async def find_driver() -> Any:
+        readers.put(found := job(lambda connection: connection.connection.driver_connection))
+        return await answer(found)
+
+    before = await find_driver()
+    assert await find_driver() is before
+    readers.put(fails := job(lambda _: [][0]))
+    with pytest.raises(IndexError):
+        await answer(fails)
+    assert await find_driver() is not before
+    await asyncio.to_thread(readers.close)
 
 
 async def test_sqlites_log_is_moved_again_after_a_move_that_failed(database: Database) -> None:
