@@ -7,7 +7,7 @@ after a start with the wrong file.
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, select
 
@@ -22,6 +22,8 @@ _c = tables.config_entries.c
 What = Literal["gone", "back", "new_password", "replaced", "new"]
 _OTHERS: tuple[What, ...] = ("new", "replaced")
 """Changes after which a name is somebody else's."""
+_Kept = Mapping[str, Any]
+"""Name -> its row, as it was at the last start that named it; `present`: that was the last start of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,6 @@ class ConfigEntry:
 
     fingerprint: str
     email: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _KeptEntry(ConfigEntry):
-    """As it was at the last start that named it; `is_present`: that was the last start of all."""
-
-    is_present: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +49,7 @@ def reconcile(connection: Connection, *, entries: Mapping[str, ConfigEntry]) -> 
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE config_entries IN EXCLUSIVE MODE")
-    kept = {
-        row.name: _KeptEntry(row.fingerprint, row.email, row.present)
-        for row in connection.execute(select(_c.name, _c.fingerprint, _c.email, _c.present))
-    }
+    kept: _Kept = {row.name: row for row in connection.execute(select(tables.config_entries))}
     changes: list[ConfigChange] = []
     if has_row(connection, tables.marks.c.name == _KNOWN):
         changes = list(_compare(kept, entries))
@@ -69,15 +61,15 @@ def reconcile(connection: Connection, *, entries: Mapping[str, ConfigEntry]) -> 
     return changes
 
 
-def _compare(kept: Mapping[str, _KeptEntry], entries: Mapping[str, ConfigEntry]) -> Iterator[ConfigChange]:
+def _compare(kept: _Kept, entries: Mapping[str, ConfigEntry]) -> Iterator[ConfigChange]:
     for name in sorted(kept.keys() | entries.keys()):
         before, entry = kept.get(name), entries.get(name)
         if entry is None:
-            if before is not None and before.is_present:
+            if before is not None and before.present:
                 yield ConfigChange(name, "gone")
         elif before is None:
             yield ConfigChange(name, "new")
-        elif not before.is_present:
+        elif not before.present:
             yield ConfigChange(name, "back" if before.fingerprint == entry.fingerprint else "new")
         elif before.fingerprint != entry.fingerprint:
             is_other = before.email and entry.email and before.email.casefold() != entry.email.casefold()
@@ -99,7 +91,7 @@ def _end_rights(connection: Connection, change: ConfigChange) -> None:
 
 def _replace_kept(
     connection: Connection,
-    kept: Mapping[str, _KeptEntry],
+    kept: _Kept,
     entries: Mapping[str, ConfigEntry],
     *,
     others: Collection[str],

@@ -9,6 +9,7 @@ from flowground.access import Access, account, application_tokens
 from flowground.caller import Caller
 from flowground.ui.api_access.tokens import write_token_facts
 from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller, read_address, read_device, require_visitor
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import session
@@ -16,7 +17,6 @@ from flowground.ui.sign_in import session
 MY_DATA = "/session/my-data"
 """The route in flowground/web/session_routes.py."""
 _REFUSED = "account:refused"
-Deed = Callable[[Access, Caller, str], Coroutine[Any, Any, object]]
 
 
 def draw_password(caller: Caller) -> None:
@@ -42,7 +42,7 @@ def draw_sign_ins(caller: Caller) -> None:
         facts = f"since {browser.write_moment(item.created_at)}{' · this browser' if is_this_browser else ''}"
         with open_row(f"account:sign_in:{item.id}", title, facts):
             if not is_this_browser:
-                _draw_ending("Sign out", account.sign_out, caller, item.id, key=f"account:out:{item.id}")
+                draw_action("Sign out", _end, caller, account.sign_out, item.id, key=f"account:out:{item.id}")
 
 
 def draw_tokens(caller: Caller) -> None:
@@ -54,18 +54,14 @@ def draw_tokens(caller: Caller) -> None:
         flows = "all flows" if token.flows is None else ", ".join(token.flows)
         facts = write_token_facts(token, words.escape(f"{token.prefix}…"), words.escape(flows))
         with open_row(f"account:token:{token.id}", f"**{words.escape(token.name)}**", facts):
-            _draw_ending("Revoke", application_tokens.revoke, caller, token.id, key=f"account:revoke:{token.id}")
-
-
-def _draw_ending(label: str, end: Deed, caller: Caller, ended: str, *, key: str) -> None:
-    """The button by which `end` ends a sign-in or a token, by its id."""
-    st.button(label, key=key, type="tertiary", on_click=_end, args=(caller, end, ended))
+            draw_action("Revoke", _end, caller, application_tokens.revoke, token.id, key=f"account:revoke:{token.id}")
 
 
 @bind_to_caller
-def _end(caller: Caller, end: Deed, ended: str) -> None:
+def _end(caller: Caller, end: Callable[[Access, Caller, str], Coroutine[Any, Any, object]], key: str) -> None:
+    """Ends a sign-in or a token, by its id."""
     with failure.keep_refusals(_REFUSED):
-        bridge.ask(end, caller, ended)
+        bridge.ask(end, caller, key)
 
 
 def draw_data() -> None:
