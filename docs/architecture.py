@@ -57,26 +57,38 @@ _WAYS_
 ## The ladder
 
 A room is a module or a package of `flowground/`. It imports rooms of lower rungs only; rooms of one rung do not know
-each other. `lint-imports` holds it, and that only `ui` and the pages know Streamlit, and only `store` knows SQL.
+each other. `lint-imports` holds it, and that only pages, `ui` and `shims` know Streamlit, and only `store` knows SQL.
 
 | rung | room | what it is |
 | --- | --- | --- |
 """
 _WHERE = {
-    "a tweak is refused": "`FlowPolicy.refuse` of fields/callers.py, its value by `check_values` of fields/values.py",
+    "somebody may open a flow": "`Access.may_open` of access/__init__.py; a page asks by `open_flow` of "
+    "ui/shell/opening.py",
+    "a tweak is refused": "`apply_tweaks` of tweaks.py raises; `FlowPolicy.refuse` of fields/callers.py says why, and "
+    "`check_values` of fields/values.py what is wrong with its value",
     "a token is checked": "`check_token` of doors.py refuses; it asks `SignIn.verify_token` of sign_in/__init__.py, "
     "which reads `find` of store/people/tokens.py",
     "a password is compared": "`Bcrypt.matches` of sign_in/passwords.py; the sign-in page, `draw_sign_in` of "
     "ui/sign_in/sign_in_form.py, brings the authenticator's comparison",
     "a browser gets its visitor cookie": "`Visitors.name_browser` of web/visitors.py",
+    "a page's socket is refused": "`Edge._serve_websocket` of web/edge.py, where all places are taken "
+    "`PageSockets._serve` of web/open_pages/sockets.py",
     "a page's socket is bounded": "`OpenPage.receive` of web/open_pages/sockets.py, its frames by `BoundedFrames` of "
     "shims/page_frames.py",
     "runs a minute are counted": "`RunLimits.take_token` and `RunLimits.take` of limits.py",
     "a reference is filled": "`Text.fill` of graph.py",
     "an answer is stored": "`take_turn` of turns.py, by `finish_turn` of store/runs/conversations.py",
+    "a model's server is called": "`Server.post` of providers/server.py",
+    "a call of a model is repeated": "`OpenAI.ask` of providers/openai.py, as `Patience.wait` of providers/server.py "
+    "says",
     "a stream is encoded": "`Frames.encode` of api/stream.py",
     "a failure gets its status code": "`find_status` of api/errors.py",
     "a file's mistake gets line and column": "`Problems.add` and `Document.place` of yaml_file/document.py",
+    "config.yaml is read": "`read_config` of settings/file.py, for `Settings.load` of settings/__init__.py",
+    "with whom a flow is shared is stored": "`change` of store/flows/publications.py",
+    "a snippet is written": "`write_python` of snippets/python.py, and its neighbours",
+    "a component type is listed": "`COMPONENTS` of components/__init__.py",
     "a provider is added": "`ProviderEntry` of providers/__init__.py, as "
     "[CONTRIBUTING.md](../CONTRIBUTING.md#a-provider) says",
     "a row is written": "`Writer.put` of store/database/threads.py, one thread",

@@ -81,6 +81,8 @@ class PageSocket:
         self.session_id = ""
         self.widgets: dict[str, list[str]] = {}
         """Kind of element -> ids of those that the runs so far drew, in their order."""
+        self.misses = 0
+        """How often it was told that there is no such page."""
         self._fragments: dict[str, str] = {}
         self._page_hash = ""
         self._query = ""
@@ -185,6 +187,8 @@ class PageSocket:
     def _note(self, message: ForwardMsg) -> None:
         if message.WhichOneof("type") == "new_session":
             self.session_id = message.new_session.initialize.session_id
+        elif message.WhichOneof("type") == "page_not_found":
+            self.misses += 1
         elif message.WhichOneof("type") == "page_info_changed":
             self._query = message.page_info_changed.query_string
         elif message.WhichOneof("type") == "navigation":

@@ -113,3 +113,13 @@ def test_each_page_stands_in_the_navigation(house: AppServer, page: str) -> None
         drawn = opened.visit("" if page in ("home", "public_flow", "sign_in") else page, "flow=talk")
     words = OTHERS_READ.get(page) or OPENED[page]
     assert words.encode() in drawn, f"pages/{page}.py is in nobody's navigation"
+
+
+@pytest.mark.parametrize("page", sorted({*PAGES} - FOR_NOBODY - {"home", "public_flow"} | {"join"}))
+def test_each_address_is_there_for_those_who_have_yet_to_sign_in(house: AppServer, page: str) -> None:
+    """A link to it survives the sign-in: Streamlit would else send them to the first page."""
+    with open_page(Browser(house.url)) as opened:
+        opened.visit(page, "flow=talk")
+        assert opened.misses == 0, f"pages/{page}.py has no address for whoever is signed out"
+        opened.visit("nothing")
+        assert opened.misses == 1

@@ -4,7 +4,7 @@ import argparse
 import re
 from datetime import UTC, datetime, timedelta
 
-from flowground.cli.output import print_table, tell, write_day
+from flowground.cli.output import print_table, tell, write_minute
 from flowground.cli.resources import ACTOR, Commands, add_group, find_flow, load_settings, open_store
 from flowground.errors import InvalidRequest
 from flowground.loader import Catalogue
@@ -42,7 +42,7 @@ async def _create(given: argparse.Namespace) -> None:
             by=ACTOR,
         )
     reach = ", ".join(flows) if flows else "every flow"
-    until = f"until {write_day(token.expires_at)}" if token.expires_at else "until it is revoked"
+    until = f"until {write_minute(token.expires_at)}" if token.expires_at else "until it is revoked"
     tell(f"{token.name} may run {reach} {until}. The token is shown only now:")
     print(secret)
 
@@ -60,8 +60,8 @@ async def _list(_: argparse.Namespace) -> None:
                 token.owner or "organization",
                 "all" if token.flows is None else ",".join(token.flows),
                 _name_state(token),
-                write_day(token.expires_at),
-                write_day(token.last_used_at),
+                write_minute(token.expires_at),
+                write_minute(token.last_used_at),
                 str(token.uses),
             )
             for token in found

@@ -54,7 +54,7 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def write_day(moment: datetime | None) -> str:
+def write_minute(moment: datetime | None) -> str:
     """A moment as its local date and minute; empty for None."""
     return moment.astimezone().strftime("%Y-%m-%d_%H:%M") if moment else ""
 

@@ -90,8 +90,12 @@ class ProviderSettings(ConfigSection):
         None, description="Address up to and with `/v1`."
     )
     api_key: SecretStr | None = Field(None, description="The server's key; `${env:NAME}` keeps it out of the file.")
-    timeout: float = Field(60, gt=0, le=3600, description="Seconds to wait for the first and for each next piece.")
-    retries: int = Field(2, ge=0, le=10, description="Repeats after 429 and 5xx, before the first token only.")
+    timeout: float = Field(
+        60, gt=0, le=3600, description="Seconds to wait for each piece of a stream, or for a whole answer."
+    )
+    retries: int = Field(
+        2, ge=0, le=10, description="Repeats after 429, 5xx and broken connections, before the first piece only."
+    )
     _missing_variable: str | None = PrivateAttr(None)
 
     @abstractmethod

@@ -85,7 +85,7 @@ def convert_url(url: httpx2.URL) -> httpcore2.URL:
 
 
 def _is_usable(lane: Lane) -> bool:
-    """Whether it can serve another call: it is open, and its server neither closed it nor had 30 idle seconds to."""
+    """Whether it can serve another call: it is open, was not closed by its server, and was idle for less than 30 s."""
     return isinstance(lane, httpcore2.AsyncConnectionPool) or (lane.is_available() and not lane.has_expired())
 
 

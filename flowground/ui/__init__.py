@@ -1,1 +1,1 @@
-"""Glue between the pages and the core: the only room besides pages/ that knows Streamlit."""
+"""Glue between the pages and the core: with pages/ and shims/ all that knows Streamlit."""

@@ -21,11 +21,11 @@ many people are here (`metrics`), driving a page by program (`agent/…`), and w
 _SHUT = ("/auth", "/oauth2callback", "/component")
 """Streamlit's own sign-in, and foreign components."""
 PREFIX = "/public_flow"
-_ROOMS = "|".join(sorted(RESERVED))
-_ID = rf"(?!(?:{_ROOMS})(?:/|$))[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}"
+_RESERVED_PARTS = "|".join(sorted(RESERVED))
+_ID = rf"(?!(?:{_RESERVED_PARTS})(?:/|$))[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}"
 _BELOW_A_FLOW = re.compile(
     rf"^{PREFIX}(?:/(?P<flow>{_ID}))?"
-    rf"(?P<rest>/(?:{_ROOMS})/.*|/favicon\.png|/manifest\.json)$"
+    rf"(?P<rest>/(?:{_RESERVED_PARTS})/.*|/favicon\.png|/manifest\.json)$"
 )
 API_KEY = "flowground.api_key"
 """Where in a scope the API finds the `?x-api-key=` of a request (last one wins, as for any query parameter)."""

@@ -1,7 +1,8 @@
-"""Pages and sidebar: only what this visitor may open is named at all."""
+"""Pages and sidebar: only what this caller may open is named at all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -17,41 +18,51 @@ from flowground.ui.sign_in import session
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A file of pages/, its title, a Material symbol, and whose navigation it stands in."""
+
+    file: str
+    title: str
+    icon: str | None = None
+    is_for: Callable[[Caller], bool] = lambda _: True
+
+
+_HOME = _Entry("home", "Flows", "apps")
+_ENTRIES = (
+    _Entry("playground", "Playground", "forum"),
+    _Entry("api_access", "API access", "code"),
+    _Entry("first_account", "Create the first account", "person_add", lambda caller: caller.kind == "local"),
+    _Entry("organization", "Organization", "group", lambda caller: caller.kind == "member" and caller.role == "admin"),
+    _Entry("account", "Account", "manage_accounts", lambda caller: caller.kind == "member"),
+)
+"""The pages beside home. What they may do is asked by the pages themselves: this list is no door."""
+
+
 def list_pages(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
-    """The pages of this visitor, the first one being home. `flow` is set under `/public_flow/{flow_id}`.
+    """The pages of this caller, the first one being home. `flow` is set under `/public_flow/{flow_id}`.
 
     To somebody who is not signed in every address is the sign-in page, so that a deep link survives the sign-in.
     """
-    addresses = [] if flow else ["playground", "api_access", "first_account", "organization", "account"]
-    join = [] if flow else [_make_page("join", "Join")]
+    join = _make_page(_Entry("join", "Join"))
     if caller is None:
-        file, title = _choose_entrance()
-        others = [address for address in addresses if address != file]  # the first page has its own address anyway
-        entrances = [_make_page(file, title, address=address) for address in others]
-        return [_make_page(file, title, is_first=True), *entrances, *join]
+        entrance = _choose_entrance()
+        others = () if flow else [entry for entry in _ENTRIES if entry.file != entrance.file]
+        doors = [_make_page(entrance, address=entry.file) for entry in others]
+        return [_make_page(entrance, is_first=True), *doors, *([] if flow else [join])]
     if flow:
-        return [_make_page("public_flow", "Playground", is_first=True)]
-    pages = [
-        _make_page("home", "Flows", "apps", is_first=True),
-        _make_page("playground", "Playground", "forum"),
-        _make_page("api_access", "API access", "code"),
-    ]
-    if caller.kind == "local":
-        pages.append(_make_page("first_account", "Create the first account", "person_add"))
-    if caller.kind == "member":
-        if caller.role == "admin":
-            pages.append(_make_page("organization", "Organization", "group"))
-        pages.append(_make_page("account", "Account", "manage_accounts"))
-    return [*pages, *join]
+        return [_make_page(_Entry("public_flow", "Playground"), is_first=True)]
+    pages = [_make_page(entry) for entry in _ENTRIES if entry.is_for(caller)]
+    return [_make_page(_HOME, is_first=True), *pages, join]
 
 
-def _choose_entrance() -> tuple[str, str]:
-    """File and title of the one page there is for somebody who is not signed in."""
+def _choose_entrance() -> _Entry:
+    """The one page there is for somebody who is not signed in."""
     if not needs_owner():
-        return "sign_in", "Sign in"
+        return _Entry("sign_in", "Sign in")
     if runtime.get().settings.local_mode == "link":
-        return "owner_code", "Owner code"
-    return "first_account", "Create the first account"
+        return _Entry("owner_code", "Owner code")
+    return _Entry("first_account", "Create the first account")
 
 
 def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
@@ -91,9 +102,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
             session.sign_out_browser()
 
 
-def _make_page(
-    file: str, title: str, icon: str | None = None, *, address: str | None = None, is_first: bool = False
-) -> StreamlitPage:
-    """`icon` is a Material symbol. The page stands at `address`, else at its file's name; the first one at `/`."""
-    shown = f":material/{icon}:" if icon else None
-    return st.Page(PAGES / f"{file}.py", title=title, icon=shown, url_path=address, default=is_first)
+def _make_page(entry: _Entry, *, address: str | None = None, is_first: bool = False) -> StreamlitPage:
+    """The page stands at `address`, else at its file's name; the first one at `/`."""
+    icon = f":material/{entry.icon}:" if entry.icon else None
+    return st.Page(PAGES / f"{entry.file}.py", title=entry.title, icon=icon, url_path=address, default=is_first)

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 _NETWORK = {4: 24, 6: 48}
 _LEAST_LIFE = 10
-"""Seconds that a page has before it gives way to somebody who has as few; nobody need have used it."""
+"""Seconds that a page which nobody used keeps its place against a newcomer whose address has as few pages."""
 _LEAST_LIFE_IN_USE = 120
 """The same for a page in which somebody did something."""
 _RETURN = 60
