@@ -44,7 +44,7 @@ flow that runs is a `WiredFlow`: [flow/](../flowground/flow/parse.py) reads its 
 
 Who may set which field of a flow, to what, is decided by [fields/](../flowground/fields/callers.py), compiled when the
 flow is wired. [tweaks.py](../flowground/tweaks.py) asks it where a tweak is taken or refused, in its words; the editors
-of [overrides](../flowground/overrides.py) draw it; docs/components.md and the schema are written from it.
+of [overrides](../flowground/ui/overrides/tab.py) draw it; docs/components.md and the schema are written from it.
 
 ## Where it is
 
