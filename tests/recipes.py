@@ -216,8 +216,8 @@ RECIPES = {
                 _lines(
                     (
                         "flowground/ui/shell/navigation.py",
-                        '    _Entry("api_access", "API access", "code"),\n',
-                        '    _Entry("status", "Status"),\n',
+                        '    _ListedPage("api_access", "API access", "code"),\n',
+                        '    _ListedPage("status", "Status"),\n',
                     )
                 ),
                 _tests(_PAGES, "-k", "in_the_navigation and status"),

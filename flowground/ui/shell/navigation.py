@@ -19,7 +19,7 @@ _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _ListedPage:
     """A file of pages/, its title, a Material symbol, and whose navigation it stands in."""
 
     file: str
@@ -28,13 +28,15 @@ class _Entry:
     is_for: Callable[[Caller], bool] = lambda _: True
 
 
-_HOME = _Entry("home", "Flows", "apps")
-_ENTRIES = (
-    _Entry("playground", "Playground", "forum"),
-    _Entry("api_access", "API access", "code"),
-    _Entry("first_account", "Create the first account", "person_add", lambda caller: caller.kind == "local"),
-    _Entry("organization", "Organization", "group", lambda caller: caller.kind == "member" and caller.role == "admin"),
-    _Entry("account", "Account", "manage_accounts", lambda caller: caller.kind == "member"),
+_HOME = _ListedPage("home", "Flows", "apps")
+_LISTED_PAGES = (
+    _ListedPage("playground", "Playground", "forum"),
+    _ListedPage("api_access", "API access", "code"),
+    _ListedPage("first_account", "Create the first account", "person_add", lambda caller: caller.kind == "local"),
+    _ListedPage(
+        "organization", "Organization", "group", lambda caller: caller.kind == "member" and caller.role == "admin"
+    ),
+    _ListedPage("account", "Account", "manage_accounts", lambda caller: caller.kind == "member"),
 )
 """The pages beside home. What they may do is asked by the pages themselves: this list is no door."""
 
@@ -44,25 +46,25 @@ def list_pages(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
 
     To somebody who is not signed in every address is the sign-in page, so that a deep link survives the sign-in.
     """
-    join = _make_page(_Entry("join", "Join"))
+    join = _make_page(_ListedPage("join", "Join"))
     if caller is None:
         entrance = _choose_entrance()
-        others = () if flow else [entry for entry in _ENTRIES if entry.file != entrance.file]
+        others = () if flow else [entry for entry in _LISTED_PAGES if entry.file != entrance.file]
         doors = [_make_page(entrance, address=entry.file) for entry in others]
         return [_make_page(entrance, is_first=True), *doors, *([] if flow else [join])]
     if flow:
-        return [_make_page(_Entry("public_flow", "Playground"), is_first=True)]
-    pages = [_make_page(entry) for entry in _ENTRIES if entry.is_for(caller)]
+        return [_make_page(_ListedPage("public_flow", "Playground"), is_first=True)]
+    pages = [_make_page(entry) for entry in _LISTED_PAGES if entry.is_for(caller)]
     return [_make_page(_HOME, is_first=True), *pages, join]
 
 
-def _choose_entrance() -> _Entry:
+def _choose_entrance() -> _ListedPage:
     """The one page there is for somebody who is not signed in."""
     if not needs_owner():
-        return _Entry("sign_in", "Sign in")
+        return _ListedPage("sign_in", "Sign in")
     if runtime.get().settings.local_mode == "link":
-        return _Entry("owner_code", "Owner code")
-    return _Entry("first_account", "Create the first account")
+        return _ListedPage("owner_code", "Owner code")
+    return _ListedPage("first_account", "Create the first account")
 
 
 def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
@@ -102,7 +104,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
             session.sign_out_browser()
 
 
-def _make_page(entry: _Entry, *, address: str | None = None, is_first: bool = False) -> StreamlitPage:
+def _make_page(entry: _ListedPage, *, address: str | None = None, is_first: bool = False) -> StreamlitPage:
     """The page stands at `address`, else at its file's name; the first one at `/`."""
     icon = f":material/{entry.icon}:" if entry.icon else None
     return st.Page(PAGES / f"{entry.file}.py", title=entry.title, icon=icon, url_path=address, default=is_first)
