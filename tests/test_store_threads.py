@@ -133,14 +133,7 @@ async def test_after_a_read_that_failed_its_connection_is_another(database: Data
 
 
 async def test_sqlites_log_is_moved_again_after_a_move_that_failed(database: Database) -> None:
-    moves: list[str] = []
-
-    @event.listens_for(database.reader, "before_cursor_execute")
-    def _(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-        moves.append(statement)
-        if len(moves) == 1:
-            raise OperationalError(statement, None, Exception("busy"))
-
+    moves = note_moves(database, fail=1)
     checkpoints = Checkpoints(database.reader)
     checkpoints.note_commit()
     eventually(lambda: len(moves) == 1)
@@ -148,6 +141,34 @@ async def test_sqlites_log_is_moved_again_after_a_move_that_failed(database: Dat
     eventually(lambda: len(moves) == 2)
     await asyncio.to_thread(checkpoints.close)
     assert moves[:2] == ["PRAGMA wal_checkpoint(PASSIVE)"] * 2
+
+
+async def test_sqlites_log_is_moved_where_something_was_committed_and_the_end_waits_for_none(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    moves = note_moves(database, fail=0)
+    checkpoints = Checkpoints(database.reader)
+    await asyncio.sleep(0.6)  # two pauses, and some
+    assert moves == []
+    checkpoints.note_commit()
+    eventually(lambda: len(moves) == 1)
+    await asyncio.sleep(0.6)
+    assert len(moves) == 1
+    await asyncio.to_thread(checkpoints.close)
+    assert "does not let go" not in caplog.text
+
+
+def note_moves(database: Database, *, fail: int) -> list[str]:
+    """Statements that the reader's connections are given; the first ones fail."""
+    moves: list[str] = []
+
+    @event.listens_for(database.reader, "before_cursor_execute")
+    def _(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        moves.append(statement)
+        if len(moves) <= fail:
+            raise OperationalError(statement, None, Exception("busy"))
+
+    return moves
 
 
 def test_no_thread_of_the_store_keeps_the_process(store: Store) -> None:
