@@ -10,6 +10,7 @@ from flowground.caller import RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import declare
 from flowground.components.inputs import TextInput
+from flowground.errors import TweaksRefused
 from flowground.fields.policy import FieldPolicy
 from flowground.fields.types import list_types
 from flowground.store.flows import publications
@@ -18,7 +19,7 @@ from flowground.store.people import members
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow, wire
 from tests.api.serving import serving
-from tests.flow_texts import parsed, wired
+from tests.flow_texts import mistakes, parsed, wired
 from tests.servers import SHIPPED_FLOWS, shipped_flow
 from tests.talk import FLOW, OPENED, TALK
 
@@ -57,6 +58,8 @@ def test_a_field_says_what_its_model_says() -> None:
     assert (field.type.title, field.type.description) == ("Order", "Oldest first (Ascending) or newest first.")
     assert (field.widget, field.choices, field.value) == ("choice", ("Ascending", "Descending"), "Ascending")
     assert (field.type.is_optional, fields(FLOW)["Model.seed"].type.is_optional) == (False, True)
+    needed = {key: field.type.is_required for key, field in fields(FLOW).items() if field.component == "Prompt"}
+    assert needed == {"Prompt.template": True, "Prompt.topic": False, "Prompt.tone": False}
 
 
 def test_what_is_locked_says_why() -> None:
@@ -117,8 +120,9 @@ class Measured(TextInput):
     free: float = declare(0.5, "Free", "No bound.")
     least: float = declare(0.5, "Least", "A lower bound.", ge=0)
     most: float = declare(0.5, "Most", "An upper bound.", le=9)
-    wide: float = declare(5.0, "Wide", "Two bounds.", ge=0, le=5)
+    wide: float = declare(3.0, "Wide", "Two bounds.", ge=0, le=3)
     narrow: float = declare(1.0, "Narrow", "Two bounds.", ge=1, le=2)
+    either: int | float = declare(1, "Either", "Whole or not.")
     few: int = declare(950, "Few", "A hundred numbers.", ge=900, le=1_000)
     many: int = declare(950, "Many", "Over a thousand numbers.", ge=0, le=1_001)
 
@@ -135,6 +139,7 @@ api:
     - In.most
     - In.wide
     - In.narrow
+    - In.either
     - {field: In.few, min: 950, max: 950}
     - In.many
 """),
@@ -145,12 +150,27 @@ api:
 def test_a_number_is_edited_as_far_as_its_bounds_go() -> None:
     found = {field.name: field for field in fields(MEASURED).values()}
     steps = {name: field.step for name, field in found.items() if field.type.is_number and not field.type.is_whole}
-    assert steps == {"free": 0.1, "least": 0.1, "most": 0.1, "wide": 0.1, "narrow": 0.01}
+    assert steps == {"free": 0.1, "least": 0.1, "most": 0.1, "wide": 0.1, "narrow": 0.01, "either": 0.1}
     widgets = {name: found[name].widget for name in ("most", "wide", "narrow", "few", "many")}
     assert widgets == {"most": "number", "wide": "slider", "narrow": "slider", "few": "slider", "many": "integer"}
     assert (found["free"].choices, found["least"].choices) == ((1, 2), (2, 3))
 
 
+def test_a_value_of_no_kind_that_a_field_takes_is_told_once() -> None:
+    with pytest.raises(TweaksRefused) as caught:
+        apply_tweaks(MEASURED, RunRequest(tweaks={"In": {"either": "x"}}), unknown="refuse")
+    assert caught.value.message == '`In.either` is a whole number or a number, not "x".'
+
+
+def test_an_author_may_leave_some_of_a_types_choices() -> None:
+    for entry, choices in (("History.order", ("Ascending", "Descending")), (ASCENDING, ("Ascending",))):
+        opened = wired(TALK + f"api: {{overridable: [{entry}]}}\n")
+        assert fields(opened)["History.order"].choices == choices
+    (said,) = mistakes(TALK + "api: {overridable: [{field: History.order, choices: [Up]}]}\n")
+    assert said.endswith('"Up" in `choices` cannot be: the field is one of Ascending, Descending.')
+
+
+ASCENDING = "{field: History.order, choices: [Ascending]}"
 BOUNDED = """\
 name: Bounded
 components:

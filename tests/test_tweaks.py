@@ -137,6 +137,7 @@ def test_null_is_the_authors_value(name: str) -> None:
             "Prompt: Nobody gives the variable `{newvar}`: give `newvar: …` beside the template, or write `{{newvar}}` "
             "for plain braces.",
         ),
+        ({"Prompt": {"template": "x" * 256_001}}, "`Prompt.template` has 256,001 characters; 256,000 is the limit."),
         ({"Prompt": {"newvar": "x"}}, "`Prompt` has no field `newvar`; it has template, topic, tone."),
         ({"Prompt": {"template": "x", "tone": "y"}}, "Prompt: `tone` is no variable of the template."),
     ],

