@@ -218,6 +218,7 @@ def test_a_flow_needs_an_output() -> None:
         ("Modle.temperature", "There is no component 'Modle'. (did you mean Model.temperature?)"),
         ("temperature", "`temperature` names no field: write `Component.field`."),
         ("Model.temprature", "LanguageModel has no field `temprature`. (did you mean Model.temperature?)"),
+        ("Prompt.hue", "Prompt has no field `hue`. (did you mean Prompt.how?)"),
         ("Model.system_message", "`Model.system_message` is filled by ${Prompt}: nobody can override it."),
         (
             "{field: ChatInput.input_value, min: 1}",
