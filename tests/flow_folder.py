@@ -10,6 +10,12 @@ def text(name: str = "Talk", said: str = "hello", extra: str = "") -> str:
     return f"name: {name}\n{extra}components:\n  Out: {{type: ChatOutput, input_value: {said}}}\n"
 
 
+def read_said(catalogue: Catalogue, address: str) -> str | None:
+    """What the flow of this address says now, None where there is none."""
+    wired = catalogue.find(address)
+    return None if wired is None else str(wired.components["Out"].model_dump()["input_value"])
+
+
 class Folder:
     """A folder of flows whose catalogue looks again at once."""
 
@@ -30,8 +36,7 @@ class Folder:
         return self._catalogue
 
     def said(self, address: str) -> str | None:
-        wired = self.catalogue.find(address)
-        return None if wired is None else wired.components["Out"].input_value  # type: ignore[attr-defined]
+        return read_said(self.catalogue, address)
 
     def mistakes(self) -> dict[str, str]:
         return {name: str(error) for name, error in self.catalogue.list_problems().items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowground.loader import Catalogue
-from tests.flow_folder import Folder, text
+from tests.flow_folder import Folder, read_said, text
 from tests.flow_texts import LIMIT
 from tests.waiting import eventually
 
@@ -86,8 +86,8 @@ def test_looks_are_half_a_second_apart(folder: Folder) -> None:
     folder.write("talk.yaml", text(said="one"))
     catalogue = Catalogue(folder.path, max_bytes=LIMIT)
     folder.write("talk.yaml", text(said="two"))
-    assert catalogue.find("talk").components["Out"].input_value == "one"  # type: ignore[union-attr]
-    eventually(lambda: catalogue.find("talk").components["Out"].input_value == "two")  # type: ignore[union-attr]
+    assert read_said(catalogue, "talk") == "one"
+    eventually(lambda: read_said(catalogue, "talk") == "two")
 
 
 def test_many_threads_see_whole_flows_while_files_change(folder: Folder) -> None:
@@ -127,7 +127,7 @@ async def test_on_a_loop_a_changed_file_is_live_at_the_next_asking(
         folder.write("talk.yaml", text(said=said))
         catalogue._looked = 0.0
         await catalogue.refresh()
-        assert catalogue.find("talk").components["Out"].input_value == said  # type: ignore[union-attr]
+        assert read_said(catalogue, "talk") == said
 
 
 @pytest.mark.anyio
@@ -143,6 +143,6 @@ async def test_on_a_loop_nothing_is_read_and_what_is_there_serves(folder: Folder
     catalogue = Waiting(folder.path, max_bytes=LIMIT)
     folder.write("talk.yaml", text(said="two"))
     catalogue._looked = 0.0
-    assert catalogue.find("talk").components["Out"].input_value == "one"  # type: ignore[union-attr]
+    assert read_said(catalogue, "talk") == "one"
     goes_on.set()
-    eventually(lambda: catalogue.find("talk").components["Out"].input_value == "two")  # type: ignore[union-attr]
+    eventually(lambda: read_said(catalogue, "talk") == "two")
