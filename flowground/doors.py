@@ -26,13 +26,14 @@ from flowground.events import (
     TurnStarted,
 )
 from flowground.limits import Allowance
-from flowground.runtime import LiveTurn, Runtime
+from flowground.runtime import LiveTurn, NumberedEvent, Runtime
 from flowground.store.people import tokens
 from flowground.turns import take_turn
 from flowground.wiring import WiredFlow
 
 Wanted = TypeVar("Wanted", bound=RunRequest)
 EncodedPiece = TypeVar("EncodedPiece")
+AnyEvent = TypeVar("AnyEvent", Event, NumberedEvent)
 
 _STOPPING = "The server is stopping."
 
@@ -181,13 +182,23 @@ class Answer(Generic[Wanted]):
         """The events of the turn, to be closed by whoever stops reading early."""
         runtime = self.runtime
         return take_turn(
-            self.caller, self.wired, self.request, store=runtime.store, models=runtime.models, settings=runtime.settings
+            self.caller,
+            self.wired,
+            self.request,
+            store=runtime.store,
+            running=runtime.running,
+            models=runtime.models,
+            settings=runtime.settings,
         )
 
     def start(self) -> LiveTurn:
         """The turn, which goes on without the one that began it. To be called at once."""
-        session_id = self.request.session_id or ""
-        return self.runtime.start_live(self.caller, self.wired.id, session_id, self.stream_events())
+        return self.runtime.start_live(self.caller, self.wired, self.request, self.stream_events())
+
+    def start_resumable(self) -> LiveTurn:
+        """The turn, which goes on for `limits.resume_seconds` while nobody follows it, and can be followed as long
+        after its end."""
+        return self.runtime.start_resumable(self.caller, self.wired, self.request, self.stream_events())
 
     async def finish(self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None) -> TurnFinished | None:
         """The turn at its end. `left` returns when the asker is gone: the turn is stopped then, and there is None.
@@ -217,17 +228,13 @@ class Answer(Generic[Wanted]):
         *,
         cut_off: Callable[[FlowgroundError], EncodedPiece],
     ) -> AsyncGenerator[EncodedPiece, None]:
-        """What `encode` makes of the events, as they come; `cut_off` of the error when the server stops them."""
-        with self.runtime.mark_run() as task:
-            async with aclosing(self.stream_events()) as events, aclosing(encode(events)) as pieces:
-                try:
-                    async for piece in pieces:
-                        yield piece
-                except asyncio.CancelledError:
-                    if not self.runtime.is_stopping:
-                        raise
-                    task.uncancel()
-                    yield cut_off(ShuttingDown(_STOPPING))
+        """What `encode` makes of the events, as they come; the turn ends when this is closed.
+
+        `cut_off` makes the last piece of the error when the server stops them.
+        """
+        async with aclosing(_follow(self.runtime, self.stream_events(), encode, cut_off)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def _read(self) -> TurnFinished:
         finished: TurnFinished | None = None
@@ -243,3 +250,38 @@ class Answer(Generic[Wanted]):
         if finished is None:
             raise RunError("The run ended without an answer.")
         return finished
+
+
+async def follow_turn(
+    runtime: Runtime,
+    turn: LiveTurn,
+    encode: Callable[[AsyncGenerator[NumberedEvent, None]], AsyncGenerator[EncodedPiece, None]],
+    *,
+    cut_off: Callable[[FlowgroundError], EncodedPiece],
+    stop_at: int = 0,
+) -> AsyncGenerator[EncodedPiece, None]:
+    """As `Answer.follow`, from the turn's first event; it goes on without this follower.
+
+    Texts are never joined over the event with the number `stop_at`.
+    """
+    async with aclosing(_follow(runtime, turn.follow(stop_at=stop_at), encode, cut_off)) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
+async def _follow(
+    runtime: Runtime,
+    events: AsyncGenerator[AnyEvent, None],
+    encode: Callable[[AsyncGenerator[AnyEvent, None]], AsyncGenerator[EncodedPiece, None]],
+    cut_off: Callable[[FlowgroundError], EncodedPiece],
+) -> AsyncGenerator[EncodedPiece, None]:
+    with runtime.mark_run() as task:
+        async with aclosing(events), aclosing(encode(events)) as pieces:
+            try:
+                async for piece in pieces:
+                    yield piece
+            except asyncio.CancelledError:
+                if not runtime.is_stopping:
+                    raise
+                task.uncancel()
+                yield cut_off(ShuttingDown(_STOPPING))

@@ -11,10 +11,14 @@ FlowgroundError
 │   ├── NotSignedIn          no caller, or one that is no longer valid
 │   ├── RunLimitReached      as many runs as there may be; says when there may be more
 │   ├── NotAllowed           a known caller may not do this
-│   └── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
+│   ├── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
+│   ├── RunNotFound          no such run of this caller: unknown and forbidden look the same
+│   ├── EventsGone           nobody keeps this run's events any more
+│   └── RunElsewhere         another process runs it
 ├── StoreUnavailable         the database is busy, full, away or does not answer
 └── RunError                 a run failed
     ├── ShuttingDown         the server ends; the same call may succeed elsewhere or later
+    ├── RunStopped           somebody stopped it
     ├── UnexpectedFailure    a mistake of ours; the log has the rest
     ├── RunTimeout           it took longer than `limits.run_seconds`
     ├── AnswerTooLong        an answer went over `limits.answer_chars`; what was said until then is kept
@@ -166,6 +170,36 @@ class FlowNotFound(RequestError):
         self.address = address
 
 
+class RunNotFound(RequestError):
+    """No such run of this caller: unknown and forbidden look the same."""
+
+    code = "run_not_found"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"There is no run {run_id[:80]} of this token's.")
+
+
+class EventsGone(RequestError):
+    """A run's events are kept while it runs with `?stream=sse`, and a little longer."""
+
+    code = "events_gone"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The events of this run are not kept any more.",
+            hint="Those of runs with ?stream=sse are, for limits.resume_seconds. /api/v1/runs/{run_id} has the answer.",
+        )
+
+
+class RunElsewhere(RequestError):
+    """Only the process that runs it can stop a run."""
+
+    code = "run_elsewhere"
+
+    def __init__(self) -> None:
+        super().__init__("Another process of this server runs it.", hint="Try again: the next call may reach that one.")
+
+
 class StoreUnavailable(FlowgroundError):
     """The database cannot be used just now; the same may succeed after `retry_after` seconds.
 
@@ -188,6 +222,15 @@ class ShuttingDown(RunError):
     """The server ends before the run could."""
 
     code = "shutting_down"
+
+
+class RunStopped(RunError):
+    """Whose run it is stopped it. What it said so far is kept."""
+
+    code = "run_stopped"
+
+    def __init__(self) -> None:
+        super().__init__("The run was stopped.")
 
 
 class UnexpectedFailure(RunError):

@@ -1,6 +1,7 @@
 """One user message and its reply in a session: history, run, save; the same for every door."""
 
 import asyncio
+import json
 import os
 import time
 import uuid
@@ -12,7 +13,14 @@ from typing import Any, Literal, assert_never
 
 from flowground.caller import Caller, RunRequest
 from flowground.components.base import Models
-from flowground.errors import ComponentFailed, FlowgroundError, InvalidRequest, StoreUnavailable, UnexpectedFailure
+from flowground.errors import (
+    ComponentFailed,
+    FlowgroundError,
+    InvalidRequest,
+    RunStopped,
+    StoreUnavailable,
+    UnexpectedFailure,
+)
 from flowground.events import (
     ComponentEvent,
     ComponentFinished,
@@ -26,16 +34,24 @@ from flowground.events import (
 )
 from flowground.messages import Message
 from flowground.runner import read_input, run_flow
+from flowground.running import RunningRuns
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import conversations
-from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
+from flowground.store.runs.records import RunRecord, RunStatus, StoredMessage, TraceStep
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
 
 
 async def take_turn(
-    caller: Caller, wired: WiredFlow, request: RunRequest, *, store: Store, models: Models, settings: Settings
+    caller: Caller,
+    wired: WiredFlow,
+    request: RunRequest,
+    *,
+    store: Store,
+    running: RunningRuns,
+    models: Models,
+    settings: Settings,
 ) -> AsyncGenerator[Event, None]:
     """Events of one turn: `TurnStarted` once the user's message is stored, `TurnFinished` once the answer is.
 
@@ -47,7 +63,7 @@ async def take_turn(
     tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, sees_inside=sees_inside)
     turn = _describe(tweaked.wired, request, tweaked.warnings)
     _check_length(turn.input_value, settings.limits.message_chars)
-    record = _Record(caller, tweaked.wired, request, store, turn)
+    record = _Record(caller, tweaked.wired, request, store, running, turn)
     await record.begin()
     try:
         yield turn
@@ -63,17 +79,13 @@ async def take_turn(
         async with aclosing(run) as events:
             async for event in events:
                 yield await record.finish(event) if isinstance(event, RunFinished) else event
-    except ComponentFailed as failure:
-        told = failure if sees_inside else failure.hide_inside()
-        await record.cut_short(told)
+    except (Exception, asyncio.CancelledError, GeneratorExit) as error:
+        told = await record.end_early(error)
+        if told is error:
+            raise
         raise told from None
-    except Exception as error:
-        # Also after a mistake of ours, which the door says, the conversation must not look as if it still waited.
-        await record.cut_short(error if isinstance(error, FlowgroundError) else UnexpectedFailure())
-        raise
-    except (asyncio.CancelledError, GeneratorExit):
-        await record.cut_short()
-        raise
+    finally:
+        running.discard(turn.run_id)
 
 
 @dataclass(slots=True)
@@ -84,6 +96,7 @@ class _Record:
     wired: WiredFlow
     request: RunRequest
     store: Store
+    running: RunningRuns
     turn: TurnStarted
     started: float = field(default_factory=time.perf_counter)
     partial: dict[str, list[str]] = field(default_factory=dict)
@@ -91,18 +104,25 @@ class _Record:
     is_saved: bool = False
 
     @property
-    def place(self) -> dict[str, str]:
+    def place(self) -> dict[str, Any]:
         return {"flow_id": self.wired.id, "owner": self.caller.key, "session_id": self.turn.session_id}
 
     async def begin(self) -> None:
         said = self.turn.input_value
         message = None if said is None else self._make_message(self.turn.user_message_id, "user", said)
-        kept = self.request.kept_overrides
+        run = self._make_run("running", seconds=0)
         try:
-            await self.store.write(conversations.begin_turn, **self.place, message=message, overrides=kept)
+            await self.store.write(
+                conversations.begin_turn, **self.place, message=message, run=run, request=_write_request(self.request)
+            )
         except asyncio.CancelledError:
             await self.cut_short()  # the message may be stored all the same, and must not look as if it still waited
             raise
+        self.running.add(self.turn.run_id, self.place, self.read_texts)
+
+    def read_texts(self) -> dict[str, str]:
+        """What each answer said so far, by the id that it will have."""
+        return {key: "".join(self.partial.get(name, ())) for name, key in self.turn.answer_ids.items()}
 
     async def read_history(self, limit: int) -> Sequence[Message]:
         return await self.store.read(
@@ -135,6 +155,26 @@ class _Record:
         await self._save(answers, "complete", end)
         return TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn)
 
+    async def end_early(self, error: BaseException) -> BaseException:
+        """Stores why there is no answer, or not all of it; what is to be raised."""
+        match error:
+            case ComponentFailed():
+                told = error if self.caller.sees_inside else error.hide_inside()
+                await self.cut_short(told)
+                return told
+            case FlowgroundError():
+                await self.cut_short(error)
+            case asyncio.CancelledError() if self.running.is_stopped(self.turn.run_id):
+                await self.cut_short()
+                if task := asyncio.current_task():
+                    task.uncancel()
+                return RunStopped()
+            case asyncio.CancelledError() | GeneratorExit():
+                await self.cut_short()
+            case _:  # a mistake of ours: the door says it, but the conversation must not look as if it still waited
+                await self.cut_short(UnexpectedFailure())
+        return error
+
     async def cut_short(self, error: FlowgroundError | None = None) -> None:
         """Stores what each output said so far; `error` is why it said no more, None where the turn was stopped.
 
@@ -163,7 +203,21 @@ class _Record:
         if self.is_saved:
             return
         self.is_saved = True
-        run = RunRecord(
+        run = self._make_run(
+            status,
+            seconds=time.perf_counter() - self.started,
+            usage=end.usage if end else None,
+            error_code=error_code,
+        )
+        more: dict[str, Any] = {"question": self.turn.input_value or "", "has_texts": self.running.has_texts(run.id)}
+        try:
+            await self.store.write(conversations.finish_turn, **self.place, answers=answers, run=run, **more)
+        except Exception:
+            self.is_saved = False  # so that the failure can be stored instead
+            raise
+
+    def _make_run(self, status: RunStatus, *, seconds: float, **more: Any) -> RunRecord:
+        return RunRecord(
             id=self.turn.run_id,
             flow_id=self.wired.id,
             flow_version=self.wired.version,
@@ -171,16 +225,11 @@ class _Record:
             session_id=self.turn.session_id,
             status=status,
             started_at=self.turn.started_at,
-            seconds=time.perf_counter() - self.started,
-            usage=end.usage if end else None,
-            error_code=error_code,
+            seconds=seconds,
             streamed=self.request.stream,
+            holder=self.running.holder,
+            **more,
         )
-        try:
-            await self.store.write(conversations.finish_turn, **self.place, answers=answers, run=run)
-        except Exception:
-            self.is_saved = False  # so that the failure can be stored instead
-            raise
 
     def _make_message(
         self, message_id: str, role: Literal["user", "assistant"], text: str, **more: Any
@@ -215,6 +264,18 @@ def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) 
 def _check_length(said: str | None, limit: int) -> None:
     if said is not None and len(said) > limit:
         raise InvalidRequest(f"The message has {len(said)} characters; {limit} is the limit.")
+
+
+def _write_request(request: RunRequest) -> str | None:
+    """JSON of what was asked beside the message; None where it was nothing. No secrets."""
+    asked = {
+        "tweaks": request.kept_overrides,
+        "input_type": "" if request.input_type == "chat" else request.input_type,
+        "output_type": "" if request.output_type == "chat" else request.output_type,
+        "output_component": request.output_component,
+    }
+    told = {name: value for name, value in asked.items() if value}
+    return json.dumps(told, default=dict, allow_nan=False) if told else None
 
 
 def _make_ids(count: int) -> list[str]:

@@ -11,6 +11,8 @@ DOORS = {
     "run": "`POST /api/v1/run/{flow_id}`. A sign-in is no token: with the cookie alone the API answers 403.",
     "messages": "`GET /api/v1/monitor/messages`: whether it still shows what this very token said to the flow before. "
     "Nobody is ever shown what others said.",
+    "runs": "`GET /api/v1/runs/{run_id}`, its `/events` and its `/stop`: whether this very token is still told of a "
+    "run that it made. Anybody else's is 404, as one that never was.",
     "flows": "`GET /api/v1/flows/`: whether the flow is in the list.",
     "openapi": "`GET /api/openapi.json`. *general*: the document is the same for everybody and names no flow.",
 }
@@ -63,6 +65,21 @@ messages | author's token       | own     | own     | own     | own          | o
 messages | organization's token | own     | own     | own     | own          | own       | own     | own
 messages | foreign token        | none    | none    | none    | none         | none      | none    | none
 messages | deactivated's token  | 403     | 403     | 403     | 403          | 403       | 403     | 403
+runs     | signed out           | 403     | 403     | 403     | 403          | 403       | 403     | 403
+runs     | member               | 403     | 403     | 403     | 403          | 403       | 403     | 403
+runs     | named member         | 403     | 403     | 403     | 403          | 403       | 403     | 403
+runs     | group member         | 403     | 403     | 403     | 403          | 403       | 403     | 403
+runs     | author               | 403     | 403     | 403     | 403          | 403       | 403     | 403
+runs     | owner                | 403     | 403     | 403     | 403          | 403       | 403     | 403
+runs     | admin                | 403     | 403     | 403     | 403          | 403       | 403     | 403
+runs     | deactivated          | 403     | 403     | 403     | 403          | 403       | 403     | 403
+runs     | member's token       | 404     | 404     | 404     | 200          | 404       | 200     | 404
+runs     | named member's token | 404     | 200     | 404     | 200          | 404       | 200     | 404
+runs     | group member's token | 404     | 404     | 200     | 200          | 404       | 200     | 404
+runs     | author's token       | 200     | 200     | 200     | 200          | 200       | 200     | 200
+runs     | organization's token | 200     | 200     | 200     | 200          | 200       | 200     | 200
+runs     | foreign token        | 404     | 404     | 404     | 404          | 404       | 404     | 404
+runs     | deactivated's token  | 403     | 403     | 403     | 403          | 403       | 403     | 403
 flows    | signed out           | 403     | 403     | 403     | 403          | 403       | 403     | 403
 flows    | member               | 403     | 403     | 403     | 403          | 403       | 403     | 403
 flows    | named member         | 403     | 403     | 403     | 403          | 403       | 403     | 403

@@ -5,9 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from flowground.messages import Usage
 from flowground.store import tables
-from flowground.store.runs.records import RunRecord
+from flowground.store.runs.records import RunRecord, read_run_row
 from flowground.store.sql import read_moment
 
 _a = tables.audit.c
@@ -33,19 +32,4 @@ def list_runs(connection: Connection, *, flow_id: str, limit: int = 100) -> list
     found = connection.execute(
         select(tables.runs).where(_r.flow_id == flow_id).order_by(_r.started_at.desc()).limit(limit)
     )
-    return [
-        RunRecord(
-            id=row.id,
-            flow_id=row.flow_id,
-            flow_version=row.flow_version,
-            owner=row.owner,
-            session_id=row.session_id,
-            status=row.status,
-            started_at=read_moment(row.started_at),
-            seconds=row.seconds,
-            usage=None if row.input_tokens is None else Usage(row.input_tokens, row.output_tokens),
-            error_code=row.error_code,
-            streamed=row.streamed,
-        )
-        for row in found
-    ]
+    return [read_run_row(row) for row in found]

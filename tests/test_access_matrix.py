@@ -18,7 +18,7 @@ from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups, members, tokens
 from flowground.store.runs import conversations
-from flowground.store.runs.records import StoredMessage
+from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.access_matrix import STATES, cells
 from tests.running import chat_flow, running
 
@@ -56,6 +56,7 @@ class Somebody:
     cookie: str = ""
     caller: Caller | None = None
     token: str = ""
+    run_id: str = "none"
 
 
 @asynccontextmanager
@@ -91,7 +92,9 @@ async def _token(runtime: Runtime, owner: str | None, flows: tuple[str, ...] | N
     said = StoredMessage(token.id, "user", "said before", "complete", datetime.now(UTC))
     place: dict[str, Any] = {"flow_id": "talk", "owner": f"token:{token.id}", "session_id": "s"}
     await runtime.store.write(conversations.begin_turn, **place, message=said)
-    return Somebody(token=secret)
+    ran = RunRecord(f"run of {token.id}", "talk", "v", place["owner"], "s", "complete", datetime.now(UTC), 0.1)
+    await runtime.store.write(conversations.finish_turn, **place, answers=(), run=ran)
+    return Somebody(token=secret, run_id=ran.id)
 
 
 async def page(runtime: Runtime, somebody: Somebody) -> str:
@@ -146,6 +149,15 @@ async def messages(client: httpx2.AsyncClient, somebody: Somebody) -> str:
     return "own" if texts else "none"
 
 
+async def runs(client: httpx2.AsyncClient, somebody: Somebody) -> str:
+    answer = await client.get(f"/api/v1/runs/{somebody.run_id}", headers=_holding(somebody))
+    events = await client.get(f"/api/v1/runs/{somebody.run_id}/events", headers=_holding(somebody))
+    stop = await client.post(f"/api/v1/runs/{somebody.run_id}/stop", headers=_holding(somebody))
+    assert stop.status_code == answer.status_code
+    assert events.status_code == (410 if answer.status_code == 200 else answer.status_code)
+    return str(answer.status_code)
+
+
 async def flows(client: httpx2.AsyncClient, somebody: Somebody) -> str:
     answer = await client.get("/api/v1/flows/", headers=_holding(somebody))
     one = await client.get("/api/v1/flows/talk", headers=_holding(somebody))
@@ -168,7 +180,7 @@ async def test_every_cell(tmp_path: Path, state: str) -> None:
     async with house(tmp_path, state) as (runtime, everybody, client):
         pages = {who: await page(runtime, somebody) for who, somebody in everybody.items()}
         assert pages == cells("page", state)
-        for door in (messages, flows, openapi, run):
+        for door in (messages, runs, flows, openapi, run):
             found = {who: await door(client, somebody) for who, somebody in everybody.items()}
             assert found == cells(door.__name__, state), door.__name__
 

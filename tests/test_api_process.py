@@ -49,7 +49,8 @@ class Client:
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with AppServer(tmp_path_factory.mktemp("api"), flows=FLOWS) as server:
+    config = {"limits": {"resume_seconds": 0.5}}
+    with AppServer(tmp_path_factory.mktemp("api"), flows=FLOWS, config=config) as server:
         yield Client(server)
 
 
@@ -72,7 +73,7 @@ def test_a_client_that_leaves_a_stream_ends_the_run(client: Client) -> None:
 
 def test_a_client_that_leaves_server_sent_events_ends_the_run(client: Client) -> None:
     with client.run("sse", "?stream=sse&shape=simple", stream=True) as stream:
-        assert next(stream.iter_lines()) == b"id: 1"
+        assert next(stream.iter_lines()).startswith(b"id: ")
     assert client.eventually_answered("sse").count("word") < 100
 
 

@@ -109,7 +109,7 @@ async def test_no_look_finds_more_than_was_asked_for(store: Store) -> None:
 async def test_the_runs_of_visitors_are_counted_up_to_a_bound(store: Store) -> None:
     async def run(flow_id: str, owner: str, *, hours: int) -> None:
         run = RunRecord(str(uuid.uuid4()), flow_id, "v", owner, "s", "complete", NOW - timedelta(hours=hours), 0.1)
-        place = {"flow_id": flow_id, "owner": owner, "session_id": "s"}
+        place: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": "s"}
         await store.write(conversations.finish_turn, **place, answers=[], run=run)
 
     async def count_runs(flow_id: str = "talk", *, hours: int = 2, most: int = 10) -> int:

@@ -66,7 +66,7 @@ async def add_runs(store: Store, count: int, *, owner: str, at: float, flow_id: 
     for _ in range(count):
         moment = datetime.fromtimestamp(at, UTC)
         run = RunRecord(str(uuid.uuid4()), flow_id, "v", owner, "s", "complete", moment, 0.1)
-        here = {"flow_id": flow_id, "owner": owner, "session_id": "s"}
+        here: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": "s"}
         await store.write(conversations.finish_turn, **here, answers=[], run=run)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, inspect
 from flowground.errors import ConfigError
 from flowground.store.database.connections import Database
 from flowground.store.migrations import migrate
+from flowground.store.migrations.additions import ADDITIONS
 from flowground.store.migrations.steps import MIGRATIONS
 from flowground.store.tables import metadata
 from tests.store_databases import DATABASES, empty_database
@@ -44,7 +45,7 @@ def shape(engine: Engine) -> dict[str, Any]:
             ],
         }
         for table in sorted(found.get_table_names())
-        if table != "migrations"
+        if table not in ("migrations", "additions")
     }
 
 
@@ -91,6 +92,18 @@ def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
     migrate(database.writer)
     with pytest.raises(ConfigError, match="newer version of Flowground"):
         migrate(database.writer, MIGRATIONS[:-1])
+
+
+def test_the_release_before_opens_what_this_one_added_to(database: Database) -> None:
+    """It knows the migrations to m010 and looks at nothing else; what a newer one added is left alone here too."""
+
+    def m999_of_a_newer_one(connection: Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE newer (name TEXT)")
+
+    migrate(database.writer, additions=[*ADDITIONS, m999_of_a_newer_one])
+    assert {name for name, _ in applied(database.writer)} == {migration.__name__ for migration in MIGRATIONS}
+    migrate(database.writer)
+    assert "newer" in inspect(database.writer).get_table_names()
 
 
 def applied(engine: Engine) -> list[tuple[str, float]]:

@@ -42,9 +42,11 @@ async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
         TraceStep("Out", "ChatOutput", 0, ""),
     )
     question = said("What is\nup? 👋")
-    answer = said("All.", "assistant", run_id="r", model="tiny", usage=Usage(3, 4), seconds=0.5, trace=trace)
-    broken = said("All but", "assistant", state="failed", error="The connection\nbroke 👋.")
-    await take_turn(store, question, answer, broken)
+    run = ran()
+    answer = said("All.", "assistant", run_id=run.id, model="tiny", usage=Usage(3, 4), seconds=0.5, trace=trace)
+    broken = said("All but", "assistant", run_id=run.id, state="failed", error="The connection\nbroke 👋.")
+    await store.write(conversations.begin_turn, **here(), message=question, run=replace(run, status="running"))
+    await store.write(conversations.finish_turn, **here(), answers=[answer, broken], run=run)
     assert await store.read(conversations.list_messages, **here()) == [question, answer, broken]
 
 

@@ -1,6 +1,7 @@
 """The numbers beside an endpoint, on both databases."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, insert
@@ -27,7 +28,7 @@ async def add(
 ) -> None:
     number = f"{flow}{seconds}{status}{ago}{code}"
     run = RunRecord(number, flow, "v", "member:ada", "s", status, NOW - ago, seconds, error_code=code or None)
-    here = {"flow_id": flow, "owner": "member:ada", "session_id": "s"}
+    here: dict[str, Any] = {"flow_id": flow, "owner": "member:ada", "session_id": "s"}
     await store.write(conversations.finish_turn, **here, answers=[], run=run)
 
 

@@ -1,10 +1,12 @@
 """What was acknowledged survives `kill -9`: through the API, under load, ten times."""
 
+import json
 import sqlite3
 import threading
 import time
 from pathlib import Path
 
+import pytest
 import requests
 
 from tests.open_page import flow_text
@@ -65,25 +67,57 @@ def test_ten_kills_under_load_lose_nothing_that_was_answered(tmp_path: Path) -> 
     assert missing == []
 
 
-def test_a_page_offers_to_ask_again_what_kill_9_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("last_read", "left"),
+    [
+        (b"word3", [b"This was interrupted before an answer was kept."]),
+        (b"word45", [b"word10", b"Interrupted: the server stopped while it wrote this."]),
+    ],
+    ids=["at once", "after some seconds"],
+)
+def test_a_page_offers_to_ask_again_what_kill_9_cut(tmp_path: Path, last_read: bytes, left: list[bytes]) -> None:
     server = AppServer(tmp_path, flows={"slow": flow_text("scripted:long", "Slow")}).start()
     with open_page(Browser(server.url)) as page:
         page.visit("playground", "flow=slow")
         page.send(page.message("cut in the middle"))
         end = time.monotonic() + 20
-        while b"word3" not in page.received(within=0.2):
+        while last_read not in page.received(within=0.2):
             assert time.monotonic() < end
         server.kill()
     with sqlite3.connect(tmp_path / "data" / "flowground.db") as database:
         ((session, role),) = database.execute(
             "SELECT session_id, role FROM messages JOIN sessions ON sessions.id = messages.session"
         )
+        assert database.execute("SELECT status FROM runs").fetchall() == [("running",)]
     assert role == "user"
     server.start()
     try:
         with open_page(Browser(server.url)) as page:
             shown = page.visit("playground", f"flow=slow&session={session}")
-        assert b"This was interrupted before an answer was kept." in shown
-        assert b"Try again" in shown
+        assert [text for text in (*left, b"Try again") if text not in shown] == []
+        with sqlite3.connect(tmp_path / "data" / "flowground.db") as database:
+            assert database.execute("SELECT status FROM runs").fetchall() == [("interrupted",)]
     finally:
         server.stop()
+
+
+def test_a_stream_goes_on_after_its_connection_was_lost(tmp_path: Path) -> None:
+    flows = {"slow": flow_text("scripted:long", "Slow")}
+    with AppServer(tmp_path, flows=flows, config={"limits": {"resume_seconds": 20}}) as server:
+        headers = {"x-api-key": server.token("t")}
+        address = f"{server.url}/api/v1/run/slow?stream=sse&shape=simple"
+        text, last = "", ""
+        with requests.post(address, json={}, headers=headers, stream=True, timeout=20) as stream:
+            for line in stream.iter_lines():
+                last = line.decode()[4:] if line.startswith(b"id: ") else last
+                text += json.loads(line[6:])["text"] if line.startswith(b"data: ") else ""
+                if "word5 " in text and not line:  # a blank line ends an event
+                    break
+        run = last.partition("/")[0]
+        again = f"{server.url}/api/v1/runs/{run}/events"
+        with requests.get(again, headers=headers | {"Last-Event-ID": last}, stream=True, timeout=20) as stream:
+            events = stream.text.split("\n\n")
+        data = [json.loads(event.partition("data: ")[2]) for event in events if "event: token" in event]
+        end = json.loads(next(event for event in events if "event: end" in event).partition("data: ")[2])
+        assert text + "".join(piece["text"] for piece in data) == end["text"]
+        assert end["text"].count("word") == 200

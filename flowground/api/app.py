@@ -11,12 +11,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from flowground import __version__
-from flowground.api import flows, monitor, run
+from flowground.api import flows, monitor, run, runs
 from flowground.api.errors import find_status, install_handlers
 from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 
-_NEEDS_TOKEN = ("/api/v1/run/", "/api/v1/flows", "/api/v1/monitor/", "/lf/")
+_NEEDS_TOKEN = ("/api/v1/run/", "/api/v1/runs/", "/api/v1/flows", "/api/v1/monitor/", "/lf/")
 
 router = APIRouter(tags=["health"])
 
@@ -67,6 +67,7 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
     api.router.routes.extend(run.ROUTES)
     api.include_router(flows.router)
     api.include_router(monitor.router)
+    api.include_router(runs.router)
     api.include_router(router)
 
     @api.get("/api/openapi.json", include_in_schema=False)

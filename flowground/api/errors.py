@@ -23,6 +23,9 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (errors.NotSignedIn, 401),
     (errors.NotAllowed, 403),
     (errors.FlowNotFound, 404),
+    (errors.RunNotFound, 404),
+    (errors.EventsGone, 410),
+    (errors.RunElsewhere, 409),
     (errors.BodyTooLarge, 413),
     (BodyTooSlow, 408),
     (BodyCompressed, 415),
@@ -38,6 +41,7 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (errors.AnswerTooLong, 502),
     (errors.RunTimeout, 504),
     (errors.ShuttingDown, 503),
+    (errors.RunStopped, 409),
     (errors.StoreUnavailable, 503),
     (errors.RunError, 500),
 )

@@ -1,5 +1,6 @@
 """`POST /api/v1/run/{flow_id}`: one turn of a flow, plain or streamed, in Langflow's shapes."""
 
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from typing import Any
 
@@ -71,10 +72,20 @@ async def run(request: Request) -> Response:
             return Response(status_code=_CLIENT_LEFT)
         return Response(_write(answer, finished), media_type="application/json", headers=told)
     frames = Frames(answer.wired, answer.request)
+    if answer.request.framing == "sse":
+        turn = answer.start_resumable()
+        pieces = doors.follow_turn(runtime, turn, frames.encode_numbered, cut_off=frames.cut_off)
+    else:
+        pieces = answer.follow(frames.encode, cut_off=frames.cut_off)
+    return open_stream(pieces, told)
+
+
+def open_stream(pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str]) -> StreamingResponse:
+    """Frames as they come, kept by nobody on the way."""
     return StreamingResponse(
-        answer.follow(frames.encode, cut_off=frames.cut_off),
+        pieces,
         media_type="text/event-stream",
-        headers={"cache-control": "no-store", "x-accel-buffering": "no", **told},
+        headers={"cache-control": "no-store", "x-accel-buffering": "no", **headers},
     )
 
 

@@ -20,10 +20,15 @@ from flowground.events import (
     TurnFinished,
     TurnStarted,
 )
+from flowground.runtime import NumberedEvent
 from flowground.wiring import WiredFlow
 
 Said = tuple[str, str]
 """An event's name and its data as JSON text."""
+NumberedSaid = tuple[str, str, str]
+"""The same, with the frame's id before it."""
+FramePlace = tuple[int, int]
+"""A frame in a run's stream: the event's number, and which of the event's frames it is, from 0."""
 
 
 _PIECE = 1_000_000
@@ -45,9 +50,16 @@ class Frames:
     """How all tokens of an answer end, by its component: written once."""
 
     def encode(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
-        """All frames. A failure of the turn is its last one; `events` are left to whoever made them."""
-        framed = write_sse if self.request.framing == "sse" else write_langflow
-        return framed(self._say(events))
+        """All frames, in Langflow's framing. A failure of the turn is its last one; `events` are left to whoever made
+        them."""
+        return write_langflow(self._say(events))
+
+    def encode_numbered(
+        self, events: AsyncGenerator[NumberedEvent, None], *, after: FramePlace = (0, 0)
+    ) -> AsyncGenerator[bytes, None]:
+        """All frames after this place as server-sent events. `events` begin with the first, since a frame depends on
+        what was said before it."""
+        return write_sse(self._say_numbered(events, after))
 
     def cut_off(self, error: FlowgroundError) -> bytes:
         """The `error` event of a stream that ends in its middle."""
@@ -66,8 +78,31 @@ class Frames:
                         unpaused = 0
                         await asyncio.sleep(0)
         except Exception as error:  # noqa: BLE001 - a door: the 200 is out, the stream must still say how it ended
-            for item in self._fail(error if isinstance(error, FlowgroundError) else log_unexpected(error)):
+            for item in self._fail(error):
                 yield item
+
+    async def _say_numbered(
+        self, events: AsyncGenerator[NumberedEvent, None], after: FramePlace
+    ) -> AsyncGenerator[NumberedSaid, None]:
+        number = unpaused = 0
+        try:
+            async for item in events:
+                number = item.number
+                for said in self._number(number, self._encode(item.event), after):
+                    yield said
+                    if (unpaused := unpaused + len(said[2])) > LONG:
+                        unpaused = 0
+                        await asyncio.sleep(0)
+        except Exception as error:  # noqa: BLE001 - as above
+            for said in self._number(number + 1, self._fail(error), after):
+                yield said
+
+    def _number(self, number: int, said: Iterable[Said], after: FramePlace) -> Iterator[NumberedSaid]:
+        """The frames of one event, with their ids; those up to the place `after` are left out."""
+        run_id = self._wire.turn.run_id if self._wire else ""
+        for part, (event, data) in enumerate(said):
+            if (number, part) > after:
+                yield f"{run_id}/{number}.{part}" if part else f"{run_id}/{number}", event, data
 
     def _encode(self, event: Event) -> Iterable[Said]:
         match event:
@@ -120,8 +155,9 @@ class Frames:
                 yield _write_event("add_message", message, *texts)
         yield _write_event("end", {"result": wire.write_result(event)}, *texts)
 
-    def _fail(self, error: FlowgroundError) -> Iterable[Said]:
+    def _fail(self, failure: Exception) -> Iterable[Said]:
         """Langflow says a message-shaped error for a failed component, and `{"error": …}` last in every case."""
+        error = failure if isinstance(failure, FlowgroundError) else log_unexpected(failure)
         last = _write_error(error)
         if self._is_simple or self._wire is None or not isinstance(error, ComponentFailed):
             return (last,)
@@ -152,9 +188,10 @@ def _write_langflow_frame(event: str, data: str) -> bytes:
     return f'{{"event": "{event}", "data": {data}}}\n\n'.encode()
 
 
-async def write_sse(said: AsyncGenerator[Said, None], *, heartbeat: float = 15.0) -> AsyncGenerator[bytes, None]:
-    """Server-sent events with ids from 1, and a comment after `heartbeat` seconds of silence, for proxies' sake."""
-    number = 0
+async def write_sse(
+    said: AsyncGenerator[NumberedSaid, None], *, heartbeat: float = 15.0
+) -> AsyncGenerator[bytes, None]:
+    """Server-sent events, and a comment after `heartbeat` seconds of silence, for proxies' sake."""
     upcoming = asyncio.ensure_future(anext(said, None))
     try:
         while True:
@@ -164,12 +201,11 @@ async def write_sse(said: AsyncGenerator[Said, None], *, heartbeat: float = 15.0
                 continue
             if (item := upcoming.result()) is None:
                 return
-            number += 1
-            event, data = item
+            place, event, data = item
             if len(data) <= LONG:
-                yield f"id: {number}\nevent: {event}\ndata: {data}\n\n".encode()
+                yield f"id: {place}\nevent: {event}\ndata: {data}\n\n".encode()
             else:
-                async for piece in _cut(f"id: {number}\nevent: {event}\ndata: ", data, "\n\n"):
+                async for piece in _cut(f"id: {place}\nevent: {event}\ndata: ", data, "\n\n"):
                     yield piece
             upcoming = asyncio.ensure_future(anext(said, None))
     finally:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flowground.access import Access
-from flowground.caller import Caller
+from flowground.caller import Caller, RunRequest
 from flowground.errors import (
     ComponentFailed,
     InvalidRequest,
@@ -20,23 +20,29 @@ from flowground.errors import (
     ProviderError,
     RunError,
     RunLimitReached,
+    RunStopped,
     ShuttingDown,
 )
-from flowground.events import Event
+from flowground.events import Event, TurnStarted
 from flowground.forgetting import Forgetting
+from flowground.interruptions import Interruptions
 from flowground.limits import RunLimits
 from flowground.loader import Catalogue
 from flowground.providers import Providers
+from flowground.running import RunningRuns
 from flowground.runtime.live_turn import LiveTurn
+from flowground.runtime.run_log import NumberedEvent
 from flowground.settings import Settings, find_config
 from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.wiring import WiredFlow
 
-__all__ = ["APP_FOLDER", "LiveTurn", "Runtime", "get", "install"]
+__all__ = ["APP_FOLDER", "LiveTurn", "NumberedEvent", "Runtime", "get", "install"]
 
 APP_FOLDER = Path(__file__).resolve().parents[2]
 """Where app.py and config.yaml stand."""
+_MOST_RESUMABLE = 2_000
+"""Turns that can be followed at once, ended ones too; beyond it the one that began first is forgotten."""
 
 
 class Runtime:
@@ -64,7 +70,11 @@ class Runtime:
         )
         self.run_limits = RunLimits(settings, self.store)
         self.forgetting = Forgetting(self.store, settings.sharing.public)
+        self.running = RunningRuns(self.store)
+        self.interruptions = Interruptions(self.store)
         self._live: dict[tuple[str, str, str], LiveTurn] = {}
+        self._resumable: dict[str, LiveTurn] = {}
+        """By run id, the one that began first at the front."""
         self._running: set[asyncio.Task[object]] = set()
         self.is_stopping = False
         """Whether running turns are being cancelled because the process ends."""
@@ -74,12 +84,14 @@ class Runtime:
         """Captures the running loop and readies what needs one. Raises ConfigError."""
         self.loop = asyncio.get_running_loop()
         await self.sign_in.roster.start()
+        await self.interruptions.start()
         self.models.start()
         self.forgetting.start()
 
     async def close(self) -> None:
         """Ends what runs and closes the rest; nothing acknowledged is lost."""
         await self.stop_runs(0)
+        await self.interruptions.close()
         await self.forgetting.close()
         await self.models.close()
         self.sign_in.close()
@@ -100,14 +112,54 @@ class Runtime:
             )
 
     def start_live(
-        self, caller: Caller, flow_id: str, session_id: str, events: AsyncGenerator[Event, None]
+        self, caller: Caller, wired: WiredFlow, request: RunRequest, events: AsyncGenerator[Event, None]
     ) -> LiveTurn:
         """The turn of these events goes on without the one that began it; pages find it by `find_live_turn`."""
-        place = (caller.key, flow_id, session_id)
-        turn = self._live[place] = LiveTurn(events)
+        place = (caller.key, wired.id, request.session_id or "")
+        turn = self._live[place] = self._start(caller, wired, request, events, patience=None)
+        turn.task.add_done_callback(lambda _: self._live.pop(place, None))
+        return turn
+
+    def start_resumable(
+        self, caller: Caller, wired: WiredFlow, request: RunRequest, events: AsyncGenerator[Event, None]
+    ) -> LiveTurn:
+        """The turn of these events goes on without a follower for `limits.resume_seconds`; `find_resumable` finds it
+        until as long after its end."""
+        return self._start(caller, wired, request, events, patience=self.settings.limits.resume_seconds)
+
+    def find_resumable(self, run_id: str) -> LiveTurn | None:
+        """The turn that is this run, if it can be followed."""
+        return self._resumable.get(run_id)
+
+    def _start(
+        self,
+        caller: Caller,
+        wired: WiredFlow,
+        request: RunRequest,
+        events: AsyncGenerator[Event, None],
+        *,
+        patience: float | None,
+    ) -> LiveTurn:
+        def register(started: TurnStarted) -> None:
+            if patience is not None:
+                self._resumable[started.run_id] = turn
+                if len(self._resumable) > _MOST_RESUMABLE:
+                    del self._resumable[next(iter(self._resumable))]
+                turn.task.add_done_callback(
+                    lambda _: self.loop.call_later(patience, self._resumable.pop, started.run_id, None)
+                )
+
+        turn = LiveTurn(
+            caller,
+            wired,
+            request,
+            events,
+            patience=patience,
+            on_start=register,
+            explain_stop=lambda: ShuttingDown("The server is stopping.") if self.is_stopping else RunStopped(),
+        )
         self._running.add(turn.task)
         turn.task.add_done_callback(self._running.discard)
-        turn.task.add_done_callback(lambda _: self._live.pop(place, None))
         return turn
 
     def require_ready(self, caller: Caller, wired: WiredFlow) -> None:

@@ -76,6 +76,12 @@ class Limits(ConfigSection):
     run_seconds: float = Field(
         600, ge=0, description="Longest run, fetching the built-in model aside; a longer one answers 504. 0: no limit."
     )
+    resume_seconds: float = Field(
+        30,
+        ge=0,
+        description="How long a run with `?stream=sse` goes on while nobody reads it, and can be read again after its "
+        "end.",
+    )
     runs_per_minute: int = Field(
         0,
         ge=0,

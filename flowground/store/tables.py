@@ -29,6 +29,7 @@ _Key = BigInteger().with_variant(Integer, "sqlite")
 
 VISITORS = "substr(owner, 1, 8) = 'visitor:'"
 """Whose rows are visitors': `Caller.key` begins with the caller's kind."""
+RUNNING = "status = 'running'"
 
 
 def _make_table(name: str, *parts: SchemaItem) -> Table:
@@ -68,7 +69,7 @@ messages = _make_table(
     *_allow(Text, "run_id", "model"),
     *_allow(Integer, "input_tokens", "output_tokens"),
     *_allow(Double, "seconds"),
-    *_allow(Text, "trace", "error"),
+    *_allow(Text, "trace", "error", "steps"),  # `trace` is of releases that did not know `steps`
     UniqueConstraint("id", name="messages_id"),
     Index("messages_in_session", "session", "position"),
 )
@@ -81,7 +82,19 @@ runs = _make_table(
     *_allow(Integer, "input_tokens", "output_tokens"),
     *_allow(Text, "error_code"),
     *_need(Boolean, "streamed"),
+    *_allow(Text, "holder"),
     Index("runs_recent", "flow_id", "started_at"),
+    Index("runs_running", "holder", sqlite_where=text(RUNNING), postgresql_where=text(RUNNING)),
+)
+
+run_contents = _make_table(
+    # What a run was asked beside its message, and what it has said so far: it goes with its conversation, while the
+    # run's facts stay. Only runs that have such have a row. `answers` maps ids of messages to their text so far.
+    "run_contents",
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    *_allow(Text, "request", "answers"),
+    Index("run_contents_in_session", "session"),
 )
 
 members = _make_table(

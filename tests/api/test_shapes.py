@@ -18,7 +18,8 @@ def _sse(raw: Any) -> Any:
     for block in raw.split("\n\n"):
         if block and not block.startswith(":"):
             fields = dict(line.split(": ", 1) for line in block.split("\n"))
-            yield int(fields["id"]), fields["event"], json.loads(fields["data"])
+            run, _, place = fields["id"].partition("/")
+            yield (run, tuple(map(int, place.split(".")))), fields["event"], json.loads(fields["data"])
 
 
 async def test_the_simple_shape_is_one_flat_object(api: Api) -> None:
@@ -44,7 +45,10 @@ async def test_sse_is_what_event_sources_read(api: Api) -> None:
     response = await api.run("spoken", {"input_value": "hi there"}, query="?stream=sse")
     assert response.headers["content-type"].startswith("text/event-stream")
     found = list(_sse(response.text))
-    assert [number for number, _, _ in found] == list(range(1, len(found) + 1))
+    runs, places = {run for (run, _), _, _ in found}, [place for (_, place), _, _ in found]
+    assert len(runs) == 1
+    assert "" not in runs
+    assert places == sorted(set(places))
     assert [event for _, event, _ in found][:3] == ["add_message", "add_message", "token"]
     assert "".join(data["chunk"] for _, event, data in found if event == "token") == "You said: hi there"
     assert found[-1][1] == "end"
@@ -72,9 +76,9 @@ async def test_silence_is_bridged_by_comments() -> None:
 
     async def slow() -> Any:
         await go.wait()
-        yield "end", "{}"
+        yield "run/1", "end", "{}"
 
     async with aclosing(write_sse(slow(), heartbeat=0.01)) as frames:
         assert [await anext(frames) for _ in range(3)] == [b": still here\n\n"] * 3
         go.set()
-        assert [frame async for frame in frames][-1] == b"id: 1\nevent: end\ndata: {}\n\n"
+        assert [frame async for frame in frames][-1] == b"id: run/1\nevent: end\ndata: {}\n\n"

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from threading import Event
 
 from flowground.errors import ProviderRefused, ProviderUnreachable
+from flowground.file_lock import try_lock
 from flowground.providers.builtin.sources import (
     HubFile,
     NoAnswer,
@@ -29,18 +29,6 @@ from flowground.providers.builtin.sources import (
     run_in_thread,
     sweep,
 )
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
 
 Progress = Callable[[int, int], None]
 """Told the bytes that are here and the bytes of all, a few times a second."""
@@ -225,7 +213,7 @@ async def _hold_lock(path: Path, *, poll_seconds: float = 0.2) -> AsyncIterator[
     try:
         while True:
             try:
-                _try_lock(descriptor)
+                try_lock(descriptor)
                 break
             except OSError:
                 await asyncio.sleep(poll_seconds)

@@ -1,4 +1,4 @@
-"""The migrations m001 to m010: appended to, never changed. SQL that both databases take."""
+"""The migrations m001 to m010: never changed, and none follows; `additions` goes on. SQL that both databases take."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 Migration = Callable[[Connection], None]
 
 
-def _run(connection: Connection, statements: str) -> None:
+def run_statements(connection: Connection, statements: str) -> None:
     """Statements parted by semicolons; `KEY_COLUMN` is a key that counts up by itself."""
     if connection.dialect.name == "sqlite":
         statements = statements.replace("KEY_COLUMN", "INTEGER PRIMARY KEY NOT NULL")
@@ -20,7 +20,7 @@ def _run(connection: Connection, statements: str) -> None:
 
 
 def m001_conversations(connection: Connection) -> None:
-    _run(
+    run_statements(
         connection,
         """
         CREATE TABLE sessions (
@@ -72,7 +72,7 @@ def m001_conversations(connection: Connection) -> None:
 
 
 def m002_members(connection: Connection) -> None:
-    _run(
+    run_statements(
         connection,
         """
         CREATE TABLE members (
@@ -125,7 +125,7 @@ def m002_members(connection: Connection) -> None:
 
 
 def m003_tokens_publications_audit(connection: Connection) -> None:
-    _run(
+    run_statements(
         connection,
         """
         CREATE TABLE tokens (
@@ -161,7 +161,7 @@ def m003_tokens_publications_audit(connection: Connection) -> None:
 
 
 def m004_audiences_groups_invitations(connection: Connection) -> None:
-    _run(
+    run_statements(
         connection,
         """
         ALTER TABLE publications ADD COLUMN audience TEXT NOT NULL DEFAULT 'organization';
@@ -217,7 +217,7 @@ def m004_audiences_groups_invitations(connection: Connection) -> None:
 
 
 def m005_presets(connection: Connection) -> None:
-    _run(
+    run_statements(
         connection,
         """
         CREATE TABLE presets (
@@ -233,7 +233,7 @@ def m005_presets(connection: Connection) -> None:
 
 
 def m006_turn_overrides(connection: Connection) -> None:
-    _run(
+    run_statements(
         connection,
         """
         CREATE TABLE turn_overrides (
@@ -246,22 +246,22 @@ def m006_turn_overrides(connection: Connection) -> None:
 
 
 def m007_message_errors(connection: Connection) -> None:
-    _run(connection, "ALTER TABLE messages ADD COLUMN error TEXT")
+    run_statements(connection, "ALTER TABLE messages ADD COLUMN error TEXT")
 
 
 def m008_visitors_conversations(connection: Connection) -> None:
-    _run(
+    run_statements(
         connection,
         "CREATE INDEX sessions_of_visitors ON sessions (flow_id, updated_at) WHERE substr(owner, 1, 8) = 'visitor:'",
     )
 
 
 def m009_attempts_by_address(connection: Connection) -> None:
-    _run(connection, "CREATE INDEX attempts_by_address ON attempts (address, at)")
+    run_statements(connection, "CREATE INDEX attempts_by_address ON attempts (address, at)")
 
 
 def m010_config_entries(connection: Connection) -> None:
-    _run(
+    run_statements(
         connection,
         """
         CREATE TABLE config_entries (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, literal_column, select
 
 from flowground.store import tables
 from flowground.store.sql import read_moment
@@ -32,14 +32,14 @@ class RunNumbers:
 
 def sum_up(connection: Connection, *, flow_id: str, since: datetime) -> RunNumbers:
     """The flow's runs since then; counted and read by the index `runs_recent`."""
-    here = (_r.flow_id == flow_id) & (_r.started_at >= since.timestamp())
+    here = (_r.flow_id == flow_id) & (_r.started_at >= since.timestamp()) & (_r.status != literal_column("'running'"))
     newest = select(_r.status, _r.seconds, _r.error_code, _r.started_at).where(here)
     read = connection.execute(newest.order_by(_r.started_at.desc()).limit(_SAMPLE)).all()
     if not read:
         return RunNumbers()
     total = len(read) if len(read) < _SAMPLE else connection.scalar(select(func.count()).where(here)) or 0
     took = sorted(row.seconds for row in read if row.status == "complete")
-    failed = [row for row in read if row.status == "failed"]
+    failed = [row for row in read if row.status in ("failed", "interrupted")]
     return RunNumbers(
         runs=total,
         error_rate=len(failed) / len(read),

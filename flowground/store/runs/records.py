@@ -1,20 +1,28 @@
 """Messages and runs as values, and the rows that they are kept as."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+
+from sqlalchemy import Row
 
 from flowground.events import ComponentFinished
 from flowground.messages import MOST_TOKENS, MessageRole, Usage
 from flowground.store import tables
 from flowground.store.sql import BoundValues, make_storable, read_moment
 
-MessageState = Literal["complete", "stopped", "failed"]
-"""How a message, and the run behind it, ended."""
+MessageState = Literal["complete", "stopped", "failed", "interrupted"]
+"""How a message came to its end. Interrupted: the process died that wrote it."""
+RunStatus = Literal["running", "complete", "stopped", "failed", "interrupted"]
 MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in ("position", "session"))
+_ROLE, _TEXT, _RUN_ID = (MESSAGE_COLUMNS.index(name) for name in ("role", "text", "run_id"))
 TRACE_CHARS = 2_000
+TRACE_MOST = 32_000
+"""Characters of a run's trace, of all its texts together."""
+_QUESTION, _ANSWER = -1, -2
+"""What a trace says instead of a text that stands in one of the run's messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +60,28 @@ class StoredMessage:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run. `seconds` is wall time, `error_code` the failure's stable word."""
+    """One run's facts. `seconds` is wall time, 0 while it runs; `error_code` the failure's stable word.
+
+    `holder` is the process that runs it (`holders.Holder`); None for runs of releases that did not note it. A run whose
+    holder died is "interrupted", and has the error code "finished_late" where its answer came all the same.
+    """
 
     id: str
     flow_id: str
     flow_version: str
     owner: str
     session_id: str
-    status: MessageState
+    status: RunStatus
     started_at: datetime
     seconds: float
     usage: Usage | None = None
     error_code: str | None = None
     streamed: bool = False
+    holder: str | None = None
 
 
-def make_message_row(message: StoredMessage, *, session: str) -> BoundValues:
-    """`session` is the session's key."""
+def make_message_row(message: StoredMessage, *, session: str, question: str = "") -> BoundValues:
+    """`session` is the session's key; `question` is what the message answers, which its trace may repeat."""
     return {
         "session": session,
         "id": message.id,
@@ -80,17 +93,38 @@ def make_message_row(message: StoredMessage, *, session: str) -> BoundValues:
         "model": message.model,
         **_make_usage_columns(message.usage),
         "seconds": message.seconds,
-        "trace": _write_trace(message.trace) if message.trace else None,
+        "trace": None,
         "error": None if message.error is None else make_storable(message.error),
+        "steps": _write_trace(message.trace, question=question, answer=message.text) if message.trace else None,
     }
 
 
-def read_message_row(row: Sequence[Any]) -> StoredMessage:
-    """From values in the order of `MESSAGE_COLUMNS`."""
-    key, role, text, state, created_at, run_id, model, read, written, seconds, trace, error = row
-    usage = None if read is None else Usage(read, written)
-    steps = _read_trace(trace) if trace else ()
-    return StoredMessage(key, role, text, state, read_moment(created_at), run_id, model, usage, seconds, steps, error)
+def read_message_row(row: Sequence[Any], *, questions: Mapping[str | None, str]) -> StoredMessage:
+    """From values in the order of `MESSAGE_COLUMNS`. `questions` has what was asked, by the run's id, for its trace."""
+    key, role, text, state, created_at, run_id, model, read, written, seconds, old_trace, error, steps = row
+    trace = steps or old_trace
+    return StoredMessage(
+        id=key,
+        role=role,
+        text=text,
+        state=state,
+        created_at=read_moment(created_at),
+        run_id=run_id,
+        model=model,
+        usage=None if read is None else Usage(read, written),
+        seconds=seconds,
+        trace=_read_trace(trace, question=questions.get(run_id, ""), answer=text) if trace else (),
+        error=error,
+    )
+
+
+def read_message_rows(rows: Sequence[Sequence[Any]]) -> list[StoredMessage]:
+    """From rows with values in the order of `MESSAGE_COLUMNS`.
+
+    A trace lacks the text of its question where that is not among them.
+    """
+    questions = {row[_RUN_ID]: row[_TEXT] for row in rows if row[_ROLE] == "user"}
+    return [read_message_row(row, questions=questions) for row in rows]
 
 
 def make_run_row(run: RunRecord) -> BoundValues:
@@ -106,7 +140,26 @@ def make_run_row(run: RunRecord) -> BoundValues:
         **_make_usage_columns(run.usage),
         "error_code": run.error_code,
         "streamed": run.streamed,
+        "holder": run.holder,
     }
+
+
+def read_run_row(row: Row[Any]) -> RunRecord:
+    """From a row of the table."""
+    return RunRecord(
+        id=row.id,
+        flow_id=row.flow_id,
+        flow_version=row.flow_version,
+        owner=row.owner,
+        session_id=row.session_id,
+        status=row.status,
+        started_at=read_moment(row.started_at),
+        seconds=row.seconds,
+        usage=None if row.input_tokens is None else Usage(row.input_tokens, row.output_tokens),
+        error_code=row.error_code,
+        streamed=row.streamed,
+        holder=row.holder,
+    )
 
 
 def _make_usage_columns(usage: Usage | None) -> dict[str, int | None]:
@@ -116,23 +169,28 @@ def _make_usage_columns(usage: Usage | None) -> dict[str, int | None]:
     return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
 
 
-def _write_trace(trace: Sequence[TraceStep]) -> str:
-    steps = [
-        [
-            step.component_id,
-            step.type,
-            step.seconds,
-            make_storable(step.text),
-            [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None,
-            step.model,
-        ]
-        for step in trace
-    ]
+def _write_trace(trace: Sequence[TraceStep], *, question: str, answer: str) -> str:
+    """JSON. A text that stands elsewhere already is a number: the step before it that has it, `_QUESTION` or `_ANSWER`.
+
+    All texts together are cut at `TRACE_MOST` characters.
+    """
+    places = {question[:TRACE_CHARS]: _QUESTION, answer[:TRACE_CHARS]: _ANSWER, "": None}
+    left = TRACE_MOST
+    steps = []
+    for number, step in enumerate(trace):
+        said: str | int | None = places.setdefault(step.text, number)
+        if said is None or said == number:
+            said = make_storable(step.text[:left])
+            left -= len(said)
+        usage = [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None
+        steps.append([step.component_id, step.type, round(step.seconds, 6), said, usage, step.model])
     return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
 
 
-def _read_trace(text: str) -> tuple[TraceStep, ...]:
-    return tuple(
-        TraceStep(component, kind, seconds, said, Usage(*usage) if usage else None, model)
-        for component, kind, seconds, said, usage, model in json.loads(text)
-    )
+def _read_trace(text: str, *, question: str, answer: str) -> tuple[TraceStep, ...]:
+    known = {_QUESTION: question, _ANSWER: answer}
+    steps = []
+    for number, (component, kind, seconds, said, usage, model) in enumerate(json.loads(text)):
+        known[number] = known[said] if isinstance(said, int) else said
+        steps.append(TraceStep(component, kind, seconds, known[number], Usage(*usage) if usage else None, model))
+    return tuple(steps)

@@ -8,11 +8,12 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from flowground.store import audit, tables
 from flowground.store.runs.conversations import make_session_key
-from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_row
+from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows
 from flowground.store.sql import has_row, read_moment
 
 _s = tables.sessions.c
 _m = tables.messages.c
+_c = tables.run_contents.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,11 @@ def read_messages(connection: Connection, *, owner: str, positions: Sequence[int
         .join_from(tables.messages, tables.sessions, _m.session == _s.id)
         .where(_s.owner == owner, _m.position.in_(positions))
     )
+    rows = connection.execute(wanted).all()
+    messages = read_message_rows([row[3:] for row in rows])
     found = {
-        position: PlacedMessage(flow_id, session_id, read_message_row(row))
-        for position, flow_id, session_id, *row in connection.execute(wanted)
+        position: PlacedMessage(flow_id, session_id, message)
+        for (position, flow_id, session_id, *_), message in zip(rows, messages, strict=True)
     }
     return [found[position] for position in positions if position in found]
 
@@ -130,6 +133,7 @@ def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:
         key = make_session_key(row["flow_id"], new, row["session_id"])
         connection.execute(insert(tables.sessions).values({**row, "id": key, "owner": new}))
         connection.execute(update(tables.messages).where(_m.session == row["id"]).values(session=key))
+        connection.execute(update(tables.run_contents).where(_c.session == row["id"]).values(session=key))
     connection.execute(delete(tables.sessions).where(_s.owner == old))
     for table in (tables.runs, tables.presets):
         connection.execute(update(table).where(table.c.owner == old).values(owner=new))

@@ -17,6 +17,8 @@ from flowground.ui.page.actions import draw_action, schedule_dialog
 Retry = Callable[[], None]
 """For a button: asks again what was asked last."""
 
+_INTERRUPTED = "Interrupted: the server stopped while it wrote this."
+_INTERRUPTED_AT_ONCE = "This was interrupted before an answer was kept."
 _STEP_HEIGHT = 160
 _STEP_LINES = 7
 
@@ -42,8 +44,10 @@ def draw_message(
     if is_failed and not (text or says_why):
         return
     with open_bubble():
-        if text or not is_failed:
+        if text or message.state not in ("failed", "interrupted"):
             draw_text(text, message)
+        if message.state == "interrupted":
+            st.markdown(f":gray[{_INTERRUPTED if text else _INTERRUPTED_AT_ONCE}]")
         if is_failed and says_why:
             draw_failed_answer(message.error or message.text, sees_inside=conversation.sees_inside)
         draw_below(conversation, message, question=question, retry=retry)
@@ -66,8 +70,16 @@ def draw_text(text: str, message: StoredMessage) -> None:
 def draw_interrupted(message_id: str, retry: Retry | None) -> None:
     """In the place of an answer that nobody is writing: the process ended in the middle of it."""
     with open_bubble():
-        st.markdown(":gray[This was interrupted before an answer was kept.]")
+        st.markdown(f":gray[{_INTERRUPTED_AT_ONCE}]")
         _draw_retry(message_id, retry)
+
+
+def draw_elsewhere(text: str) -> None:
+    """In the place of an answer that another process is writing: what it kept of it so far."""
+    with open_bubble():
+        if text:
+            st.markdown(words.write_answer(text))
+        st.markdown(":gray[Another server is writing this answer. Reload the page to see more of it.]")
 
 
 def draw_failed_answer(text: str, *, sees_inside: bool, hint: str | None = None, wait: int | None = None) -> None:

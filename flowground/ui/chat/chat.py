@@ -62,12 +62,20 @@ def _draw_conversation(conversation: Conversation, following: Following | None) 
     """All messages, then the answer that `following` brings, to its end."""
     most = st.session_state.get(conversation.make_key("shown"), _SHOWN)
     found = live.read_messages(conversation, following, limit=most + 1)
+    elsewhere = None
+    if following is None and found and found[-1].role == "user":
+        elsewhere = live.read_elsewhere(conversation)
+        found = live.read_messages(conversation, following, limit=most + 1)
     messages = _keep_newest(found, most)
     last_said = next((message.text for message in reversed(messages) if message.role == "user"), None)
     retry = None if last_said is None else lambda: _ask(conversation, last_said)
     _draw_welcome(conversation, is_empty=not messages and following is None)
     _draw_more(conversation, most, is_needed=len(found) > len(messages))
-    drawn = _draw_messages(conversation, messages, following, retry=None if following else retry)
+    waiting = messages[-1].id if elsewhere is not None else _find_waiting(conversation, messages, following)
+    drawn = _draw_messages(conversation, messages, waiting, retry=None if following or waiting else retry)
+    if elsewhere is not None:
+        answers.draw_elsewhere(elsewhere)
+        drawn += 1
     drawing = Drawing(conversation, following, question=messages[-1] if messages else None, retry=retry)
     _clear_rest(drawn + drawing.count)
     failure.draw_kept(conversation.make_key("refused"))
@@ -124,12 +132,14 @@ def _draw_more(conversation: Conversation, most: int, *, is_needed: bool) -> Non
 def _draw_messages(
     conversation: Conversation,
     messages: Sequence[StoredMessage],
-    following: Following | None,
+    waiting: str | None,
     *,
     retry: answers.Retry | None,
 ) -> int:
-    """How many were drawn. A question that nobody answered, or is answering, counts as one that failed."""
-    waiting = _find_waiting(conversation, messages, following)
+    """How many were drawn. A question that nobody answered, or is answering, counts as one that failed.
+
+    `waiting` is the id of the question that is being answered.
+    """
     answered = {message.run_id for message in messages if message.role == "assistant" and message.run_id}
     question, cut = None, 0
     for message, after in zip_longest(messages, messages[1:]):

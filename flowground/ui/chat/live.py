@@ -29,7 +29,7 @@ from flowground.events import (
 from flowground.overrides import drop_inputs
 from flowground.runtime import LiveTurn
 from flowground.shims.page_scripts import StopException, ThisRun, draw_growing, is_open, redraw
-from flowground.store.runs import conversations
+from flowground.store.runs import conversations, progress
 from flowground.store.runs.records import StoredMessage, TraceStep
 from flowground.ui.chat import answers
 from flowground.ui.chat.conversation import Conversation, SessionKey, keep_in_address
@@ -180,6 +180,21 @@ def read_messages(conversation: Conversation, following: Following | None, *, li
     coming = set(started.answer_ids.values()) if started else set()
     found = bridge.read(conversations.list_messages, **conversation.session_key._asdict(), limit=limit)
     return [message for message in found if message.id not in coming]
+
+
+def read_elsewhere(conversation: Conversation) -> str | None:
+    """What another process wrote so far of an answer in this conversation; None where none writes one.
+
+    An answer whose process died is ended first.
+    """
+    here, place = runtime.get(), conversation.session_key._asdict()
+    run = bridge.read(progress.find_running, **place)
+    if run is None or run.holder == here.running.holder:
+        return None
+    bridge.call(here.interruptions.settle())
+    if (run := bridge.read(progress.find_running, **place)) is None:
+        return None
+    return "\n\n".join(bridge.read(progress.read_texts, run_id=run.id).values())
 
 
 class _DrawnAnswer:

@@ -1,0 +1,141 @@
+"""What a run has said so far, numbered: whoever follows it begins where they left, in the middle of a text too."""
+
+import asyncio
+from array import array
+from bisect import bisect_right
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from flowground.errors import FlowgroundError
+from flowground.events import (
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    Token,
+    TurnFinished,
+    TurnStarted,
+)
+
+_MOST_CHARS = 2048
+"""Pieces of text are joined up to this many characters: a long answer then takes the room of its letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedEvent:
+    """`number` counts from 1. Pieces of text that were joined have the last one's."""
+
+    number: int
+    event: Event
+
+
+@dataclass(slots=True)
+class _JoinedText:
+    """Neighbouring pieces of one answer's text."""
+
+    component_id: str
+    before: int
+    """The number of the event before the first piece."""
+    _pieces: list[str] = field(default_factory=list)
+    _ends: "array[int]" = field(default_factory=lambda: array("I"))
+    """Where each piece ends, in characters."""
+
+    def add(self, text: str) -> None:
+        self._pieces.append(text)
+        self._ends.append(self.size + len(text))
+
+    @property
+    def size(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @property
+    def last(self) -> int:
+        """The number of the last piece."""
+        return self.before + len(self._ends)
+
+    def read(self, after: int, to: int) -> Token:
+        """The pieces with the numbers from `after` + 1 to `to`, as one."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        begins = self._ends[after - self.before - 1] if after > self.before else 0
+        return Token(self.component_id, self._pieces[0][begins : self._ends[to - self.before - 1]])
+
+
+class RunLog:
+    """Of one run, on its loop."""
+
+    def __init__(self) -> None:
+        self._entries: list[NumberedEvent | _JoinedText] = []
+        self._firsts: list[int] = []
+        """The number before each entry."""
+        self._count = 0
+        self._followers: set[asyncio.Event] = set()
+        self._is_ended = False
+        self._error: FlowgroundError | None = None
+
+    @property
+    def followers(self) -> int:
+        """How many follow just now."""
+        return len(self._followers)
+
+    def add(self, event: Event) -> None:
+        match event:
+            case Token():
+                self._add_text(event)
+            case TurnStarted() | ComponentStarted() | ComponentFinished() | ModelProgress() | TurnFinished():
+                self._append(NumberedEvent(self._count + 1, event))
+            case _:
+                assert_never(event)
+        self._count += 1
+        self._tell()
+
+    def end(self, error: FlowgroundError | None = None) -> None:
+        """Nothing more comes; `error` is why the run has no answer."""
+        self._is_ended, self._error = True, error
+        self._tell()
+
+    async def follow(self, after: int = 0, *, stop_at: int = 0) -> AsyncGenerator[NumberedEvent, None]:
+        """What came after the event of this number, then each as it comes, to the run's end.
+
+        Texts that wait for this follower come joined, but never over the number `stop_at`. Raises a failed run's error.
+        """
+        news = asyncio.Event()
+        self._followers.add(news)
+        try:
+            while True:
+                news.clear()
+                while (found := self._read(after, stop_at)) is not None:
+                    after = found.number
+                    yield found
+                if self._is_ended:
+                    break
+                await news.wait()
+        finally:
+            self._followers.discard(news)
+        if self._error:
+            raise self._error
+
+    def _read(self, after: int, stop_at: int) -> NumberedEvent | None:
+        """The next event after this number; None when there is none yet."""
+        if after >= self._count:
+            return None
+        entry = self._entries[bisect_right(self._firsts, after) - 1]
+        if isinstance(entry, NumberedEvent):
+            return entry
+        to = stop_at if after < stop_at < entry.last else entry.last
+        return NumberedEvent(to, entry.read(after, to))
+
+    def _add_text(self, token: Token) -> None:
+        last = self._entries[-1] if self._entries else None
+        if not isinstance(last, _JoinedText) or last.component_id != token.component_id or last.size >= _MOST_CHARS:
+            self._append(last := _JoinedText(token.component_id, self._count))
+        last.add(token.text)
+
+    def _append(self, entry: NumberedEvent | _JoinedText) -> None:
+        self._entries.append(entry)
+        self._firsts.append(self._count)
+
+    def _tell(self) -> None:
+        for follower in self._followers:
+            follower.set()

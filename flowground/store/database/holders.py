@@ -1,0 +1,157 @@
+"""Processes that run turns, told alive from dead by a lock that each holds as long as it lives: no clock, no heartbeat.
+
+On SQLite it is a lock on a file beside the database; on PostgreSQL a session's advisory lock, on a connection of its
+own. A stopped process and a machine that slept still hold theirs.
+"""
+
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, text
+
+from flowground.errors import ConfigError
+from flowground.file_lock import try_lock
+from flowground.store.database.connections import Database
+
+_LOCKED = text("""
+    SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
+
+
+class Holder(Protocol):
+    """This process among those that share the database. All of it blocks for as long as the database takes."""
+
+    id: str
+    """Names the process in the rows of the runs that it holds."""
+    confirm_seconds: float
+    """How long a lock must be free before its holder counts as dead: PostgreSQL's may break, and is taken again."""
+
+    def take(self) -> None:
+        """Takes the lock. Raises ConfigError where the database cannot hold one for a session."""
+
+    def find_dead(self, holders: Collection[str]) -> list[str]:
+        """Which of these processes hold no lock any more."""
+
+    def wait_for_loss(self) -> int | None:
+        """The descriptor that becomes readable when the lock is lost; None where it cannot be."""
+
+    def release(self) -> None:
+        """Gives it back: the process has no runs any more."""
+
+
+class FileHolder:
+    """A locked file in the folder `processes` beside SQLite's file."""
+
+    confirm_seconds = 0.0
+
+    def __init__(self, folder: Path) -> None:
+        self.id = str(uuid4())
+        self._folder = folder
+        self._descriptor: int | None = None
+
+    def take(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._folder / self.id, os.O_RDWR | os.O_CREAT, 0o600)
+            try_lock(descriptor)
+        except OSError as error:
+            raise ConfigError(f"database: cannot lock a file in {self._folder}: {error.strerror}") from None
+        self._descriptor = descriptor
+
+    def find_dead(self, holders: Collection[str]) -> list[str]:
+        return [holder for holder in holders if holder != self.id and self._is_dead(self._folder / Path(holder).name)]
+
+    def wait_for_loss(self) -> None:
+        return None
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+            self._remove(self._folder / self.id)
+
+    def _is_dead(self, file: Path) -> bool:
+        try:
+            descriptor = os.open(file, os.O_RDWR)
+        except FileNotFoundError:
+            return True
+        try:
+            try_lock(descriptor)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        self._remove(file)
+        return True
+
+    def _remove(self, file: Path) -> None:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # another process has its file there
+            self._folder.rmdir()
+
+
+class SessionHolder:
+    """An advisory lock of PostgreSQL."""
+
+    confirm_seconds = 3.0
+
+    def __init__(self, engine: Engine) -> None:
+        self.id = str(uuid4())
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._connection: Connection | None = None
+
+    def take(self) -> None:
+        self.release()
+        connection = self._engine.connect()
+        with suppress(Exception):  # unknown before PostgreSQL 14, which ends no idle session
+            connection.exec_driver_sql("SET idle_session_timeout = 0")
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _make_key(self.id)})
+        self._connection = connection
+        self._require_session()
+
+    def find_dead(self, holders: Collection[str]) -> list[str]:
+        with self._engine.connect() as connection:
+            locked = set(connection.scalars(_LOCKED))
+        return [holder for holder in holders if holder != self.id and _make_key(holder) not in locked]
+
+    def wait_for_loss(self) -> int | None:
+        if self._connection is None:
+            return None
+        driver: Any = self._connection.connection.driver_connection
+        return int(driver.fileno())
+
+    def release(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.invalidate()
+            connection.close()
+
+    def _require_session(self) -> None:
+        """A pooler that lends its sessions by the transaction gives this lock to whoever comes next."""
+        with self._engine.connect() as other:
+            key = {"key": _make_key(self.id)}
+            if other.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
+                other.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+                self.release()
+                raise ConfigError(
+                    "database: its pooler lends sessions by the transaction, so no process can hold a lock",
+                    hint="Connect to PostgreSQL itself, or set the pooler to sessions.",
+                )
+
+
+def open_holder(database: Database) -> Holder:
+    """Nothing is taken yet."""
+    return FileHolder(database.file.path.parent / "processes") if database.file else SessionHolder(database.reader)
+
+
+def _make_key(holder: str) -> int:
+    """A signed number of 64 bits, as PostgreSQL's locks are named."""
+    return int.from_bytes(blake2b(holder.encode(), digest_size=8).digest(), "big", signed=True)

@@ -1,0 +1,143 @@
+"""Runs that have no end yet: what they said so far, who holds them, and what becomes of those whose holder died."""
+
+import json
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from flowground.store import tables
+from flowground.store.runs.conversations import make_session_key
+from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
+from flowground.store.sql import Statement, make_storable, mark_one_way
+
+_r = tables.runs.c
+_c = tables.run_contents.c
+_s = tables.sessions.c
+_m = tables.messages.c
+_IS_RUNNING = _r.status == literal_column("'running'")
+"""Spelt as in the index `runs_running`."""
+
+
+def _write_keep(dialect: Any) -> Statement:
+    """Where the run still runs and its session is there."""
+    names = ["session", "run_id", "answers"]
+    kept = (
+        dialect.insert(tables.run_contents)
+        .from_select(
+            names,
+            select(_s.id, _r.id, bindparam("answers", type_=_c.answers.type)).where(
+                _s.id == bindparam("session"), _r.id == bindparam("run_id"), _IS_RUNNING
+            ),
+        )
+        .inline()
+    )
+    return Statement(kept.on_conflict_do_update(index_elements=[_c.run_id], set_={"answers": kept.excluded.answers}))
+
+
+_KEEP = {"sqlite": _write_keep(sqlite), "postgresql": _write_keep(postgresql)}
+_STEP = 50
+"""Runs that one call ends at most: other writes wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextSoFar:
+    """What a run has said: the id that each answer will have -> its text."""
+
+    run_id: str
+    flow_id: str
+    owner: str
+    session_id: str
+    answers: Mapping[str, str]
+
+
+@mark_one_way()
+def keep_texts(connection: Connection, *, texts: Sequence[TextSoFar]) -> None:
+    """Keeps what runs have said so far. A run that has ended meanwhile keeps its end."""
+    for said in texts:
+        session = make_session_key(said.flow_id, said.owner, said.session_id)
+        row = {"run_id": said.run_id, "session": session, "answers": _write_texts(said.answers)}
+        _KEEP[connection.dialect.name].run(connection, row)
+
+
+def _write_texts(said: Mapping[str, str]) -> str:
+    return json.dumps({key: make_storable(text) for key, text in said.items()}, ensure_ascii=False)
+
+
+def list_holders(connection: Connection) -> list[str]:
+    """Processes that hold running runs, dead ones too."""
+    found = connection.scalars(select(_r.holder).where(_IS_RUNNING, _r.holder.is_not(None)).distinct())
+    return [holder for holder in found if holder]
+
+
+def find_running(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> RunRecord | None:
+    """The run that answers in this session, in whatever process; the one that began last."""
+    found = connection.execute(
+        select(tables.runs)
+        .where(_IS_RUNNING, _r.flow_id == flow_id, _r.owner == owner, _r.session_id == make_storable(session_id))
+        .order_by(_r.started_at.desc())
+        .limit(1)
+    ).first()
+    return None if found is None else read_run_row(found)
+
+
+def find_run(connection: Connection, *, run_id: str) -> RunRecord | None:
+    """Whoever's it is."""
+    found = connection.execute(select(tables.runs).where(_r.id == run_id)).first()
+    return None if found is None else read_run_row(found)
+
+
+def read_texts(connection: Connection, *, run_id: str) -> dict[str, str]:
+    """What a running run kept of its answers so far, by the id of each."""
+    texts = connection.scalar(select(_c.answers).where(_c.run_id == run_id))
+    found: dict[str, str] = json.loads(texts) if texts else {}
+    return found
+
+
+def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessage]:
+    """The answers of a run that has its end; none where its conversation was deleted."""
+    session = make_session_key(run.flow_id, run.owner, run.session_id)
+    wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session == session, _m.run_id == run.id)
+    said = read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
+    return [message for message in said if message.role == "assistant"]
+
+
+def list_running(connection: Connection, *, limit: int = 1000) -> list[RunRecord]:
+    """Running runs of all processes, the newest first."""
+    found = connection.execute(select(tables.runs).where(_IS_RUNNING).order_by(_r.started_at.desc()).limit(limit))
+    return [read_run_row(row) for row in found]
+
+
+def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:
+    """Ends some of the runs that these processes held, which died; how many. 0: there is none left.
+
+    What a run had said becomes its answer, marked as interrupted; one of which nothing was kept leaves none.
+    """
+    found = connection.execute(
+        select(_r.id, _c.session, _c.answers)
+        .outerjoin_from(tables.runs, tables.run_contents, _c.run_id == _r.id)
+        .where(_IS_RUNNING, _r.holder.in_(list(holders)))
+        .limit(_STEP)
+    ).all()
+    for run, session, answers in found:
+        connection.execute(
+            update(tables.runs).where(_r.id == run).values(status="interrupted", error_code="interrupted")
+        )
+        if session is not None and answers:
+            _leave_answers(connection, run=run, session=session, texts=json.loads(answers))
+    return len(found)
+
+
+def _leave_answers(connection: Connection, *, run: str, session: str, texts: Mapping[str, str]) -> None:
+    left = {key: text for key, text in texts.items() if text}
+    now = time.time()
+    for key, text in left.items():
+        row = {"id": key, "session": session, "role": "assistant", "text": text, "state": "interrupted"}
+        connection.execute(insert(tables.messages).values(**row, created_at=now, run_id=run))
+    connection.execute(update(tables.run_contents).where(_c.run_id == run).values(answers=None))
+    connection.execute(
+        update(tables.sessions).where(_s.id == session).values(messages=_s.messages + len(left), updated_at=now)
+    )

@@ -1,0 +1,230 @@
+"""What became of a run, its events once more, and its end: by whose token made it, and by nobody else's."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground import doors
+from flowground.api.incoming import ApiRequest
+from flowground.api.stream import FramePlace, Frames
+from flowground.caller import LOCAL_OWNER
+from flowground.doors import Answer
+from flowground.runtime import LiveTurn
+from flowground.store.runs import progress
+from tests.api.calls import Api
+from tests.api.serving import serving
+from tests.running import chat_flow
+
+pytestmark = pytest.mark.anyio
+EVENT = re.compile(
+    r"id: (?P<run>[^/]*)/(?P<number>\d+)(?:\.(?P<part>\d+))?\nevent: (?P<event>\w+)\ndata: (?P<data>.*)\n"
+)
+
+
+async def run_id(api: Api, flow: str = "spoken", body: Any = None) -> str:
+    """Of a plain run that has ended."""
+    response = await api.run(flow, body or {"input_value": "hi"})
+    assert response.status_code == 200
+    [sessions] = (await api.client.get("/api/v1/monitor/messages")).json()[-1:]
+    found: str = sessions["session_metadata"]["graph_run_id"]
+    return found
+
+
+async def test_a_run_says_what_became_of_it(api: Api) -> None:
+    run = await run_id(api, body={"input_value": "hi", "session_id": "s"})
+    told = (await api.client.get(f"/api/v1/runs/{run}")).json()
+    assert told.pop("seconds") > 0
+    assert told.pop("started_at").endswith("UTC")
+    [answer] = told.pop("answers")
+    assert answer.pop("id")
+    assert answer == {"text": "You said: hi", "state": "complete", "error": None}
+    assert told.pop("usage").keys() == {"input_tokens", "output_tokens", "total_tokens"}
+    assert told == {"id": run, "flow_id": "spoken", "session_id": "s", "status": "complete", "error_code": None}
+
+
+async def test_a_failed_run_says_why(api: Api) -> None:
+    assert (await api.run("failing", {"input_value": "hi"})).status_code == 502
+    *_, message = (await api.client.get("/api/v1/monitor/messages")).json()
+    told = (await api.client.get(f"/api/v1/runs/{message['session_metadata']['graph_run_id']}")).json()
+    assert (told["status"], told["error_code"]) == ("failed", "model_failed")
+    assert "The scripted model fails." in told["answers"][0]["error"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/events"), ("POST", "/stop")])
+async def test_somebody_elses_run_looks_like_none(api: Api, method: str, path: str) -> None:
+    run = await run_id(api)
+    _, other = await api.token()
+    mine, theirs, none = [
+        await api.client.request(method, f"/api/v1/runs/{name}{path}", headers=headers)
+        for name, headers in ((run, {}), (run, other), ("none", other))
+    ]
+    assert mine.status_code in (200, 410)
+    assert (theirs.status_code, none.status_code) == (404, 404)
+    assert theirs.text.replace(run, "ID") == none.text.replace("none", "ID")
+    no_key = await api.client.request(method, f"/api/v1/runs/{run}{path}", headers={"x-api-key": ""})
+    assert no_key.status_code == 403
+
+
+async def test_a_token_that_lost_the_flow_lost_its_runs(api: Api) -> None:
+    made, headers = await api.token(flows=("echo",))
+    response = await api.client.post("/api/v1/run/echo", json={"input_value": "x"}, headers=headers)
+    assert response.status_code == 200
+    *_, message = (await api.client.get("/api/v1/monitor/messages", headers=headers)).json()
+    address = f"/api/v1/runs/{message['session_metadata']['graph_run_id']}"
+    assert (await api.client.get(address, headers=headers)).status_code == 200
+    (Path(api.runtime.settings.flows) / "echo.yaml").unlink()
+    for _ in range(100):
+        if (await api.client.get(address, headers=headers)).status_code == 404:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"still told to {made.name}")
+
+
+async def test_events_of_a_plain_run_are_not_kept(api: Api) -> None:
+    response = await api.client.get(f"/api/v1/runs/{await run_id(api)}/events")
+    assert (response.status_code, response.json()["code"]) == (410, "events_gone")
+
+
+@pytest.mark.parametrize("after", ["x", "1.x", "other/1", "-1", "1.2.3", "9" * 20])
+async def test_what_is_no_place_is_refused(api: Api, after: str) -> None:
+    found = list(read((await api.run("spoken", {"input_value": "hi"}, query="?stream=sse")).text))
+    response = await api.client.get(f"/api/v1/runs/{found[0]['run']}/events", params={"after": after})
+    assert response.status_code == 422
+    assert "is no id of this run's events" in response.text
+
+
+async def test_events_are_told_again_from_any_place(api: Api) -> None:
+    whole = (await api.run("two", {"input_value": "one two three"}, query="?stream=sse")).text
+    found = list(read(whole))
+    run = found[0]["run"]
+    assert len(found) > 5
+    for number, event in enumerate(found):
+        place = event["number"] + (f".{event['part']}" if event["part"] else "")
+        for query, headers in ((f"?after={place}", {}), ("", {"last-event-id": f"{run}/{place}"})):
+            rest = (await api.client.get(f"/api/v1/runs/{run}/events{query}", headers=headers)).text
+            assert join(read(rest)) == join(found[number + 1 :])
+    simple = (await api.client.get(f"/api/v1/runs/{run}/events?shape=simple")).text
+    assert {event["event"] for event in read(simple)} == {"token", "end"}
+
+
+def read(text: str) -> list[dict[str, str]]:
+    """The parts of each event."""
+    return [found.groupdict() for found in EVENT.finditer(text)]
+
+
+def join(events: list[dict[str, str]]) -> list[Any]:
+    """Events with neighbouring texts of one answer joined: how they are cut is chance."""
+    told: list[Any] = []
+    for event in events:
+        data = json.loads(event["data"])
+        if event["event"] != "token":
+            told.append((event["event"], data))
+        elif told and told[-1][0] == ("token", data["id"]):
+            told[-1] = (told[-1][0], told[-1][1] + data["chunk"])
+        else:
+            told.append((("token", data["id"]), data["chunk"]))
+    return told
+
+
+async def follow(
+    answer: Answer[ApiRequest], turn: LiveTurn, *, after: FramePlace = (0, 0), stop_at: int = 0
+) -> list[Any]:
+    frames = Frames(answer.wired, answer.request)
+    pieces = doors.follow_turn(
+        answer.runtime,
+        turn,
+        lambda events: frames.encode_numbered(events, after=after),
+        cut_off=frames.cut_off,
+        stop_at=stop_at,
+    )
+    async with aclosing(pieces):
+        return read(b"".join([piece async for piece in pieces]).decode())
+
+
+@pytest.mark.parametrize("flow", ["two", "both", "spoken", "failing", "tweaked"])
+async def test_a_stream_cut_at_any_number_goes_on_with_the_same(api: Api, flow: str) -> None:
+    request = ApiRequest(input_value="a b c d e f", stream=True, framing="sse")
+    wired = await api.runtime.access.open_flow(LOCAL_OWNER, flow)
+    answer = Answer(api.runtime, LOCAL_OWNER, wired, request)
+    turn = answer.start_resumable()
+    whole = await follow(answer, turn)
+    last = int(whole[-1]["number"])
+    assert last > 3
+    for number in range(last + 1):
+        split = await follow(answer, turn, stop_at=number)
+        head = [event for event in split if int(event["number"]) <= number]
+        tail = await follow(answer, turn, after=(number, 99), stop_at=number)
+        assert join(head + tail) == join(whole)
+
+
+LASTING = {name: chat_flow(f"scripted:{name}") for name in ("long", "slow")}
+
+
+@pytest.fixture
+async def hasty(tmp_path: Path) -> AsyncIterator[Api]:
+    """Nobody's run goes on for longer than a moment."""
+    async with serving(tmp_path, config={"limits": {"resume_seconds": 0.2}}, flows=LASTING) as opened:
+        yield opened
+
+
+async def test_a_run_that_nobody_reads_goes_on_for_a_while_and_is_forgotten(hasty: Api) -> None:
+    request = ApiRequest(input_value="a", stream=True, framing="sse")
+    wired = await hasty.runtime.access.open_flow(LOCAL_OWNER, "long")
+    turn = Answer(hasty.runtime, LOCAL_OWNER, wired, request).start_resumable()
+    async with aclosing(turn.follow()) as events:
+        run = (await anext(events)).event.run_id  # type: ignore[union-attr]  # TurnStarted comes first
+    assert not turn.is_done
+    assert hasty.runtime.find_resumable(run) is turn
+    await asyncio.wait([turn.task], timeout=20)
+    assert turn.is_done
+    for _ in range(200):
+        if hasty.runtime.find_resumable(run) is None:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it is still kept")
+
+
+async def test_a_run_that_is_followed_goes_on_beyond_the_while(hasty: Api) -> None:
+    request = ApiRequest(input_value="a b c d e f g h i j k l", stream=True, framing="sse")
+    wired = await hasty.runtime.access.open_flow(LOCAL_OWNER, "slow")
+    turn = Answer(hasty.runtime, LOCAL_OWNER, wired, request).start_resumable()
+    async with aclosing(turn.follow()) as events:
+        await anext(events)
+    async with aclosing(turn.follow()) as events:  # takes longer than the while
+        told = [item.event async for item in events]
+    assert type(told[-1]).__name__ == "TurnFinished"
+
+
+@pytest.mark.parametrize("query", ["", "?stream=true", "?stream=sse"])
+async def test_a_run_is_stopped_and_says_so_to_who_reads_it(hasty: Api, query: str) -> None:
+    said = "word1" if query else ""  # a whole answer is asked of the model in one piece
+    reading = asyncio.create_task(hasty.run("long", {"input_value": "hi", "session_id": "s"}, query=query))
+    run = await find_running(hasty, said)
+    during = (await hasty.client.get(f"/api/v1/runs/{run}")).json()
+    assert (during["status"], during["seconds"]) == ("running", None)
+    assert during["answers"][0]["text"].startswith(said)
+    told = (await hasty.client.post(f"/api/v1/runs/{run}/stop")).json()
+    assert (told["status"], told["answers"][0]["state"]) == ("stopped", "stopped")
+    assert told["answers"][0]["text"].startswith(said)
+    response = await reading
+    assert "run_stopped" in response.text
+    assert response.status_code == (200 if query else 409)
+    again = (await hasty.client.post(f"/api/v1/runs/{run}/stop")).json()
+    assert again == told
+
+
+async def find_running(api: Api, said: str) -> str:
+    """The id of the one run that runs, once its answer begins with this."""
+    for _ in range(1_000):
+        for found in await api.runtime.store.read(progress.list_running):
+            texts = api.runtime.running.read_texts(found.id) or {}
+            if any(text.startswith(said) for text in texts.values()):
+                return found.id
+        await asyncio.sleep(0.02)
+    raise AssertionError("nothing runs")

@@ -1,0 +1,256 @@
+"""Runs whose process died get their end from whoever meets them; runs of processes that live never do."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select
+
+from flowground.interruptions import Interruptions
+from flowground.running import RunningRuns
+from flowground.store import Store, tables
+from flowground.store.runs import conversations, progress
+from flowground.store.runs.progress import TextSoFar
+from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
+from tests.database_line import DatabaseLine
+from tests.store_databases import SERVER
+from tests.stored import list_runs
+
+pytestmark = pytest.mark.anyio
+HERE: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada", "session_id": "s"}
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def begin(store: Store, run_id: str, *, holder: str) -> RunRecord:
+    """A run that has said nothing yet."""
+    run = RunRecord(run_id, "echo", "v", "member:ada", "s", "running", now(), 0, holder=holder)
+    question = StoredMessage(f"{run_id} question", "user", "Hi", "complete", now(), run_id)
+    await store.write(conversations.begin_turn, **HERE, message=question, run=run)
+    return run
+
+
+async def keep(store: Store, run_id: str, answers: dict[str, str]) -> None:
+    await store.write(progress.keep_texts, texts=[TextSoFar(run_id, **HERE, answers=answers)])
+
+
+async def said(store: Store) -> list[tuple[str, str, str]]:
+    """Of all messages id, text and state."""
+    return [(m.id, m.text, m.state) for m in await store.read(conversations.list_messages, **HERE)]
+
+
+async def statuses(store: Store) -> dict[str, tuple[str, str | None]]:
+    return {run.id: (run.status, run.error_code) for run in await store.read(list_runs, flow_id="echo")}
+
+
+@contextmanager
+def process_that_holds(url: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Another process with its lock, and what it is called."""
+    code = (
+        "import sys, time; from flowground.store import Store; store = Store.open(sys.argv[1]);"
+        "store.holder.take(); print(store.holder.id, flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+async def eventually(look: Callable[[], Awaitable[object]]) -> None:
+    """Returns when `look` gives something true."""
+    for _ in range(600):
+        if await look():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not come to that")
+
+
+async def find_dead(store: Store, holder: str) -> list[str]:
+    return await asyncio.to_thread(store.holder.find_dead, [holder])
+
+
+async def test_only_runs_of_dead_processes_are_ended(store: Store, url: str) -> None:
+    with process_that_holds(url) as (dies, dead), process_that_holds(url) as (stays, alive):
+        interruptions = Interruptions(store)
+        await interruptions.start()
+        for run_id, holder in (("dead", dead), ("alive", alive), ("mine", store.holder.id)):
+            await begin(store, run_id, holder=holder)
+        await keep(store, "dead", {"dead answer": "So far"})
+        os.kill(stays.pid, signal.SIGSTOP)  # a stopped process still holds its lock
+        assert await interruptions.settle() == 0
+        dies.kill()
+        dies.wait()
+        await eventually(interruptions.settle)  # PostgreSQL notices a little later
+        await interruptions.close()
+    running = ("running", None)
+    assert await statuses(store) == {"dead": ("interrupted", "interrupted"), "alive": running, "mine": running}
+    assert ("dead answer", "So far", "interrupted") in await said(store)
+
+
+async def test_a_start_ends_what_the_process_before_left(store: Store) -> None:
+    await begin(store, "left", holder="a process of before")
+    interruptions = Interruptions(store)
+    await interruptions.start()
+    await interruptions.settle()
+    await interruptions.close()
+    assert (await statuses(store))["left"] == ("interrupted", "interrupted")
+
+
+async def test_a_process_that_was_closed_holds_nothing(store: Store, url: str) -> None:
+    other = Store.open(url)
+    other.holder.take()
+    assert store.holder.find_dead([other.holder.id]) == []
+    other.close()
+    await eventually(lambda: find_dead(store, other.holder.id))
+
+
+async def test_what_was_said_so_far_stays_as_the_answer(store: Store) -> None:
+    await begin(store, "r", holder="gone")
+    await keep(store, "r", {"r first": "", "r second": "Hello \x00 👋"})
+    assert await store.write(progress.interrupt_runs, holders=["gone"]) == 1
+    assert await store.write(progress.interrupt_runs, holders=["gone"]) == 0
+    assert await said(store) == [("r question", "Hi", "complete"), ("r second", "Hello � 👋", "interrupted")]
+    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    assert session.messages == 2
+
+
+async def test_a_run_that_said_nothing_leaves_its_question_alone(store: Store) -> None:
+    for run_id in ("nothing kept", "empty"):
+        await begin(store, run_id, holder="gone")
+    await keep(store, "empty", {"answer": ""})
+    assert await store.write(progress.interrupt_runs, holders=["gone"]) == 2
+    assert [text for _, text, _ in await said(store)] == ["Hi", "Hi"]
+
+
+async def test_what_an_interrupted_answer_said_is_shown_to_the_model(store: Store) -> None:
+    await begin(store, "r", holder="gone")
+    await keep(store, "r", {"answer": "So far"})
+    await store.write(progress.interrupt_runs, holders=["gone"])
+    history = await store.read(conversations.read_history, **HERE, before=None, limit=10)
+    assert [message.content for message in history] == ["Hi", "So far"]
+
+
+async def test_a_deleted_conversation_stays_deleted(store: Store) -> None:
+    await begin(store, "r", holder="gone")
+    await store.write(conversations.delete_session, **HERE)
+    await keep(store, "r", {"r first": "secret"})
+    assert await store.write(progress.interrupt_runs, holders=["gone"]) == 1
+    assert await said(store) == []
+    assert await store.read(contents) == []
+
+
+def list_steps(connection: Connection) -> list[str]:
+    steps = tables.messages.c.steps
+    return [found for found in connection.scalars(select(steps).where(steps.is_not(None))) if found]
+
+
+def contents(connection: Connection) -> list[Any]:
+    return [tuple(row) for row in connection.execute(select(tables.run_contents))]
+
+
+async def test_an_answer_that_comes_late_is_stored_once_and_called_late(store: Store) -> None:
+    run = await begin(store, "r", holder="thought dead")
+    await keep(store, "r", {"r answer": "So"})
+    await store.write(progress.interrupt_runs, holders=["thought dead"])
+    whole = StoredMessage("r answer", "assistant", "So it is.", "complete", now(), "r", model="m")
+    ended = replace(run, status="complete", seconds=3.5)
+    for text in ("So it is.", "Something else."):
+        await store.write(conversations.finish_turn, **HERE, answers=[replace(whole, text=text)], run=ended)
+    assert (await said(store))[1:] == [("r answer", "So it is.", "complete")]
+    assert await statuses(store) == {"r": ("interrupted", "finished_late")}
+    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    assert session.messages == 2
+
+
+async def test_a_run_has_one_end(store: Store) -> None:
+    run = await begin(store, "r", holder="h")
+    answer = StoredMessage("r answer", "assistant", "Yes", "complete", now(), "r")
+    await store.write(conversations.finish_turn, **HERE, answers=[answer], run=replace(run, status="complete"))
+    failed = replace(answer, text="No", state="failed")
+    await store.write(conversations.finish_turn, **HERE, answers=[failed], run=replace(run, status="failed"))
+    await keep(store, "r", {"r answer": "too late"})
+    assert (await said(store))[1:] == [("r answer", "Yes", "complete")]
+    assert await statuses(store) == {"r": ("complete", None)}
+    assert await store.read(contents) == []
+
+
+async def test_what_was_kept_of_an_answer_goes_when_it_is_whole(store: Store) -> None:
+    run = await begin(store, "r", holder="h")
+    await keep(store, "r", {"r answer": "half"})
+    answer = StoredMessage("r answer", "assistant", "whole", "complete", now(), "r")
+    ended = replace(run, status="complete")
+    await store.write(conversations.finish_turn, **HERE, answers=[answer], run=ended, has_texts=True)
+    assert [row[3] for row in await store.read(contents)] == [None]
+
+
+async def test_a_trace_holds_each_text_once(store: Store) -> None:
+    run = await begin(store, "r", holder="h")
+    trace = tuple(
+        TraceStep(name, name, 0.1, text)
+        for name, text in (("In", "Hi"), ("Prompt", "Be brief"), ("Model", "Yes, it is"), ("Out", "Yes, it is"))
+    )
+    again = TraceStep("Again", "Prompt", 0.1, "Be brief")
+    answer = StoredMessage("r answer", "assistant", "Yes, it is", "complete", now(), "r", trace=(*trace, again))
+    ended = replace(run, status="complete")
+    await store.write(conversations.finish_turn, **HERE, answers=[answer], run=ended, question="Hi")
+    [*_, kept] = await store.read(conversations.list_messages, **HERE)
+    assert kept.trace == (*trace, again)
+    [steps] = await store.read(list_steps)
+    assert [steps.count(text) for text in ("Hi", "Be brief", "Yes, it is")] == [0, 1, 0]
+
+
+async def test_a_long_trace_is_cut(store: Store) -> None:
+    run = await begin(store, "r", holder="h")
+    trace = tuple(TraceStep(str(number), "Prompt", 0.1, f"{number} " * 1000) for number in range(100, 140))
+    answer = StoredMessage("r answer", "assistant", "Yes", "complete", now(), "r", trace=trace)
+    await store.write(conversations.finish_turn, **HERE, answers=[answer], run=replace(run, status="complete"))
+    [*_, kept] = await store.read(conversations.list_messages, **HERE)
+    assert [step.component_id for step in kept.trace] == [str(number) for number in range(100, 140)]
+    assert sum(len(step.text) for step in kept.trace) == 32_000
+
+
+async def test_the_text_of_a_long_run_is_kept_while_it_runs(store: Store) -> None:
+    await begin(store, "r", holder="h")
+    texts = {"r answer": ""}
+    running = RunningRuns(store, seconds=0.05)
+    running.add("r", HERE, lambda: dict(texts))
+
+    async def is_kept() -> bool:
+        return await store.read(progress.read_texts, run_id="r") == texts
+
+    for text in ("One", "One two"):
+        texts["r answer"] = text
+        await eventually(is_kept)
+    running.discard("r")
+
+
+@pytest.mark.skipif(not SERVER, reason="TEST_DATABASE_URL names no PostgreSQL")
+async def test_a_lock_that_was_lost_is_taken_again() -> None:
+    with DatabaseLine(SERVER) as line:
+        here, other = Store.open(line.url), Store.open(SERVER)
+        interruptions = Interruptions(here)
+        await interruptions.start()
+        assert await find_dead(other, here.holder.id) == []
+        line.cut()
+
+        async def is_taken_again() -> bool:
+            return await find_dead(other, here.holder.id) == []
+
+        await eventually(is_taken_again)
+        line.cut()
+        await eventually(is_taken_again)
+        await interruptions.close()
+        for store in (here, other):
+            await asyncio.to_thread(store.close)
