@@ -62,7 +62,7 @@ async def test_a_locked_database_lets_the_process_end(url: str) -> None:
 
 
 async def test_what_waits_without_end_is_refused_at_once(url: str) -> None:
-    with open_store(url) as store:
+    with open_store(url, seconds=5) as store:  # longer than it takes to ask so often
         with locked(url):
             waiting = [asyncio.create_task(outcome(store.write(note, "x"))) for _ in range(MOST_WRITES + 300)]
             refused = await asyncio.wait_for(outcome(store.write(note, "one more")), 30)
