@@ -1,11 +1,10 @@
 """What runs in this process just now, and the keeping of what it said so far.
 
-A run that is over soon costs two entries in a dictionary; the text of a longer one is written every few seconds, of all
-runs together, so that a process that dies leaves what people had read.
+A run that is over soon costs two entries in a dictionary; every two seconds what all of them said is written at once,
+so that a process that dies leaves what people had read.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,7 +27,6 @@ class _HeldRun:
     task: asyncio.Task[object] | None
     is_stopped: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    began: float = field(default_factory=time.monotonic)
     kept: int = 0
     """Characters that were written last."""
 
@@ -92,16 +90,14 @@ class RunningRuns:
             self._writing = asyncio.ensure_future(self._write(texts))
 
     def _collect(self) -> list[TextSoFar]:
-        """What runs of some seconds said that is not written yet."""
+        """What was said that is not written yet."""
         found = []
-        old = time.monotonic() - self._seconds
         for run_id, run in self._runs.items():
-            if run.began <= old:
-                texts = run.read_texts()
-                size = sum(map(len, texts.values()))
-                if size > run.kept:
-                    run.kept = size
-                    found.append(TextSoFar(run_id, **run.place, answers=texts))
+            texts = run.read_texts()
+            size = sum(map(len, texts.values()))
+            if size > run.kept:
+                run.kept = size
+                found.append(TextSoFar(run_id, **run.place, answers=texts))
         return found
 
     async def _write(self, texts: Sequence[TextSoFar]) -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from bench.faults.load import Clients, look, sqlite_of
+from bench.faults.load import Clients, Listeners, count_running, look, read_texts, sqlite_of
 from tests.database_line import DatabaseLine
-from tests.servers import AppServer
+from tests.running import chat_flow
+from tests.servers import AppServer, shipped_flow
 from tests.store_databases import SERVER, empty_database
 
 Found = Mapping[str, object]
@@ -132,15 +133,32 @@ def main() -> int:
 
 
 def _killed(folder: Path, database: str, rounds: int) -> Found:
-    server = AppServer(folder, flows=["echo"], config={"database": database})
-    clients = Clients(server, server.token("faults"))
-    for _ in range(rounds):
+    """At moments from 1 to 6 s after the start; then what was heard three seconds before must be there."""
+    flows = {"echo": shipped_flow("echo"), "slow": chat_flow("scripted:long", "Slow")}
+    server = AppServer(folder, flows=flows, config={"database": database})
+    token = server.token("faults")
+    clients, texts = Clients(server, token), 0
+    for number in range(rounds):
         server.start()
+        listeners = Listeners(server, token)
+        listeners.start()
         clients.start()
-        time.sleep(1.5)
+        time.sleep(1 + 5 * number / rounds)
+        killed = time.monotonic()
         server.kill()
         clients.stop()
-    return _told(database, clients)
+        listeners.wait()
+        with server:
+            _wait_for_ends(database)
+        texts += len(listeners.list_lost(read_texts(database), killed=killed))
+    return _told(database, clients) | {"texts lost": texts, "without an end": count_running(database)}
+
+
+def _wait_for_ends(database: str) -> None:
+    """For the runs that the process before left; they are counted where that takes too long."""
+    end = time.monotonic() + 20
+    while count_running(database) and time.monotonic() < end:
+        time.sleep(0.1)
 
 
 @contextmanager
