@@ -7,8 +7,8 @@ from typing import Any
 from flowground.caller import LOCAL_OWNER
 from flowground.messages import MessageRole
 from flowground.store import Store
-from flowground.store.runs.conversations import begin_turn, finish_turn
 from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs.turns import begin_turn, finish_turn
 
 LAST_WORDS = "and these are the last words of it"
 

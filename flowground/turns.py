@@ -37,7 +37,7 @@ from flowground.runner import read_input, run_flow
 from flowground.running import RunningRuns
 from flowground.settings import Settings
 from flowground.store import Store
-from flowground.store.runs import conversations
+from flowground.store.runs import conversations, turns
 from flowground.store.runs.records import RunRecord, RunStatus, StoredMessage, TraceStep
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
@@ -113,7 +113,7 @@ class _Record:
         run = self._make_run("running", seconds=0)
         try:
             await self.store.write(
-                conversations.begin_turn, **self.place, message=message, run=run, request=_write_request(self.request)
+                turns.begin_turn, **self.place, message=message, run=run, request=_write_request(self.request)
             )
         except asyncio.CancelledError:
             await self.cut_short()  # the message may be stored all the same, and must not look as if it still waited
@@ -211,7 +211,7 @@ class _Record:
         )
         more: dict[str, Any] = {"question": self.turn.input_value or "", "has_texts": self.running.has_texts(run.id)}
         try:
-            await self.store.write(conversations.finish_turn, **self.place, answers=answers, run=run, **more)
+            await self.store.write(turns.finish_turn, **self.place, answers=answers, run=run, **more)
         except Exception:
             self.is_saved = False  # so that the failure can be stored instead
             raise

@@ -13,7 +13,7 @@ from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store import tables
 from flowground.store.people import groups, tokens
-from flowground.store.runs import conversations
+from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage, TraceStep
 from tests.heartbeat import stays_responsive
 from tests.organization import sign_in
@@ -64,7 +64,7 @@ async def say(acme: Runtime, owner: str, text: str) -> None:
     step = TraceStep("Prompt", "Prompt", 0.1, "the secret prompt", None, None)
     message = StoredMessage(text, "user", text, "complete", datetime.now(UTC), trace=(step,))
     place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": "s"}
-    await acme.store.write(conversations.begin_turn, **place, message=message)
+    await acme.store.write(turns.begin_turn, **place, message=message)
 
 
 async def test_my_data_is_all_of_mine_and_none_of_the_flows(acme: Runtime) -> None:

@@ -17,7 +17,7 @@ from flowground.runtime import Runtime
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups, members, tokens
-from flowground.store.runs import conversations
+from flowground.store.runs import turns
 from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.access_matrix import STATES, cells
 from tests.running import chat_flow, running
@@ -91,9 +91,9 @@ async def _token(runtime: Runtime, owner: str | None, flows: tuple[str, ...] | N
     )
     said = StoredMessage(token.id, "user", "said before", "complete", datetime.now(UTC))
     place: dict[str, Any] = {"flow_id": "talk", "owner": f"token:{token.id}", "session_id": "s"}
-    await runtime.store.write(conversations.begin_turn, **place, message=said)
+    await runtime.store.write(turns.begin_turn, **place, message=said)
     ran = RunRecord(f"run of {token.id}", "talk", "v", place["owner"], "s", "complete", datetime.now(UTC), 0.1)
-    await runtime.store.write(conversations.finish_turn, **place, answers=(), run=ran)
+    await runtime.store.write(turns.finish_turn, **place, answers=(), run=ran)
     return Somebody(token=secret, run_id=ran.id)
 
 

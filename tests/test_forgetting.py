@@ -12,7 +12,7 @@ from flowground.forgetting import Forgetting
 from flowground.messages import MessageRole
 from flowground.settings import PublicSettings
 from flowground.store import Store
-from flowground.store.runs import conversations, visitors
+from flowground.store.runs import conversations, turns, visitors
 from flowground.store.runs.records import RunRecord, StoredMessage
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ async def say(
         role: MessageRole = "assistant" if number % 2 else "user"
         message = StoredMessage(str(uuid.uuid4()), role, f"{session} {number}", "complete", at)
         place: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": session}
-        await store.write(conversations.begin_turn, message=message, **place)
+        await store.write(turns.begin_turn, message=message, **place)
 
 
 async def kept(store: Store, *, owner: str = VISITOR, flow_id: str = "talk") -> set[str]:
@@ -110,7 +110,7 @@ async def test_the_runs_of_visitors_are_counted_up_to_a_bound(store: Store) -> N
     async def run(flow_id: str, owner: str, *, hours: int) -> None:
         run = RunRecord(str(uuid.uuid4()), flow_id, "v", owner, "s", "complete", NOW - timedelta(hours=hours), 0.1)
         place: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": "s"}
-        await store.write(conversations.finish_turn, **place, answers=[], run=run)
+        await store.write(turns.finish_turn, **place, answers=[], run=run)
 
     async def count_runs(flow_id: str = "talk", *, hours: int = 2, most: int = 10) -> int:
         since = (NOW - timedelta(hours=hours)).timestamp()

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 from flowground.interruptions import Interruptions
 from flowground.running import RunningRuns
 from flowground.store import Store, tables
-from flowground.store.runs import conversations, progress
+from flowground.store.runs import conversations, progress, turns
 from flowground.store.runs.progress import TextSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from tests.database_line import DatabaseLine
@@ -36,7 +36,7 @@ async def begin(store: Store, run_id: str, *, holder: str) -> RunRecord:
     """A run that has said nothing yet."""
     run = RunRecord(run_id, "echo", "v", "member:ada", "s", "running", now(), 0, holder=holder)
     question = StoredMessage(f"{run_id} question", "user", "Hi", "complete", now(), run_id)
-    await store.write(conversations.begin_turn, **HERE, message=question, run=run)
+    await store.write(turns.begin_turn, **HERE, message=question, run=run)
     return run
 
 
@@ -167,7 +167,7 @@ async def test_an_answer_that_comes_late_is_stored_once_and_called_late(store: S
     whole = StoredMessage("r answer", "assistant", "So it is.", "complete", now(), "r", model="m")
     ended = replace(run, status="complete", seconds=3.5)
     for text in ("So it is.", "Something else."):
-        await store.write(conversations.finish_turn, **HERE, answers=[replace(whole, text=text)], run=ended)
+        await store.write(turns.finish_turn, **HERE, answers=[replace(whole, text=text)], run=ended)
     assert (await said(store))[1:] == [("r answer", "So it is.", "complete")]
     assert await statuses(store) == {"r": ("interrupted", "finished_late")}
     [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
@@ -177,9 +177,9 @@ async def test_an_answer_that_comes_late_is_stored_once_and_called_late(store: S
 async def test_a_run_has_one_end(store: Store) -> None:
     run = await begin(store, "r", holder="h")
     answer = StoredMessage("r answer", "assistant", "Yes", "complete", now(), "r")
-    await store.write(conversations.finish_turn, **HERE, answers=[answer], run=replace(run, status="complete"))
+    await store.write(turns.finish_turn, **HERE, answers=[answer], run=replace(run, status="complete"))
     failed = replace(answer, text="No", state="failed")
-    await store.write(conversations.finish_turn, **HERE, answers=[failed], run=replace(run, status="failed"))
+    await store.write(turns.finish_turn, **HERE, answers=[failed], run=replace(run, status="failed"))
     await keep(store, "r", {"r answer": "too late"})
     assert (await said(store))[1:] == [("r answer", "Yes", "complete")]
     assert await statuses(store) == {"r": ("complete", None)}
@@ -191,7 +191,7 @@ async def test_what_was_kept_of_an_answer_goes_when_it_is_whole(store: Store) ->
     await keep(store, "r", {"r answer": "half"})
     answer = StoredMessage("r answer", "assistant", "whole", "complete", now(), "r")
     ended = replace(run, status="complete")
-    await store.write(conversations.finish_turn, **HERE, answers=[answer], run=ended, has_texts=True)
+    await store.write(turns.finish_turn, **HERE, answers=[answer], run=ended, has_texts=True)
     assert [row[3] for row in await store.read(contents)] == [None]
 
 
@@ -204,7 +204,7 @@ async def test_a_trace_holds_each_text_once(store: Store) -> None:
     again = TraceStep("Again", "Prompt", 0.1, "Be brief")
     answer = StoredMessage("r answer", "assistant", "Yes, it is", "complete", now(), "r", trace=(*trace, again))
     ended = replace(run, status="complete")
-    await store.write(conversations.finish_turn, **HERE, answers=[answer], run=ended, question="Hi")
+    await store.write(turns.finish_turn, **HERE, answers=[answer], run=ended, question="Hi")
     [*_, kept] = await store.read(conversations.list_messages, **HERE)
     assert kept.trace == (*trace, again)
     [steps] = await store.read(list_steps)
@@ -215,7 +215,7 @@ async def test_a_long_trace_is_cut(store: Store) -> None:
     run = await begin(store, "r", holder="h")
     trace = tuple(TraceStep(str(number), "Prompt", 0.1, f"{number} " * 1000) for number in range(100, 140))
     answer = StoredMessage("r answer", "assistant", "Yes", "complete", now(), "r", trace=trace)
-    await store.write(conversations.finish_turn, **HERE, answers=[answer], run=replace(run, status="complete"))
+    await store.write(turns.finish_turn, **HERE, answers=[answer], run=replace(run, status="complete"))
     [*_, kept] = await store.read(conversations.list_messages, **HERE)
     assert [step.component_id for step in kept.trace] == [str(number) for number in range(100, 140)]
     assert sum(len(step.text) for step in kept.trace) == 32_000

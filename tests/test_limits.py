@@ -16,7 +16,7 @@ from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
-from flowground.store.runs import conversations
+from flowground.store.runs import turns
 from flowground.store.runs.records import RunRecord
 from tests.running import chat_flow, running, start_turn
 from tests.stored import list_runs
@@ -67,7 +67,7 @@ async def add_runs(store: Store, count: int, *, owner: str, at: float, flow_id: 
         moment = datetime.fromtimestamp(at, UTC)
         run = RunRecord(str(uuid.uuid4()), flow_id, "v", owner, "s", "complete", moment, 0.1)
         here: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": "s"}
-        await store.write(conversations.finish_turn, **here, answers=[], run=run)
+        await store.write(turns.finish_turn, **here, answers=[], run=run)
 
 
 def test_a_minute_ends_and_who_is_idle_is_forgotten() -> None:

@@ -16,8 +16,8 @@ from websockets.frames import Frame, Opcode
 from flowground.settings import Settings
 from flowground.shims.page_messages import SMALLEST
 from flowground.store import Store
-from flowground.store.runs.conversations import begin_turn, finish_turn
 from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs.turns import begin_turn, finish_turn
 from flowground.web.open_pages.sockets import OpenPage
 from tests.house import House
 from tests.page_socket import Browser, open_page, say_bytes

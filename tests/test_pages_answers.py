@@ -18,7 +18,7 @@ from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.builtin.sources import HubFile
 from flowground.providers.builtin.weights import Weights
 from flowground.runtime import Runtime
-from flowground.store.runs import conversations
+from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
 from tests.app_page import only, open_script, press, say
 from tests.chat_answers import delta
@@ -175,7 +175,7 @@ def store(app: Runtime, session: str, *messages: StoredMessage) -> None:
 
     async def write() -> None:
         for message in messages:
-            await app.store.write(conversations.begin_turn, **place, message=message)
+            await app.store.write(turns.begin_turn, **place, message=message)
 
     asyncio.run_coroutine_threadsafe(write(), app.loop).result(20)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flowground.caller import LOCAL_OWNER
-from flowground.store.runs import conversations
+from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
 from tests.heartbeat import MOST, TRIES
 from tests.in_process import runtime_of
@@ -28,7 +28,7 @@ def test_fifty_messages_of_backticks_keep_nobody_waiting(tmp_path: Path) -> None
                 for turn in range(50):
                     text = f"$5 ![{number}](y) {turn} " + "`" * 1000 + RUNS[:198_900]
                     message = StoredMessage(str(uuid.uuid4()), "assistant", text, "complete", datetime.now(UTC))
-                    await app.store.write(conversations.begin_turn, **place, message=message)
+                    await app.store.write(turns.begin_turn, **place, message=message)
 
         asyncio.run_coroutine_threadsafe(fill(), app.loop).result(60)
     done = subprocess.run(

@@ -14,7 +14,7 @@ from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import Store, tables
 from flowground.store.flows import publications
 from flowground.store.people import attempts, members, sign_ins, tokens
-from flowground.store.runs import conversations
+from flowground.store.runs import conversations, turns
 from flowground.store.runs.records import StoredMessage
 from tests.stored import list_entries
 
@@ -160,8 +160,8 @@ async def test_a_removed_members_name_brings_nothing_of_theirs_to_its_next_beare
     message = StoredMessage("m", "user", "private", "complete", datetime.now(UTC))
     here: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada", "session_id": "s"}
     tried = here | {"owner": name_trials_owner("ada")}
-    await store.write(conversations.begin_turn, **here, message=message)
-    await store.write(conversations.begin_turn, **tried, message=replace(message, id="n"))
+    await store.write(turns.begin_turn, **here, message=message)
+    await store.write(turns.begin_turn, **tried, message=replace(message, id="n"))
     assert await store.write(members.remove, name="ada", by="command line")
     assert not await store.write(members.remove, name="ada", by="command line")
     await add(store, "ada")

@@ -9,7 +9,7 @@ import pytest
 
 from flowground.messages import Message, Usage
 from flowground.store import Store
-from flowground.store.runs import conversations, transcripts
+from flowground.store.runs import conversations, transcripts, turns
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from tests.store_jobs import losing_the_commit, write_together
 from tests.stored import list_runs
@@ -32,8 +32,8 @@ def ran(session_id: str = "s", **more: Any) -> RunRecord:
 
 async def take_turn(store: Store, question: StoredMessage, *answers: StoredMessage, **place: Any) -> None:
     address = here(**place)
-    await store.write(conversations.begin_turn, **address, message=question)
-    await store.write(conversations.finish_turn, **address, answers=answers, run=ran(address["session_id"]))
+    await store.write(turns.begin_turn, **address, message=question)
+    await store.write(turns.finish_turn, **address, answers=answers, run=ran(address["session_id"]))
 
 
 async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
@@ -45,14 +45,14 @@ async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
     run = ran()
     answer = said("All.", "assistant", run_id=run.id, model="tiny", usage=Usage(3, 4), seconds=0.5, trace=trace)
     broken = said("All but", "assistant", run_id=run.id, state="failed", error="The connection\nbroke 👋.")
-    await store.write(conversations.begin_turn, **here(), message=question, run=replace(run, status="running"))
-    await store.write(conversations.finish_turn, **here(), answers=[answer, broken], run=run)
+    await store.write(turns.begin_turn, **here(), message=question, run=replace(run, status="running"))
+    await store.write(turns.finish_turn, **here(), answers=[answer, broken], run=run)
     assert await store.read(conversations.list_messages, **here()) == [question, answer, broken]
 
 
 async def test_a_run_comes_back_as_it_was_stored(store: Store) -> None:
     run = ran(usage=Usage(1, 2), error_code="model_busy", streamed=True)
-    await store.write(conversations.finish_turn, **here(), answers=(), run=run)
+    await store.write(turns.finish_turn, **here(), answers=(), run=run)
     assert await store.read(list_runs, flow_id="echo") == [run]
 
 
@@ -60,8 +60,8 @@ async def test_a_run_comes_back_as_it_was_stored(store: Store) -> None:
 async def test_a_count_of_tokens_that_no_column_holds_costs_no_answer(store: Store, count: int) -> None:
     for usage in (Usage(count, 1), Usage(1, count)):
         answer = said("All.", "assistant", usage=usage, trace=(TraceStep("A", "T", 0, "x", usage),))
-        await store.write(conversations.begin_turn, **here(), message=said("q"))
-        await store.write(conversations.finish_turn, **here(), answers=[answer], run=ran(usage=usage))
+        await store.write(turns.begin_turn, **here(), message=said("q"))
+        await store.write(turns.finish_turn, **here(), answers=[answer], run=ran(usage=usage))
         *_, kept = await store.read(conversations.list_messages, **here())
         assert (kept.text, kept.usage) == ("All.", None)
         assert (await store.read(list_runs, flow_id="echo"))[0].usage is None
@@ -70,8 +70,8 @@ async def test_a_count_of_tokens_that_no_column_holds_costs_no_answer(store: Sto
 @pytest.mark.parametrize("usage", [Usage(0, 0), Usage(2**31 - 1, 2**31 - 1)])
 async def test_the_least_and_the_most_tokens_are_kept(store: Store, usage: Usage) -> None:
     run = ran(usage=usage)
-    await store.write(conversations.begin_turn, **here(), message=said("q"))
-    await store.write(conversations.finish_turn, **here(), answers=[said("a", "assistant", usage=usage)], run=run)
+    await store.write(turns.begin_turn, **here(), message=said("q"))
+    await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant", usage=usage)], run=run)
     *_, kept = await store.read(conversations.list_messages, **here())
     assert kept.usage == usage
     [stored] = await store.read(list_runs, flow_id="echo")
@@ -173,18 +173,18 @@ async def test_a_session_can_be_renamed_and_deleted_by_its_owner_only(store: Sto
 
 
 async def test_answers_to_a_session_deleted_meanwhile_are_dropped(store: Store) -> None:
-    await store.write(conversations.begin_turn, **here(), message=said("q"))
+    await store.write(turns.begin_turn, **here(), message=said("q"))
     await store.write(conversations.delete_session, **here())
     run = ran()
-    await store.write(conversations.finish_turn, **here(), answers=[said("a", "assistant")], run=run)
+    await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant")], run=run)
     assert await store.read(conversations.list_messages, **here()) == []
     assert await store.read(list_runs, flow_id="echo") == [run]
 
 
 async def test_a_run_without_a_message_still_has_a_session_for_its_answers(store: Store) -> None:
-    await store.write(conversations.begin_turn, **here(), message=None)
+    await store.write(turns.begin_turn, **here(), message=None)
     assert await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada") == []
-    await store.write(conversations.finish_turn, **here(), answers=[said("a", "assistant")], run=ran())
+    await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant")], run=ran())
     [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
     assert (session.title, session.messages) == ("", 1)
 
@@ -209,9 +209,9 @@ async def test_a_person_takes_along_why_an_answer_failed(store: Store) -> None:
 
 async def test_a_run_that_has_its_end_keeps_it(store: Store) -> None:
     run, answer = ran(), said("good", "assistant")
-    await store.write(conversations.begin_turn, **here(), message=said("q"))
+    await store.write(turns.begin_turn, **here(), message=said("q"))
     for late in (answer, said("The database did not answer.", "assistant")):
-        await store.write(conversations.finish_turn, **here(), answers=[late], run=run)
+        await store.write(turns.finish_turn, **here(), answers=[late], run=run)
     assert [message.text for message in await store.read(conversations.list_messages, **here())] == ["q", "good"]
     [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
     assert session.messages == 2
@@ -221,11 +221,11 @@ async def test_a_run_that_has_its_end_keeps_it(store: Store) -> None:
 async def test_a_turn_whose_commits_are_lost_is_neither_lost_nor_doubled(store: Store, lands: bool) -> None:
     answers, run = (said("a", "assistant"),), ran()
     for job in (
-        store.write(conversations.begin_turn, **here("empty"), message=None),
-        store.write(conversations.begin_turn, **here(), message=said("other")),
-        store.write(conversations.begin_turn, **here(), message=said("q")),
-        store.write(conversations.finish_turn, **here(), answers=answers, run=run),
-        store.write(conversations.finish_turn, **here("empty"), answers=(), run=ran("empty")),
+        store.write(turns.begin_turn, **here("empty"), message=None),
+        store.write(turns.begin_turn, **here(), message=said("other")),
+        store.write(turns.begin_turn, **here(), message=said("q")),
+        store.write(turns.finish_turn, **here(), answers=answers, run=run),
+        store.write(turns.finish_turn, **here("empty"), answers=(), run=ran("empty")),
     ):
         assert await write_together(store, job, store.write(losing_the_commit(lands=lands))) == [
             None,

@@ -9,7 +9,7 @@ import pytest
 
 from flowground.store import Store
 from flowground.store.people import tokens
-from flowground.store.runs import conversations
+from flowground.store.runs import conversations, turns
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ async def test_tokens_made_and_revoked_by_another_process_act_at_once(url: str) 
             found = await store.read(tokens.find, secret=secret)
             assert found is not None
             assert found.name == f"n{number}"
-            await store.write(conversations.begin_turn, flow_id="f", owner="o", session_id="s", message=None)
+            await store.write(turns.begin_turn, flow_id="f", owner="o", session_id="s", message=None)
             other.stdin.write("\n")
             other.stdin.flush()
             assert other.stdout.readline() == "revoked\n"

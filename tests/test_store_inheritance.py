@@ -6,7 +6,7 @@ import pytest
 
 from flowground.store import Store
 from flowground.store.flows import presets
-from flowground.store.runs import conversations
+from flowground.store.runs import conversations, turns
 from flowground.store.runs.records import StoredMessage
 from tests.people import PASSWORD, Open
 
@@ -25,9 +25,7 @@ async def test_the_first_admin_finds_what_was_said_before(open_sign_in: Open, st
         for number, (flow, session) in enumerate(PLACES):
             for text in ("first", "second"):
                 message = StoredMessage(f"{owner}-{number}-{text}", "user", text, "complete", datetime.now(UTC))
-                await store.write(
-                    conversations.begin_turn, flow_id=flow, owner=owner, session_id=session, message=message
-                )
+                await store.write(turns.begin_turn, flow_id=flow, owner=owner, session_id=session, message=message)
     await store.write(presets.save, owner="local:owner", flow_id="talk", name="mine", values={})
     await opened.create_first_account("grace", "Grace", PASSWORD)
     for flow, session in PLACES:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from flowground.store import Store, tables
-from flowground.store.runs import conversations, numbers
+from flowground.store.runs import numbers, turns
 from flowground.store.runs.numbers import RunNumbers
 from flowground.store.runs.records import MessageState, RunRecord
 
@@ -29,7 +29,7 @@ async def add(
     number = f"{flow}{seconds}{status}{ago}{code}"
     run = RunRecord(number, flow, "v", "member:ada", "s", status, NOW - ago, seconds, error_code=code or None)
     here: dict[str, Any] = {"flow_id": flow, "owner": "member:ada", "session_id": "s"}
-    await store.write(conversations.finish_turn, **here, answers=[], run=run)
+    await store.write(turns.finish_turn, **here, answers=[], run=run)
 
 
 async def of_the_day(store: Store) -> RunNumbers:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from flowground.store import Store
-from flowground.store.runs import conversations
+from flowground.store.runs import conversations, turns
 from tests.database_line import DatabaseLine
 from tests.store_databases import SERVER, empty_database
 from tests.store_writes import HERE, OWNED, message, note, noted, open_store, outcome, ran
@@ -77,11 +77,11 @@ async def test_connections_that_were_ended_while_idle_cost_nobody_anything(line:
             line.cut()
             await asyncio.sleep(0.05)
             question, run = message(str(number)), ran()
-            await store.write(conversations.begin_turn, **HERE, message=question)
+            await store.write(turns.begin_turn, **HERE, message=question)
             line.cut()
             await asyncio.sleep(0.05)
             answer = message(f"re:{number}", "assistant", run.id)
-            await store.write(conversations.finish_turn, **HERE, answers=[answer], run=run)
+            await store.write(turns.finish_turn, **HERE, answers=[answer], run=run)
         said = [item.text for item in await store.read(conversations.list_messages, **HERE)]
         assert said == [text for number in range(6) for text in (str(number), f"re:{number}")]
 
@@ -92,9 +92,9 @@ async def test_connections_ended_under_load_lose_and_double_nothing(line: Databa
     async def client(store: Store, name: int) -> None:
         for number in range(40):
             run, said = ran(), f"{name}-{number}"
-            await store.write(conversations.begin_turn, **HERE, message=message(said))
+            await store.write(turns.begin_turn, **HERE, message=message(said))
             answers = [message(f"re:{said}", "assistant", run.id)]
-            await store.write(conversations.finish_turn, **HERE, answers=answers, run=run)
+            await store.write(turns.finish_turn, **HERE, answers=answers, run=run)
             asked.extend((said, f"re:{said}"))
 
     async def harm() -> None:
@@ -118,9 +118,9 @@ async def test_a_commit_whose_answer_was_lost_is_neither_lost_nor_done_twice(lin
     with open_store(line.url, seconds=15) as store:
         question, run = message("q"), ran()
         line.lose_next_commit()
-        await store.write(conversations.begin_turn, **HERE, message=question)
+        await store.write(turns.begin_turn, **HERE, message=question)
         line.lose_next_commit()
-        await store.write(conversations.finish_turn, **HERE, answers=[message("a", "assistant")], run=run)
+        await store.write(turns.finish_turn, **HERE, answers=[message("a", "assistant")], run=run)
         line.lose_next_commit()
         assert await outcome(store.write(note, "whatever")) == "unknown_outcome"  # nothing tells whether it landed
         assert [said.text for said in await store.read(conversations.list_messages, **HERE)] == ["q", "a"]

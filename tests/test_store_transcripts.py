@@ -9,7 +9,7 @@ import pytest
 
 from flowground.store import Store
 from flowground.store.flows import presets
-from flowground.store.runs import conversations, transcripts
+from flowground.store.runs import conversations, transcripts, turns
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from tests.stored import list_entries, list_runs
 
@@ -31,7 +31,7 @@ async def say(
     at = START + timedelta(hours=hours)
     message = StoredMessage(text, "user", text, "complete", at, run_id=f"run of {text}", **more)
     place: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": session_id}
-    await store.write(conversations.begin_turn, **place, message=message)
+    await store.write(turns.begin_turn, **place, message=message)
 
 
 async def runs_of(store: Store, **which: Any) -> list[str | None]:
@@ -75,7 +75,7 @@ async def test_session_ids_are_listed_once_by_last_use_and_without_empty_ones(st
     await say(store, "2", "echo", "b", hours=2)
     await say(store, "3", "echo", "a", hours=3)
     await say(store, "4", "talk", "theirs", owner="member:bob", hours=4)
-    await store.write(conversations.begin_turn, flow_id="talk", owner=ADA, session_id="empty", message=None)
+    await store.write(turns.begin_turn, flow_id="talk", owner=ADA, session_id="empty", message=None)
 
     async def ids(**which: Any) -> list[str]:
         return await store.read(transcripts.list_session_ids, owner=ADA, **which)
@@ -141,7 +141,7 @@ async def test_what_is_handed_over_is_the_new_owners_and_counted(store: Store) -
     await say(store, "2", "echo", "t", owner=old)
     await say(store, "theirs", owner="member:bob")
     place: dict[str, Any] = {"flow_id": "talk", "owner": old, "session_id": "s"}
-    await store.write(conversations.finish_turn, **place, answers=[], run=run)
+    await store.write(turns.finish_turn, **place, answers=[], run=run)
     await store.write(presets.save, owner=old, flow_id="talk", name="mine", values={})
     assert await store.read(transcripts.has_conversations, owner=old)
     assert not await store.read(transcripts.has_conversations, owner=new)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from flowground.store import Store, tables
-from flowground.store.runs import conversations
+from flowground.store.runs import conversations, turns
 from flowground.store.runs.records import RunRecord, StoredMessage
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +20,7 @@ async def said(store: Store, message_id: str, *, tweaks: Any = None) -> None:
     run = RunRecord(f"run {message_id}", "f", "v", "member:ada", "s", "running", datetime.now(UTC), 0)
     message = StoredMessage(message_id, "user", "Hi", "complete", datetime.now(UTC), run.id)
     request = json.dumps({"tweaks": tweaks}) if tweaks else None
-    await store.write(conversations.begin_turn, **HERE, message=message, run=run, request=request)
+    await store.write(turns.begin_turn, **HERE, message=message, run=run, request=request)
 
 
 async def found(store: Store, message_id: str, **place: Any) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from flowground.store.database import connections
 from flowground.store.database.connections import Database
 from flowground.store.database.jobs import Job
 from flowground.store.database.threads import Writer
-from flowground.store.runs import conversations
+from flowground.store.runs import conversations, turns
 from flowground.store.sql import mark_one_way
 from tests.store_jobs import Endless, Hold, answer, breaking, job, losing_the_commit, open_database, write_together
 from tests.store_writes import HERE, OWNED, message, note, noted, open_store
@@ -152,9 +152,9 @@ async def test_a_disk_that_cannot_be_written_is_an_outage_and_its_connection_is_
 
 async def test_what_was_stored_already_is_not_stored_again(store: Store) -> None:
     asked = message("q")
-    writes = [store.write(conversations.begin_turn, **HERE, message=asked) for _ in range(2)]
+    writes = [store.write(turns.begin_turn, **HERE, message=asked) for _ in range(2)]
     assert await write_together(store, *writes) == [None, None]
-    await store.write(conversations.begin_turn, **HERE, message=asked)
+    await store.write(turns.begin_turn, **HERE, message=asked)
     [session] = await store.read(conversations.list_sessions, **OWNED)
     assert session.messages == 1
 
@@ -179,10 +179,10 @@ async def test_who_can_tell_whether_a_lost_commit_landed_loses_nothing(store: St
     """Nor is it done twice. Nobody knows of the others' writes."""
     found = await write_together(
         store,
-        store.write(conversations.begin_turn, **HERE, message=message("q")),
+        store.write(turns.begin_turn, **HERE, message=message("q")),
         store.write(losing_the_commit(lands=lands)),
         store.write(note, "x"),
-        store.write(conversations.begin_turn, **HERE, message=message("r")),
+        store.write(turns.begin_turn, **HERE, message=message("r")),
     )
     assert found == [None, "unknown_outcome", "unknown_outcome", None]
     assert await asked(store) == ["q", "r"]
@@ -191,7 +191,7 @@ async def test_who_can_tell_whether_a_lost_commit_landed_loses_nothing(store: St
 
 async def test_nobody_is_told_that_nothing_was_stored_when_a_commit_may_have_landed(store: Store, file: Path) -> None:
     moving = losing_the_commit(lands=True, and_then=lambda: file.rename(file.with_name("away")))
-    begin = store.write(conversations.begin_turn, **HERE, message=message("q"))
+    begin = store.write(turns.begin_turn, **HERE, message=message("q"))
     assert await write_together(store, begin, store.write(moving)) == ["unknown_outcome", "unknown_outcome"]
     file.with_name("away").rename(file)
     assert await asked(store) == ["q"]

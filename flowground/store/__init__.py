@@ -1,7 +1,7 @@
 """What outlives a request: the only room that knows SQL.
 
     store = Store.open("sqlite:///data/flowground.db")
-    await store.write(conversations.begin_turn, flow_id="echo", owner="member:ada", session_id="s", message=message)
+    await store.write(turns.begin_turn, flow_id="echo", owner="member:ada", session_id="s", message=message)
     await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
 
 Jobs are the plain functions of this package's modules; they take a connection and give frozen values.

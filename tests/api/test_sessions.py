@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowground.store.runs import conversations
+from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
 from tests.api.calls import Api
 from tests.api.serving import serving
@@ -88,7 +88,7 @@ async def test_a_longer_session_id_of_before_can_be_read_and_deleted(api: Api) -
     token, headers = await api.token()
     place: dict[str, Any] = {"flow_id": "echo", "owner": f"token:{token.id}", "session_id": long}
     message = StoredMessage("m1", "user", "of before", "complete", datetime.now(UTC))
-    await api.runtime.store.write(conversations.begin_turn, message=message, **place)
+    await api.runtime.store.write(turns.begin_turn, message=message, **place)
     api.client.headers.update(headers)
     assert (await api.client.get("/api/v1/monitor/messages/sessions")).json() == [long]
     found = await api.client.get("/api/v1/monitor/messages", params={"session_id": long})

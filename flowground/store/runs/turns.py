@@ -1,0 +1,204 @@
+"""What a turn writes: question and run when it begins, answers and the run's end when it is over; each in one batch.
+
+None of these statements gives a result, so that on PostgreSQL a batch of them travels in one round trip.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, func, insert, literal_column, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from flowground.store import tables
+from flowground.store.runs.conversations import make_session_key, make_title
+from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, make_message_row, make_run_row
+from flowground.store.sql import Statement, make_storable, mark_one_way
+
+_s = tables.sessions.c
+_m = tables.messages.c
+_r = tables.runs.c
+_c = tables.run_contents.c
+
+
+def _write_begin(dialect: Any) -> Statement:
+    """Makes the session, or counts one more message into it: the one statement that the databases spell apart."""
+    made = dialect.insert(tables.sessions)
+    return Statement(
+        made.on_conflict_do_update(
+            index_elements=[_s.id],
+            set_={
+                "title": case((_s.title == literal_column("''"), made.excluded.title), else_=_s.title),
+                "updated_at": made.excluded.updated_at,
+                "messages": _s.messages + made.excluded.messages,
+            },
+        )
+    )
+
+
+_BEGIN = {"sqlite": _write_begin(sqlite), "postgresql": _write_begin(postgresql)}
+_HAS_NO_END = ~(
+    select(literal_column("1"))
+    .where(
+        _r.id == bindparam("run_id"), _r.status.not_in([literal_column("'running'"), literal_column("'interrupted'")])
+    )
+    .exists()
+)
+_TOUCH = Statement(
+    update(tables.sessions)
+    .where(_s.id == bindparam("session"), _HAS_NO_END)
+    .values(
+        updated_at=bindparam("updated_at"),
+        messages=_s.messages
+        + 1
+        - select(func.count()).where(_m.id == bindparam("id")).correlate(None).scalar_subquery(),  # it was interrupted
+    )
+)
+_ADD_QUESTION = Statement(
+    # From a select: where the session was deleted meanwhile, nothing is added and nothing fails.
+    insert(tables.messages)
+    .from_select(
+        ["session", *MESSAGE_COLUMNS],
+        select(_s.id, *(bindparam(name, type_=_m[name].type) for name in MESSAGE_COLUMNS)).where(
+            _s.id == bindparam("session")
+        ),
+    )
+    .inline()
+)
+
+
+def _write_answer(dialect: Any) -> Statement:
+    """Adds an answer of a run that has no end yet; takes the place of what an interrupted one left."""
+    added = (
+        dialect.insert(tables.messages)
+        .from_select(
+            ["session", *MESSAGE_COLUMNS],
+            select(_s.id, *(bindparam(name, type_=_m[name].type) for name in MESSAGE_COLUMNS)).where(
+                _s.id == bindparam("session"), _HAS_NO_END
+            ),
+        )
+        .inline()
+    )
+    late = ("text", "state", "model", "input_tokens", "output_tokens", "seconds", "error")
+    return Statement(
+        added.on_conflict_do_update(
+            index_elements=[_m.id],
+            set_={name: added.excluded[name] for name in late},
+            where=_m.state == literal_column("'interrupted'"),
+        )
+    )
+
+
+def _write_run(dialect: Any) -> Statement:
+    """Adds a run, or ends the one that is there. One that was called interrupted stays so, and finished late."""
+    ended = dialect.insert(tables.runs).values({column.name: bindparam(column.name) for column in _r})
+    running = _r.status == literal_column("'running'")
+    return Statement(
+        ended.on_conflict_do_update(
+            index_elements=[_r.id],
+            set_={
+                "status": case((running, ended.excluded.status), else_=_r.status),
+                "error_code": case((running, ended.excluded.error_code), else_=literal_column("'finished_late'")),
+                **{name: ended.excluded[name] for name in ("seconds", "input_tokens", "output_tokens")},
+            },
+            where=_r.status.in_([literal_column("'running'"), literal_column("'interrupted'")]),
+        )
+    )
+
+
+_ADD_ANSWER = {"sqlite": _write_answer(sqlite), "postgresql": _write_answer(postgresql)}
+_PUT_RUN = {"sqlite": _write_run(sqlite), "postgresql": _write_run(postgresql)}
+_ADD_REQUEST = Statement(
+    insert(tables.run_contents)
+    .from_select(
+        ["session", "run_id", "request"],
+        select(_s.id, bindparam("run_id", type_=_c.run_id.type), bindparam("request", type_=_c.request.type)).where(
+            _s.id == bindparam("session")
+        ),
+    )
+    .inline()
+)
+_CLEAR_TEXTS = Statement(update(tables.run_contents).where(_c.run_id == bindparam("run_id")).values(answers=null()))
+_FIND_MESSAGE = Statement(select(_m.id).where(_m.id == bindparam("id")))
+_FIND_RUN = Statement(select(_r.status).where(_r.id == bindparam("id")))
+
+
+def _has_begun(
+    connection: Connection, *, message: StoredMessage | None, run: RunRecord | None = None, **_: Any
+) -> bool:
+    if run is not None:
+        return bool(_FIND_RUN.fetch(connection, {"id": run.id}))
+    return message is not None and bool(_FIND_MESSAGE.fetch(connection, {"id": message.id}))
+
+
+def _has_ended(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
+    return any(status != "running" for (status,) in _FIND_RUN.fetch(connection, {"id": run.id}))
+
+
+@mark_one_way(landed=_has_begun)
+def begin_turn(
+    connection: Connection,
+    *,
+    flow_id: str,
+    owner: str,
+    session_id: str,
+    message: StoredMessage | None,
+    run: RunRecord | None = None,
+    request: str | None = None,
+) -> None:
+    """Stores the user's message and the run that begins, and makes the session when it is new.
+
+    `message` None: the run has no message, but its answers will need the session; it is listed once it has some.
+    `request` is JSON of what was asked beside the message; it goes when the conversation goes. No secret belongs into
+    it.
+    """
+    session = make_session_key(flow_id, owner, session_id)
+    at = message.created_at.timestamp() if message else time.time()
+    made = {
+        "id": session,
+        "flow_id": flow_id,
+        "owner": owner,
+        "session_id": make_storable(session_id),
+        "title": make_title(message.text) if message else "",
+        "created_at": at,
+        "updated_at": at,
+        "messages": 1 if message else 0,
+    }
+    _BEGIN[connection.dialect.name].run(connection, made)
+    if message:
+        _ADD_QUESTION.run(connection, make_message_row(message, session=session))
+    if run:
+        _PUT_RUN[connection.dialect.name].run(connection, make_run_row(run))
+    if run and request:
+        _ADD_REQUEST.run(connection, {"run_id": run.id, "session": session, "request": request})
+
+
+@mark_one_way(landed=_has_ended, stays=True)
+def finish_turn(
+    connection: Connection,
+    *,
+    flow_id: str,
+    owner: str,
+    session_id: str,
+    answers: Sequence[StoredMessage],
+    run: RunRecord,
+    question: str = "",
+    has_texts: bool = False,
+) -> None:
+    """Stores the answers and the run's end. Answers to a session that was deleted meanwhile are dropped, the run stays.
+
+    A run that has its end already keeps it, with its answers. One that was called interrupted stays so, and its
+    answers take the place of what was left. `question` is the message that the run's trace may repeat; `has_texts`:
+    what was said so far was kept (`progress.keep_texts`), and need not be any more.
+    """
+    session = make_session_key(flow_id, owner, session_id)
+    kind = connection.dialect.name
+    for answer in answers:
+        at = answer.created_at.timestamp()
+        _TOUCH.run(connection, {"session": session, "updated_at": at, "id": answer.id, "run_id": run.id})
+        row = make_message_row(answer, session=session, question=question)
+        row["run_id"] = run.id
+        _ADD_ANSWER[kind].run(connection, row)
+    _PUT_RUN[kind].run(connection, make_run_row(run))
+    if has_texts:
+        _CLEAR_TEXTS.run(connection, {"run_id": run.id})
