@@ -78,10 +78,7 @@ _WHERE = {
     "shims/page_frames.py",
     "runs a minute are counted": "`RunLimits.take_token` and `RunLimits.take` of limits.py",
     "a reference is filled": "`Text.fill` of graph.py",
-    "an answer is stored": "`take_turn` of turns.py, by `finish_turn` of store/runs/conversations.py",
-    "a model's server is called": "`Server.post` of providers/server.py",
-    "a call of a model is repeated": "`OpenAI.ask` of providers/openai.py, as `Patience.wait` of providers/server.py "
-    "says",
+    "an answer is stored": "`take_turn` of turns.py, by `finish_turn` of store/runs/turns.py",
     "a stream is encoded": "`Frames.encode` of api/stream.py",
     "a failure gets its status code": "`find_status` of api/errors.py",
     "a file's mistake gets line and column": "`Problems.add` and `Document.place` of yaml_file/document.py",
