@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, assert_never
 
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import FlowgroundError, NotAllowed, RunError, ShuttingDown
+from flowground.errors import FlowgroundError, FlowNotFound, NotAllowed, RunError, RunNotFound, ShuttingDown
 from flowground.events import (
     ComponentFinished,
     ComponentStarted,
@@ -28,14 +28,14 @@ from flowground.events import (
 from flowground.limits import Allowance
 from flowground.runtime import LiveTurn, NumberedEvent, Runtime
 from flowground.store.people import tokens
+from flowground.store.runs import progress
+from flowground.store.runs.records import RunRecord
 from flowground.turns import take_turn
 from flowground.wiring import WiredFlow
 
 Wanted = TypeVar("Wanted", bound=RunRequest)
 EncodedPiece = TypeVar("EncodedPiece")
 AnyEvent = TypeVar("AnyEvent", Event, NumberedEvent)
-
-_STOPPING = "The server is stopping."
 
 
 class KeyMissing(FlowgroundError):
@@ -193,12 +193,12 @@ class Answer(Generic[Wanted]):
 
     def start(self) -> LiveTurn:
         """The turn, which goes on without the one that began it. To be called at once."""
-        return self.runtime.start_live(self.caller, self.wired, self.request, self.stream_events())
+        return self.runtime.start_for_page(self.caller, self.wired, self.request, self.stream_events())
 
-    def start_resumable(self) -> LiveTurn:
+    def start_for_stream(self) -> LiveTurn:
         """The turn, which goes on for `limits.resume_seconds` while nobody follows it, and can be followed as long
         after its end."""
-        return self.runtime.start_resumable(self.caller, self.wired, self.request, self.stream_events())
+        return self.runtime.start_for_stream(self.caller, self.wired, self.request, self.stream_events())
 
     async def finish(self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None) -> TurnFinished | None:
         """The turn at its end. `left` returns when the asker is gone: the turn is stopped then, and there is None.
@@ -217,7 +217,7 @@ class Answer(Generic[Wanted]):
                 task.uncancel()
                 if leaving.done():
                     return None
-                raise ShuttingDown(_STOPPING) from None
+                raise ShuttingDown() from None
             finally:
                 is_reading = False
                 leaving.cancel()
@@ -252,19 +252,38 @@ class Answer(Generic[Wanted]):
         return finished
 
 
+async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
+    """The caller's own run, of a flow that they may run. Raises RunNotFound.
+
+    Who sees the inside of every flow keeps their runs of flows that are gone. A run whose process died has its end
+    after this.
+    """
+    run = await runtime.store.read(progress.find_run, run_id=run_id)
+    if run is None or run.owner != caller.key:
+        raise RunNotFound(run_id)
+    if not caller.sees_inside or caller.flows is not None:
+        try:
+            await runtime.access.open_flow(caller, run.flow_id)
+        except FlowNotFound:
+            raise RunNotFound(run_id) from None
+    if run.status == "running" and run.holder != runtime.running.holder and await runtime.interruptions.end_left_runs():
+        return await runtime.store.read(progress.find_run, run_id=run_id) or run
+    return run
+
+
 async def follow_turn(
     runtime: Runtime,
     turn: LiveTurn,
     encode: Callable[[AsyncGenerator[NumberedEvent, None]], AsyncGenerator[EncodedPiece, None]],
     *,
     cut_off: Callable[[FlowgroundError], EncodedPiece],
-    stop_at: int = 0,
+    split_after: int = 0,
 ) -> AsyncGenerator[EncodedPiece, None]:
     """As `Answer.follow`, from the turn's first event; it goes on without this follower.
 
-    Texts are never joined over the event with the number `stop_at`.
+    Texts are never joined over the event with the number `split_after`.
     """
-    async with aclosing(_follow(runtime, turn.follow(stop_at=stop_at), encode, cut_off)) as pieces:
+    async with aclosing(_follow(runtime, turn.follow(split_after=split_after), encode, cut_off)) as pieces:
         async for piece in pieces:
             yield piece
 
@@ -284,4 +303,4 @@ async def _follow(
                 if not runtime.is_stopping:
                     raise
                 task.uncancel()
-                yield cut_off(ShuttingDown(_STOPPING))
+                yield cut_off(ShuttingDown())

@@ -13,7 +13,7 @@ FlowgroundError
 │   ├── NotAllowed           a known caller may not do this
 │   ├── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
 │   ├── RunNotFound          no such run of this caller: unknown and forbidden look the same
-│   ├── EventsGone           nobody keeps this run's events any more
+│   ├── EventsGone           this run's events are not kept, or not any more
 │   └── RunElsewhere         another process runs it
 ├── StoreUnavailable         the database is busy, full, away or does not answer
 └── RunError                 a run failed
@@ -180,14 +180,14 @@ class RunNotFound(RequestError):
 
 
 class EventsGone(RequestError):
-    """A run's events are kept while it runs with `?stream=sse`, and a little longer."""
+    """This run's events are not kept, or not any more: those of runs with `?stream=sse` are, for a while."""
 
     code = "events_gone"
 
     def __init__(self) -> None:
         super().__init__(
-            "The events of this run are not kept any more.",
-            hint="Those of runs with ?stream=sse are, for limits.resume_seconds. /api/v1/runs/{run_id} has the answer.",
+            "The events of this run are not kept.",
+            hint="Only runs with ?stream=sse keep them, until limits.resume_seconds after their end. Ask for the run itself.",
         )
 
 
@@ -223,9 +223,12 @@ class ShuttingDown(RunError):
 
     code = "shutting_down"
 
+    def __init__(self, *, hint: str | None = None) -> None:
+        super().__init__("The server is stopping.", hint=hint)
+
 
 class RunStopped(RunError):
-    """Whose run it is stopped it. What it said so far is kept."""
+    """The run was stopped by whose it is, or because nobody followed it. What it said so far is kept."""
 
     code = "run_stopped"
 

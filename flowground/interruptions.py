@@ -1,6 +1,6 @@
-"""Ends the runs that processes left behind which died: at the start, and whenever somebody meets one.
+"""Ends the runs of processes that died: at the start, and when somebody meets such a run.
 
-Whether a process lives is told by its lock (`store.database.holders`), never by a clock.
+Whether a process lives is told by its lock (`store.database.process_locks`), never by a clock.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Interruptions:
 
     async def start(self) -> None:
         """Takes this process's lock, then looks for what others left, without waiting for it. Raises ConfigError."""
-        await asyncio.to_thread(self._store.holder.take)
+        await asyncio.to_thread(self._store.process.take)
         self._watch()
         self._begin_look()
 
@@ -39,22 +39,24 @@ class Interruptions:
                 task.cancel()
                 await asyncio.wait([task])
 
-    async def settle(self) -> int:
-        """Returns when no run is left whose process is dead; how many were ended. To be called on meeting a run that
-        another process holds. Raises StoreUnavailable."""
+    async def end_left_runs(self) -> int:
+        """Ends the runs whose process is dead by now; how many those were. To be called on meeting a run of another
+        process. Raises StoreUnavailable."""
+        if self._look is not None and not self._look.done():
+            await asyncio.wait([self._look])  # it began before, and may have looked already
         return await asyncio.shield(self._begin_look())
 
     def _begin_look(self) -> asyncio.Task[int]:
         if self._look is None or self._look.done():
-            self._look = asyncio.ensure_future(self._end_left_runs())
+            self._look = asyncio.ensure_future(self._look_once())
             self._look.add_done_callback(_read_error)
         return self._look
 
-    async def _end_left_runs(self) -> int:
-        holder = self._store.holder
+    async def _look_once(self) -> int:
+        process = self._store.process
         dead = await self._find_dead()
-        if dead and holder.confirm_seconds:
-            await asyncio.sleep(holder.confirm_seconds)
+        if dead and process.confirm_seconds:
+            await asyncio.sleep(process.confirm_seconds)
             dead = [name for name in await self._find_dead() if name in dead]
         ended = 0
         while dead and (step := await self._store.write(progress.interrupt_runs, holders=dead)):
@@ -64,12 +66,12 @@ class Interruptions:
         return ended
 
     async def _find_dead(self) -> list[str]:
-        holder = self._store.holder
-        others = [name for name in await self._store.read(progress.list_holders) if name != holder.id]
-        return await asyncio.to_thread(holder.find_dead, others) if others else []
+        process = self._store.process
+        others = [name for name in await self._store.read(progress.list_holders) if name != process.id]
+        return await asyncio.to_thread(process.find_dead, others) if others else []
 
     def _watch(self) -> None:
-        self._watched = self._store.holder.wait_for_loss()
+        self._watched = self._store.process.find_descriptor()
         if self._watched is not None:
             asyncio.get_running_loop().add_reader(self._watched, self._begin_retaking)
 
@@ -79,14 +81,14 @@ class Interruptions:
             self._watched = None
 
     def _begin_retaking(self) -> None:
-        """The connection broke: until it is taken again, others may think that this process died."""
+        """The lock's connection broke: until the lock is taken again, others may think that this process died."""
         self._unwatch()
         self._retaking = asyncio.ensure_future(self._retake())
 
     async def _retake(self) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._store.holder.take)
+                await asyncio.to_thread(self._store.process.take)
             except ConfigError as error:
                 _log.error("%s", error)
                 return

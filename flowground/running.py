@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from flowground.errors import StoreUnavailable
 from flowground.store import Store
 from flowground.store.runs import progress
-from flowground.store.runs.progress import TextSoFar
+from flowground.store.runs.progress import TextsSoFar
 
 _KEEP_SECONDS = 2.0
 
@@ -21,14 +21,15 @@ ReadTexts = Callable[[], Mapping[str, str]]
 
 
 @dataclass(slots=True)
-class _HeldRun:
-    place: Mapping[str, str]
+class _RunHere:
+    address: Mapping[str, str]
     read_texts: ReadTexts
     task: asyncio.Task[object] | None
     is_stopped: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    is_kept: bool = False
     kept: int = 0
-    """Characters that were written last."""
+    """Characters of what was written last."""
 
 
 class RunningRuns:
@@ -37,17 +38,17 @@ class RunningRuns:
     def __init__(self, store: Store, *, seconds: float = _KEEP_SECONDS) -> None:
         self._store = store
         self._seconds = seconds
-        self._runs: dict[str, _HeldRun] = {}
+        self._runs: dict[str, _RunHere] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
     @property
     def holder(self) -> str:
-        return self._store.holder.id
+        return self._store.process.id
 
-    def add(self, run_id: str, place: Mapping[str, str], read_texts: ReadTexts) -> None:
-        """A run that the current task drives. `place` has the flow_id, owner and session_id of its conversation."""
-        self._runs[run_id] = _HeldRun(place, read_texts, asyncio.current_task())
+    def add(self, run_id: str, address: Mapping[str, str], read_texts: ReadTexts) -> None:
+        """A run that the current task drives. `address` has flow_id, owner and session_id of its conversation."""
+        self._runs[run_id] = _RunHere(address, read_texts, asyncio.current_task())
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._keep)
 
@@ -66,10 +67,10 @@ class RunningRuns:
         await run.ended.wait()
         return True
 
-    def has_texts(self, run_id: str) -> bool:
-        """Whether something of what the run said so far was written."""
+    def was_kept(self, run_id: str) -> bool:
+        """Whether something of what the run said so far was written, or may have been."""
         run = self._runs.get(run_id)
-        return run is not None and run.kept > 0
+        return run is not None and run.is_kept
 
     def is_stopped(self, run_id: str) -> bool:
         """Whether `stop` was called for it."""
@@ -89,17 +90,21 @@ class RunningRuns:
         if (self._writing is None or self._writing.done()) and (texts := self._collect()):
             self._writing = asyncio.ensure_future(self._write(texts))
 
-    def _collect(self) -> list[TextSoFar]:
+    def _collect(self) -> list[TextsSoFar]:
         """What was said that is not written yet."""
         found = []
         for run_id, run in self._runs.items():
             texts = run.read_texts()
-            size = sum(map(len, texts.values()))
-            if size > run.kept:
-                run.kept = size
-                found.append(TextSoFar(run_id, **run.place, answers=texts))
+            if sum(map(len, texts.values())) > run.kept:
+                found.append(TextsSoFar(run_id, **run.address, answers=texts))
         return found
 
-    async def _write(self, texts: Sequence[TextSoFar]) -> None:
+    async def _write(self, texts: Sequence[TextsSoFar]) -> None:
+        for said in texts:
+            if run := self._runs.get(said.run_id):
+                run.is_kept = True  # or it may be, where the write's outcome is not known
         with suppress(StoreUnavailable):  # the log has it; the next time it is more
             await self._store.write(progress.keep_texts, texts=texts)
+            for said in texts:
+                if run := self._runs.get(said.run_id):
+                    run.kept = sum(map(len, said.answers.values()))

@@ -181,11 +181,11 @@ class _Record:
         The first output stands for the turn also when nothing was said.
         """
         state: Literal["stopped", "failed"] = "failed" if error else "stopped"
-        said = {name: "".join(self.partial.get(name, ())) for name in self.turn.answer_ids}
+        said = self.read_texts()
         answers = [
-            self._make_message(message_id, "assistant", said[name], state=state, error=error and error.message)
+            self._make_message(message_id, "assistant", said[message_id], state=state, error=error and error.message)
             for name, message_id in self.turn.answer_ids.items()
-            if name in self.partial or name == next(iter(said))
+            if name in self.partial or message_id == next(iter(said))
         ]
         if answers:
             answers[0] = replace(answers[0], trace=tuple(self.trace))
@@ -209,7 +209,7 @@ class _Record:
             usage=end.usage if end else None,
             error_code=error_code,
         )
-        more: dict[str, Any] = {"question": self.turn.input_value or "", "has_texts": self.running.has_texts(run.id)}
+        more: dict[str, Any] = {"question": self.turn.input_value or "", "was_kept": self.running.was_kept(run.id)}
         try:
             await self.store.write(turns.finish_turn, **self.place, answers=answers, run=run, **more)
         except Exception:
@@ -267,15 +267,10 @@ def _check_length(said: str | None, limit: int) -> None:
 
 
 def _write_request(request: RunRequest) -> str | None:
-    """JSON of what was asked beside the message; None where it was nothing. No secrets."""
-    asked = {
-        "tweaks": request.kept_overrides,
-        "input_type": "" if request.input_type == "chat" else request.input_type,
-        "output_type": "" if request.output_type == "chat" else request.output_type,
-        "output_component": request.output_component,
-    }
-    told = {name: value for name, value in asked.items() if value}
-    return json.dumps(told, default=dict, allow_nan=False) if told else None
+    """JSON of the overrides that a page's message is said with; None where there are none. No secrets."""
+    if not request.kept_overrides:
+        return None
+    return json.dumps({"tweaks": request.kept_overrides}, default=dict, allow_nan=False)
 
 
 def _make_ids(count: int) -> list[str]:

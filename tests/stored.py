@@ -33,3 +33,8 @@ def list_runs(connection: Connection, *, flow_id: str, limit: int = 100) -> list
         select(tables.runs).where(_r.flow_id == flow_id).order_by(_r.started_at.desc()).limit(limit)
     )
     return [read_run_row(row) for row in found]
+
+
+def list_running(connection: Connection) -> list[RunRecord]:
+    """Running runs of all processes."""
+    return [read_run_row(row) for row in connection.execute(select(tables.runs).where(_r.status == "running"))]

@@ -18,7 +18,7 @@ from flowground.interruptions import Interruptions
 from flowground.running import RunningRuns
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, progress, turns
-from flowground.store.runs.progress import TextSoFar
+from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from tests.database_line import DatabaseLine
 from tests.store_databases import SERVER
@@ -41,7 +41,7 @@ async def begin(store: Store, run_id: str, *, holder: str) -> RunRecord:
 
 
 async def keep(store: Store, run_id: str, answers: dict[str, str]) -> None:
-    await store.write(progress.keep_texts, texts=[TextSoFar(run_id, **HERE, answers=answers)])
+    await store.write(progress.keep_texts, texts=[TextsSoFar(run_id, **HERE, answers=answers)])
 
 
 async def said(store: Store) -> list[tuple[str, str, str]]:
@@ -58,7 +58,7 @@ def process_that_holds(url: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Another process with its lock, and what it is called."""
     code = (
         "import sys, time; from flowground.store import Store; store = Store.open(sys.argv[1]);"
-        "store.holder.take(); print(store.holder.id, flush=True); time.sleep(600)"
+        "store.process.take(); print(store.process.id, flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -78,21 +78,21 @@ async def eventually(look: Callable[[], Awaitable[object]]) -> None:
 
 
 async def find_dead(store: Store, holder: str) -> list[str]:
-    return await asyncio.to_thread(store.holder.find_dead, [holder])
+    return await asyncio.to_thread(store.process.find_dead, [holder])
 
 
 async def test_only_runs_of_dead_processes_are_ended(store: Store, url: str) -> None:
     with process_that_holds(url) as (dies, dead), process_that_holds(url) as (stays, alive):
         interruptions = Interruptions(store)
         await interruptions.start()
-        for run_id, holder in (("dead", dead), ("alive", alive), ("mine", store.holder.id)):
+        for run_id, holder in (("dead", dead), ("alive", alive), ("mine", store.process.id)):
             await begin(store, run_id, holder=holder)
         await keep(store, "dead", {"dead answer": "So far"})
         os.kill(stays.pid, signal.SIGSTOP)  # a stopped process still holds its lock
-        assert await interruptions.settle() == 0
+        assert await interruptions.end_left_runs() == 0
         dies.kill()
         dies.wait()
-        await eventually(interruptions.settle)  # PostgreSQL notices a little later
+        await eventually(interruptions.end_left_runs)  # PostgreSQL notices a little later
         await interruptions.close()
     running = ("running", None)
     assert await statuses(store) == {"dead": ("interrupted", "interrupted"), "alive": running, "mine": running}
@@ -103,17 +103,17 @@ async def test_a_start_ends_what_the_process_before_left(store: Store) -> None:
     await begin(store, "left", holder="a process of before")
     interruptions = Interruptions(store)
     await interruptions.start()
-    await interruptions.settle()
+    await interruptions.end_left_runs()
     await interruptions.close()
     assert (await statuses(store))["left"] == ("interrupted", "interrupted")
 
 
 async def test_a_process_that_was_closed_holds_nothing(store: Store, url: str) -> None:
     other = Store.open(url)
-    other.holder.take()
-    assert store.holder.find_dead([other.holder.id]) == []
+    other.process.take()
+    assert store.process.find_dead([other.process.id]) == []
     other.close()
-    await eventually(lambda: find_dead(store, other.holder.id))
+    await eventually(lambda: find_dead(store, other.process.id))
 
 
 async def test_what_was_said_so_far_stays_as_the_answer(store: Store) -> None:
@@ -191,7 +191,7 @@ async def test_what_was_kept_of_an_answer_goes_when_it_is_whole(store: Store) ->
     await keep(store, "r", {"r answer": "half"})
     answer = StoredMessage("r answer", "assistant", "whole", "complete", now(), "r")
     ended = replace(run, status="complete")
-    await store.write(turns.finish_turn, **HERE, answers=[answer], run=ended, has_texts=True)
+    await store.write(turns.finish_turn, **HERE, answers=[answer], run=ended, was_kept=True)
     assert [row[3] for row in await store.read(contents)] == [None]
 
 
@@ -242,11 +242,11 @@ async def test_a_lock_that_was_lost_is_taken_again() -> None:
         here, other = Store.open(line.url), Store.open(SERVER)
         interruptions = Interruptions(here)
         await interruptions.start()
-        assert await find_dead(other, here.holder.id) == []
+        assert await find_dead(other, here.process.id) == []
         line.cut()
 
         async def is_taken_again() -> bool:
-            return await find_dead(other, here.holder.id) == []
+            return await find_dead(other, here.process.id) == []
 
         await eventually(is_taken_again)
         line.cut()

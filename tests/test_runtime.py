@@ -70,12 +70,12 @@ async def test_all_watchers_see_the_whole_answer_whenever_they_come(tmp_path: Pa
         async for event in turn.watch():
             if isinstance(event, Token):
                 break
-        found = runtime.find_live_turn(LOCAL_OWNER, "slow", "s")
+        found = runtime.find_page_turn(LOCAL_OWNER, "slow", "s")
         assert found is turn
         late = await text_of(turn)
         assert late == await early == await text_of(turn) == "You said: one two three"
         await asyncio.sleep(0)
-        assert runtime.find_live_turn(LOCAL_OWNER, "slow", "s") is None
+        assert runtime.find_page_turn(LOCAL_OWNER, "slow", "s") is None
 
 
 async def test_a_watcher_who_leaves_does_not_stop_the_answer(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ async def test_a_failure_reaches_every_watcher(tmp_path: Path) -> None:
 async def test_nobody_else_finds_a_live_turn(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         turn = await begin(runtime, "silent")
-        assert runtime.find_live_turn(Caller(kind="member", name="eve", role="admin"), "silent", "s") is None
+        assert runtime.find_page_turn(Caller(kind="member", name="eve", role="admin"), "silent", "s") is None
         turn.stop()
 
 

@@ -73,7 +73,7 @@ async def run(request: Request) -> Response:
         return Response(_write(answer, finished), media_type="application/json", headers=told)
     frames = Frames(answer.wired, answer.request)
     if answer.request.framing == "sse":
-        turn = answer.start_resumable()
+        turn = answer.start_for_stream()
         pieces = doors.follow_turn(runtime, turn, frames.encode_numbered, cut_off=frames.cut_off)
     else:
         pieces = answer.follow(frames.encode, cut_off=frames.cut_off)

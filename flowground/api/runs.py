@@ -9,10 +9,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from flowground import doors
 from flowground.api.incoming import ApiRequest, let_in
 from flowground.api.run import open_stream
-from flowground.api.stream import FramePlace, Frames
+from flowground.api.stream import FrameId, Frames
 from flowground.api.wire import write_time, write_usage
-from flowground.caller import Caller, Shape
-from flowground.errors import EventsGone, FlowNotFound, InvalidRequest, RunElsewhere, RunNotFound
+from flowground.caller import Shape
+from flowground.errors import EventsGone, InvalidRequest, RunElsewhere
 from flowground.runtime import Runtime
 from flowground.store.runs import progress
 from flowground.store.runs.records import RunRecord
@@ -29,7 +29,7 @@ _PLACE = re.compile(r"(?:(?P<run>.*)/)?(?P<number>\d{1,9})(?:\.(?P<part>\d{1,4})
 async def read_run(request: Request, run_id: str) -> dict[str, Any]:
     """What became of a run: its status, and what it answered, or has answered so far."""
     runtime, caller = await let_in(request)
-    return await _describe(runtime, await _find_own(runtime, caller, run_id))
+    return await _describe(runtime, await doors.open_run(runtime, caller, run_id))
 
 
 @router.get(
@@ -49,9 +49,9 @@ async def read_events(
 ) -> Response:
     """The events of a run of `?stream=sse` that come after one of them, and go on as they come."""
     runtime, caller = await let_in(request)
-    run = await _find_own(runtime, caller, run_id)
-    place = _read_place(run_id, after if after is not None else last_event_id)
-    turn = runtime.find_resumable(run.id)
+    run = await doors.open_run(runtime, caller, run_id)
+    place = _read_frame_id(run_id, after if after is not None else last_event_id)
+    turn = runtime.find_stream_turn(run.id)
     if turn is None or not isinstance(turn.request, ApiRequest):
         raise EventsGone
     frames = Frames(turn.wired, turn.request if shape is None else replace(turn.request, shape=shape))
@@ -60,7 +60,7 @@ async def read_events(
         turn,
         lambda events: frames.encode_numbered(events, after=place),
         cut_off=frames.cut_off,
-        stop_at=place[0],
+        split_after=place[0],
     )
     return open_stream(pieces, {})
 
@@ -69,30 +69,12 @@ async def read_events(
 async def stop_run(request: Request, run_id: str) -> dict[str, Any]:
     """Stops a run; what it said so far is kept. One that has ended stays as it is."""
     runtime, caller = await let_in(request)
-    run = await _find_own(runtime, caller, run_id)
-    if run.status == "running" and not await runtime.running.stop(run.id):
-        run = await _find_own(runtime, caller, run_id)
-        if run.status == "running":
-            raise RunElsewhere
-    return await _describe(runtime, await _find_own(runtime, caller, run_id))
-
-
-async def _find_own(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
-    """The caller's own run of a flow that they may run. Raises RunNotFound.
-
-    A run whose process died has its end after this.
-    """
-    run = await runtime.store.read(progress.find_run, run_id=run_id)
-    if run is None or run.owner != caller.key:
-        raise RunNotFound(run_id)
-    if not caller.sees_inside or caller.flows is not None:
-        try:
-            await runtime.access.open_flow(caller, run.flow_id)
-        except FlowNotFound:
-            raise RunNotFound(run_id) from None
-    if run.status == "running" and run.holder != runtime.running.holder and await runtime.interruptions.settle():
-        return await runtime.store.read(progress.find_run, run_id=run_id) or run
-    return run
+    run = await doors.open_run(runtime, caller, run_id)
+    is_here = run.status == "running" and await runtime.running.stop(run.id)
+    run = await doors.open_run(runtime, caller, run_id)
+    if run.status == "running" and not is_here:
+        raise RunElsewhere
+    return await _describe(runtime, run)
 
 
 async def _describe(runtime: Runtime, run: RunRecord) -> dict[str, Any]:
@@ -117,7 +99,7 @@ async def _describe(runtime: Runtime, run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _read_place(run_id: str, given: str | None) -> FramePlace:
+def _read_frame_id(run_id: str, given: str | None) -> FrameId:
     """Where to go on. Raises InvalidRequest."""
     if not given:
         return (0, 0)

@@ -26,8 +26,8 @@ from flowground.wiring import WiredFlow
 Said = tuple[str, str]
 """An event's name and its data as JSON text."""
 NumberedSaid = tuple[str, str, str]
-"""The same, with the frame's id before it."""
-FramePlace = tuple[int, int]
+"""The same, with the frame's id before it; "" where there is no run."""
+FrameId = tuple[int, int]
 """A frame in a run's stream: the event's number, and which of the event's frames it is, from 0."""
 
 
@@ -55,7 +55,7 @@ class Frames:
         return write_langflow(self._say(events))
 
     def encode_numbered(
-        self, events: AsyncGenerator[NumberedEvent, None], *, after: FramePlace = (0, 0)
+        self, events: AsyncGenerator[NumberedEvent, None], *, after: FrameId = (0, 0)
     ) -> AsyncGenerator[bytes, None]:
         """All frames after this place as server-sent events. `events` begin with the first, since a frame depends on
         what was said before it."""
@@ -82,7 +82,7 @@ class Frames:
                 yield item
 
     async def _say_numbered(
-        self, events: AsyncGenerator[NumberedEvent, None], after: FramePlace
+        self, events: AsyncGenerator[NumberedEvent, None], after: FrameId
     ) -> AsyncGenerator[NumberedSaid, None]:
         number = unpaused = 0
         try:
@@ -97,12 +97,12 @@ class Frames:
             for said in self._number(number + 1, self._fail(error), after):
                 yield said
 
-    def _number(self, number: int, said: Iterable[Said], after: FramePlace) -> Iterator[NumberedSaid]:
+    def _number(self, number: int, said: Iterable[Said], after: FrameId) -> Iterator[NumberedSaid]:
         """The frames of one event, with their ids; those up to the place `after` are left out."""
-        run_id = self._wire.turn.run_id if self._wire else ""
+        begins = f"{self._wire.turn.run_id}/{number}" if self._wire else ""
         for part, (event, data) in enumerate(said):
             if (number, part) > after:
-                yield f"{run_id}/{number}.{part}" if part else f"{run_id}/{number}", event, data
+                yield f"{begins}.{part}" if begins and part else begins, event, data
 
     def _encode(self, event: Event) -> Iterable[Said]:
         match event:
@@ -201,11 +201,12 @@ async def write_sse(
                 continue
             if (item := upcoming.result()) is None:
                 return
-            place, event, data = item
+            frame_id, event, data = item
+            head = f"id: {frame_id}\n" if frame_id else ""
             if len(data) <= LONG:
-                yield f"id: {place}\nevent: {event}\ndata: {data}\n\n".encode()
+                yield f"{head}event: {event}\ndata: {data}\n\n".encode()
             else:
-                async for piece in _cut(f"id: {place}\nevent: {event}\ndata: ", data, "\n\n"):
+                async for piece in _cut(f"{head}event: {event}\ndata: ", data, "\n\n"):
                     yield piece
             upcoming = asyncio.ensure_future(anext(said, None))
     finally:

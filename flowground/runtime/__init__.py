@@ -31,7 +31,7 @@ from flowground.loader import Catalogue
 from flowground.providers import Providers
 from flowground.running import RunningRuns
 from flowground.runtime.live_turn import LiveTurn
-from flowground.runtime.run_log import NumberedEvent
+from flowground.runtime.turn_log import NumberedEvent
 from flowground.settings import Settings, find_config
 from flowground.sign_in import SignIn
 from flowground.store import Store
@@ -41,7 +41,7 @@ __all__ = ["APP_FOLDER", "LiveTurn", "NumberedEvent", "Runtime", "get", "install
 
 APP_FOLDER = Path(__file__).resolve().parents[2]
 """Where app.py and config.yaml stand."""
-_MOST_RESUMABLE = 2_000
+_MOST_STREAM_TURNS = 2_000
 """Turns that can be followed at once, ended ones too; beyond it the one that began first is forgotten."""
 
 
@@ -72,10 +72,10 @@ class Runtime:
         self.forgetting = Forgetting(self.store, settings.sharing.public)
         self.running = RunningRuns(self.store)
         self.interruptions = Interruptions(self.store)
-        self._live: dict[tuple[str, str, str], LiveTurn] = {}
-        self._resumable: dict[str, LiveTurn] = {}
+        self._page_turns: dict[tuple[str, str, str], LiveTurn] = {}
+        self._stream_turns: dict[str, LiveTurn] = {}
         """By run id, the one that began first at the front."""
-        self._running: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self.is_stopping = False
         """Whether running turns are being cancelled because the process ends."""
         self._is_ending = False
@@ -100,36 +100,36 @@ class Runtime:
     def refuse_second_answer(self, caller: Caller, flow_id: str, session_id: str) -> None:
         """Raises InvalidRequest while an answer is written in this session, RunLimitReached while any is for a visitor.
 
-        Nothing may wait between this and `start_live`: two that come at once cannot both pass.
+        Nothing may wait between this and `start_for_page`: two that come at once cannot both pass.
         """
-        if (caller.key, flow_id, session_id) in self._live:
+        if (caller.key, flow_id, session_id) in self._page_turns:
             raise InvalidRequest("An answer is still being written in this conversation.", hint="Stop it first.")
-        if caller.kind == "visitor" and any(owner == caller.key for owner, *_ in self._live):
+        if caller.kind == "visitor" and any(owner == caller.key for owner, *_ in self._page_turns):
             raise RunLimitReached(
                 "Your last message is still being answered.",
                 code="turn_running",
                 hint="Stop that answer or wait for its end, then send this one.",
             )
 
-    def start_live(
+    def start_for_page(
         self, caller: Caller, wired: WiredFlow, request: RunRequest, events: AsyncGenerator[Event, None]
     ) -> LiveTurn:
-        """The turn of these events goes on without the one that began it; pages find it by `find_live_turn`."""
+        """The turn of these events goes on without the one that began it; pages find it by `find_page_turn`."""
         place = (caller.key, wired.id, request.session_id or "")
-        turn = self._live[place] = self._start(caller, wired, request, events, patience=None)
-        turn.task.add_done_callback(lambda _: self._live.pop(place, None))
+        turn = self._page_turns[place] = self._start(caller, wired, request, events, alone_seconds=None)
+        turn.task.add_done_callback(lambda _: self._page_turns.pop(place, None))
         return turn
 
-    def start_resumable(
+    def start_for_stream(
         self, caller: Caller, wired: WiredFlow, request: RunRequest, events: AsyncGenerator[Event, None]
     ) -> LiveTurn:
-        """The turn of these events goes on without a follower for `limits.resume_seconds`; `find_resumable` finds it
+        """The turn of these events goes on without a follower for `limits.resume_seconds`; `find_stream_turn` finds it
         until as long after its end."""
-        return self._start(caller, wired, request, events, patience=self.settings.limits.resume_seconds)
+        return self._start(caller, wired, request, events, alone_seconds=self.settings.limits.resume_seconds)
 
-    def find_resumable(self, run_id: str) -> LiveTurn | None:
+    def find_stream_turn(self, run_id: str) -> LiveTurn | None:
         """The turn that is this run, if it can be followed."""
-        return self._resumable.get(run_id)
+        return self._stream_turns.get(run_id)
 
     def _start(
         self,
@@ -138,15 +138,15 @@ class Runtime:
         request: RunRequest,
         events: AsyncGenerator[Event, None],
         *,
-        patience: float | None,
+        alone_seconds: float | None,
     ) -> LiveTurn:
         def register(started: TurnStarted) -> None:
-            if patience is not None:
-                self._resumable[started.run_id] = turn
-                if len(self._resumable) > _MOST_RESUMABLE:
-                    del self._resumable[next(iter(self._resumable))]
+            if alone_seconds is not None:
+                self._stream_turns[started.run_id] = turn
+                if len(self._stream_turns) > _MOST_STREAM_TURNS:
+                    del self._stream_turns[next(iter(self._stream_turns))]
                 turn.task.add_done_callback(
-                    lambda _: self.loop.call_later(patience, self._resumable.pop, started.run_id, None)
+                    lambda _: self.loop.call_later(alone_seconds, self._stream_turns.pop, started.run_id, None)
                 )
 
         turn = LiveTurn(
@@ -154,12 +154,12 @@ class Runtime:
             wired,
             request,
             events,
-            patience=patience,
+            alone_seconds=alone_seconds,
             on_start=register,
-            explain_stop=lambda: ShuttingDown("The server is stopping.") if self.is_stopping else RunStopped(),
+            explain_stop=lambda: ShuttingDown() if self.is_stopping else RunStopped(),
         )
-        self._running.add(turn.task)
-        turn.task.add_done_callback(self._running.discard)
+        self._tasks.add(turn.task)
+        turn.task.add_done_callback(self._tasks.discard)
         return turn
 
     def require_ready(self, caller: Caller, wired: WiredFlow) -> None:
@@ -175,9 +175,9 @@ class Runtime:
                 except ProviderError:
                     continue  # the run itself will say it
 
-    def find_live_turn(self, caller: Caller, flow_id: str, session_id: str) -> LiveTurn | None:
+    def find_page_turn(self, caller: Caller, flow_id: str, session_id: str) -> LiveTurn | None:
         """The turn being taken in a session of this caller, if any."""
-        return self._live.get((caller.key, flow_id, session_id))
+        return self._page_turns.get((caller.key, flow_id, session_id))
 
     @contextmanager
     def mark_run(self) -> Iterator[asyncio.Task[object]]:
@@ -185,21 +185,21 @@ class Runtime:
         task = asyncio.current_task()
         if task is None:
             raise RunError("A run needs a task.")
-        self._running.add(task)
+        self._tasks.add(task)
         try:
             yield task
         finally:
-            self._running.discard(task)
+            self._tasks.discard(task)
 
     def refuse_when_ending(self) -> None:
         """Raises ShuttingDown once `stop_runs` was called: nobody would wait for a turn that begins now."""
         if self._is_ending:
-            raise ShuttingDown("The server is stopping.", hint="Try again in a moment.")
+            raise ShuttingDown(hint="Try again in a moment.")
 
     async def stop_runs(self, grace: float) -> None:
         """Lets running turns finish for `grace` seconds, then cancels them and waits for their ends."""
         self._is_ending = True
-        if running := set(self._running):
+        if running := set(self._tasks):
             if grace:
                 await asyncio.wait(running, timeout=grace)
             self.is_stopping = True

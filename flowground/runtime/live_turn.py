@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 from flowground.caller import Caller, RunRequest
 from flowground.errors import FlowgroundError, RunStopped, ShuttingDown, UnexpectedFailure
 from flowground.events import Event, TurnStarted
-from flowground.runtime.run_log import NumberedEvent, RunLog
+from flowground.runtime.turn_log import NumberedEvent, TurnLog
 from flowground.wiring import WiredFlow
 
 _log = logging.getLogger(__name__)
@@ -24,23 +24,24 @@ class LiveTurn:
         request: RunRequest,
         events: AsyncGenerator[Event, None],
         *,
-        patience: float | None,
+        alone_seconds: float | None,
         on_start: Callable[[TurnStarted], None],
         explain_stop: Callable[[], FlowgroundError],
     ) -> None:
         """Begins at once.
 
-        `patience` is for how many seconds it goes on while nobody follows; None: always. `explain_stop` gives the error
+        `alone_seconds` is how long it goes on while nobody follows; None: to its end. `explain_stop` gives the error
         for those who follow a turn that was cancelled.
         """
         self.caller, self.wired, self.request = caller, wired, request
         self._events = events
-        self._patience = patience
+        self._alone_seconds = alone_seconds
         self._on_start = on_start
         self._explain_stop = explain_stop
-        self._run_log = RunLog()
+        self._turn_log = TurnLog()
         self._leaving: asyncio.TimerHandle | None = None
         self.task = asyncio.ensure_future(self._take())
+        self._wait_for_followers()
 
     @property
     def is_done(self) -> bool:
@@ -60,20 +61,24 @@ class LiveTurn:
                 async for item in events:
                     yield item.event
 
-    async def follow(self, after: int = 0, *, stop_at: int = 0) -> AsyncGenerator[NumberedEvent, None]:
-        """As `RunLog.follow`; raises RunStopped or ShuttingDown where the turn was ended early."""
+    async def follow(self, *, split_after: int = 0) -> AsyncGenerator[NumberedEvent, None]:
+        """As `TurnLog.follow`; raises RunStopped or ShuttingDown where the turn was ended early."""
         if self._leaving:
             self._leaving.cancel()
         try:
-            async with aclosing(self._run_log.follow(after, stop_at=stop_at)) as events:
+            async with aclosing(self._turn_log.follow(split_after=split_after)) as events:
                 async for item in events:
                     yield item
         finally:
-            if self._patience is not None and not self.is_done and not self._run_log.followers:
-                self._leaving = asyncio.get_running_loop().call_later(self._patience, self._leave)
+            self._wait_for_followers()
 
-    def _leave(self) -> None:
-        if not self._run_log.followers:
+    def _wait_for_followers(self) -> None:
+        """Stops the turn where nobody follows it within `alone_seconds`."""
+        if self._alone_seconds is not None and not self.is_done and not self._turn_log.followers:
+            self._leaving = asyncio.get_running_loop().call_later(self._alone_seconds, self._stop_if_alone)
+
+    def _stop_if_alone(self) -> None:
+        if not self._turn_log.followers:
             self.stop()
 
     async def _take(self) -> None:
@@ -83,7 +88,7 @@ class LiveTurn:
                 async for event in events:
                     if isinstance(event, TurnStarted):
                         self._on_start(event)
-                    self._run_log.add(event)
+                    self._turn_log.add(event)
         except asyncio.CancelledError:
             error = self._explain_stop()
             raise
@@ -93,4 +98,4 @@ class LiveTurn:
             _log.error("unexpected failure of a turn", exc_info=unexpected)
             error = UnexpectedFailure()
         finally:
-            self._run_log.end(error)
+            self._turn_log.end(error)

@@ -79,8 +79,8 @@ class Limits(ConfigSection):
     resume_seconds: float = Field(
         30,
         ge=0,
-        description="How long a run with `?stream=sse` goes on while nobody reads it, and can be read again after its "
-        "end.",
+        description="Seconds that a run with `?stream=sse` goes on while nobody reads it, and that its events can be "
+        "read again after its end.",
     )
     runs_per_minute: int = Field(
         0,

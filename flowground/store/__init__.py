@@ -17,9 +17,9 @@ from sqlalchemy import Connection, select
 
 from flowground.errors import ConfigError, StoreUnavailable
 from flowground.store.database.connections import SECONDS, Database
-from flowground.store.database.holders import open_holder
 from flowground.store.database.jobs import Job
 from flowground.store.database.outage import describe, explain, say_silent
+from flowground.store.database.process_locks import make_process_lock
 from flowground.store.database.threads import Checkpoints, Readers, Writer
 from flowground.store.migrations import migrate, write_and_delete
 from flowground.store.people import tokens
@@ -45,7 +45,7 @@ class Store:
     def __init__(self, database: Database, *, seconds: float) -> None:
         self._seconds = seconds
         self._file = database.file
-        self.holder = open_holder(database)
+        self.process = make_process_lock(database)
         """This process, once it was taken, among those that run turns."""
         self._checkpoints = Checkpoints(database.reader) if database.file else None
         self._writer = Writer(
@@ -156,7 +156,7 @@ class Store:
         self._readers.close()
         if self._checkpoints:
             self._checkpoints.close()
-        self.holder.release()
+        self.process.release()
 
     def _count_uses(self, uses: Mapping[str, Use]) -> None:
         with suppress(RuntimeError, StoreUnavailable):  # closed (a timer came late), or too much waits

@@ -30,6 +30,7 @@ _Key = BigInteger().with_variant(Integer, "sqlite")
 VISITORS = "substr(owner, 1, 8) = 'visitor:'"
 """Whose rows are visitors': `Caller.key` begins with the caller's kind."""
 RUNNING = "status = 'running'"
+"""Spelt the same in queries, so that they use the index."""
 
 
 def _make_table(name: str, *parts: SchemaItem) -> Table:

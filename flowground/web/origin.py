@@ -53,16 +53,16 @@ def find_own_origin(scope: Scope, public_url: str | None) -> str | None:
     origins = headers.getlist("origin")
     if len(origins) != 1:
         return None
-    place = _read_place(origins[0])
+    place = _read_frame_id(origins[0])
     if place is None:
         return None
     scheme = urlsplit(origins[0]).scheme
-    if public_url and place == _read_place(public_url) and scheme == urlsplit(public_url).scheme:
+    if public_url and place == _read_frame_id(public_url) and scheme == urlsplit(public_url).scheme:
         return origins[0]
     hosts = headers.getlist("host")
     is_ours = (
         len(hosts) == 1
-        and place == _read_place(f"{scheme}://{hosts[0]}")
+        and place == _read_frame_id(f"{scheme}://{hosts[0]}")
         and (not public_url or _is_loopback(place[0]))
     )
     return origins[0] if is_ours else None
@@ -82,7 +82,7 @@ def is_https(scope: Scope, public_url: str | None) -> bool:
 @lru_cache(maxsize=64)
 def _is_place(host: bytes, url: str) -> bool:
     """Asked at every run: reading two addresses would cost it 13 µs."""
-    return _read_place(f"https://{host.decode('latin-1')}") == _read_place(url)
+    return _read_frame_id(f"https://{host.decode('latin-1')}") == _read_frame_id(url)
 
 
 def _was_forwarded(names: Iterable[str]) -> bool:
@@ -95,7 +95,7 @@ def _is_trace(name: str) -> bool:
     return name in _FORWARDING or name.startswith(_FORWARDING_BEGINS)
 
 
-def _read_place(url: str) -> tuple[str, int] | None:
+def _read_frame_id(url: str) -> tuple[str, int] | None:
     """Host and port of an http address, None when it is none."""
     try:
         parts = urlsplit(url)
@@ -108,7 +108,7 @@ def _read_place(url: str) -> tuple[str, int] | None:
 
 
 def _read_host_name(host: str) -> str:
-    place = _read_place(f"http://{host}")
+    place = _read_frame_id(f"http://{host}")
     return place[0] if place and "/" not in host else ""
 
 

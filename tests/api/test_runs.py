@@ -12,14 +12,14 @@ import pytest
 
 from flowground import doors
 from flowground.api.incoming import ApiRequest
-from flowground.api.stream import FramePlace, Frames
+from flowground.api.stream import FrameId, Frames
 from flowground.caller import LOCAL_OWNER
 from flowground.doors import Answer
 from flowground.runtime import LiveTurn
-from flowground.store.runs import progress
 from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.running import chat_flow
+from tests.stored import list_running
 
 pytestmark = pytest.mark.anyio
 EVENT = re.compile(
@@ -133,7 +133,7 @@ def join(events: list[dict[str, str]]) -> list[Any]:
 
 
 async def follow(
-    answer: Answer[ApiRequest], turn: LiveTurn, *, after: FramePlace = (0, 0), stop_at: int = 0
+    answer: Answer[ApiRequest], turn: LiveTurn, *, after: FrameId = (0, 0), split_after: int = 0
 ) -> list[Any]:
     frames = Frames(answer.wired, answer.request)
     pieces = doors.follow_turn(
@@ -141,7 +141,7 @@ async def follow(
         turn,
         lambda events: frames.encode_numbered(events, after=after),
         cut_off=frames.cut_off,
-        stop_at=stop_at,
+        split_after=split_after,
     )
     async with aclosing(pieces):
         return read(b"".join([piece async for piece in pieces]).decode())
@@ -152,14 +152,14 @@ async def test_a_stream_cut_at_any_number_goes_on_with_the_same(api: Api, flow: 
     request = ApiRequest(input_value="a b c d e f", stream=True, framing="sse")
     wired = await api.runtime.access.open_flow(LOCAL_OWNER, flow)
     answer = Answer(api.runtime, LOCAL_OWNER, wired, request)
-    turn = answer.start_resumable()
+    turn = answer.start_for_stream()
     whole = await follow(answer, turn)
     last = int(whole[-1]["number"])
     assert last > 3
     for number in range(last + 1):
-        split = await follow(answer, turn, stop_at=number)
+        split = await follow(answer, turn, split_after=number)
         head = [event for event in split if int(event["number"]) <= number]
-        tail = await follow(answer, turn, after=(number, 99), stop_at=number)
+        tail = await follow(answer, turn, after=(number, 99), split_after=number)
         assert join(head + tail) == join(whole)
 
 
@@ -176,15 +176,15 @@ async def hasty(tmp_path: Path) -> AsyncIterator[Api]:
 async def test_a_run_that_nobody_reads_goes_on_for_a_while_and_is_forgotten(hasty: Api) -> None:
     request = ApiRequest(input_value="a", stream=True, framing="sse")
     wired = await hasty.runtime.access.open_flow(LOCAL_OWNER, "long")
-    turn = Answer(hasty.runtime, LOCAL_OWNER, wired, request).start_resumable()
+    turn = Answer(hasty.runtime, LOCAL_OWNER, wired, request).start_for_stream()
     async with aclosing(turn.follow()) as events:
         run = (await anext(events)).event.run_id  # type: ignore[union-attr]  # TurnStarted comes first
     assert not turn.is_done
-    assert hasty.runtime.find_resumable(run) is turn
+    assert hasty.runtime.find_stream_turn(run) is turn
     await asyncio.wait([turn.task], timeout=20)
     assert turn.is_done
     for _ in range(200):
-        if hasty.runtime.find_resumable(run) is None:
+        if hasty.runtime.find_stream_turn(run) is None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError("it is still kept")
@@ -193,7 +193,7 @@ async def test_a_run_that_nobody_reads_goes_on_for_a_while_and_is_forgotten(hast
 async def test_a_run_that_is_followed_goes_on_beyond_the_while(hasty: Api) -> None:
     request = ApiRequest(input_value="a b c d e f g h i j k l", stream=True, framing="sse")
     wired = await hasty.runtime.access.open_flow(LOCAL_OWNER, "slow")
-    turn = Answer(hasty.runtime, LOCAL_OWNER, wired, request).start_resumable()
+    turn = Answer(hasty.runtime, LOCAL_OWNER, wired, request).start_for_stream()
     async with aclosing(turn.follow()) as events:
         await anext(events)
     async with aclosing(turn.follow()) as events:  # takes longer than the while
@@ -222,7 +222,7 @@ async def test_a_run_is_stopped_and_says_so_to_who_reads_it(hasty: Api, query: s
 async def find_running(api: Api, said: str) -> str:
     """The id of the one run that runs, once its answer begins with this."""
     for _ in range(1_000):
-        for found in await api.runtime.store.read(progress.list_running):
+        for found in await api.runtime.store.read(list_running):
             texts = api.runtime.running.read_texts(found.id) or {}
             if any(text.startswith(said) for text in texts.values()):
                 return found.id

@@ -6,35 +6,26 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
+from sqlalchemy import Boolean, Connection, bindparam, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
+from flowground.store.runs.turns import insert_in_session
 from flowground.store.sql import Statement, make_storable, mark_one_way
 
 _r = tables.runs.c
 _c = tables.run_contents.c
 _s = tables.sessions.c
 _m = tables.messages.c
-_IS_RUNNING = _r.status == literal_column("'running'")
-"""Spelt as in the index `runs_running`."""
+_IS_RUNNING = literal_column(tables.RUNNING, Boolean)
 
 
 def _write_keep(dialect: Any) -> Statement:
-    """Where the run still runs and its session is there."""
-    names = ["session", "run_id", "answers"]
-    kept = (
-        dialect.insert(tables.run_contents)
-        .from_select(
-            names,
-            select(_s.id, _r.id, bindparam("answers", type_=_c.answers.type)).where(
-                _s.id == bindparam("session"), _r.id == bindparam("run_id"), _IS_RUNNING
-            ),
-        )
-        .inline()
-    )
+    """Where the run still runs."""
+    is_running = select(literal_column("1")).where(_r.id == bindparam("run_id"), _IS_RUNNING).exists()
+    kept = insert_in_session(dialect.insert(tables.run_contents), ["run_id", "answers"], is_running)
     return Statement(kept.on_conflict_do_update(index_elements=[_c.run_id], set_={"answers": kept.excluded.answers}))
 
 
@@ -44,7 +35,7 @@ _STEP = 50
 
 
 @dataclass(frozen=True, slots=True)
-class TextSoFar:
+class TextsSoFar:
     """What a run has said: the id that each answer will have -> its text."""
 
     run_id: str
@@ -55,7 +46,7 @@ class TextSoFar:
 
 
 @mark_one_way()
-def keep_texts(connection: Connection, *, texts: Sequence[TextSoFar]) -> None:
+def keep_texts(connection: Connection, *, texts: Sequence[TextsSoFar]) -> None:
     """Keeps what runs have said so far. A run that has ended meanwhile keeps its end."""
     for said in texts:
         session = make_session_key(said.flow_id, said.owner, said.session_id)
@@ -103,12 +94,6 @@ def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessag
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session == session, _m.run_id == run.id)
     said = read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
     return [message for message in said if message.role == "assistant"]
-
-
-def list_running(connection: Connection, *, limit: int = 1000) -> list[RunRecord]:
-    """Running runs of all processes, the newest first."""
-    found = connection.execute(select(tables.runs).where(_IS_RUNNING).order_by(_r.started_at.desc()).limit(limit))
-    return [read_run_row(row) for row in found]
 
 
 def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, insert, literal_column, null, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, literal_column, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.store import tables
@@ -21,8 +21,17 @@ _r = tables.runs.c
 _c = tables.run_contents.c
 
 
+def insert_in_session(insert: Any, names: Sequence[str], *conditions: ColumnElement[bool]) -> Any:
+    """An insert of bound values beside the session's key. From a select, so that nothing is added and nothing fails
+    where the session was deleted meanwhile, or a condition does not hold."""
+    columns = insert.table.c
+    values = (bindparam(name, type_=columns[name].type) for name in names)
+    wanted = select(_s.id, *values).where(_s.id == bindparam("session"), *conditions)
+    return insert.from_select(["session", *names], wanted).inline()
+
+
 def _write_begin(dialect: Any) -> Statement:
-    """Makes the session, or counts one more message into it: the one statement that the databases spell apart."""
+    """Makes the session, or counts one more message into it."""
     made = dialect.insert(tables.sessions)
     return Statement(
         made.on_conflict_do_update(
@@ -36,50 +45,27 @@ def _write_begin(dialect: Any) -> Statement:
     )
 
 
-_BEGIN = {"sqlite": _write_begin(sqlite), "postgresql": _write_begin(postgresql)}
-_HAS_NO_END = ~(
-    select(literal_column("1"))
-    .where(
-        _r.id == bindparam("run_id"), _r.status.not_in([literal_column("'running'"), literal_column("'interrupted'")])
-    )
-    .exists()
-)
+_OPEN: list[ColumnElement[str]] = [literal_column("'running'"), literal_column("'interrupted'")]
+_TAKES_AN_ANSWER = ~(select(literal_column("1")).where(_r.id == bindparam("of_run"), _r.status.not_in(_OPEN)).exists())
+"""The run is running, or was called interrupted, so that its answer may still be stored; or it is not there."""
 _TOUCH = Statement(
     update(tables.sessions)
-    .where(_s.id == bindparam("session"), _HAS_NO_END)
+    .where(_s.id == bindparam("session"), _TAKES_AN_ANSWER)
     .values(
         updated_at=bindparam("updated_at"),
+        # An interrupted answer is counted already: it is replaced.
         messages=_s.messages
         + 1
-        - select(func.count()).where(_m.id == bindparam("id")).correlate(None).scalar_subquery(),  # it was interrupted
+        - select(func.count()).where(_m.id == bindparam("id")).correlate(None).scalar_subquery(),
     )
 )
-_ADD_QUESTION = Statement(
-    # From a select: where the session was deleted meanwhile, nothing is added and nothing fails.
-    insert(tables.messages)
-    .from_select(
-        ["session", *MESSAGE_COLUMNS],
-        select(_s.id, *(bindparam(name, type_=_m[name].type) for name in MESSAGE_COLUMNS)).where(
-            _s.id == bindparam("session")
-        ),
-    )
-    .inline()
-)
+_ADD_QUESTION = Statement(insert_in_session(insert(tables.messages), MESSAGE_COLUMNS))
 
 
 def _write_answer(dialect: Any) -> Statement:
-    """Adds an answer of a run that has no end yet; takes the place of what an interrupted one left."""
-    added = (
-        dialect.insert(tables.messages)
-        .from_select(
-            ["session", *MESSAGE_COLUMNS],
-            select(_s.id, *(bindparam(name, type_=_m[name].type) for name in MESSAGE_COLUMNS)).where(
-                _s.id == bindparam("session"), _HAS_NO_END
-            ),
-        )
-        .inline()
-    )
-    late = ("text", "state", "model", "input_tokens", "output_tokens", "seconds", "error")
+    """Adds an answer, where the run takes one; it takes the place of what an interrupted run left."""
+    added = insert_in_session(dialect.insert(tables.messages), MESSAGE_COLUMNS, _TAKES_AN_ANSWER)
+    late = ("text", "state", "model", "input_tokens", "output_tokens", "seconds", "error", "steps")
     return Statement(
         added.on_conflict_do_update(
             index_elements=[_m.id],
@@ -90,8 +76,8 @@ def _write_answer(dialect: Any) -> Statement:
 
 
 def _write_run(dialect: Any) -> Statement:
-    """Adds a run, or ends the one that is there. One that was called interrupted stays so, and finished late."""
-    ended = dialect.insert(tables.runs).values({column.name: bindparam(column.name) for column in _r})
+    """Adds a run, or ends a running one. An interrupted one keeps its status and gets the error code finished_late."""
+    ended = dialect.insert(tables.runs)
     running = _r.status == literal_column("'running'")
     return Statement(
         ended.on_conflict_do_update(
@@ -101,26 +87,18 @@ def _write_run(dialect: Any) -> Statement:
                 "error_code": case((running, ended.excluded.error_code), else_=literal_column("'finished_late'")),
                 **{name: ended.excluded[name] for name in ("seconds", "input_tokens", "output_tokens")},
             },
-            where=_r.status.in_([literal_column("'running'"), literal_column("'interrupted'")]),
+            where=_r.status.in_(_OPEN),
         )
     )
 
 
+_BEGIN = {"sqlite": _write_begin(sqlite), "postgresql": _write_begin(postgresql)}
 _ADD_ANSWER = {"sqlite": _write_answer(sqlite), "postgresql": _write_answer(postgresql)}
 _PUT_RUN = {"sqlite": _write_run(sqlite), "postgresql": _write_run(postgresql)}
-_ADD_REQUEST = Statement(
-    insert(tables.run_contents)
-    .from_select(
-        ["session", "run_id", "request"],
-        select(_s.id, bindparam("run_id", type_=_c.run_id.type), bindparam("request", type_=_c.request.type)).where(
-            _s.id == bindparam("session")
-        ),
-    )
-    .inline()
-)
+_ADD_REQUEST = Statement(insert_in_session(insert(tables.run_contents), ["run_id", "request"]))
 _CLEAR_TEXTS = Statement(update(tables.run_contents).where(_c.run_id == bindparam("run_id")).values(answers=null()))
 _FIND_MESSAGE = Statement(select(_m.id).where(_m.id == bindparam("id")))
-_FIND_RUN = Statement(select(_r.status).where(_r.id == bindparam("id")))
+_FIND_RUN = Statement(select(_r.status, _r.error_code).where(_r.id == bindparam("id")))
 
 
 def _has_begun(
@@ -132,7 +110,8 @@ def _has_begun(
 
 
 def _has_ended(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
-    return any(status != "running" for (status,) in _FIND_RUN.fetch(connection, {"id": run.id}))
+    found = _FIND_RUN.fetch(connection, {"id": run.id})
+    return any(status not in ("running", "interrupted") or code == "finished_late" for status, code in found)
 
 
 @mark_one_way(landed=_has_begun)
@@ -149,8 +128,7 @@ def begin_turn(
     """Stores the user's message and the run that begins, and makes the session when it is new.
 
     `message` None: the run has no message, but its answers will need the session; it is listed once it has some.
-    `request` is JSON of what was asked beside the message; it goes when the conversation goes. No secret belongs into
-    it.
+    `request` is JSON of what was asked beside the message; it goes when the conversation goes. It must hold no secrets.
     """
     session = make_session_key(flow_id, owner, session_id)
     at = message.created_at.timestamp() if message else time.time()
@@ -183,22 +161,21 @@ def finish_turn(
     answers: Sequence[StoredMessage],
     run: RunRecord,
     question: str = "",
-    has_texts: bool = False,
+    was_kept: bool = False,
 ) -> None:
     """Stores the answers and the run's end. Answers to a session that was deleted meanwhile are dropped, the run stays.
 
     A run that has its end already keeps it, with its answers. One that was called interrupted stays so, and its
-    answers take the place of what was left. `question` is the message that the run's trace may repeat; `has_texts`:
-    what was said so far was kept (`progress.keep_texts`), and need not be any more.
+    answers take the place of what was left. `question` is the message that the run's trace may repeat; `was_kept`:
+    what it said so far was kept (`progress.keep_texts`), which is over.
     """
     session = make_session_key(flow_id, owner, session_id)
     kind = connection.dialect.name
     for answer in answers:
         at = answer.created_at.timestamp()
-        _TOUCH.run(connection, {"session": session, "updated_at": at, "id": answer.id, "run_id": run.id})
+        _TOUCH.run(connection, {"session": session, "updated_at": at, "id": answer.id, "of_run": run.id})
         row = make_message_row(answer, session=session, question=question)
-        row["run_id"] = run.id
-        _ADD_ANSWER[kind].run(connection, row)
+        _ADD_ANSWER[kind].run(connection, row | {"of_run": run.id})
     _PUT_RUN[kind].run(connection, make_run_row(run))
-    if has_texts:
+    if was_kept:
         _CLEAR_TEXTS.run(connection, {"run_id": run.id})

@@ -164,7 +164,7 @@ def follow(conversation: Conversation) -> Following | None:
 
 def find_turn(conversation: Conversation) -> LiveTurn | None:
     """The turn that is being taken, to ask whether there is one or to stop it."""
-    return runtime.get().find_live_turn(conversation.caller, conversation.wired.id, conversation.session_id)
+    return runtime.get().find_page_turn(conversation.caller, conversation.wired.id, conversation.session_id)
 
 
 @bind_to_caller
@@ -191,7 +191,7 @@ def read_elsewhere(conversation: Conversation) -> str | None:
     run = bridge.read(progress.find_running, **place)
     if run is None or run.holder == here.running.holder:
         return None
-    bridge.call(here.interruptions.settle())
+    bridge.call(here.interruptions.end_left_runs())
     if (run := bridge.read(progress.find_running, **place)) is None:
         return None
     return "\n\n".join(bridge.read(progress.read_texts, run_id=run.id).values())

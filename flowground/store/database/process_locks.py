@@ -25,13 +25,14 @@ _LOCKED = text("""
 """)
 
 
-class Holder(Protocol):
+class ProcessLock(Protocol):
     """This process among those that share the database. All of it blocks for as long as the database takes."""
 
     id: str
     """Names the process in the rows of the runs that it holds."""
     confirm_seconds: float
-    """How long a lock must be free before its holder counts as dead: PostgreSQL's may break, and is taken again."""
+    """Seconds that a lock must stay free before its process counts as dead: PostgreSQL's is free for a moment when its
+    connection breaks."""
 
     def take(self) -> None:
         """Takes the lock. Raises ConfigError where the database cannot hold one for a session."""
@@ -39,14 +40,14 @@ class Holder(Protocol):
     def find_dead(self, holders: Collection[str]) -> list[str]:
         """Which of these processes hold no lock any more."""
 
-    def wait_for_loss(self) -> int | None:
-        """The descriptor that becomes readable when the lock is lost; None where it cannot be."""
+    def find_descriptor(self) -> int | None:
+        """The descriptor that becomes readable when the lock is lost; None where that cannot happen."""
 
     def release(self) -> None:
         """Gives it back: the process has no runs any more."""
 
 
-class FileHolder:
+class FileLock:
     """A locked file in the folder `processes` beside SQLite's file."""
 
     confirm_seconds = 0.0
@@ -68,7 +69,7 @@ class FileHolder:
     def find_dead(self, holders: Collection[str]) -> list[str]:
         return [holder for holder in holders if holder != self.id and self._is_dead(self._folder / Path(holder).name)]
 
-    def wait_for_loss(self) -> None:
+    def find_descriptor(self) -> None:
         return None
 
     def release(self) -> None:
@@ -98,7 +99,7 @@ class FileHolder:
             self._folder.rmdir()
 
 
-class SessionHolder:
+class AdvisoryLock:
     """An advisory lock of PostgreSQL."""
 
     confirm_seconds = 3.0
@@ -122,7 +123,7 @@ class SessionHolder:
             locked = set(connection.scalars(_LOCKED))
         return [holder for holder in holders if holder != self.id and _make_key(holder) not in locked]
 
-    def wait_for_loss(self) -> int | None:
+    def find_descriptor(self) -> int | None:
         if self._connection is None:
             return None
         driver: Any = self._connection.connection.driver_connection
@@ -135,7 +136,7 @@ class SessionHolder:
             connection.close()
 
     def _require_session(self) -> None:
-        """A pooler that lends its sessions by the transaction gives this lock to whoever comes next."""
+        """Raises ConfigError behind a pooler that lends sessions by the transaction: others would get this lock."""
         with self._engine.connect() as other:
             key = {"key": _make_key(self.id)}
             if other.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
@@ -147,9 +148,9 @@ class SessionHolder:
                 )
 
 
-def open_holder(database: Database) -> Holder:
+def make_process_lock(database: Database) -> ProcessLock:
     """Nothing is taken yet."""
-    return FileHolder(database.file.path.parent / "processes") if database.file else SessionHolder(database.reader)
+    return FileLock(database.file.path.parent / "processes") if database.file else AdvisoryLock(database.reader)
 
 
 def _make_key(holder: str) -> int:

@@ -1,4 +1,4 @@
-"""What a run has said so far, numbered: whoever follows it begins where they left, in the middle of a text too."""
+"""What a turn has said so far, numbered; each who follows it gets it from the first event."""
 
 import asyncio
 from array import array
@@ -62,8 +62,8 @@ class _JoinedText:
         return Token(self.component_id, self._pieces[0][begins : self._ends[to - self.before - 1]])
 
 
-class RunLog:
-    """Of one run, on its loop."""
+class TurnLog:
+    """Of one turn, on its loop."""
 
     def __init__(self) -> None:
         self._entries: list[NumberedEvent | _JoinedText] = []
@@ -91,21 +91,22 @@ class RunLog:
         self._tell()
 
     def end(self, error: FlowgroundError | None = None) -> None:
-        """Nothing more comes; `error` is why the run has no answer."""
+        """Nothing more comes; `error` is why the turn has no answer."""
         self._is_ended, self._error = True, error
         self._tell()
 
-    async def follow(self, after: int = 0, *, stop_at: int = 0) -> AsyncGenerator[NumberedEvent, None]:
-        """What came after the event of this number, then each as it comes, to the run's end.
+    async def follow(self, *, split_after: int = 0) -> AsyncGenerator[NumberedEvent, None]:
+        """Every event from the first, then each as it comes, to the turn's end; raises a failed turn's error.
 
-        Texts that wait for this follower come joined, but never over the number `stop_at`. Raises a failed run's error.
+        Texts that wait for this follower come joined, but not across the event with the number `split_after`.
         """
+        after = 0
         news = asyncio.Event()
         self._followers.add(news)
         try:
             while True:
                 news.clear()
-                while (found := self._read(after, stop_at)) is not None:
+                while (found := self._read(after, split_after)) is not None:
                     after = found.number
                     yield found
                 if self._is_ended:
@@ -116,14 +117,14 @@ class RunLog:
         if self._error:
             raise self._error
 
-    def _read(self, after: int, stop_at: int) -> NumberedEvent | None:
+    def _read(self, after: int, split_after: int) -> NumberedEvent | None:
         """The next event after this number; None when there is none yet."""
         if after >= self._count:
             return None
         entry = self._entries[bisect_right(self._firsts, after) - 1]
         if isinstance(entry, NumberedEvent):
             return entry
-        to = stop_at if after < stop_at < entry.last else entry.last
+        to = split_after if after < split_after < entry.last else entry.last
         return NumberedEvent(to, entry.read(after, to))
 
     def _add_text(self, token: Token) -> None:
