@@ -9,6 +9,7 @@ Failures are raised, and each door says them in its own way.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,7 @@ from flowground.wiring import WiredFlow
 Wanted = TypeVar("Wanted", bound=RunRequest)
 EncodedPiece = TypeVar("EncodedPiece")
 AnyEvent = TypeVar("AnyEvent", Event, NumberedEvent)
+_RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 class KeyMissing(FlowgroundError):
@@ -258,7 +260,7 @@ async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     Who sees the inside of every flow keeps their runs of flows that are gone. A run whose process died has its end
     after this.
     """
-    run = await runtime.store.read(progress.find_run, run_id=run_id)
+    run = await runtime.store.read(progress.find_run, run_id=run_id) if _RUN_ID.fullmatch(run_id) else None
     if run is None or run.owner != caller.key:
         raise RunNotFound(run_id)
     if not caller.sees_inside or caller.flows is not None:

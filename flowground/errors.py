@@ -187,7 +187,7 @@ class EventsGone(RequestError):
     def __init__(self) -> None:
         super().__init__(
             "The events of this run are not kept.",
-            hint="Only runs with ?stream=sse keep them, until limits.resume_seconds after their end. Ask for the run itself.",
+            hint="Runs with ?stream=sse keep them until limits.resume_seconds after their end. Ask for the run itself.",
         )
 
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from flowground.errors import ConfigError, StoreUnavailable
+from flowground.errors import StoreUnavailable
 from flowground.store import Store
 from flowground.store.runs import progress
 from flowground.words import count
@@ -89,9 +89,6 @@ class Interruptions:
         while True:
             try:
                 await asyncio.to_thread(self._store.process.take)
-            except ConfigError as error:
-                _log.error("%s", error)
-                return
             except Exception as error:  # noqa: BLE001 - whatever the driver says of a server that is away
                 _log.warning("this process's lock in the database was lost: %s", str(error).partition("\n")[0])
                 await asyncio.sleep(_AGAIN)

@@ -6,9 +6,10 @@ import os
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal, assert_never
 
 from flowground.caller import Caller, RunRequest
@@ -99,12 +100,13 @@ class _Record:
     running: RunningRuns
     turn: TurnStarted
     started: float = field(default_factory=time.perf_counter)
-    partial: dict[str, list[str]] = field(default_factory=dict)
+    said: dict[str, list[str]] = field(default_factory=dict)
     trace: list[TraceStep] = field(default_factory=list)
+    said_chars: int = 0
     is_saved: bool = False
 
     @property
-    def place(self) -> dict[str, Any]:
+    def address(self) -> dict[str, Any]:
         return {"flow_id": self.wired.id, "owner": self.caller.key, "session_id": self.turn.session_id}
 
     async def begin(self) -> None:
@@ -113,26 +115,34 @@ class _Record:
         run = self._make_run("running", seconds=0)
         try:
             await self.store.write(
-                turns.begin_turn, **self.place, message=message, run=run, request=_write_request(self.request)
+                turns.begin_turn, **self.address, message=message, run=run, request=_write_request(self.request)
             )
         except asyncio.CancelledError:
             await self.cut_short()  # the message may be stored all the same, and must not look as if it still waited
             raise
-        self.running.add(self.turn.run_id, self.place, self.read_texts)
+        except StoreUnavailable as error:
+            self.is_saved = True
+            ended = self._make_run("failed", seconds=0, error_code=error.code)
+            self.running.write_later(
+                partial(self.store.write, turns.end_run, run=ended)
+            )  # where it was stored all the same
+            raise
+        self.running.add(self.turn.run_id, self)
 
     def read_texts(self) -> dict[str, str]:
         """What each answer said so far, by the id that it will have."""
-        return {key: "".join(self.partial.get(name, ())) for name, key in self.turn.answer_ids.items()}
+        return {key: "".join(self.said.get(name, ())) for name, key in self.turn.answer_ids.items()}
 
     async def read_history(self, limit: int) -> Sequence[Message]:
         return await self.store.read(
-            conversations.read_history, **self.place, before=self.turn.user_message_id, limit=limit
+            conversations.read_history, **self.address, before=self.turn.user_message_id, limit=limit
         )
 
     def note(self, event: ComponentEvent) -> None:
         match event:
             case Token():
-                self.partial.setdefault(event.component_id, []).append(event.text)
+                self.said.setdefault(event.component_id, []).append(event.text)
+                self.said_chars += len(event.text)
             case ComponentFinished():
                 step = TraceStep(event.component_id, event.type, event.seconds, event.text, event.usage, event.model)
                 self.trace.append(step)
@@ -143,7 +153,8 @@ class _Record:
 
     async def finish(self, end: RunFinished) -> TurnFinished:
         """Stores the answers, then says so."""
-        self.partial = {name: [end.results[name].text] for name in self.turn.answer_ids}
+        self.running.note_ending(self.turn.run_id)
+        self.said = {name: [end.results[name].text] for name in self.turn.answer_ids}
         answers = [
             self._make_message(
                 message_id, "assistant", end.results[name].text, model=end.results[name].model, seconds=end.seconds
@@ -181,16 +192,18 @@ class _Record:
         The first output stands for the turn also when nothing was said.
         """
         state: Literal["stopped", "failed"] = "failed" if error else "stopped"
-        said = self.read_texts()
+        texts = self.read_texts()
         answers = [
-            self._make_message(message_id, "assistant", said[message_id], state=state, error=error and error.message)
+            self._make_message(message_id, "assistant", texts[message_id], state=state, error=error and error.message)
             for name, message_id in self.turn.answer_ids.items()
-            if name in self.partial or message_id == next(iter(said))
+            if name in self.said or message_id == next(iter(texts))
         ]
         if answers:
             answers[0] = replace(answers[0], trace=tuple(self.trace))
-        with suppress(StoreUnavailable):  # the log has it; who asked is told why the turn ended
+        try:
             await self._save(answers, state, error_code=error.code if error else None)
+        except StoreUnavailable:  # the log has it; who asked is told why the turn ended
+            self.running.write_later(partial(self._save, answers, state, error_code=error.code if error else None))
 
     async def _save(
         self,
@@ -211,7 +224,7 @@ class _Record:
         )
         more: dict[str, Any] = {"question": self.turn.input_value or "", "was_kept": self.running.was_kept(run.id)}
         try:
-            await self.store.write(turns.finish_turn, **self.place, answers=answers, run=run, **more)
+            await self.store.write(turns.finish_turn, **self.address, answers=answers, run=run, **more)
         except Exception:
             self.is_saved = False  # so that the failure can be stored instead
             raise

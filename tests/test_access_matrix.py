@@ -92,7 +92,7 @@ async def _token(runtime: Runtime, owner: str | None, flows: tuple[str, ...] | N
     said = StoredMessage(token.id, "user", "said before", "complete", datetime.now(UTC))
     place: dict[str, Any] = {"flow_id": "talk", "owner": f"token:{token.id}", "session_id": "s"}
     await runtime.store.write(turns.begin_turn, **place, message=said)
-    ran = RunRecord(f"run of {token.id}", "talk", "v", place["owner"], "s", "complete", datetime.now(UTC), 0.1)
+    ran = RunRecord(f"run-{token.id}", "talk", "v", place["owner"], "s", "complete", datetime.now(UTC), 0.1)
     await runtime.store.write(turns.finish_turn, **place, answers=(), run=ran)
     return Somebody(token=secret, run_id=ran.id)
 

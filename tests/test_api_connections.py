@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -28,7 +29,7 @@ kernel's buffers take in."""
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawClient]:
-    with AppServer(tmp_path_factory.mktemp("connections"), flows=FLOWS) as server:
+    with AppServer(tmp_path_factory.mktemp("connections"), flows=FLOWS | {"whole": ECHO}) as server:
         yield RawClient(server)
 
 
@@ -45,7 +46,8 @@ def messages(raw: RawClient, flow: str, *, count: int) -> list[dict[str, object]
 
 @pytest.mark.parametrize("query", ["?stream=sse", "?stream=true", ""], ids=["sse", "stream", "plain"])
 def test_fifty_clients_that_leave_a_silent_model_leave_nothing_in_the_log(tmp_path: Path, query: str) -> None:
-    with AppServer(tmp_path, flows={"silent": FLOWS["silent"]}) as server:
+    config = {"limits": {"resume_seconds": 0.5}}
+    with AppServer(tmp_path, flows={"silent": FLOWS["silent"]}, config=config) as server:
         raw = RawClient(server)
         with ExitStack() as open_ones:
             leavers = [open_ones.enter_context(raw.sent(raw.request("silent", query))) for _ in range(50)]
@@ -118,6 +120,18 @@ def test_who_reads_slowly_gets_the_whole_answer(impatient: RawClient, query: str
             if time.monotonic() - began < 5:  # longer than anybody may pause
                 time.sleep(0.2)
     assert size > 30 * len(LONG)
+
+
+def test_a_stream_that_nobody_reads_can_be_stopped(raw: RawClient) -> None:
+    """The server waits for room to send then, not for the model."""
+    with connected_narrowly(raw) as stuck:
+        stuck.sendall(raw.request("whole", "?stream=true", message=LONG))
+        question, *_ = messages(raw, "whole", count=1)
+        metadata: Any = question["session_metadata"]
+        address = f"{raw.server.url}/api/v1/runs/{metadata['graph_run_id']}"
+        told = requests.post(f"{address}/stop", headers={"x-api-key": raw.key}, timeout=30)
+        assert told.status_code == 200
+        assert told.json()["status"] in ("stopped", "complete")
 
 
 @contextmanager

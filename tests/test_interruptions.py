@@ -7,16 +7,19 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import sqlalchemy
 from sqlalchemy import Connection, select
 
+from flowground.errors import StoreUnavailable
 from flowground.interruptions import Interruptions
 from flowground.running import RunningRuns
 from flowground.store import Store, tables
+from flowground.store.database import process_locks
 from flowground.store.runs import conversations, progress, turns
 from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
@@ -100,12 +103,12 @@ async def test_only_runs_of_dead_processes_are_ended(store: Store, url: str) -> 
 
 
 async def test_a_start_ends_what_the_process_before_left(store: Store) -> None:
-    await begin(store, "left", holder="a process of before")
+    run = await begin(store, "r", holder="a process of before")
     interruptions = Interruptions(store)
     await interruptions.start()
-    await interruptions.end_left_runs()
+    await eventually(lambda: has_status(store, "interrupted"))
     await interruptions.close()
-    assert (await statuses(store))["left"] == ("interrupted", "interrupted")
+    assert await statuses(store) == {run.id: ("interrupted", "interrupted")}
 
 
 async def test_a_process_that_was_closed_holds_nothing(store: Store, url: str) -> None:
@@ -126,6 +129,17 @@ async def test_what_was_said_so_far_stays_as_the_answer(store: Store) -> None:
     assert session.messages == 2
 
 
+async def test_two_processes_that_find_the_same_dead_one_end_its_runs_once(store: Store, url: str) -> None:
+    for number in range(30):
+        await begin(store, f"r{number}", holder="gone")
+        await keep(store, f"r{number}", {f"r{number} answer": "So far"})
+    other = Store.open(url)
+    ended = await asyncio.gather(*(each.write(progress.interrupt_runs, holders=["gone"]) for each in (store, other)))
+    await asyncio.to_thread(other.close)
+    assert max(ended) == 30
+    assert [state for _, _, state in await said(store)].count("interrupted") == 30
+
+
 async def test_a_run_that_said_nothing_leaves_its_question_alone(store: Store) -> None:
     for run_id in ("nothing kept", "empty"):
         await begin(store, run_id, holder="gone")
@@ -144,7 +158,10 @@ async def test_what_an_interrupted_answer_said_is_shown_to_the_model(store: Stor
 
 async def test_a_deleted_conversation_stays_deleted(store: Store) -> None:
     await begin(store, "r", holder="gone")
+    await keep(store, "r", {"r first": "secret"})
+    assert "secret" in str(await store.read(contents))
     await store.write(conversations.delete_session, **HERE)
+    assert await store.read(contents) == []
     await keep(store, "r", {"r first": "secret"})
     assert await store.write(progress.interrupt_runs, holders=["gone"]) == 1
     assert await said(store) == []
@@ -164,11 +181,14 @@ async def test_an_answer_that_comes_late_is_stored_once_and_called_late(store: S
     run = await begin(store, "r", holder="thought dead")
     await keep(store, "r", {"r answer": "So"})
     await store.write(progress.interrupt_runs, holders=["thought dead"])
-    whole = StoredMessage("r answer", "assistant", "So it is.", "complete", now(), "r", model="m")
+    trace = (TraceStep("Model", "LanguageModel", 0.5, "So it is.", None, "m"),)
+    whole = StoredMessage("r answer", "assistant", "So it is.", "complete", now(), "r", model="m", trace=trace)
     ended = replace(run, status="complete", seconds=3.5)
     for text in ("So it is.", "Something else."):
         await store.write(turns.finish_turn, **HERE, answers=[replace(whole, text=text)], run=ended)
     assert (await said(store))[1:] == [("r answer", "So it is.", "complete")]
+    [_, kept] = await store.read(conversations.list_messages, **HERE)
+    assert (kept.model, kept.trace) == ("m", trace)
     assert await statuses(store) == {"r": ("interrupted", "finished_late")}
     [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
     assert session.messages == 2
@@ -221,19 +241,64 @@ async def test_a_long_trace_is_cut(store: Store) -> None:
     assert sum(len(step.text) for step in kept.trace) == 32_000
 
 
-async def test_the_text_of_a_long_run_is_kept_while_it_runs(store: Store) -> None:
+@dataclass
+class Speaking:
+    """A run that says what it is told to."""
+
+    text: str = ""
+    address: Any = field(default_factory=lambda: HERE)
+
+    @property
+    def said_chars(self) -> int:
+        return len(self.text)
+
+    def read_texts(self) -> dict[str, str]:
+        return {"r answer": self.text}
+
+
+async def test_the_text_of_a_run_is_kept_while_it_runs(store: Store) -> None:
     await begin(store, "r", holder="h")
-    texts = {"r answer": ""}
-    running = RunningRuns(store, seconds=0.05)
-    running.add("r", HERE, lambda: dict(texts))
+    running, speaking = RunningRuns(store, seconds=0.05), Speaking()
+    running.add("r", speaking)
 
     async def is_kept() -> bool:
-        return await store.read(progress.read_texts, run_id="r") == texts
+        return await store.read(progress.read_texts, run_id="r") == {"r answer": speaking.text}
 
+    assert not running.was_kept("r")
     for text in ("One", "One two"):
-        texts["r answer"] = text
+        speaking.text = text
         await eventually(is_kept)
+    assert running.was_kept("r")
     running.discard("r")
+    await running.close()
+
+
+async def test_an_end_that_could_not_be_stored_is_tried_again(store: Store) -> None:
+    run = await begin(store, "r", holder=store.process.id)
+    running, tries = RunningRuns(store, seconds=0.02), 0
+
+    async def write_end() -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise StoreUnavailable
+        await store.write(turns.end_run, run=replace(run, status="failed", error_code="store_busy"))
+
+    running.write_later(write_end)
+    await eventually(lambda: has_status(store, "failed"))
+    assert (tries, await statuses(store)) == (3, {"r": ("failed", "store_busy")})
+    await running.close()
+
+
+async def has_status(store: Store, status: str) -> bool:
+    return (await statuses(store))["r"][0] == status
+
+
+def find_sessions(connection: Connection, *, process: str) -> list[int]:
+    """Those of PostgreSQL that hold the process's lock."""
+    key = process_locks._make_key(process) % 2**64
+    wanted = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = :high AND objid = :low"
+    return list(connection.scalars(sqlalchemy.text(wanted), {"high": key >> 32, "low": key % 2**32}))
 
 
 @pytest.mark.skipif(not SERVER, reason="TEST_DATABASE_URL names no PostgreSQL")
@@ -242,15 +307,16 @@ async def test_a_lock_that_was_lost_is_taken_again() -> None:
         here, other = Store.open(line.url), Store.open(SERVER)
         interruptions = Interruptions(here)
         await interruptions.start()
-        assert await find_dead(other, here.process.id) == []
-        line.cut()
+        for _ in range(2):
+            before = await other.read(find_sessions, process=here.process.id)
+            assert len(before) == 1
+            line.cut()
 
-        async def is_taken_again() -> bool:
-            return await find_dead(other, here.process.id) == []
+            async def is_taken_anew(before: list[int] = before) -> bool:
+                now_held = await other.read(find_sessions, process=here.process.id)
+                return len(now_held) == 1 and now_held != before
 
-        await eventually(is_taken_again)
-        line.cut()
-        await eventually(is_taken_again)
+            await eventually(is_taken_anew)
         await interruptions.close()
         for store in (here, other):
             await asyncio.to_thread(store.close)

@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from flowground import doors
 from flowground.api.errors import write_limits
@@ -80,9 +81,19 @@ async def run(request: Request) -> Response:
     return open_stream(pieces, told)
 
 
+class _ClosedStream(StreamingResponse):
+    """Ends its pieces also where it is cancelled while it sends one."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self.body_iterator.aclose()  # type: ignore[attr-defined]  # `open_stream` gives it a generator
+
+
 def open_stream(pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str]) -> StreamingResponse:
     """Frames as they come, kept by nobody on the way."""
-    return StreamingResponse(
+    return _ClosedStream(
         pieces,
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no", **headers},

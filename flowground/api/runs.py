@@ -1,6 +1,7 @@
 """`/api/v1/runs/{run_id}`: what became of a run, its events once more or as they come, and its end. One's own only."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -70,7 +71,7 @@ async def stop_run(request: Request, run_id: str) -> dict[str, Any]:
     """Stops a run; what it said so far is kept. One that has ended stays as it is."""
     runtime, caller = await let_in(request)
     run = await doors.open_run(runtime, caller, run_id)
-    is_here = run.status == "running" and await runtime.running.stop(run.id)
+    is_here = await runtime.running.stop(run.id)
     run = await doors.open_run(runtime, caller, run_id)
     if run.status == "running" and not is_here:
         raise RunElsewhere
@@ -78,10 +79,14 @@ async def stop_run(request: Request, run_id: str) -> dict[str, Any]:
 
 
 async def _describe(runtime: Runtime, run: RunRecord) -> dict[str, Any]:
+    texts: Mapping[str, str] | None = None
     if run.status == "running":
         texts = runtime.running.read_texts(run.id)
-        if texts is None:
+        if texts is None:  # another process runs it, or it has its end by now
             texts = await runtime.store.read(progress.read_texts, run_id=run.id)
+            now = await runtime.store.read(progress.find_run, run_id=run.id)
+            run = now or run
+    if run.status == "running" and texts is not None:
         answers = [{"id": key, "text": text, "state": "running", "error": None} for key, text in texts.items()]
     else:
         said = await runtime.store.read(progress.list_answers, run=run)

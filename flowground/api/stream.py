@@ -72,7 +72,7 @@ class Frames:
         unpaused = 0
         try:
             async for event in events:
-                for item in self._encode(event):
+                for item in filter(None, self._encode(event)):
                     yield item
                     if (unpaused := unpaused + len(item[1])) > LONG:
                         unpaused = 0
@@ -88,23 +88,24 @@ class Frames:
         try:
             async for item in events:
                 number = item.number
-                for said in self._number(number, self._encode(item.event), after):
-                    yield said
-                    if (unpaused := unpaused + len(said[2])) > LONG:
+                for part, said in enumerate(self._encode(item.event)):
+                    if said and (number, part) > after:
+                        yield self._number((number, part), said)
+                    if (unpaused := unpaused + (len(said[1]) if said else 1)) > LONG:
                         unpaused = 0
-                        await asyncio.sleep(0)
+                        await asyncio.sleep(0)  # also where all of it was told before
         except Exception as error:  # noqa: BLE001 - as above
-            for said in self._number(number + 1, self._fail(error), after):
-                yield said
+            for part, said in enumerate(self._fail(error)):
+                if (number + 1, part) > after:
+                    yield self._number((number + 1, part), said)
 
-    def _number(self, number: int, said: Iterable[Said], after: FrameId) -> Iterator[NumberedSaid]:
-        """The frames of one event, with their ids; those up to the place `after` are left out."""
+    def _number(self, frame: FrameId, said: Said) -> NumberedSaid:
+        number, part = frame
         begins = f"{self._wire.turn.run_id}/{number}" if self._wire else ""
-        for part, (event, data) in enumerate(said):
-            if (number, part) > after:
-                yield f"{begins}.{part}" if begins and part else begins, event, data
+        return (f"{begins}.{part}" if begins and part else begins, *said)
 
-    def _encode(self, event: Event) -> Iterable[Said]:
+    def _encode(self, event: Event) -> Iterable[Said | None]:
+        """The frames of an event; None in the place of one that only the other shape has, so that ids are alike."""
         match event:
             case Token():
                 return self._write_token(event, self._writer)
@@ -127,32 +128,33 @@ class Frames:
             raise RuntimeError("TurnStarted comes first")
         return self._wire
 
-    def _begin(self, event: TurnStarted) -> Iterable[Said]:
+    def _begin(self, event: TurnStarted) -> Iterable[Said | None]:
         self._wire = Wire(self.wired, self.request, event)
         if self._is_simple or event.input_value is None:
             return ()
         return (_write_event("add_message", self._wire.write_question(), event.input_value),)
 
-    def _write_token(self, event: Token, wire: Wire) -> Iterable[Said]:
+    def _write_token(self, event: Token, wire: Wire) -> Iterable[Said | None]:
         if tail := self._tails.get(event.component_id):
             name = "text" if self._is_simple else "chunk"
             return (("token", f'{{"{name}": {json.dumps(event.text)}{tail}'),)
         self._tails[event.component_id] = f', "id": "{wire.turn.answer_ids[event.component_id]}"}}'
-        if self._is_simple:
-            return self._write_token(event, wire)
-        partial = _write_event("add_message", wire.write_answer(event.component_id, "", state="partial"))
+        partial = None
+        if not self._is_simple:
+            partial = _write_event("add_message", wire.write_answer(event.component_id, "", state="partial"))
         return (partial, *self._write_token(event, wire))
 
-    def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[Said]:
+    def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[Said | None]:
+        chats = [name for name in wire.turn.answer_ids if self.wired.components[name].gives_output == "chat"]
         if self._is_simple:
+            yield from (None for _ in chats)
             yield _write_event("end", write_simple(self.wired, event))
             return
         texts = [result.text for result in event.results.values()]
-        for name in wire.turn.answer_ids:
-            if self.wired.components[name].gives_output == "chat":
-                result = event.results[name]
-                message = wire.write_answer(name, result.text, state="complete", result=result)
-                yield _write_event("add_message", message, *texts)
+        for name in chats:
+            result = event.results[name]
+            message = wire.write_answer(name, result.text, state="complete", result=result)
+            yield _write_event("add_message", message, *texts)
         yield _write_event("end", {"result": wire.write_result(event)}, *texts)
 
     def _fail(self, failure: Exception) -> Iterable[Said]:

@@ -31,6 +31,7 @@ from flowground.loader import Catalogue
 from flowground.providers import Providers
 from flowground.running import RunningRuns
 from flowground.runtime.live_turn import LiveTurn
+from flowground.runtime.stream_turns import StreamTurns
 from flowground.runtime.turn_log import NumberedEvent
 from flowground.settings import Settings, find_config
 from flowground.sign_in import SignIn
@@ -41,8 +42,6 @@ __all__ = ["APP_FOLDER", "LiveTurn", "NumberedEvent", "Runtime", "get", "install
 
 APP_FOLDER = Path(__file__).resolve().parents[2]
 """Where app.py and config.yaml stand."""
-_MOST_STREAM_TURNS = 2_000
-"""Turns that can be followed at once, ended ones too; beyond it the one that began first is forgotten."""
 
 
 class Runtime:
@@ -73,8 +72,7 @@ class Runtime:
         self.running = RunningRuns(self.store)
         self.interruptions = Interruptions(self.store)
         self._page_turns: dict[tuple[str, str, str], LiveTurn] = {}
-        self._stream_turns: dict[str, LiveTurn] = {}
-        """By run id, the one that began first at the front."""
+        self._stream_turns = StreamTurns()
         self._tasks: set[asyncio.Task[object]] = set()
         self.is_stopping = False
         """Whether running turns are being cancelled because the process ends."""
@@ -92,6 +90,7 @@ class Runtime:
         """Ends what runs and closes the rest; nothing acknowledged is lost."""
         await self.stop_runs(0)
         await self.interruptions.close()
+        await self.running.close()
         await self.forgetting.close()
         await self.models.close()
         self.sign_in.close()
@@ -129,7 +128,7 @@ class Runtime:
 
     def find_stream_turn(self, run_id: str) -> LiveTurn | None:
         """The turn that is this run, if it can be followed."""
-        return self._stream_turns.get(run_id)
+        return self._stream_turns.find(run_id)
 
     def _start(
         self,
@@ -142,12 +141,7 @@ class Runtime:
     ) -> LiveTurn:
         def register(started: TurnStarted) -> None:
             if alone_seconds is not None:
-                self._stream_turns[started.run_id] = turn
-                if len(self._stream_turns) > _MOST_STREAM_TURNS:
-                    del self._stream_turns[next(iter(self._stream_turns))]
-                turn.task.add_done_callback(
-                    lambda _: self.loop.call_later(alone_seconds, self._stream_turns.pop, started.run_id, None)
-                )
+                self._stream_turns.add(started.run_id, turn, keep_seconds=alone_seconds)
 
         turn = LiveTurn(
             caller,

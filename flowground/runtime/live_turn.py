@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
+from dataclasses import replace
 
 from flowground.caller import Caller, RunRequest
 from flowground.errors import FlowgroundError, RunStopped, ShuttingDown, UnexpectedFailure
@@ -42,6 +43,11 @@ class LiveTurn:
         self._leaving: asyncio.TimerHandle | None = None
         self.task = asyncio.ensure_future(self._take())
         self._wait_for_followers()
+
+    @property
+    def size(self) -> int:
+        """Characters that it keeps, about."""
+        return self._turn_log.size
 
     @property
     def is_done(self) -> bool:
@@ -88,6 +94,7 @@ class LiveTurn:
                 async for event in events:
                     if isinstance(event, TurnStarted):
                         self._on_start(event)
+                        self.request = replace(self.request, tweaks={}, kept_overrides={})  # nobody asks for them again
                     self._turn_log.add(event)
         except asyncio.CancelledError:
             error = self._explain_stop()

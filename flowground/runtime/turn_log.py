@@ -20,6 +20,8 @@ from flowground.events import (
 
 _MOST_CHARS = 2048
 """Pieces of text are joined up to this many characters: a long answer then takes the room of its letters."""
+_MOST_PIECES = 64
+"""Pieces that wait to be joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class _JoinedText:
     def add(self, text: str) -> None:
         self._pieces.append(text)
         self._ends.append(self.size + len(text))
+        if len(self._pieces) > _MOST_PIECES:
+            self._join()
 
     @property
     def size(self) -> int:
@@ -56,16 +60,23 @@ class _JoinedText:
 
     def read(self, after: int, to: int) -> Token:
         """The pieces with the numbers from `after` + 1 to `to`, as one."""
-        if len(self._pieces) > 1:
-            self._pieces = ["".join(self._pieces)]
+        self._join()
         begins = self._ends[after - self.before - 1] if after > self.before else 0
         return Token(self.component_id, self._pieces[0][begins : self._ends[to - self.before - 1]])
 
+    def _join(self) -> None:
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+
 
 class TurnLog:
-    """Of one turn, on its loop."""
+    """Of one turn, on its loop. The first piece of an answer is never joined: what is said before it is its event's."""
 
     def __init__(self) -> None:
+        self.size = 0
+        """Characters of text in it, about."""
+        self._begun: set[str] = set()
+        """Components whose answers have begun."""
         self._entries: list[NumberedEvent | _JoinedText] = []
         self._firsts: list[int] = []
         """The number before each entry."""
@@ -83,7 +94,13 @@ class TurnLog:
         match event:
             case Token():
                 self._add_text(event)
-            case TurnStarted() | ComponentStarted() | ComponentFinished() | ModelProgress() | TurnFinished():
+            case TurnFinished():
+                self.size += sum(len(result.text) for result in event.results.values())
+                self._append(NumberedEvent(self._count + 1, event))
+            case ComponentFinished():
+                self.size += len(event.text)
+                self._append(NumberedEvent(self._count + 1, event))
+            case TurnStarted() | ComponentStarted() | ModelProgress():
                 self._append(NumberedEvent(self._count + 1, event))
             case _:
                 assert_never(event)
@@ -128,6 +145,11 @@ class TurnLog:
         return NumberedEvent(to, entry.read(after, to))
 
     def _add_text(self, token: Token) -> None:
+        self.size += len(token.text)
+        if token.component_id not in self._begun:
+            self._begun.add(token.component_id)
+            self._append(NumberedEvent(self._count + 1, token))
+            return
         last = self._entries[-1] if self._entries else None
         if not isinstance(last, _JoinedText) or last.component_id != token.component_id or last.size >= _MOST_CHARS:
             self._append(last := _JoinedText(token.component_id, self._count))

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from flowground.errors import ConfigError
+from flowground.errors import ConfigError, StoreUnavailable
 from flowground.file_lock import try_lock
 from flowground.store.database.connections import Database
 
@@ -23,6 +24,15 @@ _LOCKED = text("""
     WHERE locktype = 'advisory' AND objsubid = 1 AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)
+
+
+_SESSION = (
+    "idle_session_timeout = 0",
+    "tcp_keepalives_idle = 15",
+    "tcp_keepalives_interval = 5",
+    "tcp_keepalives_count = 3",
+)
+"""So that the server ends no idle session, and notices soon that its computer is gone."""
 
 
 class ProcessLock(Protocol):
@@ -38,7 +48,7 @@ class ProcessLock(Protocol):
         """Takes the lock. Raises ConfigError where the database cannot hold one for a session."""
 
     def find_dead(self, holders: Collection[str]) -> list[str]:
-        """Which of these processes hold no lock any more."""
+        """Which of these processes hold no lock any more. Raises StoreUnavailable."""
 
     def find_descriptor(self) -> int | None:
         """The descriptor that becomes readable when the lock is lost; None where that cannot happen."""
@@ -60,11 +70,12 @@ class FileLock:
     def take(self) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._folder / self.id, os.O_RDWR | os.O_CREAT, 0o600)
-            try_lock(descriptor)
+            while self._descriptor is None:
+                self._descriptor = self._make_file()
+            for file in self._folder.iterdir():
+                self._is_dead(file)  # removes what killed processes left
         except OSError as error:
             raise ConfigError(f"database: cannot lock a file in {self._folder}: {error.strerror}") from None
-        self._descriptor = descriptor
 
     def find_dead(self, holders: Collection[str]) -> list[str]:
         return [holder for holder in holders if holder != self.id and self._is_dead(self._folder / Path(holder).name)]
@@ -74,29 +85,43 @@ class FileLock:
 
     def release(self) -> None:
         if self._descriptor is not None:
+            (self._folder / self.id).unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
-            self._remove(self._folder / self.id)
+
+    def _make_file(self) -> int | None:
+        """The locked file's descriptor; None where another process took it for a dead one's before it was locked."""
+        file = self._folder / self.id
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try_lock(descriptor)
+            if os.stat(file).st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)
+        return None
 
     def _is_dead(self, file: Path) -> bool:
+        """Removes a dead one's file. One that cannot be opened is taken for a living one's."""
+        if file.name == self.id:
+            return False
         try:
             descriptor = os.open(file, os.O_RDWR)
         except FileNotFoundError:
             return True
+        except OSError:
+            return False
         try:
             try_lock(descriptor)
         except OSError:
             return False
+        else:
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+            return True
         finally:
             os.close(descriptor)
-        self._remove(file)
-        return True
-
-    def _remove(self, file: Path) -> None:
-        with suppress(OSError):
-            file.unlink(missing_ok=True)
-        with suppress(OSError):  # another process has its file there
-            self._folder.rmdir()
 
 
 class AdvisoryLock:
@@ -112,15 +137,19 @@ class AdvisoryLock:
     def take(self) -> None:
         self.release()
         connection = self._engine.connect()
-        with suppress(Exception):  # unknown before PostgreSQL 14, which ends no idle session
-            connection.exec_driver_sql("SET idle_session_timeout = 0")
+        for setting in _SESSION:
+            with suppress(SQLAlchemyError):  # one that this PostgreSQL does not know
+                connection.exec_driver_sql(f"SET {setting}")
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _make_key(self.id)})
         self._connection = connection
         self._require_session()
 
     def find_dead(self, holders: Collection[str]) -> list[str]:
-        with self._engine.connect() as connection:
-            locked = set(connection.scalars(_LOCKED))
+        try:
+            with self._engine.connect() as connection:
+                locked = set(connection.scalars(_LOCKED))
+        except SQLAlchemyError:
+            raise StoreUnavailable from None
         return [holder for holder in holders if holder != self.id and _make_key(holder) not in locked]
 
     def find_descriptor(self) -> int | None:
@@ -150,7 +179,9 @@ class AdvisoryLock:
 
 def make_process_lock(database: Database) -> ProcessLock:
     """Nothing is taken yet."""
-    return FileLock(database.file.path.parent / "processes") if database.file else AdvisoryLock(database.reader)
+    return (
+        FileLock(database.file.path.resolve().parent / "processes") if database.file else AdvisoryLock(database.reader)
+    )
 
 
 def _make_key(holder: str) -> int:

@@ -90,7 +90,8 @@ def read_texts(connection: Connection, *, run_id: str) -> dict[str, str]:
 
 def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessage]:
     """The answers of a run that has its end; none where its conversation was deleted."""
-    session = make_session_key(run.flow_id, run.owner, run.session_id)
+    session = connection.scalar(select(_c.session).where(_c.run_id == run.id))
+    session = session or make_session_key(run.flow_id, run.owner, run.session_id)
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session == session, _m.run_id == run.id)
     said = read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
     return [message for message in said if message.role == "assistant"]
@@ -108,10 +109,9 @@ def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:
         .limit(_STEP)
     ).all()
     for run, session, answers in found:
-        connection.execute(
-            update(tables.runs).where(_r.id == run).values(status="interrupted", error_code="interrupted")
-        )
-        if session is not None and answers:
+        ended = {"status": "interrupted", "error_code": "interrupted"}
+        done = connection.execute(update(tables.runs).where(_r.id == run, _IS_RUNNING).values(ended))
+        if done.rowcount and session is not None and answers:  # else it ended, or another process was quicker
             _leave_answers(connection, run=run, session=session, texts=json.loads(answers))
     return len(found)
 

@@ -63,7 +63,7 @@ class RunRecord:
     """One run's facts. `seconds` is wall time, 0 while it runs; `error_code` the failure's stable word.
 
     `holder` is the process that runs it (`process_locks.ProcessLock`); None for runs of releases that did not note it.
-    A run whose process died is "interrupted", and has the error code "finished_late" where its answer came all the same.
+    A run whose process died is "interrupted", and has the error code "finished_late" where its answer came after all.
     """
 
     id: str

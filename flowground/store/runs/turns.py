@@ -179,3 +179,9 @@ def finish_turn(
     _PUT_RUN[kind].run(connection, make_run_row(run))
     if was_kept:
         _CLEAR_TEXTS.run(connection, {"run_id": run.id})
+
+
+def end_run(connection: Connection, *, run: RunRecord) -> None:
+    """Ends a run that is there and runs; it has no answers."""
+    ended = {"status": run.status, "error_code": run.error_code}
+    connection.execute(update(tables.runs).where(_r.id == run.id, _r.status == "running").values(ended))
