@@ -13,7 +13,7 @@ READERS = {
     "flowground/api/stream.py",
     "flowground/cli/run.py",
     "flowground/doors.py",
-    "flowground/runtime/live_turn.py",
+    "flowground/runtime/turn_log.py",
     "flowground/turns.py",
     "flowground/ui/chat/live.py",
 }
