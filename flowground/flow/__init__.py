@@ -35,7 +35,7 @@ class Overridable(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _plain_text_names_the_field(cls, given: Any) -> Any:
+    def _read_plain_text(cls, given: Any) -> Any:
         return {"field": given} if isinstance(given, str) else given
 
 
