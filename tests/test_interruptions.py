@@ -119,6 +119,32 @@ async def test_a_process_that_was_closed_holds_nothing(store: Store, url: str) -
     await eventually(lambda: find_dead(store, other.process.id))
 
 
+async def test_the_run_that_answers_in_a_session_is_found_by_all_of_its_address(store: Store) -> None:
+    await begin(store, "first", holder="h")
+    last = await begin(store, "last", holder="h")
+    found = await store.read(progress.find_running, **HERE)
+    assert found is not None
+    assert (found.id, found.status, found.holder) == (last.id, "running", "h")
+    for other in ({"flow_id": "other"}, {"owner": "member:bob"}, {"session_id": "t"}):
+        assert await store.read(progress.find_running, **(HERE | other)) is None
+    for run_id in ("first", "last"):
+        await store.write(turns.finish_turn, **HERE, answers=(), run=replace(last, id=run_id, status="complete"))
+    assert await store.read(progress.find_running, **HERE) is None
+
+
+@pytest.mark.parametrize("session_id", ["s", "nul \x00 and half \ud83d"])
+async def test_the_answers_of_a_run_are_found_in_its_session(store: Store, session_id: str) -> None:
+    place = HERE | {"session_id": session_id}
+    run = RunRecord("r", "echo", "v", "member:ada", session_id, "running", now(), 0)
+    question = StoredMessage("q", "user", "Hi", "complete", now(), "r")
+    answers = [StoredMessage(name, "assistant", name, "complete", now(), "r") for name in ("one", "two")]
+    await store.write(turns.begin_turn, **place, message=question, run=run)
+    await store.write(turns.finish_turn, **place, answers=answers, run=replace(run, status="complete"))
+    stored = await store.read(progress.find_run, run_id="r")
+    assert stored is not None
+    assert [message.id for message in await store.read(progress.list_answers, run=stored)] == ["one", "two"]
+
+
 async def test_what_was_said_so_far_stays_as_the_answer(store: Store) -> None:
     await begin(store, "r", holder="gone")
     await keep(store, "r", {"r first": "", "r second": "Hello \x00 👋"})

@@ -18,8 +18,10 @@ from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.builtin.sources import HubFile
 from flowground.providers.builtin.weights import Weights
 from flowground.runtime import Runtime
-from flowground.store.runs import turns
-from flowground.store.runs.records import StoredMessage
+from flowground.store import Store
+from flowground.store.runs import progress, turns
+from flowground.store.runs.progress import TextsSoFar
+from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.app_page import only, open_script, press, say
 from tests.chat_answers import delta
 from tests.in_process import runtime_of
@@ -198,6 +200,32 @@ def test_a_question_that_nobody_answers_can_be_asked_again(app: Runtime) -> None
         assert [markdown.value for markdown in page.markdown if "interrupted" in markdown.value] == [
             ":gray[This was interrupted before an answer was kept.]"
         ]
+
+
+def test_what_another_process_writes_is_shown_as_far_as_it_is(app: Runtime) -> None:
+    """Its lock says that it lives; nobody may ask again meanwhile."""
+    other = Store.open(app.settings.database)
+    other.process.take()
+    place: dict[str, Any] = {"flow_id": "talk", "owner": LOCAL_OWNER.key, "session_id": "elsewhere"}
+    at = datetime.now(UTC)
+    run = RunRecord("r", "talk", "v", LOCAL_OWNER.key, "elsewhere", "running", at, 0, holder=other.process.id)
+    question = StoredMessage("q", "user", "Anybody?", "complete", at, "r")
+
+    async def write() -> None:
+        await other.write(turns.begin_turn, **place, message=question, run=run)
+        await other.write(progress.keep_texts, texts=[TextsSoFar("r", **place, answers={"a": "So far so good"})])
+
+    asyncio.run(write())
+    page = open_script("playground", flow="talk", session="elsewhere")
+    texts = [element.value for element in page.markdown]
+    assert "So far so good" in texts
+    assert any("Another server is writing this answer" in text for text in texts)
+    assert [button.label for button in page.button if button.label == "Try again"] == []
+    other.close()
+    page.run()
+    texts = [element.value for element in page.markdown]
+    assert any("Interrupted: the server stopped while it wrote this." in text for text in texts)
+    assert [button.label for button in page.button if button.label == "Try again"] == ["Try again"]
 
 
 def test_long_messages_open_a_few_at_a_time(app: Runtime) -> None:

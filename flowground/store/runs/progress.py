@@ -90,9 +90,11 @@ def read_texts(connection: Connection, *, run_id: str) -> dict[str, str]:
 
 def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessage]:
     """The answers of a run that has its end; none where its conversation was deleted."""
-    session = connection.scalar(select(_c.session).where(_c.run_id == run.id))
-    session = session or make_session_key(run.flow_id, run.owner, run.session_id)
-    wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session == session, _m.run_id == run.id)
+    sessions = [make_session_key(run.flow_id, run.owner, run.session_id)]
+    if "\ufffd" in run.session_id:  # the key was made of the id as it was sent
+        here = (_s.owner == run.owner, _s.flow_id == run.flow_id, _s.session_id == run.session_id)
+        sessions += connection.scalars(select(_s.id).where(*here))
+    wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session.in_(sessions), _m.run_id == run.id)
     said = read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
     return [message for message in said if message.role == "assistant"]
 
