@@ -20,6 +20,7 @@ from flowground.interruptions import Interruptions
 from flowground.running import RunningRuns
 from flowground.store import Store, tables
 from flowground.store.database import process_locks
+from flowground.store.database.jobs import Job
 from flowground.store.runs import conversations, progress, turns
 from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
@@ -218,6 +219,19 @@ async def test_an_answer_that_comes_late_is_stored_once_and_called_late(store: S
     assert await statuses(store) == {"r": ("interrupted", "finished_late")}
     [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
     assert session.messages == 2
+
+
+async def test_an_end_is_known_to_be_stored_once_it_is(store: Store) -> None:
+    """So that one whose commit was lost with its connection is written again, and no other."""
+    landed = Job(turns.finish_turn, (), {}, future=None).kind.landed
+    assert landed is not None
+    run = await begin(store, "r", holder="gone")
+    ended = replace(run, status="complete")
+    assert not await store.read(landed, run=ended)
+    await store.write(progress.interrupt_runs, holders=["gone"])
+    assert not await store.read(landed, run=ended)  # its answer may still come
+    await store.write(turns.finish_turn, **HERE, answers=(), run=ended)
+    assert await store.read(landed, run=ended)
 
 
 async def test_a_run_has_one_end(store: Store) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from flowground.store import Store, tables
-from flowground.store.runs import conversations, turns
+from flowground.store.runs import conversations, transcripts, turns
 from flowground.store.runs.records import RunRecord, StoredMessage
 
 pytestmark = pytest.mark.anyio
@@ -55,3 +55,9 @@ async def test_those_of_the_release_before_are_told_too(store: Store) -> None:
     await said(store, "1")
     await store.write(add)
     assert await found(store, "1") == VALUES
+
+
+async def test_they_go_with_what_is_handed_over(store: Store) -> None:
+    await said(store, "1", tweaks=VALUES)
+    await store.write(transcripts.hand_over, old="member:ada", new="member:bob", by="x")
+    assert await found(store, "1", owner="member:bob") == VALUES
