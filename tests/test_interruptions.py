@@ -151,6 +151,7 @@ async def test_what_was_said_so_far_stays_as_the_answer(store: Store) -> None:
     await keep(store, "r", {"r first": "", "r second": "Hello \x00 👋"})
     assert await store.write(progress.interrupt_runs, holders=["gone"]) == 1
     assert await store.write(progress.interrupt_runs, holders=["gone"]) == 0
+    assert [row[3] for row in await store.read(contents)] == [None]
     assert await said(store) == [("r question", "Hi", "complete"), ("r second", "Hello � 👋", "interrupted")]
     [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
     assert session.messages == 2
@@ -269,6 +270,21 @@ async def test_a_trace_holds_each_text_once(store: Store) -> None:
     assert kept.trace == (*trace, again)
     [steps] = await store.read(list_steps)
     assert [steps.count(text) for text in ("Hi", "Be brief", "Yes, it is")] == [0, 1, 0]
+
+
+async def test_the_oldest_answer_of_a_part_knows_its_question(store: Store) -> None:
+    for number in range(8):
+        run = await begin(store, f"r{number}", holder="h")
+        trace = (TraceStep("In", "ChatInput", 0.1, "Hi"),)
+        answer = StoredMessage(f"a{number}", "assistant", "Yes", "complete", now(), run.id, trace=trace)
+        ended = replace(run, status="complete")
+        await store.write(turns.finish_turn, **HERE, answers=[answer], run=ended, question="Hi")
+    part = await store.read(conversations.list_messages, **HERE, limit=9)
+    assert [message.id for message in part] == [
+        "a3",
+        *(name for n in range(4, 8) for name in (f"r{n} question", f"a{n}")),
+    ]
+    assert [step.text for step in part[0].trace] == ["Hi"]
 
 
 async def test_a_long_trace_is_cut(store: Store) -> None:
