@@ -141,7 +141,7 @@ def test_conversations_are_listed_renamed_and_deleted(house: AppServer, page: "P
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_text("Ask Echo something.").wait_for()
     assert side.get_by_role("button", name="Fruit").count() == 0
-    assert side.get_by_role("button", name="about pears").count() == 1
+    side.get_by_role("button", name="about pears").wait_for()
 
 
 def test_a_failure_says_where_and_can_be_tried_again(house: AppServer, page: "Page") -> None:
@@ -153,7 +153,6 @@ def test_a_failure_says_where_and_can_be_tried_again(house: AppServer, page: "Pa
     answers(page).nth(1).get_by_text("Component 'Model' failed").wait_for()
     page.reload()
     page.get_by_role("button", name="Try again").wait_for()
-    assert page.get_by_role("button", name="Try again").count() == 1
 
 
 def test_a_flow_without_chat_is_a_form(house: AppServer, page: "Page") -> None:

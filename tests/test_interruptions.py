@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from flowground.store.runs import conversations, progress, turns
 from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from tests.database_line import DatabaseLine
-from tests.store_databases import SERVER
+from tests.store_databases import SERVER, empty_database
 from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
@@ -358,9 +359,9 @@ def find_sessions(connection: Connection, *, process: str) -> list[int]:
 
 
 @pytest.mark.skipif(not SERVER, reason="TEST_DATABASE_URL names no PostgreSQL")
-async def test_a_lock_that_was_lost_is_taken_again() -> None:
-    with DatabaseLine(SERVER) as line:
-        here, other = Store.open(line.url), Store.open(SERVER)
+async def test_a_lock_that_was_lost_is_taken_again(tmp_path: Path) -> None:
+    with empty_database("postgresql", tmp_path) as url, DatabaseLine(url) as line:
+        here, other = Store.open(line.url), Store.open(url)
         interruptions = Interruptions(here)
         await interruptions.start()
         for _ in range(2):
