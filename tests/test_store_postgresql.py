@@ -97,16 +97,18 @@ async def test_connections_ended_under_load_lose_and_double_nothing(line: Databa
             await store.write(turns.finish_turn, **HERE, answers=answers, run=run)
             asked.extend((said, f"re:{said}"))
 
+    is_over = asyncio.Event()
+
     async def harm() -> None:
-        while True:
+        while not is_over.is_set():
             await asyncio.sleep(0.3)
             await asyncio.to_thread(_terminate_all, line)
 
     with open_store(line.url, seconds=15) as store:
         harming = asyncio.create_task(harm())
         await asyncio.gather(*(client(store, name) for name in range(6)))
-        harming.cancel()
-        await asyncio.gather(harming, return_exceptions=True)
+        is_over.set()
+        await harming  # a thread would go on ending connections
         stored = [item.text for item in await store.read(conversations.list_messages, **HERE, limit=10_000)]
         assert len(asked) == 480
         assert sorted(stored) == sorted(asked)
