@@ -74,6 +74,8 @@ def test_a_member_changes_what_the_author_opened_and_sees_nothing_else_on_the_wi
         bob.get_by_role("textbox", name="Tone").wait_for()
         bob.get_by_role("spinbutton", name="Max Tokens").wait_for()
         still(bob)
+        for label in ("Tone", "Max Tokens"):
+            bob.locator('[role="tabpanel"]:visible').get_by_test_id("stWidgetLabel").get_by_text(label).wait_for()
         labels = bob.locator('[role="tabpanel"]:visible').get_by_test_id("stWidgetLabel").all_inner_texts()
         assert [label for label in labels if label.strip() in ("Tone", "Max Tokens")] == ["Tone", "Max Tokens"]
         assert bob.get_by_role("button", name="Link").count() == 0
