@@ -195,12 +195,23 @@ class Answer(Generic[Wanted]):
 
     def start(self) -> LiveTurn:
         """The turn, which goes on without the one that began it. To be called at once."""
-        return self.runtime.start_for_page(self.caller, self.wired, self.request, self.stream_events())
+        turn = LiveTurn(self.caller, self.wired, self.request, self.stream_events(), self.runtime.explain_stop)
+        self.runtime.keep_for_page(turn)
+        return turn
 
     def start_for_stream(self) -> LiveTurn:
         """The turn, which goes on for `limits.resume_seconds` while nobody follows it, and can be followed as long
         after its end."""
-        return self.runtime.start_for_stream(self.caller, self.wired, self.request, self.stream_events())
+        turn = LiveTurn(
+            self.caller,
+            self.wired,
+            self.request,
+            self.stream_events(),
+            self.runtime.explain_stop,
+            alone_seconds=self.runtime.settings.limits.resume_seconds,
+        )
+        self.runtime.keep_for_stream(turn)
+        return turn
 
     async def finish(self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None) -> TurnFinished | None:
         """The turn at its end. `left` returns when the asker is gone: the turn is stopped then, and there is None.
@@ -224,7 +235,7 @@ class Answer(Generic[Wanted]):
                 is_reading = False
                 leaving.cancel()
 
-    async def follow(
+    def follow(
         self,
         encode: Callable[[AsyncGenerator[Event, None]], AsyncGenerator[EncodedPiece, None]],
         *,
@@ -234,9 +245,7 @@ class Answer(Generic[Wanted]):
 
         `cut_off` makes the last piece of the error when the server stops them.
         """
-        async with aclosing(_follow(self.runtime, self.stream_events(), encode, cut_off)) as pieces:
-            async for piece in pieces:
-                yield piece
+        return _follow(self.runtime, self.stream_events(), encode, cut_off)
 
     async def _read(self) -> TurnFinished:
         finished: TurnFinished | None = None
@@ -273,7 +282,7 @@ async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     return run
 
 
-async def follow_turn(
+def follow_turn(
     runtime: Runtime,
     turn: LiveTurn,
     encode: Callable[[AsyncGenerator[NumberedEvent, None]], AsyncGenerator[EncodedPiece, None]],
@@ -283,11 +292,9 @@ async def follow_turn(
 ) -> AsyncGenerator[EncodedPiece, None]:
     """As `Answer.follow`, from the turn's first event; it goes on without this follower.
 
-    Texts are never joined over the event with the number `split_after`.
+    Texts are not joined across the event with the number `split_after`.
     """
-    async with aclosing(_follow(runtime, turn.follow(split_after=split_after), encode, cut_off)) as pieces:
-        async for piece in pieces:
-            yield piece
+    return _follow(runtime, turn.follow(split_after=split_after), encode, cut_off)
 
 
 async def _follow(

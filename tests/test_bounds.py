@@ -202,8 +202,8 @@ def test_the_pane_and_the_api_refuse_alike() -> None:
     for fields in ({"Model": {"temperature": 0.6}}, {"History": {"order": "Descending"}}):
         said = []
         for refuse in (
-            lambda: find_changes(FLOW, fields, sees_inside=True),  # noqa: B023
-            lambda: apply_tweaks(FLOW, RunRequest(tweaks=fields), unknown="refuse"),  # noqa: B023
+            lambda: find_changes(FLOW, fields, sees_inside=True),  # noqa: B023 - called in this turn of the loop
+            lambda: apply_tweaks(FLOW, RunRequest(tweaks=fields), unknown="refuse"),  # noqa: B023 - as above
         ):
             with pytest.raises(FlowgroundError) as caught:
                 refuse()

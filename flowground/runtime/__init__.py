@@ -7,12 +7,12 @@ starts its own loop thread, and the caller is the local owner: such a process ca
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from flowground.access import Access
-from flowground.caller import Caller, RunRequest
+from flowground.caller import Caller
 from flowground.errors import (
     ComponentFailed,
     InvalidRequest,
@@ -23,7 +23,6 @@ from flowground.errors import (
     RunStopped,
     ShuttingDown,
 )
-from flowground.events import Event, TurnStarted
 from flowground.forgetting import Forgetting
 from flowground.interruptions import Interruptions
 from flowground.limits import RunLimits
@@ -99,7 +98,7 @@ class Runtime:
     def refuse_second_answer(self, caller: Caller, flow_id: str, session_id: str) -> None:
         """Raises InvalidRequest while an answer is written in this session, RunLimitReached while any is for a visitor.
 
-        Nothing may wait between this and `start_for_page`: two that come at once cannot both pass.
+        Nothing may wait between this and `keep_for_page`: two that come at once cannot both pass.
         """
         if (caller.key, flow_id, session_id) in self._page_turns:
             raise InvalidRequest("An answer is still being written in this conversation.", hint="Stop it first.")
@@ -110,51 +109,30 @@ class Runtime:
                 hint="Stop that answer or wait for its end, then send this one.",
             )
 
-    def start_for_page(
-        self, caller: Caller, wired: WiredFlow, request: RunRequest, events: AsyncGenerator[Event, None]
-    ) -> LiveTurn:
-        """The turn of these events goes on without the one that began it; pages find it by `find_page_turn`."""
-        place = (caller.key, wired.id, request.session_id or "")
-        turn = self._page_turns[place] = self._start(caller, wired, request, events, alone_seconds=None)
+    def keep_for_page(self, turn: LiveTurn) -> None:
+        """Pages find it by `find_page_turn`, until it ends."""
+        place = (turn.caller.key, turn.wired.id, turn.request.session_id or "")
+        self._page_turns[place] = turn
         turn.task.add_done_callback(lambda _: self._page_turns.pop(place, None))
-        return turn
+        self._wait_for(turn)
 
-    def start_for_stream(
-        self, caller: Caller, wired: WiredFlow, request: RunRequest, events: AsyncGenerator[Event, None]
-    ) -> LiveTurn:
-        """The turn of these events goes on without a follower for `limits.resume_seconds`; `find_stream_turn` finds it
-        until as long after its end."""
-        return self._start(caller, wired, request, events, alone_seconds=self.settings.limits.resume_seconds)
+    def keep_for_stream(self, turn: LiveTurn) -> None:
+        """`find_stream_turn` finds it, until `limits.resume_seconds` after its end."""
+        seconds = self.settings.limits.resume_seconds
+        turn.on_start = lambda started: self._stream_turns.add(started.run_id, turn, keep_seconds=seconds)
+        self._wait_for(turn)
 
     def find_stream_turn(self, run_id: str) -> LiveTurn | None:
         """The turn that is this run, if it can be followed."""
         return self._stream_turns.find(run_id)
 
-    def _start(
-        self,
-        caller: Caller,
-        wired: WiredFlow,
-        request: RunRequest,
-        events: AsyncGenerator[Event, None],
-        *,
-        alone_seconds: float | None,
-    ) -> LiveTurn:
-        def register(started: TurnStarted) -> None:
-            if alone_seconds is not None:
-                self._stream_turns.add(started.run_id, turn, keep_seconds=alone_seconds)
+    def explain_stop(self) -> RunError:
+        """Why a turn that was cancelled has no answer."""
+        return ShuttingDown() if self.is_stopping else RunStopped()
 
-        turn = LiveTurn(
-            caller,
-            wired,
-            request,
-            events,
-            alone_seconds=alone_seconds,
-            on_start=register,
-            explain_stop=lambda: ShuttingDown() if self.is_stopping else RunStopped(),
-        )
+    def _wait_for(self, turn: LiveTurn) -> None:
         self._tasks.add(turn.task)
         turn.task.add_done_callback(self._tasks.discard)
-        return turn
 
     def require_ready(self, caller: Caller, wired: WiredFlow) -> None:
         """Raises ComponentFailed while a model of the flow is still being fetched; the fetch begins, where allowed."""

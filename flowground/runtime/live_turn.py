@@ -13,6 +13,8 @@ from flowground.runtime.turn_log import NumberedEvent, TurnLog
 from flowground.wiring import WiredFlow
 
 _log = logging.getLogger(__name__)
+_FIRST_SECONDS = 30.0
+"""How long a turn waits for its first follower at least: a response takes a moment to begin."""
 
 
 class LiveTurn:
@@ -24,25 +26,25 @@ class LiveTurn:
         wired: WiredFlow,
         request: RunRequest,
         events: AsyncGenerator[Event, None],
-        *,
-        alone_seconds: float | None,
-        on_start: Callable[[TurnStarted], None],
         explain_stop: Callable[[], FlowgroundError],
+        *,
+        alone_seconds: float | None = None,
     ) -> None:
         """Begins at once.
 
-        `alone_seconds` is how long it goes on while nobody follows; None: to its end. `explain_stop` gives the error
-        for those who follow a turn that was cancelled.
+        `explain_stop` gives the error for those who follow a turn that was cancelled. `alone_seconds` is how long it
+        goes on while nobody follows any more; None: to its end.
         """
         self.caller, self.wired, self.request = caller, wired, request
+        self.on_start: Callable[[TurnStarted], None] = lambda _: None
+        """Is told the first event. To be set at once."""
         self._events = events
-        self._alone_seconds = alone_seconds
-        self._on_start = on_start
         self._explain_stop = explain_stop
+        self._alone_seconds = alone_seconds
         self._turn_log = TurnLog()
         self._leaving: asyncio.TimerHandle | None = None
         self.task = asyncio.ensure_future(self._take())
-        self._wait_for_followers()
+        self._wait_for_followers(at_least=_FIRST_SECONDS)
 
     @property
     def size(self) -> int:
@@ -78,10 +80,11 @@ class LiveTurn:
         finally:
             self._wait_for_followers()
 
-    def _wait_for_followers(self) -> None:
+    def _wait_for_followers(self, *, at_least: float = 0) -> None:
         """Stops the turn where nobody follows it within `alone_seconds`."""
         if self._alone_seconds is not None and not self.is_done and not self._turn_log.followers:
-            self._leaving = asyncio.get_running_loop().call_later(self._alone_seconds, self._stop_if_alone)
+            seconds = max(self._alone_seconds, at_least)
+            self._leaving = asyncio.get_running_loop().call_later(seconds, self._stop_if_alone)
 
     def _stop_if_alone(self) -> None:
         if not self._turn_log.followers:
@@ -93,7 +96,7 @@ class LiveTurn:
             async with aclosing(self._events) as events:
                 async for event in events:
                     if isinstance(event, TurnStarted):
-                        self._on_start(event)
+                        self.on_start(event)
                         self.request = replace(self.request, tweaks={}, kept_overrides={})  # nobody asks for them again
                     self._turn_log.add(event)
         except asyncio.CancelledError:

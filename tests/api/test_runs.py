@@ -238,6 +238,13 @@ async def test_a_run_that_nobody_reads_goes_on_for_a_while_and_is_forgotten(hast
     raise AssertionError("it is still kept")
 
 
+async def test_a_stream_that_cannot_be_resumed_is_a_stream_all_the_same(tmp_path: Path) -> None:
+    async with serving(tmp_path, config={"limits": {"resume_seconds": 0}}, flows=LASTING) as api:
+        found = read((await api.run("slow", {"input_value": "a b c"}, query="?stream=sse")).text)
+        assert found[-1]["event"] == "end"
+        assert (await api.client.get(f"/api/v1/runs/{found[0]['run']}/events")).status_code == 410
+
+
 async def test_a_run_that_is_followed_goes_on_beyond_the_while(hasty: Api) -> None:
     request = ApiRequest(input_value="a b c d e f g h i j k l", stream=True, framing="sse")
     wired = await hasty.runtime.access.open_flow(LOCAL_OWNER, "slow")
