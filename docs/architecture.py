@@ -89,7 +89,8 @@ _WHERE = {
     "a provider is added": "`ProviderEntry` of providers/__init__.py, as "
     "[CONTRIBUTING.md](../CONTRIBUTING.md#a-provider) says",
     "a row is written": "`Writer.put` of store/database/threads.py, one thread",
-    "a table is made": "`metadata` of store/tables.py; one that is there is changed by store/migrations/steps.py",
+    "a table is made": "`metadata` of store/tables.py; one that is there gets more by `ADDITIONS` of "
+    "store/migrations/additions.py",
 }
 """What happens -> names and the files of `flowground/` that hold them."""
 

@@ -85,9 +85,10 @@ class FileLock:
 
     def release(self) -> None:
         if self._descriptor is not None:
-            (self._folder / self.id).unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
+            with suppress(OSError):
+                (self._folder / self.id).unlink(missing_ok=True)
 
     def _make_file(self) -> int | None:
         """The locked file's descriptor; None where another process took it for a dead one's before it was locked."""
