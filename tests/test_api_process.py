@@ -83,6 +83,21 @@ def test_a_client_that_leaves_a_plain_run_ends_it(client: Client) -> None:
     assert client.eventually_answered("silent") == ""
 
 
+def test_nobody_without_its_token_is_told_of_a_run_or_stops_it(client: Client) -> None:
+    """Asked of a running server by programs that have no key, another's key, or a browser's cookies only."""
+    with client.run("long", "?stream=sse", stream=True) as stream:
+        lines = stream.iter_lines()  # dropped, it would close the connection
+        run = next(lines).decode().removeprefix("id: ").partition("/")[0]
+        address = f"{client.server.url}/api/v1/runs/{run}"
+        other = {"x-api-key": client.server.token("somebody else's")}
+        for headers, status in (({}, 403), ({"cookie": "flowground=x"}, 403), ({"x-api-key": "x"}, 403), (other, 404)):
+            for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/stop")):
+                answer = requests.request(method, f"{address}{path}", headers=headers, timeout=10)
+                assert (answer.status_code, "word1" in answer.text) == (status, False), (method, path, headers)
+        mine = requests.get(address, headers={"x-api-key": client.headers["x-api-key"]}, timeout=10).json()
+        assert mine["status"] == "running"
+
+
 def test_idle_slow_clients_do_not_stop_a_healthy_one(client: Client) -> None:
     key = client.headers["x-api-key"]
     head = f"POST /api/v1/run/echo HTTP/1.1\r\nHost: 127.0.0.1\r\nx-api-key: {key}\r\n"

@@ -52,7 +52,12 @@ AREAS: Mapping[str, Area] = {
         (
             *("tests/test_store_conversations.py", "tests/test_store_turn_overrides.py", "tests/test_turns.py"),
             *("tests/test_store_numbers.py", "tests/test_store_transcripts.py", "tests/test_forgetting.py"),
-            *("tests/test_interruptions.py", "tests/api/test_messages.py", "tests/api/test_runs.py"),
+            *(
+                "tests/test_interruptions.py",
+                "tests/test_store_runs.py",
+                "tests/api/test_messages.py",
+                "tests/api/test_runs.py",
+            ),
         ),
     ),
     "writer": Area(
