@@ -1,5 +1,9 @@
 """The process: `streamlit run app.py` (or `uvicorn app:app`) serves pages and API on one port."""
 
+import gc
+
+gc.disable()  # what a start makes stays: to look for garbage meanwhile is a tenth of its CPU time. `Web` enables it
+
 import runpy
 from pathlib import Path
 
@@ -21,4 +25,5 @@ if not page_scripts.find_this_page():
     )
 else:
     # AppTest.from_file("app.py") runs this file as the script itself.
+    gc.enable()
     runpy.run_path(str(ROUTER), run_name="__main__")

@@ -9,6 +9,7 @@ import uvloop
 from bench import report
 from bench.api import first_run, measure_app, measure_floor, measure_stub
 from bench.conversation import LAST_WORDS, fill
+from bench.first_load import measure as measure_openings
 from bench.processes import app, process
 from bench.report import Measured
 from bench.screen import chromium, first_tokens, opening, rerun
@@ -71,6 +72,7 @@ def look(measured: Measured, url: str, database: str) -> None:
         "playground": rerun(url, page="playground", query="flow=bench", has_composer=True),
     }
     with chromium() as browser:
+        measured.first_loads = measure_openings(browser, url, flow="bench")
         measured.first_tokens = first_tokens(browser, f"{url}/playground?flow=bench")
         measured.opening = opening(browser, f"{url}/playground?flow=bench&session=long", words=LAST_WORDS)
 

@@ -100,6 +100,12 @@ class Load:
         finally:
             client.close()
 
+    async def warm_up(self, *, seconds: float) -> None:
+        """One client asks for so long, and nothing is counted."""
+        client = await self._connect()
+        await self._run([client], seconds)
+        client.close()
+
     async def measure(self, clients: int, *, seconds: float) -> Figures:
         """`clients` connections, each asking again as soon as it is answered. Raises when the first answer fails."""
         connections = [await self._connect() for _ in range(clients)]

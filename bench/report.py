@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.api import CLIENTS, Pair
+from bench.first_load import Opening, write_rows
 from bench.load import Figures, percentile
 
 
@@ -24,6 +25,7 @@ class Measured:
     reruns: dict[str, float] = field(default_factory=dict)
     first_tokens: list[float] = field(default_factory=list)
     opening: float | None = None
+    first_loads: Mapping[str, Opening] = field(default_factory=dict)
 
 
 def page(measured: Measured) -> str:
@@ -37,7 +39,7 @@ def page(measured: Measured) -> str:
         "Starlette route under uvicorn, uvloop and httptools that makes the same call with httpx2 and keeps nothing.",
         "Load client, stub and server share the machine, and all is one series: read differences, not decimals.",
         "",
-        f"Machine: {_machine()}. {datetime.now(UTC):%Y-%m-%d}.",
+        f"Machine: {describe_machine()}. {datetime.now(UTC):%Y-%m-%d}.",
         "",
         "## Marks",
         "",
@@ -54,6 +56,7 @@ def page(measured: Measured) -> str:
         "",
         *_loads({name: pair.stream for name, pair in _rows(measured)}, floor=measured.floor.stream),
         "",
+        *_first_loads(measured.first_loads),
         *_rest(measured),
     ]
     return "\n".join(lines) + "\n"
@@ -102,6 +105,18 @@ def _marks(measured: Measured) -> Iterator[str]:
         yield f"| a session with 1,000 messages opens | 1 s | {measured.opening / 1000:.2f} s |"
 
 
+def _first_loads(openings: Mapping[str, Opening]) -> Iterator[str]:
+    if not openings:
+        return
+    yield "## Opening a page"
+    yield ""
+    yield "In Chromium, beside a page of one line of the same Streamlit in the same run, each by a new browser: what"
+    yield "came over the wire first, and the time until the page can be used, with nothing kept and with all kept."
+    yield ""
+    yield from write_rows(openings)
+    yield ""
+
+
 def _rest(measured: Measured) -> Iterator[str]:
     yield "## The rest"
     yield ""
@@ -117,9 +132,10 @@ def _rest(measured: Measured) -> Iterator[str]:
         yield f"- Enter to the first frame that shows the first token, each message: {each} ms."
     yield "- Page reruns ask by the hash that the page's navigation names, and check that the page's own elements came."
     yield "- CPU and memory from `/proc`; percentiles of all requests of a load, after half a second of warming up."
+    yield "- Stub, floor and app each answer one client for four seconds first: a process is slow in the beginning."
 
 
-def _machine() -> str:
+def describe_machine() -> str:
     """The kind of machine, and how busy it is with other things as well."""
     kind = f"{os.cpu_count()} cores, {_processor()}, {platform.system()}, Python {platform.python_version()}"
     return f"{kind}; load average of the last 15 minutes {os.getloadavg()[2]:.1f}"

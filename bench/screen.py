@@ -13,11 +13,13 @@ from websockets.typing import Origin, Subprotocol
 from bench.load import percentile
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
 
+_CONVERSATION = frozenset({"flowground_chat", "chat_input"})
+"""What a page with a composer draws; the second in releases before it was a component."""
 _SETTLED = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
 # Milliseconds from the Enter key to the first frame after a further message with the stub's first word is in the page.
 _FIRST_TOKEN = """
 () => new Promise((resolve) => {
-  const answers = () => [...document.querySelectorAll('[data-testid="stChatMessage"]')]
+  const answers = () => [...document.querySelectorAll('article.fg-answer, [data-testid="stChatMessage"]')]
     .filter((message) => message.textContent.includes('Here')).length
   const before = answers()
   let pressed
@@ -67,9 +69,10 @@ def _run(socket: ClientConnection, message: BackMsg, *, has_composer: bool) -> s
         if kind == "navigation":
             page = answer.navigation.page_script_hash
         elif kind == "delta":
-            drawn.add(answer.delta.new_element.WhichOneof("type"))
+            element = answer.delta.new_element
+            drawn.add(element.bidi_component.component_name or element.WhichOneof("type"))
         elif kind == "script_finished" and answer.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
-            if ("chat_input" in drawn) != has_composer:
+            if bool(_CONVERSATION & drawn) != has_composer:
                 raise RuntimeError(f"another page than the one that was asked for: {sorted(map(str, drawn))}")
             return page
 
@@ -85,7 +88,8 @@ def chromium() -> Iterator[Browser]:
 def first_tokens(browser: Browser, url: str, *, count: int = 10) -> list[float]:
     """Milliseconds from Enter to the first token on screen, for each of `count` messages of one conversation."""
     page = _open(browser, url)
-    box = page.get_by_test_id("stChatInput").locator("textarea")
+    before = page.get_by_test_id("stChatInput").locator("textarea")
+    box = page.get_by_role("textbox", name="Message", exact=True).or_(before)
     taken = []
     for number in range(count + 1):
         box.fill(f"Message number {number}")

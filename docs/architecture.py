@@ -17,23 +17,27 @@ One process on one port: Streamlit's server, with the API beside the pages on th
 
 ## A message's way, in six stops
 
-1. **A door** turns what was sent into a `RunRequest`, and what is said into bytes or pictures; nothing else. For
-   programs that is [api/run.py](../flowground/api/run.py), with Langflow's shapes in
-   [api/wire.py](../flowground/api/wire.py) and [api/stream.py](../flowground/api/stream.py); *Try it* and the command
-   line are two more. For people it is [pages/playground.py](../pages/playground.py), which watches a `LiveTurn` of the
-   [runtime](../flowground/runtime/__init__.py): the page may go and come back, the turn goes on.
-2. **[doors.py](../flowground/doors.py)**, the waist: who asks, their limit, the flow, whether its models are there,
-   and what ends a run early: the client that leaves, the server that stops.
-3. **[turns.py](../flowground/turns.py)** takes one turn, the same for all doors: tweaks are applied or refused, the
-   person's message is stored, the flow runs, the answer is stored. One that failed or was stopped is stored too, and
-   marked.
+1. **A door** turns what was sent into a `RunRequest`, and what is said into bytes; nothing else. For programs that is
+   [api/run.py](../flowground/api/run.py), with Langflow's shapes in [api/wire.py](../flowground/api/wire.py) and
+   [api/stream.py](../flowground/api/stream.py); *Try it* and the command line are two more. For people it is
+   [conversation/](../flowground/conversation/door.py), over a socket of their page: it follows a `LiveTurn` of the
+   [runtime](../flowground/runtime/__init__.py), so the page may go and come back, and the turn goes on. In the page
+   [chat.js](../frontend/src/chat.js) draws it, which [ui/chat/](../flowground/ui/chat/chat.py) puts there.
+2. **[doors.py](../flowground/doors.py)**, the waist. `answer` checks, in this order: who asks, their
+   [limits](../flowground/limits/__init__.py) and the flow ([asking.py](../flowground/asking.py)); whether the request
+   is a [repeat](../flowground/runtime/repeats.py); whether the flow or its model is
+   [off](../flowground/switches.py); whether there is a [place](../flowground/limits/admission.py) for one more run.
+   It also knows what ends a run early: a client that leaves, an admin, a server that stops.
+3. **[turns/](../flowground/turns/__init__.py)** takes one turn, the same for all doors: tweaks are applied or refused,
+   the person's message is stored, the flow runs, the answer is stored. A turn that failed or was stopped is stored too,
+   and marked. A run with an idempotency key also leaves a [receipt](../flowground/store/runs/receipts.py).
 4. **[runner.py](../flowground/runner.py)** runs the flow: every component as soon as what it refers to is there.
 5. **[components/](../flowground/components/language_model.py)**, alike types in one file, get filled fields and give
    a text.
 6. **[providers/](../flowground/providers/openai.py)** speak to a model's server, and end the call when nobody waits.
 
 Back comes one stream of typed [events](../flowground/events.py), in order; each door has its one encoder. Failures are
-raised, never sent as events: they are leaves of one tree, [errors.py](../flowground/errors.py), and
+raised, never sent as events: they are leaves of one tree, [errors](../flowground/errors/__init__.py), and
 [api/errors.py](../flowground/api/errors.py) is where they become status codes.
 
 Whether a caller may do what they ask is answered by [access](../flowground/access/__init__.py), at every action anew. A
@@ -67,18 +71,36 @@ _WHERE = {
     "ui/shell/opening.py",
     "a tweak is refused": "`apply_tweaks` of tweaks.py raises; `FlowPolicy.refuse` of fields/callers.py says why, and "
     "`check_values` of fields/values.py what is wrong with its value",
-    "a token is checked": "`check_token` of doors.py refuses; it asks `SignIn.verify_token` of sign_in/__init__.py, "
+    "a token is checked": "`check_token` of asking.py refuses; it asks `SignIn.verify_token` of sign_in/__init__.py, "
     "which reads `find` of store/people/tokens.py",
+    "what a caller sees and sets is asked": "`Caller.sees_inside` and `Caller.sets_unprotected` of caller.py, and of "
+    "one field `FlowPolicy.may_set` of fields/callers.py",
     "a password is compared": "`Bcrypt.matches` of sign_in/passwords.py; the sign-in page, `draw_sign_in` of "
     "ui/sign_in/sign_in_form.py, brings the authenticator's comparison",
+    "a new member gets an id": "`choose_id` of store/people/identities.py; entries of config.yaml by `reconcile` of "
+    "store/people/config_entries.py",
+    "whose a conversation is": "`Caller.owner` of caller.py; a session that a release before kept under a token is "
+    "found by `find_session` of store/people/owners.py",
     "a browser gets its visitor cookie": "`Visitors.name_browser` of web/visitors.py",
     "a page's socket is refused": "`Edge._serve_websocket` of web/edge.py, where all places are taken "
     "`PageSockets._serve` of web/open_pages/sockets.py",
     "a page's socket is bounded": "`OpenPage.receive` of web/open_pages/sockets.py, its frames by `BoundedFrames` of "
     "shims/page_frames.py",
-    "runs a minute are counted": "`RunLimits.take_token` and `RunLimits.take` of limits.py",
+    "a conversation's socket is bounded": "`ChatSockets.serve` of web/open_pages/chats.py; what a page may say is in "
+    "conversation/frames.py",
+    "a conversation is ended with its rights": "`RightsWatch` of conversation/rights.py",
+    "a growing answer is told to pages": "`Telling` of conversation/telling.py, as conversation/written.py writes it",
+    "a limit is counted": "`RunCount.take_run` of limits/__init__.py, by the rows of limits/table.py",
+    "a run waits for its place": "`Admission.take` of limits/admission.py",
+    "a flow or a provider is off": "`Switches.find_off` of switches.py; admins act by operating.py",
+    "a repeated request is known": "`make_idempotency_key` of repeatable_run.py, and `Repeats.find_first` of "
+    "runtime/repeats.py",
+    "something is deleted with age": "`Forgetting` of forgetting.py, by steps of store/runs/erasing.py, "
+    "store/runs/contents.py and store/expiring.py",
+    "what a removed person leaves is deleted": "`begin_removal` of store/people/removals.py, then `Forgetting` of "
+    "forgetting.py",
     "a reference is filled": "`Text.fill` of graph.py",
-    "an answer is stored": "`take_turn` of turns.py, by `finish_turn` of store/runs/turns.py",
+    "an answer is stored": "`TurnRecord.finish` of turns/record.py, by `finish_turn` of store/runs/turns.py",
     "a stream is encoded": "`Frames.encode` of api/stream.py",
     "a failure gets its status code": "`find_status` of api/errors.py",
     "a file's mistake gets line and column": "`Problems.add` and `Document.place` of yaml_file/document.py",
@@ -88,8 +110,8 @@ _WHERE = {
     "a component type is listed": "`COMPONENTS` of components/__init__.py",
     "a provider is added": "`ProviderEntry` of providers/__init__.py, as "
     "[CONTRIBUTING.md](../CONTRIBUTING.md#a-provider) says",
-    "a row is written": "`Writer.put` of store/database/threads.py, one thread",
-    "a table is made": "`metadata` of store/tables.py; one that is there gets more by `ADDITIONS` of "
+    "a row is written": "`Writer.put` of store/database/writer.py, one thread",
+    "a table is made": "`metadata` of store/tables/columns.py; one that is there gets more by `ADDITIONS` of "
     "store/migrations/additions.py",
 }
 """What happens -> names and the files of `flowground/` that hold them."""

@@ -21,7 +21,8 @@ The flow's owners (`owners:` in its file; every author where it names none) and 
 - **Expiry**: a moment from which the flow is as if it were not shared.
 
 All of it is read anew at every action: turning it off, an expiry, a changed group, a removed, deactivated or
-signed-out person end open pages at their next action, and tokens at their next call.
+signed-out person end open pages at their next action, and tokens at their next call. A conversation that stands open is
+closed within seconds, and says why.
 
 A visitor without sign-in is their browser, known by a random cookie that scripts cannot read: another browser never
 sees their conversations. They have no tokens, upload nothing, and nothing they do outlives the flow's being public.
@@ -57,6 +58,23 @@ before.
 
 Requests stand on the owners' home page, in the flow's *Publish* menu, and for admins on *Organization*.
 
+## What a token may see and set
+
+Which flows a token opens depends on whose it is and on its scope. Two more choices are made when it is made. Neither
+lets it do more than its owner may do at that moment: a member's token sees answers and sets what the author opened,
+whatever was chosen.
+
+- **Sees**: *answers*, what the flow's outputs say (a new token); or *the inside*: every component's text, what made an
+  answer, failures whole, prompts and fields in `/api/v1/flows/`.
+- **Sets**: what the flow's author *opened* to members (a new token, unless the pane holds overrides that need more); or
+  every field that is not protected. **Such a token can make the flow recite its prompt**, also where it sees answers
+  only: whoever may write a model's instructions can ask it for everything that it was given.
+
+A refusal names the right that the token lacks. A token that does not see the inside is told nothing that it did not
+send itself: no name, bound or value of a field that the author did not open, and the same words for a field that is
+protected, connected or not there. Tokens made before there was this choice keep both rights. The release before does
+not know of it: while it serves, every token may do what its owner may.
+
 ## How people get in
 
 *Organization* is where admins invite, change roles, make groups, send reset links, look at sign-ins, sign out,
@@ -65,8 +83,9 @@ and the end of their conversations. What was said in local mode goes to whoever 
 
 - An **invitation** makes a member without a password, and a link that sets it: once, within seven days. A **reset**
   link sets a new password within a day. A new link ends the earlier one; revoking, deactivating, removing or setting
-  the password ends it too. Links are 256 random bits, kept as a hash; after five wrong ones in five minutes an address
-  waits, and only that address.
+  the password ends it too. An invitation made in *Who can open it* leads to that flow, and opens it for whoever was
+  invited. Links are 256 random bits, kept as a hash; after five wrong ones in five minutes an address waits, and only
+  that address.
 - **Passwords** have at least eight characters and none that everybody tries first; no rule asks for digits or signs.
   bcrypt, which keeps them, reads 72 bytes: longer ones are refused, not cut.
 - After five wrong passwords for a name from one address within five minutes, that address waits; after fifty from
@@ -74,6 +93,15 @@ and the end of their conversations. What was said in local mode goes to whoever 
   address waits for all of them. It ends by itself, and refused tries lengthen nothing. Names that nobody has cost and
   count the same. A browser in which the member signed in before is counted by itself: it keeps its five tries while
   strangers have shut the name, at the same address too.
+- **Names can change, ids do not.** A member's id is the name that their account was made with. Everything of theirs is
+  kept under it: sign-ins, tokens, conversations, groups, audiences. Admins change the name that somebody signs in with
+  and the one that colleagues see (*Organization*, *Names*; `python -m flowground members rename NAME NEW`,
+  `members show-as NAME TEXT`); under *Account* people change how colleagues see them. A new name counts from the next
+  action on, and signs nobody out. The earlier name is free, and whoever gets it gets nothing with it: their id is the
+  name, `~` and four random letters. Ids are never given twice, not even those of removed members, of which a digest is
+  kept. The audit trail, and `owners:` in a flow file, name ids; `members list` shows them. To rename an entry of
+  config.yaml and keep everything, add the id of before to it: `id: ada`. The id of somebody else, or of somebody who
+  was removed, is refused there at the start.
 - **Members of config.yaml** are compared with the file at each start, and the log says what ended. Taken out: their
   sign-ins, links and tokens end; what they said stays theirs if they come back with the password of before, and
   whoever gets the name with another one inherits nothing. Another password in the file: the same ends, and so does an
@@ -84,6 +112,36 @@ and the end of their conversations. What was said in local mode goes to whoever 
   A role acts at the next action.
 - The app never demotes, deactivates or removes the last admin who can sign in. An edit of config.yaml, or
   `python -m flowground members remove`, can leave none: the next start says so, with the command that makes one.
+
+## One chat, shared
+
+*Share this chat*, in a chat's ⋯, makes a link (`/shared_chat?id=…`) to what was said until then. Members only share,
+and only members read: whoever is signed in and may open the flow at that moment. Guests never do, not even where the
+flow is public. What is shared is a copy of questions and answers, the newest thousand messages or half a million
+characters of them; never steps, prompts, overrides, models or the reason of a failure. It does not change while the
+chat goes on; *Update* takes it anew.
+
+A link ends on its last day (in a month, unless another is chosen, or none), when it is revoked, with the chat, and with
+the person. As long as whoever made it is deactivated or may not open the flow themselves it opens for nobody. Unknown,
+expired, revoked and forbidden links are the same page, after the same questions to the database. *Account* lists all
+links of one's own; the audit trail has `chat.shared` and `chat.unshared`. A chat has ten links at most, a person a
+thousand.
+
+*Continue as my copy* makes a chat of the reader's own that begins with what was shared. Nothing flows back, and the
+copy stays when the link ends.
+
+## A chat as a file
+
+*Export* in a chat's ⋯, in the list and in the page's head, takes it along as Markdown or as JSON: one's own chats, also
+a visitor's. It is read when it is asked for (`GET /export/chat?flow=…&session=…&as=markdown`), piece by piece however
+long it is, and for the sign-in's cookie alone, or at a shareable playground the browser's.
+
+- **Markdown**: the title, flow and day, then each message below `## You` or the flow's name, its text as it was said.
+- **JSON**: `version` (1), `flow` (`id`, `name`), `session`, `title`, `exported_at`, and `messages` in their order, each
+  with `role` (`user`, `assistant`), `text`, `state` (`complete`, `stopped`, `failed`, `interrupted`) and `at`. For who
+  sees the inside, answers have `model` and `tokens` (`input`, `output`, or null where none were counted) too.
+
+No file holds prompts, steps, overrides or the reason of a failure.
 
 ## The matrix
 

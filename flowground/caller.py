@@ -4,24 +4,59 @@ A door makes the caller from what it verified; nothing below a door makes one up
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 Role = Literal["admin", "author", "member"]
 CallerKind = Literal["local", "member", "token", "visitor"]
+OwnerKind = Literal["local", "member", "programs", "removed", "token", "visitor"]
 InputType = Literal["chat", "text", "any"]
 OutputType = Literal["chat", "text", "any", "debug"]
+Sees = Literal["answers", "inside"]
+"""What a token shows of a flow: what its outputs say, or prompts, traces, every field, and failures whole too."""
+Sets = Literal["opened", "unprotected"]
+"""What a token may set: the fields that the flow's author opened to members, or every one that is not protected."""
+Right = Literal["sees", "sets"]
 Shape = Literal["langflow", "simple"]
 """How the API writes an answer: Langflow's nested body, or the short `{text, session_id, …}`."""
 
+_PROGRAMS = "token:try:"
+"""What releases before wrote for *Try it* alone: they export and delete it with the person."""
 SESSION_ID_CHARS = 200
 """Characters of a session's id at most, at every door that takes one."""
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """To whom conversations, runs and presets belong: what one owner has is never shown to another.
+
+    `programs` are a person's calls of the API, by whichever of their tokens and by *Try it*. `id` is a member's id for
+    `member` and `programs`, a token's, a browser's digest for a visitor, "owner" for the local owner, and nothing but
+    random letters for `removed`: whoever was removed, in what is kept for counting.
+    """
+
+    kind: OwnerKind
+    id: str
+
+    def __str__(self) -> str:
+        """As the store keeps it; `read` reads it back."""
+        return f"{_PROGRAMS}{self.id}" if self.kind == "programs" else f"{self.kind}:{self.id}"
+
+    @classmethod
+    def read(cls, text: str) -> "Owner":
+        """Raises ValueError for what no owner is written as."""
+        if text.startswith(_PROGRAMS):
+            return cls("programs", text.removeprefix(_PROGRAMS))
+        kind, _, key = text.partition(":")
+        if kind == "programs" or kind not in get_args(OwnerKind):
+            raise ValueError(f"not an owner: {text!r}")
+        return cls(cast(OwnerKind, kind), key)
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """`name` is the member's name, the token's id, "owner" for the local owner, or a browser's digest for a visitor.
+    """`id` is the member's id, the token's id, "owner" for the local owner, or a browser's digest for a visitor.
 
     A visitor did not sign in: flows that are shared without sign-in are all they reach, whatever their role says.
 
@@ -30,31 +65,74 @@ class Caller:
     `is_proven` says that they may do what outlives the visit: always true for members and tokens, for the local owner
     once the owner code was given in this browser, never for visitors.
     `sign_in_id` is the id of the sign-in session (the cookie's `jti`), by which it is re-checked.
-    `owner` is the name of the member a token belongs to; None for all others.
+    `person` is the member whose rights count: the caller, or whose token it is; None where no member is behind it.
+    `has_kept_apart`: conversations of this person are kept under single tokens of theirs, as releases before did.
+    `sees` and `sets` are the most that a token may; what its role does not reach is out of reach all the same.
     """
 
     kind: CallerKind
-    name: str
+    id: str
     role: Role
     flows: frozenset[str] | None = None
     is_proven: bool = True
     sign_in_id: str | None = None
-    owner: str | None = None
+    person: str | None = None
+    has_kept_apart: bool = False
+    sees: Sees = "inside"
+    sets: Sets = "unprotected"
+
+    def __post_init__(self) -> None:
+        if self.kind == "member":
+            object.__setattr__(self, "person", self.id)
 
     @property
-    def person(self) -> str | None:
-        """The member whose rights count: the caller or the token's owner; None where no member is behind it."""
-        return self.name if self.kind == "member" else self.owner
+    def owner(self) -> Owner:
+        """To whom what they say and run belongs."""
+        if self.kind != "token":
+            return Owner(self.kind, self.id)
+        return Owner("programs", self.person) if self.person else Owner.read(f"token:{self.id}")
 
     @property
-    def key(self) -> str:
-        """The owner of sessions: conversations of one key are never shown to another."""
-        return f"{self.kind}:{self.name}"
+    def counted_as(self) -> Owner:
+        """Under whom their runs are counted: the person, on pages and by all their tokens together; else the owner."""
+        return self.owner if self.person is None else Owner("member", self.person)
+
+    def try_api(self, sees: Sees, sets: Sets) -> "Caller":
+        """This person as one of their own programs, with a token that sees and sets so much."""
+        return replace(self, kind="token", id=f"try:{self.id}", sees=sees, sets=sets)
+
+    @property
+    def opens_every_flow(self) -> bool:
+        """Whether flows need not be shared with them: an admin or author, or a token of one, whatever it sees."""
+        return self.role in ("admin", "author")
 
     @property
     def sees_inside(self) -> bool:
         """May see prompts, traces and every field."""
-        return self.role in ("admin", "author")
+        return self.opens_every_flow and self.sees == "inside"
+
+    @property
+    def sets_unprotected(self) -> bool:
+        """May set every field that is not protected, where the author opened no list of them."""
+        return self.opens_every_flow and self.sets == "unprotected"
+
+    @property
+    def token_hides_inside(self) -> bool:
+        """Whether only this token keeps the inside from them: another one of its owner's may show it."""
+        return self.opens_every_flow and not self.sees_inside
+
+    @property
+    def token_closes_fields(self) -> bool:
+        """Whether only this token keeps fields from them: another one of its owner's may set them."""
+        return self.opens_every_flow and not self.sets_unprotected
+
+    def name_better_token(self, lacks: Right) -> str:
+        """What to do where only this token keeps something from them."""
+        wanted, option = ("may set fields", "--sets unprotected")
+        if lacks == "sees":
+            wanted, option = ("sees the inside", "--sees inside")
+        command = "" if self.person else f", or with `keys create {option}`"
+        return f"Make one that {wanted} under API access{command}."
 
 
 class PageHeader(StrEnum):
@@ -70,12 +148,7 @@ class PageHeader(StrEnum):
     """Whose page it is. Streamlit compares it when a page comes back."""
 
 
-def name_trials_owner(person: str) -> str:
-    """The owner of the sessions in which a person tries the API in the app (ui/api_access/try_it.py)."""
-    return f"token:try:{person}"
-
-
-LOCAL_OWNER = Caller(kind="local", name="owner", role="admin")
+LOCAL_OWNER = Caller(kind="local", id="owner", role="admin")
 """The caller where no server runs (command line, AppTest): such a process can be reached by nobody else."""
 
 
@@ -84,6 +157,8 @@ class RunRequest:
     """Fields and defaults are Langflow's (`POST /api/v1/run`); `input_value` None means the flow's own value.
 
     `kept_overrides` are tweaks that are stored with the message, so that a page can tell its call again: no secrets.
+    `idempotency_key` is the caller's own name for this request, by which a repeat is known.
+    `version_of` is the id of a question of the session in whose place this one is asked.
     """
 
     input_value: str | None = None
@@ -94,6 +169,8 @@ class RunRequest:
     session_id: str | None = None
     stream: bool = False
     kept_overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    version_of: str | None = None
 
     def find_message(self, takes: str | None) -> str | None:
         """The message, for a component that takes input of this kind ("chat", "text"); None where it gets none."""

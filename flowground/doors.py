@@ -9,14 +9,14 @@ Failures are raised, and each door says them in its own way.
 """
 
 import asyncio
-import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, assert_never
 
-from flowground.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.errors import FlowgroundError, FlowNotFound, NotAllowed, RunError, RunNotFound, ShuttingDown
+from flowground.asking import Admitted, Asker, CommandLine, PersonChatting, TokenHolder, let_in
+from flowground.caller import Caller, RunRequest
+from flowground.errors import FlowgroundError, RunError, ShuttingDown
 from flowground.events import (
     ComponentFinished,
     ComponentStarted,
@@ -26,65 +26,20 @@ from flowground.events import (
     TurnFinished,
     TurnStarted,
 )
-from flowground.limits import Allowance
-from flowground.runtime import LiveTurn, NumberedEvent, Runtime
-from flowground.store.people import tokens
-from flowground.store.runs import progress
-from flowground.store.runs.records import RunRecord
+from flowground.limits.admission import Leaving, RunPlace
+from flowground.repeatable_run import IdempotencyKeyTaken, RepeatableRun, make_idempotency_key
+from flowground.runner import refuse_unseen_outputs
+from flowground.runtime import LiveTurn, NumberedEvent, Runtime, ToldFlow, ToldTurn
+from flowground.store.runs.idempotency_keys import IdempotencyKey
 from flowground.turns import take_turn
+from flowground.turns.terms import TurnTerms
 from flowground.wiring import WiredFlow
 
 Wanted = TypeVar("Wanted", bound=RunRequest)
 EncodedPiece = TypeVar("EncodedPiece")
 AnyEvent = TypeVar("AnyEvent", Event, NumberedEvent)
-_RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
-class KeyMissing(FlowgroundError):
-    """No key was sent; Langflow's sentence."""
-
-    code = "api_key_missing"
-
-
-class KeyInvalid(FlowgroundError):
-    """The key is unknown or no longer good; Langflow's sentence. `code` and `hint` tell a real key's holder which."""
-
-    code = "api_key_invalid"
-
-
-@dataclass(frozen=True, slots=True)
-class TokenHolder:
-    """A program with an application token, or with none.
-
-    `on_count` is told what is left of the token's minute once this request is counted, also where it is refused then.
-    """
-
-    secret: str | None = field(repr=False)
-    on_count: Callable[[Allowance], None] = lambda _: None
-
-
-@dataclass(frozen=True, slots=True)
-class PersonTrying:
-    """Somebody who tries the API in the app; their trials' conversations are apart from those of their playground."""
-
-    caller: Caller
-
-
-@dataclass(frozen=True, slots=True)
-class PersonChatting:
-    """Somebody at a playground, a visitor too; `came_from` is their address. At most one running answer per session."""
-
-    caller: Caller
-    session_id: str
-    came_from: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandLine:
-    """Whoever has this computer."""
-
-
-Asker = TokenHolder | PersonTrying | PersonChatting | CommandLine
 _SEES_THE_FETCH = (PersonChatting, CommandLine)
 """Who is shown how the fetch of a model goes on: their streams wait for it."""
 
@@ -92,125 +47,142 @@ _SEES_THE_FETCH = (PersonChatting, CommandLine)
 async def answer(
     runtime: Runtime, asker: Asker, *, address: str, ask: Wanted | Callable[[], Awaitable[Wanted]]
 ) -> "Answer[Wanted]":
-    """Lets the asker in; the answer has not begun yet.
+    """Lets the asker in. The answer is to be begun at once, or its place left; with an idempotency key it has begun.
 
-    `address` is the flow's id or endpoint name; `ask` is the request, or reads it. Checks, in this order:
-    whether the server ends, who asks, a token's limit, the flow, a person's limit, what they ask, and for a stream
-    whether its models are there. Raises the first that fails: ShuttingDown, KeyMissing, KeyInvalid, NotSignedIn,
-    RunLimitReached, FlowNotFound, NotAllowed, whatever `ask` raises, ComponentFailed; and InvalidRequest while another
-    answer is written in a session of a playground.
+    `address` is the flow's id or endpoint name; `ask` is the request, or reads it. Checked in this order, the first
+    that fails is raised:
+
+    - the server ends: ShuttingDown
+    - who asks, their minute, the flow, its minute: what `let_in` raises
+    - what they ask: what `ask` raises; NotAllowed for outputs that their token does not show
+    - the flow, or a provider that it asks, is switched off: EndedByAdmin
+    - whether it was asked before with its key: IdempotencyKeyReused, RunUnfinished, AnswerGone; else a repeat ends here
+    - what may be used at once and a day: RunLimitReached
+    - the models of a stream are not there yet: ComponentFailed
+    - no place among the process's runs becomes free: ServerBusy; AskerLeft where the asker is gone before
+
+    After each wait the asker's rights are checked anew: what `Admitted.check_again` raises.
     """
     runtime.refuse_when_ending()
-    caller, wired = await _let_in(runtime, asker, address)
-    request = ask if isinstance(ask, RunRequest) else await ask()
-    if request.stream and not isinstance(asker, _SEES_THE_FETCH):
-        runtime.require_ready(caller, wired)
-    return Answer(runtime, caller, wired, request)
-
-
-async def _let_in(runtime: Runtime, asker: Asker, address: str) -> tuple[Caller, WiredFlow]:
-    """The caller who takes the turn, counted, and the flow."""
-    match asker:
-        case TokenHolder():
-            caller = await check_token(runtime, asker.secret)
-            if allowance := runtime.run_limits.take_token(caller):
-                asker.on_count(allowance)
-            return caller, await runtime.access.open_flow(caller, address)
-        case PersonTrying():
-            person = await runtime.access.recheck(asker.caller)
-            wired = await runtime.access.open_flow(person, address)
-            if not await runtime.access.may_run_api(person, wired):
-                raise NotAllowed(f"{wired.name} is shared for its playground, not for its API.", hint="Ask its author.")
-            runtime.run_limits.take(person, flow_id=wired.id)
-            return replace(person, kind="token", name=f"try:{person.name}", owner=person.person), wired
-        case PersonChatting():
-            person = await runtime.access.recheck(asker.caller)
-            wired = await runtime.access.open_flow(person, address)
-            await runtime.run_limits.read_day(person, wired.id)
-            runtime.refuse_second_answer(person, wired.id, asker.session_id)  # from here nothing waits
-            runtime.run_limits.take(person, flow_id=wired.id, came_from=asker.came_from)
-            if person.kind == "visitor":
-                runtime.forgetting.note_visitor()
-            return person, wired
-        case CommandLine():
-            return LOCAL_OWNER, await runtime.access.open_flow(LOCAL_OWNER, address)
-        case _:
-            assert_never(asker)
-
-
-async def check_token(runtime: Runtime, secret: str | None) -> Caller:
-    """The caller behind an application token. Raises KeyMissing or KeyInvalid.
-
-    The database is asked each time: a revoked token ends at once.
-    """
-    if not secret:
-        raise KeyMissing(
-            "An API key must be passed as query or header",
-            hint="Make an application token under API access and send it as the x-api-key header.",
-        )
-    caller = await runtime.sign_in.verify_token(secret)
-    if caller is None:
-        raise await _explain_invalid(secret, runtime)
-    return caller
-
-
-async def _explain_invalid(secret: str, runtime: Runtime) -> KeyInvalid:
-    """What is wrong with the key. Only who holds the whole of a real one learns more than that it is unknown."""
-    token = await runtime.store.read(tokens.find_any, secret=secret)
-    if token is None:
-        code, says = "api_key_invalid", "No token of this server is like that: was it copied whole?"
-    elif token.revoked_at:
-        code, says = "api_key_revoked", f"The token was revoked on {token.revoked_at:%Y-%m-%d}."
-    elif token.is_in_force:
-        code, says = "api_key_invalid", "The account that the token belongs to is no longer active."
-    else:
-        code, says = "api_key_expired", f"The token expired on {token.expires_at:%Y-%m-%d}."
-    return KeyInvalid("Invalid or missing API key", code=code, hint=f"{says} Make a new one under API access.")
+    await runtime.switches.refresh()
+    admitted = await let_in(runtime, asker, address)
+    caller, wired = admitted.caller, admitted.wired
+    place = RunPlace(runtime.admission, admitted.count)
+    try:
+        if isinstance(ask, RunRequest):
+            request = ask
+        else:
+            request = await ask()
+            await admitted.check_again(runtime)
+        refuse_unseen_outputs(caller, wired, request)
+        if off := runtime.switches.find_off(wired, request, caller):
+            raise off
+        answer = Answer(runtime, caller, wired, request, place, admitted=admitted)
+        name = request.idempotency_key
+        idempotency_key = None if name is None else make_idempotency_key(name, caller, wired.id, request)
+        if idempotency_key and (repeat := await answer.find_first(idempotency_key)):
+            return repeat
+        if place.count:
+            place.count.take_run(wired.id)
+        if request.stream and not isinstance(asker, _SEES_THE_FETCH):
+            runtime.require_ready(caller, wired)
+        if not isinstance(asker, PersonChatting):  # whose turn waits itself, so that its session has it at once
+            await answer.take_place(asker.left if isinstance(asker, TokenHolder) else None)
+    except BaseException:
+        place.leave()
+        raise
+    return await answer.begin_once(idempotency_key) if idempotency_key else answer
 
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[Wanted]):
-    """What was let in. It begins once: by `start`, or when its events are read.
+    """A request that was let in. Its turn begins once: by `start` or `start_for_stream`, or when its events are read.
 
-    The second ends when whoever reads its events stops reading.
+    One that is read ends when its reader stops. With an idempotency key the `turn` has begun already and goes on by
+    itself: this request's, or the first one's where it `is_repeat`. `admitted` None: nobody's rights can end.
     """
 
     runtime: Runtime
     caller: Caller
     wired: WiredFlow
     request: Wanted
+    place: RunPlace = field(default_factory=RunPlace)
+    turn: LiveTurn | ToldTurn | None = None
+    is_repeat: bool = False
+    admitted: Admitted | None = None
 
-    def stream_events(self) -> AsyncGenerator[Event, None]:
+    @property
+    def shown(self) -> WiredFlow | ToldFlow:
+        """The flow whose answer it is: of a repeat as it was when it ran."""
+        return self.turn.wired if self.turn else self.wired
+
+    async def take_place(self, left: Leaving | None = None) -> None:
+        """Waits for a place among the process's runs. Raises ServerBusy, ShuttingDown, EndedByAdmin when the flow or a
+        provider that it asks is switched off meanwhile, AskerLeft when `left` returns first, and what
+        `Admitted.check_again` raises."""
+        wait_for_off = self.runtime.switches.wait_for_off
+        await self.place.take(lambda: wait_for_off(self.wired, self.request, self.caller, left))
+        if self.admitted:
+            await self.admitted.check_again(self.runtime)
+
+    async def find_first(self, idempotency_key: IdempotencyKey) -> "Answer[Wanted] | None":
+        """The same with the turn of the first request with this key, which holds no place; None where it is free.
+
+        Waits where that one is answered elsewhere; raises what `Repeats.find_first` and `take_place` raise.
+        """
+        runtime = self.runtime
+        with runtime.mark_run() as task, _explain_ending(runtime, task):
+            first = await runtime.repeats.find_first(idempotency_key, self.caller.counted_as)
+        if self.admitted:
+            await self.admitted.check_again(runtime)
+        if off := runtime.switches.find_off(self.wired, self.request, self.caller):
+            raise off
+        return replace(self, place=RunPlace(), turn=first, is_repeat=True) if first else None
+
+    async def begin_once(self, idempotency_key: IdempotencyKey) -> "Answer[Wanted]":
+        """This answer with its turn begun; or with the first one's, where another request took the key meanwhile."""
+        turn = self.start_for_stream(RepeatableRun(idempotency_key, self.runtime.explain_stop))
+        alone = replace(self, place=RunPlace())  # the turn holds the place to its own end, whoever reads it
+        error = await turn.wait_for_begin()
+        if not isinstance(error, IdempotencyKeyTaken):
+            return replace(alone, turn=turn)
+        if repeat := await self.find_first(idempotency_key):
+            return repeat
+        raise error  # the other request has failed already, and freed the key
+
+    def stream_events(self, repeatable: RepeatableRun | None = None) -> AsyncGenerator[Event, None]:
         """The events of the turn, to be closed by whoever stops reading early."""
         runtime = self.runtime
+        if self.turn:
+            return _drop_numbers(self.turn.follow())
         return take_turn(
             self.caller,
             self.wired,
             self.request,
-            store=runtime.store,
             running=runtime.running,
             models=runtime.models,
             settings=runtime.settings,
+            terms=TurnTerms(runtime.switches.refuse, self.place.count, repeatable),
         )
 
     def start(self) -> LiveTurn:
         """The turn, which goes on without the one that began it. To be called at once."""
-        turn = LiveTurn(self.caller, self.wired, self.request, self.stream_events(), self.runtime.explain_stop)
+        turn = self._begin(self.stream_events(), admit=self.take_place)
         self.runtime.keep_for_page(turn)
         return turn
 
-    def start_for_stream(self) -> LiveTurn:
+    def start_for_stream(self, repeatable: RepeatableRun | None = None) -> LiveTurn:
         """The turn, which goes on for `limits.resume_seconds` while nobody follows it, and can be followed as long
         after its end."""
-        turn = LiveTurn(
-            self.caller,
-            self.wired,
-            self.request,
-            self.stream_events(),
-            self.runtime.explain_stop,
-            alone_seconds=self.runtime.settings.limits.resume_seconds,
-        )
+        alone_seconds = self.runtime.settings.limits.resume_seconds
+        turn = self._begin(self.stream_events(repeatable), alone_seconds=alone_seconds, is_exact=repeatable is not None)
         self.runtime.keep_for_stream(turn)
+        return turn
+
+    def _begin(self, events: AsyncGenerator[Event, None], **how: Any) -> LiveTurn:
+        """A turn that holds the answer's place to its own end."""
+        turn = LiveTurn(self.caller, self.wired, self.request, events, self.runtime.explain_stop, **how)
+        turn.task.add_done_callback(lambda _: self.place.leave())
         return turn
 
     async def finish(self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None) -> TurnFinished | None:
@@ -218,19 +190,20 @@ class Answer(Generic[Wanted]):
 
         With `left`, raises ShuttingDown where the server stops the turn.
         """
-        with self.runtime.mark_run() as task:
+        with self.place, self.runtime.mark_run() as task:
             if left is None:
                 return await self._read()
             is_reading = True
             leaving = asyncio.create_task(left())
             leaving.add_done_callback(lambda _: task.cancel() if is_reading and not leaving.cancelled() else None)
             try:
-                return await self._read()
+                with _explain_ending(self.runtime, task):
+                    return await self._read()
             except asyncio.CancelledError:
+                if not leaving.done():
+                    raise
                 task.uncancel()
-                if leaving.done():
-                    return None
-                raise ShuttingDown() from None
+                return None
             finally:
                 is_reading = False
                 leaving.cancel()
@@ -245,7 +218,7 @@ class Answer(Generic[Wanted]):
 
         `cut_off` makes the last piece of the error when the server stops them.
         """
-        return _follow(self.runtime, self.stream_events(), encode, cut_off)
+        return _follow(self.runtime, self.stream_events(), encode, cut_off, place=self.place)
 
     async def _read(self) -> TurnFinished:
         finished: TurnFinished | None = None
@@ -263,28 +236,15 @@ class Answer(Generic[Wanted]):
         return finished
 
 
-async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
-    """The caller's own run, of a flow that they may run. Raises RunNotFound.
-
-    Who sees the inside of every flow keeps their runs of flows that are gone. A run whose process died has its end
-    after this.
-    """
-    run = await runtime.store.read(progress.find_run, run_id=run_id) if _RUN_ID.fullmatch(run_id) else None
-    if run is None or run.owner != caller.key:
-        raise RunNotFound(run_id)
-    if not caller.sees_inside or caller.flows is not None:
-        try:
-            await runtime.access.open_flow(caller, run.flow_id)
-        except FlowNotFound:
-            raise RunNotFound(run_id) from None
-    if run.status == "running" and run.holder != runtime.running.holder and await runtime.interruptions.end_left_runs():
-        return await runtime.store.read(progress.find_run, run_id=run_id) or run
-    return run
+async def _drop_numbers(events: AsyncGenerator[NumberedEvent, None]) -> AsyncGenerator[Event, None]:
+    async with aclosing(events):
+        async for item in events:
+            yield item.event
 
 
 def follow_turn(
     runtime: Runtime,
-    turn: LiveTurn,
+    turn: LiveTurn | ToldTurn,
     encode: Callable[[AsyncGenerator[NumberedEvent, None]], AsyncGenerator[EncodedPiece, None]],
     *,
     cut_off: Callable[[FlowgroundError], EncodedPiece],
@@ -302,14 +262,26 @@ async def _follow(
     events: AsyncGenerator[AnyEvent, None],
     encode: Callable[[AsyncGenerator[AnyEvent, None]], AsyncGenerator[EncodedPiece, None]],
     cut_off: Callable[[FlowgroundError], EncodedPiece],
+    *,
+    place: RunPlace | None = None,
 ) -> AsyncGenerator[EncodedPiece, None]:
-    with runtime.mark_run() as task:
+    with place or nullcontext(), runtime.mark_run() as task:
         async with aclosing(events), aclosing(encode(events)) as pieces:
             try:
-                async for piece in pieces:
-                    yield piece
-            except asyncio.CancelledError:
-                if not runtime.is_stopping:
-                    raise
-                task.uncancel()
-                yield cut_off(ShuttingDown())
+                with _explain_ending(runtime, task):
+                    async for piece in pieces:
+                        yield piece
+            except ShuttingDown as error:
+                yield cut_off(error)
+
+
+@contextmanager
+def _explain_ending(runtime: Runtime, task: asyncio.Task[object]) -> Iterator[None]:
+    """Raises ShuttingDown where the server that ends cancels the task."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not runtime.is_stopping:
+            raise
+        task.uncancel()
+        raise ShuttingDown() from None

@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from flowground.messages import Usage
+from flowground.messages import Usage, Versions
 
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """The user's message is stored.
+    """The run, and the user's message, are stored.
 
     `answer_ids` maps each answering output's id (Chat Outputs, else Text Outputs) to the id its message will have.
-    `warnings` says which tweaks were left out, where the settings only warn of them.
+    `warnings` says which tweaks were left out, where the settings only warn of them. Not `is_kept`: neither the message
+    nor the answers are stored, and there is nothing of them once the turn is forgotten. `versions` are the question's,
+    where it is one of several.
     """
 
     run_id: str
@@ -30,6 +32,8 @@ class TurnStarted:
     input_value: str | None
     answer_ids: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    is_kept: bool = True
+    versions: Versions = ()
 
 
 @dataclass(frozen=True, slots=True)

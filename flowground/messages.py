@@ -13,6 +13,8 @@ SENDERS: Mapping[MessageRole, tuple[str, str]] = {
     "system": ("Machine", "System"),
 }
 """Langflow's words for who speaks: sender, and the name that is shown."""
+Versions = tuple[tuple[str, ...], ...]
+"""Ids of a question's versions in the order in which they were said; those with the same text stand together."""
 
 
 @dataclass(frozen=True, slots=True)

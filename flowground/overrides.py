@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeGuard
 
-from flowground.caller import InputType, RunRequest
+from flowground.caller import Caller, InputType, RunRequest
 from flowground.components.base import INPUT
 from flowground.errors import InvalidRequest
 from flowground.fields.policy import FieldPolicy
@@ -29,16 +29,16 @@ _LARGEST = 200_000
 _RAW = -zlib.MAX_WBITS
 
 
-def find_changes(wired: WiredFlow, values: FieldValues, *, sees_inside: bool) -> dict[str, dict[str, Any]]:
+def find_changes(wired: WiredFlow, values: FieldValues, caller: Caller) -> dict[str, dict[str, Any]]:
     """Only what differs from the author's values, in the flow's order, each as the run will take it ("7" as 7).
 
     Raises TweaksRefused, as the API does, where a value cannot be; one that equals the author's is no override and
     always can, so an editor may hand over all it shows. Presets and links of an older flow file are refused like that.
     """
-    seen = wired.policy.list_fields(sees_inside=sees_inside)
+    seen = wired.policy.list_fields(caller)
     touched = keep_values(values, lambda name, key, value: not _is_own(seen.get(name, {}).get(key), value))
     request = RunRequest(tweaks=touched)
-    made = apply_tweaks(wired, request, unknown="refuse", sees_inside=sees_inside).wired
+    made = apply_tweaks(wired, request, unknown="refuse", caller=caller).wired
     found: dict[str, dict[str, Any]] = {}
     for name, policies in seen.items():
         for key, policy in policies.items():
@@ -68,6 +68,17 @@ def keep_values(values: FieldValues, is_kept: Callable[[str, str, Any], bool]) -
         for name, fields in values.items()
     }
     return {name: fields for name, fields in kept.items() if fields}
+
+
+def drop_secrets(wired: WiredFlow, values: FieldValues) -> FieldValues:
+    """What of them may be written down: fields by the ids of their components, and no secret ones.
+
+    Under another name of a component a secret could not be told from any other value.
+    """
+    policies = wired.policy.fields
+    return keep_values(
+        values, lambda name, key, _: key in policies.get(name, {}) and not wired.policy.is_secret(name, key)
+    )
 
 
 def write_link(values: FieldValues) -> str:

@@ -5,9 +5,9 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from flowground.caller import RunRequest
+from flowground.caller import Caller, RunRequest
 from flowground.components.base import Component, Context, History, Models, Output
-from flowground.errors import AnswerTooLong, ComponentFailed, FlowgroundError, RunTimeout
+from flowground.errors import AnswerTooLong, ComponentFailed, FlowgroundError, NotAllowed, RunTimeout
 from flowground.events import (
     ComponentEvent,
     ComponentFinished,
@@ -278,6 +278,22 @@ def select_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool =
     kind = request.output_type
     matching = tuple(name for name in wired.outputs if wired.components[name].gives_output == kind)
     return matching or wired.outputs
+
+
+def refuse_unseen_outputs(caller: Caller, wired: WiredFlow, request: RunRequest) -> None:
+    """Raises NotAllowed where only a token keeps what is asked for from its caller: more than the flow's outputs say.
+
+    What is inside and what is not there are refused alike.
+    """
+    if not caller.token_hides_inside:
+        return
+    if request.output_component:
+        is_seen = bool(select_outputs(wired, request, sees_inside=False))
+    else:
+        is_seen = request.output_type != "debug"
+    if not is_seen:
+        says = "This token sees what the outputs of a flow say, and nothing before them."
+        raise NotAllowed(says, code="token_may_not_see", hint=caller.name_better_token("sees"))
 
 
 def read_input(wired: WiredFlow, request: RunRequest) -> str | None:

@@ -1,40 +1,60 @@
-"""What runs in this process just now, and the keeping of what it said so far.
+"""The runs of this process: what runs, how it is stopped, and what each has said so far, which is kept.
 
 A run that is over soon costs two entries in a dictionary; every two seconds what all of them said is written at once,
 so that a process that dies leaves what people had read.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from flowground.errors import StoreUnavailable
+from flowground.errors import RunError, RunStopped, StoreUnavailable
+from flowground.messages import Usage
 from flowground.store import Store
 from flowground.store.runs import progress
 from flowground.store.runs.progress import TextsSoFar
+from flowground.wiring import WiredFlow
 
+_log = logging.getLogger(__name__)
 _KEEP_SECONDS = 2.0
 _MOST_CHARS = 1_000_000
 """Of texts that are written at once: those that waited longest. Joining more would keep the loop."""
 _MOST_LATE = 1_000
-"""Ends that wait to be written."""
+"""Ends that wait to be written. Of those beyond, only that the run has failed is stored, with the last of them."""
+_SETTLED = 2.0
+"""Multiples of the store's longest wait, after which it is known of each run that began before whether it runs."""
 _STOP_SECONDS = 10.0
 
 WriteEnd = Callable[[], Awaitable[object]]
 
 
 class SpeakingRun(Protocol):
-    """A run, as far as it is kept: where it belongs, and what it has said."""
+    """A run, as far as others ask: where it belongs, what runs, and what it has said."""
 
     @property
     def address(self) -> Mapping[str, str]:
         """The flow_id, owner and session_id of its conversation."""
 
     @property
+    def wired(self) -> WiredFlow:
+        """The flow as it runs, with the request's tweaks."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether anything of it is stored."""
+
+    @property
     def said_chars(self) -> int:
         """Characters that it has said."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens that models have counted so far; None where none has."""
 
     def read_texts(self) -> Mapping[str, str]:
         """The id of each answer -> its text so far."""
@@ -44,7 +64,8 @@ class SpeakingRun(Protocol):
 class _RunHere:
     run: SpeakingRun
     task: asyncio.Task[object] | None
-    is_stopped: bool = False
+    stop: RunError | None = None
+    """Why it was cancelled."""
     is_ending: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     kept: int = 0
@@ -56,17 +77,19 @@ class RunningRuns:
     """Of one process, on its loop. `holder` is the process as its runs' rows name it."""
 
     def __init__(self, store: Store, *, seconds: float = _KEEP_SECONDS) -> None:
-        self._store = store
+        self.store = store
         self._seconds = seconds
         self._runs: dict[str, _RunHere] = {}
         """Those that were written last at the end."""
-        self._late: list[WriteEnd] = []
+        self._late: deque[WriteEnd] = deque()
+        self._dropped_at: float | None = None
+        """When an end was dropped last, since too many waited; in seconds since 1970."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
     @property
     def holder(self) -> str:
-        return self._store.process.id
+        return self.store.process.id
 
     def add(self, run_id: str, run: SpeakingRun) -> None:
         """A run that the current task drives."""
@@ -83,22 +106,43 @@ class RunningRuns:
         if run := self._runs.get(run_id):
             run.is_ending = True
 
-    async def stop(self, run_id: str) -> bool:
-        """Cancels the run, which raises RunStopped then, and waits for its end. False when it does not run here."""
+    def end_early(self, run_id: str, why: RunError) -> None:
+        """Cancels the run, which raises `why` then; one that does not run here, or is over, stays as it is."""
+        run = self._runs.get(run_id)
+        if run and run.task and not (run.stop or run.is_ending):
+            run.stop = why
+            run.task.cancel()
+
+    async def stop(self, run_id: str, why: RunError | None = None) -> bool:
+        """As `end_early`, by default with RunStopped; waits for its end. False when it does not run here."""
         run = self._runs.get(run_id)
         if run is None or run.task is None:
             return False
-        if not (run.is_stopped or run.is_ending):
-            run.is_stopped = True
-            run.task.cancel()
+        self.end_early(run_id, why or RunStopped())
         with suppress(TimeoutError):
             await asyncio.wait_for(run.ended.wait(), _STOP_SECONDS)
         return True
 
-    def is_stopped(self, run_id: str) -> bool:
-        """Whether `stop` was called for it."""
+    async def stop_conversations(
+        self, owners: Collection[str], flows: Collection[str] | None, session_id: str | None
+    ) -> None:
+        """As `stop`, for what runs in conversations of these owners, with these flows and this id; None: any."""
+
+        def is_meant(owner: str, flow_id: str, session: str) -> bool:
+            return owner in owners and (flows is None or flow_id in flows) and session_id in (None, session)
+
+        places = {run_id: here.run.address for run_id, here in self._runs.items()}
+        found = [key for key, at in places.items() if is_meant(at["owner"], at["flow_id"], at["session_id"])]
+        await asyncio.gather(*map(self.stop, found))
+
+    def find_stop(self, run_id: str) -> RunError | None:
+        """Why it was cancelled by `stop` or `end_early`; None where it was not."""
         run = self._runs.get(run_id)
-        return run is not None and run.is_stopped
+        return None if run is None else run.stop
+
+    def list_runs(self) -> dict[str, SpeakingRun]:
+        """What runs here, by id."""
+        return {run_id: here.run for run_id, here in self._runs.items()}
 
     def was_kept(self, run_id: str) -> bool:
         """Whether something of what the run said so far was written, or may have been."""
@@ -112,7 +156,10 @@ class RunningRuns:
 
     def write_later(self, write_end: WriteEnd) -> None:
         """The end of a run that could not be stored: tried again until it can, or until the process ends."""
-        self._late = [*self._late, write_end][-_MOST_LATE:]
+        self._late.append(write_end)
+        if len(self._late) > _MOST_LATE:
+            self._late.popleft()
+            self._dropped_at = time.time()
         self._set_timer()
 
     async def close(self) -> None:
@@ -128,7 +175,7 @@ class RunningRuns:
 
     def _keep(self) -> None:
         self._timer = None
-        if not (self._runs or self._late):
+        if not (self._runs or self._late or self._dropped_at):
             return
         self._set_timer()
         if self._writing is None or self._writing.done():
@@ -140,7 +187,7 @@ class RunningRuns:
         chars = 0
         for run_id, here in [*self._runs.items()]:
             said = here.run.said_chars
-            if said > here.kept and (not found or chars + said <= _MOST_CHARS):
+            if here.run.is_kept and said > here.kept and (not found or chars + said <= _MOST_CHARS):
                 chars += said
                 here.is_kept = True  # or it may be, where the write's outcome is not known
                 found.append(TextsSoFar(run_id, **here.run.address, answers=here.run.read_texts()))
@@ -150,10 +197,26 @@ class RunningRuns:
     async def _write(self, texts: Sequence[TextsSoFar]) -> None:
         with suppress(StoreUnavailable):  # the log has it; the next time it is more
             if texts:
-                await self._store.write(progress.keep_texts, texts=texts)
+                await self.store.write(progress.keep_texts, texts=texts)
             for said in texts:
                 if here := self._runs.get(said.run_id):
                     here.kept = sum(map(len, said.answers.values()))
             while self._late:
-                await self._late[0]()
-                self._late = self._late[1:]
+                await self._write_end(self._late.popleft())
+            await self._end_dropped_runs()
+
+    async def _write_end(self, write_end: WriteEnd) -> None:
+        try:
+            await write_end()
+        except StoreUnavailable:
+            self._late.appendleft(write_end)
+            raise
+        except Exception:  # noqa: BLE001 - a mistake of ours, which must not keep the ends behind it from being stored
+            _log.exception("the end of a run could not be stored")
+
+    async def _end_dropped_runs(self) -> None:
+        """Ends what nobody drives here any more, and no end waits for; once all that began before is known."""
+        at = self._dropped_at
+        if at is not None and time.time() - at > _SETTLED * self.store.seconds:
+            await self.store.write(progress.end_lost_runs, holder=self.holder, before=at, known=[*self._runs])
+            self._dropped_at = None

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
-from flowground.caller import RunRequest
+from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.components.base import INPUT, Component
 from flowground.errors import InputConflict, InvalidRequest, TweaksRefused
 from flowground.fields.callers import Refusal
@@ -37,13 +37,13 @@ class Tweaked:
 
 
 def apply_tweaks(
-    wired: WiredFlow, request: RunRequest, *, unknown: Literal["refuse", "warn"], sees_inside: bool = True
+    wired: WiredFlow, request: RunRequest, *, unknown: Literal["refuse", "warn"], caller: Caller = LOCAL_OWNER
 ) -> Tweaked:
     """The flow with the request's tweaks; without any that change something, the very same object.
 
-    `sees_inside` False: the caller sees the flow from outside, may tweak `api.overridable` only, and no refusal says
-    what else there is. Raises InputConflict where the input is given twice, TweaksRefused with every reason, and
-    InvalidRequest where the message is none of the choices that the author set for the input it fills.
+    The flow's policy says what the caller may set; to who does not see its inside no refusal says what else there is.
+    Raises InputConflict where the input is given twice, TweaksRefused with every reason, and InvalidRequest where the
+    message is none of the choices that the author set for the input it fills.
     """
     for takes, policy in wired.policy.inputs:
         message = request.find_message(takes)
@@ -52,27 +52,34 @@ def apply_tweaks(
             raise InvalidRequest(broken, problems=[problem])
     if not request.tweaks:
         return Tweaked(wired)
-    tweaks = _Tweaks(wired, request, sees_inside)
+    tweaks = _Tweaks(wired, request, caller)
     tweaks.read()
     components = tweaks.change_components()
     refused = [refusal for refusal in tweaks.refusals if unknown == "refuse" or not refusal.may_warn]
     if refused:
-        _refuse(refused)
+        _refuse(refused, caller)
     warnings = dict.fromkeys(refusal.message for refusal in tweaks.refusals)
     return Tweaked(replace_components(wired, components), tuple(warnings))
 
 
-def _refuse(refusals: list[Refusal]) -> NoReturn:
+def _refuse(refusals: list[Refusal], caller: Caller) -> NoReturn:
     message = " ".join(dict.fromkeys(refusal.message for refusal in refusals))
-    raise TweaksRefused(message, fields=dict.fromkeys(cut(refusal.field) for refusal in refusals))
+    fields = dict.fromkeys(cut(refusal.field) for refusal in refusals)
+    lacking = {refusal.lacks for refusal in refusals}
+    if "sets" in lacking:
+        raise TweaksRefused(message, fields=fields, code="token_may_not_set", hint=caller.name_better_token("sets"))
+    hint = f"This token is not told why. {caller.name_better_token('sees')}" if "sees" in lacking else None
+    raise TweaksRefused(message, fields=fields, hint=hint)
 
 
 @dataclass(slots=True)
 class _Tweaks:
     wired: WiredFlow
     request: RunRequest
-    sees_inside: bool
+    caller: Caller
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sent: dict[tuple[str, str], str] = field(default_factory=dict)
+    """How the caller called each field that is changed."""
     refusals: list[Refusal] = field(default_factory=list)
     count: int = 0
 
@@ -82,11 +89,11 @@ class _Tweaks:
             self._refuse_all()
         everywhere: dict[str, Any] = {}
         for key, value in self.request.tweaks.items():
-            name = self.wired.policy.find_component(key, sees_inside=self.sees_inside)
+            name = self.wired.policy.find_component(key, self.caller)
             if isinstance(value, Mapping) and name is not None:
-                self._read_specific(name, value)
+                self._read_specific(name, value, sent=key)
             elif isinstance(value, Mapping):
-                self._note(self.wired.policy.refuse_component(key, sees_inside=self.sees_inside))
+                self._note(self.wired.policy.refuse_component(key, self.caller))
             elif name is not None or isinstance(value, list):
                 says = f"The tweak of `{cut(key)}` is an object of fields and values, not {show(value)}."
                 self._note(Refusal(key, says))
@@ -102,30 +109,32 @@ class _Tweaks:
             policies = self.wired.policy.fields[name]
             component, refusals = check_values(name, self.wired.components[name], policies, change)
             for refusal in refusals:
-                self._note(refusal)
+                sent = self.sent.get((name, refusal.field), cut(refusal.field))
+                self._note(self.wired.policy.hide_value_refusal(name, refusal, caller=self.caller, sent=sent))
             if component is not None:
                 made[name] = component
         return made
 
-    def _change(self, name: str, key: str, value: Any) -> None:
+    def _change(self, name: str, key: str, *, value: Any, sent: str) -> None:
         """Notes a change; a specific one comes first and stays."""
         fields = self.changes.setdefault(name, {})
         if key not in fields:
             self.count += 1
             fields[key] = value
+            self.sent[name, key] = sent
         if self.count > MOST_CHANGES:
             self._refuse_all()
 
     def _refuse_all(self) -> NoReturn:
         raise TweaksRefused(f"The tweaks set more than {MOST_CHANGES:,} fields.", fields=())
 
-    def _read_specific(self, name: str, fields: Mapping[str, Any]) -> None:
+    def _read_specific(self, name: str, fields: Mapping[str, Any], *, sent: str) -> None:
         if unwrap_tweak(fields.get(INPUT)) is not None and self._gets_message(name):
             self._refuse_conflict(name)
         for key, value in fields.items():
-            refusal = self.wired.policy.refuse(name, key, sees_inside=self.sees_inside)
+            refusal = self.wired.policy.refuse(name, key, caller=self.caller, sent=sent)
             if refusal is None:
-                self._change(name, key, value)
+                self._change(name, key, value=value, sent=f"{cut(sent)}.{cut(key)}")
             elif key != _IGNORED:
                 self._note(refusal)
 
@@ -133,18 +142,16 @@ class _Tweaks:
         policy = self.wired.policy
         holders = policy.holders.get(key, ())
         taking = [name for name in holders if key == INPUT and self._gets_message(name)]
-        refusals = {
-            name: policy.refuse(name, key, sees_inside=self.sees_inside) for name in holders if name not in taking
-        }
+        refusals = {name: policy.refuse(name, key, caller=self.caller) for name in holders if name not in taking}
         closed = sorted((refusal for refusal in refusals.values() if refusal), key=lambda refusal: refusal.may_warn)
         if opened := [name for name, refusal in refusals.items() if refusal is None]:
             for name in opened:
-                self._change(name, key, value)
+                self._change(name, key, value=value, sent=cut(key))
         elif taking:
             self._refuse_conflict(taking[0])
         else:
-            is_told = closed and self.sees_inside
-            self._note(closed[0] if is_told else policy.refuse_everywhere(key, sees_inside=self.sees_inside))
+            is_told = closed and self.caller.sees_inside
+            self._note(closed[0] if is_told else policy.refuse_everywhere(key, self.caller))
 
     def _gets_message(self, name: str) -> bool:
         return self.request.find_message(self.wired.components[name].takes_input) is not None
@@ -158,4 +165,4 @@ class _Tweaks:
     def _note(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)
         if len(self.refusals) >= _ENOUGH:
-            _refuse(self.refusals)
+            _refuse(self.refusals, self.caller)

@@ -3,18 +3,39 @@
 import difflib
 import itertools
 import json
+import math
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 Schema = Mapping[str, Any]
 """A JSON Schema, as pydantic makes it."""
 
+_MARKS = re.compile(r"[*_`#>\[~+-]")
+_MARKDOWN = tuple(
+    (re.compile(pattern, re.MULTILINE), kept)
+    for pattern, kept in (
+        (r"^ {0,3}(?:```|~~~).*$", ""),
+        (r"^\s{0,3}(?:#{1,6}|>|[*+-])\s+", ""),
+        (r"!?\[([^\]\n]*)\]\([^)\s]*\)", r"\1"),
+        (r"(\*{1,3}|~~|`+)(?=\S)([^*~`\n]+)(?<=\S)\1", r"\2"),
+        (r"(?<!\w)(_{1,2})(?=\S)([^_\n]+)(?<=\S)\1(?!\w)", r"\2"),
+    )
+)
+"""What is Markdown's own in a text, and what of it is kept."""
+_ACCENTS = re.compile("[\u0300-\u036f]+")
 _SHOWN = 60
 _NAMED = 20
 _COMPARED = 50
 """Comparing two words costs some 20 µs, and a request may hold twenty wrong ones."""
 _FORMATS = {"path": "a path", "password": "a secret"}
 _PLAIN = {"string": "text", "boolean": "true or false", "null": "nothing", "object": "a mapping"}
+
+
+def round_seconds(value: float) -> str:
+    """For what is guessed. 0.2 → "1 s", 6.2 → "6 s", 75 → "2 min", 4000 → "67 min"."""
+    return f"{max(1, round(value))} s" if value < 59.5 else f"{math.ceil(value / 60)} min"
 
 
 def find_nearest(word: str, choices: Iterable[str]) -> str | None:
@@ -67,6 +88,29 @@ def cut(text: str, most: int = _SHOWN) -> str:
     """
     short = text if len(text) <= most else text[: most - 1].rstrip() + "…"
     return short.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def fold(text: str) -> str:
+    """The text as it is compared: small letters, without accents; "Größe" and "GROSSE" are alike."""
+    if text.isascii():
+        return text.lower()
+    parts = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold()))
+    return parts if parts.isascii() else "".join(part for part in parts if not unicodedata.combining(part))
+
+
+def has_words(text: str, wanted: Iterable[str]) -> bool:
+    """Whether each of these words, which are folded, stands somewhere in the text."""
+    folded = fold(text)
+    return all(word in folded for word in wanted)
+
+
+def strip_markdown(text: str) -> str:
+    """The words of a short text in Markdown: without emphasis, headings, bullets, fences and addresses of links."""
+    if not _MARKS.search(text):
+        return text
+    for pattern, kept in _MARKDOWN:
+        text = pattern.sub(kept, text)
+    return text
 
 
 def count(number: int, one: str, many: str | None = None) -> str:

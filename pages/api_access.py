@@ -13,7 +13,7 @@ if address := st.query_params.get("flow"):
     opening.require_allowed(bridge.ask(Access.may_run_api, caller, wired))
     name, query = words.escape(wired.name), {"flow": wired.id}
     st.page_link(browser.PLAYGROUND, label=name, icon=":material/arrow_back:", query_params=query)
-    st.header("API access", anchor=False)
+    st.title("API access", anchor=False)
     pane.draw_pane(caller, wired)
 else:
     pane.draw_choice(require_visitor())

@@ -3,13 +3,18 @@
 import streamlit as st
 
 from flowground import runtime
+from flowground.ui.page.caller import find_visitor
+from flowground.ui.shell import opening
 from flowground.ui.sign_in.sign_in import draw_first_account
+
+caller = find_visitor()
+opening.require_allowed(caller is None or caller.kind == "local")
 
 nothing_was_said = runtime.get().settings.local_mode == "off"  # nobody could chat before
 
 with st.container(horizontal_alignment="center"), st.container(width=440):
     st.space("small")
-    st.header("Create the first account", anchor=False)
+    st.title("Create the first account", anchor=False)
     keeps = " and stay signed in here" if nothing_was_said else ", stay signed in here, and keep what you said so far"
     st.write(
         f"You become this server's admin{keeps}. From then on everybody signs in, and other computers may be served."

@@ -5,9 +5,14 @@ import streamlit as st
 from flowground import runtime
 from flowground.ui.page import words
 from flowground.ui.page.caller import require_visitor
-from flowground.ui.shell import access_requests, gallery
+from flowground.ui.shell import access_requests, gallery, new_flow
 
 caller = require_visitor()
-st.header(words.escape(runtime.get().settings.organization.name), anchor=False)
-access_requests.draw_requests(caller, access_requests.list_waiting(caller), place="home")
-gallery.draw_gallery(caller)
+st.set_page_config(page_title="Flows", layout="wide")
+catalogue = runtime.get().catalogue
+with st.container(horizontal=True, vertical_alignment="center", key="home:head"):
+    st.title(words.escape(runtime.get().settings.organization.name), anchor=False, width="stretch")
+    if catalogue.list_flows() or catalogue.list_problems():
+        new_flow.draw_button(caller)
+access_requests.draw_requests(caller, access_requests.find_waiting(caller, place="home"), place="home")
+gallery.draw_gallery()

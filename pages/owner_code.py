@@ -6,5 +6,5 @@ from flowground.ui.sign_in.sign_in import draw_owner_code
 
 with st.container(horizontal_alignment="center"), st.container(width=440):
     st.space("medium")
-    st.header("Open the link of the terminal", anchor=False)
+    st.title("Open the link of the terminal", anchor=False)
     draw_owner_code(says="Flowground printed it when it started. Or give the owner code that stands beside it:")

@@ -10,6 +10,6 @@ from flowground.ui.shell.navigation import draw_sidebar
 address = read_shared_flow() or ""
 preview.draw_preview(require_visitor(), address)
 caller, wired = opening.open_flow(address)
-header.draw_branding(wired)
+header.draw_branding(caller, wired)
 draw_sidebar(caller)
 draw_playground(Conversation(caller, wired, find_session(wired.id)))

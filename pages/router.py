@@ -4,23 +4,22 @@ It lives in pages/ and app.py does not: with a folder `pages` beside the script,
 without this one, until somebody opened `/`.
 """
 
-from pathlib import Path
-
 import streamlit as st
 
+from flowground.ui.page.browser import LOOKS
 from flowground.ui.page.caller import find_visitor, needs_owner, read_shared_flow
+from flowground.ui.shell import branding
 from flowground.ui.shell.navigation import draw_sidebar, list_pages
 from flowground.ui.sign_in.sign_in import enter_as_owner, take_code_from_link
 
-STATIC = Path(__file__).parent / "static"
-
-st.set_page_config(page_icon=str(STATIC / "icon.svg"), layout="centered")
+st.set_page_config(page_icon=branding.find_icon(), layout="centered")
 
 caller = find_visitor()
 flow = read_shared_flow()
 has_sidebar = caller is not None and flow is None
 # The small picture is for the closed sidebar; without a sidebar it would always replace the large one.
-st.logo(str(STATIC / "logo.svg"), icon_image=str(STATIC / "icon.svg") if has_sidebar else None, size="large")
+st.logo(branding.find_logo(), icon_image=branding.find_icon() if has_sidebar else None, size="large")
+st.html(LOOKS)
 pages = list_pages(caller, flow)
 page = st.navigation(pages, position="hidden")
 # `local_mode: link`: this browser opened the terminal's link.

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from tests.house import House
-from tests.open_page import flow_text, go, still
+from tests.open_page import flow_text, go, open_menu, still
 from tests.servers import AppServer
 from tests.tickets import open_browser
 
@@ -17,6 +17,11 @@ FLOWS = {
     "talk": flow_text("scripted:echo", "Talk"),
     "hidden": flow_text("scripted:echo", "Hidden"),
 }
+ADMINS_PAGES = [
+    *("/", "/playground?flow=echo", "/feedback?flow=echo", "/api_access?flow=echo", "/api_access", "/organization"),
+    "/account",
+]
+"""The addresses of all pages that an admin has, of the flow `echo`."""
 ACME = House(config={"organization": {"name": "Acme"}}, flows=FLOWS)
 
 
@@ -33,15 +38,22 @@ def enter_as(page: "Page", house: AppServer, name: str) -> "Page":
 def switch(page: "Page", house: AppServer, flow: str, *, on: bool) -> None:
     """The toggle of the Publish menu; the menu stays open."""
     go(page, f"{house.url}/playground?flow={flow}")
-    page.get_by_role("button", name="Publish").click()
-    toggle = page.get_by_test_id("stPopoverBody").get_by_role("switch")
+    toggle = open_menu(page.get_by_role("button", name="Publish")).get_by_role("switch")
     toggle.wait_for()
     if toggle.is_checked() != on:
         page.get_by_text("Shareable Playground").click()
+        if not on:
+            is_off, end = page.get_by_text("Off: only authors"), page.get_by_role("button", name="Stop sharing")
+            is_off.or_(end).wait_for()
+            if end.is_visible():  # others used it today
+                end.click()
+                end.wait_for(state="detached")
+                still(page)
+                open_menu(page.get_by_role("button", name="Publish"))
     page.get_by_text("Everyone in the organization" if on else "Off: only authors").wait_for()
     still(page)
 
 
 def await_composer(page: "Page") -> None:
     """Waits until one may type."""
-    page.get_by_test_id("stChatInputTextArea").wait_for()
+    page.get_by_role("textbox", name="Message", exact=True).wait_for()

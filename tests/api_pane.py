@@ -47,9 +47,22 @@ def export_line(pane: "Locator") -> "Locator":
     return pane.get_by_test_id("stCode").filter(has_text="export FLOWGROUND_API_KEY=")
 
 
-def copied(page: "Page", code: "Locator") -> str:
-    """What the code's own copy button puts into the clipboard."""
-    code.hover()
-    code.get_by_role("button", name="Copy to clipboard").click()
+def copied(page: "Page", button: "Locator") -> str:
+    """What a button of ours named *Copy …* puts into the clipboard, pressed as a keyboard does."""
+    page.evaluate("navigator.clipboard.writeText('')")
+    button.press("Enter")
+    page.wait_for_function("navigator.clipboard.readText().then(text => text !== '')")
     text: str = page.evaluate("navigator.clipboard.readText()")
     return text
+
+
+def copied_code(page: "Page", pane: "Locator", tab: str) -> str:
+    """The code of a tab, by the button above it."""
+    code_of(pane, tab).wait_for()
+    return copied(page, pane.get_by_role("button", name=f"Copy the {tab} code"))
+
+
+def copied_line(page: "Page", pane: "Locator") -> str:
+    """The line that puts the token into the environment."""
+    export_line(pane).wait_for()
+    return copied(page, pane.get_by_role("button", name="Copy the line"))

@@ -1,5 +1,6 @@
 """A page run in this process by AppTest, and its elements found by what they are, never by their place."""
 
+import json
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -54,14 +55,14 @@ def press(at: AppTest, begin: str, end: str = "") -> AppTest:
     return at
 
 
-def say(at: AppTest, text: str) -> AppTest:
-    """As a message, in the composer."""
-    only(at.chat_input).set_value(text).run()
-    assert not at.exception
-    return at
+def read_chat(at: AppTest) -> dict[str, Any]:
+    """What the page tells the component of its conversation."""
+    data: dict[str, Any] = json.loads(find_by_key(at.get("bidi_component"), "chat:").proto.json)
+    return data
 
 
 def read(at: AppTest) -> str:
     """All that stands on the page, a line each."""
     kinds = (at.title, at.header, at.subheader, at.markdown, at.caption, at.text, at.error, at.warning, at.code)
-    return "\n".join(element.value for kind in kinds for element in kind)
+    told = [element.proto.json for element in at.get("bidi_component")]
+    return "\n".join([*(element.value for kind in kinds for element in kind), *told])

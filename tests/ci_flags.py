@@ -1,8 +1,10 @@
-"""Options of pytest for CI: no test may be skipped, and no fewer may be run than there are."""
+"""Options of pytest for CI: no test skipped, no fewer run than there are, a second try for a browser's."""
 
 from typing import Any
 
 import pytest
+
+from tests.second_try import SecondTry
 
 NO_SOURCE = "no source answers"
 """Why the one test of the real model (marked `model`) may be skipped; the provider's own words."""
@@ -15,26 +17,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="fail when a test is skipped; the real model's may be where no source of its weights answers",
     )
     parser.addoption("--at-least", type=int, default=0, metavar="N", help="fail when fewer than N tests passed")
+    parser.addoption(
+        "--second-try",
+        type=int,
+        default=0,
+        metavar="N",
+        help="at most N browser tests that failed are asked once more, alone, after the rest",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # a worker of pytest-xdist, whose reports are counted where it was started
-        config.pluginmanager.register(_Counts(config), "counts")
+        second_try = SecondTry(config)
+        config.pluginmanager.register(second_try, "second-try")
+        config.pluginmanager.register(_Counts(config, second_try), "counts")
 
 
 class _Counts:
     """Counts what passed and what was skipped, whole files too, and turns the run red where that is too little."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, second_try: SecondTry) -> None:
         self.skipped: list[str] = []
-        self.passed = 0
+        self.passed: set[str] = set()
+        self._second_try = second_try
         self._least: int = config.option.at_least
         self._no_skips: bool = config.option.no_skips
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and not hasattr(report, "wasxfail") and not _may_be_skipped(report):
             self.skipped.append(report.nodeid)
-        self.passed += report.when == "call" and report.passed
+        if report.when == "call" and report.passed:
+            self.passed.add(report.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.skipped:
@@ -42,6 +55,8 @@ class _Counts:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self._second_try.finish(session)
+        self.passed |= self._second_try.passed
         too_little = self._complaints()
         if too_little and session.exitstatus == 0:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -55,8 +70,8 @@ class _Counts:
         found = {}
         if self.skipped and self._no_skips:
             found["skipped, and nothing may be (--no-skips)"] = self.skipped
-        if self.passed < self._least:
-            found["too few tests"] = [f"{self.passed} passed; --at-least says {self._least}"]
+        if len(self.passed) < self._least:
+            found["too few tests"] = [f"{len(self.passed)} passed; --at-least says {self._least}"]
         return found
 
 

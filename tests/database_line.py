@@ -30,6 +30,7 @@ class DatabaseLine:
         self._passes = threading.Event()
         self._passes.set()
         self._loses_commit = threading.Event()
+        self._hangs_at_commit = ""
         self._ends: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -49,6 +50,10 @@ class DatabaseLine:
     def lose_next_commit(self) -> None:
         """The next COMMIT reaches the database; its answer does not come back, and the connection is cut."""
         self._loses_commit.set()
+
+    def hang_at_next_commit(self, *, is_stored: bool) -> None:
+        """The next COMMIT reaches the database, or does so only when things go on; from then on nothing passes."""
+        self._hangs_at_commit = "after" if is_stored else "before"
 
     def __enter__(self) -> Self:
         return self
@@ -75,6 +80,15 @@ class DatabaseLine:
                 if asks and b"COMMIT" in data and self._loses_commit.is_set():
                     self._loses_commit.clear()
                     deaf.set()
+                hangs = self._hangs_at_commit if asks and b"COMMIT" in data else ""
+                if hangs:
+                    self._hangs_at_commit = ""
+                    if hangs == "after":
+                        there.sendall(data)
+                    self.hang()
+                    self._passes.wait()
+                    if hangs == "after":
+                        continue
                 if deaf.is_set() and not asks:
                     break  # the answer is here, so it is committed; the client never learns it
                 there.sendall(data)

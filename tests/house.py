@@ -6,7 +6,7 @@ HOUSE = House(flows=["echo"], shared={"echo": PUBLIC})    # what the fixture `ho
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from tests.people import PEOPLE, make_credentials
 from tests.servers import AppServer
+from tests.store_databases import empty_database
 
 SHARED = Sharing(is_shared=True)
 PUBLIC = Sharing(is_shared=True, audience="public")
@@ -37,6 +38,15 @@ class House:
         with AppServer(folder, config=config, flows=self.flows, environment=self.environment) as server:
             for flow, sharing in self.shared.items():
                 share(server, flow, sharing)
+            yield server
+
+    @contextmanager
+    def open_on(self, database: str, folder: Path) -> Iterator[AppServer]:
+        """On an empty database of this kind, SQLite's or PostgreSQL's."""
+        with (
+            empty_database(database, folder) as url,
+            replace(self, config=dict(self.config) | {"database": url}).open(folder) as server,
+        ):
             yield server
 
 

@@ -25,7 +25,16 @@ def runtime_of(config: Path) -> Iterator[Runtime]:
     finally:
         runtime.install(None)
         asyncio.run_coroutine_threadsafe(app.close(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result(20)
         asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
         loop.close()
+
+
+async def _end_tasks() -> None:
+    """Ends what still runs on the loop, as a server's end does."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)

@@ -27,19 +27,50 @@ def go(page: "Page", url: str) -> "Page":
 
 
 def still(page: "Page") -> "Page":
-    """Waits until no script of the page runs."""
+    """Waits until no answer is being written, and no script of the page runs."""
+    page.wait_for_function("!document.querySelector('.fg-chat:is([data-running], [data-loading])')")
     page.locator(STILL).wait_for()
     return page
 
 
+def open_menu(button: "Locator") -> "Locator":
+    """The open menu of this button, once it is drawn. One that is open stays so: another click would close it."""
+    page = still(button.page)
+    if button.get_attribute("aria-expanded") != "true":
+        button.click()
+    menu = page.locator('[data-testid="stPopoverBody"], [data-testid="stMenuButtonBody"]')
+    menu.locator('[data-testid="stElementContainer"], [role="menuitem"]').first.wait_for()
+    still(page)
+    return menu
+
+
+def choose(button: "Locator", choice: str) -> None:
+    """An entry of this button's menu."""
+    open_menu(button).get_by_role("menuitem", name=choice, exact=True).click()
+
+
+def composer(page: "Page") -> "Locator":
+    """Where one writes to a chat."""
+    return page.get_by_role("textbox", name="Message", exact=True)
+
+
 def say(page: "Page", text: str) -> None:
-    composer = page.get_by_test_id("stChatInputTextArea")
-    composer.fill(text)
-    composer.press("Enter")
+    composer(page).fill(text)
+    composer(page).press("Enter")
+
+
+def stop(page: "Page") -> None:
+    """The control that sent stops it; not in the first moments, which are a double click's."""
+    page.get_by_role("button", name="Stop", exact=True).click()
+
+
+def messages(page: "Page") -> "Locator":
+    """Questions and answers in their order."""
+    return page.get_by_role("log").get_by_role("article")
 
 
 def answers(page: "Page") -> "Locator":
-    return page.get_by_test_id("stChatMessage").filter(has=page.get_by_text("account_tree"))
+    return page.locator("article.fg-answer")
 
 
 def fill(page: "Page", **fields: str) -> None:

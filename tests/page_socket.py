@@ -5,12 +5,11 @@ Speaks Streamlit's protocol (protobuf frames on /_stcore/stream), as its fronten
 
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import requests
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import ConnectionClosed
@@ -18,25 +17,8 @@ from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-
-class Browser:
-    """Cookies of one browser, with those that every page load brings."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.session = requests.Session()
-        self.session.trust_env = False
-        self.session.get(f"{url}/_stcore/health", timeout=10)
-
-    @property
-    def cookies(self) -> str:
-        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.session.cookies)
-
-    def post(self, path: str, body: Mapping[str, str] | None = None, **headers: str) -> requests.Response:
-        """As a page's script does it: with this server's Origin, unless `Origin=` says otherwise ("" leaves it out)."""
-        named = {"Origin": self.url} | headers
-        sent = {name: value for name, value in named.items() if value}
-        return self.session.post(f"{self.url}{path}", json=dict(body or {}), headers=sent, timeout=10)
+from tests.browser import Browser as Browser
+from tests.chat_socket import ChatSocket, open_chat
 
 
 @contextmanager
@@ -61,8 +43,15 @@ def open_page(
             max_size=None,
             proxy=None,
         ) as connection,
+        ExitStack() as chats,
     ):
-        yield PageSocket(connection)
+        flow = base.removeprefix("/public_flow/") if base.startswith("/public_flow/") else ""
+
+        def dial(named: str) -> ChatSocket:
+            chat = open_chat(browser, flow or named, is_public=bool(flow), headers=headers)
+            return chats.enter_context(chat)
+
+        yield PageSocket(connection, dial)
 
 
 def say_bytes(size: int, *, name: str = f"$$ID-{'a' * 32}-None") -> BackMsg:
@@ -76,8 +65,10 @@ def say_bytes(size: int, *, name: str = f"$$ID-{'a' * 32}-None") -> BackMsg:
 class PageSocket:
     """What `open_page` opens."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, dial: Callable[[str], ChatSocket]) -> None:
         self._connection = connection
+        self._dial = dial
+        self._chats: dict[str, ChatSocket] = {}
         self.session_id = ""
         self.widgets: dict[str, list[str]] = {}
         """Kind of element -> ids of those that the runs so far drew, in their order."""
@@ -94,8 +85,25 @@ class PageSocket:
         asked.rerun_script.query_string = self._query = query
         return self.run(asked)
 
+    @property
+    def chat(self) -> ChatSocket:
+        """The socket of this page's conversation, with the one open that the address names, else a new one."""
+        asked = parse_qs(self._query)
+        flow = "".join(asked.get("flow", [""]))
+        if flow not in self._chats:
+            self._chats[flow] = self._dial(flow)
+            self._chats[flow].show("".join(asked.get("session", [""])))
+        return self._chats[flow]
+
     def say(self, text: str) -> bytes:
-        """A message typed into the composer that was drawn last; everything sent until its script is over."""
+        """A message typed into the composer; everything told until its answer is over, or it is refused."""
+        chat, begin = self.chat, len(self.chat.told)
+        chat.say(text)
+        chat.read_until("ended", "refused")
+        return chat.spell(begin)
+
+    def say_by_script(self, text: str) -> bytes:
+        """The same at a page of a release whose conversations had no socket: until its script is over."""
         return self.run(self.message(text))
 
     def message(self, text: str) -> BackMsg:

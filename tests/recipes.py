@@ -176,7 +176,7 @@ RECIPES = {
             Step(
                 _lines(
                     (
-                        "flowground/settings/__init__.py",
+                        "flowground/settings/organization.py",
                         "class OrganizationSettings(ConfigSection):\n",
                         '    motto: str = Field("", max_length=200, description="What the organization lives by.")\n',
                     )
@@ -209,7 +209,7 @@ RECIPES = {
         (
             Step(
                 _file("pages/status.py", STATUS),
-                _tests("tests/test_pages_app.py", "-k", "gallery_shows and router"),
+                _tests("tests/test_pages_app.py", "-k", "home_shows and router"),
                 "status.py",
             ),
             Step(

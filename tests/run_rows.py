@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from flowground.store import Store, tables
-from flowground.store.runs import conversations, progress, turns
+from flowground.store.runs import progress, turns
 from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage
-from tests.stored import list_runs
+from tests.stored import list_messages, list_runs
 
 HERE: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada", "session_id": "s"}
 
@@ -34,7 +34,7 @@ async def keep(store: Store, run_id: str, answers: dict[str, str]) -> None:
 
 async def said(store: Store) -> list[tuple[str, str, str]]:
     """Of all messages id, text and state."""
-    return [(m.id, m.text, m.state) for m in await store.read(conversations.list_messages, **HERE)]
+    return [(m.id, m.text, m.state) for m in await store.read(list_messages, **HERE)]
 
 
 async def statuses(store: Store) -> dict[str, tuple[str, str | None]]:

@@ -1,7 +1,7 @@
 """A runtime on a temporary folder with flows given as text; shared by tests of runner, turns, runtime and access."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from flowground import doors, loader
+from flowground.asking import PersonChatting
 from flowground.caller import Caller, RunRequest
-from flowground.doors import PersonChatting
+from flowground.errors import RunStopped, ShuttingDown
 from flowground.events import Event
 from flowground.runtime import LiveTurn, Runtime
 from flowground.settings import Settings
@@ -47,6 +48,14 @@ async def start_turn(runtime: Runtime, caller: Caller, address: str, request: Ru
 def take_turn(runtime: Runtime, caller: Caller, wired: WiredFlow, request: RunRequest) -> AsyncGenerator[Event, None]:
     """A turn that ends when its reader stops, as the API's do."""
     return doors.Answer(runtime, caller, wired, request).stream_events()
+
+
+async def watch(turn: LiveTurn) -> AsyncGenerator[Event, None]:
+    """What the turn tells, from its start to its end; raises a failed turn's error, not that of a stopped one."""
+    with suppress(RunStopped, ShuttingDown):
+        async with aclosing(turn.follow()) as events:
+            async for item in events:
+                yield item.event
 
 
 def chat_flow(model: str, name: str = "Chat") -> str:

@@ -164,10 +164,10 @@ class AppServer:
             check=False,
         )
 
-    def token(self, name: str, flows: Iterable[str] | None = None) -> str:
-        """A new application token of the organization; `flows` limits it to these ids."""
+    def token(self, name: str, flows: Iterable[str] | None = None, *, may: Iterable[str] = ()) -> str:
+        """A new application token of the organization; `flows` limits it to these ids, `may` are options for more."""
         scope = [word for flow in flows or () for word in ("--flow", flow)]
-        return self._succeed("keys", "create", name, *scope).split()[-1]
+        return self._succeed("keys", "create", name, *scope, *may).split()[-1]
 
     def member(self, name: str, password: str, role: str = "member") -> None:
         """A new member; the password goes in through standard input."""

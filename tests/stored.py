@@ -1,4 +1,4 @@
-"""What stands in tables that the app itself only writes, or only counts."""
+"""What stands in tables that the app itself only writes, or only counts, or reads in parts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,11 +6,14 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from flowground.store import tables
-from flowground.store.runs.records import RunRecord, read_run_row
+from flowground.store.runs.conversations import IS_SHOWN, make_session_key
+from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
 from flowground.store.sql import read_moment
 
 _a = tables.audit.c
 _r = tables.runs.c
+_s = tables.sessions.c
+_m = tables.messages.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +41,35 @@ def list_runs(connection: Connection, *, flow_id: str, limit: int = 100) -> list
 def list_running(connection: Connection) -> list[RunRecord]:
     """Running runs of all processes."""
     return [read_run_row(row) for row in connection.execute(select(tables.runs).where(_r.status == "running"))]
+
+
+def list_messages(
+    connection: Connection, *, flow_id: str, owner: str, session_id: str, limit: int = 1000
+) -> list[StoredMessage]:
+    """The session's last `limit` messages that are shown, oldest first; empty for a session that is not there."""
+    session = make_session_key(flow_id, owner, session_id)
+    wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session == session, IS_SHOWN)
+    return read_message_rows(connection.execute(wanted.order_by(_m.position)).all())[-limit:]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    session_id: str
+    title: str
+    created_at: datetime
+    updated_at: datetime
+    messages: int
+
+
+def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: int = 50) -> list[StoredSession]:
+    """The owner's sessions with this flow that hold messages, the one used last first."""
+    found = connection.execute(
+        select(_s.session_id, _s.title, _s.created_at, _s.updated_at, _s.messages)
+        .where(_s.flow_id == flow_id, _s.owner == owner, _s.messages > 0)
+        .order_by(_s.updated_at.desc(), _s.created_at.desc())
+        .limit(limit)
+    )
+    return [
+        StoredSession(session_id, title, read_moment(created), read_moment(updated), count)
+        for session_id, title, created, updated, count in found
+    ]

@@ -1,6 +1,13 @@
 """A flow of every kind of field, for the tests of fields, tweaks and overrides: as it is, and with fields opened."""
 
+from flowground.caller import Caller
 from tests.flow_texts import wired
+
+MEMBER = Caller(kind="member", id="mia", role="member")
+PLAIN = Caller(kind="token", id="1", role="author", person="olga", sees="answers", sets="opened")
+SETTING = Caller(kind="token", id="2", role="author", person="olga", sees="answers")
+SEEING = Caller(kind="token", id="3", role="author", person="olga", sets="opened")
+"""Tokens of an author: a new one, one that sets every unprotected field, one that sees the inside."""
 
 HEAD = """\
 components:

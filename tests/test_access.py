@@ -24,13 +24,13 @@ FLOWS = {
     "private": chat_flow("scripted", "Private"),
     "owned": "owners: [ada]\n" + chat_flow("scripted", "Owned"),
 }
-ADMIN = Caller(kind="member", name="root", role="admin")
-ADA = Caller(kind="member", name="ada", role="author")
-BEN = Caller(kind="member", name="ben", role="author")
-MIA = Caller(kind="member", name="mia", role="member")
-TOKEN = Caller(kind="token", name="1", role="admin")
-SCOPED = Caller(kind="token", name="2", role="admin", flows=frozenset({"private"}))
-MIAS = Caller(kind="token", name="3", role="member", flows=frozenset({"private", "shared"}), owner="mia")
+ADMIN = Caller(kind="member", id="root", role="admin")
+ADA = Caller(kind="member", id="ada", role="author")
+BEN = Caller(kind="member", id="ben", role="author")
+MIA = Caller(kind="member", id="mia", role="member")
+TOKEN = Caller(kind="token", id="1", role="admin")
+SCOPED = Caller(kind="token", id="2", role="admin", flows=frozenset({"private"}))
+MIAS = Caller(kind="token", id="3", role="member", flows=frozenset({"private", "shared"}), person="mia")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ async def test_who_may_publish(tmp_path: Path, caller: Caller, publishes: set[st
 
 async def test_publishing_asks_the_local_owner_for_the_owner_code(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
-        unproven = Caller(kind="local", name="owner", role="admin", is_proven=False)
+        unproven = Caller(kind="local", id="owner", role="admin", is_proven=False)
         with pytest.raises(NotAllowed, match="owner code"):
             await publish(runtime.access, unproven, "private", is_shared=True)
         assert not await runtime.access.is_shared("private")
@@ -86,7 +86,7 @@ async def test_publishing_asks_the_local_owner_for_the_owner_code(tmp_path: Path
         assert await runtime.access.is_shared("private")
 
 
-UNPROVEN = Caller(kind="local", name="owner", role="admin", is_proven=False)
+UNPROVEN = Caller(kind="local", id="owner", role="admin", is_proven=False)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ UNPROVEN = Caller(kind="local", name="owner", role="admin", is_proven=False)
         ("open", False, None),
         ("link", True, None),
         ("link", False, "Open the link"),
-        ("off", True, "Make the first account"),
-        ("off", False, "Make the first account"),
+        ("off", True, "Create the first account"),
+        ("off", False, "Create the first account"),
     ],
 )
 async def test_before_the_first_account_the_settings_say_who_may_go_on(
@@ -119,7 +119,7 @@ async def test_before_the_first_account_the_settings_say_who_may_go_on(
 
 
 async def test_tokens_and_visitors_are_rechecked_by_what_holds_for_them(tmp_path: Path) -> None:
-    visitor = Caller(kind="visitor", name="x", role="member", is_proven=False)
+    visitor = Caller(kind="visitor", id="x", role="member", is_proven=False)
     async with running(tmp_path / "off", FLOWS) as runtime:
         assert await runtime.access.recheck(MIAS) == MIAS
         with pytest.raises(NotSignedIn, match="Sign in first"):
@@ -179,7 +179,7 @@ async def test_what_a_visitor_said_goes_with_their_browsers_new_name(tmp_path: P
         await say(runtime, old, "s")
         assert await runtime.access.carry_over("old", "new")
         assert not await runtime.access.carry_over("old", "new")
-        sessions = runtime.store.read(transcripts.list_session_ids, owner=new.key)
+        sessions = runtime.store.read(transcripts.list_session_ids, owners=[str(new.owner)])
         assert await sessions == ["s"]
 
 
@@ -191,7 +191,7 @@ async def test_whose_token_reaches_a_flow_over_the_api(tmp_path: Path) -> None:
         visitor = await runtime.access.admit_visitor("browser", "shared")
         assert visitor is not None
         reached = {
-            caller.name: {name for name, wired in flows.items() if await runtime.access.may_run_api(caller, wired)}
+            caller.id: {name for name, wired in flows.items() if await runtime.access.may_run_api(caller, wired)}
             for caller in (ADA, MIA, TOKEN, SCOPED, MIAS, visitor)
         }
         everything = {"shared", "private", "owned"}
@@ -201,5 +201,5 @@ async def test_whose_token_reaches_a_flow_over_the_api(tmp_path: Path) -> None:
             "1": everything,
             "2": {"private"},
             "3": {"shared"},
-            visitor.name: set(),
+            visitor.id: set(),
         }

@@ -10,14 +10,16 @@ from typing import Any
 import httpx2
 import pytest
 
+from flowground.access import feedback
 from flowground.api import create_api
 from flowground.caller import Caller, Role
-from flowground.errors import FlowNotFound, NotSignedIn
+from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups, members, tokens
 from flowground.store.runs import turns
+from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.access_matrix import STATES, cells
 from tests.running import chat_flow, running
@@ -72,7 +74,7 @@ async def house(folder: Path, state: str) -> AsyncIterator[tuple[Runtime, Mappin
         within = {"group-member", "deactivated"}
         await runtime.store.write(groups.set_members, group_id=group.id, members=within, by="tests")
         await runtime.store.write(publications.change, flow_id="talk", sharing=sharings(group.id)[state], by="tests")
-        await runtime.store.write(members.set_active, name="deactivated", is_active=False, by="tests")
+        await runtime.store.write(members.set_active, member="deactivated", is_active=False, by="tests")
         transport = httpx2.ASGITransport(app=create_api(lambda: runtime), raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://flowground") as client:
             yield runtime, everybody, client
@@ -126,6 +128,25 @@ async def _opens(runtime: Runtime, caller: Caller | None) -> str:
     return "visitor" if caller.kind == "visitor" else "opens"
 
 
+async def read_feedback(runtime: Runtime, somebody: Somebody) -> str:
+    """As the page does it, new and open before: nobody is a visitor there."""
+    new = await runtime.sign_in.verify_cookie(somebody.cookie or somebody.token)
+    found = "sign in" if new is None else await _read_ratings(runtime, new)
+    if somebody.caller is not None:
+        assert await _read_ratings(runtime, somebody.caller) == found
+    return found
+
+
+async def _read_ratings(runtime: Runtime, caller: Caller) -> str:
+    try:
+        await feedback.list_page(runtime.access, caller, "talk", FeedbackFilter())
+    except NotSignedIn:
+        return "sign in"
+    except (FlowNotFound, NotAllowed):
+        return "nothing"
+    return "reads"
+
+
 def _holding(somebody: Somebody) -> dict[str, str]:
     return {"x-api-key": somebody.token} if somebody.token else {"cookie": f"flowground={somebody.cookie}"}
 
@@ -169,6 +190,15 @@ async def flows(client: httpx2.AsyncClient, somebody: Somebody) -> str:
     return "listed" if listed else "none"
 
 
+async def me(client: httpx2.AsyncClient, somebody: Somebody) -> str:
+    answer = await client.get("/api/v1/me", headers=_holding(somebody))
+    if answer.status_code != 200:
+        return str(answer.status_code)
+    said = answer.json()
+    assert somebody.run_id == f"run-{said['token']['id']}"
+    return "token"
+
+
 async def openapi(client: httpx2.AsyncClient, somebody: Somebody) -> str:
     answer = await client.get("/api/openapi.json", headers=_holding(somebody))
     general = await client.get("/api/openapi.json")
@@ -180,7 +210,9 @@ async def test_every_cell(tmp_path: Path, state: str) -> None:
     async with house(tmp_path, state) as (runtime, everybody, client):
         pages = {who: await page(runtime, somebody) for who, somebody in everybody.items()}
         assert pages == cells("page", state)
-        for door in (messages, runs, flows, openapi, run):
+        readers = {who: await read_feedback(runtime, somebody) for who, somebody in everybody.items()}
+        assert readers == cells("feedback", state)
+        for door in (messages, runs, flows, me, openapi, run):
             found = {who: await door(client, somebody) for who, somebody in everybody.items()}
             assert found == cells(door.__name__, state), door.__name__
 

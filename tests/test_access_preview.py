@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flowground.access.sharing import list_who_may_open, look_as
+from flowground.access.member_lists import find_who_may_open
+from flowground.access.sharing import look_as
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store.flows import publications
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def acme(tmp_path: Path) -> AsyncIterator[Runtime]:
     async with organization(tmp_path, config={"sharing": {"allow_public": True}}) as runtime:
-        await runtime.store.write(members.set_active, name="zoe", is_active=False, by="tests")
+        await runtime.store.write(members.set_active, member="zoe", is_active=False, by="tests")
         yield runtime
 
 
@@ -59,8 +60,12 @@ async def test_only_who_may_publish_the_flow_looks(acme: Runtime) -> None:
 
 
 async def test_who_may_open_it_is_known_before_it_is_saved(acme: Runtime) -> None:
-    flow = acme.catalogue.list_flows()["talk"]
     named = Sharing(True, "people", frozenset({"bob"}))
-    found = await list_who_may_open(acme.access, flow, named)
-    assert [member.name for member in found] == ["anton", "augusta", "bob", "olga"]
-    assert [member.name for member in await list_who_may_open(acme.access, flow)] == ["anton", "augusta", "olga"]
+    for sharing, names in (
+        (named, ["anton", "augusta", "bob", "olga"]),
+        (Sharing(False), ["anton", "augusta", "olga"]),
+    ):
+        found = await find_who_may_open(acme.access, sharing, limit=20)
+        assert ([member.name for member in found.shown], found.count) == (names, len(names))
+    few = await find_who_may_open(acme.access, Sharing(True), limit=2)
+    assert ([member.name for member in few.shown], few.count) == (["anton", "augusta"], 4)

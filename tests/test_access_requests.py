@@ -26,7 +26,7 @@ async def share(acme: Runtime, sharing: Sharing) -> None:
 
 
 async def waiting(acme: Runtime, name: str) -> list[tuple[str, str, str]]:
-    found = await access_requests.list_waiting(acme.access, await sign_in(acme, name))
+    found, _ = await access_requests.find_waiting(acme.access, await sign_in(acme, name))
     return [(request.flow_id, request.member, request.note) for request in found]
 
 
@@ -50,7 +50,7 @@ async def test_asking_is_bounded_alike_for_real_and_unknown_flows(acme: Runtime)
     for number in range(5):
         await access_requests.ask(acme.access, bob, f"unknown {number}")
     for address in ("unknown", "talk"):
-        with pytest.raises(InvalidRequest, match="several flows just now"):
+        with pytest.raises(InvalidRequest, match="asked for access to several flows"):
             await access_requests.ask(acme.access, bob, address)
     await access_requests.ask(acme.access, await sign_in(acme, "zoe"), "talk")
     assert await acme.sign_in.tries.find_wait("bob", "access") == 0
@@ -61,11 +61,11 @@ async def test_who_may_open_it_has_nothing_to_ask_for(acme: Runtime) -> None:
     await access_requests.ask(acme.access, await sign_in(acme, "bob"), "talk")
     assert await waiting(acme, "olga") == []
     with pytest.raises(NotAllowed):
-        await access_requests.ask(acme.access, Caller("token", "1", "member", owner="bob"), "talk")
+        await access_requests.ask(acme.access, Caller("token", "1", "member", person="bob"), "talk")
 
 
 async def only(acme: Runtime) -> str:
-    [request] = await access_requests.list_waiting(acme.access, await sign_in(acme, "olga"))
+    [request], _ = await access_requests.find_waiting(acme.access, await sign_in(acme, "olga"))
     return request.id
 
 
@@ -107,7 +107,7 @@ async def test_denying_keeps_out_and_quiet(acme: Runtime) -> None:
     [(_, state)] = await acme.store.read(stored_requests.list_requests, member="bob")
     assert state == "denied"
     for decide in (access_requests.approve, access_requests.deny):
-        with pytest.raises(InvalidRequest, match="not there any more"):
+        with pytest.raises(InvalidRequest, match="no longer exists"):
             await decide(acme.access, await sign_in(acme, "olga"), request)
 
 
@@ -116,7 +116,7 @@ async def test_nobody_but_owners_and_admins_decides(acme: Runtime, name: str) ->
     await access_requests.ask(acme.access, await sign_in(acme, "bob"), "talk")
     request = await only(acme)
     for decide in (access_requests.approve, access_requests.deny):
-        with pytest.raises(InvalidRequest, match="not there any more"):
+        with pytest.raises(InvalidRequest, match="no longer exists"):
             await decide(acme.access, await sign_in(acme, name), request)
     assert await waiting(acme, "olga") != []
 
@@ -124,10 +124,10 @@ async def test_nobody_but_owners_and_admins_decides(acme: Runtime, name: str) ->
 async def test_somebody_who_left_is_not_let_in(acme: Runtime) -> None:
     await access_requests.ask(acme.access, await sign_in(acme, "bob"), "talk")
     request = await only(acme)
-    await acme.store.write(members.set_active, name="bob", is_active=False, by="tests")
-    with pytest.raises(InvalidRequest, match="not active"):
+    await acme.store.write(members.set_active, member="bob", is_active=False, by="tests")
+    with pytest.raises(InvalidRequest, match="no longer active"):
         await access_requests.approve(acme.access, await sign_in(acme, "augusta"), request)
-    await acme.store.write(members.remove, name="bob", by="tests")
+    await acme.store.write(members.remove, member="bob", by="tests")
     assert await waiting(acme, "olga") == []
 
 
@@ -142,7 +142,7 @@ async def test_a_request_for_a_flow_that_is_gone_is_gone_too(
         await acme.catalogue.refresh()
     assert await waiting(acme, "olga") == []
     for decide in (access_requests.approve, access_requests.deny):
-        with pytest.raises(InvalidRequest, match="not there any more"):
+        with pytest.raises(InvalidRequest, match="no longer exists"):
             await decide(acme.access, await sign_in(acme, "olga"), request)
 
 

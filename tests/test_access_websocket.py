@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from flowground.settings import Settings
 from flowground.sign_in import SignIn
@@ -14,6 +15,7 @@ from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.people import groups, members, tokens
 from tests.access_matrix import STATES, cells
+from tests.chat_socket import ChatSocket, open_chat
 from tests.page_socket import Browser, PageSocket, open_page
 from tests.servers import AppServer
 from tests.test_access_matrix import FLOWS, OWNERS, PEOPLE, sharings
@@ -31,6 +33,7 @@ class House:
     group: str
     browsers: Mapping[str, Browser]
     open_before: Mapping[str, PageSocket]
+    chats_before: Mapping[str, ChatSocket]
 
 
 def beside(server: AppServer, work: Callable[[Store, SignIn], Any]) -> Any:
@@ -82,10 +85,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             browsers[who].session.cookies.set("flowground", secret)
         before = {who: pages.enter_context(open_page(browsers[who], base=TALK)) for who in PEOPLE}
         assert {seen(page.visit()) for page in before.values()} == {"opens"}
+        chats = {who: pages.enter_context(open_chat(browsers[who], "talk")) for who in PEOPLE}
+        assert {chat.show("own")["type"] for chat in chats.values()} == {"conversation"}
+        assert {chat.ask("said before") for chat in chats.values()} == {"You said: said before"}
         beside(
-            server, lambda store, _: store.write(members.set_active, name="deactivated", is_active=False, by="tests")
+            server, lambda store, _: store.write(members.set_active, member="deactivated", is_active=False, by="tests")
         )
-        yield House(server, group, browsers, before)
+        yield House(server, group, browsers, before, chats)
 
 
 def seen(sent: bytes) -> str:
@@ -116,3 +122,88 @@ def test_every_page_of_the_matrix(house: House, state: str) -> None:
     for who in PEOPLE:
         with open_page(house.browsers[who]) as page:
             assert seen(page.visit("playground", "flow=talk")) == as_person[who]
+
+
+TOLD: Mapping[str, str] = {"conversation": "opens", "signed_out": "sign in", "not_found": "nothing"}
+
+
+def told_at(browser: Browser, flow: str = "talk", *, is_public: bool = False) -> str:
+    """What a new socket is told."""
+    with open_chat(browser, flow, is_public=is_public) as chat:
+        with suppress(ConnectionClosed):  # it may be closed before it says anything
+            chat.send("open", session="s")
+        first = chat.read()
+        return TOLD[str(first.get("reason", first["type"]))]
+
+
+def seen_at_socket(browser: Browser) -> str:
+    found, public = told_at(browser), told_at(browser, is_public=True)
+    assert told_at(browser, "unknown") in ("nothing", "sign in")
+    if public == "opens" and found == "sign in":
+        return "visitor"
+    assert found == public
+    return found
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_conversation_of_the_matrix(house: House, state: str) -> None:
+    sharing = sharings(house.group)[state]
+    beside(
+        house.server,
+        lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing, by="tests"),
+    )
+    expected = cells("conversation", state)
+    assert {who: seen_at_socket(browser) for who, browser in house.browsers.items()} == expected
+
+
+def exported(browser: Browser, *, session: str = "own", **more: str) -> str:
+    """What the route of files says."""
+    asked = {"flow": "talk", "session": session, "as": "markdown"} | more
+    answer = browser.session.get(f"{browser.url}/export/chat", params=asked, timeout=10)
+    if answer.status_code != 200:
+        assert b"said before" not in answer.content
+        return str(answer.status_code)
+    assert "said before" in answer.text
+    return "own"
+
+
+def seen_at_export(browser: Browser) -> str:
+    found, public = exported(browser), exported(browser, at="public")
+    assert exported(browser, session="another's") in ("403", "404")
+    assert exported(browser, flow="unknown") == exported(browser, session="another's")
+    if (found, public) == ("403", "404"):  # let in as a visitor, who said nothing yet
+        with open_chat(browser, "talk", is_public=True) as chat:
+            chat.show("own")
+            chat.ask("said before")
+        return {"own": "visitor"}[exported(browser, at="public")]
+    assert found == public
+    return found
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_export_of_the_matrix(house: House, state: str) -> None:
+    sharing = sharings(house.group)[state]
+    beside(
+        house.server,
+        lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing, by="tests"),
+    )
+    assert {who: seen_at_export(browser) for who, browser in house.browsers.items()} == cells("export", state)
+
+
+def test_what_was_open_is_told_at_its_next_message(house: House) -> None:
+    """Those from before the flow was unshared, and somebody deactivated."""
+    sharing = sharings(house.group)["off"]
+    beside(
+        house.server,
+        lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing, by="tests"),
+    )
+    found = {}
+    for who, chat in house.chats_before.items():
+        with suppress(ConnectionClosed):  # it may have been told by itself
+            chat.send("open", session="s")
+        first = chat.read()
+        found[who] = TOLD[str(first.get("reason", first["type"]))]
+        if found[who] != "opens":
+            assert chat.closed()[1] == first["reason"]
+    expected = {who: cell.replace("visitor", "sign in") for who, cell in cells("conversation", "off").items()}
+    assert found == {who: expected[who] for who in PEOPLE}

@@ -1,6 +1,7 @@
 """The app without a server: AppTest draws app.py and the router, for the local owner, whom nobody else can be."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from flowground import runtime
+from tests.app_page import read_chat
 from tests.servers import ROOT, write_folder
 
 
@@ -32,8 +34,8 @@ def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 def test_the_gallery_is_drawn(script: str) -> None:
     app = AppTest.from_file(str(ROOT / script), default_timeout=20).run()
     assert not app.exception
-    drawn = [element.value.strip("#* ") for part in (app.markdown, app.subheader) for element in part]
-    assert {"Echo", "Memory Chatbot"} <= set(drawn)
+    assert {"Echo", "Memory Chatbot"} <= {link.proto.label for link in app.get("page_link")}
+    assert gc.isenabled()
 
 
 def test_a_deep_link_is_drawn() -> None:
@@ -42,7 +44,7 @@ def test_a_deep_link_is_drawn() -> None:
     app.run()
     app.switch_page(str(ROOT / "pages" / "playground.py")).run()
     assert not app.exception
-    assert app.chat_input
+    assert read_chat(app)["flow"] == "echo"
 
 
 def test_who_starts_the_process_owns_it_where_no_server_runs() -> None:

@@ -99,7 +99,7 @@ async def test_everyone_sees_and_revokes_their_own_admins_all(tmp_path: Path) ->
 
 async def test_the_local_owner_proves_it_first_and_makes_the_organizations(tmp_path: Path) -> None:
     async with run_flows(tmp_path) as runtime:
-        stranger = Caller(kind="local", name="owner", role="admin", is_proven=False)
+        stranger = Caller(kind="local", id="owner", role="admin", is_proven=False)
         with pytest.raises(NotAllowed, match="owner code"):
             await make(runtime, stranger)
         with pytest.raises(NotAllowed, match="owner code"):
@@ -115,7 +115,7 @@ async def test_the_local_owner_proves_it_first_and_makes_the_organizations(tmp_p
 @pytest.mark.parametrize("kind", ["token", "visitor"])
 async def test_only_people_have_tokens(tmp_path: Path, kind: Any) -> None:
     async with run_flows(tmp_path) as runtime:
-        caller = Caller(kind=kind, name="x", role="admin")
+        caller = Caller(kind=kind, id="x", role="admin")
         with pytest.raises((NotAllowed, NotSignedIn)):
             await make(runtime, caller)
         with pytest.raises((NotAllowed, NotSignedIn)):
@@ -125,7 +125,7 @@ async def test_only_people_have_tokens(tmp_path: Path, kind: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"name": " "}, "needs a name"),
+        ({"name": " "}, "Give the token a name"),
         ({"name": "a" * 61}, "at most 60 characters"),
         ({"name": "a\u202eb"}, "one line"),
         ({"expires_in": timedelta(0)}, "at most 10 years"),
@@ -142,7 +142,7 @@ async def test_there_is_an_end_to_tokens(tmp_path: Path) -> None:
     async with run_flows(tmp_path) as runtime:
         for _ in range(100):
             made, _secret = await make(runtime, LOCAL_OWNER)
-        with pytest.raises(InvalidRequest, match="100 tokens in force already"):
+        with pytest.raises(InvalidRequest, match="100 tokens in use already"):
             await make(runtime, LOCAL_OWNER)
         await application_tokens.revoke(runtime.access, LOCAL_OWNER, made.id)
         await make(runtime, LOCAL_OWNER)
@@ -166,3 +166,29 @@ async def test_expired_tokens_do_not_count_and_the_newest_stands_first(tmp_path:
         made, _ = await make(runtime, LOCAL_OWNER, name="new")
         listed = await application_tokens.list_tokens(runtime.access, LOCAL_OWNER)
         assert (len(listed), listed[0].id, listed[0].is_in_force, listed[1].is_in_force) == (101, made.id, True, False)
+
+
+async def test_a_new_token_sees_answers_and_sets_what_was_opened(tmp_path: Path) -> None:
+    async with run_flows(tmp_path) as runtime:
+        for name in ("augusta", "olga", "bob"):
+            made, secret = await make(runtime, await join(runtime, name))
+            caller = await runtime.sign_in.verify_token(secret)
+            assert caller is not None
+            assert (made.sees, made.sets) == ("answers", "opened")
+            assert (caller.sees_inside, caller.sets_unprotected) == (False, False)
+
+
+@pytest.mark.parametrize("more", [{"sees": "inside"}, {"sets": "unprotected"}])
+async def test_a_token_may_no_more_than_who_makes_it(tmp_path: Path, more: dict[str, Any]) -> None:
+    async with run_flows(tmp_path) as runtime:
+        with pytest.raises(NotAllowed, match="no more than its owner"):
+            await make(runtime, await join(runtime, "bob"), **more)
+        made, secret = await make(runtime, await join(runtime, "olga"), **more)
+        caller = await runtime.sign_in.verify_token(secret)
+        assert caller is not None
+        assert (made.sees == "inside", made.sets == "unprotected") == (caller.sees_inside, caller.sets_unprotected)
+        assert caller.sees_inside is ("sees" in more)
+        await runtime.store.write(members.set_role, member="olga", role="member", by="tests")
+        caller = await runtime.sign_in.verify_token(secret)
+        assert caller is not None
+        assert (caller.sees_inside, caller.sets_unprotected, caller.token_hides_inside) == (False, False, False)

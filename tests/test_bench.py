@@ -4,9 +4,14 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 if sys.platform != "linux":
     pytest.skip("bench/ reads /proc", allow_module_level=True)
@@ -14,14 +19,25 @@ if sys.platform != "linux":
 import uvloop
 
 from bench.api import CLIENTS, Pair, measure_floor, measure_stub
+from bench.faults.found import Found, keep
+from bench.faults.found import page as list_found
+from bench.first_load import ONE_LINE, Opening
 from bench.load import Load, percentile, post
 from bench.pairs import SLOWER, median_ratio
+from bench.peers import report as peers_report
+from bench.peers.look import Seen
+from bench.peers.wire import count_bytes
 from bench.processes import process
 from bench.report import Measured, page
+from bench.rows import LONG, fill, plan_conversations
 from bench.screen import rerun
 from bench.strangers import CONFIG, measure
+from bench.stub import LAST_LONG_WORDS, LONG_ANSWER, write_long
 from bench.watch import Watch
+from flowground.store import Store
+from flowground.store.runs import numbers
 from tests.servers import AppServer
+from tests.stored import list_messages, list_sessions
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +66,8 @@ def test_the_page_has_a_row_for_every_load_and_mark(measured: Measured) -> None:
     assert "| start to first successful run | 2 s | 1.0 s |" in text
     assert "| memory (PSS) after the first run | 150 MB | 80 MB |" in text
     assert "| a session with 1,000 messages opens | 1 s | 0.50 s |" in text
+    measured.first_loads = {ONE_LINE: Opening(1000, 800, 2760), "home": Opening(1100, 1000, 1065)}
+    assert "| home | 1,065 kB | 1100 ms | 1000 ms | 1.10 | 1.25 |" in page(measured)
 
 
 def test_what_is_refused_is_an_error_that_shows_the_answer() -> None:
@@ -93,3 +111,53 @@ def test_a_rerun_measures_the_page_that_was_asked_for(tmp_path: Path) -> None:
         assert rerun(server.url, page="", has_composer=False, count=2) > 0
         with pytest.raises(RuntimeError, match="another page"):
             rerun(server.url, page="", has_composer=True, count=1)
+
+
+def test_what_cases_of_faults_found_is_kept_and_told(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "faults.json"
+    keep(file, "kill", Found(Counter(moments=20), {"lost": 1}))
+    kept = keep(file, "lock", Found({"stops": 1}, Counter(lost=0)))
+    assert {name: found.is_bad for name, found in kept.items()} == {"kill": True, "lock": False}
+    text = list_found({name: ("What it does.", found) for name, found in kept.items()})
+    assert "| kill | What it does. | moments 20 | lost 1 |" in text
+
+
+@pytest.mark.anyio
+async def test_rows_that_were_filled_in_are_read_like_those_of_runs(store: Store, url: str) -> None:
+    now = datetime.now(UTC)
+    planned = plan_conversations("echo", member="ada", token="t", messages=1_000, now=now.timestamp())
+    assert fill(url, planned) == 2 * sum(talk.turns for talk in planned) == 300
+    here: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada"}
+    assert len(await store.read(list_sessions, **here)) == 1 + 500 * 0.08 // 20
+    said = await store.read(list_messages, **here, session_id=LONG)
+    assert [message.role for message in said] == ["user", "assistant"] * 10
+    assert [step.text for step in said[-1].trace if step.model] == [said[-1].text]
+    assert said[-1].trace[0].text == said[-2].text
+    summed = await store.read(numbers.sum_up, flow_id="echo", since=now - timedelta(days=366))
+    assert summed.runs == sum(talk.turns for talk in planned)
+
+
+def test_the_stub_writes_a_long_answer_and_the_wire_counts_it() -> None:
+    asked = {"model": "any", "stream": True, "messages": [{"role": "user", "content": f"Something {LONG_ANSWER}"}]}
+    with process("bench.stub", "1000000") as (stub, _), count_bytes(f"{stub}/v1/chat/completions") as wire:
+        answer = requests.post(wire.url, json=asked, timeout=20)
+    said = "".join(
+        choice["delta"].get("content", "")
+        for line in answer.text.splitlines()
+        if line.startswith("data: {")
+        for choice in json.loads(line[6:])["choices"]
+    )
+    assert said == "".join(write_long())
+    assert said.rstrip().endswith(LAST_LONG_WORDS)
+    assert wire.came > len(answer.content)
+
+
+def test_peers_are_reported_side_by_side_with_marks() -> None:
+    whole = Seen(30, 900, 300, 1_100, 800, 9, 20, 1.5, 17, 40, 60, 4.0, 20_000, 1)
+    late = replace(whole, first_text=60, cpu=None, finished=None, shown=0.3)
+    found = {"Flowground": whole, "Gradio": late, "Chainlit": whole}
+    text = peers_report.write(found, dict.fromkeys(found, "1.0"), pace=500)
+    assert "| Enter → first text on screen | 30 ms | 60 ms | 30 ms |" in text
+    assert "| until it is whole | 20.0 s | not within 120 s: 30% shown | 20.0 s |" in text
+    assert "| Enter → first text | at most 40 ms | 30 ms | yes |" in text
+    assert "| … beside the faster of the two | at most 0.6 × | 1.00 × | no |" in text

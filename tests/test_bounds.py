@@ -11,13 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowground.caller import RunRequest
+from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.errors import FlowgroundError, InputConflict, InvalidRequest, TweaksRefused
 from flowground.overrides import find_changes
 from flowground.tweaks import apply_tweaks
 from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.flow_texts import wired
+from tests.talk import MEMBER, SETTING
 from tests.wire import whole, wire
 
 BOUNDED = """\
@@ -90,12 +91,12 @@ def as_tweaks(fields: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     return tweaks
 
 
-@given(by_field, everywhere, st.booleans())
+@given(by_field, everywhere, st.sampled_from([LOCAL_OWNER, MEMBER, SETTING]))
 @settings(max_examples=600, deadline=None)
-def test_no_json_value_leaves_the_bounds(fields: dict[str, Any], top: dict[str, Any], sees_inside: bool) -> None:
+def test_no_json_value_leaves_the_bounds(fields: dict[str, Any], top: dict[str, Any], caller: Caller) -> None:
     request = RunRequest(tweaks=as_tweaks(fields, top))
     try:
-        flow = apply_tweaks(FLOW, request, unknown="refuse", sees_inside=sees_inside).wired
+        flow = apply_tweaks(FLOW, request, unknown="refuse", caller=caller).wired
     except TweaksRefused:
         return
     for key, holds in INSIDE.items():
@@ -105,14 +106,12 @@ def test_no_json_value_leaves_the_bounds(fields: dict[str, Any], top: dict[str, 
 
 
 @pytest.mark.parametrize("null", NULLS)
-@pytest.mark.parametrize("sees_inside", [True, False])
-def test_null_is_the_authors_value_in_every_field(null: Any, sees_inside: bool) -> None:
+@pytest.mark.parametrize("caller", [LOCAL_OWNER, MEMBER])
+def test_null_is_the_authors_value_in_every_field(null: Any, caller: Caller) -> None:
     tweaks = as_tweaks(dict.fromkeys(INSIDE, null), {})
-    assert apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse", sees_inside=sees_inside).wired is FLOW
-    assert find_changes(FLOW, tweaks, sees_inside=sees_inside) == {}
-    assert find_changes(FLOW, {"Model": {"temperature": None, "seed": 8}}, sees_inside=sees_inside) == {
-        "Model": {"seed": 8}
-    }
+    assert apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse", caller=caller).wired is FLOW
+    assert find_changes(FLOW, tweaks, caller) == {}
+    assert find_changes(FLOW, {"Model": {"temperature": None, "seed": 8}}, caller) == {"Model": {"seed": 8}}
 
 
 def test_a_specific_null_keeps_the_authors_value_from_a_global_tweak() -> None:
@@ -123,7 +122,7 @@ def test_a_specific_null_keeps_the_authors_value_from_a_global_tweak() -> None:
 def test_null_opens_no_door() -> None:
     for tweaks in ({"Model": {"input_value": None}}, {"Prompt": {"template": None}}, {"Nobody": {"a": None}}):
         with pytest.raises(TweaksRefused):
-            apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse", sees_inside=False)
+            apply_tweaks(FLOW, RunRequest(tweaks=tweaks), unknown="refuse", caller=MEMBER)
 
 
 def test_a_null_beside_the_message_is_no_conflict() -> None:
@@ -202,7 +201,7 @@ def test_the_pane_and_the_api_refuse_alike() -> None:
     for fields in ({"Model": {"temperature": 0.6}}, {"History": {"order": "Descending"}}):
         said = []
         for refuse in (
-            lambda: find_changes(FLOW, fields, sees_inside=True),  # noqa: B023 - called in this turn of the loop
+            lambda: find_changes(FLOW, fields, LOCAL_OWNER),  # noqa: B023 - called in this turn of the loop
             lambda: apply_tweaks(FLOW, RunRequest(tweaks=fields), unknown="refuse"),  # noqa: B023 - as above
         ):
             with pytest.raises(FlowgroundError) as caught:

@@ -16,6 +16,7 @@ from tests.open_page import fill, go, sign_in, still, visitor
 from tests.people import PASSWORD
 from tests.servers import AppServer
 from tests.test_local_mode import code_of
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -27,14 +28,16 @@ def test_by_link_a_browser_is_let_in_once_and_for_all(browser: "Browser", tmp_pa
     with AppServer(tmp_path, config={"local_mode": "link"}) as server:
         with visitor(browser) as page:
             go(page, f"{server.url}/?code={code_of(server)}")
-            page.get_by_role("heading", name="Memory Chatbot").wait_for()
-            assert "code=" not in page.url
+            page.get_by_role("link", name="Memory Chatbot").wait_for()
+            page.wait_for_url(lambda url: "code=" not in url)
+            eventually(lambda: [each for each in page.context.cookies() if each.get("httpOnly")])  # it is let in now
             go(page, server.url)
-            page.get_by_role("heading", name="Memory Chatbot").wait_for()
+            page.get_by_role("link", name="Memory Chatbot").wait_for()
             assert page.evaluate("document.cookie").count("flowground") == 0
         with visitor(browser) as page:
             go(page, f"{server.url}/playground?flow=echo")
             page.get_by_text("Open the link of the terminal").wait_for()
+            still(page)
             fill(page, **{"Owner code": code_of(server)})
             page.get_by_role("button", name="Continue").click()
             page.get_by_role("heading", name="Echo").wait_for()
@@ -65,12 +68,13 @@ def test_strangers_do_not_shut_the_browser_out_that_signed_in_before(browser: "B
         with visitor(browser) as page:
             go(page, server.url)
             sign_in(page, "mia")
-            page.get_by_role("heading", name="Memory Chatbot").wait_for()
+            page.get_by_role("link", name="Memory Chatbot").wait_for()
             page.locator(".st-key-sign_out button:visible").click()
             page.get_by_label("User name").wait_for()
+            still(page)
             strangers_try(server, "mia")
             sign_in(page, "mia")
-            page.get_by_role("heading", name="Memory Chatbot").wait_for()
+            page.get_by_role("link", name="Memory Chatbot").wait_for()
         with visitor(browser) as page:
             go(page, server.url)
             sign_in(page, "mia")

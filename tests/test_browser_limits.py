@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser import Browser
+from tests.chat_socket import open_chat
 from tests.house import House
-from tests.open_page import answers, go, say, still
+from tests.open_page import answers, composer, go, say, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -18,28 +20,39 @@ TEXT = "It took me a while\nto write this."
 HOUSE = House(people={}, config={"limits": {"runs_per_minute": 2, "message_chars": 100}}, flows=["echo", "summarizer"])
 
 
-def composer(page: "Page") -> str:
-    return still(page).get_by_test_id("stChatInputTextArea").input_value()
+def typed(page: "Page") -> str:
+    return composer(still(page)).input_value()
+
+
+def use_up(house: AppServer) -> None:
+    """The minute's runs, by the same person at another page: on a busy machine those from before may be given back."""
+    with open_chat(Browser(house.url), "echo") as chat:
+        chat.show()
+        kinds = []
+        while "refused" not in kinds:
+            chat.say("once more")
+            kinds.append(chat.read_until("ended", "refused")["type"])
 
 
 def test_what_was_written_is_still_there(house: AppServer, page: "Page") -> None:
     go(page, f"{house.url}/playground?flow=echo")
     say(page, "x" * 101)
     page.get_by_text("The message has 101 characters").wait_for()
-    assert composer(page) == "x" * 101
+    assert typed(page) == "x" * 101
     say(page, "a shorter one")  # the one that was too long counts too: it was let in
     answers(page).get_by_text("a shorter one").wait_for()
-    assert composer(page) == ""
+    assert typed(page) == ""
     say(page, TEXT)
     page.get_by_text("You can send the next message in").wait_for()
-    assert composer(page) == TEXT
+    assert typed(page) == TEXT
     page.get_by_role("button", name="New chat").click()
     page.get_by_text("Whatever you write comes back.").wait_for()
-    assert composer(page) == ""
+    assert typed(page) == ""
     go(page, f"{house.url}/playground?flow=summarizer")
     area = page.get_by_role("textbox", name="Text")
     area.fill(TEXT)
     for _ in range(2):
+        use_up(house)
         page.get_by_role("button", name="Run", exact=True).click()
         page.get_by_text("You can send the next message in").wait_for()
         assert still(page).get_by_role("textbox", name="Text").input_value() == TEXT

@@ -9,17 +9,17 @@ import pytest
 
 from tests.acme import FLOWS, switch
 from tests.house import House
-from tests.open_page import fill, go, still
+from tests.open_page import choose, fill, go, open_menu, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 BUSY = "The database is busy."
 
 
-HOUSE = House(config={"sharing": {"allow_public": True}, "limits": {"store_seconds": 1}}, flows=FLOWS)
+HOUSE = House(config={"sharing": {"allow_public": True}, "limits": {"store_seconds": 4}}, flows=FLOWS)
 
 
 @contextmanager
@@ -34,8 +34,8 @@ def locked(house: AppServer) -> Iterator[None]:
         other.close()
 
 
-def toggle(page: "Page") -> "Locator":
-    return page.get_by_test_id("stPopoverBody").get_by_role("switch")
+def wait_for_toggle(page: "Page", *, is_on: bool) -> None:
+    page.get_by_test_id("stPopoverBody").get_by_role("switch", checked=is_on).wait_for()
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -46,16 +46,14 @@ def test_the_publish_switch_shows_what_is_stored(house: AppServer, ada: "Page", 
         menu.get_by_text("Shareable Playground").click()
         ada.get_by_text(BUSY).wait_for()
         still(ada)
-        assert toggle(ada).is_checked() is shared
+        wait_for_toggle(ada, is_on=shared)
         assert menu.get_by_text(BUSY).count() == ada.get_by_text(BUSY).count() == 1
     menu.get_by_text("Shareable Playground").click()  # the wish, uttered again
     menu.get_by_text("Off: only authors" if shared else "Everyone in the organization").wait_for()
-    still(ada)
-    assert toggle(ada).is_checked() is not shared
+    wait_for_toggle(ada, is_on=not shared)
     ada.get_by_text(BUSY).wait_for(state="detached")
-    go(ada, ada.url).get_by_role("button", name="Publish").click()
-    toggle(ada).wait_for()
-    assert toggle(ada).is_checked() is not shared
+    open_menu(go(ada, ada.url).get_by_role("button", name="Publish"))
+    wait_for_toggle(ada, is_on=not shared)
 
 
 def test_who_can_open_it_shows_what_is_stored_when_it_is_opened_again(house: AppServer, ada: "Page") -> None:
@@ -63,24 +61,22 @@ def test_who_can_open_it_shows_what_is_stored_when_it_is_opened_again(house: App
     pane = ada.get_by_role("dialog")
 
     def open_pane() -> None:
-        ada.get_by_role("button", name="Publish").click()
-        ada.get_by_role("button", name="Who can open it").click()
+        open_menu(ada.get_by_role("button", name="Publish")).get_by_role("button", name="Who can open it").click()
         pane.get_by_role("button", name="Save").wait_for()
         still(ada)
 
-    ada.get_by_role("button", name="Publish").click()
     open_pane()
     pane.get_by_text("4 people can open it, once saved").wait_for()
     pane.get_by_text("Anybody with the link").click()
     pane.get_by_text("Anybody can open it, once saved").wait_for()
     with locked(house):
         pane.get_by_text("People and groups").click()
-        for ticked in ("Share the API too", "Stop sharing after a day"):
+        for ticked in ("Share the API too", "Stop sharing on a date"):
             pane.get_by_text(ticked).click()
         pane.get_by_role("button", name="Save").click()
         pane.get_by_text(BUSY).wait_for()
         still(ada)
-    ada.keyboard.press("Escape")
+    pane.get_by_role("button", name="Close").click()
     pane.wait_for(state="detached")
     still(ada)
     open_pane()
@@ -94,8 +90,7 @@ def test_a_role_that_was_not_saved_is_not_shown_when_it_is_opened_again(house: A
     pane = ada.get_by_role("dialog")
 
     def open_roles(name: str) -> None:
-        ada.locator(f".st-key-people-more-{name} button").click()
-        ada.get_by_text("Change role", exact=True).click()
+        choose(ada.locator(f".st-key-people-more-{name} button"), "Change role")
         pane.get_by_role("radio", name="Member", checked=True).wait_for()
         still(ada)
 
@@ -104,7 +99,7 @@ def test_a_role_that_was_not_saved_is_not_shown_when_it_is_opened_again(house: A
         fill(ada, User_name=name)
         ada.get_by_role("button", name="Make the invitation").click()
         pane.get_by_text("shown this once").wait_for()
-        ada.keyboard.press("Escape")
+        pane.get_by_role("button", name="Close").click()
         pane.wait_for(state="detached")
         still(ada)
     open_roles("mia")
@@ -113,13 +108,13 @@ def test_a_role_that_was_not_saved_is_not_shown_when_it_is_opened_again(house: A
         pane.get_by_role("button", name="Save").click()
         pane.get_by_text(BUSY).wait_for()
         still(ada)
-    ada.keyboard.press("Escape")
+    pane.get_by_role("button", name="Close").click()
     pane.wait_for(state="detached")
     still(ada)
     open_roles("mia")
     pane.get_by_text("Author", exact=True).click()
     still(ada)
-    ada.keyboard.press("Escape")
+    pane.get_by_role("button", name="Close").click()
     pane.wait_for(state="detached")
     still(ada)
     open_roles("max")

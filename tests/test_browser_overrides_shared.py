@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowground.store.flows.publications import Sharing
-from tests.api_pane import FLOW, change, code_of, copied, export_line, open_pane
+from tests.api_pane import FLOW, change, code_of, copied, copied_code, copied_line, open_pane
 from tests.house import House
-from tests.open_page import fill, go, say, sign_in, still, visitor
+from tests.open_page import answers, fill, go, open_menu, say, sign_in, still, visitor
 from tests.servers import AppServer
 from tests.snippet_runs import run_snippet
 
@@ -32,7 +32,7 @@ HOUSE = House(
 @pytest.fixture
 def ada(house: AppServer, ada: "Page") -> "Page":
     go(ada, f"{house.url}/playground?flow=talk")
-    ada.get_by_test_id("stChatInputTextArea").wait_for()
+    ada.get_by_role("textbox", name="Message", exact=True).wait_for()
     return still(ada)
 
 
@@ -41,25 +41,25 @@ def test_a_second_author_sees_a_links_overrides_and_accepts_them(
 ) -> None:
     pane = open_pane(ada)
     change(ada, "Tone", "rude *and* loud")
-    pane.get_by_role("button", name="Link").click()
-    link = copied(ada, ada.get_by_test_id("stPopoverBody").get_by_test_id("stCode"))
+    menu = open_menu(pane.get_by_role("button", name="Link"))
+    link = copied(ada, menu.get_by_role("button", name="Copy the link"))
     with visitor(browser) as olga:
         go(olga, link)
         sign_in(olga, "olga")
         olga.get_by_text("This link brings 1 override.").wait_for()
         olga.get_by_text("rude *and* loud").wait_for()
         say(olga, "Before")
-        olga.get_by_text("be kind.").wait_for()
+        answers(olga).last.get_by_text("be kind.").wait_for()
         still(olga)
         olga.get_by_role("button", name="Apply").click()
         olga.get_by_role("button", name="1 override").locator("visible=true").wait_for()
         assert "overrides=" not in olga.url
         say(olga, "After")
-        olga.get_by_text("be rude and loud.").wait_for()
+        answers(olga).last.get_by_text("be rude and loud.").wait_for()
         go(olga, link.replace("/playground?flow=talk&", "/public_flow/talk?"))
         assert olga.get_by_text("This link").count() == 0
         say(olga, "Outside")
-        olga.get_by_text("be kind.").wait_for()
+        answers(olga).last.get_by_text("be kind.").wait_for()
 
 
 def test_a_member_changes_what_the_author_opened_and_sees_nothing_else_on_the_wire(
@@ -91,8 +91,8 @@ def test_a_member_changes_what_the_author_opened_and_sees_nothing_else_on_the_wi
         assert any("brief" in frame for frame in wire)
         assert [word for word in CANARIES if any(word in frame for frame in wire)] == []
         still(bob)
-        token = copied(bob, export_line(bob.locator("body"))).partition("=")[2]
-        script = copied(bob, code_of(bob.locator("body"), "Python"))
+        token = copied_line(bob, bob.locator("body")).partition("=")[2]
+        script = copied_code(bob, bob.locator("body"), "Python")
         answer = json.loads(run_snippet("python", script, env={"FLOWGROUND_API_KEY": token}).stdout)
         assert answer["messages"][0]["content"] == "canary of the prompt: be brief."
         for address in ("/api_access?flow=talk", "/api_access?flow=unknown"):

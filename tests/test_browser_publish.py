@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acme import switch
-from tests.api_pane import code_of, copied, export_line
+from tests.api_pane import code_of, copied, copied_code, copied_line
 from tests.house import House
-from tests.open_page import answers, fill, flow_text, go, say, sign_in, still, visitor
+from tests.open_page import answers, composer, fill, flow_text, go, open_menu, say, sign_in, still, visitor
 from tests.people import PASSWORD
 from tests.servers import AppServer, clean_environment
 
@@ -35,7 +35,7 @@ def open_share(browser_page: "Page", house: AppServer, flow: str, name: str) -> 
     link = f"{house.url}/public_flow/{flow}"
     go(browser_page, link)
     sign_in(browser_page, name)
-    browser_page.get_by_test_id("stChatInputTextArea").wait_for()
+    browser_page.get_by_role("textbox", name="Message", exact=True).wait_for()
     assert browser_page.url == link
     return still(browser_page)
 
@@ -49,15 +49,16 @@ def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ad
     still(ada)
     pane = ada.get_by_role("dialog")
     assert pane.get_by_role("textbox", name="Name").input_value() == ""
-    key = copied(ada, export_line(pane))
+    key = copied_line(ada, pane)
+    assert copied(ada, pane.get_by_role("button", name="Copy the token")) == key.partition("=")[2]
     assert re.fullmatch(r"export FLOWGROUND_API_KEY=fg_\S+", key)
     script = tmp_path / "python-test-script.py"
-    script.write_text(copied(ada, code_of(pane, "Python")), "utf-8")
+    script.write_text(copied_code(ada, pane, "Python"), "utf-8")
     environment = clean_environment(FLOWGROUND_API_KEY=key.partition("=")[2])
     told = [sys.executable, str(script), '--message=it\'s "quoted" $HOME']
     done = subprocess.run(told, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ('You said: it\'s "quoted" $HOME\n', "", 0)
-    shell = copied(ada, code_of(pane, "cURL"))
+    shell = copied_code(ada, pane, "cURL")
     done = subprocess.run(
         ["bash", "-c", f"{key}\n{shell}"],
         env=clean_environment(PATH=os.environ["PATH"]),
@@ -75,13 +76,22 @@ def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ad
 
 def test_the_pane_is_a_page_too(house: AppServer, ada: "Page") -> None:
     go(ada, f"{house.url}/api_access?flow=echo")
-    ada.get_by_text("/api/v1/run/echo", exact=True).wait_for()
+    address = f"{house.url}/api/v1/run/echo"
+    ada.get_by_text(address, exact=True).wait_for()
+    assert copied(ada, ada.get_by_role("button", name="Copy the address")) == address
     fill(ada, Name="from the page")
     ada.get_by_role("button", name="Make a token").click()
     ada.get_by_text("from the page").wait_for()
     assert "stream=true" not in code_of(ada.locator("body"), "Python").inner_text()
     ada.get_by_role("radio", name="Stream").click()
-    ada.get_by_text("stream=true").first.wait_for()
+    ada.get_by_text(f"{address}?stream=true", exact=True).wait_for()
+    assert copied(ada, ada.get_by_role("button", name="Copy the address")) == f"{address}?stream=true"
+    ada.get_by_role("radio", name="Simple").click()
+    ada.get_by_text(f"{address}?shape=simple", exact=True).wait_for()
+    short = code_of(ada.locator("body"), "Python").inner_text()
+    assert (len(short.splitlines()) <= 10, "shape=simple" in short) == (True, True)
+    ada.get_by_text("With error handling").click()
+    code_of(ada.locator("body"), "Python").get_by_text("No answer from").wait_for()
 
 
 def test_a_member_opens_the_link_signs_in_and_chats_from_outside(
@@ -96,7 +106,7 @@ def test_a_member_opens_the_link_signs_in_and_chats_from_outside(
         open_share(bob, house, "echo", "bob")
         bob.get_by_text("Whatever you write comes back.").wait_for()
         say(bob, "hello from outside")
-        bob.get_by_text("You said: hello from outside").wait_for()
+        answers(bob).get_by_text("You said: hello from outside").wait_for()
         still(bob)
         assert "steps" not in answers(bob).inner_text()
         assert bob.get_by_role("button", name="API access").count() == 0
@@ -104,7 +114,7 @@ def test_a_member_opens_the_link_signs_in_and_chats_from_outside(
         secrets = ("canary in the prompt", "LanguageModel", "Language Model", str(house.folder), "flows/")
         assert [word for word in secrets if any(word in frame for frame in wire)] == []
         bob.reload()
-        bob.get_by_text("You said: hello from outside").wait_for()
+        answers(bob).get_by_text("You said: hello from outside").wait_for()
         other = go(bob.context.new_page(), f"{house.url}/public_flow/echo")
         other.get_by_test_id("stSidebar").get_by_role("button", name="hello from outside").click()
         other.get_by_text("You said: hello from outside").wait_for()
@@ -116,29 +126,28 @@ def test_two_people_never_see_each_other(house: AppServer, ada: "Page", browser:
         open_share(bob, house, "slow", "bob")
         open_share(zoe, house, "slow", "zoe")
         say(bob, "bob's own words, quite a few of them, so that they take their time")
-        bob.get_by_text("You said: bob's").wait_for()
+        answers(bob).get_by_text("You said: bob's").wait_for()
         zoe.goto(bob.url)  # with the id of bob's conversation, in the middle of his answer
         say(zoe, "zoe speaks")
-        zoe.get_by_text("You said: zoe speaks").wait_for()
+        answers(zoe).get_by_text("You said: zoe speaks").wait_for()
         answers(bob).get_by_text("take their time").wait_for()
         still(bob)
         still(zoe)
         assert "bob's" not in zoe.content()
         assert "zoe speaks" not in bob.content()
         bob.reload()
-        bob.get_by_text("You said: bob's").wait_for()
+        answers(bob).get_by_text("You said: bob's").wait_for()
         assert "zoe speaks" not in bob.content()
 
 
-def test_unknown_and_unshared_look_the_same_and_unsharing_acts_at_the_next_action(
+def test_unknown_and_unshared_look_the_same_and_unsharing_acts_at_once(
     house: AppServer, ada: "Page", browser: "Browser"
 ) -> None:
     switch(ada, house, "echo", on=True)
     with visitor(browser) as bob:
         open_share(bob, house, "echo", "bob")
         switch(ada, house, "echo", on=False)
-        say(bob, "still there?")
-        bob.get_by_text("Nothing here for you").wait_for()
+        bob.get_by_text("Nothing here for you").wait_for()  # by itself
         assert "You said" not in bob.content()
         pages = []
         for address in (
@@ -155,6 +164,25 @@ def test_unknown_and_unshared_look_the_same_and_unsharing_acts_at_the_next_actio
         assert "Hidden" not in bob.content()
 
 
+def test_who_stops_sharing_a_flow_in_use_is_asked_first(house: AppServer, ada: "Page", browser: "Browser") -> None:
+    switch(ada, house, "slow", on=True)
+    with visitor(browser) as zoe:
+        open_share(zoe, house, "slow", "zoe")
+        say(zoe, "in use")
+        zoe.get_by_role("article", name="Slow").get_by_text("You said: in use").wait_for()
+        menu = open_menu(go(ada, f"{house.url}/playground?flow=slow").get_by_role("button", name="Publish"))
+        menu.get_by_text("Shareable Playground").click()
+        asked = ada.get_by_role("dialog")
+        asked.get_by_text(re.compile(r"used Slow today")).wait_for()
+        asked.get_by_role("button", name="Keep sharing").click()
+        asked.wait_for(state="detached")
+        still(ada)
+        assert open_menu(ada.get_by_role("button", name="Publish")).get_by_role("switch").is_checked()
+        switch(ada, house, "slow", on=False)
+        zoe.reload()
+        zoe.get_by_text("Nothing here for you").wait_for()
+
+
 def test_signing_out_is_final(house: AppServer, ada: "Page", browser: "Browser") -> None:
     switch(ada, house, "echo", on=True)
     with visitor(browser) as bob, visitor(browser) as thief:
@@ -168,19 +196,56 @@ def test_signing_out_is_final(house: AppServer, ada: "Page", browser: "Browser")
 
 
 def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: "Browser") -> None:
-    with AppServer(tmp_path, flows=FLOWS) as server, visitor(browser) as page, visitor(browser) as other:
+    permissions = ["clipboard-read", "clipboard-write"]
+    with (
+        AppServer(tmp_path, flows=FLOWS) as server,
+        visitor(browser, permissions=permissions) as page,
+        visitor(browser) as other,
+    ):
         code = re.search(r"code=(\S+)", server.log)
         assert code is not None
         go(page, f"{server.url}/playground?flow=echo")
         say(page, "before any account")
-        page.get_by_text("You said: before").wait_for()
-        page.get_by_role("button", name="Publish").click()
-        page.get_by_text("Shareable Playground").click()
+        answers(page).get_by_text("You said: before").wait_for()
+        open_menu(page.get_by_role("button", name="Publish")).get_by_text("Shareable Playground").click()
         fill(page, Owner_code=code[1])
         page.get_by_role("button", name="Continue").click()
         fill(page, User_name="grace", Your_name="Grace Hopper", Password=PASSWORD)
         page.get_by_role("button", name="Create account").click()
-        page.get_by_text("Shared").wait_for()
+        page.get_by_text("Shared").first.wait_for()
+        copy = page.get_by_test_id("stPopoverBody").get_by_role("button", name="Copy link")  # the menu is open, with it
+        copy.wait_for()
+        still(page)
+        assert copied(page, copy) == f"{server.url}/public_flow/echo"
+        page.keyboard.press("Escape")
         page.get_by_text("Grace Hopper").wait_for()
-        page.get_by_text("You said: before").wait_for()  # what the local owner said is hers
+        answers(page).get_by_text("You said: before").wait_for()  # what the local owner said is hers
         open_share(other, server, "echo", "grace")
+
+
+def test_an_invitation_lands_on_the_flow_that_it_was_made_for(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    switch(ada, house, "hidden", on=True)
+    ada.get_by_role("button", name="Who can open it").click()
+    ada.get_by_text("People and groups").click()
+    still(ada)
+    ada.get_by_role("button", name="Save").click()
+    ada.get_by_role("button", name="Save").wait_for(state="detached")
+    still(ada)
+    open_menu(ada.get_by_role("button", name="Publish"))
+    ada.get_by_role("button", name="Who can open it").click()
+    ada.get_by_role("button", name="Invite somebody new").click()
+    fill(ada, User_name="mina")
+    ada.get_by_role("dialog").get_by_role("textbox", name="Name", exact=True).fill("Mina M.")
+    ada.get_by_role("button", name="Make the invitation").click()
+    copy = ada.get_by_role("dialog").get_by_role("button", name="Copy link")
+    copy.wait_for()
+    still(ada)
+    link = copied(ada, copy)
+    with visitor(browser) as mina:
+        go(mina, link)
+        fill(mina, Password=PASSWORD)
+        mina.get_by_role("button", name="Set the password and sign in").click()
+        composer(mina).wait_for()
+        assert mina.url == f"{house.url}/public_flow/hidden"

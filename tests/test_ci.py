@@ -31,11 +31,16 @@ def test_that_hangs():
 
 
 def run_small(folder: Path, *options: str, reason: str = "", seconds: float = 0) -> tuple[int, str]:
-    """pytest's exit code and words."""
     (folder / "test_small.py").write_text(SMALL.format(reason=reason, seconds=seconds))
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = model: x\n")
+    return run_pytest(folder, *options)
+
+
+def run_pytest(folder: Path, *options: str) -> tuple[int, str]:
+    """pytest's exit code and words, on the tests in the folder."""
+    (folder / "conftest.py").write_text("from tests.ci_flags import pytest_addoption, pytest_configure\n")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.ci_flags", *options, str(folder)],
+        [sys.executable, "-m", "pytest", *options, str(folder)],
         cwd=folder,
         env=clean_environment(PYTHONPATH=str(ROOT), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
         capture_output=True,
@@ -63,10 +68,80 @@ def test_too_little_is_red(
 ) -> None:
     if several:
         pytest.importorskip("xdist", reason="needs pytest-xdist (requirements-dev.txt)")
-        options = [*options, "-p", "xdist.plugin", "--numprocesses=2", "--dist=loadfile"]
+        options = [*options, *TWO_PROCESSES]
     found, text = run_small(tmp_path, *options, reason=reason)
     assert found == code, text
     assert said in text
+
+
+CHANCE = """
+from pathlib import Path
+
+import pytest
+
+def fail_the_first_time(name, always=False):
+    seen = Path(__file__).with_name(name)
+    first = not seen.exists()
+    seen.touch()
+    assert not first and not always, f"the first failure of {name}"
+
+@pytest.fixture
+def late():
+    if LATE:
+        fail_the_first_time("late")
+
+@pytest.mark.browser
+@pytest.mark.parametrize("number", range(3))
+def test_in_a_browser(number):
+    if number < FAILING:
+        fail_the_first_time(str(number))
+
+@pytest.mark.browser
+def test_set_up_late(late):
+    pass
+
+@pytest.mark.browser
+def test_that_fails_always():
+    if ALWAYS:
+        fail_the_first_time("always", always=True)
+
+def test_without_a_browser():
+    if OTHER:
+        fail_the_first_time("other")
+"""
+SECOND = "passed at the second try: test_chance.py::test"
+TWO_PROCESSES = ["-p", "xdist.plugin", "--numprocesses=2", "--dist=loadfile"]
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one process", "two processes"])
+@pytest.mark.parametrize(
+    ("failing", "options", "code", "said", "unsaid"),
+    [
+        ({"FAILING": 1}, [], 1, "1 failed, 5 passed", "second"),
+        ({"FAILING": 2}, ["--second-try=2", "--at-least=6"], 0, f"{SECOND}_in_a_browser[1]", "too few"),
+        ({"FAILING": 2}, ["--second-try=2", "--at-least=7"], 1, "6 passed; --at-least says 7", "2 failed"),
+        ({"FAILING": 3}, ["--second-try=2"], 1, "3 failed, 3 passed", "second"),
+        ({"LATE": 1}, ["--second-try=2"], 0, f"{SECOND}_set_up_late", "1 error"),
+        ({"OTHER": 1}, ["--second-try=2"], 1, "1 failed, 5 passed", "second"),
+        ({"FAILING": 1, "OTHER": 1}, ["--second-try=2"], 1, "2 failed, 4 passed", "second"),
+        ({"FAILING": 1, "ALWAYS": 1}, ["--second-try=2"], 1, "2 failed, 4 passed", "second"),
+    ],
+)
+def test_what_failed_in_a_browser_is_asked_once_more_alone(
+    tmp_path: Path, several: bool, failing: dict[str, int], options: list[str], code: int, said: str, unsaid: str
+) -> None:
+    if several:
+        pytest.importorskip("xdist", reason="needs pytest-xdist (requirements-dev.txt)")
+        options = [*options, *TWO_PROCESSES]
+    given = dict.fromkeys(("FAILING", "LATE", "ALWAYS", "OTHER"), 0) | failing
+    lines = [f"{name} = {number}" for name, number in given.items()]
+    (tmp_path / "test_chance.py").write_text("\n".join(lines) + CHANCE)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = browser: x\n")
+    found, text = run_pytest(tmp_path, *options)
+    assert found == code, text
+    assert said in text
+    assert unsaid not in text
+    assert "the first failure of" in text
 
 
 def test_a_test_that_hangs_is_ended_and_named(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ READERS = {
     "flowground/cli/run.py",
     "flowground/doors.py",
     "flowground/runtime/turn_log.py",
-    "flowground/turns.py",
-    "flowground/ui/chat/live.py",
+    "flowground/turns/record.py",
+    "flowground/conversation/telling.py",
 }
 SETTINGS = """\
 [mypy]

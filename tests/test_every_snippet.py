@@ -17,13 +17,16 @@ def token(server: AppServer) -> str:
     return server.token("snippets")
 
 
+@pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("language", RUNNABLE)
 @pytest.mark.parametrize("name", FLOWS)
-def test_a_shipped_snippet_answers(server: AppServer, token: str, name: str, language: str, stream: bool) -> None:
+def test_a_shipped_snippet_answers(
+    server: AppServer, token: str, name: str, language: str, stream: bool, handles_errors: bool
+) -> None:
     file = SHIPPED_FLOWS / f"{name}.yaml"
     wired = wire(parse_flow(file.read_bytes(), file.name, max_bytes=1_000_000))
-    request = SnippetRequest(server.url, wired.id, stream=stream).fit(wired, MESSAGE)
+    request = SnippetRequest(server.url, wired.id, stream=stream, handles_errors=handles_errors).fit(wired, MESSAGE)
     done = run_snippet(language, write_snippets(request)[language], env={"FLOWGROUND_API_KEY": token})
     assert done.returncode == 0, done.stderr
     if language != "curl":

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import Field
 
-from flowground.caller import RunRequest
+from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import declare
 from flowground.components.inputs import TextInput
@@ -21,16 +21,16 @@ from flowground.wiring import WiredFlow, wire
 from tests.api.serving import serving
 from tests.flow_texts import mistakes, parsed, wired
 from tests.servers import SHIPPED_FLOWS, shipped_flow
-from tests.talk import FLOW, OPENED, TALK
+from tests.talk import FLOW, MEMBER, OPENED, TALK
 
 
 def fields(flow: WiredFlow, *, sees_inside: bool = True) -> dict[str, FieldPolicy]:
-    seen = flow.policy.list_fields(sees_inside=sees_inside)
+    seen = flow.policy.list_fields(LOCAL_OWNER if sees_inside else MEMBER)
     return {policy.key: policy for policies in seen.values() for policy in policies.values()}
 
 
 def test_fields_stand_in_the_flows_order_by_component() -> None:
-    seen = FLOW.policy.list_fields(sees_inside=True)
+    seen = FLOW.policy.list_fields(LOCAL_OWNER)
     assert list(seen) == ["ChatInput", "Topic", "Prompt", "Model", "History", "ChatOutput"]
     assert list(seen["Prompt"]) == ["template", "topic", "tone"]
 
@@ -96,8 +96,8 @@ def test_from_outside_there_is_only_what_the_author_opened() -> None:
         "Model.max_tokens",
         "History.n_messages",
     ]
-    assert FLOW.policy.list_fields(sees_inside=False) == {}
-    seen = repr(OPENED.policy.list_fields(sees_inside=False))
+    assert FLOW.policy.list_fields(MEMBER) == {}
+    seen = repr(OPENED.policy.list_fields(MEMBER))
     assert not any(word in seen for word in ("Talk of", "${", "Hello", "tea"))
 
 

@@ -3,17 +3,19 @@
 import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, text
 
-from flowground.forgetting import Forgetting
+from flowground.forgetting import VISITORS, Forgetting
 from flowground.messages import MessageRole
-from flowground.settings import PublicSettings
+from flowground.settings import PublicSettings, RetentionSettings
 from flowground.store import Store
-from flowground.store.runs import conversations, turns, visitors
-from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs import turns, visitors
+from flowground.store.runs.records import StoredMessage
+from tests.stored import list_sessions
 
 pytestmark = pytest.mark.anyio
 
@@ -21,9 +23,11 @@ NOW = datetime(2026, 12, 3, 12, tzinfo=UTC)
 VISITOR = f"visitor:{'a' * 32}"
 
 
-def forgetting(store: Store, *, conversations: int = 0, days: int = 0, **pauses: float) -> Forgetting:
-    settings = PublicSettings(conversations=conversations, days=days)
-    return Forgetting(store, settings, now=NOW.timestamp, **{"rest": 0.0} | pauses)
+def forgetting(
+    store: Store, *, conversations: int = 0, days: int = 0, retention: RetentionSettings | None = None, **pauses: float
+) -> Forgetting:
+    public = PublicSettings(conversations=conversations, days=days)
+    return Forgetting(store, retention or RetentionSettings(), public, now=NOW.timestamp, **{"rest": 0.0} | pauses)
 
 
 async def say(
@@ -37,7 +41,7 @@ async def say(
 
 
 async def kept(store: Store, *, owner: str = VISITOR, flow_id: str = "talk") -> set[str]:
-    found = await store.read(conversations.list_sessions, flow_id=flow_id, owner=owner, limit=1000)
+    found = await store.read(list_sessions, flow_id=flow_id, owner=owner, limit=1000)
     return {info.session_id for info in found}
 
 
@@ -64,7 +68,7 @@ async def test_the_oldest_of_a_flow_go_first_and_members_keep_theirs(store: Stor
         for owner in others:
             await say(store, f"s{hour}", at=at, owner=owner)
     await say(store, "alone", at=NOW - timedelta(days=900), flow_id="another")
-    assert await forgetting(store, conversations=3).forget() == 47
+    assert await forgetting(store, conversations=3).forget() == {VISITORS: 47}
     left: set[str] = set()
     for number in range(7):
         left |= await kept(store, owner=f"visitor:{number}")
@@ -72,7 +76,7 @@ async def test_the_oldest_of_a_flow_go_first_and_members_keep_theirs(store: Stor
     assert await kept(store, flow_id="another") == {"alone"}
     assert {len(await kept(store, owner=owner)) for owner in others} == {50}
     assert await count(store, "messages") == 50 * len(others) + 4
-    assert await forgetting(store, conversations=3).forget() == 0
+    assert await forgetting(store, conversations=3).forget() == {}
 
 
 async def test_age_counts_from_the_last_message(store: Store) -> None:
@@ -80,14 +84,14 @@ async def test_age_counts_from_the_last_message(store: Store) -> None:
     await say(store, "used", at=NOW - timedelta(days=31))
     await say(store, "used", at=NOW - timedelta(days=29))
     await say(store, "old", at=NOW - timedelta(days=400), owner="member:mia")
-    assert await forgetting(store, days=30, conversations=2).forget() == 1
+    assert await forgetting(store, days=30, conversations=2).forget() == {VISITORS: 1}
     assert await kept(store) == {"used"}
     assert await kept(store, owner="member:mia") == {"old"}
 
 
 async def test_zero_keeps_everything(store: Store) -> None:
     await say(store, "old", at=NOW - timedelta(days=4000))
-    assert await forgetting(store).forget() == 0
+    assert await forgetting(store).forget() == {}
     assert await kept(store) == {"old"}
 
 
@@ -106,44 +110,26 @@ async def test_no_look_finds_more_than_was_asked_for(store: Store) -> None:
     assert await count_found(keep=0, before=NOW.timestamp(), limit=3) == 3
 
 
-async def test_the_runs_of_visitors_are_counted_up_to_a_bound(store: Store) -> None:
-    async def run(flow_id: str, owner: str, *, hours: int) -> None:
-        run = RunRecord(str(uuid.uuid4()), flow_id, "v", owner, "s", "complete", NOW - timedelta(hours=hours), 0.1)
-        place: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": "s"}
-        await store.write(turns.finish_turn, **place, answers=[], run=run)
-
-    async def count_runs(flow_id: str = "talk", *, hours: int = 2, most: int = 10) -> int:
-        since = (NOW - timedelta(hours=hours)).timestamp()
-        return await store.read(visitors.count_runs, flow_id=flow_id, since=since, most=most)
-
-    assert await count_runs() == 0
-    for hours in (0, 1, 2, 3):
-        await run("talk", VISITOR, hours=hours)
-    await run("talk", "member:mia", hours=0)
-    await run("echo", VISITOR, hours=0)
-    assert await count_runs() == 3
-    assert await count_runs(hours=1) == 2
-    assert await count_runs("echo") == 1
-    assert await count_runs(most=2) == 2
-
-
 async def test_no_step_deletes_more_than_fifty_messages(store: Store) -> None:
     await say(store, "long", messages=230)
     (surplus,) = await store.read(visitors.find_surplus, keep=0, before=NOW.timestamp() + 1, limit=20)
     left = [230]
-    while not await store.write(visitors.delete_step, surplus=surplus):
+    while not await store.write(visitors.erase_surplus, surplus=surplus):
         left.append(await count(store, "messages"))
-    assert left == [230, 180, 130, 80, 30]
+    steps = [before - after for before, after in pairwise(left)]
+    assert len(steps) >= 4
+    assert all(0 < step <= 50 for step in steps)
     assert (await count(store, "messages"), await count(store, "sessions")) == (0, 0)
 
 
 async def test_who_goes_on_meanwhile_keeps_the_conversation(store: Store) -> None:
     await say(store, "mine", messages=120)
     (surplus,) = await store.read(visitors.find_surplus, keep=0, before=NOW.timestamp() + 1, limit=20)
-    assert not await store.write(visitors.delete_step, surplus=surplus)
+    assert not await store.write(visitors.erase_surplus, surplus=surplus)
     await say(store, "mine", at=NOW + timedelta(seconds=5))
-    assert await store.write(visitors.delete_step, surplus=surplus)
-    assert (await kept(store), await count(store, "messages")) == ({"mine"}, 71)
+    assert await store.write(visitors.erase_surplus, surplus=surplus)
+    assert await kept(store) == {"mine"}
+    assert 71 <= await count(store, "messages") < 121  # a step ends early where the machine is slow
 
 
 async def test_it_looks_when_a_visitor_spoke_and_by_itself(store: Store) -> None:
@@ -153,7 +139,7 @@ async def test_it_looks_when_a_visitor_spoke_and_by_itself(store: Store) -> None
         task = forgetting(store, conversations=2, at_least=0.02, at_most=0.02 if not spoken else 3600)
         task.start()
         if spoken:
-            task.note_visitor()
+            task.look_soon(VISITORS)
         await until_kept(store, {"s0", "s1"})
         await task.close()
 
@@ -211,12 +197,12 @@ async def test_a_pause_lies_between_two_looks(store: Store, monkeypatch: pytest.
     await say(store, "long before", at=NOW - timedelta(hours=4))
     task = forgetting(store, conversations=1, at_least=3600, at_most=3600)
     task.start()
-    task.note_visitor()
+    task.look_soon(VISITORS)
     await asyncio.wait_for(is_over.wait(), 30)
     assert await kept(store) == {"before"}
     await say(store, "one")
     await say(store, "two", at=NOW - timedelta(hours=1))
-    task.note_visitor()
+    task.look_soon(VISITORS)
     await asyncio.sleep(0.3)
     assert await kept(store) == {"one", "two", "before"}
     await task.close()

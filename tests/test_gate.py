@@ -8,6 +8,7 @@ import pytest
 import requests
 from websockets.exceptions import InvalidStatus
 
+from tests.chat_socket import open_chat
 from tests.house import House
 from tests.page_socket import Browser, open_page
 from tests.people import PASSWORD
@@ -78,6 +79,7 @@ def test_a_made_up_cookie_is_nobody(house: AppServer, cookie: str) -> None:
         "/playground?flow=memory-chatbot",
         "/public_flow/memory-chatbot",
         "/api/openapi.json",
+        "/api/v1/me",
         "/api/v1/run/memory-chatbot",
         "/api/v1/flows",
         "/app/static/../router.py",
@@ -104,6 +106,26 @@ def test_a_websocket_from_elsewhere_is_refused(house: AppServer, server: AppServ
     for running in (house, server):
         with pytest.raises(InvalidStatus, match="403"), open_page(Browser(running.url), headers={"Origin": origin}):
             pass
+
+
+@pytest.mark.parametrize("origin", ["", "null", "http://evil.example", "http://127.0.0.1:1"])
+def test_a_conversation_from_elsewhere_is_refused(house: AppServer, server: AppServer, origin: str) -> None:
+    for running in (house, server):
+        refused = pytest.raises(InvalidStatus, match="403")
+        with refused, open_chat(Browser(running.url), "echo", headers={"Origin": origin}):
+            pass
+
+
+def test_strangers_are_told_nothing_by_a_conversation(house: AppServer) -> None:
+    """Whatever they call the flow, themselves, or the page that they have."""
+    spoofed = {"X-Flowground-Caller": json.dumps(IDENTITY), "X-Flowground-Flow": "echo"}
+    for flow in ("memory-chatbot", "nonsense", "", "..%2Fecho"):
+        for is_public in (False, True):
+            with open_chat(Browser(house.url), flow, is_public=is_public, headers=spoofed) as chat:
+                told = chat.read()
+                assert (told["type"], told["reason"], told["text"]) == ("closed", "signed_out", "Sign in first.")
+                assert chat.closed() == (4401, "signed_out")
+    assert requests.get(f"{house.url}/chat?flow=echo", timeout=10).status_code == 404
 
 
 def test_another_name_is_served_once_there_is_an_account(house: AppServer) -> None:
@@ -162,6 +184,18 @@ def test_local_mode_opens_pages_to_this_computer_only(server: AppServer, headers
     with (
         pytest.raises(InvalidStatus, match="403"),
         open_page(Browser(server.url), headers=headers | {"Origin": origin}),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_local_mode_opens_conversations_to_this_computer_only(server: AppServer, headers: dict[str, str]) -> None:
+    with open_chat(Browser(server.url), "echo") as chat:
+        assert chat.show()["messages"] == []
+    origin = f"http://{headers['Host']}" if "Host" in headers else server.url
+    with (
+        pytest.raises(InvalidStatus, match="403"),
+        open_chat(Browser(server.url), "echo", headers=headers | {"Origin": origin}),
     ):
         pass
 

@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 from flowground.interruptions import Interruptions
 from flowground.store import Store
 from flowground.store.database import process_locks
-from flowground.store.runs import conversations, progress
+from flowground.store.runs import conversations, erasing, progress
 from tests.database_line import DatabaseLine
 from tests.run_rows import HERE, begin, contents, eventually, has_status, keep, said, statuses
 from tests.store_databases import SERVER, empty_database
+from tests.stored import list_sessions
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +86,7 @@ async def test_what_was_said_so_far_stays_as_the_answer(store: Store) -> None:
     assert await store.write(progress.interrupt_runs, holders=["gone"]) == 0
     assert [row[3] for row in await store.read(contents)] == [None]
     assert await said(store) == [("r question", "Hi", "complete"), ("r second", "Hello � 👋", "interrupted")]
-    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
     assert session.messages == 2
 
 
@@ -120,7 +121,7 @@ async def test_a_deleted_conversation_stays_deleted(store: Store) -> None:
     await begin(store, "r", holder="gone")
     await keep(store, "r", {"r first": "secret"})
     assert "secret" in str(await store.read(contents))
-    await store.write(conversations.delete_session, **HERE)
+    await store.erase(erasing.erase_conversation, **HERE)
     assert await store.read(contents) == []
     await keep(store, "r", {"r first": "secret"})
     assert await store.write(progress.interrupt_runs, holders=["gone"]) == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,56 +11,20 @@ import pytest
 
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.errors import RunLimitReached
-from flowground.limits import Minutes, RunLimits
+from flowground.limits import Allowance
+from flowground.limits.table import Limit
+from flowground.limits.tally import Tally
 from flowground.runtime import Runtime
-from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
-from flowground.store.runs import turns
-from flowground.store.runs.records import RunRecord
-from tests.running import chat_flow, running, start_turn
+from flowground.store.runs import transcripts, turns
+from flowground.store.runs.records import RunCounts, RunRecord
+from tests.counted import MIA, NOON, Clock, begin, call, limits, refusal, visitor
+from tests.running import chat_flow, running, start_turn, watch
 from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
-
-NOON = datetime(2026, 12, 3, 12, tzinfo=UTC).timestamp()
-MIA = Caller("member", "mia", "member")
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def monotonic(self) -> float:
-        return 500.0 + self.passed
-
-    def wall(self) -> float:
-        return NOON + self.passed
-
-
-def limits(store: Store, clock: Clock, *, public: dict[str, int] | None = None, **limit: int) -> RunLimits:
-    every = {"runs_per_day": 0, "runs_per_minute": 0, "address_runs_per_minute": 0}
-    settings = Settings.model_validate({"limits": limit, "sharing": {"public": every | (public or {})}})
-    return RunLimits(settings, store, clock=clock.monotonic, now=clock.wall)
-
-
-def visitor(number: int = 0) -> Caller:
-    return Caller("visitor", f"{number:032x}", "member", is_proven=False)
-
-
-async def begin(limits: RunLimits, caller: Caller, flow_id: str = "talk", came_from: str = "203.0.113.9") -> None:
-    """What a page's message asks."""
-    await limits.read_day(caller, flow_id)
-    limits.take(caller, flow_id=flow_id, came_from=came_from)
-
-
-async def refusal(limits: RunLimits, caller: Caller, **more: Any) -> RunLimitReached:
-    with pytest.raises(RunLimitReached) as caught:
-        await begin(limits, caller, **more)
-    return caught.value
 
 
 async def add_runs(store: Store, count: int, *, owner: str, at: float, flow_id: str = "talk") -> None:
@@ -70,31 +35,36 @@ async def add_runs(store: Store, count: int, *, owner: str, at: float, flow_id: 
         await store.write(turns.finish_turn, **here, answers=[], run=run)
 
 
+def tally(clock: Clock, *, most: int = 20_000) -> Tally:
+    limit = Limit("person", "runs_per_minute", 1, "limits.runs_per_minute")
+    return Tally(limit, "runs", clock.monotonic, clock.wall, most=most)
+
+
 def test_a_minute_ends_and_who_is_idle_is_forgotten() -> None:
-    now = [0.0]
-    minutes = Minutes(clock=lambda: now[0])
+    clock = Clock()
+    minutes = tally(clock)
     for number in range(1000):
-        now[0] = number / 100
-        assert minutes.look(f"t{number}", limit=1).left == 1
-        minutes.count(f"t{number}")
-    full = minutes.look("t999", limit=1)
-    assert (full.left, full.seconds) == (0, 60)
-    now[0] = 65.0
-    assert minutes.look("t0", limit=1).left == 1
-    assert len(minutes) == 499
-    now[0] = 1000.0
-    minutes.look("t1", limit=1)
-    assert len(minutes) == 0
+        clock.passed = number / 100
+        assert minutes.look(f"t{number}").left == 1
+        minutes.count(f"t{number}", None)
+    full = minutes.look("t999")
+    assert (full.left, full.resets_in) == (0, 60)
+    clock.passed = 65.0
+    assert minutes.look("t0").left == 1
+    minutes.count("t0", None)
+    assert len(minutes) == 500
+    clock.passed = 1000.0
+    minutes.count("t1", None)
+    assert len(minutes) == 1
 
 
-def test_twenty_thousand_are_remembered_and_the_first_of_more_is_forgotten() -> None:
-    minutes = Minutes(clock=lambda: 0.0)
-    for number in range(30_000):
-        minutes.look(str(number), limit=1)
-        minutes.count(str(number))
-    assert len(minutes) == 20_000
-    assert minutes.look("29999", limit=1).left == 0
-    assert minutes.look("9999", limit=1).left == 1
+def test_the_first_of_more_than_may_be_remembered_is_forgotten() -> None:
+    minutes = tally(Clock(), most=2_000)
+    for number in range(3_000):
+        minutes.count(str(number), None)
+    assert len(minutes) == 2_000
+    assert minutes.look("2999").left == 0
+    assert minutes.look("999").left == 1
 
 
 async def test_a_person_at_the_pages_meets_sixty_a_minute(store: Store) -> None:
@@ -124,20 +94,20 @@ async def test_the_owner_of_this_computer_meets_only_a_limit_that_was_set(store:
 
 async def test_one_setting_limits_tokens_people_and_visitors(store: Store) -> None:
     counted = limits(store, Clock(), runs_per_minute=2, public={"runs_per_minute": 10})
-    token = Caller("token", "t1", "member", owner="mia")
-    assert counted.take_token(token) is not None
+    token = Caller("token", "t1", "member")
+    assert await call(counted, token) == Allowance(2, 1, 60)
     for caller in (MIA, visitor()):
         await begin(counted, caller)
         await begin(counted, caller)
         await refusal(counted, caller)
-    assert [allowance.left for allowance in (counted.take_token(token),) if allowance] == [0]
+    assert await call(counted, token) == Allowance(2, 0, 60)
     with pytest.raises(RunLimitReached):
-        counted.take_token(token)
+        await call(counted, token)
 
 
 async def test_tokens_have_no_limit_unless_one_is_set(store: Store) -> None:
     counted = limits(store, Clock(), page_runs_per_minute=1)
-    assert {counted.take_token(Caller("token", "t1", "member")) for _ in range(200)} == {None}
+    assert {await call(counted, Caller("token", "t1", "member")) for _ in range(200)} == {None}
 
 
 async def test_new_browsers_of_one_address_share_its_minute(store: Store) -> None:
@@ -147,7 +117,7 @@ async def test_new_browsers_of_one_address_share_its_minute(store: Store) -> Non
     refused = await refusal(counted, visitor(9))
     assert (refused.message, refused.hint) == (
         "You can send the next message in 60 s.",
-        "Many messages come from your network.",
+        "Many messages are coming from your network.",
     )
     await begin(counted, visitor(9), came_from="203.0.113.10")
 
@@ -171,9 +141,7 @@ async def test_a_flow_has_a_day_that_all_its_visitors_share(store: Store) -> Non
     for number in range(3):
         await begin(counted, visitor(number), came_from=f"203.0.113.{number}")
     refused = await refusal(counted, visitor(7))
-    assert refused.message == (
-        "This flow has answered as often as it may today; it answers again at 00:00 UTC, in 12 h."
-    )
+    assert refused.message == ("This flow has reached its daily limit; it answers again at 00:00 UTC, in 12 h.")
     assert (refused.code, refused.retry_after) == ("daily_limit_reached", 12 * 3600)
     await begin(counted, visitor(7), "another")
     await begin(counted, MIA)
@@ -184,11 +152,11 @@ async def test_a_flow_has_a_day_that_all_its_visitors_share(store: Store) -> Non
 
 
 async def test_the_day_goes_on_after_a_restart(store: Store) -> None:
-    await add_runs(store, 3, owner=visitor().key, at=NOON - 60)
-    await add_runs(store, 9, owner=visitor().key, at=NOON - 12 * 3600 - 1)
+    await add_runs(store, 3, owner=str(visitor().owner), at=NOON - 60)
+    await add_runs(store, 9, owner=str(visitor().owner), at=NOON - 12 * 3600 - 1)
     await add_runs(store, 9, owner="token:t", at=NOON - 60)
     await add_runs(store, 9, owner="member:visitor:", at=NOON - 60)
-    await add_runs(store, 9, owner=visitor().key, at=NOON - 60, flow_id="another")
+    await add_runs(store, 9, owner=str(visitor().owner), at=NOON - 60, flow_id="another")
     counted = limits(store, Clock(), public={"runs_per_day": 5})
     await begin(counted, visitor())
     await begin(counted, visitor())
@@ -229,7 +197,7 @@ async def test_a_failed_or_stopped_run_counts(tmp_path: Path, model: str) -> Non
         caller = await let_in(runtime)
         turn = await start_turn(runtime, caller, "talk", said())
         if model == "scripted:silent":
-            await anext(turn.watch())
+            await anext(watch(turn))
             turn.stop()
         await asyncio.wait([turn.task])
         with pytest.raises(RunLimitReached) as caught:
@@ -255,3 +223,34 @@ async def test_a_visitor_has_one_running_turn_and_members_as_many_as_conversatio
         await start_turn(runtime, caller, "talk", said("after"))
         for session in ("a", "b"):
             await start_turn(runtime, LOCAL_OWNER, "talk", said(session))
+
+
+async def test_who_gets_another_name_takes_what_they_used_with_them(store: Store) -> None:
+    """A visitor whose browser has another cookie."""
+    old, new = visitor(1), visitor(2)
+    for number in range(3):
+        moment = datetime.fromtimestamp(NOON - 10 - number, UTC)
+        run = RunRecord(f"r{number}", "talk", "v", str(old.owner), "s", "complete", moment, 0.1)
+        here: dict[str, Any] = {"flow_id": "talk", "owner": str(old.owner), "session_id": "s"}
+        counted = replace(run, counts=RunCounts(str(old.owner)))
+        await store.write(turns.finish_turn, **here, answers=[], run=counted)
+    await store.write(transcripts.hand_over, old=str(old.owner), new=str(new.owner), by="tests")
+    counted_runs = limits(store, Clock(), public={"runs_per_minute": 3})
+    await begin(counted_runs, old)
+    assert (await refusal(counted_runs, new)).code == "rate_limited"
+
+
+async def test_what_a_run_costs_is_kept_where_prices_are_given(tmp_path: Path) -> None:
+    prices = {"models": {"scripted:echo": {"input": 1_000_000, "output": 10_000_000}, "scripted": {"input": 5}}}
+    flows = {
+        "talk": chat_flow("scripted:echo"),
+        "other": chat_flow("scripted:json"),
+        "free": chat_flow("scripted:fail"),
+    }
+    async with running(tmp_path, flows, config={"prices": prices}) as runtime:
+        for flow in flows:
+            turn = await start_turn(runtime, LOCAL_OWNER, flow, said())
+            await asyncio.wait([turn.task])
+        costs = [(await runtime.store.read(list_runs, flow_id=flow))[0].counts.cost for flow in flows]
+        # "hello" is one token read, "You said: hello" three written; of the other model only what it reads costs.
+        assert costs == [pytest.approx(31.0), pytest.approx(5e-6), 0.0]

@@ -41,8 +41,8 @@ def test_two_flows_with_one_address_name_both_files(folder: Folder) -> None:
     folder.write("b.yaml", text(extra="api:\n  endpoint_name: shared\n"))
     folder.write("c.yaml", text(extra="id: a\n"))
     assert folder.mistakes() == {
-        "b.yaml": "b.yaml:3:18: 'shared' is the address of two flows: a.yaml has it, b.yaml wants it too.",
-        "c.yaml": "c.yaml:2:5: 'a' is the address of two flows: a.yaml has it, c.yaml wants it too.",
+        "b.yaml": "b.yaml:3:18: 'shared' is the address of two flows: a.yaml has it, so b.yaml needs another one.",
+        "c.yaml": "c.yaml:2:5: 'a' is the address of two flows: a.yaml has it, so c.yaml needs another one.",
     }
     assert list(folder.catalogue.list_flows()) == ["a"]
 

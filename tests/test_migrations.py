@@ -1,4 +1,4 @@
-"""Migrations make exactly the tables that `tables.py` declares, whole, once, and under a lock."""
+"""Migrations make exactly the tables that `tables` declares, whole, once, and under a lock."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +12,7 @@ from flowground.store.database.connections import Database
 from flowground.store.migrations import migrate
 from flowground.store.migrations.additions import ADDITIONS
 from flowground.store.migrations.steps import MIGRATIONS
+from flowground.store.people import identities
 from flowground.store.tables import metadata
 from tests.store_databases import DATABASES, empty_database
 
@@ -110,3 +111,18 @@ def applied(engine: Engine) -> list[tuple[str, float]]:
     with engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT name, applied_at FROM migrations ORDER BY name")
         return [(name, at) for name, at in rows]
+
+
+def test_ids_of_members_who_were_removed_before_are_remembered(database: Database) -> None:
+    """As digests: the audit trail, which names them, may be shortened later."""
+    migrate(database.writer, additions=ADDITIONS[:1])
+    line = "INSERT INTO audit (at, actor, action, subject) VALUES (1, 'x', '{}', '{}')"
+    with database.writer.begin() as connection:
+        for action, subject in (("member.removed", "ada"), ("member.removed", "ada"), ("member.added", "bob")):
+            connection.exec_driver_sql(line.format(action, subject))
+    migrate(database.writer)
+    with database.writer.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM audit")
+        assert len(connection.exec_driver_sql("SELECT digest FROM used_ids").all()) == 1
+        found = {name: identities.choose_id(connection, name=name) for name in ("ada", "bob")}
+    assert (found["ada"].startswith("ada~"), found["bob"]) == (True, "bob")

@@ -19,7 +19,7 @@ from tests.store_databases import SERVER, empty_database
 from tests.waiting import eventually
 
 QUICK = {"limits": {"store_seconds": 2, "shutdown_seconds": 1}}
-NOT_ANSWERING = b"The database does not answer just now."
+NOT_ANSWERING = b"The database does not answer at the moment."
 
 
 @pytest.fixture
@@ -82,6 +82,31 @@ def test_postgresql_that_hung_is_used_again(tmp_path: Path, line: DatabaseLine) 
         states = [run(server, token).status_code for _ in range(50)]
         assert states[-1] == 200
         assert requests.get(f"{server.url}/health_check", timeout=60).status_code == 200
+
+
+def test_a_run_of_which_nobody_knows_whether_it_is_stored_is_found_by_its_id(
+    tmp_path: Path, line: DatabaseLine
+) -> None:
+    with AppServer(tmp_path, flows=["echo"], config=QUICK | {"database": line.url}) as server:
+        token = server.token("t")
+        for _ in range(5):  # the commit that hangs may be another one's, such as of the token's uses
+            eventually(lambda: run(server, token).status_code == 200)
+            line.hang_at_next_commit(is_stored=True)
+            told = run(server, token)
+            line.go_on()
+            if told.json()["code"] == "unknown_outcome":
+                break
+        assert (told.status_code, told.json()["code"]) == (503, "unknown_outcome")
+        address = f"{server.url}/api/v1/runs/{told.json()['run_id']}"
+
+        def look() -> dict[str, str]:
+            found: dict[str, str] = requests.get(address, headers={"x-api-key": token}, timeout=60).json()
+            return found
+
+        eventually(lambda: look().get("status") == "failed")
+        assert look()["error_code"] == "unknown_outcome"
+        assert run(server, token).status_code == 200
+        assert "Traceback" not in server.log
 
 
 @pytest.fixture

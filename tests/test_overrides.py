@@ -4,31 +4,32 @@ from typing import Any
 
 import pytest
 
+from flowground.caller import LOCAL_OWNER
 from flowground.errors import TweaksRefused
 from flowground.overrides import drop_inputs, find_changes
-from tests.talk import FLOW, OPENED
+from tests.talk import FLOW, MEMBER, OPENED
 
 
 def test_only_what_differs_is_an_override() -> None:
-    seen = FLOW.policy.list_fields(sees_inside=True)
+    seen = FLOW.policy.list_fields(LOCAL_OWNER)
     shown = {name: {key: policy.value for key, policy in policies.items()} for name, policies in seen.items()}
-    assert find_changes(FLOW, shown, sees_inside=True) == {}
+    assert find_changes(FLOW, shown, LOCAL_OWNER) == {}
     shown["Prompt"]["tone"] = "rude"
     shown["Model"] |= {"temperature": "0.10", "max_tokens": 7.9, "stream": False}
-    assert find_changes(FLOW, shown, sees_inside=True) == {
+    assert find_changes(FLOW, shown, LOCAL_OWNER) == {
         "Prompt": {"tone": "rude"},
         "Model": {"max_tokens": 7, "stream": False},
     }
 
 
 def test_nothing_means_the_authors_value() -> None:
-    assert find_changes(FLOW, {"Model": {"temperature": None, "seed": None}}, sees_inside=True) == {}
+    assert find_changes(FLOW, {"Model": {"temperature": None, "seed": None}}, LOCAL_OWNER) == {}
 
 
 def test_the_authors_value_outside_the_bounds_is_no_override() -> None:
-    assert find_changes(OPENED, {"History": {"n_messages": 100}}, sees_inside=False) == {}
+    assert find_changes(OPENED, {"History": {"n_messages": 100}}, MEMBER) == {}
     with pytest.raises(TweaksRefused, match=r"`History.n_messages` is at most 9.5 here, not 99"):
-        find_changes(OPENED, {"History": {"n_messages": 99}}, sees_inside=False)
+        find_changes(OPENED, {"History": {"n_messages": 99}}, MEMBER)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_the_authors_value_outside_the_bounds_is_no_override() -> None:
 )
 def test_what_cannot_be_is_refused_as_by_the_api(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(TweaksRefused) as caught:
-        find_changes(FLOW, values, sees_inside=True)
+        find_changes(FLOW, values, LOCAL_OWNER)
     assert sentence in caught.value.message
 
 
@@ -59,10 +60,10 @@ def test_what_cannot_be_is_refused_as_by_the_api(values: dict[str, Any], sentenc
 def test_from_outside_every_other_name_gets_the_same_answer(values: dict[str, Any]) -> None:
     only = "the flow's author opened `Prompt.tone`, `Model.model`, `Model.temperature`, `Model.max_tokens`, "
     with pytest.raises(TweaksRefused) as caught:
-        find_changes(OPENED, values, sees_inside=False)
+        find_changes(OPENED, values, MEMBER)
     assert only in caught.value.message
     with pytest.raises(TweaksRefused, match="the flow's author opened no field"):
-        find_changes(FLOW, values, sees_inside=False)
+        find_changes(FLOW, values, MEMBER)
 
 
 def test_a_message_takes_the_place_of_the_inputs_override() -> None:

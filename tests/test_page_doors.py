@@ -51,12 +51,15 @@ def test_the_shareable_page_shows_nobody_the_inside(house: AppServer) -> None:
     with open_page(browser) as page:
         page.visit("playground", "flow=talk")
         sent = page.say("Hello")
-        assert (b"You said: Hello" in sent, b" steps" in sent) == (True, True)
+        assert (b"You said: Hello" in sent, b'"steps": 3' in sent) == (True, True)
     with open_page(browser, base="/public_flow/talk") as page:
         page.visit()
         sent = page.say("Hello again")
         assert b"You said: Hello again" in sent
-        for inside in (b" steps", b"scripted", b"Thinkingpart", b"Copy as code"):
+        page.chat.send("steps", session=page.chat.session, message=page.chat.told[-1]["messages"][0]["id"])
+        assert page.chat.read_until("steps")["steps"] == []
+        sent += page.chat.spell() + page.visit()
+        for inside in (b'"steps": 3', b'"facts"', b"scripted", b"Thinkingpart", b"Copy as code"):
             assert inside not in sent
 
 
@@ -64,6 +67,7 @@ def conversation_of_bob(page: PageSocket) -> None:
     """One, called "Keep this", in the list beside the chat."""
     page.visit("playground", "flow=talk")
     assert b"You said: Keep this" in page.say("Keep this")
+    page.visit("playground", f"flow=talk&session={page.chat.session}")
 
 
 def test_a_conversation_is_deleted_by_whoever_is_signed_in_only(house: AppServer) -> None:
@@ -128,3 +132,12 @@ def test_no_script_of_a_page_is_told_a_cookie_of_ours(tmp_path: Path) -> None:
         for name in ("flowground", "flowground_device"):
             assert ours[name]
             assert ours[name].encode() not in sent
+
+
+def test_a_member_is_offered_no_token_that_may_more_than_members(house: AppServer) -> None:
+    offers = (b"Set fields that members may not", b"See prompts, traces and whole errors")
+    for name, is_offered in (("olga", True), ("bob", False)):
+        with open_page(open_browser(house, name)) as page:
+            sent = page.visit("api_access", "flow=talk")
+            assert b"Application tokens" in sent
+            assert [offer in sent for offer in offers] == [is_offered] * 2

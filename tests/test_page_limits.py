@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -65,7 +64,6 @@ def test_a_visitor_has_a_minute_over_all_their_tabs(tmp_path: Path) -> None:
             wait = WAIT.search(refused)
             assert wait, refused
             assert 0 < int(wait[1]) <= 60
-            assert b"what I typed" in refused  # back in the composer
         assert (stored(server), stored(server, "messages")) == (3, 6)
         assert b"of another" in open_flow(server, pages).say("of another")
 
@@ -74,12 +72,13 @@ def test_a_crude_client_that_does_not_wait_gets_no_more(tmp_path: Path) -> None:
     with serve(tmp_path, runs_per_minute=2) as server, ExitStack() as pages:
         open_house(server)
         page = open_flow(server, pages)
-        page.say("the first")  # from here on the composer keeps its id
+        page.say("the first")
         for number in range(10):
-            page.send(page.message(f"word {number}"))
-            time.sleep(0.1)  # else Streamlit itself makes one of them
-        eventually(lambda: WAIT.search(page.received(within=0.5)))
-        page.received(within=2)  # whatever else it gets
+            page.chat.say(f"word {number}")
+        told = [page.chat.read_until("ended", "refused") for _ in range(10)]
+        assert [frame["type"] for frame in told].count("ended") <= 1
+        assert [frame for frame in told if WAIT.search(str(frame.get("text")).encode())]
+        page.chat.read_rest(within=2)  # whatever else it gets
         assert stored(server) == 2
 
 
@@ -89,7 +88,7 @@ def test_new_browsers_of_one_address_are_no_new_people(tmp_path: Path) -> None:
         open_house(server)
         said = [open_flow(server, pages, address=f"2001:db8:1:2::{n:x}").say(f"word {n}") for n in range(15)]
         assert [bool(WAIT.search(sent)) for sent in said] == [False] * 4 + [True] * 11
-        assert b"Many messages come from your network" in said[-1]
+        assert b"Many messages are coming from your network" in said[-1]
         assert b"elsewhere" in open_flow(server, pages, address="203.0.113.9").say("elsewhere")
         assert stored(server) == 5
 
@@ -103,8 +102,7 @@ def test_a_flows_day_is_told_and_survives_a_restart(tmp_path: Path) -> None:
                 assert b"hello there" in open_flow(server, pages, address=address).say("hello there")
     with server, ExitStack() as pages:
         refused = open_flow(server, pages, address="203.0.113.3").say("what I typed")
-        assert b"This flow has answered as often as it may today; it answers again at 00\\:00 UTC" in refused
-        assert b"what I typed" in refused
+        assert b"This flow has reached its daily limit; it answers again at 00:00 UTC" in refused
         assert stored(server) == 2
         # The visitors' day is theirs alone.
         mia = open_browser(server, "mia")
@@ -118,13 +116,12 @@ def test_a_visitor_waits_for_their_own_answer_everywhere(tmp_path: Path) -> None
         open_house(server)
         browser = Browser(server.url)
         waiting = open_flow(server, pages, browser=browser, flow="silent")
-        waiting.send(waiting.message("never answered"))
+        waiting.chat.say("never answered")
         eventually(lambda: stored(server, "messages"))
         for flow in ("silent", "echo"):
             refused = open_flow(server, pages, browser=browser, flow=flow).say("what I typed")
             assert b"Your last message is still being answered" in refused
-            assert b"what I typed" in refused
-        assert stored(server, "messages") == 1
+            assert stored(server, "messages") == 1
         assert b"of another" in open_flow(server, pages).say("of another")
 
 

@@ -19,6 +19,7 @@ from flowground.store import Store
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.store.runs.turns import begin_turn, finish_turn
 from flowground.web.open_pages.sockets import OpenPage
+from tests.chat_socket import open_chat
 from tests.house import House
 from tests.page_socket import Browser, open_page, say_bytes
 from tests.people import CREDENTIALS
@@ -53,25 +54,27 @@ def test_a_member_says_the_longest_message_in_the_largest_letters(house: AppServ
         assert "🦜" * 100 in page.say("🦜" * 100_000).decode("utf-8", "replace")
 
 
-def test_the_largest_pages_we_draw_get_through(house: AppServer) -> None:
-    """Fifty of the longest messages, as many at once as a page shows, and a page of code.
+def test_the_largest_conversation_gets_through_and_so_does_a_page_of_code(house: AppServer) -> None:
+    """Fifty of the longest messages, a few at a time: the last question with its answer always.
 
     What Streamlit finds too large it replaces by an error.
     """
     remember(house, messages=50, text=LONG)
     browser = open_browser(house, "augusta")
-    with open_page(browser) as page:
-        sent = page.visit("playground", "flow=echo&session=long")
-        assert sent.count(LONG.encode()) >= 2  # the last question with its answer always
-        for _ in range(60):
-            (earlier, *_) = [widget for widget in page.widgets["button"][::-1] if "earlier" in widget]
-            sent = page.press(earlier)
-            if sent.count(LONG.encode()) == 50:
-                break
-        assert sent.count(LONG.encode()) == 50
-        code = page.visit("api_access", "flow=echo")
+    with open_chat(browser, "echo") as chat:
+        page = chat.show("long")
+        found = page["messages"]
+        assert len(found) >= 2
+        while page["has_earlier"]:
+            chat.send("earlier", session="long", before=found[0]["id"])
+            page = chat.read_until("messages")
+            assert 2 <= len(page["messages"]) <= 4
+            found = page["messages"] + found
+        assert [message["text"] == LONG for message in found] == [True] * 50
+    with open_page(browser) as opened:
+        code = opened.visit("api_access", "flow=echo")
         assert b"/api/v1/run/echo" in code
-    assert b"exceeds the message size limit" not in sent + code
+        assert b"exceeds the message size limit" not in code
 
 
 def remember(server: AppServer, *, messages: int, text: str) -> None:

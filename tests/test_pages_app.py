@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.app_page import find_by_key, only, open_script, press, read, say
+from tests.app_page import only, open_script, read, read_chat
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
+from tests.page_talk import talk
 from tests.servers import shipped_flow, write_folder
 from tests.waiting import eventually
 
@@ -32,61 +33,64 @@ def script(request: pytest.FixtureRequest, folder: Path) -> str:
     return str(request.param)
 
 
-def test_the_gallery_shows_flows_and_mistakes(script: str) -> None:
+def test_home_shows_flows_and_mistakes(script: str) -> None:
     at = open_script(script=script)
-    assert [heading.value for heading in at.header] == ["Acme"]
-    assert [heading.value for heading in at.subheader] == [
-        "Fail",
-        "Small",
-        "Summarizer",
-        "Talk",
-        "Files that need a correction",
+    assert [heading.value for heading in at.title] == ["Acme"]
+    links = [link.proto for link in at.get("page_link") if link.proto.query_string.startswith("flow=")]
+    assert [(link.label, link.query_string) for link in links] == [
+        ("Fail", "flow=fail"),
+        ("Small", "flow=small"),
+        ("Summarizer", "flow=gist"),
+        ("Talk", "flow=talk"),
     ]
-    assert "echo · 1 starter" in read(at)
+    assert "4 flows. Choose one to chat with." in read(at)
+    assert "line 3, column 14" not in read(at)
+    at.session_state["home:mistakes"] = True
+    at.run()
     assert "line 3, column 14" in read(at)
     assert "Did you mean **ChatInput**?" in read(at)
 
 
 def test_the_organizations_name_stands_above_the_gallery_as_it_is_written(tmp_path: Path) -> None:
     with runtime_of(write_folder(tmp_path, config={"organization": {"name": "A *b* :red[c]"}}, flows={})):
-        [heading] = open_script(script="app.py").header
+        [heading] = open_script(script="app.py").title
         assert heading.value == r"A \*b\* \:red\[c\]"
 
 
 def test_chatting_keeps_the_conversation_in_the_address(script: str) -> None:
     at = open_script("playground", script=script, flow="talk")
-    assert "Say something." in read(at)
+    assert (read_chat(at)["welcome"], read_chat(at)["is_new"]) == ("Say something.", True)
     assert "session" not in at.query_params
-    say(at, "Hello *you*")
-    assert [text.value for text in at.text] == ["Hello *you*"]
-    assert "You said: Hello *you*" in read(at)
-    assert "Say something." not in read(at)
-    session = at.query_params["session"]
-    again = open_script("playground", script=script, flow="talk", session=session)
-    assert "You said: Hello *you*" in read(again)
-    assert "You said:" not in read(open_script("playground", script=script, flow="talk", session="somebody-elses"))
+    chat = talk(at)
+    assert chat.ask("Hello *you*") == "You said: Hello *you*"
+    again = open_script("playground", script=script, flow="talk", session=chat.session)
+    assert (read_chat(again)["session"], read_chat(again)["is_new"]) == (chat.session, False)
+    assert [message["text"] for message in talk(again).opened["messages"]] == ["Hello *you*", "You said: Hello *you*"]
+    other = open_script("playground", script=script, flow="talk", session="somebody-elses")
+    assert talk(other).opened["messages"] == []
 
 
-def test_a_starter_is_a_message(script: str) -> None:
-    at = open_script("playground", script=script, flow="talk")
-    find_by_key(at.button_group, "starter:talk:").set_value("Good morning").run()
-    assert "You said: Good morning" in read(at)
+def test_starters_stand_on_the_page(script: str) -> None:
+    assert read_chat(open_script("playground", script=script, flow="talk"))["starters"] == ["Good morning"]
 
 
 def test_a_failure_stands_in_the_answers_place(script: str) -> None:
-    at = open_script("playground", script=script, flow="fail")
-    say(at, "Hello")
-    assert "Component 'Model' failed: The scripted model fails" in only(at.error).value.replace("\\", "")
-    press(at, "retry:")
-    assert len(at.error) == 2
+    chat = talk(open_script("playground", script=script, flow="fail"))
+    failed = chat.answer("Hello")
+    assert failed["error"]["text"] == "The scripted model fails. This happened in the component `Model`."
+    chat.send("again", id="again", session=chat.session, message=failed["id"])
+    (again,) = chat.read_until("ended")["messages"]
+    assert again["id"] != failed["id"]
+    assert again["error"] == failed["error"]
 
 
 def test_a_message_that_is_too_long_is_refused_in_words(script: str, folder: Path) -> None:
     assert folder.exists()
     at = open_script("playground", script=script, flow="talk")
-    say(at, "x" * 200_001)
-    assert "200001 characters" in read(at)
-    assert "Say something." in read(at)
+    chat = talk(at)
+    chat.say("x" * 200_001)
+    assert "200,001 characters" in chat.read_until("refused", "ended")["text"]
+    assert talk(at).opened["messages"] == []
 
 
 def test_the_built_in_model_is_announced_before_it_is_fetched(script: str) -> None:
@@ -99,11 +103,9 @@ def test_the_built_in_model_is_announced_before_it_is_fetched(script: str) -> No
 
 def test_a_flow_without_chat_input_is_a_form(script: str) -> None:
     at = open_script("playground", script=script, flow="gist")
-    area = at.text_area(key="form:text:gist")
-    assert "Flowground turns a folder" in str(area.value)
-    area.set_value("A text of mine.")
-    press(at, "form:run:gist")
-    assert "A text of mine." in read(at)
+    assert read_chat(at)["mode"] == "form"
+    assert "Flowground turns a folder" in read_chat(at)["example"]
+    assert "A text of mine." in talk(at).ask("A text of mine.")
 
 
 def test_a_broken_file_leaves_the_last_good_version_with_a_banner(script: str, folder: Path) -> None:
@@ -113,8 +115,7 @@ def test_a_broken_file_leaves_the_last_good_version_with_a_banner(script: str, f
     eventually(lambda: open_script("playground", script=script, flow="talk").warning)
     at = open_script("playground", script=script, flow="talk")
     assert "the last good version answers" in only(at.warning).value
-    say(at, "Hello")
-    assert "You said: Hello" in read(at)
+    assert talk(at).ask("Hello") == "You said: Hello"
 
 
 @pytest.mark.parametrize("page", ["playground", "api_access"])
@@ -147,20 +148,20 @@ def test_the_api_page_shows_code_and_asks_the_owner_for_the_code(script: str) ->
 
 def test_the_api_page_without_a_flow_lets_one_choose(script: str) -> None:
     at = open_script("api_access", script=script)
-    at.selectbox(key="api:flow").set_value("talk").run()
-    assert at.query_params["flow"] == "talk"
+    assert "Choose the flow that your program is to ask." in read(at)
+    assert "POST /api/v1/run/talk" in read(at)
 
 
 def test_a_link_that_is_none_says_so(script: str) -> None:
     said = read(open_script("join", script=script, invitation="nothing"))
     assert "This link does not work" in said
-    assert "not good" in said
+    assert "no longer works" in said
 
 
-def test_no_flows_yet_shows_the_smallest_one(script: str, folder: Path) -> None:
+def test_without_flows_a_template_is_offered(script: str, folder: Path) -> None:
     for file in (folder / "flows").iterdir():
         file.unlink()
     eventually(lambda: "No flows yet" in read(open_script(script=script)))  # a file is gone once two looks missed it
-    [smallest] = [code.value for code in open_script(script=script).code if "components:" in code.value]
-    (folder / "flows" / "first.yaml").write_text(smallest, "utf-8")
-    eventually(lambda: "My first flow" in read(open_script(script=script)))
+    assert [button.label for button in open_script(script=script).button if "flow" in button.label] == [
+        "Create the first flow"
+    ]

@@ -18,20 +18,22 @@ from tests.tickets import open_browser
 
 FLOWS = {"talk": flow_text("scripted:echo", "Talk", welcome="Say something.")}
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
-OWNERS = {"home", "playground", "api_access", "first_account", "join"}
+OWNERS = {"home", "playground", "api_access", "feedback", "first_account", "join"}
 """What the local owner's navigation lists; the others are run by themselves."""
 
 OPENED = {
-    "home": "Choose a flow to chat with.",
+    "home": "Choose one to chat with.",
     "playground": "Say something.",
     "api_access": "export FLOWGROUND_API_KEY=YOUR_TOKEN",
+    "feedback": "0 ratings",
     "first_account": "keep what you said so far",
     "sign_in": "Sign in",
     "join": "This link does not work",
     "account": "Nothing here for you",
     "organization": "Nothing here for you",
+    "shared_chat": "Nothing here for you",
     "public_flow": "Nothing here for you",
-    "router": "Choose a flow to chat with.",
+    "router": "Choose one to chat with.",
 }
 """Words that the local owner reads on each page at `?flow=talk`."""
 
@@ -101,7 +103,7 @@ def test_the_sign_in_page_says_when_too_many_people_sign_in(monkeypatch: pytest.
     find_by_label(at.text_input, "Password").input("Secret-123")
     find_by_label(at.button, "Sign in").click().run()
     assert not at.exception
-    assert [error.value for error in at.error] == ["Too many people sign in right now. Try again in a moment."]
+    assert [error.value for error in at.error] == ["Too many people are signing in right now. Try again in a moment."]
 
 
 # The owner's alone are opened by the navigation above, and in tests/test_local_mode.py.

@@ -18,13 +18,17 @@ from tests.servers import ROOT, clean_environment, free_port, write_folder
 RUNS = "".join("`" * count + "a" for count in range(1, 632))[:199_000]
 
 
-def test_fifty_messages_of_backticks_keep_nobody_waiting(tmp_path: Path) -> None:
+def test_the_largest_conversation_keeps_nobody_waiting(tmp_path: Path) -> None:
     config = write_folder(tmp_path, config={"default_model": "scripted"}, flows=["echo"])
     with runtime_of(config) as app:
 
         async def fill() -> None:
             for number in range(TRIES):  # each try reads texts that are not kept yet
-                place: dict[str, Any] = {"flow_id": "echo", "owner": LOCAL_OWNER.key, "session_id": f"large{number}"}
+                place: dict[str, Any] = {
+                    "flow_id": "echo",
+                    "owner": str(LOCAL_OWNER.owner),
+                    "session_id": f"large{number}",
+                }
                 for turn in range(50):
                     text = f"$5 ![{number}](y) {turn} " + "`" * 1000 + RUNS[:198_900]
                     message = StoredMessage(str(uuid.uuid4()), "assistant", text, "complete", datetime.now(UTC))

@@ -11,11 +11,12 @@ from flowground import runtime
 from flowground.limits import RunLimits
 from flowground.overrides import write_link
 from flowground.settings import Limits, Settings
-from flowground.store.runs import conversations
 from flowground.ui.page import bridge
-from tests.app_page import find_by_key, find_by_label, go, only, open_script, press, read, say
+from tests.app_page import find_by_key, find_by_label, go, only, open_script, press, read, read_chat
 from tests.in_process import runtime_of
+from tests.page_talk import talk
 from tests.servers import write_folder
+from tests.stored import list_sessions
 from tests.waiting import eventually
 
 TALK = """\
@@ -78,7 +79,7 @@ def read_plain(at: AppTest) -> str:
 def test_a_changed_field_is_in_every_code_at_once_and_counted() -> None:
     at = open_script("api_access", flow="talk")
     assert not any("tweaks" in code for code in codes(at))
-    find_by_label(at.text_area, "Tone").set_value('it\'s "rude"').run()
+    find_by_label(at.text_input, "Tone").set_value('it\'s "rude"').run()
     find_by_label(at.slider, "Temperature").set_value(1.25).run()
     assert title(at) == "Temporary overrides (2)"
     assert all("tweaks" in code and "1.25" in code and "rude" in code for code in codes(at))
@@ -88,14 +89,14 @@ def test_a_changed_field_is_in_every_code_at_once_and_counted() -> None:
     assert not any("temperature" in code for code in codes(at))
     press(at, "overrides:reset:talk")
     assert title(at) == "Temporary overrides"
-    assert find_by_label(at.text_area, "Tone").value == "kind"
+    assert find_by_label(at.text_input, "Tone").value == "kind"
     assert not any("tweaks" in code for code in codes(at))
 
 
 def test_the_inputs_text_is_the_message_of_every_call() -> None:
     at = open_script("api_access", flow="talk")
     assert all("Good morning" in code for code in codes(at))
-    find_by_label(at.text_area, "Text").set_value("Good night").run()
+    find_by_label(at.text_input, "Text").set_value("Good night").run()
     assert all("Good night" in code and "tweaks" not in code for code in codes(at))
     assert title(at) == "Temporary overrides (1)"
 
@@ -133,7 +134,7 @@ def test_an_emptied_editor_means_the_authors_value() -> None:
 def test_one_field_is_reset_alone() -> None:
     at = open_script("api_access", flow="talk")
     find_by_label(at.slider, "Number of Messages").set_value(3).run()
-    find_by_label(at.text_area, "Tone").set_value("rude").run()
+    find_by_label(at.text_input, "Tone").set_value("rude").run()
     assert [button.label for button in at.button if str(button.key).endswith("Prompt.tone:reset")] == ["Reset"]
     press(at, "override:talk:", "History.n_messages:reset")
     assert find_by_label(at.slider, "Number of Messages").value == 7
@@ -151,47 +152,28 @@ def test_search_finds_fields_by_name_and_says_when_there_is_none() -> None:
     at = open_script("api_access", flow="talk")
     find_by_label(at.text_input, "Search fields").set_value("messages").run()
     assert [slider.label for slider in at.slider] == ["Number of Messages"]
-    assert not any(area.label == "Tone" for area in at.text_area)
+    assert not any(line.label == "Tone" for line in at.text_input)
     find_by_label(at.text_input, "Search fields").set_value("nothing").run()
     assert "No field has “nothing” in its name." in read_plain(at)
 
 
-def test_the_chat_runs_with_them_says_so_and_one_click_clears() -> None:
+def test_the_chat_is_told_them_and_runs_with_them() -> None:
     at = open_script("api_access", flow="talk")
-    find_by_label(at.text_area, "Tone").set_value("rude").run()
-    find_by_label(at.text_area, "Text").set_value("the example").run()
+    find_by_label(at.text_input, "Tone").set_value("rude").run()
+    find_by_label(at.text_input, "Text").set_value("the example").run()
     go(at, "playground", flow="talk")
-    assert "2 overrides" in find_by_key(at.button, "chip:talk").label
-    say(at, "Hello")
-    assert "Be rude." in read_plain(at)
-    assert "the example" not in read_plain(at)
-    press(at, "chip:talk")
-    assert not any("override" in button.label for button in at.button)
-    say(at, "Again")
-    assert "Be kind." in read_plain(at)
+    assert read_chat(at)["chip"]["label"] == "2 overrides"
+    assert "Prompt.tone rude" in read_chat(at)["chip"]["lines"]
+    said = talk(at).ask("Hello")
+    assert "Be rude." in said
+    assert "the example" not in said
 
 
 def test_a_form_runs_with_them_too() -> None:
     at = open_script("api_access", flow="text")
     find_by_label(at.slider, "Temperature").set_value(1.5).run()
     go(at, "playground", flow="text")
-    press(at, "form:run:text")
-    assert '"temperature": 1.5' in read_plain(at)
-
-
-def test_a_message_opens_the_pane_with_its_own_call() -> None:
-    at = open_script("api_access", flow="talk")
-    find_by_label(at.text_area, "Tone").set_value("rude").run()
-    go(at, "playground", flow="talk")
-    say(at, "It's me")
-    press(at, "chip:talk")
-    press(at, "code:")
-    assert "The call behind “It's me” with 1 override" in read_plain(at)
-    session = "".join(at.query_params["session"])
-    assert all("It" in code and "rude" in code and session in code for code in codes(at))
-    again = press(open_script("playground", flow="talk", session=session), "code:")  # another visit
-    assert "with 1 override" in read_plain(again)
-    assert all("rude" in code for code in codes(again))
+    assert '"temperature": 1.5' in talk(at).ask("A text")
 
 
 def test_a_link_applies_once_it_is_accepted() -> None:
@@ -199,12 +181,10 @@ def test_a_link_applies_once_it_is_accepted() -> None:
     at = open_script("playground", flow="talk", overrides=word)
     assert "This link brings 2 overrides." in read_plain(at)
     assert "**Prompt · Tone:** rude" in read_plain(at)
-    say(at, "Before")
-    assert "Be kind." in read_plain(at)
+    assert "Be kind." in talk(at).ask("Before")
     press(at, "arrived:apply:talk")
     assert "overrides" not in at.query_params
-    say(at, "After")
-    assert "Be rude." in read_plain(at)
+    assert "Be rude." in talk(at).ask("After")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +195,7 @@ def test_a_link_applies_once_it_is_accepted() -> None:
         (write_link({"Model": {"model": "scripted:long"}}), "protected"),
         (write_link({"Model": {"temperature": 9}}), "is a number from 0 to 2, not 9"),
         (write_link({"Nobody": {"x": 1}}), "Nobody"),
-        (write_link({"Prompt": {"tone": "kind"}}), "what the flow says anyway"),
+        (write_link({"Prompt": {"tone": "kind"}}), "what the flow says already"),
     ],
 )
 def test_a_link_that_cannot_be_is_one_calm_sentence(word: str, sentence: str) -> None:
@@ -229,7 +209,7 @@ def test_a_link_that_cannot_be_is_one_calm_sentence(word: str, sentence: str) ->
 
 def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> None:
     at = open_script("api_access", flow="talk")
-    find_by_label(at.text_area, "Tone").set_value("rude").run()
+    find_by_label(at.text_input, "Tone").set_value("rude").run()
     press(at, "try:talk:run")
     assert "200 OK" in read_plain(at)
     assert "Be rude." in answer(at, "talk")
@@ -240,15 +220,20 @@ def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> No
     assert '{"event": "add_message"' in answer(at, "talk")
     assert '{"event": "end"' in answer(at, "talk")
     mine: dict[str, Any] = {"flow_id": "talk", "owner": "local:owner", "limit": 50}
-    assert bridge.call(runtime.get().store.read(conversations.list_sessions, **mine)) == []
+    assert bridge.call(runtime.get().store.read(list_sessions, **mine)) == []
 
 
 def test_a_failed_try_says_why() -> None:
     at = open_script("api_access", flow="fail")
     press(at, "try:fail:run")
     assert "502 Bad Gateway" in read_plain(at)
-    assert "The scripted model fails" in only(at.error).value
+    assert only(at.error).value.startswith("The model failed.")
+    assert "tick “See prompts, traces and whole errors” in step 1" in only(at.error).value
     assert '"provider_status": 500' in answer(at, "fail")
+    at.checkbox(key="tokens:sees:fail").check().run()
+    assert len(at.error) == 0  # another token's request by now
+    press(at, "try:fail:run")
+    assert "The scripted model fails" in only(at.error).value
 
 
 def test_a_try_counts_as_a_run_of_the_person() -> None:
@@ -270,7 +255,7 @@ def test_numbers_stand_beside_the_endpoint() -> None:
 
 def test_overrides_that_a_newer_file_does_not_take_are_dropped_and_the_others_stay(folder: Path) -> None:
     at = open_script("api_access", flow="talk")
-    find_by_label(at.text_area, "Tone").set_value("rude").run()
+    find_by_label(at.text_input, "Tone").set_value("rude").run()
     find_by_label(at.slider, "Temperature").set_value(1.25).run()
     assert title(at) == "Temporary overrides (2)"
     (folder / "flows" / "talk.yaml").write_text(TALK.replace('"Be {tone}.", tone: kind', "Be kind."), "utf-8")

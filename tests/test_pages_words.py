@@ -11,28 +11,6 @@ from flowground.ui.api_access.tokens import write_token_facts
 from flowground.ui.page import words
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("It costs $5 and $10.", r"It costs \$5 and \$10."),
-        ("![x](http://192.0.2.1/p.png)", "[x](http://192.0.2.1/p.png)"),
-        ("![x][ref]\n\n[ref]: http://192.0.2.1", "[x][ref]\n\n[ref]: http://192.0.2.1"),
-        (":red[alarm] :smile: :material/home: at 10:30", r"\:red[alarm] \:smile: \:material/home: at 10:30"),
-        ("`$HOME` and `![x](y)`", "`$HOME` and `![x](y)`"),
-        ("```sh\necho $HOME :smile:\n```\n$1", "```sh\necho $HOME :smile:\n```\n\\$1"),
-        ("```sh\necho $HOME", "```sh\necho $HOME"),
-        ("~~~\n![x](y)\n~~~", "~~~\n![x](y)\n~~~"),
-        ("a ``` b ![x](http://192.0.2.1)", "a ``` b [x](http://192.0.2.1)"),
-        (r"\`![x](http://192.0.2.1)\`", r"\`[x](<http://192.0.2.1>)\`"),
-        ("``a ` ![b](c)`` ![d](e)", "``a ` ![b](c)`` [d](e)"),
-        ("$$a_1 + b$$ for $3", "$$a_1 + b$$ for \\$3"),
-        ("**bold**, *thin*, [link](https://example.com)", "**bold**, *thin*, [link](https://example.com)"),
-    ],
-)
-def test_said_keeps_markdown_and_takes_the_rest_as_letters(text: str, shown: str) -> None:
-    assert words.write_answer(text) == shown
-
-
 def test_plain_takes_everything_as_letters() -> None:
     assert words.escape("A *b* [c](d)\n# $e$ :red[f]") == r"A \*b\* \[c\]\(d\) \# \$e\$ \:red\[f\]"
 

@@ -145,7 +145,7 @@ async def test_a_page_instead_of_an_answer_is_told_alike_and_asked_for_once() ->
     page = whole(b"<html>\n<body>Sign in please</body>\n</html>\n", headers="Content-Type: text/html\r\n")
     async with model([page]) as (provider, server):
         plain, streamed = await faults_of(provider)
-        assert plain.message == "The provider 'mine' answered with something that is no chat completion."
+        assert plain.message == "The provider 'mine' answered with something that is not a chat completion."
         assert (streamed.message, streamed.hint, streamed.code) == (plain.message, plain.hint, plain.code)
         assert len(server.asked) == 2
 

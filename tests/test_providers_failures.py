@@ -131,7 +131,7 @@ async def test_what_is_no_answer_is_refused(body: bytes) -> None:
     async with model([whole(body)]) as (provider, _):
         with pytest.raises(ProviderRefused) as refused:
             await provider.complete(CALL)
-        assert refused.value.message == "The provider 'mine' answered with something that is no chat completion."
+        assert refused.value.message == "The provider 'mine' answered with something that is not a chat completion."
     async with model([chunked(b"data: " + (body or b"x") + b"\n\n", DONE)]) as (provider, _):
         if body in (b"{}", b'{"choices":[]}', b'{"choices":[{"message":7}]}') or b'"content"' in body:
             assert await all_of(provider) == [Completion("", "small")]  # an event without text is none

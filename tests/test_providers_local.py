@@ -124,7 +124,7 @@ async def test_a_crash_in_the_middle_is_told(tmp_path: Path) -> None:
     async with own_file(tmp_path) as local:
         with pytest.raises(ProviderUnreachable) as refused:
             await all_of(local, "crash")
-        assert refused.value.message == "The built-in model broke off in the middle of its work."
+        assert refused.value.message == "The built-in model stopped in the middle of its work."
         assert (await local.complete(call("Hi"))).text.startswith("tiny: Hi")
 
 
@@ -157,7 +157,7 @@ async def test_a_conversation_that_is_too_long_is_told_in_plain_words(tmp_path: 
     ("manners", "said"),
     [
         ({"end": "SIGILL"}, "This computer's processor lacks AVX2, which the built-in model needs."),
-        ({"end": "SIGKILL"}, "There is too little free memory for the built-in model: it needs about 0.3 GB."),
+        ({"end": "SIGKILL"}, "There is not enough free memory for the built-in model: it needs about 0.3 GB."),
         ({"end": "SIGSEGV"}, "The built-in model's process ended while it started."),
         ({"say": "nonsense"}, "The built-in model's process ended while it started."),
         ({"say": '{"failed": "no_wheel"}'}, "The built-in model's runtime is not installed."),
@@ -165,7 +165,7 @@ async def test_a_conversation_that_is_too_long_is_told_in_plain_words(tmp_path: 
         ({"say": '{"failed": "wheel_broken"}'}, "The built-in model's runtime does not fit this computer."),
         (
             {"say": '{"failed": "model_broken"}'},
-            "The model file cannot be loaded: it is damaged or no GGUF file.",
+            "The model file cannot be loaded: it is damaged or not a GGUF file.",
         ),
     ],
     ids=["no avx2", "killed", "crash", "nonsense", "no wheel", "no libgomp", "broken wheel", "broken file"],
@@ -185,7 +185,7 @@ def test_too_little_memory_is_told_before_the_start() -> None:
     check_memory(491_400_064, 2_000_000_000)
     with pytest.raises(CannotStart) as refused:
         check_memory(491_400_064, 500_000_000)
-    assert refused.value.message == "There is too little free memory for the built-in model: it needs about 0.8 GB."
+    assert refused.value.message == "There is not enough free memory for the built-in model: it needs about 0.8 GB."
     assert (find_available_memory() or 0) > 0 or sys.platform != "linux"
 
 

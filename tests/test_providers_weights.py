@@ -244,6 +244,6 @@ def test_the_pinned_parts_are_the_pinned_file() -> None:
 async def test_a_disk_without_room_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
     async with wire([whole(DATA)]) as hub:
         wanted = replace(weights(HubFile(f"{hub.url}/model.gguf")), size=10**15)
-        with pytest.raises(ProviderRefused, match="no room for the built-in model: it needs 1000000"):
+        with pytest.raises(ProviderRefused, match="not enough disk space for the built-in model: it needs 1000000"):
             await fetch(tmp_path, progress=heard, weights=wanted)
         assert hub.asked == []

@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 @pytest.fixture(scope="module")
 def token(server: AppServer) -> str:
-    return server.token("clients")
+    return server.token("clients", may=("--sees", "inside", "--sets", "unprotected"))
 
 
 @pytest.fixture(scope="module")

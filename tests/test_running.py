@@ -1,14 +1,19 @@
 """What runs in a process: its text is kept while it runs, and its end until it is stored."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from flowground import running as running_runs
 from flowground.errors import StoreUnavailable
 from flowground.running import RunningRuns
 from flowground.store import Store
 from flowground.store.runs import progress, turns
+from flowground.store.runs.records import RunRecord
+from flowground.wiring import WiredFlow
 from tests.run_rows import HERE, begin, eventually, has_status, statuses
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +24,13 @@ class Speaking:
     """A run that says what it is told to."""
 
     text: str = ""
+    is_kept: bool = True
     address: Any = field(default_factory=lambda: HERE)
+    usage: None = None
+
+    @property
+    def wired(self) -> WiredFlow:
+        raise NotImplementedError
 
     @property
     def said_chars(self) -> int:
@@ -61,3 +72,57 @@ async def test_an_end_that_could_not_be_stored_is_tried_again(store: Store) -> N
     await eventually(lambda: has_status(store, "failed"))
     assert (tries, await statuses(store)) == (3, {"r": ("failed", "store_busy")})
     await running.close()
+
+
+async def test_ends_beyond_those_that_may_wait_leave_no_run_running(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand of them may wait; of five, two here. One run still goes on."""
+    monkeypatch.setattr(running_runs, "_MOST_LATE", 2)
+    monkeypatch.setattr(running_runs, "_SETTLED", 0)
+    for number in range(6):
+        await begin(store, f"r{number}", holder=store.process.id)
+    running, is_away = RunningRuns(store, seconds=0.05), True
+    running.add("r5", Speaking())
+
+    def end(run_id: str) -> Callable[[], Awaitable[object]]:
+        async def write_end() -> None:
+            if is_away:
+                raise StoreUnavailable
+            run = replace(await begun(store, run_id), status="failed", error_code="store_busy")
+            await store.write(turns.end_run, run=run)
+
+        return write_end
+
+    for number in range(5):
+        running.write_later(end(f"r{number}"))
+    await asyncio.sleep(0.2)
+    is_away = False
+
+    async def have_ends() -> bool:
+        return "running" not in {status for run, (status, _) in (await statuses(store)).items() if run != "r5"}
+
+    await eventually(have_ends)
+    lost, kept = ("failed", "unknown_outcome"), ("failed", "store_busy")
+    told = await statuses(store)
+    assert told == {"r0": lost, "r1": lost, "r2": lost, "r3": kept, "r4": kept, "r5": ("running", None)}
+    await running.close()
+
+
+async def test_an_end_that_can_never_be_stored_keeps_no_other_from_it(store: Store) -> None:
+    run = await begin(store, "r", holder=store.process.id)
+    running = RunningRuns(store, seconds=0.02)
+
+    async def fail() -> None:
+        raise TypeError("a mistake of ours")
+
+    running.write_later(fail)
+    running.write_later(lambda: store.write(turns.end_run, run=replace(run, status="failed")))
+    await eventually(lambda: has_status(store, "failed"))
+    await running.close()
+
+
+async def begun(store: Store, run_id: str) -> RunRecord:
+    found = await store.read(progress.find_run, run_id=run_id)
+    assert found
+    return found

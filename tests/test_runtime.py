@@ -11,11 +11,11 @@ from flowground.components.base import Component
 from flowground.errors import ComponentFailed, InvalidRequest, NotSignedIn
 from flowground.events import Token, TurnFinished
 from flowground.runtime import LiveTurn, Runtime
-from flowground.store.runs import conversations
 from flowground.wiring import wire
 from tests.flow_texts import parsed
 from tests.people import PASSWORD
-from tests.running import chat_flow, running, start_turn
+from tests.running import chat_flow, running, start_turn, watch
+from tests.stored import list_messages
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +46,7 @@ async def begin(runtime: Runtime, flow: str, text: str = "one two three") -> Liv
 
 async def text_of(turn: LiveTurn) -> str:
     async with asyncio.timeout(20):
-        return "".join([event.text async for event in turn.watch() if isinstance(event, Token)])
+        return "".join([event.text async for event in watch(turn) if isinstance(event, Token)])
 
 
 async def test_every_component_is_asked_for_its_models(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ async def test_all_watchers_see_the_whole_answer_whenever_they_come(tmp_path: Pa
     async with running(tmp_path, FLOWS) as runtime:
         turn = await begin(runtime, "slow")
         early = asyncio.ensure_future(text_of(turn))
-        async for event in turn.watch():
+        async for event in watch(turn):
             if isinstance(event, Token):
                 break
         found = runtime.find_page_turn(LOCAL_OWNER, "slow", "s")
@@ -81,7 +81,7 @@ async def test_all_watchers_see_the_whole_answer_whenever_they_come(tmp_path: Pa
 async def test_a_watcher_who_leaves_does_not_stop_the_answer(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         turn = await begin(runtime, "slow")
-        async for _ in turn.watch():
+        async for _ in watch(turn):
             break
         assert await text_of(turn) == "You said: one two three"
 
@@ -89,12 +89,10 @@ async def test_a_watcher_who_leaves_does_not_stop_the_answer(tmp_path: Path) -> 
 async def test_stop_ends_it_and_keeps_what_was_said(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         turn = await begin(runtime, "long")
-        async for event in turn.watch():
+        async for event in watch(turn):
             if isinstance(event, Token):
                 turn.stop()
-        messages = await runtime.store.read(
-            conversations.list_messages, flow_id="long", owner=LOCAL_OWNER.key, session_id="s"
-        )
+        messages = await runtime.store.read(list_messages, flow_id="long", owner=str(LOCAL_OWNER.owner), session_id="s")
         assert [message.state for message in messages] == ["complete", "stopped"]
 
 
@@ -117,7 +115,7 @@ async def test_a_failure_reaches_every_watcher(tmp_path: Path) -> None:
 async def test_nobody_else_finds_a_live_turn(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         turn = await begin(runtime, "silent")
-        assert runtime.find_page_turn(Caller(kind="member", name="eve", role="admin"), "silent", "s") is None
+        assert runtime.find_page_turn(Caller(kind="member", id="eve", role="admin"), "silent", "s") is None
         turn.stop()
 
 
@@ -125,13 +123,13 @@ async def test_at_the_end_answers_get_their_grace_and_then_stop(tmp_path: Path) 
     async with running(tmp_path, FLOWS) as runtime:
         finishing, endless = await begin(runtime, "slow"), await begin(runtime, "silent")
         await runtime.stop_runs(2)
-        assert any([isinstance(event, TurnFinished) async for event in finishing.watch()])
+        assert any([isinstance(event, TurnFinished) async for event in watch(finishing)])
         assert endless.is_done
 
 
 async def test_pages_act_for_present_members_only(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
-        gone = Caller(kind="member", name="gone", role="admin", sign_in_id="none")
+        gone = Caller(kind="member", id="gone", role="admin", sign_in_id="none")
         with pytest.raises(NotSignedIn):
             await start_turn(runtime, gone, "slow", RunRequest(input_value="x", session_id="s"))
         await runtime.sign_in.create_first_account("ada", "Ada", PASSWORD)

@@ -8,11 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from flowground import runtime
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output, declare
 from flowground.overrides import read_link
-from tests.app_page import find_by_label, go, read, say
+from tests.app_page import find_by_label, go, read
+from tests.chat_socket import TalkHere
 from tests.in_process import runtime_of
+from tests.page_talk import talk
 from tests.servers import ROOT, write_folder
 
 AUTHORS, TYPED = "authorsword", "typedsecret-of-25-letters"
@@ -21,7 +24,7 @@ name: Vault
 components:
   ChatInput: {type: ChatInput, input_value: Hello}
   Prompt: {type: Prompt, template: "{tone}: {said}", tone: kind, said: "${ChatInput}"}
-  Locked: {type: Locked, key: "${env:VAULT_WORD}", input_value: "${Prompt}"}
+  Locked: {type: Locked, display_name: Safe, key: "${env:VAULT_WORD}", input_value: "${Prompt}"}
   ChatOutput: {type: ChatOutput, input_value: "${Locked}"}
 api: {overridable: [Locked.key, Prompt.tone]}
 """
@@ -52,7 +55,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
 
 
 def answer_of(at: AppTest, message: str) -> str:
-    return read(say(go(at, "playground", flow="vault"), message))
+    return talk(go(at, "playground", flow="vault")).ask(message)
 
 
 def everything_drawn(at: AppTest) -> str:
@@ -71,9 +74,18 @@ def test_the_authors_secret_is_used_and_shown_nowhere(at: AppTest) -> None:
 def test_a_secret_that_somebody_overrides_is_used_and_written_down_nowhere(at: AppTest, tmp_path: Path) -> None:
     go(at, "api_access", flow="vault")
     find_by_label(at.text_input, "Key").set_value(TYPED).run()
-    find_by_label(at.text_area, "Tone").set_value("tonekept").run()
+    find_by_label(at.text_input, "Tone").set_value("tonekept").run()
     [link] = [code.value for code in at.code if "/playground?" in code.value]
     assert read_link(parse_qs(urlsplit(link).query)["overrides"][0]) == {"Prompt": {"tone": "tonekept"}}
     assert f"{len(TYPED)} letters, tonekept: Morning" in answer_of(at, "Morning")
+    kept = b"".join(file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file())
+    assert (b"tonekept" in kept, TYPED.encode() in kept) == (True, False)
+
+
+def test_a_secret_is_written_down_nowhere_either_by_another_name_of_its_component(at: AppTest, tmp_path: Path) -> None:
+    tweaks = {"Safe": {"key": TYPED}, "Prompt": {"tone": "tonekept"}}
+    page = TalkHere(runtime.get(), "vault")
+    page.show()
+    assert f"{len(TYPED)} letters, tonekept: Morning" in page.ask("Morning", tweaks=tweaks)
     kept = b"".join(file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file())
     assert (b"tonekept" in kept, TYPED.encode() in kept) == (True, False)

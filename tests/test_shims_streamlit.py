@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from streamlit import error_util
 from streamlit.commands import execution_control
-from streamlit.delta_generator import DeltaGenerator
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
@@ -60,10 +59,8 @@ STREAMLIT: Insides = {
     "page_scripts.py: AppSession.request_rerun takes a state": lambda: takes(
         AppSession.request_rerun, "self", "client_state"
     ),
-    "page_scripts.py: the runtime knows a page by its id, and lists the open ones": lambda: (
-        takes(Runtime.get_app_session, "self", "session_id")
-        and "_session_mgr" in names_in(Runtime.__init__)
-        and callable(SessionManager.list_active_sessions)
+    "page_scripts.py: the runtime lists the open pages": lambda: (
+        "_session_mgr" in names_in(Runtime.__init__) and callable(SessionManager.list_active_sessions)
     ),
     "page_scripts.py: a run has a thread, to which its context is attached": lambda: (
         "_script_thread" in names_in(ScriptRunner.__init__)
@@ -73,9 +70,6 @@ STREAMLIT: Insides = {
         and callable(ThreadState.scoped)
         and {"run_location", "resolve_target"} <= names_in(execution_control._new_fragment_id_queue)
         and {RunLocation.CALLBACK} == execution_control._KEYED_RERUN_ALLOWED_LOCATIONS
-    ),
-    "page_scripts.py: DeltaGenerator._markdown draws what may lack its end": lambda: (
-        "unterminated_parsing" in signature(DeltaGenerator._markdown).parameters
     ),
     "streamlit_process.py: error_util._log_uncaught_app_exception logs errors of pages": lambda: (
         takes(error_util._log_uncaught_app_exception, "ex")

@@ -14,6 +14,7 @@ from flowground.errors import ConfigError, InvalidRequest, NotAllowed
 from flowground.sign_in.config_members import read_config_members
 from flowground.sign_in.passwords import DUMMY_HASH
 from flowground.store import Store
+from flowground.store.flows import publications
 from flowground.store.people import members, sign_ins, tokens
 from flowground.store.people.members import Member
 from tests.people import HASHED, PASSWORD, Open, make_cookie, make_credentials
@@ -36,7 +37,7 @@ async def test_a_member_of_config_yaml_signs_in_and_becomes_a_caller(open_sign_i
     }
     sign_in = await open_sign_in(credentials=make_credentials(Ada=ada))
     member = await sign_in.check_password(" ADA ", f" {PASSWORD} ", "here")
-    assert member == Member("ada", "Ada L", "ada@example.com", "author", True, "config")
+    assert member == Member("ada", "ada", "Ada L", "ada@example.com", "author", True, "config")
     caller = await sign_in.verify_cookie(await make_cookie(sign_in, "ada"))
     assert caller is not None
     assert replace(caller, sign_in_id=None) == Caller("member", "ada", "author")
@@ -63,6 +64,8 @@ async def test_a_plain_password_in_config_yaml_works_and_the_log_asks_for_its_ha
         ({"ada": {"password": f"$2b$03${'a' * 53}"}}, "a bcrypt hash of cost 3"),
         ({"ada": {}, "Ada": {}}, "another ada"),
         ({"a da": {}}, "no spaces"),
+        ({"ada": {"id": "Ada L."}}, r"credentials\.usernames\.ada\.id: an id has"),
+        ({"ada": {"id": "x"}, "bob": {"id": "x"}}, r"credentials\.usernames\.bob\.id: ada has this id too"),
         ({"ada": None}, r"credentials\.usernames\.ada"),
     ],
 )
@@ -81,7 +84,7 @@ async def test_a_name_of_config_yaml_cannot_be_added_or_removed_in_the_app(open_
     sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     with pytest.raises(InvalidRequest, match=r"in config\.yaml"):
         await sign_in.roster.add("ada", by="x")
-    with pytest.raises(NotAllowed, match=r"by config\.yaml"):
+    with pytest.raises(NotAllowed, match=r"defined in config\.yaml"):
         sign_in.roster.require_stored("ada")
 
 
@@ -97,9 +100,9 @@ async def test_a_config_members_password_set_in_the_app_wins(open_sign_in: Open)
 async def test_members_are_one_list(open_sign_in: Open) -> None:
     sign_in = await open_sign_in(credentials=make_credentials(zoe={"roles": ["admin"]}))
     added = await sign_in.roster.add("Bob", display_name="Bob B", role="author", password=PASSWORD, by="member:zoe")
-    assert added == Member("bob", "Bob B", None, "author", True, "database")
-    assert await sign_in.roster.list_members() == [added, Member("zoe", "zoe", None, "admin", False, "config")]
-    assert await sign_in.roster.find("BOB") == added
+    assert added == Member("bob", "bob", "Bob B", None, "author", True, "database")
+    assert await sign_in.roster.list_members() == [added, Member("zoe", "zoe", "zoe", None, "admin", False, "config")]
+    assert await sign_in.roster.find_named("BOB") == added
     assert await sign_in.roster.find("nobody") is None
 
 
@@ -124,15 +127,26 @@ async def test_local_mode_lasts_until_the_first_account_and_never_returns(open_s
     assert caller is not None
     assert replace(caller, sign_in_id=None) == Caller("local", "owner", "admin")
     ada = await sign_in.create_first_account("ada", "Ada", PASSWORD)
-    assert ada == Member("ada", "Ada", None, "admin", True, "database")
+    assert ada == Member("ada", "ada", "Ada", None, "admin", True, "database")
     assert not await sign_in.is_local_mode()
     assert await sign_in.verify_cookie(owner) is None
     with pytest.raises(NotAllowed):
         await sign_in.issue_ticket(None, "browser")
     with pytest.raises(NotAllowed):
         await sign_in.create_first_account("eve", "Eve", PASSWORD)
-    await store.write(members.remove, name="ada", by="x")
+    await store.write(members.remove, member="ada", by="x")
     assert not await (await open_sign_in()).is_local_mode()
+
+
+async def test_the_first_account_and_what_it_shares_are_one_write(open_sign_in: Open, store: Store) -> None:
+    sign_in = await open_sign_in()
+    await sign_in.create_first_account("ada", "Ada", PASSWORD, shares="talk")
+    found = await store.read(publications.find, flow_id="talk")
+    assert found is not None
+    assert (found.is_in_force, found.changed_by) == (True, "member:ada")
+    with pytest.raises(NotAllowed):  # there is no second one: then nothing is shared either
+        await sign_in.create_first_account("eve", "Eve", PASSWORD, shares="other")
+    assert await store.read(publications.find, flow_id="other") is None
 
 
 async def test_an_account_made_by_another_process_ends_local_mode_here(open_sign_in: Open, store: Store) -> None:
@@ -221,7 +235,7 @@ async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: O
     assert caller.role == "author"
     assert await sign_in.find_caller(str(caller.sign_in_id)) == caller
     assert await sign_in.find_caller("unknown") is None
-    await store.write(members.set_role, name="bob", role="member", by="x")
+    await store.write(members.set_role, member="bob", role="member", by="x")
     changed = await sign_in.verify_cookie(first)
     assert changed is not None
     assert changed.role == "member"
@@ -231,8 +245,8 @@ async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: O
     assert await store.write(sign_ins.revoke_all, member="bob", by="member:ada") == 1
     assert await sign_in.verify_cookie(second) is None
     third = await make_cookie(sign_in, "bob")
-    await store.write(members.set_active, name="bob", is_active=False, by="x")
-    await store.write(members.set_active, name="bob", is_active=True, by="x")
+    await store.write(members.set_active, member="bob", is_active=False, by="x")
+    await store.write(members.set_active, member="bob", is_active=True, by="x")
     assert await sign_in.verify_cookie(third) is None  # signed out then, and stays so
 
 
@@ -240,7 +254,7 @@ async def test_a_deactivated_member_and_one_taken_out_of_config_are_nobody(open_
     sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
     await sign_in.roster.add("bob", password=PASSWORD, by="x")
     ada, _ = await make_cookie(sign_in, "ada"), await make_cookie(sign_in, "bob")
-    await store.write(members.set_active, name="bob", is_active=False, by="x")
+    await store.write(members.set_active, member="bob", is_active=False, by="x")
     assert await sign_in.check_password("bob", PASSWORD, "here") is None
     assert await sign_in.verify_cookie(await make_cookie(sign_in, "bob")) is None
     assert await (await open_sign_in()).verify_cookie(ada) is None
@@ -264,12 +278,12 @@ async def test_a_token_reaches_its_scope_with_its_owners_present_role(open_sign_
     caller = await sign_in.verify_token(secret)
     assert caller == Caller("token", organization.id, "admin", flows=frozenset({"echo"}))
     token, secret = await make("zoe")
-    assert await sign_in.verify_token(secret) == Caller("token", token.id, "author", owner="zoe")
+    assert await sign_in.verify_token(secret) == Caller("token", token.id, "author", person="zoe")
     token, secret = await make("bob")
-    assert await sign_in.verify_token(secret) == Caller("token", token.id, "author", owner="bob")
-    await store.write(members.set_role, name="bob", role="member", by="x")
-    assert await sign_in.verify_token(secret) == Caller("token", token.id, "member", owner="bob")
-    await store.write(members.set_active, name="bob", is_active=False, by="x")
+    assert await sign_in.verify_token(secret) == Caller("token", token.id, "author", person="bob")
+    await store.write(members.set_role, member="bob", role="member", by="x")
+    assert await sign_in.verify_token(secret) == Caller("token", token.id, "member", person="bob")
+    await store.write(members.set_active, member="bob", is_active=False, by="x")
     assert await sign_in.verify_token(secret) is None
     _, secret = await make("gone")
     assert await sign_in.verify_token(secret) is None

@@ -1,74 +1,25 @@
 """What members of config.yaml keep over a restart, and what ends when the file takes them out or changes them."""
 
+import asyncio
 import logging
+import re
 from pathlib import Path
-from typing import Any
 
 import bcrypt
 import pytest
+import requests
+import yaml
 
-from flowground.caller import Caller
-from flowground.errors import NotSignedIn
-from flowground.sign_in import SignIn
+from flowground.settings import Settings
 from flowground.store import Store, tables
 from flowground.store.people import config_entries, members, tokens
-from flowground.store.runs import conversations
+from tests.config_members import ADA, OTHER, holds, id_of, rights_of, said, serve
 from tests.page_socket import Browser, open_page
 from tests.people import HASHED, PASSWORD, Open, make_cookie, make_credentials
 from tests.servers import AppServer
 from tests.tickets import open_browser
 
 pytestmark = pytest.mark.anyio
-OTHER = bcrypt.hashpw(b"another horse", bcrypt.gensalt(4)).decode()
-ADA = {"password": HASHED, "email": "ada@example.com"}
-
-
-class Rights:
-    """What a member had before a restart: two proofs of who they are, and something they said."""
-
-    def __init__(self, cookie: str, token: str, ticket: str, link: str) -> None:
-        self.cookie, self.token, self.ticket, self.link = cookie, token, ticket, link
-
-
-async def serve(open_sign_in: Open, **usernames: Any) -> SignIn:
-    """As a server starts with these members in config.yaml."""
-    sign_in = await open_sign_in(credentials=make_credentials(**usernames))
-    await sign_in.roster.end_rights_of_before(sign_in.cookies.key)
-    return sign_in
-
-
-async def rights_of(sign_in: SignIn, store: Store, name: str) -> Rights:
-    _, token = await store.write(tokens.create, name="n", owner=name, flows=None, expires_at=None, by="x")
-    ticket = await sign_in.issue_ticket(name, "browser")
-    cookie = await make_cookie(sign_in, name)
-    _, link = await sign_in.links.create("reset", name, by="x")
-    owner = Caller("member", name, "member").key
-    key = conversations.make_session_key("echo", owner, "s")
-    row = {"id": key, "flow_id": "echo", "owner": owner, "session_id": "s", "title": "t", "messages": 1}
-    await store.write(
-        lambda to: [to.execute(tables.sessions.insert().values(row | {"created_at": 1, "updated_at": 1}))]
-    )
-    return Rights(cookie, token, ticket, link)
-
-
-async def holds(sign_in: SignIn, had: Rights) -> list[bool]:
-    """Which still stand: the cookie, the token, the ticket, the link."""
-    try:
-        await sign_in.links.find(had.link, "here")
-        link = True
-    except NotSignedIn:
-        link = False
-    return [
-        await sign_in.verify_cookie(had.cookie) is not None,
-        await sign_in.verify_token(had.token) is not None,
-        await sign_in.redeem(had.ticket, "browser") is not None,
-        link,
-    ]
-
-
-async def said(store: Store, name: str) -> int:
-    found = await store.read(conversations.list_sessions, flow_id="echo", owner=f"member:{name}")
-    return len(found)
 
 
 async def test_a_restart_with_the_same_file_ends_nothing(open_sign_in: Open, store: Store) -> None:
@@ -148,11 +99,13 @@ async def test_a_start_with_the_wrong_file_loses_nothing_that_was_said(open_sign
 async def test_a_name_that_was_somebody_elses_meanwhile_inherits_nothing(open_sign_in: Open, store: Store) -> None:
     await serve(open_sign_in, ada=ADA)
     sign_in = await serve(open_sign_in, bob=ADA)
-    await sign_in.roster.add("ada", password="another good phrase", by="x")
-    await rights_of(sign_in, store, "ada")
-    await store.write(members.remove, name="ada", by="x")
-    await serve(open_sign_in, ada=ADA, bob=ADA)
-    assert await said(store, "ada") == 0
+    other = (await sign_in.roster.add("ada", password="another good phrase", by="x")).id
+    await rights_of(sign_in, store, other)
+    assert (other != "ada", await said(store, other)) == (True, 1)
+    await store.write(members.remove, member=other, by="x")
+    sign_in = await serve(open_sign_in, ada=ADA, bob=ADA)
+    back = await sign_in.roster.find_named("ada")
+    assert (back and back.id, await said(store, other), await said(store, "ada")) == ("ada", 0, 0)
 
 
 async def test_another_password_and_another_email_are_another_person(open_sign_in: Open, store: Store) -> None:
@@ -175,20 +128,11 @@ async def test_a_start_that_leaves_the_email_out_forgets_none(
     assert await said(store, "ada") == 0
     await serve(open_sign_in, bob=ADA)
     await serve(open_sign_in, ada={"password": OTHER})  # the name came back as somebody else's, without an email
-    await rights_of(await serve(open_sign_in, ada={"password": OTHER}), store, "ada")
-    await serve(open_sign_in, ada={"password": HASHED, "email": "ada@example.com"})
-    assert await said(store, "ada") == 1
-
-
-async def test_who_moved_from_the_file_into_the_app_keeps_what_they_have_there(
-    open_sign_in: Open, store: Store
-) -> None:
-    await serve(open_sign_in, ada=ADA)
-    await store.write(members.add, name="ada", display_name="Ada", role="member", by="cli")
-    sign_in = await open_sign_in()
-    had = await rights_of(sign_in, store, "ada")
-    await sign_in.roster.end_rights_of_before(sign_in.cookies.key)
-    assert await holds(sign_in, had) == [True, True, True, True]
+    sign_in = await serve(open_sign_in, ada={"password": OTHER})
+    other = await id_of(sign_in, "ada")
+    await rights_of(sign_in, store, other)
+    sign_in = await serve(open_sign_in, ada={"password": HASHED, "email": "ada@example.com"})
+    assert (await id_of(sign_in, "ada"), await said(store, other)) == (other, 1)
 
 
 async def test_a_command_beside_the_server_compares_nothing(open_sign_in: Open, store: Store) -> None:
@@ -215,6 +159,28 @@ async def test_starting_at_once_finds_a_change_once(open_sign_in: Open, store: S
     assert await store.write(config_entries.reconcile, entries=one) == []
     two = {"ada": config_entries.ConfigEntry("b", None)}
     assert [len(await store.write(config_entries.reconcile, entries=two)) for _ in range(2)] == [1, 0]
+
+
+def test_a_token_never_becomes_an_admins_by_a_first_start(tmp_path: Path) -> None:
+    server = AppServer(tmp_path, flows=["echo"])
+    server.member("bob", PASSWORD)
+    assert server.run_command("members", "rename", "bob", "robert").returncode == 0
+    store = Store.open(Settings.load(server.config_file).database)
+    try:
+        made = store.write(tokens.create, name="n", owner="bob", flows=None, expires_at=None, by="x")
+        _, secret = asyncio.run(made)
+    finally:
+        store.close()
+    config = yaml.safe_load(server.config_file.read_text("utf-8"))
+    config["credentials"] = make_credentials(bob={"password": HASHED, "roles": ["admin"]})
+    server.config_file.write_text(yaml.safe_dump(config), "utf-8")
+    for _ in range(2):
+        with server:
+            told = requests.get(f"{server.url}/api/v1/me", headers={"x-api-key": secret}).json()
+        assert (told["kind"], told["role"]) == ("member", "member"), told
+    listed = server.run_command("members", "list").stdout
+    assert re.search(r"^bob .* admin .* bob~\w{4}$", listed, re.M), listed
+    assert re.search(r"^robert .* member .* bob$", listed, re.M), listed
 
 
 def test_a_server_that_starts_with_another_password_signs_the_thief_out(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ async def test_a_new_member_of_an_old_name_has_no_known_address(open_sign_in: Op
     sign_in = await open_sign_in()
     await sign_in.roster.add("ada", password=PASSWORD, by="tests")
     assert await sign_in.check_password("ada", PASSWORD, "the old desk") is not None
-    await store.write(members.remove, name="ada", by="tests")
+    await store.write(members.remove, member="ada", by="tests")
     await sign_in.roster.add("ada", password="another good phrase", by="tests")
     await many_wrong_tries(sign_in, "ada")
     assert await sign_in.tries.find_wait("ada", "the old desk") > 0

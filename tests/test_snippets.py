@@ -52,10 +52,13 @@ def asking(endpoint: FakeRunEndpoint, **fields: Any) -> SnippetRequest:
     return SnippetRequest(**({"base_url": endpoint.url, "flow_id": "echo"} | fields))
 
 
+@pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
 @pytest.mark.parametrize("language", IN_A_SHELL)
 @pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE.keys())
-def test_the_message_arrives_as_typed(endpoint: FakeRunEndpoint, language: str, message: str) -> None:
-    request = asking(endpoint, message=message)
+def test_the_message_arrives_as_typed(
+    endpoint: FakeRunEndpoint, language: str, message: str, handles_errors: bool
+) -> None:
+    request = asking(endpoint, message=message, handles_errors=handles_errors)
     done = run_snippet(language, write_snippets(request)[language], env=ENV)
     assert (done.returncode, done.stderr) == (0, "")
     assert endpoint.bodies == [{"input_value": message}]
@@ -63,24 +66,32 @@ def test_the_message_arrives_as_typed(endpoint: FakeRunEndpoint, language: str, 
         assert done.stdout == f"You said: {message}\n"
 
 
+@pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
 @pytest.mark.parametrize("language", SCRIPTS)
 @pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_message_given_as_argument_takes_its_place(endpoint: FakeRunEndpoint, language: str, message: str) -> None:
+def test_a_message_given_as_argument_takes_its_place(
+    endpoint: FakeRunEndpoint, language: str, message: str, handles_errors: bool
+) -> None:
     argument = f"--message={message}" if language == "python" else message
-    done = run_snippet(language, write_snippets(asking(endpoint))[language], env=ENV, args=[argument])
+    code = write_snippets(asking(endpoint, handles_errors=handles_errors))[language]
+    done = run_snippet(language, code, env=ENV, args=[argument])
     assert (done.returncode, done.stderr) == (0, "")
     assert endpoint.bodies == [{"input_value": message}]
 
 
 @pytest.mark.parametrize("language", IN_A_SHELL)
 @pytest.mark.parametrize("variant", [{}, {"stream": True}, {"shape": "simple"}], ids=["plain", "stream", "simple"])
-def test_session_and_tweaks_arrive_as_set(endpoint: FakeRunEndpoint, language: str, variant: dict[str, Any]) -> None:
+@pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
+def test_session_and_tweaks_arrive_as_set(
+    endpoint: FakeRunEndpoint, language: str, variant: dict[str, Any], handles_errors: bool
+) -> None:
     tweaks = {
         "Prompt": {f"field {name}": value for name, value in HOSTILE.items()},
         'it\'s a "name"': {"yes": True, "no": False, "none": None, "float": 0.1, "int": -7, "list": ["a", {}, []]},
         "__proto__": {"constructor": "x"},
         "temperature": 0.4,
     }
+    variant = {**variant, "handles_errors": handles_errors}
     request = asking(endpoint, message="".join(HOSTILE.values()), session_id="it's mine", tweaks=tweaks, **variant)
     done = run_snippet(language, write_snippets(request)[language], env=ENV)
     assert (done.returncode, done.stderr) == (0, "")
@@ -116,10 +127,14 @@ def test_tokens_are_shown_as_they_come(endpoint: FakeRunEndpoint, language: str,
         assert b"id: hi" in process.stdout.read()
 
 
+@pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
 @pytest.mark.parametrize("language", SCRIPTS)
-def test_a_flow_that_does_not_stream_is_answered_at_once(endpoint: FakeRunEndpoint, language: str) -> None:
+def test_a_flow_that_does_not_stream_is_answered_at_once(
+    endpoint: FakeRunEndpoint, language: str, handles_errors: bool
+) -> None:
     endpoint.tokens = False
-    done = run_snippet(language, write_snippets(asking(endpoint, message="hi", stream=True))[language], env=ENV)
+    request = asking(endpoint, message="hi", stream=True, handles_errors=handles_errors)
+    done = run_snippet(language, write_snippets(request)[language], env=ENV)
     assert (done.returncode, done.stdout, done.stderr) == (0, "You said: hi\n", "")
 
 
@@ -145,6 +160,26 @@ def test_a_refusal_prints_the_servers_sentence_and_hint(endpoint: FakeRunEndpoin
     assert run_snippet(language, code, env=ENV).stderr == "temperature is at most 2.\n"
     endpoint.refusal = (422, {"detail": [{"loc": ["body", "input_type"], "msg": "should be chat or text"}]})
     assert "should be chat or text" in run_snippet(language, code, env=ENV).stderr
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("language", SCRIPTS)
+def test_short_code_fails_too_where_it_is_refused(endpoint: FakeRunEndpoint, language: str, stream: bool) -> None:
+    code = write_snippets(asking(endpoint, stream=stream, handles_errors=False))[language]
+    for env in ({"FLOWGROUND_API_KEY": "wrong"}, {}):
+        refused = run_snippet(language, code, env=env)
+        assert (refused.returncode, refused.stdout) == (1, "")
+    endpoint.failure = {"error": "The model is busy.", "code": "model_busy", "hint": "Try again in 5 s."}
+    if stream:
+        failed = run_snippet(language, code, env=ENV)
+        assert (failed.returncode, "The model is busy." in failed.stderr) == (1, True)
+
+
+def test_a_long_message_is_no_argument_of_curl(endpoint: FakeRunEndpoint) -> None:
+    message = "it's long " * 15_000
+    done = run_snippet("curl", write_snippets(asking(endpoint, message=message, handles_errors=False))["curl"], env=ENV)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert endpoint.bodies == [{"input_value": message}]
 
 
 def test_a_refused_curl_fails_and_shows_the_body(endpoint: FakeRunEndpoint) -> None:

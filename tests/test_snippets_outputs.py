@@ -53,12 +53,15 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
         yield running
 
 
+@pytest.mark.parametrize("handles_errors", [False, True], ids=["short", "full"])
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("language", RUNNABLE)
 @pytest.mark.parametrize("name", FLOWS)
-def test_a_snippet_shows_every_output(app: AppServer, name: str, language: str, stream: bool) -> None:
+def test_a_snippet_shows_every_output(
+    app: AppServer, name: str, language: str, stream: bool, handles_errors: bool
+) -> None:
     flow = wire(parse_flow(FLOWS[name], f"{name}.yaml", max_bytes=100_000))
-    request = SnippetRequest(app.url, flow.id, stream=stream).fit(flow, MESSAGE)
+    request = SnippetRequest(app.url, flow.id, stream=stream, handles_errors=handles_errors).fit(flow, MESSAGE)
     done = run_snippet(
         language, write_snippets(request)[language], env={"FLOWGROUND_API_KEY": app.environment["FLOWGROUND_API_KEY"]}
     )
@@ -84,6 +87,6 @@ def test_the_command_line_shows_every_output(
 
 def _last_of(said: str) -> list[str]:
     """The outputs' texts in what the server sent last, which cURL prints as it is."""
-    sent = json.loads(said.splitlines()[-1] or said.splitlines()[-2])
+    sent = json.loads([line for line in said.splitlines() if line][-1])
     result = sent["data"]["result"] if "event" in sent else sent
     return [output["messages"][0]["message"] for output in result["outputs"][0]["outputs"]]

@@ -1,5 +1,5 @@
-"""Every code tab × plain, stream, simple × hostile values, run against the running app: what the model received is
-what was typed, byte for byte."""
+"""Every code tab × short, full × plain, stream, simple × hostile values, run against the running app: what the model
+received is what was typed, byte for byte."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,8 @@ HOSTILE = {
     "leading dash": "--message=-x",
     "20 kB": "aé'\"\\\n$`" * 2_000,
 }
-VARIANTS: dict[str, dict[str, Any]] = {"plain": {}, "stream": {"stream": True}, "simple": {"shape": "simple"}}
+MODES: dict[str, dict[str, Any]] = {"plain": {}, "stream": {"stream": True}, "simple": {"shape": "simple"}}
+VARIANTS = MODES | {f"short {mode}": {**fields, "handles_errors": False} for mode, fields in MODES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 @pytest.fixture(scope="module")
 def token(app: AppServer) -> str:
-    return app.token("snippets")
+    return app.token("snippets", may=("--sets", "unprotected"))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -68,9 +69,9 @@ def test_a_token_may_stand_in_the_code(app: AppServer, token: str, language: str
 
 def answer(said: str, variant: str) -> str:
     """The answer's text in what the server sent, which cURL prints as it is."""
-    if variant == "simple":
+    if variant.endswith("simple"):
         return str(json.loads(said)["text"])
-    if variant == "plain":
+    if variant.endswith("plain"):
         return str(json.loads(said)["outputs"][0]["outputs"][0]["messages"][0]["message"])
     events = [json.loads(line) for line in said.splitlines() if line]
     return "".join(event["data"]["chunk"] for event in events if event["event"] == "token")

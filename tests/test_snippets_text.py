@@ -7,6 +7,10 @@ import pytest
 
 from flowground.snippets import LANGUAGES, SnippetRequest, answer, write_snippets
 
+WORDS = [item.name for item in fields(answer.WORDS)]
+SHORT = [name for name in WORDS if name not in ("detail", "hint", "message")]
+"""Short code shows a refusal as it is."""
+
 
 def test_a_reader_sees_a_short_script() -> None:
     request = SnippetRequest("https://flows.example.com/", "basic", "what's up?", tweaks={"Model": {"seed": 1}})
@@ -34,6 +38,31 @@ def test_a_reader_sees_a_short_script() -> None:
     ways = [LANGUAGES[name].command for name in ("python", "javascript")]
     assert ways[0] == 'python3 python-test-script.py --message="tell me about something interesting"'
     assert ways[1] == 'node test-script.js "tell me about something interesting"'
+
+
+def test_the_short_script_is_ten_lines() -> None:
+    request = SnippetRequest("https://flows.example.com/", "basic", handles_errors=False)
+    assert write_snippets(request)["python"] == (
+        "import argparse, os, requests\n"
+        "\n"
+        "parser = argparse.ArgumentParser()\n"
+        'parser.add_argument("--message", default="tell me about something interesting")\n'
+        'payload = {"input_value": parser.parse_args().message}\n'
+        'headers = {"x-api-key": os.environ["FLOWGROUND_API_KEY"]}\n'
+        'response = requests.post("https://flows.example.com/api/v1/run/basic", json=payload, headers=headers)\n'
+        "response.raise_for_status()\n"
+        'for output in response.json()["outputs"][0]["outputs"]:\n'
+        '    print(output["messages"][0]["message"])\n'
+    )
+    assert write_snippets(request)["curl"] == (
+        "curl --silent --show-error https://flows.example.com/api/v1/run/basic \\\n"
+        '  --header "x-api-key: $FLOWGROUND_API_KEY" \\\n'
+        '  --header "Content-Type: application/json" \\\n'
+        '  --data \'{"input_value": "tell me about something interesting"}\'\n'
+    )
+    assert len(write_snippets(request)["javascript"].splitlines()) == 12
+    with_token = write_snippets(replace(request, token="fg_x"))
+    assert all("fg_x" in code and "FLOWGROUND_API_KEY" not in code for code in with_token.values())
 
 
 def test_types_other_than_chat_are_said() -> None:
@@ -66,13 +95,15 @@ def test_what_json_cannot_say_is_refused() -> None:
             write_snippets(replace(request, tweaks={"Model": {"seed": value}}))
 
 
-@pytest.mark.parametrize("name", [item.name for item in fields(answer.WORDS)])
+@pytest.mark.parametrize(
+    ("handles_errors", "name"), [*((True, name) for name in WORDS), *((False, name) for name in SHORT)]
+)
 @pytest.mark.parametrize("language", ["python", "javascript", "powershell"])
 def test_another_word_on_the_wire_is_another_word_in_every_language(
-    language: str, name: str, monkeypatch: pytest.MonkeyPatch
+    language: str, name: str, handles_errors: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def texts() -> list[str]:
-        plain = SnippetRequest("http://x", "f")
+        plain = SnippetRequest("http://x", "f", handles_errors=handles_errors)
         asked = (plain, replace(plain, shape="simple"), replace(plain, stream=True))
         return [write_snippets(request)[language] for request in asked]
 

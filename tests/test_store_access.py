@@ -1,22 +1,24 @@
 """Members, sign-ins, tokens, publications and the audit trail, on both databases."""
 
 import asyncio
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
-from flowground.caller import name_trials_owner
+from flowground.caller import Owner
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import Store, tables
 from flowground.store.flows import publications
 from flowground.store.people import attempts, members, sign_ins, tokens
-from flowground.store.runs import conversations, turns
+from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
-from tests.stored import list_entries
+from tests.canary import finish_removals
+from tests.stored import list_entries, list_messages
 
 pytestmark = pytest.mark.anyio
 
@@ -130,11 +132,13 @@ async def test_members_are_added_changed_and_listed(store: Store) -> None:
     assert await store.read(members.list_members) == [ada, bob]
     with pytest.raises(InvalidRequest, match="already a member ada"):
         await add(store, "ada")
-    assert await store.write(members.set_role, name="bob", role="admin", by="member:ada")
-    assert await store.write(members.set_active, name="bob", is_active=False, by="member:ada")
-    await store.write(members.set_password, name="bob", password="hash2", by="member:ada")
-    stored = await store.read(members.find, name="bob")
-    assert stored == members.StoredMember(members.Member("bob", "Bob", None, "admin", True, "database", False), "hash2")
+    assert await store.write(members.set_role, member="bob", role="admin", by="member:ada")
+    assert await store.write(members.set_active, member="bob", is_active=False, by="member:ada")
+    await store.write(members.set_password, member="bob", password="hash2", by="member:ada")
+    stored = await store.read(members.find, member="bob")
+    assert stored == members.StoredMember(
+        members.Member("bob", "bob", "Bob", None, "admin", True, "database", False), "hash2"
+    )
     assert [action for _, action, _ in await actions(store)] == [
         "member.added",
         "member.added",
@@ -148,7 +152,7 @@ async def test_the_mark_of_the_first_account_outlives_all_members(store: Store) 
     await store.write(members.add_first, name="ada", display_name="Ada", password="h", by="local:owner")
     with pytest.raises(NotAllowed):
         await store.write(members.add_first, name="eve", display_name="Eve", password="h", by="local:owner")
-    assert await store.write(members.remove, name="ada", by="command line")
+    assert await store.write(members.remove, member="ada", by="command line")
     assert await store.read(members.list_members) == []
     assert await store.read(members.has_had_account)
 
@@ -159,19 +163,21 @@ async def test_a_removed_members_name_brings_nothing_of_theirs_to_its_next_beare
     await sign_in(store, "ada", "id")
     message = StoredMessage("m", "user", "private", "complete", datetime.now(UTC))
     here: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada", "session_id": "s"}
-    tried = here | {"owner": name_trials_owner("ada")}
+    tried = here | {"owner": str(Owner("programs", "ada"))}
     await store.write(turns.begin_turn, **here, message=message)
     await store.write(turns.begin_turn, **tried, message=replace(message, id="n"))
-    assert await store.write(members.remove, name="ada", by="command line")
-    assert not await store.write(members.remove, name="ada", by="command line")
-    await add(store, "ada")
-    assert await store.read(members.find, name="ada") == members.StoredMember(
-        members.Member("ada", "Ada", None, "member", False, "database"), None
-    )
+    assert await store.write(members.remove, member="ada", by="command line")
+    assert not await store.write(members.remove, member="ada", by="command line")
+    await finish_removals(store)
+    newcomer = await add(store, "ada")
+    assert re.fullmatch("ada~[a-z0-9]{4}", newcomer.id)
+    expected = members.Member(newcomer.id, "ada", "Ada", None, "member", False, "database")
+    assert await store.read(members.find_named, name="ada") == members.StoredMember(expected, None)
+    assert await store.read(members.find, member="ada") == members.StoredMember(None, None)
     assert await store.read(tokens.find, secret=secret) is None
     assert await store.read(sign_ins.check, sign_in_id="id") is None
-    assert await store.read(conversations.list_messages, **here) == []
-    assert await store.read(conversations.list_messages, **tried) == []
+    assert await store.read(list_messages, **here) == []
+    assert await store.read(list_messages, **tried) == []
 
 
 async def sign_in(store: Store, member: str | None, sign_in_id: str, *, days: float = 1) -> str | None:
@@ -190,7 +196,7 @@ async def test_a_sign_in_says_what_the_database_knows_of_its_member_now(store: S
     await add(store, "ada", role="author")
     assert await sign_in(store, "ada", "one") == "ada"
     assert await store.read(sign_ins.check, sign_in_id="one") == sign_ins.SignInState("ada", "author", True, True)
-    await store.write(members.set_role, name="ada", role="member", by="x")
+    await store.write(members.set_role, member="ada", role="member", by="x")
     assert await store.read(sign_ins.check, sign_in_id="one") == sign_ins.SignInState("ada", "member", True, True)
     assert [found.id for found in await store.read(sign_ins.list_sign_ins, member="ada")] == ["one"]
     assert await store.write(sign_ins.revoke, sign_in_id="one")
@@ -254,3 +260,30 @@ async def test_many_addresses_shut_a_name_but_not_from_where_its_member_signed_i
     [elsewhere] = await fail(store, "new", times=1)
     assert elsewhere > 0
     assert await fail(store, "home", times=1) == [0]
+
+
+@pytest.mark.parametrize(("sees", "sets"), [("answers", "opened"), ("inside", "unprotected"), (None, None)])
+async def test_what_a_token_sees_and_sets_is_kept(store: Store, sees: Any, sets: Any) -> None:
+    _, secret = await make_token(store, sees=sees, sets=sets)
+    found = await store.read(tokens.find, secret=secret)
+    assert found is not None
+    assert (found.sees, found.sets) == (sees, sets)
+
+
+BEFORE = "id, name, prefix, hash, owner, flows, created_at, expires_at, revoked_at, last_used_at, uses"
+"""The columns of a token in the release before, which names each it reads and writes."""
+
+
+async def test_the_release_before_reads_and_writes_tokens_beside_this_one(store: Store) -> None:
+    made, _ = await make_token(store, sees="answers", sets="opened")
+    secret = "fg_" + "a" * 43
+    its = {"hash": tokens.hash_secret(secret)}
+    values = "'its', 'n', 'fg_aaaaa', :hash, NULL, NULL, 1.5, NULL, NULL, NULL, 0"
+    insert_its = text(f"INSERT INTO tokens ({BEFORE}) VALUES ({values})")
+    assert await store.write(lambda connection: connection.execute(insert_its, its).rowcount) == 1
+    found = await store.read(tokens.find, secret=secret)
+    assert found is not None
+    assert (found.id, found.sees, found.sets) == ("its", None, None)
+    read_all = text(f"SELECT {BEFORE} FROM tokens ORDER BY created_at")
+    rows = await store.read(lambda connection: connection.execute(read_all).all())
+    assert [row.id for row in rows] == ["its", made.id]

@@ -9,10 +9,10 @@ import pytest
 
 from flowground.messages import Message, Usage
 from flowground.store import Store
-from flowground.store.runs import conversations, transcripts, turns
+from flowground.store.runs import conversations, erasing, transcripts, turns
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from tests.store_jobs import losing_the_commit, write_together
-from tests.stored import list_runs
+from tests.stored import list_messages, list_runs, list_sessions
 
 pytestmark = pytest.mark.anyio
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -47,7 +47,7 @@ async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
     broken = said("All but", "assistant", run_id=run.id, state="failed", error="The connection\nbroke 👋.")
     await store.write(turns.begin_turn, **here(), message=question, run=replace(run, status="running"))
     await store.write(turns.finish_turn, **here(), answers=[answer, broken], run=run)
-    assert await store.read(conversations.list_messages, **here()) == [question, answer, broken]
+    assert await store.read(list_messages, **here()) == [question, answer, broken]
 
 
 async def test_a_run_comes_back_as_it_was_stored(store: Store) -> None:
@@ -62,7 +62,7 @@ async def test_a_count_of_tokens_that_no_column_holds_costs_no_answer(store: Sto
         answer = said("All.", "assistant", usage=usage, trace=(TraceStep("A", "T", 0, "x", usage),))
         await store.write(turns.begin_turn, **here(), message=said("q"))
         await store.write(turns.finish_turn, **here(), answers=[answer], run=ran(usage=usage))
-        *_, kept = await store.read(conversations.list_messages, **here())
+        *_, kept = await store.read(list_messages, **here())
         assert (kept.text, kept.usage) == ("All.", None)
         assert (await store.read(list_runs, flow_id="echo"))[0].usage is None
 
@@ -72,7 +72,7 @@ async def test_the_least_and_the_most_tokens_are_kept(store: Store, usage: Usage
     run = ran(usage=usage)
     await store.write(turns.begin_turn, **here(), message=said("q"))
     await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant", usage=usage)], run=run)
-    *_, kept = await store.read(conversations.list_messages, **here())
+    *_, kept = await store.read(list_messages, **here())
     assert kept.usage == usage
     [stored] = await store.read(list_runs, flow_id="echo")
     assert (stored.usage, stored.streamed) == (usage, False)
@@ -80,7 +80,7 @@ async def test_the_least_and_the_most_tokens_are_kept(store: Store, usage: Usage
 
 async def test_a_trace_keeps_two_thousand_characters_of_each_text(store: Store) -> None:
     await take_turn(store, said("q"), said("a", "assistant", trace=(TraceStep("A", "T", 0, "x" * 5000),)))
-    [_, answer] = await store.read(conversations.list_messages, **here())
+    [_, answer] = await store.read(list_messages, **here())
     assert answer.trace[0].text == "x" * 2000
 
 
@@ -88,10 +88,8 @@ async def test_a_session_belongs_to_one_owner_and_one_flow(store: Store) -> None
     await take_turn(store, said("mine"))
     await take_turn(store, said("theirs"), owner="member:bob")
     await take_turn(store, said("another flow"), flow_id="other")
-    assert [m.text for m in await store.read(conversations.list_messages, **here())] == ["mine"]
-    assert [s.title for s in await store.read(conversations.list_sessions, flow_id="echo", owner="member:bob")] == [
-        "theirs"
-    ]
+    assert [m.text for m in await store.read(list_messages, **here())] == ["mine"]
+    assert [s.title for s in await store.read(list_sessions, flow_id="echo", owner="member:bob")] == ["theirs"]
 
 
 async def test_no_two_addresses_spell_the_same_key() -> None:
@@ -141,8 +139,8 @@ async def test_an_answer_stopped_before_its_first_word_takes_no_place_in_the_his
 async def test_messages_come_in_the_order_they_were_written_whatever_the_clock_said(store: Store) -> None:
     await take_turn(store, said("first", at=START), said("second", "assistant", at=START - timedelta(hours=1)))
     await take_turn(store, said("third", at=START - timedelta(hours=2)))
-    assert [m.text for m in await store.read(conversations.list_messages, **here())] == ["first", "second", "third"]
-    assert [m.text for m in await store.read(conversations.list_messages, **here(), limit=2)] == ["second", "third"]
+    assert [m.text for m in await store.read(list_messages, **here())] == ["first", "second", "third"]
+    assert [m.text for m in await store.read(list_messages, **here(), limit=2)] == ["second", "third"]
 
 
 async def test_sessions_are_listed_by_last_use_with_the_first_message_as_title(store: Store) -> None:
@@ -151,41 +149,41 @@ async def test_sessions_are_listed_by_last_use_with_the_first_message_as_title(s
         store, said("b", at=START + timedelta(1)), said("x", "assistant", at=START + timedelta(2)), session_id="b"
     )
     await take_turn(store, said("more", at=START + timedelta(3)), session_id="a")
-    [a, b] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    [a, b] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
     assert (a.session_id, a.messages, a.created_at, a.updated_at) == ("a", 2, START, START + timedelta(3))
     assert (b.session_id, b.messages, b.title) == ("b", 2, "b")
     assert a.title == f"Why is the sky {'so very ' * 8}…".replace(" …", "…")
-    assert len(await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada", limit=1)) == 1
+    assert len(await store.read(list_sessions, flow_id="echo", owner="member:ada", limit=1)) == 1
 
 
 async def test_a_session_can_be_renamed_and_deleted_by_its_owner_only(store: Store) -> None:
     await take_turn(store, said("hello"))
     stranger = here(owner="member:bob")
     assert not await store.write(conversations.rename_session, **stranger, title="x")
-    assert not await store.write(conversations.delete_session, **stranger)
+    await store.erase(erasing.erase_conversation, **stranger)
     assert await store.write(conversations.rename_session, **here(), title="Mine")
     await take_turn(store, said("again"))
-    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
     assert session.title == "Mine"
-    assert await store.write(conversations.delete_session, **here())
-    assert await store.read(conversations.list_messages, **here()) == []
-    assert await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada") == []
+    await store.erase(erasing.erase_conversation, **here())
+    assert await store.read(list_messages, **here()) == []
+    assert await store.read(list_sessions, flow_id="echo", owner="member:ada") == []
 
 
 async def test_answers_to_a_session_deleted_meanwhile_are_dropped(store: Store) -> None:
     await store.write(turns.begin_turn, **here(), message=said("q"))
-    await store.write(conversations.delete_session, **here())
+    await store.erase(erasing.erase_conversation, **here())
     run = ran()
     await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant")], run=run)
-    assert await store.read(conversations.list_messages, **here()) == []
+    assert await store.read(list_messages, **here()) == []
     assert await store.read(list_runs, flow_id="echo") == [run]
 
 
 async def test_a_run_without_a_message_still_has_a_session_for_its_answers(store: Store) -> None:
     await store.write(turns.begin_turn, **here(), message=None)
-    assert await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada") == []
+    assert await store.read(list_sessions, flow_id="echo", owner="member:ada") == []
     await store.write(turns.finish_turn, **here(), answers=[said("a", "assistant")], run=ran())
-    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
     assert (session.title, session.messages) == ("", 1)
 
 
@@ -194,7 +192,7 @@ async def test_what_no_database_takes_is_replaced_and_fails_nothing(store: Store
     await take_turn(
         store, said(odd), replace(said(odd, "assistant"), trace=(TraceStep("A", "T", 0, odd),)), session_id=odd
     )
-    [question, answer] = await store.read(conversations.list_messages, **here(odd))
+    [question, answer] = await store.read(list_messages, **here(odd))
     assert question.text == answer.text == answer.trace[0].text == "a\ufffdb\ufffdc"
 
 
@@ -212,8 +210,8 @@ async def test_a_run_that_has_its_end_keeps_it(store: Store) -> None:
     await store.write(turns.begin_turn, **here(), message=said("q"))
     for late in (answer, said("The database did not answer.", "assistant")):
         await store.write(turns.finish_turn, **here(), answers=[late], run=run)
-    assert [message.text for message in await store.read(conversations.list_messages, **here())] == ["q", "good"]
-    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    assert [message.text for message in await store.read(list_messages, **here())] == ["q", "good"]
+    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
     assert session.messages == 2
 
 
@@ -231,8 +229,8 @@ async def test_a_turn_whose_commits_are_lost_is_neither_lost_nor_doubled(store: 
             None,
             "unknown_outcome",
         ]
-    assert [said.text for said in await store.read(conversations.list_messages, **here())] == ["other", "q", "a"]
-    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    assert [said.text for said in await store.read(list_messages, **here())] == ["other", "q", "a"]
+    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
     assert session.messages == 3
     assert {run.session_id for run in await store.read(list_runs, flow_id="echo")} == {"s", "empty"}
 
@@ -240,5 +238,5 @@ async def test_a_turn_whose_commits_are_lost_is_neither_lost_nor_doubled(store: 
 async def test_a_session_was_used_when_its_last_answer_came(store: Store) -> None:
     earlier, later = (said(text, "assistant", at=START + timedelta(day)) for day, text in enumerate("ab", 1))
     await take_turn(store, said("q"), earlier, later)
-    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
     assert session.updated_at == later.created_at

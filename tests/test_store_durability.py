@@ -9,7 +9,8 @@ import pytest
 
 from flowground.store import Store
 from flowground.store.people import tokens
-from flowground.store.runs import conversations, turns
+from flowground.store.runs import turns
+from tests.stored import list_messages
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[1]
@@ -20,7 +21,7 @@ async def stored_ids(url: str) -> set[str]:
     found = set()
     for number in range(16):
         here: dict[str, Any] = {"flow_id": "echo", "owner": "member:ada", "session_id": f"s{number}"}
-        found |= {message.id for message in await store.read(conversations.list_messages, **here, limit=100_000)}
+        found |= {message.id for message in await store.read(list_messages, **here, limit=100_000)}
     store.close()
     return found
 

@@ -6,16 +6,17 @@ import pytest
 
 from flowground.store import Store
 from flowground.store.flows import presets
-from flowground.store.runs import conversations, turns
+from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
 from tests.people import PASSWORD, Open
+from tests.stored import list_messages, list_sessions
 
 pytestmark = pytest.mark.anyio
 PLACES = [("talk", "one"), ("talk", "two"), ("other", "one")]
 
 
 async def said(store: Store, owner: str, flow_id: str, session_id: str) -> list[str]:
-    found = await store.read(conversations.list_messages, flow_id=flow_id, owner=owner, session_id=session_id)
+    found = await store.read(list_messages, flow_id=flow_id, owner=owner, session_id=session_id)
     return [message.text for message in found]
 
 
@@ -32,7 +33,7 @@ async def test_the_first_admin_finds_what_was_said_before(open_sign_in: Open, st
         assert await said(store, "member:grace", flow, session) == ["first", "second"]
         assert await said(store, "local:owner", flow, session) == []
         assert await said(store, "token:somebody", flow, session) == ["first", "second"]
-    listed = await store.read(conversations.list_sessions, flow_id="talk", owner="member:grace")
+    listed = await store.read(list_sessions, flow_id="talk", owner="member:grace")
     assert sorted((info.session_id, info.title, info.messages) for info in listed) == [
         ("one", "first", 2),
         ("two", "first", 2),

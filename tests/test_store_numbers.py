@@ -84,3 +84,12 @@ async def test_of_more_than_ten_thousand_runs_the_newest_are_measured_and_all_ar
     found = await of_the_day(store)
     assert (found.runs, found.p50, found.p95) == (10_001, 5_000, 9_500)
     assert (found.error_rate, found.last_failure_at) == (1 / 10_000, NOW - timedelta(seconds=10_000))
+
+
+async def test_people_are_counted_once_and_besides_the_one_who_asks(store: Store) -> None:
+    for seconds in (1, 2):
+        await add(store, seconds)
+    await add(store, 3, ago=2 * DAY)
+    asked: dict[str, Any] = {"flow_id": "f", "since": NOW - DAY}
+    assert await store.read(numbers.count_people, **asked, besides="member:ben") == 1
+    assert await store.read(numbers.count_people, **asked, besides="member:ada") == 0

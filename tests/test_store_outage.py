@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ from sqlalchemy import NullPool, create_engine, make_url
 
 from flowground.errors import ConfigError
 from flowground.store import Store
-from flowground.store.database.threads import MOST_WRITES
+from flowground.store.database.writer import MOST_WRITES
+from tests.store_jobs import Hold
 from tests.store_writes import note, noted, open_store, outcome
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +51,21 @@ async def test_a_lock_that_is_given_back_in_time_costs_nobody_anything(url: str)
             writes = [asyncio.create_task(store.write(note, str(number))) for number in range(50)]
             await asyncio.sleep(1)
         assert await asyncio.gather(*writes) == [str(number) for number in range(50)]
+
+
+async def test_a_process_that_stood_still_gives_nobody_up(url: str) -> None:
+    """It was stopped, or its computer slept: nobody waited meanwhile, and the database did nothing wrong."""
+    with open_store(url, seconds=1) as store:
+        holds = [Hold(), Hold()]
+        waiting = [asyncio.create_task(store.write(holds[0])), asyncio.create_task(store.read(holds[1]))]
+        for hold in holds:
+            await asyncio.to_thread(hold.begun.wait, 20)
+        time.sleep(2.5)  # noqa: ASYNC251 - the loop stands still
+        after = asyncio.create_task(store.write(note, "after"))
+        await asyncio.sleep(0.1)
+        for hold in holds:
+            hold.may_end.set()
+        assert await asyncio.gather(*waiting, after) == ["held", "held", "after"]
 
 
 async def test_a_locked_database_lets_the_process_end(url: str) -> None:

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from flowground.store import Store
-from flowground.store.runs import conversations, turns
+from flowground.store.runs import turns
 from tests.database_line import DatabaseLine
 from tests.store_databases import SERVER, empty_database
 from tests.store_writes import HERE, OWNED, message, note, noted, open_store, outcome, ran
-from tests.stored import list_entries, list_runs
+from tests.stored import list_entries, list_messages, list_runs, list_sessions
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(not SERVER, reason="TEST_DATABASE_URL names no PostgreSQL")]
 
@@ -82,7 +82,7 @@ async def test_connections_that_were_ended_while_idle_cost_nobody_anything(line:
             await asyncio.sleep(0.05)
             answer = message(f"re:{number}", "assistant", run.id)
             await store.write(turns.finish_turn, **HERE, answers=[answer], run=run)
-        said = [item.text for item in await store.read(conversations.list_messages, **HERE)]
+        said = [item.text for item in await store.read(list_messages, **HERE)]
         assert said == [text for number in range(6) for text in (str(number), f"re:{number}")]
 
 
@@ -109,10 +109,10 @@ async def test_connections_ended_under_load_lose_and_double_nothing(line: Databa
         await asyncio.gather(*(client(store, name) for name in range(6)))
         is_over.set()
         await harming  # a thread would go on ending connections
-        stored = [item.text for item in await store.read(conversations.list_messages, **HERE, limit=10_000)]
+        stored = [item.text for item in await store.read(list_messages, **HERE, limit=10_000)]
         assert len(asked) == 480
         assert sorted(stored) == sorted(asked)
-        assert [session.messages for session in await store.read(conversations.list_sessions, **OWNED)] == [480]
+        assert [session.messages for session in await store.read(list_sessions, **OWNED)] == [480]
         assert len(await store.read(list_runs, flow_id="echo", limit=1_000)) == 240
 
 
@@ -125,8 +125,8 @@ async def test_a_commit_whose_answer_was_lost_is_neither_lost_nor_done_twice(lin
         await store.write(turns.finish_turn, **HERE, answers=[message("a", "assistant")], run=run)
         line.lose_next_commit()
         assert await outcome(store.write(note, "whatever")) == "unknown_outcome"  # nothing tells whether it landed
-        assert [said.text for said in await store.read(conversations.list_messages, **HERE)] == ["q", "a"]
-        assert [session.messages for session in await store.read(conversations.list_sessions, **OWNED)] == [2]
+        assert [said.text for said in await store.read(list_messages, **HERE)] == ["q", "a"]
+        assert [session.messages for session in await store.read(list_sessions, **OWNED)] == [2]
         assert await noted(store) == ["whatever"]
 
 

@@ -73,5 +73,5 @@ async def test_there_is_an_end_to_presets(store: Store) -> None:
 async def test_a_removed_members_presets_are_not_the_next_bearers(store: Store) -> None:
     await store.write(members.add, name="ada", display_name="Ada", role="author", by="tests")
     await save(store, "mine")
-    assert await store.write(members.remove, name="ada", by="tests")
+    assert await store.write(members.remove, member="ada", by="tests")
     assert await names(store) == []

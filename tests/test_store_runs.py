@@ -6,9 +6,10 @@ import pytest
 
 from flowground.store import Store
 from flowground.store.database.jobs import Job
-from flowground.store.runs import conversations, progress, turns
+from flowground.store.runs import progress, turns
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from tests.run_rows import HERE, begin, contents, keep, list_steps, now, said, statuses
+from tests.stored import list_messages, list_sessions
 
 pytestmark = pytest.mark.anyio
 
@@ -49,10 +50,10 @@ async def test_an_answer_that_comes_late_is_stored_once_and_called_late(store: S
     for text in ("So it is.", "Something else."):
         await store.write(turns.finish_turn, **HERE, answers=[replace(whole, text=text)], run=ended)
     assert (await said(store))[1:] == [("r answer", "So it is.", "complete")]
-    [_, kept] = await store.read(conversations.list_messages, **HERE)
+    [_, kept] = await store.read(list_messages, **HERE)
     assert (kept.model, kept.trace) == ("m", trace)
     assert await statuses(store) == {"r": ("interrupted", "finished_late")}
-    [session] = await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
     assert session.messages == 2
 
 
@@ -100,7 +101,7 @@ async def test_a_trace_holds_each_text_once(store: Store) -> None:
     answer = StoredMessage("r answer", "assistant", "Yes, it is", "complete", now(), "r", trace=(*trace, again))
     ended = replace(run, status="complete")
     await store.write(turns.finish_turn, **HERE, answers=[answer], run=ended, question="Hi")
-    [*_, kept] = await store.read(conversations.list_messages, **HERE)
+    [*_, kept] = await store.read(list_messages, **HERE)
     assert kept.trace == (*trace, again)
     [steps] = await store.read(list_steps)
     assert [steps.count(text) for text in ("Hi", "Be brief", "Yes, it is")] == [0, 1, 0]
@@ -113,7 +114,7 @@ async def test_the_oldest_answer_of_a_part_knows_its_question(store: Store) -> N
         answer = StoredMessage(f"a{number}", "assistant", "Yes", "complete", now(), run.id, trace=trace)
         ended = replace(run, status="complete")
         await store.write(turns.finish_turn, **HERE, answers=[answer], run=ended, question="Hi")
-    part = await store.read(conversations.list_messages, **HERE, limit=9)
+    part = await store.read(list_messages, **HERE, limit=9)
     assert [message.id for message in part] == [
         "a3",
         *(name for n in range(4, 8) for name in (f"r{n} question", f"a{n}")),
@@ -126,6 +127,6 @@ async def test_a_long_trace_is_cut(store: Store) -> None:
     trace = tuple(TraceStep(str(number), "Prompt", 0.1, f"{number} " * 1000) for number in range(100, 140))
     answer = StoredMessage("r answer", "assistant", "Yes", "complete", now(), "r", trace=trace)
     await store.write(turns.finish_turn, **HERE, answers=[answer], run=replace(run, status="complete"))
-    [*_, kept] = await store.read(conversations.list_messages, **HERE)
+    [*_, kept] = await store.read(list_messages, **HERE)
     assert [step.component_id for step in kept.trace] == [str(number) for number in range(100, 140)]
     assert sum(len(step.text) for step in kept.trace) == 32_000

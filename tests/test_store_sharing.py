@@ -83,7 +83,7 @@ async def test_a_removed_members_rights_are_not_the_next_bearers(store: Store) -
     await share(store, Sharing(True, "people", frozenset({"mia"}), frozenset({group.id})))
     await store.write(access_requests.ask, flow_id="other", member="mia", note="")
     link = await add_link(store, "secret")
-    assert await store.write(members.remove, name="mia", by="x")
+    assert await store.write(members.remove, member="mia", by="x")
     await add()
     assert not await named(store, "mia")
     assert await store.read(access_requests.list_requests, member="mia") == []
@@ -113,7 +113,7 @@ async def test_two_admins_cannot_dismiss_each_other(store: Store) -> None:
     for name in ("ada", "bob"):
         await store.write(members.add, name=name, display_name=name, role="admin", password="h", by="x")
     deeds = [
-        store.write(members.set_role, name=name, role="member", by="x", keep_admin=True) for name in ("ada", "bob")
+        store.write(members.set_role, member=name, role="member", by="x", keep_admin=True) for name in ("ada", "bob")
     ]
     results = await asyncio.gather(*deeds, return_exceptions=True)
     assert [type(result) for result in results] == [bool, NotAllowed]

@@ -15,9 +15,11 @@ from sqlalchemy.exc import OperationalError
 from flowground.errors import StoreUnavailable
 from flowground.store import Store
 from flowground.store.database import threads
-from flowground.store.database.connections import Database
+from flowground.store.database.checkpoints import Checkpoints
+from flowground.store.database.connections import Database, DatabaseFile
 from flowground.store.database.jobs import Job
-from flowground.store.database.threads import Checkpoints, Readers, join_threads
+from flowground.store.database.readers import Readers
+from flowground.store.database.threads import join_threads
 from tests.store_jobs import Endless, Hold, answer, breaking, job, open_database
 from tests.waiting import eventually
 
@@ -134,10 +136,10 @@ async def test_after_a_read_that_failed_its_connection_is_another(database: Data
 
 async def test_sqlites_log_is_moved_again_after_a_move_that_failed(database: Database) -> None:
     moves = note_moves(database, fail=1)
-    checkpoints = Checkpoints(database.reader)
-    checkpoints.note_commit()
+    checkpoints = Checkpoints(database.reader, file_of(database))
+    checkpoints.committed.set()
     eventually(lambda: len(moves) == 1)
-    checkpoints.note_commit()
+    checkpoints.committed.set()
     eventually(lambda: len(moves) == 2)
     await asyncio.to_thread(checkpoints.close)
     assert moves[:2] == ["PRAGMA wal_checkpoint(PASSIVE)"] * 2
@@ -147,10 +149,10 @@ async def test_sqlites_log_is_moved_where_something_was_committed_and_the_end_wa
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     moves = note_moves(database, fail=0)
-    checkpoints = Checkpoints(database.reader)
+    checkpoints = Checkpoints(database.reader, file_of(database))
     await asyncio.sleep(0.6)  # two pauses, and some
     assert moves == []
-    checkpoints.note_commit()
+    checkpoints.committed.set()
     eventually(lambda: len(moves) == 1)
     await asyncio.sleep(0.6)
     assert len(moves) == 1
@@ -158,12 +160,19 @@ async def test_sqlites_log_is_moved_where_something_was_committed_and_the_end_wa
     assert "does not let go" not in caplog.text
 
 
+def file_of(database: Database) -> DatabaseFile:
+    assert database.file is not None
+    return database.file
+
+
 def note_moves(database: Database, *, fail: int) -> list[str]:
-    """Statements that the reader's connections are given; the first ones fail."""
+    """How the reader's connections are told to move the log; the first ones fail."""
     moves: list[str] = []
 
     @event.listens_for(database.reader, "before_cursor_execute")
     def _(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if "wal_checkpoint" not in statement:
+            return
         moves.append(statement)
         if len(moves) <= fail:
             raise OperationalError(statement, None, Exception("busy"))

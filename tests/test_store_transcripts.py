@@ -9,9 +9,9 @@ import pytest
 
 from flowground.store import Store
 from flowground.store.flows import presets
-from flowground.store.runs import conversations, transcripts, turns
+from flowground.store.runs import erasing, transcripts, turns
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
-from tests.stored import list_entries, list_runs
+from tests.stored import list_entries, list_runs, list_sessions
 
 pytestmark = pytest.mark.anyio
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -36,7 +36,7 @@ async def say(
 
 async def runs_of(store: Store, **which: Any) -> list[str | None]:
     """The runs of the messages that are found, which tell the messages apart."""
-    return [place.run_id for place in await store.read(transcripts.list_places, owner=ADA, **which)]
+    return [place.run_id for place in await store.read(transcripts.list_places, owners=[ADA], **which)]
 
 
 async def test_places_are_listed_in_the_order_of_speaking_and_narrowed(store: Store) -> None:
@@ -60,9 +60,9 @@ async def test_messages_are_read_in_the_order_asked_for_and_only_their_owners(st
     await say(store, "1")
     await say(store, "2", "echo", "other")
     await say(store, "theirs", owner="member:bob")
-    one, two = [place.position for place in await store.read(transcripts.list_places, owner=ADA)]
-    (theirs,) = [place.position for place in await store.read(transcripts.list_places, owner="member:bob")]
-    found = await store.read(transcripts.read_messages, owner=ADA, positions=[two, theirs, one, theirs + 1])
+    one, two = [place.position for place in await store.read(transcripts.list_places, owners=[ADA])]
+    (theirs,) = [place.position for place in await store.read(transcripts.list_places, owners=["member:bob"])]
+    found = await store.read(transcripts.read_messages, owners=[ADA], positions=[two, theirs, one, theirs + 1])
     assert [(item.flow_id, item.session_id, item.message.text) for item in found] == [
         ("echo", "other", "2"),
         ("talk", "s", "1"),
@@ -78,7 +78,7 @@ async def test_session_ids_are_listed_once_by_last_use_and_without_empty_ones(st
     await store.write(turns.begin_turn, flow_id="talk", owner=ADA, session_id="empty", message=None)
 
     async def ids(**which: Any) -> list[str]:
-        return await store.read(transcripts.list_session_ids, owner=ADA, **which)
+        return await store.read(transcripts.list_session_ids, owners=[ADA], **which)
 
     assert await ids() == ["a", "b"]
     assert await ids(flow_id="talk") == ["a"]
@@ -90,9 +90,9 @@ async def test_session_ids_are_listed_once_by_last_use_and_without_empty_ones(st
 
 async def test_a_thousand_are_listed_where_nobody_says_how_many(store: Store) -> None:
     await asyncio.gather(*(say(store, f"{number}", session_id=f"{number}") for number in range(1_001)))
-    assert len(await store.read(transcripts.list_places, owner=ADA)) == 1_000
-    assert len(await store.read(transcripts.list_session_ids, owner=ADA)) == 1_000
-    assert len(await store.read(conversations.list_sessions, flow_id="talk", owner=ADA)) == 50
+    assert len(await store.read(transcripts.list_places, owners=[ADA])) == 1_000
+    assert len(await store.read(transcripts.list_session_ids, owners=[ADA])) == 1_000
+    assert len(await store.read(list_sessions, flow_id="talk", owner=ADA)) == 50
 
 
 async def test_sessions_of_an_id_are_deleted_in_every_flow_and_nobody_elses(store: Store) -> None:
@@ -100,10 +100,9 @@ async def test_sessions_of_an_id_are_deleted_in_every_flow_and_nobody_elses(stor
         [("talk", "s", ADA), ("echo", "s", ADA), ("talk", "other", ADA), ("talk", "s", "member:bob")]
     ):
         await say(store, str(number), flow_id, session_id, owner=owner)
-    assert await store.write(transcripts.delete_sessions, owner=ADA, session_id="s") == 2
+    await store.erase(erasing.erase_conversations, owners=[ADA], session_id="s")
     assert await runs_of(store) == ["run of 2"]
-    assert len(await store.read(transcripts.list_places, owner="member:bob")) == 1
-    assert await store.write(transcripts.delete_sessions, owner=ADA, session_id="s") == 0
+    assert len(await store.read(transcripts.list_places, owners=["member:bob"])) == 1
 
 
 async def test_everything_that_owners_said_is_exported_without_traces(store: Store) -> None:
@@ -127,9 +126,10 @@ async def test_all_that_owners_said_is_deleted_and_the_trail_says_by_whom(store:
     await say(store, "1")
     await say(store, "2", "echo", "t", owner="token:1")
     await say(store, "theirs", owner="member:bob")
-    assert await store.write(transcripts.delete_all, owners=[ADA, "token:1"], by=ADA) == 2
+    assert await store.write(transcripts.begin_deletion, owners=[ADA, "token:1"], by=ADA) == 2
+    await store.erase(erasing.erase_conversations, owners=[ADA, "token:1"])
     for owner, left in ((ADA, 0), ("token:1", 0), ("member:bob", 1)):
-        assert len(await store.read(transcripts.list_places, owner=owner)) == left
+        assert len(await store.read(transcripts.list_places, owners=[owner])) == left
     (entry,) = await store.read(list_entries)
     assert (entry.actor, entry.action, entry.subject) == (ADA, "conversations.deleted", ADA)
 
@@ -148,8 +148,8 @@ async def test_what_is_handed_over_is_the_new_owners_and_counted(store: Store) -
     assert await store.write(transcripts.hand_over, old=old, new=new, by=new) == 2
     assert len(await store.read(list_entries)) == 1
     assert not await store.read(transcripts.has_conversations, owner=old)
-    assert len(await store.read(transcripts.list_places, owner=new)) == 2
-    assert len(await store.read(transcripts.list_places, owner="member:bob")) == 1
+    assert len(await store.read(transcripts.list_places, owners=[new])) == 2
+    assert len(await store.read(transcripts.list_places, owners=["member:bob"])) == 1
     assert [run.owner for run in await store.read(list_runs, flow_id="talk")] == [new]
     assert [preset.name for preset in await store.read(presets.list_presets, owner=new, flow_id="talk")] == ["mine"]
     assert await store.write(transcripts.hand_over, old=old, new=new, by=new) == 0

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from flowground.store import Store, tables
-from flowground.store.runs import conversations, transcripts, turns
+from flowground.store.runs import conversations, erasing, transcripts, turns
 from flowground.store.runs.records import RunRecord, StoredMessage
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +43,7 @@ async def test_the_only_message_of_a_session_has_its_own(store: Store) -> None:
 
 async def test_they_go_with_the_conversation(store: Store) -> None:
     await said(store, "1", tweaks=VALUES)
-    await store.write(conversations.delete_session, **HERE)
+    await store.erase(erasing.erase_conversation, **HERE)
     await said(store, "2")
     assert await found(store, "1") == {}
 

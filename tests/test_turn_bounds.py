@@ -13,10 +13,9 @@ from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.errors import ComponentFailed, RunTimeout
 from flowground.events import Event, ModelProgress, Token, TurnFinished
 from flowground.runtime import Runtime
-from flowground.store.runs import conversations
 from flowground.store.runs.records import RunRecord, StoredMessage
-from tests.running import chat_flow, running, start_turn, take_turn
-from tests.stored import list_runs
+from tests.running import chat_flow, running, start_turn, take_turn, watch
+from tests.stored import list_messages, list_runs
 
 pytestmark = pytest.mark.anyio
 
@@ -46,9 +45,7 @@ async def take(runtime: Runtime, flow: str, text: str, *, stream: bool, leave_at
 
 async def answer(runtime: Runtime, flow: str) -> tuple[StoredMessage, RunRecord]:
     """The one answer that is stored, and its run."""
-    _, stored = await runtime.store.read(
-        conversations.list_messages, flow_id=flow, owner=LOCAL_OWNER.key, session_id="s"
-    )
+    _, stored = await runtime.store.read(list_messages, flow_id=flow, owner=str(LOCAL_OWNER.owner), session_id="s")
     [run] = await runtime.store.read(list_runs, flow_id=flow)
     return stored, run
 
@@ -105,7 +102,7 @@ async def test_a_pages_turn_has_a_longest_time_too(tmp_path: Path) -> None:
         )
         with pytest.raises(RunTimeout):
             async with asyncio.timeout(10):
-                _ = [event async for event in turn.watch()]
+                _ = [event async for event in watch(turn)]
 
 
 async def test_fetching_the_model_is_no_part_of_the_runs_time(tmp_path: Path) -> None:
@@ -165,7 +162,7 @@ async def test_a_long_answer_costs_in_proportion_to_its_length(tmp_path: Path) -
             request = RunRequest(input_value="x", session_id="s", stream=True)
             began = time.process_time()
             turn = await start_turn(runtime, LOCAL_OWNER, "echo", request)
-            said = [event.text async for event in turn.watch() if isinstance(event, Token)]
+            said = [event.text async for event in watch(turn) if isinstance(event, Token)]
             spent.append(time.process_time() - began)
             assert "".join(said) == "word" * (pieces * times)
     assert spent[1] < 7 * spent[0], spent
@@ -176,8 +173,8 @@ async def test_a_long_turn_is_kept_in_stretches_for_those_who_come_late(tmp_path
     async with running(tmp_path, FLOWS, config=config) as runtime:
         request = RunRequest(input_value="x", session_id="s", stream=True)
         turn = await start_turn(runtime, LOCAL_OWNER, "echo", request)
-        early = [event async for event in turn.watch()]
-        late = [event async for event in turn.watch()]
+        early = [event async for event in watch(turn)]
+        late = [event async for event in watch(turn)]
         for seen in (early, late):
             said = "".join(event.text for event in seen if isinstance(event, Token))
             assert said == "".join(f"{number} " for number in range(5000))
@@ -190,7 +187,7 @@ async def test_a_watcher_who_does_not_read_stops_no_turn(tmp_path: Path) -> None
     async with running(tmp_path, FLOWS, config=config) as runtime:
         request = RunRequest(input_value="x", session_id="s", stream=True)
         turn = await start_turn(runtime, LOCAL_OWNER, "echo", request)
-        async with aclosing(turn.watch()) as idle:
+        async with aclosing(watch(turn)) as idle:
             await anext(idle)
             async with asyncio.timeout(10):
                 await asyncio.wait([turn.task])
@@ -212,10 +209,10 @@ components:
         turn = await start_turn(runtime, LOCAL_OWNER, "pair", request)
         watchers = []
         for _ in range(3):
-            watchers.append(asyncio.ensure_future(texts_of(turn.watch())))
+            watchers.append(asyncio.ensure_future(texts_of(watch(turn))))
             await asyncio.sleep(0.08)
         await asyncio.wait([turn.task])
-        watchers.append(asyncio.ensure_future(texts_of(turn.watch())))
+        watchers.append(asyncio.ensure_future(texts_of(watch(turn))))
         for said in await asyncio.gather(*watchers):
             assert said == {"Above": "You said: left a b c d e", "Below": "You said: right a b c d e"}
 

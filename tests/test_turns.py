@@ -11,10 +11,9 @@ from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.errors import ComponentFailed, InvalidRequest, TweaksRefused
 from flowground.events import Event, Token, TurnFinished, TurnStarted
 from flowground.runtime import Runtime
-from flowground.store.runs import conversations
 from flowground.store.runs.records import StoredMessage
 from tests.running import chat_flow, running, take_turn
-from tests.stored import list_runs
+from tests.stored import list_messages, list_runs
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +46,7 @@ async def say(runtime: Runtime, flow: str, text: str, *, session: str = "s", str
 
 
 async def kept(runtime: Runtime, flow: str, *, caller: Caller = LOCAL_OWNER) -> list[StoredMessage]:
-    return await runtime.store.read(conversations.list_messages, flow_id=flow, owner=caller.key, session_id="s")
+    return await runtime.store.read(list_messages, flow_id=flow, owner=str(caller.owner), session_id="s")
 
 
 async def test_the_message_is_stored_before_the_run_and_the_answer_before_it_is_told(tmp_path: Path) -> None:
@@ -159,5 +158,5 @@ async def test_nothing_is_stored_of_a_refused_request(tmp_path: Path) -> None:
 async def test_sessions_of_two_callers_with_one_id_never_meet(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS) as runtime:
         await say(runtime, "echo", "mine")
-        stranger = Caller(kind="token", name="t", role="admin")
+        stranger = Caller(kind="token", id="t", role="admin")
         assert await kept(runtime, "echo", caller=stranger) == []

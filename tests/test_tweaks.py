@@ -83,7 +83,7 @@ def test_null_is_the_authors_value(name: str) -> None:
     ("tweaks", "message"),
     [
         ({"Second": {"temprature": 1}}, "`Second` has no field `temprature`: did you mean `temperature`?"),
-        ({"ChatInput": {"zzz": 1}}, "`ChatInput` has no field `zzz`; it has input_value."),
+        ({"ChatInput": {"zzz": 1}}, "`ChatInput` has no field `zzz`; it has input_value, should_store_message."),
         ({"Model-a1b2": {"temperature": 1}}, "The flow has no component `Model-a1b2`: did you mean `Model-a1b2c`?"),
         (
             {"language model": {"stream": True}},

@@ -9,6 +9,7 @@ from flowground.errors import TweaksRefused
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
 from tests.flow_texts import wired
+from tests.talk import MEMBER
 from tests.tweaking import FLOW, OPENED, TALK, fields, refused, tweak
 
 
@@ -48,7 +49,7 @@ def test_an_empty_list_opens_nothing() -> None:
 
 
 def outside(tweaks: dict[str, Any], flow: WiredFlow) -> WiredFlow:
-    return apply_tweaks(flow, RunRequest(tweaks=tweaks), unknown="refuse", sees_inside=False).wired
+    return apply_tweaks(flow, RunRequest(tweaks=tweaks), unknown="refuse", caller=MEMBER).wired
 
 
 def test_from_outside_only_what_the_author_opened_is_there() -> None:

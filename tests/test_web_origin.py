@@ -5,7 +5,10 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from flowground.conversation import ConversationDoor
 from flowground.web.edge import Edge
+from flowground.web.first_load.files import FirstLoad
+from flowground.web.open_pages.chats import ChatSockets
 from flowground.web.open_pages.sockets import PageSockets
 from flowground.web.origin import find_own_origin, is_from_this_computer, is_https
 from tests.running import running
@@ -184,9 +187,16 @@ async def test_what_only_the_edge_may_say_is_dropped_from_plain_requests_too(tmp
         await Response("drawn")(scope, receive, send)
 
     async with running(tmp_path, {}) as runtime:
-        edge = Edge(page, lambda: runtime, lambda: page, lambda: PageSockets(runtime.settings.limits, descriptors=1024))
+        edge = Edge(
+            page,
+            runtime=lambda: runtime,
+            api=lambda: page,
+            pages=lambda: PageSockets(runtime.settings.limits, descriptors=1024),
+            files=lambda: FirstLoad("index", pages=(), routes=()),
+            chats=lambda: ChatSockets(ConversationDoor(runtime), runtime.settings.limits, descriptors=1024),
+        )
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=edge), base_url="http://127.0.0.1") as client:
-            answer = await client.get("/", headers={name: "{}", "X-Theirs": "kept"})
+            answer = await client.get("/media/x", headers={name: "{}", "X-Theirs": "kept"})
     assert (answer.status_code, answer.text) == (200, "drawn")
     [headers] = heard
     assert headers[b"x-theirs"] == b"kept"

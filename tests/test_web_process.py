@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,7 +13,7 @@ import requests
 
 from tests.open_page import answers, flow_text, go, say, visitor
 from tests.page_socket import Browser, open_page
-from tests.servers import AppServer, write_folder
+from tests.servers import ROOT, AppServer, clean_environment, write_folder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
@@ -38,6 +40,26 @@ def test_no_secret_of_an_address_is_logged(tmp_path: Path, by: Literal["streamli
     if by == "uvicorn":
         assert 'GET /api/v1/nothing?a=1 HTTP/1.1" 404' in log
         assert "/?b=2" in log
+
+
+def test_garbage_is_looked_for_once_the_process_stands(tmp_path: Path) -> None:
+    script = """
+import asyncio, gc
+from app import web
+
+async def look():
+    before = gc.isenabled()
+    async with web.lifespan(None):
+        print(before, gc.isenabled(), gc.get_freeze_count() > 10_000)
+
+asyncio.run(look())
+"""
+    config = write_folder(tmp_path, config={"default_model": "scripted"}, flows=["echo"])
+    environment = clean_environment(FLOWGROUND_CONFIG=str(config), PYTHONPATH=str(ROOT))
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "False True True\n", done.stderr
 
 
 def test_a_key_in_the_address_still_works(tmp_path: Path) -> None:

@@ -25,12 +25,13 @@ class Area:
 
 AREAS: Mapping[str, Area] = {
     "runner": Area(
-        ("flowground/runner.py",), ("tests/test_runner.py", "tests/test_runner_pace.py", "tests/test_turn_bounds.py")
+        ("flowground/runner.py",),
+        ("tests/test_runner*.py", "tests/test_turn_bounds.py"),
     ),
     "fields": Area(
         ("flowground/fields/*.py",),
         (
-            *("tests/test_fields.py", "tests/test_fields_refused.py", "tests/test_wiring.py", "tests/test_schema.py"),
+            *("tests/test_fields.py", "tests/test_fields_refused.py", "tests/test_wiring*.py", "tests/test_schema.py"),
             *("tests/test_tweaks.py", "tests/test_tweaks_opened.py", "tests/test_secret_fields.py"),
             *("tests/test_overrides.py", "tests/api/test_tweaks_on_the_wire.py"),
         ),
@@ -47,6 +48,14 @@ AREAS: Mapping[str, Area] = {
         ("flowground/access/application_tokens.py", "flowground/store/people/tokens.py"),
         ("tests/test_application_tokens.py", "tests/test_store_access.py", "tests/api/test_tokens.py"),
     ),
+    "limits": Area(
+        ("flowground/limits/[_mrt]*.py",),
+        ("tests/test_limits.py", "tests/test_limits_each.py", "tests/test_limit_*.py"),
+    ),
+    "conversation": Area(
+        tuple(f"flowground/conversation/{name}.py" for name in ("frames", "held_overrides", "outbox", "written")),
+        tuple(f"tests/test_conversation_{name}.py" for name in ("frames", "outbox", "written")),
+    ),
     "runs": Area(
         ("flowground/store/runs/*.py",),
         (
@@ -54,6 +63,7 @@ AREAS: Mapping[str, Area] = {
             *("tests/test_store_numbers.py", "tests/test_store_transcripts.py", "tests/test_forgetting.py"),
             *(
                 "tests/test_interruptions.py",
+                "tests/test_retention.py",
                 "tests/test_store_runs.py",
                 "tests/api/test_messages.py",
                 "tests/api/test_runs.py",
@@ -61,9 +71,9 @@ AREAS: Mapping[str, Area] = {
         ),
     ),
     "writer": Area(
-        ("flowground/store/database/threads.py",),
+        tuple(f"flowground/store/database/{name}.py" for name in ("writer", "readers", "checkpoints", "threads")),
         (
-            *("tests/test_store_writer.py", "tests/test_store_threads.py", "tests/test_store_writing.py"),
+            *("tests/test_store_writer*.py", "tests/test_store_threads.py", "tests/test_store_writing.py"),
             "tests/test_store_outage.py",
         ),
     ),

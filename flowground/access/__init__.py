@@ -1,6 +1,7 @@
 """May this caller do this? Asked by every door, at every action; unknown and forbidden look the same."""
 
 import hashlib
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 
 from flowground.caller import Caller
@@ -14,6 +15,9 @@ from flowground.store.flows.publications import Publication
 from flowground.store.runs import transcripts
 from flowground.wiring import WiredFlow
 
+EndTurns = Callable[[Collection[str], Collection[str] | None, str | None], Awaitable[None]]
+"""Is given owners, and the flows and the session id that are meant; None: all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -26,15 +30,19 @@ class Access:
     """Whether config.yaml lets flows be shared without sign-in."""
     local_mode: LocalMode
     """What config.yaml lets people on this computer do before the first account."""
+    end_turns: EndTurns
+    """What this process says and remembers of conversations comes to its end."""
+    note_removal: Callable[[], None]
+    """Somebody was removed: what is left to do of it begins."""
 
     async def recheck(self, caller: Caller) -> Caller:
         """The caller with their present role. Raises NotSignedIn once signed out, deactivated, or shut out.
 
-        Tokens are checked by `doors.check_token` at each request, so they pass as they are.
+        Tokens are checked by `asking.check_token` at each request, so they pass as they are.
         """
         if caller.kind == "member":
             present = await self.sign_in.find_caller(caller.sign_in_id) if caller.sign_in_id else None
-            if present is None or present.key != caller.key:
+            if present is None or present.owner != caller.owner:
                 raise NotSignedIn("You are no longer signed in.")
             return present
         if caller.kind == "visitor" and not self.allow_public:
@@ -46,7 +54,7 @@ class Access:
     async def _recheck_local(self, caller: Caller) -> Caller:
         caller = await self._check_proof(caller)
         if self.local_mode == "off":
-            raise NotSignedIn("Make the first account: until then this server serves nothing else.")
+            raise NotSignedIn("Create the first account: until then this server serves nothing else.")
         if self.local_mode == "link" and not caller.is_proven:
             raise NotSignedIn("Open the link that the terminal printed when Flowground was started.")
         return caller
@@ -87,7 +95,7 @@ class Access:
 
     async def carry_over(self, old: str, new: str) -> bool:
         """What a visitor said in the browser `old` is `new`'s from now on. False when that is nothing."""
-        before, after = _make_visitor(old).key, _make_visitor(new).key
+        before, after = str(_make_visitor(old).owner), str(_make_visitor(new).owner)
         if not await self.store.read(transcripts.has_conversations, owner=before):
             return False
         return await self.store.write(transcripts.hand_over, old=before, new=after, by=after) > 0
@@ -104,7 +112,7 @@ class Access:
         """Whether this flow, if it is there, is open to the caller."""
         if caller.flows is not None and flow_id not in caller.flows:
             return False
-        if caller.sees_inside:
+        if caller.opens_every_flow:
             return True
         found = await self.store.read(publications.find, flow_id=flow_id, person=caller.person)
         return found is not None and self._is_shared_with(caller, found)
@@ -114,7 +122,7 @@ class Access:
         await self.catalogue.refresh()
         every = self.catalogue.list_flows().values()
         flows = [wired for wired in every if caller.flows is None or wired.id in caller.flows]
-        if caller.sees_inside:
+        if caller.opens_every_flow:
             return flows
         found = await self.store.read(publications.list_publications, person=caller.person)
         admitted = {publication.flow_id for publication in found if self._is_shared_with(caller, publication)}
@@ -124,7 +132,7 @@ class Access:
         """Whether a token of this person would reach the flow. Tokens: whether this one does."""
         if caller.kind == "visitor":
             return False
-        if caller.kind == "token" or caller.sees_inside:
+        if caller.kind == "token" or caller.opens_every_flow:
             return await self.may_open(caller, wired.id)
         found = await self.store.read(publications.find, flow_id=wired.id, person=caller.person)
         return found is not None and found.shares_api and self._is_shared_with(caller, found)
@@ -134,18 +142,12 @@ class Access:
         publication = await self.store.read(publications.find, flow_id=flow_id)
         return publication is not None and publication.is_in_force
 
-    async def list_shared(self) -> frozenset[str]:
-        """Ids of all flows whose shareable playground is on."""
-        return frozenset(
-            item.flow_id for item in await self.store.read(publications.list_publications) if item.is_in_force
-        )
-
     def may_publish(self, caller: Caller, wired: WiredFlow) -> bool:
         """Admins, and authors who own the flow (every author where the file names no owners)."""
         if caller.role == "admin":
             return True
         owners = wired.flow.owners
-        return caller.role == "author" and caller.kind == "member" and (owners is None or caller.name in owners)
+        return caller.role == "author" and caller.kind == "member" and (owners is None or caller.id in owners)
 
     async def open_to_publish(self, caller: Caller, address: str) -> tuple[Caller, WiredFlow]:
         """The caller with their present role, and the flow. Raises NotAllowed where they may not publish it."""
@@ -161,9 +163,7 @@ class Access:
         if caller.kind == "visitor":
             raise NotAllowed("This needs an account.", hint="Sign in first.")
         if not caller.is_proven:
-            raise NotAllowed(
-                "This needs the owner code.", hint="It stands in the terminal where Flowground was started."
-            )
+            raise NotAllowed("This needs the owner code.", hint="It is in the terminal where Flowground was started.")
 
     def _is_shared_with(self, caller: Caller, publication: Publication) -> bool:
         """Whether the flow is shared with this caller, who does not see its inside; `publication` was read for them."""
@@ -175,5 +175,5 @@ class Access:
 
 
 def _make_visitor(browser: str) -> Caller:
-    name = hashlib.sha256(b"visitor:" + browser.encode()).hexdigest()[:32]
-    return Caller("visitor", name, "member", is_proven=False)
+    digest = hashlib.sha256(b"visitor:" + browser.encode()).hexdigest()[:32]
+    return Caller("visitor", digest, "member", is_proven=False)

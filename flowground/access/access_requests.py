@@ -15,20 +15,29 @@ async def ask(access: Access, caller: Caller, address: str, note: str = "") -> N
 
     Raises NotAllowed for who is no member, InvalidRequest when somebody asks for too many in a short time.
     """
-    caller = await access.require_member(caller, says="Only members may ask.")
-    wait = await access.sign_in.tries.count_request(caller.name)
+    caller = await access.require_member(caller, says="Only members can ask for access.")
+    wait = await access.sign_in.tries.count_request(caller.id)
     if wait:
-        raise InvalidRequest("You asked for several flows just now.", hint="Try again in a few minutes.")
+        raise InvalidRequest("You have just asked for access to several flows.", hint="Try again in a few minutes.")
     wired = access.catalogue.find(address)
     flow_id = wired.id if wired is not None and not await access.may_open(caller, wired.id) else None
-    await access.store.write(access_requests.ask, flow_id=flow_id, member=caller.name, note=note.strip())
+    await access.store.write(access_requests.ask, flow_id=flow_id, member=caller.id, note=note.strip())
 
 
-async def list_waiting(access: Access, caller: Caller) -> list[AccessRequest]:
-    """Requests for the flows this caller may publish, oldest first; none for others."""
+async def find_waiting(
+    access: Access, caller: Caller, *, flow_id: str | None = None, limit: int = 25, offset: int = 0
+) -> tuple[list[AccessRequest], int]:
+    """A page of the requests for the flows this caller may publish (`flow_id`: for that one), oldest first, and how
+    many there are on all pages; none for others."""
     caller = await access.recheck(caller)
-    mine = [wired.id for wired in access.catalogue.list_flows().values() if access.may_publish(caller, wired)]
-    return await access.store.read(access_requests.list_open, flows=mine) if mine else []
+    every = access.catalogue.list_flows()
+    asked = every.values() if flow_id is None else filter(None, [every.get(flow_id)])
+    mine = [wired.id for wired in asked if access.may_publish(caller, wired)]
+    if not mine:
+        return [], 0
+    found = await access.store.read(access_requests.list_open, flows=mine, limit=limit, offset=offset)
+    is_whole = not offset and len(found) < limit
+    return found, len(found) if is_whole else await access.store.read(access_requests.count_open, flows=mine)
 
 
 async def approve(access: Access, caller: Caller, request_id: str) -> None:
@@ -39,15 +48,17 @@ async def approve(access: Access, caller: Caller, request_id: str) -> None:
     caller, request = await _find(access, caller, request_id)
     member = await access.sign_in.roster.find(request.member)
     if member is None or not member.is_active:
-        raise InvalidRequest(f"{request.member} is not active any more.")
-    if not await access.store.write(access_requests.approve, request_id=request_id, by=caller.key):
+        raise InvalidRequest(f"{member.display_name if member else 'The person who asked'} is no longer active.")
+    if not await access.store.write(access_requests.approve, request_id=request_id, by=str(caller.owner)):
         raise _say_decided()
 
 
 async def deny(access: Access, caller: Caller, request_id: str) -> None:
     """The person is told nothing. Raises like `approve`."""
     caller, _ = await _find(access, caller, request_id)
-    done = await access.store.write(access_requests.decide, request_id=request_id, is_approved=False, by=caller.key)
+    done = await access.store.write(
+        access_requests.decide, request_id=request_id, is_approved=False, by=str(caller.owner)
+    )
     if done is None:
         raise _say_decided()
 
@@ -63,4 +74,4 @@ async def _find(access: Access, caller: Caller, request_id: str) -> tuple[Caller
 
 
 def _say_decided() -> InvalidRequest:
-    return InvalidRequest("This request is not there any more.", hint="Somebody else may have decided.")
+    return InvalidRequest("This request no longer exists.", hint="Somebody else may have decided it already.")

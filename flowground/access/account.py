@@ -5,6 +5,7 @@ Every function raises NotSignedIn once the caller is signed out, and NotAllowed 
 
 import asyncio
 import json
+import time
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +14,9 @@ from flowground.caller import Caller
 from flowground.errors import InvalidRequest
 from flowground.sign_in.signed_cookies import Device
 from flowground.store.people import access_requests, groups, sign_ins, tokens
+from flowground.store.people.owners import list_owners
 from flowground.store.people.sign_ins import BrowserSignIn
-from flowground.store.runs import transcripts
+from flowground.store.runs import erasing, shared_chats, transcripts
 
 
 async def change_password(
@@ -26,23 +28,40 @@ async def change_password(
     after too many wrong ones from this address.
     """
     caller = await access.require_member(caller)
-    if await access.sign_in.check_password(caller.name, old, address, device) is None:
-        raise InvalidRequest("The present password is another one.")
+    member = await access.sign_in.roster.find(caller.id)
+    if member is None or await access.sign_in.check_password(member.name, old, address, device) is None:
+        raise InvalidRequest("This is not your current password.")
     if old.strip() == new.strip():
-        raise InvalidRequest("The new password is the old one.")
-    await access.sign_in.roster.set_password(caller.name, new, by=caller.key)
+        raise InvalidRequest("The new password is the same as the old one.")
+    await access.sign_in.roster.set_password(caller.id, new, by=str(caller.owner))
+
+
+async def show_as(access: Access, caller: Caller, display_name: str) -> None:
+    """What colleagues see of me from now on. Raises InvalidRequest for what may not be a name, NotAllowed for members
+    of config.yaml, whose name stands there."""
+    caller = await access.require_member(caller)
+    await access.sign_in.roster.show_as(caller.id, display_name, by=str(caller.owner))
 
 
 async def list_sign_ins(access: Access, caller: Caller) -> list[BrowserSignIn]:
     """Where I am signed in, newest first; `caller.sign_in_id` is this browser's."""
     caller = await access.require_member(caller)
-    return await access.store.read(sign_ins.list_sign_ins, member=caller.name)
+    return await access.store.read(sign_ins.list_sign_ins, member=caller.id)
+
+
+async def find_sign_ins(
+    access: Access, caller: Caller, *, limit: int, offset: int = 0
+) -> tuple[list[BrowserSignIn], int]:
+    """A page of `list_sign_ins`, and how many there are on all pages."""
+    caller = await access.require_member(caller)
+    found = await access.store.read(sign_ins.list_sign_ins, member=caller.id, limit=limit, offset=offset)
+    return found, await access.store.read(sign_ins.count_sign_ins, member=caller.id)
 
 
 async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
     """Signs one of my browsers out. False when it was not signed in, or is not mine."""
     caller = await access.require_member(caller)
-    return await access.sign_in.revoke(sign_in_id, member=caller.name)
+    return await access.sign_in.revoke(sign_in_id, member=caller.id)
 
 
 async def collect_data(access: Access, caller: Caller) -> bytes:
@@ -52,27 +71,40 @@ async def collect_data(access: Access, caller: Caller) -> bytes:
     """
     caller = await access.require_member(caller)
     read = access.store.read
-    member = await access.sign_in.roster.find(caller.name)
+    member = await access.sign_in.roster.find(caller.id)
     found: dict[str, Any] = {
-        "name": caller.name,
+        "name": member.name if member else None,
+        "id": caller.id,
         "display_name": member.display_name if member else None,
         "email": member.email if member else None,
         "role": caller.role,
-        "groups": [group.name for group in await read(groups.list_groups) if caller.name in group.members],
+        "groups": (await read(groups.list_names_of, members=[caller.id])).get(caller.id, []),
         "sign_ins": [
             {"since": item.created_at, "until": item.expires_at, "browser": item.agent}
-            for item in await read(sign_ins.list_sign_ins, member=caller.name)
+            for item in await read(sign_ins.list_sign_ins, member=caller.id)
         ],
         "tokens": [
-            {"name": token.name, "begins": token.prefix, "created": token.created_at, "used": token.last_used_at}
-            for token in await read(tokens.list_tokens, owner=caller.name)
+            {
+                "name": token.name,
+                "begins": token.prefix,
+                "sees": token.sees,
+                "sets": token.sets,
+                "created": token.created_at,
+                "used": token.last_used_at,
+            }
+            for token in await read(tokens.list_tokens, owner=caller.id)
         ],
         "access_requests": [
             {"flow": request.flow_id, "note": request.note, "at": request.created_at, "state": state}
-            for request, state in await read(access_requests.list_requests, member=caller.name)
+            for request, state in await read(access_requests.list_requests, member=caller.id)
         ],
     }
-    owners = await read(tokens.list_owner_keys, member=caller.name)
+    shared = await read(shared_chats.list_of_owner, owner=str(caller.owner), limit=shared_chats.MOST_OWN)
+    found["shared_chats"] = [
+        {"flow": link.flow_id, "title": link.title, "as_of": link.created_at, "until": link.expires_at}
+        for link in shared.shown
+    ]
+    owners = await read(list_owners, member=caller.id)
     found["conversations"] = await read(transcripts.export_conversations, owners=owners)
     return await asyncio.to_thread(_encode, found)
 
@@ -80,8 +112,12 @@ async def collect_data(access: Access, caller: Caller) -> bytes:
 async def delete_conversations(access: Access, caller: Caller) -> int:
     """All of them, my tokens' too; how many there were."""
     caller = await access.require_member(caller)
-    owners = await access.store.read(tokens.list_owner_keys, member=caller.name)
-    return await access.store.write(transcripts.delete_all, owners=owners, by=caller.key)
+    owners = await access.store.read(list_owners, member=caller.id)
+    await access.end_turns(owners, None, None)
+    until = time.time()
+    found = await access.store.write(transcripts.begin_deletion, owners=owners, by=str(caller.owner))
+    await access.store.erase(erasing.erase_conversations, owners=owners, until=until)
+    return found
 
 
 def _encode(found: dict[str, Any]) -> bytes:

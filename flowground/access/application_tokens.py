@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from flowground.access import Access
-from flowground.caller import Caller
+from flowground.caller import Caller, Sees, Sets
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store.people import tokens
 from flowground.store.people.tokens import StoredToken
@@ -31,29 +31,36 @@ async def make(
     name: str,
     reach: Reach = "flow",
     expires_in: timedelta | None = None,
+    sees: Sees = "answers",
+    sets: Sets = "opened",
 ) -> tuple[StoredToken, str]:
     """The new token and its secret, which is shown once; `address` is the flow's whose pane asks.
 
-    Raises NotSignedIn, FlowNotFound, NotAllowed where the caller may not run the flow over the API or has not proven
-    to be the local owner, and InvalidRequest for a name, an expiry or a number of tokens that cannot be.
+    Raises NotSignedIn, FlowNotFound, NotAllowed where the caller may not run the flow over the API, has not proven to
+    be the local owner, or asks for a token that may more than they; and InvalidRequest for a name, an expiry or a
+    number of tokens that cannot be.
     """
     caller = await _require_person(access, caller)
     wired = await access.open_flow(caller, address)
     if not await access.may_run_api(caller, wired):
         raise NotAllowed(f"{wired.name} is shared for its playground, not for its API.", hint="Ask its author.")
+    if (sees == "inside" and not caller.sees_inside) or (sets == "unprotected" and not caller.sets_unprotected):
+        raise NotAllowed("A token may see and set no more than its owner.", hint="Make one that sees answers.")
     said = _check_name(name)
     if expires_in is not None and not timedelta(0) < expires_in <= _LONGEST_LIFE:
         raise InvalidRequest("A token expires in at most 10 years, or never.")
     own = await access.store.read(tokens.list_tokens, owner=_find_owner(caller))
     if sum(token.is_in_force for token in own) >= _MOST:
-        raise InvalidRequest(f"There are {_MOST} tokens in force already.", hint="Revoke those that nothing uses.")
+        raise InvalidRequest(f"There are {_MOST} tokens in use already.", hint="Revoke those that nothing uses.")
     return await access.store.write(
         tokens.create,
         name=said,
         owner=_find_owner(caller),
         flows=(wired.id,) if reach == "flow" else None,
         expires_at=None if expires_in is None else datetime.now(UTC) + expires_in,
-        by=caller.key,
+        by=str(caller.owner),
+        sees=sees,
+        sets=sets,
     )
 
 
@@ -71,11 +78,30 @@ async def list_tokens(access: Access, caller: Caller, *, flow_id: str | None = N
     ]
 
 
+async def find_own_page(
+    access: Access, caller: Caller, *, limit: int, offset: int = 0
+) -> tuple[list[StoredToken], int]:
+    """A member's own, newest first, and how many there are on all pages."""
+    caller = await access.require_member(caller)
+    return await access.store.read(tokens.find_page, owner=caller.id, limit=limit, offset=offset)
+
+
+async def find_page(
+    access: Access, caller: Caller, words: str = "", *, limit: int, offset: int = 0
+) -> tuple[list[StoredToken], int]:
+    """Everybody's tokens and the organization's, newest first, and how many have these words; for admins."""
+    caller = await access.recheck(caller)
+    if caller.kind != "member" or caller.role != "admin":
+        raise NotAllowed("Only admins may do this.")
+    return await access.store.read(tokens.find_page, words=words, limit=limit, offset=offset)
+
+
 async def revoke(access: Access, caller: Caller, token_id: str) -> None:
     """Ends a token of the caller's list, at once. Raises InvalidRequest alike for unknown ones and those of others."""
-    if not any(token.id == token_id for token in await list_tokens(access, caller)):
-        raise InvalidRequest("There is no such token in force.")
-    await access.store.write(tokens.revoke, token_id=token_id, by=caller.key)
+    caller = await _require_person(access, caller)
+    is_theirs = caller.role == "admin" or await access.store.read(tokens.is_of, token_id=token_id, member=caller.id)
+    if not is_theirs or not await access.store.write(tokens.revoke, token_id=token_id, by=str(caller.owner)):
+        raise InvalidRequest("There is no such token in use.")
 
 
 async def _require_person(access: Access, caller: Caller) -> Caller:
@@ -83,17 +109,17 @@ async def _require_person(access: Access, caller: Caller) -> Caller:
     caller = await access.recheck(caller)
     access.require_lasting(caller)
     if caller.kind not in ("member", "local"):
-        raise NotAllowed("Only people make, see and revoke tokens.")
+        raise NotAllowed("Only people can make, see and revoke tokens.")
     return caller
 
 
 def _find_owner(caller: Caller) -> str | None:
-    return caller.name if caller.kind == "member" else None
+    return caller.id if caller.kind == "member" else None
 
 
 def _check_name(name: str) -> str:
     if not name.strip():
-        raise InvalidRequest("The token needs a name: what will use it?")
+        raise InvalidRequest("Give the token a name: what will use it?")
     said = read_name(name, most=LONGEST_NAME)
     if said is None:
         raise InvalidRequest(f"A token's name is one line of at most {LONGEST_NAME} characters.")

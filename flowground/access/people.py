@@ -1,4 +1,4 @@
-"""What admins do with people and groups. Every function asks anew whether the caller still is one.
+"""What admins do with people, by their ids, and with groups. Every function asks anew whether the caller still is one.
 
 Each raises NotSignedIn once the caller is signed out, and NotAllowed when they may not. What they change is audited.
 """
@@ -9,23 +9,23 @@ from functools import partial
 from flowground.access import Access
 from flowground.caller import Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
-from flowground.sign_in.passwords import clean_name
-from flowground.store.people import groups, members, password_links, sign_ins
+from flowground.store.people import groups, member_lists, members, password_links, sign_ins
 from flowground.store.people.groups import Group
 from flowground.store.people.members import Member
+from flowground.store.people.owners import list_owners
 from flowground.store.people.password_links import PasswordLink
 from flowground.store.people.sign_ins import BrowserSignIn
 
 
 async def list_members(access: Access, caller: Caller) -> list[Member]:
     """Everyone, by name; authors may look too, to choose with whom they share."""
-    await _require_author(access, caller)
+    await require_author(access, caller)
     return await access.sign_in.roster.list_members()
 
 
 async def list_groups(access: Access, caller: Caller) -> list[Group]:
     """By name, with members; authors may look too."""
-    await _require_author(access, caller)
+    await require_author(access, caller)
     return await access.store.read(groups.list_groups)
 
 
@@ -43,28 +43,47 @@ async def invite(
     For a member who never set one, a new link: the earlier is over. Raises InvalidRequest for a name that is taken.
     """
     by = await _require_admin(access, caller)
-    known = await access.sign_in.roster.find(name)
+    known = await access.sign_in.roster.find_named(name)
     if known is None:
-        await access.sign_in.roster.add(name, display_name=display_name, role=role, email=email, by=by)
+        known = await access.sign_in.roster.add(name, display_name=display_name, role=role, email=email, by=by)
     elif known.has_password or known.source == "config":
         raise InvalidRequest(f"There is already a member {known.name}.")
     elif known.role != role:
-        await set_role(access, caller, name, role)
-    return await access.sign_in.links.create("invitation", name, by=by)
+        await set_role(access, caller, known.id, role)
+    return await access.sign_in.links.create("invitation", known.id, by=by)
 
 
-async def reset_password(access: Access, caller: Caller, name: str) -> tuple[PasswordLink, str]:
+async def rename(access: Access, caller: Caller, member: str, name: str) -> None:
+    """Another name to sign in with; the earlier one is free, and gives whoever gets it nothing. Sign-ins stay.
+
+    Raises InvalidRequest for a name that may not be one or is taken, NotAllowed for members of config.yaml.
+    """
+    await access.sign_in.roster.rename(member, name, by=await _require_admin(access, caller))
+
+
+async def show_as(access: Access, caller: Caller, member: str, display_name: str) -> None:
+    """Another name for colleagues to see. Raises like `rename`."""
+    await access.sign_in.roster.show_as(member, display_name, by=await _require_admin(access, caller))
+
+
+async def reset_password(access: Access, caller: Caller, member: str) -> tuple[PasswordLink, str]:
     """The secret of a one-time link that sets a new password. What was before goes on until it is used.
 
     Raises InvalidRequest when there is no such active member.
     """
-    return await access.sign_in.links.create("reset", name, by=await _require_admin(access, caller))
+    return await access.sign_in.links.create("reset", member, by=await _require_admin(access, caller))
 
 
-async def list_links(access: Access, caller: Caller) -> list[PasswordLink]:
-    """Invitations and resets that are still good, newest first."""
+async def list_links(access: Access, caller: Caller, *, ids: Collection[str] | None = None) -> list[PasswordLink]:
+    """Invitations and resets that are still good, newest first; of these members, where they are given."""
     await _require_admin(access, caller)
-    return await access.store.read(password_links.list_links)
+    return await access.store.read(password_links.list_links, members=ids)
+
+
+async def list_group_names(access: Access, caller: Caller, ids: Collection[str]) -> dict[str, list[str]]:
+    """Member -> the names of their groups, of these members who are in one."""
+    await _require_admin(access, caller)
+    return await access.store.read(groups.list_names_of, members=ids)
 
 
 async def revoke_link(access: Access, caller: Caller, link_id: str) -> bool:
@@ -73,33 +92,39 @@ async def revoke_link(access: Access, caller: Caller, link_id: str) -> bool:
     return await access.store.write(password_links.revoke, link_id=link_id, by=by)
 
 
-async def set_role(access: Access, caller: Caller, name: str, role: Role) -> None:
+async def set_role(access: Access, caller: Caller, member: str, role: Role) -> None:
     """Acts at the member's next action. Raises InvalidRequest; NotAllowed for the last admin and for members of
     config.yaml, whose role stands there."""
-    await _change_member(access, caller, name, partial(members.set_role, role=role), hint="Their role stands there.")
+    await _change_member(access, caller, member, partial(members.set_role, role=role), hint="Their role is set there.")
 
 
-async def set_active(access: Access, caller: Caller, name: str, *, is_active: bool) -> None:
+async def set_active(access: Access, caller: Caller, member: str, *, is_active: bool) -> None:
     """Deactivated: signed out everywhere, tokens stopped, links over; all of it is theirs again when activated,
     but they sign in anew. Raises like `set_role`."""
-    await _change_member(access, caller, name, partial(members.set_active, is_active=is_active))
+    await _change_member(access, caller, member, partial(members.set_active, is_active=is_active))
 
 
-async def remove(access: Access, caller: Caller, name: str) -> None:
-    """With sign-ins, tokens, conversations and every right. Raises like `set_role`."""
-    await _change_member(access, caller, name, members.remove)
+async def remove(access: Access, caller: Caller, member: str) -> None:
+    """With sign-ins, tokens, conversations and every right. Raises like `set_role`.
+
+    They can do nothing any more when this returns; what they said, and their name in older records, goes after it.
+    """
+    owners = await access.store.read(list_owners, member=member)
+    await _change_member(access, caller, member, members.remove)
+    await access.end_turns(owners, None, None)
+    access.note_removal()
 
 
-async def list_sign_ins(access: Access, caller: Caller, name: str) -> list[BrowserSignIn]:
+async def list_sign_ins(access: Access, caller: Caller, member: str) -> list[BrowserSignIn]:
     """Where a member is signed in, newest first."""
     await _require_admin(access, caller)
-    return await access.store.read(sign_ins.list_sign_ins, member=clean_name(name))
+    return await access.store.read(sign_ins.list_sign_ins, member=member)
 
 
-async def sign_out_everywhere(access: Access, caller: Caller, name: str) -> int:
+async def sign_out_everywhere(access: Access, caller: Caller, member: str) -> int:
     """How many sign-ins that ended."""
     by = await _require_admin(access, caller)
-    return await access.store.write(sign_ins.revoke_all, member=clean_name(name), by=by)
+    return await access.store.write(sign_ins.revoke_all, member=member, by=by)
 
 
 async def add_group(access: Access, caller: Caller, name: str) -> Group:
@@ -120,41 +145,42 @@ async def remove_group(access: Access, caller: Caller, group_id: str) -> None:
     _require_group(await access.store.write(groups.remove, group_id=group_id, by=by))
 
 
-async def set_group_members(access: Access, caller: Caller, group_id: str, names: Collection[str]) -> None:
+async def set_group_members(access: Access, caller: Caller, group_id: str, ids: Collection[str]) -> None:
     """Who is in the group from now on. Raises InvalidRequest for people who are not there."""
     by = await _require_admin(access, caller)
-    known = {member.name for member in await access.sign_in.roster.list_members()}
-    known.update(*(group.members for group in await access.store.read(groups.list_groups) if group.id == group_id))
-    if unknown := sorted(set(names) - known):
+    known = set(await access.sign_in.roster.find_names(ids))
+    known |= await access.store.read(member_lists.find_grouped, groups=[group_id], ids=ids)
+    if unknown := sorted(set(ids) - known):
         raise InvalidRequest(f"There is no member {unknown[0]}.")
-    _require_group(await access.store.write(groups.set_members, group_id=group_id, members=set(names), by=by))
+    _require_group(await access.store.write(groups.set_members, group_id=group_id, members=set(ids), by=by))
 
 
 async def _require_admin(access: Access, caller: Caller) -> str:
-    """The key of the caller, who is an admin now."""
+    """The caller, as the audit trail has them, who is an admin now."""
     caller = await access.recheck(caller)
     if caller.kind != "member" or caller.role != "admin":
         raise NotAllowed("Only admins may do this.")
-    return caller.key
+    return str(caller.owner)
 
 
-async def _require_author(access: Access, caller: Caller) -> None:
+async def require_author(access: Access, caller: Caller) -> None:
+    """Raises NotAllowed for who is neither admin nor author."""
     caller = await access.recheck(caller)
     if caller.kind not in ("member", "local") or not caller.sees_inside:
         raise NotAllowed("Only admins and authors may do this.")
 
 
 async def _change_member(
-    access: Access, caller: Caller, name: str, change: Callable[..., bool], *, hint: str | None = None
+    access: Access, caller: Caller, member: str, change: Callable[..., bool], *, hint: str | None = None
 ) -> None:
-    """For who is not of config.yaml: `hint` says what to do there. Raises InvalidRequest where nobody is called so."""
+    """For who is not of config.yaml: `hint` says what to do there. Raises InvalidRequest where nobody has this id."""
     by = await _require_admin(access, caller)
     roster = access.sign_in.roster
-    name = roster.require_stored(name, hint=hint)
-    if not await access.store.write(change, name=name, by=by, keep_admin=not roster.has_configured_admin):
-        raise InvalidRequest(f"There is no member {name}.")
+    roster.require_stored(member, hint=hint)
+    if not await access.store.write(change, member=member, by=by, keep_admin=not roster.has_configured_admin):
+        raise InvalidRequest(f"There is no member {member}.")
 
 
 def _require_group(is_there: bool) -> None:
     if not is_there:
-        raise InvalidRequest("This group is not there any more.")
+        raise InvalidRequest("This group no longer exists.")

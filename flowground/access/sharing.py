@@ -3,7 +3,8 @@
 Every function that is given a caller raises NotSignedIn, FlowNotFound, and NotAllowed where they may not publish.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 from flowground.access import Access
@@ -12,20 +13,21 @@ from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups
-from flowground.store.people.members import Member
+from flowground.store.runs import numbers
 from flowground.wiring import WiredFlow
 from flowground.words import find_nearest
 
 SIGNED_OUT = "visitor"
 SOMEBODY = "member"
-"""A member whom nobody named, in no group."""
+"""Any member, in no group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What the stand-in meets at the flow's address. `wired` is None unless it opens; `name` is the member's, if one.
+    """What the stand-in meets at the flow's address. `wired` is None unless it opens.
 
-    `seen` "nothing" is the page of an unknown flow, "sign in" the sign-in form.
+    `name` is what the member signs in with, where it is one. `seen` "nothing" is the page of an unknown flow, "sign in"
+    the sign-in form.
     """
 
     seen: Literal["opens", "nothing", "sign in"]
@@ -36,7 +38,7 @@ class Preview:
 async def publish(access: Access, caller: Caller, address: str, *, is_shared: bool) -> None:
     """Turns the shareable playground on or off; its audience stays."""
     caller, wired = await access.open_to_publish(caller, address)
-    await access.store.write(publications.set_shared, flow_id=wired.id, is_shared=is_shared, by=caller.key)
+    await access.store.write(publications.set_shared, flow_id=wired.id, is_shared=is_shared, by=str(caller.owner))
 
 
 async def read_sharing(access: Access, caller: Caller, address: str) -> Sharing:
@@ -54,26 +56,21 @@ async def share(access: Access, caller: Caller, address: str, sharing: Sharing) 
     caller, wired = await access.open_to_publish(caller, address)
     before = await access.store.read(publications.read_sharing, flow_id=wired.id)
     await _check_sharing(access, sharing, before)
-    await access.store.write(publications.change, flow_id=wired.id, sharing=sharing, by=caller.key)
+    await access.store.write(publications.change, flow_id=wired.id, sharing=sharing, by=str(caller.owner))
 
 
-async def list_who_may_open(access: Access, wired: WiredFlow, sharing: Sharing | None = None) -> list[Member]:
-    """Everyone of the organization who may open the flow, by name; authors and admins always may.
+async def open_to_member(access: Access, caller: Caller, address: str, member: str) -> None:
+    """Adds a person to those the flow is shared with, where these are named; where everyone is let in, they are too."""
+    now = await read_sharing(access, caller, address)
+    if now.audience == "people" and member not in now.members:
+        await share(access, caller, address, replace(now, members=now.members | {member}))
 
-    As it is shared now, or as `sharing` would share it.
-    """
-    if sharing is None:
-        sharing = await access.store.read(publications.read_sharing, flow_id=wired.id)
-    named = set(sharing.members)
-    for group in await access.store.read(groups.list_groups):
-        if group.id in sharing.groups:
-            named.update(group.members)
-    shared, everyone = sharing.is_shared and not sharing.is_expired, sharing.audience != "people"
-    return [
-        member
-        for member in await access.sign_in.roster.list_members()
-        if member.is_active and (member.role != "member" or (shared and (everyone or member.name in named)))
-    ]
+
+async def count_users(access: Access, caller: Caller, address: str, *, since: datetime) -> int:
+    """How many besides the caller have run the flow since then."""
+    caller, wired = await access.open_to_publish(caller, address)
+    owner = str(caller.owner)
+    return await access.store.read(numbers.count_people, flow_id=wired.id, since=since, besides=owner)
 
 
 async def look_as(access: Access, caller: Caller, address: str, who: str) -> Preview:
@@ -96,19 +93,18 @@ async def _find_stand_in(access: Access, name: str | None) -> Caller | None:
     """None: somebody who cannot sign in."""
     if name is None:
         return Caller("member", "", "member")
-    member = await access.sign_in.roster.find(name)
-    return Caller("member", member.name, member.role) if member is not None and member.is_active else None
+    member = await access.sign_in.roster.find_named(name)
+    return Caller("member", member.id, member.role) if member is not None and member.is_active else None
 
 
 async def _check_sharing(access: Access, sharing: Sharing, before: Sharing) -> None:
     if sharing.audience == "public" and not access.allow_public:
         raise NotAllowed("Sharing without sign-in is not allowed here.", hint="config.yaml: sharing.allow_public")
     if sharing.is_shared and sharing.is_expired:
-        raise InvalidRequest("The expiry date has passed already.")
-    if added := sharing.members - before.members:
-        known = {member.name for member in await access.sign_in.roster.list_members()}
-        if unknown := sorted(added - known):
-            word = find_nearest(unknown[0], known)
-            raise InvalidRequest(f"There is no member {unknown[0]}.", hint=f"Did you mean {word}?" if word else None)
-    if sharing.groups - before.groups - {group.id for group in await access.store.read(groups.list_groups)}:
-        raise InvalidRequest("One of these groups is not there any more.")
+        raise InvalidRequest("The expiry date is in the past.")
+    added = sharing.members - before.members
+    if unknown := sorted(added - set(await access.sign_in.roster.find_names(added))):
+        word = find_nearest(unknown[0], [member.id for member in await access.sign_in.roster.list_members()])
+        raise InvalidRequest(f"There is no member {unknown[0]}.", hint=f"Did you mean {word}?" if word else None)
+    if sharing.groups - before.groups - {group.id for group in await access.store.read(groups.list_sizes)}:
+        raise InvalidRequest("One of these groups no longer exists.")

@@ -11,12 +11,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from flowground import __version__
-from flowground.api import flows, monitor, run, runs
+from flowground.api import flows, me, monitor, run, runs
 from flowground.api.errors import find_status, install_handlers
+from flowground.api.run import REPLAYED
 from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 
-_NEEDS_TOKEN = ("/api/v1/run/", "/api/v1/runs/", "/api/v1/flows", "/api/v1/monitor/", "/lf/")
+_NEEDS_TOKEN = ("/api/v1/run/", "/api/v1/runs/", "/api/v1/flows", "/api/v1/me", "/api/v1/monitor/", "/lf/")
 
 router = APIRouter(tags=["health"])
 
@@ -66,6 +67,7 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
     install_handlers(api)
     api.router.routes.extend(run.ROUTES)
     api.include_router(flows.router)
+    api.include_router(me.router)
     api.include_router(monitor.router)
     api.include_router(runs.router)
     api.include_router(router)
@@ -82,7 +84,9 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
         return RedirectResponse("/api/openapi.json")
 
     if allows_cors:
-        api.add_middleware(_CorsForTokens, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+        api.add_middleware(
+            _CorsForTokens, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=[REPLAYED]
+        )
     return api
 
 

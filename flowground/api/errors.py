@@ -12,8 +12,9 @@ from starlette.exceptions import HTTPException
 
 from flowground import errors
 from flowground.api.incoming import BodyCompressed, BodyTooSlow
-from flowground.doors import KeyInvalid, KeyMissing
+from flowground.asking import KeyInvalid, KeyMissing
 from flowground.limits import Allowance
+from flowground.repeatable_run import AnswerGone, RunUnfinished
 
 _log = logging.getLogger("flowground.api")
 
@@ -26,6 +27,8 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (errors.RunNotFound, 404),
     (errors.EventsGone, 410),
     (errors.RunElsewhere, 409),
+    (RunUnfinished, 409),
+    (AnswerGone, 410),
     (errors.BodyTooLarge, 413),
     (BodyTooSlow, 408),
     (BodyCompressed, 415),
@@ -42,7 +45,10 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (errors.RunTimeout, 504),
     (errors.ShuttingDown, 503),
     (errors.RunStopped, 409),
+    (errors.StoppedByAdmin, 409),
+    (errors.EndedByAdmin, 503),
     (errors.StoreUnavailable, 503),
+    (errors.ServerBusy, 503),
     (errors.RunError, 500),
 )
 
@@ -58,8 +64,13 @@ def write_detail(error: errors.FlowgroundError) -> Any:
     match error:
         case errors.InvalidRequest(problems=problems) if problems:
             return list(problems)
-        case errors.TweaksRefused(code=code, message=message, fields=fields):
-            return {"error": "Refused tweaks", "code": code, "message": message, "fields": list(fields)}
+        case errors.TweaksRefused(message=message, fields=fields):
+            return {
+                "error": "Refused tweaks",
+                "code": errors.TweaksRefused.code,
+                "message": message,
+                "fields": list(fields),
+            }
         case errors.RunError() if not isinstance(error, errors.UnexpectedFailure):
             return _describe_run(error)
         case _:
@@ -85,14 +96,22 @@ def find_wait(error: errors.FlowgroundError) -> int | None:
     return None if cause.retry_after is None else max(1, math.ceil(cause.retry_after))
 
 
+def find_run_id(error: errors.FlowgroundError) -> str | None:
+    """The run of which a database that failed left open what became of it."""
+    cause = error.cause if isinstance(error, errors.ComponentFailed) else error
+    return cause.run_id if isinstance(cause, errors.StoreUnavailable) else None
+
+
 def answer_error(error: errors.FlowgroundError) -> JSONResponse:
     """The response for an error: `detail`, and beside it `code` and, where one helps, `hint`."""
     body: dict[str, Any] = {"detail": write_detail(error)}
     is_langflows = isinstance(error, errors.FlowNotFound | errors.TweaksRefused | errors.InputConflict)
-    if not is_langflows and not isinstance(body["detail"], list):
+    if (not is_langflows or error.code != type(error).code) and not isinstance(body["detail"], list):
         body["code"] = error.code
     if error.hint:
         body["hint"] = error.hint
+    if run_id := find_run_id(error):
+        body["run_id"] = run_id
     return JSONResponse(body, find_status(error), headers=_write_headers(error))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 
-from flowground.api.incoming import let_in
+from flowground.api.incoming import verify_caller
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.wiring import WiredFlow
@@ -18,7 +18,7 @@ router = APIRouter(
 @router.get("/")
 async def flows(request: Request, header_flows: bool = False) -> list[dict[str, Any]]:
     """Every flow the caller may run, by name; `header_flows` leaves the insides out."""
-    runtime, caller = await let_in(request)
+    runtime, caller = await verify_caller(request)
     return [
         _describe(wired, caller, shows_components=not header_flows) for wired in await runtime.access.list_flows(caller)
     ]
@@ -27,7 +27,7 @@ async def flows(request: Request, header_flows: bool = False) -> list[dict[str, 
 @router.get("/{flow_id}", responses={404: {"description": "No such flow for this token."}})
 async def flow(request: Request, flow_id: str) -> dict[str, Any]:
     """One flow by id or endpoint name."""
-    runtime, caller = await let_in(request)
+    runtime, caller = await verify_caller(request)
     try:
         wired = await runtime.access.open_flow(caller, flow_id)
     except FlowNotFound:

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from flowground import doors
+from flowground.asking import check_token
 from flowground.caller import SESSION_ID_CHARS, Caller, InputType, OutputType, RunRequest, Shape
 from flowground.errors import BodyTooLarge, InvalidRequest, RequestError
 from flowground.runtime import Runtime
@@ -32,9 +32,14 @@ MOST_VALUES = 100_000
 _SMALL = 65_536
 """Bytes of JSON that are parsed on the loop: under 5 ms, less than a thread's start costs under load."""
 
+IDEMPOTENCY_KEY = "idempotency-key"
+_VISIBLE = re.compile(r"[\x21-\x7e]{1,200}")
+
 _STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y": True} | {
     "false": False, "0": False, "no": False, "off": False, "f": False, "n": False, "": False
 }  # fmt: skip
+_WHOLE = 10
+"""How many times the patience for a piece the whole body may take: at 30 s a piece, 3 MB pass at 11 kB a second."""
 _FORM_PIECE = 16_384
 """Bytes of a form that are parsed at once."""
 _ANY_CASE = (
@@ -55,7 +60,7 @@ class BodyCompressed(RequestError):
 
 
 class BodyTooSlow(RequestError):
-    """The body stopped halfway, or did not begin."""
+    """The body stopped halfway, did not begin, or came too slowly."""
 
     code = "body_too_slow"
 
@@ -83,7 +88,7 @@ class RunBody(BaseModel):
     )
     stream: bool = Field(False, description="As `?stream=true`.")
 
-    def make_request(self, *, framing: Framing | None, shape: Shape) -> ApiRequest:
+    def make_request(self, *, framing: Framing | None, shape: Shape, key: str | None = None) -> ApiRequest:
         return ApiRequest(
             input_value=self.input_value,
             input_type=self.input_type,
@@ -94,13 +99,14 @@ class RunBody(BaseModel):
             stream=framing is not None,
             framing=framing,
             shape=shape,
+            idempotency_key=key,
         )
 
 
-async def let_in(request: Request) -> tuple[Runtime, Caller]:
-    """The runtime, for the caller behind the request's token. Raises KeyMissing or KeyInvalid."""
+async def verify_caller(request: Request) -> tuple[Runtime, Caller]:
+    """The runtime, and the caller behind the request's token. Raises KeyMissing or KeyInvalid."""
     runtime: Runtime = request.app.state.runtime()
-    return runtime, await doors.check_token(runtime, read_token(request, takes_query=runtime.settings.api.key_in_query))
+    return runtime, await check_token(runtime, read_token(request, takes_query=runtime.settings.api.key_in_query))
 
 
 def read_token(request: Request, *, takes_query: bool) -> str | None:
@@ -119,7 +125,7 @@ def read_token(request: Request, *, takes_query: bool) -> str | None:
 async def read_request(request: Request, *, limit: int, patience: float) -> ApiRequest:
     """What the client asks. Raises InvalidRequest (naming fields, never values), BodyTooLarge and BodyTooSlow.
 
-    `limit` is in bytes; `patience` in seconds, for each piece of the body, the first too.
+    `limit` is in bytes; `patience` in seconds, for each piece of the body, the first too; the whole has ten times that.
     """
     query = request.query_params
     shape = query.get("shape", "langflow")
@@ -129,10 +135,25 @@ async def read_request(request: Request, *, limit: int, patience: float) -> ApiR
     in_query = True if sse else _read_stream_word(query.get("stream"))
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise BodyCompressed("The body is compressed.", hint="Send it as it is, without a Content-Encoding.")
+    key = _read_key(request)
     body = _validate(await _parse(request, await _read(request, limit, patience)))
     stream = body.stream if in_query is None else in_query
     framing: Framing = "sse" if sse else "langflow"
-    return body.make_request(framing=framing if stream else None, shape="simple" if shape == "simple" else "langflow")
+    wanted: Shape = "simple" if shape == "simple" else "langflow"
+    return body.make_request(framing=framing if stream else None, shape=wanted, key=key)
+
+
+def _read_key(request: Request) -> str | None:
+    given = request.headers.getlist(IDEMPOTENCY_KEY)
+    if not given:
+        return None
+    if len(given) > 1 or not _VISIBLE.fullmatch(given[0]):
+        raise InvalidRequest(
+            "An Idempotency-Key must be one header of 1 to 200 visible ASCII characters, without spaces.",
+            code="idempotency_key_invalid",
+            hint="A fresh UUID for each request is a good one.",
+        )
+    return given[0]
 
 
 def _validate(given: dict[str, Any]) -> RunBody:
@@ -147,7 +168,7 @@ def _validate(given: dict[str, Any]) -> RunBody:
             {"type": problem["type"], "loc": [*place, *problem["loc"]], "msg": problem["msg"]}
             for problem in error.errors(include_url=False, include_input=False, include_context=False)
         ]
-        raise InvalidRequest("The body does not fit.", problems=problems) from None
+        raise InvalidRequest("The body is not valid.", problems=problems) from None
 
 
 def _read_stream_word(word: str | None) -> bool | None:
@@ -177,7 +198,7 @@ async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
     if not isinstance(given, dict):
         fields = ("input_request", "context")
         raise InvalidRequest(
-            "The body is a JSON object.",
+            "The body must be a JSON object.",
             problems=[{"type": "missing", "loc": ["body", name], "msg": "Field required"} for name in fields],
         )
     return given
@@ -189,8 +210,9 @@ async def _read(request: Request, limit: int, patience: float) -> bytes:
         raise _say_too_large(limit)
     message: Message = {"more_body": True}
     parts, size = list[bytes](), 0
+    end = asyncio.get_running_loop().time() + _WHOLE * patience
     while message.get("more_body") and size <= limit:
-        message = await _read_piece(request, patience)
+        message = await _read_piece(request, patience, end)
         parts.append(message.get("body", b""))
         size += len(parts[-1])
     if message["type"] == "http.disconnect":
@@ -207,12 +229,17 @@ def _say_too_large(limit: int) -> BodyTooLarge:
     )
 
 
-async def _read_piece(request: Request, patience: float) -> Message:
+async def _read_piece(request: Request, patience: float, end: float) -> Message:
+    """`end` is when the whole body must be there, by the loop's clock."""
+    until = asyncio.get_running_loop().time() + patience
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout_at(min(until, end)):
             return await request.receive()
     except TimeoutError:
-        raise BodyTooSlow(f"No further piece of the body came within {patience:g} s.") from None
+        says = f"Nothing more of the body arrived within {patience:g} s."
+        if end < until:
+            says = f"The whole body did not arrive within {_WHOLE * patience:g} s."
+        raise BodyTooSlow(says) from None
 
 
 async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:
@@ -284,4 +311,4 @@ def _count_values(plain: bytes) -> None:
         outside = b"".join(plain.split(b'"')[::2])
         if outside.count(b",") + outside.count(b"[") + outside.count(b"{") < MOST_VALUES:
             return
-    raise _refuse(f"The body holds more than {MOST_VALUES:,} values.", "too_many_values", "body")
+    raise _refuse(f"The body contains more than {MOST_VALUES:,} values.", "too_many_values", "body")

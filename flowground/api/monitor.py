@@ -1,8 +1,12 @@
-"""`/api/v1/monitor/messages`: what this caller's sessions hold, in Langflow's shape. Nobody else's is ever seen."""
+"""`/api/v1/monitor/messages`: what a token's sessions hold, in Langflow's shape. Nobody else's is ever seen.
+
+A person's token sees what their programs said by any token, in the flows that it reaches; not what they said on pages.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -10,11 +14,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
-from flowground.api.incoming import let_in
+from flowground.access import deleting
+from flowground.api.incoming import verify_caller
 from flowground.api.wire import name_source, write_properties, write_time
 from flowground.caller import Caller
+from flowground.errors import hide_component
 from flowground.messages import SENDERS
 from flowground.runtime import Runtime
+from flowground.store.people import owners
 from flowground.store.runs import transcripts
 from flowground.store.runs.records import TraceStep
 from flowground.store.runs.transcripts import MessagePosition, PlacedMessage
@@ -40,17 +47,18 @@ async def messages(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Response:
     """The caller's own messages, in the order they were said; read, encoded and sent in pieces."""
-    runtime, caller = await let_in(request)
+    runtime, caller = await verify_caller(request)
+    mine = await _list_owners(runtime, caller)
     places = await runtime.store.read(
         transcripts.list_places,
-        owner=caller.key,
+        owners=mine,
         flow_id=flow_id,
         session_id=session_id,
         flows=await _list_reach(runtime, caller),
         newest_first=order.upper() == "DESC",
         limit=limit,
     )
-    pieces = _write_messages(runtime, caller, places)
+    pieces = _write_messages(runtime, mine, places, sees_inside=caller.sees_inside)
     first = await anext(pieces)  # what fails at once is answered with its status
     return StreamingResponse(_chain(first, pieces), media_type="application/json")
 
@@ -63,15 +71,16 @@ async def _chain(first: bytes, others: AsyncGenerator[bytes, None]) -> AsyncGene
 
 
 async def _write_messages(
-    runtime: Runtime, caller: Caller, places: Sequence[MessagePosition]
+    runtime: Runtime, mine: Sequence[str], places: Sequence[MessagePosition], *, sees_inside: bool
 ) -> AsyncGenerator[bytes, None]:
     """A JSON array, piece by piece; between the pieces the loop serves others."""
     written, comma = bytearray(b"["), b""
     for positions in _make_batches(places):
-        found = await runtime.store.read(transcripts.read_messages, owner=caller.key, positions=positions)
+        found = await runtime.store.read(transcripts.read_messages, owners=mine, positions=positions)
         steps = {said.message.run_id: said.message.trace for said in found if said.message.trace}
         for said in found:
-            written += comma + to_json(_write_message(said, steps.get(said.message.run_id, ())))
+            trace = steps.get(said.message.run_id, ())
+            written += comma + to_json(_write_message(said, trace) if sees_inside else _write_from_outside(said))
             comma = b","
             if len(written) > _PIECE:
                 yield bytes(written)
@@ -95,22 +104,30 @@ def _make_batches(places: Sequence[MessagePosition]) -> Iterator[list[int]]:
 @router.get("/sessions")
 async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
     """Ids of the caller's own sessions, the one used last first."""
-    runtime, caller = await let_in(request)
-    reached = await _list_reach(runtime, caller)
-    return await runtime.store.read(transcripts.list_session_ids, owner=caller.key, flow_id=flow_id, flows=reached)
+    runtime, caller = await verify_caller(request)
+    mine, reached = await _list_owners(runtime, caller), await _list_reach(runtime, caller)
+    return await runtime.store.read(transcripts.list_session_ids, owners=mine, flow_id=flow_id, flows=reached)
 
 
 @router.delete("/session/{session_id}", status_code=204)
 async def delete_session(request: Request, session_id: str) -> Response:
-    """Deletes a session of the caller's own; 204 also when there is none, as in Langflow."""
-    runtime, caller = await let_in(request)
-    await runtime.store.write(transcripts.delete_sessions, owner=caller.key, session_id=session_id)
+    """Deletes a session of the caller's own, in the flows of the token's scope; 204 also when there is none."""
+    runtime, caller = await verify_caller(request)
+    mine = await _list_owners(runtime, caller)
+    await deleting.delete_session(runtime.access, owners=mine, session_id=session_id, flows=caller.flows)
     return Response(status_code=204)
+
+
+async def _list_owners(runtime: Runtime, caller: Caller) -> list[str]:
+    """Whose messages are shown: those of a person's programs to each of their tokens, never those of their pages."""
+    if caller.has_kept_apart and caller.person is not None:
+        return await runtime.store.read(owners.list_programs, member=caller.person)
+    return [str(caller.owner)]
 
 
 async def _list_reach(runtime: Runtime, caller: Caller) -> list[str] | None:
     """Flows whose messages are shown: a token loses those of a flow with the right to run it."""
-    if caller.sees_inside and caller.flows is None:
+    if caller.opens_every_flow and caller.flows is None:
         return None
     return [wired.id for wired in await runtime.access.list_flows(caller)]
 
@@ -118,8 +135,20 @@ async def _list_reach(runtime: Runtime, caller: Caller) -> list[str] | None:
 def _write_message(said: PlacedMessage, trace: Sequence[TraceStep]) -> dict[str, Any]:
     """`trace` is the run's, which only its first answer carries."""
     message = said.message
-    sender, name = SENDERS[message.role]
     shown_by = next((step.component_id for step in trace if step.model and message.model in (None, step.model)), None)
+    return _write_shape(said, shown_by, name_source(shown_by, shown_by, message.model))
+
+
+def _write_from_outside(said: PlacedMessage) -> dict[str, Any]:
+    """No word of who made the text, and of a failure no more than that there was one."""
+    error = said.message.error
+    told = replace(said.message, error=None if error is None else hide_component(error))
+    return _write_shape(replace(said, message=told), None, name_source())
+
+
+def _write_shape(said: PlacedMessage, shown_by: str | None, source: dict[str, Any]) -> dict[str, Any]:
+    message = said.message
+    sender, name = SENDERS[message.role]
     return {
         "id": message.id,
         "flow_id": said.flow_id,
@@ -132,7 +161,7 @@ def _write_message(said: PlacedMessage, trace: Sequence[TraceStep]) -> dict[str,
         "files": "[]",
         "edit": False,
         "duration": None,
-        "properties": write_properties(name_source(shown_by, shown_by, message.model), message.state, message.usage),
+        "properties": write_properties(source, message.state, message.usage),
         "category": "error" if message.state == "failed" else "message",
         "content_blocks": [] if message.error is None else [_write_error_block(shown_by, message.error)],
         "session_metadata": {"graph_run_id": message.run_id},

@@ -1,6 +1,6 @@
 """`POST /api/v1/run/{flow_id}`: one turn of a flow, plain or streamed, in Langflow's shapes."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,10 @@ from flowground.api.errors import write_limits
 from flowground.api.incoming import STREAM_SCHEMA, ApiRequest, RunBody, read_request, read_token
 from flowground.api.stream import Frames
 from flowground.api.wire import write_body, write_json
-from flowground.doors import Answer, TokenHolder
+from flowground.asking import TokenHolder
+from flowground.doors import Answer
 from flowground.events import TurnFinished
+from flowground.limits.admission import AskerLeft
 from flowground.runtime import Runtime
 
 _OPERATION: dict[str, Any] = {
@@ -29,24 +31,35 @@ _OPERATION: dict[str, Any] = {
         {"name": "flow_id", "in": "path", "required": True, "schema": {"type": "string"}},
         {"name": "stream", "in": "query", "schema": STREAM_SCHEMA},
         {"name": "shape", "in": "query", "schema": {"enum": ["langflow", "simple"], "default": "langflow"}},
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
+            "description": "Your name for this request: sent again within a day, it gets the first one's answer",
+        },
         {"name": "x-api-key", "in": "header", "schema": {"type": "string"}, "description": "Application token"},
     ],
     "responses": {
         "200": {"description": "The answer, its text in Langflow's five places; or a stream of events."},
-        "403": {"description": "No valid application token."},
+        "403": {"description": "No valid application token, or one that sees answers only where more is asked for."},
         "404": {"description": "No such flow for this token."},
         "408": {"description": "The body stopped halfway."},
         "413": {"description": "The body is over the limit."},
         "415": {"description": "The body is compressed."},
-        "422": {"description": "The body or a tweak does not fit."},
+        "422": {"description": "The body or a tweak does not fit, or the token may not set what it names."},
         "429": {"description": "The token's limit is reached, or the model's server asks to come back later."},
         "502": {"description": "The model's server failed, or said more than an answer may hold."},
-        "503": {"description": "The built-in model is being fetched, the database is in trouble, or the server stops."},
+        "503": {
+            "description": "An admin switched the flow or its model off, the built-in model is being fetched, "
+            "the server has as many runs as it takes, the database is in trouble, or the server stops."
+        },
         "504": {"description": "The model's server did not answer in time, or the run took longer than it may."},
     },
 }
 
 
+REPLAYED = "idempotency-replayed"
+"""The header of an answer that a request with the same Idempotency-Key had before."""
 _CLIENT_LEFT = 499
 """Nobody reads it; the access log shows it, as nginx's does."""
 
@@ -61,43 +74,58 @@ async def run(request: Request) -> Response:
     try:
         answer = await doors.answer(
             runtime,
-            TokenHolder(token, on_count=lambda allowance: told.update(write_limits(allowance))),
+            TokenHolder(
+                token,
+                on_count=lambda allowance: told.update(write_limits(allowance)),
+                left=partial(_wait_for_leaving, request),
+            ),
             address=request.path_params["flow_id"],
             ask=partial(read_request, request, limit=limits.body_bytes, patience=limits.request_seconds),
         )
-    except ClientDisconnect:
+    except (ClientDisconnect, AskerLeft):
         return Response(status_code=_CLIENT_LEFT)
+    if answer.is_repeat:
+        told[REPLAYED] = "true"
     if not answer.request.stream:
         finished = await answer.finish(left=partial(_wait_for_leaving, request))
         if finished is None:
             return Response(status_code=_CLIENT_LEFT)
         return Response(_write(answer, finished), media_type="application/json", headers=told)
-    frames = Frames(answer.wired, answer.request)
+    frames = Frames(answer.shown, answer.request, answer.caller.sees_inside)
     if answer.request.framing == "sse":
-        turn = answer.start_for_stream()
+        turn = answer.turn or answer.start_for_stream()
         pieces = doors.follow_turn(runtime, turn, frames.encode_numbered, cut_off=frames.cut_off)
-    else:
-        pieces = answer.follow(frames.encode, cut_off=frames.cut_off)
-    return open_stream(pieces, told)
+        return open_stream(pieces, told)
+    return open_stream(answer.follow(frames.encode, cut_off=frames.cut_off), told, on_close=answer.place.leave)
 
 
 class _ClosedStream(StreamingResponse):
-    """Ends its pieces also where it is cancelled while it sends one."""
+    """Ends its pieces also where it is cancelled while it sends one, or before the first: then only `on_close` is."""
+
+    on_close: Callable[[], None] = staticmethod(lambda: None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await self.body_iterator.aclose()  # type: ignore[attr-defined]  # `open_stream` gives it a generator
+            try:
+                await self.body_iterator.aclose()  # type: ignore[attr-defined]  # `open_stream` gives it a generator
+            finally:
+                self.on_close()
 
 
-def open_stream(pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str]) -> StreamingResponse:
-    """Frames as they come, kept by nobody on the way."""
-    return _ClosedStream(
+def open_stream(
+    pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str], *, on_close: Callable[[], None] | None = None
+) -> StreamingResponse:
+    """Frames as they come, kept by nobody on the way. `on_close` is called at the end, also where none was read."""
+    response = _ClosedStream(
         pieces,
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no", **headers},
     )
+    if on_close:
+        response.on_close = on_close
+    return response
 
 
 # Plain routes: what FastAPI does for a request before its endpoint costs a sixth of a run, and is not used here.
@@ -110,7 +138,7 @@ PATHS = {"/api/v1/run/{flow_id}": {"post": _OPERATION}}
 
 
 def _write(answer: Answer[ApiRequest], end: TurnFinished) -> bytes:
-    body = write_body(answer.wired, answer.request, end)
+    body = write_body(answer.shown, answer.request, end, sees_inside=answer.caller.sees_inside)
     return write_json(body, (output.text for output in end.outputs), to_json)
 
 

@@ -7,16 +7,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from flowground import doors
-from flowground.api.incoming import ApiRequest, let_in
+from flowground import doors, own_runs
+from flowground.api.incoming import ApiRequest, verify_caller
 from flowground.api.run import open_stream
 from flowground.api.stream import FrameId, Frames
 from flowground.api.wire import write_time, write_usage
-from flowground.caller import Shape
-from flowground.errors import EventsGone, InvalidRequest, RunElsewhere
+from flowground.caller import Caller, Shape
+from flowground.errors import EventsGone, InvalidRequest, NotAllowed, hide_component
 from flowground.runtime import Runtime
 from flowground.store.runs import progress
-from flowground.store.runs.records import RunRecord
+from flowground.store.runs.records import RunRecord, StoredMessage
 
 router = APIRouter(
     prefix="/api/v1/runs/{run_id}",
@@ -29,8 +29,8 @@ _PLACE = re.compile(r"(?:(?P<run>.*)/)?(?P<number>\d{1,9})(?:\.(?P<part>\d{1,4})
 @router.get("")
 async def read_run(request: Request, run_id: str) -> dict[str, Any]:
     """What became of a run: its status, and what it answered, or has answered so far."""
-    runtime, caller = await let_in(request)
-    return await _describe(runtime, await doors.open_run(runtime, caller, run_id))
+    runtime, caller = await verify_caller(request)
+    return await _describe(runtime, caller, await own_runs.open_run(runtime, caller, run_id))
 
 
 @router.get(
@@ -49,13 +49,20 @@ async def read_events(
     last_event_id: Annotated[str | None, Header(description="As `after`, as browsers send it")] = None,
 ) -> Response:
     """The events of a run of `?stream=sse` that come after one of them, and go on as they come."""
-    runtime, caller = await let_in(request)
-    run = await doors.open_run(runtime, caller, run_id)
+    runtime, caller = await verify_caller(request)
+    run = await own_runs.open_run(runtime, caller, run_id)
     place = _read_frame_id(run_id, after if after is not None else last_event_id)
     turn = runtime.find_stream_turn(run.id)
     if turn is None or not isinstance(turn.request, ApiRequest):
         raise EventsGone
-    frames = Frames(turn.wired, turn.request if shape is None else replace(turn.request, shape=shape))
+    if turn.caller.sees_inside and not caller.sees_inside:  # what it was told is in the events: warnings, failures
+        raise NotAllowed(
+            "The run was made by a token that sees the inside, and this one sees answers only.",
+            code="token_may_not_see",
+            hint="Follow it with that token, or ask for the run itself.",
+        )
+    request_now = turn.request if shape is None else replace(turn.request, shape=shape)
+    frames = Frames(turn.wired, request_now, caller.sees_inside)
     pieces = doors.follow_turn(
         runtime,
         turn,
@@ -66,19 +73,14 @@ async def read_events(
     return open_stream(pieces, {})
 
 
-@router.post("/stop", responses={409: {"description": "Another process runs it."}})
+@router.post("/stop", responses={409: {"description": "The process that runs it has not stopped it yet."}})
 async def stop_run(request: Request, run_id: str) -> dict[str, Any]:
     """Stops a run; what it said so far is kept. One that has ended stays as it is."""
-    runtime, caller = await let_in(request)
-    run = await doors.open_run(runtime, caller, run_id)
-    is_here = await runtime.running.stop(run.id)
-    run = await doors.open_run(runtime, caller, run_id)
-    if run.status == "running" and not is_here:
-        raise RunElsewhere
-    return await _describe(runtime, run)
+    runtime, caller = await verify_caller(request)
+    return await _describe(runtime, caller, await own_runs.stop_run(runtime, caller, run_id))
 
 
-async def _describe(runtime: Runtime, run: RunRecord) -> dict[str, Any]:
+async def _describe(runtime: Runtime, caller: Caller, run: RunRecord) -> dict[str, Any]:
     texts: Mapping[str, str] | None = None
     if run.status == "running":
         texts = runtime.running.read_texts(run.id)
@@ -90,7 +92,7 @@ async def _describe(runtime: Runtime, run: RunRecord) -> dict[str, Any]:
         answers = [{"id": key, "text": text, "state": "running", "error": None} for key, text in texts.items()]
     else:
         said = await runtime.store.read(progress.list_answers, run=run)
-        answers = [{"id": m.id, "text": m.text, "state": m.state, "error": m.error} for m in said]
+        answers = [{"id": m.id, "text": m.text, "state": m.state, "error": _show_error(caller, m)} for m in said]
     return {
         "id": run.id,
         "flow_id": run.flow_id,
@@ -104,11 +106,17 @@ async def _describe(runtime: Runtime, run: RunRecord) -> dict[str, Any]:
     }
 
 
+def _show_error(caller: Caller, said: StoredMessage) -> str | None:
+    return said.error if caller.sees_inside or said.error is None else hide_component(said.error)
+
+
 def _read_frame_id(run_id: str, given: str | None) -> FrameId:
     """Where to go on. Raises InvalidRequest."""
     if not given:
         return (0, 0)
     found = _PLACE.fullmatch(given)
     if found is None or found["run"] not in (None, run_id):
-        raise InvalidRequest(f"{given[:80]!r} is no id of this run's events.", hint=f"They look like {run_id}/12.")
+        raise InvalidRequest(
+            f"{given[:80]!r} is not the id of one of this run's events.", hint=f"They look like {run_id}/12."
+        )
     return int(found["number"]), int(found["part"] or 0)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from flowground.api.errors import find_status, find_wait, log_unexpected, write_detail
+from flowground.api.errors import find_run_id, find_status, find_wait, log_unexpected, write_detail
 from flowground.api.incoming import ApiRequest
 from flowground.api.wire import LONG, Wire, write_json, write_simple
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
@@ -20,7 +20,7 @@ from flowground.events import (
     TurnFinished,
     TurnStarted,
 )
-from flowground.runtime import NumberedEvent
+from flowground.runtime import NumberedEvent, ToldFlow
 from flowground.wiring import WiredFlow
 
 Said = tuple[str, str]
@@ -43,8 +43,9 @@ class Frames:
     shape says only `token` ({"text", "id"}), `end` (the simple body) and `error`.
     """
 
-    wired: WiredFlow
+    wired: WiredFlow | ToldFlow
     request: ApiRequest
+    sees_inside: bool
     _wire: Wire | None = None
     _tails: dict[str, str] = field(default_factory=dict)
     """How all tokens of an answer end, by its component: written once."""
@@ -129,7 +130,7 @@ class Frames:
         return self._wire
 
     def _begin(self, event: TurnStarted) -> Iterable[Said | None]:
-        self._wire = Wire(self.wired, self.request, event)
+        self._wire = Wire(self.wired, self.request, event, self.sees_inside)
         if self._is_simple or event.input_value is None:
             return ()
         return (_write_event("add_message", self._wire.write_question(), event.input_value),)
@@ -240,6 +241,8 @@ def _write_error(error: FlowgroundError) -> Said:
         data["hint"] = error.hint
     if (wait := find_wait(error)) is not None:
         data["retry_after"] = wait
+    if run_id := find_run_id(error):
+        data["run_id"] = run_id
     return _write_event("error", data)
 
 

@@ -10,6 +10,7 @@ from flowground.api.incoming import ApiRequest
 from flowground.caller import RunRequest
 from flowground.events import OutputResult, TurnFinished, TurnStarted
 from flowground.messages import SENDERS, Usage
+from flowground.runtime import ToldFlow
 from flowground.wiring import WiredFlow
 
 Json = dict[str, Any]
@@ -21,12 +22,14 @@ _SHORT = 1_000
 """Characters of one text up to which it is not encoded apart."""
 
 
-def write_body(wired: WiredFlow, request: ApiRequest, end: TurnFinished) -> Json:
+def write_body(wired: WiredFlow | ToldFlow, request: ApiRequest, end: TurnFinished, *, sees_inside: bool) -> Json:
     """The body of a plain run, in the shape that was asked for."""
-    return write_simple(wired, end) if request.shape == "simple" else Wire(wired, request, end.turn).write_result(end)
+    if request.shape == "simple":
+        return write_simple(wired, end)
+    return Wire(wired, request, end.turn, sees_inside).write_result(end)
 
 
-def write_simple(wired: WiredFlow, end: TurnFinished) -> Json:
+def write_simple(wired: WiredFlow | ToldFlow, end: TurnFinished) -> Json:
     """`?shape=simple`, the clean body that Langflow's users ask for (langflow issues 3378 and 12851).
 
     `{text, session_id, flow_id, version, usage}`; several selected outputs are joined by a blank line.
@@ -48,11 +51,12 @@ def _write_warnings(turn: TurnStarted) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Writes one turn's messages and result."""
+    """Writes one turn's messages and result. To who sees no inside no answer names the component or model it is of."""
 
-    wired: WiredFlow
+    wired: WiredFlow | ToldFlow
     request: RunRequest
     turn: TurnStarted
+    sees_inside: bool
 
     def write_result(self, end: TurnFinished) -> Json:
         """The body of a plain run, and `end.data.result` of a stream."""
@@ -143,6 +147,8 @@ class Wire:
         return "brain-circuit" if streamed else None
 
     def _name_source(self, item: OutputResult) -> Json:
+        if not self.sees_inside:
+            return name_source()
         return name_source(item.source_id, item.source_name, item.model or item.source_name)
 
     def _write_message(

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 
 from flowground import __version__
-from flowground.cli import flows, keys, members, model, run
+from flowground.cli import beginning, flows, keys, members, model, operating, run
+from flowground.cli.commands import CommandParser
 from flowground.cli.output import show_controls, tell
 from flowground.errors import FlowgroundError
 
@@ -52,15 +53,15 @@ def _fail(sentence: str) -> int:
     return 1
 
 
-def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _build_parser() -> CommandParser:
+    parser = CommandParser(
         prog=PROGRAM,
-        description="LLM flows from YAML files. `streamlit run app.py` serves them; these commands work beside it.",
+        description="LLM flows from YAML files. `serve` starts the app; the other commands work beside it.",
         epilog="FLOWGROUND_CONFIG names the config file; without it, config.yaml beside app.py counts.",
     )
     parser.add_argument("--version", action="version", version=f"flowground {__version__}")
     parser.add_argument("--debug", action="store_true", help="log more, and show where an unexpected error comes from")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (flows, run, model, keys, members):
+    commands = parser.add_commands()
+    for group in (beginning, flows, run, model, keys, members, operating):
         group.add_to(commands)
     return parser

@@ -1,17 +1,31 @@
-"""`members add`, `list`, `remove`: people of the organization, also while a server runs."""
+"""`members add`, `list`, `rename`, `show-as`, `remove`: people of the organization, also while a server runs."""
 
 import argparse
+import asyncio
 import getpass
 import sys
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from typing import get_args
 
 from flowground.caller import Role
+from flowground.cli.commands import Commands, add_group
 from flowground.cli.output import print_table, tell
-from flowground.cli.resources import ACTOR, Commands, add_group, load_settings, open_sign_in, open_store, say_no_such
+from flowground.cli.resources import ACTOR, load_settings, open_sign_in, open_store, say_no_such
 from flowground.errors import InvalidRequest
+from flowground.forgetting import REMOVED, Forgetting
+from flowground.settings import PublicSettings, RetentionSettings
 from flowground.sign_in import SignIn
 from flowground.sign_in.passwords import clean_name
-from flowground.store.people import members
+from flowground.sign_in.roster import Roster
+from flowground.store import Store
+from flowground.store.people import members, removals
+from flowground.store.people.members import Member
+from flowground.store.people.owners import list_owners
+from flowground.store.runs import stop_requests
+
+_STOP_LOOKS = 30
+"""In 6 seconds: a server looks every two what it shall stop."""
 
 
 def add_to(commands: Commands) -> None:
@@ -24,12 +38,20 @@ def add_to(commands: Commands) -> None:
     add.add_argument(
         "--password-stdin",
         action="store_true",
-        help="read the password from standard input; done anyway where that is no terminal",
+        help="read the password from standard input; the default where that is not a terminal",
     )
     # Asked for outside the event loop, which would keep Ctrl-C from the prompt.
     add.set_defaults(command=lambda given: _add(given, _ask_password(from_input=given.password_stdin)))
-    listing = group.add_parser("list", help="show all members, those of config.yaml too")
+    listing = group.add_parser("list", help="show all members, including those of config.yaml")
     listing.set_defaults(command=_list)
+    rename = group.add_parser("rename", help="give a person another name to sign in with; they keep everything")
+    rename.add_argument("name", metavar="NAME")
+    rename.add_argument("new", metavar="NEW")
+    rename.set_defaults(command=_rename)
+    show_as = group.add_parser("show-as", help="change the name that others see")
+    show_as.add_argument("name", metavar="NAME")
+    show_as.add_argument("shown", metavar="DISPLAY_NAME")
+    show_as.set_defaults(command=_show_as)
     remove = group.add_parser("remove", help="remove a person with their sign-ins, tokens and conversations")
     remove.add_argument("name", metavar="NAME")
     remove.set_defaults(command=_remove)
@@ -55,7 +77,7 @@ async def _list(_: argparse.Namespace) -> None:
     async with open_sign_in(load_settings()) as sign_in:
         found = await sign_in.roster.list_members()
     print_table(
-        ("NAME", "DISPLAY_NAME", "ROLE", "SOURCE", "PASSWORD", "STATE"),
+        ("NAME", "DISPLAY_NAME", "ROLE", "SOURCE", "PASSWORD", "STATE", "ID"),
         [
             (
                 member.name,
@@ -64,27 +86,72 @@ async def _list(_: argparse.Namespace) -> None:
                 "config.yaml" if member.source == "config" else member.source,
                 "yes" if member.has_password else "no",
                 "active" if member.is_active else "inactive",
+                member.id,
             )
             for member in found
         ],
     )
 
 
+async def _rename(given: argparse.Namespace) -> None:
+    async with _open_member(given.name) as (store, roster, member):
+        name = roster.require_free(given.new)
+        await store.write(members.rename, member=member.id, name=name, by=ACTOR)
+    tell(f"{member.name} signs in as {name} from now on; the password stays.")
+
+
+async def _show_as(given: argparse.Namespace) -> None:
+    async with _open_member(given.name) as (_, roster, member):
+        await roster.show_as(member.id, given.shown, by=ACTOR)
+    tell(f"Others see {member.name} under the new name.")
+
+
 async def _remove(given: argparse.Namespace) -> None:
-    """Works on the database first: a name that stands in config.yaml too would keep the app from starting."""
-    settings = load_settings()
-    name = clean_name(given.name)
+    async with _open_member(given.name) as (store, _, member):
+        owners = await store.read(list_owners, member=member.id)
+        await store.write(members.remove, member=member.id, by=ACTOR)
+        await _wait_for_ends(store, owners)
+        await Forgetting(store, RetentionSettings(), PublicSettings(), rest=0).forget(only=[REMOVED])
+        left = await store.read(removals.list_removals)
+    tell(f"{member.name} is removed, with sign-ins, tokens and conversations.")
+    if left:
+        tell("Not everything could be deleted yet: the server, or its next start, deletes the rest.")
+
+
+async def _wait_for_ends(store: Store, owners: Collection[str]) -> None:
+    """Until nothing runs of these owners that a server was asked to stop, or it takes too long."""
+    for _ in range(_STOP_LOOKS):
+        if not await store.read(stop_requests.find_running, owners=owners):
+            return
+        await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def _open_member(name: str) -> AsyncIterator[tuple[Store, Roster, Member]]:
+    """A member of the database, by the name they sign in with. Raises InvalidRequest, NotAllowed.
+
+    The database is asked first: a name that stands in config.yaml too would keep the app from starting.
+    """
+    settings, name = load_settings(), clean_name(name)
     async with open_store(settings) as store:
-        if not await store.write(members.remove, name=name, by=ACTOR):
-            roster = SignIn(settings, store).roster
-            roster.require_stored(name)
-            raise InvalidRequest(say_no_such("member", name, [member.name for member in await roster.list_members()]))
-    tell(f"{name} is removed, with sign-ins, tokens and conversations.")
+        sign_in = SignIn(settings, store)
+        try:
+            found = await store.read(members.find_named, name=name)
+            if found.member is None:
+                everyone = await sign_in.roster.list_members()
+                configured = next((member.id for member in everyone if member.name == name), name)
+                sign_in.roster.require_stored(configured)
+                raise InvalidRequest(say_no_such("member", name, [member.name for member in everyone]))
+            yield store, sign_in.roster, found.member
+        finally:
+            sign_in.close()
 
 
 def _ask_password(*, from_input: bool) -> str:
     """One line of standard input, or asked for twice at the terminal. Raises InvalidRequest."""
     if from_input or not sys.stdin.isatty():
+        if not from_input:
+            tell("Standard input is not a terminal: its first line is taken as the password.")
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("Password: ")
     if getpass.getpass("Again: ") != password:

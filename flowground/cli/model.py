@@ -2,8 +2,9 @@
 
 import argparse
 
+from flowground.cli.commands import Commands, add_group
 from flowground.cli.output import ProgressBar, tell
-from flowground.cli.resources import Commands, add_group, load_settings
+from flowground.cli.resources import load_settings
 from flowground.providers import find_own_weights
 from flowground.providers.builtin import weights
 

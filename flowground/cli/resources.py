@@ -1,10 +1,8 @@
 """What commands work on, opened for as long as they run."""
 
-import argparse
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import TypeAlias
 
 from flowground.errors import InvalidRequest
 from flowground.loader import Catalogue
@@ -15,16 +13,8 @@ from flowground.store import Store
 from flowground.wiring import WiredFlow
 from flowground.words import find_nearest
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse has no other name for it
-"""Where a command is added."""
-
 ACTOR = "cli"
 """Who did it, in the audit trail."""
-
-
-def add_group(commands: Commands, name: str, says: str) -> Commands:
-    """Adds a command that has commands of its own, to which they are added."""
-    return commands.add_parser(name, help=says).add_subparsers(metavar="COMMAND", required=True)
 
 
 def load_settings() -> Settings:
@@ -55,11 +45,13 @@ async def open_sign_in(settings: Settings) -> AsyncIterator[SignIn]:
 
 
 def find_flow(catalogue: Catalogue, address: str) -> WiredFlow:
-    """The flow at an id or endpoint name. Raises InvalidRequest with the nearest name there is."""
+    """The flow at an id or endpoint name. Raises InvalidRequest with the nearest one there is."""
     wired = catalogue.find(address)
     if wired is None:
         hint = "`validate` shows what is wrong with some flow files." if catalogue.list_problems() else None
-        raise InvalidRequest(say_no_such("flow", address, catalogue.list_flows()), hint=hint)
+        flows = catalogue.list_flows()
+        addresses = [item.flow.api.endpoint_name for item in flows.values() if item.flow.api.endpoint_name]
+        raise InvalidRequest(say_no_such("flow", address, [*flows, *addresses]), hint=hint)
     return wired
 
 

@@ -11,10 +11,11 @@ from typing import Any, assert_never, get_args
 import requests
 
 from flowground import doors
+from flowground.asking import CommandLine
 from flowground.caller import InputType, RunRequest
+from flowground.cli.commands import Commands
 from flowground.cli.output import AnswerPrinter, ProgressBar
-from flowground.cli.resources import Commands, find_flow, load_settings
-from flowground.doors import CommandLine
+from flowground.cli.resources import find_flow, load_settings
 from flowground.errors import InvalidRequest, NotSignedIn, RequestError, RunError
 from flowground.events import (
     ComponentFinished,
@@ -121,7 +122,7 @@ def _ask_server(base_url: str, flow: str, request: RunRequest) -> None:
             else:
                 printer.end(_read_texts(response.json()))
     except requests.exceptions.InvalidURL:
-        raise InvalidRequest(f"{base_url} is no address.") from None
+        raise InvalidRequest(f"{base_url} is not an address.") from None
     except requests.RequestException as error:
         raise RunError(f"No usable answer from {url}: {_find_reason(error)}") from None
 
@@ -157,7 +158,7 @@ def _find_reason(error: requests.RequestException) -> str:
         case requests.Timeout():
             return f"nothing came for {_TIMEOUT} s."
         case requests.JSONDecodeError():
-            return "it is no JSON."
+            return "it is not JSON."
         case requests.ConnectionError():
             return "nothing answers there."
         case _:
@@ -191,4 +192,4 @@ def _read_tweak(text: str) -> tuple[str, str, Any]:
     try:
         return component, field, json.loads(value)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{value!r} after := is no JSON") from None
+        raise argparse.ArgumentTypeError(f"{value!r} after := is not JSON") from None

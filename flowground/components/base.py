@@ -19,6 +19,9 @@ from flowground.providers.base import Provider
 
 INPUT = "input_value"
 """The field that holds the own input of a component which takes one, and what an output shows; Langflow's name."""
+STORE_MESSAGE = "should_store_message"
+"""The field of Chat Input and Chat Output by which a turn is not stored; Langflow's name."""
+DO_NOT_STORE = "False: the turn is not stored, neither question nor answer, whatever the flow's other chats say."
 LONGEST_TEXT = 1_000_000
 """Characters of one field that is text, in a flow file or a tweak, unless the field says otherwise."""
 
@@ -110,6 +113,11 @@ class Component(BaseModel):
     def list_mistakes(self) -> Iterator[Mistake]:
         """What is wrong although every field by itself is right; connected fields hold "" here."""
         yield from ()
+
+    @property
+    def keeps_messages(self) -> bool:
+        """Whether a turn in which it takes part is stored; one component that says no is enough."""
+        return True
 
     async def run(self, context: Context) -> Output:
         """The component's text for this run. Raises `RunError`s only."""

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from flowground.components.base import Component, Context, Output, declare
+from flowground.components.base import DO_NOT_STORE, Component, Context, Output, declare
 
 
 class _InputComponent(Component):
@@ -26,6 +26,12 @@ class ChatInput(_InputComponent):
     title: ClassVar[str] = "Chat Input"
     outputs: ClassVar[tuple[str, ...]] = ("message",)
     takes_input: ClassVar[str | None] = "chat"
+
+    should_store_message: bool = declare(True, "Store Messages", DO_NOT_STORE)
+
+    @property
+    def keeps_messages(self) -> bool:
+        return self.should_store_message
 
 
 class TextInput(_InputComponent):

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from flowground.components.base import Component, Context, Output, declare
+from flowground.components.base import DO_NOT_STORE, Component, Context, Output, declare
 
 
 class _OutputComponent(Component):
@@ -23,6 +23,12 @@ class ChatOutput(_OutputComponent):
     title: ClassVar[str] = "Chat Output"
     outputs: ClassVar[tuple[str, ...]] = ("message",)
     gives_output: ClassVar[str | None] = "chat"
+
+    should_store_message: bool = declare(True, "Store Messages", DO_NOT_STORE)
+
+    @property
+    def keeps_messages(self) -> bool:
+        return self.should_store_message
 
 
 class TextOutput(_OutputComponent):

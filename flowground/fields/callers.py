@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from flowground.caller import Caller, Right
 from flowground.components.base import INPUT, Component
 from flowground.fields.policy import FieldPolicy, compile_component
 from flowground.fields.types import list_types
@@ -18,18 +19,23 @@ _PROTECTED = "The field is protected and keeps the value set by the flow author"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one tweak cannot be; `may_warn` ones are warnings where the settings say so."""
+    """Why one tweak cannot be; `may_warn` ones are warnings where the settings say so.
+
+    `lacks` is there where another token of the same owner's might set the field, or would be told more.
+    """
 
     field: str
     message: str
     may_warn: bool = False
+    lacks: Right | None = None
 
 
 class FlowPolicy:
     """Every field's policy, compiled once a flow version, and what is answered to a caller who asks for a field.
 
-    `sees_inside` False: the caller sees the flow from outside. Only what `api.overridable` lists is there for them,
-    and no refusal tells of anything else.
+    What a caller sees and what they set are two questions. Who sees the flow from outside is told of what
+    `api.overridable` lists and of nothing else, also where they may set more: their refusals repeat what they sent, and
+    are alike for what is not there, protected or connected.
     """
 
     def __init__(
@@ -68,36 +74,43 @@ class FlowPolicy:
 
     @cached_property
     def _named(self) -> Mapping[bool, Mapping[str, str]]:
-        """The components by display name and id, for those who see inside and for the others."""
-        seen = {True: self._titles, False: {name: self._titles[name] for name in self._titles if name in self._listed}}
+        """The components by display name and id, for those who may name each of them and for the others."""
+        known = {True: self._titles, False: {name: self._titles[name] for name in self._titles if name in self._listed}}
         return {
-            sees_inside: {title: name for name, title in names.items()} | {name: name for name in names}
-            for sees_inside, names in seen.items()
+            names_all: {title: name for name, title in names.items()} | {name: name for name in names}
+            for names_all, names in known.items()
         }
 
-    def list_fields(self, *, sees_inside: bool) -> dict[str, dict[str, FieldPolicy]]:
+    def list_fields(self, caller: Caller) -> dict[str, dict[str, FieldPolicy]]:
         """What the caller may see, by component in the file's order; components without any field are left out."""
         seen = {
-            name: {key: policy for key, policy in fields.items() if sees_inside or policy.opened}
+            name: {key: policy for key, policy in fields.items() if caller.sees_inside or policy.opened}
             for name, fields in self.fields.items()
         }
         return {name: fields for name, fields in seen.items() if fields}
 
-    def find_component(self, key: str, *, sees_inside: bool) -> str | None:
+    def find_component(self, key: str, caller: Caller) -> str | None:
         """The id of the component with this id or display name, the last of several alike."""
-        return self._named[sees_inside].get(key)
+        names_all = caller.sees_inside or (caller.sets_unprotected and self.opened is None)
+        return self._named[names_all].get(key)
 
     def is_secret(self, name: str, key: str) -> bool:
         """Whether a field's value must not be shown or written down."""
         policy = self.fields.get(name, {}).get(key)
         return policy is not None and policy.type.is_secret
 
-    def refuse(self, name: str, key: str, *, sees_inside: bool) -> Refusal | None:
-        """Why this field of a component cannot be set; None where it can."""
+    def may_set(self, policy: FieldPolicy, caller: Caller) -> bool:
+        """Whether this caller may set this field, to some value. Nothing else decides it."""
+        return not policy.closed and (policy.opened is not None or caller.sets_unprotected)
+
+    def refuse(self, name: str, key: str, *, caller: Caller, sent: str | None = None) -> Refusal | None:
+        """Why this field of a component, which the caller called `sent`, cannot be set by them; None where it can."""
         policy = self.fields[name].get(key)
+        if policy is not None and self.may_set(policy, caller):
+            return None
+        if not caller.sees_inside:
+            return self._refuse_unseen(key, f"{cut(sent or name)}.{cut(key)}", caller)
         what = f"{name}.{cut(key)}"
-        if not sees_inside and (policy is None or not policy.opened):
-            return self._refuse_unlisted(key, what, may_warn=True)
         if policy is None:
             return self._refuse_unknown(name, key, what)
         if policy.filled_by:
@@ -106,25 +119,34 @@ class FlowPolicy:
             return Refusal(key, f"`{what}` is filled by {source}: a tweak has no effect there.", may_warn=True)
         if policy.closed == "unlisted":
             return self._refuse_unlisted(key, what)
-        return Refusal(key, f"{_PROTECTED}: `{what}`.") if policy.closed else None
+        if policy.closed:
+            return Refusal(key, f"{_PROTECTED}: `{what}`.")
+        return self._refuse_token(key, what)
 
-    def refuse_component(self, key: str, *, sees_inside: bool) -> Refusal:
+    def refuse_component(self, key: str, caller: Caller) -> Refusal:
         """The answer to fields of a component that is not there."""
-        if self.opened is not None or not sees_inside:
-            return self._refuse_unlisted(key, cut(key), may_warn=True)
+        if self.opened is not None or not caller.sees_inside:
+            return self._refuse_unseen(key, cut(key), caller)
         if key in self.holders:
             return Refusal(key, f"A tweak of `{key}` everywhere is a plain value, not an object.", may_warn=True)
         known = [*self.fields, *self._titles.values()]
         return Refusal(key, f"The flow has no component `{cut(key)}`{_suggest(key, known)}", may_warn=True)
 
-    def refuse_everywhere(self, key: str, *, sees_inside: bool) -> Refusal:
+    def refuse_everywhere(self, key: str, caller: Caller) -> Refusal:
         """The answer to a global tweak of a field that no component has, or none that this caller sees."""
-        if self.opened is not None or not sees_inside:
-            return self._refuse_unlisted(key, cut(key), may_warn=True)
+        if self.opened is not None or not caller.sees_inside:
+            return self._refuse_unseen(key, cut(key), caller)
         declared = sorted({name for kind in self._kinds for name in list_types(kind)})
         word = find_nearest(cut(key), declared) or find_nearest(cut(key), self.fields)
         hint = f": did you mean `{word}`?" if word else "."
         return Refusal(key, f"No component of the flow has a field `{cut(key)}`{hint}", may_warn=True)
+
+    def hide_value_refusal(self, name: str, refusal: Refusal, *, caller: Caller, sent: str) -> Refusal:
+        """Why a value cannot be, in words for this caller, who called the field `sent`: its bounds are inside too."""
+        policy = self.fields[name].get(refusal.field)
+        if caller.sees_inside or (policy is not None and policy.opened):
+            return refusal
+        return Refusal(refusal.field, f"`{sent}` does not take this value.", lacks="sees")
 
     def explain_lock(self, policy: FieldPolicy) -> str | None:
         """Why the field is closed, in an editor's few words; None where it is open."""
@@ -143,6 +165,19 @@ class FlowPolicy:
         if self.opened is not None:
             return self._refuse_unlisted(key, what, may_warn=True)
         return Refusal(key, f"`{name}` has no field `{cut(key)}`{_suggest(key, self.fields[name])}", may_warn=True)
+
+    def _refuse_unseen(self, key: str, what: str, caller: Caller) -> Refusal:
+        """One answer for whatever the caller does not see; which one depends on the caller and the list alone."""
+        if self.opened is not None or not caller.opens_every_flow:
+            return self._refuse_unlisted(key, what, may_warn=True)
+        if caller.token_closes_fields:
+            return self._refuse_token(key, what, may_warn=True)
+        says = f"`{what}` cannot be set: the flow has no such field, or callers may not set it."
+        return Refusal(key, says, may_warn=True, lacks="sees")
+
+    def _refuse_token(self, key: str, what: str, *, may_warn: bool = False) -> Refusal:
+        says = f"`{what}` cannot be set by this token: it may set fields that the flow's author opened, and none is."
+        return Refusal(key, says, may_warn, lacks="sets")
 
     def _refuse_unlisted(self, key: str, what: str, *, may_warn: bool = False) -> Refusal:
         names = list_names(f"`{name}`" for name in self.opened or ()) or "no field"

@@ -45,8 +45,8 @@ class ApiSection(Section):
     endpoint_name: str | None = Field(None, description="A second address beside the id.")
     overridable: tuple[Overridable, ...] | None = Field(
         None,
-        description="The only fields callers may override, protected ones too. Left out: every field that is neither "
-        "connected nor protected.",
+        description="The only fields callers may override, protected ones too. Left out: authors, and their tokens "
+        "that may set fields, override every field that is neither connected nor protected, and members none.",
     )
 
 
@@ -57,7 +57,8 @@ class Header(Section):
     name: ShortText | None = Field(None, description="What people read; made from the id when left out.")
     description: str = Field("", description="One sentence for the gallery.")
     owners: tuple[ShortText, ...] | None = Field(
-        None, description="Members who may publish and edit the flow besides admins; every author when left out."
+        None,
+        description="Members, by id, who may publish and edit the flow besides admins; every author when left out.",
     )
     chat: ChatSection = ChatSection()
     api: ApiSection = ApiSection()

@@ -41,6 +41,11 @@ class Catalogue:
         self._look()
         self._is_open = True
 
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self._folder.path
+
     def list_flows(self) -> Mapping[str, WiredFlow]:
         """Id -> flow, sorted by name."""
         return self._take_shelf().flows
@@ -73,6 +78,14 @@ class Catalogue:
         if self._is_due():
             look = self._look_in_thread(asyncio.get_running_loop())
             await asyncio.wait([look], timeout=_PATIENCE)
+
+    async def read_now(self) -> None:
+        """A look in a thread, whenever the last one was: a file that was written before is there afterwards."""
+        await asyncio.to_thread(self._look_in_turn)
+
+    def _look_in_turn(self) -> None:
+        with self._lock:
+            self._look()
 
     def _take_shelf(self) -> Shelf:
         """What is there; whoever comes while a thread is looking takes what it saw last."""

@@ -53,7 +53,7 @@ def _find_conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | No
     for key, address in claims:
         if address is not None and (other := taken.get(address.lower())):
             place = flow.places[key].value
-            message = f"{address!r} is the address of two flows: {other} has it, {flow.file} wants it too."
+            message = f"{address!r} is the address of two flows: {other} has it, so {flow.file} needs another one."
             problems.append(Problem(flow.file, place.line, place.column, message, address))
     return FlowError(problems) if problems else None
 

@@ -74,10 +74,18 @@ class Providers:
         rest = rest or entry.only_model
         if not rest:
             raise ProviderRefused(
-                f"The model {wanted!r} names a provider only.",
+                f"The model {wanted!r} names only a provider.",
                 hint=f"Write `model: {name}:NAME`, with the model's name.",
             )
         return self._open(name, entry), rest
+
+    def name_provider(self, model: str | None) -> str:
+        """The name of the provider that answers, or would if it were there; None means the configured default."""
+        return (model or self._default).partition(":")[0]
+
+    def list_names(self) -> list[str]:
+        """Every provider's."""
+        return sorted(self._entries)
 
     def start(self) -> None:
         """Begins what the settings want begun (`download: auto`); call it on the event loop that serves the calls."""

@@ -111,7 +111,7 @@ class OpenAI:
                 if not reader.events:
                     raise Unreadable
                 if not reader.has_ended:
-                    broken = f"The connection to provider {self._name!r} broke before the answer's end."
+                    broken = f"The connection to provider {self._name!r} broke before the answer was complete."
                     raise ProviderUnreachable(broken)
                 yield Completion("".join(text), reader.model or call.model, reader.usage)
         except Unreadable as problem:
@@ -138,7 +138,7 @@ class OpenAI:
                 f"The provider {self._name!r} reported: {self._server.clean(problem.said)}", status=problem.status
             )
         return ProviderRefused(
-            f"The provider {self._name!r} answered with something that is no chat completion.",
+            f"The provider {self._name!r} answered with something that is not a chat completion.",
             hint=f"Check that `providers.{self._name}.base_url` in config.yaml ends where `/chat/completions` follows.",
         )
 
@@ -195,7 +195,7 @@ def _check_key(name: str, api_key: str | None) -> str | None:
     key = (api_key or "").strip()
     if key and not (key.isascii() and key.isprintable()):
         raise ProviderRefused(
-            f"The key of provider {name!r} holds characters that no key has.",
+            f"The key of provider {name!r} contains characters that a key cannot have.",
             hint=f"Check `providers.{name}.api_key` in config.yaml.",
         )
     return key or None

@@ -156,13 +156,13 @@ class Server:
             return CertificateRefused(
                 f"The certificate of provider {self._name!r} is not trusted: {refused.verify_message}.",
                 hint=f"Check that `providers.{self._name}.base_url` in config.yaml names the server as its certificate "
-                "does. An authority of your own: name its certificates in SSL_CERT_FILE.",
+                "does. For an authority of your own, name its certificates in SSL_CERT_FILE.",
             )
         if isinstance(error, httpcore2.ConnectError | httpcore2.ProxyError):
             return ProviderUnreachable(f"Nothing answers at the address of provider {self._name!r}.", hint=self._hint)
         if isinstance(error, httpcore2.ConnectTimeout):
             return ProviderTimeout(
-                f"The provider {self._name!r} took no connection within {self._connect_seconds:g} seconds.",
+                f"The provider {self._name!r} did not accept a connection within {self._connect_seconds:g} seconds.",
                 hint=self._hint,
             )
         if isinstance(error, httpcore2.TimeoutException | TimeoutError):

@@ -7,15 +7,15 @@ starts its own loop thread, and the caller is the local owner: such a process ca
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import (
+    AnswerUnfinished,
     ComponentFailed,
-    InvalidRequest,
     ModelNotReady,
     ProviderError,
     RunError,
@@ -23,21 +23,24 @@ from flowground.errors import (
     RunStopped,
     ShuttingDown,
 )
-from flowground.forgetting import Forgetting
+from flowground.forgetting import REMOVED, Forgetting
 from flowground.interruptions import Interruptions
 from flowground.limits import RunLimits
+from flowground.limits.admission import Admission
 from flowground.loader import Catalogue
 from flowground.providers import Providers
 from flowground.running import RunningRuns
 from flowground.runtime.live_turn import LiveTurn
+from flowground.runtime.repeats import Repeats, ToldFlow, ToldTurn
 from flowground.runtime.stream_turns import StreamTurns
 from flowground.runtime.turn_log import NumberedEvent
 from flowground.settings import Settings, find_config
 from flowground.sign_in import SignIn
 from flowground.store import Store
+from flowground.switches import Switches
 from flowground.wiring import WiredFlow
 
-__all__ = ["APP_FOLDER", "LiveTurn", "NumberedEvent", "Runtime", "get", "install"]
+__all__ = ["APP_FOLDER", "LiveTurn", "NumberedEvent", "Runtime", "ToldFlow", "ToldTurn", "get", "install"]
 
 APP_FOLDER = Path(__file__).resolve().parents[2]
 """Where app.py and config.yaml stand."""
@@ -65,13 +68,22 @@ class Runtime:
             self.sign_in,
             allow_public=settings.sharing.allow_public,
             local_mode=settings.local_mode,
+            end_turns=self._end_turns,
+            note_removal=lambda: self.forgetting.look_soon(REMOVED),
         )
-        self.run_limits = RunLimits(settings, self.store)
-        self.forgetting = Forgetting(self.store, settings.sharing.public)
+        self.run_limits = RunLimits(settings, self.store, secret=self.sign_in.cookies.key)
+        self.admission = Admission(settings.limits.runs_at_once, seconds=settings.limits.queue_seconds)
+        self.forgetting = Forgetting(self.store, settings.retention, settings.sharing.public)
         self.running = RunningRuns(self.store)
+        self.switches = Switches(self.store, self.running, self.models)
         self.interruptions = Interruptions(self.store)
         self._page_turns: dict[tuple[str, str, str], LiveTurn] = {}
+        self.on_page_turn: Callable[[LiveTurn], None] = lambda _: None
+        """Is told of every turn that begins on a page, before it has said anything."""
         self._stream_turns = StreamTurns()
+        self.repeats = Repeats(
+            self.store, self.interruptions, self.find_stream_turn, seconds=settings.limits.resume_seconds
+        )
         self._tasks: set[asyncio.Task[object]] = set()
         self.is_stopping = False
         """Whether running turns are being cancelled because the process ends."""
@@ -89,6 +101,7 @@ class Runtime:
         """Ends what runs and closes the rest; nothing acknowledged is lost."""
         await self.stop_runs(0)
         await self.interruptions.close()
+        await self.switches.close()
         await self.running.close()
         await self.forgetting.close()
         await self.models.close()
@@ -96,13 +109,13 @@ class Runtime:
         await asyncio.to_thread(self.store.close)
 
     def refuse_second_answer(self, caller: Caller, flow_id: str, session_id: str) -> None:
-        """Raises InvalidRequest while an answer is written in this session, RunLimitReached while any is for a visitor.
+        """Raises AnswerUnfinished while this session is being answered, RunLimitReached while any of a visitor is.
 
         Nothing may wait between this and `keep_for_page`: two that come at once cannot both pass.
         """
-        if (caller.key, flow_id, session_id) in self._page_turns:
-            raise InvalidRequest("An answer is still being written in this conversation.", hint="Stop it first.")
-        if caller.kind == "visitor" and any(owner == caller.key for owner, *_ in self._page_turns):
+        if (str(caller.owner), flow_id, session_id) in self._page_turns:
+            raise AnswerUnfinished
+        if caller.kind == "visitor" and any(owner == str(caller.owner) for owner, *_ in self._page_turns):
             raise RunLimitReached(
                 "Your last message is still being answered.",
                 code="turn_running",
@@ -111,10 +124,11 @@ class Runtime:
 
     def keep_for_page(self, turn: LiveTurn) -> None:
         """Pages find it by `find_page_turn`, until it ends."""
-        place = (turn.caller.key, turn.wired.id, turn.request.session_id or "")
+        place = (str(turn.caller.owner), turn.wired.id, turn.request.session_id or "")
         self._page_turns[place] = turn
         turn.task.add_done_callback(lambda _: self._page_turns.pop(place, None))
         self._wait_for(turn)
+        self.on_page_turn(turn)
 
     def keep_for_stream(self, turn: LiveTurn) -> None:
         """`find_stream_turn` finds it, until `limits.resume_seconds` after its end."""
@@ -125,6 +139,11 @@ class Runtime:
     def find_stream_turn(self, run_id: str) -> LiveTurn | None:
         """The turn that is this run, if it can be followed."""
         return self._stream_turns.find(run_id)
+
+    async def _end_turns(self, owners: Collection[str], flows: Collection[str] | None, session_id: str | None) -> None:
+        """As `access.EndTurns` says."""
+        await self.running.stop_conversations(owners, flows, session_id)
+        self._stream_turns.forget(owners, flows, session_id)
 
     def explain_stop(self) -> RunError:
         """Why a turn that was cancelled has no answer."""
@@ -149,7 +168,7 @@ class Runtime:
 
     def find_page_turn(self, caller: Caller, flow_id: str, session_id: str) -> LiveTurn | None:
         """The turn being taken in a session of this caller, if any."""
-        return self._page_turns.get((caller.key, flow_id, session_id))
+        return self._page_turns.get((str(caller.owner), flow_id, session_id))
 
     @contextmanager
     def mark_run(self) -> Iterator[asyncio.Task[object]]:
@@ -171,6 +190,7 @@ class Runtime:
     async def stop_runs(self, grace: float) -> None:
         """Lets running turns finish for `grace` seconds, then cancels them and waits for their ends."""
         self._is_ending = True
+        self.admission.close()
         if running := set(self._tasks):
             if grace:
                 await asyncio.wait(running, timeout=grace)

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import replace
 
 from flowground.caller import Caller, RunRequest
-from flowground.errors import FlowgroundError, RunStopped, ShuttingDown, UnexpectedFailure
+from flowground.errors import FlowgroundError, UnexpectedFailure
 from flowground.events import Event, TurnStarted
 from flowground.runtime.turn_log import NumberedEvent, TurnLog
 from flowground.wiring import WiredFlow
@@ -29,19 +29,28 @@ class LiveTurn:
         explain_stop: Callable[[], FlowgroundError],
         *,
         alone_seconds: float | None = None,
+        admit: Callable[[], Awaitable[None]] | None = None,
+        is_exact: bool = False,
     ) -> None:
         """Begins at once.
 
         `explain_stop` gives the error for those who follow a turn that was cancelled. `alone_seconds` is how long it
-        goes on while nobody follows any more; None: to its end.
+        goes on while nobody follows any more; None: to its end. `admit` is awaited before anything else.
+        `is_exact`: all who follow are told the same pieces.
         """
         self.caller, self.wired, self.request = caller, wired, request
         self.on_start: Callable[[TurnStarted], None] = lambda _: None
         """Is told the first event. To be set at once."""
+        self.started: TurnStarted | None = None
+        """The first event, once there is one."""
         self._events = events
+        self._admit = admit
+        self.is_waiting = admit is not None
+        """Whether it is not admitted yet."""
         self._explain_stop = explain_stop
         self._alone_seconds = alone_seconds
-        self._turn_log = TurnLog()
+        self._turn_log = TurnLog(is_exact=is_exact)
+        self._begun = asyncio.Event()
         self._leaving: asyncio.TimerHandle | None = None
         self.task = asyncio.ensure_future(self._take())
         self._wait_for_followers(at_least=_FIRST_SECONDS)
@@ -55,22 +64,26 @@ class LiveTurn:
     def is_done(self) -> bool:
         return self.task.done()
 
+    @property
+    def error(self) -> FlowgroundError | None:
+        """Why a turn that has its end has no answer."""
+        return self._turn_log.error
+
+    def list_events(self) -> list[Event]:
+        """What a turn that has its end told, neighbouring texts joined; in any thread."""
+        return self._turn_log.list_events()
+
     def stop(self) -> None:
         """Cancels the turn, down to the provider; what was said so far is kept. Call it on the runtime's loop."""
         self.task.cancel()
 
-    async def watch(self) -> AsyncGenerator[Event, None]:
-        """Every event from the start, then each as it comes, until the turn ends; raises a failed turn's error.
-
-        A turn that was stopped ends without `TurnFinished`.
-        """
-        with suppress(RunStopped, ShuttingDown):
-            async with aclosing(self.follow()) as events:
-                async for item in events:
-                    yield item.event
+    async def wait_for_begin(self) -> FlowgroundError | None:
+        """Returns once its message is stored, or its end came first; with the error where there is one."""
+        await self._begun.wait()
+        return self.error
 
     async def follow(self, *, split_after: int = 0) -> AsyncGenerator[NumberedEvent, None]:
-        """As `TurnLog.follow`; raises RunStopped or ShuttingDown where the turn was ended early."""
+        """As `TurnLog.follow`; raises RunStopped, EndedByAdmin or ShuttingDown where the turn was ended early."""
         if self._leaving:
             self._leaving.cancel()
         try:
@@ -79,6 +92,14 @@ class LiveTurn:
                     yield item
         finally:
             self._wait_for_followers()
+
+    def follow_batches(self) -> AsyncGenerator[list[NumberedEvent], None]:
+        """As `TurnLog.follow_batches`, of a turn that does not end when nobody follows it; raises as `follow`."""
+        return self._turn_log.follow_batches()
+
+    def measure_texts(self, number: int) -> dict[str, int]:
+        """As `TurnLog.measure_texts`."""
+        return self._turn_log.measure_texts(number)
 
     def _wait_for_followers(self, *, at_least: float = 0) -> None:
         """Stops the turn where nobody follows it within `alone_seconds`."""
@@ -93,11 +114,20 @@ class LiveTurn:
     async def _take(self) -> None:
         error: FlowgroundError | None = None
         try:
+            if self._admit:
+                await self._admit()
+                self.is_waiting = False
             async with aclosing(self._events) as events:
                 async for event in events:
                     if isinstance(event, TurnStarted):
+                        self.started = event
                         self.on_start(event)
-                        self.request = replace(self.request, tweaks={}, kept_overrides={})  # nobody asks for them again
+                        # Nobody asks for tweaks again, but for those of a turn of which nothing is stored.
+                        kept = {} if event.is_kept else self.request.kept_overrides
+                        self.request = replace(
+                            self.request, session_id=event.session_id, tweaks={}, kept_overrides=kept
+                        )
+                        self._begun.set()
                     self._turn_log.add(event)
         except asyncio.CancelledError:
             error = self._explain_stop()
@@ -109,3 +139,4 @@ class LiveTurn:
             error = UnexpectedFailure()
         finally:
             self._turn_log.end(error)
+            self._begun.set()

@@ -70,9 +70,13 @@ class _JoinedText:
 
 
 class TurnLog:
-    """Of one turn, on its loop. The first piece of an answer is never joined: what is said before it is its event's."""
+    """Of one turn, on its loop. The first piece of an answer is never joined: what is said before it is its event's.
 
-    def __init__(self) -> None:
+    `is_exact`: no piece is, so that each who follows is told the same.
+    """
+
+    def __init__(self, *, is_exact: bool = False) -> None:
+        self._is_exact = is_exact
         self.size = 0
         """Characters of text in it, about."""
         self._begun: set[str] = set()
@@ -83,7 +87,8 @@ class TurnLog:
         self._count = 0
         self._followers: set[asyncio.Event] = set()
         self._is_ended = False
-        self._error: FlowgroundError | None = None
+        self.error: FlowgroundError | None = None
+        """Why the turn has no answer, once it has its end."""
 
     @property
     def followers(self) -> int:
@@ -109,13 +114,14 @@ class TurnLog:
 
     def end(self, error: FlowgroundError | None = None) -> None:
         """Nothing more comes; `error` is why the turn has no answer."""
-        self._is_ended, self._error = True, error
+        self._is_ended, self.error = True, error
         self._tell()
 
     async def follow(self, *, split_after: int = 0) -> AsyncGenerator[NumberedEvent, None]:
         """Every event from the first, then each as it comes, to the turn's end; raises a failed turn's error.
 
-        Texts that wait for this follower come joined, but not across the event with the number `split_after`.
+        Texts that wait for this follower come joined, where the log is not exact; never across the event with the
+        number `split_after`.
         """
         after = 0
         news = asyncio.Event()
@@ -131,8 +137,51 @@ class TurnLog:
                 await news.wait()
         finally:
             self._followers.discard(news)
-        if self._error:
-            raise self._error
+        if self.error:
+            raise self.error
+
+    async def follow_batches(self) -> AsyncGenerator[list[NumberedEvent], None]:
+        """As `follow`, all that is there at a time: who comes for more later gets it joined."""
+        after = 0
+        news = asyncio.Event()
+        self._followers.add(news)
+        try:
+            while True:
+                news.clear()
+                if batch := self._list_after(after):
+                    after = batch[-1].number
+                    yield batch
+                elif self._is_ended:
+                    break
+                else:
+                    await news.wait()
+        finally:
+            self._followers.discard(news)
+        if self.error:
+            raise self.error
+
+    def list_events(self) -> list[Event]:
+        """All of them, of a turn that has its end."""
+        return [item.event for item in self._list_after(0)]
+
+    def measure_texts(self, number: int) -> dict[str, int]:
+        """How many characters of each answer the events up to this number said, by its component."""
+        found: dict[str, int] = {}
+        after = 0
+        while after < number and (item := self._read(after, number)):
+            after = item.number
+            if isinstance(item.event, Token):
+                name = item.event.component_id
+                found[name] = found.get(name, 0) + len(item.event.text)
+        return found
+
+    def _list_after(self, number: int) -> list[NumberedEvent]:
+        """What there is now behind this event."""
+        found: list[NumberedEvent] = []
+        while item := self._read(number, 0):
+            number = item.number
+            found.append(item)
+        return found
 
     def _read(self, after: int, split_after: int) -> NumberedEvent | None:
         """The next event after this number; None when there is none yet."""
@@ -142,6 +191,8 @@ class TurnLog:
         if isinstance(entry, NumberedEvent):
             return entry
         to = split_after if after < split_after < entry.last else entry.last
+        if self._is_exact:
+            to = after + 1
         return NumberedEvent(to, entry.read(after, to))
 
     def _add_text(self, token: Token) -> None:

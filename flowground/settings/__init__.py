@@ -17,17 +17,15 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from flowground.errors import ConfigError
 from flowground.providers import KINDS, ProviderEntry, name_kind
 from flowground.settings.file import ConfigFile, fill_variables, find_mistakes, find_variables, read_config
+from flowground.settings.limits import Limits as Limits
+from flowground.settings.limits import PriceSettings
+from flowground.settings.limits import PublicSettings as PublicSettings
+from flowground.settings.organization import OrganizationSettings
 from flowground.words import join_words, suggest
 from flowground.yaml_file.document import KeyPath
 from flowground.yaml_file.section import ConfigSection, check_http_address
 
 LocalMode = Literal["open", "link", "off"]
-
-
-class OrganizationSettings(ConfigSection):
-    name: str = Field(
-        "Flowground", min_length=1, max_length=80, description="Shown on the sign-in page and in the sidebar."
-    )
 
 
 class TweakSettings(ConfigSection):
@@ -36,81 +34,34 @@ class TweakSettings(ConfigSection):
     )
 
 
-class PublicSettings(ConfigSection):
-    """What people who did not sign in may use up; 0 is no limit."""
-
-    runs_per_day: int = Field(1000, ge=0, description="Runs of all visitors of one flow a day (UTC). 0: no limit.")
-    runs_per_minute: int = Field(10, ge=0, description="Runs that one visitor may start a minute. 0: no limit.")
-    address_runs_per_minute: int = Field(
-        60, ge=0, description="Runs that visitors of one address (IPv6: /64) may start a minute. 0: no limit."
-    )
-    conversations: int = Field(
-        1000, ge=0, description="Visitors' conversations that are kept of one flow; the oldest go first. 0: all."
-    )
-    days: int = Field(
-        30,
-        ge=0,
-        le=36_500,
-        description="Days after its last message when a visitor's conversation is deleted. 0: never.",
-    )
-
-
 class SharingSettings(ConfigSection):
     allow_public: bool = Field(False, description="Whether a flow may be shared without sign-in.")
     public: PublicSettings = PublicSettings()
 
 
-class Limits(ConfigSection):
-    body_bytes: int = Field(3_145_728, ge=1024, description="Largest request body; more answers 413.")
-    message_chars: int = Field(200_000, ge=1, description="Longest single message.")
-    request_seconds: float = Field(
-        30,
-        gt=0,
-        description="Longest wait for a request's head, for the next piece of its body, for its client to read on, and "
-        "for the first word of a page whose visitor is not signed in.",
+class RetentionSettings(ConfigSection):
+    """How long what is stored is kept; 0 is for good."""
+
+    conversations_days: int = Field(
+        0, ge=0, le=36_500, description="Days after its last message when anybody's conversation is deleted. 0: never."
     )
-    flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
-    answer_chars: int = Field(
-        500_000, ge=1, description="Longest answer of a model or an output; a longer one fails and keeps this much."
-    )
-    run_seconds: float = Field(
-        600, ge=0, description="Longest run, fetching the built-in model aside; a longer one answers 504. 0: no limit."
-    )
-    resume_seconds: float = Field(
-        30,
-        ge=0,
-        description="Seconds that a run with `?stream=sse` goes on while nobody reads it, and that its events can be "
-        "read again after its end.",
-    )
-    runs_per_minute: int = Field(
+    run_contents_days: int = Field(
         0,
         ge=0,
-        description="Runs that one application token, one person at the pages or one visitor may start a minute; "
-        "more answers 429. 0: no limit.",
+        le=36_500,
+        description="Days after which the traces, overrides and texts so far of runs are deleted; "
+        "messages and the facts for counting stay. 0: never.",
     )
-    page_runs_per_minute: int = Field(
-        60,
+    audit_days: int = Field(
+        365,
         ge=0,
-        description="Runs that one signed-in person may start at the pages a minute; "
-        "the lower one counts where `runs_per_minute` is set too. 0: no limit.",
+        le=36_500,
+        description="Days after which a line of the audit trail, or an access request that was decided, is deleted. "
+        "0: never.",
     )
-    guest_pages: int = Field(
-        400,
-        ge=1,
-        description="Pages that people who are not signed in may have open, at the sign-in page or at public flows. "
-        "Beyond it, a page of the network and address with most pages is closed, first those that nobody used. Each "
-        "takes four open files; all of them get a quarter of those the process may open.",
+    attempts_days: int = Field(
+        1, ge=0, le=36_500, description="Days after which a password that was tried is forgotten. 0: never."
     )
-    guest_pages_per_address: int = Field(
-        100,
-        ge=1,
-        description="How many of them may come from one address; beyond it a page that was silent for "
-        "`request_seconds` is closed, else the new one is refused.",
-    )
-    store_seconds: float = Field(
-        15, ge=1, le=300, description="Longest wait for the database, or for its lock; then 503."
-    )
-    shutdown_seconds: float = Field(10, ge=0, description="Grace for running answers when the process is told to end.")
 
 
 class ApiSettings(ConfigSection):
@@ -163,7 +114,9 @@ class Settings(ConfigSection):
     )
     tweaks: TweakSettings = TweakSettings()
     sharing: SharingSettings = SharingSettings()
+    retention: RetentionSettings = RetentionSettings()
     limits: Limits = Limits()
+    prices: PriceSettings = PriceSettings()
     api: ApiSettings = ApiSettings()
     credentials: Credentials = Credentials()
     cookie: CookieSettings = CookieSettings()
@@ -209,6 +162,8 @@ class Settings(ConfigSection):
             found.extend(find_mistakes(error, cls))
         else:
             found.extend(_check_default_model(settings))
+            found.extend(_check_prices(settings))
+            found.extend(settings.organization.find_mistakes(root))
         if found:
             raise ConfigError("\n".join(file.say(place, message) for place, message in found))
         for name, variable in missing.items():
@@ -252,9 +207,25 @@ def _check_default_model(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
         yield ("default_model",), f"there is no provider {provider!r}{hint}"
 
 
+def _check_prices(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    """A limit of money without a price would never be reached."""
+    limits = settings.limits
+    for name, bounds in (
+        ("person", limits.person), ("visitor", limits.visitor), ("address", limits.address), ("flow", limits.flow)
+    ):  # fmt: skip
+        if bounds.money_per_day and not settings.prices.models:
+            yield ("limits", name, "money_per_day"), "needs `prices.models`, which says what models cost"
+
+
 def _make_absolute(settings: Settings, root: Path) -> dict[str, Any]:
     database = settings.database
     if database.startswith("sqlite:///") and database != "sqlite:///:memory:":
         database = f"sqlite:///{root / database.removeprefix('sqlite:///')}"
     providers = {name: entry.count_paths_from(root) for name, entry in settings.providers.items()}
-    return {"flows": root / settings.flows, "data": root / settings.data, "database": database, "providers": providers}
+    return {
+        "flows": root / settings.flows,
+        "data": root / settings.data,
+        "database": database,
+        "providers": providers,
+        "organization": settings.organization.count_paths_from(root),
+    }

@@ -56,9 +56,13 @@ class BoundedFrames(WebSocketsSansIOProtocol):
         if scope is not None:
             scope["extensions"][_CONNECTION] = self
 
+    def handle_text(self, event: Any) -> None:
+        super().handle_text(event)
+        event.data = b""  # websockets holds a connection's last frame until the next comes
+
     def handle_bytes(self, event: Any) -> None:
         super().handle_bytes(event)
-        event.data = b""  # websockets holds a connection's last frame until the next comes
+        event.data = b""
 
     def handle_cont(self, event: Any) -> None:
         if len(self.frames) < self.pieces:

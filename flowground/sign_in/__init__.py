@@ -9,11 +9,11 @@ import secrets
 import time
 from uuid import uuid4
 
-from flowground.caller import Caller, Role
+from flowground.caller import LOCAL_OWNER, Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.settings import Settings
 from flowground.sign_in.links import PasswordLinks
-from flowground.sign_in.passwords import Bcrypt, Compare, clean_name, compare_by_bcrypt
+from flowground.sign_in.passwords import Bcrypt, Compare, compare_by_bcrypt
 from flowground.sign_in.roster import Roster
 from flowground.sign_in.signed_cookies import Device, SignedCookies
 from flowground.sign_in.tries import Tries, clean_attempt_name, describe_lockout
@@ -26,7 +26,7 @@ from flowground.store.sql import make_storable
 TICKET_SECONDS = 30
 _CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _AGENT_CHARS = 300
-_LOCAL_OWNER = "local:owner"
+_LOCAL_OWNER = str(LOCAL_OWNER.owner)
 
 
 class SignIn:
@@ -64,12 +64,18 @@ class SignIn:
         given, right = ("".join(filter(str.isalnum, text.lower())) for text in (code, self.owner_code))
         return hmac.compare_digest(given.encode(), right.encode())
 
-    async def create_first_account(self, name: str, display_name: str, password: str) -> Member:
+    async def create_first_account(
+        self, name: str, display_name: str, password: str, *, shares: str | None = None
+    ) -> Member:
         """An admin, to whom the local owner's conversations go; ends local mode for good, and the owner's sign-ins.
+
+        The flow `shares` is shared in the same transaction: whoever has the account has shared it.
 
         Raises NotAllowed when there was an account before, InvalidRequest when name or password may not be one.
         """
-        member = await self.roster.add_first(name, display_name=display_name, password=password, by=_LOCAL_OWNER)
+        member = await self.roster.add_first(
+            name, display_name=display_name, password=password, by=_LOCAL_OWNER, shares=shares
+        )
         await self._store.write(sign_ins.revoke_all, member=None, by=_LOCAL_OWNER)
         return member
 
@@ -96,24 +102,37 @@ class SignIn:
         `sign_in_busy`, before the try is counted.
         """
         with self._bcrypt.wait_in_line():
+            name = clean_attempt_name(name)
+            login = await self.roster.find_login(name)
+            device = await self._find_known(name, device)
             wait = await self.tries.count(name, address, device)
             if wait:
                 raise describe_lockout(wait)
-            name = clean_attempt_name(name)
-            login = await self.roster.find_login(name)
             is_right = await self._bcrypt.matches(password, login.password if login else None, compare)
             if login is None or not is_right:
                 return None
             await self.tries.note_success(name, address, device)
             return login.member
 
+    async def find_wait(self, name: str, address: str, device: Device | None = None) -> float:
+        """Seconds until a password for this name may be tried from here again; 0: now."""
+        name = clean_attempt_name(name)
+        return await self.tries.find_wait(name, address, await self._find_known(name, device))
+
+    async def _find_known(self, name: str, device: Device | None) -> Device | None:
+        """The browser, where whoever has this name now signed in before."""
+        if device is None:
+            return None
+        member = await self.roster.find_named(name)
+        return device if member is not None and device.knows(member.id) else None
+
     # Sign-in sessions
 
     async def issue_ticket(self, member: str | None, browser: str) -> str:
-        """A ticket that this browser may redeem once within 30 s; `member` None is the local owner, code given.
+        """A ticket that this browser may redeem once within 30 s.
 
-        `browser` is a secret that only this browser sends (its visitor cookie). Raises InvalidRequest when it is empty,
-        NotAllowed when local mode is over.
+        `member` is an id; None: the local owner, code given. `browser` is a secret that only this browser sends (its
+        visitor cookie). Raises InvalidRequest when it is empty, NotAllowed when local mode is over.
         """
         if not browser:
             raise InvalidRequest("This browser sends no cookies.", hint="Allow cookies for this address.")
@@ -123,7 +142,7 @@ class SignIn:
         await self._store.write(
             sign_ins.add_ticket,
             ticket=hash_secret(ticket),
-            member=None if member is None else clean_name(member),
+            member=member,
             browser=hash_secret(browser),
             expires_at=time.time() + TICKET_SECONDS,
         )
@@ -154,7 +173,7 @@ class SignIn:
         """Who sends this cookie, by what the database says now: sign-in, member and role are read again."""
         claims = self.cookies.read_sign_in(value)
         caller = await self.find_caller(claims.sign_in_id) if claims else None
-        named = caller.name if caller and caller.kind == "member" else ""
+        named = caller.id if caller and caller.kind == "member" else ""
         return caller if claims and named == claims.username else None
 
     async def find_caller(self, sign_in_id: str) -> Caller | None:
@@ -167,18 +186,29 @@ class SignIn:
         role = self._find_role(state.member, state.role if state.is_active else None)
         return None if role is None else Caller("member", state.member, role, sign_in_id=sign_in_id)
 
-    async def verify_token(self, secret: str) -> Caller | None:
-        """Who calls with this application token: its scope, with its owner's present role. Counts one use."""
-        token = await self._store.use_token(secret)
+    async def verify_token(self, secret: str, *, counts_use: bool = True) -> Caller | None:
+        """Who calls with this application token: its scope, with its owner's present role. Counts a use where asked."""
+        token = await self._store.use_token(secret, counts_use=counts_use)
         if token is None:
             return None
         role = "admin" if token.owner is None else self._find_role(token.owner, token.owner_role)
         flows = None if token.flows is None else frozenset(token.flows)
-        return None if role is None else Caller("token", token.id, role, flows=flows, owner=token.owner)
+        if role is None:
+            return None
+        return Caller(
+            "token",
+            token.id,
+            role,
+            flows=flows,
+            person=token.owner,
+            has_kept_apart=token.has_kept_apart,
+            sees=token.sees or "inside",
+            sets=token.sets or "unprotected",
+        )
 
     async def revoke(self, sign_in_id: str, *, member: str | None = None) -> bool:
         """Signs one browser out; its cookie is dead from now on. False when it was not, or is not `member`'s."""
         return await self._store.write(sign_ins.revoke, sign_in_id=sign_in_id, member=member)
 
-    def _find_role(self, name: str, stored: Role | None) -> Role | None:
-        return self.roster.find_config_role(name) or stored
+    def _find_role(self, member: str, stored: Role | None) -> Role | None:
+        return self.roster.find_config_role(member) or stored

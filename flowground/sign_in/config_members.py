@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +14,16 @@ from flowground.errors import ConfigError, InvalidRequest
 from flowground.sign_in.passwords import LEAST_COST, MOST_COST, clean_name, clean_password, is_hash, read_cost
 from flowground.store.people.members import Member
 
+_ID = re.compile(r"[a-z0-9][a-z0-9._@+~-]{0,79}\Z")
 _ROLES: tuple[Role, ...] = ("admin", "author", "member")
 
 
 class _Entry(BaseModel):
-    """The fields we read; the authenticator knows more and lets people add theirs."""
+    """The fields we read; the authenticator knows more and lets people add theirs. `id` is ours."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
+    id: str | None = None
     password: str | None = None
     email: str | None = None
     name: str | None = None
@@ -31,17 +34,22 @@ class _Entry(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ConfigMember:
-    """`password` is a bcrypt hash, or plain text that fits the rules, or None."""
+    """`password` is a bcrypt hash, or plain text that fits the rules, or None.
+
+    `id` is the member's, where the file says so; until it is settled what others have, `member.id` is the name.
+    """
 
     member: Member
     password: str | None
+    id: str | None = None
 
     @property
     def is_plain(self) -> bool:
         return self.password is not None and not is_hash(self.password)
 
-    def make_fingerprint(self, name: str, key: str) -> str:
+    def make_fingerprint(self, key: str) -> str:
         """Changes with the password. A plain one is kept from guessing by the cookie's key, which no database has."""
+        name = self.id or self.member.name
         if self.password is None:
             return "none"
         if not self.is_plain:
@@ -60,6 +68,9 @@ def read_config_members(usernames: Mapping[str, Any]) -> dict[str, ConfigMember]
         if name in members:
             raise ConfigError(f"{place}: there is another {name}; names do not differ by upper and lower case")
         members[name] = _read_member(name, fields, place)
+        same = [other for other, entry in members.items() if entry.id and entry.id == members[name].id]
+        if len(same) > 1:
+            raise ConfigError(f"{place}.id: {same[0]} has this id too", hint="An id is one person's.")
     return members
 
 
@@ -81,8 +92,11 @@ def _read_member(name: str, fields: Any, place: str) -> ConfigMember:
             f"{place}.password: a bcrypt hash of cost {read_cost(password)}; it may be {LEAST_COST} to {MOST_COST}",
             hint="One step more is twice the work, of every sign-in.",
         )
+    if entry.id is not None and not _ID.match(entry.id):
+        raise ConfigError(f"{place}.id: an id has 1 to 80 of the characters a–z, 0–9, and . _ @ + ~ - after the first")
     full_name = f"{entry.first_name or ''} {entry.last_name or ''}".strip()
     member = Member(
+        id=entry.id or name,
         name=name,
         display_name=full_name or entry.name or name,
         email=entry.email,
@@ -90,7 +104,7 @@ def _read_member(name: str, fields: Any, place: str) -> ConfigMember:
         has_password=password is not None,
         source="config",
     )
-    return ConfigMember(member, password)
+    return ConfigMember(member, password, entry.id)
 
 
 def _choose_role(roles: list[str] | str | None) -> Role:

@@ -4,7 +4,6 @@ import secrets
 import time
 
 from flowground.errors import InvalidRequest, NotSignedIn
-from flowground.sign_in.passwords import clean_name
 from flowground.sign_in.roster import Roster
 from flowground.sign_in.tries import Tries
 from flowground.store import Store
@@ -24,20 +23,19 @@ class PasswordLinks:
         self._roster = roster
         self._tries = tries
 
-    async def create(self, kind: LinkKind, name: str, *, by: str) -> tuple[PasswordLink, str]:
-        """The link and its secret, which is nowhere else. Ends the member's earlier links.
+    async def create(self, kind: LinkKind, member: str, *, by: str) -> tuple[PasswordLink, str]:
+        """The link for a member, by id, and its secret, which is nowhere else. Ends the member's earlier links.
 
         Raises InvalidRequest when there is no such active member.
         """
-        name = clean_name(name)
-        member = await self._roster.find(name)
-        if member is None or not member.is_active:
-            raise InvalidRequest(f"There is no active member {name}.")
+        found = await self._roster.find(member)
+        if found is None or not found.is_active:
+            raise InvalidRequest(f"There is no active member {member}.")
         secret = secrets.token_urlsafe(32)
         link = await self._store.write(
             password_links.add,
             kind=kind,
-            member=name,
+            member=member,
             hashed=hash_secret(secret),
             expires_at=time.time() + GOOD_FOR_SECONDS[kind],
             by=by,
@@ -66,6 +64,4 @@ class PasswordLinks:
 
 
 def _say_not_good() -> NotSignedIn:
-    return NotSignedIn(
-        "This link is not good any more.", code="link_over", hint="Ask whoever sent it to you for a new one."
-    )
+    return NotSignedIn("This link no longer works.", code="link_over", hint="Ask whoever sent it to you for a new one.")

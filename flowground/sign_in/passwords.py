@@ -47,14 +47,14 @@ def clean_password(password: str) -> str:
         raise InvalidRequest("A password has no invisible control characters.")
     if password.lower() in _COMMON:
         raise InvalidRequest(
-            "This password is too common: it is among the first that are tried.",
-            hint="Several words in a row are long, and easy to keep in mind.",
+            "This password is too common: it is among the first that attackers try.",
+            hint="Several words in a row are long and easy to remember.",
         )
     size = len(password.encode())
     if size > MAX_BYTES:
         raise InvalidRequest(
             f"A password has at most {MAX_BYTES} bytes; this one has {size}.",
-            hint="bcrypt, which keeps it, reads no more. Letters beyond a–z take two to four bytes.",
+            hint="bcrypt, which keeps it, reads no more. Letters beyond a–z take two to four bytes each.",
         )
     return password
 
@@ -106,7 +106,7 @@ class Bcrypt:
     def wait_in_line(self) -> Iterator[None]:
         """For the length of one sign-in. Raises NotSignedIn (code `sign_in_busy`) when too many wait already."""
         if self._waiting >= _WAITING:
-            raise NotSignedIn("Too many people sign in right now. Try again in a moment.", code="sign_in_busy")
+            raise NotSignedIn("Too many people are signing in right now. Try again in a moment.", code="sign_in_busy")
         self._waiting += 1
         try:
             yield

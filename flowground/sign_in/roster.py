@@ -3,18 +3,20 @@
 import asyncio
 import logging
 import re
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from flowground.caller import Role
 from flowground.errors import ConfigError, InvalidRequest, NotAllowed
 from flowground.settings import Settings
-from flowground.sign_in.config_members import read_config_members
+from flowground.sign_in.config_members import ConfigMember, read_config_members
 from flowground.sign_in.passwords import Bcrypt, clean_name, clean_password, read_cost
 from flowground.store import Store
-from flowground.store.people import config_entries, members
+from flowground.store.people import config_entries, identities, members
 from flowground.store.people.config_entries import ConfigEntry, What
 from flowground.store.people.members import Member, StoredMember
+from flowground.words import read_name
 
 _log = logging.getLogger(__name__)
 _SAID: dict[What, str] = {
@@ -26,6 +28,8 @@ _SAID: dict[What, str] = {
     "replaced": "config.yaml has another password and another email for %s: "
     "taken for somebody else, who inherits nothing",
 }
+NAME_CHARS = 100
+"""Of the name that others see."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}\Z")
 
 
@@ -37,8 +41,13 @@ class Login:
     password: str
 
 
+def find_name(names: Mapping[str, str], member: str) -> str:
+    """How somebody is shown whom `find_names` was asked for; of one who is gone, what their id tells of it."""
+    return names.get(member) or member.partition("~")[0]
+
+
 class Roster:
-    """Members by clean name. One of config.yaml counts as long as the file names them."""
+    """Members, by id or by the clean name they sign in with. Those of config.yaml count while the file names them."""
 
     def __init__(self, settings: Settings, *, store: Store, bcrypt: Bcrypt) -> None:
         """Raises ConfigError when config.yaml's members are wrong."""
@@ -48,15 +57,17 @@ class Roster:
         hashes = [entry.password for entry in self._config.values() if entry.password and not entry.is_plain]
         bcrypt.cost = max([bcrypt.cost, *map(read_cost, hashes)])
         self._hashes: dict[str, Future[str]] = {}
+        self._names: dict[str, str] = {}
+        """Id -> name, of members of config.yaml."""
+        self._take_ids({name: entry.member.id for name, entry in self._config.items()})
 
     async def start(self) -> None:
-        """To be awaited once, on the loop that serves. Raises ConfigError: a name in config.yaml and database."""
-        for member in await self._store.read(members.list_members):
-            if member.name in self._config:
-                raise ConfigError(
-                    f"credentials.usernames.{member.name}: the database has a member of this name too",
-                    hint=f"Take it out of config.yaml, or run: python -m flowground members remove {member.name}",
-                )
+        """To be awaited once, on the loop that serves. Raises ConfigError: a name or id in config.yaml is another's."""
+        stored = await self._store.read(members.list_members)
+        written = {entry.id for entry in self._config.values() if entry.id}
+        retired = await self._store.read(config_entries.find_retired, ids={*written, *self._config})
+        self._refuse_shared(stored, retired)
+        await self._read_ids(others={*retired, *(member.id for member in stored)})
         if self._config:
             await self._store.write(members.mark_account_created)
         plain = {name: entry.password for name, entry in self._config.items() if entry.is_plain}
@@ -75,29 +86,89 @@ class Roster:
         server must not compare: the server, which still has the older file, would not notice the change any more.
         """
         entries = {
-            name: ConfigEntry(entry.make_fingerprint(name, key), entry.member.email)
+            name: ConfigEntry(entry.make_fingerprint(key), entry.member.email, entry.id)
             for name, entry in self._config.items()
         }
         for change in await self._store.write(config_entries.reconcile, entries=entries):
             if (sentence := _SAID.get(change.what)) is not None:
                 _log.warning(sentence, change.name)
+        await self._read_ids()
 
-    def find_config_role(self, name: str) -> Role | None:
-        """The role of a member of config.yaml; None for others."""
-        found = self._config.get(name)
+    def _refuse_shared(self, stored: Iterable[Member], retired: Collection[str]) -> None:
+        """`retired` are ids of people who were removed: what is left of theirs must reach nobody, and still goes."""
+        ids = {entry.id: name for name, entry in self._config.items() if entry.id}
+        for member_id in sorted({*ids} & {*retired}):
+            raise ConfigError(
+                f"credentials.usernames.{ids[member_id]}.id: it was the id of somebody who was removed",
+                hint="Give the entry another id, or none.",
+            )
+        for member in stored:
+            if member.name in self._config:
+                raise ConfigError(
+                    f"credentials.usernames.{member.name}: the database has a member of this name too",
+                    hint=f"Take it out of config.yaml, or run: python -m flowground members remove {member.name} "
+                    f"(or: members rename {member.name} NEW)",
+                )
+            if member.id in ids:
+                raise ConfigError(
+                    f"credentials.usernames.{ids[member.id]}.id: it is the id of {member.name} in the database",
+                    hint="Give the entry another id, or none.",
+                )
+
+    async def _read_ids(self, *, others: Collection[str] = ()) -> None:
+        """Which id each entry of config.yaml has. One that no server has seen yet is its name; where that is an id of
+        `others` or of another entry, it has none that anybody could have."""
+        known = await self._store.read(identities.read_config_ids)
+        taken = {*others, *(entry.id for entry in self._config.values() if entry.id)}
+        ids = {name: known.get(name, name) for name in self._config}
+        free = {name: f"{name}~" if member in taken else member for name, member in ids.items()}
+        self._take_ids({name: entry.id or free[name] for name, entry in self._config.items()})
+
+    def _take_ids(self, ids: Mapping[str, str]) -> None:
+        self._config = {
+            name: replace(entry, member=replace(entry.member, id=ids[name])) for name, entry in self._config.items()
+        }
+        self._names = {member: name for name, member in ids.items()}
+
+    def find_config_role(self, member: str) -> Role | None:
+        """The role of a member of config.yaml, by id; None for others."""
+        found = self._find_configured(member)
         return found.member.role if found else None
+
+    def _find_configured(self, member: str) -> ConfigMember | None:
+        return self._config.get(self._names.get(member, ""))
 
     async def list_members(self) -> list[Member]:
         """Those of config.yaml and of the database, by name."""
         stored = await self._store.read(members.list_members)
-        with_password = await self._store.read(members.list_names_with_password)
-        configured = [
-            replace(entry.member, has_password=entry.member.has_password or name in with_password)
-            for name, entry in self._config.items()
-        ]
-        return sorted([*stored, *configured], key=lambda member: member.name)
+        return sorted([*stored, *await self.list_configured()], key=lambda member: member.name)
 
-    async def find(self, name: str) -> Member | None:
+    async def list_configured(self) -> list[Member]:
+        """Those of config.yaml, by name."""
+        if not self._config:
+            return []
+        ids = [entry.member.id for entry in self._config.values()]
+        with_password = await self._store.read(members.list_with_password, members=ids)
+        configured = [
+            replace(entry.member, has_password=entry.member.has_password or entry.member.id in with_password)
+            for entry in self._config.values()
+        ]
+        return sorted(configured, key=lambda member: member.name)
+
+    async def find(self, member: str) -> Member | None:
+        """By id."""
+        stored = await self._store.read(members.find, member=member)
+        configured = self._find_configured(member)
+        return _put_together(configured, stored).member if configured else stored.member
+
+    async def find_names(self, ids: Collection[str]) -> dict[str, str]:
+        """Id -> what colleagues see, of those of these ids that are somebody's."""
+        stored = await self._store.read(members.find_display_names, members=ids)
+        configured = {key: entry.member.display_name for key in ids if (entry := self._find_configured(key))}
+        return stored | configured
+
+    async def find_named(self, name: str) -> Member | None:
+        """By the name they sign in with."""
         return (await self._find_stored(clean_name(name))).member
 
     async def find_login(self, name: str) -> Login | None:
@@ -109,13 +180,10 @@ class Roster:
         return Login(found.member, password) if password else None
 
     async def _find_stored(self, name: str) -> StoredMember:
-        """What the database knows under the clean name, its member the one of config.yaml where that has one."""
-        stored = await self._store.read(members.find, name=name)
-        configured = self._config.get(name)
-        if configured is None:
-            return stored
-        has_password = bool(configured.password or stored.password)
-        return replace(stored, member=replace(configured.member, has_password=has_password))
+        """Who signs in by the clean name, and the password that was set in the app."""
+        if (configured := self._config.get(name)) is None:
+            return await self._store.read(members.find_named, name=name)
+        return _put_together(configured, await self._store.read(members.find, member=configured.member.id))
 
     async def add(
         self,
@@ -128,7 +196,7 @@ class Roster:
         by: str,
     ) -> Member:
         """Raises InvalidRequest when the name or the password may not be one, or the name is taken."""
-        name = self._require_free(name)
+        name = self.require_free(name)
         hashed = None if password is None else await self.hash(password)
         return await self._store.write(
             members.add,
@@ -140,38 +208,63 @@ class Roster:
             by=by,
         )
 
-    async def add_first(self, name: str, *, display_name: str, password: str, by: str) -> Member:
-        """The first account, an admin. Raises NotAllowed when there was one, InvalidRequest like `add`."""
-        name = self._require_free(name)
+    async def add_first(
+        self, name: str, *, display_name: str, password: str, by: str, shares: str | None = None
+    ) -> Member:
+        """The first account, an admin, who shares the flow `shares`.
+
+        Raises NotAllowed when there was one, InvalidRequest like `add`.
+        """
+        name = self.require_free(name)
         hashed = await self.hash(password)
         shown = display_name.strip() or name
-        return await self._store.write(members.add_first, name=name, display_name=shown, password=hashed, by=by)
+        return await self._store.write(
+            members.add_first, name=name, display_name=shown, password=hashed, by=by, shares=shares
+        )
 
-    async def set_password(self, name: str, password: str, *, by: str) -> None:
-        """For all members; signs them out everywhere. Raises InvalidRequest: no such name, or no good password."""
-        name = clean_name(name)
-        if await self.find(name) is None:
-            raise InvalidRequest(f"There is no member {name}.")
-        await self._store.write(members.set_password, name=name, password=await self.hash(password), by=by)
+    async def set_password(self, member: str, password: str, *, by: str) -> None:
+        """For all members, by id; signs them out everywhere. Raises InvalidRequest: no such id, or no good password."""
+        if await self.find(member) is None:
+            raise InvalidRequest(f"There is no member {member}.")
+        await self._store.write(members.set_password, member=member, password=await self.hash(password), by=by)
+
+    async def rename(self, member: str, name: str, *, by: str) -> str:
+        """Gives a member of the database another name to sign in with, and returns it. Sign-ins stay.
+
+        Raises InvalidRequest for a name that may not be one or is taken, NotAllowed for members of config.yaml.
+        """
+        self.require_stored(member, hint="Give the entry `id: …` there, and it may have another name.")
+        name = self.require_free(name)
+        if not await self._store.write(members.rename, member=member, name=name, by=by):
+            raise InvalidRequest("This member no longer exists.")
+        return name
+
+    async def show_as(self, member: str, display_name: str, *, by: str) -> None:
+        """Changes what colleagues see of a member of the database. Raises like `rename`."""
+        self.require_stored(member, hint="Their name stands there.")
+        said = read_name(display_name, most=NAME_CHARS)
+        if said is None:
+            raise InvalidRequest(f"A name that others see is one line of 1 to {NAME_CHARS} characters.")
+        if not await self._store.write(members.show_as, member=member, display_name=said, by=by):
+            raise InvalidRequest("This member no longer exists.")
 
     async def hash(self, password: str) -> str:
         """Raises InvalidRequest when it may not be a password."""
         return await asyncio.wrap_future(self._bcrypt.start_hash(clean_password(password)))
 
-    def require_stored(self, name: str, *, hint: str | None = None) -> str:
-        """The clean name of somebody who is changed in the database. Raises NotAllowed for members of config.yaml."""
-        name = clean_name(name)
-        if name in self._config:
+    def require_stored(self, member: str, *, hint: str | None = None) -> None:
+        """For somebody who is changed in the database, by id. Raises NotAllowed for members of config.yaml."""
+        if member in self._names:
             hint = hint or "Take the entry out there, then restart."
-            raise NotAllowed(f"{name} is a member by config.yaml.", hint=hint)
-        return name
+            raise NotAllowed(f"{self._names[member]} is defined in config.yaml.", hint=hint)
 
     @property
     def has_configured_admin(self) -> bool:
         """Whether an admin of config.yaml can sign in, so that the last one of the database may go."""
         return any(entry.member.role == "admin" and entry.password for entry in self._config.values())
 
-    def _require_free(self, name: str) -> str:
+    def require_free(self, name: str) -> str:
+        """The clean name, where it may be one and config.yaml has no other. Raises InvalidRequest."""
         name = clean_name(name)
         if not _NAME.match(name):
             raise InvalidRequest(
@@ -188,3 +281,9 @@ class Roster:
         # Shielded: a visitor who leaves must not cancel the hash everyone needs.
         hashed: str = await asyncio.shield(asyncio.wrap_future(hashing))
         return hashed
+
+
+def _put_together(configured: ConfigMember, stored: StoredMember) -> StoredMember:
+    """A member of config.yaml, with the password that was set in the app, if one was."""
+    has_password = bool(configured.password or stored.password)
+    return replace(stored, member=replace(configured.member, has_password=has_password))

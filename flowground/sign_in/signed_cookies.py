@@ -41,21 +41,21 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A browser and the members whom it is known for; `names` are digests: the cookie tells nobody's name."""
+    """A browser and the members whom it is known for; `names` are digests of ids: the cookie tells nobody's."""
 
     id: str
     names: tuple[str, ...] = ()
 
-    def knows(self, name: str) -> bool:
-        """Whether this member signed in here; `name` is clean."""
-        return self._digest_name(name) in self.names
+    def knows(self, member: str) -> bool:
+        """Whether this member signed in here."""
+        return self._digest(member) in self.names
 
-    def add_member(self, name: str) -> "Device":
-        mine = self._digest_name(name)
+    def add_member(self, member: str) -> "Device":
+        mine = self._digest(member)
         return Device(self.id, (*(known for known in self.names if known != mine), mine)[-_DEVICE_NAMES:])
 
-    def _digest_name(self, name: str) -> str:
-        return hmac.digest(self.id.encode(), name.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()[:16]
+    def _digest(self, member: str) -> str:
+        return hmac.digest(self.id.encode(), member.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()[:16]
 
 
 class SignedCookies:
@@ -93,7 +93,7 @@ class SignedCookies:
         None for a caller who is no member."""
         if caller is None or caller.kind != "member":
             return None
-        device = (self.read_device(value) or Device(secrets.token_hex(16))).add_member(caller.name)
+        device = (self.read_device(value) or Device(secrets.token_hex(16))).add_member(caller.id)
         until = time.time() + DEVICE_DAYS * 86_400
         return self._sign({"device": device.id, "names": device.names, "until": until})
 

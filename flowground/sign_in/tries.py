@@ -15,12 +15,14 @@ _NAME_CHARS = 254
 # What else is counted stands beside the passwords in one table. No member's name holds a space, and no address is
 # "access" or begins with "browser ": so none of these is counted together with somebody's passwords.
 _LINKS = "a link"
-_REQUESTS = "requests of"
 _BROWSER = "browser"
 
 
 class Tries:
-    """By name and address. What is counted lies in the store, for all processes."""
+    """By name, as it was typed, and address. What is counted lies in the store, for all processes.
+
+    `device` is a browser in which whoever has the name signed in before.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -38,7 +40,7 @@ class Tries:
 
     async def count_request(self, member: str) -> float:
         """Counts an access request. 0: it may be made; else the seconds to wait."""
-        name = clean_attempt_name(f"{_REQUESTS} {member}")
+        name = clean_attempt_name(f"{attempts.REQUESTS} {member}")
         return await self._store.write(attempts.begin, name=name, address="access", per_name=None)
 
     async def note_success(self, name: str, address: str, device: Device | None = None) -> None:
@@ -57,7 +59,7 @@ def _locate_count(name: str, address: str, device: Device | None) -> dict[str, A
     A browser in which this member signed in before has a count of its own, which no stranger's tries enter.
     """
     name = clean_attempt_name(name)
-    if device is not None and device.knows(name):
+    if device is not None:
         return {"name": name, "address": f"{_BROWSER} {device.id}", "per_name": None}
     return {"name": name, "address": address, "in_all": attempts.IN_ALL}
 

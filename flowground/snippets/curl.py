@@ -7,7 +7,7 @@ refuses at its prompt, and nothing in it ends the shell it is pasted into.
 
 import shlex
 
-from flowground.snippets.literals import JSON, fill, write_literal
+from flowground.snippets.literals import JSON, VARIABLE, fill, write_literal, write_short_literal
 from flowground.snippets.request import SnippetRequest
 
 _COMMAND = """\
@@ -20,12 +20,31 @@ curl --silent --show-error --fail-with-body «url» \\
 JSON
 """
 
+_SHORT = """\
+curl --silent --show-error «output»«url» \\
+  --header «key» \\
+  --header "Content-Type: application/json" \\
+  --data «body»
+"""
+_MOST = 100_000
+"""Bytes of a body that are one argument; Linux takes 131,072."""
 
 _KEY = '"x-api-key: ${FLOWGROUND_API_KEY:?Set this environment variable to an application token.}"'
 
 
 def write_curl(request: SnippetRequest) -> str:
     """A complete command: `bash test-script.sh`. Raises ValueError as `write_body` does."""
+    short = (
+        "" if request.handles_errors else shlex.quote(write_short_literal(request.write_body(request.message), JSON))
+    )
+    if short and len(short.encode("utf-8", "surrogatepass")) <= _MOST:
+        return fill(
+            _SHORT,
+            url=shlex.quote(request.url),
+            key=shlex.quote(f"x-api-key: {request.token}") if request.token else f'"x-api-key: ${VARIABLE}"',
+            output="--no-buffer " if request.stream else "",
+            body=short,
+        )
     return fill(
         _COMMAND,
         url=shlex.quote(request.url),

@@ -9,6 +9,7 @@ from flowground.snippets.literals import (
     fill,
     write_javascript_scalar,
     write_literal,
+    write_short_literal,
 )
 from flowground.snippets.request import SnippetRequest
 
@@ -85,17 +86,32 @@ async function* events(response) {
 }
 """
 
+_SHORT = """\
+const url = «url»;
+const message = process.argv[2] ?? «message»;
+const payload = «payload»;
+const headers = { "Content-Type": "application/json", "x-api-key": «token» };
+
+async function main() {
+  const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(payload) });
+  if (!response.ok) throw new Error(await response.text());
+«answer»}
+«events»main();
+"""
+
 
 def write_javascript(request: SnippetRequest) -> str:
     """A complete script: `node test-script.js "…"`. Raises ValueError as `write_body` does."""
     answer = _STREAM if request.stream else _SIMPLE if request.shape == "simple" else _LANGFLOW
+    template = _HEAD + answer + _TAIL if request.handles_errors else _SHORT.replace("«answer»", answer)
+    write_payload = write_literal if request.handles_errors else write_short_literal
     return fill(
-        _HEAD + answer + _TAIL,
+        template,
         url=write_javascript_scalar(request.url),
         message=write_javascript_scalar(request.message),
         token=write_javascript_scalar(request.token) if request.token else f"process.env.{VARIABLE}",
         ask="" if request.token else _ASK,
-        payload=write_literal(request.write_body(Name("message")), JAVASCRIPT),
+        payload=write_payload(request.write_body(Name("message")), JAVASCRIPT),
         events=_EVENTS if request.stream else "",
         **write_gaps(write_with_dots),
     )

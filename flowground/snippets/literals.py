@@ -32,12 +32,13 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a language writes scalars, keys, indentation, and the comma after the last item."""
+    """How a language writes scalars, keys, indentation, the comma after the last item, and braces on one line."""
 
     scalar: Callable[[Any], str]
     key: Callable[[str], str]
     indent: str
     last_comma: str
+    room: str = ""
 
 
 def write_literal(value: Any, style: Style, *, depth: int = 0) -> str:
@@ -55,6 +56,14 @@ def write_literal(value: Any, style: Style, *, depth: int = 0) -> str:
         items = [write_literal(item, style, depth=depth + 1) for item in value]
     lines = f",\n{inner}".join(items)
     return f"{begin}\n{inner}{lines}{style.last_comma}\n{style.indent * depth}{end}"
+
+
+def write_short_literal(value: dict[str, Any], style: Style) -> str:
+    """An object on one line where it holds one scalar, else as `write_literal` writes it."""
+    [*keys] = value
+    if len(keys) != 1 or isinstance(value[keys[0]], dict | list):
+        return write_literal(value, style)
+    return f"{{{style.room}{style.key(keys[0])}: {write_literal(value[keys[0]], style)}{style.room}}}"
 
 
 def fill(template: str, **values: str) -> str:
@@ -104,6 +113,6 @@ def _escape_unseen(character: str) -> str:
 
 
 PYTHON = Style(write_python_scalar, write_python_scalar, "    ", ",")
-JAVASCRIPT = Style(write_javascript_scalar, _write_javascript_key, "  ", ",")
+JAVASCRIPT = Style(write_javascript_scalar, _write_javascript_key, "  ", ",", room=" ")
 JSON = Style(write_json_scalar, write_json_scalar, "  ", "")
 ASCII_JSON = Style(json.dumps, json.dumps, "  ", "")

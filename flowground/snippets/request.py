@@ -18,7 +18,8 @@ class SnippetRequest:
     """`base_url` is the address as the visitor sees it, `flow_id` an id or endpoint name.
 
     `shape` "simple" asks for the short body `{text, session_id, …}`; a stream has one shape only. `token` is written
-    into the code; without it the code reads `FLOWGROUND_API_KEY`.
+    into the code; without it the code reads `FLOWGROUND_API_KEY`. `handles_errors` False asks for short code, which
+    leaves it to its language to say that something went wrong.
     """
 
     base_url: str
@@ -31,6 +32,7 @@ class SnippetRequest:
     input_type: InputType = "chat"
     output_type: OutputType = "chat"
     token: str | None = field(default=None, repr=False)
+    handles_errors: bool = True
 
     def fit(self, wired: WiredFlow, message: str | None = None) -> Self:
         """The request as it fits its flow: a flow without Chat Input is given text, one without Chat Output gives it.

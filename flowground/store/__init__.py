@@ -2,7 +2,7 @@
 
     store = Store.open("sqlite:///data/flowground.db")
     await store.write(turns.begin_turn, flow_id="echo", owner="member:ada", session_id="s", message=message)
-    await store.read(conversations.list_sessions, flow_id="echo", owner="member:ada")
+    await store.read(session_lists.list_page, flow_id="echo", owner="member:ada")
 
 Jobs are the plain functions of this package's modules; they take a connection and give frozen values.
 """
@@ -16,11 +16,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, select
 
 from flowground.errors import ConfigError, StoreUnavailable
+from flowground.store.database.checkpoints import Checkpoints
 from flowground.store.database.connections import SECONDS, Database
 from flowground.store.database.jobs import Job
 from flowground.store.database.outage import describe, explain, say_silent
 from flowground.store.database.process_locks import make_process_lock
-from flowground.store.database.threads import Checkpoints, Readers, Writer
+from flowground.store.database.readers import Readers
+from flowground.store.database.writer import Writer
 from flowground.store.migrations import migrate, write_and_delete
 from flowground.store.people import tokens
 from flowground.store.people.tokens import StoredToken, TokenUses, Use
@@ -31,6 +33,8 @@ _READY_SECONDS = 3.0
 """Longest answer to "is it ready?"."""
 _ENDING_SECONDS = 3.0
 """Longest wait while the process ends."""
+_STILL_SECONDS = 0.5
+"""A timer that comes so late tells that the process stood still: it was stopped, or its computer slept."""
 _PROBE_EVERY = 5.0
 """Seconds between two writes that only try whether writing works again."""
 
@@ -39,24 +43,29 @@ class Store:
     """One database. Usable from any event loop and from several at once.
 
     Every wait has an end: after `seconds` (`limits.store_seconds`) StoreUnavailable is raised, and at once where too
-    much waits already.
+    much waits already. Time in which the process stood still does not count.
     """
 
     def __init__(self, database: Database, *, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
+        """How long anybody waits."""
         self._file = database.file
         self.process = make_process_lock(database)
         """This process, once it was taken, among those that run turns."""
-        self._checkpoints = Checkpoints(database.reader) if database.file else None
+        self._checkpoints = Checkpoints(database.reader, database.file) if database.file else None
         self._writer = Writer(
             database.writer,
             database.file,
             seconds=seconds,
-            after_commit=self._checkpoints.note_commit if self._checkpoints else lambda: None,
+            after_commit=self._checkpoints.committed.set if self._checkpoints else lambda: None,
         )
         self._readers = Readers(database.reader, database.file, seconds=seconds)
+        if self._checkpoints:
+            self._checkpoints.note_erasure(has_copies=False)  # of a process that was killed before its log was empty
         self._uses = TokenUses(self._count_uses)
         self._probed = -_PROBE_EVERY
+        self.on_rights_change: Callable[[], None] = lambda: None
+        """Is called, on the loop of who asked for it, after a job here that `sql.mark_rights_change` marks."""
 
     @classmethod
     def open(cls, url: str, *, seconds: float = SECONDS) -> "Store":
@@ -81,7 +90,10 @@ class Store:
         caller that is cancelled does not undo the job. Raises StoreUnavailable; with the code `unknown_outcome` the
         job may be done all the same.
         """
-        return await self._wait(self._writer, job, args, kwargs)
+        result = await self._wait(self._writer, job, args, kwargs)
+        if getattr(job, "changes_rights", False):
+            self.on_rights_change()
+        return result
 
     async def read(self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The job's result, as of everything committed before the call. A job that writes fails.
@@ -90,6 +102,25 @@ class Store:
         """
         return await self._wait(self._readers, job, args, kwargs)
 
+    async def erase(self, step: Callable[Concatenate[Connection, P], bool], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Repeats a job that deletes a small step, until it says that there is no more to do.
+
+        Other writes come in between. Raises StoreUnavailable.
+        """
+        try:
+            while not await self.write(step, *args, **kwargs):
+                pass
+        finally:
+            self.empty_log()
+
+    def empty_log(self) -> None:
+        """Soon SQLite's log holds nothing any more of what was deleted until now; its file holds none from the start.
+
+        On PostgreSQL that is the operator's.
+        """
+        if self._checkpoints:
+            self._checkpoints.note_erasure()
+
     async def _wait(
         self, threads: Writer | Readers, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> T:
@@ -97,12 +128,12 @@ class Store:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         job = Job(function, args, kwargs, future=future)
-        end = loop.call_later(self._seconds, _end_wait, threads, job)
+        wait = _Wait(threads, job, loop, seconds=self.seconds)
         try:
             threads.put(job)
             return await future
         finally:
-            end.cancel()
+            wait.end.cancel()
 
     async def require_ready(self) -> None:
         """Returns once the database has answered a question, and can be written as far as is known.
@@ -111,7 +142,7 @@ class Store:
         and deleted, every 5 s at most. Raises StoreUnavailable.
         """
         try:
-            async with asyncio.timeout(min(_READY_SECONDS, self._seconds)):
+            async with asyncio.timeout(min(_READY_SECONDS, self.seconds)):
                 await self.read(self._look)
                 if self._writer.outage.reason is not None:
                     await self._try_to_write()
@@ -133,16 +164,16 @@ class Store:
             self._probed = now
             await self.write(write_and_delete)
         elif self._writer.outage.reason is not None:
-            raise StoreUnavailable("The database cannot be written just now.")
+            raise StoreUnavailable("The database cannot be written at the moment.")
 
     def hurry(self) -> None:
         """From now on every new wait ends after 3 s: the process ends."""
-        self._seconds = min(_ENDING_SECONDS, self._seconds)
+        self.seconds = min(_ENDING_SECONDS, self.seconds)
 
-    async def use_token(self, secret: str) -> StoredToken | None:
+    async def use_token(self, secret: str, *, counts_use: bool = True) -> StoredToken | None:
         """The token in force with this secret, one use counted; None when unknown, expired or revoked."""
         token = await self.read(tokens.find, secret=secret)
-        if token is not None:
+        if token is not None and counts_use:
             self._uses.note(token.id)
         return token
 
@@ -163,6 +194,17 @@ class Store:
             self._writer.put(Job(tokens.count_uses, (), {"uses": uses}, future=None))
 
 
-def _end_wait(threads: Writer | Readers, job: Job) -> None:
-    if job.future is not None and not job.future.done():
-        job.future.set_exception(threads.give_up(job))
+class _Wait:
+    """The end of a wait for a job. A process that stood still meanwhile waits once more: its threads did nothing."""
+
+    __slots__ = ("_job", "_loop", "_seconds", "_threads", "end")
+
+    def __init__(self, threads: Writer | Readers, job: Job, loop: asyncio.AbstractEventLoop, *, seconds: float) -> None:
+        self._threads, self._job, self._loop, self._seconds = threads, job, loop, seconds
+        self.end = loop.call_later(seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._loop.time() - self.end.when() > _STILL_SECONDS:
+            self.end = self._loop.call_later(self._seconds, self._give_up)
+        elif self._job.future is not None and not self._job.future.done():
+            self._job.future.set_exception(self._threads.give_up(self._job))

@@ -4,6 +4,7 @@ Text: PostgreSQL refuses NUL, both databases refuse half a surrogate pair, and J
 1970, exact to the microsecond.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, TypeVar
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, Table, insert, literal_column, select
 from sqlalchemy.sql import ClauseElement
 
@@ -23,6 +25,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def make_storable(text: str) -> str:
     """The text with what cannot be stored replaced by U+FFFD."""
     return mend(text.replace("\x00", "\ufffd") if "\x00" in text else text)
+
+
+def spell_json(value: Any, *, is_sorted: bool = False) -> str:
+    """JSON of it, by the quick encoder; texts with half a surrogate pair and numbers of any size by Python's own."""
+    try:
+        return orjson.dumps(value, default=dict, option=orjson.OPT_SORT_KEYS if is_sorted else None).decode()
+    except TypeError:
+        return json.dumps(value, default=dict, sort_keys=is_sorted)
 
 
 def read_moment(seconds: float) -> datetime:
@@ -110,11 +120,27 @@ class JobKind:
 PLAIN_JOB = JobKind()
 
 
+def mark_rights_change(job: Function) -> Function:
+    """Says of a job that somebody may do more or less after it: `Store.on_rights_change` is called then."""
+    vars(job)["changes_rights"] = True
+    return job
+
+
 def mark_one_way(*, landed: Callable[..., bool] | None = None, stays: bool = False) -> Callable[[Function], Function]:
     """Makes a function a one-way job, as `JobKind` has it."""
 
     def mark(job: Function) -> Function:
         vars(job)["job_kind"] = JobKind(is_one_way=True, landed=landed, stays=stays)
+        return job
+
+    return mark
+
+
+def mark_recognizable(landed: Callable[..., bool]) -> Callable[[Function], Function]:
+    """Makes a function a job with a result that may be repeated, since `landed` tells whether it was committed."""
+
+    def mark(job: Function) -> Function:
+        vars(job)["job_kind"] = JobKind(landed=landed)
         return job
 
     return mark

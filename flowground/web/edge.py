@@ -4,13 +4,14 @@
 - A websocket needs an Origin of ours; its cookie is verified and taken away; the pages read what was found in headers
   that a client cannot set (its own copies are dropped).
 - Cookies that are costly to read are dropped before anything reads one, and all of them for the API.
+- A conversation's socket (open_pages/chats.py) goes past Streamlit, as the API does.
 - Of what Streamlit would serve only what pages need is served (paths.py), and a page's socket is bounded
-  (open_pages/sockets.py).
+  (open_pages/sockets.py). What a page's first load consists of is served here (first_load/files.py).
 - Secrets leave the address before anything logs it; `/public_flow/…` is unwrapped; security headers are added.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,11 @@ from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 from flowground.web import refusal
 from flowground.web.address import Proxies, name_address
+from flowground.web.callers import find_caller
 from flowground.web.cookies import RawHeaders, drop_all_cookies, drop_costly_cookies, take_cookies
+from flowground.web.first_load.files import FirstLoad
+from flowground.web.open_pages.chats import PATH as CHAT_PATH
+from flowground.web.open_pages.chats import ChatSockets, read_address
 from flowground.web.open_pages.sockets import PageSockets, name_page_owner
 from flowground.web.origin import find_own_origin, is_from_this_computer, is_https
 from flowground.web.paths import hide_secrets, is_api, is_served, strip_flow_prefix
@@ -34,10 +39,17 @@ OURS = b"x-flowground-"
 
 
 class Edge:
-    """ASGI middleware. `runtime`, `api` and `pages` are asked for at each request: the app is built before them."""
+    """ASGI middleware. What it is given beside the app is asked for at each request: the app is built before it."""
 
     def __init__(
-        self, app: ASGIApp, runtime: Callable[[], Runtime], api: Callable[[], ASGIApp], pages: Callable[[], PageSockets]
+        self,
+        app: ASGIApp,
+        *,
+        runtime: Callable[[], Runtime],
+        api: Callable[[], ASGIApp],
+        pages: Callable[[], PageSockets],
+        files: Callable[[], FirstLoad],
+        chats: Callable[[], ChatSockets],
     ) -> None:
         self.app = app
         self.runtime = runtime
@@ -45,6 +57,8 @@ class Edge:
         self._proxies: Proxies | None = None
         self._visitors = Visitors(runtime)
         self.pages = pages
+        self._files = files
+        self.chats = chats
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -92,7 +106,12 @@ class Edge:
             return
         if any(name.startswith(OURS) for name, _ in scope["headers"]):
             inner = {**inner, "headers": _drop_ours(scope)}
-        await self.app(inner, receive, await self._visitors.name_browser(inner, send))
+        send = await self._visitors.name_browser(inner, send)
+        files = self._files()
+        answer = await files.find_answer(inner)
+        if answer is None and files.is_nowhere(inner["path"]):
+            answer = refusal.explain_missing(scope)
+        await (answer or self.app)(inner, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         hide_secrets(scope)
@@ -104,11 +123,16 @@ class Edge:
             await send({"type": "websocket.close", "code": 1008, "reason": "origin or host is not this server's"})
             return
         inner, flow = strip_flow_prefix(scope)
+        is_chat = scope["path"] == CHAT_PATH
+        if is_chat:
+            named, is_public = read_address(scope)
+            flow = named if is_public else None
         is_secure = is_https(scope, runtime.settings.public_url)
         sent, headers = take_cookies(_drop_ours(scope), runtime.settings.cookie.name, is_secure=is_secure)
-        caller = await self._find_caller(sent.sign_ins, is_local=is_local)
-        if caller is None and flow is not None:
-            caller = await runtime.access.admit_visitor(sent.visitor, flow)
+        caller = await find_caller(runtime, sent, is_local=is_local, shared_flow=flow)
+        if is_chat:
+            await self.chats().serve(scope, receive, send, caller=caller)
+            return
         told = {PageHeader.BROWSER: sent.visitor.encode(), PageHeader.ADDRESS: name_address(scope).encode()}
         if device := runtime.sign_in.cookies.read_device(sent.device):
             told[PageHeader.DEVICE] = json.dumps(asdict(device)).encode("ascii")
@@ -121,6 +145,9 @@ class Edge:
 
     async def _show_outage(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
         """Opens the page for nobody, so that it can say why: a refused socket only shows that it connects again."""
+        if scope["path"] == CHAT_PATH:
+            await self.chats().show_outage(error, scope, receive, send)
+            return
         settings = self.runtime().settings
         origin = find_own_origin(scope, settings.public_url)
         inner, _ = strip_flow_prefix(scope)
@@ -128,14 +155,6 @@ class Edge:
         told = {PageHeader.OUTAGE: error.message.encode("ascii", "replace")}
         inner = {**inner, "headers": _tell_page(headers, told, origin or "")}
         await self.pages().serve(self.app, inner, receive, send, caller=None)
-
-    async def _find_caller(self, cookies: Sequence[str], *, is_local: bool) -> Caller | None:
-        verify = self.runtime().sign_in.verify_cookie
-        found = [caller for cookie in cookies if (caller := await verify(cookie)) is not None]
-        if is_local:
-            owner = next((caller for caller in found if caller.kind == "local" and caller.is_proven), None)
-            return owner or Caller(kind="local", name="owner", role="admin", is_proven=False)
-        return next((caller for caller in found if caller.kind == "member"), None)
 
 
 def _drop_ours(scope: Scope) -> RawHeaders:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 _FORWARDING = frozenset((
@@ -66,6 +67,12 @@ def find_own_origin(scope: Scope, public_url: str | None) -> str | None:
         and (not public_url or _is_loopback(place[0]))
     )
     return origins[0] if is_ours else None
+
+
+def is_own_download(request: HTTPConnection) -> bool:
+    """Whether a page of ours, or somebody by hand, asks for a file. Other sites could at most start a download; they
+    have no business to. Browsers say where a request begins."""
+    return request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")
 
 
 def is_https(scope: Scope, public_url: str | None) -> bool:

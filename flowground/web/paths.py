@@ -3,6 +3,7 @@ what in it no log may see.
 """
 
 import re
+from collections.abc import Collection
 from urllib.parse import unquote_plus
 
 from starlette.types import Scope
@@ -18,8 +19,8 @@ _STREAMLITS = "/_stcore/"
 _OPEN = frozenset({"/_stcore/health", "/_stcore/host-config"})
 """Asked for by Streamlit's frontend before it opens a page's socket. Not served: files into memory (`upload_file`), how
 many people are here (`metrics`), driving a page by program (`agent/…`), and what a later version adds."""
-_SHUT = ("/auth", "/oauth2callback", "/component")
-"""Streamlit's own sign-in, and foreign components."""
+_SHUT = ("/auth", "/oauth2callback", "/component", "/chat")
+"""Streamlit's own sign-in, foreign components, and the address of conversations, which is no page's."""
 PREFIX = "/public_flow"
 _RESERVED_PARTS = "|".join(sorted(RESERVED))
 _ID = rf"(?!(?:{_RESERVED_PARTS})(?:/|$))[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}"
@@ -27,6 +28,9 @@ _BELOW_A_FLOW = re.compile(
     rf"^{PREFIX}(?:/(?P<flow>{_ID}))?"
     rf"(?P<rest>/(?:{_RESERVED_PARTS})/.*|/favicon\.png|/manifest\.json)$"
 )
+_SHARED_PAGE = re.compile(rf"^{PREFIX}/{_ID}$")
+_STREAMLITS_PARTS = frozenset({"_stcore", "media", "app", "favicon.png", "manifest.json"})
+"""First parts of what Streamlit serves beside pages and their files."""
 API_KEY = "flowground.api_key"
 """Where in a scope the API finds the `?x-api-key=` of a request (last one wins, as for any query parameter)."""
 _MOST_FIELDS = 1_000
@@ -52,6 +56,21 @@ def is_served(path: str) -> bool:
     if path.startswith(_STREAMLITS) or path == _STREAMLITS[:-1]:
         return path in _OPEN
     return not any(path == root or path.startswith(f"{root}/") for root in _SHUT)
+
+
+def is_page(path: str, pages: Collection[str]) -> bool:
+    """Whether a page stands there; `pages` are the names of those that have an address of their own."""
+    return path == "/" or path[1:] in pages or _SHARED_PAGE.match(path) is not None
+
+
+def is_nowhere(path: str, routes: Collection[str]) -> bool:
+    """Whether nothing stands there that is no page; `routes` are ours, and what stands before the names in them.
+
+    Streamlit would show the first page there, and say that it does. It mends slashes too many by itself.
+    """
+    if path.endswith("/") or path.startswith("//") or path in routes:
+        return False
+    return path[1:].partition("/")[0] not in _STREAMLITS_PARTS and f"{path.rpartition('/')[0]}/" not in routes
 
 
 def strip_flow_prefix(scope: Scope) -> tuple[Scope, str | None]:

@@ -17,14 +17,21 @@ _SENTENCE = (
 )
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>
+<title>{title}</title><link rel="icon" href="/app/static/icon.svg"><style>
 :root {{ color-scheme: light dark; --ink: #1b1f2a; --paper: #fff; --soft: #5b6274 }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #e7e9f0; --paper: #0f1117; --soft: #a2a8b8 }} }}
 body {{ margin: 0; min-height: 100vh; display: grid; place-content: center; background: var(--paper);
   color: var(--ink); font: 16px/1.6 system-ui, sans-serif }}
 main {{ max-width: 30rem; padding: 1.5rem }} h1 {{ font-size: 1.4rem; margin: 0 0 .5rem }}
-p {{ margin: 0; color: var(--soft) }}
-</style></head><body><main><h1>{title}</h1><p>{sentence}</p></main></body></html>"""
+p {{ margin: 0; color: var(--soft) }} p + p {{ margin-top: 1.5rem }}
+a {{ display: inline-block; padding: .55rem 1.1rem; border-radius: .5rem; background: #4f46e5; color: #fff;
+  text-decoration: none; font-weight: 600 }} a:focus-visible {{ outline: 3px solid #a5b4fc; outline-offset: 2px }}
+</style></head><body><main><h1>{title}</h1><p>{sentence}</p>{way_out}</main></body></html>"""
+_MISSING = (
+    "There is no such page",
+    "The address may have a typing mistake, or what stood here is gone. Your flows and conversations are still there.",
+)
+_WAY_OUT = '<p><a href="/">Go to your flows</a></p>'
 
 NOT_SERVED = JSONResponse({"detail": "Not Found"}, 404)
 
@@ -36,12 +43,17 @@ def explain_local_mode(scope: Scope) -> Response:
     return JSONResponse({"detail": f"{_TITLE}. {_SENTENCE}", "code": "local_mode"}, 403)
 
 
+def explain_missing(scope: Scope) -> Response:
+    """Where nothing stands. The same for everybody: it is not asked who they are."""
+    return HTMLResponse(_write_page(*_MISSING, way_out=_WAY_OUT), 404) if _wants_page(scope) else NOT_SERVED
+
+
 def explain_outage(scope: Scope, error: StoreUnavailable) -> Response:
     """While the database cannot be asked who this is."""
     response = answer_error(error)
     if not _wants_page(scope):
         return response
-    page = _write_page("Not available just now", error.full_message)
+    page = _write_page("Not available at the moment", error.full_message)
     return HTMLResponse(page, response.status_code, headers={"retry-after": response.headers["retry-after"]})
 
 
@@ -49,5 +61,5 @@ def _wants_page(scope: Scope) -> bool:
     return "text/html" in Headers(scope=scope).get("accept", "") and not is_api(scope["path"])
 
 
-def _write_page(title: str, sentence: str) -> str:
-    return _PAGE.format(title=escape(title), sentence=escape(sentence))
+def _write_page(title: str, sentence: str, *, way_out: str = "") -> str:
+    return _PAGE.format(title=escape(title), sentence=escape(sentence), way_out=way_out)

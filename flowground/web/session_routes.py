@@ -12,7 +12,7 @@ from flowground.access import account
 from flowground.runtime import Runtime
 from flowground.sign_in.signed_cookies import DEVICE_DAYS
 from flowground.web.cookies import SentCookies, drop_cookie, name_device_cookie, read_cookies, set_cookie
-from flowground.web.origin import find_own_origin
+from flowground.web.origin import find_own_origin, is_own_download
 
 _TICKET_BYTES = 4_096
 _NO_STORE = {"cache-control": "no-store"}
@@ -76,8 +76,7 @@ class _SessionRoutes:
 
     async def send_my_data(self, request: Request) -> Response:
         """One's own data as a file, for the sign-in cookie alone. Not by Streamlit's /media, which asks for none."""
-        # Other sites could at most start a download; they have no business to. Browsers say where a request begins.
-        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        if not is_own_download(request):
             return _refuse(403, _NOT_OURS)
         runtime = self._runtime()
         for value in read_cookies(request.scope, runtime.settings).sign_ins:

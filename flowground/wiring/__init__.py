@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flowground.components import COMPONENTS
-from flowground.components.base import INPUT, Component
+from flowground.components.base import INPUT, STORE_MESSAGE, Component
 from flowground.fields.callers import FlowPolicy
 from flowground.fields.policy import check_overridable
 from flowground.flow import Flow
@@ -50,6 +51,15 @@ class WiredFlow:
     def chat_input(self) -> Component | None:
         """The Chat Input, the first of several: whether people talk with the flow, or fill in a text."""
         return next((component for component in self.components.values() if component.takes_input == "chat"), None)
+
+
+def keeps_messages(wired: WiredFlow, changes: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
+    """Whether a turn of the flow is stored, where fields of its components have other values as `changes` says."""
+    changed = changes or {}
+    return all(
+        changed.get(name, {}).get(STORE_MESSAGE, component.keeps_messages)
+        for name, component in wired.components.items()
+    )
 
 
 def replace_components(wired: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import httpx2
 
@@ -28,10 +29,15 @@ class Api:
         return text
 
     async def token(
-        self, *, owner: str | None = None, flows: tuple[str, ...] | None = None, expires_at: datetime | None = None
+        self,
+        *,
+        owner: str | None = None,
+        flows: tuple[str, ...] | None = None,
+        expires_at: datetime | None = None,
+        **rights: Any,
     ) -> tuple[StoredToken, dict[str, str]]:
         """One more token, and the headers of a call with it."""
         made, secret = await self.runtime.store.write(
-            tokens.create, name="other", owner=owner, flows=flows, expires_at=expires_at, by="tests"
+            tokens.create, name="other", owner=owner, flows=flows, expires_at=expires_at, by="tests", **rights
         )
         return made, {"x-api-key": secret}

@@ -8,16 +8,17 @@ from collections.abc import Iterator
 
 import flowground
 from flowground.api.errors import find_status
-from flowground.errors import ComponentFailed, ConfigError, FlowError, FlowgroundError, RequestError
+from flowground.conversation.door import TooManyOpen
+from flowground.errors import ComponentFailed, ConfigError, EndedByAdmin, FlowError, FlowgroundError, RequestError
 from tests.servers import ROOT
 
-NEVER_ANSWERED = (ConfigError, FlowError)
-"""What an operator and an author are told, at start and by `validate`."""
-NO_CODE_OF_THEIR_OWN = {FlowgroundError, RequestError, ComponentFailed}
+NEVER_ANSWERED = (ConfigError, FlowError, TooManyOpen)
+"""What an operator and an author are told, at start and by `validate`; and what a conversation's socket says."""
+NO_CODE_OF_THEIR_OWN = {FlowgroundError, RequestError, EndedByAdmin, ComponentFailed}
 """Bases that nothing raises by themselves where a request is answered; a failed component has its cause's code."""
 
-ON_PAGES = {"daily_limit_reached", "turn_running", "link_over", "locked_out", "sign_in_busy"}
-"""Codes of what people meet on pages: visitors' limits and sign-in."""
+ON_PAGES = {"turn_running", "link_over", "locked_out", "sign_in_busy"}
+"""Codes of what people meet on pages: a visitor's second message and sign-in."""
 
 
 def table() -> dict[str, int]:

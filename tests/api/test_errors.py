@@ -229,6 +229,7 @@ async def test_other_origins_may_call_with_a_key(api: Api) -> None:
     assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, "*")
     answer = await api.client.post("/api/v1/run/echo", json={}, headers={"origin": "http://example.com"})
     assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-expose-headers"] == "idempotency-replayed"
 
 
 @pytest.mark.parametrize(

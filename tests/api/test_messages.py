@@ -14,7 +14,7 @@ from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
 from tests.api.langflow_shapes import recording
 from tests.people import PASSWORD
-from tests.running import start_turn, take_turn
+from tests.running import start_turn, take_turn, watch
 
 pytestmark = pytest.mark.anyio
 
@@ -92,7 +92,7 @@ async def test_sessions_are_listed_and_deleted(api: Api) -> None:
 
 async def test_one_caller_neither_reads_nor_continues_anothers_session(api: Api) -> None:
     turn = await start_turn(api.runtime, LOCAL_OWNER, "remember", RunRequest(input_value="secret", session_id="s"))
-    async for _ in turn.watch():
+    async for _ in watch(turn):
         pass
     await api.run("remember", {"input_value": "mine", "session_id": "s"})
     other = await _other_token(api)
@@ -163,7 +163,7 @@ async def test_a_members_token_reaches_shared_flows_only_while_they_are_shared(a
         assert (await api.client.post("/api/v1/run/echo", json={}, headers=mias)).status_code == status
         listed = (await api.client.get("/api/v1/flows/", headers=mias)).json()
         assert [(item["id"], item["data"]) for item in listed] == ([("echo", None)] if shared else [])
-    await api.runtime.store.write(members.remove, name="mia", by="tests")
+    await api.runtime.store.write(members.remove, member="mia", by="tests")
     assert (await api.client.post("/api/v1/run/echo", json={}, headers=mias)).status_code == 403
 
 

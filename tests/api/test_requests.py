@@ -133,7 +133,7 @@ async def test_key_and_flow_are_checked_before_a_stream_begins(api: Api, query: 
 async def test_a_message_over_its_limit_is_refused(api: Api) -> None:
     response = await api.run("echo", {"input_value": "x" * 200_001})
     assert (response.status_code, response.json()["code"]) == (422, "request_invalid")
-    assert "200000 is the limit" in response.json()["detail"]
+    assert "200,000 is the limit" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(

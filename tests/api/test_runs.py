@@ -98,7 +98,7 @@ async def test_what_is_no_place_is_refused(api: Api, after: str) -> None:
     found = list(read((await api.run("spoken", {"input_value": "hi"}, query="?stream=sse")).text))
     response = await api.client.get(f"/api/v1/runs/{found[0]['run']}/events", params={"after": after})
     assert response.status_code == 422
-    assert "is no id of this run's events" in response.text
+    assert "is not the id of one of this run's events" in response.text
 
 
 async def test_events_are_told_again_from_any_place(api: Api) -> None:
@@ -143,7 +143,7 @@ def join(events: list[dict[str, str]]) -> list[Any]:
 async def follow(
     answer: Answer[ApiRequest], turn: LiveTurn, *, after: FrameId = (0, 0), split_after: int = 0
 ) -> list[Any]:
-    frames = Frames(answer.wired, answer.request)
+    frames = Frames(answer.wired, answer.request, answer.caller.sees_inside)
     pieces = doors.follow_turn(
         answer.runtime,
         turn,
@@ -207,6 +207,30 @@ async def test_what_ended_turns_keep_is_bounded_by_its_length(api: Api, monkeypa
     runs = [read((await api.run("echo", body, query="?stream=sse")).text)[0]["run"] for _ in range(2)]
     kept = [(await api.client.get(f"/api/v1/runs/{run}/events")).status_code for run in runs]
     assert kept == [410, 200]
+
+
+async def test_long_answers_push_out_those_of_who_keeps_most(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_turns, "_MOST_CHARS", 10_000)
+    _, other = await api.token()
+    run, said = "/api/v1/run/echo?stream=sse", {"input_value": "x"}
+    theirs = read((await api.client.post(run, json=said, headers=other)).text)[0]["run"]
+    body = {"input_value": "x" * 1_000}
+    mine = [read((await api.client.post(run, json=body)).text)[0]["run"] for _ in range(12)]
+    kept = [(await api.client.get(f"/api/v1/runs/{name}/events")).status_code for name in mine]
+    assert (kept[0], kept[-1]) == (410, 200)
+    assert kept == sorted(kept, reverse=True)  # the oldest went first
+    assert (await api.client.get(f"/api/v1/runs/{theirs}/events", headers=other)).status_code == 200
+
+
+async def test_many_answers_push_out_those_of_who_keeps_most(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_turns, "_MOST_ENDED", 4)
+    _, other = await api.token()
+    run, said = "/api/v1/run/echo?stream=sse", {"input_value": "x"}
+    theirs = read((await api.client.post(run, json=said, headers=other)).text)[0]["run"]
+    mine = [read((await api.client.post(run, json=said)).text)[0]["run"] for _ in range(6)]
+    kept = [(await api.client.get(f"/api/v1/runs/{name}/events")).status_code for name in mine]
+    assert kept == [410] * 3 + [200] * 3
+    assert (await api.client.get(f"/api/v1/runs/{theirs}/events", headers=other)).status_code == 200
 
 
 LASTING = {name: chat_flow(f"scripted:{name}") for name in ("long", "slow")}
@@ -274,12 +298,12 @@ async def test_a_run_is_stopped_and_says_so_to_who_reads_it(hasty: Api, query: s
     assert again == told
 
 
-async def find_running(api: Api, said: str) -> str:
-    """The id of the one run that runs, once its answer begins with this."""
+async def find_running(api: Api, said: str, *, besides: str | None = None) -> str:
+    """The id of the one run that runs, `besides` one that does, once its answer begins with this."""
     for _ in range(1_000):
         for found in await api.runtime.store.read(list_running):
             texts = api.runtime.running.read_texts(found.id) or {}
-            if any(text.startswith(said) for text in texts.values()):
+            if found.id != besides and any(text.startswith(said) for text in texts.values()):
                 return found.id
         await asyncio.sleep(0.02)
     raise AssertionError("nothing runs")

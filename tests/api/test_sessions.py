@@ -125,10 +125,3 @@ async def test_two_hundred_sessions_at_once_remember_only_their_own(api: Api) ->
     assert await asyncio.gather(*(talk(number) for number in range(200))) == [
         [f"User: I am {number}"] for number in range(200)
     ]
-
-
-async def test_both_messages_are_always_kept(api: Api) -> None:
-    body = {"input_value": "x", "tweaks": {"ChatInput": {"should_store_message": False}}}
-    assert (await api.run("echo", body)).status_code == 422
-    await api.run("echo", {"input_value": "x"})
-    assert len((await api.client.get("/api/v1/monitor/messages")).json()) == 2

@@ -14,17 +14,23 @@ components:
 
 def test_validate_finds_nothing_wrong(here: Here) -> None:
     said = here("validate")
-    assert (said.code, said.out, said.err) == (0, "", "3 flows, no mistakes.\n")
+    assert (said.code, said.out) == (0, "")
+    assert said.err == "3 flows, no mistakes: flows/ask.yaml, flows/echo.yaml, flows/shout.yaml.\n"
 
 
 def test_validate_names_file_line_and_column_of_each_mistake(here: Here) -> None:
     (here.folder / "flows" / "wrong.yaml").write_text(WRONG, "utf-8")
-    for said in (here("validate"), here("validate", "flows/wrong.yaml", "flows/echo.yaml")):
+    right = {
+        (): "flows/ask.yaml, flows/echo.yaml, flows/shout.yaml",
+        ("flows/wrong.yaml", "flows/echo.yaml"): "flows/echo.yaml",
+    }
+    for files, named in right.items():
+        said = here("validate", *files)
         assert said.code == 1
         assert said.out.startswith("flows/wrong.yaml:3:")
         assert "ChatInputt" in said.out
         assert "did you mean ChatInput?" in said.out
-        assert said.err == "1 mistake in 1 file.\n"
+        assert said.err == f"1 mistake in 1 file.\nNo mistakes in {named}.\n"
 
 
 def test_validate_sees_two_flows_with_one_address(here: Here) -> None:
@@ -44,7 +50,7 @@ def test_validate_of_a_folder_that_is_not_there_or_empty(here: Here) -> None:
     write_folder(here.folder, config={"flows": "flowz/"}, flows={})
     assert here("validate").err == "There is no folder flowz. `flows` in config.yaml names it.\n"
     (here.folder / "flowz").mkdir()
-    assert here("validate").err == "There are no flow files in flowz.\n"
+    assert here("validate").err == "There are no flow files in flowz. `new NAME` writes one.\n"
 
 
 def test_schema_is_json_on_stdout(here: Here) -> None:

@@ -16,8 +16,9 @@ def test_a_key_is_created_listed_and_revoked(here: Here) -> None:
     assert made.out == f"{token}\n"
     assert made.err.startswith("laptop may run shout, echo until 20")
     listed = here("keys", "list")
-    identity, prefix, name, owner, flows, state, expires, used, uses = listed.last_line.split()
+    identity, prefix, name, owner, flows, state, expires, used, uses, sees, sets = listed.last_line.split()
     assert (name, owner, flows, state, used, uses) == ("laptop", "organization", "shout,echo", "active", "-", "0")
+    assert (sees, sets) == ("answers", "opened")
     assert token.startswith(prefix.removesuffix("…"))
     assert token not in listed.out
     assert expires.startswith("20")
@@ -28,8 +29,24 @@ def test_a_key_is_created_listed_and_revoked(here: Here) -> None:
 
 def test_a_key_without_limits_says_so(here: Here) -> None:
     assert here("keys", "create", "ci").err == (
-        "ci may run every flow until it is revoked. The token is shown only now:\n"
+        "ci may run every flow until it is revoked. It sees answers only and may set what their authors opened. "
+        "The token is shown only now:\n"
     )
+
+
+def test_a_key_sees_and_sets_what_is_said(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    made = here("keys", "create", "ci", "--sees", "inside", "--sets", "unprotected")
+    assert "It sees the inside of flows and may set every field that is not protected." in made.err
+    assert here("keys", "list").last_line.split()[-2:] == ["inside", "unprotected"]
+    with closing(sqlite3.connect(here.folder / "data" / "flowground.db")) as database, database:
+        assert database.execute("UPDATE tokens SET sees = NULL, sets = NULL").rowcount == 1  # as the release before
+    assert here("keys", "list").last_line.split()[-2:] == ["inside", "unprotected"]
+    with closing(sqlite3.connect(here.folder / "data" / "flowground.db")) as database, database:
+        database.execute("UPDATE tokens SET owner = 'mia'")
+    assert here("keys", "list").last_line.split()[-2:] == ["owner's", "owner's"]
+    with pytest.raises(SystemExit):
+        main(["keys", "create", "--help"])
+    assert "Such a token can make a flow recite its prompt" in " ".join(capsys.readouterr().out.split())
 
 
 def test_keys_say_what_is_wrong(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,7 +55,7 @@ def test_keys_say_what_is_wrong(here: Here, capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit) as ended:
         main(["keys", "create", "x", "--expires", "soon"])
     assert ended.value.code == 2
-    assert "'soon' is no time such as 12h, 30d or 8w" in capsys.readouterr().err
+    assert "'soon' is not a time such as 12h, 30d or 8w" in capsys.readouterr().err
 
 
 def test_a_key_past_its_day_is_listed_as_expired(here: Here) -> None:

@@ -1,4 +1,4 @@
-"""`members add`, `list`, `remove`."""
+"""`members add`, `list`, `rename`, `show-as`, `remove`."""
 
 import io
 import sys
@@ -7,6 +7,8 @@ import pytest
 
 from tests.command_line import Here
 from tests.servers import write_folder
+
+FROM_INPUT = "Standard input is not a terminal: its first line is taken as the password.\n"
 
 
 def type_in(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
@@ -22,20 +24,55 @@ def test_a_member_is_added_listed_and_removed(here: Here, monkeypatch: pytest.Mo
         "ada can sign in now, as admin.\nThis was the first account: from now on everybody has to sign in.\n"
     )
     type_in(monkeypatch, "correct horse")
-    assert here("members", "add", "ben").err == "ben can sign in now, as member.\n"
+    assert here("members", "add", "ben").err == f"{FROM_INPUT}ben can sign in now, as member.\n"
     assert [line.split() for line in here("members", "list").out.splitlines()] == [
-        ["NAME", "DISPLAY_NAME", "ROLE", "SOURCE", "PASSWORD", "STATE"],
-        ["ada", "Ada", "L.", "admin", "database", "yes", "active"],
-        ["ben", "ben", "member", "database", "yes", "active"],
+        ["NAME", "DISPLAY_NAME", "ROLE", "SOURCE", "PASSWORD", "STATE", "ID"],
+        ["ada", "Ada", "L.", "admin", "database", "yes", "active", "ada"],
+        ["ben", "ben", "member", "database", "yes", "active", "ben"],
     ]
     assert here("members", "remove", "bem").err == "There is no member bem (did you mean ben?).\n"
     assert here("members", "remove", "ben").code == 0
     assert "ben" not in here("members", "list").out
 
 
+def test_a_member_is_renamed_and_shown_otherwise(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ada", "ben"):
+        type_in(monkeypatch, "correct horse\n")
+        assert here("members", "add", name).code == 0
+    assert (
+        here("members", "rename", "Ada", "lovelace").err
+        == "ada signs in as lovelace from now on; the password stays.\n"
+    )
+    assert here("members", "show-as", "lovelace", "Ada Lovelace").code == 0
+    assert here("members", "list").last_line.split()[:3] == ["lovelace", "Ada", "Lovelace"]
+    assert here("members", "list").last_line.split()[-1] == "ada"
+    assert here("members", "rename", "lovelace", "ben").err == "There is already a member ben.\n"
+    assert here("members", "rename", "lovelace", "a b").code == 1
+    assert here("members", "rename", "ada", "x").err == "There is no member ada.\n"
+    assert here("members", "show-as", "ada", "X").code == 1
+    type_in(monkeypatch, "correct horse\n")
+    assert here("members", "add", "ada").code == 0
+    [newcomer] = [line for line in here("members", "list").out.splitlines() if line.startswith("ada ")]
+    assert newcomer.split()[-1].startswith("ada~")
+    assert here("members", "remove", "ada").code == 0
+    assert here("members", "list").last_line.split()[-1] == "ada"
+
+
+def test_a_name_in_config_and_database_can_be_given_up(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    type_in(monkeypatch, "correct horse\n")
+    assert here("members", "add", "ada").code == 0
+    entry = {"password": "$2b$12$" + "a" * 53, "roles": ["admin"]}
+    write_folder(here.folder, config={"credentials": {"usernames": {"ada": entry}}}, flows={})
+    assert "members rename ada NEW" in here("members", "list").err
+    assert here("members", "rename", "ada", "lovelace").code == 0
+    assert [line.split()[0] for line in here("members", "list").out.splitlines()] == ["NAME", "ada", "lovelace"]
+    refused = here("members", "rename", "ada", "x")
+    assert (refused.code, "config.yaml" in refused.err) == (1, True)
+
+
 def test_members_say_what_is_wrong(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     type_in(monkeypatch, "short\n")
-    assert here("members", "add", "ada").err == "A password has at least 8 characters.\n"
+    assert here("members", "add", "ada").err == f"{FROM_INPUT}A password has at least 8 characters.\n"
     type_in(monkeypatch, "")
     assert here("members", "add", "ada").code == 1
     assert here("members", "list").out.splitlines()[1:] == []
@@ -48,7 +85,7 @@ def test_a_name_in_config_and_database_can_be_removed(here: Here, monkeypatch: p
     write_folder(here.folder, config={"credentials": {"usernames": {"ada": entry}}}, flows={})
     assert "members remove ada" in here("members", "list").err
     assert here("members", "remove", "ada").code == 0
-    assert here("members", "list").last_line.split()[-3:] == ["config.yaml", "yes", "active"]
+    assert here("members", "list").last_line.split()[-4:-1] == ["config.yaml", "yes", "active"]
     said = here("members", "remove", "ada")
     assert (said.code, said.err.count("\n")) == (1, 1)
     assert "config.yaml" in said.err

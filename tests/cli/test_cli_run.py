@@ -96,7 +96,7 @@ def test_a_limit_of_the_server_says_when_to_come_back(
     here: Here, endpoint: FakeRunEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLOWGROUND_API_KEY", TOKEN)
-    hint = "Come back in 24 s. The limit is set by limits.runs_per_minute."
+    hint = "Try again in 24 s. The limit is set by limits.runs_per_minute."
     endpoint.refusal = (429, {"detail": "This token may start 4 runs a minute.", "code": "rate_limited", "hint": hint})
     for stream in ((), ("--stream",)):
         said = here("run", "echo", "--message", "hi", "--server", endpoint.url, *stream)

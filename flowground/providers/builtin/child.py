@@ -39,15 +39,18 @@ _REASONS = {
         f"Run `pip install --force-reinstall xllamacpp`. If that does not help: {_OTHER}",
     ),
     "model_broken": (
-        "The model file cannot be loaded: it is damaged or no GGUF file.",
+        "The model file cannot be loaded: it is damaged or not a GGUF file.",
         "Send the message again: a damaged built-in file is replaced. A file that `path` names is yours to replace.",
     ),
     "no_avx2": ("This computer's processor lacks AVX2, which the built-in model needs.", _OTHER),
     "no_memory": (
-        "There is too little free memory for the built-in model: it needs about {needed:.1f} GB.",
+        "There is not enough free memory for the built-in model: it needs about {needed:.1f} GB.",
         f"Close other programs and send the message again. Or: {_OTHER}",
     ),
-    "ended": ("The built-in model's process ended while it started.", f"Send the message again. If it stays: {_OTHER}"),
+    "ended": (
+        "The built-in model's process ended while it started.",
+        f"Send the message again. If this keeps happening: {_OTHER}",
+    ),
 }
 
 

@@ -217,7 +217,7 @@ class Local:
 
 def _explain_break() -> ProviderUnreachable:
     return ProviderUnreachable(
-        "The built-in model broke off in the middle of its work.",
+        "The built-in model stopped in the middle of its work.",
         hint="Send the message again. If this happens often, the computer may have too little memory.",
     )
 
@@ -235,5 +235,5 @@ def _explain(error: ProviderRefused) -> ProviderRefused:
 
 def _explain_no_file(name: str) -> ProviderRefused:
     return ProviderRefused(
-        "The model file is not there.", hint=f"Check `providers.{name}.path` in config.yaml: it names a GGUF file."
+        "The model file does not exist.", hint=f"Check `providers.{name}.path` in config.yaml: it names a GGUF file."
     )

@@ -189,7 +189,7 @@ def _check_disk(partial: Path, weights: Weights) -> None:
     needed = weights.size - measure_file(partial) + max(source.extra_space for source in weights.sources)
     if shutil.disk_usage(partial.parent).free < needed:
         raise ProviderRefused(
-            f"The disk has no room for the built-in model: it needs {needed / 1e9:.1f} GB.",
+            f"There is not enough disk space for the built-in model: it needs {needed / 1e9:.1f} GB.",
             hint="Make room where `data` in config.yaml points to.",
         )
 

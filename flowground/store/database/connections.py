@@ -19,6 +19,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from flowground.errors import ConfigError, StoreUnavailable
+from flowground.words import fold
 
 SECONDS = 15.0
 """How long anybody waits for the database, where the settings say nothing else."""
@@ -28,8 +29,15 @@ _OVERDUE_SHARE = 0.8
 """A call is cut after this share of `seconds`: its caller began to wait a little before the call began."""
 _CONNECT_SECONDS = 5
 _WAL_PAGES = 8_000
-"""Length of SQLite's log (4 KiB pages) at which a commit moves it itself; `threads.Checkpoints` normally comes first.
+"""Length of SQLite's log (4 KiB pages) at which a commit moves it itself; `Checkpoints` normally comes first.
 """
+
+
+_WRITER_CACHE, _READER_CACHE = 2_000, 512
+"""Kilobytes of SQLite's file that a connection keeps. A reader's is emptied by each commit of the writer: a large one
+costs memory and helps little."""
+_OPTIONS: dict[str, Any] = {"poolclass": NullPool, "hide_parameters": True}
+"""Of every engine. An error names its statement, and not the values: what people said stays out of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,8 @@ class ThreadConnection:
         """psycopg's or sqlite3's connection; None while there is none."""
         self.began: float | None = None
         """When (monotonic) the call that is being made began; None between two."""
+        self._given_up: float | None = None
+        """When the call began that somebody has stopped waiting for."""
 
     def open(self) -> Connection:
         """The same as long as it is good; a new one after `close`."""
@@ -118,6 +128,15 @@ class ThreadConnection:
         """Whether the call that is being made takes longer than this."""
         began = self.began
         return began is not None and time.monotonic() - began > seconds
+
+    def note_given_up(self) -> None:
+        """Somebody has waited too long while the present call was being made."""
+        self._given_up = self.began
+
+    def is_stuck(self, *, seconds: float) -> bool:
+        """Whether it is busy for longer, and was given up. A clock alone does not tell: the process may have stood
+        still."""
+        return self._given_up == self.began and self.is_busy(seconds=seconds)
 
     def cut_if_overdue(self) -> None:
         """Ends a call that has taken about as long as anybody waits, with an error in the thread that makes it."""
@@ -170,7 +189,7 @@ def _prepare_file(url: URL) -> DatabaseFile:
 
 def _make_sqlite(url: URL, *, own_ms: int, reads: bool) -> Engine:
     # isolation_level None: the driver begins nothing by itself, so that we say BEGIN IMMEDIATE.
-    engine = create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
+    engine = create_engine(url, connect_args={"isolation_level": None}, **_OPTIONS)
 
     @event.listens_for(engine, "do_connect")
     def _(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> None:
@@ -186,9 +205,12 @@ def _make_sqlite(url: URL, *, own_ms: int, reads: bool) -> Engine:
             "synchronous = NORMAL",
             f"wal_autocheckpoint = {_WAL_PAGES}",
             "foreign_keys = ON",
+            f"cache_size = {-(_READER_CACHE if reads else _WRITER_CACHE)}",
+            "secure_delete = ON",  # what is deleted is overwritten, whatever this SQLite was built with
             f"query_only = {int(reads)}",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        connection.create_function("fold", 1, lambda text: fold(text or ""), deterministic=True)
 
     if not reads:
 
@@ -217,7 +239,7 @@ def _make_postgresql(url: URL, *, own_ms: int, reads: bool) -> Engine:
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of a broken connection, which it raises as well
     try:
         level: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if reads else {}
-        return create_engine(url, poolclass=NullPool, connect_args=arguments, **level)
+        return create_engine(url, connect_args=arguments, **_OPTIONS, **level)
     except ModuleNotFoundError:
         raise ConfigError(
             "database: PostgreSQL needs a driver that is not installed", hint="pip install 'psycopg[binary]~=3.3.0'"

@@ -70,7 +70,7 @@ def say_busy() -> StoreUnavailable:
 
 def say_silent() -> StoreUnavailable:
     """For who reads: nothing was to be stored."""
-    return StoreUnavailable("The database does not answer just now.")
+    return StoreUnavailable("The database does not answer at the moment.")
 
 
 def say_unknown() -> StoreUnavailable:

@@ -32,7 +32,7 @@ class Preset:
 def save(
     connection: Connection, *, flow_id: str, owner: str, name: str, values: Mapping[str, Mapping[str, Any]]
 ) -> Preset:
-    """Keeps `values` under a name of this owner (a `Caller.key`); one of the same name is replaced.
+    """Keeps `values` under a name of this owner ; one of the same name is replaced.
 
     Raises InvalidRequest for a name that is none, values over 200 kB, and the 51st preset of one flow.
     """

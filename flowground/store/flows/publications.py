@@ -1,15 +1,22 @@
 """Which flows are shared, with whom, and until when."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, delete, insert, literal_column, or_, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, or_, select
 
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, add_row, read_moment, read_moment_or_none, write_moment_or_none
+from flowground.store.sql import (
+    Statement,
+    add_row,
+    mark_rights_change,
+    read_moment,
+    read_moment_or_none,
+    write_moment_or_none,
+)
 
 Audience = Literal["organization", "people", "public"]
 _p = tables.publications.c
@@ -34,7 +41,7 @@ _FIND_ALL = Statement(_LIST)
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Whether the shareable playground of a flow is on, and for whom; who changed that last (a `Caller.key`), and when.
+    """Whether the shareable playground of a flow is on, and for whom; who changed that last (an `Owner`), and when.
 
     `shares_api` says that who may open it may run it over the API too. `names_person`: the person for whom it was read
     is named in its audience, themselves or by a group.
@@ -57,7 +64,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """What a flow's owner decides. `members` are names, `groups` ids; both count for the audience "people" only."""
+    """What a flow's owner decides. `members` and `groups` are ids; both count for the audience "people" only."""
 
     is_shared: bool
     audience: Audience = "organization"
@@ -82,6 +89,18 @@ def list_publications(connection: Connection, *, person: str | None = None) -> l
     return [_read_publication(row) for row in _FIND_ALL.fetch(connection, {"person": person or ""})]
 
 
+def count_names(connection: Connection, *, flows: Collection[str]) -> dict[str, tuple[int, int]]:
+    """How many people, and how many groups, the audience of each of these flows names; flows without any are absent."""
+    found = connection.execute(
+        select(_a.flow_id, _a.kind, func.count()).where(_a.flow_id.in_(list(flows))).group_by(_a.flow_id, _a.kind)
+    )
+    counts: dict[str, tuple[int, int]] = {}
+    for flow_id, kind, number in found:
+        people, named_groups = counts.get(flow_id, (0, 0))
+        counts[flow_id] = (number, named_groups) if kind == "member" else (people, number)
+    return counts
+
+
 def read_sharing(connection: Connection, *, flow_id: str) -> Sharing:
     """How the flow is shared; off for one that never was."""
     found = find(connection, flow_id=flow_id)
@@ -91,6 +110,7 @@ def read_sharing(connection: Connection, *, flow_id: str) -> Sharing:
     return Sharing(found.is_shared, found.audience, members, groups, found.shares_api, found.expires_at)
 
 
+@mark_rights_change
 def set_shared(connection: Connection, *, flow_id: str, is_shared: bool, by: str) -> Publication:
     """Turns it on or off and leaves the rest as it was; turned on again, an expiry that has passed is forgotten."""
     before = read_sharing(connection, flow_id=flow_id)
@@ -99,6 +119,7 @@ def set_shared(connection: Connection, *, flow_id: str, is_shared: bool, by: str
     return change(connection, flow_id=flow_id, sharing=sharing, by=by)
 
 
+@mark_rights_change
 def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -> Publication:
     """Acts at once, on open pages and tokens too."""
     before = read_sharing(connection, flow_id=flow_id)
@@ -125,7 +146,7 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
 
 
 def forget(connection: Connection, *, kind: Literal["member", "group"], name: str) -> None:
-    """Takes a person or a group out of every audience: the name may be given to somebody else."""
+    """Takes a person or a group, by id, out of every audience."""
     connection.execute(delete(tables.audiences).where(_a.kind == kind, _a.name == name))
 
 

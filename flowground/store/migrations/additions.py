@@ -1,6 +1,9 @@
 """The migrations from m011: appended to, never changed. Each only adds what the release before need not know."""
 
-from sqlalchemy import Connection
+import hashlib
+import time
+
+from sqlalchemy import Connection, text
 
 from flowground.store.migrations.steps import Migration, run_statements
 
@@ -25,4 +28,214 @@ def m011_runs_in_progress(connection: Connection) -> None:
     )
 
 
-ADDITIONS: tuple[Migration, ...] = (m011_runs_in_progress,)
+def m012_member_ids(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE TABLE identities (
+            provider TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            member TEXT NOT NULL,
+            made_at DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (provider, subject)
+        );
+        CREATE INDEX identities_of_member ON identities (member);
+        CREATE TABLE used_ids (
+            digest TEXT NOT NULL PRIMARY KEY,
+            used_at DOUBLE PRECISION NOT NULL
+        );
+        CREATE INDEX tokens_of_owner ON tokens (owner)
+        """,
+    )
+    removed = connection.exec_driver_sql("SELECT DISTINCT subject FROM audit WHERE action = 'member.removed'")
+    insert = text("INSERT INTO used_ids VALUES (:digest, :at)")
+    for (name,) in removed.all():
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        connection.execute(insert, {"digest": digest, "at": time.time()})
+
+
+def m017_token_rights(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        ALTER TABLE tokens ADD COLUMN sees TEXT;
+        ALTER TABLE tokens ADD COLUMN sets TEXT
+        """,
+    )
+
+
+def m018_switches(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        ALTER TABLE runs ADD COLUMN token TEXT;
+        CREATE TABLE switches (
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            changed_by TEXT NOT NULL,
+            changed_at DOUBLE PRECISION NOT NULL,
+            says TEXT NOT NULL,
+            PRIMARY KEY (kind, name)
+        );
+        CREATE TABLE stop_requests (
+            run_id TEXT NOT NULL PRIMARY KEY,
+            kind TEXT NOT NULL,
+            asked_at DOUBLE PRECISION NOT NULL,
+            FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE
+        )
+        """,
+    )
+
+
+def m014_idempotency_keys(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE TABLE idempotency_keys (
+            id TEXT NOT NULL PRIMARY KEY,
+            digest TEXT NOT NULL,
+            run_id TEXT NOT NULL,
+            made_at DOUBLE PRECISION NOT NULL
+        );
+        CREATE INDEX idempotency_keys_by_time ON idempotency_keys (made_at);
+        ALTER TABLE run_contents ADD COLUMN receipt TEXT
+        """,
+    )
+
+
+def m016_retention(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE INDEX sign_ins_by_expiry ON sign_ins (expires_at);
+        CREATE INDEX sign_ins_revoked ON sign_ins (revoked_at) WHERE revoked_at IS NOT NULL;
+        CREATE INDEX tickets_by_expiry ON tickets (expires_at);
+        CREATE INDEX known_addresses_by_time ON known_addresses (at);
+        CREATE INDEX password_links_by_expiry ON password_links (expires_at);
+        CREATE TABLE forgotten_to (
+            what TEXT NOT NULL PRIMARY KEY,
+            position BIGINT NOT NULL
+        );
+        CREATE TABLE removals (
+            pseudonym TEXT NOT NULL PRIMARY KEY,
+            owners TEXT NOT NULL,
+            words TEXT NOT NULL,
+            made_at DOUBLE PRECISION NOT NULL
+        )
+        """,
+    )
+
+
+def m013_run_counts(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        ALTER TABLE runs ADD COLUMN counted_as TEXT;
+        ALTER TABLE runs ADD COLUMN came_from TEXT;
+        ALTER TABLE runs ADD COLUMN cost DOUBLE PRECISION;
+        CREATE INDEX runs_counted ON runs (counted_as, started_at) WHERE counted_as IS NOT NULL;
+        CREATE INDEX runs_from ON runs (came_from, started_at) WHERE came_from IS NOT NULL
+        """,
+    )
+
+
+def m019_removals_watched(connection: Connection) -> None:
+    run_statements(connection, "ALTER TABLE removals ADD COLUMN looked_at DOUBLE PRECISION")
+
+
+def m020_access_requests_decided(connection: Connection) -> None:
+    run_statements(
+        connection,
+        "CREATE INDEX access_requests_decided ON access_requests (decided_at) WHERE decided_at IS NOT NULL",
+    )
+
+
+def m024_session_pins(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE TABLE session_pins (
+            session TEXT NOT NULL PRIMARY KEY,
+            owner TEXT NOT NULL,
+            flow_id TEXT NOT NULL,
+            pinned_at DOUBLE PRECISION NOT NULL,
+            FOREIGN KEY (session) REFERENCES sessions (id) ON DELETE CASCADE
+        );
+        CREATE INDEX session_pins_of_owner ON session_pins (owner, flow_id)
+        """,
+    )
+
+
+def m028_versions(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        ALTER TABLE messages ADD COLUMN version_of TEXT;
+        ALTER TABLE messages ADD COLUMN aside TEXT;
+        CREATE INDEX messages_versions ON messages (version_of) WHERE version_of IS NOT NULL;
+        CREATE INDEX messages_aside ON messages (aside) WHERE aside IS NOT NULL
+        """,
+    )
+
+
+def m029_ratings(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE TABLE ratings (
+            message TEXT NOT NULL PRIMARY KEY,
+            flow_id TEXT NOT NULL,
+            value TEXT NOT NULL,
+            labels TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            shares_conversation BOOLEAN NOT NULL,
+            at DOUBLE PRECISION NOT NULL,
+            explained_at DOUBLE PRECISION,
+            FOREIGN KEY (message) REFERENCES messages (id) ON DELETE CASCADE
+        );
+        CREATE INDEX ratings_of_flow ON ratings (flow_id, at);
+        CREATE INDEX ratings_by_value ON ratings (flow_id, value, at);
+        CREATE INDEX ratings_explained ON ratings (flow_id, at) WHERE explained_at IS NOT NULL
+        """,
+    )
+
+
+def m030_shared_chats(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE TABLE shared_chats (
+            id TEXT NOT NULL PRIMARY KEY,
+            session TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            flow_id TEXT NOT NULL,
+            title TEXT NOT NULL,
+            contents TEXT NOT NULL,
+            messages INTEGER NOT NULL,
+            is_cut BOOLEAN NOT NULL,
+            created_at DOUBLE PRECISION NOT NULL,
+            expires_at DOUBLE PRECISION,
+            FOREIGN KEY (session) REFERENCES sessions (id) ON DELETE CASCADE
+        );
+        CREATE INDEX shared_chats_in_session ON shared_chats (session);
+        CREATE INDEX shared_chats_of_owner ON shared_chats (owner, created_at);
+        CREATE INDEX shared_chats_by_expiry ON shared_chats (expires_at)
+        """,
+    )
+
+
+ADDITIONS: tuple[Migration, ...] = (
+    m011_runs_in_progress,
+    m012_member_ids,
+    m017_token_rights,
+    m018_switches,
+    m014_idempotency_keys,
+    m016_retention,
+    m013_run_counts,
+    m019_removals_watched,
+    m020_access_requests_decided,
+    m024_session_pins,
+    m028_versions,
+    m029_ratings,
+    m030_shared_chats,
+)

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from flowground.caller import Owner
 from flowground.store import audit, tables
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
@@ -52,7 +53,7 @@ def ask(connection: Connection, *, flow_id: str | None, member: str, note: str) 
         state="open",
         created_at=time.time(),
     )
-    audit.record(connection, actor=f"member:{member}", action="access.requested", subject=flow_id)
+    audit.record(connection, actor=str(Owner("member", member)), action="access.requested", subject=flow_id)
     return True
 
 
@@ -61,10 +62,19 @@ def find_open(connection: Connection, *, request_id: str) -> AccessRequest | Non
     return _read_request(row) if row else None
 
 
-def list_open(connection: Connection, *, flows: Collection[str]) -> list[AccessRequest]:
-    """What waits for these flows, oldest first."""
-    wanted = select(*_COLUMNS).where(_r.state == "open", _r.flow_id.in_(list(flows))).order_by(_r.created_at, _r.id)
-    return [_read_request(row) for row in connection.execute(wanted)]
+def list_open(
+    connection: Connection, *, flows: Collection[str], limit: int = 25, offset: int = 0
+) -> list[AccessRequest]:
+    """A page of what waits for these flows, oldest first."""
+    wanted = select(*_COLUMNS).where(_r.state == "open", _r.flow_id.in_(list(flows)))
+    ordered = wanted.order_by(_r.created_at, _r.id).limit(limit).offset(offset)
+    return [_read_request(row) for row in connection.execute(ordered)]
+
+
+def count_open(connection: Connection, *, flows: Collection[str]) -> int:
+    """How many wait for these flows, on all pages."""
+    counted = select(func.count()).where(_r.state == "open", _r.flow_id.in_(list(flows)))
+    return connection.scalar(counted) or 0
 
 
 def list_requests(connection: Connection, *, member: str) -> list[tuple[AccessRequest, RequestState]]:
@@ -85,7 +95,8 @@ def decide(connection: Connection, *, request_id: str, is_approved: bool, by: st
     if row is None:
         return None
     request = _read_request(row)
-    audit.record(connection, actor=by, action=f"access.{word}", subject=f"{request.flow_id} member:{request.member}")
+    asker = Owner("member", request.member)
+    audit.record(connection, actor=by, action=f"access.{word}", subject=f"{request.flow_id} {asker}")
     return request
 
 

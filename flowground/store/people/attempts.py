@@ -8,7 +8,7 @@ Tries from elsewhere never shut out an address from which the member signed in b
 
 import time
 
-from sqlalchemy import ColumnElement, Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from flowground.store import tables
 from flowground.store.sql import add_row, has_row
@@ -20,6 +20,8 @@ PER_NAME = 50
 """Wrong passwords for one name from all addresses; known addresses are exempt."""
 IN_ALL = 30
 """Wrong passwords from one address for all names together: guessing one password for many names is slow, too."""
+REQUESTS = "requests of"
+"""Access requests are counted under this and the member's id: no name holds a space."""
 _KNOWN_SECONDS = 90 * 86_400
 
 _a = tables.attempts.c
@@ -33,7 +35,6 @@ def begin(
     now = time.time()
     wait = find_wait(connection, name=name, address=address, per_name=per_name, in_all=in_all)
     if wait == 0:
-        connection.execute(delete(tables.attempts).where(_a.at < now - WINDOW_SECONDS))
         add_row(connection, tables.attempts, name=name, address=address, at=now)
     return wait
 
@@ -46,6 +47,22 @@ def note_success(connection: Connection, *, name: str, address: str, counted_as:
     outdated = (_k.address == address) | (_k.at < now - _KNOWN_SECONDS)
     connection.execute(delete(tables.known_addresses).where(_k.name == name, outdated))
     add_row(connection, tables.known_addresses, name=name, address=address, at=now)
+
+
+def rename(connection: Connection, *, old: str, new: str) -> None:
+    """A member has another name: what is known of them goes along, so that whoever gets the old one begins anew."""
+    forget_addresses(connection, name=new)
+    connection.execute(update(tables.known_addresses).where(_k.name == old).values(name=new))
+    connection.execute(delete(tables.attempts).where(_a.name == old))
+
+
+def forget(connection: Connection, *, name: str, member: str) -> None:
+    """Tries for a sign-in name, and what the member whose it is asked for."""
+    connection.execute(delete(tables.attempts).where(_a.name.in_([name, f"{REQUESTS} {member}"])))
+
+
+def forget_addresses(connection: Connection, *, name: str) -> None:
+    connection.execute(delete(tables.known_addresses).where(_k.name == name))
 
 
 def find_wait(

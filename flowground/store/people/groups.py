@@ -4,12 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from flowground.errors import InvalidRequest
 from flowground.store import audit, tables
 from flowground.store.flows import publications
-from flowground.store.sql import add_row, has_row
+from flowground.store.sql import add_row, has_row, mark_rights_change
 from flowground.words import read_name
 
 NAME_CHARS = 60
@@ -19,11 +19,20 @@ _m = tables.group_members.c
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`members` are names, in order."""
+    """`members` are ids, in order."""
 
     id: str
     name: str
     members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSize:
+    """A group, and how many are in it."""
+
+    id: str
+    name: str
+    size: int
 
 
 def add(connection: Connection, *, name: str, by: str) -> Group:
@@ -42,6 +51,7 @@ def rename(connection: Connection, *, group_id: str, name: str, by: str) -> bool
     return audit.execute(connection, renamed, actor=by, action="group.renamed", subject=f"{group_id} {name}")
 
 
+@mark_rights_change
 def remove(connection: Connection, *, group_id: str, by: str) -> bool:
     """Takes the group out of every audience. False when there is no such group."""
     removed = delete(tables.member_groups).where(_g.id == group_id)
@@ -51,6 +61,7 @@ def remove(connection: Connection, *, group_id: str, by: str) -> bool:
     return True
 
 
+@mark_rights_change
 def set_members(connection: Connection, *, group_id: str, members: Collection[str], by: str) -> bool:
     """Acts at once, on open pages too. False when there is no such group."""
     if not has_row(connection, _g.id == group_id):
@@ -74,9 +85,30 @@ def list_groups(connection: Connection) -> list[Group]:
     return [Group(key, name, tuple(members.get(key, ()))) for key, name in found]
 
 
-def forget_member(connection: Connection, *, name: str) -> None:
-    """Takes a person out of every group: the name may be given to somebody else."""
-    connection.execute(delete(tables.group_members).where(_m.member == name))
+def list_sizes(connection: Connection) -> list[GroupSize]:
+    """By name, without reading who is in them."""
+    size = select(func.count()).where(_m.group_id == _g.id).correlate(tables.member_groups).scalar_subquery()
+    found = connection.execute(select(_g.id, _g.name, size.label("size")).order_by(_g.folded))
+    return [GroupSize(row.id, row.name, row.size) for row in found]
+
+
+def list_names_of(connection: Connection, *, members: Collection[str]) -> dict[str, list[str]]:
+    """Member -> the names of their groups, of these members who are in one."""
+    found = connection.execute(
+        select(_m.member, _g.name)
+        .join_from(tables.group_members, tables.member_groups, _g.id == _m.group_id)
+        .where(_m.member.in_(list(members)))
+        .order_by(_g.folded)
+    )
+    names: dict[str, list[str]] = {}
+    for member, name in found:
+        names.setdefault(member, []).append(name)
+    return names
+
+
+def forget_member(connection: Connection, *, member: str) -> None:
+    """Takes a person out of every group."""
+    connection.execute(delete(tables.group_members).where(_m.member == member))
 
 
 def _clean_free_name(connection: Connection, name: str, *, besides: str = "") -> str:

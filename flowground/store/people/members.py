@@ -1,37 +1,56 @@
 """Members that were invited in the app or on the command line, and passwords set there.
 
 Members of config.yaml are not stored; `sign_in` puts the two together. A password set in the app for a config member
-is stored here, under the same name.
+is stored here, under their id.
 """
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, select, update
 
-from flowground.caller import Role
+from flowground.caller import Owner, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import audit, tables
 from flowground.store.flows import publications
-from flowground.store.people import access_requests, groups, password_links, sign_ins, tokens
+from flowground.store.people import (
+    access_requests,
+    attempts,
+    groups,
+    identities,
+    password_links,
+    removals,
+    sign_ins,
+    tokens,
+)
 from flowground.store.runs import transcripts
-from flowground.store.sql import add_row, has_row
+from flowground.store.sql import add_row, has_row, make_storable, mark_rights_change
 
 MemberSource = Literal["config", "database"]
 _ACCOUNT_CREATED = "account_created"
 _m = tables.members.c
 _p = tables.passwords.c
-_e = tables.config_entries.c
-_MEMBERS = select(_m.name, _m.display_name, _m.email, _m.role, _m.active, _p.name.label("password_of")).outerjoin_from(
-    tables.members, tables.passwords, _p.name == _m.name
-)
+MEMBERS = select(
+    _m.id,
+    identities.sign_in_name.label("name"),
+    _m.display_name,
+    _m.email,
+    _m.role,
+    _m.active,
+    _p.member.label("password_of"),
+).select_from(identities.with_identities.outerjoin(tables.passwords, _p.member == _m.id))
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person of the organization. One that is not `is_active` can do nothing, and may be made active again."""
+    """A person of the organization. One that is not `is_active` can do nothing, and may be made active again.
 
+    `id` stays theirs; `name` is what they sign in with, `display_name` what colleagues see. Both can change.
+    """
+
+    id: str
     name: str
     display_name: str
     email: str | None
@@ -43,7 +62,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class StoredMember:
-    """What the database knows under one name; `password` is a bcrypt hash."""
+    """What the database knows of one member; `password` is a bcrypt hash."""
 
     member: Member | None
     password: str | None
@@ -59,99 +78,144 @@ def add(
     password: str | None = None,
     by: str,
 ) -> Member:
-    """`password` is a bcrypt hash. Raises InvalidRequest when the name is taken."""
-    if has_row(connection, _m.name == name):
-        raise InvalidRequest(f"There is already a member {name}.")
-    forget(connection, name=name, by=by)
-    now = time.time()
-    row = {"name": name, "display_name": display_name, "email": email, "role": role, "active": True, "created_at": now}
+    """Somebody new, whose id nobody had. `password` is a bcrypt hash. Raises InvalidRequest when the name is taken."""
+    _require_free(connection, name)
+    member, now = identities.choose_id(connection, name=name), time.time()
+    row = {"id": member, "display_name": display_name, "email": email, "role": role, "active": True, "created_at": now}
     add_row(connection, tables.members, **row)
+    identities.set_name(connection, "password", member=member, name=name)
     if password is not None:
-        add_row(connection, tables.passwords, name=name, hash=password, changed_at=now)
+        add_row(connection, tables.passwords, member=member, hash=password, changed_at=now)
     mark_account_created(connection)
-    audit.record(connection, actor=by, action="member.added", subject=name)
-    return Member(name, display_name, email, role, password is not None, "database")
+    audit.record(connection, actor=by, action="member.added", subject=member)
+    return Member(member, name, display_name, email, role, password is not None, "database")
 
 
-def add_first(connection: Connection, *, name: str, display_name: str, password: str, by: str) -> Member:
+@mark_rights_change
+def add_first(
+    connection: Connection, *, name: str, display_name: str, password: str, by: str, shares: str | None = None
+) -> Member:
     """The account that ends local mode: an admin, with what `by` said and kept so far.
 
-    Raises NotAllowed when there was one before.
+    `shares` is a flow that it shares from its first moment. Raises NotAllowed when there was one before.
     """
     if has_had_account(connection):
         raise NotAllowed("The first account was created already.", hint="Sign in instead.")
     member = add(connection, name=name, display_name=display_name, role="admin", password=password, by=by)
-    transcripts.hand_over(connection, old=by, new=f"member:{name}", by=by)
+    local = Owner.read(by)
+    for kind in ("member", "programs"):
+        old = local if kind == "member" else Owner("programs", local.id)
+        transcripts.hand_over(connection, old=str(old), new=str(Owner(kind, member.id)), by=by)
+    if shares is not None:
+        publications.set_shared(connection, flow_id=shares, is_shared=True, by=str(Owner("member", member.id)))
     return member
 
 
-def find(connection: Connection, *, name: str) -> StoredMember:
-    row = connection.execute(_MEMBERS.where(_m.name == name)).first()
-    password = connection.execute(select(_p.hash).where(_p.name == name)).scalar()
-    return StoredMember(_read_member(row) if row else None, password)
+def find(connection: Connection, *, member: str) -> StoredMember:
+    row = connection.execute(MEMBERS.where(_m.id == member)).first()
+    password = connection.execute(select(_p.hash).where(_p.member == member)).scalar()
+    return StoredMember(read_member(row) if row else None, password)
+
+
+def find_named(connection: Connection, *, name: str) -> StoredMember:
+    """As `find`, by the name that a member of the database signs in with."""
+    return find(connection, member=identities.find_id(connection, name=name) or "")  # the same work for an unknown name
 
 
 def list_members(connection: Connection) -> list[Member]:
     """By name."""
-    return [_read_member(row) for row in connection.execute(_MEMBERS.order_by(_m.name))]
+    return [read_member(row) for row in connection.execute(MEMBERS.order_by(identities.sign_in_name))]
 
 
-def list_names_with_password(connection: Connection) -> frozenset[str]:
-    return frozenset(connection.execute(select(_p.name)).scalars())
+def find_display_names(connection: Connection, *, members: Collection[str]) -> dict[str, str]:
+    """Id -> what colleagues see, of those of these ids whom the database knows."""
+    found = connection.execute(select(_m.id, _m.display_name).where(_m.id.in_(list(members))))
+    return {row.id: row.display_name for row in found}
 
 
-def remove(connection: Connection, *, name: str, by: str, keep_admin: bool = False) -> bool:
-    """Removes the member with their conversations, ends their sign-ins, revokes their tokens.
+def list_with_password(connection: Connection, *, members: Collection[str]) -> frozenset[str]:
+    """Those of these ids who have a password that was set in the app."""
+    return frozenset(connection.execute(select(_p.member).where(_p.member.in_(list(members)))).scalars())
+
+
+def remove(connection: Connection, *, member: str, by: str, keep_admin: bool = False) -> bool:
+    """Removes the member, ends their sign-ins, revokes their tokens; the rest follows in steps (`removals`).
 
     False when there is no such member. `keep_admin`: raises NotAllowed when nobody else could administer.
     """
     if keep_admin:
-        _require_another_admin(connection, name)
-    if connection.execute(delete(tables.members).where(_m.name == name)).rowcount == 0:
+        _require_another_admin(connection, member)
+    if not has_row(connection, _m.id == member):
         return False
-    forget(connection, name=name, by=by)
-    audit.record(connection, actor=by, action="member.removed", subject=name)
+    forget(connection, member=member, by=by)
+    connection.execute(delete(tables.members).where(_m.id == member))
+    audit.record(connection, actor=by, action="member.removed", subject=member)
     return True
 
 
-def set_password(connection: Connection, *, name: str, password: str, by: str) -> None:
+def rename(connection: Connection, *, member: str, name: str, by: str) -> bool:
+    """Gives the member another name to sign in with; the earlier one is free. False when there is no such member.
+
+    Raises InvalidRequest when the name is taken.
+    """
+    found = find(connection, member=member).member
+    if found is None or found.name == name:
+        return found is not None
+    _require_free(connection, name)
+    identities.set_name(connection, "password", member=member, name=name)
+    attempts.rename(connection, old=found.name, new=name)
+    audit.record(connection, actor=by, action="member.renamed", subject=f"{member} {name}")
+    return True
+
+
+def show_as(connection: Connection, *, member: str, display_name: str, by: str) -> bool:
+    """Changes what colleagues see. False when there is no such member."""
+    changed = update(tables.members).where(_m.id == member).values(display_name=make_storable(display_name))
+    return audit.execute(connection, changed, actor=by, action="member.shown_as", subject=member)
+
+
+@mark_rights_change
+def set_password(connection: Connection, *, member: str, password: str, by: str) -> None:
     """`password` is a bcrypt hash. Ends all sign-ins of the member, and the links that could set another."""
-    password_links.end_all(connection, member=name)
-    connection.execute(delete(tables.passwords).where(_p.name == name))
-    add_row(connection, tables.passwords, name=name, hash=password, changed_at=time.time())
-    sign_ins.revoke_all(connection, member=name, by=by)
-    audit.record(connection, actor=by, action="member.password_set", subject=name)
+    password_links.end_all(connection, member=member)
+    connection.execute(delete(tables.passwords).where(_p.member == member))
+    add_row(connection, tables.passwords, member=member, hash=password, changed_at=time.time())
+    sign_ins.revoke_all(connection, member=member, by=by)
+    audit.record(connection, actor=by, action="member.password_set", subject=member)
 
 
+@mark_rights_change
 def set_password_by_link(connection: Connection, *, link: str, password: str) -> bool:
     """As `set_password`, for whoever has the link (its hash); of several tries at once, one succeeds."""
     used = password_links.use(connection, hashed=link)
     if used is None:
         return False
-    set_password(connection, name=used.member, password=password, by=f"member:{used.member}")
+    set_password(connection, member=used.member, password=password, by=str(Owner("member", used.member)))
     return True
 
 
-def set_role(connection: Connection, *, name: str, role: Role, by: str, keep_admin: bool = False) -> bool:
+@mark_rights_change
+def set_role(connection: Connection, *, member: str, role: Role, by: str, keep_admin: bool = False) -> bool:
     """Acts at once, on open pages too. False when there is no such member; `keep_admin` as in `remove`."""
     if keep_admin and role != "admin":
-        _require_another_admin(connection, name)
-    changed = update(tables.members).where(_m.name == name).values(role=role)
-    return audit.execute(connection, changed, actor=by, action=f"member.role_{role}", subject=name)
+        _require_another_admin(connection, member)
+    changed = update(tables.members).where(_m.id == member).values(role=role)
+    return audit.execute(connection, changed, actor=by, action=f"member.role_{role}", subject=member)
 
 
-def set_active(connection: Connection, *, name: str, is_active: bool, by: str, keep_admin: bool = False) -> bool:
+@mark_rights_change
+def set_active(connection: Connection, *, member: str, is_active: bool, by: str, keep_admin: bool = False) -> bool:
     """A member that is not active is signed out everywhere. False when there is no such member."""
     if keep_admin and not is_active:
-        _require_another_admin(connection, name)
-    changed = update(tables.members).where(_m.name == name).values(active=is_active)
+        _require_another_admin(connection, member)
+    changed = update(tables.members).where(_m.id == member).values(active=is_active)
     if connection.execute(changed).rowcount == 0:
         return False
     if not is_active:
-        password_links.end_all(connection, member=name)
-        sign_ins.revoke_all(connection, member=name, by=by)
+        password_links.end_all(connection, member=member)
+        sign_ins.revoke_all(connection, member=member, by=by)
     action = "member.activated" if is_active else "member.deactivated"
-    audit.record(connection, actor=by, action=action, subject=name)
+    audit.record(connection, actor=by, action=action, subject=member)
     return True
 
 
@@ -165,38 +229,44 @@ def mark_account_created(connection: Connection) -> None:
         add_row(connection, tables.marks, name=_ACCOUNT_CREATED, made_at=time.time())
 
 
-def _require_another_admin(connection: Connection, name: str) -> None:
+def _require_free(connection: Connection, name: str) -> None:
+    if identities.find_id(connection, name=name) is not None:
+        raise InvalidRequest(f"There is already a member {name}.")
+
+
+def _require_another_admin(connection: Connection, member: str) -> None:
     """In the transaction of the change itself: two admins cannot remove each other at once."""
-    able = select(_m.name).join_from(tables.members, tables.passwords, _p.name == _m.name)
+    able = select(_m.id).join_from(tables.members, tables.passwords, _p.member == _m.id)
     admins = set(connection.scalars(able.where(_m.role == "admin", _m.active)))
-    if admins == {name}:
+    if admins == {member}:
+        name = identities.find_name(connection, member=member)
         raise NotAllowed(f"Without {name} nobody could administer.", hint="Make somebody else an admin first.")
 
 
-def forget(connection: Connection, *, name: str, by: str) -> None:
-    """Deletes all that belongs to a name, so that whoever gets the name next finds none of it.
+def forget(connection: Connection, *, member: str, by: str) -> None:
+    """Ends all that belongs to a member; conversations and the name in older records follow in steps (`removals`).
 
-    `add` calls it too: a name that left config.yaml was never removed.
+    Their id is never given again, so nobody comes after them.
     """
-    keys = tokens.list_owner_keys(connection, member=name)
-    connection.execute(delete(tables.sessions).where(tables.sessions.c.owner.in_(keys)))
-    connection.execute(delete(tables.presets).where(tables.presets.c.owner == f"member:{name}"))
-    connection.execute(delete(tables.config_entries).where(_e.name == name, _e.present.is_(False)))
-    publications.forget(connection, kind="member", name=name)
-    groups.forget_member(connection, name=name)
-    access_requests.forget(connection, member=name)
-    end_rights(connection, name=name, by=by)
+    connection.execute(delete(tables.presets).where(tables.presets.c.owner == str(Owner("member", member))))
+    publications.forget(connection, kind="member", name=member)
+    groups.forget_member(connection, member=member)
+    access_requests.forget(connection, member=member)
+    end_rights(connection, member=member, by=by)
+    removals.begin_removal(connection, member=member)
+    identities.end(connection, member=member)
 
 
-def end_rights(connection: Connection, *, name: str, by: str) -> None:
+def end_rights(connection: Connection, *, member: str, by: str) -> None:
     """Ends sign-ins, links, tokens and the password that was set in the app; where they signed in from is forgotten."""
-    connection.execute(delete(tables.passwords).where(_p.name == name))
-    connection.execute(delete(tables.known_addresses).where(tables.known_addresses.c.name == name))
-    password_links.end_all(connection, member=name)
-    sign_ins.revoke_all(connection, member=name, by=by)
-    tokens.revoke_all(connection, owner=name, by=by)
+    connection.execute(delete(tables.passwords).where(_p.member == member))
+    attempts.forget_addresses(connection, name=identities.find_name(connection, member=member))
+    password_links.end_all(connection, member=member)
+    sign_ins.revoke_all(connection, member=member, by=by)
+    tokens.revoke_all(connection, owner=member, by=by)
 
 
-def _read_member(row: Any) -> Member:
-    name, display_name, email, role, active, password_of = row
-    return Member(name, display_name, email, role, password_of is not None, "database", active)
+def read_member(row: Any) -> Member:
+    """A row of `MEMBERS`."""
+    member, name, display_name, email, role, active, password_of = row
+    return Member(member, name, display_name, email, role, password_of is not None, "database", active)

@@ -5,6 +5,7 @@ is good; a new link ends the member's earlier ones.
 """
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
+from flowground.caller import Owner
 from flowground.store import audit, tables
 from flowground.store.sql import read_moment
 
@@ -22,7 +24,7 @@ _COLUMNS = (_l.id, _l.kind, _l.member, _l.created_by, _l.created_at, _l.expires_
 
 @dataclass(frozen=True, slots=True)
 class PasswordLink:
-    """A link without its secret. `member` is whose password it sets; `created_by` is a `Caller.key`."""
+    """A link without its secret. `member` is whose password it sets; `created_by` is an `Owner`."""
 
     id: str
     kind: LinkKind
@@ -61,13 +63,17 @@ def use(connection: Connection, *, hashed: str) -> PasswordLink | None:
     """As `find`, and the link is over: of several tries at once, one gets it."""
     link = _end(connection, _l.hash == hashed)
     if link is not None:
-        audit.record(connection, actor=f"member:{link.member}", action=f"{link.kind}.used", subject=link.member)
+        audit.record(
+            connection, actor=str(Owner("member", link.member)), action=f"{link.kind}.used", subject=link.member
+        )
     return link
 
 
-def list_links(connection: Connection) -> list[PasswordLink]:
-    """Those that are still good, newest first."""
+def list_links(connection: Connection, *, members: Collection[str] | None = None) -> list[PasswordLink]:
+    """Those that are still good, newest first; of these members, where they are given."""
     wanted = select(*_COLUMNS).where(_is_good()).order_by(_l.created_at.desc(), _l.id)
+    if members is not None:
+        wanted = wanted.where(_l.member.in_(list(members)))
     return [_read_link(row) for row in connection.execute(wanted)]
 
 

@@ -7,16 +7,14 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, literal_column, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
 
-from flowground.caller import Role
+from flowground.caller import LOCAL_OWNER, Owner, Role
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, add_row, read_moment
+from flowground.store.sql import Statement, add_row, mark_rights_change, read_moment
 
 _s = tables.sign_ins.c
 _t = tables.tickets.c
-_KEPT_SECONDS = 7 * 86_400
-"""How long a sign-in that ended stays listed."""
 
 _CHECK = Statement(
     select(
@@ -27,7 +25,7 @@ _CHECK = Statement(
         tables.members.c.active,
         select(tables.marks.c.name).where(tables.marks.c.name == literal_column("'account_created'")).scalar_subquery(),
     )
-    .outerjoin_from(tables.sign_ins, tables.members, tables.members.c.name == _s.member)
+    .outerjoin_from(tables.sign_ins, tables.members, tables.members.c.id == _s.member)
     .where(_s.id == bindparam("id"))
 )
 
@@ -56,8 +54,7 @@ class BrowserSignIn:
 
 
 def add_ticket(connection: Connection, *, ticket: str, member: str | None, browser: str, expires_at: float) -> None:
-    """`ticket` and `browser` are hashes. Tickets nobody fetched are forgotten here."""
-    connection.execute(delete(tables.tickets).where(_t.expires_at < time.time()))
+    """`ticket` and `browser` are hashes."""
     add_row(connection, tables.tickets, hash=ticket, member=member, browser=browser, expires_at=expires_at)
 
 
@@ -73,11 +70,9 @@ def redeem(
     now = time.time()
     if found is None or found.browser != browser or found.expires_at < now:
         return None
-    old = or_(_s.expires_at < now - _KEPT_SECONDS, _s.revoked_at < now - _KEPT_SECONDS)
-    connection.execute(delete(tables.sign_ins).where(old))
     row = {"id": sign_in_id, "member": found.member, "created_at": now, "expires_at": expires_at, "agent": agent}
     add_row(connection, tables.sign_ins, **row)
-    audit.record(connection, actor=_write_key(found.member), action="signed_in", subject=sign_in_id)
+    audit.record(connection, actor=_name_actor(found.member), action="signed_in", subject=sign_in_id)
     return found.member or ""
 
 
@@ -92,18 +87,29 @@ def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:
     return SignInState(member, role, None if active is None else bool(active), mark is not None)
 
 
-def list_sign_ins(connection: Connection, *, member: str) -> list[BrowserSignIn]:
-    """The member's sign-ins that are in force, newest first."""
+def count_sign_ins(connection: Connection, *, member: str) -> int:
+    """The member's sign-ins that are in force."""
+    counted = select(func.count()).where(_s.member == member, _s.revoked_at.is_(None), _s.expires_at > time.time())
+    return connection.scalar(counted) or 0
+
+
+def list_sign_ins(
+    connection: Connection, *, member: str, limit: int | None = None, offset: int = 0
+) -> list[BrowserSignIn]:
+    """The member's sign-ins that are in force, newest first; a page of them, where `limit` says how many."""
     found = connection.execute(
         select(_s.id, _s.created_at, _s.expires_at, _s.agent)
         .where(_s.member == member, _s.revoked_at.is_(None), _s.expires_at > time.time())
         .order_by(_s.created_at.desc())
+        .limit(limit)
+        .offset(offset)
     )
     return [
         BrowserSignIn(key, read_moment(created), read_moment(expires), agent) for key, created, expires, agent in found
     ]
 
 
+@mark_rights_change
 def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None) -> bool:
     """Signs this one browser out. False when it was not signed in, or not as `member` where one is given."""
     ended = update(tables.sign_ins).where(_s.id == sign_in_id, _s.revoked_at.is_(None)).values(revoked_at=time.time())
@@ -112,20 +118,21 @@ def revoke(connection: Connection, *, sign_in_id: str, member: str | None = None
     found = connection.execute(ended.returning(_s.member)).first()
     if found is None:
         return False
-    audit.record(connection, actor=_write_key(found.member), action="signed_out", subject=sign_in_id)
+    audit.record(connection, actor=_name_actor(found.member), action="signed_out", subject=sign_in_id)
     return True
 
 
+@mark_rights_change
 def revoke_all(connection: Connection, *, member: str | None, by: str) -> int:
     """Signs a member (None: the local owner) out everywhere, tickets included; how many sign-ins that ended."""
     connection.execute(delete(tables.tickets).where(_t.member == member))  # None: IS NULL
     theirs = update(tables.sign_ins).where(_s.member == member, _s.revoked_at.is_(None))
     ended = connection.execute(theirs.values(revoked_at=time.time())).rowcount
     if ended:
-        audit.record(connection, actor=by, action="signed_out_everywhere", subject=_write_key(member))
+        audit.record(connection, actor=by, action="signed_out_everywhere", subject=_name_actor(member))
     return ended
 
 
-def _write_key(member: str | None) -> str:
-    """Their `Caller.key`; None: the local owner's."""
-    return "local:owner" if member is None else f"member:{member}"
+def _name_actor(member: str | None) -> str:
+    """As the audit trail has them; None: the local owner."""
+    return str(LOCAL_OWNER.owner if member is None else Owner("member", member))

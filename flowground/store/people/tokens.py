@@ -16,20 +16,51 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, literal_column, or_, select, update
 
-from flowground.caller import Role, name_trials_owner
+from flowground.caller import Owner, Role, Sees, Sets
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, mark_one_way, read_moment, read_moment_or_none, write_moment_or_none
+from flowground.store.sql import (
+    Statement,
+    has_row,
+    mark_one_way,
+    read_moment,
+    read_moment_or_none,
+    write_moment_or_none,
+)
 
 _SHAPE = re.compile(r"fg_[A-Za-z0-9_-]{43}\Z")
 _PREFIX_CHARS = 8
+ORGANIZATION = "the organization"
+"""Whose tokens without an owner are called: those of the command line, and of before the first account."""
 _FLUSH_SECONDS = 1.0
 _t = tables.tokens.c
 _COLUMNS = tuple(column for column in _t if column.name != "hash")
+_s = tables.sessions.c
+_mine = tables.tokens.alias("mine")
+_KEPT_APART = (
+    select(
+        func.max(
+            select(_s.owner)
+            .where(_s.owner == literal_column(f"'{Owner('token', '')}'").op("||")(_mine.c.id))
+            .order_by(_s.flow_id, _s.updated_at)
+            .limit(literal_column("1"))
+            .correlate(_mine)
+            .scalar_subquery()
+        )
+    )
+    .where(_mine.c.owner == _t.owner)
+    .correlate(tables.tokens)
+    .scalar_subquery()
+)
+"""Not null: conversations stand under a token of the same person, which is how releases before kept them.
+
+Asked at every request, so by indexes only. EXISTS would let PostgreSQL read whole tables in the hope of an early find;
+to order by the index and to take a maximum leaves it no such hope.
+"""
 _FIND = Statement(
-    select(*_COLUMNS, tables.members.c.role, tables.members.c.active)
-    .outerjoin_from(tables.tokens, tables.members, tables.members.c.name == _t.owner)
+    select(*_COLUMNS, tables.members.c.role, tables.members.c.active, _KEPT_APART)
+    .outerjoin_from(tables.tokens, tables.members, tables.members.c.id == _t.owner)
     .where(_t.hash == bindparam("hash"))
 )
 _COUNT = Statement(
@@ -45,8 +76,10 @@ _COUNT = Statement(
 class StoredToken:
     """A token without its secret. `prefix` is the secret's beginning, to know it by.
 
-    `owner` is a member's name, None for the organization's own; `flows` is the scope, None for all.
-    `owner_role` is the present role of an active owner whom the database knows (`find` only).
+    `owner` is a member's id, None for the organization's own; `flows` is the scope, None for all.
+    `owner_role` is the present role of an active owner whom the database knows, and `has_kept_apart` says that the
+    owner has conversations that are kept under single tokens of theirs (`find` only).
+    `sees` and `sets` are None for tokens of before there was a choice: as much as their owner may at that moment.
     """
 
     id: str
@@ -60,6 +93,9 @@ class StoredToken:
     last_used_at: datetime | None
     uses: int
     owner_role: Role | None = None
+    has_kept_apart: bool = False
+    sees: Sees | None = None
+    sets: Sets | None = None
 
     @property
     def is_in_force(self) -> bool:
@@ -83,6 +119,8 @@ def create(
     flows: tuple[str, ...] | None,
     expires_at: datetime | None,
     by: str,
+    sees: Sees | None = None,
+    sets: Sets | None = None,
 ) -> tuple[StoredToken, str]:
     """The new token and its secret, which is nowhere else and cannot be had again."""
     secret = "fg_" + secrets.token_urlsafe(32)
@@ -96,6 +134,8 @@ def create(
         created_at=time.time(),
         expires_at=write_moment_or_none(expires_at),
         uses=0,
+        sees=sees,
+        sets=sets,
     )
     token = _read_token(connection.execute(made.returning(*_COLUMNS)).one())
     audit.record(connection, actor=by, action="token.created", subject=token.id)
@@ -113,8 +153,8 @@ def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
     found = _FIND.fetch(connection, {"hash": hash_secret(secret)}) if _SHAPE.match(secret) else ()
     if not found:
         return None
-    *columns, role, active = found[0]
-    return _read_token(columns, role if active else None)
+    *columns, role, active, kept_apart = found[0]
+    return _read_token(columns, owner_role=role if active else None, has_kept_apart=kept_apart is not None)
 
 
 def list_tokens(connection: Connection, *, owner: str | None = None, everyone: bool = False) -> list[StoredToken]:
@@ -125,10 +165,24 @@ def list_tokens(connection: Connection, *, owner: str | None = None, everyone: b
     return [_read_token(row) for row in connection.execute(wanted)]
 
 
-def list_owner_keys(connection: Connection, *, member: str) -> list[str]:
-    """Under whose names a member's conversations are kept: their own, their trials' and their tokens'."""
-    mine = list_tokens(connection, owner=member)
-    return [f"member:{member}", name_trials_owner(member), *(f"token:{token.id}" for token in mine)]
+def find_page(
+    connection: Connection, *, words: str = "", owner: str | None = None, limit: int, offset: int
+) -> tuple[list[StoredToken], int]:
+    """Tokens that are not revoked, newest first, in whose name, beginning or owner's id all these words stand; and how
+    many those are on all pages. `owner`: those of this member."""
+    columns = (_t.name, _t.prefix, func.coalesce(_t.owner, ORGANIZATION))
+    wanted = [or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in words.split()[:5]]
+    if owner is not None:
+        wanted.append(_t.owner == owner)
+    found = select(*_COLUMNS).where(_t.revoked_at.is_(None), *wanted)
+    count = connection.scalar(select(func.count()).select_from(tables.tokens).where(_t.revoked_at.is_(None), *wanted))
+    rows = connection.execute(found.order_by(_t.created_at.desc(), _t.id).limit(limit).offset(offset))
+    return [_read_token(row) for row in rows], count or 0
+
+
+def is_of(connection: Connection, *, token_id: str, member: str) -> bool:
+    """Whether the token is, or was, this member's."""
+    return has_row(connection, _t.id == token_id, _t.owner == member)
 
 
 def revoke(connection: Connection, *, token_id: str, by: str) -> bool:
@@ -154,8 +208,9 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _read_token(row: Any, owner_role: Role | None = None) -> StoredToken:
-    key, name, prefix, owner, flows, created, expires, revoked, last, uses = row
+def _read_token(row: Any, **found: Any) -> StoredToken:
+    """`found` is what only `find` knows."""
+    key, name, prefix, owner, flows, created, expires, revoked, last, uses, sees, sets = row
     return StoredToken(
         id=key,
         name=name,
@@ -167,7 +222,9 @@ def _read_token(row: Any, owner_role: Role | None = None) -> StoredToken:
         revoked_at=read_moment_or_none(revoked),
         last_used_at=read_moment_or_none(last),
         uses=uses,
-        owner_role=owner_role,
+        sees=sees,
+        sets=sets,
+        **found,
     )
 
 

@@ -1,16 +1,16 @@
-"""Conversations. A session is found by flow, owner (`Caller.key`) and session id: never by its id alone."""
+"""Conversations. A session is found by flow, owner (an `Owner`) and session id: never by its id alone."""
 
 import json
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     Integer,
     bindparam,
-    delete,
     func,
     literal_column,
     or_,
@@ -18,23 +18,28 @@ from sqlalchemy import (
     update,
 )
 
-from flowground.messages import Message
+from flowground.messages import Message, Versions
 from flowground.store import tables
 from flowground.store.runs.records import (
     MESSAGE_COLUMNS,
     StoredMessage,
     read_message_rows,
 )
-from flowground.store.sql import Statement, make_storable, read_moment
-from flowground.words import cut
+from flowground.store.sql import Statement, make_storable
+from flowground.words import cut, strip_markdown
 
 TITLE_CHARS = 80
 MOST_HISTORY = 3_000_000
 """Characters of a history after which no older messages are read."""
-_MOST_ANSWERS = 5
-"""Read beyond a limit, so that the trace of the oldest answer finds its question."""
 _PAGE = 100
 """Messages of a history that are read at once."""
+MOST_THROUGH = 500
+"""Messages of a page that has to go on to a certain one."""
+_STEP = 12
+"""Messages of a page that are read at once: each may be long."""
+_ID, _ROLE, _TEXT = (MESSAGE_COLUMNS.index(name) for name in ("id", "role", "text"))
+_VERSION_OF, _POSITION = len(MESSAGE_COLUMNS), len(MESSAGE_COLUMNS) + 1
+"""Where these stand in a row of a page."""
 _s = tables.sessions.c
 _m = tables.messages.c
 _o = tables.turn_overrides.c
@@ -43,20 +48,19 @@ _c = tables.run_contents.c
 
 
 @dataclass(frozen=True, slots=True)
-class SessionInfo:
-    """`title` is the first user message's beginning, or what the session was renamed to; `messages` counts all."""
+class AskedQuestion:
+    """`id` None: nothing of it is stored."""
 
-    session_id: str
-    title: str
-    created_at: datetime
-    updated_at: datetime
-    messages: int
+    id: str | None
+    text: str
 
 
+IS_SHOWN = _m.aside.is_(None)
 _HISTORY = Statement(
     select(_m.role, _m.text, _m.id)
     .where(
         _m.session == bindparam("session"),
+        IS_SHOWN,
         _m.state != literal_column("'failed'"),
         or_(
             _m.state.not_in([literal_column("'stopped'"), literal_column("'interrupted'")]),
@@ -71,12 +75,28 @@ _HISTORY = Statement(
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
+_PAGE_ROW = select(*(_m[name] for name in MESSAGE_COLUMNS), _m.version_of, _m.position)
 _LIST_MESSAGES = Statement(
-    select(*(_m[name] for name in MESSAGE_COLUMNS))
-    .where(_m.session == bindparam("session"))
+    _PAGE_ROW.where(_m.session == bindparam("session"), IS_SHOWN)
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
+_LIST_BEFORE = Statement(
+    _PAGE_ROW.where(
+        _m.session == bindparam("session"),
+        IS_SHOWN,
+        _m.position
+        < select(_m.position).where(_m.id == bindparam("before"), _m.session == bindparam("session")).scalar_subquery(),
+    )
+    .order_by(_m.position.desc())
+    .limit(bindparam("limit", type_=Integer))
+)
+_NEXT_FLOW = Statement(
+    select(func.min(_s.flow_id)).where(_s.owner == bindparam("owner"), _s.flow_id > bindparam("after"))
+)
+
+
+_FIRST_LIKE_IT = func.min(_m.position).over(partition_by=(_m.version_of, _m.text)).label("first")
 
 
 def make_session_key(flow_id: str, owner: str, session_id: str) -> str:
@@ -85,14 +105,34 @@ def make_session_key(flow_id: str, owner: str, session_id: str) -> str:
     return blake2b(spelt.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+def find_session_keys(connection: Connection, *, owners: Collection[str], session_id: str) -> list[str]:
+    """The store's keys of all that may be these owners' sessions of this id, in whatever flow.
+
+    Made of the flows that they have sessions with, which an index tells: there is none of session ids.
+    """
+    if "\ufffd" in session_id:  # the key was made of the id as it was sent
+        here = (_s.owner.in_(list(owners)), _s.session_id == session_id)
+        return list(connection.scalars(select(_s.id).where(*here)))
+    return [
+        make_session_key(flow_id, owner, session_id) for owner in owners for flow_id in _list_flows(connection, owner)
+    ]
+
+
+def _list_flows(connection: Connection, owner: str) -> Iterator[str]:
+    """That the owner has sessions with. From one to the next by the index: DISTINCT would read all of the owner's."""
+    flow_id = ""
+    while flow_id := _NEXT_FLOW.fetch(connection, {"owner": owner, "after": flow_id})[0][0]:
+        yield flow_id
+
+
 def read_history(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, before: str | None, limit: int
 ) -> list[Message]:
     """The last `limit` messages before the message with id `before` (None: of all), oldest first.
 
-    Answers that failed are left out, and those that were stopped or interrupted before they said anything. What such an
-    answer did say is there: its reader saw it and may refer to it. Once they have over `MOST_HISTORY` characters no
-    older ones are read: no prompt may be that long.
+    What is put aside is left out. So are answers that failed, and those that were stopped or interrupted before they
+    said anything. What such an answer did say is there: its reader saw it and may refer to it. Once they have over
+    `MOST_HISTORY` characters no older ones are read: no prompt may be that long.
     """
     session = make_session_key(flow_id, owner, session_id)
     found: list[Message] = []
@@ -108,39 +148,114 @@ def read_history(
     return found[::-1]
 
 
-def list_messages(
-    connection: Connection, *, flow_id: str, owner: str, session_id: str, limit: int = 1000
-) -> list[StoredMessage]:
-    """The session's last `limit` messages, oldest first; empty for a session that is not there."""
+def list_page(
+    connection: Connection,
+    *,
+    flow_id: str,
+    owner: str,
+    session_id: str,
+    before: str | None = None,
+    through: str | None = None,
+    most: int,
+    most_chars: int,
+) -> tuple[list[StoredMessage], bool]:
+    """The last messages before the one with the id `before` (None: of all), oldest first; and whether there are older
+    ones.
+
+    At most so many, and none more once they have `most_chars` characters. Where there are older ones, the page begins
+    with its first question, if it has one. With `through` it goes on to the message with this id, for up to
+    `MOST_THROUGH` messages. What is put aside is not among them.
+    """
     session = make_session_key(flow_id, owner, session_id)
-    found = _LIST_MESSAGES.fetch(connection, {"session": session, "limit": limit + _MOST_ANSWERS})
-    return read_message_rows(found[::-1])[-limit:]
+    end = through and connection.scalar(select(_m.position).where(_m.id == through, _m.session == session))
+    found: list[Sequence[Any]] = []
+    size, is_whole, last = 0, False, before
+    while not is_whole and size <= most_chars:
+        if len(found) > most:
+            if not end or found[-1][_POSITION] < end or most >= MOST_THROUGH:
+                break
+            most = min(most + _STEP, MOST_THROUGH)
+        limit = min(_STEP, most + 1 - len(found))
+        statement = _LIST_MESSAGES if last is None else _LIST_BEFORE
+        rows = statement.fetch(connection, {"session": session, "limit": limit, "before": last})
+        is_whole = len(rows) < limit
+        for row in rows:
+            if size > most_chars:
+                is_whole = False
+                break
+            found.append(row)
+            size += len(row[_TEXT])
+            last = row[_ID]
+    if not is_whole:
+        found = found[:most]
+        found = found[: _find_question(found) or most]
+    messages = read_message_rows([row[:_VERSION_OF] for row in found[::-1]])
+    return _add_versions(connection, session, messages, {row[_VERSION_OF] for row in found}), not is_whole
 
 
-def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: int = 50) -> list[SessionInfo]:
-    """The owner's sessions with this flow, the one used last first."""
-    found = connection.execute(
-        select(_s.session_id, _s.title, _s.created_at, _s.updated_at, _s.messages)
-        .where(_s.flow_id == flow_id, _s.owner == owner, _s.messages > 0)
-        .order_by(_s.updated_at.desc(), _s.created_at.desc())
-        .limit(limit)
+def _add_versions(
+    connection: Connection, session: str, messages: list[StoredMessage], firsts: set[str | None]
+) -> list[StoredMessage]:
+    """The messages, with their versions where they have some; `firsts` are the first of those."""
+    if not (wanted := firsts - {None}):
+        return messages
+    found = find_versions(connection, session=session, firsts=wanted)
+    return [replace(message, versions=found.get(message.id, ())) for message in messages]
+
+
+def find_versions(connection: Connection, *, session: str, firsts: Collection[str | None]) -> dict[str, Versions]:
+    """The id of each question of these groups, told by their first ones -> all versions of it."""
+    rows = connection.execute(
+        select(_m.version_of, _m.id, _FIRST_LIKE_IT)
+        .where(_m.version_of.in_(firsts), _m.version_of.is_not(None), _m.session == session)
+        .order_by(_m.version_of, literal_column("first"), _m.position)
+    ).all()
+    found: dict[str, Versions] = {}
+    for _, group in groupby(rows, lambda row: row.version_of):
+        alike = tuple(tuple(row.id for row in same) for _, same in groupby(group, lambda row: row.first))
+        found |= {key: alike for same in alike for key in same}
+    return found
+
+
+def _find_question(rows: Sequence[Sequence[Any]]) -> int:
+    """How many rows there are to the last one that is a question; 0: none is."""
+    return next((count for count in range(len(rows), 0, -1) if rows[count - 1][_ROLE] == "user"), 0)
+
+
+def find_message(
+    connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str
+) -> StoredMessage | None:
+    """A message of this owner's session, with its trace whole."""
+    session = make_session_key(flow_id, owner, session_id)
+    run = select(_m.run_id).where(_m.id == message_id, _m.session == session).scalar_subquery()
+    wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(
+        _m.session == session, or_(_m.id == message_id, _m.run_id == run)
     )
-    return [
-        SessionInfo(session_id, title, read_moment(created), read_moment(updated), count)
-        for session_id, title, created, updated, count in found
-    ]
+    found = read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
+    return next((message for message in found if message.id == message_id), None)
+
+
+def find_question(
+    connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str
+) -> AskedQuestion | None:
+    """This message of the owner's session where it asks something, else the question of the run whose answer it is; of
+    a copied answer, which has no run, the one before it."""
+    session = make_session_key(flow_id, owner, session_id)
+    run = select(_m.run_id).where(_m.id == message_id, _m.session == session).scalar_subquery()
+    is_asked = (_m.session == session, _m.role == "user", or_(_m.id == message_id, _m.run_id == run))
+    found = connection.execute(select(_m.id, _m.text).where(*is_asked).limit(1)).first()
+    if found is None:
+        copied = select(_m.position).where(_m.id == message_id, _m.session == session, _m.run_id.is_(None))
+        is_before = (_m.session == session, _m.role == "user", _m.aside.is_(None), _m.run_id.is_(None))
+        last = select(_m.id, _m.text).where(*is_before, _m.position < copied.scalar_subquery())
+        found = connection.execute(last.order_by(_m.position.desc()).limit(1)).first()
+    return None if found is None else AskedQuestion(*found)
 
 
 def rename_session(connection: Connection, *, flow_id: str, owner: str, session_id: str, title: str) -> bool:
     """False when the owner has no such session."""
     here = _s.id == make_session_key(flow_id, owner, session_id)
     return connection.execute(update(tables.sessions).where(here).values(title=make_title(title))).rowcount == 1
-
-
-def delete_session(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> bool:
-    """Deletes the session with all its messages. False when the owner has no such session."""
-    here = _s.id == make_session_key(flow_id, owner, session_id)
-    return connection.execute(delete(tables.sessions).where(here)).rowcount == 1
 
 
 def find_overrides(
@@ -166,6 +281,11 @@ def find_overrides(
     )
     found: dict[str, dict[str, Any]] = json.loads(text) if text else {}
     return found
+
+
+def make_first_title(text: str) -> str:
+    """A conversation's title, of its first message: without what is Markdown in it."""
+    return make_title(strip_markdown(text[: TITLE_CHARS * 5])) or make_title(text)
 
 
 def make_title(text: str) -> str:

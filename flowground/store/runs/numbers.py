@@ -50,6 +50,12 @@ def sum_up(connection: Connection, *, flow_id: str, since: datetime) -> RunNumbe
     )
 
 
+def count_people(connection: Connection, *, flow_id: str, since: datetime, besides: str) -> int:
+    """How many have run the flow since then, on pages or by programs, `besides` this owner; by `runs_recent`."""
+    here = (_r.flow_id == flow_id) & (_r.started_at >= since.timestamp()) & (_r.owner != besides)
+    return connection.scalar(select(func.count(_r.owner.distinct())).where(here)) or 0
+
+
 def _find_percentile(ordered: Sequence[float], share: float) -> float | None:
     """The least value that this share does not exceed."""
     return ordered[math.ceil(len(ordered) * share) - 1] if ordered else None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, bindparam, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.store import tables
@@ -19,12 +19,11 @@ _r = tables.runs.c
 _c = tables.run_contents.c
 _s = tables.sessions.c
 _m = tables.messages.c
-_IS_RUNNING = literal_column(tables.RUNNING, Boolean)
 
 
 def _write_keep(dialect: Any) -> Statement:
     """Where the run still runs."""
-    is_running = select(literal_column("1")).where(_r.id == bindparam("run_id"), _IS_RUNNING).exists()
+    is_running = select(literal_column("1")).where(_r.id == bindparam("run_id"), tables.IS_RUNNING).exists()
     kept = insert_in_session(dialect.insert(tables.run_contents), ["run_id", "answers"], is_running)
     return Statement(kept.on_conflict_do_update(index_elements=[_c.run_id], set_={"answers": kept.excluded.answers}))
 
@@ -60,19 +59,17 @@ def _write_texts(said: Mapping[str, str]) -> str:
 
 def list_holders(connection: Connection) -> list[str]:
     """Processes that hold running runs, dead ones too."""
-    found = connection.scalars(select(_r.holder).where(_IS_RUNNING, _r.holder.is_not(None)).distinct())
+    found = connection.scalars(select(_r.holder).where(tables.IS_RUNNING, _r.holder.is_not(None)).distinct())
     return [holder for holder in found if holder]
 
 
 def find_running(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> RunRecord | None:
     """The run that answers in this session, in whatever process; the one that began last."""
-    found = connection.execute(
-        select(tables.runs)
-        .where(_IS_RUNNING, _r.flow_id == flow_id, _r.owner == owner, _r.session_id == make_storable(session_id))
-        .order_by(_r.started_at.desc())
-        .limit(1)
-    ).first()
-    return None if found is None else read_run_row(found)
+    here = (flow_id, owner, make_storable(session_id))
+    # Asked for more than this, SQLite reads all runs of the flow and not the few that run.
+    running = connection.execute(select(tables.runs).where(tables.IS_RUNNING, _r.holder.is_not(None))).all()
+    found = [row for row in running if (row.flow_id, row.owner, row.session_id) == here]
+    return read_run_row(max(found, key=lambda row: row.started_at)) if found else None
 
 
 def find_run(connection: Connection, *, run_id: str) -> RunRecord | None:
@@ -99,6 +96,14 @@ def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessag
     return [message for message in said if message.role == "assistant"]
 
 
+def end_lost_runs(connection: Connection, *, holder: str, before: float, known: Collection[str]) -> None:
+    """Ends the process's running runs that began before this time and are none of those it knows: their ends could not
+    be stored, and were too many to wait."""
+    lost = (tables.IS_RUNNING, _r.holder == holder, _r.started_at < before, _r.id.not_in(list(known)))
+    ended = {"status": "failed", "error_code": "unknown_outcome", "seconds": time.time() - _r.started_at}
+    connection.execute(update(tables.runs).where(*lost).values(ended))
+
+
 def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:
     """Ends some of the runs that these processes held, which died; how many. 0: there is none left.
 
@@ -107,12 +112,12 @@ def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:
     found = connection.execute(
         select(_r.id, _c.session, _c.answers)
         .outerjoin_from(tables.runs, tables.run_contents, _c.run_id == _r.id)
-        .where(_IS_RUNNING, _r.holder.in_(list(holders)))
+        .where(tables.IS_RUNNING, _r.holder.in_(list(holders)))
         .limit(_STEP)
     ).all()
     for run, session, answers in found:
         ended = {"status": "interrupted", "error_code": "interrupted"}
-        done = connection.execute(update(tables.runs).where(_r.id == run, _IS_RUNNING).values(ended))
+        done = connection.execute(update(tables.runs).where(_r.id == run, tables.IS_RUNNING).values(ended))
         if done.rowcount and session is not None and answers:  # else it ended, or another process was quicker
             _leave_answers(connection, run=run, session=session, texts=json.loads(answers))
     return len(found)

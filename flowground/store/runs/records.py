@@ -9,14 +9,16 @@ from typing import Any, Literal
 from sqlalchemy import Row
 
 from flowground.events import ComponentFinished
-from flowground.messages import MOST_TOKENS, MessageRole, Usage
+from flowground.messages import MOST_TOKENS, MessageRole, Usage, Versions
 from flowground.store import tables
 from flowground.store.sql import BoundValues, make_storable, read_moment
 
 MessageState = Literal["complete", "stopped", "failed", "interrupted"]
 """How a message came to its end. Interrupted: the process died that wrote it."""
 RunStatus = Literal["running", "complete", "stopped", "failed", "interrupted"]
-MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in ("position", "session"))
+_PLACE = ("position", "session", "version_of", "aside")
+"""Columns that say where a message stands, and nothing of it."""
+MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in _PLACE)
 _ROLE, _TEXT, _RUN_ID = (MESSAGE_COLUMNS.index(name) for name in ("role", "text", "run_id"))
 TRACE_CHARS = 2_000
 TRACE_MOST = 32_000
@@ -40,6 +42,7 @@ class StoredMessage:
     The first answer of a run has the run's usage and trace; further answers have none.
 
     `error` is the sentence of a failed answer, and `text` what was said before it failed, which may be "".
+    `versions` are those of a question, where a page of its conversation was read.
 
     Rows from before the migration `m007_message_errors` differ: usage and trace may stand on each answer of a run, and
     a failed answer has its sentence in `text` and no `error`.
@@ -56,12 +59,27 @@ class StoredMessage:
     seconds: float | None = None
     trace: tuple[TraceStep, ...] = ()
     error: str | None = None
+    versions: Versions = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """By what limits find a run again. None where nothing counts by it.
+
+    `counted_as` is the person, else the token or visitor (`Caller.counted_as`); `came_from` a digest of a visitor's
+    address; `cost` is in the currency of the settings.
+    """
+
+    counted_as: str | None = None
+    came_from: str | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run's facts. `seconds` is wall time, 0 while it runs; `error_code` the failure's stable word.
 
+    `token` is the id of the token that began it; None for runs that began on a page.
     `holder` is the process that runs it (`process_locks.ProcessLock`); None for runs of releases that did not note it.
     A run whose process died is "interrupted", and has the error code "finished_late" where its answer came after all.
     """
@@ -78,6 +96,8 @@ class RunRecord:
     error_code: str | None = None
     streamed: bool = False
     holder: str | None = None
+    token: str | None = None
+    counts: RunCounts = RunCounts()
 
 
 def make_message_row(message: StoredMessage, *, session: str, question: str = "") -> BoundValues:
@@ -141,6 +161,10 @@ def make_run_row(run: RunRecord) -> BoundValues:
         "error_code": run.error_code,
         "streamed": run.streamed,
         "holder": run.holder,
+        "token": run.token,
+        "counted_as": run.counts.counted_as,
+        "came_from": run.counts.came_from,
+        "cost": run.counts.cost,
     }
 
 
@@ -159,6 +183,8 @@ def read_run_row(row: Row[Any]) -> RunRecord:
         error_code=row.error_code,
         streamed=row.streamed,
         holder=row.holder,
+        token=row.token,
+        counts=RunCounts(row.counted_as, row.came_from, row.cost),
     )
 
 

@@ -1,19 +1,21 @@
-"""All that one owner (`Caller.key`) said, across flows and sessions: read back, deleted, handed to another."""
+"""All that one owner said, across flows and sessions: read back, counted, handed to another."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from flowground.store import audit, tables
-from flowground.store.runs.conversations import make_session_key
+from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows
 from flowground.store.sql import has_row, read_moment
 
 _s = tables.sessions.c
 _m = tables.messages.c
 _c = tables.run_contents.c
+_p = tables.session_pins.c
+_t = tables.ratings.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,41 +38,44 @@ class PlacedMessage:
 def list_places(
     connection: Connection,
     *,
-    owner: str,
+    owners: Collection[str],
     flow_id: str | None = None,
     session_id: str | None = None,
     flows: Collection[str] | None = None,
     newest_first: bool = False,
     limit: int = 1000,
 ) -> list[MessagePosition]:
-    """Where the owner's messages stand, in the order they were said (or the other way round), at most `limit` of them.
+    """Where these owners' messages stand, in the order they were said or the other way round, at most `limit` of them.
+    Those that are put aside are left out.
 
     `flows` limits them to these; None: whatever flow they were said to.
     """
     wanted = (
         select(_m.position, _m.run_id)
         .join_from(tables.messages, tables.sessions, _m.session == _s.id)
-        .where(*_is_in(owner, flow_id, flows))
+        .where(*_is_in(owners, flow_id, flows), IS_SHOWN)
         .order_by(_m.position.desc() if newest_first else _m.position)
         .limit(limit)
     )
     if session_id is not None:
-        wanted = wanted.where(_s.session_id == session_id)
+        keys = find_session_keys(connection, owners=owners, session_id=session_id)
+        wanted = wanted.where(_s.id.in_(keys), _s.session_id == session_id)
     return [MessagePosition(position, run_id) for position, run_id in connection.execute(wanted)]
 
 
-def read_messages(connection: Connection, *, owner: str, positions: Sequence[int]) -> list[PlacedMessage]:
-    """The owner's messages at these positions and in their order; what was deleted meanwhile is left out."""
+def read_messages(connection: Connection, *, owners: Collection[str], positions: Sequence[int]) -> list[PlacedMessage]:
+    """These owners' messages at these positions and in their order; what was deleted meanwhile is left out."""
     wanted = (
-        select(_m.position, _s.flow_id, _s.session_id, *(_m[name] for name in MESSAGE_COLUMNS))
+        select(_m.position, _s.owner, _s.flow_id, _s.session_id, *(_m[name] for name in MESSAGE_COLUMNS))
         .join_from(tables.messages, tables.sessions, _m.session == _s.id)
-        .where(_s.owner == owner, _m.position.in_(positions))
+        .where(_m.position.in_(positions))
     )
-    rows = connection.execute(wanted).all()
-    messages = read_message_rows([row[3:] for row in rows])
+    # Asked for the owners too, SQLite reads all their sessions first, and there may be a hundred thousand.
+    rows = [row for row in connection.execute(wanted) if row.owner in owners]
+    messages = read_message_rows([row[4:] for row in rows])
     found = {
         position: PlacedMessage(flow_id, session_id, message)
-        for (position, flow_id, session_id, *_), message in zip(rows, messages, strict=True)
+        for (position, _, flow_id, session_id, *_), message in zip(rows, messages, strict=True)
     }
     return [found[position] for position in positions if position in found]
 
@@ -78,43 +83,57 @@ def read_messages(connection: Connection, *, owner: str, positions: Sequence[int
 def list_session_ids(
     connection: Connection,
     *,
-    owner: str,
+    owners: Collection[str],
     flow_id: str | None = None,
     flows: Collection[str] | None = None,
     limit: int = 1000,
 ) -> list[str]:
-    """Ids of the owner's sessions that hold messages, the one used last first, each once."""
-    wanted = select(_s.session_id).where(*_is_in(owner, flow_id, flows), _s.messages > 0)
+    """Ids of these owners' sessions that hold messages, the one used last first, each once."""
+    wanted = select(_s.session_id).where(*_is_in(owners, flow_id, flows), _s.messages > 0)
     return list(dict.fromkeys(connection.scalars(wanted.order_by(_s.updated_at.desc()).limit(limit))))
 
 
 def export_conversations(connection: Connection, *, owners: Collection[str]) -> list[dict[str, Any]]:
-    """Everything these owners' sessions hold, as JSON values: what was said and when, without traces."""
+    """Everything these owners' sessions hold, as JSON values: what was said and when, and how answers were rated,
+    without traces.
+
+    Also other versions than the one that is shown: they say so.
+    """
     sessions: dict[str, dict[str, Any]] = {}
     found = connection.execute(
-        select(_s.id, _s.flow_id, _s.session_id, _s.title, _m.role, _m.text, _m.state, _m.created_at, _m.error)
+        select(
+            *(_s.id, _s.flow_id, _s.session_id, _s.title),
+            *(_m.role, _m.text, _m.state, _m.created_at, _m.error, _m.aside),
+            *(_t.value, _t.labels, _t.reason, _t.shares_conversation, _t.at),
+        )
         .join_from(tables.messages, tables.sessions, _m.session == _s.id)
+        .outerjoin(tables.ratings, _t.message == _m.id)
         .where(_s.owner.in_(list(owners)))
         .order_by(_m.position)
     )
-    for key, flow, session, title, role, text, state, at, error in found:
+    for key, flow, session, title, role, text, state, at, error, aside, *rating in found:
         said = sessions.setdefault(key, {"flow": flow, "session": session, "title": title, "messages": []})["messages"]
-        why = {} if error is None else {"error": error}
-        said.append({"role": role, "text": text, "state": state, "at": read_moment(at).isoformat()} | why)
+        more: dict[str, Any] = {} if error is None else {"error": error}
+        if aside is not None:
+            more["is_put_aside"] = True
+        message = {"role": role, "text": text, "state": state, "at": read_moment(at).isoformat()}
+        said.append(message | more | _export_rating(*rating))
     return list(sessions.values())
 
 
-def delete_sessions(connection: Connection, *, owner: str, session_id: str) -> int:
-    """Deletes the owner's sessions of this id, in every flow, with all their messages; how many there were."""
-    here = delete(tables.sessions).where(_s.owner == owner, _s.session_id == session_id)
-    return connection.execute(here).rowcount
+def _export_rating(
+    value: str | None, labels: str, reason: str, shares_conversation: bool, at: float
+) -> dict[str, dict[str, Any]]:
+    if value is None:
+        return {}
+    told = {"value": value, "labels": labels.split(), "reason": reason, "shares_conversation": shares_conversation}
+    return {"rating": told | {"at": read_moment(at).isoformat()}}
 
 
-def delete_all(connection: Connection, *, owners: Collection[str], by: str) -> int:
-    """Deletes every session of these owners with all messages; how many there were."""
-    deleted = connection.execute(delete(tables.sessions).where(_s.owner.in_(list(owners)))).rowcount
+def begin_deletion(connection: Connection, *, owners: Collection[str], by: str) -> int:
+    """Records that all conversations of these owners are deleted, before they are; how many those are."""
     audit.record(connection, actor=by, action="conversations.deleted", subject=by)
-    return deleted
+    return connection.scalar(select(func.count()).where(_s.owner.in_(list(owners)))) or 0
 
 
 def has_conversations(connection: Connection, *, owner: str) -> bool:
@@ -134,17 +153,20 @@ def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:
         connection.execute(insert(tables.sessions).values({**row, "id": key, "owner": new}))
         connection.execute(update(tables.messages).where(_m.session == row["id"]).values(session=key))
         connection.execute(update(tables.run_contents).where(_c.session == row["id"]).values(session=key))
+        connection.execute(update(tables.session_pins).where(_p.session == row["id"]).values(session=key, owner=new))
     connection.execute(delete(tables.sessions).where(_s.owner == old))
     for table in (tables.runs, tables.presets):
         connection.execute(update(table).where(table.c.owner == old).values(owner=new))
+    counted = tables.runs.c.counted_as
+    connection.execute(update(tables.runs).where(counted == old).values(counted_as=new))
     if rows:
         audit.record(connection, actor=by, action="conversations.handed_over", subject=f"{old} {new}")
     return len(rows)
 
 
-def _is_in(owner: str, flow_id: str | None, flows: Collection[str] | None) -> list[ColumnElement[bool]]:
-    """That a session is the owner's, of this flow where one is given, and of one of `flows` where they are given."""
-    conditions = [_s.owner == owner]
+def _is_in(owners: Collection[str], flow_id: str | None, flows: Collection[str] | None) -> list[ColumnElement[bool]]:
+    """That a session is one of these owners', and of this flow or one of these `flows` where they are given."""
+    conditions: list[ColumnElement[bool]] = [_s.owner.in_(list(owners))]
     if flow_id is not None:
         conditions.append(_s.flow_id == flow_id)
     if flows is not None:

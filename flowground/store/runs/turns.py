@@ -7,11 +7,22 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, literal_column, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.store import tables
-from flowground.store.runs.conversations import make_session_key, make_title
+from flowground.store.runs.conversations import make_first_title, make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, make_message_row, make_run_row
 from flowground.store.sql import Statement, make_storable, mark_one_way
 
@@ -45,8 +56,9 @@ def _write_begin(dialect: Any) -> Statement:
     )
 
 
-_OPEN: list[ColumnElement[str]] = [literal_column("'running'"), literal_column("'interrupted'")]
-_TAKES_AN_ANSWER = ~(select(literal_column("1")).where(_r.id == bindparam("of_run"), _r.status.not_in(_OPEN)).exists())
+OPEN: list[ColumnElement[str]] = [literal_column("'running'"), literal_column("'interrupted'")]
+"""Statuses of runs that take an answer."""
+_TAKES_AN_ANSWER = ~(select(literal_column("1")).where(_r.id == bindparam("of_run"), _r.status.not_in(OPEN)).exists())
 """The run is running, or was called interrupted, so that its answer may still be stored; or it is not there."""
 _TOUCH = Statement(
     update(tables.sessions)
@@ -85,9 +97,9 @@ def _write_run(dialect: Any) -> Statement:
             set_={
                 "status": case((running, ended.excluded.status), else_=_r.status),
                 "error_code": case((running, ended.excluded.error_code), else_=literal_column("'finished_late'")),
-                **{name: ended.excluded[name] for name in ("seconds", "input_tokens", "output_tokens")},
+                **{name: ended.excluded[name] for name in ("seconds", "input_tokens", "output_tokens", "cost")},
             },
-            where=_r.status.in_(_OPEN),
+            where=_r.status.in_(OPEN),
         )
     )
 
@@ -101,20 +113,22 @@ _FIND_MESSAGE = Statement(select(_m.id).where(_m.id == bindparam("id")))
 _FIND_RUN = Statement(select(_r.status, _r.error_code).where(_r.id == bindparam("id")))
 
 
-def _has_begun(
-    connection: Connection, *, message: StoredMessage | None, run: RunRecord | None = None, **_: Any
+def has_begun(
+    connection: Connection, *, message: StoredMessage | None = None, run: RunRecord | None = None, **_: Any
 ) -> bool:
+    """Whether `begin_turn` was committed with these arguments."""
     if run is not None:
         return bool(_FIND_RUN.fetch(connection, {"id": run.id}))
     return message is not None and bool(_FIND_MESSAGE.fetch(connection, {"id": message.id}))
 
 
-def _has_ended(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
+def has_ended(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
+    """Whether `finish_turn` was committed with this run."""
     found = _FIND_RUN.fetch(connection, {"id": run.id})
     return any(status not in ("running", "interrupted") or code == "finished_late" for status, code in found)
 
 
-@mark_one_way(landed=_has_begun)
+@mark_one_way(landed=has_begun)
 def begin_turn(
     connection: Connection,
     *,
@@ -137,7 +151,7 @@ def begin_turn(
         "flow_id": flow_id,
         "owner": owner,
         "session_id": make_storable(session_id),
-        "title": make_title(message.text) if message else "",
+        "title": make_first_title(message.text) if message else "",
         "created_at": at,
         "updated_at": at,
         "messages": 1 if message else 0,
@@ -151,7 +165,13 @@ def begin_turn(
         _ADD_REQUEST.run(connection, {"run_id": run.id, "session": session, "request": request})
 
 
-@mark_one_way(landed=_has_ended, stays=True)
+@mark_one_way(landed=has_begun)
+def begin_run(connection: Connection, *, run: RunRecord) -> None:
+    """Stores a run that begins, and nothing of what is said: for turns of which nothing is kept."""
+    _PUT_RUN[connection.dialect.name].run(connection, make_run_row(run))
+
+
+@mark_one_way(landed=has_ended, stays=True)
 def finish_turn(
     connection: Connection,
     *,
@@ -181,7 +201,14 @@ def finish_turn(
         _CLEAR_TEXTS.run(connection, {"run_id": run.id})
 
 
-def end_run(connection: Connection, *, run: RunRecord) -> None:
-    """Ends a run that is there and runs; it has no answers."""
+def end_run(connection: Connection, *, run: RunRecord, may_come_yet: bool = False) -> None:
+    """Ends a run that nobody drives, where it is there and runs; it has no answers.
+
+    `may_come_yet`: its beginning may still be on its way, and finds the run ended then. On PostgreSQL this waits for
+    such a transaction.
+    """
+    if may_come_yet:
+        _PUT_RUN[connection.dialect.name].run(connection, make_run_row(run))
+        return
     ended = {"status": run.status, "error_code": run.error_code}
     connection.execute(update(tables.runs).where(_r.id == run.id, _r.status == "running").values(ended))

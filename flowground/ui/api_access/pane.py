@@ -1,8 +1,8 @@
-"""The API access pane: where a flow answers programs, code that asks it, overrides for it, tokens to ask with."""
+"""The API access pane: where a flow answers programs, a token to ask it with, code that does, overrides for it."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from flowground.access import Access
+from flowground.asking import PersonTrying
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.overrides import FieldValues
@@ -27,7 +28,7 @@ from flowground.store.runs.numbers import RunNumbers
 from flowground.ui.api_access import tokens, try_it
 from flowground.ui.overrides import tab
 from flowground.ui.overrides.state import find_overrides_state, write_count
-from flowground.ui.page import bridge, browser, words
+from flowground.ui.page import bridge, browser, copying, switched_off, words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
@@ -38,6 +39,10 @@ Option = TypeVar("Option", bound=str)
 _WIDTH = 680
 _CODE_HEIGHT = 360
 _SHOWN = 60
+_FEW = 6
+"""Flows that need no search."""
+_MOST = 30
+"""Flows that are listed at once."""
 _FRESH = 10
 """Seconds for which the last day's runs are not counted again."""
 _MODES: Mapping[Mode, str] = {
@@ -60,15 +65,31 @@ class PastCall:
 
 def draw_choice(caller: Caller) -> None:
     """For who comes without a flow: those that they may run over the API. Ends the page where there is none."""
-    names = {wired.id: wired.name for wired in bridge.ask(_list_runnable, caller)}
-    opening.require_allowed(bool(names))
-    st.header("API access", anchor=False)
-    chosen = st.selectbox(
-        "Flow", list(names), index=None, format_func=lambda key: names[key], key="api:flow", placeholder="Choose a flow"
-    )
-    if chosen:
-        st.query_params["flow"] = chosen
-        st.rerun()
+    found = bridge.ask(_list_runnable, caller)
+    opening.require_allowed(bool(found))
+    st.title("API access", anchor=False)
+    st.caption("Choose the flow that your program is to ask.")
+    wanted = ""
+    if len(found) > _FEW:
+        wanted = st.text_input(
+            "Search flows",
+            key="api:search",
+            placeholder="Search flows",
+            icon=":material/search:",
+            live=True,
+            label_visibility="collapsed",
+        )
+    asked = (wanted or "").casefold().split()
+    shown = [wired for wired in found if all(word in f"{wired.name} {wired.id}".casefold() for word in asked)]
+    for wired in shown[:_MOST]:
+        with st.container(border=True, gap=None, key=f"api:flow:{wired.id}"):
+            query = {"flow": wired.id}
+            st.page_link(browser.API_ACCESS, label=words.escape(wired.name), query_params=query, width="stretch")
+            st.caption(f"`POST /api/v1/run/{wired.id}`")
+    if len(shown) > _MOST:
+        st.caption(f"{words.count(len(shown) - _MOST, 'more flow')}: search for a part of the name.")
+    if not shown:
+        st.caption(f"No flow has “{words.escape(wanted or '')}” in its name.")
 
 
 async def _list_runnable(access: Access, caller: Caller) -> list[WiredFlow]:
@@ -95,51 +116,76 @@ def _draw_drawer(flow_id: str, call: PastCall | None) -> None:
 
 
 def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None) -> None:
-    """The pane's content, in the drawer and on the page of its own. For somebody who may run the flow over the API."""
+    """The pane's content, in the drawer and on the page of its own. For somebody who may run the flow over the API.
+
+    First where the flow answers, then the two steps (a token, the code), below them what is wanted less often.
+    """
     values = call.overrides if call else find_overrides_state(caller, wired).good
-    mode, corner = _draw_endpoint(caller, wired)
+    switched_off.draw_sentence(switched_off.find_sentence(caller, wired, values))
+    address = st.container()
     if call:
         _draw_past_call(call)
-    token, shell = _draw_token(wired)
     # The author's own example is a part of the inside.
     message = call.message if call else None if caller.sees_inside else DEFAULT_MESSAGE
-    request = SnippetRequest(
+    mode: Mode = st.session_state.get(f"api:mode:{wired.id}") or "plain"
+    asked = SnippetRequest(
         browser.find_base_url(),
         wired.id,
         session_id=call.session_id if call else None,
         tweaks=values,
         stream=mode == "stream",
         shape="simple" if mode == "simple" else "langflow",
-        token=token,
     ).fit(wired, message)
-    with corner:
-        _draw_markdown(request, title=wired.name)
-    tabs = _draw_tabs(wired, None if call else values)
-    for name, place in zip(_TITLES, tabs, strict=False):
-        with place:
-            _draw_code(request, "powershell" if name == "curl" and shell == "powershell" else name)
+    sets_fields = tokens.needs_setting(caller, wired, asked.tweaks)
+    with address:
+        _draw_address(asked)
+    st.header("1 · Token", anchor=False)
+    caller = tokens.draw_step(caller, wired, sets_fields=sets_fields)
+    st.header("2 · Code", anchor=False)
+    if sets_fields:
+        tokens.draw_lacking(caller, wired)
+    request = _draw_ways(wired, asked)
+    tabs = _draw_codes(wired, request, None if call else values)
     if not call:
         with tabs[-1]:
             tab.draw_overrides(caller, wired, sent=request.tweaks)
-    try_it.draw_try(caller, wired, request)
+    sees, sets = tokens.choose_rights(caller, wired, sets_fields=sets_fields)
+    try_it.draw_try(PersonTrying(caller, sees, sets), wired, asked)
+    _draw_first_line(wired, request)
     st.divider()
     tokens.draw_tokens(caller, wired)
+    _draw_foot(caller, wired, request)
 
 
-def _draw_endpoint(caller: Caller, wired: WiredFlow) -> tuple[Mode, DeltaGenerator]:
-    """Where the flow answers, how its last runs went, which kind of answer is wanted; and a free corner beside that."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.badge("POST", color="primary")
-        st.markdown(f"`/api/v1/run/{wired.id}`")
+def _draw_codes(wired: WiredFlow, request: SnippetRequest, values: FieldValues | None) -> Sequence[DeltaGenerator]:
+    """The code in each tab; returns all tabs, of which the last one is free where there are `values` to change."""
+    tabs = _draw_tabs(wired, values)
+    shell: Shell = st.session_state.get(f"api:shell:{wired.id}") or "bash"
+    for name, place in zip(_TITLES, tabs, strict=False):
+        with place:
+            _draw_code(request, "powershell" if name == "curl" and shell == "powershell" else name)
+    return tabs
+
+
+def _draw_address(request: SnippetRequest) -> None:
+    """Where the flow answers, whole, as the code below calls it."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False, key="api:address"):
+        st.badge("POST", color="blue")
+        st.markdown(f"`{request.url}`")
         st.space("stretch")
+        copying.draw_copy(request.url, what="the address", key=f"address:{request.flow_id}")
+
+
+def _draw_ways(wired: WiredFlow, asked: SnippetRequest) -> SnippetRequest:
+    """Which kind of answer is wanted, and how much the code says; returns the request as its code is to be written."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         mode = _choose("Answer", {mode: mode.capitalize() for mode in _MODES}, key=f"api:mode:{wired.id}")
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(_MODES[mode])
         st.space("stretch")
-        corner = st.container(width="content")
-    if caller.sees_inside:
-        _draw_numbers(_read_last_day(wired.id))
-    return mode, corner
+        handles_errors = st.toggle("With error handling", key=f"api:errors:{wired.id}")
+        secret = tokens.find_fresh_secret(wired)
+        is_written = bool(secret) and st.toggle("Write the token into the code", key=f"api:write:{wired.id}")
+    st.caption(f"{_MODES[mode]} The code holds the token: share it with nobody." if is_written else _MODES[mode])
+    return replace(asked, token=secret if is_written else None, handles_errors=handles_errors)
 
 
 def _choose(label: str, titles: Mapping[Option, str], *, key: str) -> Option:
@@ -187,39 +233,38 @@ def _draw_past_call(call: PastCall) -> None:
     st.caption(f"The call behind “{text}”{said}, in the conversation it was said in.")
 
 
-def _draw_token(wired: WiredFlow) -> tuple[str | None, Shell]:
-    """A token that was made here just now, as a line that puts it into the environment of the shell chosen beside it.
-
-    Returns that shell, and the token where the code itself is to hold it and needs no such line.
-    """
-    secret, is_written = tokens.find_fresh_secret(wired), False
-    if secret:
-        st.success("Your new token, shown this once. Keep it where you keep passwords.", icon=":material/key:")
-        is_written = st.toggle("Write the token into the code", key=f"api:write:{wired.id}")
-    said = "Run this line first; the code reads the token from the environment."
+def _draw_first_line(wired: WiredFlow, request: SnippetRequest) -> None:
+    """The line that puts the token into the environment, in the shell chosen beside it, where the code reads it."""
+    if request.token:
+        return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption("The code holds the token: share it with nobody." if is_written else said)
+        st.markdown("**Run this first**: the code reads the token from the environment.")
         st.space("stretch")
         shell = _choose("Shell", _SHELLS, key=f"api:shell:{wired.id}")
-    if is_written:
-        return secret, shell
-    st.code(write_export_line(secret, shell=shell), language=shell)
-    return None, shell
+        line = write_export_line(tokens.find_fresh_secret(wired), shell=shell)
+        copying.draw_copy(line, what="the line", key=f"first:{wired.id}")
+    with copying.hide_other_button(f"first:{wired.id}"):
+        st.code(line, language=shell, wrap_lines=True)
 
 
-def _draw_markdown(request: SnippetRequest, *, title: str) -> None:
-    """All texts at once, for a wiki page or a colleague."""
-    menu = st.popover(
-        "All as Markdown",
-        icon=":material/content_copy:",
-        type="tertiary",
-        key=f"api:markdown:{request.flow_id}",
-        on_change="rerun",
-    )
+def _draw_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
+    """All texts at once, for a wiki page or a colleague; and how the flow's last runs went."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        menu = st.popover(
+            "All as Markdown",
+            icon=":material/article:",
+            type="tertiary",
+            key=f"api:markdown:{wired.id}",
+            on_change="rerun",
+        )
+        if caller.sees_inside:
+            _draw_numbers(_read_last_day(wired.id))
     if menu.open:
         with menu:
-            text = write_markdown(write_snippets(request), title=title, needs_token=request.token is None)
-            st.code(text, language="markdown", height=_CODE_HEIGHT)
+            text = write_markdown(write_snippets(request), title=wired.name, needs_token=request.token is None)
+            copying.draw_copy(text, what="the Markdown", key=f"markdown:{wired.id}")
+            with copying.hide_other_button(f"markdown:{wired.id}"):
+                st.code(text, language="markdown", height=_CODE_HEIGHT, wrap_lines=True)
 
 
 def _draw_tabs(wired: WiredFlow, values: FieldValues | None) -> Sequence[DeltaGenerator]:
@@ -238,7 +283,11 @@ def _make_before_key(wired: WiredFlow) -> str:
 
 
 def _draw_code(request: SnippetRequest, language: str) -> None:
-    text = LANGUAGES[language].write(request)
-    is_tall = text.count("\n") * 20 > _CODE_HEIGHT
-    st.code(text, language=LANGUAGES[language].highlight, height=_CODE_HEIGHT if is_tall else "content")
-    st.caption(f"Saved as {words.escape(LANGUAGES[language].file_name)}, it runs as `{LANGUAGES[language].command}`")
+    known = LANGUAGES[language]
+    with copying.hide_other_button(f"{language}:{request.flow_id}"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+            st.caption(words.escape(known.file_name))
+            st.space("stretch")
+            copying.draw_copy(text := known.write(request), what=f"the {known.title} code", key=f"code:{language}")
+        st.code(text, language=known.highlight, wrap_lines=True)
+        st.caption(f"Saved under that name, it runs as `{known.command}`")

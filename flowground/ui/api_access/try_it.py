@@ -1,4 +1,4 @@
-"""*Try it*: makes the pane's request here and now, as the person who looks at it, and shows what would come back.
+"""*Try it*: makes the pane's request here and now, as a new token of who looks would, and shows what would come back.
 
 Nothing is sent over the network: it is the API's own code on the same loop, from body to bytes. Its conversations
 belong to the person's trials, not to their playground, as those of a token do.
@@ -21,12 +21,12 @@ from flowground.api.errors import answer_error, log_unexpected
 from flowground.api.incoming import RunBody
 from flowground.api.stream import Frames
 from flowground.api.wire import write_body
-from flowground.caller import Caller
-from flowground.doors import PersonTrying
-from flowground.errors import FlowgroundError
+from flowground.asking import PersonTrying
+from flowground.errors import ComponentFailed, FlowgroundError, explain_failure
 from flowground.events import Event, TurnFinished
 from flowground.shims.page_scripts import redraw_part
 from flowground.snippets import SnippetRequest
+from flowground.ui.api_access.tokens import SEES_INSIDE
 from flowground.ui.page import words
 from flowground.ui.page.caller import bind_to_caller
 from flowground.wiring import WiredFlow
@@ -43,6 +43,7 @@ class Trial:
     """One try. `said` is the body, or the stream as far as it came; written on the loop, read by pages."""
 
     request: SnippetRequest
+    asker: PersonTrying
     status: int = 200
     said: str = ""
     seconds: float = 0.0
@@ -52,8 +53,8 @@ class Trial:
     over: threading.Event = field(default_factory=threading.Event)
 
 
-def draw_try(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
-    """The button, and below it the last try of this very request.
+def draw_try(asker: PersonTrying, wired: WiredFlow, request: SnippetRequest) -> None:
+    """The button, and below it the last try of this very request with the same rights.
 
     The try runs on the loop and a small part of the page looks at it: in a drawer, a script that waited for it could
     not be stopped.
@@ -62,14 +63,14 @@ def draw_try(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
 
     def draw() -> None:
         trial: Trial | None = st.session_state.get(key)
-        shown = trial if trial and trial.request == request else None
+        shown = trial if trial and (trial.request, trial.asker) == (request, asker) else None
         if trial and not trial.over.is_set():
             st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
             if shown:
                 st.fragment(partial(_watch, shown, key), run_every=_LOOK)()
             return
-        begin = partial(_begin, caller, wired.id, request, key)
-        said = "Runs this request here, as you."
+        begin = partial(_begin, asker, wired.id, request, key)
+        said = "Runs this request here, as a new token of yours would."
         st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
         if shown:
             with st.container(key=f"{key}:answer"):
@@ -79,12 +80,12 @@ def draw_try(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
 
 
 @bind_to_caller
-def _begin(caller: Caller, flow_id: str, request: SnippetRequest, key: str) -> None:
-    st.session_state[key] = trial = Trial(request)
+def _begin(asker: PersonTrying, flow_id: str, request: SnippetRequest, key: str) -> None:
+    st.session_state[key] = trial = Trial(request, asker)
     loop = runtime.get().loop
 
     def start() -> None:
-        trial.task = loop.create_task(_run(caller, flow_id, trial))
+        trial.task = loop.create_task(_run(flow_id, trial))
         trial.task.add_done_callback(lambda _: trial.over.set())
 
     loop.call_soon_threadsafe(start)
@@ -112,19 +113,26 @@ def _draw_end(trial: Trial) -> None:
     facts = words.join((words.write_seconds(trial.seconds), trial.tokens))
     st.markdown(f":{color}-badge[{phrase}] :gray[:small[{facts}]]")
     if trial.error:
-        hint = f"  \n{words.escape(trial.error.hint)}" if trial.error.hint else ""
-        st.error(words.write_sentence(trial.error.message) + hint, icon=":material/error:")
+        hint = trial.error.hint
+        if (
+            isinstance(trial.error, ComponentFailed)
+            and trial.asker.sees == "answers"
+            and trial.asker.caller.sees_inside
+        ):
+            hint = f"Only tokens that see the inside are told why: tick “{SEES_INSIDE}” in step 1, and try again."
+        says = words.write_sentence(explain_failure(trial.error.message))
+        st.error(f"{says}  \n{words.write_sentence(hint)}" if hint else says, icon=":material/error:")
     if trial.said:
         language = None if trial.request.stream and not trial.said.startswith("{\n") else "json"
         is_tall = trial.said.count("\n") > 14 or len(trial.said) > 1_200
         st.code(trial.said, language=language, wrap_lines=True, height=_HEIGHT if is_tall else "content")
 
 
-async def _run(caller: Caller, flow_id: str, trial: Trial) -> None:
+async def _run(flow_id: str, trial: Trial) -> None:
     """Fills the trial in, as the request goes on."""
     begun = time.perf_counter()
     try:
-        async with aclosing(_write_pieces(caller, flow_id, trial)) as pieces:
+        async with aclosing(_write_pieces(flow_id, trial)) as pieces:
             async for piece in pieces:
                 trial.said = (trial.said + piece)[:_MOST]
     except FlowgroundError as error:
@@ -141,17 +149,18 @@ def _refuse(trial: Trial, error: FlowgroundError) -> None:
     trial.said = _indent(json.loads(bytes(refusal.body)))
 
 
-async def _write_pieces(caller: Caller, flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:
+async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:
     """What the API would send, as text. Raises what it would answer with an error status."""
     request = trial.request
     body = RunBody.model_validate(request.write_body(request.message))
     asked = body.make_request(framing="langflow" if request.stream else None, shape=request.shape)
-    answer = await doors.answer(runtime.get(), PersonTrying(caller), address=flow_id, ask=asked)
+    answer = await doors.answer(runtime.get(), trial.asker, address=flow_id, ask=asked)
     if finished := None if request.stream else await answer.finish():
         trial.tokens = words.write_tokens(finished.usage)
-        yield _indent(write_body(answer.wired, asked, finished))
+        body_sent = write_body(answer.wired, asked, finished, sees_inside=answer.caller.sees_inside)
+        yield _indent(body_sent)
         return
-    frames = Frames(answer.wired, asked)
+    frames = Frames(answer.wired, asked, answer.caller.sees_inside)
     stream = answer.follow(lambda events: frames.encode(_note_end(events, trial)), cut_off=frames.cut_off)
     async with aclosing(stream) as sent:
         async for frame in sent:

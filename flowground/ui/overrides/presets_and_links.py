@@ -9,11 +9,11 @@ import streamlit as st
 
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
-from flowground.overrides import FieldValues, find_changes, read_link, write_link
+from flowground.overrides import FieldValues, drop_secrets, find_changes, read_link, write_link
 from flowground.store.flows import presets
 from flowground.store.flows.presets import Preset
-from flowground.ui.overrides.state import count, drop_secrets, find_overrides_state, write_count, write_value
-from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.overrides.state import count, find_overrides_state, write_count, write_value
+from flowground.ui.page import bridge, browser, copying, failure, words
 from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller
 from flowground.wiring import WiredFlow
@@ -30,15 +30,15 @@ def draw_presets(caller: Caller, wired: WiredFlow) -> None:
     if not menu.open:
         return
     with menu:
-        found = bridge.read(presets.list_presets, flow_id=wired.id, owner=caller.key)
+        found = bridge.read(presets.list_presets, flow_id=wired.id, owner=str(caller.owner))
         if not found:
-            st.caption("Overrides that you keep under a name stand here. Only you see them.")
+            st.caption("Save your overrides under a name to find them here. Only you can see them.")
         for preset in found:
             _draw_preset(caller, wired, preset)
         if values := drop_secrets(wired, find_overrides_state(caller, wired).good):
             _draw_form(caller, wired, values)
         else:
-            st.caption("Change a field, and it can be kept here.")
+            st.caption("Change a field, and you can save it here.")
         failure.draw_kept(_REFUSED)
 
 
@@ -57,7 +57,7 @@ def _draw_form(caller: Caller, wired: WiredFlow, values: FieldValues) -> None:
         st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
     ):
         key = f"presets:name:{wired.id}"
-        st.text_input("Keep these overrides as", key=key, max_chars=presets.LONGEST_NAME, placeholder="A name")
+        st.text_input("Save these overrides as", key=key, max_chars=presets.LONGEST_NAME, placeholder="A name")
         st.form_submit_button("Save", type="primary", on_click=_save, args=(caller, wired, values, key))
 
 
@@ -72,7 +72,7 @@ def _load(caller: Caller, wired: WiredFlow, preset: Preset) -> None:
         try:
             find_overrides_state(caller, wired).replace(preset.values)
         except FlowgroundError as error:
-            error.hint = "The flow has changed since this preset was kept."
+            error.hint = "The flow has changed since this preset was saved."
             raise
 
 
@@ -87,8 +87,11 @@ def draw_link(wired: WiredFlow, values: FieldValues) -> None:
     menu = st.popover("Link", icon=":material/link:", key=f"overrides:link:{wired.id}", disabled=not values)
     with menu, failure.draw_refusals():
         query = urlencode({"flow": wired.id, _PARAMETER: write_link(drop_secrets(wired, values))})
-        st.caption("For authors: who opens it sees these overrides and accepts them before they apply.")
-        st.code(f"{browser.find_base_url()}/playground?{query}", language=None, wrap_lines=True)
+        st.caption("For authors: whoever opens the link sees these overrides, and accepts them before they apply.")
+        link = f"{browser.find_base_url()}/playground?{query}"
+        with copying.hide_other_button(f"link:{wired.id}"):
+            copying.draw_copy(link, what="the link", key=f"overrides:{wired.id}")
+            st.code(link, language=None, wrap_lines=True)
 
 
 def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
@@ -112,7 +115,7 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
                 item = wired.policy.fields[component][name]
                 _draw_value(f"{wired.display_names[component]} · {item.type.title}", value, item.value)
         if find_overrides_state(caller, wired).good:
-            st.caption("They take the place of those you have now.")
+            st.caption("They replace the ones you have now.")
         with st.container(horizontal=True):
             draw_action("Apply", _accept, caller, wired, values, key=f"arrived:apply:{wired.id}", kind="primary")
             draw_action("Ignore", _drop_link, key=f"arrived:ignore:{wired.id}", kind="secondary")
@@ -120,10 +123,10 @@ def draw_arrived(caller: Caller, wired: WiredFlow) -> None:
 
 def _read_link(caller: Caller, wired: WiredFlow, word: str) -> FieldValues:
     if not caller.sees_inside:
-        raise FlowgroundError("Links with overrides are for authors: the flow answers here as it is.")
-    if values := find_changes(wired, read_link(word), sees_inside=True):
+        raise FlowgroundError("Links with overrides are for authors. Here the flow answers without them.")
+    if values := find_changes(wired, read_link(word), caller):
         return values
-    raise FlowgroundError("This link's overrides are what the flow says anyway.")
+    raise FlowgroundError("This link changes nothing: its overrides are what the flow says already.")
 
 
 def _draw_value(name: str, value: object, own: object) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.fields.policy import FieldPolicy
-from flowground.overrides import FieldValues, find_changes, keep_values
+from flowground.overrides import FieldValues, find_changes
 from flowground.ui.page import words
 from flowground.wiring import WiredFlow
 
@@ -33,7 +33,7 @@ class Overrides:
     """
 
     wired: WiredFlow
-    sees_inside: bool
+    caller: Caller
     good: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: dict[str, Refused] = field(default_factory=dict)
     generation: int = 0
@@ -55,7 +55,7 @@ class Overrides:
 
     def replace(self, values: FieldValues) -> None:
         """These overrides and no others, checked like any tweak. Raises TweaksRefused; then nothing changed."""
-        self.good = find_changes(self.wired, values, sees_inside=self.sees_inside)
+        self.good = find_changes(self.wired, values, self.caller)
         self.refused.clear()
         self.generation += 1
 
@@ -74,40 +74,29 @@ class Overrides:
 
     def _set(self, component: str, name: str, value: Any) -> None:
         wanted = {**self.good, component: {**self.good.get(component, {}), name: value}}
-        self.good = find_changes(self.wired, wanted, sees_inside=self.sees_inside)
+        self.good = find_changes(self.wired, wanted, self.caller)
 
 
 def find_overrides_state(caller: Caller, wired: WiredFlow) -> Overrides:
     """This visit's overrides of the flow."""
-    kept: Overrides = st.session_state.setdefault(f"overrides:{wired.id}", Overrides(wired, caller.sees_inside))
+    kept: Overrides = st.session_state.setdefault(f"overrides:{wired.id}", Overrides(wired, caller))
     is_newer = kept.wired.version != wired.version
-    kept.wired, kept.sees_inside = wired, caller.sees_inside
+    kept.wired, kept.caller = wired, caller
     if is_newer:
         kept.keep_fitting()
     return kept
 
 
-def drop_secrets(wired: WiredFlow, values: FieldValues) -> FieldValues:
-    """What of them may be written down."""
-    return keep_values(values, lambda name, key, _: not wired.policy.is_secret(name, key))
-
-
-def draw_chip(caller: Caller, wired: WiredFlow, overrides: FieldValues) -> None:
-    """Where one writes: how many overrides apply, which ones on hover, and one click clears them. Nothing without."""
+def describe_chip(overrides: FieldValues) -> dict[str, Any] | None:
+    """What stands where one writes: how many overrides apply, and a line for each. Nothing without."""
     if not overrides:
-        return
-    changed = [
-        f"`{component}.{name}` {words.escape(write_value(value))}"
+        return None
+    lines = [
+        f"{component}.{name} {write_value(value)}"
         for component, fields in overrides.items()
         for name, value in fields.items()
     ]
-    st.button(
-        f":small[**{write_count(overrides)}** · clear]",
-        icon=":material/tune:",
-        key=f"chip:{wired.id}",
-        help="What you say here runs with:  \n" + "  \n".join(changed),
-        on_click=find_overrides_state(caller, wired).clear,
-    )
+    return {"label": write_count(overrides), "lines": lines}
 
 
 def count(values: FieldValues) -> int:

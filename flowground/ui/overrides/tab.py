@@ -18,6 +18,8 @@ from flowground.wiring import WiredFlow
 _EXACT = 2**53 - 1
 """The largest number that a browser can hold to the last digit."""
 _TEXTS = ("text", "area")
+_LINE = 40
+"""Characters of the longest text that is edited on one line."""
 
 
 def write_title(values: FieldValues) -> str:
@@ -31,7 +33,7 @@ def draw_overrides(caller: Caller, wired: WiredFlow, *, sent: FieldValues) -> No
 
     `sent` is what the code carries as tweaks: all but a changed input's text, which is the message.
     """
-    seen = wired.policy.list_fields(sees_inside=caller.sees_inside)
+    seen = wired.policy.list_fields(caller)
     if not seen:
         st.caption("The author of this flow has opened none of its fields.")
         return
@@ -62,7 +64,7 @@ def _draw_tools(caller: Caller, state: Overrides) -> str:
             width=220,
         )
         presets_and_links.draw_presets(caller, wired)
-        if state.sees_inside:
+        if caller.sees_inside:
             presets_and_links.draw_link(wired, state.good)
         st.button(
             "Reset all",
@@ -89,7 +91,7 @@ def _draw_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
     """The fields of one component, the closed ones last, each with the reason."""
     name, wired = fields[0].component, state.wired
     shown = wired.display_names[name]
-    with st.container(border=True, key=f"overrides:{wired.id}:{name}"):
+    with st.container(border=True, gap="small", key=f"overrides:{wired.id}:{name}"):
         also = "" if shown == name else f" :gray[:small[{words.escape(name)}]]"
         st.markdown(f"**{words.escape(shown)}**{also}")
         for item in fields:
@@ -112,7 +114,7 @@ def _draw_field(state: Overrides, item: FieldPolicy) -> None:
         st.session_state[key] = _fit(item, refused.value if refused else changed.get(item.name, item.value))
     _draw_editor(item, key, lambda: _take_edit(state, item, key))
     if refused:
-        kept_on = "the value before it stays" if is_changed else "the author's value stays"
+        kept_on = "the previous value stays" if is_changed else "the author's value stays"
         st.error(f"{words.write_sentence(refused.why)}  \n:small[Not in the code: {kept_on}.]", icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(_write_facts(item, is_changed=is_changed or refused is not None))
@@ -166,6 +168,13 @@ def _choose_widget(item: FieldPolicy, value: Any) -> Widget:
     return item.widget
 
 
+def _is_one_line(item: FieldPolicy, key: str) -> bool:
+    """Whether a word or two are edited, which need no area of several lines; an editor stays what it was at first."""
+    own, held = item.value, st.session_state[key]
+    is_short = isinstance(own, str) and 0 < len(own) <= _LINE and own.isprintable() and "{" not in own
+    return bool(st.session_state.setdefault(f"{key}:line", is_short and str(held).isprintable()))
+
+
 def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
     every: dict[str, Any] = {
         "label": item.type.title,
@@ -188,6 +197,8 @@ def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> 
             st.toggle(**every)
         case "text":
             st.text_input(type="password" if item.type.is_secret else "default", placeholder="not set", **every)
+        case "area" if _is_one_line(item, key):
+            st.text_input(**every)
         case "area":
             st.text_area(height="content", **every)
         case unknown:

@@ -2,9 +2,7 @@
 
 import asyncio
 import concurrent.futures
-import queue
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
@@ -19,8 +17,6 @@ T = TypeVar("T")
 
 _STEP = 0.1
 """Seconds between two looks whether Streamlit wants this script to end."""
-
-_END = object()
 
 
 def call(job: Coroutine[Any, Any, T]) -> T:
@@ -68,44 +64,9 @@ def write(caller: Caller, job: Callable[..., object], *, outlives_visit: bool = 
         present = await running.access.recheck(caller)
         if outlives_visit:
             running.access.require_lasting(present)
-        await running.store.write(job, owner=present.key, **options)
+        await running.store.write(job, owner=str(present.owner), **options)
 
     call(write_own())
-
-
-def read_batches(events: AsyncGenerator[T, None]) -> Generator[list[T], None, None]:
-    """The generator's values as they come, in one list what came together; it runs on the runtime's loop.
-
-    The generator is closed when the caller stops early.
-    """
-    box: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    pump = asyncio.run_coroutine_threadsafe(_pump(events, box), runtime.get().loop)
-    pump.add_done_callback(lambda _: box.put(_END))
-    try:
-        found: list[Any] = []
-        while not found or found[-1] is not _END:
-            found = [_wait_for_next(box)]
-            while not box.empty():
-                found.append(box.get())
-            if values := [value for value in found if value is not _END]:
-                yield values
-        pump.result()
-    finally:
-        pump.cancel()
-
-
-async def _pump(events: AsyncGenerator[T, None], box: "queue.SimpleQueue[Any]") -> None:
-    async with aclosing(events) as values:
-        async for value in values:
-            box.put(value)
-
-
-def _wait_for_next(box: "queue.SimpleQueue[Any]") -> Any:
-    while True:
-        try:
-            return box.get(timeout=_STEP)
-        except queue.Empty:
-            _notice_stop()
 
 
 def _notice_stop() -> None:

@@ -14,6 +14,8 @@ from flowground.wiring import WiredFlow
 PAGES = Path(__file__).resolve().parents[3] / "pages"
 """For whole paths: Streamlit counts short ones from its script, in AppTest app.py, elsewhere pages/router.py."""
 PLAYGROUND = str(PAGES / "playground.py")
+API_ACCESS = str(PAGES / "api_access.py")
+LOOKS = Path(__file__).with_name("looks.css")
 # What of a browser's own name says which it is; the first that is found.
 _BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "FxiOS": "Firefox", "Chrom": "Chrome"}
 _BROWSERS |= {"CriOS": "Chrome", "Safari": "Safari"}
@@ -47,6 +49,23 @@ def write_moment(moment: datetime) -> str:
     return f"{spell_day(seen)}, {seen:%H:%M}"
 
 
+def write_since(moment: datetime) -> str:
+    """How long ago it was: "just now", "5 min ago", "3 h ago", "yesterday", "4 days ago", then the day."""
+    minutes = int((datetime.now(UTC) - moment).total_seconds() // 60)
+    if minutes < 60:
+        return f"{minutes} min ago" if minutes > 0 else "just now"
+    day = moment.astimezone(_find_zone()).date()
+    days = (find_today() - day).days
+    if days == 0:
+        return f"{minutes // 60} h ago"
+    return "yesterday" if days == 1 else f"{days} days ago" if days < 7 else spell_day(day)
+
+
+def find_day(moment: datetime) -> date:
+    """The visitor's day in which it lies."""
+    return moment.astimezone(_find_zone()).date()
+
+
 def spell_day(day: date) -> str:
     """ "3 Dec 2026"; `%-d` would do it in one, on Linux alone."""
     return f"{day.day} {day:%b %Y}"
@@ -54,6 +73,16 @@ def spell_day(day: date) -> str:
 
 def find_today() -> date:
     return datetime.now(_find_zone()).date()
+
+
+def begin_day() -> datetime:
+    """The visitor's last midnight, in UTC."""
+    return datetime.combine(find_today(), time(), _find_zone()).astimezone(UTC)
+
+
+def name_zone() -> str:
+    """ "Europe/Berlin", as the visitor's browser says it."""
+    return str(_find_zone())
 
 
 def end_day(chosen: date) -> datetime:

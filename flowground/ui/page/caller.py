@@ -11,7 +11,7 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.caller import LOCAL_OWNER, Caller, PageHeader
-from flowground.errors import FlowgroundError, NotSignedIn, StoreUnavailable
+from flowground.errors import NotSignedIn, StoreUnavailable
 from flowground.shims.streamlit_process import is_served
 from flowground.sign_in.signed_cookies import Device
 from flowground.ui.page import bridge
@@ -68,14 +68,6 @@ def find_visitor() -> Caller | None:
     return caller
 
 
-def find_display_name(name: str) -> str:
-    """How colleagues see this member; their user name where the roster does not know them, or cannot be read."""
-    with suppress(FlowgroundError):
-        if member := bridge.call(runtime.get().sign_in.roster.find(name)):
-            return member.display_name
-    return name
-
-
 def bind_to_caller(act: Callable[P, None]) -> Callable[P, None]:
     """For a callback whose first argument is, or has as `caller`, whom it was drawn for: runs for nobody else.
 
@@ -88,7 +80,7 @@ def bind_to_caller(act: Callable[P, None]) -> Callable[P, None]:
         drawn_for: Any = getattr(args[0], "caller", args[0])
         with suppress(NotSignedIn):
             present = read_caller()
-            if (present.key, present.sign_in_id) == (drawn_for.key, drawn_for.sign_in_id):
+            if (present.owner, present.sign_in_id) == (drawn_for.owner, drawn_for.sign_in_id):
                 act(*args, **options)
 
     return run
@@ -136,6 +128,7 @@ def _read_claim() -> Caller | None:
 def _forget_others(caller: Caller) -> None:
     """A page whose socket came back signed in as somebody else keeps nothing of the one before."""
     seen = st.session_state.get(_SEEN)
-    if seen is not None and seen != caller.key:
+    present = str(caller.owner)
+    if seen is not None and seen != present:
         st.session_state.clear()
-    st.session_state[_SEEN] = caller.key
+    st.session_state[_SEEN] = present

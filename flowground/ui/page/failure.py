@@ -22,7 +22,7 @@ def draw_script_failure(error: Exception) -> bool:
 
 def draw_refusal(error: FlowgroundError) -> None:
     """Why something was not done: nothing was stored."""
-    st.warning(words.escape(error.full_message))
+    st.warning(words.write_sentence(error.full_message))
 
 
 @contextmanager

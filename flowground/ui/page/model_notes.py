@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-import streamlit as st
-
 from flowground import runtime
-from flowground.events import ModelProgress
 from flowground.providers import find_own_weights
 from flowground.providers.builtin.weights import QWEN
 from flowground.ui.page import words
@@ -49,18 +46,6 @@ def announce_fetch(wired: WiredFlow) -> str:
     if status.state == "fetching":
         return f"The built-in model, {BUILT_IN}, is being fetched: {_write_amount(status.received, status.total)}."
     return "" if status.state == "ready" else status.message or ""
-
-
-def draw_progress(progress: ModelProgress) -> None:
-    """In the answer's place: bytes of the total, and the time left; at the end, that the file is checked and loaded."""
-    name = words.escape(progress.model)
-    if 0 < progress.total <= progress.received:
-        st.progress(1.0, text=f"Starting {name}")
-        return
-    left = "" if progress.seconds_left is None else f"{words.round_seconds(progress.seconds_left)} left"
-    done = min(1.0, progress.received / progress.total) if progress.total else 0.0
-    text = words.join((f"Fetching {name}", _write_amount(progress.received, progress.total), left))
-    st.progress(done, text=text)
 
 
 def _uses_local(wired: WiredFlow) -> bool:

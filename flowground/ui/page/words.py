@@ -1,37 +1,32 @@
 """How texts, names and figures are written on a page."""
 
-import math
 import re
 from collections.abc import Iterable
 
 from flowground.messages import Usage, mend
-from flowground.ui.markdown.answer_text import KeptAnswers
 from flowground.words import count as count
 from flowground.words import cut as cut
+from flowground.words import fold as fold
+from flowground.words import has_words as has_words
+from flowground.words import round_seconds as round_seconds
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
-_NAME = re.compile(r"\\`((?:\w|\\_|\.|\\-)+)\\`")
-_kept = KeptAnswers()
+_CODE = re.compile(r"`([^`\n]+)`")
 
 
 def escape(text: str) -> str:
     """The text with all Markdown taken as it stands."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(mend(text).split()))
+    return _escape_line(" ".join(mend(text).split()))
+
+
+def _escape_line(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", text)
 
 
 def write_sentence(text: str) -> str:
-    """What an error says: names in backticks are code, all else is plain."""
-    return _NAME.sub(lambda found: f"`{found[1]}`".replace("\\", ""), escape(text))
-
-
-def write_answer(text: str) -> str:
-    """What a model wrote, as Markdown that shows it and does no more.
-
-    An image would make the browser ask another host, and tell it whatever the model wrote into the address: it becomes
-    a link. A link of another scheme than http, https and mailto becomes text. Prices are no formulas, and Streamlit's
-    own directives (`:red[…]`, `:smile:`) stay letters, as HTML does.
-    """
-    return _kept.rewrite(text)
+    """What an error says: what stands in backticks is code, all else is plain."""
+    parts = _CODE.split(" ".join(mend(text).split()))
+    return "".join(f"`{part}`" if number % 2 else _escape_line(part) for number, part in enumerate(parts))
 
 
 def write_seconds(value: float | None) -> str:
@@ -42,11 +37,6 @@ def write_seconds(value: float | None) -> str:
         return f"{value:.1f} s" if value >= 0.995 else f"{value * 1000:.0f} ms" if value >= 0.0005 else "under 1 ms"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def round_seconds(value: float) -> str:
-    """For what is guessed. 0.2 → "1 s", 6.2 → "6 s", 75 → "2 min", 4000 → "67 min"."""
-    return f"{max(1, round(value))} s" if value < 59.5 else f"{math.ceil(value / 60)} min"
 
 
 def write_tokens(usage: Usage | None) -> str:

@@ -5,56 +5,98 @@ from typing import Any
 
 import streamlit as st
 
+from flowground import runtime
 from flowground.access import Access, account, application_tokens
 from flowground.caller import Caller
-from flowground.ui.api_access.tokens import write_token_facts
-from flowground.ui.page import bridge, browser, failure, words
+from flowground.sign_in.roster import NAME_CHARS
+from flowground.ui.api_access.tokens import write_rights, write_token_facts
+from flowground.ui.page import bridge, browser, drafts, failure, words
 from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller, read_address, read_device, require_visitor
+from flowground.ui.page.paging import PAGE, ListPage, draw_pages, find_in_pages
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import session
 
 MY_DATA = "/session/my-data"
 """The route in flowground/web/session_routes.py."""
 _REFUSED = "account:refused"
+_DELETED = "account:deleted"
+"""Whether the conversations were just deleted, and this browser's drafts have to go too."""
 
 
 def draw_password(caller: Caller) -> None:
     with st.form("account:password", border=False):
-        old = st.text_input("Present password", type="password", autocomplete="current-password")
+        old = st.text_input("Current password", type="password", autocomplete="current-password")
         new = st.text_input(
-            "New password", type="password", autocomplete="new-password", help="At least 8 characters; long beats odd."
+            "New password",
+            type="password",
+            autocomplete="new-password",
+            help="At least 8 characters. Longer is stronger.",
         )
         is_sent = st.form_submit_button("Change the password", type="primary")
     st.caption("Every other browser is signed out.")
     if is_sent:
         with failure.draw_refusals():
             bridge.ask(account.change_password, caller, old, new, address=read_address(), device=read_device())
-            session.sign_in_browser(caller.name)
+            session.sign_in_browser(caller.id)
+
+
+def draw_names(caller: Caller) -> None:
+    """What this person signs in with, and what colleagues see, which they may change."""
+    member = bridge.call(runtime.get().sign_in.roster.find(caller.id))
+    if member is None:
+        return
+    st.title(words.escape(member.display_name), anchor=False)
+    st.markdown(f":gray[{words.escape(member.name)} · {caller.role.capitalize()}]")
+    if member.source == "config":
+        return
+    with (
+        st.form("account:names", border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        shown = st.text_input(
+            "Your name", member.display_name, max_chars=NAME_CHARS, autocomplete="name", help="As colleagues see it."
+        )
+        is_sent = st.form_submit_button("Change the name")
+    if is_sent:
+        bridge.change(account.show_as, caller, shown)
 
 
 def draw_sign_ins(caller: Caller) -> None:
     """All of this person's; the browser that asks is marked, and signs out in the sidebar."""
     failure.draw_kept(_REFUSED)
-    for item in bridge.ask(account.list_sign_ins, caller):
+    page, number = find_in_pages(
+        "sign_ins",
+        "",
+        lambda offset: ListPage(*bridge.ask(account.find_sign_ins, caller, limit=PAGE, offset=offset)),
+    )
+    for item in page.shown:
         is_this_browser = item.id == caller.sign_in_id
         title = f"**{words.escape(browser.write_name(item.agent))}**"
         facts = f"since {browser.write_moment(item.created_at)}{' · this browser' if is_this_browser else ''}"
         with open_row(f"account:sign_in:{item.id}", title, facts):
             if not is_this_browser:
                 draw_action("Sign out", _end, caller, account.sign_out, item.id, key=f"account:out:{item.id}")
+    draw_pages("sign_ins", "", page.count, number)
 
 
 def draw_tokens(caller: Caller) -> None:
     """Those of this person, whatever flow they are for."""
-    found = [token for token in bridge.ask(application_tokens.list_tokens, caller) if token.owner == caller.name]
-    if not found:
-        st.caption("None. They are made in a flow's *API access*, where its API is shared with you.")
-    for token in found:
+    page, number = find_in_pages(
+        "own_tokens",
+        "",
+        lambda offset: ListPage(*bridge.ask(application_tokens.find_own_page, caller, limit=PAGE, offset=offset)),
+    )
+    if not page.count:
+        st.caption("None yet. Make them under *API access* of a flow whose API is shared with you.")
+    for token in page.shown:
         flows = "all flows" if token.flows is None else ", ".join(token.flows)
-        facts = write_token_facts(token, words.escape(f"{token.prefix}…"), words.escape(flows))
+        facts = write_token_facts(
+            token, words.escape(f"{token.prefix}…"), words.escape(flows), write_rights(caller, token)
+        )
         with open_row(f"account:token:{token.id}", f"**{words.escape(token.name)}**", facts):
             draw_action("Revoke", _end, caller, application_tokens.revoke, token.id, key=f"account:revoke:{token.id}")
+    draw_pages("own_tokens", "", page.count, number)
 
 
 @bind_to_caller
@@ -65,7 +107,9 @@ def _end(caller: Caller, end: Callable[[Access, Caller, str], Coroutine[Any, Any
 
 
 def draw_data() -> None:
-    st.markdown("All that is kept of you, conversations included, as one JSON file.")
+    if st.session_state.pop(_DELETED, False):
+        st.html(f"<script>{drafts.write_forgetting()}</script>", unsafe_allow_javascript=True)
+    st.markdown("Everything stored about you, conversations included, as one JSON file.")
     with st.container(horizontal=True):
         st.link_button("Download my data", MY_DATA, icon=":material/download:", key="account:data")
         if st.button("Delete my conversations", icon=":material/delete:", key="account:delete"):
@@ -74,9 +118,10 @@ def draw_data() -> None:
 
 @st.dialog("Delete all your conversations?")
 def _delete() -> None:
-    st.write("With every flow, and those of your tokens. Nothing comes back.")
+    st.write("Those with every flow, and those of your tokens. This cannot be undone.")
     if st.button("Delete all", type="primary", key="account:delete:yes"):
         with failure.draw_refusals():
             count = bridge.ask(account.delete_conversations, require_visitor())
             st.toast(f"{words.count(count, 'conversation')} deleted.")
+            st.session_state[_DELETED] = True
             st.rerun()

@@ -10,64 +10,59 @@ from functools import partial
 import streamlit as st
 
 from flowground.access import Access, people
+from flowground.access.member_lists import find_people
 from flowground.caller import Caller, Role
-from flowground.store.people.groups import Group
+from flowground.sign_in.roster import NAME_CHARS
 from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.names import find_display_name
+from flowground.ui.page.one_time_link import draw_one_time_link
+from flowground.ui.page.paging import PAGE, draw_pages, draw_search, find_in_pages
 from flowground.ui.people import draw_deed, draw_menu, open_row
 
-_SHOWN = 100
-_SEARCH_FROM = 8
 _ROLES: dict[Role, str] = {
     "member": "Chats with what is shared with them.",
     "author": "Sees the inside of all flows, and shares those they own.",
-    "admin": "Everything, people too.",
+    "admin": "Everything, including people.",
 }
 
 
 def draw_people(caller: Caller) -> None:
     """The list, and the way to invite somebody."""
-    members = bridge.ask(people.list_members, caller)
-    groups = bridge.ask(people.list_groups, caller)
-    links = {link.member: link for link in bridge.ask(people.list_links, caller)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Invite somebody", type="primary", icon=":material/person_add:", key="people:invite"):
             _invite()
         st.space("stretch")
-        searched = ""
-        if len(members) >= _SEARCH_FROM:
-            searched = st.text_input(
-                "Search", placeholder="Search", label_visibility="collapsed", key="people:search", width=220
-            )
-    found = [member for member in members if _matches(member, searched)]
-    for member in found[:_SHOWN]:
-        _draw_row(caller, member, groups, links.get(member.name))
-    if len(found) > _SHOWN:
-        st.caption(f"and {len(found) - _SHOWN} more: search for them")
-    if not found:
-        st.caption("Nobody of this name.")
+        searched = draw_search("people", "Search people")
+    found, number = find_in_pages(
+        "people", searched, lambda offset: bridge.ask(find_people, caller, searched, limit=PAGE, offset=offset)
+    )
+    ids = [member.id for member in found.shown]
+    groups = bridge.ask(people.list_group_names, caller, ids)
+    links = {link.member: link for link in bridge.ask(people.list_links, caller, ids=ids)}
+    for member in found.shown:
+        _draw_row(caller, member, groups.get(member.id, ()), links.get(member.id))
+    if not found.count:
+        st.caption("Nobody by that name.")
+    draw_pages("people", searched, found.count, number)
 
 
-def _matches(member: Member, searched: str) -> bool:
-    return searched.strip().casefold() in f"{member.name} {member.display_name} {member.email or ''}".casefold()
-
-
-def _draw_row(caller: Caller, member: Member, groups: Sequence[Group], link: PasswordLink | None) -> None:
-    name, you = words.escape(member.display_name), " :gray[(you)]" if caller.name == member.name else ""
+def _draw_row(caller: Caller, member: Member, groups: Sequence[str], link: PasswordLink | None) -> None:
+    name, you = words.escape(member.display_name), " :gray[(you)]" if caller.id == member.id else ""
     title = f"**{name}**{you}" if member.is_active else f":gray[{name}]{you}"
     facts = words.join(
         (
             member.name if member.name != member.display_name else "",
             member.role.capitalize(),
-            ", ".join(group.name for group in groups if member.name in group.members),
+            ", ".join(groups),
             _describe_state(member, link),
         )
     )
-    with open_row(f"people:row:{member.name}", title, words.escape(facts)):
+    with open_row(f"people:row:{member.id}", title, words.escape(facts)):
         actions = _list_actions(member, link)
-        chosen = draw_menu(actions, key=f"people:more:{member.name}")
+        chosen = draw_menu(actions, key=f"people:more:{member.id}")
     if chosen:
         actions[chosen](member)
 
@@ -75,9 +70,9 @@ def _draw_row(caller: Caller, member: Member, groups: Sequence[Group], link: Pas
 def _describe_state(member: Member, link: PasswordLink | None) -> str:
     if not member.is_active:
         return "deactivated"
-    until = f", link good until {browser.write_day(link.expires_at)}" if link else ""
+    until = f", link valid until {browser.write_day(link.expires_at)}" if link else ""
     if not member.has_password:
-        return f"invited{until or ', no good link'}"
+        return f"invited{until or ', link expired'}"
     return f"reset{until}" if link else ""
 
 
@@ -85,6 +80,7 @@ def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callab
     """What may be done with this member, as the menu says it; what stands in config.yaml is changed there."""
     stored = member.source == "database"
     actions = (
+        ("Names", _change_names, True),
         ("Change role", _change_role, stored),
         ("Groups", _choose_groups, True),
         (_LINK, _make_link, member.is_active),
@@ -119,31 +115,56 @@ _LINK = "Link to set the password"
 def _make_link(member: Member) -> None:
     name = words.escape(member.display_name)
     if member.has_password:
-        st.write(f"{name} chooses a new password with it. The present one works until then; it ends every sign-in.")
+        st.write(
+            f"{name} chooses a new password with it. The current one works until then. "
+            "Using the link signs them out everywhere."
+        )
     else:
-        st.write(f"A new invitation for {name}. An earlier link ends.")
+        st.write(f"A new invitation for {name}. Any earlier link stops working.")
     if not st.button("Make the link", type="primary", key="person:link"):
         return
     with failure.draw_refusals():
         if member.has_password or member.source == "config":
-            made = bridge.ask(people.reset_password, require_visitor(), member.name)
+            made = bridge.ask(people.reset_password, require_visitor(), member.id)
         else:
             made = bridge.ask(people.invite, require_visitor(), member.name, role=member.role)
         _draw_link(*made)
 
 
 def _draw_link(link: PasswordLink, secret: str) -> None:
-    """Once: nothing keeps the secret."""
-    st.success(f"Send this link to **{words.escape(link.member)}**, and to nobody else: it is shown this once.")
-    st.code(f"{browser.find_base_url()}/join?{link.kind}={secret}", language=None, wrap_lines=True)
-    st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
+    draw_one_time_link(link, secret, who=find_display_name(link.member), key="person:link")
+
+
+@st.dialog("Names", on_dismiss="rerun")
+def _change_names(member: Member) -> None:
+    if member.source == "config":
+        st.write(
+            f"Both names are set in config.yaml. To change the user name there, add `id: {member.id}` to the entry: "
+            "then they keep everything."
+        )
+        return
+    with st.form(f"person:names:{member.id}", border=False):
+        name = st.text_input("User name", member.name, help="What they sign in with. The earlier one no longer works.")
+        shown = st.text_input("Name", member.display_name, max_chars=NAME_CHARS, help="What colleagues see.")
+        is_sent = st.form_submit_button("Save", type="primary")
+    st.caption("They keep everything, sign-ins too. Whoever takes the old user name gets nothing with it.")
+    if not is_sent:
+        return
+
+    async def save(access: Access, caller: Caller) -> None:
+        if name.strip().lower() != member.name:
+            await people.rename(access, caller, member.id, name)
+        if shown != member.display_name:
+            await people.show_as(access, caller, member.id, shown)
+
+    bridge.change(save, require_visitor())
 
 
 @st.dialog("Change role", on_dismiss="rerun")
 def _change_role(member: Member) -> None:
     st.markdown(f"**{words.escape(member.display_name)}** from their next action on:")
     role = _draw_roles(member.role, key="person:role")
-    draw_deed("Save", people.set_role, member.name, role, key="person:role:save")
+    draw_deed("Save", people.set_role, member.id, role, key="person:role:save")
 
 
 @st.dialog("Groups", on_dismiss="rerun")
@@ -153,53 +174,54 @@ def _choose_groups(member: Member) -> None:
         st.write("There are no groups yet: make one under *Groups*.")
         return
     ticked = {
-        group.id: st.checkbox(words.escape(group.name), member.name in group.members, key=f"person:in:{group.id}")
+        group.id: st.checkbox(words.escape(group.name), member.id in group.members, key=f"person:in:{group.id}")
         for group in found
     }
 
     async def save(access: Access, caller: Caller) -> None:
         for group in found:
-            if ticked[group.id] != (member.name in group.members):
-                await people.set_group_members(access, caller, group.id, set(group.members) ^ {member.name})
+            if ticked[group.id] != (member.id in group.members):
+                await people.set_group_members(access, caller, group.id, set(group.members) ^ {member.id})
 
     draw_deed("Save", save, key="person:groups:save")
 
 
 @st.dialog("Sign-ins")
 def _show_sign_ins(member: Member) -> None:
-    found = bridge.ask(people.list_sign_ins, require_visitor(), member.name)
+    found = bridge.ask(people.list_sign_ins, require_visitor(), member.id)
     if not found:
-        st.write(f"{words.escape(member.display_name)} is signed in nowhere.")
+        st.write(f"{words.escape(member.display_name)} is not signed in anywhere.")
         return
     for item in found:
         st.markdown(
             f"**{words.escape(browser.write_name(item.agent))}** :gray[since {browser.write_moment(item.created_at)}]"
         )
     icon = ":material/logout:"
-    draw_deed("Sign out everywhere", people.sign_out_everywhere, member.name, key="person:out", icon=icon)
+    draw_deed("Sign out everywhere", people.sign_out_everywhere, member.id, key="person:out", icon=icon)
 
 
 @st.dialog("Deactivate?")
 def _deactivate(member: Member) -> None:
     st.write(
-        f"{words.escape(member.display_name)} is signed out everywhere, and their tokens stop. "
-        "All of it is theirs again once you activate them."
+        f"{words.escape(member.display_name)} is signed out everywhere, and their tokens stop working. "
+        "They get everything back once you activate them again."
     )
-    draw_deed("Deactivate", partial(people.set_active, is_active=False), member.name, key="person:deactivate")
+    draw_deed("Deactivate", partial(people.set_active, is_active=False), member.id, key="person:deactivate")
 
 
 @st.dialog("Activate?")
 def _activate(member: Member) -> None:
     st.write(f"{words.escape(member.display_name)} may sign in again, with the password they had.")
-    draw_deed("Activate", partial(people.set_active, is_active=True), member.name, key="person:activate")
+    draw_deed("Activate", partial(people.set_active, is_active=True), member.id, key="person:activate")
 
 
 @st.dialog("Remove for good?")
 def _remove(member: Member) -> None:
     st.write(
-        f"{words.escape(member.display_name)} goes, with all conversations, tokens and rights. Nothing comes back."
+        f"{words.escape(member.display_name)} is removed with all conversations, tokens and rights. "
+        "This cannot be undone."
     )
-    draw_deed("Remove", people.remove, member.name, key="person:remove")
+    draw_deed("Remove", people.remove, member.id, key="person:remove")
 
 
 @st.dialog("Withdraw the link?")
@@ -208,7 +230,7 @@ def _withdraw_link(member: Member) -> None:
 
     async def withdraw(access: Access, caller: Caller) -> None:
         for link in await people.list_links(access, caller):
-            if link.member == member.name:
+            if link.member == member.id:
                 await people.revoke_link(access, caller, link.id)
 
     draw_deed("Withdraw", withdraw, key="person:withdraw")

@@ -5,39 +5,47 @@ import streamlit as st
 from flowground import runtime
 from flowground.caller import Caller
 from flowground.ui.api_access import pane
+from flowground.ui.chat.chat_menu import draw_chat_menu
 from flowground.ui.page import actions, bridge, words
 from flowground.ui.publish import publish
 from flowground.wiring import WiredFlow
 
+_HEAD = "page-head"
+"""Stays in reach while one reads on: frontend/src/chat/chat.css."""
 
-def draw_branding(wired: WiredFlow) -> None:
+
+def draw_branding(caller: Caller, wired: WiredFlow) -> None:
     """The shareable playground's top: title, icon and notice as the author wrote them, else name and description."""
     chat = wired.flow.chat
     title = chat.title or wired.name
     st.set_page_config(page_title=title)
-    st.header(" ".join(filter(None, (chat.icon, words.escape(title)))), anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center", key=_HEAD):
+        st.title(" ".join(filter(None, (chat.icon, words.escape(title)))), anchor=False)
+        with st.container(horizontal=True, width="content", gap="small", key=f"{_HEAD}-actions"):
+            draw_chat_menu(caller, wired)
     _draw_description(wired)
     if chat.notice:
-        st.caption(words.write_answer(chat.notice))
+        st.caption(chat.notice)
     if not bridge.call(runtime.get().access.is_shared(wired.id)):
         st.caption(":material/lock: Not shared: only authors and admins can open this page.")
+    actions.open_scheduled(wired.id)
 
 
 def draw_header(caller: Caller, wired: WiredFlow) -> bool:
     """Name, state, *API access* and *Publish*, as far as the person may. Whether they may run it over the API."""
     is_shared, may_run_api = bridge.call(_read_standing(caller, wired))
     st.set_page_config(page_title=wired.name)
-    with st.container(horizontal=True, vertical_alignment="top", key=f"header:{wired.id}"):
-        with st.container(gap="xsmall"):
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.header(words.escape(wired.name), anchor=False, width="content")
-                if is_shared:
-                    st.badge("Shared", icon=":material/group:", color="green")
-            _draw_description(wired)
-        with st.container(horizontal=True, width="content", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", key=_HEAD):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.title(words.escape(wired.name), anchor=False, width="content")
+            if is_shared:
+                st.badge("Shared", icon=":material/group:", color="green")
+        with st.container(horizontal=True, width="content", gap="small", key=f"{_HEAD}-actions"):
             if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
                 pane.open_drawer(wired)
             publish.draw_menu(caller, wired, is_shared=is_shared)
+            draw_chat_menu(caller, wired)
+    _draw_description(wired)
     actions.open_scheduled(wired.id)
     return may_run_api
 

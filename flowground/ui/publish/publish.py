@@ -8,13 +8,14 @@ from functools import partial
 import streamlit as st
 
 from flowground import runtime
-from flowground.access.sharing import publish, read_sharing
+from flowground.access.sharing import count_users, publish, read_sharing
 from flowground.caller import Caller
+from flowground.errors import FlowgroundError
 from flowground.ui.api_access import pane
-from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page import bridge, browser, copying, failure, words
 from flowground.ui.page.actions import draw_action, schedule_dialog
-from flowground.ui.page.caller import bind_to_caller, read_browser_id
-from flowground.ui.publish import preview, sharing
+from flowground.ui.page.caller import bind_to_caller, read_browser_id, require_visitor
+from flowground.ui.publish import feedback, preview, sharing
 from flowground.ui.shell import access_requests
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
@@ -26,7 +27,7 @@ _WISH_SECONDS = 600
 
 @dataclass(slots=True)
 class Wishes:
-    """Who turned the toggle on and still had to make the first account: making it loads the page anew."""
+    """Who turned the toggle on and still had to make the first account: the page then loads anew, with the link."""
 
     _flows: dict[str, tuple[str, float]] = field(default_factory=dict)
 
@@ -54,19 +55,19 @@ def _open_wishes() -> Wishes:
 
 
 def fulfil_wish(caller: Caller, wired: WiredFlow) -> None:
-    """Shares the flow if this browser asked for it before its person had an account."""
+    """Opens the menu, with the link in it, for who shared the flow together with their first account."""
     if caller.kind == "member" and _open_wishes().take(read_browser_id(), wired.id):
-        _publish(caller, wired, is_shared=True)
+        st.session_state[_make_menu_key(wired)] = True
 
 
 def draw_menu(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     """Only for who may publish the flow."""
     if not runtime.get().access.may_publish(caller, wired):
         return
-    asking = access_requests.list_waiting(caller, flow_id=wired.id)
+    asking = access_requests.find_waiting(caller, place="menu", flow_id=wired.id)
     if _REFUSED in st.session_state:  # it is drawn in the menu, so the menu opens again
         st.session_state[_make_menu_key(wired)] = True
-    label = f"Publish · {len(asking)}" if asking else "Publish"
+    label = f"Publish · {asking.count:,}" if asking.count else "Publish"
     menu = st.popover(label, icon=":material/publish:", type="primary", key=_make_menu_key(wired), on_change="rerun")
     if menu.open:
         with menu:
@@ -76,6 +77,7 @@ def draw_menu(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
 
 def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     draw_action("API access", _leave_menu, wired, pane.open_drawer, key=f"publish:api:{wired.id}", icon="code")
+    feedback.draw_link(caller, wired)
     key = f"publish:shared:{wired.id}"
     st.session_state[key] = is_shared  # what is stored, not what was clicked: the click may have been refused
     st.toggle("Shareable Playground", key=key, on_change=_switch_sharing, args=(caller, wired, key))
@@ -84,8 +86,10 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
         st.caption("Off: only authors and admins open this flow.")
         return
     link = browser.write_share_link(wired)
-    st.code(link, language=None, wrap_lines=True)
-    with st.container(horizontal=True):
+    with copying.hide_other_button(f"share:{wired.id}"):
+        st.code(link, language=None, wrap_lines=True)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        copying.draw_copy(link, label="Copy link", key=f"share:{wired.id}")
         st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{wired.id}")
         key = f"publish:settings:{wired.id}"
         draw_action(
@@ -99,7 +103,7 @@ def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
     with failure.draw_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
         how = "without signing in" if now.audience == "public" else "here after signing in"
-        st.caption(f"{sharing.describe(now)}. They chat {how} and see nothing of its inside.")
+        st.caption(f"{sharing.describe(now)}. They chat {how} and see nothing of what is inside it.")
 
 
 def _leave_menu(wired: WiredFlow, open_dialog: Callable[[WiredFlow], None]) -> None:
@@ -116,7 +120,32 @@ def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
         _open_wishes().keep(read_browser_id(), wired.id)
         _leave_menu(wired, _ask_first_account)
         return
+    if not is_wanted and (count := _count_today(caller, wired)):
+        _leave_menu(wired, partial(_ask_before_end, count=count))
+        return
     _publish(caller, wired, is_shared=is_wanted)
+
+
+def _count_today(caller: Caller, wired: WiredFlow) -> int:
+    """How many others have used the flow since the visitor's midnight."""
+    try:
+        return bridge.ask(count_users, caller, wired.id, since=browser.begin_day())
+    except FlowgroundError:  # what is wrong is said where sharing is ended
+        return 0
+
+
+@st.dialog("Stop sharing this flow?", icon=":material/group_off:")
+def _ask_before_end(wired: WiredFlow, *, count: int) -> None:
+    used = words.count(count, "person has", "people have")
+    st.markdown(
+        f"{used} used **{words.escape(wired.name)}** today. The page closes for everyone it is shared with, in the "
+        "middle of a chat too; their conversations are kept and come back when you share it again."
+    )
+    with st.container(horizontal=True):
+        if st.button("Stop sharing", type="primary", key=f"publish:end:{wired.id}"):
+            bridge.change(publish, require_visitor(), wired.id, is_shared=False)
+        if st.button("Keep sharing", key=f"publish:keep:{wired.id}"):
+            st.rerun()
 
 
 def _publish(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
@@ -137,6 +166,6 @@ def _ask_first_account(wired: WiredFlow) -> None:
     """People sign in to open the link, so there has to be somebody who may let them in."""
     st.markdown(
         "Colleagues sign in to open the link. So the first thing is an account of your own: it is this server's "
-        f"**admin**, and **{words.escape(wired.name)}** is shared as soon as it is made."
+        f"**admin**, and **{words.escape(wired.name)}** is shared together with it."
     )
-    sign_in.draw_first_account(key="publish:account")
+    sign_in.draw_first_account(key="publish:account", shares=wired.id)

@@ -1,20 +1,19 @@
 """With whom a flow is shared: everyone, named people and groups, or anybody; until when; the API too."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 import streamlit as st
 
 from flowground import runtime
-from flowground.access import people
-from flowground.access.sharing import list_who_may_open, read_sharing, share
+from flowground.access.sharing import read_sharing, share
 from flowground.caller import Caller
 from flowground.store.flows.publications import Audience, Sharing
-from flowground.store.people.groups import Group
-from flowground.store.people.members import Member
 from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.actions import schedule_dialog
 from flowground.ui.page.caller import require_visitor
+from flowground.ui.publish import audience, invitation
 from flowground.wiring import WiredFlow
 
 AUDIENCES: dict[Audience, tuple[str, str]] = {
@@ -22,6 +21,9 @@ AUDIENCES: dict[Audience, tuple[str, str]] = {
     "people": ("People and groups", "Only those chosen below."),
     "public": ("Anybody with the link", "Without sign-in. Every answer costs what your model costs."),
 }
+
+_DAYS = 7
+"""From today to the last day that is offered at first."""
 
 
 def describe(sharing: Sharing) -> str:
@@ -40,16 +42,22 @@ def open_settings(wired: WiredFlow) -> None:
     caller = require_visitor()
     with failure.draw_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
-        groups = bridge.ask(people.list_groups, caller)
-        draft = _draw_choices(caller, wired, now, groups)
-        _draw_people(bridge.ask(list_who_may_open, wired, draft), draft, groups)
-        if st.button("Save", type="primary", key=f"sharing:save:{wired.id}"):
+        draft = _draw_choices(caller, wired, now)
+        audience.draw_openers(draft)
+        with st.container(horizontal=True):
+            is_saved = st.button("Save", type="primary", key=f"sharing:save:{wired.id}")
+            if caller.role == "admin" and st.button(
+                "Invite somebody new", icon=":material/person_add:", key=f"sharing:invite:{wired.id}"
+            ):
+                schedule_dialog(wired.id, partial(invitation.open_invitation, wired))
+                st.rerun()
+        if is_saved:
             bridge.change(share, caller, wired.id, draft)
 
 
-def _draw_choices(caller: Caller, wired: WiredFlow, now: Sharing, groups: Sequence[Group]) -> Sharing:
+def _draw_choices(caller: Caller, wired: WiredFlow, now: Sharing) -> Sharing:
     offered: list[Audience] = [key for key in AUDIENCES if key != "public" or runtime.get().access.allow_public]
-    audience = st.radio(
+    chosen = st.radio(
         "Who",
         offered,
         index=offered.index(now.audience) if now.audience in offered else 0,
@@ -58,9 +66,10 @@ def _draw_choices(caller: Caller, wired: WiredFlow, now: Sharing, groups: Sequen
         key=f"sharing:audience:{wired.id}",
         label_visibility="collapsed",
     )
-    draft = replace(now, audience=audience)
-    if audience == "people":
-        draft = _draw_names(caller, wired, draft, groups)
+    draft = replace(now, audience=chosen)
+    if chosen == "people":
+        members, groups = audience.draw_names(caller, wired, draft)
+        draft = replace(draft, members=members, groups=groups)
     shares_api = st.checkbox(
         "Share the API too",
         value=now.shares_api,
@@ -70,63 +79,15 @@ def _draw_choices(caller: Caller, wired: WiredFlow, now: Sharing, groups: Sequen
     return replace(draft, shares_api=shares_api, expires_at=_draw_end(wired, now))
 
 
-def _draw_names(caller: Caller, wired: WiredFlow, draft: Sharing, groups: Sequence[Group]) -> Sharing:
-    everyone = bridge.ask(people.list_members, caller)
-    by_name = {member.name: member for member in everyone if member.is_active and member.role == "member"}
-    by_id = {group.id: group for group in groups}
-    # Authors and admins need not be named; who was named before stays until taken out.
-    names = sorted(by_name.keys() | draft.members)
-    members = st.multiselect(
-        "People",
-        names,
-        default=sorted(draft.members),
-        format_func=lambda name: name_person(by_name[name]) if name in by_name else name,
-        key=f"sharing:people:{wired.id}",
-        placeholder="Choose people",
-    )
-    chosen: list[str] = []
-    if groups:
-        chosen = st.multiselect(
-            "Groups",
-            list(by_id),
-            default=[key for key in by_id if key in draft.groups],
-            format_func=lambda key: f"{by_id[key].name} ({len(by_id[key].members)})",
-            key=f"sharing:groups:{wired.id}",
-            placeholder="Choose groups",
-        )
-    return replace(draft, members=frozenset(members), groups=frozenset(chosen))
-
-
 def _draw_end(wired: WiredFlow, now: Sharing) -> datetime | None:
-    has_end = st.checkbox("Stop sharing after a day", value=now.expires_at is not None, key=f"sharing:ends:{wired.id}")
-    if not has_end:
+    key = f"sharing:ends:{wired.id}"
+    if not st.checkbox("Stop sharing on a date", value=now.expires_at is not None, key=key):
         return None
     today = browser.find_today()
-    last = today if now.expires_at is None else max(today, browser.find_last_day(now.expires_at))
+    last = today + timedelta(_DAYS) if now.expires_at is None else max(today, browser.find_last_day(now.expires_at))
     chosen = st.date_input(
         "Last day", value=last, min_value=today, key=f"sharing:until:{wired.id}", format="YYYY-MM-DD", width=180
     )
-    return browser.end_day(chosen or today)
-
-
-def _draw_people(found: Sequence[Member], draft: Sharing, groups: Sequence[Group]) -> None:
-    who = "Anybody" if draft.audience == "public" else words.count(len(found), "person", "people")
-    with st.expander(f"{who} can open it, once saved", key="sharing:resolved", icon=":material/visibility:"):
-        for member in found:
-            st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_write_reason(member, draft, groups)}]]")
-
-
-def _write_reason(member: Member, draft: Sharing, groups: Sequence[Group]) -> str:
-    if member.role != "member":
-        return f"{member.role}, always"
-    if draft.audience != "people":
-        return "everyone"
-    if member.name in draft.members:
-        return "named"
-    chosen = [group for group in groups if group.id in draft.groups and member.name in group.members]
-    return ", ".join(words.escape(group.name) for group in chosen)
-
-
-def name_person(member: Member) -> str:
-    """ "Grace Hopper (grace)", or the name alone."""
-    return member.name if member.display_name == member.name else f"{member.display_name} ({member.name})"
+    chosen = chosen or last
+    st.caption(f"Shared until midnight at the end of {browser.spell_day(chosen)}, your time ({browser.name_zone()}).")
+    return browser.end_day(chosen)

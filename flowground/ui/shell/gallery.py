@@ -1,61 +1,126 @@
-"""All flows a person may open, as cards; to authors also the files that cannot be used, with their mistakes."""
+"""All flows a person may open, as cards: searched, ordered, and a page of them at a time."""
+
+from collections.abc import Sequence
+from functools import lru_cache
 
 import streamlit as st
 
 from flowground import runtime
+from flowground.access import gallery
+from flowground.access.gallery import OpenFlows
 from flowground.caller import Caller
-from flowground.errors import FlowError, Problem
-from flowground.ui.page import bridge, browser, model_notes, words
+from flowground.store.runs.recent import RecentSession
+from flowground.ui.page import bridge, browser, words
+from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.paging import draw_search
+from flowground.ui.shell import new_flow
+from flowground.ui.shell.cards import Card, choose_order, draw_card
+from flowground.ui.shell.mistakes import draw_mistakes
 from flowground.wiring import WiredFlow
 
-_CARD_WIDTH = 280
-_DESCRIPTION_CHARS = 180
-_PROBLEMS_SHOWN = 5
+_CARD_WIDTH = 250
+_PAGE = 24
+_SEARCH_FROM = 7
+"""Fewer flows are seen at a glance."""
+_RECENT = 4
+_ORDERS = ("Recently used", "By name")
 
 
-def draw_gallery(caller: Caller) -> None:
-    """Who sees the inside also reads which flows are shared, their models, and what is wrong in the other files."""
-    running, sees_inside = runtime.get(), caller.sees_inside
-    flows, shared = bridge.call(_list_flows(caller))
-    problems = running.catalogue.list_problems() if sees_inside else {}
-    if flows:
-        st.markdown(":gray[Choose a flow to chat with.]")
-        with st.grid(min_column_width=_CARD_WIDTH, gap="medium", row_height="content"):
-            for wired in flows:
-                _draw_card(wired, is_shared=sees_inside and wired.id in shared, sees_inside=sees_inside)
-    elif not sees_inside:
+@st.fragment
+def draw_gallery() -> None:
+    """Draws itself anew while somebody searches; who looks is asked each time.
+
+    Who sees the inside also reads how flows are shared, their models, and what is wrong in other files.
+    """
+    caller = require_visitor()
+    found = bridge.ask(gallery.find_open, caller)
+    problems = runtime.get().catalogue.list_problems() if caller.sees_inside else {}
+    draw_mistakes(problems)
+    if found.flows:
+        _draw_flows(caller, found)
+    elif not caller.sees_inside:
         _draw_nothing_shared()
     elif not problems:
-        _draw_empty(running.settings.flows.name)
-    if problems:
-        st.space("small")
-        st.subheader("Files that need a correction", anchor=False)
-    for file, error in problems.items():
-        draw_file(file, error)
+        _draw_empty(caller, runtime.get().settings.flows.name)
 
 
-async def _list_flows(caller: Caller) -> tuple[list[WiredFlow], frozenset[str]]:
-    """What they may open, and the ids of what is shared."""
-    access = runtime.get().access
-    return await access.list_flows(caller), await access.list_shared()
+def _draw_flows(caller: Caller, found: OpenFlows) -> None:
+    searched, by_name = _draw_search() if len(found.flows) >= _SEARCH_FROM else ("", False)
+    if not searched:
+        _draw_recent(bridge.ask(gallery.find_recent, caller, found, limit=_RECENT))
+    flows = _search(found.flows, searched)
+    if not flows:
+        st.markdown(f":gray[No flow has “{words.escape(searched)}” in its name or description.]")
+        return
+    st.markdown(f":gray[{_write_count(len(flows), searched)}]")
+    pages = -(-len(flows) // _PAGE)
+    key = f"home:page:{searched}:{by_name}"  # of its own for each search, so that each begins at its first page
+    page = min(st.session_state.get(key, 1), pages)
+    shown = choose_order(flows, found.last_used, by_name=by_name)[(page - 1) * _PAGE : page * _PAGE]
+    facts = bridge.ask(gallery.find_facts, shown, found.shared)
+    with st.grid(min_column_width=_CARD_WIDTH, gap="small", row_height="content", key="home:cards"):
+        for wired in shown:
+            draw_card(caller, Card(wired, found.shared.get(wired.id), found.last_used.get(wired.id), facts))
+    if pages > 1:
+        with st.container(horizontal_alignment="center"):
+            st.pagination(pages, key=key)
 
 
-def draw_file(file: str, error: FlowError) -> None:
-    """One file with its mistakes: where, what, and the nearest right word."""
-    with st.container(border=True, key=f"problem:{file}"):
-        st.markdown(f":red[:material/error:] **{words.escape(file)}**")
-        for problem in error.problems[:_PROBLEMS_SHOWN]:
-            _draw_problem(problem)
-        if len(error.problems) > _PROBLEMS_SHOWN:
-            st.caption(f"and {len(error.problems) - _PROBLEMS_SHOWN} more")
+def _draw_search() -> tuple[str, bool]:
+    """What somebody looks for, and whether they want the names' order."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        searched = draw_search("home", "Search flows", width="stretch")
+        order = st.selectbox("Order", _ORDERS, key="home:order", label_visibility="collapsed", width=170)
+    return searched, order == _ORDERS[1]
 
 
-def _draw_empty(folder: str) -> None:
-    """No flow at all."""
+def _write_count(number: int, searched: str) -> str:
+    return words.count(number, "flow") if searched else f"{words.count(number, 'flow')}. Choose one to chat with."
+
+
+def _search(flows: Sequence[WiredFlow], searched: str) -> list[WiredFlow]:
+    """Those in whose name, id or description each word stands, accents and capitals aside."""
+    wanted = words.fold(searched).split()
+    return [
+        wired
+        for wired in flows
+        if all(word in _fold_flow(wired.name, wired.id, wired.flow.description) for word in wanted)
+    ]
+
+
+@lru_cache(maxsize=10_000)
+def _fold_flow(*texts: str) -> str:
+    return words.fold("\n".join(texts))
+
+
+def _draw_recent(recent: Sequence[RecentSession]) -> None:
+    """The newest conversations, whatever flow they are with: to go on where one was."""
+    if not recent:
+        return
+    names = runtime.get().catalogue.list_flows()
+    st.header("Recent chats", anchor=False)
+    with st.container(key="home:recent", gap=None):
+        for session in recent:
+            flow = names[session.flow_id].name if session.flow_id in names else session.flow_id
+            used = words.escape(browser.write_since(session.updated_at))
+            title = words.escape(session.title or "Untitled")
+            st.page_link(
+                browser.PLAYGROUND,
+                label=f":gray[{words.escape(flow)}, chat:] {title} &nbsp; :gray[{used}]",
+                icon="",
+                query_params={"flow": session.flow_id, "session": session.session_id},
+                width="stretch",
+            )
+    st.header("Flows", anchor=False)
+
+
+def _draw_empty(caller: Caller, folder: str) -> None:
+    """No flow at all: the way to the first one."""
     with st.container(border=True):
         st.markdown("**No flows yet**")
-        st.markdown(f"Put a YAML file into `{folder}/`; it appears here as soon as it is saved. The smallest one:")
-        st.code(_SMALLEST, language="yaml")
+        st.markdown("A flow is one YAML file, and gets a chat, an API and a link to share. Begin with a template:")
+        new_flow.draw_button(caller, "Create the first flow", kind="primary")
+        st.caption(f"Or put a file of your own into `{folder}/`; it appears here as soon as it is saved.")
 
 
 def _draw_nothing_shared() -> None:
@@ -64,48 +129,5 @@ def _draw_nothing_shared() -> None:
         st.markdown("**Nothing is shared with you yet**")
         st.markdown(
             "Flows appear here as soon as somebody shares them with you. If you were given a link, open it: "
-            "where it is closed to you, it lets you ask for access."
+            "if it is closed to you, you can ask for access there."
         )
-
-
-def _draw_card(wired: WiredFlow, *, is_shared: bool, sees_inside: bool) -> None:
-    with st.container(border=True, height="stretch", key=f"card:{wired.id}", gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.subheader(words.escape(wired.name), anchor=False, width="content")
-            if is_shared:
-                st.badge("Shared", icon=":material/group:", color="green")
-        description = words.cut(wired.flow.description, _DESCRIPTION_CHARS)
-        st.markdown(f":gray[{words.escape(description)}]" if description else " ")
-        st.space("stretch")
-        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.caption(_write_facts(wired, sees_inside=sees_inside), width="stretch")
-            st.page_link(
-                browser.PLAYGROUND,
-                label="Open",
-                icon=":material/arrow_forward:",
-                icon_position="right",
-                query_params={"flow": wired.id},
-            )
-
-
-def _write_facts(wired: WiredFlow, *, sees_inside: bool) -> str:
-    models = ", ".join(words.escape(model_notes.write_label(model)) for model in model_notes.list_models(wired))
-    starters = len(wired.flow.chat.starters)
-    return words.join(
-        (models or "No model" if sees_inside else "", words.count(starters, "starter") if starters else "")
-    )
-
-
-def _draw_problem(problem: Problem) -> None:
-    where = f"line {problem.line}, column {problem.column}"
-    hint = f" Did you mean **{words.escape(problem.suggestion)}**?" if problem.suggestion else ""
-    st.markdown(f":gray[{where}] &nbsp; {words.write_answer(problem.message)}{hint}")
-
-
-_SMALLEST = """\
-name: My first flow
-components:
-  ChatInput: {type: ChatInput}
-  Model: {type: LanguageModel, input_value: "${ChatInput}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
-"""

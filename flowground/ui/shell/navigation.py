@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -12,7 +12,9 @@ from flowground import runtime
 from flowground.caller import Caller
 from flowground.ui.page import words
 from flowground.ui.page.browser import PAGES
-from flowground.ui.page.caller import find_display_name, needs_owner
+from flowground.ui.page.caller import needs_owner
+from flowground.ui.page.names import find_display_name
+from flowground.ui.shell import branding, opening
 from flowground.ui.sign_in import session
 
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
@@ -32,13 +34,17 @@ _HOME = _ListedPage("home", "Flows", "apps")
 _LISTED_PAGES = (
     _ListedPage("playground", "Playground", "forum"),
     _ListedPage("api_access", "API access", "code"),
+    _ListedPage("feedback", "Feedback", "thumbs_up_down", lambda caller: caller.sees_inside),
     _ListedPage("first_account", "Create the first account", "person_add", lambda caller: caller.kind == "local"),
     _ListedPage(
         "organization", "Organization", "group", lambda caller: caller.kind == "member" and caller.role == "admin"
     ),
+    _ListedPage("shared_chat", "Shared chat", "forum", lambda caller: caller.kind == "member"),
     _ListedPage("account", "Account", "manage_accounts", lambda caller: caller.kind == "member"),
 )
 """The pages beside home. What they may do is asked by the pages themselves: this list is no door."""
+_SHUT = "Nothing here"
+"""Title of those that are not for this caller: they say so themselves, where Streamlit would show home instead."""
 
 
 def list_pages(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
@@ -55,7 +61,8 @@ def list_pages(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
     if flow:
         return [_make_page(_ListedPage("public_flow", "Playground"), is_first=True)]
     pages = [_make_page(entry) for entry in _LISTED_PAGES if entry.is_for(caller)]
-    return [_make_page(_HOME, is_first=True), *pages, join]
+    shut = [_make_page(replace(entry, title=_SHUT, icon=None)) for entry in _LISTED_PAGES if not entry.is_for(caller)]
+    return [_make_page(_HOME, is_first=True), *pages, *shut, join]
 
 
 def _choose_entrance() -> _ListedPage:
@@ -69,19 +76,21 @@ def _choose_entrance() -> _ListedPage:
 
 def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
     """The ways to these pages (the shareable playground has none), what the page has to list, who is signed in."""
-    by_address = {page.url_path: page for page in pages}
+    by_address = {page.url_path: page for page in pages if page.title != _SHUT}
     with st.sidebar:
         if pages:
             st.page_link(by_address[""], label="All flows", width="stretch")
         if pages and caller.sees_inside:
-            st.page_link(by_address["api_access"], width="stretch")
-        _page_part.set(st.container())
-        st.space("stretch")
-        for address in ("organization", "account"):
-            if address in by_address:
-                st.page_link(by_address[address], width="stretch")
-        st.divider()
-        _draw_person(caller, by_address.get("first_account"))
+            last = opening.find_last_flow()
+            st.page_link(by_address["api_access"], width="stretch", query_params={"flow": last} if last else None)
+        _page_part.set(st.container(key="sidebar:part"))
+        with st.container(key="sidebar:foot"):
+            for address in ("organization", "account"):
+                if address in by_address:
+                    st.page_link(by_address[address], width="stretch")
+            _draw_person(caller, by_address.get("first_account"))
+            branding.draw_look()
+            branding.draw_links(runtime.get().settings)
 
 
 def find_page_part() -> DeltaGenerator:
@@ -99,7 +108,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
         st.caption("Not signed in. What you write here stays with this browser.")
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f":material/account_circle: {words.escape(find_display_name(caller.name))}")
+        st.markdown(f":material/account_circle: {words.escape(find_display_name(caller.id))}")
         if st.button("", icon=":material/logout:", help="Sign out", type="tertiary", key="sign_out"):
             session.sign_out_browser()
 

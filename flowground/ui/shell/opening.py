@@ -1,5 +1,7 @@
 """Opening a flow for the person who asks: checked anew at every run of a page."""
 
+from contextlib import suppress
+
 import streamlit as st
 
 from flowground import runtime
@@ -8,10 +10,16 @@ from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.shims.page_scripts import StopException
 from flowground.store.people.access_requests import NOTE_CHARS
-from flowground.ui.page import bridge, failure
+from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import read_shared_flow, require_visitor
-from flowground.ui.shell import gallery
+from flowground.ui.shell import mistakes
+from flowground.ui.sign_in import session
 from flowground.wiring import WiredFlow
+
+_LAST = "flow:last"
+_NO_FLOW = "There is no flow at this address, or it is not shared with you."
+_LOOK_AGAIN = 4
+"""Seconds between two looks whether somebody who asked may come in."""
 
 
 def open_flow(address: str) -> tuple[Caller, WiredFlow]:
@@ -22,17 +30,26 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
     """
     caller = require_visitor()
     try:
-        return caller, bridge.call(runtime.get().access.open_flow(caller, address))
+        wired = bridge.call(runtime.get().access.open_flow(caller, address))
+        st.session_state[_LAST] = wired.id
+        return caller, wired
     except FlowNotFound:
         broken = runtime.get().catalogue.find_broken_file(address)
         if broken and caller.sees_inside and read_shared_flow() is None:
             text = "The flow opens as soon as the file is saved without the mistake."
             draw_notice("This flow's file needs a correction", text)
-            gallery.draw_file(*broken)
+            mistakes.draw_file(*broken)
             raise StopException from None
-        draw_nothing_here()
+        draw_nothing_here(caller)
     _draw_asking(caller, address)
+    _draw_ways_out(caller)
     raise StopException
+
+
+def find_last_flow() -> str | None:
+    """The flow that this visit looked at last: the one of the page's address, where there is such a flow."""
+    asked = runtime.get().catalogue.find(st.query_params.get("flow", ""))
+    return asked.id if asked else st.session_state.get(_LAST)
 
 
 def _draw_asking(caller: Caller, address: str) -> None:
@@ -41,7 +58,7 @@ def _draw_asking(caller: Caller, address: str) -> None:
         return
     key = f"requests:asked:{address}"
     if st.session_state.get(key):
-        st.info("Your request is on its way. If there is such a flow, its owners decide.", icon=":material/mail:")
+        _wait_for_answer(address)
         return
     with st.form("requests:ask", border=False):
         note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=NOTE_CHARS, key="requests:note")
@@ -53,20 +70,44 @@ def _draw_asking(caller: Caller, address: str) -> None:
             st.rerun()
 
 
+@st.fragment(run_every=_LOOK_AGAIN)
+def _wait_for_answer(address: str) -> None:
+    """Looks every few seconds whether the flow is open by now, and opens it then."""
+    st.info(
+        "Your request is on its way. If there is such a flow, its owners decide; it opens here as soon as they agree.",
+        icon=":material/mail:",
+    )
+    with suppress(FlowNotFound):
+        bridge.call(runtime.get().access.open_flow(require_visitor(), address))
+        st.rerun(scope="app")
+
+
+def _draw_ways_out(caller: Caller) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html('<a class="fg-way-out" href="/">Your flows</a>', width="content")
+        if caller.kind == "member" and st.button("Sign in as somebody else", type="tertiary", key="nothing:sign_out"):
+            session.sign_out_browser()
+
+
 def draw_notice(title: str, text: str) -> None:
     """What stands in a page's place."""
     st.space("large")
-    st.header(title, anchor=False)
+    st.title(title, anchor=False)
     st.write(text)
 
 
 def require_allowed(is_allowed: bool) -> None:
     """Ends the page in the calm words where it is not this person's."""
     if not is_allowed:
-        draw_nothing_here()
+        caller = require_visitor()
+        draw_nothing_here(caller, "This page does not exist, or it is not open to you.")
+        _draw_ways_out(caller)
         raise StopException
 
 
-def draw_nothing_here() -> None:
-    """The page of a flow that is not there for this person."""
-    draw_notice("Nothing here for you", "There is no flow at this address, or it is not shared with you.")
+def draw_nothing_here(caller: Caller | None = None, why: str = _NO_FLOW) -> None:
+    """What somebody reads where nothing is there for them."""
+    organization = words.escape(runtime.get().settings.organization.name)
+    is_owner = caller is not None and caller.kind == "local"
+    who = "" if is_owner else f" Ask whoever sent you here, or an admin of {organization}."
+    draw_notice("Nothing here for you", why + who)

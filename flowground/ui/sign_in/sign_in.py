@@ -4,6 +4,7 @@ The owner code is asked for before anything that outlives the visit.
 """
 
 from contextlib import suppress
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -17,7 +18,7 @@ from flowground.ui.sign_in import session
 _CODE = "code"
 _KINDS = ("invitation", "reset")
 """Of one-time links; also the names in the address: flowground/web/paths.py keeps them out of every log."""
-_WHERE = "The owner code stands in the terminal where Flowground was started."
+_WHERE = "The owner code is in the terminal where Flowground was started."
 
 
 def ask_owner_code(*, key: str = "owner_code", says: str = _WHERE) -> bool:
@@ -51,7 +52,7 @@ def take_code_from_link() -> bool:
         return False
     del st.query_params[_CODE]
     if not _prove(code):
-        st.toast("The code in this link is not right any more. Flowground prints a new one at every start.")
+        st.toast("The code in this link is no longer valid. Flowground prints a new one at every start.")
         return False
     return True
 
@@ -70,10 +71,11 @@ def enter_as_owner() -> None:
     st.rerun()
 
 
-def draw_first_account(*, key: str = "first_account", go_to: str | None = None) -> None:
+def draw_first_account(*, key: str = "first_account", go_to: str | None = None, shares: str | None = None) -> None:
     """Draws the form that makes the first account, an admin. The browser is then signed in and stays where it was.
 
-    Ends local mode for good. Asks for the owner code first. `go_to` is the page to go to instead of staying.
+    Ends local mode for good. Asks for the owner code first. `go_to` is the page to go to instead of staying,
+    `shares` the flow that the account shares from its first moment.
     """
     if not ask_owner_code(key=f"{key}_code"):
         return
@@ -87,10 +89,10 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None) 
     if not is_sent:
         return
     try:
-        member = bridge.call(runtime.get().sign_in.create_first_account(name, shown, password))
+        member = bridge.call(runtime.get().sign_in.create_first_account(name, shown, password, shares=shares))
         # Every open page but this one looks again at whom it serves: who may not stay meets the sign-in page at once.
         runtime.get().loop.call_soon_threadsafe(page_scripts.redraw_others, page_scripts.find_this_page())
-        session.sign_in_browser(member.name, go_to=go_to)
+        session.sign_in_browser(member.id, go_to=go_to)
     except (InvalidRequest, NotAllowed) as error:
         st.error(error.full_message)
 
@@ -103,22 +105,31 @@ def draw_join() -> None:
     try:
         link, member = bridge.call(links.find(secret, address))
     except NotSignedIn as error:
-        st.header("This link does not work", anchor=False)
+        st.title("This link does not work", anchor=False)
         failure.draw_refusal(error)
         st.write("If you have a password already: [Sign in](/)")
         return
     new = link.kind == "invitation"
-    st.header(f"Welcome to {organization}" if new else "Choose a new password", anchor=False)
+    st.title(f"Welcome to {organization}" if new else "Choose a new password", anchor=False)
     st.markdown(f"You are **{words.escape(member.display_name)}**; your user name is **{words.escape(member.name)}**.")
     with st.form("join", border=False):
         password = st.text_input(
-            "Password", type="password", autocomplete="new-password", help="At least 8 characters; long beats odd."
+            "Password",
+            type="password",
+            autocomplete="new-password",
+            help="At least 8 characters. Longer is stronger.",
         )
         is_sent = st.form_submit_button("Set the password and sign in", type="primary", width="stretch")
     if is_sent:
         with failure.draw_refusals():
             bridge.call(links.redeem(secret, password, address))
-            session.sign_in_browser(member.name, go_to="/")
+            session.sign_in_browser(member.id, go_to=_find_goal())
+
+
+def _find_goal() -> str:
+    """Where an invitation leads once it is accepted: the flow that it was made for, else home."""
+    flow = st.query_params.get("flow", "")
+    return f"/public_flow/{quote(flow, safe='')}" if flow else "/"
 
 
 def _prove(code: str) -> bool:

@@ -19,7 +19,7 @@ def draw_sign_in() -> None:
     """Draws the form; when name and password are right, the page is loaded anew at the same address, signed in."""
     organization = words.escape(runtime.get().settings.organization.name)
     with st.form("sign_in"):
-        st.subheader(f"Sign in to {organization}")
+        st.title(f"Sign in to {organization}", anchor=False)
         name = st.text_input("User name", autocomplete="username")
         password = st.text_input("Password", type="password", autocomplete="current-password")
         is_sent = st.form_submit_button("Sign in", type="primary", width="stretch")
@@ -38,7 +38,7 @@ def _sign_in(name: str, password: str) -> None:
     if name.strip():
         member = bridge.call(sign_in.check_password(name, password, address, device, compare=Hasher.check_pw))
         if member is not None:
-            session.sign_in_browser(member.name)
-        if wait := bridge.call(sign_in.tries.find_wait(name, address, device)):
+            session.sign_in_browser(member.id)
+        if wait := bridge.call(sign_in.find_wait(name, address, device)):
             raise describe_lockout(wait)
     st.error("User name or password is wrong.")

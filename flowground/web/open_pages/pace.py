@@ -1,4 +1,4 @@
-"""Whose turn it is to have a page drawn, among people who are not signed in.
+"""Whose turn it is: to have a page drawn, among people who are not signed in; to read, of all sockets of one person.
 
 Drawing a page costs some 20 ms. All guests together get a quarter of one core at most, addresses one after the other,
 so that many pages of one address do not keep somebody at another one waiting.
@@ -11,7 +11,7 @@ _ALL = (1 / 12, 60)
 """Seconds between two turns, and how many do not wait after a quiet time: opening a page, filling in a form."""
 _AN_ADDRESS = (1 / 6, 40)
 _REMEMBERED = 2_000
-"""Addresses whose pace is known."""
+"""Addresses, or people, whose pace is known."""
 
 
 class Pace:
@@ -30,11 +30,40 @@ class Pace:
         self._next = max(self._next, now - self._ahead) + self._pause
 
 
+class PeoplesPaces:
+    """Of people who are signed in: all sockets of one share their pace. Used on one loop."""
+
+    def __init__(self, pause: float, at_once: int) -> None:
+        """As of `Pace`."""
+        self._pace = (pause, at_once)
+        self._paces: OrderedDict[str, tuple[Pace, asyncio.Lock]] = OrderedDict()
+
+    async def take(self, person: str) -> None:
+        """Returns when it is this person's turn, in the order of the calls; cancelling gives the place up."""
+        pace, lock = self._paces.setdefault(person, (Pace(*self._pace), asyncio.Lock()))
+        self._paces.move_to_end(person)
+        self._forget_one()
+        async with lock:
+            now = asyncio.get_running_loop().time()
+            if wait := pace.wait(now):
+                await asyncio.sleep(wait)
+            pace.take(now + wait)
+
+    def _forget_one(self) -> None:
+        """Of more than are remembered: the one that came last, unless somebody waits there."""
+        if len(self._paces) > _REMEMBERED:
+            oldest = next(iter(self._paces))
+            if not self._paces[oldest][1].locked():
+                del self._paces[oldest]
+
+
 class GuestQueue:
     """Used on one loop. What waits is bounded by who calls: each page waits once."""
 
-    def __init__(self) -> None:
-        self._pace = Pace(*_ALL)
+    def __init__(self, *, every: tuple[float, int] = _ALL, an_address: tuple[float, int] = _AN_ADDRESS) -> None:
+        """Paces of all guests, and of each address."""
+        self._pace = Pace(*every)
+        self._an_address = an_address
         self._paces: OrderedDict[str, Pace] = OrderedDict()
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
@@ -79,7 +108,7 @@ class GuestQueue:
         return True
 
     def _find_pace(self, address: str) -> Pace:
-        pace = self._paces.setdefault(address, Pace(*_AN_ADDRESS))
+        pace = self._paces.setdefault(address, Pace(*self._an_address))
         self._paces.move_to_end(address)
         if len(self._paces) > _REMEMBERED:
             self._paces.popitem(last=False)

@@ -24,7 +24,7 @@ _BYTES_A_CHARACTER = 4
 """UTF-8 has no longer ones."""
 _BESIDE_THE_MESSAGE = 64_000
 """Bytes of everything a chat page says with a message."""
-_SIGNED_IN = 3_000_000
+LARGEST_SIGNED_IN = 3_000_000
 """Bytes: an override of every text field of a flow goes along with each message."""
 
 _NOTHING: Message = {"type": "websocket.receive", "bytes": b""}
@@ -33,7 +33,7 @@ _A_PAGE = (0.5, 10)
 """Seconds between two messages of one guest's page, and how many do not wait after a quiet time."""
 _PATIENCE = 2
 """Seconds a client has to take in that its page is closed."""
-_FAREWELL = 1
+FAREWELL = 1
 """Seconds that a client has to answer the close of its page; uvicorn 0.54 would wait ten with an open descriptor."""
 _MOST_FAREWELLS = 32
 """Refused pages that are waited for at the same time; beyond it they are cut as soon as it is said."""
@@ -64,20 +64,26 @@ class OpenPage:
         message = await self._receive()
         if message["type"] != "websocket.receive" or self._has_ended:
             return message
+        if mistake := self._find_mistake(message):
+            return await self._refuse(*mistake)
+        return message
+
+    def _find_mistake(self, message: Message) -> tuple[int, str] | None:
+        """Code and reason with which the page is closed for what it sent."""
         data = message.get("bytes")
         if data is None:
-            return await self._refuse(1003, "only binary messages are understood")
+            return 1003, "only binary messages are understood"
         if len(data) > self._largest:
-            return await self._refuse(1009, "the message is too large")
+            return 1009, "the message is too large"
         try:
             outline = Outline(data)
         except ValueError:
-            return await self._refuse(1007, "the message cannot be read")
+            return 1007, "the message cannot be read"
         if outline.is_too_much:
-            return await self._refuse(1009, "the message has too many parts")
+            return 1009, "the message has too many parts"
         self._was_large = len(data) > SMALLEST
         self.is_in_use = self.is_in_use or outline.widgets > 0
-        return message
+        return None
 
     async def send(self, message: Message) -> None:
         """What comes after the end goes nowhere: told of it, Streamlit 1.67 and Starlette log two tracebacks a page."""
@@ -99,7 +105,7 @@ class OpenPage:
         with suppress(Exception):  # it may be gone by itself
             async with asyncio.timeout(_PATIENCE):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
-                asyncio.get_running_loop().call_later(_FAREWELL, cut, self._scope)
+                asyncio.get_running_loop().call_later(FAREWELL, cut, self._scope)
                 return
         cut(self._scope)
 
@@ -165,9 +171,8 @@ class PageSockets:
     """All open pages of this process. `descriptors` is how many files it may have open."""
 
     def __init__(self, limits: Limits, *, descriptors: int) -> None:
-        self.most = max(1, min(limits.guest_pages, descriptors // _DESCRIPTORS_A_GUEST))
-        self.most_an_address = min(limits.guest_pages_per_address, self.most)
-        self._message_bytes = _BYTES_A_CHARACTER * limits.message_chars + _BESIDE_THE_MESSAGE
+        self.most, self.most_an_address = count_guests(limits, descriptors)
+        self._message_bytes = count_message_bytes(limits)
         self._silent = limits.request_seconds
         """Seconds after which a page that asked for nothing is closed."""
         self._seats = GuestSeats[GuestPage](
@@ -192,7 +197,7 @@ class PageSockets:
 
     async def _serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None) -> None:
         if caller is not None and caller.kind != "visitor":
-            page = OpenPage(scope, receive, send, largest=max(_SIGNED_IN, self._message_bytes))
+            page = OpenPage(scope, receive, send, largest=max(LARGEST_SIGNED_IN, self._message_bytes))
             await app(scope, page.receive, page.send)
             return
         address = name_address(scope)
@@ -218,7 +223,7 @@ class PageSockets:
             cut(scope)
             return
         self._farewells += 1
-        asyncio.get_running_loop().call_later(_FAREWELL, self._end_farewell, scope)
+        asyncio.get_running_loop().call_later(FAREWELL, self._end_farewell, scope)
 
     def _end_farewell(self, scope: Scope) -> None:
         self._farewells -= 1
@@ -243,7 +248,18 @@ class PageSockets:
         task.add_done_callback(self._closing.discard)
 
 
+def count_guests(limits: Limits, descriptors: int) -> tuple[int, int]:
+    """How many pages guests may have open, of this many files; and those of one address."""
+    most = max(1, min(limits.guest_pages, descriptors // _DESCRIPTORS_A_GUEST))
+    return most, min(limits.guest_pages_per_address, most)
+
+
+def count_message_bytes(limits: Limits) -> int:
+    """Of the longest message, with what goes along with it."""
+    return _BYTES_A_CHARACTER * limits.message_chars + _BESIDE_THE_MESSAGE
+
+
 def name_page_owner(caller: Caller, browser: str) -> bytes:
     """Whose page it is, for Streamlit to compare when a page comes back: the same person, sign-in and browser."""
-    who = "\n".join((caller.key, caller.sign_in_id or "", browser))
+    who = "\n".join((str(caller.owner), caller.sign_in_id or "", browser))
     return f"{caller.kind}-{hashlib.sha256(who.encode()).hexdigest()}".encode()

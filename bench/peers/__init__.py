@@ -1,0 +1,1 @@
+"""Flowground beside Gradio and Chainlit, measured in one run."""

@@ -1,0 +1,137 @@
+"""Rows of many conversations, put into a database as fast as it takes them: what a year of use would have left.
+
+They have the shape that runs leave. Tables of an older release are filled too: a trace stands in the column it has.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, NullPool, create_engine, inspect, make_url
+
+from flowground.store.runs.conversations import make_session_key
+
+LONG = "long"
+"""The session of the longest conversation."""
+_YEAR = 365 * 86_400.0
+_TURN_SECONDS = 30.0
+_QUESTION = "What is the interesting thing here, and why? It is number {number}."
+_ANSWER = "Here is a short answer of twelve words from the stub model."
+_TRACE = (
+    '[["ChatInput","ChatInput",0.000012,-1,null,null],'
+    '["Prompt","Prompt",0.00002,"Answer the user as if you were a GenAI expert, enthusiastic about helping them.",null,'
+    "null],"
+    '["Model","LanguageModel",0.0031,-2,[30,12],"stub:stub-model"],["ChatOutput","ChatOutput",0.000009,-2,null,null]]'
+)
+_SESSION = ("id", "flow_id", "owner", "session_id", "title", "created_at", "updated_at", "messages")
+_RUN = (
+    *("id", "flow_id", "flow_version", "owner", "session_id", "status", "started_at", "seconds", "streamed"),
+    *("input_tokens", "output_tokens"),
+)
+_MESSAGE = (
+    *("id", "session", "role", "text", "state", "created_at", "run_id"),
+    *("model", "input_tokens", "output_tokens", "seconds"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    owner: str
+    flow_id: str
+    session_id: str
+    began: float
+    """Seconds since 1970."""
+    turns: int
+
+    @property
+    def key(self) -> str:
+        return make_session_key(self.flow_id, self.owner, self.session_id)
+
+
+def plan_conversations(flow_id: str, *, member: str, token: str, messages: int, now: float) -> list[Conversation]:
+    """Of about so many messages 60 % are two hundred members', 18 % a token's, each run in a session of its own, 8 %
+    one member's, 8 % visitors', 2 % other tokens', and 2 % each stand in one conversation of that token and member."""
+    chance = random.Random(1)  # the same plan at each call
+    turns = messages // 2
+
+    def make(owner: str, share: float, *, of: int) -> Iterator[Conversation]:
+        for number in range(round(turns * share / of)):
+            yield Conversation(owner, flow_id, f"{owner}-{number}", now - _YEAR * chance.uniform(0.01, 1), of)
+
+    longest = max(1, round(turns * 0.02))
+    heavy = (f"member:{member}", f"token:{token}")
+    planned = [Conversation(owner, flow_id, LONG, now - longest * _TURN_SECONDS, longest) for owner in heavy]
+    planned += make(heavy[0], 0.08, of=20)
+    planned += make(heavy[1], 0.18, of=1)
+    for number in range(200):
+        planned += make(f"member:m{number:03}", 0.6 / 200, of=10)
+    for number in range(1_000):
+        planned += make(f"visitor:v{number:03}", 0.08 / 1_000, of=40)
+    for number in range(50):
+        planned += make(f"token:t{number:02}", 0.02 / 50, of=1)
+    return planned
+
+
+def fill(database: str, planned: Sequence[Conversation]) -> int:
+    """Puts the conversations into tables that are there; how many messages those are.
+
+    The messages of all lie in the order in which they were said, as in a database that grew.
+    """
+    url = make_url(database)
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    said = sorted(
+        (talk.began + turn * _TURN_SECONDS, n) for n, talk in enumerate(planned) for turn in range(talk.turns)
+    )
+    chance = random.Random(2)
+    runs = [_draw_id(chance) for _ in said]
+    keys = [talk.key for talk in planned]
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        trace = "steps" if any(c["name"] == "steps" for c in inspect(connection).get_columns("messages")) else "trace"
+        _put(connection, "sessions", _SESSION, (_make_session(talk) for talk in planned))
+        _put(
+            connection,
+            "runs",
+            _RUN,
+            (_make_run(planned[n], run, at) for run, (at, n) in zip(runs, said, strict=True)),
+        )
+        messages = (
+            row for run, (at, n) in zip(runs, said, strict=True) for row in _make_turn(chance, keys[n], run=run, at=at)
+        )
+        _put(connection, "messages", (*_MESSAGE, trace), messages)
+    return 2 * len(said)
+
+
+def _put(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    driver: Any = connection.connection.driver_connection
+    cursor = driver.cursor()
+    if connection.dialect.name == "sqlite":
+        places = ", ".join("?" * len(columns))
+        cursor.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
+        return
+    with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copying:
+        for row in rows:
+            copying.write_row(row)
+
+
+def _make_session(talk: Conversation) -> tuple[Any, ...]:
+    title = _QUESTION.format(number=0)
+    last = talk.began + (talk.turns - 1) * _TURN_SECONDS
+    return (talk.key, talk.flow_id, talk.owner, talk.session_id, title, talk.began, last, 2 * talk.turns)
+
+
+def _make_run(talk: Conversation, run: str, at: float) -> tuple[Any, ...]:
+    return (run, talk.flow_id, "0" * 12, talk.owner, talk.session_id, "complete", at, 0.0031, False, 30, 12)
+
+
+def _make_turn(chance: random.Random, session: str, *, run: str, at: float) -> Iterator[tuple[Any, ...]]:
+    question = _QUESTION.format(number=run[:8])
+    yield (_draw_id(chance), session, "user", question, "complete", at, run, *[None] * 5)
+    more = ("stub:stub-model", 30, 12, 0.0031, _TRACE)
+    yield (_draw_id(chance), session, "assistant", _ANSWER, "complete", at + 0.0031, run, *more)
+
+
+def _draw_id(chance: random.Random) -> str:
+    return str(UUID(int=chance.getrandbits(128), version=4))

@@ -1,0 +1,201 @@
+"""The other pages, with their menus and dialogs."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from docs.pictures.acme import MISTAKE
+from docs.pictures.chats import show_conversation
+from tests.acme import enter_as
+from tests.open_page import answers, choose, fill, go, open_menu, say, sign_in, still
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+Show = Callable[["Page", AppServer], None]
+
+
+def _show_path(page: "Page", server: AppServer, *, path: str, words: str, who: str | None = "augusta") -> None:
+    if who:
+        enter_as(page, server, who)
+    page.goto(server.url + path)
+    page.get_by_text(words).locator("visible=true").first.wait_for()
+    if path != "/nowhere":  # which is no page of Streamlit's
+        still(page).wait_for_load_state("networkidle")
+
+
+def show_mistakes(page: "Page", server: AppServer) -> None:
+    file = server.folder / "flows" / MISTAKE[0]
+    file.write_text(MISTAKE[1], encoding="utf-8")
+    try:
+        enter_as(page, server, "olga")
+        page.wait_for_timeout(1_500)  # the folder is looked at once a second
+        go(page, server.url)
+        page.get_by_text("1 file needs a correction").first.wait_for()
+    finally:
+        file.unlink()
+
+
+def show_new_flow(page: "Page", server: AppServer) -> None:
+    enter_as(page, server, "olga")
+    go(page, server.url).get_by_role("button", name="New flow").click()
+    fill(page, Name="Order status")
+    page.get_by_text("Save this as order-status.yaml").wait_for()
+
+
+def show_pane(page: "Page", server: AppServer, *, tab: str) -> None:
+    enter_as(page, server, "olga")
+    go(page, f"{server.url}/playground?flow=support").get_by_role("button", name="API access").click()
+    page.get_by_role("dialog").get_by_role("tab", name=tab).click()
+    still(page).wait_for_timeout(500)  # the tab's line slides
+
+
+def show_publish(page: "Page", server: AppServer) -> None:
+    enter_as(page, server, "augusta")
+    go(page, f"{server.url}/playground?flow=support")
+    open_menu(page.get_by_role("button", name="Publish")).get_by_role("switch").wait_for()
+
+
+def show_audience(page: "Page", server: AppServer) -> None:
+    show_publish(page, server)
+    page.get_by_role("button", name="Who can open it").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("People and groups").click()
+    dialog.get_by_text("can open it, once saved").wait_for()
+
+
+def show_invitation(page: "Page", server: AppServer) -> None:
+    """The page where it leads; made once, for who is not there yet."""
+    enter_as(page, server, "augusta")
+    go(page, f"{server.url}/organization").get_by_role("button", name="Invite somebody").click()
+    fill(page, User_name=f"mia{abs(hash(page)) % 10_000}")
+    page.get_by_role("textbox", name="Name", exact=True).fill("Mia Example")
+    page.get_by_role("button", name="Make the invitation").click()
+    link = page.get_by_role("dialog").get_by_text("/join?invitation=").first
+    link.wait_for()
+    address = _read_link(link, "/join?invitation=")
+    page.context.clear_cookies()
+    go(page, address).get_by_role("button", name="Set the password").wait_for()
+
+
+def _read_link(shown: "Locator", path: str) -> str:
+    """The address with this path in what is shown."""
+    return next(word for word in shown.inner_text().split() if path in word)
+
+
+def show_tab(page: "Page", server: AppServer, *, tab: str) -> None:
+    enter_as(page, server, "augusta")
+    go(page, f"{server.url}/organization").get_by_role("tab", name=tab).click()
+    if tab == "Tokens" and still(page).get_by_text("None yet").is_visible():
+        server.token("nightly import")
+        go(page, page.url).get_by_role("tab", name=tab).click()
+    if tab == "Groups" and still(page).get_by_text("Sales", exact=True).count() == 0:
+        fill(page, New_group="Sales")
+        page.get_by_role("button", name="Make it").click()
+        page.get_by_text("Sales", exact=True).first.wait_for()
+    still(page).wait_for_timeout(500)  # the tab's line slides
+
+
+def show_running(page: "Page", server: AppServer) -> None:
+    enter_as(page, server, "augusta")
+    say(go(page, f"{server.url}/playground?flow=essays"), "What is a release?")
+    answers(page).get_by_text("Small ones").first.wait_for()
+    go(page, f"{server.url}/organization").get_by_role("tab", name="What runs now").click()
+    page.get_by_text("characters").first.wait_for()
+
+
+def show_account(page: "Page", server: AppServer) -> None:
+    """Of somebody who signed in by the form."""
+    sign_in(go(page, server.url), "ivan")
+    page.get_by_text("Choose one to chat with").wait_for()
+    go(page, f"{server.url}/account").get_by_text("Download my data").first.wait_for()
+
+
+def show_request(page: "Page", server: AppServer) -> None:
+    enter_as(page, server, "zoe")
+    go(page, f"{server.url}/public_flow/contracts")
+    if page.get_by_role("button", name="Request access").is_visible():
+        fill(page, Why_do_you_need_it="For the lease in Bergen")
+        page.get_by_role("button", name="Request access").click()
+        page.get_by_text("Your request is on its way").wait_for()
+    page.context.clear_cookies()
+    go(enter_as(page, server, "olga"), server.url).get_by_role("button", name="Approve").wait_for()
+
+
+def show_away(page: "Page", server: AppServer) -> None:
+    show_conversation(page, server)
+    server.stop()
+    try:
+        page.get_by_text("The server does not answer").first.wait_for(timeout=60_000)
+    finally:
+        server.start()
+
+
+def show_public(page: "Page", server: AppServer, *, who: str | None) -> None:
+    if who:
+        enter_as(page, server, who)
+    go(page, f"{server.url}/public_flow/support").get_by_role("button", name="Where is my parcel?").wait_for()
+
+
+def show_shared_chat(page: "Page", server: AppServer) -> None:
+    show_conversation(page, server)
+    choose(page.get_by_role("button", name="More for this chat"), "Share this chat")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Create link").click()
+    address = _read_link(dialog.get_by_text("/shared_chat?id="), "/shared_chat?id=")
+    page.context.clear_cookies()
+    go(enter_as(page, server, "bob"), address).get_by_role("button", name="Continue as my copy").wait_for()
+
+
+def show_feedback(page: "Page", server: AppServer) -> None:
+    show_conversation(page, server)
+    page.get_by_role("button", name="Bad answer").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("It does not say what a gift card is refunded by.")
+    dialog.get_by_role("button", name="Send").click()
+    dialog.wait_for(state="detached")
+    go(page, f"{server.url}/feedback?flow=support").get_by_text("gift card").first.wait_for()
+
+
+_PAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "home": ("Home of an author", {"path": "/", "words": "Customer support", "who": "olga"}),
+    "home-member": ("Home of a member", {"path": "/", "words": "Customer support", "who": "bob"}),
+    "api-page": ("API access, the page", {"path": "/api_access?flow=support", "words": "Run this first"}),
+    "api-no-flow": ("API access without a flow", {"path": "/api_access", "words": "Customer support"}),
+    "no-rights": (
+        "Not open to them",
+        {"path": "/public_flow/contracts", "words": "Nothing here for you", "who": "bob"},
+    ),
+    "not-found": ("No such page", {"path": "/nowhere", "words": "There is no such page"}),
+}
+PLACES: dict[str, tuple[str, Show]] = {
+    name: (title, partial(_show_path, **given)) for name, (title, given) in _PAGES.items()
+} | {
+    "home-mistakes": ("A file with a mistake", show_mistakes),
+    "home-request": ("Somebody asks for access", show_request),
+    "account": ("The account", show_account),
+    "home-new-flow": ("A new flow", show_new_flow),
+    "api-python": ("API access, Python", partial(show_pane, tab="Python")),
+    "api-javascript": ("API access, JavaScript", partial(show_pane, tab="JavaScript")),
+    "api-curl": ("API access, cURL", partial(show_pane, tab="cURL")),
+    "api-overrides": ("Temporary overrides", partial(show_pane, tab="Temporary overrides")),
+    "publish": ("The Publish menu", show_publish),
+    "publish-audience": ("Who can open it", show_audience),
+    "public-member": ("A shareable playground", partial(show_public, who="bob")),
+    "public-guest": ("… for a guest", partial(show_public, who=None)),
+    "shared-chat": ("A shared chat", show_shared_chat),
+    "feedback": ("Feedback, for authors", show_feedback),
+    "organization-people": ("The organization", partial(show_tab, tab="People")),
+    "organization-groups": ("Its groups", partial(show_tab, tab="Groups")),
+    "organization-tokens": ("Its tokens", partial(show_tab, tab="Tokens")),
+    "organization-running": ("What runs now", show_running),
+    "join": ("An invitation", show_invitation),
+    "sign-in": ("Signing in", partial(_show_path, path="/", words="Sign in to Acme", who=None)),
+    "server-away": ("The server is away", show_away),
+}
+ALONES: dict[str, tuple[str, Show]] = {
+    "home-empty": ("Home without a flow", partial(_show_path, path="/", words="Create the first flow", who=None)),
+    "first-account": ("The first account", partial(_show_path, path="/first_account", words="account", who=None)),
+}
+"""Of the local owner's app."""

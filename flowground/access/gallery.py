@@ -1,0 +1,63 @@
+"""What somebody's home page shows: the flows they may open, how those are shared, and when they used them last."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flowground.access import Access
+from flowground.caller import Caller
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Publication
+from flowground.store.runs import recent
+from flowground.store.runs.recent import RecentSession
+from flowground.wiring import WiredFlow
+
+_FLOWS_OF_RECENT = 6
+"""Conversations of home are looked for in so many flows, the ones used last."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFlows:
+    """`flows` in the catalogue's order. `shared` has those that are shared, for who sees the inside only.
+
+    `last_used` maps ids to when this caller's newest conversation went on, the one used last first.
+    """
+
+    flows: Sequence[WiredFlow]
+    shared: Mapping[str, Publication]
+    last_used: Mapping[str, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What the cards of one page say of people: `names` of owners by id, `named` how many people and groups are chosen
+    in the audience of a flow."""
+
+    names: Mapping[str, str]
+    named: Mapping[str, tuple[int, int]]
+
+
+async def find_open(access: Access, caller: Caller) -> OpenFlows:
+    """Asked in as many queries for a thousand flows as for one."""
+    flows = await access.list_flows(caller)
+    shared: Mapping[str, Publication] = {}
+    if caller.sees_inside:
+        found = await access.store.read(publications.list_publications)
+        shared = {item.flow_id: item for item in found if item.is_in_force}
+    return OpenFlows(flows, shared, await access.store.read(recent.list_last_used, owner=str(caller.owner)))
+
+
+async def find_facts(access: Access, flows: Collection[WiredFlow], shared: Mapping[str, Publication]) -> CardFacts:
+    """For the flows of one page; `shared` as in `OpenFlows`."""
+    owners = {owner for wired in flows for owner in wired.flow.owners or ()}
+    names = await access.sign_in.roster.find_names(owners) if owners else {}
+    chosen = [wired.id for wired in flows if wired.id in shared and shared[wired.id].audience == "people"]
+    named = await access.store.read(publications.count_names, flows=chosen) if chosen else {}
+    return CardFacts(names, named)
+
+
+async def find_recent(access: Access, caller: Caller, found: OpenFlows, *, limit: int) -> list[RecentSession]:
+    """The caller's newest conversations with flows that they may open."""
+    is_open = {wired.id for wired in found.flows}
+    used = [flow for flow in found.last_used if flow in is_open][:_FLOWS_OF_RECENT]
+    return await access.store.read(recent.list_recent, owner=str(caller.owner), flows=used, limit=limit)

@@ -1,0 +1,51 @@
+"""`new` and `serve`: a flow file to begin with, and the app that serves it."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from flowground.cli.commands import Commands
+from flowground.cli.output import show_path, tell
+from flowground.cli.resources import load_settings
+from flowground.flow.templates import TEMPLATES, make_draft, write_flow_file
+from flowground.runtime import APP_FOLDER
+
+
+def add_to(commands: Commands) -> None:
+    titles = "; ".join(f"{name}: {template.purpose}" for name, template in TEMPLATES.items())
+    new = commands.add_parser("new", help="write a flow file to begin with", description=f"Templates are {titles}.")
+    new.add_argument("name", metavar="NAME", help='what people read, such as "Order status"; its file becomes its id')
+    new.add_argument("--template", choices=list(TEMPLATES), default="chat", help="default: chat")
+    new.set_defaults(command=_write_flow)
+    serve = commands.add_parser("serve", help="start the app, as `streamlit run app.py` does")
+    serve.add_argument("--host", metavar="ADDRESS", help="default: 127.0.0.1, which only this computer reaches")
+    serve.add_argument("--port", type=int, metavar="NUMBER", help="default: 8501, or the next free one")
+    serve.set_defaults(command=_serve)
+
+
+def _write_flow(given: argparse.Namespace) -> None:
+    """The file's path on stdout, what to do next on stderr. Raises InvalidRequest, also for a file that is there."""
+    settings = load_settings()
+    draft = make_draft(given.name, given.template, max_bytes=settings.limits.flow_bytes)
+    path = show_path(settings.flows / draft.file)
+    write_flow_file(settings.flows, draft, shown=path)
+    tell(f"{draft.name} is written. Change the file as you like; a running app reads it at once. Next:")
+    tell("  python -m flowground validate            what is wrong with it")
+    tell(f'  python -m flowground run {draft.id} --message "Hello"')
+    tell("  python -m flowground serve               the app, with a page for it")
+    print(path)
+
+
+def _serve(given: argparse.Namespace) -> None:
+    """Becomes the server, whose signals and exit code are then its own."""
+    if config := os.environ.get("FLOWGROUND_CONFIG"):
+        os.environ["FLOWGROUND_CONFIG"] = str(Path(config).absolute())
+    command = [sys.executable, "-m", "streamlit", "run", str(APP_FOLDER / "app.py")]
+    if given.host:
+        command += ["--server.address", given.host]
+    if given.port:
+        command += ["--server.port", str(given.port)]
+    load_settings()  # a wrong config.yaml is told here, in one line
+    os.chdir(APP_FOLDER)  # where Streamlit looks for .streamlit/config.toml
+    os.execv(command[0], command)  # noqa: S606 - Python itself, with arguments of its own and no shell

@@ -1,0 +1,271 @@
+"""Serves the sockets of conversations: reads what pages ask, and says when it is over."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import assert_never
+
+from starlette.types import Message
+
+from flowground.caller import Caller
+from flowground.conversation.frames import (
+    AgainFrame,
+    ChooseFrame,
+    ClientFrame,
+    EarlierFrame,
+    EditFrame,
+    OpenFrame,
+    RateFrame,
+    SayFrame,
+    StepsFrame,
+    StopFrame,
+    TweaksFrame,
+    UnreadableFrame,
+    find_id,
+    read_frame,
+)
+from flowground.conversation.history import ConversationPlace
+from flowground.conversation.outbox import Outbox
+from flowground.conversation.rights import RightsKey, RightsWatch
+from flowground.conversation.shown import ShownConversation
+from flowground.conversation.telling import Telling
+from flowground.conversation.written import encode, write_refusal
+from flowground.errors import FlowgroundError, FlowNotFound, NotSignedIn, StoreUnavailable
+from flowground.runtime import LiveTurn, Runtime
+from flowground.wiring import WiredFlow
+
+_FLUSH_SECONDS = 2.0
+"""Seconds that a page has to take in why its socket is closed."""
+_TOLD_ANEW = 5
+"""Sockets for which the store is read because another one chose a version; further ones ask at their person's pace."""
+
+
+class TooManyOpen(FlowgroundError):
+    """As many conversations are open as one person, one address or all guests may have."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many conversations are open.", hint="Close some tabs, then try again.")
+
+
+async def _go_on() -> None:
+    """The turn of one whose frames have waited for it already."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketEnds:
+    """A socket that was accepted, as the edge hands it over. `cut` ends it without a word."""
+
+    receive: Callable[[], Awaitable[Message]]
+    send: Callable[[Message], Awaitable[None]]
+    close: Callable[[int, str], Awaitable[None]]
+    cut: Callable[[], None]
+    wait_to_read: Callable[[], Awaitable[None]] = _go_on
+    """Returns when its person may have something read from the store."""
+    wait_to_stop: Callable[[], Awaitable[None]] = _go_on
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OpenSocket:
+    socket: SocketEnds
+    outbox: Outbox
+    shown: ShownConversation
+
+
+class ConversationDoor:
+    """All sockets of this process, on its loop, by who opened them and by the conversation that each shows."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._patience = runtime.settings.limits.request_seconds
+        self._open: dict[RightsKey, dict[_OpenSocket, None]] = {}
+        self._shown: dict[ConversationPlace, dict[ShownConversation, None]] = {}
+        self._tellings: dict[LiveTurn, Telling] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._rights = RightsWatch(runtime, list_open=self._list_open, take=self._take_rights, end=self._end_rights)
+        self._loop = asyncio.get_running_loop()
+        runtime.on_page_turn = self._note_turn
+        runtime.store.on_rights_change = self._look_soon
+        runtime.switches.on_change = self._tell_off
+
+    def close(self) -> None:
+        """The process ends, and with it what it does by itself; sockets are closed by the server."""
+        self._rights.stop()
+
+    async def serve(
+        self, socket: SocketEnds, *, caller: Caller, flow: str, came_from: str, is_public: bool = False
+    ) -> None:
+        """Until the page leaves, or is told why it has to. `flow` is an id or name."""
+        try:
+            caller = await self._runtime.access.recheck(caller)
+            wired = await self._runtime.access.open_flow(caller, flow)
+        except (NotSignedIn, FlowNotFound, StoreUnavailable) as error:
+            await refuse_socket(socket, error)
+            return
+        shown: ShownConversation | None = None
+        outbox = Outbox(
+            socket.send,
+            patience=self._patience,
+            give_up=socket.cut,
+            refill=lambda: shown.tell_rest() if shown else None,
+        )
+        shown = ShownConversation(
+            self._runtime,
+            caller,
+            wired,
+            outbox,
+            came_from=came_from,
+            is_public=is_public,
+            neighbours=self,
+        )
+        key, opened = (str(caller.owner), caller.sign_in_id, wired.id), _OpenSocket(socket, outbox, shown)
+        self._open.setdefault(key, {})[opened] = None
+        self._rights.start()
+        writing = asyncio.create_task(outbox.run())
+        try:
+            await self._read_frames(opened)
+        finally:
+            self._forget(shown)
+            writing.cancel()
+            self._open[key].pop(opened)
+            if not self._open[key]:
+                del self._open[key]
+            if not self._open:
+                self._rights.stop()
+
+    async def _read_frames(self, opened: _OpenSocket) -> None:
+        while await opened.outbox.wait_for_room():
+            if not await self._read_frame(opened):
+                return
+
+    async def _read_frame(self, opened: _OpenSocket) -> bool:
+        """Waits for one and does what it asks; False at the end. Holds nothing of it afterwards, for it may be long."""
+        message = await opened.socket.receive()
+        if message["type"] != "websocket.receive":
+            return False
+        text = message.get("text") or ""
+        try:
+            frame = read_frame(text)
+            await self._wait_for_turn(opened.socket, frame)
+            await opened.shown.answer(frame)
+        except (NotSignedIn, FlowNotFound, UnreadableFrame) as error:
+            await _close(opened, error)
+            return False
+        except FlowgroundError as error:
+            opened.outbox.put(encode("refused", id=find_id(text), **write_refusal(error)))
+        return True
+
+    async def _wait_for_turn(self, socket: SocketEnds, frame: ClientFrame) -> None:
+        """What is read from the store has a pace a person; what is said has its limits."""
+        match frame:
+            case (
+                OpenFrame()
+                | EarlierFrame()
+                | StepsFrame()
+                | TweaksFrame()
+                | AgainFrame()
+                | EditFrame()
+                | ChooseFrame()
+                | RateFrame()
+            ):
+                await socket.wait_to_read()
+            case StopFrame():
+                await socket.wait_to_stop()
+            case SayFrame():
+                return
+            case _:
+                assert_never(frame)
+
+    # Rights
+
+    def _look_soon(self) -> None:
+        """In any thread."""
+        self._loop.call_soon_threadsafe(self._rights.look_soon)
+
+    def _list_open(self) -> Mapping[RightsKey, tuple[Caller, WiredFlow]]:
+        return {key: next(iter(here)).shown.rights for key, here in self._open.items()}
+
+    def _take_rights(self, key: RightsKey, caller: Caller, wired: WiredFlow) -> None:
+        for opened in [*self._open.get(key, ())]:
+            opened.shown.take_rights(caller, wired)
+
+    def _end_rights(self, key: RightsKey, error: FlowgroundError) -> None:
+        for opened in [*self._open.get(key, ())]:
+            self._forget(opened.shown)
+            task = asyncio.get_running_loop().create_task(_close(opened, error))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _tell_off(self) -> None:
+        for here in self._open.values():
+            for opened in here:
+                opened.shown.tell_off()
+
+    # Who shows what
+
+    def show(self, shown: ShownConversation, place: ConversationPlace) -> None:
+        """The socket shows this conversation from now on."""
+        self._forget(shown)
+        self._shown.setdefault(place, {})[shown] = None
+
+    def _forget(self, shown: ShownConversation) -> None:
+        shown.leave()
+        if shown.place and (here := self._shown.get(shown.place)):
+            here.pop(shown, None)
+            if not here:
+                del self._shown[shown.place]
+        shown.place = None
+
+    async def tell_others(self, chooser: ShownConversation, place: ConversationPlace, version: str) -> None:
+        """As `Neighbours` says."""
+        others = [shown for shown in self._shown.get(place, ()) if shown is not chooser]
+        for shown in others[:_TOLD_ANEW]:
+            with suppress(StoreUnavailable):  # they see it when they open the conversation next
+                await shown.tell_anew(place, through=version)
+        for shown in others[_TOLD_ANEW:]:
+            shown.tell_behind()
+
+    def _note_turn(self, turn: LiveTurn) -> None:
+        place = ConversationPlace(str(turn.caller.owner), turn.wired.id, turn.request.session_id or "")
+        for shown in [*self._shown.get(place, ())]:
+            shown.note_turn(turn)
+
+    def find_telling(self, turn: LiveTurn) -> Telling:
+        if turn not in self._tellings:
+            self._tellings[turn] = Telling(turn, forget=self._forget_telling)
+        return self._tellings[turn]
+
+    def _forget_telling(self, telling: Telling) -> None:
+        if self._tellings.get(telling.turn) is telling:
+            del self._tellings[telling.turn]
+
+
+async def refuse_socket(socket: SocketEnds, error: FlowgroundError) -> None:
+    """Says why it is closed at once."""
+    code, reason = _explain(error)
+    await socket.send({"type": "websocket.send", "text": encode("closed", reason=reason, **write_refusal(error))})
+    await socket.close(code, reason)
+
+
+async def _close(opened: _OpenSocket, error: FlowgroundError) -> None:
+    code, reason = _explain(error)
+    opened.outbox.put(encode("closed", reason=reason, **write_refusal(error)))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FLUSH_SECONDS):
+            await opened.outbox.flush()
+    await opened.socket.close(code, reason)
+
+
+def _explain(error: FlowgroundError) -> tuple[int, str]:
+    """Code and reason of the close."""
+    match error:
+        case NotSignedIn():
+            return 4401, "signed_out"
+        case FlowNotFound():
+            return 4404, "not_found"
+        case StoreUnavailable():
+            return 1013, "outage"
+        case TooManyOpen():
+            return 1013, "too_many"
+        case _:
+            return 1007, "unreadable"

@@ -1,0 +1,286 @@
+"""One turn that is being taken, told to every socket that shows its conversation. A piece is encoded once for all.
+
+How far a socket is stands in one number, the last event that it was told: one that comes late, or reads slowly, gets
+the rest in one piece.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol, assert_never
+
+from flowground.conversation.spoken import read_answers, read_question
+from flowground.conversation.written import encode, write_failure, write_message, write_messages
+from flowground.errors import EndedByAdmin, FlowgroundError, InvalidRequest, RunStopped, ShuttingDown
+from flowground.events import (
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    Token,
+    TurnFinished,
+    TurnStarted,
+)
+from flowground.messages import mend
+from flowground.runtime import LiveTurn, NumberedEvent
+
+_PAUSE = 0.1
+"""Seconds between two pieces of a growing text; the first one comes at once."""
+
+
+class Viewer(Protocol):
+    """A socket that shows the conversation."""
+
+    @property
+    def sees_inside(self) -> bool:
+        """Whether it is told steps and failures whole."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it reads more slowly than it is told."""
+
+    def put(self, frame: str) -> None:
+        """Sends a frame."""
+
+    def name_turn(self, turn: LiveTurn) -> str | None:
+        """What its page called the message, where that page said it."""
+
+    def tell_waiting(self, turn: LiveTurn) -> None:
+        """The turn waits for its place among the process's runs."""
+
+    def refuse(self, turn: LiveTurn, error: FlowgroundError) -> None:
+        """The turn has its end before it began."""
+
+    def hold(self, turn: LiveTurn) -> None:
+        """Nothing of the turn is stored."""
+
+    def note_end(self, turn: LiveTurn) -> None:
+        """It was told how the turn ended."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """`number`: the last event that a socket was told. `waits`, `knows`: it was told that it waits, that it began."""
+
+    number: int = 0
+    waits: bool = False
+    knows: bool = False
+
+
+class Telling:
+    """Of one turn, on its loop. `forget` is called with it once the turn has its end, or nobody listens any more.
+
+    A socket that reads more slowly than it is told is told nothing until all that waits was sent, the end neither.
+    """
+
+    def __init__(self, turn: LiveTurn, *, forget: "Callable[[Telling], None]") -> None:
+        self.turn = turn
+        self._forget = forget
+        self._viewers: dict[Viewer, _Told] = {}
+        self._number = 0
+        self._started: TurnStarted | None = None
+        self._texts: dict[str, str] = {}
+        self._is_waiting = False
+        self.is_over = False
+        """Whether the turn has its end."""
+        self._error: FlowgroundError | None = None
+        self._ends: dict[bool, str] = {}
+        """How the end is told to who sees the inside, and to who does not."""
+        self._step = ""
+        self._progress: ModelProgress | None = None
+        self._task = asyncio.create_task(self._tell())
+
+    def join(self, viewer: Viewer, *, after: int = 0) -> None:
+        """From now on it is told. `after` is the last event that its page had of this run."""
+        self._viewers[viewer] = _Told(after)
+        self.tell_rest(viewer)
+
+    def leave(self, viewer: Viewer) -> None:
+        """The turn goes on; a second call does nothing."""
+        if self._viewers.pop(viewer, None) and not self._viewers:
+            self._forget(self)
+            self._task.cancel()
+
+    def tell_rest(self, viewer: Viewer) -> None:
+        """Tells it what it was not told yet, in one piece."""
+        told = self._viewers.get(viewer)
+        if told is None or viewer.is_full:
+            return
+        if self._started is None:
+            self._tell_waiting(viewer, told)
+            return
+        if told.number > self._number:
+            told.number = 0  # there is no such event yet: it is told everything
+        if not told.knows:
+            self._announce(viewer, told)
+            if self._step and viewer.sees_inside and not self._texts:
+                viewer.put(self._write_step())
+            if self._progress and not self._texts:
+                viewer.put(self._write_progress())
+        if told.number < self._number:
+            offsets = self.turn.measure_texts(told.number)
+            parts = {name: (offsets.get(name, 0), text[offsets.get(name, 0) :]) for name, text in self._texts.items()}
+            if frame := self._write_texts({name: part for name, part in parts.items() if part[1]}):
+                viewer.put(frame)
+            told.number = self._number
+        if self.is_over:
+            self._tell_end(viewer)
+
+    def _tell_waiting(self, viewer: Viewer, told: _Told) -> None:
+        if self._is_waiting and not told.waits:
+            told.waits = True
+            viewer.tell_waiting(self.turn)
+
+    async def _tell(self) -> None:
+        error: FlowgroundError | None = None
+        await asyncio.sleep(0)  # by then it is admitted, where it need not wait
+        if self.turn.is_waiting and not self.turn.is_done:
+            self._is_waiting = True
+            for viewer in self._viewers:
+                self.tell_rest(viewer)
+        try:
+            async with aclosing(self.turn.follow_batches()) as batches:
+                async for batch in batches:
+                    if self._tell_batch(batch):
+                        await asyncio.wait({self.turn.task}, timeout=_PAUSE)
+        except FlowgroundError as failure:
+            error = failure
+        await asyncio.wait({self.turn.task})  # by then the next message may be said
+        self._forget(self)
+        self._end(error)
+
+    def _tell_batch(self, batch: Sequence[NumberedEvent]) -> bool:
+        """Tells these events to all who follow; whether a text grew."""
+        before, step, progress = self._number, self._step, self._progress
+        grown: dict[str, tuple[int, str]] = {}
+        for item in batch:
+            self._note(item.event, grown)
+        self._number = batch[-1].number
+        frames = []
+        if self._progress is not progress:
+            frames.append(self._write_progress())
+        if text := self._write_texts(grown):
+            frames.append(text)
+        for viewer, told in [*self._viewers.items()]:
+            if viewer.is_full:
+                continue
+            if told.number != before or not told.knows:
+                self.tell_rest(viewer)
+                continue
+            if self._step != step and viewer.sees_inside:
+                viewer.put(self._write_step())
+            for frame in frames:
+                viewer.put(frame)
+            told.number = self._number
+        return bool(grown)
+
+    def _note(self, event: Event, grown: dict[str, tuple[int, str]]) -> None:
+        match event:
+            case Token():
+                name = event.component_id
+                before = self._texts.get(name, "")
+                at, text = grown.get(name, (len(before), ""))
+                grown[name] = at, text + event.text
+                self._texts[name] = before + event.text
+            case TurnStarted():
+                self._started, self._is_waiting = event, False
+                if not event.is_kept:
+                    for viewer in self._viewers:
+                        viewer.hold(self.turn)
+            case ComponentStarted():
+                self._step = self.turn.wired.display_names.get(event.component_id, event.component_id)
+            case ModelProgress():
+                self._progress = event
+            case ComponentFinished() | TurnFinished():
+                pass  # the end tells what they say
+            case _:
+                assert_never(event)
+
+    def _announce(self, viewer: Viewer, told: _Told) -> None:
+        started = self._started
+        assert started is not None  # noqa: S101 - asked by who calls
+        told.knows = True
+        if not started.is_kept:
+            viewer.hold(self.turn)
+        question = read_question(started)
+        fields: dict[str, Any] = {
+            "session": started.session_id,
+            "run": started.run_id,
+            "question": question and write_message(question, sees_inside=viewer.sees_inside),
+            "answers": [
+                {"id": key} | ({"name": name} if viewer.sees_inside else {}) for name, key in started.answer_ids.items()
+            ],
+            "number": max(1, told.number),
+        }
+        if name := viewer.name_turn(self.turn):
+            fields["id"] = name
+        viewer.put(encode("started", **fields))
+        told.number = max(1, told.number)
+
+    def _write_texts(self, parts: Mapping[str, tuple[int, str]]) -> str:
+        """One frame of what several answers said more; "" for nothing. `more` has all but the first."""
+        assert self._started is not None or not parts  # noqa: S101 - the first event is the start
+        if not parts or self._started is None:
+            return ""
+        ids = self._started.answer_ids
+        first, *others = [{"answer": ids[name], "at": at, "text": text} for name, (at, text) in parts.items()]
+        more = {"more": others} if others else {}
+        return encode("text", **first, **more, number=self._number)
+
+    def _write_step(self) -> str:
+        return encode("step", run=self._run_id, name=self._step)
+
+    def _write_progress(self) -> str:
+        progress = self._progress
+        assert progress is not None  # noqa: S101 - asked by who calls
+        return encode(
+            "progress",
+            run=self._run_id,
+            model=progress.model,
+            received=progress.received,
+            total=progress.total,
+            seconds_left=progress.seconds_left,
+        )
+
+    @property
+    def _run_id(self) -> str:
+        return self._started.run_id if self._started else ""
+
+    def _end(self, error: FlowgroundError | None) -> None:
+        if self._started is None:
+            viewers, self._viewers = self._viewers, {}
+            why = error or InvalidRequest("Nothing was asked.")
+            if isinstance(why, RunStopped):
+                why = InvalidRequest("Stopped while it waited; nothing was sent.")
+            for viewer in viewers:
+                viewer.refuse(self.turn, why)
+                viewer.note_end(self.turn)
+            return
+        self.is_over, self._error = True, error
+        for viewer in [*self._viewers]:
+            self.tell_rest(viewer)
+
+    def _tell_end(self, viewer: Viewer) -> None:
+        sees_inside = viewer.sees_inside
+        if sees_inside not in self._ends:
+            self._ends[sees_inside] = self._write_end(self._error, sees_inside=sees_inside)
+        viewer.put(self._ends[sees_inside])
+        del self._viewers[viewer]
+        viewer.note_end(self.turn)
+
+    def _write_end(self, error: FlowgroundError | None, *, sees_inside: bool) -> str:
+        """The answers as they are stored. A text that was told whole already is left out."""
+        assert self._started is not None  # noqa: S101 - asked by who calls
+        messages = write_messages(
+            read_answers(self.turn, self._started), sees_inside=sees_inside, running=[self._started.run_id]
+        )
+        told = {key: mend(self._texts.get(name, "")) for name, key in self._started.answer_ids.items()}
+        for message in messages:
+            if message["text"] == told.get(message["id"]):
+                del message["text"]
+        if error is not None and messages and not isinstance(error, RunStopped | ShuttingDown):
+            named = isinstance(error, EndedByAdmin) or "error" in messages[-1]
+            if named:
+                messages[-1]["error"] = write_failure(error, sees_inside=sees_inside)
+        return encode("ended", run=self._run_id, messages=messages)

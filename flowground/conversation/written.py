@@ -1,0 +1,139 @@
+"""Messages and failures as a page is sent them: nothing of the flow's inside for who may not see it."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from flowground.api.errors import find_wait
+from flowground.errors import EndedByAdmin, FlowgroundError, explain_failure
+from flowground.messages import Usage, mend
+from flowground.store.runs.records import StoredMessage, TraceStep
+from flowground.words import round_seconds
+
+OUTSIDE = "This flow could not answer just now."
+
+Written = dict[str, Any]
+
+
+def encode(kind: str, /, **fields: Any) -> str:
+    """One frame."""
+    told = {"type": kind, **fields}
+    try:
+        return orjson.dumps(told).decode()
+    except TypeError:  # half a surrogate pair, where two pieces of a text meet
+        return json.dumps(told)
+
+
+def write_messages(
+    messages: Sequence[StoredMessage], *, sees_inside: bool, running: Collection[str] = (), is_newest: bool = True
+) -> list[Written]:
+    """As a page shows them. A question that nobody answered, or is answering, counts as one that was interrupted.
+
+    `running` are runs that go on. `is_newest` False: the last question's answer may stand on the next page. Of a run's
+    several answers that failed the last one says why.
+    """
+    answered = {message.run_id for message in messages if message.role == "assistant" and message.run_id}
+    shown: list[Written] = []
+    for at, message in enumerate(messages):
+        after = messages[at + 1] if at + 1 < len(messages) else None
+        says_why = after is None or after.role == "user" or after.run_id != message.run_id
+        if message.state == "failed" and not says_why and not find_said(message):
+            continue
+        shown.append(write_message(message, sees_inside=sees_inside, says_why=says_why))
+        is_answered = message.run_id in answered or (after is not None and after.role == "assistant")
+        is_open = message.run_id in running or (after is None and not is_newest)
+        if message.role == "user" and not is_answered and not is_open:
+            shown.append(_write_nothing(message))
+    return shown
+
+
+def write_message(message: StoredMessage, *, sees_inside: bool, says_why: bool = True) -> Written:
+    written: Written = {
+        "id": message.id,
+        "role": message.role,
+        "text": mend(find_said(message)),
+        "state": message.state,
+        "at": message.created_at.isoformat(),
+        "run": message.run_id,
+    }
+    if message.role == "user":
+        return written | ({"versions": message.versions} if message.versions else {})
+    written["by_model"] = message.model is not None
+    if message.state == "failed" and says_why:
+        sentence = message.error or message.text
+        written["error"] = {"text": mend(explain_failure(sentence)), "hint": None} if sees_inside else _hide(None)
+    elif message.state == "stopped" and message.error:
+        written["error"] = {"text": mend(message.error), "hint": None}
+    if sees_inside:
+        written["facts"] = _write_facts(message)
+    return written
+
+
+def write_step(step: TraceStep, name: str | None) -> Written:
+    """One component's part of an answer; `name` as the flow shows it."""
+    return {
+        "name": name or step.component_id,
+        "seconds": step.seconds,
+        "model": step.model,
+        "tokens": _write_tokens(step.usage),
+        "text": mend(step.text),
+    }
+
+
+def write_failure(error: FlowgroundError, *, sees_inside: bool) -> Written:
+    """Why an answer has no end, told as it happens: with its hint, and the seconds after which it may go well."""
+    wait = find_wait(error)
+    if isinstance(error, EndedByAdmin):
+        return {"text": error.message, "hint": None}
+    if not sees_inside:
+        return _hide(wait)
+    hint = mend(error.hint) if error.hint else None
+    text = mend(explain_failure(error.message))
+    if wait is None:
+        return {"text": text, "hint": hint}
+    when = f"Try again in {round_seconds(wait)}."
+    return {"text": text, "hint": f"{hint} {when}" if hint else when, "seconds": wait}
+
+
+def write_refusal(error: FlowgroundError) -> Mapping[str, Any]:
+    """Why something was not done."""
+    return {"text": mend(error.message), "hint": error.hint and mend(error.hint), "seconds": find_wait(error)}
+
+
+def _hide(wait: int | None) -> Written:
+    when = "Try again in a moment" if wait is None else f"Try again in {round_seconds(wait)}"
+    told: Written = {"text": OUTSIDE, "hint": f"{when}; if it stays so, tell its author."}
+    return told if wait is None else told | {"seconds": wait}
+
+
+def find_said(message: StoredMessage) -> str:
+    """What it says; older rows of failed answers have the error there."""
+    return "" if message.state == "failed" and message.error is None else message.text
+
+
+def _write_facts(message: StoredMessage) -> Written:
+    return {
+        "model": message.model,
+        "seconds": message.seconds,
+        "tokens": _write_tokens(message.usage),
+        "steps": len(message.trace),
+    }
+
+
+def _write_tokens(usage: Usage | None) -> Written | None:
+    return None if usage is None else {"input": usage.input_tokens, "output": usage.output_tokens}
+
+
+def _write_nothing(question: StoredMessage) -> Written:
+    """In the place of an answer of which nothing was kept."""
+    at = question.created_at.isoformat()
+    return {
+        "id": f"{question.id}:none",
+        "role": "assistant",
+        "text": "",
+        "state": "interrupted",
+        "at": at,
+        "run": question.run_id,
+    }

@@ -1,0 +1,92 @@
+"""Runs that were ended, from outside or by a limit."""
+
+from flowground.errors.base import FlowgroundError
+
+
+class RunError(FlowgroundError):
+    """A run failed."""
+
+    code = "run_failed"
+
+
+class ShuttingDown(RunError):
+    """The server ends before the run could."""
+
+    code = "shutting_down"
+
+    def __init__(self, *, hint: str | None = None) -> None:
+        super().__init__("The server is stopping.", hint=hint)
+
+
+class RunStopped(RunError):
+    """The run was stopped by whose it is, or because nobody followed it. What it said so far is kept."""
+
+    code = "run_stopped"
+
+    def __init__(self) -> None:
+        super().__init__("The run was stopped.")
+
+
+class EndedByAdmin(RunError):
+    """An admin ended it, or lets none begin. What it said so far is kept, with this sentence."""
+
+
+class StoppedByAdmin(EndedByAdmin):
+    """An admin stopped this run."""
+
+    code = "stopped_by_admin"
+
+    def __init__(self) -> None:
+        super().__init__("An administrator stopped this answer.")
+
+
+class FlowSwitchedOff(EndedByAdmin):
+    """An admin switched the flow off; `says` is what they wrote for people."""
+
+    code = "flow_switched_off"
+
+    def __init__(self, says: str) -> None:
+        super().__init__(f"This flow is switched off. {says}" if says else "This flow is switched off at the moment.")
+
+
+class ProviderSwitchedOff(EndedByAdmin):
+    """An admin switched off a provider that the flow asks. Which one, belongs to the flow's inside."""
+
+    code = "provider_switched_off"
+
+    def __init__(self, says: str) -> None:
+        what = "The model of this flow is switched off"
+        super().__init__(f"{what}. {says}" if says else f"{what} at the moment.")
+
+
+class UnexpectedFailure(RunError):
+    """A failure that nobody foresaw. Callers learn nothing else about it; the log has its traceback."""
+
+    code = "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on this server.")
+
+
+class RunTimeout(RunError):
+    """The run took longer than `limits.run_seconds`."""
+
+    code = "run_timeout"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The run took longer than {seconds:g} seconds, the longest this server allows.",
+            hint="Ask for less at once. `limits.run_seconds` in config.yaml sets the time.",
+        )
+
+
+class AnswerTooLong(RunError):
+    """An answer went over `limits.answer_chars`, or over the bytes that so many characters may take."""
+
+    code = "answer_too_long"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The answer is longer than {limit:,} characters, the longest this server takes.",
+            hint="Ask for less at once. `limits.answer_chars` in config.yaml sets the length.",
+        )

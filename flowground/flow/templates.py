@@ -1,0 +1,130 @@
+"""Flow files to begin with: a name and a template -> a file that is right as it is, written where none was."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowground.errors import InvalidRequest
+from flowground.flow.parse import parse_flow
+from flowground.words import fold
+
+LONGEST_NAME = 80
+_NOT_IN_ADDRESSES = re.compile(r"[^a-z0-9._-]+")
+_LONGEST_ADDRESS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTemplate:
+    """One way to begin: its title, what it is for in a few words, and the file's text after its name."""
+
+    title: str
+    purpose: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DraftedFlow:
+    """A flow file that is nowhere yet: `file` is its name, `id` the address that it gets by it."""
+
+    id: str
+    name: str
+    file: str
+    text: str
+
+
+_CHAT = """\
+description: Answers questions as you tell it to.
+components:
+  ChatInput: {type: ChatInput}
+  Prompt:
+    type: Prompt
+    template: |
+      You are a friendly assistant. Answer in at most three sentences.
+  Model:
+    type: LanguageModel
+    system_message: ${Prompt}
+    input_value: ${ChatInput}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+chat:
+  welcome: Ask me anything.
+  starters:
+    - What can you do?
+"""
+_MEMORY = """\
+description: A conversation that remembers what was said before.
+components:
+  ChatInput: {type: ChatInput}
+  History: {type: MessageHistory, n_messages: 20}
+  Prompt:
+    type: Prompt
+    template: |
+      You are a friendly assistant. What was said so far:
+
+      {memory}
+    memory: ${History}
+  Model:
+    type: LanguageModel
+    system_message: ${Prompt}
+    input_value: ${ChatInput}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+chat:
+  welcome: Tell me something about yourself, and ask me for it later.
+"""
+_TEXT = """\
+description: A text in, a text out; for programs.
+components:
+  TextInput: {type: TextInput, input_value: A text to work on.}
+  Prompt:
+    type: Prompt
+    template: |
+      Summarize the text below in at most {sentences} sentences. Write nothing but the summary.
+
+      {text}
+    sentences: "2"
+    text: ${TextInput}
+  Model: {type: LanguageModel, input_value: "${Prompt}"}
+  TextOutput: {type: TextOutput, input_value: "${Model}"}
+"""
+
+TEMPLATES: Mapping[str, FlowTemplate] = {
+    "chat": FlowTemplate("Chat", "a chat with instructions of yours", _CHAT),
+    "memory": FlowTemplate("Chat with memory", "a chat that remembers what was said", _MEMORY),
+    "text": FlowTemplate("Text", "a text in, a text out, for programs", _TEXT),
+}
+
+
+def make_draft(name: str, template: str, *, address: str = "", max_bytes: int) -> DraftedFlow:
+    """A file for a flow of this name, at `address` or one made from the name.
+
+    Raises InvalidRequest for a name that cannot be one, FlowError for an address that the server itself has.
+    """
+    name = " ".join(name.split())
+    key = choose_address(address or name)
+    if not key or not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InvalidRequest(
+            f"{address or name!r} cannot be a flow's {'address' if address else 'name'}.",
+            hint=f"It needs a letter from a to z or a digit, and has {LONGEST_NAME} characters at most.",
+        )
+    # JSON's strings are YAML's: whatever stands in the name, it is read back as it was given.
+    text = f"name: {json.dumps(name, ensure_ascii=False)}\n{TEMPLATES[template].text}"
+    file = f"{key}.yaml"
+    return DraftedFlow(parse_flow(text, file, max_bytes=max_bytes).id, name, file, text)
+
+
+def choose_address(name: str) -> str:
+    """The id of a flow of this name: "Zürich: trams" → "zurich-trams". Empty where none can be made."""
+    return _NOT_IN_ADDRESSES.sub("-", fold(name)).strip("-._")[:_LONGEST_ADDRESS].rstrip("-._")
+
+
+def write_flow_file(folder: Path, draft: DraftedFlow, *, shown: str) -> None:
+    """Writes the file into the folder, over no other; `shown` is its path as people read it. Raises InvalidRequest."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / draft.file).open("x", encoding="utf-8", newline="\n") as file:
+            file.write(draft.text)
+    except FileExistsError:
+        raise InvalidRequest(f"There is already a file {shown}.", hint="Choose another name.") from None
+    except OSError as error:
+        raise InvalidRequest(f"{shown} cannot be written: {error.strerror}.") from None

@@ -1,0 +1,133 @@
+"""What may be used up: by the process, by people, visitors, addresses and flows, and what models cost."""
+
+from pydantic import Field
+
+from flowground.yaml_file.section import ConfigSection
+
+
+class RunBounds(ConfigSection):
+    """How much of everything one of them may use; 0 is no limit."""
+
+    runs_per_minute: int = Field(0, ge=0, description="Runs a minute, which begins with its first run.")
+    runs_at_once: int = Field(0, ge=0, description="Runs that go on at the same time, in one process.")
+    tokens_per_day: int = Field(
+        0,
+        ge=0,
+        description="Tokens that models read and write a day (UTC), as their servers count them. A run's count when it "
+        "ends, so runs that are under way together may pass the limit.",
+    )
+    money_per_day: float = Field(
+        0, ge=0, description="What models cost a day (UTC), by `prices`; counted when runs end, as tokens are."
+    )
+
+
+class StoredBounds(RunBounds):
+    stored_bytes: int = Field(0, ge=0, description="Bytes of text that all their conversations hold together.")
+
+
+class AddressBounds(RunBounds):
+    runs_at_once: int = Field(
+        50,
+        ge=0,
+        description="Runs of one address's visitors that go on at the same time, in one process: so no address takes "
+        "all of `limits.runs_at_once`. 0: no limit.",
+    )
+
+
+class PublicSettings(ConfigSection):
+    """What people who did not sign in may use up; 0 is no limit."""
+
+    runs_per_day: int = Field(1000, ge=0, description="Runs of all visitors of one flow a day (UTC). 0: no limit.")
+    runs_per_minute: int = Field(10, ge=0, description="Runs that one visitor may start a minute. 0: no limit.")
+    address_runs_per_minute: int = Field(
+        60, ge=0, description="Runs that visitors of one address (IPv6: /64) may start a minute. 0: no limit."
+    )
+    conversations: int = Field(
+        1000, ge=0, description="Visitors' conversations that are kept of one flow; the oldest go first. 0: all."
+    )
+    days: int = Field(
+        30,
+        ge=0,
+        le=36_500,
+        description="Days after its last message when a visitor's conversation is deleted. 0: never.",
+    )
+
+
+class Limits(ConfigSection):
+    body_bytes: int = Field(3_145_728, ge=1024, description="Largest request body; more answers 413.")
+    message_chars: int = Field(200_000, ge=1, description="Longest single message.")
+    request_seconds: float = Field(
+        30,
+        gt=0,
+        description="Longest wait for a request's head, for the next piece of its body (the whole body has ten times "
+        "that), for its client to read on, and for the first word of a page whose visitor is not signed in.",
+    )
+    flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
+    answer_chars: int = Field(
+        500_000, ge=1, description="Longest answer of a model or an output; a longer one fails and keeps this much."
+    )
+    run_seconds: float = Field(
+        600, ge=0, description="Longest run, fetching the built-in model aside; a longer one answers 504. 0: no limit."
+    )
+    resume_seconds: float = Field(
+        30,
+        ge=0,
+        description="Seconds that a run with `?stream=sse` goes on while nobody reads it, and that its events can be "
+        "read again after its end.",
+    )
+    runs_per_minute: int = Field(
+        0,
+        ge=0,
+        description="Runs that one person (pages and tokens together), one organization token or one visitor may start "
+        "a minute; more answers 429. 0: no limit.",
+    )
+    page_runs_per_minute: int = Field(
+        60,
+        ge=0,
+        description="Runs that one signed-in person may start at the pages a minute; "
+        "the lower one counts where `runs_per_minute` is set too. 0: no limit.",
+    )
+    runs_at_once: int = Field(
+        500,
+        ge=1,
+        description="Runs that one process has under way at once, of everybody together. As many more wait for "
+        "`queue_seconds`, in the order in which they came; who comes after them gets 503 with `Retry-After`.",
+    )
+    queue_seconds: float = Field(30, ge=0, le=600, description="Longest wait of a run for its place. 0: none waits.")
+    guest_pages: int = Field(
+        400,
+        ge=1,
+        description="Pages that people who are not signed in may have open, at the sign-in page or at public flows. "
+        "Beyond it, a page of the network and address with most pages is closed, first those that nobody used. Each "
+        "takes four open files; all of them get a quarter of those the process may open.",
+    )
+    guest_pages_per_address: int = Field(
+        100,
+        ge=1,
+        description="How many of them may come from one address; beyond it a page that was silent for "
+        "`request_seconds` is closed, else the new one is refused.",
+    )
+    store_seconds: float = Field(
+        15, ge=1, le=300, description="Longest wait for the database, or for its lock; then 503."
+    )
+    shutdown_seconds: float = Field(10, ge=0, description="Grace for running answers when the process is told to end.")
+    person: StoredBounds = StoredBounds()
+    visitor: StoredBounds = StoredBounds()
+    address: AddressBounds = AddressBounds()
+    flow: RunBounds = RunBounds()
+
+
+class ModelPrice(ConfigSection):
+    """For a million tokens."""
+
+    input: float = Field(0, ge=0, description="For a million tokens that the model reads.")
+    output: float = Field(0, ge=0, description="For a million tokens that it writes.")
+
+
+class PriceSettings(ConfigSection):
+    currency: str = Field("USD", min_length=1, max_length=12, description="What prices and `money_per_day` are in.")
+    models: dict[str, ModelPrice] = Field(
+        default_factory=dict,
+        description="By `provider:model`, or by a provider for all its other models: `input` and `output`, for a "
+        "million tokens. What stands in neither way costs nothing.",
+    )

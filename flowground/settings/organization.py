@@ -1,0 +1,108 @@
+"""How an organization shows itself: its name, pictures, colours and links."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from flowground.yaml_file.document import KeyPath
+from flowground.yaml_file.section import ConfigSection
+
+Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+_ENDINGS = frozenset({".svg", ".png", ".webp", ".jpg", ".jpeg"})
+_MOST_BYTES = 200_000
+_LEAST_CONTRAST = 4.5
+"""WCAG 2's least for text of normal size."""
+
+
+class ColorSettings(ConfigSection):
+    primary: Color | None = Field(None, description="Buttons, links and what is chosen, like `#4f46e5`.")
+    background: Color | None = Field(None, description="The page.")
+    sidebar: Color | None = Field(None, description="The sidebar.")
+    text: Color | None = Field(None, description="Text.")
+
+
+class BothColors(ConfigSection):
+    """Of pages in light and in dark; what is left out keeps Flowground's colour."""
+
+    light: ColorSettings = ColorSettings()
+    dark: ColorSettings = ColorSettings()
+
+
+class OrganizationLink(ConfigSection):
+    title: str = Field(min_length=1, max_length=40)
+    url: str = Field(
+        max_length=500,
+        pattern=r"^(https://[^\s\\<>]+|mailto:[^\s\\<>]+|/([^\s\\<>/][^\s\\<>]*)?)$",
+        description="`https://…`, `mailto:…`, or a path of this server such as `/terms`.",
+    )
+
+
+class OrganizationSettings(ConfigSection):
+    name: str = Field(
+        "Flowground",
+        min_length=1,
+        max_length=80,
+        description="Shown while a page loads, on the sign-in page and in the sidebar.",
+    )
+    logo: Path | None = Field(
+        None,
+        description="SVG, PNG, WebP or JPEG on top of every page, some 30 pixels high; at most 200 kB. "
+        "Without one, the icon and the name.",
+    )
+    icon: Path | None = Field(
+        None, description="A square picture, of the same kinds: in the browser's tab, and while a page loads."
+    )
+    colors: BothColors = BothColors()
+    links: tuple[OrganizationLink, ...] = Field(
+        (),
+        max_length=6,
+        description="`title` and `url` each, at the foot of the sidebar and of the sign-in page: terms, help, …",
+    )
+
+    @field_validator("logo", "icon")
+    @classmethod
+    def _check_ending(cls, value: Path | None) -> Path | None:
+        if value is not None and value.suffix.lower() not in _ENDINGS:
+            raise ValueError("must be an SVG, PNG, WebP or JPEG file")
+        return value
+
+    def count_paths_from(self, root: Path) -> "OrganizationSettings":
+        pictures = {name: root / file for name, file in (("logo", self.logo), ("icon", self.icon)) if file}
+        return self.model_copy(update=pictures)
+
+    def find_mistakes(self, root: Path) -> Iterator[tuple[KeyPath, str]]:
+        """What no single setting can know: whether the pictures are there, and the colours can be read."""
+        for name, picture in (("logo", self.logo), ("icon", self.icon)):
+            if picture is None:
+                continue
+            file = root / picture
+            if not file.is_file():
+                yield ("organization", name), f"there is no file {str(picture)!r}"
+            elif file.stat().st_size > _MOST_BYTES:
+                yield ("organization", name), f"has {file.stat().st_size} bytes; {_MOST_BYTES} are the most"
+        for kind, colors in (("light", self.colors.light), ("dark", self.colors.dark)):
+            place = ("organization", "colors", kind)
+            if colors.primary and (found := measure_contrast(colors.primary, "#ffffff")) < _LEAST_CONTRAST:
+                yield (*place, "primary"), _explain(found, "white, a button's text")
+            if colors.text and colors.background:
+                found = measure_contrast(colors.text, colors.background)
+                if found < _LEAST_CONTRAST:
+                    yield (*place, "text"), _explain(found, "`background`")
+
+
+def measure_contrast(one: str, other: str) -> float:
+    """Between 1 and 21, by WCAG 2."""
+    low, high = sorted((_measure_light(one), _measure_light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _measure_light(color: str) -> float:
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _explain(found: float, beside: str) -> str:
+    return f"its contrast to {beside} is {found:.1f}; at least {_LEAST_CONTRAST} can be read by everybody"

@@ -1,0 +1,124 @@
+"""The files that a page of Streamlit 1.67 consists of: its index.html, scripts, styles, and how it looks at first.
+
+Streamlit serves them as they are, relative to each page's address, and with sentences for whoever writes an app. Here
+index.html gets one base for all pages, and a few sentences are said to people who use one. The frontend reads
+`window.__streamlit` before it draws: where its server is, and how pages look until the first message says so.
+tests/test_shims_page_files.py fails where a file is not what it was.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from streamlit import config, file_util
+from streamlit.proto.NewSession_pb2 import CustomThemeConfig
+from streamlit.runtime.app_session import _populate_theme_msg
+
+FOLDER = Path(file_util.get_static_dir())
+_TEXTS = frozenset({".js", ".css", ".svg"})
+"""Endings of what gets much smaller by compression; fonts and pictures do not."""
+ENDINGS = _TEXTS | {".woff2", ".png", ".gif"}
+"""Of all files there are."""
+
+SIDEBAR_KEY = "stSidebarCollapsed-"
+"""Where a browser keeps whether the sidebar is closed."""
+
+_AWAY = "The server does not answer. It may be starting again; this page goes on by itself as soon as it does."
+REPLACED: Mapping[str, str] = {
+    "{message:`Streamlit server is not responding. Are you connected to the internet?`}": f"{{message:`{_AWAY}`}}",
+    "{message:`Is Streamlit still running? If you accidentally stopped Streamlit, just restart it in your terminal:`,"
+    "codeBlock:`streamlit run yourscript.py`}": f"{{message:`{_AWAY}`}}",
+    "f(`Press Enter to ${e}`)": "0",
+    "showError(`Connection error`,": "showError(`No connection`,",
+    "showError(`Page not found`,": "showError(`There is no such page`,",
+    "`You have requested page /${e}, but no corresponding file was found in the app's pages/ directory`": (
+        "`Nothing stands at /${e}, or it is not open to you`"
+    ),
+    "`The page that you have requested does not seem to exist`": "`Nothing stands at this address`",
+    "{message:`${t}. Running the app's main page.`}": "{message:`${t}. You see the first page instead.`}",
+}
+"""What stands in a script once, and what is sent instead of it."""
+
+_RELATIVE = re.compile(r'(href|src)="\./')
+_LEFT_OUT = (
+    re.compile(r'<link\s+rel="preload"\s+href="[^"]*SourceSans[^"]*"[^>]*>'),  # pages have a font of their own
+    re.compile(r'<link rel="(?:service-desc|shortcut icon)"[^>]*>'),
+    re.compile(r"<noscript>.*?</noscript>", re.DOTALL),
+    re.compile(r"<title>.*?</title>", re.DOTALL),
+)
+
+
+def find_files() -> dict[str, Path]:
+    """Scripts, styles, fonts and pictures by their address, `/static/…`."""
+    files = (FOLDER / "static").rglob("*")
+    return {f"/{file.relative_to(FOLDER).as_posix()}": file for file in files if file.suffix in ENDINGS}
+
+
+def find_script(name: str) -> str:
+    """The address of the one that Streamlit fetches for the first element of a kind, such as `Button`."""
+    found = next((FOLDER / "static" / "js").glob(f"{name}.*.js"))
+    return f"/{found.relative_to(FOLDER).as_posix()}"
+
+
+def is_text(file: Path) -> bool:
+    return file.suffix in _TEXTS or file.suffix == ".txt"
+
+
+def read_file(file: Path) -> bytes:
+    """As it is sent."""
+    data = file.read_bytes()
+    if file.suffix == ".js" and file.is_relative_to(FOLDER):
+        for before, after in REPLACED.items():
+            data = data.replace(before.encode(), after.encode())
+    return data
+
+
+def write_index(*, head: str, body: str) -> str:
+    """index.html, with its files at `/static/…`, and with this before its scripts and at the beginning of its body."""
+    text = (FOLDER / "index.html").read_text("utf-8")
+    for part in _LEFT_OUT:
+        text = part.sub("", text)
+    text = _RELATIVE.sub(r'\1="/', text)
+    text = re.sub(r"\n\s*\n+", "\n", text)
+    # Before the scripts: they read what it sets.
+    text = text.replace('<script type="module"', f'{head}\n    <script type="module"', 1)
+    return text.replace('<div id="root">', f'{body}\n    <div id="root">', 1)
+
+
+def describe_looks() -> dict[str, Any]:
+    """`LIGHT_THEME` and `DARK_THEME` of `window.__streamlit`, from the theme in .streamlit/config.toml.
+
+    Without them a page begins with Streamlit's own colours and font, which is a flash, and a font loaded for nothing.
+    """
+    return {"LIGHT_THEME": _describe_theme("light"), "DARK_THEME": _describe_theme("dark")}
+
+
+def _describe_theme(kind: str) -> dict[str, Any]:
+    theme = CustomThemeConfig()
+    for section in ("theme", f"theme.{kind}"):
+        _populate_theme_msg(theme, section)
+        _populate_theme_msg(theme.sidebar, f"{section}.sidebar")
+    theme.base = theme.BaseTheme.DARK if kind == "dark" else theme.BaseTheme.LIGHT
+    return _describe_fields(theme)
+
+
+def _describe_fields(theme: CustomThemeConfig) -> dict[str, Any]:
+    """Those that are set, under the frontend's names; fonts that are loaded come with the first message."""
+    described: dict[str, Any] = {}
+    for field, value in theme.ListFields():
+        if isinstance(value, CustomThemeConfig):
+            described[field.json_name] = _describe_fields(value)
+        elif field.json_name != "fontFaces":
+            described[field.json_name] = value if isinstance(value, str | int | float) else list(value)
+    return described
+
+
+def read_color(kind: str, name: str) -> str:
+    """A colour of the theme, `backgroundColor` or `sidebar.backgroundColor`; `kind` is light or dark."""
+    return str(config.get_option(f"theme.{kind}.{name}"))
+
+
+def set_color(kind: str, name: str, color: str) -> None:
+    """For every page from now on; `name` as for `read_color`."""
+    config.set_option(f"theme.{kind}.{name}", color)

@@ -1,0 +1,109 @@
+"""Members' ids and sign-in names. A name can change and be given to somebody else; an id is one person's for good.
+
+An id is the name that its member was made with, where that never was an id before; else the name, `~` and random
+letters. Members whom releases before made have no identity: they sign in by their id.
+"""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Collection
+from typing import Literal, get_args
+
+from sqlalchemy import ColumnElement, Connection, delete, func, select
+
+from flowground.caller import Owner
+from flowground.store import tables
+from flowground.store.sql import add_row, has_row
+
+IdentityProvider = Literal["config", "password"]
+ID_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
+_RANDOM_LETTERS = 4
+_i = tables.identities.c
+_m = tables.members.c
+sign_in_name: ColumnElement[str] = func.coalesce(_i.subject, _m.id)
+"""The sign-in name, in what is selected from `with_identities`."""
+with_identities = tables.members.outerjoin(tables.identities, (_i.member == _m.id) & (_i.provider == "password"))
+
+
+def choose_id(connection: Connection, *, name: str, others: Collection[str] = ()) -> str:
+    """An id that nobody ever had, for somebody of this name. `others` are taken too."""
+    chosen = name
+    while chosen in others or _was_given(connection, chosen):
+        chosen = f"{name}~{''.join(secrets.choice(ID_LETTERS) for _ in range(_RANDOM_LETTERS))}"
+    return chosen
+
+
+def end(connection: Connection, *, member: str) -> None:
+    """Ends the member's identities. Their id is remembered as given, their name is free."""
+    connection.execute(delete(tables.identities).where(_i.member == member))
+    if not has_row(connection, tables.used_ids.c.digest == _digest(member)):
+        add_row(connection, tables.used_ids, digest=_digest(member), used_at=time.time())
+
+
+def find_id(connection: Connection, *, name: str) -> str | None:
+    """The member of the database who signs in by this name; None where there is none."""
+    wanted = select(_m.id).select_from(with_identities).where(sign_in_name == name)
+    found: str | None = connection.scalar(wanted.order_by(_i.subject.is_(None)).limit(1))
+    return found
+
+
+def find_name(connection: Connection, *, member: str) -> str:
+    """The name by which a member of the database or of config.yaml signs in."""
+    named = (_i.member == member) & _i.provider.in_(get_args(IdentityProvider))
+    return connection.scalar(select(_i.subject).where(named).limit(1)) or member
+
+
+def list_names(connection: Connection) -> dict[str, str]:
+    """Id -> the name that they sign in with, of everybody for whom the two may differ."""
+    named = select(_i.member, _i.subject).where(_i.provider.in_(get_args(IdentityProvider)))
+    return {row.member: row.subject for row in connection.execute(named)}
+
+
+def set_name(connection: Connection, provider: IdentityProvider, *, member: str, name: str) -> None:
+    """The member signs in by this name from now on, which is nobody's; the earlier one is free."""
+    stale = (_i.provider == provider) & ((_i.member == member) | (_i.subject == name))
+    connection.execute(delete(tables.identities).where(stale))
+    add_row(connection, tables.identities, provider=provider, subject=name, member=member, made_at=time.time())
+
+
+def read_config_ids(connection: Connection) -> dict[str, str]:
+    """Name of an entry of config.yaml -> the id of its member, of entries that a server has seen."""
+    found = connection.execute(select(_i.subject, _i.member).where(_i.provider == "config"))
+    return {row.subject: row.member for row in found}
+
+
+def is_retired(connection: Connection, *, member: str) -> bool:
+    """Whether the id was a removed member's. A release before that serves beside this one notes it in the audit trail
+    only."""
+    audit = tables.audit.c
+    return has_row(connection, tables.used_ids.c.digest == _digest(member)) or has_row(
+        connection, audit.action == "member.removed", audit.subject == member
+    )
+
+
+def is_held(connection: Connection, *, member: str) -> bool:
+    """Whether it is the id of somebody who is a member now. Releases before give ids of removed members again."""
+    entries = tables.config_entries.c.name
+    return (
+        has_row(connection, _m.id == member)
+        or has_row(connection, _i.member == member)
+        or (has_row(connection, entries == member) and member not in read_config_ids(connection))
+    )
+
+
+def _was_given(connection: Connection, member: str) -> bool:
+    """A release before that serves beside this one retires no id, so what it leaves is looked at too."""
+    owners = [str(Owner("member", member)), str(Owner("programs", member))]
+    return (
+        has_row(connection, _m.id == member)
+        or has_row(connection, _i.member == member)
+        or is_retired(connection, member=member)
+        or has_row(connection, tables.config_entries.c.name == member)
+        or has_row(connection, tables.tokens.c.owner == member)
+        or has_row(connection, tables.sessions.c.owner.in_(owners))
+    )
+
+
+def _digest(member: str) -> str:
+    return hashlib.sha256(member.encode()).hexdigest()

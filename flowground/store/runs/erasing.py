@@ -1,0 +1,137 @@
+"""What was said goes for good, in steps so small that no other write waits long.
+
+A step is one job: it deletes for some 20 ms, and says whether anything is left. `Store.erase` repeats it.
+"""
+
+import time
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, literal, select, tuple_, update
+
+from flowground.store import tables
+from flowground.store.runs.conversations import find_session_keys, make_session_key
+from flowground.store.sql import has_row
+
+STEP_MESSAGES = 50
+"""Messages that one step deletes at most, and sessions that it looks at."""
+STEP_SECONDS = 0.02
+_MOST_CHARS = 1_000_000
+"""Of texts that one statement deletes, of one row at least."""
+_Row = TypeVar("_Row")
+_s = tables.sessions.c
+_m = tables.messages.c
+_c = tables.run_contents.c
+_h = tables.shared_chats.c
+_r = tables.runs.c
+_LOOKED_AT = 1_000
+_RUNNING_IN = select(_r.owner, _r.flow_id, _r.session_id).where(tables.IS_RUNNING, _r.holder.is_not(None))
+IS_QUIET = tuple_(_s.owner, _s.flow_id, _s.session_id).not_in(_RUNNING_IN)
+"""Nothing runs in the session; of the runs only the running ones are looked at, by their index. Asked for each session
+apart, SQLite would read all runs of its flow."""
+
+
+def take_in_time(rows: Iterable[_Row], *, seconds: float = STEP_SECONDS) -> Iterator[_Row]:
+    """The rows, until the time is up; the first one always."""
+    end = time.monotonic() + seconds
+    for row in rows:
+        yield row
+        if time.monotonic() > end:
+            return
+
+
+def erase_conversation(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> bool:
+    """One conversation of the owner's, if it is there. True once nothing of it is left."""
+    return erase_session(connection, make_session_key(flow_id, owner, session_id))
+
+
+def erase_conversations(
+    connection: Connection,
+    *,
+    owners: Collection[str],
+    until: float | None = None,
+    session_id: str | None = None,
+    flows: Collection[str] | None = None,
+) -> bool:
+    """Those of these owners that began until then (seconds since 1970), with this id, in these flows; None: any.
+
+    True once nothing of them is left.
+    """
+    wanted: list[ColumnElement[bool]] = [_s.owner.in_(list(owners))]
+    if until is not None:
+        wanted.append(_s.created_at <= until)
+    if session_id is not None:
+        keys = find_session_keys(connection, owners=owners, session_id=session_id)
+        wanted += [_s.id.in_(keys), _s.session_id == session_id]
+    if flows is not None:
+        wanted.append(_s.flow_id.in_(list(flows)))
+    found = connection.scalars(select(_s.id).where(*wanted).limit(STEP_MESSAGES)).all()
+    left = len(found)
+    for session in take_in_time(found):
+        if not erase_session(connection, session):
+            return False
+        left -= 1
+    return left == 0 and len(found) < STEP_MESSAGES
+
+
+def find_unused(connection: Connection, *, after: str, before: float) -> tuple[list[str], str | None]:
+    """Keys of conversations that were last used before then (seconds since 1970) and in which nothing runs.
+
+    Looked for among the next thousand behind the key `after`; with the last key that was looked at, None at the end.
+    """
+    looked = select(_s.id, _s.updated_at).where(_s.id > after).order_by(_s.id).limit(_LOOKED_AT)
+    rows = connection.execute(looked).all()
+    old = [key for key, used in rows if used < before]
+    quiet = connection.scalars(select(_s.id).where(_s.id.in_(old), IS_QUIET)).all() if old else []
+    return list(quiet), rows[-1].id if len(rows) == _LOOKED_AT else None
+
+
+def erase_unused(connection: Connection, *, session: str, before: float) -> bool:
+    """As `erase_session`, for what `find_unused` found."""
+    return erase_session(connection, session, _s.updated_at < before, IS_QUIET)
+
+
+def erase_session(connection: Connection, key: str, *still: ColumnElement[bool]) -> bool:
+    """What was shared of it, what runs kept beside their messages, then the oldest messages, and with the last of them
+    the session.
+
+    True also where the session is not `still` so: somebody went on with it meanwhile, and it stays.
+    """
+    if still and not has_row(connection, _s.id == key, *still):
+        return True
+    shared = select(_h.id, _measure(_h.contents)).where(_h.session == key)
+    links, is_last = _take_few(connection, shared)
+    connection.execute(delete(tables.shared_chats).where(_h.id.in_(row.id for row in links)))
+    if not is_last:
+        return False
+    contents = select(_c.run_id, _measure(_c.request, _c.answers, _c.receipt)).where(_c.session == key)
+    runs, is_last = _take_few(connection, contents)
+    connection.execute(delete(tables.run_contents).where(_c.run_id.in_(row.run_id for row in runs)))
+    if not is_last:
+        return False
+    wanted = select(_m.position, _m.run_id, _measure(_m.text, _m.steps, _m.trace)).where(_m.session == key)
+    messages, is_last = _take_few(connection, wanted.order_by(_m.position))
+    ran = {row.run_id for row in messages}
+    connection.execute(update(tables.runs).where(_r.id.in_(ran)).values(session_id=""))  # it may be anybody's words
+    connection.execute(delete(tables.messages).where(_m.position.in_(row.position for row in messages)))
+    if is_last:
+        connection.execute(delete(tables.sessions).where(_s.id == key, *still))
+    return is_last
+
+
+def _measure(*texts: ColumnElement[str | None]) -> ColumnElement[int]:
+    chars: ColumnElement[int] = sum((func.coalesce(func.length(text), 0) for text in texts), start=literal(0))
+    return chars.label("chars")
+
+
+def _take_few(connection: Connection, wanted: Select[Any]) -> tuple[list[Row[Any]], bool]:
+    """So many of these rows as one statement may delete, and whether they are all."""
+    found = connection.execute(wanted.limit(STEP_MESSAGES + 1)).all()
+    few: list[Row[Any]] = []
+    chars = 0
+    for row in found[:STEP_MESSAGES]:
+        chars += row.chars
+        if few and chars > _MOST_CHARS:
+            break
+        few.append(row)
+    return few, len(few) == len(found)

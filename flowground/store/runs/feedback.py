@@ -1,0 +1,192 @@
+"""Ratings as a flow's authors read them: a page at a time, and of conversations only what people shared.
+
+A page begins behind a `FeedbackPlace`, never at a count of rows. What is not shared is not even read.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, func, or_, select
+
+from flowground.store import tables
+from flowground.store.runs import conversations
+from flowground.store.runs.ratings import Rating, RatingValue, read_labels
+from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows
+from flowground.store.sql import read_moment
+
+MOST_COUNTED = 1_000
+SHOWN_CHARS = 1_000
+"""Characters of a question, and of an answer, that stand in the list."""
+_MOST_READ = 100
+_MOST_READ_CHARS = 500_000
+"""Messages of a shared conversation that are read, and their characters: the newest up to the rated one."""
+_t = tables.ratings.c
+_m = tables.messages.c
+_q = tables.messages.alias("question").c
+_s = tables.sessions.c
+_r = tables.runs.c
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackFilter:
+    """`value` None is any; `since` is in seconds since 1970. `is_explained`: only those with a label or a reason."""
+
+    value: RatingValue | None = None
+    is_explained: bool = False
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackPlace:
+    """A rating's place in the list: behind it the next page begins."""
+
+    at: float
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharedTurn:
+    """Of a conversation that a person lets the authors read: whose it is, and the beginnings of question and answer."""
+
+    owner: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackItem:
+    """One rating. `shared` None: all that is told of the conversation is when, which model and which version it had."""
+
+    message_id: str
+    rating: Rating
+    at: datetime
+    model: str | None
+    flow_version: str | None
+    shared: SharedTurn | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackPage:
+    """`end` is where the next page begins, None where nothing follows."""
+
+    items: tuple[FeedbackItem, ...]
+    end: FeedbackPlace | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedConversation:
+    """Messages up to a rated answer, oldest first, of which only that answer has its trace."""
+
+    owner: str
+    title: str
+    messages: tuple[StoredMessage, ...]
+    has_earlier: bool
+
+
+def list_page(
+    connection: Connection,
+    *,
+    flow_id: str,
+    only: FeedbackFilter,
+    after: FeedbackPlace | None = None,
+    limit: int = 25,
+) -> FeedbackPage:
+    """The flow's ratings, newest first, behind a place; the first page where none is given."""
+    rows = connection.execute(
+        select(_t.message, _t.value, _t.labels, _t.reason, _t.shares_conversation, _t.at, _m.model, _r.flow_version)
+        .join_from(tables.ratings, tables.messages, _m.id == _t.message)
+        .outerjoin(tables.runs, _r.id == _m.run_id)
+        .where(*_match(flow_id, only), *_is_behind(after))
+        .order_by(_t.at.desc(), _t.message.desc())
+        .limit(limit + 1)
+    ).all()
+    shown = rows[:limit]
+    shared = _read_shared(connection, [row.message for row in shown if row.shares_conversation])
+    items = tuple(
+        FeedbackItem(
+            message_id=row.message,
+            rating=Rating(row.value, read_labels(row.labels), row.reason, row.shares_conversation),
+            at=read_moment(row.at),
+            model=row.model,
+            flow_version=row.flow_version,
+            shared=shared.get(row.message),
+        )
+        for row in shown
+    )
+    return FeedbackPage(items, FeedbackPlace(shown[-1].at, shown[-1].message) if len(rows) > limit else None)
+
+
+def count_values(connection: Connection, *, flow_id: str, only: FeedbackFilter) -> int:
+    """How many there are, `MOST_COUNTED` at most."""
+    some = select(_t.message).where(*_match(flow_id, only)).limit(MOST_COUNTED)
+    return connection.scalar(select(func.count()).select_from(some.subquery())) or 0
+
+
+def read_conversation(connection: Connection, *, flow_id: str, message_id: str) -> SharedConversation | None:
+    """The conversation up to this answer, where its person lets the flow's authors read it.
+
+    Where another version is shown by now, other things may stand before it: then its question alone comes along.
+    """
+    found = connection.execute(
+        select(_s.owner, _s.session_id, _s.title, _m.session, _m.position, _m.run_id, _m.aside)
+        .join_from(tables.ratings, tables.messages, _m.id == _t.message)
+        .join(tables.sessions, _s.id == _m.session)
+        .where(_t.message == message_id, _t.flow_id == flow_id, _t.shares_conversation.is_(True))
+    ).first()
+    if found is None:
+        return None
+    place = {"flow_id": flow_id, "owner": found.owner, "session_id": found.session_id}
+    answer = conversations.find_message(connection, **place, message_id=message_id)
+    if found.aside is None:
+        before, has_earlier = conversations.list_page(
+            connection, **place, before=message_id, most=_MOST_READ, most_chars=_MOST_READ_CHARS
+        )
+    else:
+        before, has_earlier = _read_question(connection, found.session, found.position, found.run_id), True
+    if answer is None:
+        return None
+    told = (*(replace(message, trace=()) for message in before), answer)
+    return SharedConversation(found.owner, found.title, told, has_earlier)
+
+
+def _read_question(connection: Connection, session: str, position: int, run_id: str | None) -> list[StoredMessage]:
+    """Of the answer that stands there. Messages of a copied chat have no run: it is the last one before."""
+    here = _m.session == session, _m.run_id == run_id, _m.role == "user", _m.position < position
+    wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(*here).order_by(_m.position.desc()).limit(1)
+    return read_message_rows(connection.execute(wanted).all())
+
+
+def _read_shared(connection: Connection, messages: list[str]) -> dict[str, SharedTurn]:
+    """Of those that are still shared."""
+    if not messages:
+        return {}
+    question = (
+        select(func.substr(_q.text, 1, SHOWN_CHARS + 1))
+        .where(_q.session == _m.session, _q.position < _m.position, _q.role == "user", _q.run_id == _m.run_id)
+        .order_by(_q.position.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = connection.execute(
+        select(_t.message, _s.owner, question.label("asked"), func.substr(_m.text, 1, SHOWN_CHARS + 1).label("said"))
+        .join_from(tables.ratings, tables.messages, _m.id == _t.message)
+        .join(tables.sessions, _s.id == _m.session)
+        .where(_t.message.in_(messages), _t.shares_conversation.is_(True))
+    )
+    return {row.message: SharedTurn(row.owner, row.asked or "", row.said) for row in found}
+
+
+def _match(flow_id: str, only: FeedbackFilter) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = [_t.flow_id == flow_id, _t.at >= only.since]
+    if only.value:
+        wanted.append(_t.value == only.value)
+    if only.is_explained:
+        wanted.append(_t.explained_at.is_not(None))
+    return wanted
+
+
+def _is_behind(place: FeedbackPlace | None) -> tuple[ColumnElement[bool], ...]:
+    """Said so that the index of flow and time ends where the place is."""
+    if place is None:
+        return ()
+    return (_t.at <= place.at, or_(_t.at < place.at, _t.message < place.message_id))

@@ -1,0 +1,237 @@
+"""What a run with an idempotency key told, kept small: enough to tell a repeated request the same, event for event.
+
+Texts that stand in the run's messages are named by the message's id. Of an answer that came in pieces, it is kept how
+long each was.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from flowground.errors import FlowgroundError
+from flowground.events import (
+    ComponentEvent,
+    ComponentFinished,
+    ComponentStarted,
+    Event,
+    ModelProgress,
+    OutputResult,
+    RunFinished,
+    Token,
+    TurnFinished,
+    TurnStarted,
+)
+from flowground.messages import Usage
+from flowground.store.runs.idempotency_keys import KeptRun
+from flowground.store.runs.records import StoredMessage
+from flowground.store.sql import make_storable, spell_json
+
+_MOST_PIECES = 20_000
+"""Pieces of a run whose lengths are kept one by one; what comes after them is told as one."""
+_Fields = dict[str, Any]
+
+
+@dataclass(slots=True)
+class ToldEvents:
+    """The events between a turn's first and last, as they were told."""
+
+    count: int = 0
+    said: dict[str, list[str]] = field(default_factory=dict)
+    """The pieces of each answer."""
+    parts: list[Any] = field(default_factory=list)
+    """A number of events that say nothing to a client, or `[component, length, …]`; `[length, n]` for n pieces."""
+    _pieces: int = 0
+
+    def add(self, event: ComponentEvent) -> None:
+        self.count += 1
+        match event:
+            case Token():
+                self._add_piece(event.component_id, event.text)
+            case ComponentStarted() | ComponentFinished() | ModelProgress():
+                if self.parts and isinstance(self.parts[-1], int):
+                    self.parts[-1] += 1
+                else:
+                    self.parts.append(1)
+            case _:
+                assert_never(event)
+
+    def _add_piece(self, component_id: str, text: str) -> None:
+        self.said.setdefault(component_id, []).append(text)
+        last = self.parts[-1] if self.parts else 0
+        if isinstance(last, int) or last[0] != component_id:
+            self.parts.append(last := [component_id])
+        self._pieces += 1
+        if self._pieces <= _MOST_PIECES or len(last) == 1:
+            last.append(len(text))
+        elif isinstance(last[-1], int):
+            last[-1] = [last[-1] + len(text), 2]
+        else:
+            last[-1] = [last[-1][0] + len(text), last[-1][1] + 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A turn that has its end: how it began, what was told, and its answer or why there is none.
+
+    `types` names the component type of each result, `names` what a failed component is called, `streamed` the answers
+    that show a model's text as it comes.
+    """
+
+    started: TurnStarted
+    version: str
+    events: tuple[tuple[int, Event], ...]
+    """Numbered as they were; those that say nothing to a client are told by the last of them."""
+    failure: FlowgroundError | None
+    types: Mapping[str, str]
+    names: Mapping[str, str]
+    streamed: frozenset[str]
+
+
+class _Texts:
+    """Each text once: itself, or the id of the message it stands in."""
+
+    def __init__(self, messages: Sequence[StoredMessage]) -> None:
+        self.kept: list[str | list[str]] = []
+        self._known: dict[str, int] = {}
+        self._messages = {message.text: message.id for message in messages}
+
+    def place(self, text: str) -> int:
+        if text not in self._known:
+            self._known[text] = len(self.kept)
+            message = self._messages.get(text)
+            self.kept.append([message] if message and make_storable(text) == text else text)
+        return self._known[text]
+
+
+def write_receipt(
+    started: TurnStarted,
+    told: ToldEvents,
+    *,
+    end: RunFinished | FlowgroundError,
+    messages: Sequence[StoredMessage],
+    names: Mapping[str, str],
+    streamed: Sequence[str],
+) -> str:
+    """JSON. `messages` are those of the run that are stored; `names` what components are called; `streamed` as of
+    `Receipt`."""
+    texts = _Texts(messages)
+    said: _Fields = {
+        "session": started.session_id,
+        "question": started.user_message_id,
+        "input": None if started.input_value is None else texts.place(started.input_value),
+        "answers": dict(started.answer_ids),
+        "warnings": started.warnings,
+        "events": told.parts,
+        "said": {name: texts.place("".join(pieces)) for name, pieces in told.said.items()},
+        "streamed": streamed,
+    }
+    if isinstance(end, RunFinished):
+        said["results"] = {name: _write_result(result, texts) for name, result in end.results.items()}
+        said |= {"selected": end.selected, "seconds": end.seconds, "usage": _write_usage(end.usage)}
+    else:
+        said["failure"] = _write_failure(end)
+        if component := said["failure"].get("component_id"):
+            said["names"] = {component: names.get(component, component)}
+    said["texts"] = texts.kept
+    return spell_json(said)
+
+
+def read_receipt(kept: KeptRun) -> Receipt | None:
+    """None where it is not kept, or not all of it."""
+    if kept.receipt is None:
+        return None
+    said = json.loads(kept.receipt)
+    texts = [text if isinstance(text, str) else kept.texts.get(text[0]) for text in said["texts"]]
+    whole = [text for text in texts if text is not None]
+    if len(whole) < len(texts):
+        return None
+    started = TurnStarted(
+        run_id=kept.run.id,
+        flow_id=kept.run.flow_id,
+        session_id=said["session"],
+        started_at=kept.run.started_at,
+        user_message_id=said["question"],
+        input_value=None if said["input"] is None else whole[said["input"]],
+        answer_ids=said["answers"],
+        warnings=tuple(said["warnings"]),
+    )
+    results = {name: _read_result(name, row, whole) for name, row in said.get("results", {}).items()}
+    events = list(_read_events(started, said, whole))
+    if "results" in said:
+        end = TurnFinished(results, tuple(said["selected"]), said["seconds"], _read_usage(said["usage"]), started)
+        events.append((events[-1][0] + 1, end))
+    return Receipt(
+        started=started,
+        version=kept.run.flow_version,
+        events=tuple(events),
+        failure=_read_failure(said["failure"]) if "failure" in said else None,
+        types={name: result.type for name, result in results.items()},
+        names=said.get("names", {}),
+        streamed=frozenset(said["streamed"]),
+    )
+
+
+def _read_events(started: TurnStarted, said: _Fields, texts: Sequence[str]) -> Iterator[tuple[int, Event]]:
+    number = 1
+    yield number, started
+    at = dict.fromkeys(said["said"], 0)
+    for part in said["events"]:
+        if isinstance(part, int):
+            number += part
+            yield number, ComponentStarted("")
+            continue
+        name, *lengths = part
+        for given in lengths:
+            length, count = (given, 1) if isinstance(given, int) else given
+            number += count
+            yield number, Token(name, texts[said["said"][name]][at[name] : at[name] + length])
+            at[name] += length
+
+
+def _write_result(result: OutputResult, texts: _Texts) -> list[Any]:
+    return [
+        result.type,
+        result.display_name,
+        texts.place(result.text),
+        result.source_id,
+        result.source_name,
+        result.model,
+        _write_usage(result.usage),
+    ]
+
+
+def _read_result(name: str, row: Sequence[Any], texts: Sequence[str]) -> OutputResult:
+    kind, display_name, text, source_id, source_name, model, usage = row
+    return OutputResult(name, kind, display_name, texts[text], source_id, source_name, model, _read_usage(usage))
+
+
+def _write_usage(usage: Usage | None) -> list[int] | None:
+    return [usage.input_tokens, usage.output_tokens] if usage else None
+
+
+def _read_usage(row: Sequence[int] | None) -> Usage | None:
+    return Usage(*row) if row else None
+
+
+def _write_failure(error: FlowgroundError) -> _Fields:
+    """What an error says of itself: all its attributes are JSON values, and its cause another error."""
+    told = {name: value for name, value in vars(error).items() if value is not None and name != "cause"}
+    cause = getattr(error, "cause", None)
+    return {"kind": type(error).__name__, **told} | ({"cause": _write_failure(cause)} if cause else {})
+
+
+def _read_failure(said: _Fields) -> FlowgroundError:
+    kind = next((kind for kind in _list_kinds(FlowgroundError) if kind.__name__ == said["kind"]), FlowgroundError)
+    error = kind.__new__(kind, said["message"])
+    vars(error).update({"hint": None, "retry_after": None, "status": None, "component_id": None, "run_id": None})
+    vars(error).update({name: value for name, value in said.items() if name not in ("kind", "cause")})
+    if "cause" in said:
+        vars(error)["cause"] = _read_failure(said["cause"])
+    return error
+
+
+def _list_kinds(base: type[FlowgroundError]) -> Iterator[type[FlowgroundError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _list_kinds(kind)

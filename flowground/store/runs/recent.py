@@ -1,0 +1,55 @@
+"""What a person used last: when each flow, and their newest conversations across flows.
+
+Nothing here reads all of somebody's conversations: the index of sessions is by owner, flow and time, and is entered
+once a flow.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, union_all
+
+from flowground.store import tables
+from flowground.store.sql import read_moment
+
+_s = tables.sessions.c
+_t = tables.sessions.alias("theirs").c
+
+
+@dataclass(frozen=True, slots=True)
+class RecentSession:
+    """A conversation of somebody's, and the flow it is with."""
+
+    flow_id: str
+    session_id: str
+    title: str
+    updated_at: datetime
+
+
+def list_last_used(connection: Connection, *, owner: str) -> dict[str, datetime]:
+    """Flow id -> when this owner's newest conversation with it went on; the one used last first."""
+    first = select(func.min(_s.flow_id).label("flow_id")).where(_s.owner == owner).cte("flows", recursive=True)
+    following = select(func.min(_s.flow_id)).where(_s.owner == owner, _s.flow_id > first.c.flow_id).scalar_subquery()
+    flows = first.union_all(select(following).where(first.c.flow_id.is_not(None)))
+    newest = select(func.max(_t.updated_at)).where(_t.owner == owner, _t.flow_id == flows.c.flow_id).scalar_subquery()
+    found = connection.execute(select(flows.c.flow_id, newest).where(flows.c.flow_id.is_not(None))).all()
+    return {flow: read_moment(at) for flow, at in sorted(found, key=lambda row: row[1], reverse=True)}
+
+
+def list_recent(connection: Connection, *, owner: str, flows: Collection[str], limit: int) -> list[RecentSession]:
+    """The owner's newest conversations with these flows, which are few: each is asked for as many."""
+    if not flows:
+        return []
+    parts = [
+        select(_s.flow_id, _s.session_id, _s.title, _s.updated_at)
+        .where(_s.owner == owner, _s.flow_id == flow, _s.messages > 0)
+        .order_by(_s.updated_at.desc())
+        .limit(limit)
+        .subquery()
+        .select()
+        for flow in flows
+    ]
+    found = connection.execute(union_all(*parts)).all()
+    newest = sorted(found, key=lambda row: row[3], reverse=True)[:limit]
+    return [RecentSession(flow, session, title, read_moment(at)) for flow, session, title, at in newest]

@@ -1,0 +1,211 @@
+"""Chats that somebody shared: what was said until then, under an id that nobody guesses.
+
+What is shared is a copy, so it stays as it was while the conversation goes on; it goes with the conversation.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+
+from flowground.errors import InvalidRequest
+from flowground.messages import MessageRole
+from flowground.store import audit, tables
+from flowground.store.runs import conversations
+from flowground.store.runs.conversations import make_session_key, make_title
+from flowground.store.runs.records import MessageState, StoredMessage, make_message_row
+from flowground.store.sql import add_row, has_row, make_storable, read_moment, read_moment_or_none, write_moment_or_none
+
+MOST_MESSAGES = 1_000
+"""Of a conversation, the newest of them, that one link shares."""
+MOST_CHARS = 500_000
+"""Of all their texts together, but for the last one that is taken."""
+MOST_LINKS = 10
+"""Of one conversation."""
+MOST_OWN = 1_000
+"""Of one person."""
+ID_BYTES = 24
+_FORGET_AT_ONCE = 5
+_c = tables.shared_chats.c
+_s = tables.sessions.c
+_COLUMNS = (_c.id, _c.owner, _c.flow_id, _c.title, _c.messages, _c.is_cut, _c.created_at, _c.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedChat:
+    """A link, without what it shares. `created_at` is when what it shares was taken.
+
+    `is_cut`: the conversation had more than a link shares, so its beginning is left out.
+    """
+
+    id: str
+    owner: str
+    flow_id: str
+    title: str
+    messages: int
+    is_cut: bool
+    created_at: datetime
+    expires_at: datetime | None
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at.timestamp() <= time.time()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedMessage:
+    """What is shared of a message: no id, run, model, trace or reason of a failure."""
+
+    role: MessageRole
+    text: str
+    state: MessageState
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SharedChatPage:
+    """`count` is how many there are on all pages."""
+
+    shown: Sequence[SharedChat]
+    count: int
+
+
+def share(
+    connection: Connection, *, flow_id: str, owner: str, session_id: str, expires_at: datetime | None
+) -> SharedChat:
+    """Raises InvalidRequest where nothing is stored, and where there are as many links as there may be."""
+    session = make_session_key(flow_id, owner, session_id)
+    if _count(connection, _c.session == session) >= MOST_LINKS or _count(connection, _c.owner == owner) >= MOST_OWN:
+        raise InvalidRequest("There are too many links already.", hint="Revoke one of them first.")
+    taken = _take(connection, flow_id=flow_id, owner=owner, session_id=session_id)
+    key = secrets.token_urlsafe(ID_BYTES)
+    ends = write_moment_or_none(expires_at)
+    row = {"id": key, "session": session, "owner": owner, "flow_id": flow_id, "expires_at": ends, **taken}
+    add_row(connection, tables.shared_chats, **row)
+    audit.record(connection, actor=owner, action="chat.shared", subject=_name(flow_id, key))
+    return _read_row(connection.execute(select(*_COLUMNS).where(_c.id == key)).one())
+
+
+def renew(connection: Connection, *, owner: str, key: str) -> bool:
+    """The link shares what was said until now. False where the owner has no such link."""
+    here = (_c.id == key, _c.owner == owner)
+    wanted = select(_s.flow_id, _s.session_id).join_from(tables.shared_chats, tables.sessions, _c.session == _s.id)
+    row = connection.execute(wanted.where(*here)).first()
+    if row is None:
+        return False
+    taken = _take(connection, flow_id=row.flow_id, owner=owner, session_id=row.session_id)
+    connection.execute(update(tables.shared_chats).where(*here).values(taken))
+    audit.record(connection, actor=owner, action="chat.shared", subject=_name(row.flow_id, key))
+    return True
+
+
+def revoke(connection: Connection, *, owner: str, key: str) -> bool:
+    """Nothing is left of the link. False where the owner has no such link."""
+    here = (_c.id == key, _c.owner == owner)
+    flow_id = connection.scalar(select(_c.flow_id).where(*here))
+    if flow_id is None:
+        return False
+    gone = delete(tables.shared_chats).where(*here)
+    return audit.execute(connection, gone, actor=owner, action="chat.unshared", subject=_name(flow_id, key))
+
+
+def find(connection: Connection, *, key: str) -> SharedChat | None:
+    """Also one that has expired."""
+    row = connection.execute(select(*_COLUMNS).where(_c.id == key)).first()
+    return _read_row(row) if row else None
+
+
+def read_messages(connection: Connection, *, key: str) -> list[SharedMessage]:
+    """All that the link shares, in its order; nothing where it is gone."""
+    contents = connection.scalar(select(_c.contents).where(_c.id == key))
+    return [SharedMessage(role, text, state, read_moment(at)) for role, text, state, at in json.loads(contents or "[]")]
+
+
+def list_of_session(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> list[SharedChat]:
+    """The newest first."""
+    session = make_session_key(flow_id, owner, session_id)
+    wanted = select(*_COLUMNS).where(_c.session == session).order_by(_c.created_at.desc()).limit(MOST_LINKS)
+    return [_read_row(row) for row in connection.execute(wanted)]
+
+
+def list_of_owner(connection: Connection, *, owner: str, offset: int = 0, limit: int = 25) -> SharedChatPage:
+    """The newest first."""
+    wanted = select(*_COLUMNS).where(_c.owner == owner).order_by(_c.created_at.desc(), _c.id)
+    rows = connection.execute(wanted.offset(offset).limit(limit)).all()
+    return SharedChatPage([_read_row(row) for row in rows], _count(connection, _c.owner == owner))
+
+
+def copy_into(connection: Connection, *, key: str, owner: str, session_id: str) -> bool:
+    """A conversation of the owner's that begins with what the link shares; nothing of it goes back.
+
+    Once for each session id. False where the link is gone.
+    """
+    shared = find(connection, key=key)
+    if shared is None:
+        return False
+    session = make_session_key(shared.flow_id, owner, session_id)
+    if has_row(connection, _s.id == session):
+        return True
+    said = read_messages(connection, key=key)
+    now = time.time()
+    row = {"id": session, "flow_id": shared.flow_id, "owner": owner, "session_id": make_storable(session_id)}
+    add_row(connection, tables.sessions, **row, title=shared.title, created_at=now, updated_at=now, messages=len(said))
+    copies = [StoredMessage(str(uuid4()), one.role, one.text, one.state, one.at) for one in said]
+    if copies:
+        connection.execute(insert(tables.messages), [make_message_row(one, session=session) for one in copies])
+    return True
+
+
+def forget_expired(connection: Connection, *, before: float) -> int:
+    """Deletes the next links that expired before then (seconds since 1970); how many. 0: there is none left."""
+    oldest = select(_c.id).where(_c.expires_at < before).order_by(_c.expires_at).limit(_FORGET_AT_ONCE)
+    keys = connection.scalars(oldest).all()
+    return connection.execute(delete(tables.shared_chats).where(_c.id.in_(keys))).rowcount if keys else 0
+
+
+def _take(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> dict[str, Any]:
+    """The columns of what is shown of the conversation now. Of an answer that is being written there is nothing yet."""
+    messages, has_earlier = conversations.list_page(
+        connection,
+        flow_id=flow_id,
+        owner=owner,
+        session_id=session_id,
+        most=MOST_MESSAGES,
+        most_chars=MOST_CHARS,
+    )
+    if not messages:
+        raise InvalidRequest("Nothing of this chat is stored.")
+    title = connection.scalar(select(_s.title).where(_s.id == make_session_key(flow_id, owner, session_id)))
+    said = [[one.role, _find_said(one), one.state, one.created_at.timestamp()] for one in messages]
+    return {
+        "title": make_title(title or ""),
+        "contents": json.dumps(said, ensure_ascii=False),
+        "messages": len(said),
+        "is_cut": has_earlier,
+        "created_at": time.time(),
+    }
+
+
+def _find_said(message: StoredMessage) -> str:
+    """In rows of early releases the text of a failed answer is its reason."""
+    return "" if message.state == "failed" and message.error is None else message.text
+
+
+def _count(connection: Connection, where: ColumnElement[bool]) -> int:
+    return connection.scalar(select(func.count()).select_from(tables.shared_chats).where(where)) or 0
+
+
+def _name(flow_id: str, key: str) -> str:
+    """For the audit trail, which is no list of links: the first letters of the id tell one from another."""
+    return f"{flow_id} {key[:8]}"
+
+
+def _read_row(row: Any) -> SharedChat:
+    created_at, expires_at = read_moment(row.created_at), read_moment_or_none(row.expires_at)
+    return SharedChat(row.id, row.owner, row.flow_id, row.title, row.messages, bool(row.is_cut), created_at, expires_at)

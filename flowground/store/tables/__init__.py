@@ -1,0 +1,67 @@
+"""The tables as they are now, by what they are about. `migrations` makes them; a test holds the two together."""
+
+from flowground.store.tables.columns import metadata
+from flowground.store.tables.conversations import (
+    forgotten_to,
+    messages,
+    ratings,
+    session_pins,
+    sessions,
+    shared_chats,
+    turn_overrides,
+)
+from flowground.store.tables.flows import access_requests, audiences, audit, marks, presets, publications, switches
+from flowground.store.tables.people import (
+    attempts,
+    config_entries,
+    group_members,
+    identities,
+    known_addresses,
+    member_groups,
+    members,
+    password_links,
+    passwords,
+    removals,
+    sign_ins,
+    tickets,
+    tokens,
+    used_ids,
+)
+from flowground.store.tables.runs import IS_RUNNING, idempotency_keys, run_contents, runs, stop_requests
+
+__all__ = [
+    "IS_RUNNING",
+    "access_requests",
+    "attempts",
+    "audiences",
+    "audit",
+    "config_entries",
+    "forgotten_to",
+    "group_members",
+    "idempotency_keys",
+    "identities",
+    "known_addresses",
+    "marks",
+    "member_groups",
+    "members",
+    "messages",
+    "metadata",
+    "password_links",
+    "passwords",
+    "presets",
+    "publications",
+    "ratings",
+    "removals",
+    "run_contents",
+    "runs",
+    "session_pins",
+    "sessions",
+    "shared_chats",
+    "sign_ins",
+    "stop_requests",
+    "switches",
+    "tickets",
+    "tokens",
+    "turn_overrides",
+    "used_ids",
+]

@@ -1,0 +1,118 @@
+"""The dialog in which a chat is shared: what, with whom and until when; and the links there are."""
+
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any
+
+import streamlit as st
+
+from flowground.access import Access, shared_chats
+from flowground.caller import Caller
+from flowground.store.runs.shared_chats import SharedChat
+from flowground.ui.page import bridge, browser, copying, failure, words
+from flowground.ui.page.actions import draw_action
+from flowground.ui.page.caller import bind_to_caller, require_visitor
+from flowground.ui.page.paging import PAGE, draw_pages, find_in_pages
+
+_DAYS = 30
+"""From today to the last day that is offered at first."""
+_REFUSED = "shared:refused"
+_NAME = "shared"
+PATH = "/shared_chat"
+
+
+def open_sharing(flow_id: str, session_id: str) -> None:
+    """Closed, the page is drawn anew, as after `chat_files.open_export`."""
+    draw = st.dialog("Share this chat", icon=":material/share:", on_dismiss="rerun")(_draw_dialog)
+    draw(flow_id, session_id)
+
+
+def write_link(key: str) -> str:
+    """The full address of what is shared."""
+    return f"{browser.find_base_url()}{PATH}?id={key}"
+
+
+def _draw_dialog(flow_id: str, session_id: str) -> None:
+    caller = require_visitor()
+    if caller.kind != "member":
+        st.write(
+            "Colleagues sign in to open the link, so sharing a chat needs accounts. Make the first one for yourself."
+        )
+        st.html('<a class="fg-way-out" href="/first_account">Create the first account</a>', width="content")
+        return
+    st.markdown(
+        "Whoever signs in and can open this flow can read, by a link, **the messages as they are now**, and go on with "
+        "a copy of their own. Guests cannot. Steps, prompts and overrides are not shared; what you write later is not "
+        "either, until you update the link."
+    )
+    expires_at = _draw_end(session_id)
+    if st.button("Create link", type="primary", icon=":material/link:", key=f"shared:create:{session_id}"):
+        with failure.draw_refusals():
+            place = {"flow_id": flow_id, "session_id": session_id}
+            bridge.ask(shared_chats.share_chat, caller, **place, expires_at=expires_at)
+    failure.draw_kept(_REFUSED)
+    for link in bridge.ask(shared_chats.list_links, caller, flow_id=flow_id, session_id=session_id):
+        _draw_link(caller, link)
+
+
+def _draw_end(session_id: str) -> datetime | None:
+    if not st.checkbox("Stop sharing on a date", value=True, key=f"shared:ends:{session_id}"):
+        return None
+    today = browser.find_today()
+    last = today + timedelta(_DAYS)
+    key = f"shared:until:{session_id}"
+    chosen = st.date_input("Last day", value=last, min_value=today, key=key, format="YYYY-MM-DD", width=180) or last
+    st.caption(f"Shared until midnight at the end of {browser.spell_day(chosen)}, your time ({browser.name_zone()}).")
+    return browser.end_day(chosen)
+
+
+def _draw_link(caller: Caller, link: SharedChat) -> None:
+    address = write_link(link.id)
+    with st.container(border=True, key=f"shared:link:{link.id}"):
+        with copying.hide_other_button(f"shared:{link.id}"):
+            st.code(address, language=None, wrap_lines=True)
+        st.caption(_describe(link))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            copying.draw_copy(address, label="Copy link", key=f"shared:{link.id}")
+            _draw_deed(caller, link, "Update", shared_chats.renew_link)
+            _draw_deed(caller, link, "Revoke", shared_chats.revoke_link)
+
+
+def _draw_deed(
+    caller: Caller, link: SharedChat, label: str, deed: Callable[[Access, Caller, str], Coroutine[Any, Any, object]]
+) -> None:
+    draw_action(label, _change, caller, deed, link.id, key=f"shared:{label.lower()}:{link.id}", kind="secondary")
+
+
+@bind_to_caller
+def _change(caller: Caller, deed: Callable[[Access, Caller, str], Coroutine[Any, Any, object]], key: str) -> None:
+    with failure.keep_refusals(_REFUSED):
+        bridge.ask(deed, caller, key)
+
+
+def _describe(link: SharedChat) -> str:
+    end = link.expires_at
+    until = "no expiry" if end is None else f"until {browser.spell_day(browser.find_last_day(end))}"
+    if link.is_expired:
+        until = "expired"
+    size = words.count(link.messages, "message")
+    newest = f"the newest {size}" if link.is_cut else size
+    return words.join((newest, f"as of {browser.write_moment(link.created_at)}", until))
+
+
+def draw_own_links(caller: Caller) -> None:
+    """All that this person shares, a page at a time."""
+    failure.draw_kept(_REFUSED)
+    page, number = find_in_pages(
+        _NAME, "", lambda before: bridge.ask(shared_chats.list_own, caller, offset=before, limit=PAGE)
+    )
+    if not page.count:
+        st.caption("None. *Share this chat* in a chat's menu makes a link that colleagues can open.")
+    for link in page.shown:
+        with st.container(border=True, key=f"shared:own:{link.id}"):
+            title = words.escape(link.title or "Untitled")
+            st.markdown(f"**{title}**  \n:small[:gray[{words.escape(link.flow_id)} · {_describe(link)}]]")
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                copying.draw_copy(write_link(link.id), label="Copy link", what=link.title, key=f"shared:own:{link.id}")
+                _draw_deed(caller, link, "Revoke", shared_chats.revoke_link)
+    draw_pages(_NAME, "", page.count, number)

@@ -1,0 +1,58 @@
+"""The dialog in which a person says why an answer was good or bad, and what the flow's authors may read."""
+
+import streamlit as st
+
+from flowground.access.ratings import RatedPlace, explain, find_rating
+from flowground.store.runs.ratings import REASON_CHARS, Rating, RatingLabel
+from flowground.ui.page import bridge, failure
+from flowground.ui.page.caller import require_visitor
+
+LABELS: dict[RatingLabel, str] = {
+    "wrong": "Wrong",
+    "incomplete": "Incomplete",
+    "off_topic": "Off topic",
+    "unsafe": "Unsafe",
+    "slow": "Too slow",
+}
+SHARES = "Let the flow's authors read this conversation up to here"
+_TOLD = (
+    "The flow's authors see your rating, its reason and the time. They see the conversation, how this answer was made "
+    "and whose it is only if you let them; what you take back is gone for them at once."
+)
+
+
+def open_reason(place: RatedPlace) -> None:
+    """For an answer that was rated just now, or before."""
+    with failure.draw_refusals():
+        found = bridge.ask(find_rating, require_visitor(), place)
+        if found is not None:  # else it was taken back before this was drawn
+            title = "What was good about this answer?" if found.value == "good" else "What was wrong with this answer?"
+            st.dialog(title)(_draw_reason)(place, found)
+
+
+def _draw_reason(place: RatedPlace, found: Rating) -> None:
+    key = f"rating:{place.message_id}"
+    with st.form(f"{key}:form", border=False):
+        chosen: list[RatingLabel] = []
+        if found.value == "bad":
+            chosen = st.pills(
+                "What fits?",
+                list(LABELS),
+                selection_mode="multi",
+                default=list(found.labels),
+                format_func=LABELS.__getitem__,
+                key=f"{key}:labels",
+            )
+        reason = st.text_area(
+            "In your own words",
+            value=found.reason,
+            max_chars=REASON_CHARS,
+            placeholder="Optional",
+            key=f"{key}:reason",
+        )
+        shares = st.checkbox(SHARES, value=found.shares_conversation, key=f"{key}:shares")
+        st.caption(_TOLD)
+        is_sent = st.form_submit_button("Send", type="primary")
+    if is_sent:
+        caller = require_visitor()
+        bridge.change(explain, caller, place, labels=chosen, reason=reason or "", shares_conversation=shares)

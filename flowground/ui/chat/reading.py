@@ -1,0 +1,108 @@
+"""A chat that somebody shared, as its readers see it: drawn as in a conversation, with nothing to write into."""
+
+import uuid
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.access import shared_chats
+from flowground.assets import find_asset
+from flowground.caller import Caller
+from flowground.limits.refusals import refuse
+from flowground.messages import mend
+from flowground.store.runs.shared_chats import SharedMessage
+from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.paging import PAGE, draw_pages
+from flowground.ui.shell import opening
+
+_MARKS = {
+    "failed": "The flow could not answer.",
+    "stopped": "Stopped.",
+    "interrupted": "Interrupted: the server stopped while it wrote this.",
+}
+_CSS = """
+.fg-read { display: flex; flex-direction: column; gap: 1.25rem; color: var(--st-text-color);
+  font-family: var(--st-font); line-height: 1.6; }
+.fg-read-you { align-self: flex-end; background: var(--st-secondary-background-color); border-radius: 1.125rem;
+  border-end-end-radius: 0.375rem; max-width: min(85%, 36rem); overflow-wrap: anywhere; padding: 0.5625rem 0.9375rem;
+  white-space: pre-wrap; }
+.fg-read-flow { min-width: 0; overflow-wrap: anywhere; }
+.fg-read-mark { color: var(--st-gray-text-color); margin: 0; }
+"""
+_JS = f"""
+const markdown = import(new URL("{find_asset("markdown.js")}", location.origin));
+export default async ({{ parentElement, data }}) => {{
+  const {{ render }} = await markdown;
+  let log = parentElement.querySelector(".fg-read");
+  if (!log) {{
+    log = document.createElement("div");
+    log.className = "fg-read";
+    log.setAttribute("role", "log");
+    log.setAttribute("aria-live", "off");
+    log.setAttribute("aria-label", "Conversation");
+    parentElement.append(log);
+  }}
+  log.replaceChildren(...data.messages.map(({{ role, text, mark }}) => {{
+    const article = document.createElement("article");
+    article.className = role === "user" ? "fg-read-you" : "fg-read-flow";
+    article.setAttribute("aria-label", role === "user" ? data.by : data.name);
+    const body = document.createElement("div");
+    body.dir = "auto";
+    article.append(body);
+    if (role === "user") body.textContent = text;
+    else if (text.trim()) render(body, text, {{}});
+    if (mark) {{
+      const note = document.createElement("p");
+      note.className = "fg-read-mark";
+      note.textContent = mark;
+      article.append(note);
+    }}
+    return article;
+  }}));
+}};
+"""
+_NAME = "reading"
+
+
+def draw_shared(caller: Caller, key: str) -> None:
+    """The calm page for links that are unknown, over or not for this reader."""
+    opened = bridge.ask(shared_chats.open_shared, caller, key) if caller.kind == "member" else None
+    opening.require_allowed(opened is not None)
+    if opened is None:
+        return
+    chat, wired = opened.chat, opened.wired
+    title = chat.title or "Untitled"
+    st.set_page_config(page_title="Shared chat")
+    st.title(words.escape(title), anchor=False)
+    facts = (f"Shared by {words.escape(opened.by)}", browser.write_moment(chat.created_at), words.escape(wired.name))
+    st.markdown(f":gray[{words.join(facts)}]")
+    with failure.draw_refusals():
+        if st.button("Continue as my copy", type="primary", icon=":material/forum:", key=f"reading:copy:{key}"):
+            _continue(caller, key)
+    if chat.is_cut:
+        st.caption(f"The newest {words.count(chat.messages, 'message')} of a longer chat.")
+    number = int(st.session_state.get(f"{_NAME}:page:{key}", 1))
+    said = bridge.ask(shared_chats.read_shared, caller, key)
+    shown = [_write(message) for message in said[(number - 1) * PAGE : number * PAGE]]
+    draw = st.components.v2.component("flowground_reading", css=_CSS, js=_JS, isolate_styles=False)
+    draw(key=f"reading:{key}", data={"messages": shown, "by": opened.by, "name": wired.name})
+    draw_pages(_NAME, key, len(said), number)
+
+
+def _continue(caller: Caller, key: str) -> None:
+    """One copy a visit, however often it is pressed."""
+    limits = runtime.get().run_limits
+    for found in bridge.call(limits.look(caller)):
+        if found.limit.what == "stored_bytes" and found.left <= 0:
+            raise refuse(found, caller, currency=limits.currency)
+    session_id: str = st.session_state.setdefault(f"reading:session:{key}", str(uuid.uuid4()))
+    wired = bridge.ask(shared_chats.continue_as_copy, caller, key, session_id)
+    if wired is None:
+        st.rerun()
+    else:
+        st.switch_page(browser.PLAYGROUND, query_params={"flow": wired.id, "session": session_id})
+
+
+def _write(message: SharedMessage) -> dict[str, str]:
+    mark = "" if message.role == "user" else _MARKS.get(message.state, "")
+    return {"role": message.role, "text": mend(message.text), "mark": mark}

@@ -1,0 +1,197 @@
+"""The list of a person's conversations with a flow, in the sidebar: by day, searched, a page at a time.
+
+The list is a fragment: searching and ticking draw it alone; opening one draws the page. It asks who is here each time.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+
+import streamlit as st
+
+from flowground.caller import Caller
+from flowground.store.runs import session_lists
+from flowground.store.runs.session_lists import ListedSession, SessionPage, SessionPlace
+from flowground.ui.chat import chat_files, chat_links, session_changes
+from flowground.ui.chat.conversation import Conversation, begin_new, find_session
+from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.actions import draw_action
+from flowground.ui.page.caller import require_visitor
+from flowground.ui.shell.navigation import find_page_part
+
+_PAGE = 40
+_SEARCH_FROM = 8
+"""So many are seen at a glance."""
+_TITLE_CHARS = 60
+_REFUSED = "sessions:refused"
+
+
+@dataclass(slots=True)
+class _ListState:
+    """Where the page of the list begins, behind which others were shown; and what is ticked, while one ticks."""
+
+    places: list[SessionPlace] = field(default_factory=list)
+    is_selecting: bool = False
+    ticked: set[str] = field(default_factory=set)
+
+
+def draw_sessions(conversation: Conversation, *, noun: str = "chat") -> None:
+    """The person's conversations with the flow; `noun` is what one of them is called."""
+    flow_id = conversation.wired.id
+    with find_page_part():
+        st.button(
+            f"New {noun}",
+            icon=":material/edit_square:",
+            key=f"sessions:new:{flow_id}",
+            width="stretch",
+            on_click=lambda: begin_new(flow_id),
+        )
+        _draw_list(flow_id, conversation.session_id, noun)
+
+
+@st.fragment
+def _draw_list(flow_id: str, shown: str, noun: str) -> None:
+    if find_session(flow_id) != shown:
+        st.rerun(scope="app")  # another one was chosen in the list
+    caller = require_visitor()
+    state: _ListState = st.session_state.setdefault(session_changes.make_state_key(flow_id), _ListState())
+    searched = str(st.session_state.get(_make_search_key(flow_id)) or "").strip()
+    page = _read_page(caller, flow_id, searched, state)
+    is_empty = not page.sessions and not page.pinned and not searched and not state.places
+    if is_empty:
+        return
+    _draw_head(flow_id, noun, page, state, is_searching=bool(searched))
+    failure.draw_kept(_REFUSED)
+    with st.container(gap=None, key="sessions:rows"):
+        for day, sessions in _split_by_day(page):
+            st.caption(day)
+            for session in sessions:
+                _draw_row(caller, flow_id, session, state, noun, is_shown=session.session_id == shown)
+        _draw_foot(flow_id, noun, page, state, is_searching=bool(searched))
+
+
+def _read_page(caller: Caller, flow_id: str, searched: str, state: _ListState) -> SessionPage:
+    owner, after = str(caller.owner), state.places[-1] if state.places else None
+    if searched:
+        return bridge.read(session_lists.search, flow_id=flow_id, owner=owner, words=searched, after=after, limit=_PAGE)
+    return bridge.read(session_lists.list_page, flow_id=flow_id, owner=owner, after=after, limit=_PAGE)
+
+
+def _draw_head(flow_id: str, noun: str, page: SessionPage, state: _ListState, *, is_searching: bool) -> None:
+    if is_searching or state.places or page.end or len(page.sessions) + len(page.pinned) >= _SEARCH_FROM:
+        st.text_input(
+            f"Search {noun}s",
+            key=_make_search_key(flow_id),
+            type="search",
+            placeholder=f"Search {noun}s",
+            label_visibility="collapsed",
+            icon=":material/search:",
+            max_chars=session_lists.SEARCHED_CHARS,
+            live="400ms",
+            on_change=_begin_anew,
+            args=(state,),
+        )
+    with st.container(horizontal=True, vertical_alignment="center", key="sessions:head"):
+        st.markdown(f":small[**Your {noun}s**]", width="stretch")
+        word = "Cancel" if state.is_selecting else "Select"
+        draw_action(word, _select, state, not state.is_selecting, key=f"sessions:select:{flow_id}")
+    if state.is_selecting:
+        count = len(state.ticked)
+        label = f"Delete {words.count(count, noun)}" if count else f"Delete {noun}s"
+        if st.button(label, key=f"sessions:delete_ticked:{flow_id}", icon=":material/delete:", disabled=not count):
+            session_changes.delete(flow_id, tuple(sorted(state.ticked)), noun)
+
+
+def _draw_foot(flow_id: str, noun: str, page: SessionPage, state: _ListState, *, is_searching: bool) -> None:
+    """What was not found, and the ways to older ones and back."""
+    if is_searching and not page.sessions and not page.end:
+        st.caption(f"No {noun} has these words.")
+    if page.read_to:
+        st.caption(f"Searched back to {browser.write_day(page.read_to)}.")
+    if page.end:
+        word = "Search further back" if is_searching else "Show older"
+        draw_action(word, state.places.append, page.end, key=f"sessions:older:{flow_id}", icon="expand_more")
+    if state.places:
+        draw_action(
+            "Back to the newest", _begin_anew, state, key=f"sessions:newest:{flow_id}", icon="vertical_align_top"
+        )
+
+
+def _draw_row(
+    caller: Caller, flow_id: str, session: ListedSession, state: _ListState, noun: str, *, is_shown: bool
+) -> None:
+    key, title = session.session_id, words.escape(words.cut(session.title or "Untitled", _TITLE_CHARS))
+    if state.is_selecting:
+        st.checkbox(
+            title,
+            value=key in state.ticked,
+            key=f"sessions:tick:{key}",
+            on_change=_mark,
+            args=(state, key),
+        )
+        return
+    mark = "on" if is_shown else "off"
+    with st.container(
+        horizontal=True, wrap=False, vertical_alignment="center", gap=None, key=f"sessions:row:{mark}:{key}"
+    ):
+        draw_action(title, st.query_params.update, {"session": key}, key=f"sessions:open:{key}")
+        chosen = st.menu_button(
+            "More",
+            _list_entries(caller, session),
+            key=f"sessions:more:{key}",
+            type="tertiary",
+            icon=":material/more_horiz:",
+        )
+    if chosen == "Rename":
+        session_changes.rename(flow_id, session)
+    elif chosen == "Delete":
+        session_changes.delete(flow_id, (key,))
+    elif chosen == "Export":
+        chat_files.open_export(flow_id, key, noun)
+    elif chosen == "Share":
+        chat_links.open_sharing(flow_id, key)
+    elif chosen:
+        _pin(caller, flow_id, key, chosen == "Pin")
+        st.rerun()
+
+
+def _list_entries(caller: Caller, session: ListedSession) -> list[str]:
+    """Nobody but members shares; to the local owner the dialog says what that takes."""
+    pin, share = "Unpin" if session.is_pinned else "Pin", [] if caller.kind == "visitor" else ["Share"]
+    return [pin, "Rename", *share, "Export", "Delete"]
+
+
+def _pin(caller: Caller, flow_id: str, session_id: str, is_pinned: bool) -> None:
+    with failure.keep_refusals(_REFUSED):
+        bridge.write(caller, session_lists.pin, flow_id=flow_id, session_id=session_id, is_pinned=is_pinned)
+
+
+def _begin_anew(state: _ListState) -> None:
+    state.places.clear()
+
+
+def _select(state: _ListState, is_selecting: bool) -> None:
+    state.is_selecting = is_selecting
+    state.ticked.clear()
+
+
+def _mark(state: _ListState, session_id: str) -> None:
+    state.ticked ^= {session_id}
+
+
+def _make_search_key(flow_id: str) -> str:
+    return f"sessions:search:{flow_id}"
+
+
+def _split_by_day(page: SessionPage) -> Iterator[tuple[str, Iterable[ListedSession]]]:
+    """Pinned ones first, then by the visitor's days."""
+    if page.pinned:
+        yield "Pinned", page.pinned
+    yield from groupby(page.sessions, key=lambda session: _name_day(session.updated_at))
+
+
+def _name_day(moment: datetime) -> str:
+    days = (browser.find_today() - browser.find_day(moment)).days
+    names = ((0, "Today"), (1, "Yesterday"), (7, "Last 7 days"), (30, "Last 30 days"))
+    return next((name for most, name in names if days <= most), "Older")

@@ -1,0 +1,27 @@
+"""How people are shown: ids are for the store, and names are looked up anew each time a page is drawn."""
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
+from flowground import runtime
+from flowground.errors import FlowgroundError
+from flowground.sign_in.roster import find_name
+from flowground.store.people.members import Member
+from flowground.ui.page import bridge
+
+
+def name_person(member: Member) -> str:
+    """ "Grace Hopper (grace)", or the name alone."""
+    return member.name if member.display_name == member.name else f"{member.display_name} ({member.name})"
+
+
+def read_names(members: Collection[str]) -> Mapping[str, str]:
+    """Id -> what colleagues see, for `find_name`; one read for a whole list. Nobody where the roster cannot be read."""
+    with suppress(FlowgroundError):
+        return bridge.call(runtime.get().sign_in.roster.find_names(members)) if members else {}
+    return {}
+
+
+def find_display_name(member: str) -> str:
+    """How colleagues see this member, by id."""
+    return find_name(read_names([member]), member)

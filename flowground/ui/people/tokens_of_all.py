@@ -1,0 +1,50 @@
+"""Every application token in force, for admins: people's own, and the organization's, which nobody else sees."""
+
+import streamlit as st
+
+from flowground.access import application_tokens
+from flowground.caller import Caller
+from flowground.sign_in.roster import find_name
+from flowground.store.people.tokens import ORGANIZATION
+from flowground.ui.api_access.tokens import write_rights, write_token_facts
+from flowground.ui.page import bridge, failure, words
+from flowground.ui.page.actions import draw_action
+from flowground.ui.page.caller import bind_to_caller
+from flowground.ui.page.names import read_names
+from flowground.ui.page.paging import PAGE, ListPage, draw_pages, draw_search, find_in_pages
+from flowground.ui.people import open_row
+
+_REFUSED = "organization:tokens:refused"
+
+
+def draw_all_tokens(caller: Caller) -> None:
+    st.caption("The organization's were made on the command line, or before there was an account.")
+    searched = draw_search("tokens", "Search tokens")
+    failure.draw_kept(_REFUSED)
+    page, number = find_in_pages(
+        "tokens",
+        searched,
+        lambda offset: ListPage(*bridge.ask(application_tokens.find_page, caller, searched, limit=PAGE, offset=offset)),
+    )
+    owners = {token.owner for token in page.shown if token.owner}
+    names = read_names(owners)
+    for token in page.shown:
+        whose = find_name(names, token.owner) if token.owner else ORGANIZATION
+        flows = "all flows" if token.flows is None else ", ".join(token.flows)
+        facts = write_token_facts(
+            token,
+            words.escape(f"{token.prefix}… of {whose}"),
+            words.escape(flows),
+            write_rights(caller, token),
+        )
+        with open_row(f"organization:token:{token.id}", f"**{words.escape(token.name)}**", facts):
+            draw_action("Revoke", _revoke, caller, token.id, key=f"organization:revoke:{token.id}")
+    if not page.count:
+        st.caption("No token has these words." if searched else "None yet. They are made in a flow's *API access*.")
+    draw_pages("tokens", searched, page.count, number)
+
+
+@bind_to_caller
+def _revoke(caller: Caller, token_id: str) -> None:
+    with failure.keep_refusals(_REFUSED):
+        bridge.ask(application_tokens.revoke, caller, token_id)

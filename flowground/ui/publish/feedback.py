@@ -1,0 +1,152 @@
+"""What people say of a flow's answers, as its owners read it: filtered, newest first, a page at a time.
+
+What people wrote is drawn as it stands, never as Markdown.
+"""
+
+import time
+from collections.abc import Collection, Mapping
+from functools import partial
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.access import feedback
+from flowground.caller import Caller, Owner
+from flowground.errors import explain_failure
+from flowground.sign_in.roster import find_name
+from flowground.store.runs.feedback import (
+    MOST_COUNTED,
+    SHOWN_CHARS,
+    FeedbackFilter,
+    FeedbackItem,
+    FeedbackPage,
+    FeedbackPlace,
+)
+from flowground.store.runs.ratings import RatingValue
+from flowground.store.runs.records import StoredMessage
+from flowground.ui.chat.rating import LABELS
+from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.actions import draw_action, open_scheduled, schedule_dialog
+from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.names import read_names
+from flowground.wiring import WiredFlow
+
+PAGE = str(browser.PAGES / "feedback.py")
+_VALUES: dict[str, RatingValue | None] = {"All": None, "Good": "good", "Bad": "bad"}
+_DAYS = {"Last 7 days": 7, "Last 30 days": 30, "All of it": 0}
+_ICONS = {"good": ":material/thumb_up: **Good**", "bad": ":material/thumb_down: **Bad**"}
+_VERSION_CHARS = 8
+
+
+def may_read(caller: Caller, wired: WiredFlow) -> bool:
+    """Whether the flow's feedback is this person's to read."""
+    return feedback.may_read(runtime.get().access, caller, wired)
+
+
+def draw_link(caller: Caller, wired: WiredFlow) -> None:
+    """The way to the page, with the bad answers of the last seven days, for who may read them."""
+    if may_read(caller, wired):
+        count = bridge.ask(feedback.count_bad, caller, wired)
+        label = f"Feedback · {_write_count(count)} bad this week" if count else "Feedback"
+        st.page_link(PAGE, label=label, icon=":material/thumbs_up_down:", query_params={"flow": wired.id})
+
+
+def draw_feedback(caller: Caller, wired: WiredFlow) -> None:
+    """Filters, and the page of the list that is shown."""
+    places: list[FeedbackPlace] = st.session_state.setdefault(f"feedback:places:{wired.id}", [])
+    only = _draw_filters(wired, places)
+    with failure.draw_refusals():
+        count = bridge.ask(feedback.count_ratings, caller, wired.id, only)
+        page = bridge.ask(feedback.list_page, caller, wired.id, only, after=places[-1] if places else None)
+        st.caption(f"{words.count(count, 'rating')}{' or more' if count == MOST_COUNTED else ''}")
+        names = _read_names(page)
+        for number, item in enumerate(page.items):
+            _draw_item(wired, item, names, number)
+        with st.container(horizontal=True):
+            if page.end:
+                draw_action("Show older", places.append, page.end, key="feedback:older", icon="expand_more")
+            if places:
+                draw_action("Back to the newest", places.clear, key="feedback:newest", icon="vertical_align_top")
+    open_scheduled(wired.id)
+
+
+def _draw_filters(wired: WiredFlow, places: list[FeedbackPlace]) -> FeedbackFilter:
+    with st.container(horizontal=True, vertical_alignment="bottom", key="feedback:filters"):
+        value = st.selectbox(
+            "Rating", list(_VALUES), key=f"feedback:value:{wired.id}", on_change=places.clear, width=140
+        )
+        period = st.selectbox("Time", list(_DAYS), key=f"feedback:time:{wired.id}", on_change=places.clear, width=160)
+        has_reason = st.toggle("With a reason", key=f"feedback:reason:{wired.id}", on_change=places.clear)
+    days = _DAYS[period]
+    since = browser.begin_day().timestamp() - (days - 1) * 86_400 if days else 0.0
+    return FeedbackFilter(_VALUES[value], is_explained=has_reason, since=min(since, time.time()))
+
+
+def _draw_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str], number: int) -> None:
+    labels = ", ".join(LABELS[label] for label in item.rating.labels)
+    version = f"version {item.flow_version[:_VERSION_CHARS]}" if item.flow_version else ""
+    facts = words.join((browser.write_moment(item.at), item.model or "", version))
+    with st.container(border=True, key=f"feedback:item:{number}"):
+        st.markdown(f"{words.join((_ICONS[item.rating.value], labels))}  \n:small[:gray[{words.escape(facts)}]]")
+        if item.rating.reason:
+            st.text(item.rating.reason)
+        if item.shared is None:
+            st.caption(":material/lock: The conversation is not shared.")
+            return
+        st.caption(f"Shared by {words.escape(_name_owner(item.shared.owner, names))}")
+        for who, text in (("Question", item.shared.question), ("Answer", item.shared.answer)):
+            st.markdown(f":small[**{who}**]")
+            st.text(words.cut(text, SHOWN_CHARS))
+        act = partial(open_conversation, wired, item.message_id)
+        draw_action(
+            "Open the conversation", schedule_dialog, wired.id, act, key=f"feedback:open:{number}", icon="forum"
+        )
+
+
+@st.dialog("Conversation", width="large")
+def open_conversation(wired: WiredFlow, message_id: str) -> None:
+    """Up to the answer that was rated, where it is still shared; nothing can be said in it."""
+    with failure.draw_refusals():
+        shared = bridge.ask(feedback.read_conversation, require_visitor(), wired.id, message_id)
+        if shared is None:
+            st.info("This conversation is not shared any more.")
+            return
+        names = _find_names([shared.owner])
+        st.caption(f"Shared by {words.escape(_name_owner(shared.owner, names))}, up to the answer that was rated.")
+        if shared.has_earlier:
+            st.caption("Earlier messages are left out.")
+        for message in shared.messages:
+            _draw_message(wired, message)
+
+
+def _draw_message(wired: WiredFlow, message: StoredMessage) -> None:
+    who = "Question" if message.role == "user" else "Answer"
+    st.markdown(f":small[**{who}** · {browser.write_moment(message.created_at)}]")
+    st.text(message.text or explain_failure(message.error or "").replace("`", "") or "The answer is empty.")
+    for step in message.trace:
+        name = wired.display_names.get(step.component_id) or step.component_id
+        facts = words.join((words.write_seconds(step.seconds), step.model or "", words.write_tokens(step.usage)))
+        st.markdown(f":small[:gray[{words.escape(words.join(('Step', name, facts)))}]]")
+        if step.text:
+            st.code(step.text, language=None, wrap_lines=True)
+
+
+def _read_names(page: FeedbackPage) -> Mapping[str, str]:
+    return _find_names([item.shared.owner for item in page.items if item.shared])
+
+
+def _find_names(owners: Collection[str]) -> Mapping[str, str]:
+    """Of those that are members."""
+    people = {owner.id for owner in map(Owner.read, owners) if owner.kind == "member"}
+    return read_names(people)
+
+
+def _name_owner(text: str, names: Mapping[str, str]) -> str:
+    owner = Owner.read(text)
+    if owner.kind == "member":
+        return find_name(names, owner.id)
+    return "a visitor" if owner.kind == "visitor" else "the owner of this computer"
+
+
+def _write_count(count: int) -> str:
+    return f"{count:,}+" if count == MOST_COUNTED else f"{count:,}"

@@ -1,0 +1,101 @@
+"""*New flow*: a file to begin with, from a template. In local mode it is written; else shown, to be saved by hand."""
+
+from typing import Literal
+
+import streamlit as st
+
+from flowground import runtime
+from flowground.access import new_flows
+from flowground.caller import Caller
+from flowground.errors import FlowgroundError
+from flowground.flow.templates import LONGEST_NAME, TEMPLATES, DraftedFlow, choose_address, make_draft
+from flowground.ui.page import bridge, browser, copying, failure, words
+from flowground.ui.page.caller import require_visitor
+from flowground.ui.sign_in import sign_in
+
+_ButtonKind = Literal["primary", "secondary"]
+_EXAMPLE = "Order status"
+
+
+def draw_button(caller: Caller, label: str = "New flow", *, kind: _ButtonKind = "secondary") -> None:
+    """For who sees the inside of flows; nothing for others."""
+    if caller.sees_inside and st.button(label, type=kind, icon=":material/add:", key=f"new:open:{kind}"):
+        _open_dialog()
+
+
+@st.dialog("New flow", width="medium", icon=":material/add:", on_dismiss="rerun")
+def _open_dialog() -> None:
+    caller = require_visitor()
+    if not caller.sees_inside:
+        return
+    name = st.text_input("Name", placeholder=_EXAMPLE, max_chars=LONGEST_NAME, key="new:name", live=True) or ""
+    template = st.radio(
+        "Template",
+        list(TEMPLATES),
+        format_func=lambda key: TEMPLATES[key].title,
+        captions=[f"{template.purpose.capitalize()}." for template in TEMPLATES.values()],
+        key="new:template",
+    )
+    address = st.text_input(
+        "Address",
+        placeholder=choose_address(name) or choose_address(_EXAMPLE),
+        help="The flow's id, in links and in the API. Made from the name where you write none.",
+        max_chars=LONGEST_NAME,
+        key="new:address",
+        live=True,
+    )
+    draft = _read_draft(name, template, address or "")
+    if caller.kind == "local":
+        _draw_writing(caller, draft)
+    elif draft:
+        _draw_file(draft)
+
+
+def _read_draft(name: str, template: str, address: str) -> DraftedFlow | None:
+    """None where no name is written yet, and where it cannot be one, which is said then."""
+    if not name.strip():
+        return None
+    running = runtime.get()
+    with failure.draw_refusals():
+        draft = make_draft(name, template, address=address, max_bytes=running.settings.limits.flow_bytes)
+        new_flows.require_free_address(running.access, draft)
+        return draft
+    return None
+
+
+def _draw_writing(caller: Caller, draft: DraftedFlow | None) -> None:
+    """For the local owner. Where the file cannot be written, its text is shown."""
+    if not caller.is_proven:
+        if not sign_in.ask_owner_code(key="new:code"):
+            return
+        caller = require_visitor()
+    if not st.button("Create the flow", type="primary", key="new:write", disabled=draft is None) or draft is None:
+        return
+    try:
+        bridge.ask(new_flows.write_flow, caller, draft)
+    except FlowgroundError as error:
+        failure.draw_refusal(error)
+        _draw_file(draft)
+    else:
+        st.switch_page(browser.PLAYGROUND, query_params={"flow": draft.id})
+
+
+def _draw_file(draft: DraftedFlow) -> None:
+    folder = words.escape(runtime.get().settings.flows.name)
+    st.markdown(
+        f"Save this as **{words.escape(draft.file)}** in the server's folder **{folder}**, or where your organization "
+        "keeps its flows. It appears here as soon as the file is there."
+    )
+    with copying.hide_other_button("new"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            copying.draw_copy(draft.text, what="the file", key="new")
+            st.download_button(
+                "Download",
+                draft.text,
+                draft.file,
+                "application/yaml",
+                icon=":material/download:",
+                on_click="ignore",
+                key="new:download",
+            )
+        st.code(draft.text, language="yaml", height=320)

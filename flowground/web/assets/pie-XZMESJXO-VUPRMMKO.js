@@ -1,0 +1,1 @@
+import{a as e,b as r}from"./chunk-J4YYJJPV.js";import"./chunk-FPTW5BR6.js";import"./chunk-SQE76S5B.js";export{e as PieModule,r as createPieServices};

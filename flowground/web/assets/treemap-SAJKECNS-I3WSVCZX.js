@@ -1,0 +1,1 @@
+import{a as e,b as r}from"./chunk-ORQUWRKZ.js";import"./chunk-FPTW5BR6.js";import"./chunk-SQE76S5B.js";export{e as TreemapModule,r as createTreemapServices};

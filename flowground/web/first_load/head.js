@@ -1,0 +1,55 @@
+// Runs before Streamlit's scripts. What stands in capitals is filled in by first_screen.py.
+(() => {
+  const shared = location.pathname.match(/^\/public_flow\/[^/]+/);
+  window.__streamlit = {
+    ...LOOKS,
+    BACKEND_BASE_URL: location.origin + (shared ? shared[0] : "/"),
+    // With these it opens its socket at once, and asks whether the server is there meanwhile. It takes an origin whose
+    // pages may have ours in a frame and command it: one that nobody can have.
+    HOST_CONFIG: { allowedOrigins: ["https://nobody.invalid"], useExternalAuthToken: false },
+  };
+  if (shared || location.pathname === "/playground")
+    for (const href of CHAT_MODULES)
+      document.head.append(Object.assign(document.createElement("link"), { rel: "modulepreload", href, fetchPriority: "low" }));
+
+  // Light, dark, or as the system: Streamlit follows the system, so it is told here what that is. Kept in this browser,
+  // for all pages. The control in the sidebar (flowground/ui/shell/look.py) reads and sets `flowground.look`.
+  const dark = "(prefers-color-scheme: dark)";
+  const ask = window.matchMedia.bind(window);
+  const system = ask(dark);
+  const read = () => { try { return localStorage.getItem("flowground-look"); } catch { return null; } };
+  let chosen = read();
+  const answer = Object.defineProperty(new EventTarget(), "matches", {
+    get: () => chosen === "dark" || (chosen !== "light" && system.matches),
+  });
+  Object.assign(answer, { media: dark, addListener(told) { this.addEventListener("change", told); } });
+  window.matchMedia = (query) => (query === dark ? answer : ask(query));
+  const tell = () => {
+    document.documentElement.dataset.look = answer.matches ? "dark" : "light";
+    answer.dispatchEvent(new Event("change"));
+  };
+  window.flowground = {
+    get look() { return chosen === "dark" || chosen === "light" ? chosen : "system"; },
+    set look(wanted) {
+      chosen = wanted;
+      try { localStorage.setItem("flowground-look", wanted); } catch { /* then for this page only */ }
+      tell();
+    },
+  };
+  system.addEventListener("change", tell);
+  window.addEventListener("storage", (event) => {
+    if (event.key !== "flowground-look") return;
+    chosen = read();
+    tell();
+  });
+  tell();
+
+  // On a phone the open sidebar covers the page: nobody wants it back at the next load.
+  try { if (window.innerWidth < 768) localStorage.removeItem("SIDEBAR_KEY"); } catch { /* it keeps nothing */ }
+  // There a choice in it closes it, too: else it stands over what was chosen.
+  addEventListener("click", ({ target }) => {
+    const side = window.innerWidth < 768 && target.closest?.('[data-testid="stSidebar"]');
+    if (side && target.closest('a, [class*="st-key-sessions-new"] button, [class*="st-key-sessions-open"] button'))
+      setTimeout(() => side.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click());
+  });
+})();

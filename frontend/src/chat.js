@@ -1,0 +1,35 @@
+// The conversation as a component of the page. Streamlit calls it again whenever its data or the theme changes, and
+// cleans up only when it goes away: so what there is stays with its element.
+
+import { adopt } from "./markdown.js";
+import css from "./chat.css";
+import { make } from "./chat/dom.js";
+import { View } from "./chat/view.js";
+
+export default function mount({ parentElement, data, setTriggerValue }) {
+  adopt(parentElement, css);
+  let view = parentElement.fgView;
+  if (view && view.data.flow === data.flow && view.data.mode === data.mode) {
+    view.trigger = setTriggerValue;
+    view.show(data);
+  } else {
+    view?.close();
+    view?.root.remove();
+    const root = make("div", { class: "fg-chat", "data-mode": data.mode });
+    parentElement.append(root);
+    view = parentElement.fgView = new View(root, data, setTriggerValue);
+  }
+  paintAround(parentElement);
+  return () => {
+    view.close();
+    view.root.remove();
+    parentElement.fgView = null;
+  };
+}
+
+/** The page's head stays in reach while one reads: it needs the theme's colours, which Streamlit gives components alone. */
+function paintAround(element) {
+  const seen = getComputedStyle(element);
+  for (const name of ["background-color", "border-color"])
+    document.documentElement.style.setProperty(`--fg-${name}`, seen.getPropertyValue(`--st-${name}`));
+}

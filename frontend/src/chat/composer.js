@@ -1,0 +1,164 @@
+// Where one writes: a field that grows, and one button that sends, or stops what was sent.
+
+import { icon, make, writeSentence } from "./dom.js";
+
+/** Milliseconds after *Send* for which *Stop*, which stands in its place, is not taken: a double click sends once. */
+const SETTLE = 600;
+const AWAY = "The connection to Flowground is lost, or it is restarting. Your text is kept.";
+
+export class Composer {
+  /** `act` has `send(text)`, `stop()`, `editLast()`, `changeDraft(text)`, `clearOverrides()`. */
+  constructor(act, { isForm = false } = {}) {
+    this.act = act;
+    this.isForm = isForm;
+    this.isRunning = false;
+    this.isOpen = false;
+    this.sentAt = -Infinity;
+    this.notice = make("div", { class: "fg-notice", role: "alert" });
+    this.chips = make("div", { class: "fg-chips" });
+    this.box = make("textarea", { rows: isForm ? 8 : 1, dir: "auto", enterkeyhint: isForm ? "enter" : "send", autocomplete: "off" });
+    this.button = make("button", { type: "button", class: "fg-send", click: () => this.press() });
+    this.notes = make("div", { class: "fg-notes" });
+    const field = make("div", { class: "fg-field" }, this.box, this.button);
+    field.addEventListener("click", (event) => event.target === field && this.box.focus());
+    this.element = make("form", { class: isForm ? "fg-composer fg-form" : "fg-composer" }, this.notice, this.chips, field, this.notes);
+    this.element.addEventListener("submit", (event) => event.preventDefault());
+    this.box.addEventListener("input", () => this.change());
+    this.box.addEventListener("keydown", (event) => this.hear(event));
+    this.draw();
+  }
+
+  hear(event) {
+    if (event.key === "ArrowUp" && !this.box.value && this.act.editLast()) return event.preventDefault();
+    if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return undefined;
+    const isSend = this.isForm ? event.ctrlKey || event.metaKey : !event.shiftKey;
+    if (!isSend) return undefined;
+    event.preventDefault();
+    if (!this.isRunning) this.submit();
+    return undefined;
+  }
+
+  press() {
+    if (!this.isRunning) this.submit();
+    else if (!this.isSettling) this.act.stop();
+  }
+
+  get isSettling() {
+    return this.isRunning && performance.now() - this.sentAt < SETTLE;
+  }
+
+  submit() {
+    const text = this.box.value;
+    if (!text.trim() || this.off) return;
+    if (!this.isOpen) {
+      this.isWanted = !this.isLost;
+      if (this.isLost) this.say(AWAY, { kind: "away" });
+      return;
+    }
+    this.sentAt = performance.now();
+    this.say("");
+    this.act.send(text);
+  }
+
+  change() {
+    this.isWanted = false;
+    this.fit();
+    this.draw();
+    this.act.changeDraft(this.box.value);
+  }
+
+  get text() {
+    return this.box.value;
+  }
+
+  set text(text) {
+    if (this.box.value === text) return;
+    this.box.value = text;
+    this.fit();
+    this.draw();
+  }
+
+  /** A text that was not taken goes back, before what was typed since. */
+  restore(text) {
+    const since = this.box.value;
+    this.text = since && since !== text ? `${text}\n${since}` : text;
+    this.act.changeDraft(this.text);
+  }
+
+  fit() {
+    this.box.style.height = "auto";
+    this.box.style.height = `${this.box.scrollHeight}px`;
+  }
+
+  focus() {
+    this.box.focus({ preventScroll: true });
+  }
+
+  setRunning(isRunning, { byThisPage = false } = {}) {
+    this.isRunning = isRunning;
+    if (isRunning && byThisPage) {
+      this.sentAt = performance.now();
+      setTimeout(() => this.draw(), SETTLE + 1);
+    }
+    this.draw();
+  }
+
+  setLink(isOpen, { isLost = false } = {}) {
+    this.isOpen = isOpen;
+    this.isLost = isLost;
+    if (isOpen && this.notice.dataset.kind === "away") this.say("");
+    if (isLost) this.say(AWAY, { kind: "away" });
+    this.draw();
+    if (isLost || isOpen) {
+      const isWanted = this.isWanted && isOpen;
+      this.isWanted = false;
+      if (isWanted) this.submit();
+    }
+  }
+
+  setOff(sentence) {
+    if (!sentence && this.off) this.say("");
+    this.off = sentence || "";
+    if (this.off) this.say(this.off, { kind: "off" });
+    this.draw();
+  }
+
+  /** A sentence above the field; "" takes it away. `ways` are links and buttons behind it. */
+  say(sentence, { kind = "", hint = "", ways = [] } = {}) {
+    if (!sentence && this.off) return this.say(this.off, { kind: "off" });
+    this.notice.dataset.kind = kind;
+    const name = { off: "off", away: "wait" }[kind] ?? "alert";
+    const text = hint ? `${sentence} ${hint}` : sentence;
+    this.notice.replaceChildren(...(sentence ? [icon(name), make("p", {}, ...writeSentence(text)), ...ways] : []));
+    return undefined;
+  }
+
+  draw() {
+    const [name, label] = this.isRunning ? ["stop", "Stop"] : this.isForm ? ["play", "Run"] : ["arrow", "Send"];
+    if (this.button.dataset.does !== name) {
+      this.button.dataset.does = name;
+      this.button.setAttribute("aria-label", label);
+      this.button.title = label;
+      this.button.replaceChildren(icon(name), ...(this.isForm ? [label] : []));
+    }
+    this.button.setAttribute("aria-disabled", String(this.isSettling));
+    this.box.disabled = Boolean(this.off);
+    this.button.disabled = !this.isRunning && (Boolean(this.off) || !this.box.value.trim());
+    this.element.toggleAttribute("data-off", Boolean(this.off));
+  }
+
+  /** What the page says around the field: its name, the overrides that apply, and quiet lines below. */
+  describe({ label, placeholder, chip, notes }) {
+    this.box.placeholder = placeholder;
+    this.box.setAttribute("aria-label", label);
+    const chips = [];
+    if (chip) {
+      const title = `Your messages here run with:\n${chip.lines.join("\n")}`;
+      const click = () => this.act.clearOverrides();
+      chips.push(make("button", { type: "button", class: "fg-chip", title, click }, icon("tune"), make("strong", {}, chip.label), " · clear"));
+    }
+    this.chips.replaceChildren(...chips);
+    this.notes.replaceChildren(...notes.map(({ icon: name, text }) => make("p", {}, name ? icon(name) : null, ...writeSentence(text))));
+  }
+}
+

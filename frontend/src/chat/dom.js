@@ -1,0 +1,89 @@
+// Making elements, and the few icons that stand in them.
+
+import { copyText } from "../markdown.js";
+
+/** An element: `make("button", {class: "fg-icon", "aria-label": "Copy"}, icon("copy"))`. Functions become listeners. */
+export function make(tag, given = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child != null && child !== ""));
+  return element;
+}
+
+/** The paths of each icon, in a square of 24, drawn as strokes. */
+const PATHS = {
+  again: "M4 12a8 8 0 1 1 2.3 5.6M4 18v-5h5",
+  alert: "M12 3.5 22 20H2ZM12 10v4M12 17v.1",
+  arrow: "M12 19V5M6 11l6-6 6 6",
+  bad: "M7 14V4H4v10ZM7 13l4 8c1.7 0 2.5-1.2 2.2-2.8L12.5 15H18a2 2 0 0 0 2-2.4l-1.3-7A2 2 0 0 0 16.8 4H7",
+  clear: "M6 6l12 12M18 6 6 18",
+  code: "M8 7l-5 5 5 5M16 7l5 5-5 5",
+  copy: "M9 9h11v11H9ZM5 15H4V4h11v1",
+  done: "M5 12.5 10 17.5 19.5 7",
+  down: "M12 5v14M6 13l6 6 6-6",
+  eye: "M3 3l18 18M10 6.3A9 9 0 0 1 21 12a14 14 0 0 1-2.6 3.4M6.5 7.2A13 13 0 0 0 3 12a9.6 9.6 0 0 0 12.6 5M10 10a3 3 0 0 0 4 4",
+  fetch: "M12 4v11M7 11l5 5 5-5M4 20h16",
+  flow: "M9 4h6v5H9ZM3 15h6v5H3ZM15 15h6v5h-6ZM12 9v3M6 15v-3h12v3",
+  good: "M7 10v10H4V10ZM7 11l4-8c1.7 0 2.5 1.2 2.2 2.8L12.5 9H18a2 2 0 0 1 2 2.4l-1.3 7a2 2 0 0 1-1.9 1.6H7",
+  edit: "M4 20h4L19 9l-4-4L4 16ZM13 7l4 4",
+  next: "M9 6l6 6-6 6",
+  previous: "M15 6l-6 6 6 6",
+  off: "M12 3v9M6.5 6.5a8 8 0 1 0 11 0",
+  play: "M7 4.5v15l12-7.5Z",
+  stop: "M7 7h10v10H7Z",
+  tune: "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4",
+  wait: "M7 3h10M7 21h10M8 3c0 5 8 5 8 9s-8 4-8 9M16 3c0 5-8 5-8 9s8 4 8 9",
+};
+
+/** An icon without a name: what it stands in has one. */
+export function icon(name) {
+  const space = "http://www.w3.org/2000/svg";
+  const drawing = document.createElementNS(space, "svg");
+  const path = document.createElementNS(space, "path");
+  drawing.setAttribute("viewBox", "0 0 24 24");
+  drawing.setAttribute("aria-hidden", "true");
+  drawing.setAttribute("class", `fg-svg fg-svg-${name}`);
+  path.setAttribute("d", PATHS[name]);
+  drawing.append(path);
+  return drawing;
+}
+
+/** A button that shows an icon alone; `label` is its name and what a pointer reads. */
+export function makeIconButton(name, label, click, given = {}) {
+  return make("button", { type: "button", class: "fg-icon", "aria-label": label, title: label, click, ...given }, icon(name));
+}
+
+/** A sentence of the server's: what stands in backticks is code, all else is plain. */
+export function writeSentence(text) {
+  return text.split(/`([^`\n]+)`/).map((part, at) => (at % 2 ? make("code", {}, part) : part));
+}
+
+/** A button that copies what `read()` gives, and shows for a moment that it was done. */
+export function makeCopyButton(label, read) {
+  const button = makeIconButton("copy", label, async () => {
+    const isDone = await copyText(read());
+    const said = isDone ? "Copied" : "Copying failed. Select the text instead.";
+    show(isDone ? "done" : "alert", said);
+    clearTimeout(button.timer);
+    button.timer = setTimeout(() => show("copy", label), 1600);
+  });
+  const show = (name, said) => {
+    button.setAttribute("aria-label", said);
+    button.title = said;
+    button.replaceChildren(icon(name));
+  };
+  return button;
+}
+
+/** An id that nobody else has, in the shape of a UUID; also where the page is not served by https. */
+export function makeId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 15) | 64;
+  bytes[8] = (bytes[8] & 63) | 128;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}

@@ -1,0 +1,200 @@
+// What the server says, and what the page makes of it.
+
+import { Turn } from "./turn.js";
+import { focusVersions } from "./versions.js";
+
+/** Milliseconds between two looks at an answer that another server writes. */
+const LOOK = 3000;
+
+const HEARD = { conversation, behind, messages, waiting, started, text, step, steps, progress, ended, refused, note, off, rated };
+
+/** One frame; what this page does not know is left out. */
+export function hearFrame(view, frame) {
+  HEARD[frame.type]?.(view, frame);
+}
+
+function conversation(view, frame) {
+  if (frame.session !== view.session) return;
+  const { pending, turn: before } = view;
+  const isFirst = !view.isLoaded;
+  const isSame = Boolean(before && frame.running === before.run);
+  view.isLoaded = true;
+  view.isWaiting = Boolean(frame.elsewhere);
+  const isEarlier = pending?.isSaidAfter; // this was asked for before that was said, and knows nothing of it
+  if (isEarlier) pending.isSaidAfter = false;
+  else view.pending = null;
+  view.isAsking = false;
+  view.turn = isSame ? before : null;
+  view.ratings.take(frame.messages, frame.ratings);
+  const kept = isEarlier ? [pending.question, pending.answer] : isSame ? before.answers.values() : [];
+  view.list.show(frame.messages, { hasEarlier: frame.has_earlier, kept: new Set(kept) });
+  if (frame.elsewhere) showElsewhere(view, frame.elsewhere);
+  if (pending && !isEarlier && !frame.running) giveBack(view, pending, frame.messages);
+  if (view.isForm && isFirst) fillForm(view, frame.messages);
+  note(view, frame);
+  setOff(view, frame.off);
+  view.update();
+  if (isFirst && !view.isForm) view.scroll.toEnd();
+  if (view.choosing) showChosen(view, view.choosing);
+}
+
+/** Says which version is shown now, and leaves the keyboard where it was. */
+function showChosen(view, { id, step, isAtQuestion }) {
+  view.choosing = null;
+  const order = view.list.order();
+  const at = order.findIndex((item) => item.id === id);
+  if (at < 0) return;
+  const next = order.findIndex((item, place) => place > at && item.footer);
+  const item = isAtQuestion ? order[at] : order[(next < 0 ? order.length : next) - 1];
+  focusVersions(item.element, step);
+  view.speech.say(item.element.querySelector(".fg-versions")?.getAttribute("aria-label"));
+}
+
+/** This page read too slowly to be told everything: the stored messages have it. */
+function behind(view) {
+  view.ask();
+}
+
+/** What another server wrote so far of an answer: asked for again until it is there. */
+function showElsewhere(view, { answers }) {
+  for (const { id, text: said } of answers) {
+    const item = view.list.find(id) ?? view.list.name(view.list.addAnswer(), id);
+    item.add(item.end, Array.from(said).slice(item.end).join(""));
+    item.wait("Another server is writing this answer.");
+  }
+  view.asking = setTimeout(() => view.ask(), LOOK);
+}
+
+/** After the connection was lost: what was not heard any more goes back to where it was typed. */
+function giveBack(view, pending, messages) {
+  const last = messages.findLast((message) => message.role === "user");
+  if (last?.text !== pending.text && !pending.isAgain) view.composer.restore(pending.text);
+}
+
+function fillForm(view, messages) {
+  const said = messages.find((message) => message.role === "user");
+  if (said && !view.drafts.read(view.draftKey)) view.composer.text = said.text;
+}
+
+function messages(view, frame) {
+  if (frame.session !== view.session) return;
+  view.ratings.take(frame.messages, frame.ratings);
+  view.scroll.hold(() => view.list.prepend(frame.messages, { hasEarlier: frame.has_earlier }));
+}
+
+function waiting(view, { id, text: said }) {
+  const isMine = view.pending && (!id || view.pending.id === id);
+  if (view.turn || (!isMine && !said)) return;
+  if (!isMine) {
+    if (view.composer.text === said) view.composer.text = ""; // given back when the connection was lost
+    view.begin(id, said);
+  }
+  view.pending.answer.wait("The server is busy: your message waits for its turn.");
+}
+
+function started(view, frame) {
+  if (frame.session !== view.session || view.turn?.run === frame.run) return;
+  const isMine = view.pending && (frame.id ? view.pending.id === frame.id : view.pending.text === frame.question?.text);
+  const mine = isMine ? view.pending : null;
+  if (mine) view.pending = null;
+  const versions = frame.question?.versions?.flat() ?? [];
+  view.list.cut(versions.filter((id) => id !== frame.question.id));
+  const question = frame.question && (mine?.question ?? view.list.find(frame.question.id) ?? view.list.addQuestion(""));
+  if (question) view.list.name(question, frame.question.id).store(frame.question);
+  else if (mine) view.list.remove(mine.question);
+  const drawn = frame.answers.map(({ id }, place) => {
+    const item = (place === 0 && mine?.answer) || view.list.find(id) || view.list.addAnswer();
+    return [id, view.list.name(item, id)];
+  });
+  for (const item of [question, ...drawn.map(([, answer]) => answer)])
+    if (item) Object.assign(item, { isUnkept: Boolean(view.note), tweaks: mine ? view.data.tweaks : {} });
+  view.turn = new Turn({ run: frame.run, number: frame.number }, new Map(drawn));
+  view.isWaiting = false;
+  view.turn.first?.wait();
+  view.list.markDays();
+  if (mine && (view.data.is_new || view.isForm)) keepAddress(view);
+  view.update();
+}
+
+/** The first words of a conversation: its address, and its place in the list beside it. */
+function keepAddress(view) {
+  const address = new URL(location.href);
+  address.searchParams.set("session", view.session);
+  history.replaceState(history.state, "", address);
+  view.data = { ...view.data, is_new: false };
+  view.trigger("began", view.session);
+}
+
+/** One answer's next piece; where several grow at once, `more` has the others'. */
+function text(view, { number, more = [], ...first }) {
+  view.isFetched = true;
+  for (const piece of [first, ...more]) view.turn?.add({ ...piece, number });
+}
+
+function step(view, { run, name }) {
+  if (view.turn?.run === run) view.turn.first?.wait(name);
+}
+
+function progress(view, frame) {
+  if (!frame.run || view.turn?.run === frame.run) view.turn.first?.showProgress(frame);
+}
+
+function steps(view, { message, steps: found }) {
+  view.list.find(message)?.showSteps(found);
+}
+
+function rated(view, frame) {
+  view.ratings.hear(frame);
+}
+
+function ended(view, { run, messages: stored }) {
+  if (view.turn?.run !== run) return;
+  const left = new Map(view.turn.answers);
+  view.turn = null;
+  for (const message of stored) {
+    if (message.role === "user") continue;
+    const item = left.get(message.id) ?? view.list.name(view.list.addAnswer(), message.id);
+    left.delete(message.id);
+    item.store(message);
+  }
+  for (const item of left.values()) view.list.remove(item);
+  if (!stored.length) view.ask();
+  const last = stored.at(-1);
+  if (last?.state === "stopped") view.speech.say("Stopped.");
+  if (last?.error) view.speech.say(last.error.text.replaceAll("`", ""));
+  view.list.markDays();
+  view.update();
+}
+
+function refused(view, { id, text: sentence, hint }) {
+  const { pending, choosing } = view;
+  if (!pending && choosing) {
+    view.choosing = null;
+    view.composer.say(sentence, { hint });
+  }
+  if (!pending || (id && pending.id !== id)) return;
+  view.pending = null;
+  view.list.remove(pending.question);
+  view.list.remove(pending.answer);
+  view.list.restore(pending.removed);
+  if (!pending.isAgain && pending.replaced) pending.replaced.edit(pending.text);
+  else if (!pending.isAgain && !view.isForm) view.composer.restore(pending.text);
+  if (sentence) view.composer.say(sentence, { hint });
+  view.update();
+}
+
+function note(view, { note: sentence }) {
+  view.note = sentence || "";
+  view.describe();
+}
+
+function off(view, frame) {
+  setOff(view, frame.text);
+  view.list.redraw();
+  view.update();
+}
+
+function setOff(view, sentence) {
+  view.off = sentence || "";
+  view.composer.setOff(view.off);
+}

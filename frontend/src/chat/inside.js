@@ -1,0 +1,24 @@
+// What only some see of an answer: the steps that made it, and a model that is being fetched for it.
+
+import { make } from "./dom.js";
+import { join, roundSeconds, writeSeconds, writeSize, writeTokens } from "./words.js";
+
+/** Each component that ran, what it took and what it gave. */
+export function drawSteps(steps) {
+  return steps.map(({ name, seconds, model, tokens, text }) => {
+    const facts = join(writeSeconds(seconds), model, writeTokens(tokens));
+    const head = make("p", { class: "fg-step-head" }, make("strong", {}, name), " ", make("span", { class: "fg-figures" }, facts));
+    const given = text ? make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text) : null;
+    return make("section", { class: "fg-step", "aria-label": name }, head, given);
+  });
+}
+
+/** Bytes of the total, and the time left; at the end, that the file is checked and loaded. */
+export function drawProgress({ model = "the model", received, total, seconds_left: left }) {
+  const isWhole = total > 0 && received >= total;
+  const amount = total ? `${writeSize(received)} of ${writeSize(total)}` : writeSize(received);
+  const text = isWhole ? `Starting ${model}` : join(`Fetching ${model}`, amount, left == null ? "" : `${roundSeconds(left)} left`);
+  const bar = make("progress", { "aria-label": text, max: total || 1 });
+  if (total) bar.value = Math.min(received, total);
+  return make("div", { class: "fg-progress" }, make("p", { class: "fg-figures" }, text), bar);
+}

@@ -1,0 +1,145 @@
+// The messages in their order: put in once, and kept in their places whatever comes again.
+
+import { make } from "./dom.js";
+import { Answer, Question } from "./message.js";
+import { writeDay } from "./words.js";
+
+export class List {
+  constructor(chat, { earlier }) {
+    this.chat = chat;
+    this.items = new Map();
+    this.earlier = make("button", { type: "button", class: "fg-earlier", hidden: true, click: earlier }, "Show earlier messages");
+    this.log = make("div", { class: "fg-list", role: "log", "aria-live": "off", "aria-label": "Conversation", tabindex: "-1" });
+  }
+
+  get isEmpty() {
+    return !this.log.querySelector("article");
+  }
+
+  /** The id of the oldest message that is shown. */
+  get oldest() {
+    return this.order().find((item) => item instanceof Question && item.id)?.id ?? null;
+  }
+
+  /** The question that stands before this answer. */
+  findQuestion(answer) {
+    const order = this.order();
+    return order.slice(0, order.indexOf(answer)).findLast((item) => item instanceof Question) ?? null;
+  }
+
+  /** All messages as they stand on the page. */
+  order() {
+    return [...this.log.querySelectorAll("article")].map((element) => element.item);
+  }
+
+  add(item, { before = null } = {}) {
+    item.element.item = item;
+    this.log.insertBefore(item.element, before);
+    return item;
+  }
+
+  addQuestion(text) {
+    return this.add(new Question(this.chat, text));
+  }
+
+  addAnswer() {
+    return this.add(new Answer(this.chat));
+  }
+
+  find(id) {
+    return this.items.get(id) ?? null;
+  }
+
+  /** From now on the item is found by this id. */
+  name(item, id) {
+    item.id = id;
+    this.items.set(id, item);
+    return item;
+  }
+
+  remove(item) {
+    if (item.id) this.items.delete(item.id);
+    item.element.remove();
+  }
+
+  /** Takes away the question that is shown of these versions, and all after it; what that was. */
+  cut(versions) {
+    const order = this.order();
+    const at = order.findIndex((item) => item.id && versions.includes(item.id));
+    const removed = at < 0 ? [] : order.slice(at).filter((item) => item.id);
+    for (const item of removed) this.remove(item);
+    return removed;
+  }
+
+  /** Puts back what `cut` took away. */
+  restore(items) {
+    for (const item of items) this.add(item.id ? this.name(item, item.id) : item);
+    this.markDays();
+  }
+
+  take(message) {
+    const known = this.find(message.id);
+    const item = known ?? this.name(message.role === "user" ? new Question(this.chat, message.text) : new Answer(this.chat), message.id);
+    item.element.item = item;
+    item.store(message);
+    return item;
+  }
+
+  /** These messages, and those that are `kept`, or that only this page has. What is there already keeps its element. */
+  show(messages, { hasEarlier, kept }) {
+    const first = hasEarlier && messages.length ? this.find(messages[0].id) : null;
+    const before = this.order();
+    const earlier = first ? before.slice(0, before.indexOf(first)) : []; // what leads to a message never changes
+    const wanted = [...earlier, ...messages.map((message) => this.take(message))];
+    const stays = (item) => wanted.includes(item) || kept.has(item) || (item.id && item.isUnkept);
+    for (const item of this.order()) if (!stays(item)) this.remove(item);
+    for (const mark of this.log.querySelectorAll(".fg-day")) mark.remove();
+    let place = this.log.firstElementChild;
+    for (const { element } of wanted) {
+      while (place && place !== element && place.item.isUnkept && place.item.at < element.item.at) place = place.nextElementSibling;
+      if (place === element) place = place.nextElementSibling;
+      else this.log.insertBefore(element, place);
+    }
+    if (!earlier.length) this.earlier.hidden = !hasEarlier;
+    this.markDays();
+  }
+
+  /** Older messages, above all others. */
+  prepend(messages, { hasEarlier }) {
+    const first = this.log.firstElementChild;
+    for (const message of messages) if (!this.find(message.id)) this.add(this.take(message), { before: first });
+    this.earlier.hidden = !hasEarlier;
+    this.markDays();
+  }
+
+  /** A line where another day begins. */
+  markDays() {
+    for (const mark of this.log.querySelectorAll(".fg-day")) mark.remove();
+    let before = null;
+    for (const item of this.order()) {
+      const day = item.at ? writeDay(item.at) : before;
+      if (before && day !== before) this.log.insertBefore(make("p", { class: "fg-day" }, day), item.element);
+      before = day;
+    }
+  }
+
+  /** The last answer of each turn has more below it. */
+  settle() {
+    let question = null;
+    this.order().forEach((item, at, order) => {
+      if (item instanceof Question) question = item;
+      else item.setEnd(!(order[at + 1] instanceof Answer), question);
+    });
+  }
+
+  redraw() {
+    for (const item of this.order()) if (item instanceof Question || item.stored) item.draw();
+  }
+
+  clear() {
+    for (const item of this.order()) item.growing?.drop();
+    this.items.clear();
+    this.log.replaceChildren();
+    this.earlier.hidden = true;
+  }
+}

@@ -1,0 +1,230 @@
+// One message: a question in its bubble, or an answer with what it cost and what can be done with it.
+
+import { Growing, render } from "../markdown.js";
+import { icon, make, makeCopyButton, makeIconButton, writeSentence } from "./dom.js";
+import { drawProgress, drawSteps } from "./inside.js";
+import { makeEditor, makeVersions } from "./versions.js";
+import { count, join, writeMoment, writeSeconds, writeTime, writeTokens } from "./words.js";
+
+const INTERRUPTED = "Interrupted: the server stopped while it wrote this.";
+const INTERRUPTED_AT_ONCE = "This was interrupted before any of the answer was saved.";
+const NOTHING = { true: "The model answered with nothing.", false: "The answer is empty." };
+
+function makeTime(at) {
+  return at ? make("time", { datetime: at, title: writeMoment(at) }, writeTime(at)) : null;
+}
+
+/** `chat` as for answers. `versions` are ids of questions that stand in this one's place, alike texts together. */
+export class Question {
+  constructor(chat, text) {
+    this.chat = chat;
+    this.versions = [];
+    this.bubble = make("div", { class: "fg-bubble", dir: "auto" }, text);
+    this.footer = make("div", { class: "fg-footer" });
+    this.element = make("article", { class: "fg-question", "aria-label": "You" }, this.bubble, this.footer);
+    this.text = text;
+    this.at = null;
+    this.draw();
+  }
+
+  store({ id, text, at, versions = [] }) {
+    if (text !== this.text) this.bubble.textContent = text;
+    const isOther = JSON.stringify([id, at, versions]) !== JSON.stringify([this.id, this.at, this.versions]);
+    Object.assign(this, { id, text, at, versions });
+    if (isOther) this.draw();
+  }
+
+  /** Versions with this text. */
+  get alike() {
+    return this.versions.find((ids) => ids.includes(this.id)) ?? [];
+  }
+
+  draw() {
+    const { chat, versions } = this;
+    const newest = versions.map((ids) => ids.at(-1));
+    const choose = (id, step) => chat.choose(id, { step, isAtQuestion: true });
+    const canEdit = this.id && chat.canRetry;
+    this.footer.replaceChildren(
+      makeTime(this.at) ?? "",
+      makeCopyButton("Copy the question", () => this.text),
+      (canEdit && makeIconButton("edit", "Edit", () => this.edit(), { class: "fg-icon fg-idle fg-edit" })) || "",
+      (canEdit && makeVersions(newest, versions.indexOf(this.alike), choose)) || "",
+    );
+  }
+
+  /** The bubble becomes a field, with what was typed in it before. */
+  edit(text = this.draft ?? this.text) {
+    this.draft = text;
+    const act = {
+      keep: (typed) => (this.draft = typed),
+      cancel: () => this.close(),
+      send: (typed) => this.chat.edit(this, typed) && this.close({ isSent: true }),
+    };
+    const { element, open } = makeEditor(text, act);
+    this.element.replaceChildren(element);
+    this.element.dataset.state = "editing";
+    open();
+  }
+
+  close({ isSent = false } = {}) {
+    if (isSent) this.draft = null;
+    delete this.element.dataset.state;
+    this.element.replaceChildren(this.bubble, this.footer);
+    if (!isSent) this.footer.querySelector(".fg-edit")?.focus({ preventScroll: true });
+  }
+}
+
+/** `chat` says what is offered here and does it: what `View.makeOffer` gives. */
+export class Answer {
+  constructor(chat) {
+    this.chat = chat;
+    this.end = 0;
+    this.stored = this.at = null;
+    this.isEnd = false;
+    this.alike = "";
+    this.body = make("div", { class: "fg-body" });
+    const avatar = make("div", { class: "fg-avatar", "aria-hidden": "true" }, chat.icon || icon("flow"));
+    this.element = make("article", { class: "fg-answer", "aria-label": chat.name }, avatar, this.body);
+    this.text = make("div", { class: "fg-text", dir: "auto" });
+    this.below = make("div", { class: "fg-below" });
+    this.body.append(this.text, this.below);
+    this.growing = null;
+  }
+
+  /** What is being done while there is no text yet. */
+  wait(label = "Thinking") {
+    if (this.end) return;
+    this.element.dataset.state = "running";
+    if (this.waiting?.isConnected && this.waiting.textContent === label) return;
+    this.waiting = make("p", { class: "fg-wait" }, label);
+    this.below.replaceChildren(this.waiting);
+  }
+
+  showProgress(frame) {
+    if (this.end) return;
+    this.element.dataset.state = "running";
+    this.below.replaceChildren(drawProgress(frame));
+  }
+
+  /** A piece that begins at the character `at` of the answer; what is there already is not added again. */
+  add(at, text) {
+    if (at === 0 && this.end) this.empty();
+    const letters = Array.from(text);
+    const fresh = letters.slice(Math.max(0, this.end - at));
+    if (!fresh.length) return;
+    if (!this.growing) {
+      this.below.replaceChildren();
+      this.element.dataset.state = "growing";
+      this.growing = new Growing(this.text, { onSentence: (sentence) => this.chat.say(sentence) });
+    }
+    this.growing.add(fresh.length === letters.length ? text : fresh.join(""));
+    this.end = at + letters.length;
+  }
+
+  empty() {
+    this.growing?.drop();
+    this.growing = null;
+    this.end = 0;
+    this.text.replaceChildren();
+  }
+
+  /** The answer as it is stored. Its text is drawn only where it is not there already. */
+  store(message) {
+    const text = message.text ?? this.growing?.text ?? "";
+    if (this.growing && this.growing.text === text) this.growing.end();
+    else if (text.trim()) {
+      this.growing?.drop();
+      this.growing = render(this.text, text, {});
+    } else this.empty();
+    this.end = text ? Math.max(this.end, 1) : 0;
+    this.stored = { ...message, text };
+    this.at = message.at;
+    this.element.dataset.state = message.state;
+    this.draw();
+  }
+
+  /** For what stands below the last answer of a turn: it is that of `question`. */
+  setEnd(isEnd, question) {
+    const alike = isEnd && question ? question.alike.join() : "";
+    if (this.isEnd === isEnd && this.alike === alike) return;
+    Object.assign(this, { isEnd, alike, question });
+    if (this.stored) this.draw();
+  }
+
+  get isEmpty() {
+    return this.stored.state === "complete" && !this.stored.text.trim();
+  }
+
+  draw() {
+    const { state, error } = this.stored;
+    const marks = [];
+    if (this.isEmpty) marks.push(make("p", { class: "fg-mark" }, NOTHING[this.stored.by_model]));
+    if (state === "interrupted") marks.push(make("p", { class: "fg-mark" }, this.stored.text ? INTERRUPTED : INTERRUPTED_AT_ONCE));
+    if (state === "stopped" && error) marks.push(make("p", { class: "fg-mark" }, error.text));
+    if (state === "failed" && error) marks.push(this.drawError(error));
+    this.below.replaceChildren(...marks, this.drawFooter());
+  }
+
+  drawError({ text, hint }) {
+    const said = make("div", {}, make("p", {}, ...writeSentence(text)), hint ? make("p", { class: "fg-hint" }, ...writeSentence(hint)) : null);
+    return make("div", { class: "fg-error" }, icon("alert"), said);
+  }
+
+  drawFooter() {
+    const { stored, chat } = this;
+    const left = [];
+    const canRetry = this.isEnd && chat.canRetry;
+    const isBad = stored.state !== "complete" || (this.isEmpty && this.stored.by_model);
+    if (canRetry && isBad) left.push(this.drawRetry());
+    if (stored.text.trim()) left.push(makeCopyButton("Copy", () => stored.text));
+    if (canRetry && !isBad) left.push(makeIconButton("again", "Try again", () => chat.retry(this), { class: "fg-icon fg-idle" }));
+    if (canRetry && this.alike) left.push(this.drawVersions() ?? "");
+    if (chat.offersCode && chat.findQuestion(this)) left.push(makeIconButton("code", "Copy as code", () => chat.showCode(this)));
+    this.rating = chat.drawRating?.(this) ?? null;
+    return make("div", { class: "fg-footer" }, ...left, this.rating, this.drawFacts(), makeTime(stored.at));
+  }
+
+  redrawRating() {
+    if (this.rating) this.rating = this.chat.redrawRating(this, this.rating);
+  }
+
+  drawVersions() {
+    const { alike, id } = this.question;
+    const choose = (wanted, step) => this.chat.choose(wanted, { step, isAtQuestion: false });
+    return makeVersions(alike, alike.indexOf(id), choose);
+  }
+
+  drawRetry() {
+    const click = () => this.chat.retry(this);
+    return make("button", { type: "button", class: "fg-retry fg-idle", click }, icon("again"), "Try again");
+  }
+
+  /** Model, seconds and tokens; from outside only whether the answer was stopped. */
+  drawFacts() {
+    const { state, error, facts } = this.stored;
+    const said = [state === "stopped" && !error ? "Stopped" : ""];
+    if (facts) said.push(facts.model, writeSeconds(facts.seconds), writeTokens(facts.tokens));
+    const line = make("span", { class: "fg-figures" }, join(...said));
+    if (facts?.steps) {
+      const open = make("button", { type: "button", class: "fg-steps-button", "aria-expanded": "false" }, count(facts.steps, "step"));
+      open.addEventListener("click", () => this.toggleSteps(open));
+      line.append(line.textContent ? " · " : "", open);
+    }
+    return line.textContent ? line : null;
+  }
+
+  toggleSteps(button) {
+    const isOpen = button.getAttribute("aria-expanded") === "true";
+    button.setAttribute("aria-expanded", String(!isOpen));
+    this.steps?.remove();
+    this.steps = null;
+    if (isOpen) return;
+    this.steps = make("div", { class: "fg-steps" }, make("p", { class: "fg-wait" }, "Loading the steps"));
+    this.below.append(this.steps);
+    this.chat.askSteps(this);
+  }
+
+  showSteps(steps) {
+    this.steps?.replaceChildren(...drawSteps(steps));
+  }
+}

@@ -1,0 +1,82 @@
+// Good or bad, under an answer that is stored: pressed at once, told to the server, and shown as the server has it.
+
+import { make, makeIconButton } from "./dom.js";
+
+const BUTTONS = [["good", "Good answer"], ["bad", "Bad answer"]];
+/** Answers that can be rated: of what failed, the flow's log tells. */
+const FINISHED = ["complete", "stopped"];
+
+export class Ratings {
+  /** `send(frame)` is false where nothing could be sent; `ask(id)` opens the page's dialog; `say` is heard, `warn` seen. */
+  constructor({ send, ask, say, warn, getSession, find }) {
+    Object.assign(this, { send, ask, say, warn, getSession, find });
+    this.values = new Map();
+    /** What was pressed here and is not told back: what stood there before, by the message's id. */
+    this.pressed = new Map();
+  }
+
+  /** How answers of a conversation were rated, by their ids. */
+  take(messages, ratings = {}) {
+    for (const { id, role } of messages)
+      if (role === "assistant" && !this.pressed.has(id)) this.set(id, ratings[id] ?? null);
+  }
+
+  /** The server's word. */
+  hear({ session, message, value, error }) {
+    const before = this.pressed.get(message);
+    const isMine = this.pressed.delete(message);
+    if (error) {
+      if (isMine) this.set(message, before);
+      this.warn(error.text, error.hint);
+    } else {
+      this.set(message, value);
+      if (isMine) this.say({ good: "Rated as good.", bad: "Rated as bad." }[value] ?? "The rating was taken back.");
+      if (isMine && value === "bad" && session === this.getSession()) this.ask(message);
+    }
+    this.find(message)?.redrawRating?.();
+  }
+
+  /** The connection is lost: what was not told back is asked for again with the conversation. */
+  forget() {
+    this.pressed.clear();
+  }
+
+  set(id, value) {
+    if (value) this.values.set(id, value);
+    else this.values.delete(id);
+  }
+
+  press(answer, chosen) {
+    const { id } = answer;
+    if (this.pressed.has(id)) return;
+    const before = this.values.get(id) ?? null;
+    const value = chosen === before ? null : chosen;
+    if (!this.send({ type: "rate", session: this.getSession(), message: id, value })) {
+      this.warn("The server is not reachable just now.", "Rate the answer again in a moment.");
+      return;
+    }
+    this.pressed.set(id, before);
+    this.set(id, value);
+    answer.redrawRating();
+  }
+
+  /** The two buttons, and the way to say why; nothing where the answer is not stored. */
+  draw(answer) {
+    const { id, stored } = answer;
+    if (!FINISHED.includes(stored?.state) || !id || answer.isUnkept) return null;
+    const value = this.values.get(id);
+    const buttons = BUTTONS.map(([name, label]) =>
+      makeIconButton(name, label, () => this.press(answer, name), { "aria-pressed": String(value === name), "data-rates": name }));
+    const why = value && !this.pressed.has(id) ? make("button", { type: "button", class: "fg-why", click: () => this.ask(id) }, "Tell why") : null;
+    return make("span", { class: "fg-rating", role: "group", "aria-label": "How was this answer?" }, ...buttons, why);
+  }
+
+  /** In the place of what was drawn before: focus stays on the button that was pressed. */
+  redraw(answer, drawn) {
+    const had = drawn.contains(document.activeElement) ? document.activeElement.dataset.rates : null;
+    const fresh = this.draw(answer);
+    drawn.replaceWith(fresh ?? "");
+    if (had) fresh?.querySelector(`[data-rates="${had}"]`)?.focus({ preventScroll: true });
+    return fresh;
+  }
+}

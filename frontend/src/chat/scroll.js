@@ -1,0 +1,81 @@
+// The page follows what grows at its end as long as its reader is there, and has a way back to it.
+
+const NEAR = 80;
+
+function findScroller(element) {
+  for (let place = element.parentElement; place; place = place.parentElement)
+    if (/auto|scroll/.test(getComputedStyle(place).overflowY)) return place;
+  return document.scrollingElement;
+}
+
+export class Scroll {
+  /** `change(isAtEnd)` is told when the reader leaves the end, and when they are back. */
+  constructor(root, change) {
+    this.root = root;
+    this.place = findScroller(root);
+    this.change = change;
+    this.isFollowing = true;
+    this.last = 0;
+    this.notice = () => {
+      const top = this.place.scrollTop;
+      const wentUp = top < this.last - 2;
+      this.last = top;
+      if (this.isNear) this.follow(true);
+      else if (wentUp && !this.isShrinking) this.follow(false);
+    };
+    this.fit = () => {
+      const above = root.getBoundingClientRect().top - this.place.getBoundingClientRect().top + this.place.scrollTop;
+      root.style.setProperty("--fg-above", `${Math.max(0, Math.round(above))}px`);
+      root.style.setProperty("--fg-tall", `${this.place.clientHeight}px`);
+      if (this.isFollowing) this.toEnd();
+    };
+    this.place.addEventListener("scroll", this.notice, { passive: true });
+    addEventListener("resize", this.fit);
+    this.watcher = new ResizeObserver(() => this.grow());
+    this.fit();
+  }
+
+  watch(element) {
+    this.watcher.observe(element);
+  }
+
+  get left() {
+    return this.place.scrollHeight - this.place.clientHeight - this.place.scrollTop;
+  }
+
+  get isNear() {
+    return this.left < NEAR;
+  }
+
+  follow(isFollowing) {
+    if (this.isFollowing === isFollowing) return;
+    this.isFollowing = isFollowing;
+    this.change(isFollowing || this.isNear);
+  }
+
+  grow() {
+    if (this.isFollowing) this.toEnd();
+    else this.change(this.isNear);
+  }
+
+  toEnd({ isSmooth = false } = {}) {
+    this.follow(true);
+    const still = !isSmooth || matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.place.scrollTo({ top: this.place.scrollHeight, behavior: still ? "instant" : "smooth" });
+    this.last = this.place.scrollTop;
+  }
+
+  /** Keeps what is read in its place while `act` puts something above it. */
+  hold(act) {
+    const before = this.place.scrollHeight - this.place.scrollTop;
+    act();
+    this.place.scrollTop = this.place.scrollHeight - before;
+    this.last = this.place.scrollTop;
+  }
+
+  close() {
+    this.place.removeEventListener("scroll", this.notice);
+    removeEventListener("resize", this.fit);
+    this.watcher.disconnect();
+  }
+}

@@ -1,0 +1,67 @@
+// The one WebSocket of a page: it comes back by itself, and says when it is away.
+
+const SLOWEST = 5000;
+
+export class Socket {
+  /** `hear(frame)` gets each frame; `change(state)` is told "open", "away", or the frame that closed it for good. */
+  constructor(address, { hear, change, dial = (url) => new WebSocket(url) }) {
+    Object.assign(this, { address, hear, change, dial, tries: 0, isOver: false, link: null, timer: 0 });
+    this.comeBack = () => this.isOver || this.isOpen || this.connect();
+    addEventListener("online", this.comeBack);
+    this.connect();
+  }
+
+  get isOpen() {
+    return this.link?.readyState === 1;
+  }
+
+  connect() {
+    clearTimeout(this.timer);
+    this.drop();
+    const link = (this.link = this.dial(this.address));
+    link.onopen = () => {
+      this.tries = 0;
+      this.change("open");
+    };
+    link.onmessage = ({ data }) => {
+      const frame = JSON.parse(data);
+      if (frame.type !== "closed") return this.hear(frame);
+      if (frame.reason === "outage") return undefined; // the page dials again by itself
+      this.isOver = true;
+      return this.change(frame);
+    };
+    link.onclose = () => {
+      if (this.isOver) return;
+      this.change("away");
+      this.timer = setTimeout(() => this.connect(), Math.min(250 * 2 ** this.tries++, SLOWEST));
+    };
+  }
+
+  /** False where it is not open: nothing was sent. */
+  send(frame) {
+    if (!this.isOpen) return false;
+    this.link.send(JSON.stringify(frame));
+    return true;
+  }
+
+  /** Dials again after it was closed for good. */
+  retry() {
+    this.isOver = false;
+    this.tries = 0;
+    this.connect();
+  }
+
+  drop() {
+    if (!this.link) return;
+    this.link.onopen = this.link.onmessage = this.link.onclose = null;
+    this.link.close();
+    this.link = null;
+  }
+
+  close() {
+    this.isOver = true;
+    clearTimeout(this.timer);
+    removeEventListener("online", this.comeBack);
+    this.drop();
+  }
+}

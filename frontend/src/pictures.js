@@ -1,0 +1,87 @@
+/** Draws one diagram at a time into its figure; what comes back is cleaned once more before it is shown. */
+
+const MOST_TEXT = 20_000;
+const ALLOWED_LINK = /^(?:https?:\/\/|mailto:)/i;
+let last = Promise.resolve(), count = 0;
+
+export function drawPicture(figure, messages) {
+  last = last.then(() => draw(figure, messages));
+  const mine = last;
+  last = last.catch(() => {});
+  return mine;
+}
+
+async function draw(figure, messages) {
+  const text = figure.querySelector("code").textContent;
+  if (!text.trim() || text.length > MOST_TEXT) throw new Error("too much");
+  const { default: mermaid } = await import("mermaid");
+  mermaid.initialize(chooseSettings(figure));
+  const { svg } = await mermaid.render(`fg-diagram-${++count}`, text);
+  const picture = clean(new DOMParser().parseFromString(svg, "image/svg+xml").documentElement);
+  const { ownerDocument } = figure;
+  const region = ownerDocument.createElement("div");
+  region.className = "fg-diagram fg-scroll";
+  region.setAttribute("tabindex", "0");
+  region.setAttribute("role", "img");
+  region.setAttribute("aria-label", picture.querySelector("title")?.textContent || messages.diagram);
+  const [, , width] = (picture.getAttribute("viewBox") ?? "").split(/[\s,]+/).map(Number);
+  if (width > 0) picture.style.minWidth = `min(${Math.ceil(width)}px, 30rem)`;
+  region.append(ownerDocument.importNode(picture, true));
+  figure.append(region);
+  addSwitch(figure, messages);
+}
+
+function addSwitch(figure, messages) {
+  const button = figure.ownerDocument.createElement("button");
+  button.type = "button";
+  button.className = "fg-button fg-source";
+  button.textContent = messages.source;
+  button.setAttribute("aria-pressed", "false");
+  figure.classList.add("fg-drawn");
+  button.addEventListener("click", () => button.setAttribute("aria-pressed", String(!figure.classList.toggle("fg-drawn"))));
+  figure.querySelector(".fg-code-bar .fg-button").before(button);
+}
+
+/** Colours of the theme, and no way for a text to choose its own settings. */
+function chooseSettings(figure) {
+  const style = getComputedStyle(figure), pick = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
+  const background = pick("--st-background-color", "#ffffff"), text = pick("--st-text-color", "#1b1f2a");
+  const themeVariables = {
+    background, primaryColor: pick("--st-secondary-background-color", "#f5f6fb"), primaryTextColor: text, textColor: text,
+    primaryBorderColor: pick("--st-primary-color", "#4f46e5"), lineColor: pick("--st-gray-text-color", "#5f6577"),
+    fontFamily: pick("--st-font", "sans-serif"), fontSize: "14px",
+  };
+  return {
+    startOnLoad: false, securityLevel: "strict", htmlLabels: false, flowchart: { htmlLabels: false }, layout: "dagre", theme: "base", themeVariables,
+    darkMode: isDark(background), maxTextSize: MOST_TEXT, maxEdges: 300, suppressErrorRendering: true, deterministicIds: true, logLevel: 5,
+    secure: ["secure", "securityLevel", "startOnLoad", "maxTextSize", "maxEdges", "suppressErrorRendering", "htmlLabels", "theme", "themeVariables", "themeCSS", "fontFamily", "altFontFamily", "darkMode", "dompurifyConfig", "layout", "look", "logLevel"],
+  };
+}
+
+function isDark(color) {
+  const parts = color.startsWith("#") ? color.slice(1).match(/../g)?.map((part) => parseInt(part, 16)) : color.match(/[\d.]+/g)?.map(Number);
+  return !!parts && 0.299 * parts[0] + 0.587 * parts[1] + 0.114 * parts[2] < 128;
+}
+
+/** Only shapes and text: nothing that runs, loads or leaves the picture. */
+export function clean(svg) {
+  if (svg.nodeName.toLowerCase() !== "svg") throw new Error("no picture");
+  for (const element of [...svg.querySelectorAll("*"), svg]) {
+    const tag = element.nodeName.toLowerCase();
+    if (["script", "foreignobject", "image", "iframe", "object", "embed", "animate", "set", "animatetransform", "animatemotion"].includes(tag)) element.remove();
+    else if (tag === "style" && /@import|url\(\s*["']?(?!#)|expression/i.test(element.textContent)) element.remove();
+    else for (const { name, value } of [...element.attributes]) cleanAttribute(element, name.toLowerCase(), value, name);
+  }
+  return svg;
+}
+
+function cleanAttribute(element, lower, value, name) {
+  const isLink = lower === "href" || lower === "xlink:href";
+  if (lower.startsWith("on")) element.removeAttribute(name);
+  else if (isLink && !value.startsWith("#") && !(element.nodeName.toLowerCase() === "a" && ALLOWED_LINK.test(value))) element.removeAttribute(name);
+  else if (/url\(\s*["']?(?!#)/i.test(value)) element.removeAttribute(name);
+  if (isLink && element.hasAttribute(name) && element.nodeName.toLowerCase() === "a") {
+    element.setAttribute("target", "_blank");
+    element.setAttribute("rel", "noreferrer noopener");
+  }
+}

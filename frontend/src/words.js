@@ -1,0 +1,21 @@
+/** What a drawn answer says itself. The page may hand over its own. */
+export const WORDS = {
+  copy: "Copy",
+  copied: "Copied",
+  failed: "Copying did not work. Select the text and copy it by keyboard.",
+  wrap: "Wrap lines",
+  code: "Code",
+  table: "Table",
+  formula: "Formula",
+  done: "Done",
+  open: "Not done",
+  footnotes: "Footnotes",
+  back: "Back to the text",
+  footnote: "Footnote",
+  image: "Image",
+  diagram: "Diagram",
+  source: "Show the code",
+  lines: (count) => (count === 1 ? "1 line" : `${count} lines`),
+  columns: (count) => (count === 1 ? "1 column" : `${count} columns`),
+  rows: (count) => (count === 1 ? "1 row" : `${count} rows`),
+};

@@ -1,0 +1,189 @@
+/** The parts of a conversation without a browser: field, list, drafts, socket. */
+
+import assert from "node:assert/strict";
+import { register } from "node:module";
+import { test } from "node:test";
+import "./page.js";
+
+const NO_SHEETS = `export const load = (url, context, next) =>
+  url.endsWith(".css") ? { format: "module", source: "export default ''", shortCircuit: true } : next(url, context);`;
+register(`data:text/javascript,${encodeURIComponent(NO_SHEETS)}`);
+globalThis.addEventListener ??= () => {};
+globalThis.removeEventListener ??= () => {};
+
+const { Composer } = await import("../src/chat/composer.js");
+const { Drafts } = await import("../src/chat/drafts.js");
+const { List } = await import("../src/chat/list.js");
+const { Socket } = await import("../src/chat/socket.js");
+const { writeSeconds, writeTokens } = await import("../src/chat/words.js");
+
+const CHAT = { name: "Echo", icon: "", offersCode: false, canRetry: true, findQuestion: () => null, choose: () => {}, say: () => {} };
+
+function makeComposer() {
+  const did = [];
+  const act = { send: (text) => did.push(["send", text]), stop: () => did.push(["stop"]), changeDraft: () => {}, clearOverrides: () => {} };
+  const composer = new Composer(act);
+  composer.fit = () => {};
+  composer.setLink(true);
+  composer.text = "Hello";
+  return { composer, did };
+}
+
+test("a double click sends once and stops nothing", () => {
+  const { composer, did } = makeComposer();
+  composer.press();
+  composer.setRunning(true, { byThisPage: true });
+  composer.press();
+  assert.deepEqual(did, [["send", "Hello"]]);
+  assert.equal(composer.button.getAttribute("aria-label"), "Stop");
+  assert.equal(composer.button.getAttribute("aria-disabled"), "true");
+  composer.sentAt = -Infinity;
+  composer.press();
+  assert.deepEqual(did.at(-1), ["stop"]);
+});
+
+test("what is not sent waits for the first connection, and stays once that is lost", () => {
+  const { composer, did } = makeComposer();
+  composer.setLink(false);
+  composer.submit();
+  assert.deepEqual(did, []);
+  composer.setLink(true);
+  assert.deepEqual(did, [["send", "Hello"]]);
+  composer.setLink(false, { isLost: true });
+  composer.submit();
+  composer.setLink(true);
+  assert.equal(did.length, 1);
+  assert.equal(composer.text, "Hello");
+});
+
+test("a text that was refused stands before what was typed since", () => {
+  const { composer } = makeComposer();
+  composer.text = "more";
+  composer.restore("first");
+  assert.equal(composer.text, "first\nmore");
+});
+
+test("a field that is switched off keeps its text and takes none", () => {
+  const { composer, did } = makeComposer();
+  composer.setOff("This flow is switched off.");
+  composer.submit();
+  assert.deepEqual(did, []);
+  assert.ok(composer.box.disabled);
+  assert.equal(composer.text, "Hello");
+  assert.match(composer.notice.textContent, /switched off/);
+});
+
+const said = (id, text) => ({ id, role: "user", text, state: "complete", at: "2026-11-26T10:00:00Z", run: id });
+const answered = (id, text, more = {}) => ({ id, role: "assistant", text, state: "complete", at: "2026-11-26T10:00:01Z", run: id, ...more });
+
+test("messages that are shown again keep their elements and their order", () => {
+  const list = new List(CHAT, { earlier: () => {} });
+  list.show([said("1", "one"), answered("2", "two")], { hasEarlier: false, kept: new Set() });
+  const before = list.order().map(({ element }) => element);
+  list.show([said("1", "one"), answered("2", "two"), said("3", "three")], { hasEarlier: true, kept: new Set() });
+  assert.deepEqual(list.order().map(({ id }) => id), ["1", "2", "3"]);
+  assert.deepEqual(list.order().slice(0, 2).map(({ element }) => element), before);
+  list.prepend([said("0", "zero")], { hasEarlier: false });
+  assert.deepEqual(list.order().map(({ id }) => id), ["0", "1", "2", "3"]);
+  assert.equal(list.findQuestion(list.find("2")).text, "one");
+});
+
+test("an answer says how it ended", () => {
+  const list = new List(CHAT, { earlier: () => {} });
+  const states = [
+    answered("a", "", { by_model: true }),
+    answered("b", "", { by_model: false }),
+    answered("c", "", { state: "interrupted" }),
+    answered("d", "so far", { state: "interrupted" }),
+    answered("e", "so far", { state: "failed", error: { text: "It broke.", hint: "Try later." } }),
+    answered("f", "so far", { state: "stopped" }),
+  ];
+  list.show(states, { hasEarlier: false, kept: new Set() });
+  const texts = list.order().map(({ body }) => body.textContent);
+  const wanted = [
+    /The model answered with nothing/, /The answer is empty/, /interrupted before any of the answer was saved/,
+    /so far.*Interrupted: the server stopped/, /so far.*It broke\..*Try later\./, /so far.*Stopped/,
+  ];
+  wanted.forEach((words, at) => assert.match(texts[at], words));
+});
+
+test("pieces that overlap are added once, counted in characters as the server counts them", () => {
+  const list = new List(CHAT, { earlier: () => {} });
+  const answer = list.addAnswer();
+  answer.add(0, "a😀b");
+  answer.add(1, "😀bc");
+  answer.add(2, "b");
+  assert.equal(answer.growing.text, "a😀bc");
+  assert.equal(answer.end, 4);
+  answer.growing.drop();
+});
+
+test("drafts are each conversation's, and nobody finds another person's", () => {
+  const kept = new Map();
+  const store = {
+    get length() { return kept.size; },
+    key: (at) => [...kept.keys()][at],
+    getItem: (name) => kept.get(name) ?? null,
+    setItem: (name, text) => kept.set(name, text),
+    removeItem: (name) => kept.delete(name),
+  };
+  const ada = new Drafts("ada", "echo", store);
+  ada.keep("1", "half a thought");
+  assert.equal(ada.read("1"), "half a thought");
+  assert.equal(ada.read("2"), "");
+  new Drafts("bob", "echo", store);
+  assert.equal(kept.size, 0);
+});
+
+test("a socket that is cut comes back, and one that was closed for good does not", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const links = [];
+  const states = [];
+  const dial = () => {
+    const link = { readyState: 1, send: () => {}, close: () => {} };
+    links.push(link);
+    return link;
+  };
+  const socket = new Socket("ws://here/chat", { hear: () => {}, change: (state) => states.push(state), dial });
+  links[0].onopen();
+  links[0].onclose();
+  context.mock.timers.tick(300);
+  assert.equal(links.length, 2);
+  links[1].onopen();
+  links[1].onmessage({ data: JSON.stringify({ type: "closed", reason: "signed_out", text: "Sign in first." }) });
+  links[1].onclose();
+  context.mock.timers.tick(60_000);
+  assert.equal(links.length, 2);
+  assert.deepEqual(states.slice(0, 3), ["open", "away", "open"]);
+  assert.equal(states[3].reason, "signed_out");
+  socket.close();
+});
+
+test("figures are written as the pages write them", () => {
+  assert.deepEqual([0.42, 1.23, 12.3, 75, null].map(writeSeconds), ["420 ms", "1.2 s", "12 s", "1 min 15 s", ""]);
+  assert.equal(writeTokens({ input: 1200, output: 4 }), "1,204 tokens");
+  assert.equal(writeTokens({ input: 1, output: 0 }), "1 token");
+});
+
+test("what another version replaces goes, and comes back where that is refused", () => {
+  const list = new List(CHAT, { earlier: () => {} });
+  const question = { ...said("3", "three"), versions: [["3", "9"], ["8"]] };
+  list.show([said("1", "one"), answered("2", "two"), question, answered("4", "four")], { hasEarlier: false, kept: new Set() });
+  list.settle();
+  assert.deepEqual(list.find("3").alike, ["3", "9"]);
+  const pending = list.addQuestion("pending");
+  const removed = list.cut(["3"]);
+  assert.deepEqual(list.order().map(({ id }) => id), ["1", "2", undefined]);
+  list.remove(pending);
+  list.restore(removed);
+  assert.deepEqual(list.order().map(({ id }) => id), ["1", "2", "3", "4"]);
+  assert.match(list.find("3").footer.textContent, /1\/2/);
+});
+
+test("what was read of earlier pages stays above a path that begins within it", () => {
+  const list = new List(CHAT, { earlier: () => {} });
+  list.show([said("1", "one"), answered("2", "two"), said("3", "three")], { hasEarlier: false, kept: new Set() });
+  list.show([answered("2", "two"), said("5", "five")], { hasEarlier: true, kept: new Set() });
+  assert.deepEqual(list.order().map(({ id }) => id), ["1", "2", "5"]);
+  assert.ok(list.earlier.hidden);
+});

@@ -1,0 +1,28 @@
+/** A page without a browser, and answers drawn on it. */
+
+import { parseHTML } from "linkedom";
+import { Growing } from "../src/growing.js";
+
+export const { document } = parseHTML("<!doctype html><html><head></head><body></body></html>");
+globalThis.document ??= document;
+
+/** Turns of the loop until nothing waits. */
+export async function settle(growing) {
+  await growing.done;
+}
+
+export async function draw(text, options) {
+  return (await grow([text], options)).root;
+}
+
+export async function grow(pieces, options) {
+  const root = document.createElement("div");
+  document.body.replaceChildren(root);
+  const growing = new Growing(root, options);
+  for (const piece of pieces) growing.add(piece);
+  await growing.end();
+  return { root, growing };
+}
+
+/** Without what colours and formulas add later, and without the numbers of this answer. */
+export const show = (root) => root.innerHTML.replaceAll(/fg-\d+-note/g, "fg-note");

@@ -1,0 +1,8 @@
+"""A chat that a colleague shared: `/shared_chat?id=…`, for members who may open its flow."""
+
+import streamlit as st
+
+from flowground.ui.chat.reading import draw_shared
+from flowground.ui.page.caller import require_visitor
+
+draw_shared(require_visitor(), st.query_params.get("id", ""))

@@ -1,0 +1,199 @@
+"""Whose conversations and runs are: a person's by all their tokens, an organization token's by itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from flowground import doors
+from flowground.asking import PersonTrying
+from flowground.caller import Caller, Owner, RunRequest
+from tests.api.calls import Api
+from tests.people import PASSWORD
+from tests.stored import list_messages
+
+pytestmark = pytest.mark.anyio
+MESSAGES = "/api/v1/monitor/messages"
+Headers = Mapping[str, str]
+
+
+async def person(api: Api, name: str) -> Caller:
+    """An author of this name, as their page has them."""
+    await api.runtime.sign_in.roster.add(name, role="author", password=PASSWORD, by="tests")
+    cookie = await api.runtime.sign_in.redeem(await api.runtime.sign_in.issue_ticket(name, "b"), "b")
+    caller = await api.runtime.sign_in.verify_cookie(cookie or "")
+    assert caller is not None
+    return caller
+
+
+async def say(api: Api, headers: Headers, text: str, *, flow: str = "remember", session: str = "s") -> str:
+    """What the flow answers."""
+    body = {"input_value": text, "session_id": session}
+    response = await api.client.post(f"/api/v1/run/{flow}?shape=simple", json=body, headers=headers)
+    assert response.status_code == 200, response.text
+    answer: str = response.json()["text"]
+    return answer
+
+
+async def read_texts(api: Api, headers: Headers, **query: str) -> list[str]:
+    """What was said to flows, in order."""
+    found = (await api.client.get(MESSAGES, params=query, headers=headers)).json()
+    return [item["text"] for item in found if item["sender"] == "User"]
+
+
+async def find_run(api: Api, headers: Headers) -> str:
+    """The id of the run whose answer came last."""
+    *_, message = (await api.client.get(MESSAGES, headers=headers)).json()
+    run: str = message["session_metadata"]["graph_run_id"]
+    return run
+
+
+async def keep_as_before(api: Api, owner: str, *texts: str, session: str = "s") -> None:
+    """A conversation with `remember` as releases before kept it: under the token itself."""
+    caller = Caller("token", Owner.read(owner).id, "author")
+    wired = await api.runtime.access.open_flow(caller, "remember")
+    for text in texts:
+        answer = doors.Answer(api.runtime, caller, wired, RunRequest(text, session_id=session))
+        assert await answer.finish() is not None
+
+
+async def test_what_one_token_said_another_of_the_person_goes_on_with(api: Api) -> None:
+    await person(api, "olga")
+    _, one = await api.token(owner="olga")
+    _, two = await api.token(owner="olga")
+    assert "plums" not in await say(api, two, "What did I buy?", session="another")
+    await say(api, one, "I bought plums")
+    assert "plums" in await say(api, two, "What did I buy?")
+    assert await read_texts(api, one, session_id="s") == await read_texts(api, two, session_id="s")
+    assert await read_texts(api, one, session_id="s") == ["I bought plums", "What did I buy?"]
+    run = await find_run(api, one)
+    told = [(await api.client.get(f"/api/v1/runs/{run}", headers=token)).json() for token in (one, two)]
+    assert told[0] == told[1]
+    assert told[0]["status"] == "complete"
+    assert (await api.client.post(f"/api/v1/runs/{run}/stop", headers=two)).json() == told[0]
+    deleted = await api.client.delete(f"{MESSAGES}/session/s", headers=two)
+    assert (deleted.status_code, await read_texts(api, one, session_id="s")) == (204, [])
+
+
+async def test_somebody_elses_token_meets_a_run_that_is_not_there(api: Api) -> None:
+    await person(api, "olga")
+    await person(api, "bob")
+    _, olgas = await api.token(owner="olga")
+    await say(api, olgas, "mine")
+    run = await find_run(api, olgas)
+    assert (await api.client.get(f"/api/v1/runs/{run}", headers=olgas)).status_code == 200
+    _, bobs = await api.token(owner="bob")
+    _, organizations = await api.token()
+    for headers in (bobs, organizations):
+        for path in ("", "/events"):
+            theirs = await api.client.get(f"/api/v1/runs/{run}{path}", headers=headers)
+            unknown = await api.client.get(f"/api/v1/runs/unknown{path}", headers=headers)
+            assert (theirs.status_code, theirs.text.replace(run, "unknown")) == (404, unknown.text)
+        assert (await api.client.post(f"/api/v1/runs/{run}/stop", headers=headers)).status_code == 404
+        assert await read_texts(api, headers) == []
+        assert "mine" not in (await say(api, headers, "again"))
+    assert await read_texts(api, olgas) == ["mine"]
+
+
+async def test_organization_tokens_share_nothing(api: Api) -> None:
+    _, one = await api.token()
+    _, two = await api.token()
+    await say(api, one, "hi")
+    assert await read_texts(api, one)
+    assert await read_texts(api, two) == []
+    run = await find_run(api, one)
+    assert (await api.client.get(f"/api/v1/runs/{run}", headers=two)).status_code == 404
+
+
+async def test_a_run_of_a_persons_page_is_told_to_their_tokens_and_its_conversation_is_not(api: Api) -> None:
+    olga = await person(api, "olga")
+    wired = await api.runtime.access.open_flow(olga, "remember")
+    answer = doors.Answer(api.runtime, olga, wired, RunRequest("on a page", session_id="s"))
+    finished = await answer.finish()
+    assert finished is not None
+    _, headers = await api.token(owner="olga")
+    told = await api.client.get(f"/api/v1/runs/{finished.turn.run_id}", headers=headers)
+    assert told.json()["status"] == "complete"
+    assert await read_texts(api, headers) == []
+    assert "on a page" not in await say(api, headers, "What did I say?")
+
+
+async def test_a_persons_trials_are_their_programs(api: Api) -> None:
+    olga = await person(api, "olga")
+    request = RunRequest("tried", session_id="s")
+    trial = await doors.answer(api.runtime, PersonTrying(olga), address="remember", ask=request)
+    assert await trial.finish() is not None
+    _, headers = await api.token(owner="olga")
+    assert await read_texts(api, headers) == ["tried"]
+    assert "tried" in await say(api, headers, "What did I say?")
+
+
+async def test_a_tokens_scope_bounds_what_it_sees_and_deletes_of_the_persons(api: Api) -> None:
+    await person(api, "olga")
+    _, everywhere = await api.token(owner="olga")
+    _, only_echo = await api.token(owner="olga", flows=("echo",))
+    await say(api, everywhere, "hi")
+    await say(api, everywhere, "hi", flow="echo")
+    assert await read_texts(api, everywhere) == ["hi", "hi"]
+    assert await read_texts(api, only_echo) == ["hi"]
+    run = (await api.client.get(MESSAGES, params={"flow_id": "remember"}, headers=everywhere)).json()[0]
+    hidden = await api.client.get(f"/api/v1/runs/{run['session_metadata']['graph_run_id']}", headers=only_echo)
+    assert hidden.status_code == 404
+    assert (await api.client.delete(f"{MESSAGES}/session/s", headers=only_echo)).status_code == 204
+    assert await read_texts(api, everywhere) == ["hi"]
+
+
+async def test_conversations_of_before_go_on_by_any_token_of_the_person(api: Api) -> None:
+    await person(api, "olga")
+    made, one = await api.token(owner="olga")
+    _, two = await api.token(owner="olga")
+    await keep_as_before(api, f"token:{made.id}", "I bought plums")
+    for number, headers in enumerate((one, two), 1):
+        assert await read_texts(api, headers, session_id="s") == await read_texts(api, one)
+        assert "plums" in await say(api, headers, f"What did I buy? {number}")
+    assert (await api.client.get(f"{MESSAGES}/sessions", headers=two)).json() == ["s"]
+    place: dict[str, Any] = {"flow_id": "remember", "owner": f"token:{made.id}", "session_id": "s"}
+    kept = await api.runtime.store.read(list_messages, **place)
+    assert len(kept) == 6, "it stays where the release before finds it"
+    run = await find_run(api, one)
+    for headers in (one, two):
+        assert (await api.client.get(f"/api/v1/runs/{run}", headers=headers)).json()["answers"]
+    await person(api, "bob")
+    _, bobs = await api.token(owner="bob")
+    assert "plums" not in await say(api, bobs, "What did I buy?")
+    assert (await api.client.get(f"/api/v1/runs/{run}", headers=bobs)).status_code == 404
+    assert (await api.client.delete(f"{MESSAGES}/session/s", headers=two)).status_code == 204
+    assert await read_texts(api, one) == []
+
+
+async def test_each_token_goes_on_with_its_own_conversation_of_before(api: Api) -> None:
+    """Two that chose the same session id then, and now a third."""
+    await person(api, "olga")
+    (first, one), (second, two), (_, third) = [await api.token(owner="olga") for _ in range(3)]
+    await keep_as_before(api, f"token:{first.id}", "I bought plums")
+    await keep_as_before(api, f"token:{second.id}", "I bought pears")
+    assert "plums" in await say(api, one, "What?")
+    assert "pears" in await say(api, two, "What?")
+    assert "pears" in await say(api, third, "What?"), "the one that was used last"
+    assert await read_texts(api, third) == ["I bought plums", "I bought pears", "What?", "What?", "What?"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "text"),
+    [
+        (Owner("member", "ada~x7f3"), "member:ada~x7f3"),
+        (Owner("programs", "ada"), "token:try:ada"),
+        (Owner("token", "0b1c"), "token:0b1c"),
+        (Owner("visitor", "8b45"), "visitor:8b45"),
+        (Owner("local", "owner"), "local:owner"),
+        (Owner("removed", "0f3a"), "removed:0f3a"),
+    ],
+)
+def test_an_owner_is_written_as_before_and_read_back(owner: Owner, text: str) -> None:
+    assert (str(owner), Owner.read(text)) == (text, owner)
+
+
+@pytest.mark.parametrize("text", ["", "ada", "programs:ada", "group:1"])
+def test_what_is_no_owner_is_not_read_as_one(text: str) -> None:
+    with pytest.raises(ValueError, match="not an owner"):
+        Owner.read(text)

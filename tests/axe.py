@@ -1,0 +1,59 @@
+"""What axe-core finds on a page: rules of WCAG 2 and of good practice that a browser can check by itself."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+AXE = "axe-core@4.14.1"
+_RUN = "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
+_DRAWN = """() => !document.querySelector('[data-stale="true"]')
+    && document.getAnimations().every((one) => !(one instanceof CSSTransition))"""
+"""Nothing fades any more: what is half drawn has half the contrast."""
+_NAMED = re.compile(r'data-testid="([^"]+)"|class="(st[A-Z]\w*|token) ')
+
+Finding = tuple[str, str]
+"""Rule, and the element: Streamlit's name for it, else its HTML."""
+
+STREAMLITS: dict[str, set[Finding]] = {"1.67.0": {("color-contrast", "token")}}
+"""What Streamlit itself draws so, by its version: the colours of words in code."""
+
+
+def fetch_axe(folder: Path) -> str:
+    """Its script, fetched by npm."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs npm")
+    (folder / "package.json").write_text('{"private": true}')
+    command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", AXE]
+    done = subprocess.run(
+        command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
+
+
+def find_violations(page: "Page", axe: str) -> set[Finding]:
+    """Of the page as it stands, with what is open on it."""
+    page.wait_for_function(_DRAWN)
+    page.evaluate(axe)
+    found: Iterable[dict[str, Any]] = page.evaluate(_RUN)
+    return {(rule["id"], _name(node["html"])) for rule in found for node in rule["nodes"]}
+
+
+def find_ours(page: "Page", axe: str) -> set[Finding]:
+    """Without what Streamlit itself draws so."""
+    return find_violations(page, axe) - STREAMLITS.get(version("streamlit"), set())
+
+
+def _name(html: str) -> str:
+    named = _NAMED.search(html.partition(">")[0])
+    return (named[1] or named[2]) if named else html[:200]

@@ -1,0 +1,84 @@
+"""A word that stands nowhere by chance, and where it is found: in every file of a folder, or in every table."""
+
+import json
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import NullPool, create_engine, inspect, make_url, text
+
+from flowground.forgetting import REMOVED, Forgetting
+from flowground.settings import PublicSettings, RetentionSettings
+from flowground.store import Store
+from flowground.store.people import removals
+from flowground.store.runs import progress, ratings, turns
+from flowground.store.runs.progress import TextsSoFar
+from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
+from tests.waiting import eventually
+
+WORD = "qcanaryz"
+"""In lower case, as members' names are."""
+TALK: dict[str, Any] = {"flow_id": "talk"}
+
+
+def find_in_files(folder: Path, word: str = WORD) -> list[str]:
+    """Files under the folder whose bytes hold the word, in whatever case: databases, their logs, and all else."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    assert files, folder
+    return [file.name for file in files if word.encode() in file.read_bytes().lower()]
+
+
+def find_in_tables(url: str, word: str = WORD) -> list[str]:
+    """Tables of PostgreSQL in which a row holds the word."""
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.connect() as connection:
+        names = inspect(connection).get_table_names()
+        assert names
+        count = "SELECT count(*) FROM {0} WHERE lower({0}::text) LIKE :like"
+        return [name for name in names if connection.scalar(text(count.format(name)), {"like": f"%{word}%"})]
+
+
+def find_everywhere(url: str, folder: Path, word: str = WORD) -> list[str]:
+    """Where the word is in a database, and in the folder where SQLite's lies."""
+    return find_in_files(folder, word) if url.startswith("sqlite") else find_in_tables(url, word)
+
+
+def await_none(url: str, folder: Path, word: str = WORD) -> None:
+    """Returns once the word is nowhere: SQLite's log is emptied soon after an erasure."""
+    eventually(lambda: not find_everywhere(url, folder, word), within=10)
+
+
+async def take(
+    store: Store, owner: str, session: str, said: str, *, at: datetime | None = None, interrupts: bool = False
+) -> None:
+    """One turn that puts what is said wherever a turn may leave it; one that is interrupted ends late."""
+    place, at = TALK | {"owner": owner, "session_id": session}, at or datetime.now(UTC)
+    run = RunRecord(str(uuid4()), "talk", "v", owner, session, "running", at, 0, holder="h")
+    question = StoredMessage(str(uuid4()), "user", said, "complete", at, run.id)
+    await store.write(
+        turns.begin_turn, **place, message=question, run=run, request=json.dumps({"tweaks": {"A": {"b": said}}})
+    )
+    answer = str(uuid4())
+    for share in (3, 2, 1) if interrupts else ():
+        so_far = TextsSoFar(run.id, **place, answers={answer: said[: len(said) // share]})
+        await store.write(progress.keep_texts, texts=[so_far])
+    if interrupts:
+        await store.write(progress.interrupt_runs, holders=["h"])
+    trace = (TraceStep("Prompt", "Prompt", 0.1, f"a prompt: {said}"), TraceStep("Model", "Model", 0.1, said))
+    answered = StoredMessage(answer, "assistant", f"You said {said}", "complete", at, run.id, trace=trace)
+    ended = replace(run, status="complete", seconds=0.1)
+    await store.write(turns.finish_turn, **place, answers=[answered], run=ended, question=said, was_kept=interrupts)
+    assert await store.write(ratings.rate, **place, message_id=answer, value="bad")
+    why: dict[str, Any] = {"labels": ["wrong"], "reason": said[:2_000], "shares_conversation": True}
+    assert await store.write(ratings.explain, **place, message_id=answer, **why)
+
+
+async def finish_removals(store: Store, *, in_days: float = 0) -> None:
+    """As a process does by itself after somebody was removed, or looks some days later."""
+    later = time.time() + in_days * 86_400
+    looks = Forgetting(store, RetentionSettings(), PublicSettings(), now=lambda: later, rest=0)
+    await looks.forget(only=[REMOVED])
+    assert await store.read(removals.list_removals) == []

@@ -1,0 +1,173 @@
+"""The states that a conversation may be in, brought about as people do; for tests that look at each."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tests.api_pane import FLOW, change, open_pane
+from tests.house import House
+from tests.markdown_corpus import read_corpus
+from tests.open_page import answers, composer, flow_text, go, messages, say, still, stop
+from tests.servers import AppServer, shipped_flow
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+LARGE = 200_000
+"""Characters of the largest answer here."""
+PARAGRAPH = "A word, **another** one and `code` of a long answer. " * 8 + "\n\n"
+FLOWS = {
+    "echo": flow_text(
+        "scripted:echo", "Echo", welcome="Say something.", starters=["Good morning", "Tell me more of it"]
+    ),
+    "everything": flow_text("everything:echo", "Everything"),
+    "large": flow_text("large:echo", "Large"),
+    "long": flow_text("scripted:long", "Long"),
+    "breaks": flow_text("scripted:breaks", "Breaks"),
+    "silent": flow_text("scripted:silent", "Silent"),
+    "talk": FLOW,
+}
+PROVIDERS = {
+    "everything": {"type": "scripted", "pieces": ["\n\n".join(read_corpus().values())]},
+    "large": {"type": "scripted", "pieces": [PARAGRAPH * (LARGE // len(PARAGRAPH) + 1)]},
+}
+CHATS = House(
+    people={},
+    config={"providers": PROVIDERS, "limits": {"message_chars": 200}},
+    flows=FLOWS | {"summarizer": shipped_flow("summarizer")},
+)
+
+
+def _open(page: "Page", house: AppServer, flow: str) -> "Page":
+    go(page, f"{house.url}/playground?flow={flow}")
+    composer(page).or_(page.get_by_role("textbox", name="Text")).wait_for()
+    return page
+
+
+def show_empty(page: "Page", house: AppServer) -> None:
+    _open(page, house, "echo").get_by_role("button", name="Good morning").wait_for()
+
+
+def show_everything(page: "Page", house: AppServer) -> None:
+    """Every kind of block there is, with the steps that made it."""
+    say(_open(page, house, "everything"), "Show me all of it.")
+    page.wait_for_function("document.querySelectorAll('.fg-diagram svg').length === 2")
+    page.wait_for_function("document.querySelectorAll('.katex').length === 5")
+    still(page).get_by_role("button", name="4 steps").click()
+    page.get_by_text("canary in the prompt").wait_for()
+
+
+def show_long(page: "Page", house: AppServer) -> None:
+    """More than is opened at once, read from above its end."""
+    _open(page, house, "large")
+    for number in range(1, 4):
+        say(page, f"Question {number}")
+        answers(page).nth(number - 1).get_by_role("button", name="4 steps").wait_for(timeout=60_000)
+        still(page)
+    page.reload()
+    answers(still(page)).last.get_by_role("button", name="4 steps").wait_for()
+    page.get_by_role("button", name="Show earlier messages").evaluate("one => one.scrollIntoView({block: 'center'})")
+    page.get_by_role("button", name="Go to the end").wait_for()
+
+
+def show_failed(page: "Page", house: AppServer) -> None:
+    say(_open(page, house, "breaks"), "one two three")
+    page.get_by_role("button", name="Try again").wait_for()
+
+
+def show_stopped(page: "Page", house: AppServer) -> None:
+    say(_open(page, house, "long"), "Go")
+    answers(page).get_by_text("word3").wait_for()
+    stop(page)
+    page.get_by_text("Stopped ·").wait_for()
+
+
+def show_interrupted(page: "Page", house: AppServer) -> None:
+    say(_open(page, house, "silent"), "Go")
+    page.get_by_text("Language Model").wait_for()
+    house.kill()
+    house.start()
+    page.get_by_text("This was interrupted").wait_for()
+
+
+def show_waiting(page: "Page", house: AppServer) -> None:
+    say(_open(page, house, "silent"), "Go")
+    page.get_by_text("Language Model").wait_for()
+
+
+def show_refused(page: "Page", house: AppServer) -> None:
+    say(_open(page, house, "echo"), "x" * 201)
+    page.get_by_text("The message has 201 characters").wait_for()
+
+
+def show_overridden(page: "Page", house: AppServer) -> None:
+    _open(page, house, "talk")
+    open_pane(page)
+    change(page, "Tone", "rude")
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="1 override").locator("visible=true").wait_for()
+
+
+def show_versions(page: "Page", house: AppServer) -> None:
+    """The first of two answers."""
+    say(_open(page, house, "echo"), "Once")
+    answers(page).get_by_role("button", name="Try again").click()
+    page.get_by_role("group", name="Version 2 of 2").wait_for()
+    still(page).get_by_role("button", name="Previous version").click()
+    page.get_by_role("group", name="Version 1 of 2").wait_for()
+
+
+def show_editing(page: "Page", house: AppServer) -> None:
+    say(_open(page, house, "echo"), "Once")
+    answers(page).get_by_text("You said: Once").wait_for()
+    messages(still(page)).first.hover()
+    page.get_by_role("button", name="Edit", exact=True).click()
+    page.get_by_role("textbox", name="Edit your message").wait_for()
+
+
+def show_rated(page: "Page", house: AppServer) -> None:
+    """Rated at an earlier visit, without a word of why."""
+    say(_open(page, house, "echo"), "Once")
+    answers(page).get_by_text("You said: Once").wait_for()
+    still(page).get_by_role("button", name="Good answer").click()
+    page.locator('[aria-pressed="true"]').wait_for()
+    still(page).reload()
+    still(page).get_by_role("button", name="Tell why").wait_for()
+
+
+def show_keys(page: "Page", house: AppServer) -> None:
+    composer(_open(page, house, "echo")).blur()
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keyboard shortcuts").wait_for()
+
+
+def show_form(page: "Page", house: AppServer) -> None:
+    _open(page, house, "summarizer").get_by_role("textbox", name="Text").fill("A text of mine.")
+    page.get_by_role("button", name="Run", exact=True).click()
+    answers(page).get_by_text("You said:").wait_for()
+
+
+STATES: dict[str, Callable[["Page", AppServer], None]] = {
+    "empty": show_empty,
+    "everything": show_everything,
+    "long": show_long,
+    "failed": show_failed,
+    "stopped": show_stopped,
+    "interrupted": show_interrupted,
+    "waiting": show_waiting,
+    "refused": show_refused,
+    "overridden": show_overridden,
+    "versions": show_versions,
+    "editing": show_editing,
+    "rated": show_rated,
+    "keys": show_keys,
+    "form": show_form,
+}
+
+
+def show(page: "Page", house: AppServer, state: str) -> "Page":
+    """The page in this state, with nothing that moves on by itself but what is waited for."""
+    STATES[state](page, house)
+    if state != "waiting":
+        still(page)
+    assert messages(page).count() > 0 or state in ("empty", "refused", "overridden", "keys")
+    return page

@@ -1,0 +1,81 @@
+"""`runs`, `flows` and `providers`, without a server; tests/test_switches_process.py has one beside them."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from flowground.settings import Settings
+from flowground.store import Store
+from tests.command_line import Here
+from tests.run_rows import begin
+
+
+@pytest.fixture
+def running(here: Here) -> str:
+    """A run of another process that lives."""
+
+    async def make() -> Store:
+        store = Store.open(Settings.load(here.folder / "config.yaml").database)
+        store.process.take()
+        await begin(store, "a-run", holder=store.process.id)
+        return store
+
+    return asyncio.run(make()).process.id
+
+
+def list_audit(folder: Path) -> list[tuple[str, str, str]]:
+    with sqlite3.connect(folder / "data" / "flowground.db") as database:
+        return database.execute("SELECT actor, action, subject FROM audit ORDER BY id").fetchall()
+
+
+def test_flows_are_switched_off_and_on(here: Here) -> None:
+    said = here("flows", "off", "loud", "--say", "Back  at\nthree.")  # its endpoint name
+    assert (said.code, said.out) == (0, "")
+    assert "shout is off." in said.err
+    heads, *rows = here("flows", "list").out.splitlines()
+    assert heads.split() == ["ID", "NAME", "ADDRESS", "SHARED_WITH", "STATE"]
+    assert [row.split()[0] for row in rows] == ["ask", "echo", "shout"]
+    assert rows[0].split()[1:] == ["Ask", "/api/v1/run/ask", "-", "on"]
+    assert rows[2].split()[1:6] == ["Shout", "/api/v1/run/loud", "-", "off", "since"]
+    assert rows[2].endswith(" by cli: Back at three.")
+    assert here("providers", "list").out.splitlines()[1:] == []
+    refused = here("run", "shout", "--message", "hi")
+    assert (refused.code, refused.out) == (1, "")
+    assert "This flow is switched off. Back at three." in refused.err
+    assert here("flows", "on", "shout").code == 0
+    assert here("run", "shout", "--message", "hi").out == "calm hi\n"
+    assert list_audit(here.folder) == [("cli", "flow.switched_off", "shout"), ("cli", "flow.switched_on", "shout")]
+
+
+def test_providers_are_switched_off_and_on(here: Here) -> None:
+    assert here("providers", "off", "scripted").code == 0
+    assert "The model of this flow is switched off at the moment." in here("run", "ask", "--message", "hi").err
+    assert here("run", "echo", "--message", "hi").out == "hi\n"
+    assert here("providers", "on", "scripted").code == 0
+    assert here("run", "ask", "--message", "hi").out == "You said: hi\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("flows", "off", "ecko"), "There is no flow ecko (did you mean echo?)."),
+        (("providers", "off", "scriptet"), "There is no provider scriptet (did you mean scripted?)."),
+        (("flows", "on", "echo"), "There is no switched-off flow echo."),
+        (("flows", "off", "echo", "--say", "x" * 301), "has 301 characters; 300 is the limit."),
+        (("runs", "stop", "a-run"), "No such run is running."),
+    ],
+)
+def test_what_cannot_be_done_says_why(here: Here, command: tuple[str, ...], told: str) -> None:
+    said = here(*command)
+    assert (said.code, said.out) == (1, "")
+    assert told in said.err
+
+
+def test_running_runs_are_listed_without_what_was_said(here: Here, running: str) -> None:
+    heads, row = here("runs", "list").out.splitlines()
+    assert heads.split() == ["ID", "FLOW", "WHO", "BY", "SINCE", "SAID"]
+    assert row.split()[:4] == ["a-run", "echo", "ada", "playground"]
+    assert "Hi" not in row
+    assert running

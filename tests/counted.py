@@ -1,0 +1,62 @@
+"""Runs counted by a clock that is handed in."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from flowground.caller import Caller
+from flowground.errors import RunLimitReached
+from flowground.limits import Allowance, RunLimits
+from flowground.settings import Settings
+from flowground.store import Store
+
+NOON = datetime(2026, 12, 3, 12, tzinfo=UTC).timestamp()
+
+MIA = Caller("member", "mia", "member")
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        return 500.0 + self.passed
+
+    def wall(self) -> float:
+        return NOON + self.passed
+
+
+def limits(store: Store, clock: Clock, *, public: dict[str, int] | None = None, **limit: Any) -> RunLimits:
+    every = {"runs_per_day": 0, "runs_per_minute": 0, "address_runs_per_minute": 0}
+    bounds: dict[str, Any] = {"address": {"runs_at_once": 0}} | limit
+    settings = Settings.model_validate({"limits": bounds, "sharing": {"public": every | (public or {})}})
+    return RunLimits(settings, store, clock=clock.monotonic, now=clock.wall)
+
+
+def visitor(number: int = 0) -> Caller:
+    return Caller("visitor", f"{number:032x}", "member", is_proven=False)
+
+
+async def begin(limits: RunLimits, caller: Caller, flow_id: str = "talk", came_from: str = "203.0.113.9") -> None:
+    """What a page's message asks."""
+    run = limits.open(caller, at_page=True, came_from=came_from)
+    await run.read(flow_id)
+    run.take_request(flow_id)
+    run.take_run(flow_id)
+
+
+async def call(limits: RunLimits, token: Caller) -> Allowance | None:
+    """What a program's request asks before its flow is known; what is left of its minute then."""
+    run = limits.open(token)
+    await run.read()
+    run.take_request()
+    return run.allowance
+
+
+async def refusal(limits: RunLimits, caller: Caller, **more: Any) -> RunLimitReached:
+    with pytest.raises(RunLimitReached) as caught:
+        await begin(limits, caller, **more)
+    return caught.value

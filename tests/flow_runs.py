@@ -1,0 +1,45 @@
+"""Running a flow without a turn."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from flowground.caller import OutputType, RunRequest
+from flowground.events import RunEvent
+from flowground.flow.parse import parse_flow
+from flowground.messages import Message
+from flowground.runner import run_flow
+from flowground.wiring import WiredFlow, wire
+from tests.meeting import Meeting
+
+
+def two_models(left: str, right: str) -> WiredFlow:
+    text = f"""
+components:
+  ChatInput: {{type: ChatInput}}
+  Left: {{type: LanguageModel, model: {left}, input_value: "${{ChatInput}}"}}
+  Right: {{type: LanguageModel, model: {right}, input_value: "${{ChatInput}}"}}
+  Both: {{type: Prompt, template: "{{a}} {{b}}", a: "${{Left}}", b: "${{Right}}"}}
+  Joined: {{type: ChatOutput, input_value: "${{Both}}"}}
+  Alone: {{type: ChatOutput, display_name: Only left, input_value: "${{Left}}"}}
+"""
+    return wire(parse_flow(text, "two.yaml", max_bytes=10_000))
+
+
+async def nothing_said(limit: int) -> Sequence[Message]:
+    return []
+
+
+async def read_into(read: list[RunEvent], run: AsyncGenerator[RunEvent, None]) -> None:
+    async with asyncio.timeout(10), aclosing(run) as events:
+        async for event in events:
+            read.append(event)
+
+
+async def events_of(
+    flow: WiredFlow, models: Meeting, *, stream: bool, output_type: OutputType = "chat"
+) -> list[RunEvent]:
+    request = RunRequest(input_value="hi", stream=stream, output_type=output_type)
+    run = run_flow(flow, request, history=nothing_said, models=models)
+    async with asyncio.timeout(10), aclosing(run) as events:
+        return [event async for event in events]

@@ -1,0 +1,123 @@
+"""No page of ours has what axe-core calls a violation, with its menus and dialogs open, in light and in dark."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.acme import ADMINS_PAGES, FLOWS, enter_as
+from tests.axe import STREAMLITS, fetch_axe, find_ours
+from tests.house import PUBLIC, House
+from tests.open_page import go, open_menu, say, still, visitor
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+HOUSE = House(
+    flows=FLOWS,
+    shared={"echo": PUBLIC},
+    config={
+        "organization": {"name": "Acme", "links": [{"title": "Terms", "url": "https://example.com/terms"}]},
+        "sharing": {"allow_public": True},
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fetch_axe(tmp_path_factory.mktemp("axe"))
+
+
+@pytest.fixture(params=["light", "dark", "phone"])
+def page(request: pytest.FixtureRequest, browser: "Browser") -> "Iterator[Page]":
+    context: dict[str, Any] = {"color_scheme": "dark" if request.param == "dark" else "light"}
+    if request.param == "phone":
+        context["viewport"] = {"width": 390, "height": 844}
+    with visitor(browser, **context) as opened:
+        yield opened
+
+
+def test_pages_before_the_sign_in_and_without_rights(house: AppServer, page: "Page", axe: str) -> None:
+    go(page, house.url).get_by_role("heading", level=1, name="Sign in to Acme").wait_for()
+    assert find_ours(page, axe) == set()
+    page.goto(f"{house.url}/nowhere")
+    assert find_ours(page, axe) == set()
+    enter_as(page, house, "bob")
+    for path in ("/", "/public_flow/echo", "/public_flow/hidden"):
+        go(page, house.url + path).get_by_role("heading", level=1).wait_for()
+        assert find_ours(page, axe) == set(), path
+
+
+@pytest.mark.parametrize("path", [*ADMINS_PAGES, "/first_account", "/join?invitation=unknown"])
+def test_pages_of_an_admin(house: AppServer, page: "Page", axe: str, path: str) -> None:
+    enter_as(page, house, "augusta")
+    go(page, house.url + path).get_by_role("heading", level=1).first.wait_for()
+    page.wait_for_load_state("networkidle")
+    assert find_ours(page, axe) == set()
+
+
+def test_the_publish_menu_and_who_can_open_it(house: AppServer, page: "Page", axe: str) -> None:
+    enter_as(page, house, "augusta")
+    go(page, f"{house.url}/playground?flow=echo")
+    menu = open_menu(page.get_by_role("button", name="Publish"))
+    menu.get_by_role("switch").wait_for()
+    assert find_ours(still(page), axe) == set(), "Publish"
+    menu.get_by_role("button", name="Who can open it").click()
+    page.get_by_role("dialog").get_by_role("button", name="Save").wait_for()
+    assert find_ours(still(page), axe) == set(), "Who can open it"
+    page.get_by_role("dialog").get_by_text("People and groups").click()
+    page.get_by_role("dialog").get_by_text("2 people can open it, once saved").wait_for()
+    assert find_ours(still(page), axe) == set(), "People and groups"
+
+
+def test_the_api_pane_with_each_tab(house: AppServer, page: "Page", axe: str) -> None:
+    enter_as(page, house, "augusta")
+    go(page, f"{house.url}/playground?flow=echo").get_by_role("button", name="API access").click()
+    pane = page.get_by_role("dialog")
+    pane.get_by_role("tab", name="Python").wait_for()
+    tabs = still(page).get_by_role("dialog").get_by_role("tab").all()
+    assert len(tabs) >= 4
+    for tab in tabs:
+        tab.click()
+        pane.get_by_role("tabpanel").filter(visible=True).first.wait_for()
+        assert find_ours(still(page), axe) == set(), tab.inner_text()
+
+
+def test_the_sidebar_and_a_dialog_of_the_organization(house: AppServer, page: "Page", axe: str) -> None:
+    enter_as(page, house, "augusta")
+    go(page, f"{house.url}/playground?flow=echo").get_by_role("textbox", name="Message", exact=True).wait_for()
+    if page.get_by_test_id("stExpandSidebarButton").is_visible():
+        page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_test_id("stSidebar").get_by_role("button", name="New chat").wait_for()
+    assert find_ours(still(page), axe) == set(), "sidebar"
+    go(page, f"{house.url}/organization").get_by_role("button", name="Invite somebody").click()
+    page.get_by_role("dialog").get_by_role("textbox", name="User name").wait_for()
+    assert find_ours(still(page), axe) == set(), "Invite somebody"
+
+
+def test_versions_and_the_editor_of_a_question(house: AppServer, page: "Page", axe: str) -> None:
+    enter_as(page, house, "augusta")
+    go(page, f"{house.url}/playground?flow=echo")
+    say(page, "Hello")
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("group", name="Version 2 of 2").wait_for()
+    assert find_ours(still(page), axe) == set(), "Versions"
+    page.get_by_role("button", name="Edit", exact=True).press("Enter")
+    page.get_by_role("textbox", name="Edit your message").wait_for()
+    assert find_ours(page, axe) == set(), "Edit"
+
+
+def test_the_first_account(tmp_path: Path, page: "Page", axe: str) -> None:
+    with AppServer(tmp_path, flows=[]) as server:
+        go(page, f"{server.url}/first_account").get_by_role("heading", level=1).wait_for()
+        assert find_ours(page, axe) == set()
+
+
+def test_streamlits_own_are_listed_for_the_version_that_is_here() -> None:
+    assert version("streamlit") in STREAMLITS

@@ -1,0 +1,84 @@
+"""Home in Debian's chromium: found by a word, opened by the whole card, by keyboard too; a page of cards at a time."""
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acme import enter_as
+from tests.house import SHARED, House
+from tests.open_page import answers, flow_text, go, say, still, visitor
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+FLOWS = {
+    **{f"flow-{number:02}": flow_text("scripted:echo", f"Flow {number:02}") for number in range(30)},
+    "zurich": "description: Knows every tram.\nowners: [olga]\n" + flow_text("scripted:echo", "Zürich"),
+    "broken": "name: Broken\ncomponents:\n  In: {type: ChatInptu}\n",
+}
+HOUSE = House(config={"organization": {"name": "Acme"}}, flows=FLOWS, shared={"zurich": SHARED})
+
+
+def cards(page: "Page") -> list[str]:
+    found = still(page).locator("[class*='st-key-card-']").get_by_role("link").all_inner_texts()
+    return [text.strip() for text in found]
+
+
+def test_a_page_of_cards_is_drawn_and_a_word_finds_the_one_that_is_meant(house: AppServer, ada: "Page") -> None:
+    go(ada, house.url).get_by_text("31 flows").wait_for()
+    ada.locator("[class*='st-key-card-']").get_by_role("link").nth(23).wait_for()
+    assert len(cards(ada)) == 24
+    ada.get_by_role("searchbox", name="Search flows").fill("ZURICH tram")
+    ada.get_by_text("1 flow", exact=True).wait_for()
+    assert cards(still(ada)) == ["Zürich"]
+    assert "By Olga" in ada.locator(".st-key-card-zurich").inner_text()
+    assert "Everyone here" in ada.locator(".st-key-card-zurich").inner_text()
+    ada.get_by_role("searchbox", name="Search flows").fill("nothing like it")
+    ada.get_by_text("No flow has").wait_for()
+
+
+def test_all_of_a_card_opens_it_and_it_is_one_stop_for_the_keyboard(house: AppServer, ada: "Page") -> None:
+    go(ada, house.url).get_by_text("31 flows").wait_for()
+    first, second = (ada.locator(f".st-key-card-flow-0{number}") for number in (0, 1))
+    first.get_by_role("link").focus()
+    ada.keyboard.press("Tab")
+    assert second.get_by_role("link").evaluate("(link) => link === document.activeElement")
+    box = second.bounding_box()
+    assert box is not None
+    ada.mouse.click(box["x"] + box["width"] - 12, box["y"] + box["height"] - 8)
+    ada.wait_for_url(re.compile(r"/playground\?flow=flow-01"))
+
+
+def test_mistakes_stand_above_everything_and_only_for_who_sees_the_inside(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    go(ada, house.url).get_by_text("1 file needs a correction").click()
+    ada.get_by_text("line 3, column 14").wait_for()
+    ada.get_by_text("Did you mean").wait_for()
+    with visitor(browser) as bob:
+        enter_as(bob, house, "bob")
+        go(bob, house.url).get_by_text("Zürich").wait_for()
+        text = still(bob).get_by_test_id("stMain").inner_text()
+        assert cards(bob) == ["Zürich"]
+        assert "1 flow." in text
+        assert ("correction" in text, "31" in text, "Everyone here" in text, "echo" in text) == (False,) * 4
+
+
+@pytest.mark.parametrize("address", ["", "/api_access", "/playground?flow=zurich", "/organization"])
+def test_account_and_settings_stand_at_the_foot_of_the_sidebar(house: AppServer, ada: "Page", address: str) -> None:
+    foot = go(ada, house.url + address).locator(".st-key-sidebar-foot")
+    foot.get_by_role("link", name="Account").wait_for()
+    box, height = foot.bounding_box(), ada.evaluate("innerHeight")
+    assert box is not None
+    assert height - 40 < box["y"] + box["height"] <= height
+
+
+def test_a_recent_chat_and_its_flow_have_names_of_their_own(house: AppServer, ada: "Page") -> None:
+    say(go(ada, f"{house.url}/playground?flow=zurich"), "To the lake")
+    answers(ada).filter(has_text="To the lake").wait_for()
+    go(ada, house.url).get_by_role("link", name="Zürich, chat: To the lake").wait_for()
+    assert still(ada).get_by_role("link", name="Zürich", exact=True).count() == 1

@@ -1,0 +1,106 @@
+"""A conversation without a pointer: what keys do, in which order one comes to things, and what writing signs needs."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.house import House
+from tests.open_page import answers, composer, flow_text, go, messages, say, still
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+HOUSE = House(
+    people={},
+    flows={
+        "echo": flow_text("scripted:echo", "Echo", starters=["Good morning"]),
+        "long": flow_text("scripted:long", "Long"),
+    },
+)
+NAME = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
+
+
+def walk(page: "Page", key: str, wanted: str) -> list[str]:
+    """Presses the key until the focus is on what has this name; the names it came by."""
+    names: list[str] = []
+    while len(names) < 20:
+        page.keyboard.press(key)
+        names.append(page.evaluate(NAME))
+        if names[-1] == wanted:
+            return names
+    raise AssertionError(names)
+
+
+def test_a_chat_is_walked_through_by_the_keyboard_alone(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo").get_by_role("button", name="Good morning").wait_for()
+    page.wait_for_function(f"{NAME} === 'Message'")  # one may write at once
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate(NAME) == "Good morning"
+    page.keyboard.press("Enter")
+    answers(page).get_by_text("You said: Good morning").wait_for()
+    still(page)
+    page.keyboard.press("/")
+    page.keyboard.type("and a second one")
+    page.keyboard.press("Enter")
+    answers(page).get_by_text("You said: and a second one").wait_for()
+    still(page)
+    back = walk(page, "Shift+Tab", "Copy the question")
+    known = ["4 steps", "Copy as code", "Try again", "Copy"]
+    assert [name for name in back if name in known] == known
+    walk(page, "Tab", "Try again")
+    page.keyboard.press("Enter")
+    still(page)
+    assert page.evaluate(NAME) == "Message"
+
+
+def test_the_map_of_keys_opens_and_closes_and_gives_the_focus_back(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    page.wait_for_function(f"{NAME} === 'Message'")
+    page.keyboard.type("?")
+    assert composer(page).input_value() == "?"  # who writes, writes
+    composer(page).fill("")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keyboard shortcuts").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog", name="Keyboard shortcuts").wait_for(state="hidden")
+    assert page.evaluate(NAME) == "Good morning"
+
+
+def test_escape_stops_an_answer(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=long")
+    say(page, "Go")
+    answers(page).get_by_text("word3").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_text("Stopped ·").wait_for()
+
+
+def test_shift_and_enter_begins_a_line(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    composer(page).fill("one")
+    before = composer(page).bounding_box()
+    composer(page).press("Shift+Enter")
+    page.keyboard.type("two")
+    after = composer(page).bounding_box()
+    assert composer(page).input_value() == "one\ntwo"
+    assert messages(page).count() == 0
+    assert before
+    assert after
+    assert after["height"] > before["height"]
+
+
+def test_a_sign_that_is_being_composed_sends_nothing(house: AppServer, page: "Page") -> None:
+    """Enter chooses a sign of Japanese or Chinese then."""
+    go(page, f"{house.url}/playground?flow=echo")
+    composer(page).focus()
+    keys = page.context.new_cdp_session(page)
+    keys.send("Input.imeSetComposition", {"text": "にほん", "selectionStart": 3, "selectionEnd": 3})
+    composer(page).dispatch_event("keydown", {"key": "Enter", "isComposing": True, "bubbles": True})
+    composer(page).dispatch_event("keydown", {"key": "Enter", "keyCode": 229, "bubbles": True})
+    assert composer(page).input_value() == "にほん"
+    assert messages(page).count() == 0
+    keys.send("Input.insertText", {"text": "日本"})
+    composer(page).press("Enter")
+    answers(page).get_by_text("You said: 日本").wait_for()

@@ -1,0 +1,110 @@
+"""How answers are drawn in a browser: like Streamlit's own Markdown, by keyboard, on a phone, under our headers."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from tests.drawn_blocks import compare, tell
+from tests.markdown_corpus import COMPARED, CorpusServer, read_corpus
+from tests.open_page import visitor
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CorpusServer]:
+    with CorpusServer(tmp_path_factory.mktemp("corpus")) as running:
+        yield running
+
+
+def open_block(page: "Page", corpus: CorpusServer, block: str) -> "Page":
+    page.goto(corpus.address(block))
+    page.locator(".answer[data-done]").wait_for()
+    return page
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_blocks_look_as_streamlits_own(
+    browser: "Browser", corpus: CorpusServer, look: Literal["light", "dark"]
+) -> None:
+    """Sizes, weights, fonts, colours and distances. Ours differ in this: an answer's first block begins at its top, and
+    quotations are a little darker, for contrast."""
+    with visitor(browser, color_scheme=look) as page:
+        for block in COMPARED:
+            ours = tell(open_block(page, corpus, block), ".answer")
+            page.goto(corpus.address(block, way="native"))
+            page.locator('[data-testid="stMarkdownContainer"] *').first.wait_for()
+            native = tell(page, '[data-testid="stMarkdownContainer"]')
+            compare(ours, native, within=block)
+
+
+def test_formulas_are_typeset_in_all_four_notations(page: "Page", corpus: CorpusServer) -> None:
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    open_block(page, corpus, "formulas")
+    page.wait_for_function("document.querySelectorAll('.answer .katex').length === 4")
+    assert page.locator(".answer .fg-display .katex-display").count() == 2
+    page.wait_for_function(
+        "[...document.fonts].some(font => font.family.includes('KaTeX') && font.status === 'loaded')"
+    )
+    assert "$5 and then $10" in page.locator(".answer").inner_text()
+    assert complaints == []
+
+
+def test_code_is_copied_and_wrapped_by_keyboard(browser: "Browser", corpus: CorpusServer) -> None:
+    with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
+        open_block(page, corpus, "code")
+        figure = page.locator(".fg-code").nth(1)
+        figure.get_by_role("button", name="Wrap lines").focus()
+        page.keyboard.press("Enter")
+        assert figure.get_by_role("button", name="Wrap lines").get_attribute("aria-pressed") == "true"
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        figure.get_by_role("button", name="Copied").wait_for()
+        assert figure.get_by_role("status").text_content() == "Copied"
+        assert page.evaluate("navigator.clipboard.readText()").startswith('curl -H "x-api-key: $KEY"')
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.tagName") == "PRE"
+
+
+def test_code_has_the_colours_of_its_language(page: "Page", corpus: CorpusServer) -> None:
+    open_block(page, corpus, "code")
+    page.locator(".fg-code .fg-c-keyword").first.wait_for()
+    keyword, text = (
+        page.locator(selector).first.evaluate("one => getComputedStyle(one).color")
+        for selector in (".fg-code .fg-c-keyword", ".fg-code pre code")
+    )
+    assert keyword != text
+
+
+@pytest.mark.parametrize("block", ["diagram", "sequence diagram"])
+def test_a_diagram_is_drawn_and_its_code_is_a_press_away(page: "Page", corpus: CorpusServer, block: str) -> None:
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    open_block(page, corpus, block)
+    picture = page.get_by_role("img", name="Diagram")
+    picture.wait_for()
+    assert picture.locator("svg").bounding_box() is not None
+    assert page.locator(".fg-code pre").is_hidden()
+    page.get_by_role("button", name="Show the code").click()
+    page.locator(".fg-code pre").wait_for()
+    assert picture.is_hidden()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("block", list(read_corpus()))
+def test_nothing_goes_over_the_side_of_a_phone(browser: "Browser", corpus: CorpusServer, block: str) -> None:
+    with visitor(browser, viewport={"width": 390, "height": 800}) as page:
+        open_block(page, corpus, block)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.locator(".answer").evaluate("one => one.scrollWidth <= one.clientWidth + 2")
+
+
+def test_text_from_right_to_left_begins_at_the_right(page: "Page", corpus: CorpusServer) -> None:
+    open_block(page, corpus, "right to left")
+    places = page.locator(".answer > *").evaluate_all("all => all.map(one => getComputedStyle(one).direction)")
+    assert places == ["rtl"] * 4

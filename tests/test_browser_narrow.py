@@ -1,0 +1,76 @@
+"""At 390 px no state of a chat goes over the side, and nothing lies over its messages."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chat_states import CHATS, STATES, show
+from tests.narrow import PHONE, find_wide
+from tests.open_page import answers, composer, go, say, still, visitor
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+HOUSE = CHATS
+COVERED = """() => {
+  const last = [...document.querySelectorAll("article")].at(-1).getBoundingClientRect();
+  const field = document.querySelector(".fg-foot").getBoundingClientRect();
+  return last.bottom - field.top;
+}"""
+"""By how many pixels the last message lies below the field's upper edge, once one is at the end."""
+
+
+@pytest.fixture
+def phone(browser: "Browser") -> "Iterator[Page]":
+    with visitor(browser, **PHONE) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_no_state_of_a_chat_goes_over_the_side_or_under_the_field(house: AppServer, phone: "Page", state: str) -> None:
+    show(phone, house, state)
+    assert find_wide(phone) == []
+    if state in ("everything", "long", "failed", "stopped", "interrupted", "waiting"):
+        end = phone.get_by_role("button", name="Go to the end")
+        if end.count():
+            end.click()
+        phone.wait_for_function(f"({COVERED})() <= 0")
+
+
+def test_the_head_does_not_lie_over_the_first_message(house: AppServer, browser: "Browser") -> None:
+    for look in (PHONE, {"viewport": {"width": 1280, "height": 800}}):
+        with visitor(browser, **look) as page:
+            go(page, f"{house.url}/playground?flow=echo")
+            say(page, "hello")
+            answers(page).get_by_text("You said: hello").wait_for()
+            bubble = (
+                still(page)
+                .locator(".fg-bubble")
+                .evaluate(
+                    "one => { const box = one.getBoundingClientRect();"
+                    " return document.elementFromPoint(box.x + box.width / 2, box.y + 2) === one; }"
+                )
+            )
+            assert bubble
+
+
+def test_text_from_right_to_left_stands_at_the_right(house: AppServer, phone: "Page") -> None:
+    go(phone, f"{house.url}/playground?flow=echo")
+    composer(phone).fill("مرحبا بالعالم")
+    assert composer(phone).evaluate("one => getComputedStyle(one).direction") == "rtl"
+    composer(phone).press("Enter")
+    answers(phone).get_by_text("مرحبا").wait_for()
+    assert still(phone).locator(".fg-bubble").evaluate("one => getComputedStyle(one).direction") == "rtl"
+    assert find_wide(phone) == []
+
+
+def test_nothing_moves_for_who_wants_no_motion(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, reduced_motion="reduce") as page:
+        show(page, house, "waiting")
+        moving = "all => all.filter(one => getComputedStyle(one).animationName !== 'none').map(one => one.className)"
+        assert page.locator(".fg-chat *").evaluate_all(moving) == []
+        assert page.locator(".fg-wait").inner_text() == "Language Model"

@@ -1,0 +1,72 @@
+"""*New flow* in Debian's chromium: a file from a template, written for the local owner, shown to authors and admins."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flowground.flow.parse import parse_flow
+from tests.acme import enter_as
+from tests.house import SHARED, House
+from tests.open_page import answers, fill, flow_text, go, say, still, visitor
+from tests.servers import AppServer
+from tests.test_local_mode import code_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+HOUSE = House(flows={"echo": flow_text("scripted:echo", "Echo")}, shared={"echo": SHARED})
+
+
+@pytest.fixture(scope="module")
+def alone(house: AppServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """The local owner's app, without any flow; after the house, which cannot be opened beside a browser."""
+    with House(people={}, flows={}).open(tmp_path_factory.mktemp("alone")) as server:
+        yield server
+
+
+def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone: AppServer, page: "Page") -> None:
+    go(page, alone.url).get_by_role("button", name="Create the first flow").click()
+    dialog = page.get_by_role("dialog")
+    fill(page, Name="Zürich: trams & boats")
+    dialog.get_by_placeholder("zurich-trams-boats").wait_for()
+    dialog.get_by_text("Chat with memory", exact=True).click()
+    fill(page, Owner_code=code_of(alone))
+    page.keyboard.press("Enter")
+    dialog.get_by_role("button", name="Create the flow").click()
+    page.wait_for_url(re.compile(r"/playground\?flow=zurich-trams-boats"))
+    still(page).get_by_role("heading", name="Zürich: trams & boats", level=1).wait_for()
+    written = (alone.folder / "flows" / "zurich-trams-boats.yaml").read_bytes()
+    assert parse_flow(written, "zurich-trams-boats.yaml", max_bytes=10_000).name == "Zürich: trams & boats"
+    say(page, "Hello")
+    answers(page).filter(has_text="Hello").wait_for()
+
+    go(page, alone.url).get_by_role("button", name="New flow").click()
+    fill(page, Name="Another one", Address="Zurich trams boats")
+    dialog.get_by_text("There is already a flow at zurich-trams-boats. Choose another name or address.").wait_for()
+    assert still(page).get_by_role("button", name="Create the flow").is_disabled()
+    assert (alone.folder / "flows" / "zurich-trams-boats.yaml").read_bytes() == written
+
+
+def test_an_admin_gets_the_file_to_copy_and_to_download_and_nothing_is_written(house: AppServer, ada: "Page") -> None:
+    go(ada, house.url).get_by_role("button", name="New flow").click()
+    fill(ada, Name="Order status")
+    dialog = ada.get_by_role("dialog")
+    dialog.get_by_text("Save this as order-status.yaml").wait_for()
+    dialog.get_by_role("button", name="Copy the file").wait_for()
+    with ada.expect_download() as download:
+        dialog.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "order-status.yaml"
+    assert parse_flow(download.value.path().read_bytes(), "order-status.yaml", max_bytes=10_000).name == "Order status"
+    assert dialog.get_by_role("button", name="Create the flow").count() == 0
+    assert [file.name for file in (house.folder / "flows").iterdir()] == ["echo.yaml"]
+
+
+def test_a_member_is_offered_none(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser) as bob:
+        enter_as(bob, house, "bob")
+        go(bob, house.url).get_by_role("link", name="Echo").first.wait_for()
+        assert still(bob).get_by_role("button", name="New flow").count() == 0

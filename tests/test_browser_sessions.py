@@ -1,0 +1,131 @@
+"""The list of chats in Debian's chromium: any of them renamed, pinned and deleted, several at once, found, paged."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flowground.settings import Settings
+from flowground.store.database.connections import Database
+from flowground.store.runs import turns
+from flowground.store.runs.records import StoredMessage
+from tests.house import House
+from tests.open_page import flow_text, go, still
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytestmark = pytest.mark.browser
+
+FLOWS = {name: flow_text("scripted:echo", name.title()) for name in ("many", "few")}
+HOUSE = House(people={}, flows=FLOWS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _said(house: AppServer) -> None:
+    """Fifty chats of two years with the flow "many", and three of today with the flow "few"."""
+    now = datetime.now(UTC)
+    engine = Database.make(Settings.load(house.config_file).database).writer
+    with engine.begin() as connection:
+        for flow, names in (("many", [f"Question {n:02}" for n in range(50)]), ("few", ["First", "Second", "Third"])):
+            for number, name in enumerate(names):
+                at = now - (timedelta(days=10 * number) if flow == "many" else timedelta(seconds=9 - number))
+                message = StoredMessage(f"{flow} {name}", "user", f"{name} with its needle{number}", "complete", at)
+                turns.begin_turn(connection, flow_id=flow, owner="local:owner", session_id=name, message=message)
+    engine.dispose()
+
+
+def row(page: "Page", name: str) -> "Locator":
+    return page.locator("[class*='st-key-sessions-row-']").filter(has_text=name)
+
+
+def rows(page: "Page") -> list[str]:
+    found = still(page).locator("[class*='st-key-sessions-open-']").all_inner_texts()
+    return [text.partition(" with")[0] for text in found]
+
+
+def choose(page: "Page", name: str, word: str) -> None:
+    """In the menu of this chat."""
+    row(page, name).hover()
+    row(page, name).get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name=word, exact=True).click()
+
+
+def open_flow(page: "Page", house: AppServer, flow: str) -> "Page":
+    go(page, f"{house.url}/playground?flow={flow}").get_by_text(f"Message {flow.title()}").or_(
+        page.get_by_placeholder(f"Message {flow.title()}")
+    ).first.wait_for()
+    row(page, "with its").first.wait_for()
+    return still(page)
+
+
+def test_titles_of_any_length_begin_at_the_same_edge(house: AppServer, page: "Page") -> None:
+    open_flow(page, house, "few")
+    edges = "all => all.map(one => [one.getBoundingClientRect().left, one.getBoundingClientRect().width])"
+    found = page.locator("[class*='st-key-sessions-open-'] p").evaluate_all(edges)
+    assert len({width for _, width in found}) > 1
+    assert len({left for left, _ in found}) == 1
+
+
+def test_all_chats_are_reached_page_by_page_and_by_a_word(house: AppServer, page: "Page") -> None:
+    open_flow(page, house, "many")
+    assert rows(page) == [f"Question {number:02}" for number in range(40)]
+    for day in ("Today", "Last 30 days", "Older"):
+        page.get_by_test_id("stSidebar").get_by_text(day, exact=True).wait_for()
+    page.get_by_role("button", name="Show older").click()
+    row(page, "Question 49").wait_for()
+    assert rows(page) == [f"Question {number:02}" for number in range(40, 50)]
+    page.get_by_role("button", name="Back to the newest").click()
+    row(page, "Question 00").wait_for()
+    page.get_by_role("searchbox", name="Search chats").fill("NEEDLE47")
+    row(page, "Question 47").wait_for()
+    row(page, "Question 00").wait_for(state="detached")
+    assert rows(page) == ["Question 47"]
+    row(page, "Question 47").get_by_role("button").first.click()
+    page.get_by_text("needle47").nth(1).wait_for()  # the title in the list is the first
+    assert "session=Question+47" in page.url.replace("%20", "+")
+
+
+def test_any_chat_is_pinned_renamed_and_deleted_without_opening_it(house: AppServer, page: "Page") -> None:
+    open_flow(page, house, "few")
+    assert rows(page) == ["Third", "Second", "First"]
+    choose(page, "First", "Pin")
+    page.get_by_text("Pinned", exact=True).wait_for()
+    assert rows(page) == ["First", "Third", "Second"]
+    choose(page, "Second", "Rename")
+    page.get_by_role("textbox", name="Title").fill("Renamed with care")
+    page.get_by_role("button", name="Save").click()
+    row(page, "Renamed").wait_for()
+    assert rows(page) == ["First", "Third", "Renamed"]
+    choose(page, "Third", "Delete")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    row(page, "Third").wait_for(state="detached")
+    assert rows(page) == ["First", "Renamed"]
+    page.get_by_role("button", name="Select", exact=True).click()
+    for name in ("First", "Renamed"):
+        page.get_by_role("checkbox", name=name).wait_for()
+        page.locator(".st-key-sessions-rows").get_by_text(name).click()
+        page.get_by_role("checkbox", name=name, checked=True).wait_for()
+        still(page)
+    page.get_by_role("button", name="Delete 2 chats").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_text("Your chats").wait_for(state="detached")
+    assert "session=" not in page.url
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 700)])
+def test_the_list_scrolls_by_itself_and_the_foot_stays_in_sight(
+    house: AppServer, page: "Page", size: tuple[int, int]
+) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    go(page, f"{house.url}/playground?flow=many")
+    if size[0] < 768:
+        page.get_by_test_id("stExpandSidebarButton").click()
+    row(page, "Question 00").wait_for()
+    foot = page.get_by_role("link", name="Create the first account")
+    assert foot.evaluate("(link) => link.getBoundingClientRect().bottom <= innerHeight")
+    listed = page.locator(".st-key-sessions-rows")
+    assert listed.evaluate("(list) => list.scrollHeight > list.clientHeight + 200")
+    page.get_by_role("button", name="Show older").scroll_into_view_if_needed()
+    assert foot.evaluate("(link) => link.getBoundingClientRect().bottom <= innerHeight")

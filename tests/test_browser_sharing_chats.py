@@ -1,0 +1,101 @@
+"""A chat in Debian's chromium as its owner hands it on: as a file, and as a link."""
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acme import enter_as
+from tests.axe import fetch_axe, find_violations
+from tests.house import PUBLIC, House
+from tests.open_page import answers, choose, flow_text, go, messages, say, still, visitor
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+HOUSE = House(
+    flows={"talk": flow_text("scripted:echo", "Talk Shop")},
+    shared={"talk": PUBLIC},
+    config={"sharing": {"allow_public": True}},
+)
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fetch_axe(tmp_path_factory.mktemp("axe"))
+
+
+def begin_chat(page: "Page", house: AppServer, text: str, *, at: str = "playground?flow=talk") -> None:
+    go(page, f"{house.url}/{at}")
+    say(page, text)
+    messages(page).nth(1).get_by_text(f"You said: {text}").wait_for()
+    page.get_by_role("button", name="More for this chat").wait_for()
+    still(page)
+
+
+def download(page: "Page", house: AppServer, name: str) -> tuple[str, str]:
+    """What this browser gets by the link: the file's name and what is in it."""
+    link = page.get_by_role("dialog").get_by_role("link", name=name)
+    answer = page.context.request.get(house.url + (link.get_attribute("href") or ""))
+    assert answer.status == 200
+    return answer.headers["content-disposition"].split('"')[1], answer.text()
+
+
+@pytest.mark.parametrize("who", ["bob", None])
+def test_a_chat_is_exported_from_the_head_and_from_its_row(house: AppServer, page: "Page", who: str | None) -> None:
+    if who:
+        enter_as(page, house, who)
+    begin_chat(page, house, "Take this along", at="playground?flow=talk" if who else "public_flow/talk")
+    choose(page.get_by_role("button", name="More for this chat"), "Export this chat")
+    name, said = download(page, house, "Export as Markdown")
+    assert (name, said.splitlines()[0]) == ("Take-this-along.md", "# Take this along")
+    assert "## You\n\nTake this along\n\n## Talk Shop\n\nYou said: Take this along\n" in said
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    row = page.locator("[class*='st-key-sessions-row-']").filter(has_text="Take this along")
+    row.hover()
+    choose(row.get_by_role("button", name="More"), "Export")
+    name, said = download(page, house, "Export as JSON")
+    assert name == "Take-this-along.json"
+    assert '"text":"You said: Take this along"' in said
+
+
+def test_a_new_chat_has_nothing_to_export(house: AppServer, page: "Page") -> None:
+    enter_as(page, house, "bob")
+    go(page, f"{house.url}/playground?flow=talk").get_by_text("Ask Talk Shop something.").wait_for()
+    assert page.get_by_role("button", name="More for this chat").count() == 0
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_chat_is_shared_read_copied_and_revoked(
+    house: AppServer, browser: "Browser", page: "Page", axe: str, width: int
+) -> None:
+    enter_as(page, house, "augusta")
+    begin_chat(page, house, f"Between us {width}")
+    choose(page.get_by_role("button", name="More for this chat"), "Share this chat")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Create link").click()
+    link = re.search(r"http\S+/shared_chat\?id=\S+", dialog.get_by_text("/shared_chat?id=").inner_text())
+    assert link is not None
+    with visitor(browser, viewport={"width": width, "height": 800}) as other:
+        go(enter_as(other, house, "bob"), link[0])
+        other.get_by_role("article").get_by_text(f"You said: Between us {width}").wait_for()
+        other.get_by_text("Shared by Ada").wait_for()
+        assert other.evaluate("document.scrollingElement.scrollWidth") <= width
+        assert find_violations(other, axe) == set()
+        other.get_by_role("button", name="Continue as my copy").click()
+        other.wait_for_url("**/playground?**")
+        say(other, "And I")
+        answers(other).nth(1).get_by_text("You said: And I").wait_for()
+        dialog.get_by_role("button", name="Revoke").click()
+        dialog.get_by_role("button", name="Revoke").wait_for(state="detached")
+        said = []
+        for address in (link[0], f"{house.url}/shared_chat?id=unknown"):
+            go(other, address).get_by_role("heading", name="Nothing here for you").wait_for()
+            other.get_by_role("button", name="Sign in as somebody else").wait_for()
+            said.append(other.get_by_test_id("stMain").inner_text())
+        assert said[0] == said[1]
+    assert messages(page).count() == 2

@@ -1,0 +1,54 @@
+"""The form for a token in Debian's chromium, on a desk and on a telephone, light and dark."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flowground.ui.api_access.tokens import SEES_INSIDE
+from tests.acme import enter_as
+from tests.api_pane import FLOW, change
+from tests.house import House
+from tests.open_page import fill, go, still, visitor
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.browser
+HOUSE = House(flows={"talk": FLOW})
+SETS = "Set fields that members may not, as your overrides do. Such a token can make the flow recite its prompt."
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
+    house: AppServer, browser: "Browser", width: int, scheme: Any
+) -> None:
+    name = f"{scheme} {width}"
+    with visitor(browser, viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
+        enter_as(page, house, "olga")
+        go(page, f"{house.url}/api_access?flow=talk")
+        page.get_by_text("Reach, expiry and rights").click()
+        for name_of_choice in (SEES_INSIDE, "Set fields that members may not."):
+            choice = page.get_by_role("checkbox", name=name_of_choice)
+            choice.wait_for(state="attached")
+            assert not choice.is_checked()
+        fill(page, Name=f"early {name}")
+        page.get_by_role("button", name="Make a token").click()
+        page.get_by_text("shown this once").wait_for()
+        assert page.get_by_text("need a token that may set fields").count() == 0
+        page.get_by_role("tab", name="Temporary overrides").click()
+        change(page, "Tone", "rude")
+        page.get_by_text("These overrides need a token that may set fields").wait_for()
+        ticked = page.get_by_role("checkbox", name=SETS)
+        assert ticked.is_checked()
+        fill(page, Name=f"fitting {name}")
+        page.get_by_role("button", name="Make a token").click()
+        row = page.locator('[class*="st-key-tokens-row-"]').filter(has_text=f"fitting {name}")
+        row.get_by_text("sees answers, sets fields").wait_for()
+        still(page)
+        for part in (ticked.locator("xpath=ancestor::label"), row, page.get_by_role("button", name="Make a token")):
+            box = part.bounding_box()
+            assert box is not None
+            assert (box["x"] >= 0, box["x"] + box["width"] <= width) == (True, True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,0 +1,134 @@
+"""A flow that stores no messages, in Debian's chromium: its turns stand on the open page and nowhere else."""
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.house import House
+from tests.open_page import answers, flow_text, go, messages, say, still, stop
+from tests.servers import AppServer, shipped_flow
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+
+def keep_nothing(text: str) -> str:
+    return re.sub(r"\{type: ChatInput\}", "{type: ChatInput, should_store_message: false}", text)
+
+
+FLOWS = {
+    name: keep_nothing(flow_text(f"scripted:{name}", name.capitalize(), welcome="Say something."))
+    for name in ("echo", "slow", "long", "fail")
+} | {
+    "kept": flow_text("scripted:echo", "Kept"),
+    "text": """\
+name: Text
+components:
+  TextInput: {type: TextInput}
+  Model: {type: LanguageModel, model: "scripted:echo", input_value: "${TextInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}", should_store_message: false}
+""",
+}
+HOUSE = House(people={}, flows=FLOWS | {"summarizer": shipped_flow("summarizer")})
+NOTE = "This flow keeps no messages"
+INTERRUPTED = "interrupted"
+
+
+def assert_empty(page: "Page") -> None:
+    """The page, loaded anew, shows nothing of what was said, and nothing that would be waited for."""
+    still(page)
+    page.get_by_text("Say something.").wait_for()
+    assert messages(page).count() == 0
+    assert INTERRUPTED not in page.content().lower()
+    assert "Your chats" not in page.content()
+
+
+def test_question_and_answer_stand_until_the_page_is_loaded_anew(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    page.get_by_text(NOTE).wait_for()
+    for said in ("first", "second"):
+        say(page, said)
+        answers(page).get_by_text(f"You said: {said}").wait_for()
+        still(page)
+    assert [message.inner_text().split("\n")[0] for message in answers(page).all()] != []
+    assert answers(page).get_by_text("You said: first").count() == 1
+    page.get_by_role("button", name="4 steps").last.click()
+    page.get_by_text("canary in the prompt").wait_for()
+    page.reload()
+    assert_empty(page)
+
+
+def test_what_was_stopped_stands_with_what_it_said(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=long")
+    say(page, "Go")
+    answers(page).get_by_text("word3").wait_for()
+    stop(page)
+    page.get_by_text("Stopped ·").wait_for()
+    still(page)
+    assert "word3" in answers(page).inner_text()
+    assert answers(page).count() == 1
+    page.get_by_role("button", name="Try again").wait_for()
+    page.reload()
+    assert_empty(page)
+
+
+def test_a_reload_in_the_middle_goes_on_with_the_answer_and_a_second_tab_too(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=slow")
+    say(page, "a b c " * 30)
+    answers(page).get_by_text("You said: a b").wait_for()
+    page.reload()
+    answers(page).get_by_text("You said: a b").wait_for()
+    second = page.context.new_page()
+    second.goto(page.url)
+    for opened in (page, second):
+        answers(opened).get_by_text(re.compile(r"4 steps")).wait_for()
+        still(opened)
+        assert messages(opened).count() == 2
+        opened.reload()
+        assert_empty(opened)
+
+
+def test_what_failed_says_why_and_is_tried_again(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=fail")
+    say(page, "Go")
+    answers(page).get_by_text("The scripted model fails.").wait_for()
+    still(page)
+    page.get_by_role("button", name="Try again").click()
+    answers(page).nth(1).get_by_text("The scripted model fails.").wait_for()
+    still(page)
+    assert messages(page).count() == 4
+    page.reload()
+    assert_empty(page)
+
+
+def test_its_code_has_the_question(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    say(page, "what is copied")
+    answers(page).get_by_text("You said: what is copied").wait_for()
+    still(page)
+    page.get_by_role("button", name="Copy as code").click()
+    page.get_by_role("dialog").get_by_text("what is copied").first.wait_for()
+
+
+def test_a_form_shows_its_result_once(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=text")
+    page.get_by_text(NOTE).wait_for()
+    page.get_by_role("textbox", name="Text").fill("a text")
+    page.keyboard.press("Control+Enter")
+    answers(page).get_by_text("You said: a text").wait_for()
+    still(page)
+    assert answers(page).count() == 1
+    page.reload()
+    still(page)
+    assert answers(page).count() == 0
+    assert INTERRUPTED not in page.content().lower()
+
+
+def test_a_flow_that_keeps_its_messages_says_nothing_of_it(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=kept")
+    say(page, "hi")
+    answers(page).get_by_text("You said: hi").wait_for()
+    assert page.get_by_text(NOTE).count() == 0

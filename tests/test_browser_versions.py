@@ -1,0 +1,131 @@
+"""Versions of a question in Debian's chromium: tried again, edited, chosen, by pointer and keyboard, on a phone too."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.house import House
+from tests.open_page import answers, composer, flow_text, go, messages, say, still, visitor
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.browser
+HOUSE = House(people={}, flows={name: flow_text(f"scripted:{name}", name.title()) for name in ("echo", "slow")})
+
+
+def talk(page: "Page", *texts: str) -> None:
+    for text in texts:
+        say(page, text)
+        answers(page).get_by_text(f"You said: {text}", exact=True).last.wait_for()
+        still(page)
+
+
+def list_texts(page: "Page") -> list[str]:
+    still(page)
+    return messages(page).locator(".fg-bubble, .fg-text").all_inner_texts()
+
+
+def press(place: "Locator", name: str) -> None:
+    place.get_by_role("button", name=name, exact=True).click()
+
+
+def edit(page: "Page", question: "Locator", text: str) -> None:
+    question.hover()
+    press(question, "Edit")
+    page.get_by_role("textbox", name="Edit your message").fill(text)
+    page.keyboard.press("Enter")
+    answers(page).get_by_text(f"You said: {text}", exact=True).wait_for()
+    still(page)
+
+
+def test_tried_again_three_times_every_answer_is_still_there(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    talk(page, "Hello")
+    for number in (2, 3, 4):
+        press(answers(page), "Try again")
+        page.get_by_role("group", name=f"Version {number} of {number}").wait_for()
+        assert list_texts(page) == ["Hello", "You said: Hello"]
+    for number in (3, 2, 1):
+        press(answers(page), "Previous version")
+        page.get_by_role("group", name=f"Version {number} of 4").wait_for()
+    assert answers(page).get_by_role("button", name="Previous version").is_disabled()
+    focused = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert focused == "Next version"
+    page.keyboard.press("Enter")
+    page.get_by_role("group", name="Version 2 of 4").wait_for()
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Next version"
+    page.reload()
+    page.get_by_role("group", name="Version 2 of 4").wait_for()
+
+
+def test_the_first_question_is_edited_and_what_followed_comes_back(
+    house: AppServer, page: "Page", browser: "Browser"
+) -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    talk(page, "One", "Two")
+    with visitor(browser, storage_state=page.context.storage_state()) as second:
+        go(second, page.url)
+        first = messages(page).first
+        edit(page, first, "Other")
+        assert list_texts(page) == ["Other", "You said: Other"]
+        second.get_by_role("group", name="Version 2 of 2").wait_for()
+        assert list_texts(second) == ["Other", "You said: Other"]
+        press(messages(second).first, "Previous version")
+        answers(second).get_by_text("You said: Two").wait_for()
+        answers(page).get_by_text("You said: Two").wait_for()
+        page.get_by_role("group", name="Version 1 of 2").wait_for()
+        assert list_texts(page) == ["One", "You said: One", "Two", "You said: Two"]
+        page.reload()
+        answers(page).get_by_text("You said: Two").wait_for()
+        assert list_texts(page) == ["One", "You said: One", "Two", "You said: Two"]
+
+
+def test_an_edit_is_left_and_kept_and_begun_by_the_keyboard(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    talk(page, "One", "Two")
+    composer(page).press("ArrowUp")
+    box = page.get_by_role("textbox", name="Edit your message")
+    assert box.input_value() == "Two"
+    box.fill("Two and more")
+    page.keyboard.press("Escape")
+    box.wait_for(state="detached")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Edit"
+    page.keyboard.press("Enter")
+    assert box.input_value() == "Two and more"
+    page.keyboard.press("Enter")
+    answers(page).get_by_text("You said: Two and more", exact=True).wait_for()
+    assert list_texts(page) == ["One", "You said: One", "Two and more", "You said: Two and more"]
+
+
+def test_while_an_answer_is_written_nothing_offers_another(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=slow")
+    say(page, "a b c d e f g h i j k l m n o p q r s t u v w x y z")
+    answers(page).get_by_text("a b").wait_for()
+    for name in ("Try again", "Edit", "Next version"):
+        assert page.get_by_role("button", name=name, exact=True).count() == 0
+    still(page)
+    assert page.get_by_role("button", name="Try again").count() == 1
+
+
+def test_on_a_phone_all_of_it_can_be_touched(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, viewport={"width": 390, "height": 844}, has_touch=True) as page:
+        go(page, f"{house.url}/playground?flow=echo")
+        talk(page, "Hello")
+        edit(page, messages(page).first, "Other")
+        press(answers(page), "Try again")
+        page.get_by_role("group", name="Version 2 of 2").nth(1).wait_for()
+        still(page)
+        buttons = page.locator(".fg-versions button, .fg-edit")
+        assert buttons.count() == 5
+        for box in [button.bounding_box() for button in buttons.all()]:
+            assert box
+            assert min(box["width"], box["height"]) >= 44
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        press(messages(page).first, "Edit")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        for name in ("Send", "Cancel"):
+            box = page.locator(".fg-editor").get_by_role("button", name=name, exact=True).bounding_box()
+            assert box
+            assert box["height"] >= 44

@@ -1,0 +1,55 @@
+"""Where a page cannot show what was asked for: what it says, in our words, and how one goes on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acme import FLOWS, enter_as
+from tests.house import SHARED, House
+from tests.open_page import go, still
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+HOUSE = House(config={"organization": {"name": "Acme"}}, flows=FLOWS, shared={"echo": SHARED})
+
+
+@pytest.mark.parametrize("path", ["/organization", "/first_account", "/playground?flow=hidden", "/public_flow/hidden"])
+def test_a_page_that_is_not_ones_own_leads_to_ones_flows(house: AppServer, page: "Page", path: str) -> None:
+    enter_as(page, house, "bob")
+    go(page, house.url + path).get_by_role("heading", level=1, name="Nothing here for you").wait_for()
+    page.get_by_text("an admin of Acme").wait_for()
+    assert page.get_by_role("dialog").count() == 0
+    page.get_by_role("link", name="Your flows").click()
+    page.get_by_role("link", name="Echo").wait_for()
+
+
+def test_somebody_else_may_sign_in_there(house: AppServer, page: "Page") -> None:
+    enter_as(page, house, "bob")
+    go(page, f"{house.url}/public_flow/hidden").get_by_role("button", name="Sign in as somebody else").click()
+    page.get_by_role("heading", level=1, name="Sign in to Acme").wait_for()
+
+
+def test_an_address_where_nothing_stands_leads_to_ones_flows(house: AppServer, page: "Page") -> None:
+    enter_as(page, house, "bob")
+    page.goto(f"{house.url}/nowhere")
+    page.get_by_role("heading", level=1, name="There is no such page").wait_for()
+    page.get_by_role("link", name="Go to your flows").click()
+    page.get_by_role("link", name="Echo").wait_for()
+
+
+def test_a_server_that_is_away_is_said_until_it_is_back(page: "Page", tmp_path: Path) -> None:
+    with AppServer(tmp_path, flows=["echo"]) as server:
+        go(page, server.url)
+        server.stop()
+        said = page.get_by_role("dialog").filter(has_text="No connection")
+        said.wait_for(timeout=90_000)
+        assert "The server does not answer. It may be starting again" in said.inner_text()
+        assert "Streamlit" not in said.inner_text()
+        server.start()
+        said.wait_for(state="detached", timeout=90_000)
+        still(page)

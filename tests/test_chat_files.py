@@ -1,0 +1,206 @@
+"""A conversation as a file, over HTTP: whole, of one's own alone, with nothing of the flow's inside for who may not."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+import requests
+
+from flowground.messages import Usage
+from flowground.settings import Settings
+from flowground.store.database.connections import Database
+from flowground.store.runs import turns
+from flowground.store.runs.records import StoredMessage
+from tests.chat_socket import open_chat
+from tests.house import PUBLIC, House
+from tests.open_page import flow_text
+from tests.page_socket import Browser
+from tests.servers import AppServer
+from tests.tickets import open_browser
+from tests.waiting import eventually
+
+HOUSE = House(
+    flows={"talk": flow_text("scripted:echo", "Talk *to* me", title="Talk Shop"), "other": flow_text("scripted:echo")},
+    config={"sharing": {"allow_public": True}},
+    shared={"talk": PUBLIC},
+)
+AT = datetime(2026, 1, 2, 23, 4, 5, tzinfo=UTC)
+VERBATIM = "# No heading\n\n```\ncode\n```\n<b>ü</b> | 東京"
+MANY = 2_500
+
+
+def _say(number: int, role: Any, text: str, **more: Any) -> StoredMessage:
+    state = more.pop("state", "complete")
+    at = AT + timedelta(seconds=number)
+    return StoredMessage(f"m{number}", role, text, state, at, f"r{number // 2}", **more)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _said(house: AppServer) -> None:
+    """What bob and the admin said: short, of every state; and long."""
+    answer = {"model": "scripted:echo", "usage": Usage(3, 4)}
+    short = [
+        _say(0, "user", VERBATIM),
+        _say(1, "assistant", f"You said: {VERBATIM}", **answer),
+        _say(2, "user", "More"),
+        _say(3, "assistant", "Half of", state="interrupted", **answer),
+        _say(4, "user", "And"),
+        _say(5, "assistant", "", state="failed", error="inside: the key of the model is wrong", **answer),
+        _say(6, "user", "Again"),
+        _say(7, "assistant", "Well", state="stopped", **answer),
+    ]
+    long = [_say(1_000 + n, ("user", "assistant")[n % 2], f"number {n} " + "x" * (n % 900)) for n in range(MANY)]
+    engine = Database.make(Settings.load(house.config_file).database).writer
+    with engine.begin() as connection:
+        for owner in ("member:bob", "member:augusta"):
+            for session, said in (("short", short), ("long", long)):
+                place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": session}
+                for one in said:
+                    turns.begin_turn(connection, **place, message=replace(one, id=f"{owner} {one.id}"))
+    engine.dispose()
+
+
+def ask(browser: Browser, **asked: str) -> requests.Response:
+    query = {"flow": "talk", "session": "short", "as": "markdown"} | asked
+    return browser.session.get(f"{browser.url}/export/chat", params=query, timeout=20)
+
+
+@pytest.fixture
+def bob(house: AppServer) -> Browser:
+    return open_browser(house, "bob")
+
+
+def test_markdown_has_each_text_as_it_was_said(bob: Browser) -> None:
+    answer = ask(bob)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/markdown; charset=utf-8")
+    assert answer.headers["cache-control"] == "no-store"
+    said = answer.content.decode()
+    assert said.startswith("# No heading code ")
+    assert "\n\nTalk *to* me, 2 January 2026\n" in said
+    assert f"\n## You\n\n{VERBATIM}\n\n## Talk *to* me\n\nYou said: {VERBATIM}\n" in said
+    assert "\n## Talk *to* me\n\nHalf of\n\n*Interrupted: the server stopped while it wrote this.*\n" in said
+    assert "\n## Talk *to* me\n\n*The flow could not answer.*\n" in said
+    assert said.endswith("\n## Talk *to* me\n\nWell\n\n*Stopped.*\n")
+    assert "inside" not in said
+
+
+def test_json_has_the_documented_shape(house: AppServer, bob: Browser) -> None:
+    answer = ask(bob, **{"as": "json"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    found = answer.json()
+    assert list(found) == ["version", "flow", "session", "title", "exported_at", "messages"]
+    assert (found["version"], found["flow"]) == (1, {"id": "talk", "name": "Talk *to* me"})
+    assert found["session"] == "short"
+    assert found["messages"][:2] == [
+        {"role": "user", "text": VERBATIM, "state": "complete", "at": AT.isoformat()},
+        {
+            "role": "assistant",
+            "text": f"You said: {VERBATIM}",
+            "state": "complete",
+            "at": (AT + timedelta(seconds=1)).isoformat(),
+        },
+    ]
+    assert "inside" not in answer.text
+    seen = ask(open_browser(house, "augusta"), **{"as": "json"}).json()["messages"]
+    assert seen[0] == found["messages"][0]
+    assert seen[1] == found["messages"][1] | {"model": "scripted:echo", "tokens": {"input": 3, "output": 4}}
+
+
+def test_the_shareable_playgrounds_file_says_what_its_page_does(house: AppServer) -> None:
+    found = ask(open_browser(house, "augusta"), **{"as": "json", "at": "public"}).json()
+    assert found["flow"]["name"] == "Talk Shop"
+    assert [message for message in found["messages"] if "model" in message] == []
+
+
+@pytest.mark.parametrize("how", ["markdown", "json"])
+def test_a_long_conversation_is_whole(bob: Browser, how: str) -> None:
+    answer = ask(bob, session="long", **{"as": how})
+    assert "content-length" not in answer.headers
+    assert [answer.text.count(f"number {n} ") for n in range(MANY)] == [1] * MANY
+    if how == "json":
+        assert len(answer.json()["messages"]) == MANY
+
+
+def test_files_are_named_after_the_conversation_and_nothing_else(house: AppServer, bob: Browser) -> None:
+    named = ask(bob).headers["content-disposition"]
+    plain, _, spelt = named.removeprefix('attachment; filename="').partition("\"; filename*=UTF-8''")
+    assert plain == "No-heading-code-b-b.md"
+    assert unquote(spelt) == "No-heading-code-b-ü-b-東京.md"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"session": "unknown"},
+        {"session": ""},
+        {"session": "short", "flow": "other"},
+        {"session": "short", "flow": "unknown"},
+        {"session": "short", "flow": ""},
+        {"session": "short\x00", "flow": "talk"},
+        {"session": "s" * 5_000, "flow": "talk"},
+        {"as": "html"},
+        {"as": ""},
+    ],
+)
+def test_everything_else_is_the_same_404(house: AppServer, bob: Browser, asked: dict[str, str]) -> None:
+    unknown = ask(bob, session="never was")
+    answer = ask(bob, **asked)
+    assert (answer.status_code, answer.content) == (404, unknown.content)
+    others = ask(open_browser(house, "zoe"))
+    assert (others.status_code, others.content) == (404, unknown.content)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "nonsense"])
+def test_other_sites_cannot_start_it(house: AppServer, bob: Browser, site: str) -> None:
+    asked = {"flow": "talk", "session": "short", "as": "json"}
+    answer = bob.session.get(f"{house.url}/export/chat", params=asked, headers={"Sec-Fetch-Site": site}, timeout=10)
+    assert (answer.status_code, "No heading" in answer.text) == (403, False)
+
+
+def test_a_token_is_no_sign_in(house: AppServer) -> None:
+    answer = requests.get(
+        f"{house.url}/export/chat",
+        params={"flow": "talk", "session": "short", "as": "json"},
+        headers={"x-api-key": house.token("files")},
+        timeout=10,
+    )
+    assert (answer.status_code, answer.json()) == (403, {"detail": "Sign in first."})
+
+
+def test_the_local_owner_takes_theirs(server: AppServer) -> None:
+    browser = Browser(server.url)
+    with open_chat(browser, "echo") as chat:
+        chat.show()
+        chat.ask("Mine alone")
+    assert "Mine alone" in ask(browser, flow="echo", session=chat.session).text
+    assert ask(browser, flow="echo", session="never was").status_code == 404
+    foreign = browser.session.get(
+        f"{server.url}/export/chat", params={"flow": "echo"}, headers={"Via": "1.1 proxy"}, timeout=10
+    )
+    assert (foreign.status_code, foreign.json()["code"]) == (403, "local_mode")
+
+
+def test_files_that_nobody_reads_are_few(house: AppServer) -> None:
+    """Of one person three are sent at once; of somebody else they keep nobody."""
+    house.member("greedy", "correct horse battery")
+    browser = open_browser(house, "greedy")
+    engine = Database.make(Settings.load(house.config_file).database).writer
+    place: dict[str, Any] = {"flow_id": "talk", "owner": "member:greedy", "session_id": "huge"}
+    with engine.begin() as connection:
+        for number in range(40):
+            said = StoredMessage(f"huge {number}", "user", "\U0001f600" * 190_000, "complete", AT, f"huge {number}")
+            turns.begin_turn(connection, **place, message=said)
+
+    def ask(who: Browser, session: str) -> requests.Response:
+        address = f"{house.url}/export/chat?flow=talk&session={session}&as=json"
+        return requests.get(address, headers={"Cookie": who.cookies}, timeout=20, stream=True)
+
+    held = [ask(browser, "huge") for _ in range(3)]
+    assert [answer.status_code for answer in held] == [200] * 3
+    assert ask(browser, "huge").status_code == 429
+    assert ask(open_browser(house, "bob"), "long").status_code == 200
+    for answer in held:
+        answer.close()
+    eventually(lambda: ask(browser, "huge").status_code == 200)

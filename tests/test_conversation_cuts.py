@@ -1,0 +1,172 @@
+"""Connections that are cut in the middle of an answer: nothing is missing, and no letter comes twice."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowground.runtime import Runtime
+from tests.chat_socket import TalkHere, Told, join_texts, read_text
+from tests.in_process import runtime_of
+from tests.servers import write_folder
+
+PIECES = [f"{'🦜é x'[number % 4]}{number} " for number in range(120)]
+TWO = """\
+name: Two
+components:
+  ChatInput: {type: ChatInput}
+  One: {type: LanguageModel, model: "quick:echo", input_value: "${ChatInput}"}
+  Two: {type: LanguageModel, model: "slow:echo", input_value: "${ChatInput}"}
+  First: {type: ChatOutput, input_value: "${One}"}
+  Second: {type: ChatOutput, input_value: "${Two}"}
+"""
+CONFIG = {
+    "providers": {
+        "quick": {"type": "scripted", "pieces": PIECES, "delay": 0.005},
+        "slow": {"type": "scripted", "pieces": PIECES[::-1], "delay": 0.01},
+    }
+}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Runtime]:
+    with runtime_of(write_folder(tmp_path, config=CONFIG, flows={"two": TWO})) as running:
+        yield running
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_page_that_comes_back_goes_on_where_it_was(app: Runtime, seed: int) -> None:
+    """Two answers grow at once; after a few frames, by chance, the connection is lost."""
+    chance = random.Random(seed)
+    steady = TalkHere(app, "two")
+    steady.show()
+    steady.say("Begin")
+    run = steady.read_until("started")["run"]
+    told: list[Told] = []
+    number, cuts, ended = 0, 0, None
+    while ended is None:
+        page = TalkHere(app, "two")
+        shown = page.show(steady.session, **({"after": {"run": run, "number": number}} if number else {}))
+        if shown["running"] is None:
+            ended = page.told[-1]
+            break
+        for _ in range(chance.randint(1, 4)):
+            frame = page.read()
+            told.append(frame)
+            number = max(number, frame.get("number", 0))
+            if frame["type"] == "ended":
+                ended = frame
+                break
+        cuts += 1
+        page.leave()
+    assert cuts >= 3
+    final = steady.read_until("ended")
+    ids = [message["id"] for message in final["messages"]]
+    whole = join_texts(steady.told)
+    assert [whole[key] for key in ids] == ["".join(PIECES), "".join(PIECES[::-1])]
+    texts = join_texts(told)  # which asserts that each piece begins where the one before ended
+    stored = {message["id"]: message["text"] for message in TalkHere(app, "two").show(steady.session)["messages"]}
+    for key in ids:
+        assert stored[key] == whole[key]
+        assert whole[key].startswith(texts[key])
+        if ended["type"] == "ended":
+            assert texts[key] == whole[key]
+
+
+def test_a_number_that_no_page_can_have_brings_the_whole_answer(app: Runtime) -> None:
+    steady = TalkHere(app, "two")
+    steady.show()
+    steady.say("Begin")
+    run = steady.read_until("started")["run"]
+    steady.read_until("text")
+    for after in ({"run": run, "number": 10**6}, {"run": "another", "number": 3}):
+        page = TalkHere(app, "two")
+        page.show(steady.session, after=after)
+        assert page.read_until("text")["at"] == 0
+    steady.read_until("ended")
+
+
+def test_a_reader_that_takes_nothing_gets_the_rest_in_one_piece(app: Runtime) -> None:
+    """Its frames are not piled up: once it reads again, one frame has all that grew."""
+    steady = TalkHere(app, "two")
+    lazy = TalkHere(app, "two")
+    lazy.show(steady.show()["session"])
+    block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(20)
+    lazy.hold_back(block)
+    steady.say("Begin " + "x" * 100_000)
+    steady.read_until("ended")
+    app.loop.call_soon_threadsafe(block.set)
+    lazy.read_until("ended")
+    assert join_texts(lazy.told) == join_texts(steady.told)
+    assert len([frame for frame in lazy.told if frame["type"] == "text"]) < 4
+
+
+def test_a_page_that_was_cut_off_for_reading_nothing_leaves_nothing_behind(tmp_path: Path) -> None:
+    config = CONFIG | {"limits": {"request_seconds": 1}}
+    with runtime_of(write_folder(tmp_path, config=config, flows={"two": TWO})) as impatient:
+        steady = TalkHere(impatient, "two")
+        steady.show()
+        steady.ask("Begin " + "x" * 100_000)
+        lazy = TalkHere(impatient, "two")
+        lazy.hold_back(asyncio.run_coroutine_threadsafe(make_event(), impatient.loop).result(20))
+        for _ in range(3):  # it has asked for more before it is cut off
+            lazy.send("open", session=steady.session)
+        lazy.wait_for_cut()
+        lazy.leave()
+        lazy.wait_for_end()
+
+
+async def make_event() -> asyncio.Event:
+    return asyncio.Event()
+
+
+LONG = "name: Long\ncomponents:\n  In: {type: ChatInput}\n  Out: {type: ChatOutput, input_value: '${In}'}\n"
+
+
+def test_whole_answers_are_not_piled_up_for_who_reads_slowly(tmp_path: Path) -> None:
+    """Another tab is answered six times meanwhile, in 190,000 characters each; then it is told to look anew."""
+    with runtime_of(write_folder(tmp_path, config={}, flows={"long": LONG})) as app:
+        steady, lazy = TalkHere(app, "long"), TalkHere(app, "long")
+        lazy.show(steady.show()["session"])
+        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(20)
+        lazy.hold_back(block)
+        texts = [str(number) * 190_000 for number in range(6)]
+        for text in texts:
+            assert steady.ask(text) == text
+        app.loop.call_soon_threadsafe(block.set)
+        lazy.read_until("behind")
+        lazy.send("open", session=steady.session)
+        shown = lazy.read_until("conversation")
+        assert [said["text"] for said in shown["messages"]][-2:] == [texts[-1]] * 2
+        assert len(lazy.spell()) < 5 * 190_000 + len(str(shown))
+        steady.say("Good")
+        ended = lazy.read_until("ended")  # of the next turn it is told as everybody is
+        assert read_text(lazy.told, ended) == "Good"
+
+
+def test_chosen_versions_are_not_piled_up_for_who_reads_slowly(tmp_path: Path) -> None:
+    """Another tab goes to and fro between two versions of 190,000 characters; the slow one is told to look anew."""
+    with runtime_of(write_folder(tmp_path, config={}, flows={"long": LONG})) as app:
+        steady, lazy = TalkHere(app, "long"), TalkHere(app, "long")
+        steady.show()
+        texts = [letter * 190_000 for letter in "ab"]
+        steady.ask(texts[0])
+        first = steady.read_question()
+        steady.send("edit", id="1", session=steady.session, message=first, text=texts[1])
+        steady.read_until("ended")
+        second = steady.read_question()
+        lazy.show(steady.session)
+        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(20)
+        lazy.hold_back(block)
+        for _ in range(6):
+            for version in (first, second):
+                steady.send("choose", session=steady.session, message=version)
+                steady.read_until("conversation")
+        before = len(lazy.told)
+        app.loop.call_soon_threadsafe(block.set)
+        lazy.read_until("behind")
+        assert [told["type"] for told in lazy.told[before:]].count("conversation") <= 2
+        lazy.send("open", session=steady.session)
+        assert [said["text"] for said in lazy.read_until("conversation")["messages"]] == [texts[1]] * 2

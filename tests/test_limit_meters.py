@@ -1,0 +1,165 @@
+"""What a meter knows of before, when it looks again, and what it forgets; by a clock that is handed in."""
+
+from typing import Any
+
+import pytest
+
+from flowground.caller import Caller, Owner
+from flowground.limits import RunLimits
+from flowground.limits.meter import RunsGoing, Spent, StoredBytes
+from flowground.limits.table import Limit
+from flowground.messages import Usage
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.store.runs import turns
+from flowground.store.runs.records import RunCounts
+from tests.counted import MIA, NOON, Clock, begin, call, limits, refusal, visitor
+from tests.store_writes import message
+
+pytestmark = pytest.mark.anyio
+
+BYTES = Limit("person", "stored_bytes", 100, "limits.person.stored_bytes")
+GOING = Limit("person", "runs_at_once", 2, "limits.person.runs_at_once")
+
+
+async def keep(store: Store, owner: str, size: int) -> None:
+    """Another process stores so many bytes."""
+    await store.write(turns.begin_turn, flow_id="talk", owner=owner, session_id="s", message=message("x" * size))
+
+
+async def read(meter: StoredBytes, key: str, store: Store) -> float:
+    await meter.read(key, store)
+    return meter.look(key).used
+
+
+async def test_stored_bytes_are_those_of_a_member_and_their_programs(store: Store) -> None:
+    for owner, size in (
+        (str(MIA.owner), 10),
+        (str(Owner("programs", "mia")), 20),
+        ("member:max", 40),
+        (str(visitor().owner), 5),
+    ):
+        await keep(store, owner, size)
+    meter = StoredBytes(BYTES, Clock().monotonic)
+    assert meter.look(str(MIA.owner)).used == 0
+    assert await read(meter, str(MIA.owner), store) == 30
+    assert await read(meter, str(visitor().owner), store) == 5
+
+
+async def test_stored_bytes_are_read_again_after_a_minute_and_after_a_second_where_none_are_left(store: Store) -> None:
+    clock, key = Clock(), str(MIA.owner)
+    meter = StoredBytes(BYTES, clock.monotonic)
+    assert await read(meter, key, store) == 0
+    await keep(store, key, 60)
+    clock.passed = 59.5
+    assert await read(meter, key, store) == 0
+    clock.passed = 60
+    assert await read(meter, key, store) == 60
+    meter.end(key, Spent(tokens=0, money=0, size=40))
+    assert meter.look(key).left == 0
+    clock.passed = 60.9
+    assert await read(meter, key, store) == 100
+    clock.passed = 61
+    assert await read(meter, key, store) == 60
+
+
+async def test_whoever_was_read_first_is_forgotten_where_there_are_too_many(store: Store) -> None:
+    for owner in ("visitor:a", "visitor:b", "visitor:c"):
+        await keep(store, owner, 7)
+    clock = Clock()
+    meter = StoredBytes(BYTES, clock.monotonic, most=2)
+    for owner in ("visitor:a", "visitor:b"):
+        await meter.read(owner, store)
+    clock.passed = 60
+    await meter.read("visitor:b", store)  # who is known takes nobody's place
+    assert [meter.look(f"visitor:{name}").used for name in "abc"] == [7, 7, 0]
+    await meter.read("visitor:c", store)
+    assert [meter.look(f"visitor:{name}").used for name in "abc"] == [0, 7, 7]
+    meter.end("visitor:a", Spent(tokens=0, money=0, size=1))
+    assert meter.look("visitor:a").used == 0  # read anew when it is asked for
+
+
+def test_who_waits_for_a_run_is_told_as_long_as_the_oldest_goes_on() -> None:
+    clock = Clock()
+    meter = RunsGoing(GOING, clock.monotonic)
+    assert (meter.look("mia").used, meter.look("mia").resets_in) == (0, None)
+    meter.count("mia", "first")
+    assert meter.look("mia").resets_in == 1
+    clock.passed = 30
+    meter.count("mia", "second")
+    assert (meter.look("mia").used, meter.look("mia").resets_in) == (2, 30)
+    clock.passed = 200
+    assert meter.look("mia").resets_in == 60
+    meter.take_back("mia", "first")
+    clock.passed = 205
+    assert (meter.look("mia").used, meter.look("mia").resets_in) == (1, 60)
+    meter.leave("mia", "second")
+    assert meter.look("mia").used == 0
+    assert meter._runs == {}
+
+
+async def test_what_is_left_is_told_from_what_was_stored_before(store: Store) -> None:
+    """By a process that has let nothing in yet."""
+    await keep(store, str(MIA.owner), 30)
+    first = limits(store, Clock(), person={"stored_bytes": 100}, flow={"runs_per_minute": 2})
+    await begin(first, MIA)
+    fresh = limits(store, Clock(), person={"stored_bytes": 100}, flow={"runs_per_minute": 2})
+    [held, of_flow] = await fresh.look(MIA, ["talk"])
+    assert (held.used, held.left, held.flow_id) == (30, 70, None)
+    assert (of_flow.limit.of, of_flow.flow_id, of_flow.used) == ("flow", "talk", 0)
+    [_, of_flow] = await first.look(MIA, ["talk"])
+    assert of_flow.used == 1
+
+
+async def test_less_than_a_whole_run_is_none(store: Store) -> None:
+    counted = limits(store, Clock(), runs_per_minute=1)
+    token = Caller("token", "t", "member")
+    await begin(counted, token)
+    assert (await refusal(counted, token)).limit == 1
+
+
+@pytest.mark.parametrize(
+    ("bounds", "matters"),
+    [({}, False), ({"runs_per_minute": 1}, True), ({"flow": {"tokens_per_day": 1}}, True), ({"prices": {}}, True)],
+)
+def test_what_a_run_uses_matters_where_anything_is_counted(
+    store: Store, bounds: dict[str, Any], *, matters: bool
+) -> None:
+    settings: dict[str, Any] = {"limits": {"page_runs_per_minute": 0} | bounds}
+    if settings["limits"].pop("prices", None) is not None:
+        settings["prices"] = {"models": {"scripted": {"input": 1}}}
+    counted = RunLimits(Settings.model_validate(settings), store, clock=Clock().monotonic, now=lambda: NOON)
+    assert counted.open(MIA).matters is matters
+
+
+def test_a_run_costs_what_its_models_read_and_write(store: Store) -> None:
+    models = {"server": {"input": 2, "output": 10}, "server:small": {"input": 1}}
+    settings = Settings.model_validate({"prices": {"models": models}, "default_model": "server:x"})
+    counted = RunLimits(settings, store)
+    used = [(None, Usage(1_000_000, 500_000)), ("server:small", Usage(3_000_000, 1)), ("other:y", Usage(9, 9))]
+    assert counted.sum_cost(used) == pytest.approx(2 + 5 + 3)
+
+
+async def test_a_free_model_uses_no_money_and_tokens_no_runs_of_a_minute(store: Store) -> None:
+    bounds = {"person": {"money_per_day": 1, "tokens_per_day": 5}}
+    settings = Settings.model_validate({"limits": bounds, "prices": {"models": {"paid": {"input": 1}}}})
+    counted = RunLimits(settings, store, clock=Clock().monotonic, now=lambda: NOON)
+    token = Caller("token", "t", "member")
+    assert await call(counted, token) is None
+    run = counted.open(token)
+    await run.read("talk")
+    run.take_run("talk")
+    assert run.end([("free", Usage(2, 1))], size=9).cost == 0
+    used = {found.limit.what: found.used for found in await counted.look(token)}
+    assert used == {"tokens_per_day": 3, "money_per_day": 0}
+
+
+def test_a_run_is_counted_by_whom_and_whence_a_limit_counts_it(store: Store) -> None:
+    by_minute = limits(store, Clock(), runs_per_minute=3, public={"address_runs_per_minute": 3})
+    assert by_minute.open(MIA).counts == RunCounts("member:mia", None)
+    visiting = by_minute.open(visitor(), came_from="203.0.113.9").counts
+    assert visiting.counted_as == str(visitor().owner)
+    assert visiting.came_from is not None
+    at_once = limits(store, Clock(), page_runs_per_minute=0, person={"runs_at_once": 3})
+    assert at_once.open(MIA, at_page=True).counts == RunCounts()
+    assert limits(store, Clock(), page_runs_per_minute=0).open(MIA, at_page=True).counts == RunCounts()

@@ -1,0 +1,97 @@
+"""What is said where a limit lets no more in: what was reached, by whom, and when there is more."""
+
+import pytest
+
+from flowground.caller import Caller
+from flowground.limits.meter import Remaining
+from flowground.limits.refusals import refuse, write_bytes, write_reset
+from flowground.limits.table import Limit, LimitedOne, LimitedUse, list_limits
+from flowground.settings import Settings
+
+MIA = Caller("member", "mia", "member")
+
+
+def tell(
+    caller: Caller, of: LimitedOne, what: LimitedUse, most: float, resets_in: int | None
+) -> tuple[str, str | None]:
+    found = Remaining(Limit(of, what, most, f"limits.{of}.{what}"), most, resets_in)
+    refused = refuse(found, caller, currency="EUR")
+    return refused.message, refused.hint
+
+
+@pytest.mark.parametrize(
+    ("caller", "begins"),
+    [
+        (Caller("token", "t", "member"), "This token may start 2 runs a minute."),
+        (Caller("token", "t", "member", person="mia"), "Your programs and pages may together start 2 runs a minute."),
+    ],
+)
+def test_a_program_is_told_its_limit_and_the_setting(caller: Caller, begins: str) -> None:
+    told = tell(caller, "person", "runs_per_minute", 2, 31)
+    assert told == (begins, "Try again in 31 s. The limit is set by limits.person.runs_per_minute.")
+    assert tell(caller, "person", "runs_per_minute", 2, None)[1] == (
+        "Try again in 60 s. The limit is set by limits.person.runs_per_minute."
+    )
+
+
+@pytest.mark.parametrize(
+    ("caller", "of", "hint"),
+    [
+        (MIA, "person", "The limit is 3 a minute."),
+        (Caller("token", "try:mia", "member"), "person", "The limit is 3 a minute."),
+        (MIA, "address", "Many messages are coming from your network."),
+        (MIA, "flow", "This flow answers 3 times a minute."),
+        (Caller("token", "t", "member"), "flow", "This flow answers 3 times a minute."),
+    ],
+)
+def test_a_person_is_told_when_they_may_go_on(caller: Caller, of: LimitedOne, hint: str) -> None:
+    assert tell(caller, of, "runs_per_minute", 3, 5) == ("You can send the next message in 5 s.", hint)
+
+
+def test_of_a_day_one_is_told_what_was_used_and_when_it_begins_anew() -> None:
+    used = "used the 1,000 tokens that {} may use a day; the limit resets at 00:00 UTC, in 2 h."
+    assert tell(MIA, "person", "tokens_per_day", 1_000, 7_200)[0] == f"You have {used.format('you')}"
+    assert tell(MIA, "flow", "tokens_per_day", 1_000, 7_200)[0] == f"This flow has {used.format('it')}"
+    assert tell(MIA, "address", "tokens_per_day", 1_000, 7_200)[0] == f"Your network has {used.format('it')}"
+    assert "used the 0.5 EUR that you" in tell(MIA, "person", "money_per_day", 0.5, 60)[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (3_601, "at 00:00 UTC, in 2 h"),
+        (3_600, "at 00:00 UTC, in 60 min"),
+        (7_200, "at 00:00 UTC, in 2 h"),
+        (86_400, "at 00:00 UTC, in 24 h"),
+        (61, "at 00:00 UTC, in 2 min"),
+        (60, "at 00:00 UTC, in 1 min"),
+        (3_539, "at 00:00 UTC, in 59 min"),
+        (None, ""),
+    ],
+)
+def test_the_rest_of_a_day_is_said_in_hours_and_minutes(seconds: int | None, said: str) -> None:
+    assert write_reset(Remaining(Limit("person", "tokens_per_day", 1, "x"), 1, seconds)) == said
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (0, "0 kB"),
+        (1_200, "1.2 kB"),
+        (940_500, "940.5 kB"),
+        (999_999, "1000 kB"),
+        (1_000_000, "1 MB"),
+        (10_200_000, "10.2 MB"),
+        (999_000_000, "999 MB"),
+        (1_000_000_000, "1 GB"),
+        (2_500_000_000, "2.5 GB"),
+    ],
+)
+def test_bytes_are_said_in_the_unit_a_person_would_take(size: float, said: str) -> None:
+    assert write_bytes(size) == said
+
+
+def test_of_two_settings_that_say_the_same_the_first_one_is_named() -> None:
+    settings = Settings.model_validate({"limits": {"runs_per_minute": 4, "person": {"runs_per_minute": 4}}})
+    [limit] = [row for row in list_limits(settings) if (row.of, row.what) == ("person", "runs_per_minute")]
+    assert limit.setting == "limits.runs_per_minute"

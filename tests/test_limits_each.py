@@ -1,0 +1,191 @@
+"""Each limit of each who: what is left is told before, it refuses when it is reached, and says what to do."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground import doors
+from flowground.asking import PersonChatting
+from flowground.caller import Caller, RunRequest
+from flowground.errors import RunLimitReached
+from flowground.limits.meter import Remaining
+from flowground.runtime import Runtime
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
+from flowground.store.runs import erasing
+from tests.running import chat_flow, running, watch
+from tests.stored import list_messages
+
+pytestmark = pytest.mark.anyio
+
+NO_OTHER = {"runs_per_day": 0, "runs_per_minute": 0, "address_runs_per_minute": 0}
+FLOWS = {"talk": chat_flow("scripted:echo"), "silent": chat_flow("scripted:silent")}
+PRICES = {"currency": "EUR", "models": {"scripted": {"input": 100_000, "output": 50_000}}}
+"""A message of one word ("hi") is 1 token read and 3 written: 0.25 EUR."""
+WHO = ("person", "visitor", "address", "flow")
+
+
+async def open_everything(runtime: Runtime) -> None:
+    for flow in FLOWS:
+        await runtime.store.write(
+            publications.change, flow_id=flow, sharing=Sharing(is_shared=True, audience="public"), by="tests"
+        )
+
+
+async def pick(runtime: Runtime, who: str, number: int = 0) -> Caller:
+    """Somebody whom the limit binds, also where they come as another."""
+    if who == "person":
+        return Caller("member", "mia", "member")
+    browser = 0 if who == "visitor" else number
+    found = await runtime.access.admit_visitor(f"browser {browser}", "talk")
+    assert found is not None
+    return found
+
+
+async def say(runtime: Runtime, caller: Caller, *, flow: str = "talk", session: str = "s", text: str = "hi") -> None:
+    request = RunRequest(input_value=text, session_id=session, stream=True)
+    asker = PersonChatting(caller, session, "203.0.113.9")
+    turn = (await doors.answer(runtime, asker, address=flow, ask=request)).start()
+    if flow == "silent":
+        await anext(watch(turn))
+    else:
+        await asyncio.wait([turn.task])
+
+
+async def find_left(runtime: Runtime, who: str, caller: Caller, what: str) -> Remaining | None:
+    found = await runtime.run_limits.look(caller, ["talk"], at_page=True)
+    return next((row for row in found if (row.limit.of, row.limit.what) == (who, what)), None)
+
+
+def configure(who: str, limits: Mapping[str, Any]) -> dict[str, Any]:
+    own = {"address": {"runs_at_once": 0}} | {who: limits}
+    return {
+        "limits": {"page_runs_per_minute": 0} | own,
+        "sharing": {"allow_public": True, "public": NO_OTHER},
+        "prices": PRICES,
+    }
+
+
+async def refusal(runtime: Runtime, caller: Caller, **more: Any) -> RunLimitReached:
+    with pytest.raises(RunLimitReached) as caught:
+        await say(runtime, caller, **more)
+    return caught.value
+
+
+async def open_member(runtime: Runtime) -> None:
+    await runtime.sign_in.roster.add("mia", role="author", by="tests")
+
+
+@pytest.fixture(autouse=True)
+def trust_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members here have no sign-in."""
+
+    async def recheck(_: object, caller: Caller) -> Caller:
+        return caller
+
+    monkeypatch.setattr("flowground.access.Access.recheck", recheck)
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize(
+    ("what", "most", "runs", "code"),
+    [
+        ("runs_per_minute", 3, 3, "rate_limited"),
+        ("tokens_per_day", 8, 2, "daily_limit_reached"),
+        ("money_per_day", 0.5, 2, "daily_limit_reached"),
+    ],
+)
+async def test_what_is_used_up_is_refused(
+    tmp_path: Path, who: str, what: str, most: float, runs: int, code: str
+) -> None:
+    async with running(tmp_path, FLOWS, config=configure(who, {what: most})) as runtime:
+        await open_everything(runtime)
+        for number in range(runs):
+            caller = await pick(runtime, who, number)
+            if who != "address":
+                left = await find_left(runtime, who, caller, what)
+                assert left is not None
+                assert left.left == pytest.approx(most * (runs - number) / runs)
+            await say(runtime, caller, session=f"s{number}")
+        refused = await refusal(runtime, await pick(runtime, who, 9), session="one more")
+        assert refused.code == code
+        assert refused.retry_after is not None
+        assert 0 < refused.retry_after <= (60 if code == "rate_limited" else 86_400)
+        if what == "money_per_day":
+            assert "0.5 EUR" in refused.message
+        # Nobody else is bound by it.
+        other = PersonChatting(Caller("member", "max", "member"), "s", "203.0.113.10")
+        if who != "flow":
+            await doors.answer(runtime, other, address="talk", ask=RunRequest(input_value="hi", stream=True))
+
+
+@pytest.mark.parametrize("who", ["person", "address", "flow"])
+async def test_as_many_as_may_go_on_at_once_do(tmp_path: Path, who: str) -> None:
+    async with running(tmp_path, FLOWS, config=configure(who, {"runs_at_once": 2})) as runtime:
+        await open_everything(runtime)
+        for number in range(2):
+            await say(runtime, await pick(runtime, who, number), flow="silent", session=f"s{number}")
+        flow = "silent" if who == "flow" else "talk"
+        one_more = await pick(runtime, who, 9)
+        refused = await refusal(runtime, one_more, flow=flow, session="one more")
+        assert (refused.code, refused.retry_after) == ("runs_at_once", 1)
+        assert "2 runs going on" in refused.message
+        turn = runtime.find_page_turn(await pick(runtime, who, 0), "silent", "s0")
+        assert turn is not None
+        turn.stop()
+        await asyncio.wait([turn.task])
+        await say(runtime, one_more, flow=flow, session="one more")
+
+
+async def test_a_visitor_has_one_run_at_once_whatever_the_limit(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS, config=configure("visitor", {"runs_at_once": 2})) as runtime:
+        await open_everything(runtime)
+        visitor = await pick(runtime, "visitor")
+        await say(runtime, visitor, flow="silent", session="a")
+        assert (await refusal(runtime, visitor, session="b")).code == "turn_running"
+
+
+@pytest.mark.parametrize("who", ["person", "visitor"])
+async def test_full_conversations_take_no_more_until_some_are_deleted(tmp_path: Path, who: str) -> None:
+    async with running(tmp_path, FLOWS, config=configure(who, {"stored_bytes": 1_000})) as runtime:
+        await open_everything(runtime)
+        caller = await pick(runtime, who)
+        await say(runtime, caller, session="long", text="ä" * 300)
+        left = await find_left(runtime, who, caller, "stored_bytes")
+        assert left is not None
+        assert (left.left, left.resets_in) == (0, None)
+        refused = await refusal(runtime, caller, session="next")
+        assert refused.code == "storage_limit_reached"
+        assert refused.message == "Your conversations take up 1.2 kB; 1 kB is the limit."
+        assert "Delete conversations" in (refused.hint or "")
+        assert refused.retry_after is None
+        place: dict[str, Any] = {"flow_id": "talk", "owner": str(caller.owner), "session_id": "long"}
+        assert await runtime.store.read(list_messages, **place)
+        await runtime.store.write(erasing.erase_conversation, **place)
+        await asyncio.sleep(1.1)  # as often it is looked
+        await say(runtime, caller, session="next")
+
+
+async def test_what_a_later_limit_refuses_takes_nothing_of_an_earlier_one(tmp_path: Path) -> None:
+    limits = {"person": {"runs_per_minute": 5}, "flow": {"runs_at_once": 1}, "page_runs_per_minute": 0}
+    async with running(tmp_path, FLOWS, config={"limits": limits}) as runtime:
+        await open_everything(runtime)
+        mia = await pick(runtime, "person")
+        await say(runtime, mia, flow="silent", session="a")
+        for _ in range(9):
+            assert (await refusal(runtime, mia, flow="silent", session="b")).code == "runs_at_once"
+        left = await find_left(runtime, "person", mia, "runs_per_minute")
+        assert left is not None
+        assert left.left == 4
+
+
+async def test_the_lower_of_two_settings_counts(tmp_path: Path) -> None:
+    config = {"limits": {"runs_per_minute": 4, "person": {"runs_per_minute": 7}, "visitor": {"runs_per_minute": 2}}}
+    async with running(tmp_path, FLOWS, config=config) as runtime:
+        found = await runtime.run_limits.look(Caller("token", "t", "member"))
+        assert [(row.limit.most, row.limit.setting) for row in found] == [(4, "limits.runs_per_minute")]
+        visitor = await runtime.run_limits.look(Caller("visitor", "v", "member", is_proven=False))
+        assert [(row.limit.most, row.limit.setting) for row in visitor] == [(2, "limits.visitor.runs_per_minute")]

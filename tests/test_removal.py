@@ -1,0 +1,311 @@
+"""Who was removed is nowhere any more; what they did still counts, under a word that leads back to nobody."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+from sqlalchemy import Connection, insert, select
+
+from flowground.access import people
+from flowground.forgetting import Forgetting
+from flowground.runtime import Runtime
+from flowground.settings import PublicSettings, RetentionSettings, Settings
+from flowground.store import Store, audit, tables
+from flowground.store.flows import presets, publications, switches
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import (
+    access_requests,
+    attempts,
+    config_entries,
+    groups,
+    members,
+    password_links,
+    removals,
+    sign_ins,
+    tokens,
+)
+from flowground.store.people.config_entries import ConfigEntry
+from flowground.store.runs import erasing, turns
+from flowground.store.runs.records import RunRecord
+from tests.acme import FLOWS
+from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files, finish_removals, take
+from tests.house import House
+from tests.organization import organization, sign_in
+from tests.page_socket import open_page
+from tests.running import chat_flow, running
+from tests.servers import AppServer
+from tests.stored import list_entries, list_running, list_sessions
+from tests.tickets import open_browser
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+HOUSE = House(flows=FLOWS)
+_r = tables.runs.c
+
+
+async def make_member(store: Store, name: str) -> str:
+    """Somebody whose name is in every place that may hold one; their id."""
+    write = store.write
+    shown = {"name": name, "display_name": f"{name} Lovelace", "email": f"{name}@example.com"}
+    member = (await write(members.add, **shown, role="author", password="hash", by="cli")).id
+    by = f"member:{member}"
+    token, _ = await write(tokens.create, name=f"{name}'s laptop", owner=member, flows=None, expires_at=None, by=by)
+    await write(tokens.revoke, token_id=token.id, by=by)
+    await write(presets.save, flow_id="talk", owner=by, name=name, values={"Prompt": {"template": name * 99}})
+    await write(access_requests.ask, flow_id="other", member=member, note=f"{name} wants in")
+    await write(access_requests.ask, flow_id="third", member="somebody", note="me too")
+    for request in await store.read(access_requests.list_open, flows=["third"]):
+        await write(access_requests.decide, request_id=request.id, is_approved=False, by=by)
+    group = await write(groups.add, name=f"of {member[:1]}", by=by)
+    await write(groups.set_members, group_id=group.id, members={member}, by=by)
+    sharing = Sharing(is_shared=True, audience="people", members=frozenset({member}))
+    await write(publications.change, flow_id=f"flow {name[:1]}", sharing=sharing, by=by)
+    await write(switches.switch_off, kind="provider", name=f"provider {name[:1]}", says="", by=by)
+    await write(attempts.begin, name=name, address=f"from {name}")
+    await write(attempts.begin, name=f"{attempts.REQUESTS} {member}", address="access")
+    await write(attempts.note_success, name=name, address="203.0.113.7", counted_as="another")
+    for whom in (member, "somebody"):
+        link: dict[str, Any] = {"kind": "reset", "member": whom, "hashed": uuid4().hex, "expires_at": 9e9, "by": by}
+        await write(password_links.add, **link)
+    await write(sign_ins.add_ticket, ticket=f"t {name}", member=member, browser="b", expires_at=9e9)
+    again: dict[str, Any] = {
+        "ticket": f"t {name}",
+        "browser": "b",
+        "sign_in_id": uuid4().hex,
+        "agent": f"Browser of {name}",
+    }
+    await write(sign_ins.redeem, **again, expires_at=9e9)
+    await write(sign_ins.add_ticket, ticket=f"u {name}", member=member, browser="b", expires_at=9e9)
+    for number in range(12):
+        for owner in (by, f"token:try:{member}", f"token:{token.id}"):
+            await take(store, owner, f"{name} {number % 5}", f"{name} " * 400, interrupts=number % 3 == 0)
+    return member
+
+
+def add_runs(connection: Connection, *, owner: str, count: int) -> None:
+    row: dict[str, Any] = {
+        "flow_id": "talk",
+        "flow_version": "v",
+        "owner": owner,
+        "session_id": owner,
+        "status": "complete",
+    }
+    more: dict[str, Any] = {"started_at": 1.0, "seconds": 0.1, "streamed": False}
+    connection.execute(insert(tables.runs), [{"id": str(uuid4()), **row, **more} for _ in range(count)])
+
+
+def list_owners_of_runs(connection: Connection) -> list[str]:
+    return sorted(connection.scalars(select(_r.owner)))
+
+
+async def test_nothing_names_somebody_who_was_removed(store: Store, url: str, tmp_path: Path) -> None:
+    member, other = await make_member(store, WORD), await make_member(store, "bob")
+    await store.write(members.rename, member=member, name=f"{WORD}-two", by="cli")
+    await store.write(members.rename, member=member, name=f"{WORD}-three", by=f"member:{member}")
+    for owner in (f"member:{member}", f"member:{other}"):
+        await store.write(add_runs, owner=owner, count=700)
+    for number in range(600):
+        line = {"actor": f"member:{other if number % 2 else member}", "subject": f"talk member:{member}"}
+        await store.write(audit.record, action="flow.opened_to", **line)
+    await store.write(audit.record, actor="cli", action="flow.shared", subject=other)  # a flow that is called so
+    places = find_everywhere(url, tmp_path)
+    lines = len(await store.read(list_entries, limit=10_000))
+    owners = await store.read(list_owners_of_runs)
+    assert places if url.startswith("sqlite") else len(places) > 15, places
+    assert await store.write(members.remove, member=member, by=f"member:{other}")
+    (left,) = await store.read(removals.list_removals)
+    assert left.pseudonym.startswith("removed:")
+    await finish_removals(store)
+    await_none(url, tmp_path)
+    theirs = [owner for owner in owners if WORD in owner or (owner.startswith("token:") and "try" not in owner)]
+    assert len(theirs) > 700
+    after = await store.read(list_owners_of_runs)
+    assert after.count(left.pseudonym) == 736
+    assert after.count("member:bob") == owners.count("member:bob") == 712
+    entries = await store.read(list_entries, limit=10_000)
+    assert len(entries) == lines + 1 + 1  # signed out everywhere, removed
+    assert entries[0].action == "member.removed"
+    assert (entries[0].actor, entries[0].subject) == ("member:bob", left.pseudonym)
+    assert [entry.actor for entry in entries if entry.subject == f"talk {left.pseudonym}"].count("member:bob") == 300
+    assert [entry.subject for entry in entries if entry.action == "flow.shared"].count("bob") == 1
+    assert (await store.read(publications.find, flow_id="flow q")).changed_by == left.pseudonym  # type: ignore[union-attr]  # it is there
+    assert len(await store.read(list_sessions, **TALK, owner=f"member:{other}")) == 5
+    assert len(await store.read(presets.list_presets, flow_id="talk", owner=f"member:{other}")) == 1
+    newcomer = await store.write(members.add, name=WORD, display_name="x", role="member", by="cli")
+    assert newcomer.id != member
+
+
+async def test_nothing_is_left_of_a_config_member_who_was_replaced(store: Store, url: str, tmp_path: Path) -> None:
+    before = {"ada": ConfigEntry("one password", f"{WORD}@example.com")}
+    await store.write(config_entries.reconcile, entries=before)
+    await store.write(presets.save, flow_id="talk", owner="member:ada", name="mine", values={"A": {"b": WORD}})
+    for number in range(30):
+        await take(store, "member:ada", f"s{number % 3}", f"{WORD} " * 300, interrupts=number % 2 == 0)
+    assert find_everywhere(url, tmp_path)
+    after = {"ada": ConfigEntry("another password", "ada.k@example.com")}
+    (change,) = await store.write(config_entries.reconcile, entries=after)
+    assert change.what == "replaced"
+    await finish_removals(store)
+    await_none(url, tmp_path)
+    assert len(await store.read(list_owners_of_runs)) == 30
+
+
+async def test_a_removal_that_was_cut_short_is_finished_by_whoever_comes_next(url: str, tmp_path: Path) -> None:
+    first = Store.open(url)
+    member = await make_member(first, WORD)
+    await first.write(members.remove, member=member, by="cli")
+    (left,) = await first.read(removals.list_removals)
+    await first.write(erasing.erase_conversations, owners=left.owners)
+    assert await first.write(removals.rename_runs, removal=left, after="") is None
+    first.close()
+    second = Store.open(url)
+    assert find_everywhere(url, tmp_path)
+    await finish_removals(second)
+    await_none(url, tmp_path)
+    second.close()
+
+
+async def test_what_lands_late_goes_too_and_a_newcomer_of_the_name_keeps_everything(
+    store: Store, url: str, tmp_path: Path
+) -> None:
+    member = await make_member(store, WORD)
+    await store.write(members.remove, member=member, by="cli")
+    (left,) = await store.read(removals.list_removals)
+    await finish_removals(store)
+    await_none(url, tmp_path)
+    newcomer = await store.write(members.add, name=WORD, display_name="x", role="member", by="cli")
+    await take(store, f"member:{newcomer.id}", "mine", "something")
+    before = await store.read(list_owners_of_runs)
+    run = RunRecord("kept apart", "talk", "v", f"token:try:{member}", "s", "running", datetime.now(UTC), 0, holder="h")
+    await store.write(turns.begin_run, run=run)
+    for owner in (f"member:{member}", f"token:try:{member}"):
+        await take(store, owner, "late", f"late-{WORD}", interrupts=True)
+    await store.write(audit.record, actor=f"member:{member}", action="access.requested", subject="talk")
+    assert find_everywhere(url, tmp_path, f"late-{WORD}")
+    await finish_removals(store)
+    eventually(lambda: not find_everywhere(url, tmp_path, f"late-{WORD}"), within=10)
+    assert sorted([*before, *[left.pseudonym] * 3]) == await store.read(list_owners_of_runs)
+    assert (await store.read(list_entries, limit=1))[0].actor == left.pseudonym
+    assert len(await store.read(list_sessions, **TALK, owner=f"member:{newcomer.id}")) == 1
+    assert await store.read(list_sessions, **TALK, owner=f"member:{member}") == []
+    assert (await store.read(members.find_named, name=WORD)).member == newcomer
+    assert len(await store.read(removals.list_watched)) == 1
+    await finish_removals(store, in_days=1.1)
+    assert await store.read(removals.list_watched) == []
+
+
+async def test_whoever_gets_the_id_from_a_release_before_loses_nothing(store: Store) -> None:
+    """It gives ids again, beside this release."""
+    await make_member(store, WORD)
+    await store.write(members.remove, member=WORD, by="cli")
+    await finish_removals(store)
+    row = {"id": WORD, "display_name": "x", "role": "member", "active": True, "created_at": 1.0}
+    await store.write(lambda to: [to.execute(insert(tables.members), row)])
+    await take(store, f"member:{WORD}", "mine", "something")
+    for days in (0, 0.5, 1.1, 1.2):
+        await finish_removals(store, in_days=days)
+    assert len(await store.read(list_sessions, **TALK, owner=f"member:{WORD}")) == 1
+    assert await store.read(removals.list_watched) == []
+
+
+async def test_a_process_looks_again_soon_after_a_removal(store: Store) -> None:
+    member = await make_member(store, WORD)
+    await store.write(members.remove, member=member, by="cli")
+    looks = Forgetting(store, RetentionSettings(), PublicSettings(), rest=0, again=0.2)
+    looks.start()
+    try:
+        await until(store, removals.list_watched, has_some=True)
+        await take(store, f"member:{member}", "late", "late")
+        await until(store, list_sessions, has_some=False, **TALK, owner=f"member:{member}")
+    finally:
+        await looks.close()
+
+
+async def test_the_page_removes_at_once_and_the_process_does_the_rest(tmp_path: Path) -> None:
+    async with organization(tmp_path) as runtime:
+        member = await make_member(runtime.store, WORD)
+        await people.remove(runtime.access, await sign_in(runtime, "augusta"), member)
+        assert await runtime.sign_in.roster.find(member) is None
+        await until_none(runtime, tmp_path)
+
+
+async def until(store: Store, job: Callable[..., list[Any]], *, has_some: bool, **arguments: str) -> None:
+    """Returns once this finds something, or nothing any more."""
+    for _ in range(400):
+        if bool(await store.read(job, **arguments)) == has_some:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(job)
+
+
+async def until_none(runtime: Runtime, folder: Path) -> None:
+    """Returns once the process has done all that is left of a removal."""
+    for _ in range(400):
+        if not (await runtime.store.read(removals.list_removals) or find_in_files(folder)):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(find_in_files(folder))
+
+
+async def test_a_process_that_starts_finishes_what_another_began(tmp_path: Path) -> None:
+    async with organization(tmp_path) as runtime:
+        member = await make_member(runtime.store, WORD)
+        await runtime.store.write(members.remove, member=member, by="cli")
+    assert find_in_files(tmp_path)
+    async with running(tmp_path, {}) as runtime:
+        await until_none(runtime, tmp_path)
+
+
+def speak(house: AppServer, name: str) -> None:
+    """Somebody new of this name says something at a page."""
+    house.member(name, "correct horse battery", "author")
+    with open_page(open_browser(house, name)) as page:
+        page.visit("playground", "flow=echo")
+        assert WORD.encode() in page.say(f"{WORD} speaks")
+    assert find_in_files(house.folder)
+
+
+def test_an_admin_removes_somebody_at_the_page(house: AppServer) -> None:
+    speak(house, WORD)
+    with open_page(open_browser(house, "augusta")) as page:
+        page.visit("organization")
+        page.choose(page.widget("menu_button", f"people:more:{WORD}"), "Remove")
+        page.press(page.widget("button", "person:remove"))
+        eventually(lambda: not find_in_files(house.folder), within=20)
+
+
+def test_the_command_line_does_all_of_it_beside_a_running_server(house: AppServer) -> None:
+    speak(house, f"{WORD}-two")
+    done = house.run_command("members", "remove", f"{WORD}-two")
+    assert done.returncode == 0, done.stderr
+    assert not find_in_files(house.folder)
+
+
+def test_the_command_line_stops_what_the_person_runs_in_a_server(tmp_path: Path) -> None:
+    flows = {"long": chat_flow("scripted:silent")}
+    with AppServer(tmp_path, flows=flows) as server:
+        server.member("bob", "correct horse battery", "author")
+        store = Store.open(Settings.load(server.config_file).database)
+        try:
+            made = store.write(tokens.create, name="n", owner="bob", flows=None, expires_at=None, by="x")
+            _, secret = asyncio.run(made)
+            with ThreadPoolExecutor(1) as threads:
+                body = {"input_value": f"{WORD} asks"}
+                sent = threads.submit(
+                    requests.post, f"{server.url}/api/v1/run/long", headers={"x-api-key": secret}, json=body, timeout=60
+                )
+                eventually(lambda: find_in_files(tmp_path), within=20)
+                done = server.run_command("members", "remove", "bob")
+                assert (done.returncode, "Not all" in done.stdout) == (0, False), done.stdout + done.stderr
+                assert asyncio.run(store.read(list_running)) == []
+                told = sent.result()
+        finally:
+            store.close()
+        assert (told.status_code, told.json()["code"]) == (409, "run_stopped"), told.text
+        assert not find_in_files(tmp_path)

@@ -1,0 +1,213 @@
+"""What is older than `retention` says is nowhere any more, and nothing else goes."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, func, insert, select
+
+from flowground.forgetting import Forgetting
+from flowground.settings import PublicSettings, RetentionSettings
+from flowground.store import Store, audit, tables
+from flowground.store.people import access_requests, attempts, password_links, sign_ins
+from flowground.store.runs import conversations, erasing, progress, turns
+from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.sql import add_row
+from tests.canary import TALK, WORD, await_none, find_everywhere, take
+from tests.stored import list_messages, list_runs, list_sessions
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime.now(UTC)
+LONG_AGO = NOW - timedelta(days=40)
+ADA = "member:ada"
+_m = tables.messages.c
+
+
+def forgetting(store: Store, *, in_days: float = 0, **days: int) -> Forgetting:
+    """What a process does that looks in some days, with these settings and no other."""
+    retention = RetentionSettings(**{"audit_days": 0, "attempts_days": 0} | days)
+    later = time.time() + in_days * 86_400
+    return Forgetting(store, retention, PublicSettings(days=0, conversations=0), now=lambda: later, rest=0)
+
+
+async def kept(store: Store, owner: str) -> set[str]:
+    found = await store.read(list_sessions, **TALK, owner=owner, limit=1000)
+    return {info.session_id for info in found}
+
+
+def count_rows(*names: str) -> Callable[[Connection], list[int]]:
+    def count(connection: Connection) -> list[int]:
+        found = (connection.scalar(select(func.count()).select_from(tables.metadata.tables[name])) for name in names)
+        return [number or 0 for number in found]
+
+    return count
+
+
+async def test_old_conversations_go_with_all_they_had(store: Store, url: str, tmp_path: Path) -> None:
+    for owner in (ADA, "token:try:ada", "token:t", "visitor:v", "local:owner"):
+        for number in range(6):
+            await take(store, owner, f"old {number}", f"{WORD} " * 900, at=LONG_AGO, interrupts=number % 2 == 0)
+        await take(store, owner, "went on", "something", at=LONG_AGO)
+        await take(store, owner, "went on", "something more")
+    assert find_everywhere(url, tmp_path)
+    assert await forgetting(store, conversations_days=30).forget() == {"conversations": 30}
+    assert await forgetting(store, in_days=29, conversations_days=30).forget() == {}
+    for owner in (ADA, "visitor:v"):
+        await take(store, owner, "used then", "new", at=NOW + timedelta(days=20))
+    assert await forgetting(store, in_days=31, conversations_days=30).forget() == {"conversations": 5}
+    await_none(url, tmp_path)
+    assert await kept(store, ADA) == await kept(store, "visitor:v") == {"used then"}
+    assert len(await store.read(list_runs, flow_id="talk")) == 42  # their facts stay for counting
+
+
+async def test_where_something_runs_nothing_is_forgotten(store: Store) -> None:
+    place = TALK | {"owner": ADA, "session_id": "s"}
+    run = RunRecord("r", "talk", "v", ADA, "s", "running", LONG_AGO, 0, holder="h")
+    question = StoredMessage("q", "user", "Hi", "complete", LONG_AGO, "r")
+    await store.write(turns.begin_turn, **place, message=question, run=run, request='{"tweaks": {"A": {"b": 1}}}')
+    both = forgetting(store, conversations_days=30, run_contents_days=1)
+    assert await both.forget() == {"messages' traces and requests": 1}
+    found = await store.read(conversations.find_overrides, **place, message_id="q")
+    assert (await kept(store, ADA), found) == ({"s"}, {"A": {"b": 1}})
+    await store.write(progress.interrupt_runs, holders=["h"])
+    assert await both.forget() == {"conversations": 1}
+    assert await store.read(count_rows("sessions", "messages", "run_contents")) == [0, 0, 0]
+
+
+async def test_who_goes_on_while_it_is_deleted_keeps_the_rest(store: Store) -> None:
+    for number in range(60):
+        await take(store, ADA, "s", str(number), at=LONG_AGO)
+    (session,), last = await store.read(erasing.find_unused, after="", before=NOW.timestamp())
+    assert last is None
+    before: dict[str, Any] = {"session": session, "before": NOW.timestamp()}
+    while await store.read(count_rows("messages")) == [120]:
+        assert not await store.write(erasing.erase_unused, **before)
+    await take(store, ADA, "s", "I go on", at=NOW + timedelta(seconds=5))
+    assert await store.write(erasing.erase_unused, **before)
+    found = await store.read(list_messages, **TALK, owner=ADA, session_id="s")
+    assert (len(found) < 122, found[-2].text) == (True, "I go on")
+
+
+async def test_contents_of_runs_go_and_what_was_said_stays(store: Store, url: str, tmp_path: Path) -> None:
+    def add_as_before(connection: Connection) -> None:
+        """What releases before kept: traces in another column, overrides in a table of their own."""
+        first = select(_m.position, _m.id).order_by(_m.position).limit(1)
+        position, key = connection.execute(first).one()
+        connection.execute(tables.messages.update().where(_m.position == position).values(trace=old))
+        connection.execute(insert(tables.turn_overrides).values(message_id=key, overrides=f'{{"A": "{WORD}"}}'))
+
+    old = f'[["Prompt", "Prompt", 0.1, "{WORD}", null, null]]'
+    for number in range(120):
+        await take(store, ADA, f"s{number % 3}", f"said {number}", at=LONG_AGO)
+    await store.write(add_as_before)
+    place = TALK | {"owner": ADA, "session_id": "s0"}
+    (question,) = (m for m in await store.read(list_messages, **place) if m.text == "said 0")
+    assert await store.read(conversations.find_overrides, **place, message_id=question.id) == {"A": {"b": "said 0"}}
+    assert WORD in question.trace[0].text
+    assert find_everywhere(url, tmp_path)
+    looks = forgetting(store, run_contents_days=30)
+    assert await looks.forget() == {"messages' traces and requests": 240}
+    await_none(url, tmp_path)
+    messages = await store.read(list_messages, **place)
+    assert [message.text for message in messages[:2]] == ["said 0", "You said said 0"]
+    assert {message.trace for message in messages} == {()}
+    assert await store.read(conversations.find_overrides, **place, message_id=question.id) == {}
+    assert await store.read(count_rows("messages", "run_contents", "turn_overrides")) == [240, 0, 0]
+    assert await looks.forget() == {}
+
+
+async def test_contents_are_looked_at_once(store: Store) -> None:
+    for number in range(3):
+        await take(store, ADA, "s", str(number), at=LONG_AGO + timedelta(days=number * 2))
+    await take(store, ADA, "s", "new")
+    assert await forgetting(store, run_contents_days=39).forget() == {"messages' traces and requests": 2}
+    assert await forgetting(store, run_contents_days=37).forget() == {"messages' traces and requests": 2}
+    assert await forgetting(store, run_contents_days=37).forget() == {}
+    found = await store.read(list_messages, **TALK, owner=ADA, session_id="s")
+    assert [bool(message.trace) for message in found] == [False] * 4 + [False, True, False, True]
+
+
+async def test_the_trail_and_the_tries_go_with_age(store: Store, url: str, tmp_path: Path) -> None:
+    for number in range(450):
+        subject = f"{WORD} {number}"
+        await store.write(audit.record, actor="cli", action="member.added", subject=subject)
+    await store.write(attempts.begin, name=f"{WORD}@example.com", address="203.0.113.7")
+    assert find_everywhere(url, tmp_path)
+    assert await forgetting(store, in_days=2, audit_days=3, attempts_days=3).forget() == {}
+    assert await forgetting(store, in_days=4, attempts_days=3).forget() == {"passwords that were tried": 1}
+    assert await forgetting(store, in_days=4, audit_days=3).forget() == {"lines of the audit trail": 450}
+    await_none(url, tmp_path)
+
+
+async def test_access_requests_go_with_the_trail_once_they_were_decided(store: Store, url: str, tmp_path: Path) -> None:
+    for number, is_approved in enumerate([True, False, None]):
+        flow = f"flow {number}"
+        await store.write(access_requests.ask, flow_id=flow, member="bob", note=f"{WORD} please" if number < 2 else "")
+        (asked,) = await store.read(access_requests.list_open, flows=[flow])
+        if is_approved is not None:
+            decision = {"request_id": asked.id, "by": "cli"}
+            await store.write(access_requests.decide, **decision, is_approved=is_approved)
+    assert find_everywhere(url, tmp_path)
+    assert await forgetting(store, in_days=400).forget() == {}
+    assert await forgetting(store, in_days=2, audit_days=3).forget() == {}
+    done = await forgetting(store, in_days=4, audit_days=3).forget()
+    assert done["access requests that were decided"] == 2
+    await_none(url, tmp_path)
+    ((left, state),) = await store.read(access_requests.list_requests, member="bob")
+    assert (left.flow_id, state) == ("flow 2", "open")
+
+
+async def test_what_has_ended_is_bounded(store: Store, url: str, tmp_path: Path) -> None:
+    now = time.time()
+    for number in range(3):
+        ticket: dict[str, Any] = {"ticket": f"t{number}", "browser": "b", "expires_at": now + 30}
+        await store.write(sign_ins.add_ticket, **ticket, member=WORD)
+        if number < 2:
+            again: dict[str, Any] = {"ticket": f"t{number}", "browser": "b", "sign_in_id": f"{number}", "agent": WORD}
+            await store.write(sign_ins.redeem, **again, expires_at=now + 86_400 * (1 if number else 300))
+        link: dict[str, Any] = {"member": WORD, "hashed": f"h{number}", "expires_at": now + 60, "by": "cli"}
+        await store.write(password_links.add, kind="reset", **link)
+    await store.write(sign_ins.revoke, sign_in_id="0")
+    key = {"id": "k", "digest": "d", "run_id": WORD, "made_at": now}
+    await store.write(add_row, tables.idempotency_keys, **key)
+    await store.write(attempts.note_success, name=WORD, address="203.0.113.7")
+    assert find_everywhere(url, tmp_path)
+    gone: list[dict[str, int]] = [
+        dict(await forgetting(store, in_days=days, audit_days=1).forget()) for days in (0, 2, 7.5, 8.5, 31, 91)
+    ]
+    assert gone == [
+        {},
+        {"lines of the audit trail": 6, "tickets for sign-ins": 1, "idempotency keys": 1},
+        {"sign-ins that were ended": 1},
+        {"sign-ins that expired": 1},
+        {"links for passwords": 3},
+        {"addresses of sign-ins": 1},
+    ]
+    await_none(url, tmp_path)
+
+
+async def test_zero_keeps_everything(store: Store) -> None:
+    await take(store, ADA, "s", "said", at=LONG_AGO)
+    await store.write(audit.record, actor="cli", action="noted", subject="x")
+    await store.write(attempts.begin, name="ada", address="here")
+    before = await store.read(count_rows("sessions", "messages", "run_contents", "audit", "attempts"))
+    assert before == [1, 2, 1, 1, 1]
+    assert await forgetting(store, in_days=30_000).forget() == {}
+    assert await store.read(count_rows("sessions", "messages", "run_contents", "audit", "attempts")) == before
+
+
+async def test_several_processes_forget_at_once(url: str) -> None:
+    stores = [Store.open(url) for _ in range(3)]
+    for number in range(40):
+        await take(stores[0], ADA, f"s{number}", "said", at=LONG_AGO)
+        await stores[0].write(audit.record, actor="cli", action="noted", subject=str(number))
+    days: dict[str, Any] = {"conversations_days": 30, "run_contents_days": 30, "audit_days": 1}
+    await asyncio.gather(*(forgetting(store, in_days=2, **days).forget() for store in stores))
+    assert await stores[0].read(count_rows("sessions", "messages", "run_contents", "audit")) == [0, 0, 0, 0]
+    for store in stores:
+        store.close()

@@ -1,0 +1,83 @@
+"""How an organization shows itself: what config.yaml may say, and what it is told when it cannot be."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from flowground.errors import ConfigError
+from flowground.settings import Settings
+from flowground.settings.organization import OrganizationLink, measure_contrast
+from tests.servers import write_folder
+
+
+def load(folder: Path, **organization: Any) -> Settings:
+    return Settings.load(write_folder(folder, config={"organization": organization}, flows={}))
+
+
+def test_pictures_are_counted_from_the_config_files_folder(tmp_path: Path) -> None:
+    (tmp_path / "brand").mkdir()
+    (tmp_path / "brand" / "icon.svg").write_text("<svg/>")
+    settings = load(tmp_path, icon="brand/icon.svg", colors={"dark": {"primary": "#12824f"}})
+    assert settings.organization.icon == tmp_path / "brand" / "icon.svg"
+    assert (settings.organization.colors.dark.primary, settings.organization.colors.light.primary) == ("#12824f", None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"logo": "logo.svg"}, "organization.logo: there is no file 'logo.svg'"),
+        ({"logo": "logo.gif"}, "organization.logo: must be an SVG, PNG, WebP or JPEG file"),
+        ({"colors": {"light": {"primary": "red"}}}, "organization.colors.light.primary: "),
+        ({"colors": {"light": {"primray": "#000000"}}}, "did you mean primary?"),
+        ({"colors": {"dark": {"primary": "#ffd400"}}}, "its contrast to white, a button's text is 1.4; at least 4.5"),
+        (
+            {"colors": {"dark": {"text": "#777777", "background": "#555555"}}},
+            "organization.colors.dark.text: its contrast",
+        ),
+        ({"links": [{"title": "Terms", "url": "javascript:alert(1)"}]}, "organization.links.0.url: "),
+    ],
+)
+def test_what_cannot_be_is_said_with_its_place(tmp_path: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(tmp_path, **given)
+    assert said.lower() in refusal.value.message.lower()
+
+
+def test_a_picture_has_a_bound(tmp_path: Path) -> None:
+    (tmp_path / "icon.png").write_bytes(b"x" * 200_001)
+    with pytest.raises(ConfigError, match="has 200001 bytes; 200000 are the most"):
+        load(tmp_path, icon="icon.png")
+
+
+def test_contrast_is_wcags() -> None:
+    assert measure_contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert measure_contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [
+        *((url, True) for url in ("https://example.com/terms", "mailto:a@example.com", "/terms", "/")),
+        *(
+            (url, False)
+            for url in (
+                "//host",
+                "/\\host",
+                "\\\\host",
+                "/\t/host",
+                "http://host",
+                "javascript:x",
+                "terms",
+                "https://a b",
+            )
+        ),
+    ],
+)
+def test_links_lead_to_https_to_an_address_for_mail_or_into_this_site(url: str, is_taken: bool) -> None:
+    try:
+        taken = OrganizationLink(title="Terms", url=url).url
+    except ValidationError:
+        taken = ""
+    assert taken == (url if is_taken else "")

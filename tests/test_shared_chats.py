@@ -1,0 +1,134 @@
+"""A shared chat on the wire: who reads it, and that every other link looks the same."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from flowground.sign_in import SignIn
+from flowground.store import Store
+from flowground.store.flows.publications import Sharing
+from flowground.store.people import members
+from flowground.store.runs import shared_chats, turns
+from flowground.store.runs.records import RunRecord, StoredMessage
+from tests.house import PUBLIC, SHARED, House, share
+from tests.open_page import flow_text
+from tests.page_socket import Browser, open_page
+from tests.people import PASSWORD
+from tests.servers import AppServer
+from tests.test_access_websocket import beside
+from tests.tickets import open_browser
+
+HOUSE = House(
+    flows={
+        "talk": flow_text("scripted:echo", "Talk"),
+        "other": flow_text("scripted:echo", "Other") + "api: {endpoint_name: gone}\n",
+    },
+    shared={"talk": SHARED, "other": SHARED},
+    config={"sharing": {"allow_public": True}},
+)
+SAID = b"You said: Between us"
+
+
+@pytest.fixture(scope="module")
+def session(house: AppServer) -> str:
+    """A chat of somebody's whom the app keeps, not config.yaml."""
+    house.member("nina", PASSWORD)
+    with open_page(open_browser(house, "nina")) as page:
+        page.visit("playground", "flow=talk")
+        assert SAID in page.say("Between us")
+        return page.chat.session
+
+
+@pytest.fixture(autouse=True)
+def _as_at_first(house: AppServer) -> None:
+    share(house, "talk", SHARED)
+
+
+def make_link(house: AppServer, session: str, *, days: float | None = None) -> str:
+    place = {"flow_id": "talk", "owner": "member:nina", "session_id": session}
+    until = None if days is None else datetime.now(UTC) + timedelta(days=days)
+    made: str = beside(house, lambda store, _: store.write(shared_chats.share, **place, expires_at=until)).id
+    return made
+
+
+def end(house: AppServer, key: str) -> None:
+    beside(house, lambda store, _: store.write(shared_chats.revoke, owner="member:nina", key=key))
+
+
+def look(house: AppServer, who: str | None, key: str) -> bytes:
+    """What is sent for the link, without what differs in any two answers."""
+    browser = open_browser(house, who) if who else Browser(house.url)
+    with open_page(browser) as page:
+        return page.visit("shared_chat", f"id={key}")
+
+
+def test_members_who_may_open_the_flow_read_it_and_nothing_of_the_inside(house: AppServer, session: str) -> None:
+    key = make_link(house, session)
+    for who in ("zoe", "nina", "augusta"):
+        sent = look(house, who, key)
+        assert (SAID in sent, b"Shared by" in sent, b"canary in the prompt" in sent) == (True, True, False)
+        assert b"scripted:echo" not in sent
+    end(house, key)
+
+
+def read_words(sent: bytes) -> set[bytes]:
+    """What was sent as text; ids and times differ each time."""
+    return set(re.findall(rb"[A-Za-z][A-Za-z ,.']{12,}", sent))
+
+
+def test_unknown_expired_revoked_and_forbidden_links_look_the_same(house: AppServer, session: str) -> None:
+    expired, revoked, good = make_link(house, session, days=-1), make_link(house, session), make_link(house, session)
+    end(house, revoked)
+    unknown = read_words(look(house, "zoe", "u" * 32))
+    assert any(b"Nothing here for you" in words or b"does not exist" in words for words in unknown)
+    for key in (expired, revoked, "", "x" * 5_000, "%00", "%ED%A0%80"):
+        sent = look(house, "zoe", key)
+        assert (SAID in sent, b"Nothing here for you" in sent) == (False, True)
+    share(house, "talk", Sharing(True, "people"))
+    sent = look(house, "zoe", good)
+    assert (SAID in sent, b"Nothing here for you" in sent) == (False, True)
+    # Nina lost the flow as well: an admin, who opens every flow, reads it no more.
+    assert SAID not in look(house, "augusta", good)
+    share(house, "talk", SHARED)
+    assert SAID in look(house, "augusta", good)
+    beside(house, lambda store, _: store.write(members.set_active, member="nina", is_active=False, by="tests"))
+    assert SAID not in look(house, "augusta", good)
+    beside(house, lambda store, _: store.write(members.set_active, member="nina", is_active=True, by="tests"))
+    for key in (expired, good):
+        end(house, key)
+
+
+def test_a_flow_that_took_another_ones_name_opens_none_of_its_chats(house: AppServer) -> None:
+    place = {"flow_id": "gone", "owner": "member:augusta", "session_id": "s"}
+    at = datetime.now(UTC)
+    run = RunRecord("r", "gone", "v", "member:augusta", "s", "complete", at, 0)
+
+    async def share_there(store: Store, _: SignIn) -> str:
+        said = StoredMessage("q", "user", SAID.decode(), "complete", at)
+        await store.write(turns.begin_turn, **place, message=said, run=run)
+        return (await store.write(shared_chats.share, **place, expires_at=None)).id
+
+    sent = look(house, "zoe", beside(house, share_there))
+    assert (SAID in sent, b"Nothing here for you" in sent) == (False, True)
+
+
+def test_guests_and_strangers_meet_the_sign_in_page(house: AppServer, session: str) -> None:
+    key = make_link(house, session)
+    share(house, "talk", PUBLIC)
+    sent = look(house, None, key)
+    assert (SAID in sent, b"Sign in" in sent) == (False, True)
+    with open_page(Browser(house.url), base="/public_flow/talk") as page:
+        assert SAID not in page.visit("shared_chat", f"id={key}")
+    end(house, key)
+
+
+def test_a_copy_belongs_to_who_made_it(house: AppServer, session: str) -> None:
+    key = make_link(house, session)
+    with open_page(open_browser(house, "zoe")) as page:
+        page.visit("shared_chat", f"id={key}")
+        page.press(page.widget("button", "reading:copy:"))
+    end(house, key)
+    with open_page(open_browser(house, "zoe")) as page:
+        assert b"Between us" in page.visit("playground", "flow=talk")  # in the list of her own chats
+    assert SAID not in look(house, "zoe", key)

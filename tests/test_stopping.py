@@ -1,0 +1,74 @@
+"""A run is stopped by a process that did not begin it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from flowground import own_runs
+from flowground.api import create_api
+from flowground.runtime import Runtime
+from flowground.settings import Settings
+from flowground.store.runs import stop_requests
+from tests.api.calls import Api
+from tests.api.serving import serving
+from tests.stored import list_entries, list_running
+from tests.switched import CONFIG, FLOWS, find_speaking, read_messages
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(tmp_path, config=CONFIG, flows=FLOWS) as opened:
+        yield opened
+
+
+async def test_an_admin_stops_one_run_of_another_process(api: Api) -> None:
+    reading = asyncio.create_task(api.run("long", {"input_value": "hi"}, query="?stream=sse"))
+    await find_speaking(api, "word1")
+    [run] = await api.runtime.store.read(list_running)
+    assert await api.runtime.store.write(stop_requests.ask_stop, run_id=run.id, kind="admin", by="cli")
+    response = await reading
+    assert '"stopped_by_admin"' in response.text
+    assert "An administrator stopped this answer." in response.text
+    _, answer = await read_messages(api, "long")
+    assert (answer.state, answer.error) == ("stopped", "An administrator stopped this answer.")
+    assert answer.text.startswith("word1")
+    [entry, *_] = await api.runtime.store.read(list_entries)
+    assert (entry.actor, entry.action, entry.subject) == ("cli", "run.stopped", run.id)
+    assert not await api.runtime.store.write(stop_requests.ask_stop, run_id=run.id, kind="admin", by="cli")
+
+
+async def test_a_run_is_stopped_by_the_process_that_did_not_begin_it(api: Api, tmp_path: Path) -> None:
+    other = Runtime(Settings.load(tmp_path / "config.yaml"))
+    await other.start()
+    transport = httpx2.ASGITransport(app=create_api(lambda: other))
+    reading = asyncio.create_task(api.run("long", {"input_value": "hi", "session_id": "s"}, query="?stream=sse"))
+    run_id = await find_speaking(api, "word1")
+    async with httpx2.AsyncClient(transport=transport, base_url="http://other", headers=api.client.headers) as client:
+        told = (await client.post(f"/api/v1/runs/{run_id}/stop")).json()
+        assert (told["status"], told["error_code"], told["answers"][0]["error"]) == ("stopped", None, None)
+        assert told["answers"][0]["text"].startswith("word1")
+        assert (await client.post(f"/api/v1/runs/{run_id}/stop")).json() == told
+    assert '"run_stopped"' in (await reading).text
+    await other.close()
+
+
+async def test_who_stops_a_run_is_told_where_its_process_takes_its_time(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_runs, "_STOP_LOOKS", 1)
+    monkeypatch.setattr(own_runs, "_STOP_PAUSE", 0)
+    other = Runtime(Settings.load(tmp_path / "config.yaml"))
+    await other.start()
+    transport = httpx2.ASGITransport(app=create_api(lambda: other))
+    reading = asyncio.create_task(api.run("long", {"input_value": "hi"}, query="?stream=sse"))
+    run_id = await find_speaking(api, "word1")
+    async with httpx2.AsyncClient(transport=transport, base_url="http://other", headers=api.client.headers) as client:
+        refused = await client.post(f"/api/v1/runs/{run_id}/stop")
+    assert (refused.status_code, refused.json()["code"]) == (409, "run_elsewhere")
+    assert '"run_stopped"' in (await reading).text  # it was asked to all the same
+    await other.close()

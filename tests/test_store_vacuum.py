@@ -1,0 +1,197 @@
+"""Copies that SQLite leaves of rows go with a VACUUM, at a moment that suits those who write."""
+
+import asyncio
+import os
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from flowground.store import Store
+from flowground.store.database.vacuum import Vacuum
+from tests.canary import WORD
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+def open_raw(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("PRAGMA secure_delete = ON")
+    return connection
+
+
+def churn(connection: Any, seed: int) -> None:
+    """Presets of two people come and change in random order; then one of the two has none any more."""
+    drawn = random.Random(seed)
+    for _ in range(300):
+        owner, word = drawn.choice([(f"member:{WORD}", WORD), ("member:bob", "another")])
+        name = f"{word} {drawn.random()}"
+        row = owner, "talk", name, name * drawn.randrange(30), 1.0
+        connection.execute("INSERT INTO presets VALUES (?, ?, ?, ?, ?)", row)
+    connection.execute("DELETE FROM presets WHERE owner = ?", (f"member:{WORD}",))
+
+
+def read_rows(connection: sqlite3.Connection) -> list[Any]:
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    return connection.execute("SELECT * FROM presets ORDER BY name").fetchall()
+
+
+def count_words(file: Path) -> int:
+    return sum(part.read_bytes().count(WORD.encode()) for part in file.parent.iterdir() if part.is_file())
+
+
+@pytest.fixture
+def leftover(tmp_path: Path) -> Iterator[Path]:
+    """A database in which copies were left of rows that are deleted and overwritten."""
+    for seed in range(20):
+        file = tmp_path / f"{seed}" / "test.db"
+        Store.open(f"sqlite:///{file}").close()
+        connection = open_raw(file)
+        churn(connection, seed)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        if count_words(file):
+            yield file
+            return
+    pytest.skip("this SQLite leaves no copies")
+
+
+async def test_copies_go_after_an_erasure_and_rows_stay(leftover: Path) -> None:
+    raw = open_raw(leftover)
+    before = read_rows(raw)
+    assert len(before) > 100
+    store = Store.open(f"sqlite:///{leftover}")
+    await asyncio.sleep(0.6)
+    assert count_words(leftover)  # a start empties the log, and does not write the file anew
+    store.empty_log()
+    eventually(lambda: not count_words(leftover), within=10)
+    assert read_rows(raw) == before
+    store.close()
+    raw.close()
+
+
+async def test_who_has_such_a_page_in_memory_does_not_write_it_back(leftover: Path) -> None:
+    """A writer that knows the pages from before, in this process and in another one."""
+
+    def touch(connection: Connection, number: int) -> None:
+        connection.exec_driver_sql("SELECT sum(length(overrides)), max(name) FROM presets").all()
+        for row in range(20):
+            new = "INSERT INTO presets VALUES ('member:bob', 'talk', ?, ?, 1.0)"
+            connection.exec_driver_sql(new, (f"another {number} {row}", "x" * 20 * row))
+
+    store, raw = Store.open(f"sqlite:///{leftover}"), open_raw(leftover)
+    before = len(read_rows(raw))
+    await store.write(touch, 0)
+    touch_raw = "UPDATE presets SET overrides = overrides || ? WHERE owner = 'member:bob'"
+    raw.execute(touch_raw, ("y",))
+    assert count_words(leftover)
+    store.empty_log()
+    eventually(lambda: not count_words(leftover), within=10)
+    for number in range(1, 10):
+        await store.write(touch, number)
+        raw.execute(touch_raw, ("z" * number * 10,))
+    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert count_words(leftover) == 0
+    assert len(read_rows(raw)) == before + 200
+    store.close()
+    raw.close()
+
+
+async def test_nothing_is_lost_while_others_write_all_the_time(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "test.db"
+    store, raw = Store.open(f"sqlite:///{file}"), open_raw(file)
+
+    def add(connection: Connection, number: int) -> None:
+        for row in range(5):
+            values = (f"{number} {row}", "x" * ((number * 7919 + row * 31) % 3000))
+            connection.exec_driver_sql("INSERT INTO presets VALUES ('member:bob', 'talk', ?, ?, 1.0)", values)
+        connection.exec_driver_sql(
+            "UPDATE presets SET overrides = overrides || 'y' WHERE name LIKE ?", (f"{number // 2} %",)
+        )
+        if number % 3 == 0:
+            connection.exec_driver_sql("DELETE FROM presets WHERE name = ?", (f"{number // 3} 1",))
+
+    for number in range(400):
+        await store.write(add, number)
+        if number % 10 == 0:
+            store.empty_log()
+            await asyncio.sleep(0.02)
+    gone = len({number // 3 for number in range(0, 400, 3)})
+    rows = read_rows(raw)
+    assert len(rows) == 400 * 5 - gone
+    sizes = {name: len(overrides) for _, _, name, overrides, _ in rows}
+    for number in range(200, 400):
+        for row in range(5):
+            if (name := f"{number} {row}") in sizes:
+                assert sizes[name] == (number * 7919 + row * 31) % 3000
+    store.close()
+    raw.close()
+
+
+class Driver:
+    """Notes what it is told; VACUUM fails where `is_busy`, and takes two seconds of `moment` else."""
+
+    def __init__(self, moment: list[float]) -> None:
+        self.said: list[str] = []
+        self.is_busy = False
+        self.moment = moment
+
+    def execute(self, statement: str) -> None:
+        self.said.append(statement)
+        if statement == "VACUUM":
+            if self.is_busy:
+                raise sqlite3.OperationalError("database is locked")
+            self.moment[0] += 2
+
+
+def test_a_larger_file_waits_for_a_quiet_moment_for_a_day_at_most_and_a_large_one_is_left(tmp_path: Path) -> None:
+    file, moment = tmp_path / "test.db", [1000.0]
+    file.write_bytes(b"")
+    vacuum = Vacuum(file, clock=lambda: moment[0])
+    assert not vacuum.is_due(written=0)
+    vacuum.note()
+    assert vacuum.is_due(written=moment[0])
+    os.truncate(file, 33_000_000)
+    assert not vacuum.is_due(written=moment[0] - 9)
+    assert vacuum.is_due(written=moment[0] - 11)
+    moment[0] += 86_401
+    assert vacuum.is_due(written=moment[0])
+    os.truncate(file, 301_000_000)
+    assert not vacuum.is_due(written=0)
+    assert not vacuum.is_wanted
+
+
+def test_it_takes_a_fiftieth_of_the_time_at_most_but_for_the_last_one(tmp_path: Path) -> None:
+    file, moment = tmp_path / "test.db", [1000.0]
+    file.write_bytes(b"")
+    vacuum, driver = Vacuum(file, clock=lambda: moment[0]), Driver(moment)
+    vacuum.note()
+    vacuum.run(driver)
+    assert driver.said == ["PRAGMA query_only = OFF", "VACUUM", "PRAGMA query_only = ON"]
+    assert not vacuum.is_wanted
+    vacuum.note()
+    moment[0] += 99
+    assert not vacuum.is_due(written=0)
+    assert vacuum.is_due(written=0, is_last=True)
+    moment[0] += 2
+    assert vacuum.is_due(written=0)
+
+
+def test_one_that_failed_is_tried_again_after_a_minute(tmp_path: Path) -> None:
+    file, moment = tmp_path / "test.db", [1000.0]
+    file.write_bytes(b"")
+    vacuum, driver = Vacuum(file, clock=lambda: moment[0]), Driver(moment)
+    driver.is_busy = True
+    vacuum.note()
+    with pytest.raises(sqlite3.OperationalError):
+        vacuum.run(driver)
+    assert driver.said[-1] == "PRAGMA query_only = ON"
+    assert vacuum.is_wanted
+    assert not vacuum.is_due(written=0)
+    moment[0] += 61
+    assert vacuum.is_due(written=0)

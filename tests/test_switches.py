@@ -1,0 +1,242 @@
+"""What an admin switches off is refused, and what runs of it ends with the sentence; other things go on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from flowground.caller import LOCAL_OWNER, RunRequest
+from flowground.errors import FlowSwitchedOff, StoppedByAdmin, StoreUnavailable
+from flowground.providers import lanes
+from flowground.runtime import Runtime
+from flowground.settings import Settings
+from flowground.store.flows import switches
+from flowground.store.flows.switches import SwitchKind
+from tests.api.calls import Api
+from tests.api.serving import serving
+from tests.run_rows import eventually
+from tests.running import start_turn, watch
+from tests.stored import AuditEntry, list_entries, list_runs
+from tests.switched import CONFIG, FLOWS, SAYS, find_speaking, read_messages, switch_off
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(tmp_path, config=CONFIG, flows=FLOWS) as opened:
+        yield opened
+
+
+QUERIES = ["", "?stream=true", "?stream=sse"]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize(
+    ("says", "told"), [(SAYS, "This flow is switched off. Back at three."), ("", "at the moment.")]
+)
+async def test_a_flow_that_is_off_is_refused_before_anything_is_stored(
+    api: Api, query: str, says: str, told: str
+) -> None:
+    await switch_off(api, "flow", "echo", says)
+    response = await api.run("echo", {"input_value": "hi"}, query=query)
+    assert response.status_code == 503
+    detail = response.json()["detail"]
+    assert detail["code"] == "flow_switched_off"
+    assert told in detail["message"]
+    assert "retry-after" not in response.headers
+    assert await api.runtime.store.read(list_runs, flow_id="echo") == []
+    assert (await api.run("other", {"input_value": "hi"})).status_code == 200
+    await api.runtime.switches.switch_on("flow", "echo", by="member:ada")
+    assert (await api.run("echo", {"input_value": "hi"})).status_code == 200
+
+
+@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize(("kind", "name"), [("flow", "long"), ("provider", "scripted")])
+async def test_what_runs_ends_with_the_sentence_and_keeps_what_it_said(
+    api: Api, query: str, kind: SwitchKind, name: str
+) -> None:
+    reading = asyncio.create_task(api.run("long", {"input_value": "hi", "session_id": "s"}, query=query))
+    said = "word1" if query else ""
+    run_id = await find_speaking(api, said)
+    await switch_off(api, kind, name)
+    response = await reading
+    assert response.status_code == (200 if query else 503)
+    assert f"{kind}_switched_off" in response.text
+    assert SAYS in response.text
+    _, answer = await read_messages(api, "long")
+    assert (answer.state, answer.text.startswith(said)) == ("stopped", True)
+    assert answer.error is not None
+    assert answer.error.endswith(SAYS)
+    told = (await api.client.get(f"/api/v1/runs/{run_id}")).json()
+    assert (told["status"], told["error_code"]) == ("stopped", f"{kind}_switched_off")
+    assert told["answers"][0]["error"] == answer.error
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_a_provider_that_is_off_stops_only_flows_that_ask_it(api: Api, query: str) -> None:
+    await switch_off(api, "provider", "other")
+    said = {"input_value": "hi"}
+    asks_other = said | {"tweaks": {"Model": {"model": "other:echo"}}}
+    for flow, body in (("other", said), ("choice", asks_other)):
+        response = await api.run(flow, body, query=query)
+        assert (response.status_code, response.json()["detail"]["code"]) == (503, "provider_switched_off")
+        assert "other" not in response.json()["detail"]["message"]
+        assert await api.runtime.store.read(list_runs, flow_id=flow) == []
+    for flow in ("echo", "default"):
+        assert (await api.run(flow, said, query=query)).status_code == 200
+
+
+async def test_a_tweak_that_chooses_another_provider_runs(api: Api) -> None:
+    await switch_off(api, "provider", "scripted")
+    assert (await api.run("choice", {"input_value": "hi"})).status_code == 503
+    assert (await api.run("default", {"input_value": "hi"})).status_code == 503  # the configured default asks it too
+    body = {"input_value": "hi", "tweaks": {"Model": {"model": "other:echo"}}}
+    assert (await api.run("choice", body)).status_code == 200
+    assert (await api.run("choice", {"tweaks": {"Model": {"nothing": 1}}})).status_code == 503
+
+
+async def test_who_waits_for_a_free_place_at_the_models_server_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server takes one call and never answers it; the second waits for its turn."""
+    monkeypatch.setattr(lanes, "AT_ONCE", 1)
+    calls = 0
+
+    async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal calls
+        calls += 1
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(be_silent, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    config = {"providers": {"server": {"type": "openai", "base_url": url, "api_key": "k"}}}
+    async with serving(tmp_path, config=config, flows=FLOWS) as api:
+        waiting = [asyncio.create_task(api.run("queued", {"input_value": "hi"})) for _ in range(3)]
+
+        async def run_all() -> bool:
+            return len(api.runtime.running.list_runs()) == 3 and calls == 1
+
+        await eventually(run_all)
+        await switch_off(api, "provider", "server")
+        responses = await asyncio.gather(*waiting)
+        assert [response.json()["detail"]["code"] for response in responses] == ["provider_switched_off"] * 3
+        assert calls == 1
+    server.close()
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_who_waits_for_a_place_in_this_process_is_told(tmp_path: Path, query: str) -> None:
+    config = CONFIG | {"limits": {"runs_at_once": 3}}
+    async with serving(tmp_path, config=config, flows=FLOWS) as api:
+        holding = [asyncio.create_task(api.run("long", {"input_value": "hi"})) for _ in range(3)]
+
+        async def are_held() -> bool:
+            return len(api.runtime.running.list_runs()) == 3
+
+        await eventually(are_held)
+        waiting = [asyncio.create_task(api.run(flow, {"input_value": "hi"}, query=query)) for flow in ("echo", "other")]
+        person = await start_turn(api.runtime, LOCAL_OWNER, "default", RunRequest("hi", session_id="s", stream=True))
+        await asyncio.sleep(0.2)
+        await switch_off(api, "flow", "echo")
+        response = await waiting[0]
+        assert (response.status_code, response.json()["detail"]["code"]) == (503, "flow_switched_off")
+        assert not waiting[1].done()
+        await switch_off(api, "flow", "default")
+        with pytest.raises(FlowSwitchedOff):
+            [event async for event in watch(person)]
+        await switch_off(api, "flow", "long")
+        assert [(await task).status_code for task in holding] == [503] * 3
+        assert (await waiting[1]).status_code == 200
+        for flow in ("echo", "default"):
+            assert await api.runtime.store.read(list_runs, flow_id=flow) == []
+
+
+async def test_a_switch_is_kept_and_audited(api: Api, tmp_path: Path) -> None:
+    await switch_off(api, "flow", "echo")
+    await switch_off(api, "flow", "echo", "Later.")
+    assert await api.runtime.switches.switch_on("flow", "other", by="member:ada") is False
+    again = Runtime(Settings.load(tmp_path / "config.yaml"))  # as after a restart
+    await again.start()
+    await again.switches.refresh()
+    assert str(again.switches.find_off(await again.access.open_flow(LOCAL_OWNER, "echo"))).endswith("Later.")
+    assert await again.switches.switch_on("flow", "echo", by="cli") is True
+    await again.close()
+    entries: list[AuditEntry] = await api.runtime.store.read(list_entries)
+    told = [(entry.actor, entry.action, entry.subject) for entry in entries if entry.action.startswith("flow.")]
+    off = ("member:ada", "flow.switched_off", "echo")
+    assert told == [("cli", "flow.switched_on", "echo"), off, off]
+
+
+async def test_what_was_off_stays_off_while_the_database_does_not_answer(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise StoreUnavailable
+
+    await switch_off(api, "flow", "echo")
+    known, wired = api.runtime.switches, api.runtime.catalogue.find("echo")
+    monkeypatch.setattr(api.runtime.store, "read", fail)
+    monkeypatch.setattr(known, "_looked", -float("inf"))
+    await known.refresh()
+    assert not known.is_stale  # the next request need not try again
+    assert wired is not None
+    assert isinstance(known.find_off(wired), FlowSwitchedOff)
+
+
+async def test_another_process_ends_what_runs_and_refuses_what_comes(api: Api, tmp_path: Path) -> None:
+    """The one that switches is idle itself."""
+    other = Runtime(Settings.load(tmp_path / "config.yaml"))
+    await other.start()
+    reading = asyncio.create_task(api.run("long", {"input_value": "hi"}, query="?stream=sse"))
+    await find_speaking(api, "word1")
+    await other.switches.switch_off("flow", "long", says=SAYS, by="cli")
+    assert '"flow_switched_off"' in (await reading).text
+    assert (await api.run("long", {"input_value": "hi"})).status_code == 503
+    await other.close()
+
+
+async def test_a_repeated_request_is_refused_while_the_flow_is_off(api: Api) -> None:
+    """Like any; afterwards it is told the end of its first run."""
+    api.client.headers["idempotency-key"] = "once"
+    first = await api.run("other", {"input_value": "hi"})
+    reading = asyncio.create_task(api.run("long", {"input_value": "hi"}, query="?stream=sse"))
+    run_id = await find_speaking(api, "word1")
+    await api.runtime.running.stop(run_id, StoppedByAdmin())
+    stopped = await reading
+    for flow in ("other", "long"):
+        await switch_off(api, "flow", flow)
+        for query in ("", "?stream=sse"):
+            refused = await api.run(flow, {"input_value": "hi"}, query=query)
+            assert (refused.status_code, refused.json()["code"]) == (503, "flow_switched_off")
+            assert "idempotency-replayed" not in refused.headers
+        await api.runtime.switches.switch_on("flow", flow, by="member:ada")
+    again = await api.run("other", {"input_value": "hi"})
+    assert (first.status_code, again.status_code, again.json()) == (200, 200, first.json())
+    again = await api.run("long", {"input_value": "hi"}, query="?stream=sse")
+    assert '"stopped_by_admin"' in again.text
+    assert again.text == stopped.text
+    assert len(await api.runtime.store.read(list_runs, flow_id="long")) == 1
+
+
+async def test_switches_are_listed(api: Api) -> None:
+    await switch_off(api, "provider", "other")
+    await switch_off(api, "flow", "echo")
+    found = await api.runtime.store.read(switches.list_switches)
+    assert [(switch.kind, switch.name, switch.says) for switch in found] == [
+        ("flow", "echo", SAYS),
+        ("provider", "other", SAYS),
+    ]
+
+
+async def test_pages_are_told_of_a_switch_once_its_runs_are_ended(api: Api) -> None:
+    """Whatever goes wrong at a page keeps no run alive."""
+    found: list[object] = []
+    reading = asyncio.create_task(api.run("long", {"input_value": "hi"}, query="?stream=sse"))
+    run_id = await find_speaking(api, "word1")
+    api.runtime.switches.on_change = lambda: found.append(api.runtime.running.find_stop(run_id))
+    await switch_off(api, "flow", "long")
+    assert [type(stop) for stop in found] == [FlowSwitchedOff]
+    assert SAYS in (await reading).text
