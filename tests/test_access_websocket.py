@@ -128,12 +128,14 @@ TOLD: Mapping[str, str] = {"conversation": "opens", "signed_out": "sign in", "no
 
 
 def told_at(browser: Browser, flow: str = "talk", *, is_public: bool = False) -> str:
-    """What a new socket is told."""
+    """What a new socket is told. One that is refused is closed at once, with the reason: what it says meanwhile may
+    cut it before its frame is read."""
     with open_chat(browser, flow, is_public=is_public) as chat:
-        with suppress(ConnectionClosed):  # it may be closed before it says anything
+        with suppress(ConnectionClosed):
             chat.send("open", session="s")
-        first = chat.read()
-        return TOLD[str(first.get("reason", first["type"]))]
+            first = chat.read()
+            return TOLD[str(first.get("reason", first["type"]))]
+        return TOLD[chat.closed()[1]]
 
 
 def seen_at_socket(browser: Browser) -> str:

@@ -42,6 +42,7 @@ def test_drafts_go_when_somebody_else_signs_in_and_stay_for_oneself(house: AppSe
             page.context.clear_cookies()  # their sign-in ran out
             go(page, house.url)
             page.get_by_role("textbox", name="User name").wait_for()
+            still(page)
             assert page.evaluate(COUNT) == 1
             page.get_by_role("textbox", name="User name").fill(name)
             page.get_by_role("textbox", name="Password").fill(PASSWORD)
