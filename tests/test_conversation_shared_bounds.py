@@ -60,14 +60,14 @@ def test_ten_tabs_come_back_without_waiting(house: AppServer) -> None:
 
 
 def test_nobody_holds_sockets_that_were_refused(house: AppServer) -> None:
-    """A hundred that hear why and stay: a third of them at most stand until they are cut."""
+    """Three hundred that hear why and stay: half of them at most stand until they are cut."""
     with ExitStack() as stack:
         before = house.descriptors
-        for _ in range(100):
+        for _ in range(300):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", house.port), timeout=20))
             connection.sendall(HANDSHAKE.format(house.port).encode())
             assert connection.recv(12) == b"HTTP/1.1 101"
-        assert house.descriptors <= before + 32 + 3
+        assert house.descriptors <= before + 128 + 3
         eventually(lambda: house.descriptors <= before + 3)
 
 

@@ -40,7 +40,7 @@ _READING = (1 / 10, 120)
 """Seconds between two frames of one person, on all their sockets, for which the store is read, and how many do not
 wait: ten tabs come back at once after a restart, each with two."""
 _STOPPING = (1 / 10, 60)
-_MOST_REFUSED = 256
+_MOST_REFUSED = 128
 """Refused sockets that stand until their client has heard why; beyond it they are cut as soon as it is said."""
 _ALL_GUESTS = (1 / 80, 160)
 _AN_ADDRESS = (1 / 20, 60)
