@@ -13,6 +13,7 @@ CallerKind = Literal["local", "member", "token", "visitor"]
 OwnerKind = Literal["local", "member", "programs", "removed", "token", "visitor"]
 InputType = Literal["chat", "text", "any"]
 OutputType = Literal["chat", "text", "any", "debug"]
+_OWNER_KINDS = get_args(OwnerKind)
 Sees = Literal["answers", "inside"]
 """What a token shows of a flow: what its outputs say, or prompts, traces, every field, and failures whole too."""
 Sets = Literal["opened", "unprotected"]
@@ -49,7 +50,7 @@ class Owner:
         if text.startswith(_PROGRAMS):
             return cls("programs", text.removeprefix(_PROGRAMS))
         kind, _, key = text.partition(":")
-        if kind == "programs" or kind not in get_args(OwnerKind):
+        if kind == "programs" or kind not in _OWNER_KINDS:
             raise ValueError(f"not an owner: {text!r}")
         return cls(cast(OwnerKind, kind), key)
 

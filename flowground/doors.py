@@ -197,9 +197,9 @@ class Answer(Generic[Wanted]):
             leaving = asyncio.create_task(left())
             leaving.add_done_callback(lambda _: task.cancel() if is_reading and not leaving.cancelled() else None)
             try:
-                with _explain_ending(self.runtime, task):
-                    return await self._read()
+                return await self._read()
             except asyncio.CancelledError:
+                _refuse_ending(self.runtime, task)
                 if not leaving.done():
                     raise
                 task.uncancel()
@@ -281,7 +281,12 @@ def _explain_ending(runtime: Runtime, task: asyncio.Task[object]) -> Iterator[No
     try:
         yield
     except asyncio.CancelledError:
-        if not runtime.is_stopping:
-            raise
+        _refuse_ending(runtime, task)
+        raise
+
+
+def _refuse_ending(runtime: Runtime, task: asyncio.Task[object]) -> None:
+    """Raises ShuttingDown where the server that ends has cancelled the task."""
+    if runtime.is_stopping:
         task.uncancel()
         raise ShuttingDown() from None

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -74,32 +75,42 @@ class _EventQueue:
 
     def __init__(self, note: Callable[[ComponentEvent], None]) -> None:
         self._note = note
-        self._events: asyncio.Queue[ComponentEvent | None] = asyncio.Queue()
+        self._events: deque[ComponentEvent | None] = deque()  # an asyncio.Queue takes five calls for one event
+        self._arrival: asyncio.Future[None] | None = None
+        """Who waits for the next event."""
         self._room = asyncio.Event()
 
     def put(self, event: ComponentEvent) -> None:
         self._note(event)
-        self._events.put_nowait(event)
+        self._add(event)
 
     def end(self) -> None:
         """Nothing comes after this."""
-        self._events.put_nowait(None)
+        self._add(None)
+
+    def _add(self, event: ComponentEvent | None) -> None:
+        self._events.append(event)
+        if self._arrival and not self._arrival.done():
+            self._arrival.set_result(None)
 
     async def wait_for_room(self) -> None:
         """Returns when the reader is not far behind."""
-        while self._events.qsize() >= _AHEAD:
+        while len(self._events) >= _AHEAD:
             self._room.clear()
             await self._room.wait()
 
     def take_all(self) -> Iterator[ComponentEvent]:
         """Everything that is there, for a run that is over."""
-        while not self._events.empty() and (event := self._events.get_nowait()):
+        while self._events and (event := self._events.popleft()):
             yield event
 
     async def take(self) -> ComponentEvent | None:
         """The next event, None at the end."""
-        event = await self._events.get()
-        if self._events.qsize() <= _AHEAD // 2:
+        while not self._events:
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        event = self._events.popleft()
+        if len(self._events) <= _AHEAD // 2:
             self._room.set()
         return event
 

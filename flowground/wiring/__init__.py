@@ -55,11 +55,11 @@ class WiredFlow:
 
 def keeps_messages(wired: WiredFlow, changes: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
     """Whether a turn of the flow is stored, where fields of its components have other values as `changes` says."""
-    changed = changes or {}
-    return all(
-        changed.get(name, {}).get(STORE_MESSAGE, component.keeps_messages)
-        for name, component in wired.components.items()
-    )
+    for name, component in wired.components.items():
+        changed = changes.get(name, {}) if changes else {}
+        if not changed.get(STORE_MESSAGE, component.keeps_messages):
+            return False
+    return True
 
 
 def replace_components(wired: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:
