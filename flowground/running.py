@@ -1,7 +1,7 @@
 """The runs of this process: what runs, how it is stopped, and what each has said so far, which is kept.
 
-A run that is over soon costs two entries in a dictionary; every two seconds what all of them said is written at once,
-so that a process that dies leaves what people had read.
+A run that is over soon costs two entries in a dictionary. What others said is written once they are half a second old,
+then every two seconds, all of it at once, so that a process that dies leaves what people had read.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ from flowground.wiring import WiredFlow
 
 _log = logging.getLogger(__name__)
 _KEEP_SECONDS = 2.0
+_SOON = 0.25
+"""Part of those seconds after which the first text of a run is written. One that is over by then costs no statement."""
 _MOST_CHARS = 1_000_000
 """Of texts that are written at once: those that waited longest. Joining more would keep the loop."""
 _MOST_LATE = 1_000
@@ -68,6 +70,7 @@ class _RunHere:
     """Why it was cancelled."""
     is_ending: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    began: float = field(default_factory=time.monotonic)
     kept: int = 0
     """Characters of what was written last."""
     is_kept: bool = False
@@ -84,6 +87,8 @@ class RunningRuns:
         self._late: deque[WriteEnd] = deque()
         self._dropped_at: float | None = None
         """When an end was dropped last, since too many waited; in seconds since 1970."""
+        self._wrote_all = time.monotonic()
+        """When what all of them said was written last; of those that began since, the first text is written between."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
@@ -171,23 +176,31 @@ class RunningRuns:
 
     def _set_timer(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._keep)
+            self._timer = asyncio.get_running_loop().call_later(self._seconds * _SOON / 2, self._keep)
 
     def _keep(self) -> None:
         self._timer = None
         if not (self._runs or self._late or self._dropped_at):
             return
         self._set_timer()
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.ensure_future(self._write(self._collect()))
+        if self._writing and not self._writing.done():
+            return
+        now = time.monotonic()
+        is_time = now - self._wrote_all >= self._seconds
+        if is_time:
+            self._wrote_all = now
+        texts = self._collect(began_by=now - self._seconds * _SOON, is_time=is_time)
+        if texts or (is_time and (self._late or self._dropped_at)):
+            self._writing = asyncio.ensure_future(self._write(texts))
 
-    def _collect(self) -> list[TextsSoFar]:
-        """What was said that is not written yet."""
+    def _collect(self, *, began_by: float, is_time: bool) -> list[TextsSoFar]:
+        """What was said that is not written yet; unless `is_time`, by those alone of which nothing is."""
         found: list[TextsSoFar] = []
         chars = 0
         for run_id, here in [*self._runs.items()]:
             said = here.run.said_chars
-            if here.run.is_kept and said > here.kept and (not found or chars + said <= _MOST_CHARS):
+            is_due = said > here.kept and here.began <= began_by and (is_time or not here.is_kept)
+            if is_due and here.run.is_kept and (not found or chars + said <= _MOST_CHARS):
                 chars += said
                 here.is_kept = True  # or it may be, where the write's outcome is not known
                 found.append(TextsSoFar(run_id, **here.run.address, answers=here.run.read_texts()))

@@ -57,6 +57,23 @@ async def test_the_text_of_a_run_is_kept_while_it_runs(store: Store) -> None:
     await running.close()
 
 
+async def test_a_run_that_is_over_soon_is_never_written(store: Store) -> None:
+    """One such run follows another, while a long one is written twice."""
+    await begin(store, "r", holder="h")
+    running, speaking = RunningRuns(store, seconds=1), Speaking()
+    running.add("r", speaking)
+    for text in ("One", "One two"):
+        speaking.text = text
+        kept: dict[str, str] = {}
+        while kept != {"r answer": text}:
+            running.add("short", Speaking("Hello"))
+            kept = await store.read(progress.read_texts, run_id="r")
+            assert not running.was_kept("short")
+            running.discard("short")
+    running.discard("r")
+    await running.close()
+
+
 async def test_an_end_that_could_not_be_stored_is_tried_again(store: Store) -> None:
     run = await begin(store, "r", holder=store.process.id)
     running, tries = RunningRuns(store, seconds=0.02), 0

@@ -69,7 +69,11 @@ def test_ten_kills_under_load_lose_nothing_that_was_answered(tmp_path: Path) -> 
     assert missing == []
 
 
-@pytest.mark.parametrize(("last_read", "left"), [(b"word3", ""), (b"word45", "word10")], ids=["at once", "later"])
+@pytest.mark.parametrize(
+    ("last_read", "left"),
+    [(b'"started"', ""), (b"word25", "word3"), (b"word45", "word10")],
+    ids=["at once", "soon", "later"],
+)
 def test_a_page_offers_to_ask_again_what_kill_9_cut(tmp_path: Path, last_read: bytes, left: str) -> None:
     """What was kept of it stands there, as interrupted."""
     server = AppServer(tmp_path, flows={"slow": flow_text("scripted:long", "Slow")}).start()

@@ -19,7 +19,7 @@ class RunningRun:
     """One run that has no end yet. `owner` is as the store writes it. Where a token began it, `token` is that one's
     name, and `member` whose it is, None for the organization's. `is_stopping`: its process was asked to stop it.
 
-    `kept_chars` are about the characters that were kept of what it has said, 0 before two seconds have passed.
+    `kept_chars` are about the characters that were kept of what it has said, 0 before half a second has passed.
     """
 
     id: str
