@@ -151,6 +151,7 @@ async def test_an_answer_that_comes_late_goes_where_its_question_waits(store: St
     await store.write(turns.begin_turn, **here(), message=first, run=replace(lost, status="interrupted"))
     again = await ask(store, "one", version_of=first.id)
     await store.write(turns.finish_turn, **here(), answers=[said("late", "assistant", run_id=lost.id)], run=lost)
+    assert [m.text for m in await read_page(store)] == ["one", "re: one"]
     await choose(store, first.id)
     assert [m.text for m in await read_page(store)] == ["one", "late"]
     await choose(store, again)

@@ -32,13 +32,15 @@ _r = tables.runs.c
 _c = tables.run_contents.c
 
 
-def insert_in_session(insert: Any, names: Sequence[str], *conditions: ColumnElement[bool]) -> Any:
-    """An insert of bound values beside the session's key. From a select, so that nothing is added and nothing fails
-    where the session was deleted meanwhile, or a condition does not hold."""
+def insert_in_session(
+    insert: Any, names: Sequence[str], *conditions: ColumnElement[bool], **more: ColumnElement[Any]
+) -> Any:
+    """An insert of bound values, and of what is looked up, beside the session's key. From a select, so that nothing is
+    added and nothing fails where the session was deleted meanwhile, or a condition does not hold."""
     columns = insert.table.c
     values = (bindparam(name, type_=columns[name].type) for name in names)
-    wanted = select(_s.id, *values).where(_s.id == bindparam("session"), *conditions)
-    return insert.from_select(["session", *names], wanted).inline()
+    wanted = select(_s.id, *values, *more.values()).where(_s.id == bindparam("session"), *conditions)
+    return insert.from_select(["session", *names, *more], wanted).inline()
 
 
 def _write_begin(dialect: Any) -> Statement:
@@ -60,6 +62,18 @@ OPEN: list[ColumnElement[str]] = [literal_column("'running'"), literal_column("'
 """Statuses of runs that take an answer."""
 _TAKES_AN_ANSWER = ~(select(literal_column("1")).where(_r.id == bindparam("of_run"), _r.status.not_in(OPEN)).exists())
 """The run is running, or was called interrupted, so that its answer may still be stored; or it is not there."""
+_asked = tables.messages.alias()
+_ITS_ASIDE = case(
+    (
+        select(literal_column("1"))
+        .where(_r.id == bindparam("of_run"), _r.status == literal_column("'interrupted'"))
+        .exists(),
+        select(func.max(_asked.c.aside))
+        .where(_asked.c.session == _s.id, _asked.c.run_id == bindparam("of_run"))
+        .scalar_subquery(),
+    )
+)
+"""Where an answer that comes late waits: its question may have been put aside since its run was called interrupted."""
 _TOUCH = Statement(
     update(tables.sessions)
     .where(_s.id == bindparam("session"), _TAKES_AN_ANSWER)
@@ -75,8 +89,8 @@ _ADD_QUESTION = Statement(insert_in_session(insert(tables.messages), MESSAGE_COL
 
 
 def _write_answer(dialect: Any) -> Statement:
-    """Adds an answer, where the run takes one; it takes the place of what an interrupted run left."""
-    added = insert_in_session(dialect.insert(tables.messages), MESSAGE_COLUMNS, _TAKES_AN_ANSWER)
+    """Adds an answer beside its question, where the run takes one, or in the place of what an interrupted run left."""
+    added = insert_in_session(dialect.insert(tables.messages), MESSAGE_COLUMNS, _TAKES_AN_ANSWER, aside=_ITS_ASIDE)
     late = ("text", "state", "model", "input_tokens", "output_tokens", "seconds", "error", "steps")
     return Statement(
         added.on_conflict_do_update(

@@ -114,12 +114,5 @@ def _hold(connection: Connection, **place: str) -> str:
 
 def _put_aside(connection: Connection, session: str, version: str, position: int) -> None:
     """This version and all that is shown after it."""
-    # An answer that came late, of a run that counted as interrupted, goes where its question waits.
-    asked = tables.messages.alias()
-    its_question = (asked.c.session == session, asked.c.role == "user", asked.c.aside.is_not(None))
-    late = select(asked.c.aside).where(*its_question, asked.c.run_id == _m.run_id).limit(1).scalar_subquery()
-    runs = select(asked.c.run_id).where(*its_question)
-    is_late = (_m.session == session, IS_SHOWN, _m.role == "assistant", _m.run_id.in_(runs))
-    connection.execute(update(tables.messages).where(*is_late).values(aside=late))
     after = (_m.session == session, IS_SHOWN, _m.position >= position)
     connection.execute(update(tables.messages).where(*after).values(aside=version))
