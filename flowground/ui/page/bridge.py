@@ -25,13 +25,9 @@ def call(job: Coroutine[Any, Any, T]) -> T:
     When Streamlit ends the script meanwhile, only the waiting ends: what was begun is finished, never left half done.
     """
     future = asyncio.run_coroutine_threadsafe(job, runtime.get().loop)
-    while True:
-        try:
-            return future.result(timeout=_STEP)
-        except concurrent.futures.TimeoutError:
-            if future.done():  # the coroutine's own TimeoutError
-                raise
+    while not concurrent.futures.wait([future], timeout=_STEP).done:
         _notice_stop()
+    return future.result()
 
 
 def ask(deed: Callable[Concatenate[Access, P], Coroutine[Any, Any, T]], *args: P.args, **options: P.kwargs) -> T:
