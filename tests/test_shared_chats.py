@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ HOUSE = House(
         "other": flow_text("scripted:echo", "Other") + "api: {endpoint_name: gone}\n",
     },
     shared={"talk": SHARED, "other": SHARED},
-    config={"sharing": {"allow_public": True}},
+    config={"sharing": {"allow_public": True}, "limits": {"person": {"stored_bytes": 100_000}}},
 )
 SAID = b"You said: Between us"
 
@@ -132,3 +133,32 @@ def test_a_copy_belongs_to_who_made_it(house: AppServer, session: str) -> None:
     with open_page(open_browser(house, "zoe")) as page:
         assert b"Between us" in page.visit("playground", "flow=talk")  # in the list of her own chats
     assert SAID not in look(house, "zoe", key)
+
+
+def test_a_copy_that_takes_up_more_than_is_left_is_refused(house: AppServer) -> None:
+    house.member("ivy", PASSWORD)
+    with open_page(open_browser(house, "nina")) as page:
+        page.visit("playground", "flow=talk")
+        page.say("Long " * 6_000)  # twice 30,000 characters
+        key = make_link(house, page.chat.session)
+    for word in (b"Message Talk", b"This copy takes up 60 kB; "):
+        with open_page(open_browser(house, "ivy")) as page:
+            page.visit("shared_chat", f"id={key}")
+            assert word in page.press(page.widget("button", "reading:copy:"))
+    end(house, key)
+
+
+def test_a_long_chat_is_read_a_page_at_a_time(house: AppServer) -> None:
+    place: dict[str, Any] = {"flow_id": "talk", "owner": "member:nina", "session_id": "many"}
+
+    async def remember(store: Store, _: SignIn) -> None:
+        for number in range(60):
+            said = StoredMessage(f"m{number}", "user", f"Said as number {number:02}", "complete", datetime.now(UTC))
+            await store.write(turns.begin_turn, **place, message=said)
+
+    beside(house, remember)
+    key = make_link(house, "many")
+    sent = look(house, "zoe", key)
+    assert set(re.findall(rb"Said as number \d\d", sent)) == {b"Said as number %02d" % number for number in range(25)}
+    assert b"1 to 25 of 60" in sent
+    end(house, key)

@@ -1,5 +1,6 @@
 """Links to what was said in a chat until then; on both databases."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,31 @@ async def test_of_a_long_chat_the_newest_part_is_shared(store: Store, monkeypatc
         await take(store, "member:ada", "s", f"number {number}")
     link = await share(store)
     assert (link.is_cut, link.messages, (await read(store, link))[0]) == (True, 4, "number 3")
+
+
+async def test_a_part_of_what_is_shared_is_read(store: Store) -> None:
+    said = [f'number {number} "é" 🦜' for number in range(6)]
+    for text in said:
+        await take(store, "member:ada", "s", text)
+    link = await share(store)
+    whole = await store.read(shared_chats.read_messages, key=link.id)
+    for offset, limit in ((0, 5), (5, 5), (10, 5), (12, 5), (0, 25)):
+        page = await store.read(shared_chats.read_page, key=link.id, offset=offset, limit=limit)
+        assert (page.shown, page.count) == (whole[offset : offset + limit], 12)
+    assert await store.read(shared_chats.read_page, key="unknown") == shared_chats.SharedMessages([], 0)
+
+
+async def test_two_requests_at_once_make_one_copy(store: Store, url: str) -> None:
+    """Each by a process of its own, which on PostgreSQL write at the same time."""
+    await take(store, "member:ada", "s", "first")
+    link, other = await share(store), Store.open(url)
+    for number in range(20):
+        copy = {"key": link.id, "owner": "member:bob", "session_id": str(number)}
+        made = [each.write(shared_chats.copy_into, **copy) for each in (store, other, other, store)]
+        assert await asyncio.gather(*made) == [True] * 4
+        place = HERE | {"owner": "member:bob", "session_id": str(number)}
+        assert len((await store.read(whole_chats.read_part, **place)).messages) == 2
+    await asyncio.to_thread(other.close)
 
 
 async def test_a_copy_is_its_owners_and_made_once(store: Store) -> None:

@@ -11,7 +11,7 @@ from flowground.access import Access
 from flowground.caller import Caller, Owner
 from flowground.errors import FlowNotFound, InvalidRequest
 from flowground.store.runs import shared_chats
-from flowground.store.runs.shared_chats import SharedChat, SharedChatPage, SharedMessage
+from flowground.store.runs.shared_chats import SharedChat, SharedChatPage, SharedMessages
 from flowground.store.sql import make_storable
 from flowground.wiring import WiredFlow
 
@@ -87,10 +87,15 @@ async def open_shared(access: Access, caller: Caller, key: str) -> OpenedChat | 
     return OpenedChat(found, wired, member.display_name)
 
 
-async def read_shared(access: Access, caller: Caller, key: str) -> list[SharedMessage]:
-    """What the link shares; nothing where it is not good."""
-    opened = await open_shared(access, caller, key)
-    return [] if opened is None else await access.store.read(shared_chats.read_messages, key=opened.chat.id)
+async def read_page(access: Access, opened: OpenedChat, *, offset: int, limit: int = 25) -> SharedMessages:
+    """Some of what the link shares that was opened just now; nothing where it is gone meanwhile."""
+    return await access.store.read(shared_chats.read_page, key=opened.chat.id, offset=offset, limit=limit)
+
+
+async def measure_copy(access: Access, opened: OpenedChat) -> int:
+    """Bytes of text that a copy of it holds."""
+    said = await access.store.read(shared_chats.read_messages, key=opened.chat.id)
+    return sum(len(one.text.encode()) for one in said)
 
 
 async def continue_as_copy(access: Access, caller: Caller, key: str, session_id: str) -> WiredFlow | None:

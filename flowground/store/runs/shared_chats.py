@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import JSON, ColumnElement, Connection, Text, cast, delete, func, insert, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.errors import InvalidRequest
 from flowground.messages import MessageRole
@@ -20,7 +21,7 @@ from flowground.store import audit, tables
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import make_session_key, make_title
 from flowground.store.runs.records import MessageState, StoredMessage, make_message_row
-from flowground.store.sql import add_row, has_row, make_storable, read_moment, read_moment_or_none, write_moment_or_none
+from flowground.store.sql import add_row, make_storable, read_moment, read_moment_or_none, write_moment_or_none
 
 MOST_MESSAGES = 1_000
 """Of a conversation, the newest of them, that one link shares."""
@@ -35,6 +36,18 @@ _FORGET_AT_ONCE = 5
 _c = tables.shared_chats.c
 _s = tables.sessions.c
 _COLUMNS = (_c.id, _c.owner, _c.flow_id, _c.title, _c.messages, _c.is_cut, _c.created_at, _c.expires_at)
+_each = func.json_each(_c.contents).table_valued("key", "value")
+_element = func.json_array_elements(cast(_c.contents, JSON)).table_valued("value", with_ordinality="number")
+_element = _element.render_derived()
+_PARTS: dict[str, tuple[Any, ColumnElement[Any], ColumnElement[Any]]] = {
+    "sqlite": (_each, _each.c.key + 1, _each.c.value),
+    "postgresql": (_element, _element.c.number, cast(_element.c.value, Text)),
+}
+"""What a link shares as a table: each message's number, from 1, and the message as JSON."""
+_ADD_SESSION = {
+    "sqlite": sqlite.insert(tables.sessions).on_conflict_do_nothing().returning(_s.id),
+    "postgresql": postgresql.insert(tables.sessions).on_conflict_do_nothing().returning(_s.id),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,14 @@ class SharedMessage:
     text: str
     state: MessageState
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SharedMessages:
+    """`count` is how many there are on all pages."""
+
+    shown: Sequence[SharedMessage]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +142,19 @@ def find(connection: Connection, *, key: str) -> SharedChat | None:
     return _read_row(row) if row else None
 
 
+def read_page(connection: Connection, *, key: str, offset: int = 0, limit: int = 25) -> SharedMessages:
+    """Some of what the link shares, in its order; nothing where it is gone."""
+    count = connection.scalar(select(_c.messages).where(_c.id == key)) or 0
+    parts, number, value = _PARTS[connection.dialect.name]
+    wanted = select(value).join_from(tables.shared_chats, parts, true()).where(_c.id == key)
+    found = connection.scalars(wanted.where(number > offset, number <= offset + limit).order_by(number))
+    return SharedMessages([_read_message(json.loads(said)) for said in found], count)
+
+
 def read_messages(connection: Connection, *, key: str) -> list[SharedMessage]:
-    """All that the link shares, in its order; nothing where it is gone."""
+    """All of it."""
     contents = connection.scalar(select(_c.contents).where(_c.id == key))
-    return [SharedMessage(role, text, state, read_moment(at)) for role, text, state, at in json.loads(contents or "[]")]
+    return [_read_message(value) for value in json.loads(contents or "[]")]
 
 
 def list_of_session(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> list[SharedChat]:
@@ -150,12 +180,13 @@ def copy_into(connection: Connection, *, key: str, owner: str, session_id: str) 
     if shared is None:
         return False
     session = make_session_key(shared.flow_id, owner, session_id)
-    if has_row(connection, _s.id == session):
-        return True
     said = read_messages(connection, key=key)
     now = time.time()
-    row = {"id": session, "flow_id": shared.flow_id, "owner": owner, "session_id": make_storable(session_id)}
-    add_row(connection, tables.sessions, **row, title=shared.title, created_at=now, updated_at=now, messages=len(said))
+    row: dict[str, Any] = {"id": session, "flow_id": shared.flow_id, "owner": owner}
+    row |= {"session_id": make_storable(session_id), "title": shared.title, "messages": len(said)}
+    row |= {"created_at": now, "updated_at": now}
+    if connection.execute(_ADD_SESSION[connection.dialect.name], row).first() is None:
+        return True  # another request was quicker
     copies = [StoredMessage(str(uuid4()), one.role, one.text, one.state, one.at) for one in said]
     if copies:
         connection.execute(insert(tables.messages), [make_message_row(one, session=session) for one in copies])
@@ -195,6 +226,11 @@ def _take(connection: Connection, *, flow_id: str, owner: str, session_id: str) 
 def _find_said(message: StoredMessage) -> str:
     """In rows of early releases the text of a failed answer is its reason."""
     return "" if message.state == "failed" and message.error is None else message.text
+
+
+def _read_message(said: Sequence[Any]) -> SharedMessage:
+    role, text, state, at = said
+    return SharedMessage(role, text, state, read_moment(at))
 
 
 def _count(connection: Connection, where: ColumnElement[bool]) -> int:

@@ -6,13 +6,13 @@ import streamlit as st
 
 from flowground import runtime
 from flowground.access import shared_chats
+from flowground.access.shared_chats import OpenedChat
 from flowground.assets import find_asset
 from flowground.caller import Caller
-from flowground.limits.refusals import refuse
 from flowground.messages import mend
 from flowground.store.runs.shared_chats import SharedMessage
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.paging import PAGE, draw_pages
+from flowground.ui.page.paging import draw_pages, find_in_pages
 from flowground.ui.shell import opening
 
 _MARKS = {
@@ -62,6 +62,7 @@ export default async ({{ parentElement, data }}) => {{
 }};
 """
 _NAME = "reading"
+_draw = st.components.v2.component("flowground_reading", css=_CSS, js=_JS, isolate_styles=False)
 
 
 def draw_shared(caller: Caller, key: str) -> None:
@@ -78,23 +79,19 @@ def draw_shared(caller: Caller, key: str) -> None:
     st.markdown(f":gray[{words.join(facts)}]")
     with failure.draw_refusals():
         if st.button("Continue as my copy", type="primary", icon=":material/forum:", key=f"reading:copy:{key}"):
-            _continue(caller, key)
+            _continue(caller, key, opened)
     if chat.is_cut:
         st.caption(f"The newest {words.count(chat.messages, 'message')} of a longer chat.")
-    number = int(st.session_state.get(f"{_NAME}:page:{key}", 1))
-    said = bridge.ask(shared_chats.read_shared, caller, key)
-    shown = [_write(message) for message in said[(number - 1) * PAGE : number * PAGE]]
-    draw = st.components.v2.component("flowground_reading", css=_CSS, js=_JS, isolate_styles=False)
-    draw(key=f"reading:{key}", data={"messages": shown, "by": opened.by, "name": wired.name})
-    draw_pages(_NAME, key, len(said), number)
+    said, number = find_in_pages(_NAME, key, lambda before: bridge.ask(shared_chats.read_page, opened, offset=before))
+    shown = [_write(message) for message in said.shown]
+    _draw(key=f"reading:{key}", data={"messages": shown, "by": opened.by, "name": wired.name})
+    draw_pages(_NAME, key, said.count, number)
 
 
-def _continue(caller: Caller, key: str) -> None:
+def _continue(caller: Caller, key: str, opened: OpenedChat) -> None:
     """One copy a visit, however often it is pressed."""
-    limits = runtime.get().run_limits
-    for found in bridge.call(limits.look(caller)):
-        if found.limit.what == "stored_bytes" and found.left <= 0:
-            raise refuse(found, caller, currency=limits.currency)
+    size = bridge.ask(shared_chats.measure_copy, opened)
+    bridge.call(runtime.get().run_limits.take_copy(caller, size))
     session_id: str = st.session_state.setdefault(f"reading:session:{key}", str(uuid.uuid4()))
     wired = bridge.ask(shared_chats.continue_as_copy, caller, key, session_id)
     if wired is None:
