@@ -14,6 +14,10 @@ DOORS = {
     "export": "`GET /export/chat?flow={flow_id}&session={session_id}&as=markdown`: a conversation of one's own as a "
     "file. *404*: as for one that does not exist, and for anybody else's; *visitor*: theirs, with `at=public` only. "
     "Asked of a running server.",
+    "shared chat": "`/shared_chat?id={key}`: a chat that the flow's owner shared as a link. *reads*: its messages, and "
+    "*Continue as my copy*, whose copy is one's own. *nothing*: one calm page, the same as for a link that does not "
+    "exist; nobody is a visitor there. Asked inside the process, and of a running server by raw websocket; the page's "
+    "address itself answers the same for every link.",
     "feedback": "`/feedback?flow={flow_id}`: what people say of the flow's answers. *reads*: the list, and "
     "conversations as far as their people share them; sharing the flow changes nothing here. "
     "*nothing*: the page of an unknown address.",
@@ -75,6 +79,21 @@ export       | author's token       | 403     | 403     | 403     | 403         
 export       | organization's token | 403     | 403     | 403     | 403          | 403       | visitor | 403
 export       | foreign token        | 403     | 403     | 403     | 403          | 403       | visitor | 403
 export       | deactivated's token  | 403     | 403     | 403     | 403          | 403       | visitor | 403
+shared chat  | signed out           | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+shared chat  | member               | nothing | nothing | nothing | reads        | reads     | reads   | nothing
+shared chat  | named member         | nothing | reads   | nothing | reads        | reads     | reads   | nothing
+shared chat  | group member         | nothing | nothing | reads   | reads        | reads     | reads   | nothing
+shared chat  | author               | reads   | reads   | reads   | reads        | reads     | reads   | reads
+shared chat  | owner                | reads   | reads   | reads   | reads        | reads     | reads   | reads
+shared chat  | admin                | reads   | reads   | reads   | reads        | reads     | reads   | reads
+shared chat  | deactivated          | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+shared chat  | member's token       | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+shared chat  | named member's token | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+shared chat  | group member's token | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+shared chat  | author's token       | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+shared chat  | organization's token | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+shared chat  | foreign token        | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+shared chat  | deactivated's token  | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
 feedback     | signed out           | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
 feedback     | member               | nothing | nothing | nothing | nothing      | nothing   | nothing | nothing
 feedback     | named member         | nothing | nothing | nothing | nothing      | nothing   | nothing | nothing

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from flowground.access import feedback
+from flowground.access import feedback, shared_chats
 from flowground.api import create_api
 from flowground.caller import Caller, Role
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
@@ -18,7 +18,8 @@ from flowground.runtime import Runtime
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups, members, tokens
-from flowground.store.runs import turns
+from flowground.store.runs import shared_chats as store_shared_chats
+from flowground.store.runs import turns, whole_chats
 from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.access_matrix import STATES, cells
@@ -147,6 +148,43 @@ async def _read_ratings(runtime: Runtime, caller: Caller) -> str:
     return "reads"
 
 
+async def share_chat(runtime: Runtime, everybody: Mapping[str, Somebody]) -> str:
+    """The owner of the flow, who may always open it, shares a chat."""
+    assert everybody["owner"].caller
+    place: dict[str, Any] = {"flow_id": "talk", "owner": str(everybody["owner"].caller.owner), "session_id": "shared"}
+    said = StoredMessage("shared", "user", "said between us", "complete", datetime.now(UTC))
+    await runtime.store.write(turns.begin_turn, **place, message=said)
+    link = await runtime.store.write(store_shared_chats.share, **place, expires_at=None)
+    return link.id
+
+
+async def read_shared_chat(runtime: Runtime, somebody: Somebody, key: str) -> str:
+    """As the page does it, new and open before; who reads it may copy it, and nobody else."""
+    new = await runtime.sign_in.verify_cookie(somebody.cookie or somebody.token)
+    found = "sign in" if new is None else await _read_and_copy(runtime, new, key)
+    if somebody.caller is not None:
+        assert await _read_and_copy(runtime, somebody.caller, key) == found
+    return found
+
+
+async def _read_and_copy(runtime: Runtime, caller: Caller, key: str) -> str:
+    access, session = runtime.access, f"copy of {caller.id}"
+    try:
+        assert await shared_chats.open_shared(access, caller, "unknown") is None
+        opened = await shared_chats.open_shared(access, caller, key)
+        copied = await shared_chats.continue_as_copy(access, caller, key, session)
+    except NotSignedIn:
+        return "sign in"
+    place: dict[str, Any] = {"flow_id": "talk", "owner": str(caller.owner), "session_id": session}
+    copy = await runtime.store.read(whole_chats.read_part, **place)
+    if opened is None:
+        assert (copied, [*copy.messages]) == (None, [])
+        return "nothing"
+    page = await shared_chats.read_page(access, opened, offset=0)
+    assert [one.text for one in page.shown] == [one.text for one in copy.messages] == ["said between us"]
+    return "reads"
+
+
 def _holding(somebody: Somebody) -> dict[str, str]:
     return {"x-api-key": somebody.token} if somebody.token else {"cookie": f"flowground={somebody.cookie}"}
 
@@ -212,6 +250,9 @@ async def test_every_cell(tmp_path: Path, state: str) -> None:
         assert pages == cells("page", state)
         readers = {who: await read_feedback(runtime, somebody) for who, somebody in everybody.items()}
         assert readers == cells("feedback", state)
+        key = await share_chat(runtime, everybody)
+        readers = {who: await read_shared_chat(runtime, somebody, key) for who, somebody in everybody.items()}
+        assert readers == cells("shared chat", state)
         for door in (messages, runs, flows, me, openapi, run):
             found = {who: await door(client, somebody) for who, somebody in everybody.items()}
             assert found == cells(door.__name__, state), door.__name__

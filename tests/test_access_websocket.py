@@ -14,6 +14,7 @@ from flowground.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.people import groups, members, tokens
+from flowground.store.runs import shared_chats
 from tests.access_matrix import STATES, cells
 from tests.chat_socket import ChatSocket, open_chat
 from tests.page_socket import Browser, PageSocket, open_page
@@ -122,6 +123,32 @@ def test_every_page_of_the_matrix(house: House, state: str) -> None:
     for who in PEOPLE:
         with open_page(house.browsers[who]) as page:
             assert seen(page.visit("playground", "flow=talk")) == as_person[who]
+
+
+def seen_at_shared_chat(browser: Browser, key: str) -> str:
+    """What its page shows, of which the address alone says nothing."""
+    address = f"{browser.url}/shared_chat"
+    shells = [browser.session.get(address, params={"id": name}, timeout=10) for name in (key, "unknown")]
+    assert shells[0].content == shells[1].content
+    with open_page(browser) as page:
+        sent = page.visit("shared_chat", f"id={key}")
+    is_read = b"said before" in sent
+    assert is_read == (b"Continue as my copy" in sent) == (b"Shared by" in sent)
+    return "reads" if is_read else "sign in" if b"Sign in to" in sent else {True: "nothing"}[b"Nothing here" in sent]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_shared_chat_of_the_matrix(house: House, state: str) -> None:
+    """The flow's owner, who may always open it, shares what they said before."""
+    sharing = sharings(house.group)[state]
+    beside(
+        house.server,
+        lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing, by="tests"),
+    )
+    place = {"flow_id": "talk", "owner": "member:owner", "session_id": "own"}
+    key = beside(house.server, lambda store, _: store.write(shared_chats.share, **place, expires_at=None)).id
+    expected = cells("shared chat", state)
+    assert {who: seen_at_shared_chat(browser, key) for who, browser in house.browsers.items()} == expected
 
 
 TOLD: Mapping[str, str] = {"conversation": "opens", "signed_out": "sign in", "not_found": "nothing"}
