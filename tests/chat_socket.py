@@ -236,6 +236,7 @@ def join_texts(told: list[Told]) -> dict[str, str]:
             texts |= {answer["id"]: "" for answer in frame["answers"] if answer["id"] not in texts}
         if frame["type"] == "text":
             for part in (frame, *frame.get("more", ())):
-                assert part["at"] == len(texts[part["answer"]])
-                texts[part["answer"]] += part["text"]
+                before = texts.get(part["answer"], "")
+                assert part["at"] == len(before)
+                texts[part["answer"]] = before + part["text"]
     return texts

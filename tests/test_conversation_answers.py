@@ -22,10 +22,8 @@ from flowground.providers.builtin.sources import HubFile
 from flowground.providers.builtin.weights import Weights
 from flowground.runtime import Runtime
 from flowground.settings import PublicSettings, RetentionSettings
-from flowground.store import Store
-from flowground.store.runs import progress, turns
-from flowground.store.runs.progress import TextsSoFar
-from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs import turns
+from flowground.store.runs.records import StoredMessage
 from tests.chat_answers import delta
 from tests.chat_socket import TalkHere, Told
 from tests.in_process import runtime_of
@@ -175,33 +173,6 @@ def test_a_question_that_nobody_answers_can_be_asked_again(app: Runtime) -> None
     assert [said["role"] for said in messages] == ["user", "assistant"] * 2  # the new version stands in its place
     assert [said["state"] for said in messages].count("interrupted") == 0
     assert messages[-1]["text"] == "You said: second"
-
-
-def test_what_another_process_writes_is_shown_as_far_as_it_is(app: Runtime) -> None:
-    """Its lock says that it lives; nobody may ask again meanwhile."""
-    other = Store.open(app.settings.database)
-    other.process.take()
-    place: dict[str, Any] = {"flow_id": "talk", "owner": str(LOCAL_OWNER.owner), "session_id": "elsewhere"}
-    at = datetime.now(UTC)
-    run = RunRecord("r", "talk", "v", str(LOCAL_OWNER.owner), "elsewhere", "running", at, 0, holder=other.process.id)
-    question = StoredMessage("q", "user", "Anybody?", "complete", at, "r")
-
-    async def write() -> None:
-        await other.write(turns.begin_turn, **place, message=question, run=run)
-        await other.write(progress.keep_texts, texts=[TextsSoFar("r", **place, answers={"a": "So far so good"})])
-
-    asyncio.run(write())
-    page = TalkHere(app, "talk")
-    shown = page.show("elsewhere")
-    assert shown["elsewhere"] == {"run": "r", "answers": [{"id": "a", "text": "So far so good"}]}
-    assert [said["role"] for said in shown["messages"]] == ["user"]
-    other.close()
-    shown = page.show("elsewhere")
-    assert "elsewhere" not in shown
-    assert [(said["state"], said["text"]) for said in shown["messages"]] == [
-        ("complete", "Anybody?"),
-        ("interrupted", "So far so good"),
-    ]
 
 
 def test_long_messages_open_a_few_at_a_time(app: Runtime) -> None:

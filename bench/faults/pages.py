@@ -53,8 +53,7 @@ class Pages:
             last = shown["messages"][-1]
             words = {int(number) for number in _WORD.findall(last["text"].encode())}
             found["pages without what they showed"] += heard.count(before=lost_at - 3) > max(words, default=0)
-            is_waiting = shown["running"] or "elsewhere" in shown
-            found["pages that wait or offer nothing"] += bool(is_waiting) or last["state"] != "interrupted"
+            found["pages that wait or offer nothing"] += bool(shown["running"]) or last["state"] != "interrupted"
         return found
 
     def _talk(self, number: int) -> None:

@@ -9,6 +9,7 @@ from typing import assert_never
 from starlette.types import Message
 
 from flowground.caller import Caller
+from flowground.conversation.elsewhere import RunsElsewhere
 from flowground.conversation.frames import (
     AgainFrame,
     ChooseFrame,
@@ -81,6 +82,7 @@ class ConversationDoor:
         self._open: dict[RightsKey, dict[_OpenSocket, None]] = {}
         self._shown: dict[ConversationPlace, dict[ShownConversation, None]] = {}
         self._tellings: dict[LiveTurn, Telling] = {}
+        self.elsewhere = RunsElsewhere(runtime)
         self._closing: set[asyncio.Task[None]] = set()
         self._rights = RightsWatch(runtime, list_open=self._list_open, take=self._take_rights, end=self._end_rights)
         self._loop = asyncio.get_running_loop()
@@ -91,6 +93,7 @@ class ConversationDoor:
     def close(self) -> None:
         """The process ends, and with it what it does by itself; sockets are closed by the server."""
         self._rights.stop()
+        self.elsewhere.stop()
 
     async def serve(
         self, socket: SocketEnds, *, caller: Caller, flow: str, came_from: str, is_public: bool = False

@@ -1,15 +1,16 @@
 """What a conversation shows when it is opened: its newest messages, then older ones a page at a time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from flowground.conversation.elsewhere import RunSoFar
 from flowground.conversation.spoken import read_answers, read_question
 from flowground.runtime import LiveTurn, Runtime
 from flowground.store.runs import conversations, progress, ratings
 from flowground.store.runs.conversations import AskedQuestion
 from flowground.store.runs.ratings import RatingValue
 from flowground.store.runs.records import StoredMessage
+from flowground.store.runs.versions import ConversationChanged
 
 _MOST = 50
 _MOST_CHARS = 500_000
@@ -35,14 +36,6 @@ class HistoryPage(NamedTuple):
     ratings: Mapping[str, RatingValue]
 
 
-@dataclass(frozen=True, slots=True)
-class RunElsewhereSoFar:
-    """A run of another process that answers in the conversation: what it kept so far, by the id of each answer."""
-
-    run_id: str
-    texts: dict[str, str]
-
-
 async def read_page(
     runtime: Runtime, place: ConversationPlace, *, before: str | None = None, through: str | None = None
 ) -> HistoryPage:
@@ -61,7 +54,7 @@ async def read_page(
     return HistoryPage(messages, has_earlier, rated)
 
 
-async def read_elsewhere(runtime: Runtime, place: ConversationPlace) -> RunElsewhereSoFar | None:
+async def read_elsewhere(runtime: Runtime, place: ConversationPlace) -> RunSoFar | None:
     """None where no other process writes an answer. One whose process died is ended first."""
     run = await runtime.store.read(progress.find_running, **place._asdict())
     if run is None or run.holder == runtime.running.holder:
@@ -70,7 +63,7 @@ async def read_elsewhere(runtime: Runtime, place: ConversationPlace) -> RunElsew
     run = await runtime.store.read(progress.find_running, **place._asdict())
     if run is None or run.holder == runtime.running.holder:
         return None
-    return RunElsewhereSoFar(run.id, await runtime.store.read(progress.read_texts, run_id=run.id))
+    return RunSoFar(run.id, await runtime.store.read(progress.read_texts, run_id=run.id))
 
 
 class HeldTurns:
@@ -106,6 +99,25 @@ class HeldTurns:
             if where == place and started and message_id in (started.user_message_id, *started.answer_ids.values()):
                 return None if started.input_value is None else AskedQuestion(None, started.input_value)
         return None
+
+
+async def find_message(
+    runtime: Runtime, held: HeldTurns, place: ConversationPlace, message_id: str
+) -> StoredMessage | None:
+    """Held or stored; None where it is neither."""
+    return held.find_message(place, message_id) or await runtime.store.read(
+        conversations.find_message, **place._asdict(), message_id=message_id
+    )
+
+
+async def find_question(runtime: Runtime, held: HeldTurns, place: ConversationPlace, message_id: str) -> AskedQuestion:
+    """What this message asks, or answers. Raises ConversationChanged."""
+    asked = held.find_question(place, message_id) or await runtime.store.read(
+        conversations.find_question, **place._asdict(), message_id=message_id.removesuffix(":none")
+    )
+    if asked is None:
+        raise ConversationChanged
+    return asked
 
 
 def _read_messages(turn: LiveTurn) -> list[StoredMessage]:

@@ -6,6 +6,8 @@ from typing import Any, Protocol, assert_never
 from flowground import doors, own_runs
 from flowground.asking import PersonChatting
 from flowground.caller import Caller, InputType, RunRequest
+from flowground.conversation import history
+from flowground.conversation.elsewhere import FollowedRun, RunsElsewhere
 from flowground.conversation.frames import (
     AgainFrame,
     ChooseFrame,
@@ -21,7 +23,7 @@ from flowground.conversation.frames import (
     TweaksFrame,
 )
 from flowground.conversation.held_overrides import hold_short
-from flowground.conversation.history import ConversationPlace, HeldTurns, HistoryPage, read_elsewhere, read_page
+from flowground.conversation.history import ConversationPlace, HeldTurns, HistoryPage
 from flowground.conversation.outbox import Outbox
 from flowground.conversation.rating import rate
 from flowground.conversation.telling import Telling
@@ -37,7 +39,7 @@ from flowground.errors import (
 )
 from flowground.overrides import FieldValues, drop_inputs, drop_secrets
 from flowground.runtime import LiveTurn, Runtime
-from flowground.store.runs import conversations, versions
+from flowground.store.runs import versions
 from flowground.wiring import WiredFlow, keeps_messages
 
 _UNKEPT = "This flow keeps no messages: a reload clears them."
@@ -45,6 +47,10 @@ _UNKEPT = "This flow keeps no messages: a reload clears them."
 
 class Neighbours(Protocol):
     """All sockets of the process, as one of them knows them."""
+
+    @property
+    def elsewhere(self) -> RunsElsewhere:
+        """Who tells of runs of other processes."""
 
     def show(self, shown: "ShownConversation", place: ConversationPlace) -> None:
         """The socket shows this conversation from now on."""
@@ -74,7 +80,7 @@ class ShownConversation:
         neighbours: Neighbours,
     ) -> None:
         self.place: ConversationPlace | None = None
-        self.telling: Telling | None = None
+        self.telling: Telling | FollowedRun | None = None
         self.was_told_of: LiveTurn | None = None
         """The turn that began while this was reading what is stored."""
         self._runtime, self._caller, self._wired, self._outbox = runtime, caller, wired, outbox
@@ -128,9 +134,11 @@ class ShownConversation:
         if self.telling:
             self.telling.tell_rest(self)
 
-    def note_end(self, turn: LiveTurn) -> None:
+    def note_end(self, turn: LiveTurn | None) -> None:
         """It was told how the turn ended, and holds nothing of it any more."""
         self.telling = None
+        if turn is None:
+            return
         self._names.pop(turn, None)
         self._waiting.discard(turn)
         if self.was_told_of is turn:
@@ -220,7 +228,7 @@ class ShownConversation:
             await self._tell_conversation(place, after)
 
     async def _tell_earlier(self, place: ConversationPlace, before: str) -> None:
-        page = await read_page(self._runtime, place, before=before)
+        page = await history.read_page(self._runtime, place, before=before)
         messages = write_messages(page.messages, sees_inside=self.sees_inside, is_newest=False)
         told: Written = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
         self._tell("messages", **told, ratings=page.ratings)
@@ -251,7 +259,7 @@ class ShownConversation:
             turn, page = await self._read(place, through=through)
             elsewhere = None
             if turn is None and page.messages and page.messages[-1].role == "user":
-                elsewhere = await read_elsewhere(self._runtime, place)
+                elsewhere = await history.read_elsewhere(self._runtime, place)
                 turn, page = await self._read(place, through=through)
         finally:
             self._is_reading = False
@@ -266,20 +274,18 @@ class ShownConversation:
         self._off = self._find_off()
         told: Written = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
         told |= {"running": started.run_id if started else None, "off": self._off, "note": self._find_note()}
-        told["ratings"] = page.ratings
-        if elsewhere and turn is None:
-            answers = [{"id": key, "text": text} for key, text in elsewhere.texts.items()]
-            told["elsewhere"] = {"run": elsewhere.run_id, "answers": answers}
-        self._tell("conversation", **told)
+        self._tell("conversation", **told, ratings=page.ratings)
         if turn:
             self._join(turn, after=after.number if after and started and after.run == started.run_id else 0)
+        elif elsewhere:
+            self.telling = self._neighbours.elsewhere.follow(elsewhere, place.session_id, self)
 
     async def _read(self, place: ConversationPlace, *, through: str | None) -> tuple[LiveTurn | None, HistoryPage]:
         """The turn that is being taken, and the newest messages beside it."""
         while True:
             self.was_told_of = None
             before = self._runtime.find_page_turn(self._caller, place.flow_id, place.session_id)
-            page = await read_page(self._runtime, place, through=through)
+            page = await history.read_page(self._runtime, place, through=through)
             turn = self._runtime.find_page_turn(self._caller, place.flow_id, place.session_id)
             if turn is before and self.was_told_of is None:
                 return turn, page
@@ -301,7 +307,8 @@ class ShownConversation:
             if not text.strip():
                 raise InvalidRequest("There is nothing to send.")
             self._take_tweaks(frame.tweaks)
-            if version_of and await read_elsewhere(self._runtime, place):
+            is_answered = isinstance(self.telling, FollowedRun) and not self.telling.is_over  # by another process
+            if is_answered or (version_of and await history.read_elsewhere(self._runtime, place)):
                 raise AnswerUnfinished
             await self._say(place, frame, text, version_of)
         except (NotSignedIn, FlowNotFound):
@@ -333,23 +340,14 @@ class ShownConversation:
 
     async def _ask_anew(self, place: ConversationPlace, frame: AgainFrame | EditFrame) -> None:
         """In the place of a question that is shown; one of which nothing is stored stays above it."""
-        asked = await self._find_question(place, frame.message)
+        asked = await history.find_question(self._runtime, self._held, place, frame.message)
         text = frame.text if isinstance(frame, EditFrame) else asked.text
         await self._say_or_refuse(frame, text, version_of=asked.id)
-
-    async def _find_question(self, place: ConversationPlace, message_id: str) -> conversations.AskedQuestion:
-        """What this message asks, or answers. Raises versions.ConversationChanged."""
-        asked = self._held.find_question(place, message_id) or await self._runtime.store.read(
-            conversations.find_question, **place._asdict(), message_id=message_id.removesuffix(":none")
-        )
-        if asked is None:
-            raise versions.ConversationChanged
-        return asked
 
     async def _choose(self, place: ConversationPlace, message_id: str) -> None:
         """Shows another version, here and wherever the conversation is shown."""
         turn = self._runtime.find_page_turn(self._caller, place.flow_id, place.session_id)
-        if turn or await read_elsewhere(self._runtime, place):
+        if turn or await history.read_elsewhere(self._runtime, place):
             raise AnswerUnfinished
         await self._runtime.store.write(versions.choose, **place._asdict(), message_id=message_id)
         await self.tell_anew(place, through=message_id, is_own=True)
@@ -357,10 +355,7 @@ class ShownConversation:
 
     async def _tell_steps(self, place: ConversationPlace, message_id: str) -> None:
         """What went on inside, for who may see it; nothing for everybody else."""
-        held = self._held.find_message(place, message_id)
-        message = held or await self._runtime.store.read(
-            conversations.find_message, **place._asdict(), message_id=message_id
-        )
+        message = await history.find_message(self._runtime, self._held, place, message_id)
         trace = message.trace if message and self.sees_inside else ()
         steps = [write_step(step, self._wired.display_names.get(step.component_id)) for step in trace]
         self._tell("steps", message=message_id, steps=steps)

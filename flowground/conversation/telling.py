@@ -55,8 +55,8 @@ class Viewer(Protocol):
     def hold(self, turn: LiveTurn) -> None:
         """Nothing of the turn is stored."""
 
-    def note_end(self, turn: LiveTurn) -> None:
-        """It was told how the turn ended."""
+    def note_end(self, turn: LiveTurn | None) -> None:
+        """It was told how the turn ended; None: that of another process."""
 
 
 @dataclass(slots=True)

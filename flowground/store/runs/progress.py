@@ -4,9 +4,9 @@ import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.store import tables
@@ -83,6 +83,37 @@ def read_texts(connection: Connection, *, run_id: str) -> dict[str, str]:
     texts = connection.scalar(select(_c.answers).where(_c.run_id == run_id))
     found: dict[str, str] = json.loads(texts) if texts else {}
     return found
+
+
+class KeptTexts(NamedTuple):
+    """`size` tells whether they have grown; `texts` are by the id of each answer."""
+
+    size: int
+    texts: Mapping[str, str]
+
+
+class RunsLook(NamedTuple):
+    """Of runs that are followed, those that go on; and what has grown of them."""
+
+    running: Collection[str]
+    grown: Mapping[str, KeptTexts]
+
+
+def look_at_runs(connection: Connection, *, sizes: Mapping[str, int], most_chars: int) -> RunsLook:
+    """`sizes` is what was known of each before, by run id; the first ones that have grown are read, at most so many
+    characters, and one at least."""
+    wanted = select(_r.id, func.length(_c.answers)).outerjoin_from(tables.runs, tables.run_contents, _c.run_id == _r.id)
+    rows = connection.execute(wanted.where(_r.id.in_([*sizes]), tables.IS_RUNNING)).all()
+    now = {run_id: size or 0 for run_id, size in rows}
+    chosen: list[str] = []
+    for run_id in sizes:
+        if now.get(run_id, 0) > sizes[run_id]:
+            most_chars -= now[run_id]
+            if chosen and most_chars < 0:
+                break
+            chosen.append(run_id)
+    found = connection.execute(select(_c.run_id, _c.answers).where(_c.run_id.in_(chosen), _c.answers.is_not(None)))
+    return RunsLook(now, {run_id: KeptTexts(len(texts), json.loads(texts)) for run_id, texts in found})
 
 
 def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessage]:

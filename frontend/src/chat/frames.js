@@ -3,9 +3,6 @@
 import { Turn } from "./turn.js";
 import { focusVersions } from "./versions.js";
 
-/** Milliseconds between two looks at an answer that another server writes. */
-const LOOK = 3000;
-
 const HEARD = { conversation, behind, messages, waiting, started, text, step, steps, progress, ended, refused, note, off, rated };
 
 /** One frame; what this page does not know is left out. */
@@ -19,7 +16,6 @@ function conversation(view, frame) {
   const isFirst = !view.isLoaded;
   const isSame = Boolean(before && frame.running === before.run);
   view.isLoaded = true;
-  view.isWaiting = Boolean(frame.elsewhere);
   const isEarlier = pending?.isSaidAfter; // this was asked for before that was said, and knows nothing of it
   if (isEarlier) pending.isSaidAfter = false;
   else view.pending = null;
@@ -28,7 +24,6 @@ function conversation(view, frame) {
   view.ratings.take(frame.messages, frame.ratings);
   const kept = isEarlier ? [pending.question, pending.answer] : isSame ? before.answers.values() : [];
   view.list.show(frame.messages, { hasEarlier: frame.has_earlier, kept: new Set(kept) });
-  if (frame.elsewhere) showElsewhere(view, frame.elsewhere);
   if (pending && !isEarlier && !frame.running) giveBack(view, pending, frame.messages);
   if (view.isForm && isFirst) fillForm(view, frame.messages);
   note(view, frame);
@@ -53,16 +48,6 @@ function showChosen(view, { id, step, isAtQuestion }) {
 /** This page read too slowly to be told everything: the stored messages have it. */
 function behind(view) {
   view.ask();
-}
-
-/** What another server wrote so far of an answer: asked for again until it is there. */
-function showElsewhere(view, { answers }) {
-  for (const { id, text: said } of answers) {
-    const item = view.list.find(id) ?? view.list.name(view.list.addAnswer(), id);
-    item.add(item.end, Array.from(said).slice(item.end).join(""));
-    item.wait("Another server is writing this answer.");
-  }
-  view.asking = setTimeout(() => view.ask(), LOOK);
 }
 
 /** After the connection was lost: what was not heard any more goes back to where it was typed. */
@@ -108,9 +93,9 @@ function started(view, frame) {
   });
   for (const item of [question, ...drawn.map(([, answer]) => answer)])
     if (item) Object.assign(item, { isUnkept: Boolean(view.note), tweaks: mine ? view.data.tweaks : {} });
-  view.turn = new Turn({ run: frame.run, number: frame.number }, new Map(drawn));
-  view.isWaiting = false;
-  view.turn.first?.wait();
+  const unnamed = drawn.length ? null : view.list.addAnswer();
+  view.turn = new Turn({ ...frame, unnamed }, new Map(drawn));
+  view.turn.first.wait(frame.elsewhere ? "Another server is writing this answer." : undefined);
   view.list.markDays();
   if (mine && (view.data.is_new || view.isForm)) keepAddress(view);
   view.update();
@@ -128,7 +113,18 @@ function keepAddress(view) {
 /** One answer's next piece; where several grow at once, `more` has the others'. */
 function text(view, { number, more = [], ...first }) {
   view.isFetched = true;
-  for (const piece of [first, ...more]) view.turn?.add({ ...piece, number });
+  for (const piece of [first, ...more]) {
+    if (view.turn?.elsewhere) nameAnswer(view, piece.answer);
+    view.turn?.add({ ...piece, number });
+  }
+}
+
+/** Of an answer that another server writes the id is known once it has said something. */
+function nameAnswer(view, id) {
+  const { turn } = view;
+  if (turn.answers.has(id)) return;
+  turn.answers.set(id, view.list.name(turn.unnamed ?? view.list.addAnswer(), id));
+  turn.unnamed = null;
 }
 
 function step(view, { run, name }) {
@@ -150,6 +146,7 @@ function rated(view, frame) {
 function ended(view, { run, messages: stored }) {
   if (view.turn?.run !== run) return;
   const left = new Map(view.turn.answers);
+  if (view.turn.unnamed) view.list.remove(view.turn.unnamed);
   view.turn = null;
   for (const message of stored) {
     if (message.role === "user") continue;

@@ -7,14 +7,14 @@ export class Pending {
   }
 }
 
-/** A run whose answers come; `answers` are drawn messages by their ids. */
+/** A run whose answers come; `answers` are drawn messages by their ids, `unnamed` is one whose id is not known yet. */
 export class Turn {
-  constructor({ run, number = 0 }, answers) {
-    Object.assign(this, { run, number, answers });
+  constructor({ run, number = 0, elsewhere = false, unnamed = null }, answers) {
+    Object.assign(this, { run, number, elsewhere, unnamed, answers });
   }
 
   get first() {
-    return this.answers.values().next().value;
+    return this.unnamed ?? this.answers.values().next().value;
   }
 
   /** What to say when the socket came back; null where nothing was heard yet. */

@@ -22,7 +22,7 @@ const LEAVING = 3000;
 export class View {
   /** `trigger(name, value)` tells the page's Python. */
   constructor(root, data, trigger) {
-    Object.assign(this, { root, data, trigger, pending: null, turn: null, isWaiting: false, isLoaded: false, lost: 0 });
+    Object.assign(this, { root, data, trigger, pending: null, turn: null, isLoaded: false, lost: 0 });
     this.isForm = data.mode === "form";
     this.speech = new Speech();
     this.ratings = new Ratings(this.makeRates());
@@ -98,7 +98,7 @@ export class View {
   }
 
   get isBusy() {
-    return Boolean(this.pending || this.turn || this.isWaiting);
+    return Boolean(this.pending || this.turn);
   }
 
   get draftKey() {
@@ -133,7 +133,6 @@ export class View {
   open(session) {
     this.session = session;
     this.turn = this.pending = null;
-    this.isWaiting = false;
     this.isLoaded = this.data.is_new;
     this.list.clear();
     this.composer.say("");
@@ -146,7 +145,6 @@ export class View {
   }
 
   ask() {
-    clearTimeout(this.asking);
     const after = this.turn?.after;
     this.isAsking = this.socket?.send({ type: "open", session: this.session, tweaks: this.data.tweaks, ...(after ? { after } : {}) });
   }
@@ -266,7 +264,6 @@ export class View {
 
   close() {
     clearTimeout(this.lost);
-    clearTimeout(this.asking);
     this.socket.close();
     this.scroll.close();
     this.keys.close();

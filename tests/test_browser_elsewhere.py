@@ -1,0 +1,59 @@
+"""A chat that is opened at one of two servers while the other one writes its answer, in Debian's chromium."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser import Browser
+from tests.chat_socket import open_chat
+from tests.open_page import answers, say, still, stop
+from tests.servers import AppServer
+from tests.two_servers import two_servers
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[tuple[AppServer, AppServer]]:
+    with two_servers(tmp_path, f"sqlite:///{tmp_path}/shared.db") as both:
+        yield both
+
+
+def test_the_answer_grows_there_is_stopped_and_asked_again(servers: tuple[AppServer, AppServer], page: "Page") -> None:
+    first, second = servers
+    with open_chat(Browser(first.url), "long") as here:
+        here.show()
+        here.say("Go")
+        here.read_until("started")
+        page.goto(f"{second.url}/playground?flow=long&session={here.session}")
+        page.get_by_text("Another server is writing this answer.").or_(answers(page).get_by_text("word1 ")).wait_for()
+        answers(page).get_by_text("word1 ").wait_for()
+        answers(page).get_by_text("word40 ").wait_for()
+        stop(page)
+        here.read_until("ended")
+    still(page).get_by_text("Stopped.", exact=True).wait_for()
+    assert answers(page).count() == 1
+    assert answers(page).inner_text().count("word1 ") == 1
+    say(page, "Once more")
+    answers(page).nth(1).get_by_text("word3 ").wait_for()
+    stop(page)
+    still(page)
+
+
+def test_a_killed_server_leaves_an_answer_to_try_again(servers: tuple[AppServer, AppServer], page: "Page") -> None:
+    first, second = servers
+    with open_chat(Browser(first.url), "silent") as here:
+        here.show()
+        here.say("Go")
+        here.read_until("started")
+        page.goto(f"{second.url}/playground?flow=silent&session={here.session}")
+        page.get_by_text("Another server is writing this answer.").wait_for()
+        first.kill()
+    still(page).get_by_role("button", name="Try again").wait_for()
+    page.get_by_text("Another server is writing this answer.").wait_for(state="detached")
+    assert answers(page).count() == 1

@@ -1,0 +1,180 @@
+"""A page of one server follows an answer that another one writes, as far as that keeps what is said."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from flowground.caller import LOCAL_OWNER
+from flowground.conversation import elsewhere
+from flowground.runtime import Runtime
+from flowground.store import Store
+from flowground.store.runs import progress, turns
+from flowground.store.runs.progress import TextsSoFar
+from flowground.store.runs.records import RunRecord, StoredMessage
+from tests.browser import Browser
+from tests.chat_socket import TalkHere, join_texts, open_chat, read_text
+from tests.in_process import runtime_of
+from tests.open_page import flow_text
+from tests.run_rows import now
+from tests.servers import AppServer, write_folder
+from tests.two_servers import two_servers
+from tests.waiting import eventually
+
+PLACE: dict[str, Any] = {"flow_id": "talk", "owner": str(LOCAL_OWNER.owner), "session_id": "elsewhere"}
+
+
+@pytest.fixture
+def servers(tmp_path: Path, url: str) -> Iterator[tuple[AppServer, AppServer]]:
+    with two_servers(tmp_path, url) as both:
+        yield both
+
+
+def test_an_answer_of_another_server_grows_to_its_end(servers: tuple[AppServer, AppServer]) -> None:
+    first, second = servers
+    with open_chat(Browser(first.url), "slow") as here, open_chat(Browser(second.url), "slow") as there:
+        here.show()
+        here.say(" ".join(f"word{number}" for number in range(80)))
+        run = here.read_until("started")["run"]
+        assert there.show(here.session)["messages"][-1]["role"] == "user"
+        started = there.read()
+        assert (started["type"], started["run"], started["elsewhere"]) == ("started", run, True)
+        there.say("Also this")
+        assert there.read_until("refused")["text"] == "An answer is still being written in this conversation."
+        ended = there.read_until("ended")
+        assert [said["state"] for said in ended["messages"]] == ["complete"]
+        assert len([told for told in there.told if told["type"] == "text"]) > 1
+        here.read_until("ended")
+        assert read_text(there.told, ended) == join_texts(here.told)[ended["messages"][0]["id"]]
+        assert there.ask("Thanks") == "You said: Thanks"
+
+
+def test_it_is_stopped_from_there(servers: tuple[AppServer, AppServer]) -> None:
+    first, second = servers
+    with open_chat(Browser(first.url), "long") as here, open_chat(Browser(second.url), "long") as there:
+        here.show()
+        here.say("Go")
+        run = here.read_until("started")["run"]
+        there.show(here.session)
+        there.read_until("text")
+        there.send("stop", run=run)
+        for page in (here, there):
+            [answer] = page.read_until("ended")["messages"]
+            assert answer["state"] == "stopped"
+        assert read_text(there.told, there.told[-1]) == read_text(here.told, here.told[-1])
+
+
+def test_what_a_killed_server_kept_stays_and_is_asked_again(servers: tuple[AppServer, AppServer]) -> None:
+    first, second = servers
+    with open_chat(Browser(second.url), "long") as there:
+        with suppress(ConnectionClosed), open_chat(Browser(first.url), "long") as here:
+            here.show()
+            here.say("Go")
+            here.read_until("started")
+            there.show(here.session)
+            there.read_until("text")
+            first.kill()
+        ended = there.read_until("ended")
+        [answer] = ended["messages"]
+        assert answer["state"] == "interrupted"
+        assert read_text(there.told, ended).startswith("word1 ")
+        there.send("again", id="again", session=there.session, message=answer["id"])
+        assert there.read_until("started", "refused")["type"] == "started"
+        there.send("stop")
+        there.read_until("ended")
+
+
+def test_of_a_server_that_died_before_a_word_the_question_is_left(servers: tuple[AppServer, AppServer]) -> None:
+    first, second = servers
+    with open_chat(Browser(second.url), "silent") as there:
+        with suppress(ConnectionClosed), open_chat(Browser(first.url), "silent") as here:
+            here.show()
+            here.say("Go")
+            here.read_until("started")
+            there.show(here.session)
+            assert there.read_until("started")["answers"] == []
+            first.kill()
+        assert there.read_until("ended")["messages"] == []  # the page looks anew
+        assert there.show(there.session)["messages"][-1]["state"] == "interrupted"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Runtime]:
+    with runtime_of(write_folder(tmp_path, config={}, flows={"talk": flow_text("scripted:echo", "Talk")})) as running:
+        yield running
+
+
+@pytest.fixture
+def other(app: Runtime) -> Iterator[Store]:
+    """Another process, by its lock, that writes an answer."""
+    store = Store.open(app.settings.database)
+    store.process.take()
+    run = RunRecord("r", "talk", "v", PLACE["owner"], "elsewhere", "running", now(), 0, holder=store.process.id)
+    question = StoredMessage("q", "user", "Anybody?", "complete", now(), "r")
+    asyncio.run(store.write(turns.begin_turn, **PLACE, message=question, run=run))
+    yield store
+    store.close()
+
+
+def keep(store: Store, **texts: str) -> None:
+    asyncio.run(store.write(progress.keep_texts, texts=[TextsSoFar("r", **PLACE, answers=texts)]))
+
+
+def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, other: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    look = progress.look_at_runs
+
+    def count(*args: Any, **given: Any) -> progress.RunsLook:
+        looks.append(len(given["sizes"]))
+        return look(*args, **given)
+
+    monkeypatch.setattr(progress, "look_at_runs", count)
+    monkeypatch.setattr(elsewhere, "_SECONDS", 0.2)
+    pages = [TalkHere(app, "talk") for _ in range(50)]
+    for page in pages:
+        page.show("elsewhere")
+        assert page.read_until("started")["answers"] == []
+    pages[0].send("again", id="again", session="elsewhere", message="q")
+    assert "still being written" in pages[0].read_until("refused")["text"]
+    before = len(looks)
+    for texts in ({"a": "Half a pair \ud83d", "b": ""}, {"a": "Half a pair \ud83d\udc4b", "b": "Two"}):
+        keep(other, **texts)
+        for page in pages:
+            page.read_until("text")
+    assert len(looks) - before < len(pages)
+    assert set(looks) == {1}
+    late = TalkHere(app, "talk")
+    late.show("elsewhere")
+    assert [answer["id"] for answer in late.read_until("started")["answers"]] == ["a", "b"]
+    late.read_until("text")
+    other.close()
+    for page in (*pages, late):
+        ended = page.read_until("ended")
+        assert [message["id"] for message in ended["messages"]] == ["a", "b"]
+        assert join_texts(page.told)["b"] == "Two"
+        assert read_text(page.told, ended).startswith("Half a pair ")
+
+
+def test_nothing_is_looked_at_once_nobody_follows(app: Runtime, other: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elsewhere, "_SECONDS", 0.02)
+    page = TalkHere(app, "talk")
+    page.show("new")
+    assert not is_looking(app)
+    page.show("elsewhere")
+    assert is_looking(app)
+    keep(other, a="So far so good")
+    page.read_until("text")
+    page.show("new")
+    eventually(lambda: not is_looking(app))
+    page.show("elsewhere")
+    page.leave()
+    eventually(lambda: not is_looking(app))
+
+
+def is_looking(app: Runtime) -> bool:
+    """Whether a task of the process looks at runs of others."""
+    return any("RunsElsewhere" in repr(task.get_coro()) for task in asyncio.all_tasks(app.loop))
