@@ -3,14 +3,17 @@
 import asyncio
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from flowground.conversation import outbox
 from flowground.runtime import Runtime
 from tests.chat_socket import TalkHere, Told, join_texts, read_text
 from tests.in_process import runtime_of
 from tests.servers import write_folder
+from tests.waiting import eventually
 
 PIECES = [f"{'🦜é x'[number % 4]}{number} " for number in range(120)]
 TWO = """\
@@ -170,3 +173,29 @@ def test_chosen_versions_are_not_piled_up_for_who_reads_slowly(tmp_path: Path) -
         assert [told["type"] for told in lazy.told[before:]].count("conversation") <= 2
         lazy.send("open", session=steady.session)
         assert [said["text"] for said in lazy.read_until("conversation")["messages"]] == [texts[1]] * 2
+
+
+def test_of_one_person_who_took_nothing_for_longest_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten million characters may wait for them; here one. The others keep what waits for them."""
+    monkeypatch.setattr(outbox, "_MOST_OF_A_PERSON", 1_000_000)
+    with runtime_of(write_folder(tmp_path, config={}, flows={"long": LONG})) as app:
+        steady = TalkHere(app, "long")
+        steady.show()
+        text = "a" * 190_000
+        steady.ask(text)
+        block = asyncio.run_coroutine_threadsafe(make_event(), app.loop).result(20)
+        lazy = [TalkHere(app, "long") for _ in range(4)]
+        for page in lazy:
+            page.hold_back(block)
+        for page, cut in zip(lazy, (0, 0, 1, 2), strict=True):  # each would wait for 380,000 characters
+            page.send("open", session=steady.session)
+            eventually(partial(have_been_cut, lazy, cut))
+            assert steady.ask("Good") == "Good"
+        app.loop.call_soon_threadsafe(block.set)
+        for page in lazy:
+            if not page.was_cut:
+                assert page.read_until("conversation")["messages"][0]["text"] == text
+
+
+def have_been_cut(pages: list[TalkHere], number: int) -> bool:
+    return sum(page.was_cut for page in pages) == number

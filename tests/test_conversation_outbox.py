@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from starlette.types import Message
 
-from flowground.conversation.outbox import Outbox
+from flowground.conversation.outbox import Outbox, UnsentFrames
 
 pytestmark = pytest.mark.anyio
 MOST = 64_000
@@ -16,13 +16,15 @@ MOST = 64_000
 class Reader:
     """The other side: takes frames while it is `open`."""
 
-    def __init__(self) -> None:
+    def __init__(self, unsent: UnsentFrames | None = None) -> None:
         self.taken: list[str] = []
         self.given_up = self.refills = 0
         self.more: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
-        self.outbox = Outbox(self.take, patience=0.2, give_up=self.note_end, refill=self.refill)
+        self.outbox = Outbox(
+            self.take, patience=0.2, give_up=self.note_end, refill=self.refill, unsent=unsent or UnsentFrames()
+        )
 
     async def take(self, message: Message) -> None:
         await self.open.wait()

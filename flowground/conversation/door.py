@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import assert_never
+from weakref import WeakValueDictionary
 
 from starlette.types import Message
 
@@ -27,7 +28,7 @@ from flowground.conversation.frames import (
     read_frame,
 )
 from flowground.conversation.history import ConversationPlace
-from flowground.conversation.outbox import Outbox
+from flowground.conversation.outbox import Outbox, UnsentFrames
 from flowground.conversation.rights import RightsKey, RightsWatch
 from flowground.conversation.shown import ShownConversation
 from flowground.conversation.telling import Telling
@@ -83,6 +84,8 @@ class ConversationDoor:
         self._shown: dict[ConversationPlace, dict[ShownConversation, None]] = {}
         self._tellings: dict[LiveTurn, Telling] = {}
         self.elsewhere = RunsElsewhere(runtime)
+        self._unsent: WeakValueDictionary[str, UnsentFrames] = WeakValueDictionary()
+        """By person, as long as one of their sockets is open."""
         self._closing: set[asyncio.Task[None]] = set()
         self._rights = RightsWatch(runtime, list_open=self._list_open, take=self._take_rights, end=self._end_rights)
         self._loop = asyncio.get_running_loop()
@@ -111,6 +114,7 @@ class ConversationDoor:
             patience=self._patience,
             give_up=socket.cut,
             refill=lambda: shown.tell_rest() if shown else None,
+            unsent=self._unsent.setdefault(str(caller.owner), UnsentFrames()),
         )
         shown = ShownConversation(
             self._runtime,
