@@ -71,7 +71,7 @@ def test_text_from_right_to_left_stands_at_the_right(house: AppServer, phone: "P
 def test_nothing_moves_for_who_wants_no_motion(house: AppServer, browser: "Browser") -> None:
     with visitor(browser, reduced_motion="reduce") as page:
         show(page, house, "waiting")
-        assert page.locator(".fg-wait").inner_text() == "Language Model"
+        assert page.locator(".fg-wait").inner_text() == "Running Language Model …"
         read = "[...document.querySelectorAll('.fg-chat *')].map(one => getComputedStyle(one).animationName)"
         drawn = page.evaluate(read)
         assert drawn

@@ -109,6 +109,33 @@ def test_while_an_answer_is_written_nothing_offers_another(house: AppServer, pag
     assert page.get_by_role("button", name="Try again").count() == 1
 
 
+IS_SEEN = """one => {
+  const box = one.getBoundingClientRect();
+  const seen = (y) => one.contains(document.elementFromPoint(box.left + box.width / 2, y));
+  return seen(box.top + 4) && seen(box.bottom - 4);
+}"""
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_on_a_phone_what_is_edited_stands_between_head_and_field(
+    house: AppServer, browser: "Browser", count: int
+) -> None:
+    """Of a chat that just fills the screen, whose end one follows; and of one that was scrolled up."""
+    with visitor(browser, viewport={"width": 390, "height": 560}, has_touch=True) as page:
+        go(page, f"{house.url}/playground?flow=echo")
+        talk(page, *(f"Question {number}" for number in range(count)))
+        for question in page.locator(".fg-question").all():
+            for place in ("start", "end"):
+                question.evaluate("(one, block) => one.scrollIntoView({ block })", place)
+                question.get_by_role("button", name="Edit", exact=True).evaluate("button => button.click()")
+                editor = page.locator(".fg-editor")
+                editor.get_by_role("textbox").fill("One line\nand\nthree more\nof it")
+                page.evaluate(DRAWN)
+                assert editor.evaluate(IS_SEEN)
+                press(editor, "Cancel")
+
+
 def test_on_a_phone_all_of_it_can_be_touched(house: AppServer, browser: "Browser") -> None:
     with visitor(browser, viewport={"width": 390, "height": 844}, has_touch=True) as page:
         go(page, f"{house.url}/playground?flow=echo")

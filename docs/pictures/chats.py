@@ -71,7 +71,7 @@ def show_streaming(page: "Page", server: AppServer) -> None:
 
 def show_waiting(page: "Page", server: AppServer) -> None:
     say(_open(page, server, "contracts"), "May we cancel the lease in May?")
-    page.get_by_text("Language Model").wait_for()
+    page.get_by_text("Running Language Model").wait_for()
 
 
 def show_stopped(page: "Page", server: AppServer) -> None:

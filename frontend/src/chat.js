@@ -19,12 +19,19 @@ export default function mount({ parentElement, data, setTriggerValue }) {
     parentElement.append(root);
     view = parentElement.fgView = new View(root, data, setTriggerValue);
   }
+  paint(view.root, data.accent);
   paintAround(parentElement);
   return () => {
     view.close();
     view.root.remove();
     parentElement.fgView = null;
   };
+}
+
+/** In the flow's own colour, where it has one. */
+function paint(root, accent) {
+  root.style.setProperty("--st-primary-color", accent?.main ?? "");
+  root.style.setProperty("--st-link-color", accent?.link ?? "");
 }
 
 /** The page's head stays in reach while one reads: it needs the theme's colours, which Streamlit gives components alone. */

@@ -128,7 +128,7 @@ function nameAnswer(view, id) {
 }
 
 function step(view, { run, name }) {
-  if (view.turn?.run === run) view.turn.first?.wait(name);
+  if (view.turn?.run === run) view.turn.first?.wait(`Running ${name} …`);
 }
 
 function progress(view, frame) {
@@ -174,9 +174,9 @@ function refused(view, { id, text: sentence, hint }) {
   view.list.remove(pending.question);
   view.list.remove(pending.answer);
   view.list.restore(pending.removed);
+  if (sentence) view.composer.say(sentence, { hint });
   if (!pending.isAgain && pending.replaced) pending.replaced.edit(pending.text);
   else if (!pending.isAgain && !view.isForm) view.composer.restore(pending.text);
-  if (sentence) view.composer.say(sentence, { hint });
   view.update();
 }
 

@@ -56,7 +56,10 @@ export class Question {
   edit(text = this.draft ?? this.text) {
     this.draft = text;
     const act = {
-      keep: (typed) => (this.draft = typed),
+      keep: (typed) => {
+        this.draft = typed;
+        this.chat.reveal(element);
+      },
       cancel: () => this.close(),
       send: (typed) => this.chat.edit(this, typed) && this.close({ isSent: true }),
     };
@@ -64,6 +67,7 @@ export class Question {
     this.element.replaceChildren(element);
     this.element.dataset.state = "editing";
     open();
+    this.chat.reveal(element);
   }
 
   close({ isSent = false } = {}) {
@@ -92,7 +96,7 @@ export class Answer {
   }
 
   /** What is being done while there is no text yet. */
-  wait(label = "Thinking") {
+  wait(label = "Thinking …") {
     if (this.end) return;
     this.element.dataset.state = "running";
     if (this.waiting?.isConnected && this.waiting.textContent === label) return;
@@ -225,6 +229,6 @@ export class Answer {
   }
 
   showSteps(steps) {
-    this.steps?.replaceChildren(...drawSteps(steps));
+    this.steps?.replaceChildren(...drawSteps(steps, this.stored.text));
   }
 }

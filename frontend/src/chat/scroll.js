@@ -27,7 +27,7 @@ export class Scroll {
       const above = root.getBoundingClientRect().top - this.place.getBoundingClientRect().top + this.place.scrollTop;
       root.style.setProperty("--fg-above", `${Math.max(0, Math.round(above))}px`);
       root.style.setProperty("--fg-tall", `${this.place.clientHeight}px`);
-      if (this.isFollowing) this.toEnd();
+      this.keepUp();
     };
     this.place.addEventListener("scroll", this.notice, { passive: true });
     addEventListener("resize", this.fit);
@@ -54,8 +54,14 @@ export class Scroll {
   }
 
   grow() {
-    if (this.isFollowing) this.toEnd();
+    if (this.isFollowing) this.keepUp();
     else this.change(this.isNear);
+  }
+
+  /** To the end again with a reader who follows, but for one who edits what was said: it would leave their sight. */
+  keepUp() {
+    const editor = this.root.querySelector(".fg-editor");
+    if (this.isFollowing && !editor?.contains(document.activeElement)) this.toEnd();
   }
 
   toEnd({ isSmooth = false } = {}) {
@@ -63,6 +69,12 @@ export class Scroll {
     const still = !isSmooth || matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.place.scrollTo({ top: this.place.scrollHeight, behavior: still ? "instant" : "smooth" });
     this.last = this.place.scrollTop;
+  }
+
+  /** Brings it between the page's head and the foot, which lie above the messages. */
+  reveal(element, foot) {
+    element.style.scrollMarginBlock = `5rem ${foot.offsetHeight + 16}px`;
+    element.scrollIntoView({ block: "nearest" });
   }
 
   /** Keeps what is read in its place while `act` puts something above it. */

@@ -55,7 +55,7 @@ export function makeEditor(text, act) {
   const element = make("div", { class: "fg-editor" }, box, make("div", { class: "fg-editor-ways" }, cancel, send));
   const open = () => {
     fit();
-    box.focus();
+    box.focus({ preventScroll: true });
     box.setSelectionRange(box.value.length, box.value.length);
   };
   return { element, open };

@@ -54,6 +54,7 @@ export class View {
       say: (sentence) => this.speech.say(sentence),
       retry: (answer) => this.askAgain(answer),
       edit: (question, text) => this.edit(question, text),
+      reveal: (element) => this.scroll.reveal(element, this.foot),
       choose: (id, from) => this.choose(id, from),
       findQuestion: (answer) => this.list.findQuestion(answer),
       showCode: (answer) => this.showCode(answer),
