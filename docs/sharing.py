@@ -40,10 +40,10 @@ messages count for none of this; a signed-in person at the pages may start sixty
 
 ## What visitors see
 
-`/public_flow/{flow_id}` is chat only: the flow's title, icon and notice (`chat:` in its file), its welcome and
+`/public_flow/{flow_id}` is chat only: the flow's title, icon, colour and notice (`chat:` in its file), its welcome and
 starters, and the visitor's own conversations, on every device where they sign in. Model, steps, tokens and file names
 are not sent; a test reads every frame and response of a visit, and Streamlit's own messages are kept from telling the
-server's folders. The accent colour is the app's: a page's script cannot set it.
+server's folders.
 
 *View as a member* and *View signed out* in the *Publish* menu open that very page as somebody else, through the same
 checks; the banner says that it is a preview, and lets one choose any person. Only who may publish the flow can; to
@@ -53,8 +53,9 @@ others the address means nothing more. What is written in a preview is kept amon
 
 Whoever meets the page *Nothing here for you* may ask. The answer is the same for flows that are not there; five asks
 in five minutes are the most. Owners and admins approve or deny. Approving adds this one person; a flow that was off or
-expired is then shared with this person alone. Who was denied may ask again after a day; the owners are not bothered
-before.
+expired is then shared with this person alone. Who waits on the page need not do anything: the flow opens by itself, or
+the page says that the request was declined, and whom to talk to. Who was denied may ask again after a day; the owners
+are not bothered before.
 
 Requests stand on the owners' home page, in the flow's *Publish* menu, and for admins on *Organization*.
 

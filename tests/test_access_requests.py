@@ -97,10 +97,14 @@ async def test_approving_lets_this_person_in_and_nobody_else(acme: Runtime, befo
 
 
 async def test_denying_keeps_out_and_quiet(acme: Runtime) -> None:
-    bob = await sign_in(acme, "bob")
-    await access_requests.ask(acme.access, bob, "talk")
+    bob, zoe = await sign_in(acme, "bob"), await sign_in(acme, "zoe")
+    for asker, address in ((bob, "talk"), (bob, "unknown")):
+        await access_requests.ask(acme.access, asker, address)
+        assert not await access_requests.is_denied(acme.access, asker, address)
     request = await only(acme)
     await access_requests.deny(acme.access, await sign_in(acme, "olga"), request)
+    told = [(asker, address) for asker in (bob, zoe) for address in ("talk", "unknown", "other")]
+    assert [await access_requests.is_denied(acme.access, *one) for one in told] == [True] + [False] * 5
     assert not await opens(acme, "bob")
     await access_requests.ask(acme.access, bob, "talk")
     assert await waiting(acme, "olga") == []

@@ -42,6 +42,21 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
         olga.get_by_text("no longer exists").wait_for()
 
 
+def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: "Page", browser: "Browser") -> None:
+    with visitor(browser) as zoe:
+        enter_as(zoe, house, "zoe")
+        go(zoe, f"{house.url}/public_flow/talk").get_by_text("Nothing here for you").wait_for()
+        fill(zoe, Why_do_you_need_it="To have a look")
+        zoe.get_by_role("button", name="Request access").click()
+        zoe.get_by_text("Your request is on its way").wait_for()
+        go(ada, house.url).get_by_text("To have a look").wait_for()
+        ada.get_by_role("button", name="Deny").click()
+        zoe.get_by_text("Your request was declined").wait_for()  # who did nothing meanwhile
+        zoe.get_by_text("an admin of Acme; you can ask again in a day").wait_for()
+        zoe.get_by_role("link", name="Your flows").click()
+        zoe.get_by_text("Nothing is shared with you yet").wait_for()
+
+
 def test_from_the_invitation_to_the_chat_on_every_device_until_signed_out(
     house: AppServer, ada: "Page", browser: "Browser"
 ) -> None:

@@ -11,11 +11,17 @@ from tests.open_page import go, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
 
+MAIN, NONE = "rgb(79, 70, 229)", "rgba(0, 0, 0, 0)"
+SIZE = "one => [getComputedStyle(one.querySelector('p') ?? one).fontSize, one.getBoundingClientRect().height]"
 HOUSE = House(config={"organization": {"name": "Acme"}}, flows=FLOWS, shared={"echo": SHARED})
+
+
+def read_paint(place: "Locator") -> str:
+    return str(place.evaluate("element => getComputedStyle(element).backgroundColor"))
 
 
 @pytest.mark.parametrize("path", ["/organization", "/first_account", "/playground?flow=hidden", "/public_flow/hidden"])
@@ -26,6 +32,26 @@ def test_a_page_that_is_not_ones_own_leads_to_ones_flows(house: AppServer, page:
     assert page.get_by_role("dialog").count() == 0
     page.get_by_role("link", name="Your flows").click()
     page.get_by_role("link", name="Echo").wait_for()
+
+
+def test_one_button_there_is_the_one_to_press(house: AppServer, page: "Page") -> None:
+    """Where one may ask for access, asking is; else the way to one's flows."""
+    enter_as(page, house, "bob")
+    go(page, f"{house.url}/public_flow/hidden")
+    ask, leave = page.get_by_role("button", name="Request access"), page.get_by_role("link", name="Your flows")
+    assert (read_paint(ask), read_paint(leave)) == (MAIN, NONE)
+    assert ask.evaluate(SIZE) == leave.evaluate(SIZE)
+    leave = go(page, f"{house.url}/organization").get_by_role("link", name="Your flows")
+    assert read_paint(leave) == MAIN
+
+
+def test_a_missing_page_has_the_apps_letters_and_the_chosen_look(house: AppServer, page: "Page") -> None:
+    enter_as(page, house, "bob")
+    go(page, house.url).get_by_role("radio", name="Dark").click()
+    page.goto(f"{house.url}/nowhere")
+    page.wait_for_function("document.fonts.check('15px Inter') && document.fonts.size === 1")
+    assert page.evaluate("document.fonts.values().next().value.status") == "loaded"
+    assert read_paint(page.locator("body")) == "rgb(15, 17, 23)"
 
 
 def test_somebody_else_may_sign_in_there(house: AppServer, page: "Page") -> None:

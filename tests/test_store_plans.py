@@ -126,6 +126,7 @@ JOBS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "visitors' conversations are looked for": (visitors.find_surplus, {"keep": 9, "before": 1.0, "limit": 9}),
     "numbers are summed up": (numbers.sum_up, {"flow_id": "echo", "since": NOW}),
     "access requests are listed": (access_requests.list_open, {"flows": ["echo", "talk"]}),
+    "a request's state is asked": (access_requests.find_state, {"flow_id": "echo", "member": "ada"}),
     "access requests are counted": (access_requests.count_open, {"flows": ["echo", "talk"]}),
     "a member's sign-ins are listed": (sign_ins.list_sign_ins, {"member": "ada", "limit": 25}),
     "a member's sign-ins are counted": (sign_ins.count_sign_ins, {"member": "ada"}),

@@ -1,6 +1,6 @@
 """Asking to open a flow, and what its owners answer.
 
-Who asks learns nothing by it: unknown and forbidden flows are answered alike.
+Who asks learns nothing by it until somebody answers: unknown and forbidden flows are met alike.
 """
 
 from flowground.access import Access
@@ -22,6 +22,16 @@ async def ask(access: Access, caller: Caller, address: str, note: str = "") -> N
     wired = access.catalogue.find(address)
     flow_id = wired.id if wired is not None and not await access.may_open(caller, wired.id) else None
     await access.store.write(access_requests.ask, flow_id=flow_id, member=caller.id, note=note.strip())
+
+
+async def is_denied(access: Access, caller: Caller, address: str) -> bool:
+    """Whether what this member asked last of the flow was denied; of a flow that is not there nobody decides."""
+    caller = await access.recheck(caller)
+    wired = access.catalogue.find(address)
+    if caller.kind != "member" or wired is None:
+        return False
+    state = await access.store.read(access_requests.find_state, flow_id=wired.id, member=caller.id)
+    return state == "denied"
 
 
 async def find_waiting(
@@ -54,7 +64,7 @@ async def approve(access: Access, caller: Caller, request_id: str) -> None:
 
 
 async def deny(access: Access, caller: Caller, request_id: str) -> None:
-    """The person is told nothing. Raises like `approve`."""
+    """The person is told while they wait for it. Raises like `approve`."""
     caller, _ = await _find(access, caller, request_id)
     done = await access.store.write(
         access_requests.decide, request_id=request_id, is_approved=False, by=str(caller.owner)

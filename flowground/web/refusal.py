@@ -18,15 +18,20 @@ _SENTENCE = (
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><link rel="icon" href="/app/static/icon.svg"><style>
-:root {{ color-scheme: light dark; --ink: #1b1f2a; --paper: #fff; --soft: #5b6274 }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e7e9f0; --paper: #0f1117; --soft: #a2a8b8 }} }}
+@font-face {{ font-family: Inter; font-weight: 100 900; font-display: swap;
+  src: url(/app/static/inter-latin.woff2) format("woff2") }}
+:root {{ color-scheme: light dark; --ink: light-dark(#1b1f2a, #e7e9f0); --paper: light-dark(#fff, #0f1117);
+  --soft: light-dark(#5b6274, #a2a8b8); font: 15px/1.6 Inter, system-ui, sans-serif }}
 body {{ margin: 0; min-height: 100vh; display: grid; place-content: center; background: var(--paper);
-  color: var(--ink); font: 16px/1.6 system-ui, sans-serif }}
-main {{ max-width: 30rem; padding: 1.5rem }} h1 {{ font-size: 1.4rem; margin: 0 0 .5rem }}
+  color: var(--ink) }}
+main {{ max-width: 30rem; padding: 1.5rem }}
+h1 {{ font-size: 1.5rem; font-weight: 650; line-height: 1.3; margin: 0 0 .5rem }}
 p {{ margin: 0; color: var(--soft) }} p + p {{ margin-top: 1.5rem }}
 a {{ display: inline-block; padding: .55rem 1.1rem; border-radius: .5rem; background: #4f46e5; color: #fff;
-  text-decoration: none; font-weight: 600 }} a:focus-visible {{ outline: 3px solid #a5b4fc; outline-offset: 2px }}
-</style></head><body><main><h1>{title}</h1><p>{sentence}</p>{way_out}</main></body></html>"""
+  text-decoration: none }} a:focus-visible {{ outline: 3px solid #a5b4fc; outline-offset: 2px }}
+</style><script>try {{ document.documentElement.style.colorScheme = ({{ light: "light", dark: "dark" }})[
+  localStorage.getItem("flowground-look")] ?? "" }} catch {{}}</script></head>
+<body><main><h1>{title}</h1><p>{sentence}</p>{way_out}</main></body></html>"""
 _MISSING = (
     "There is no such page",
     "The address may have a typing mistake, or what stood here is gone. Your flows and conversations are still there.",

@@ -57,6 +57,13 @@ def ask(connection: Connection, *, flow_id: str | None, member: str, note: str) 
     return True
 
 
+def find_state(connection: Connection, *, flow_id: str, member: str) -> RequestState | None:
+    """Of what the member asked last of this flow; None where they never asked."""
+    wanted = select(_r.state).where(_r.member == member, _r.flow_id == flow_id)
+    state: RequestState | None = connection.scalar(wanted.order_by(_r.created_at.desc()).limit(1))
+    return state
+
+
 def find_open(connection: Connection, *, request_id: str) -> AccessRequest | None:
     row = connection.execute(select(*_COLUMNS).where(_r.id == request_id, _r.state == "open")).first()
     return _read_request(row) if row else None

@@ -74,4 +74,4 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str, asker: str) ->
 def _decide(caller: Caller, request_id: str, is_approved: bool) -> None:
     with failure.keep_refusals(_REFUSED), suppress(NotSignedIn):  # that the page itself will say
         bridge.ask(access_requests.approve if is_approved else access_requests.deny, caller, request_id)
-        st.toast("They may open it now." if is_approved else "Denied. They are not told.")
+        st.toast("They may open it now." if is_approved else "Denied. Their page says so if they are still waiting.")

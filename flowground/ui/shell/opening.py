@@ -41,8 +41,8 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
             mistakes.draw_file(*broken)
             raise StopException from None
         draw_nothing_here(caller)
-    _draw_asking(caller, address)
-    _draw_ways_out(caller)
+    is_offered = _draw_asking(caller, address)
+    _draw_ways_out(caller, is_quiet=is_offered)
     raise StopException
 
 
@@ -52,14 +52,14 @@ def find_last_flow() -> str | None:
     return asked.id if asked else st.session_state.get(_LAST)
 
 
-def _draw_asking(caller: Caller, address: str) -> None:
-    """For a member before a closed door: the same words for unknown and forbidden flows."""
+def _draw_asking(caller: Caller, address: str) -> bool:
+    """For a member before a closed door: the same words for unknown and forbidden flows. Whether they may ask now."""
     if caller.kind != "member" or caller.role != "member":
-        return
+        return False
     key = f"requests:asked:{address}"
     if st.session_state.get(key):
         _wait_for_answer(address)
-        return
+        return False
     with st.form("requests:ask", border=False):
         note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=NOTE_CHARS, key="requests:note")
         is_sent = st.form_submit_button("Request access", type="primary")
@@ -68,23 +68,35 @@ def _draw_asking(caller: Caller, address: str) -> None:
             bridge.ask(access_requests.ask, caller, address, note)
             st.session_state[key] = True
             st.rerun()
+    return True
 
 
 @st.fragment(run_every=_LOOK_AGAIN)
 def _wait_for_answer(address: str) -> None:
-    """Looks every few seconds whether the flow is open by now, and opens it then."""
-    st.info(
-        "Your request is on its way. If there is such a flow, its owners decide; it opens here as soon as they agree.",
-        icon=":material/mail:",
-    )
+    """Looks every few seconds what the owners decided: opens the flow, or says that they declined."""
+    caller = require_visitor()
     with suppress(FlowNotFound):
-        bridge.call(runtime.get().access.open_flow(require_visitor(), address))
+        bridge.call(runtime.get().access.open_flow(caller, address))
         st.rerun(scope="app")
+    if bridge.ask(access_requests.is_denied, caller, address):
+        st.info(
+            "Your request was declined. If you still need this flow, talk to whoever sent you here, or to an admin of "
+            f"{_name_organization()}; you can ask again in a day.",
+            icon=":material/block:",
+        )
+    else:
+        st.info(
+            "Your request is on its way. If there is such a flow, its owners decide; it opens here as soon as they "
+            "agree.",
+            icon=":material/mail:",
+        )
 
 
-def _draw_ways_out(caller: Caller) -> None:
+def _draw_ways_out(caller: Caller, *, is_quiet: bool = False) -> None:
+    """`is_quiet`: another button of the page is the one that most want."""
+    looks = "fg-way-out fg-quiet" if is_quiet else "fg-way-out"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.html('<a class="fg-way-out" href="/">Your flows</a>', width="content")
+        st.html(f'<a class="{looks}" href="/">Your flows</a>', width="content")
         if caller.kind == "member" and st.button("Sign in as somebody else", type="tertiary", key="nothing:sign_out"):
             session.sign_out_browser()
 
@@ -107,7 +119,10 @@ def require_allowed(is_allowed: bool) -> None:
 
 def draw_nothing_here(caller: Caller | None = None, why: str = _NO_FLOW) -> None:
     """What somebody reads where nothing is there for them."""
-    organization = words.escape(runtime.get().settings.organization.name)
     is_owner = caller is not None and caller.kind == "local"
-    who = "" if is_owner else f" Ask whoever sent you here, or an admin of {organization}."
+    who = "" if is_owner else f" Ask whoever sent you here, or an admin of {_name_organization()}."
     draw_notice("Nothing here for you", why + who)
+
+
+def _name_organization() -> str:
+    return words.escape(runtime.get().settings.organization.name)
