@@ -29,7 +29,7 @@ _SHOWN = 60
 _NAMED = 20
 _COMPARED = 50
 """Comparing two words costs some 20 µs, and a request may hold twenty wrong ones."""
-_FORMATS = {"path": "a path", "password": "a secret"}
+_FORMATS = {"path": "a path", "password": "a secret", "color-hex": 'a colour in quotes, like "#4f46e5"'}
 _PLAIN = {"string": "text", "boolean": "true or false", "null": "nothing", "object": "a mapping"}
 
 

@@ -135,7 +135,24 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm(text: str | bytes) -> No
         ),
         (
             "chat: {zzz: a}\n" + components(""),
-            "talk.yaml:1:8: There is no `zzz` in `chat`; it has title, icon, notice, welcome, starters.",
+            "talk.yaml:1:8: There is no `zzz` in `chat`; it has title, icon, accent, notice, welcome, starters.",
+        ),
+        (
+            'chat:\n  acent: "#0b7a4b"\n' + components(""),
+            "talk.yaml:2:3: There is no `acent` in `chat`. (did you mean accent?)",
+        ),
+        (
+            "chat: {accent: green}\n" + components(""),
+            'talk.yaml:1:16: `chat.accent` is a colour in quotes, like "#4f46e5", not "green".',
+        ),
+        (
+            "chat:\n  accent: #0b7a4b\n" + components(""),
+            'talk.yaml:2:10: `chat.accent` is a colour in quotes, like "#4f46e5", not null.',
+        ),
+        (
+            'chat:\n  accent: "#ffd400"\n' + components(""),
+            "talk.yaml:2:11: `chat.accent`: its contrast to white, a button's text, is 1.4; at least 4.5 can be read "
+            "by everybody.",
         ),
         ("chat: hello\n" + components(""), 'talk.yaml:1:7: `chat` is a mapping, not "hello".'),
         ("owners: ada\n" + components(""), 'talk.yaml:1:9: `owners` is a list (text each), not "ada".'),

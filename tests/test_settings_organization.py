@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from flowground.errors import ConfigError
 from flowground.settings import Settings
-from flowground.settings.organization import OrganizationLink, measure_contrast
+from flowground.settings.organization import OrganizationLink
+from flowground.yaml_file.colors import measure_contrast
 from tests.servers import write_folder
 
 
@@ -31,7 +32,7 @@ def test_pictures_are_counted_from_the_config_files_folder(tmp_path: Path) -> No
         ({"logo": "logo.gif"}, "organization.logo: must be an SVG, PNG, WebP or JPEG file"),
         ({"colors": {"light": {"primary": "red"}}}, "organization.colors.light.primary: "),
         ({"colors": {"light": {"primray": "#000000"}}}, "did you mean primary?"),
-        ({"colors": {"dark": {"primary": "#ffd400"}}}, "its contrast to white, a button's text is 1.4; at least 4.5"),
+        ({"colors": {"dark": {"primary": "#ffd400"}}}, "its contrast to white, a button's text, is 1.4; at least 4.5"),
         (
             {"colors": {"dark": {"text": "#777777", "background": "#555555"}}},
             "organization.colors.dark.text: its contrast",

@@ -79,6 +79,7 @@ _FLOWS = {
         "Answers questions about orders, parcels and refunds.",
         "support:echo",
         icon="✦",
+        accent="#0f766e",
         welcome="Ask about an order, a parcel or a refund.",
         starters=_STARTERS,
     ),

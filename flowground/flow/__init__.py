@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from flowground.yaml_file.colors import ButtonColor
 from flowground.yaml_file.document import Place, Position
 from flowground.yaml_file.section import Section
 
@@ -14,13 +15,24 @@ Emoji = Annotated[str, Field(pattern=r"^[^\x00-\x7f]{1,8}$")]
 
 
 class ChatSection(Section):
-    """How the flow greets people in its playground; `title`, `icon` and `notice` are for the shareable one."""
+    """How the flow looks, and greets people, in its playground; `title` and `notice` are for the shareable one."""
 
     title: ShortText | None = Field(None, description="What visitors read on top; the flow's name when left out.")
     icon: Emoji | None = Field(None, description="One emoji before the title.")
+    accent: ButtonColor | None = Field(
+        None,
+        description='The colour of buttons and links in the chat, in quotes, like `"#0b7a4b"`, dark enough for white '
+        "text; links on a dark page are a lighter shade of it. The organization's colour when left out.",
+    )
     notice: str = Field("", max_length=1000, description="Small print below the title, as Markdown.")
     welcome: str = Field("", description="Shown before the first message, as Markdown.")
     starters: tuple[ShortText, ...] = Field((), max_length=12, description="Messages to begin with, one click each.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_a_comment(cls, given: Any) -> Any:
+        """`accent: #0b7a4b` without quotes says nothing to YAML, and much to its author."""
+        return given | {"accent": ""} if isinstance(given, dict) and given.get("accent", "") is None else given
 
 
 class Overridable(Section):

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from flowground.errors import FlowError, Problem
 from flowground.flow import ComponentSpec, Flow, Header
@@ -131,12 +132,12 @@ def _read_header(document: Document, root: Node) -> Header | None:
         return Header.model_validate(given)
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_context=False):
-            _explain_header(document, given, detail["loc"], detail["type"])
+            _explain_header(document, given, detail)
         return None
 
 
-def _explain_header(document: Document, given: dict[str, Any], loc: KeyPath, kind: str) -> None:
-    problems = document.problems
+def _explain_header(document: Document, given: dict[str, Any], detail: ErrorDetails) -> None:
+    problems, loc, kind = document.problems, detail["loc"], detail["type"]
     if kind == "extra_forbidden":
         known = [*_find_schema(loc[:-1]).get("properties", {}), *(["components"] if len(loc) == 1 else [])]
         name, where = str(loc[-1]), f"`{_join_path(loc[:-1])}`" if loc[:-1] else "a flow"
@@ -144,6 +145,9 @@ def _explain_header(document: Document, given: dict[str, Any], loc: KeyPath, kin
         problems.add(document.place(loc).key, message, value=name, choices=known, otherwise=others)
     elif kind == "missing":
         problems.add(document.place(loc[:-1]).value, f"`{_join_path(loc)}` is missing.")
+    elif kind == "value_error":
+        says = detail["msg"].removeprefix("Value error, ")
+        problems.add(document.place(loc).value, f"`{_join_path(loc)}`: {says}.")
     else:
         path = document.find_existing(loc)
         value: Any = given

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from flowground.yaml_file.colors import Color, find_fault
 from flowground.yaml_file.document import KeyPath
 from flowground.yaml_file.section import ConfigSection
 
-Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 _ENDINGS = frozenset({".svg", ".png", ".webp", ".jpg", ".jpeg"})
 _MOST_BYTES = 200_000
-_LEAST_CONTRAST = 4.5
-"""WCAG 2's least for text of normal size."""
 
 
 class ColorSettings(ConfigSection):
@@ -84,25 +81,8 @@ class OrganizationSettings(ConfigSection):
                 yield ("organization", name), f"has {file.stat().st_size} bytes; {_MOST_BYTES} are the most"
         for kind, colors in (("light", self.colors.light), ("dark", self.colors.dark)):
             place = ("organization", "colors", kind)
-            if colors.primary and (found := measure_contrast(colors.primary, "#ffffff")) < _LEAST_CONTRAST:
-                yield (*place, "primary"), _explain(found, "white, a button's text")
-            if colors.text and colors.background:
-                found = measure_contrast(colors.text, colors.background)
-                if found < _LEAST_CONTRAST:
-                    yield (*place, "text"), _explain(found, "`background`")
-
-
-def measure_contrast(one: str, other: str) -> float:
-    """Between 1 and 21, by WCAG 2."""
-    low, high = sorted((_measure_light(one), _measure_light(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def _measure_light(color: str) -> float:
-    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _explain(found: float, beside: str) -> str:
-    return f"its contrast to {beside} is {found:.1f}; at least {_LEAST_CONTRAST} can be read by everybody"
+            if colors.primary and (fault := find_fault(colors.primary)):
+                yield (*place, "primary"), fault
+            text, ground = colors.text, colors.background
+            if text and ground and (fault := find_fault(text, beside=ground, named="`background`")):
+                yield (*place, "text"), fault

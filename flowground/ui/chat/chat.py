@@ -26,6 +26,7 @@ from flowground.ui.page import bridge, drafts, model_notes
 from flowground.ui.page.actions import schedule_dialog
 from flowground.ui.page.caller import bind_to_caller, read_shared_flow
 from flowground.wiring import WiredFlow
+from flowground.yaml_file.colors import write_link_color
 
 _draw_component = st.components.v2.component(
     "flowground_chat",
@@ -67,6 +68,7 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
         "person": drafts.name_person(conversation.caller.owner),
         "title": title,
         "icon": chat.icon or "",
+        "accent": _write_accent(chat.accent),
         "welcome": chat.welcome or ("" if is_form else f"Ask {title} something."),
         "starters": [] if is_form else list(chat.starters),
         "label": "Text" if is_form else "Message",
@@ -77,6 +79,11 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
         "offers_code": conversation.offers_code,
         "notes": _list_notes(wired),
     }
+
+
+def _write_accent(color: str | None) -> dict[str, str] | None:
+    """The flow's own colour as CSS, of buttons and of links."""
+    return {"main": color, "link": write_link_color(color)} if color else None
 
 
 def _list_notes(wired: WiredFlow) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from flowground.ui.chat.chat_menu import draw_chat_menu
 from flowground.ui.page import actions, bridge, words
 from flowground.ui.publish import publish
 from flowground.wiring import WiredFlow
+from flowground.yaml_file.colors import write_link_color
 
 _HEAD = "page-head"
 """Stays in reach while one reads on: frontend/src/chat/chat.css."""
@@ -26,6 +27,9 @@ def draw_branding(caller: Caller, wired: WiredFlow) -> None:
     _draw_description(wired)
     if chat.notice:
         st.caption(chat.notice)
+    if chat.accent:
+        link = '[data-testid="stMain"] [data-testid="stCaptionContainer"] a'
+        st.html(f"<style>{link} {{ color: {write_link_color(chat.accent)} !important; }}</style>")
     if not bridge.call(runtime.get().access.is_shared(wired.id)):
         st.caption(":material/lock: Not shared: only authors and admins can open this page.")
     actions.open_scheduled(wired.id)

@@ -48,7 +48,8 @@ def _write_card(caller: Caller, card: Card) -> str:
     """The card's text as HTML, everything of others in it escaped; the picture is for the eye alone."""
     wired = card.wired
     chat = wired.flow.chat
-    lines = [f'<div class="fg-picture" aria-hidden="true">{escape(chat.icon or wired.name[:1].upper())}</div>']
+    tint = f' style="--fg-accent: {chat.accent}"' if chat.accent else ""
+    lines = [f'<div class="fg-picture" aria-hidden="true"{tint}>{escape(chat.icon or wired.name[:1].upper())}</div>']
     if description := words.cut(wired.flow.description, _DESCRIPTION_CHARS):
         lines.append(f'<div class="fg-description">{escape(description)}</div>')
     if off := switched_off.find_sentence(caller, wired):

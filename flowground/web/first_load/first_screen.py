@@ -9,6 +9,7 @@ from flowground.settings import Settings
 from flowground.settings.organization import OrganizationSettings
 from flowground.shims import page_files
 from flowground.web.first_load.modules import find_chat_modules
+from flowground.yaml_file.colors import make_lighter
 
 _FOLDER = Path(__file__).parent
 _ICON = "/app/static/icon.svg"
@@ -36,13 +37,8 @@ def apply_colors(organization: OrganizationSettings) -> None:
             if color := getattr(colors, name):
                 page_files.set_color(kind, option, color)
         if colors.primary:
-            link = colors.primary if kind == "light" else _make_lighter(colors.primary)
+            link = colors.primary if kind == "light" else make_lighter(colors.primary)
             page_files.set_color(kind, "linkColor", link)
-
-
-def _make_lighter(color: str) -> str:
-    """Half way to white: for links on a dark page, where the colour of a button is too dark to be read."""
-    return "#" + "".join(f"{(int(color[at : at + 2], 16) + 255) // 2:02x}" for at in (1, 3, 5))
 
 
 def compose_index(settings: Settings) -> str:
