@@ -21,6 +21,8 @@ DOORS = {
     "feedback": "`/feedback?flow={flow_id}`: what people say of the flow's answers. *reads*: the list, and "
     "conversations as far as their people share them; sharing the flow changes nothing here. "
     "*nothing*: the page of an unknown address.",
+    "feedback csv": "`GET /export/feedback?flow={flow_id}`: the same list as a file, and of conversations as much as "
+    "stands in it. *404*: as for a flow that does not exist. Asked of a running server.",
     "run": "`POST /api/v1/run/{flow_id}`. A sign-in is no token: with the cookie alone the API answers 403.",
     "messages": "`GET /api/v1/monitor/messages`: whether it still shows what the token, or another of its "
     "person, said to the flow before. Nobody is ever shown what others said.",
@@ -109,6 +111,21 @@ feedback     | author's token       | sign in | sign in | sign in | sign in     
 feedback     | organization's token | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
 feedback     | foreign token        | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
 feedback     | deactivated's token  | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+feedback csv | signed out           | 403     | 403     | 403     | 403          | 403       | 403     | 403
+feedback csv | member               | 404     | 404     | 404     | 404          | 404       | 404     | 404
+feedback csv | named member         | 404     | 404     | 404     | 404          | 404       | 404     | 404
+feedback csv | group member         | 404     | 404     | 404     | 404          | 404       | 404     | 404
+feedback csv | author               | 404     | 404     | 404     | 404          | 404       | 404     | 404
+feedback csv | owner                | file    | file    | file    | file         | file      | file    | file
+feedback csv | admin                | file    | file    | file    | file         | file      | file    | file
+feedback csv | deactivated          | 403     | 403     | 403     | 403          | 403       | 403     | 403
+feedback csv | member's token       | 403     | 403     | 403     | 403          | 403       | 403     | 403
+feedback csv | named member's token | 403     | 403     | 403     | 403          | 403       | 403     | 403
+feedback csv | group member's token | 403     | 403     | 403     | 403          | 403       | 403     | 403
+feedback csv | author's token       | 403     | 403     | 403     | 403          | 403       | 403     | 403
+feedback csv | organization's token | 403     | 403     | 403     | 403          | 403       | 403     | 403
+feedback csv | foreign token        | 403     | 403     | 403     | 403          | 403       | 403     | 403
+feedback csv | deactivated's token  | 403     | 403     | 403     | 403          | 403       | 403     | 403
 run          | signed out           | 403     | 403     | 403     | 403          | 403       | 403     | 403
 run          | member               | 403     | 403     | 403     | 403          | 403       | 403     | 403
 run          | named member         | 403     | 403     | 403     | 403          | 403       | 403     | 403

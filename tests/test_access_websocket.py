@@ -219,6 +219,29 @@ def test_every_export_of_the_matrix(house: House, state: str) -> None:
     assert {who: seen_at_export(browser) for who, browser in house.browsers.items()} == cells("export", state)
 
 
+def seen_at_feedback(browser: Browser) -> str:
+    answer, unknown = (
+        browser.session.get(f"{browser.url}/export/feedback", params={"flow": flow}, timeout=10)
+        for flow in ("talk", "unknown")
+    )
+    if answer.status_code == 200:
+        assert answer.content.startswith(b'\xef\xbb\xbf"time","rating"')
+        return "file"
+    assert (answer.status_code, answer.content) == (unknown.status_code, unknown.content)
+    return str(answer.status_code)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_feedback_file_of_the_matrix(house: House, state: str) -> None:
+    sharing = sharings(house.group)[state]
+    beside(
+        house.server,
+        lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing, by="tests"),
+    )
+    found = {who: seen_at_feedback(browser) for who, browser in house.browsers.items()}
+    assert found == cells("feedback csv", state)
+
+
 def test_what_was_open_is_told_at_its_next_message(house: House) -> None:
     """Those from before the flow was unshared, and somebody deactivated."""
     sharing = sharings(house.group)["off"]

@@ -23,6 +23,7 @@ from flowground.web.chat_files import make_chat_file_routes
 from flowground.web.clients import ClientPatience, bound_clients
 from flowground.web.edge import Edge
 from flowground.web.ending import Ending
+from flowground.web.feedback_files import make_feedback_file_routes
 from flowground.web.first_load.files import FirstLoad
 from flowground.web.first_load.first_screen import apply_colors, compose_index
 from flowground.web.greeting import compose_greeting
@@ -30,6 +31,7 @@ from flowground.web.log_lines import escape_log_lines
 from flowground.web.open_pages.chats import ChatSockets
 from flowground.web.open_pages.sockets import PageSockets
 from flowground.web.process import allow_open_files, give_large_pieces_back
+from flowground.web.sent_files import SentFiles
 from flowground.web.session_routes import make_session_routes
 
 _AT_ROOT = frozenset({"router", "home", "sign_in", "owner_code", "public_flow"})
@@ -56,9 +58,11 @@ class Web:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: _Started | None = None
+        sent = SentFiles()
         self.routes: Sequence[BaseRoute] = [
             *make_session_routes(self.get_runtime),
-            *make_chat_file_routes(self.get_runtime),
+            *make_chat_file_routes(self.get_runtime, sent),
+            *make_feedback_file_routes(self.get_runtime, sent),
         ]
         self.middleware: Sequence[Middleware] = [
             Middleware(

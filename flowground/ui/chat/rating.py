@@ -17,7 +17,7 @@ LABELS: dict[RatingLabel, str] = {
 SHARES = "Let the flow's authors read this conversation up to here"
 _TOLD = (
     "The flow's authors see your rating, its reason and the time. They see the conversation, how this answer was made "
-    "and whose it is only if you let them; what you take back is gone for them at once."
+    "and whose it is only if you let them; what you take back is gone from their page at once."
 )
 
 

@@ -6,6 +6,7 @@ What people wrote is drawn as it stands, never as Markdown.
 import time
 from collections.abc import Collection, Mapping
 from functools import partial
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -32,6 +33,8 @@ from flowground.ui.page.names import read_names
 from flowground.wiring import WiredFlow
 
 PAGE = str(browser.PAGES / "feedback.py")
+_ADDRESS = "/export/feedback"
+"""The route in flowground/web/feedback_files.py."""
 _VALUES: dict[str, RatingValue | None] = {"All": None, "Good": "good", "Bad": "bad"}
 _DAYS = {"Last 7 days": 7, "Last 30 days": 30, "All of it": 0}
 _ICONS = {"good": ":material/thumb_up: **Good**", "bad": ":material/thumb_down: **Bad**"}
@@ -48,7 +51,8 @@ def draw_link(caller: Caller, wired: WiredFlow) -> None:
     if may_read(caller, wired):
         count = bridge.ask(feedback.count_bad, caller, wired)
         label = f"Feedback · {_write_count(count)} bad this week" if count else "Feedback"
-        st.page_link(PAGE, label=label, icon=":material/thumbs_up_down:", query_params={"flow": wired.id})
+        with st.container(key=f"publish:feedback:{wired.id}"):
+            st.page_link(PAGE, label=label, icon=":material/thumbs_up_down:", query_params={"flow": wired.id})
 
 
 def draw_feedback(caller: Caller, wired: WiredFlow) -> None:
@@ -58,7 +62,7 @@ def draw_feedback(caller: Caller, wired: WiredFlow) -> None:
     with failure.draw_refusals():
         count = bridge.ask(feedback.count_ratings, caller, wired.id, only)
         page = bridge.ask(feedback.list_page, caller, wired.id, only, after=places[-1] if places else None)
-        st.caption(f"{words.count(count, 'rating')}{' or more' if count == MOST_COUNTED else ''}")
+        _draw_count(wired, count, only)
         names = _read_names(page)
         for number, item in enumerate(page.items):
             _draw_item(wired, item, names, number)
@@ -80,6 +84,18 @@ def _draw_filters(wired: WiredFlow, places: list[FeedbackPlace]) -> FeedbackFilt
     days = _DAYS[period]
     since = browser.begin_day().timestamp() - (days - 1) * 86_400 if days else 0.0
     return FeedbackFilter(_VALUES[value], is_explained=has_reason, since=min(since, time.time()))
+
+
+def _draw_count(wired: WiredFlow, count: int, only: FeedbackFilter) -> None:
+    """How many there are, and the way to have them as a table."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(f"{words.count(count, 'rating')}{' or more' if count == MOST_COUNTED else ''}", width="content")
+        if count:
+            asked = {"flow": wired.id, "rating": only.value or "", "since": int(only.since)}
+            if only.is_explained:
+                asked["explained"] = "yes"
+            address = f"{_ADDRESS}?{urlencode(asked)}"
+            st.link_button("Download as CSV", address, icon=":material/download:", type="tertiary", key="feedback:csv")
 
 
 def _draw_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str], number: int) -> None:
