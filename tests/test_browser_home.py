@@ -80,5 +80,27 @@ def test_account_and_settings_stand_at_the_foot_of_the_sidebar(house: AppServer,
 def test_a_recent_chat_and_its_flow_have_names_of_their_own(house: AppServer, ada: "Page") -> None:
     say(go(ada, f"{house.url}/playground?flow=zurich"), "To the lake")
     answers(ada).filter(has_text="To the lake").wait_for()
-    go(ada, house.url).get_by_role("link", name="Zürich, chat: To the lake").wait_for()
+    go(ada, house.url).get_by_role("link", name=re.compile("^To the lake Zürich · ")).wait_for()
     assert still(ada).get_by_role("link", name="Zürich", exact=True).count() == 1
+
+
+LONG = "What is paid for a hotel in Lyon when the fair is on and every room of the town is taken by somebody else"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_recent_chat_is_a_line_that_ends_in_dots_and_can_be_touched(
+    house: AppServer, browser: "Browser", width: int
+) -> None:
+    with visitor(browser, viewport={"width": width, "height": 844}) as page:
+        enter_as(page, house, "olga")
+        say(go(page, f"{house.url}/playground?flow=zurich"), LONG)
+        answers(page).filter(has_text="Lyon").wait_for()
+        link = go(page, house.url).locator(".st-key-home-recent").get_by_role("link").first
+        title = link.locator("strong")
+        assert width > 500 or title.evaluate("one => one.scrollWidth > one.clientWidth")
+        assert title.evaluate("one => getComputedStyle(one).textOverflow") == "ellipsis"
+        outer, inner = link.bounding_box(), link.get_by_text("Zürich").bounding_box()
+        assert outer
+        assert inner
+        assert inner["x"] + inner["width"] <= outer["x"] + outer["width"] <= width
+        assert outer["height"] >= (44 if width < 500 else 32)

@@ -97,6 +97,9 @@ def test_what_is_pressed_on_a_phone_is_as_large_as_a_finger(house: AppServer, br
     assert bad == set()
 
 
+END = "Go to the end"
+
+
 @pytest.mark.parametrize(
     ("state", "look"), [*((state, "light") for state in STATES), ("everything", "dark"), ("failed", "dark")]
 )
@@ -105,16 +108,15 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
 ) -> None:
     with visitor(browser, color_scheme=look) as page:
         show(page, house, state)
-        wanted = [
-            one["name"] for one in page.evaluate(FOUND, INSIDE) if one["name"] != "Go to the end"
-        ]  # not once there
+        wanted = [one["name"] for one in page.evaluate(FOUND, INSIDE) if one["name"] != END]
         assert wanted
         page.evaluate(BEFORE)
         reached = []
-        for _ in wanted:
+        for _ in [*wanted, END]:
             page.keyboard.press("Tab")
             page.wait_for_function(SETTLED)
             reached.append(page.evaluate(FOCUSED))
+        reached = [one for one in reached if one["name"] != END][: len(wanted)]  # which is there as long as one is not
         assert [one["name"] for one in reached] == wanted
         assert [one["name"] for one in reached if one["sign"] and one["sign"] < RING] == []
         assert [one["name"] for one in reached if one["opacity"] < 1] == []

@@ -99,10 +99,11 @@ async def _list_runnable(access: Access, caller: Caller) -> list[WiredFlow]:
 def open_drawer(wired: WiredFlow, call: PastCall | None = None) -> None:
     """The pane beside the chat; `call` shows the one behind a message."""
     st.session_state.pop(_make_before_key(wired), None)
-    _draw_drawer(wired.id, call)
+    title = f"API access · {words.escape(wired.name)}"
+    draw = st.dialog(title, width=_WIDTH, position="right", icon=":material/code:", on_dismiss="rerun")(_draw_drawer)
+    draw(wired.id, call)
 
 
-@st.dialog("API access", width=_WIDTH, position="right", icon=":material/code:", on_dismiss="rerun")
 def _draw_drawer(flow_id: str, call: PastCall | None) -> None:
     """A drawer runs without its page: who looks, and what they may see, is asked again here."""
     caller = require_visitor()

@@ -106,7 +106,7 @@ def _draw_recent(recent: Sequence[RecentSession]) -> None:
             title = words.escape(session.title or "Untitled")
             st.page_link(
                 browser.PLAYGROUND,
-                label=f":gray[{words.escape(flow)}, chat:] {title} &nbsp; :gray[{used}]",
+                label=f"**{title}** :gray[{words.join((words.escape(flow), used))}]",
                 icon="",
                 query_params={"flow": session.flow_id, "session": session.session_id},
                 width="stretch",
