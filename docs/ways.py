@@ -89,8 +89,20 @@ class _Watch:
     def _note(self, frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
         is_ours = event == "call" and code.co_filename.startswith(_PACKAGE) and code.co_name != "<module>"
-        if self._is_on and is_ours and threading.current_thread().name != _ASIDE:
-            self._entered.setdefault(code.co_filename.removeprefix(_PACKAGE), code)
+        file = code.co_filename.removeprefix(_PACKAGE)
+        if not (self._is_on and is_ours) or file in self._entered or threading.current_thread().name == _ASIDE:
+            return
+        if not _is_by_the_clock(frame):
+            self._entered[file] = code
+
+
+def _is_by_the_clock(frame: FrameType | None) -> bool:
+    """Whether a timer of the loop has called it."""
+    while frame is not None:
+        if isinstance(frame.f_locals.get("self"), asyncio.TimerHandle):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def find_ways() -> Mapping[str, list[Step]]:
