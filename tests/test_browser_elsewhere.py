@@ -1,5 +1,7 @@
 """A chat that is opened at one of two servers while the other one writes its answer, in Debian's chromium."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,3 +59,23 @@ def test_a_killed_server_leaves_an_answer_to_try_again(servers: tuple[AppServer,
     still(page).get_by_role("button", name="Try again").wait_for()
     page.get_by_text("Another server is writing this answer.").wait_for(state="detached")
     assert answers(page).count() == 1
+
+
+def test_who_stops_it_is_told_where_its_server_takes_its_time(
+    servers: tuple[AppServer, AppServer], page: "Page"
+) -> None:
+    first, second = servers
+    with open_chat(Browser(first.url), "silent") as here:
+        here.show()
+        here.say("Go")
+        here.read_until("started")
+        page.goto(f"{second.url}/playground?flow=silent&session={here.session}")
+        page.get_by_text("Another server is writing this answer.").wait_for()
+        os.kill(first.pid, signal.SIGSTOP)
+        try:
+            stop(page)
+            page.get_by_text("Another process of this server is running it, and has not stopped it yet.").wait_for()
+        finally:
+            os.kill(first.pid, signal.SIGCONT)
+        still(page).get_by_text("Stopped.", exact=True).wait_for()
+        here.read_until("ended")

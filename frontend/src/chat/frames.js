@@ -165,7 +165,8 @@ function ended(view, { run, messages: stored }) {
 
 function refused(view, { id, text: sentence, hint }) {
   const { pending, choosing } = view;
-  if (!pending && choosing) {
+  const isOfStop = view.turn?.elsewhere && !id;
+  if (!pending && (choosing || isOfStop)) {
     view.choosing = null;
     view.composer.say(sentence, { hint });
   }
