@@ -1,7 +1,9 @@
 """Flow files to begin with: a name and a template -> a file that is right as it is, written where none was."""
 
 import json
+import os
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,12 +121,31 @@ def choose_address(name: str) -> str:
 
 
 def write_flow_file(folder: Path, draft: DraftedFlow, *, shown: str) -> None:
-    """Writes the file into the folder, over no other; `shown` is its path as people read it. Raises InvalidRequest."""
+    """Writes the file into the folder, whole or not at all and over no other; `shown` is its path as people read it.
+
+    Raises InvalidRequest.
+    """
+    beside = folder / f".{draft.file}.{secrets.token_hex(4)}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / draft.file).open("x", encoding="utf-8", newline="\n") as file:
-            file.write(draft.text)
+        try:
+            beside.write_text(draft.text, encoding="utf-8", newline="\n")
+            _name_file(beside, folder / draft.file)
+        finally:
+            beside.unlink(missing_ok=True)
     except FileExistsError:
         raise InvalidRequest(f"There is already a file {shown}.", hint="Choose another name.") from None
     except OSError as error:
         raise InvalidRequest(f"{shown} cannot be written: {error.strerror}.") from None
+
+
+def _name_file(beside: Path, path: Path) -> None:
+    """Gives what was written its name. Raises FileExistsError where a file has it."""
+    try:
+        os.link(beside, path)  # a rename would replace the other file
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        beside.rename(path)

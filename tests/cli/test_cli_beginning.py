@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import resource
+import subprocess
 import sys
 from typing import Any
 
@@ -14,7 +16,7 @@ from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from tests.command_line import Here
-from tests.servers import ROOT
+from tests.servers import ROOT, clean_environment
 
 
 @pytest.mark.parametrize("bare", [(), ("keys",), ("members",), ("runs",), ("flows",), ("providers",), ("model",)])
@@ -113,3 +115,20 @@ def test_serve_tells_a_wrong_config_in_one_line(here: Here, monkeypatch: pytest.
     said = here("serve")
     assert (said.code, said.err.count("\n")) == (1, 1)
     assert "did you mean default_model?" in said.err
+
+
+def test_a_disk_without_room_leaves_no_file_and_no_part_of_one(here: Here) -> None:
+    before = sorted((here.folder / "flows").iterdir())
+    made = subprocess.run(
+        [sys.executable, "-m", "flowground", "new", "Orders"],
+        cwd=ROOT,
+        env=clean_environment(FLOWGROUND_CONFIG=str(here.folder / "config.yaml")),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)),  # no file grows over 20 bytes
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert made.returncode != 0
+    assert "orders.yaml cannot be written" in made.stderr
+    assert sorted((here.folder / "flows").iterdir()) == before
