@@ -156,3 +156,67 @@ def test_on_a_phone_all_of_it_can_be_touched(house: AppServer, browser: "Browser
             box = page.locator(".fg-editor").get_by_role("button", name=name, exact=True).bounding_box()
             assert box
             assert box["height"] >= 44
+
+
+def test_versions_that_are_written_from_right_to_left(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    talk(page, "مرحبا")
+    edit(page, messages(page).first, "صباح الخير")
+    versions = messages(page).first.get_by_role("group", name="Version 2 of 2")
+    read = "every => every.map(one => getComputedStyle(one).direction)"
+    said = page.locator(".fg-bubble, .fg-answer .fg-md p")
+    assert said.evaluate_all(read) == ["rtl", "ltr"]  # what is answered begins with "You said"
+    previous, following = (versions.get_by_role("button", name=name) for name in ("Previous version", "Next version"))
+    left, right = previous.bounding_box(), following.bounding_box()
+    assert left
+    assert right
+    assert left["x"] < right["x"]  # the page itself is written from left to right
+    previous.click()
+    page.get_by_role("group", name="Version 1 of 2").wait_for()
+    assert list_texts(page) == ["مرحبا", "You said: مرحبا"]
+    assert said.first.evaluate("one => getComputedStyle(one).direction") == "rtl"
+    messages(page).first.hover()
+    press(messages(page).first, "Edit")
+    box = page.get_by_role("textbox", name="Edit your message")
+    assert box.evaluate("one => getComputedStyle(one).direction") == "rtl"
+
+
+def test_the_code_is_of_the_version_that_is_shown(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    talk(page, "The first wording")
+    edit(page, messages(page).first, "Another wording")
+    dialog = page.get_by_role("dialog")
+    for step, shown in ((None, "Another wording"), ("Previous version", "The first wording")):
+        if step:
+            press(messages(page).first, step)
+            answers(page).get_by_text(f"You said: {shown}", exact=True).wait_for()
+            still(page)
+        press(answers(page), "Copy as code")
+        dialog.get_by_text(f"The call behind “{shown}”").wait_for()
+        still(page)
+        page.get_by_role("button", name="Close").click()
+        dialog.wait_for(state="detached")
+
+
+def test_earlier_messages_stay_in_reach_beside_versions(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/playground?flow=echo")
+    talk(page, *(f"message {number}." for number in range(26)))
+    edit(page, messages(page).nth(50), "another end.")
+    page.reload()
+    answers(page).get_by_text("You said: another end.").wait_for()
+    still(page)
+    assert messages(page).count() == 50
+    page.get_by_role("button", name="Show earlier messages").click()
+    answers(page).get_by_text("You said: message 0.").wait_for()
+    press(messages(page).nth(50), "Previous version")
+    answers(page).get_by_text("You said: message 25.").wait_for()
+    still(page)
+    shown = list_texts(page)
+    assert shown[-2:] == ["message 25.", "You said: message 25."]
+    if "message 0." not in shown:
+        page.get_by_role("button", name="Show earlier messages").click()
+        answers(page).get_by_text("You said: message 0.").wait_for()
+    edit(page, messages(page).first, "another beginning.")
+    assert list_texts(page) == ["another beginning.", "You said: another beginning."]
+    press(messages(page).first, "Previous version")
+    answers(page).get_by_text("You said: message 25.").wait_for()
