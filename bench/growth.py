@@ -7,22 +7,23 @@ whose cache is warm, and the best of three counts.
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from playwright.sync_api import Page
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 
 from bench.report import describe_machine
 from bench.rows import Conversation, fill
 from bench.screen import chromium
 from flowground.store import tables
 from flowground.store.database.connections import Database
+from flowground.store.runs.conversations import make_session_key
 from tests.acme import enter_as
 from tests.house import SHARED, House
-from tests.open_page import flow_text, go, open_menu, still
+from tests.open_page import choose, flow_text, go, open_menu, still
 from tests.servers import ROOT, AppServer
 
 _TIMES = 3
@@ -46,12 +47,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
     parser.add_argument("--flows", type=int, nargs="+", default=[24, 1_000, 3_000])
     parser.add_argument("--members", type=int, default=20_000)
+    parser.add_argument("--groups", type=int, default=500)
+    parser.add_argument("--tokens", type=int, default=5_000, help="and as many sign-ins, access requests, shared chats")
     parser.add_argument("--chats", type=int, default=9_000, help="of one person with one flow, 20 messages each")
     given = parser.parse_args()
     lines: list[tuple[str, float]] = []
     for flows in given.flows:
         lines += _measure_home(flows)
     lines += _measure_people(given.members)
+    lines += _measure_groups(given.members, given.groups) + _measure_lists(given.tokens)
     lines += _measure_chats(_FEW) + _measure_chats(given.chats)
     head = _HEAD.format(machine=describe_machine(), date=datetime.now(UTC))
     text = head + "".join(f"| {what} | {seconds * 1000:,.0f} |\n" for what, seconds in lines)
@@ -74,12 +78,7 @@ def _measure_home(count: int) -> list[tuple[str, float]]:
 
 def _measure_people(count: int) -> list[tuple[str, float]]:
     with _open(House(flows={"talk": flow_text("scripted:echo", "Talk")}, shared={"talk": SHARED})) as (server, page):
-        rows = [
-            {"id": f"p{n:05}", "display_name": f"Person {n:05}", "role": "member", "active": True, "created_at": 1.0}
-            for n in range(count)
-        ]
-        with Database.make(_find_database(server)).writer.begin() as connection:
-            connection.execute(insert(tables.members), rows)
+        _add_members(server, count)
         taken = []
         for _ in range(_TIMES):
             go(page, f"{server.url}/playground?flow=talk")
@@ -94,6 +93,116 @@ def _measure_people(count: int) -> list[tuple[str, float]]:
             (f"*Who can open it* with {count:,} members", min(taken)),
             (f"the organization's page with {count:,} members", people),
         ]
+
+
+def _measure_groups(people: int, count: int) -> list[tuple[str, float]]:
+    """Everybody is in the first group, and in three others each."""
+    with _open(House(flows={"talk": flow_text("scripted:echo", "Talk")})) as (server, page):
+        _add_members(server, people)
+        groups = [{"id": f"g{n:03}", "name": f"Group {n:03}", "folded": f"group {n:03}"} for n in range(count)]
+        within = [{"group_id": "g000", "member": f"p{n:05}"} for n in range(people)]
+        within += [
+            {"group_id": f"g{1 + (n + k) % (count - 1):03}", "member": f"p{n:05}"}
+            for n in range(people)
+            for k in range(3)
+        ]
+        _insert(server, {tables.member_groups: groups, tables.group_members: within})
+
+        def open_list() -> None:
+            go(page, f"{server.url}/organization").get_by_role("tab", name="Groups").click()
+            page.get_by_text(f"of {count:,}").wait_for()
+            still(page)
+
+        def edit() -> float:
+            open_list()
+            began = time.perf_counter()
+            choose(page.locator(".st-key-groups-row-g000").get_by_role("button", name="More"), "Edit")
+            page.get_by_role("dialog").get_by_text(f"of {people:,}").wait_for()
+            still(page)
+            return time.perf_counter() - began
+
+        def choose_groups() -> float:
+            go(page, f"{server.url}/organization")
+            began = time.perf_counter()
+            choose(page.locator(".st-key-people-row-p00000").get_by_role("button", name="More"), "Groups")
+            page.get_by_role("dialog").get_by_text("In these groups").wait_for()
+            still(page)
+            return time.perf_counter() - began
+
+        what = f"{count:,} groups and {people:,} members"
+        return [
+            (f"the list of groups, {what}", _time(open_list)),
+            (f"*Edit* of a group of all, {what}", min(edit() for _ in range(_TIMES))),
+            (f"*Groups* of a person, {what}", min(choose_groups() for _ in range(_TIMES))),
+        ]
+
+
+def _measure_lists(count: int) -> list[tuple[str, float]]:
+    """So many application tokens, sign-ins and shared chats of one person, and so many who ask for access."""
+    with _open(House(flows={"talk": flow_text("scripted:echo", "Talk")})) as (server, page):
+        _add_members(server, count)
+        now = time.time()
+        fill(_find_database(server), [Conversation(f"member:{_ADA}", "talk", "s", now - 60.0, 10)])
+        mine, until = {"owner": f"member:{_ADA}", "flow_id": "talk"}, now + _YEAR
+        shared = {
+            "contents": "[]",
+            "messages": 0,
+            "is_cut": False,
+            "session": make_session_key("talk", mine["owner"], "s"),
+        }
+        _insert(
+            server,
+            {
+                tables.tokens: [
+                    {"id": f"t{n}", "name": f"token {n:04}", "prefix": "fg_12345", "hash": f"{n}", "owner": _ADA,
+                     "created_at": float(n), "uses": 0}
+                    for n in range(count)
+                ],
+                tables.sign_ins: [
+                    {"id": f"s{n}", "member": _ADA, "created_at": float(n), "expires_at": until, "agent": "Firefox/99"}
+                    for n in range(count)
+                ],
+                tables.shared_chats: [
+                    {"id": f"c{n}", "title": f"chat {n:04}", "created_at": float(n), **mine, **shared}
+                    for n in range(count)
+                ],
+                tables.access_requests: [
+                    {"id": f"r{n}", "flow_id": "talk", "member": f"p{n:05}", "note": "", "state": "open",
+                     "created_at": float(n)}
+                    for n in range(count)
+                ],
+            },
+        )  # fmt: skip
+
+        def open_tokens() -> None:
+            go(page, f"{server.url}/organization").get_by_role("tab", name="Tokens").click()
+            page.get_by_text("token ").first.wait_for()
+            still(page)
+
+        return [
+            (
+                f"one's account with {count:,} tokens, sign-ins and shared chats",
+                _time(lambda: _visit(page, f"{server.url}/account", f"of {count:,}")),
+            ),
+            (f"the organization's page with {count:,} access requests, its tokens opened", _time(open_tokens)),
+            (f"home with {count:,} access requests", _time(lambda: _visit(page, server.url, f"of {count:,}"))),
+        ]
+
+
+def _add_members(server: AppServer, count: int) -> None:
+    rows = [
+        {"id": f"p{n:05}", "display_name": f"Person {n:05}", "role": "member", "active": True, "created_at": 1.0}
+        for n in range(count)
+    ]
+    _insert(server, {tables.members: rows})
+
+
+def _insert(server: AppServer, rows: Mapping[Table, Sequence[Mapping[str, object]]]) -> None:
+    engine = Database.make(_find_database(server)).writer
+    with engine.begin() as connection:
+        for table, its in rows.items():
+            connection.execute(insert(table), its)
+    engine.dispose()
 
 
 def _measure_chats(count: int) -> list[tuple[str, float]]:

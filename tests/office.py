@@ -9,14 +9,14 @@ from typing import Any
 import httpx2
 
 from flowground import doors
-from flowground.access import access_requests, account, application_tokens, people
+from flowground.access import access_requests, account, application_tokens, groups, people
 from flowground.access.sharing import share
 from flowground.api import create_api
 from flowground.caller import Caller, Owner, RunRequest
 from flowground.runtime import Runtime
 from flowground.store.flows import presets
 from flowground.store.flows.publications import Sharing
-from flowground.store.people import groups, members
+from flowground.store.people import members
 from flowground.store.runs import shared_chats
 from tests.organization import FLOWS, sign_in
 from tests.people import HASHED
@@ -63,8 +63,8 @@ async def open_office(url: str, folder: Path) -> AsyncIterator[Office]:
 async def give_everything(office: Office, bob: Caller) -> tuple[str, str, str, str]:
     """One of each kind of thing that a member can have. Secrets of a token and a link, a ticket, the id of a run."""
     access, store = office.runtime.access, office.runtime.store
-    group = await people.add_group(access, office.augusta, "Sales")
-    await people.set_group_members(access, office.augusta, group.id, [bob.id])
+    group = await groups.add(access, office.augusta, "Sales")
+    await groups.change_members(access, office.augusta, group.id, added=[bob.id])
     await share(access, office.augusta, "talk", Sharing(True, "people", frozenset({bob.id}), shares_api=True))
     await access_requests.ask(access, bob, "other", "For the report")
     await store.write(presets.save, flow_id="talk", owner=str(bob.owner), name="kind", values={})
@@ -89,10 +89,10 @@ async def count_everything(office: Office, somebody: Caller) -> dict[str, int]:
         "of programs": len(await read(list_sessions, **of_programs)),
         "shared chats": len((await read(shared_chats.list_of_owner, owner=str(somebody.owner))).shown),
         "presets": len(await read(presets.list_presets, **mine)),
-        "tokens": len(await application_tokens.list_tokens(access, somebody)),
-        "groups": sum(somebody.id in group.members for group in await read(groups.list_groups)),
+        "tokens": (await application_tokens.find_page(access, somebody, limit=9))[1],
+        "groups": (await groups.find_groups(access, office.augusta, having=somebody.id, limit=9))[1],
         "flows": len(await access.list_flows(somebody)),
-        "other sign-ins": len(await account.list_sign_ins(access, somebody)) - 1,
+        "other sign-ins": (await account.find_sign_ins(access, somebody, limit=9))[1] - 1,
         "links": sum(link.member == somebody.id for link in await people.list_links(access, office.augusta)),
         "requests": sum(
             item.member == somebody.id for item in (await access_requests.find_waiting(access, office.augusta))[0]

@@ -73,7 +73,7 @@ async def house(folder: Path, state: str) -> AsyncIterator[tuple[Runtime, Mappin
             everybody[who] = await _token(runtime, owner, ("other",) if who == "foreign token" else None)
         group = await runtime.store.write(groups.add, name="Group", by="tests")
         within = {"group-member", "deactivated"}
-        await runtime.store.write(groups.set_members, group_id=group.id, members=within, by="tests")
+        await runtime.store.write(groups.change_members, group_id=group.id, added=within, by="tests")
         await runtime.store.write(publications.change, flow_id="talk", sharing=sharings(group.id)[state], by="tests")
         await runtime.store.write(members.set_active, member="deactivated", is_active=False, by="tests")
         transport = httpx2.ASGITransport(app=create_api(lambda: runtime), raise_app_exceptions=False)

@@ -14,7 +14,8 @@ from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import access_requests as stored_requests
 from flowground.store.people import members
-from tests.organization import sign_in
+from tests.organization import organization, sign_in
+from tests.people import HASHED
 from tests.running import look_at_once
 from tests.stored import list_entries
 
@@ -168,3 +169,24 @@ async def test_approving_where_everybody_may_open_it_changes_nothing(acme: Runti
     assert await acme.store.read(publications.read_sharing, flow_id="talk") == everybody
     assert await opens(acme, "bob")
     assert await opens(acme, "zoe")
+
+
+async def test_requests_are_found_by_who_asks_for_what_and_why(tmp_path: Path) -> None:
+    config = {"credentials": {"usernames": {"carl": {"first_name": "Carla", "password": HASHED}}}}
+    async with organization(tmp_path, config=config) as acme:
+        for asker, flow, note in (("bob", "talk", "For the report"), ("zoe", "other", "soon"), ("carl", "other", "")):
+            await access_requests.ask(acme.access, await sign_in(acme, asker), flow, note)
+        ada = await sign_in(acme, "augusta")
+        for words, askers in (
+            ("", ["bob", "zoe", "carl"]),
+            ("REPORT", ["bob"]),
+            ("other", ["zoe", "carl"]),
+            ("other soon", ["zoe"]),
+            ("Carlà", ["carl"]),
+            ("bob other", []),
+        ):
+            found, count = await access_requests.find_waiting(acme.access, ada, words, limit=2)
+            assert ([one.member for one in found], count) == (askers[:2], len(askers)), words
+        assert await access_requests.count_waiting(acme.access, ada) == 3
+        assert await access_requests.count_waiting(acme.access, ada, flow_id="talk") == 1
+        assert await access_requests.count_waiting(acme.access, await sign_in(acme, "anton")) == 0

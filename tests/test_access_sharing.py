@@ -59,16 +59,16 @@ async def test_groups_follow_their_members(tmp_path: Path) -> None:
         sharing = Sharing(is_shared=True, audience="people", groups=frozenset({group.id}))
         await write(publications.change, flow_id="talk", sharing=sharing, by="tests")
         assert not await opens(runtime, MIA)
-        await write(groups.set_members, group_id=group.id, members=["mia", "max"], by="tests")
+        await write(groups.change_members, group_id=group.id, added=["mia", "max"], by="tests")
         assert await opens(runtime, MIA)
         who = await find_who_may_open(runtime.access, sharing, limit=20)
         assert [member.name for member in who.shown] == ["max", "mia"]
-        await write(groups.set_members, group_id=group.id, members=["max"], by="tests")
+        await write(groups.change_members, group_id=group.id, removed=["mia"], by="tests")
         assert not await opens(runtime, MIA)
-        await write(groups.set_members, group_id=group.id, members=["mia"], by="tests")
+        await write(groups.change_members, group_id=group.id, added=["mia"], by="tests")
         await write(groups.remove, group_id=group.id, by="tests")
         again = await write(groups.add, name="Sales", by="tests")
-        await write(groups.set_members, group_id=again.id, members=["mia"], by="tests")
+        await write(groups.change_members, group_id=again.id, added=["mia"], by="tests")
         assert not await opens(runtime, MIA)
 
 
@@ -136,10 +136,8 @@ async def test_without_sign_in_only_where_config_yaml_allows_it(tmp_path: Path) 
 async def test_only_people_and_groups_that_are_there(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS, config={"credentials": {"usernames": {"maria": {}}}}) as runtime:
         admin = Caller(kind="token", id="1", role="admin")
-        for names, hint in (({"mariah", "zoe"}, "Did you mean maria?"), ({"nobody"}, None)):
-            with pytest.raises(InvalidRequest, match=f"no member {min(names)}") as refusal:
-                await share(runtime.access, admin, "talk", Sharing(True, "people", frozenset(names)))
-            assert refusal.value.hint == hint
+        with pytest.raises(InvalidRequest, match="no member mariah"):
+            await share(runtime.access, admin, "talk", Sharing(True, "people", frozenset({"zoe", "mariah"})))
         with pytest.raises(InvalidRequest, match="One of these groups"):
             await share(runtime.access, admin, "talk", Sharing(True, groups=frozenset({"x"})))
         gone = Sharing(True, "people", frozenset({"left the company"}))

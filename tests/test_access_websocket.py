@@ -58,7 +58,7 @@ async def _people(store: Store, sign_in: SignIn) -> tuple[str, dict[str, str]]:
     for who, role in PEOPLE.items():
         await sign_in.roster.add(who.replace(" ", "-"), role=role, by="tests")
     group = await store.write(groups.add, name="Group", by="tests")
-    await store.write(groups.set_members, group_id=group.id, members=["group-member", "deactivated"], by="tests")
+    await store.write(groups.change_members, group_id=group.id, added=["group-member", "deactivated"], by="tests")
     await store.write(publications.change, flow_id="talk", sharing=sharings(group.id)["organization"], by="tests")
     made = {
         who: await store.write(

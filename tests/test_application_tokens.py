@@ -46,7 +46,9 @@ async def make(runtime: Runtime, caller: Caller, flow: str = "open", **given: An
 
 
 async def names(runtime: Runtime, caller: Caller, flow_id: str | None = None) -> set[str]:
-    return {token.name for token in await application_tokens.list_tokens(runtime.access, caller, flow_id=flow_id)}
+    found, count = await application_tokens.find_page(runtime.access, caller, flow_id=flow_id, limit=9)
+    assert len(found) == count
+    return {token.name for token in found}
 
 
 async def test_a_token_is_its_makers_for_one_flow_or_for_all_they_may_run(tmp_path: Path) -> None:
@@ -87,6 +89,8 @@ async def test_everyone_sees_and_revokes_their_own_admins_all(tmp_path: Path) ->
         assert await names(runtime, bob) == {"bobs"}
         assert await names(runtime, augusta) == {"olgas", "bobs", "augustas"}
         assert await names(runtime, augusta, "private") == {"olgas", "augustas"}
+        own, _ = await application_tokens.find_page(runtime.access, augusta, is_own=True, limit=9)
+        assert [token.name for token in own] == ["augustas"]
         with pytest.raises(InvalidRequest, match="no such token"):
             await application_tokens.revoke(runtime.access, bob, olgas.id)
         await application_tokens.revoke(runtime.access, augusta, bobs.id)
@@ -103,7 +107,7 @@ async def test_the_local_owner_proves_it_first_and_makes_the_organizations(tmp_p
         with pytest.raises(NotAllowed, match="owner code"):
             await make(runtime, stranger)
         with pytest.raises(NotAllowed, match="owner code"):
-            await application_tokens.list_tokens(runtime.access, stranger)
+            await application_tokens.find_page(runtime.access, stranger, limit=9)
         made, _ = await make(runtime, LOCAL_OWNER)
         assert made.owner is None
         augusta = await join(runtime, "augusta")
@@ -119,7 +123,7 @@ async def test_only_people_have_tokens(tmp_path: Path, kind: Any) -> None:
         with pytest.raises((NotAllowed, NotSignedIn)):
             await make(runtime, caller)
         with pytest.raises((NotAllowed, NotSignedIn)):
-            await application_tokens.list_tokens(runtime.access, caller)
+            await application_tokens.find_page(runtime.access, caller, limit=9)
 
 
 @pytest.mark.parametrize(
@@ -164,8 +168,11 @@ async def test_expired_tokens_do_not_count_and_the_newest_stands_first(tmp_path:
             name = f"old {number}"
             await runtime.store.write(tokens.create, name=name, owner=None, flows=None, expires_at=past, by="tests")
         made, _ = await make(runtime, LOCAL_OWNER, name="new")
-        listed = await application_tokens.list_tokens(runtime.access, LOCAL_OWNER)
-        assert (len(listed), listed[0].id, listed[0].is_in_force, listed[1].is_in_force) == (101, made.id, True, False)
+        listed, count = await application_tokens.find_page(runtime.access, LOCAL_OWNER, limit=2)
+        assert (count, listed[0].id, listed[0].is_in_force, listed[1].is_in_force) == (101, made.id, True, False)
+        lacking = await application_tokens.find_lacking(runtime.access, LOCAL_OWNER, "open", limit=9)
+        assert ([token.name for token in lacking[0]], lacking[1]) == (["new"], 1)
+        assert await application_tokens.find_lacking(runtime.access, LOCAL_OWNER, "private", limit=9) == ([], 0)
 
 
 async def test_a_new_token_sees_answers_and_sets_what_was_opened(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ NEW = "another long phrase"
 
 
 async def sign_out(acme: Runtime) -> None:
-    for item in await account.list_sign_ins(acme.access, await sign_in(acme, "bob")):
+    for item in (await account.find_sign_ins(acme.access, await sign_in(acme, "bob"), limit=9))[0]:
         await acme.sign_in.revoke(item.id)
 
 

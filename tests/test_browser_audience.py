@@ -58,3 +58,21 @@ def test_somebody_among_many_is_found_chosen_and_let_in(house: AppServer, ada: "
     pane.get_by_text("3 people can open it, once saved").click()
     pane.get_by_text("Person 111 (p111) chosen").wait_for()
     pane.get_by_text("admin, always").wait_for()
+
+
+def test_somebody_among_many_is_found_to_look_as_them(house: AppServer, ada: "Page") -> None:
+    go(ada, f"{house.url}/public_flow/talk?as=member")
+    banner = ada.locator(".st-key-preview")
+    search = banner.get_by_role("searchbox", name="Find a member")
+    search.fill("nobody here")
+    banner.get_by_text("Nobody by that name.").wait_for()
+    search.fill("person 117")
+    banner.get_by_text("Nobody by that name.").wait_for(state="detached")
+    still(ada)
+    banner.get_by_role("combobox").click()
+    ada.get_by_role("option", name="Person 117 (p117)").click()
+    ada.wait_for_url("**as=member%3Ap117*")
+    banner.get_by_text("as p117").wait_for()
+    assert ada.get_by_role("option").count() == 0
+    banner.get_by_role("button", name="End preview").click()
+    banner.wait_for(state="detached")

@@ -135,5 +135,5 @@ def test_admins_find_and_revoke_the_organizations_tokens(house: AppServer, ada: 
     ada.get_by_text("1 to 25 of 27").wait_for(state="detached")
     still(ada)
     ada.get_by_role("button", name="Revoke").click()
-    ada.get_by_text("No token has these words.").wait_for()
+    ada.get_by_text("Nothing has these words.").wait_for()
     assert requests.get(f"{house.url}/api/v1/flows", headers=headers, timeout=10).status_code == 403

@@ -63,7 +63,7 @@ async def make_member(store: Store, name: str) -> str:
     for request in await store.read(access_requests.list_open, flows=["third"]):
         await write(access_requests.decide, request_id=request.id, is_approved=False, by=by)
     group = await write(groups.add, name=f"of {member[:1]}", by=by)
-    await write(groups.set_members, group_id=group.id, members={member}, by=by)
+    await write(groups.change_members, group_id=group.id, added={member}, by=by)
     sharing = Sharing(is_shared=True, audience="people", members=frozenset({member}))
     await write(publications.change, flow_id=f"flow {name[:1]}", sharing=sharing, by=by)
     await write(switches.switch_off, kind="provider", name=f"provider {name[:1]}", says="", by=by)

@@ -13,6 +13,7 @@ from flowground.store import Store, tables
 from flowground.store.flows import publications  # fmt: skip
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import access_requests, groups, members, password_links, sign_ins
+from flowground.store.people.groups import Group
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +45,7 @@ async def named(store: Store, person: str | None, flow_id: str = "talk") -> bool
 
 async def test_who_is_named_by_name_or_group(store: Store) -> None:
     group = await store.write(groups.add, name="Sales", by="x")
-    await store.write(groups.set_members, group_id=group.id, members=["gus"], by="x")
+    await store.write(groups.change_members, group_id=group.id, added=["gus"], by="x")
     await share(store, Sharing(True, "people", frozenset({"mia"}), frozenset({group.id})))
     await share(store, Sharing(True, "people", frozenset({"max"})), "other")
     for person, found in (("mia", True), ("gus", True), ("max", False), ("", False), (None, False), (group.id, False)):
@@ -64,13 +65,26 @@ async def test_a_groups_name_is_its_own_whatever_its_case(store: Store) -> None:
     with pytest.raises(InvalidRequest):
         await store.write(groups.rename, group_id=support.id, name="Sales", by="x")
     assert not await store.write(groups.rename, group_id="unknown", name="Other", by="x")
-    assert not await store.write(groups.set_members, group_id="unknown", members=["mia"], by="x")
-    await store.write(groups.set_members, group_id=sales.id, members=["mia", "max"], by="x")
-    await store.write(groups.set_members, group_id=sales.id, members=["max", "ben"], by="x")
-    assert [(group.name, group.members) for group in await store.read(groups.list_groups)] == [
-        ("sales", ("ben", "max")),
-        ("Straße", ()),
-    ]
+    assert not await store.write(groups.change_members, group_id="unknown", added=["mia"], by="x")
+    await store.write(groups.change_members, group_id=sales.id, added=["mia", "max"], by="x")
+    await store.write(groups.change_members, group_id=sales.id, added=["max", "ben"], removed=["mia", "gus"], by="x")
+    found = [Group(sales.id, "sales", 2), Group(support.id, "Straße", 0)]
+    assert await store.read(groups.find_page, limit=9) == (found, 2)
+    assert await store.read(groups.list_first_members, ids=[sales.id, support.id], most=1) == {
+        sales.id: ["ben"],
+        support.id: [],
+    }
+    for words, having, lacking, names in (
+        ("STRASSE", None, None, ["Straße"]),
+        ("sa l", None, None, ["sales"]),
+        ("sa x", None, None, []),
+        ("", "ben", None, ["sales"]),
+        ("", None, "ben", ["Straße"]),
+        ("", "mia", None, []),
+    ):
+        page, count = await store.read(groups.find_page, words=words, having=having, lacking=lacking, limit=9)
+        assert ([group.name for group in page], count) == (names, len(names))
+    assert await store.read(groups.find_page, limit=1, offset=1) == (found[1:], 2)
 
 
 async def test_a_removed_members_rights_are_not_the_next_bearers(store: Store) -> None:
@@ -79,7 +93,7 @@ async def test_a_removed_members_rights_are_not_the_next_bearers(store: Store) -
 
     await add()
     group = await store.write(groups.add, name="Sales", by="x")
-    await store.write(groups.set_members, group_id=group.id, members=["mia"], by="x")
+    await store.write(groups.change_members, group_id=group.id, added=["mia"], by="x")
     await share(store, Sharing(True, "people", frozenset({"mia"}), frozenset({group.id})))
     await store.write(access_requests.ask, flow_id="other", member="mia", note="")
     link = await add_link(store, "secret")
@@ -151,6 +165,6 @@ async def test_a_sign_in_is_revoked_for_its_member_only(store: Store) -> None:
     until = time.time() + 60
     await store.write(sign_ins.add_ticket, ticket="t", member="mia", browser="b", expires_at=until)
     await store.write(sign_ins.redeem, ticket="t", browser="b", sign_in_id="one", expires_at=until, agent="Firefox")
-    assert [item.agent for item in await store.read(sign_ins.list_sign_ins, member="mia")] == ["Firefox"]
+    assert [one.agent for one in (await store.read(sign_ins.find_page, member="mia", limit=9))[0]] == ["Firefox"]
     assert not await store.write(sign_ins.revoke, sign_in_id="one", member="max")
     assert await store.write(sign_ins.revoke, sign_in_id="one", member="mia")

@@ -7,7 +7,11 @@ from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest
 from flowground.store.people import access_requests
-from flowground.store.people.access_requests import AccessRequest
+from flowground.store.people.access_requests import AccessRequest, SearchedWord
+from flowground.wiring import WiredFlow
+from flowground.words import fold, has_words
+
+_MOST_WORDS = 5
 
 
 async def ask(access: Access, caller: Caller, address: str, note: str = "") -> None:
@@ -35,19 +39,44 @@ async def is_denied(access: Access, caller: Caller, address: str) -> bool:
 
 
 async def find_waiting(
-    access: Access, caller: Caller, *, flow_id: str | None = None, limit: int = 25, offset: int = 0
+    access: Access, caller: Caller, words: str = "", *, flow_id: str | None = None, limit: int = 25, offset: int = 0
 ) -> tuple[list[AccessRequest], int]:
     """A page of the requests for the flows this caller may publish (`flow_id`: for that one), oldest first, and how
-    many there are on all pages; none for others."""
+    many there are on all pages; none for others.
+
+    With words, those that have all of them in the note, the name of who asks, or the flow's.
+    """
+    mine = await _list_mine(access, caller, flow_id)
+    if not mine:
+        return [], 0
+    configured = await access.sign_in.roster.list_configured() if words else []
+    searched = [
+        SearchedWord(
+            word,
+            [wired.id for wired in mine if has_words(f"{wired.id} {wired.name}", [fold(word)])],
+            [one.id for one in configured if has_words(f"{one.name} {one.display_name}", [fold(word)])],
+        )
+        for word in words.split()[:_MOST_WORDS]
+    ]
+    flows, read = [wired.id for wired in mine], access.store.read
+    found = await read(access_requests.list_open, flows=flows, words=searched, limit=limit, offset=offset)
+    is_whole = not offset and len(found) < limit
+    return found, len(found) if is_whole else await read(access_requests.count_open, flows=flows, words=searched)
+
+
+async def count_waiting(access: Access, caller: Caller, *, flow_id: str | None = None) -> int:
+    """How many `find_waiting` finds without words."""
+    mine = await _list_mine(access, caller, flow_id)
+    flows = [wired.id for wired in mine]
+    return await access.store.read(access_requests.count_open, flows=flows) if flows else 0
+
+
+async def _list_mine(access: Access, caller: Caller, flow_id: str | None) -> list[WiredFlow]:
+    """The flows that this caller may publish; of them the one of this id, where one is given."""
     caller = await access.recheck(caller)
     every = access.catalogue.list_flows()
     asked = every.values() if flow_id is None else filter(None, [every.get(flow_id)])
-    mine = [wired.id for wired in asked if access.may_publish(caller, wired)]
-    if not mine:
-        return [], 0
-    found = await access.store.read(access_requests.list_open, flows=mine, limit=limit, offset=offset)
-    is_whole = not offset and len(found) < limit
-    return found, len(found) if is_whole else await access.store.read(access_requests.count_open, flows=mine)
+    return [wired for wired in asked if access.may_publish(caller, wired)]
 
 
 async def approve(access: Access, caller: Caller, request_id: str) -> None:

@@ -18,6 +18,9 @@ from flowground.store.people.owners import list_owners
 from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.runs import erasing, shared_chats, transcripts
 
+_MOST_SIGN_INS = 10_000
+"""Of the newest, in a file of one's data."""
+
 
 async def change_password(
     access: Access, caller: Caller, old: str, new: str, *, address: str, device: Device | None = None
@@ -43,19 +46,13 @@ async def show_as(access: Access, caller: Caller, display_name: str) -> None:
     await access.sign_in.roster.show_as(caller.id, display_name, by=str(caller.owner))
 
 
-async def list_sign_ins(access: Access, caller: Caller) -> list[BrowserSignIn]:
-    """Where I am signed in, newest first; `caller.sign_in_id` is this browser's."""
-    caller = await access.require_member(caller)
-    return await access.store.read(sign_ins.list_sign_ins, member=caller.id)
-
-
 async def find_sign_ins(
-    access: Access, caller: Caller, *, limit: int, offset: int = 0
+    access: Access, caller: Caller, words: str = "", *, limit: int, offset: int = 0
 ) -> tuple[list[BrowserSignIn], int]:
-    """A page of `list_sign_ins`, and how many there are on all pages."""
+    """A page of where I am signed in, newest first, and how many there are on all pages; `caller.sign_in_id` is this
+    browser's. With words, those whose browser had all of them in what it called itself."""
     caller = await access.require_member(caller)
-    found = await access.store.read(sign_ins.list_sign_ins, member=caller.id, limit=limit, offset=offset)
-    return found, await access.store.read(sign_ins.count_sign_ins, member=caller.id)
+    return await access.store.read(sign_ins.find_page, member=caller.id, words=words, limit=limit, offset=offset)
 
 
 async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
@@ -81,7 +78,7 @@ async def collect_data(access: Access, caller: Caller) -> bytes:
         "groups": (await read(groups.list_names_of, members=[caller.id])).get(caller.id, []),
         "sign_ins": [
             {"since": item.created_at, "until": item.expires_at, "browser": item.agent}
-            for item in await read(sign_ins.list_sign_ins, member=caller.id)
+            for item in (await read(sign_ins.find_page, member=caller.id, limit=_MOST_SIGN_INS))[0]
         ],
         "tokens": [
             {

@@ -11,7 +11,7 @@ from flowground.access import Access
 from flowground.caller import Caller, Sees, Sets
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store.people import tokens
-from flowground.store.people.tokens import StoredToken
+from flowground.store.people.tokens import StoredToken, TokenFilter
 from flowground.words import read_name
 
 LONGEST_NAME = 60
@@ -49,8 +49,7 @@ async def make(
     said = _check_name(name)
     if expires_in is not None and not timedelta(0) < expires_in <= _LONGEST_LIFE:
         raise InvalidRequest("A token expires in at most 10 years, or never.")
-    own = await access.store.read(tokens.list_tokens, owner=_find_owner(caller))
-    if sum(token.is_in_force for token in own) >= _MOST:
+    if await access.store.read(tokens.count_in_force, owner=_find_owner(caller)) >= _MOST:
         raise InvalidRequest(f"There are {_MOST} tokens in use already.", hint="Revoke those that nothing uses.")
     return await access.store.write(
         tokens.create,
@@ -64,36 +63,31 @@ async def make(
     )
 
 
-async def list_tokens(access: Access, caller: Caller, *, flow_id: str | None = None) -> list[StoredToken]:
-    """Tokens that are not revoked (expired ones are there), newest first: the caller's own, an admin's everyone's.
+async def find_page(
+    access: Access,
+    caller: Caller,
+    words: str = "",
+    *,
+    flow_id: str | None = None,
+    is_own: bool = False,
+    limit: int,
+    offset: int = 0,
+) -> tuple[list[StoredToken], int]:
+    """Tokens that are not revoked (expired ones are there), newest first, and how many have these words: the caller's
+    own; an admin's everyone's and the organization's too, unless `is_own`.
 
     `flow_id` keeps those whose scope has this flow. Raises as `make` does of the caller.
     """
     caller = await _require_person(access, caller)
-    found = await access.store.read(tokens.list_tokens, owner=_find_owner(caller), everyone=caller.role == "admin")
-    return [
-        token
-        for token in found
-        if token.revoked_at is None and (flow_id is None or token.flows is None or flow_id in token.flows)
-    ]
+    only = TokenFilter(_find_owner(caller), caller.role == "admin" and not is_own, words, flow_id)
+    return await access.store.read(tokens.find_page, only=only, limit=limit, offset=offset)
 
 
-async def find_own_page(
-    access: Access, caller: Caller, *, limit: int, offset: int = 0
-) -> tuple[list[StoredToken], int]:
-    """A member's own, newest first, and how many there are on all pages."""
-    caller = await access.require_member(caller)
-    return await access.store.read(tokens.find_page, owner=caller.id, limit=limit, offset=offset)
-
-
-async def find_page(
-    access: Access, caller: Caller, words: str = "", *, limit: int, offset: int = 0
-) -> tuple[list[StoredToken], int]:
-    """Everybody's tokens and the organization's, newest first, and how many have these words; for admins."""
-    caller = await access.recheck(caller)
-    if caller.kind != "member" or caller.role != "admin":
-        raise NotAllowed("Only admins may do this.")
-    return await access.store.read(tokens.find_page, words=words, limit=limit, offset=offset)
+async def find_lacking(access: Access, caller: Caller, flow_id: str, *, limit: int) -> tuple[list[StoredToken], int]:
+    """The caller's own tokens in force that reach the flow and set only what its author opened; and how many."""
+    caller = await _require_person(access, caller)
+    only = TokenFilter(_find_owner(caller), flow_id=flow_id, sets="opened")
+    return await access.store.read(tokens.find_page, only=only, limit=limit)
 
 
 async def revoke(access: Access, caller: Caller, token_id: str) -> None:

@@ -8,12 +8,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from flowground.access import Access
-from flowground.access.people import require_author
+from flowground.access.people import require_admin, require_author
 from flowground.caller import Caller
 from flowground.store.flows.publications import Sharing
-from flowground.store.people import groups, member_lists
-from flowground.store.people.groups import GroupSize
-from flowground.store.people.member_lists import Opening
+from flowground.store.people import member_lists
+from flowground.store.people.member_lists import MemberFilter, Opening
 from flowground.store.people.members import Member
 from flowground.words import fold, has_words
 
@@ -27,28 +26,47 @@ class FoundPeople:
 
 
 async def find_people(
-    access: Access, caller: Caller, words: str = "", *, is_member_only: bool = False, limit: int = 20, offset: int = 0
+    access: Access,
+    caller: Caller,
+    words: str = "",
+    *,
+    is_member_only: bool = False,
+    not_in: str | None = None,
+    limit: int = 20,
+    offset: int = 0,
 ) -> FoundPeople:
-    """In whose names or address all these words stand, by name. `is_member_only`: active, neither author nor admin."""
+    """By name, those in whose names or address all these words stand; the other two as in `MemberFilter`."""
     await require_author(access, caller)
-    wanted = [fold(word) for word in words.split()]
-    configured = [
-        member
-        for member in await access.sign_in.roster.list_configured()
-        if has_words(f"{member.name} {member.display_name} {member.email or ''}", wanted)
-        and (not is_member_only or (member.is_active and member.role == "member"))
-    ]
+    wanted = MemberFilter(words, is_member_only, not_in)
+    configured = await _list_configured(access, wanted)
     first = configured[offset : offset + limit]
     read = access.store.read
-    stored = await read(member_lists.count_members, words=words, is_member_only=is_member_only)
+    stored = await read(member_lists.count_members, wanted=wanted)
     rest = await read(
         member_lists.find_members,
-        words=words,
-        is_member_only=is_member_only,
+        wanted=wanted,
         limit=limit - len(first),
         offset=max(0, offset - len(configured)),
     )
     return FoundPeople((*first, *rest), len(configured) + stored)
+
+
+async def find_group_members(
+    access: Access, caller: Caller, group_id: str, words: str = "", *, limit: int, offset: int = 0
+) -> tuple[list[str], int]:
+    """A page of the ids of who is in the group, those that left config.yaml too; and how many all pages have.
+
+    With words, those who have them in a name or their address. For admins.
+    """
+    await require_admin(access, caller)
+    return await access.store.read(
+        member_lists.find_group_members,
+        group_id=group_id,
+        words=words,
+        others=[member.id for member in await _list_configured(access, MemberFilter(words))],
+        limit=limit,
+        offset=offset,
+    )
 
 
 async def list_people(access: Access, caller: Caller, ids: Collection[str]) -> list[Member]:
@@ -57,12 +75,6 @@ async def list_people(access: Access, caller: Caller, ids: Collection[str]) -> l
     configured = [member for member in await access.sign_in.roster.list_configured() if member.id in ids]
     stored = await access.store.read(member_lists.list_by_ids, ids=ids) if ids else []
     return [*configured, *stored]
-
-
-async def list_group_sizes(access: Access, caller: Caller) -> list[GroupSize]:
-    """By name."""
-    await require_author(access, caller)
-    return await access.store.read(groups.list_sizes)
 
 
 async def find_who_may_open(access: Access, sharing: Sharing, *, limit: int) -> FoundPeople:
@@ -80,3 +92,19 @@ async def find_who_may_open(access: Access, sharing: Sharing, *, limit: int) -> 
     count = len(first) + await read(member_lists.count_openers, opening=opening)
     rest = await read(member_lists.list_openers, opening=opening, limit=limit) if limit > len(first) else []
     return FoundPeople((*first, *rest)[:limit], count)
+
+
+async def _list_configured(access: Access, wanted: MemberFilter) -> list[Member]:
+    """Those of config.yaml, by name."""
+    folded = [fold(word) for word in wanted.words.split()]
+    found = [
+        member
+        for member in await access.sign_in.roster.list_configured()
+        if has_words(f"{member.name} {member.display_name} {member.email or ''}", folded)
+        and (not wanted.is_member_only or (member.is_active and member.role == "member"))
+    ]
+    if wanted.not_in is None or not found:
+        return found
+    ids = [member.id for member in found]
+    within = await access.store.read(member_lists.find_grouped, groups=[wanted.not_in], ids=ids)
+    return [member for member in found if member.id not in within]

@@ -1,4 +1,4 @@
-"""What admins do with people, by their ids, and with groups. Every function asks anew whether the caller still is one.
+"""What admins do with people, by their ids. Every function asks anew whether the caller still is one.
 
 Each raises NotSignedIn once the caller is signed out, and NotAllowed when they may not. What they change is audited.
 """
@@ -9,24 +9,10 @@ from functools import partial
 from flowground.access import Access
 from flowground.caller import Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
-from flowground.store.people import groups, member_lists, members, password_links, sign_ins
-from flowground.store.people.groups import Group
-from flowground.store.people.members import Member
+from flowground.store.people import members, password_links, sign_ins
 from flowground.store.people.owners import list_owners
 from flowground.store.people.password_links import PasswordLink
 from flowground.store.people.sign_ins import BrowserSignIn
-
-
-async def list_members(access: Access, caller: Caller) -> list[Member]:
-    """Everyone, by name; authors may look too, to choose with whom they share."""
-    await require_author(access, caller)
-    return await access.sign_in.roster.list_members()
-
-
-async def list_groups(access: Access, caller: Caller) -> list[Group]:
-    """By name, with members; authors may look too."""
-    await require_author(access, caller)
-    return await access.store.read(groups.list_groups)
 
 
 async def invite(
@@ -42,7 +28,7 @@ async def invite(
 
     For a member who never set one, a new link: the earlier is over. Raises InvalidRequest for a name that is taken.
     """
-    by = await _require_admin(access, caller)
+    by = await require_admin(access, caller)
     known = await access.sign_in.roster.find_named(name)
     if known is None:
         known = await access.sign_in.roster.add(name, display_name=display_name, role=role, email=email, by=by)
@@ -58,12 +44,12 @@ async def rename(access: Access, caller: Caller, member: str, name: str) -> None
 
     Raises InvalidRequest for a name that may not be one or is taken, NotAllowed for members of config.yaml.
     """
-    await access.sign_in.roster.rename(member, name, by=await _require_admin(access, caller))
+    await access.sign_in.roster.rename(member, name, by=await require_admin(access, caller))
 
 
 async def show_as(access: Access, caller: Caller, member: str, display_name: str) -> None:
     """Another name for colleagues to see. Raises like `rename`."""
-    await access.sign_in.roster.show_as(member, display_name, by=await _require_admin(access, caller))
+    await access.sign_in.roster.show_as(member, display_name, by=await require_admin(access, caller))
 
 
 async def reset_password(access: Access, caller: Caller, member: str) -> tuple[PasswordLink, str]:
@@ -71,24 +57,18 @@ async def reset_password(access: Access, caller: Caller, member: str) -> tuple[P
 
     Raises InvalidRequest when there is no such active member.
     """
-    return await access.sign_in.links.create("reset", member, by=await _require_admin(access, caller))
+    return await access.sign_in.links.create("reset", member, by=await require_admin(access, caller))
 
 
 async def list_links(access: Access, caller: Caller, *, ids: Collection[str] | None = None) -> list[PasswordLink]:
     """Invitations and resets that are still good, newest first; of these members, where they are given."""
-    await _require_admin(access, caller)
+    await require_admin(access, caller)
     return await access.store.read(password_links.list_links, members=ids)
-
-
-async def list_group_names(access: Access, caller: Caller, ids: Collection[str]) -> dict[str, list[str]]:
-    """Member -> the names of their groups, of these members who are in one."""
-    await _require_admin(access, caller)
-    return await access.store.read(groups.list_names_of, members=ids)
 
 
 async def revoke_link(access: Access, caller: Caller, link_id: str) -> bool:
     """False when it was not good any more."""
-    by = await _require_admin(access, caller)
+    by = await require_admin(access, caller)
     return await access.store.write(password_links.revoke, link_id=link_id, by=by)
 
 
@@ -115,48 +95,22 @@ async def remove(access: Access, caller: Caller, member: str) -> None:
     access.note_removal()
 
 
-async def list_sign_ins(access: Access, caller: Caller, member: str) -> list[BrowserSignIn]:
-    """Where a member is signed in, newest first."""
-    await _require_admin(access, caller)
-    return await access.store.read(sign_ins.list_sign_ins, member=member)
+async def find_sign_ins(
+    access: Access, caller: Caller, member: str, words: str = "", *, limit: int, offset: int = 0
+) -> tuple[list[BrowserSignIn], int]:
+    """As `account.find_sign_ins`, of this member."""
+    await require_admin(access, caller)
+    return await access.store.read(sign_ins.find_page, member=member, words=words, limit=limit, offset=offset)
 
 
 async def sign_out_everywhere(access: Access, caller: Caller, member: str) -> int:
     """How many sign-ins that ended."""
-    by = await _require_admin(access, caller)
+    by = await require_admin(access, caller)
     return await access.store.write(sign_ins.revoke_all, member=member, by=by)
 
 
-async def add_group(access: Access, caller: Caller, name: str) -> Group:
-    """Raises InvalidRequest when the name is empty, too long or taken."""
-    by = await _require_admin(access, caller)
-    return await access.store.write(groups.add, name=name, by=by)
-
-
-async def rename_group(access: Access, caller: Caller, group_id: str, name: str) -> None:
-    """Raises InvalidRequest like `add_group`."""
-    by = await _require_admin(access, caller)
-    _require_group(await access.store.write(groups.rename, group_id=group_id, name=name, by=by))
-
-
-async def remove_group(access: Access, caller: Caller, group_id: str) -> None:
-    """Its people lose what only the group let them open, at their next action."""
-    by = await _require_admin(access, caller)
-    _require_group(await access.store.write(groups.remove, group_id=group_id, by=by))
-
-
-async def set_group_members(access: Access, caller: Caller, group_id: str, ids: Collection[str]) -> None:
-    """Who is in the group from now on. Raises InvalidRequest for people who are not there."""
-    by = await _require_admin(access, caller)
-    known = set(await access.sign_in.roster.find_names(ids))
-    known |= await access.store.read(member_lists.find_grouped, groups=[group_id], ids=ids)
-    if unknown := sorted(set(ids) - known):
-        raise InvalidRequest(f"There is no member {unknown[0]}.")
-    _require_group(await access.store.write(groups.set_members, group_id=group_id, members=set(ids), by=by))
-
-
-async def _require_admin(access: Access, caller: Caller) -> str:
-    """The caller, as the audit trail has them, who is an admin now."""
+async def require_admin(access: Access, caller: Caller) -> str:
+    """The caller, as the audit trail has them, who is an admin now. Raises NotAllowed for who is none."""
     caller = await access.recheck(caller)
     if caller.kind != "member" or caller.role != "admin":
         raise NotAllowed("Only admins may do this.")
@@ -174,13 +128,8 @@ async def _change_member(
     access: Access, caller: Caller, member: str, change: Callable[..., bool], *, hint: str | None = None
 ) -> None:
     """For who is not of config.yaml: `hint` says what to do there. Raises InvalidRequest where nobody has this id."""
-    by = await _require_admin(access, caller)
+    by = await require_admin(access, caller)
     roster = access.sign_in.roster
     roster.require_stored(member, hint=hint)
     if not await access.store.write(change, member=member, by=by, keep_admin=not roster.has_configured_admin):
         raise InvalidRequest(f"There is no member {member}.")
-
-
-def _require_group(is_there: bool) -> None:
-    if not is_there:
-        raise InvalidRequest("This group no longer exists.")

@@ -47,16 +47,27 @@ async def list_links(access: Access, caller: Caller, *, flow_id: str, session_id
     return await access.store.read(shared_chats.list_of_session, **place)
 
 
-async def list_own(access: Access, caller: Caller, *, offset: int = 0, limit: int = 25) -> SharedChatPage:
-    """All links of the caller's."""
+async def list_own(
+    access: Access, caller: Caller, words: str = "", *, offset: int = 0, limit: int = 25
+) -> SharedChatPage:
+    """A page of the caller's links; with words, those that have all of them in the title or the flow's id."""
     caller = await access.require_member(caller, _SAYS)
-    return await access.store.read(shared_chats.list_of_owner, owner=str(caller.owner), offset=offset, limit=limit)
+    return await access.store.read(
+        shared_chats.list_of_owner, owner=str(caller.owner), words=words, offset=offset, limit=limit
+    )
 
 
 async def renew_link(access: Access, caller: Caller, key: str) -> bool:
-    """It shares what was said until now. False where the caller has no such link."""
+    """It shares what was said until now. False where the caller has no such link. Raises FlowNotFound where its flow
+    is not theirs to open any more."""
     caller = await access.require_member(caller, _SAYS)
-    return await access.store.write(shared_chats.renew, owner=str(caller.owner), key=key)
+    owner = str(caller.owner)
+    found = await access.store.read(shared_chats.find, key=key)
+    if found is None or found.owner != owner:
+        return False
+    if (await access.open_flow(caller, found.flow_id)).id != found.flow_id:
+        raise FlowNotFound(found.flow_id)  # another flow has the name that this one had
+    return await access.store.write(shared_chats.renew, owner=owner, key=key)
 
 
 async def revoke_link(access: Access, caller: Caller, key: str) -> bool:

@@ -15,7 +15,6 @@ from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups
 from flowground.store.runs import numbers
 from flowground.wiring import WiredFlow
-from flowground.words import find_nearest
 
 SIGNED_OUT = "visitor"
 SOMEBODY = "member"
@@ -104,7 +103,7 @@ async def _check_sharing(access: Access, sharing: Sharing, before: Sharing) -> N
         raise InvalidRequest("The expiry date is in the past.")
     added = sharing.members - before.members
     if unknown := sorted(added - set(await access.sign_in.roster.find_names(added))):
-        word = find_nearest(unknown[0], [member.id for member in await access.sign_in.roster.list_members()])
-        raise InvalidRequest(f"There is no member {unknown[0]}.", hint=f"Did you mean {word}?" if word else None)
-    if sharing.groups - before.groups - {group.id for group in await access.store.read(groups.list_sizes)}:
+        raise InvalidRequest(f"There is no member {unknown[0]}.")
+    new = sharing.groups - before.groups
+    if len(await access.store.read(groups.list_by_ids, ids=new)) < len(new):
         raise InvalidRequest("One of these groups no longer exists.")

@@ -13,12 +13,13 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Table, insert, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, insert, literal_column, or_, select, true
 from sqlalchemy.sql import ClauseElement
 
 from flowground.messages import mend
 
 BoundValues = dict[str, Any]
+_MOST_WORDS = 5
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -54,6 +55,12 @@ def add_row(connection: Connection, table: Table, /, **values: Any) -> None:
 def has_row(connection: Connection, *where: ColumnElement[bool]) -> bool:
     """Whether there is a row for which all of this holds."""
     return connection.execute(select(literal_column("1")).where(*where).limit(1)).first() is not None
+
+
+def has_words(words: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:
+    """That each of these words (the first five) stands in one of the columns, which hold no NULL."""
+    wanted = words.split()[:_MOST_WORDS]
+    return and_(true(), *(or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in wanted))
 
 
 class Statement:

@@ -1,19 +1,20 @@
 """Members who ask to open a flow, and what its owners decided."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
 
 from flowground.caller import Owner
 from flowground.store import audit, tables
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
-from flowground.store.sql import add_row, has_row, make_storable, read_moment
+from flowground.store.people import identities
+from flowground.store.sql import add_row, has_row, has_words, make_storable, read_moment
 
 RequestState = Literal["open", "approved", "denied"]
 NOTE_CHARS = 500
@@ -22,6 +23,7 @@ MOST_OPEN = 50
 _QUIET_SECONDS = 86_400.0
 """How long a denied request is not asked again."""
 _r = tables.access_requests.c
+_m = tables.members.c
 _COLUMNS = (_r.id, _r.flow_id, _r.member, _r.note, _r.created_at)
 
 
@@ -34,6 +36,16 @@ class AccessRequest:
     member: str
     note: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedWord:
+    """A word that is looked for in requests; it stands in the names of these flows and of these members of config.yaml,
+    which the database does not know."""
+
+    word: str
+    flows: Collection[str] = ()
+    members: Collection[str] = ()
 
 
 def ask(connection: Connection, *, flow_id: str | None, member: str, note: str) -> bool:
@@ -70,18 +82,37 @@ def find_open(connection: Connection, *, request_id: str) -> AccessRequest | Non
 
 
 def list_open(
-    connection: Connection, *, flows: Collection[str], limit: int = 25, offset: int = 0
+    connection: Connection,
+    *,
+    flows: Collection[str],
+    words: Sequence[SearchedWord] = (),
+    limit: int = 25,
+    offset: int = 0,
 ) -> list[AccessRequest]:
-    """A page of what waits for these flows, oldest first."""
-    wanted = select(*_COLUMNS).where(_r.state == "open", _r.flow_id.in_(list(flows)))
+    """A page of what waits for these flows and has all these words, oldest first."""
+    wanted = select(*_COLUMNS).where(*_is_open(flows, words))
     ordered = wanted.order_by(_r.created_at, _r.id).limit(limit).offset(offset)
     return [_read_request(row) for row in connection.execute(ordered)]
 
 
-def count_open(connection: Connection, *, flows: Collection[str]) -> int:
-    """How many wait for these flows, on all pages."""
-    counted = select(func.count()).where(_r.state == "open", _r.flow_id.in_(list(flows)))
+def count_open(connection: Connection, *, flows: Collection[str], words: Sequence[SearchedWord] = ()) -> int:
+    """How many wait for these flows and have all these words, on all pages."""
+    counted = select(func.count()).select_from(tables.access_requests).where(*_is_open(flows, words))
     return connection.scalar(counted) or 0
+
+
+def _is_open(flows: Collection[str], words: Sequence[SearchedWord]) -> Iterator[ColumnElement[bool]]:
+    yield _r.state == "open"
+    yield _r.flow_id.in_(list(flows))
+    for one in words:
+        has_word = has_words(one.word, identities.sign_in_name, _m.display_name)
+        askers = select(_m.id).select_from(identities.with_identities).where(_m.id == _r.member, has_word)
+        yield or_(
+            has_words(one.word, _r.note, _r.member),
+            askers.exists(),
+            _r.flow_id.in_(list(one.flows)),
+            _r.member.in_(list(one.members)),
+        )
 
 
 def list_requests(connection: Connection, *, member: str) -> list[tuple[AccessRequest, RequestState]]:

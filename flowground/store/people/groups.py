@@ -2,37 +2,31 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, literal_column, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.errors import InvalidRequest
 from flowground.store import audit, tables
 from flowground.store.flows import publications
-from flowground.store.sql import add_row, has_row, mark_rights_change
+from flowground.store.sql import add_row, has_row, has_words, mark_rights_change
 from flowground.words import read_name
 
 NAME_CHARS = 60
 _g = tables.member_groups.c
 _m = tables.group_members.c
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`members` are ids, in order."""
+    """`size` is how many are in it."""
 
     id: str
     name: str
-    members: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class GroupSize:
-    """A group, and how many are in it."""
-
-    id: str
-    name: str
-    size: int
+    size: int = 0
 
 
 def add(connection: Connection, *, name: str, by: str) -> Group:
@@ -62,34 +56,58 @@ def remove(connection: Connection, *, group_id: str, by: str) -> bool:
 
 
 @mark_rights_change
-def set_members(connection: Connection, *, group_id: str, members: Collection[str], by: str) -> bool:
-    """Acts at once, on open pages too. False when there is no such group."""
+def change_members(
+    connection: Connection, *, group_id: str, added: Collection[str] = (), removed: Collection[str] = (), by: str
+) -> bool:
+    """Takes these people into the group and those out of it, and leaves all others as they are. Acts at once, on open
+    pages too. False when there is no such group."""
     if not has_row(connection, _g.id == group_id):
         return False
-    before = set(connection.scalars(select(_m.member).where(_m.group_id == group_id)))
-    for name in sorted(set(members) - before):
-        add_row(connection, tables.group_members, group_id=group_id, member=name)
-        audit.record(connection, actor=by, action="group.member_added", subject=f"{group_id} {name}")
-    for name in sorted(before - set(members)):
-        connection.execute(delete(tables.group_members).where(_m.group_id == group_id, _m.member == name))
-        audit.record(connection, actor=by, action="group.member_removed", subject=f"{group_id} {name}")
+    insert = _INSERT[connection.dialect.name](tables.group_members).on_conflict_do_nothing()
+    for member in sorted(added):
+        if connection.execute(insert.values(group_id=group_id, member=member)).rowcount:
+            audit.record(connection, actor=by, action="group.member_added", subject=f"{group_id} {member}")
+    for member in sorted(removed):
+        left = delete(tables.group_members).where(_m.group_id == group_id, _m.member == member)
+        audit.execute(connection, left, actor=by, action="group.member_removed", subject=f"{group_id} {member}")
     return True
 
 
-def list_groups(connection: Connection) -> list[Group]:
-    """By name, with their members."""
-    members: dict[str, list[str]] = {}
-    for group_id, member in connection.execute(select(_m.group_id, _m.member).order_by(_m.member)):
-        members.setdefault(group_id, []).append(member)
-    found = connection.execute(select(_g.id, _g.name).order_by(_g.folded))
-    return [Group(key, name, tuple(members.get(key, ()))) for key, name in found]
+def find_page(
+    connection: Connection,
+    *,
+    words: str = "",
+    having: str | None = None,
+    lacking: str | None = None,
+    limit: int,
+    offset: int = 0,
+) -> tuple[list[Group], int]:
+    """A page by name of the groups in whose name all these words stand; and how many those are on all pages.
+
+    Only groups that have this member, or lack that one, where an id is given. No other group's members are read.
+    """
+    wanted = [has_words(words.casefold(), _g.folded)]
+    wanted += [] if having is None else [_has_member(having)]
+    wanted += [] if lacking is None else [~_has_member(lacking)]
+    count = connection.scalar(select(func.count()).select_from(tables.member_groups).where(*wanted))
+    rows = connection.execute(
+        select(_g.id, _g.name).where(*wanted).order_by(_g.folded).limit(limit).offset(offset)
+    ).all()
+    sizes = _count_members(connection, [row.id for row in rows])
+    return [Group(row.id, row.name, sizes.get(row.id, 0)) for row in rows], count or 0
 
 
-def list_sizes(connection: Connection) -> list[GroupSize]:
-    """By name, without reading who is in them."""
-    size = select(func.count()).where(_m.group_id == _g.id).correlate(tables.member_groups).scalar_subquery()
-    found = connection.execute(select(_g.id, _g.name, size.label("size")).order_by(_g.folded))
-    return [GroupSize(row.id, row.name, row.size) for row in found]
+def list_by_ids(connection: Connection, *, ids: Collection[str]) -> list[Group]:
+    """Those of these that are there, by name."""
+    found = connection.execute(select(_g.id, _g.name).where(_g.id.in_(list(ids))).order_by(_g.folded)).all()
+    sizes = _count_members(connection, ids)
+    return [Group(row.id, row.name, sizes.get(row.id, 0)) for row in found]
+
+
+def list_first_members(connection: Connection, *, ids: Collection[str], most: int) -> dict[str, list[str]]:
+    """Group -> the first of its members, by their ids."""
+    first = select(_m.member).order_by(_m.member).limit(most)
+    return {key: list(connection.scalars(first.where(_m.group_id == key))) for key in ids}
 
 
 def list_names_of(connection: Connection, *, members: Collection[str]) -> dict[str, list[str]]:
@@ -109,6 +127,16 @@ def list_names_of(connection: Connection, *, members: Collection[str]) -> dict[s
 def forget_member(connection: Connection, *, member: str) -> None:
     """Takes a person out of every group."""
     connection.execute(delete(tables.group_members).where(_m.member == member))
+
+
+def _has_member(member: str) -> ColumnElement[bool]:
+    return select(literal_column("1")).where(_m.group_id == _g.id, _m.member == member).exists()
+
+
+def _count_members(connection: Connection, ids: Collection[str]) -> dict[str, int]:
+    """Group -> how many are in it, of these groups that are not empty."""
+    counted = select(_m.group_id, func.count()).where(_m.group_id.in_(list(ids))).group_by(_m.group_id)
+    return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def _clean_free_name(connection: Connection, name: str, *, besides: str = "") -> str:

@@ -23,7 +23,8 @@ _i = tables.identities.c
 _m = tables.members.c
 sign_in_name: ColumnElement[str] = func.coalesce(_i.subject, _m.id)
 """The sign-in name, in what is selected from `with_identities`."""
-with_identities = tables.members.outerjoin(tables.identities, (_i.member == _m.id) & (_i.provider == "password"))
+has_sign_in_name: ColumnElement[bool] = (_i.member == _m.id) & (_i.provider == "password")
+with_identities = tables.members.outerjoin(tables.identities, has_sign_in_name)
 
 
 def choose_id(connection: Connection, *, name: str, others: Collection[str] = ()) -> str:

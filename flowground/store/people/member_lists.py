@@ -1,17 +1,28 @@
 """Lists of the database's members: searched, counted and read a page at a time, however many there are."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, false, func, literal_column, or_, select, true
 
 from flowground.store import tables
 from flowground.store.people import identities
 from flowground.store.people.members import MEMBERS, Member, read_member
+from flowground.store.sql import has_words
 
-_MOST_WORDS = 5
 _m = tables.members.c
 _g = tables.group_members.c
+_NAMES = (identities.sign_in_name, _m.display_name, func.coalesce(_m.email, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFilter:
+    """Whom a list is of: in whose names or address all these words stand. `is_member_only`: active, and neither author
+    nor admin. `not_in`: who is not in the group of this id."""
+
+    words: str = ""
+    is_member_only: bool = False
+    not_in: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +35,40 @@ class Opening:
     groups: frozenset[str] = frozenset()
 
 
+_EVERYONE = MemberFilter()
+
+
 def find_members(
-    connection: Connection, *, words: str = "", is_member_only: bool = False, limit: int, offset: int = 0
+    connection: Connection, *, wanted: MemberFilter = _EVERYONE, limit: int, offset: int = 0
 ) -> list[Member]:
-    """By name, those in whose names or address all these words stand. `is_member_only`: active, and neither author
-    nor admin."""
-    wanted = MEMBERS.where(_has_words(words), _is_plain_member() if is_member_only else true())
-    ordered = wanted.order_by(identities.sign_in_name).limit(limit).offset(offset)
-    return [read_member(row) for row in connection.execute(ordered)]
+    """By name."""
+    found = MEMBERS.where(*_is_wanted(wanted)).order_by(identities.sign_in_name).limit(limit).offset(offset)
+    return [read_member(row) for row in connection.execute(found)]
 
 
-def count_members(connection: Connection, *, words: str = "", is_member_only: bool = False) -> int:
+def count_members(connection: Connection, *, wanted: MemberFilter = _EVERYONE) -> int:
     """As `find_members` finds them, on all pages."""
     counted = select(func.count()).select_from(identities.with_identities)
-    return connection.scalar(counted.where(_has_words(words), _is_plain_member() if is_member_only else true())) or 0
+    return connection.scalar(counted.where(*_is_wanted(wanted))) or 0
+
+
+def find_group_members(
+    connection: Connection, *, group_id: str, words: str = "", others: Collection[str] = (), limit: int, offset: int = 0
+) -> tuple[list[str], int]:
+    """A page of the ids of who is in the group and has all these words in a name or the address; and how many those
+    are on all pages. `others` have the words too, where they are in it: members of config.yaml.
+
+    Without words, no other row is read than the page's: by id, which an index has in order.
+    """
+    found = select(_g.member).where(_g.group_id == group_id)
+    if words.split():
+        known = found.outerjoin_from(tables.group_members, tables.members, _m.id == _g.member)
+        names = (func.coalesce(name, "") for name in _NAMES)  # of who left config.yaml there are none
+        found = known.outerjoin(tables.identities, identities.has_sign_in_name).where(
+            or_(has_words(words, _g.member, *names), _g.member.in_(list(others)))
+        )
+    count = connection.scalar(select(func.count()).select_from(found.subquery()))
+    return list(connection.scalars(found.order_by(_g.member).limit(limit).offset(offset))), count or 0
 
 
 def list_by_ids(connection: Connection, *, ids: Collection[str]) -> list[Member]:
@@ -71,11 +102,9 @@ def _may_open(opening: Opening) -> ColumnElement[bool]:
     return and_(_m.active, or_(_m.role != "member", true() if opening.is_open_to_all else named))
 
 
-def _is_plain_member() -> ColumnElement[bool]:
-    return and_(_m.active, _m.role == "member")
-
-
-def _has_words(words: str) -> ColumnElement[bool]:
-    columns = (identities.sign_in_name, _m.display_name, func.coalesce(_m.email, ""))
-    wanted = words.split()[:_MOST_WORDS]
-    return and_(true(), *(or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in wanted))
+def _is_wanted(wanted: MemberFilter) -> Iterator[ColumnElement[bool]]:
+    yield has_words(wanted.words, *_NAMES)
+    if wanted.is_member_only:
+        yield and_(_m.active, _m.role == "member")
+    if wanted.not_in is not None:
+        yield ~select(literal_column("1")).where(_g.group_id == wanted.not_in, _g.member == _m.id).exists()

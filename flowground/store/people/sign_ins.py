@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, literal_column, sele
 
 from flowground.caller import LOCAL_OWNER, Owner, Role
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, add_row, mark_rights_change, read_moment
+from flowground.store.sql import Statement, add_row, has_words, mark_rights_change, read_moment
 
 _s = tables.sign_ins.c
 _t = tables.tickets.c
@@ -87,26 +87,19 @@ def check(connection: Connection, *, sign_in_id: str) -> SignInState | None:
     return SignInState(member, role, None if active is None else bool(active), mark is not None)
 
 
-def count_sign_ins(connection: Connection, *, member: str) -> int:
-    """The member's sign-ins that are in force."""
-    counted = select(func.count()).where(_s.member == member, _s.revoked_at.is_(None), _s.expires_at > time.time())
-    return connection.scalar(counted) or 0
-
-
-def list_sign_ins(
-    connection: Connection, *, member: str, limit: int | None = None, offset: int = 0
-) -> list[BrowserSignIn]:
-    """The member's sign-ins that are in force, newest first; a page of them, where `limit` says how many."""
-    found = connection.execute(
-        select(_s.id, _s.created_at, _s.expires_at, _s.agent)
-        .where(_s.member == member, _s.revoked_at.is_(None), _s.expires_at > time.time())
-        .order_by(_s.created_at.desc())
-        .limit(limit)
-        .offset(offset)
-    )
+def find_page(
+    connection: Connection, *, member: str, words: str = "", limit: int, offset: int = 0
+) -> tuple[list[BrowserSignIn], int]:
+    """A page of the member's sign-ins that are in force and in whose browser's own name all these words stand, newest
+    first; and how many those are on all pages."""
+    is_theirs = (_s.member == member) & _s.revoked_at.is_(None) & (_s.expires_at > time.time())
+    wanted = is_theirs & has_words(words, func.coalesce(_s.agent, ""))
+    found = select(_s.id, _s.created_at, _s.expires_at, _s.agent).where(wanted)
+    rows = connection.execute(found.order_by(_s.created_at.desc(), _s.id).limit(limit).offset(offset))
+    count = connection.scalar(select(func.count()).select_from(tables.sign_ins).where(wanted))
     return [
-        BrowserSignIn(key, read_moment(created), read_moment(expires), agent) for key, created, expires, agent in found
-    ]
+        BrowserSignIn(key, read_moment(created), read_moment(expires), agent) for key, created, expires, agent in rows
+    ], count or 0
 
 
 @mark_rights_change

@@ -9,20 +9,21 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, bindparam, func, insert, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal_column, select, update
 
 from flowground.caller import Owner, Role, Sees, Sets
 from flowground.store import audit, tables
 from flowground.store.sql import (
     Statement,
     has_row,
+    has_words,
     mark_one_way,
     read_moment,
     read_moment_or_none,
@@ -104,6 +105,21 @@ class StoredToken:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenFilter:
+    """Which tokens, none of them revoked: the owner's (None: the organization's), or everyone's.
+
+    Those whose name, beginning or owner's id have all these `words`; that reach this flow; that are in force and may
+    set just this.
+    """
+
+    owner: str | None = None
+    is_of_all: bool = False
+    words: str = ""
+    flow_id: str | None = None
+    sets: Sets | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """Uses of one token that are not in the table yet."""
 
@@ -166,18 +182,35 @@ def list_tokens(connection: Connection, *, owner: str | None = None, everyone: b
 
 
 def find_page(
-    connection: Connection, *, words: str = "", owner: str | None = None, limit: int, offset: int
+    connection: Connection, *, only: TokenFilter, limit: int, offset: int = 0
 ) -> tuple[list[StoredToken], int]:
-    """Tokens that are not revoked, newest first, in whose name, beginning or owner's id all these words stand; and how
-    many those are on all pages. `owner`: those of this member."""
-    columns = (_t.name, _t.prefix, func.coalesce(_t.owner, ORGANIZATION))
-    wanted = [or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in words.split()[:5]]
-    if owner is not None:
-        wanted.append(_t.owner == owner)
-    found = select(*_COLUMNS).where(_t.revoked_at.is_(None), *wanted)
-    count = connection.scalar(select(func.count()).select_from(tables.tokens).where(_t.revoked_at.is_(None), *wanted))
-    rows = connection.execute(found.order_by(_t.created_at.desc(), _t.id).limit(limit).offset(offset))
-    return [_read_token(row) for row in rows], count or 0
+    """A page of these tokens, newest first; and how many those are on all pages."""
+    wanted = list(_find_wanted(only))
+    count = connection.scalar(select(func.count()).select_from(tables.tokens).where(*wanted))
+    found = select(*_COLUMNS).where(*wanted).order_by(_t.created_at.desc(), _t.id).limit(limit).offset(offset)
+    return [_read_token(row) for row in connection.execute(found)], count or 0
+
+
+def _find_wanted(only: TokenFilter) -> Iterator[ColumnElement[bool]]:
+    yield _t.revoked_at.is_(None)
+    yield has_words(only.words, _t.name, _t.prefix, func.coalesce(_t.owner, ORGANIZATION))
+    if not only.is_of_all:
+        yield _t.owner == only.owner  # None: IS NULL
+    if only.flow_id is not None:
+        yield _t.flows.is_(None) | _t.flows.contains(json.dumps(only.flow_id), autoescape=True)
+    if only.sets is not None:
+        yield (_t.sets == only.sets) & _is_in_force()
+
+
+def count_in_force(connection: Connection, *, owner: str | None) -> int:
+    """How many the owner has (None: the organization)."""
+    counted = select(func.count()).where(_t.owner == owner, _t.revoked_at.is_(None), _is_in_force())
+    return connection.scalar(counted) or 0
+
+
+def _is_in_force() -> ColumnElement[bool]:
+    """Of one that is not revoked."""
+    return _t.expires_at.is_(None) | (_t.expires_at > time.time())
 
 
 def is_of(connection: Connection, *, token_id: str, member: str) -> bool:

@@ -21,7 +21,14 @@ from flowground.store import audit, tables
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import make_session_key, make_title
 from flowground.store.runs.records import MessageState, StoredMessage, make_message_row
-from flowground.store.sql import add_row, make_storable, read_moment, read_moment_or_none, write_moment_or_none
+from flowground.store.sql import (
+    add_row,
+    has_words,
+    make_storable,
+    read_moment,
+    read_moment_or_none,
+    write_moment_or_none,
+)
 
 MOST_MESSAGES = 1_000
 """Of a conversation, the newest of them, that one link shares."""
@@ -164,11 +171,14 @@ def list_of_session(connection: Connection, *, flow_id: str, owner: str, session
     return [_read_row(row) for row in connection.execute(wanted)]
 
 
-def list_of_owner(connection: Connection, *, owner: str, offset: int = 0, limit: int = 25) -> SharedChatPage:
-    """The newest first."""
-    wanted = select(*_COLUMNS).where(_c.owner == owner).order_by(_c.created_at.desc(), _c.id)
-    rows = connection.execute(wanted.offset(offset).limit(limit)).all()
-    return SharedChatPage([_read_row(row) for row in rows], _count(connection, _c.owner == owner))
+def list_of_owner(
+    connection: Connection, *, owner: str, words: str = "", offset: int = 0, limit: int = 25
+) -> SharedChatPage:
+    """The newest first, in whose title or flow's id all these words stand."""
+    wanted = (_c.owner == owner) & has_words(words, func.coalesce(_c.title, ""), _c.flow_id)
+    ordered = select(*_COLUMNS).where(wanted).order_by(_c.created_at.desc(), _c.id)
+    rows = connection.execute(ordered.offset(offset).limit(limit)).all()
+    return SharedChatPage([_read_row(row) for row in rows], _count(connection, wanted))
 
 
 def copy_into(connection: Connection, *, key: str, owner: str, session_id: str) -> bool:

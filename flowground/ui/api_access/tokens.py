@@ -1,6 +1,6 @@
 """Application tokens in the API access pane: make one, see it once, revoke it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +16,7 @@ from flowground.ui.page import bridge, browser, copying, failure, limits_left, w
 from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller, require_visitor
 from flowground.ui.page.names import read_names
+from flowground.ui.page.paging import ListPage, draw_list
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
 
@@ -23,6 +24,7 @@ _REACH: Mapping[Reach, str] = {"flow": "This flow", "all": "Every flow I may run
 _EXPIRES = {"30 days": timedelta(30), "90 days": timedelta(90), "1 year": timedelta(365), "Never": None}
 SEES_INSIDE = "See prompts, traces and whole errors"
 _REFUSED = "tokens:refused"
+_ROWS = 10
 _NAMED = 3
 """Tokens that are named in one sentence."""
 
@@ -55,12 +57,11 @@ def draw_lacking(caller: Caller, wired: WiredFlow) -> None:
     """Which of the person's tokens the code cannot be run with, since it sets fields; nothing where there is none."""
     if not caller.is_proven:
         return
-    found = bridge.ask(application_tokens.list_tokens, caller, flow_id=wired.id)
-    mine = [token for token in found if token.owner == caller.person and token.is_in_force and token.sets == "opened"]
+    mine, count = bridge.ask(application_tokens.find_lacking, caller, wired.id, limit=_NAMED)
     if mine:
-        names = [f"“{words.escape(token.name)}”" for token in mine[:_NAMED]]
-        if len(mine) > _NAMED:
-            names.append(words.count(len(mine) - _NAMED, "other"))
+        names = [f"“{words.escape(token.name)}”" for token in mine]
+        if count > _NAMED:
+            names.append(words.count(count - _NAMED, "other"))
         who = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
         is_ticked = choose_rights(caller, wired, sets_fields=True)[1] == "unprotected"
         below = " One that you make above may." if is_ticked else ""
@@ -91,17 +92,22 @@ def draw_step(caller: Caller, wired: WiredFlow, *, sets_fields: bool) -> Caller:
 
 
 def draw_tokens(caller: Caller, wired: WiredFlow) -> None:
-    """The list of those in force."""
+    """Those that reach the flow: one's own, an admin sees everyone's."""
     if not caller.is_proven:
         return
-    found = bridge.ask(application_tokens.list_tokens, caller, flow_id=wired.id)
     st.markdown("**Application tokens**")
     limits_left.draw_left_for_tokens(caller, wired)
-    if not found:
-        st.caption("None yet.")
-    names = read_names({token.owner for token in found if token.owner})
-    for token in found:
-        _draw_row(caller, token, names)
+
+    def find(searched: str, offset: int) -> ListPage[StoredToken]:
+        page = bridge.ask(application_tokens.find_page, caller, searched, flow_id=wired.id, limit=_ROWS, offset=offset)
+        return ListPage(*page)
+
+    def draw(tokens: Sequence[StoredToken]) -> None:
+        names = read_names({token.owner for token in tokens if token.owner})
+        for token in tokens:
+            _draw_row(caller, token, names)
+
+    draw_list(f"flow_tokens:{wired.id}", "Search tokens", find, draw, empty="None yet.", size=_ROWS)
 
 
 def _draw_form(caller: Caller, wired: WiredFlow, *, sets_fields: bool) -> None:

@@ -1,7 +1,8 @@
 """The dialog in which a chat is shared: what, with whom and until when; and the links there are."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -12,7 +13,7 @@ from flowground.store.runs.shared_chats import SharedChat
 from flowground.ui.page import bridge, browser, copying, failure, words
 from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller, require_visitor
-from flowground.ui.page.paging import PAGE, draw_pages, find_in_pages
+from flowground.ui.page.paging import PAGE, ListPage, draw_list
 
 _DAYS = 30
 """From today to the last day that is offered at first."""
@@ -103,16 +104,20 @@ def _describe(link: SharedChat) -> str:
 def draw_own_links(caller: Caller) -> None:
     """All that this person shares, a page at a time."""
     failure.draw_kept(_REFUSED)
-    page, number = find_in_pages(
-        _NAME, "", lambda before: bridge.ask(shared_chats.list_own, caller, offset=before, limit=PAGE)
-    )
-    if not page.count:
-        st.caption("None. *Share this chat* in a chat's menu makes a link that colleagues can open.")
-    for link in page.shown:
+
+    def find(searched: str, offset: int) -> ListPage[SharedChat]:
+        found = bridge.ask(shared_chats.list_own, caller, searched, limit=PAGE, offset=offset)
+        return ListPage(found.shown, found.count)
+
+    empty = "None. *Share this chat* in a chat's menu makes a link that colleagues can open."
+    draw_list(_NAME, "Search shared chats", find, partial(_draw_own, caller), empty=empty)
+
+
+def _draw_own(caller: Caller, links: Sequence[SharedChat]) -> None:
+    for link in links:
         with st.container(border=True, key=f"shared:own:{link.id}"):
             title = words.escape(link.title or "Untitled")
             st.markdown(f"**{title}**  \n:small[:gray[{words.escape(link.flow_id)} · {_describe(link)}]]")
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 copying.draw_copy(write_link(link.id), label="Copy link", what=link.title, key=f"shared:own:{link.id}")
                 _draw_deed(caller, link, "Revoke", shared_chats.revoke_link)
-    draw_pages(_NAME, "", page.count, number)

@@ -31,7 +31,7 @@ def call(job: Coroutine[Any, Any, T]) -> T:
 
 
 def ask(deed: Callable[Concatenate[Access, P], Coroutine[Any, Any, T]], *args: P.args, **options: P.kwargs) -> T:
-    """As `call`, for what `access` answers or does: `ask(people.list_members, caller)`."""
+    """As `call`, for what `access` answers or does: `ask(people.list_links, caller)`."""
     return call(deed(runtime.get().access, *args, **options))
 
 

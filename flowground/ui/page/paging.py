@@ -1,6 +1,6 @@
 """Long lists on a page: a field to search in them, and one page of them at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -25,8 +25,12 @@ C = TypeVar("C", bound=Counted)
 class ListPage(Generic[T]):
     """`shown` of `count` entries."""
 
-    shown: list[T]
+    shown: Sequence[T]
     count: int
+
+
+NamedPage = ListPage[tuple[str, str]]
+"""Ids, and how they are called."""
 
 
 def draw_search(name: str, label: str, *, width: int | Literal["stretch"] = 260) -> str:
@@ -43,6 +47,30 @@ def draw_search(name: str, label: str, *, width: int | Literal["stretch"] = 260)
         width=width,
     )
     return (searched or "")[:_SEARCHED_CHARS].strip()
+
+
+def draw_list(
+    name: str,
+    label: str,
+    find: Callable[[str, int], ListPage[T]],
+    draw: Callable[[Sequence[T]], None],
+    *,
+    empty: str = "",
+    size: int = PAGE,
+) -> None:
+    """A list of the session's `name`, a page at a time, with a field to search in it where it is longer than a page.
+
+    `find` is given what is searched and how many entries stand before the page. `empty` is said of no entries.
+    """
+    searched = str(st.session_state.get(f"{name}:search") or "")[:_SEARCHED_CHARS].strip()
+    page, number = find_in_pages(name, searched, lambda offset: find(searched, offset), size=size)
+    if searched or page.count > size:
+        draw_search(name, label)
+    says = "Nothing has these words." if searched else empty
+    if says and not page.count:
+        st.caption(says)
+    draw(page.shown)
+    draw_pages(name, searched, page.count, number, size=size)
 
 
 def find_in_pages(name: str, searched: str, find: Callable[[int], C], *, size: int = PAGE) -> tuple[C, int]:

@@ -1,6 +1,6 @@
 """A member's own account: password, sign-ins, tokens, and what is kept of them."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import streamlit as st
@@ -9,11 +9,13 @@ from flowground import runtime
 from flowground.access import Access, account, application_tokens
 from flowground.caller import Caller
 from flowground.sign_in.roster import NAME_CHARS
+from flowground.store.people.sign_ins import BrowserSignIn
+from flowground.store.people.tokens import StoredToken
 from flowground.ui.api_access.tokens import write_rights, write_token_facts
 from flowground.ui.page import bridge, browser, drafts, failure, words
 from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller, read_address, read_device, require_visitor
-from flowground.ui.page.paging import PAGE, ListPage, draw_pages, find_in_pages
+from flowground.ui.page.paging import PAGE, ListPage, draw_list
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import session
 
@@ -65,38 +67,40 @@ def draw_names(caller: Caller) -> None:
 def draw_sign_ins(caller: Caller) -> None:
     """All of this person's; the browser that asks is marked, and signs out in the sidebar."""
     failure.draw_kept(_REFUSED)
-    page, number = find_in_pages(
-        "sign_ins",
-        "",
-        lambda offset: ListPage(*bridge.ask(account.find_sign_ins, caller, limit=PAGE, offset=offset)),
-    )
-    for item in page.shown:
-        is_this_browser = item.id == caller.sign_in_id
-        title = f"**{words.escape(browser.write_name(item.agent))}**"
-        facts = f"since {browser.write_moment(item.created_at)}{' · this browser' if is_this_browser else ''}"
-        with open_row(f"account:sign_in:{item.id}", title, facts):
-            if not is_this_browser:
-                draw_action("Sign out", _end, caller, account.sign_out, item.id, key=f"account:out:{item.id}")
-    draw_pages("sign_ins", "", page.count, number)
+
+    def find(searched: str, offset: int) -> ListPage[BrowserSignIn]:
+        return ListPage(*bridge.ask(account.find_sign_ins, caller, searched, limit=PAGE, offset=offset))
+
+    def draw(items: Sequence[BrowserSignIn]) -> None:
+        for item in items:
+            is_this_browser = item.id == caller.sign_in_id
+            title = f"**{words.escape(browser.write_name(item.agent))}**"
+            facts = f"since {browser.write_moment(item.created_at)}{' · this browser' if is_this_browser else ''}"
+            with open_row(f"account:sign_in:{item.id}", title, facts):
+                if not is_this_browser:
+                    draw_action("Sign out", _end, caller, account.sign_out, item.id, key=f"account:out:{item.id}")
+
+    draw_list("sign_ins", "Search sign-ins", find, draw)
 
 
 def draw_tokens(caller: Caller) -> None:
     """Those of this person, whatever flow they are for."""
-    page, number = find_in_pages(
-        "own_tokens",
-        "",
-        lambda offset: ListPage(*bridge.ask(application_tokens.find_own_page, caller, limit=PAGE, offset=offset)),
-    )
-    if not page.count:
-        st.caption("None yet. Make them under *API access* of a flow whose API is shared with you.")
-    for token in page.shown:
-        flows = "all flows" if token.flows is None else ", ".join(token.flows)
-        facts = write_token_facts(
-            token, words.escape(f"{token.prefix}…"), words.escape(flows), write_rights(caller, token)
-        )
-        with open_row(f"account:token:{token.id}", f"**{words.escape(token.name)}**", facts):
-            draw_action("Revoke", _end, caller, application_tokens.revoke, token.id, key=f"account:revoke:{token.id}")
-    draw_pages("own_tokens", "", page.count, number)
+
+    def find(searched: str, offset: int) -> ListPage[StoredToken]:
+        page = bridge.ask(application_tokens.find_page, caller, searched, is_own=True, limit=PAGE, offset=offset)
+        return ListPage(*page)
+
+    def draw(tokens: Sequence[StoredToken]) -> None:
+        for token in tokens:
+            flows = "all flows" if token.flows is None else ", ".join(token.flows)
+            rights = write_rights(caller, token)
+            facts = write_token_facts(token, words.escape(f"{token.prefix}…"), words.escape(flows), rights)
+            with open_row(f"account:token:{token.id}", f"**{words.escape(token.name)}**", facts):
+                revoke = application_tokens.revoke
+                draw_action("Revoke", _end, caller, revoke, token.id, key=f"account:revoke:{token.id}")
+
+    empty = "None yet. Make them under *API access* of a flow whose API is shared with you."
+    draw_list("own_tokens", "Search tokens", find, draw, empty=empty)
 
 
 @bind_to_caller

@@ -1,79 +1,76 @@
-"""The organization's groups: made, filled, renamed, removed."""
+"""The organization's groups: made, found, filled, renamed, removed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
-from flowground.access import Access, people
+from flowground.access import groups
 from flowground.caller import Caller
 from flowground.sign_in.roster import find_name
 from flowground.store.people.groups import NAME_CHARS, Group
-from flowground.store.people.members import Member
 from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import require_visitor
-from flowground.ui.page.names import name_person, read_names
-from flowground.ui.people import draw_deed, draw_menu, open_row
+from flowground.ui.page.names import read_names
+from flowground.ui.page.paging import PAGE, ListPage, draw_pages, draw_search, find_in_pages
+from flowground.ui.people import draw_deed, draw_menu, memberships, open_row
 
 _NAMED = 8
 
 
 def draw_groups(caller: Caller) -> None:
-    with (
-        st.form("groups:new", border=False, clear_on_submit=True),
-        st.container(horizontal=True, vertical_alignment="bottom"),
-    ):
-        name = st.text_input("New group", placeholder="Sales", max_chars=NAME_CHARS, key="groups:name", width=260)
-        is_sent = st.form_submit_button("Make it", icon=":material/group_add:")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with (
+            st.form("groups:new", border=False, clear_on_submit=True, width="content"),
+            st.container(horizontal=True, vertical_alignment="bottom"),
+        ):
+            name = st.text_input("New group", placeholder="Sales", max_chars=NAME_CHARS, key="groups:name", width=260)
+            is_sent = st.form_submit_button("Make it", icon=":material/group_add:")
+        st.space("stretch")
+        searched = draw_search("groups", "Search groups")
     if is_sent:
         with failure.draw_refusals():
-            bridge.ask(people.add_group, caller, name)
-    found = bridge.ask(people.list_groups, caller)
-    if not found:
-        st.caption("A group lets you share flows with several people by one name.")
-    first = {member for group in found for member in group.members[:_NAMED]}
-    names = read_names(first)
-    for group in found:
-        _draw_row(group, names)
+            bridge.ask(groups.add, caller, name)
+    page, number = find_in_pages(
+        "groups",
+        searched,
+        lambda offset: ListPage(*bridge.ask(groups.find_groups, caller, searched, limit=PAGE, offset=offset)),
+    )
+    ids = [group.id for group in page.shown]
+    first = bridge.ask(groups.list_first_members, caller, ids, most=_NAMED)
+    names = read_names({member for members in first.values() for member in members})
+    for group in page.shown:
+        _draw_row(group, [find_name(names, member) for member in first[group.id]])
+    if not page.count:
+        says = "A group lets you share flows with several people by one name."
+        st.caption("No group by that name." if searched else says)
+    draw_pages("groups", searched, page.count, number)
 
 
-def _draw_row(group: Group, names: Mapping[str, str]) -> None:
-    named = [find_name(names, member) for member in group.members[:_NAMED]]
-    if len(group.members) > _NAMED:
-        named.append(f"and {len(group.members) - _NAMED:,} more")
-    shown = ", ".join(named) or "Nobody yet"
+def _draw_row(group: Group, named: Sequence[str]) -> None:
+    more = group.size - len(named)
+    shown = ", ".join((*named, f"and {more:,} more") if more > 0 else named) or "Nobody yet"
     with open_row(f"groups:row:{group.id}", f"**{words.escape(group.name)}**", words.escape(shown)):
         chosen = draw_menu(("Edit", "Remove"), key=f"groups:more:{group.id}")
     if chosen == "Edit":
-        _edit(group, bridge.ask(people.list_members, require_visitor()))
+        _edit(group)
     elif chosen == "Remove":
         _remove(group)
 
 
-@st.dialog("Group", on_dismiss="rerun")  # Streamlit forgets then what was chosen and not saved
-def _edit(group: Group, members: Sequence[Member]) -> None:
-    names = {member.id: name_person(member) for member in members}
-    with st.form(f"groups:edit:{group.id}", border=False):
+@st.dialog("Group", on_dismiss="rerun")  # the page's list names who is in it now
+def _edit(group: Group) -> None:
+    with (
+        st.form(f"groups:edit:{group.id}", border=False),
+        st.container(horizontal=True, vertical_alignment="bottom", wrap=False),
+    ):
         name = st.text_input("Name", group.name, max_chars=NAME_CHARS)
-        chosen = st.multiselect(
-            "People",
-            sorted(names.keys() | set(group.members), key=lambda key: find_name(names, key)),
-            default=list(group.members),
-            format_func=lambda key: find_name(names, key),
-            placeholder="Choose people",
-        )
-        is_sent = st.form_submit_button("Save", type="primary")
-    if not is_sent:
-        return
-
-    async def save(access: Access, caller: Caller) -> None:
-        if name != group.name:
-            await people.rename_group(access, caller, group.id, name)
-        await people.set_group_members(access, caller, group.id, chosen)
-
-    bridge.change(save, require_visitor())
+        is_sent = st.form_submit_button("Rename")
+    if is_sent:
+        bridge.change(groups.rename, require_visitor(), group.id, name)
+    memberships.draw_members(group)
 
 
 @st.dialog("Remove the group?")
 def _remove(group: Group) -> None:
     st.write(f"Flows shared with **{words.escape(group.name)}** close for everyone who had access through it alone.")
-    draw_deed("Remove", people.remove_group, group.id, key=f"groups:remove:{group.id}")
+    draw_deed("Remove", groups.remove, group.id, key=f"groups:remove:{group.id}")

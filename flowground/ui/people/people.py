@@ -9,24 +9,28 @@ from functools import partial
 
 import streamlit as st
 
-from flowground.access import Access, people
+from flowground.access import Access, groups, people
 from flowground.access.member_lists import find_people
 from flowground.caller import Caller, Role
 from flowground.sign_in.roster import NAME_CHARS
 from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
+from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.page.names import find_display_name
 from flowground.ui.page.one_time_link import draw_one_time_link
-from flowground.ui.page.paging import PAGE, draw_pages, draw_search, find_in_pages
-from flowground.ui.people import draw_deed, draw_menu, open_row
+from flowground.ui.page.paging import PAGE, ListPage, draw_list, draw_pages, draw_search, find_in_pages
+from flowground.ui.people import draw_deed, draw_menu, memberships, open_row
+from flowground.words import list_names
 
 _ROLES: dict[Role, str] = {
     "member": "Chats with what is shared with them.",
     "author": "Sees the inside of all flows, and shares those they own.",
     "admin": "Everything, including people.",
 }
+_SIGN_INS = 10
+"""In a dialog."""
 
 
 def draw_people(caller: Caller) -> None:
@@ -40,23 +44,23 @@ def draw_people(caller: Caller) -> None:
         "people", searched, lambda offset: bridge.ask(find_people, caller, searched, limit=PAGE, offset=offset)
     )
     ids = [member.id for member in found.shown]
-    groups = bridge.ask(people.list_group_names, caller, ids)
+    names = bridge.ask(groups.list_names_of, caller, ids)
     links = {link.member: link for link in bridge.ask(people.list_links, caller, ids=ids)}
     for member in found.shown:
-        _draw_row(caller, member, groups.get(member.id, ()), links.get(member.id))
+        _draw_row(caller, member, names.get(member.id, ()), links.get(member.id))
     if not found.count:
         st.caption("Nobody by that name.")
     draw_pages("people", searched, found.count, number)
 
 
-def _draw_row(caller: Caller, member: Member, groups: Sequence[str], link: PasswordLink | None) -> None:
+def _draw_row(caller: Caller, member: Member, belongs_to: Sequence[str], link: PasswordLink | None) -> None:
     name, you = words.escape(member.display_name), " :gray[(you)]" if caller.id == member.id else ""
     title = f"**{name}**{you}" if member.is_active else f":gray[{name}]{you}"
     facts = words.join(
         (
             member.name if member.name != member.display_name else "",
             member.role.capitalize(),
-            ", ".join(groups),
+            list_names(belongs_to),
             _describe_state(member, link),
         )
     )
@@ -82,7 +86,7 @@ def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callab
     actions = (
         ("Names", _change_names, True),
         ("Change role", _change_role, stored),
-        ("Groups", _choose_groups, True),
+        ("Groups", memberships.choose_groups, True),
         (_LINK, _make_link, member.is_active),
         ("Withdraw the link", _withdraw_link, link is not None),
         ("Sign-ins", _show_sign_ins, True),
@@ -167,35 +171,23 @@ def _change_role(member: Member) -> None:
     draw_deed("Save", people.set_role, member.id, role, key="person:role:save")
 
 
-@st.dialog("Groups", on_dismiss="rerun")
-def _choose_groups(member: Member) -> None:
-    found = bridge.ask(people.list_groups, require_visitor())
-    if not found:
-        st.write("There are no groups yet: make one under *Groups*.")
-        return
-    ticked = {
-        group.id: st.checkbox(words.escape(group.name), member.id in group.members, key=f"person:in:{group.id}")
-        for group in found
-    }
-
-    async def save(access: Access, caller: Caller) -> None:
-        for group in found:
-            if ticked[group.id] != (member.id in group.members):
-                await people.set_group_members(access, caller, group.id, set(group.members) ^ {member.id})
-
-    draw_deed("Save", save, key="person:groups:save")
-
-
 @st.dialog("Sign-ins")
 def _show_sign_ins(member: Member) -> None:
-    found = bridge.ask(people.list_sign_ins, require_visitor(), member.id)
-    if not found:
+    caller = require_visitor()
+
+    def find(searched: str, offset: int) -> ListPage[BrowserSignIn]:
+        page = bridge.ask(people.find_sign_ins, caller, member.id, searched, limit=_SIGN_INS, offset=offset)
+        return ListPage(*page)
+
+    def draw(items: Sequence[BrowserSignIn]) -> None:
+        for item in items:
+            name, since = words.escape(browser.write_name(item.agent)), browser.write_moment(item.created_at)
+            st.markdown(f"**{name}** :gray[since {since}]")
+
+    if not find("", 0).count:
         st.write(f"{words.escape(member.display_name)} is not signed in anywhere.")
         return
-    for item in found:
-        st.markdown(
-            f"**{words.escape(browser.write_name(item.agent))}** :gray[since {browser.write_moment(item.created_at)}]"
-        )
+    draw_list(f"person:sign_ins:{member.id}", "Search sign-ins", find, draw, size=_SIGN_INS)
     icon = ":material/logout:"
     draw_deed("Sign out everywhere", people.sign_out_everywhere, member.id, key="person:out", icon=icon)
 
@@ -229,9 +221,8 @@ def _withdraw_link(member: Member) -> None:
     st.write(f"The link that {words.escape(member.display_name)} was sent sets no password any more.")
 
     async def withdraw(access: Access, caller: Caller) -> None:
-        for link in await people.list_links(access, caller):
-            if link.member == member.id:
-                await people.revoke_link(access, caller, link.id)
+        for link in await people.list_links(access, caller, ids=[member.id]):
+            await people.revoke_link(access, caller, link.id)
 
     draw_deed("Withdraw", withdraw, key="person:withdraw")
 

@@ -1,17 +1,20 @@
 """Every application token in force, for admins: people's own, and the organization's, which nobody else sees."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import streamlit as st
 
 from flowground.access import application_tokens
 from flowground.caller import Caller
 from flowground.sign_in.roster import find_name
-from flowground.store.people.tokens import ORGANIZATION
+from flowground.store.people.tokens import ORGANIZATION, StoredToken
 from flowground.ui.api_access.tokens import write_rights, write_token_facts
 from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller
 from flowground.ui.page.names import read_names
-from flowground.ui.page.paging import PAGE, ListPage, draw_pages, draw_search, find_in_pages
+from flowground.ui.page.paging import PAGE, ListPage, draw_list
 from flowground.ui.people import open_row
 
 _REFUSED = "organization:tokens:refused"
@@ -19,16 +22,18 @@ _REFUSED = "organization:tokens:refused"
 
 def draw_all_tokens(caller: Caller) -> None:
     st.caption("The organization's were made on the command line, or before there was an account.")
-    searched = draw_search("tokens", "Search tokens")
     failure.draw_kept(_REFUSED)
-    page, number = find_in_pages(
-        "tokens",
-        searched,
-        lambda offset: ListPage(*bridge.ask(application_tokens.find_page, caller, searched, limit=PAGE, offset=offset)),
-    )
-    owners = {token.owner for token in page.shown if token.owner}
-    names = read_names(owners)
-    for token in page.shown:
+
+    def find(searched: str, offset: int) -> ListPage[StoredToken]:
+        return ListPage(*bridge.ask(application_tokens.find_page, caller, searched, limit=PAGE, offset=offset))
+
+    empty = "None yet. They are made in a flow's *API access*."
+    draw_list("tokens", "Search tokens", find, partial(_draw_tokens, caller), empty=empty)
+
+
+def _draw_tokens(caller: Caller, tokens: Sequence[StoredToken]) -> None:
+    names = read_names({token.owner for token in tokens if token.owner})
+    for token in tokens:
         whose = find_name(names, token.owner) if token.owner else ORGANIZATION
         flows = "all flows" if token.flows is None else ", ".join(token.flows)
         facts = write_token_facts(
@@ -39,9 +44,6 @@ def draw_all_tokens(caller: Caller) -> None:
         )
         with open_row(f"organization:token:{token.id}", f"**{words.escape(token.name)}**", facts):
             draw_action("Revoke", _revoke, caller, token.id, key=f"organization:revoke:{token.id}")
-    if not page.count:
-        st.caption("No token has these words." if searched else "None yet. They are made in a flow's *API access*.")
-    draw_pages("tokens", searched, page.count, number)
 
 
 @bind_to_caller

@@ -3,24 +3,43 @@
 Nothing here grows with the organization: of many people only those are drawn who were chosen or found.
 """
 
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
 import streamlit as st
 
-from flowground.access import member_lists
+from flowground.access import groups, member_lists
 from flowground.access.member_lists import FoundPeople
 from flowground.caller import Caller
 from flowground.sign_in.roster import find_name
 from flowground.store.flows.publications import Sharing
+from flowground.store.people.groups import Group
 from flowground.store.people.members import Member
 from flowground.ui.page import bridge, words
 from flowground.ui.page.names import name_person
+from flowground.ui.page.paging import ListPage, NamedPage
 from flowground.wiring import WiredFlow
 
 _OFFERED = 100
-"""So many people are offered in the field itself; of more, one searches."""
+"""So many people and groups are offered in the field itself; of more, one searches."""
 _FOUND = 6
 _CHIPS = 200
 _SHOWN = 20
 _SEARCHED_CHARS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """Of what one chooses: `find(words, most)` gives some, `name(ids)` says how those of them are called that are
+    there. `key` and `find_key` are the session's; `nothing` is said where a search finds none."""
+
+    label: str
+    key: str
+    find_key: str
+    placeholder: str
+    nothing: str
+    find: Callable[[str, int], NamedPage]
+    name: Callable[[Collection[str]], Mapping[str, str]]
 
 
 def draw_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> tuple[frozenset[str], frozenset[str]]:
@@ -30,58 +49,102 @@ def draw_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> tuple[frozen
 
 def _draw_people(caller: Caller, wired: WiredFlow, draft: Sharing) -> frozenset[str]:
     """Authors and admins need not be named; who was named before stays until taken out."""
-    key = f"sharing:people:{wired.id}"
-    chosen = [str(one) for one in st.session_state.get(key, sorted(draft.members))]
-    offered = bridge.ask(member_lists.find_people, caller, is_member_only=True, limit=_OFFERED)
+
+    def find(searched: str, most: int) -> NamedPage:
+        found = bridge.ask(member_lists.find_people, caller, searched, is_member_only=True, limit=most)
+        return ListPage([(one.id, name_person(one)) for one in found.shown], found.count)
+
+    def name(ids: Collection[str]) -> Mapping[str, str]:
+        return {one.id: name_person(one) for one in bridge.ask(member_lists.list_people, caller, ids)}
+
+    field = _Field(
+        "People",
+        f"sharing:people:{wired.id}",
+        f"sharing:find:{wired.id}",
+        "A name or an address",
+        "Nobody by that name. Authors and admins need not be chosen: they open every flow.",
+        find,
+        name,
+    )
+    return _draw_field(field, draft.members)
+
+
+def _draw_groups(caller: Caller, wired: WiredFlow, draft: Sharing) -> frozenset[str]:
+    def find(searched: str, most: int) -> NamedPage:
+        found, count = bridge.ask(groups.find_groups, caller, searched, limit=most)
+        return ListPage([(group.id, _name_group(group)) for group in found], count)
+
+    def name(ids: Collection[str]) -> Mapping[str, str]:
+        return {group.id: _name_group(group) for group in bridge.ask(groups.list_groups, caller, ids)}
+
+    field = _Field(
+        "Groups",
+        f"sharing:groups:{wired.id}",
+        f"sharing:find_groups:{wired.id}",
+        "A group's name",
+        "No group by that name.",
+        find,
+        name,
+    )
+    return _draw_field(field, draft.groups)
+
+
+def _name_group(group: Group) -> str:
+    return f"{group.name} ({group.size:,})"
+
+
+def _draw_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
+    """A field with what is chosen; `before` is what was chosen when the dialog was opened."""
+    chosen = [str(one) for one in st.session_state.get(field.key, sorted(before))]
+    offered = field.find("", _OFFERED)
+    if not offered.count and not chosen:
+        return frozenset()
     is_searched = offered.count > _OFFERED
     if is_searched:
-        _draw_search(caller, wired, key, chosen)
+        _draw_search(field, chosen)
     if len(chosen) > _CHIPS:
-        st.caption(f"{len(chosen):,} people are chosen. A group is easier to keep than so many names.")
+        st.caption(f"{len(chosen):,} are chosen. A group is easier to keep than so many names.")
         return frozenset(chosen)
-    known = {member.id: member for member in bridge.ask(member_lists.list_people, caller, chosen)}
-    if not is_searched:
-        known |= {member.id: member for member in offered.shown}
-    names = {member.id: name_person(member) for member in known.values()}
+    names = dict(field.name(chosen)) | ({} if is_searched else dict(offered.shown))
     options = sorted({*names, *chosen}, key=lambda one: find_name(names, one))
-    if key not in st.session_state:
-        st.session_state[key] = [one for one in options if one in draft.members]
+    if field.key not in st.session_state:
+        st.session_state[field.key] = [one for one in options if one in before]
     picked = st.multiselect(
-        "People",
+        field.label,
         options,
         format_func=lambda one: find_name(names, one),
-        key=key,
-        placeholder="Nobody is chosen yet" if is_searched else "Choose people",
+        key=field.key,
+        placeholder="None are chosen yet" if is_searched else f"Choose {field.label.lower()}",
     )
     return frozenset(picked)
 
 
-def _draw_search(caller: Caller, wired: WiredFlow, key: str, chosen: list[str]) -> None:
-    """A field for a name; who is found is one press away from the chosen ones."""
+def _draw_search(field: _Field, chosen: list[str]) -> None:
+    """A field for a name; what is found is one press away from the chosen ones."""
     searched = st.text_input(
-        "Find people",
-        key=f"sharing:find:{wired.id}",
+        f"Find {field.label.lower()}",
+        key=field.find_key,
         type="search",
         icon=":material/search:",
-        placeholder="A name or an address",
+        placeholder=field.placeholder,
         max_chars=_SEARCHED_CHARS,
         live=True,
     )
     searched = (searched or "")[:_SEARCHED_CHARS].strip()
     if not searched:
         return
-    found = bridge.ask(member_lists.find_people, caller, searched, is_member_only=True, limit=_FOUND)
+    found = field.find(searched, _FOUND)
     if not found.count:
-        st.caption("Nobody by that name. Authors and admins need not be chosen: they open every flow.")
-    with st.container(horizontal=True, gap="xsmall", key="sharing:found"):
-        for member in found.shown:
+        st.caption(field.nothing)
+    with st.container(horizontal=True, gap="xsmall", key=f"{field.key}:found"):
+        for one, label in found.shown:
             st.button(
-                words.escape(name_person(member)),
-                icon=":material/check:" if member.id in chosen else ":material/add:",
-                disabled=member.id in chosen,
-                key=f"sharing:add:{member.id}",
+                words.escape(label),
+                icon=":material/check:" if one in chosen else ":material/add:",
+                disabled=one in chosen,
+                key=f"{field.key}:add:{one}",
                 on_click=_add,
-                args=(key, [*chosen, member.id]),
+                args=(field.key, [*chosen, one]),
             )
     if found.count > len(found.shown):
         st.caption(f"and {found.count - len(found.shown):,} more: write more of the name")
@@ -89,21 +152,6 @@ def _draw_search(caller: Caller, wired: WiredFlow, key: str, chosen: list[str]) 
 
 def _add(key: str, chosen: list[str]) -> None:
     st.session_state[key] = chosen
-
-
-def _draw_groups(caller: Caller, wired: WiredFlow, draft: Sharing) -> frozenset[str]:
-    groups = {group.id: group for group in bridge.ask(member_lists.list_group_sizes, caller)}
-    if not groups:
-        return frozenset()
-    chosen = st.multiselect(
-        "Groups",
-        list(groups),
-        default=[key for key in groups if key in draft.groups],
-        format_func=lambda key: f"{groups[key].name} ({groups[key].size:,})",
-        key=f"sharing:groups:{wired.id}",
-        placeholder="Choose groups",
-    )
-    return frozenset(chosen)
 
 
 def draw_openers(draft: Sharing) -> None:

@@ -64,14 +64,14 @@ def draw_menu(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     """Only for who may publish the flow."""
     if not runtime.get().access.may_publish(caller, wired):
         return
-    asking = access_requests.find_waiting(caller, place="menu", flow_id=wired.id)
+    asking = access_requests.count_waiting(caller, flow_id=wired.id)
     if _REFUSED in st.session_state:  # it is drawn in the menu, so the menu opens again
         st.session_state[_make_menu_key(wired)] = True
-    label = f"Publish · {asking.count:,}" if asking.count else "Publish"
+    label = f"Publish · {asking:,}" if asking else "Publish"
     menu = st.popover(label, icon=":material/publish:", type="primary", key=_make_menu_key(wired), on_change="rerun")
     if menu.open:
         with menu:
-            access_requests.draw_requests(caller, asking, place="menu")
+            access_requests.draw_requests(caller, place="menu", flow_id=wired.id)
             _draw_items(caller, wired, is_shared=is_shared)
 
 

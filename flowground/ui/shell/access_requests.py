@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -16,44 +15,38 @@ from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import bind_to_caller
 from flowground.ui.page.names import read_names
-from flowground.ui.page.paging import draw_pages, find_in_pages
+from flowground.ui.page.paging import ListPage, draw_list
 
 _REFUSED = "requests:refused"
 _PAGE = 5
 """Beside other things on a page; the organization's own list is longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingPage:
-    """The requests that are shown, and which page of how many requests they are."""
-
-    shown: Sequence[AccessRequest] = ()
-    count: int = 0
-    number: int = 1
-    size: int = _PAGE
+def count_waiting(caller: Caller, *, flow_id: str | None = None) -> int:
+    """How many requests this caller may decide (`flow_id`: for one flow)."""
+    return bridge.ask(access_requests.count_waiting, caller, flow_id=flow_id) if _may_decide(caller) else 0
 
 
-def find_waiting(caller: Caller, *, place: str, flow_id: str | None = None, size: int = _PAGE) -> WaitingPage:
-    """Requests that this caller may decide (`flow_id`: those for one flow); `place` tells two lists apart."""
-    if not caller.sees_inside or caller.kind != "member":
-        return WaitingPage()
-
-    def read(offset: int) -> WaitingPage:
-        found = bridge.ask(access_requests.find_waiting, caller, flow_id=flow_id, limit=size, offset=offset)
-        return WaitingPage(*found, size=size)
-
-    page, number = find_in_pages(f"requests:{place}", "", read, size=size)
-    return replace(page, number=number)
-
-
-def draw_requests(caller: Caller, page: WaitingPage, *, place: str) -> None:
-    """One row each, oldest first; `place` as in `find_waiting`."""
+def draw_requests(caller: Caller, *, place: str, flow_id: str | None = None, size: int = _PAGE) -> None:
+    """Those that this caller may decide, one row each, oldest first; `place` tells two lists apart."""
     failure.draw_kept(_REFUSED)
-    askers = {one.member for one in page.shown}
-    names = read_names(askers)
-    for request in page.shown:
-        _draw_row(caller, request, place, find_name(names, request.member))
-    draw_pages(f"requests:{place}", "", page.count, page.number, size=page.size)
+    if not _may_decide(caller):
+        return
+
+    def find(searched: str, offset: int) -> ListPage[AccessRequest]:
+        found = bridge.ask(access_requests.find_waiting, caller, searched, flow_id=flow_id, limit=size, offset=offset)
+        return ListPage(*found)
+
+    def draw(requests: Sequence[AccessRequest]) -> None:
+        names = read_names({one.member for one in requests})
+        for request in requests:
+            _draw_row(caller, request, place, find_name(names, request.member))
+
+    draw_list(f"requests:{place}", "Search requests", find, draw, size=size)
+
+
+def _may_decide(caller: Caller) -> bool:
+    return caller.sees_inside and caller.kind == "member"
 
 
 def _draw_row(caller: Caller, request: AccessRequest, place: str, asker: str) -> None:

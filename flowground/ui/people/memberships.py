@@ -1,0 +1,135 @@
+"""Who is in a group, and in which groups somebody is. Both are searched and paged; one press adds or removes one.
+
+Each press changes one membership and nothing else, so that of two admins who do it at once neither undoes the other's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from flowground.access import groups, member_lists
+from flowground.caller import Caller
+from flowground.sign_in.roster import find_name
+from flowground.store.people.groups import Group
+from flowground.store.people.members import Member
+from flowground.ui.page import bridge, failure, words
+from flowground.ui.page.actions import draw_action
+from flowground.ui.page.caller import bind_to_caller, require_visitor
+from flowground.ui.page.names import name_person
+from flowground.ui.page.paging import ListPage, NamedPage, draw_pages, draw_search, find_in_pages
+
+_ROWS = 8
+_OFFERED = 6
+_REFUSED = "memberships:refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Those that belong together already, and the others; both are given what is searched, the first an offset too.
+
+    `change(id, is_added)` is done by a press. The words stand over the two lists, and where the first is empty.
+    """
+
+    name: str
+    search: str
+    inside: str
+    empty: str
+    outside: str
+    find_inside: Callable[[str, int], NamedPage]
+    find_outside: Callable[[str], NamedPage]
+    change: Callable[[str, bool], None]
+
+
+def draw_members(group: Group) -> None:
+    """The people of a group, and a way to find others for it."""
+    caller = require_visitor()
+
+    def find_inside(searched: str, offset: int) -> NamedPage:
+        ids, count = bridge.ask(member_lists.find_group_members, caller, group.id, searched, limit=_ROWS, offset=offset)
+        known = {one.id: name_person(one) for one in bridge.ask(member_lists.list_people, caller, ids)}
+        return ListPage([(key, find_name(known, key)) for key in ids], count)
+
+    def find_outside(searched: str) -> NamedPage:
+        found = bridge.ask(member_lists.find_people, caller, searched, not_in=group.id, limit=_OFFERED)
+        return ListPage([(one.id, name_person(one)) for one in found.shown], found.count)
+
+    _draw_sides(
+        Sides(
+            f"group:{group.id}",
+            "Search people",
+            "In the group",
+            "Nobody yet",
+            "Add people",
+            find_inside,
+            find_outside,
+            lambda member, is_added: _change(caller, group.id, member, is_added),
+        ),
+    )
+
+
+@st.dialog("Groups", on_dismiss="rerun")
+def choose_groups(member: Member) -> None:
+    """The groups of a person, and a way to find others for them."""
+    caller = require_visitor()
+
+    def find_inside(searched: str, offset: int) -> NamedPage:
+        return _name(*bridge.ask(groups.find_groups, caller, searched, having=member.id, limit=_ROWS, offset=offset))
+
+    def find_outside(searched: str) -> NamedPage:
+        return _name(*bridge.ask(groups.find_groups, caller, searched, lacking=member.id, limit=_OFFERED))
+
+    st.markdown(f"**{words.escape(name_person(member))}**")
+    _draw_sides(
+        Sides(
+            f"person:{member.id}",
+            "Search groups",
+            "In these groups",
+            "None yet",
+            "Add to a group",
+            find_inside,
+            find_outside,
+            lambda group_id, is_added: _change(caller, group_id, member.id, is_added),
+        ),
+    )
+
+
+def _name(found: Sequence[Group], count: int) -> NamedPage:
+    return ListPage([(group.id, group.name) for group in found], count)
+
+
+@bind_to_caller
+def _change(caller: Caller, group_id: str, member: str, is_added: bool) -> None:
+    with failure.keep_refusals(_REFUSED):
+        changed = {"added": [member]} if is_added else {"removed": [member]}
+        bridge.ask(groups.change_members, caller, group_id, **changed)
+
+
+def _draw_sides(sides: Sides) -> None:
+    searched = draw_search(sides.name, sides.search, width="stretch")
+    failure.draw_kept(_REFUSED)
+    inside, number = find_in_pages(sides.name, searched, lambda offset: sides.find_inside(searched, offset), size=_ROWS)
+    outside = sides.find_outside(searched)
+    if searched and not inside.count and not outside.count:
+        st.caption("Nothing has these words.")
+        return
+    count = f" :gray[{inside.count:,}]" if inside.count else ""
+    st.markdown(f"**{sides.inside}**{count}")
+    if not inside.count:
+        st.caption("None with these words" if searched else sides.empty)
+    with st.container(key="memberships:inside", gap=None):
+        for key, label in inside.shown:
+            with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"memberships:{key}"):
+                st.markdown(words.escape(label), width="stretch")
+                draw_action("Remove", sides.change, key, False, key=f"memberships:remove:{key}")
+    draw_pages(sides.name, searched, inside.count, number, size=_ROWS)
+    if not outside.count:
+        return
+    st.markdown(f"**{sides.outside}**")
+    with st.container(horizontal=True, gap="xsmall", key="memberships:outside"):
+        for key, label in outside.shown:
+            name = words.escape(label)
+            draw_action(name, sides.change, key, True, key=f"memberships:add:{key}", icon="add", kind="secondary")
+    if outside.count > len(outside.shown):
+        more = outside.count - len(outside.shown)
+        st.caption(f"and {more:,} more: {'write more of the name' if searched else 'search for them'}")
