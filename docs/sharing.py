@@ -79,9 +79,9 @@ not know of it: while it serves, every token may do what its owner may.
 ## How people get in
 
 *Organization* is where admins invite, change roles, make groups, send reset links, look at sign-ins, sign out,
-deactivate and remove. A group changes by one person at a time, at once: of two admins neither undoes what the other did.
-*Account* is everybody's own: password, sign-ins, tokens, all that is kept of them as one file,
-and the end of their conversations. What was said in local mode goes to whoever makes the first account.
+deactivate and remove. A group changes by one person at a time, at once: of two admins neither undoes what the other
+did. *Account* is everybody's own: password, sign-ins, tokens, all that is kept of them as one file, and the end of
+their conversations. What was said in local mode goes to whoever makes the first account.
 
 - An **invitation** makes a member without a password, and a link that sets it: once, within seven days. A **reset**
   link sets a new password within a day. A new link ends the earlier one; revoking, deactivating, removing or setting

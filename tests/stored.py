@@ -1,11 +1,18 @@
 """What stands in tables that the app itself only writes, or only counts, or reads in parts."""
 
+import json
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select
 
+from flowground.access import Access, account
+from flowground.caller import Caller
 from flowground.store import tables
+from flowground.store.runs import exports
 from flowground.store.runs.conversations import IS_SHOWN, make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
 from flowground.store.sql import read_moment
@@ -73,3 +80,24 @@ def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: in
         StoredSession(session_id, title, read_moment(created), read_moment(updated), count)
         for session_id, title, created, updated, count in found
     ]
+
+
+def export_conversations(connection: Connection, *, owners: Collection[str]) -> list[dict[str, Any]]:
+    """All that these owners said, put together from its parts."""
+    found: list[dict[str, Any]] = []
+    place: exports.ExportPlace | None = exports.ExportPlace()
+    keys = exports.list_keys(connection, owners=owners, until=time.time() + 1e9)
+    while place is not None:
+        part = exports.read_part(connection, keys=keys, after=place)
+        for chat in part.chats:
+            if chat.begins:
+                found.append({"flow": chat.flow, "session": chat.session, "title": chat.title, "messages": []})
+            found[-1]["messages"] += chat.messages
+        place = part.end
+    return found
+
+
+async def collect_data(access: Access, caller: Caller) -> dict[str, Any]:
+    """A person's own file."""
+    read: dict[str, Any] = json.loads("".join([piece async for piece in await account.read_data(access, caller)]))
+    return read

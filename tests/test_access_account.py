@@ -1,6 +1,7 @@
 """My password, my sign-ins, my data: mine alone."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,11 +14,12 @@ from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
 from flowground.store import tables
 from flowground.store.people import groups, tokens
-from flowground.store.runs import turns
+from flowground.store.runs import erasing, exports, turns
 from flowground.store.runs.records import StoredMessage, TraceStep
 from tests.heartbeat import stays_responsive
 from tests.organization import sign_in
 from tests.people import PASSWORD, make_cookie
+from tests.stored import collect_data
 
 pytestmark = pytest.mark.anyio
 NEW = "another long phrase"
@@ -81,7 +83,7 @@ async def test_my_data_is_all_of_mine_and_none_of_the_flows(acme: Runtime) -> No
         group = await acme.store.write(groups.add, name=name, by="tests")
         await acme.store.write(groups.change_members, group_id=group.id, added=people, by="tests")
     bob = await sign_in(acme, "bob")
-    file = (await account.collect_data(acme.access, bob)).decode()
+    file = "".join([piece async for piece in await account.read_data(acme.access, bob)])
     assert file.startswith('{\n "name": "bob",\n')
     data = json.loads(file)
     assert (data["name"], data["display_name"], data["email"]) == ("bob", "Bob", "bob@example.com")
@@ -99,14 +101,14 @@ async def test_my_data_is_all_of_mine_and_none_of_the_flows(acme: Runtime) -> No
     assert secret not in file
     assert str(bob.sign_in_id) not in file
     assert await account.delete_conversations(acme.access, bob) == 3
-    assert json.loads(await account.collect_data(acme.access, bob))["conversations"] == []
-    assert json.loads(await account.collect_data(acme.access, await sign_in(acme, "olga")))["conversations"] != []
+    assert (await collect_data(acme.access, bob))["conversations"] == []
+    assert (await collect_data(acme.access, await sign_in(acme, "olga")))["conversations"] != []
 
 
 async def test_who_is_no_member_has_no_account(acme: Runtime) -> None:
     for caller in (Caller("token", "1", "admin"), Caller("token", "1", "member", person="bob")):
         with pytest.raises(NotAllowed):
-            await account.collect_data(acme.access, caller)
+            await account.read_data(acme.access, caller)
     with pytest.raises(NotSignedIn):
         await account.delete_conversations(acme.access, Caller("member", "bob", "member", sign_in_id="made up"))
 
@@ -125,11 +127,37 @@ async def test_a_file_of_many_long_messages_keeps_nobody_waiting(acme: Runtime) 
 
     await acme.store.write(fill)
     bob = await sign_in(acme, "bob")
-    files: list[bytes] = []
+    pieces: list[str] = []
 
     async def read() -> None:
-        files.append(await account.collect_data(acme.access, bob))
+        pieces.extend([piece async for piece in await account.read_data(acme.access, bob)])
 
     await stays_responsive(read)
-    (talk,) = json.loads(files[0])["conversations"]
+    (talk,) = json.loads("".join(pieces))["conversations"]
     assert len(talk["messages"]) == 5_051
+    # The last message of a part has up to 200,000 characters, and half of them are written as two.
+    assert max(map(len, pieces)) < 3 * exports.PART_CHARS
+    assert max(piece.count('"role"') for piece in pieces) < exports.PART_MESSAGES + 12
+
+
+async def test_a_file_is_read_while_it_is_sent_not_before(acme: Runtime) -> None:
+    """However many conversations there are, no more is held of them than a part."""
+    for number in range(exports.PART_MESSAGES + 50):
+        await acme.store.write(
+            turns.begin_turn,
+            flow_id="talk",
+            owner="member:bob",
+            session_id=f"s{number:03}",
+            message=StoredMessage(f"q{number}", "user", f"said {number}", "complete", datetime.now(UTC)),
+        )
+    bob = await sign_in(acme, "bob")
+    pieces = await account.read_data(acme.access, bob)
+    begun = [await anext(pieces) for _ in range(3)]
+    place: dict[str, Any] = {"flow_id": "talk", "owner": "member:bob"}
+    await acme.store.erase(erasing.erase_conversation, **place, session_id="s248")
+    added = StoredMessage("late", "user", "said late", "complete", datetime.now(UTC))
+    await acme.store.write(turns.begin_turn, **place, session_id="s249", message=added)
+    await acme.store.write(turns.begin_turn, **place, session_id="new", message=replace(added, id="later"))
+    data = json.loads("".join([*begun, *[piece async for piece in pieces]]))
+    said = [[message["text"] for message in chat["messages"]] for chat in data["conversations"]]
+    assert said == [[f"said {number}"] for number in range(248)] + [["said 249", "said late"]]

@@ -7,23 +7,25 @@ from urllib.parse import unquote
 
 import pytest
 import requests
+from sqlalchemy import Connection, select
 
 from flowground.messages import Usage
 from flowground.settings import Settings
+from flowground.store import tables
 from flowground.store.database.connections import Database
 from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
 from tests.chat_socket import open_chat
 from tests.house import PUBLIC, House
 from tests.open_page import flow_text
-from tests.page_socket import Browser
+from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
 from tests.tickets import open_browser
 from tests.waiting import eventually
 
 HOUSE = House(
     flows={"talk": flow_text("scripted:echo", "Talk *to* me", title="Talk Shop"), "other": flow_text("scripted:echo")},
-    config={"sharing": {"allow_public": True}},
+    config={"sharing": {"allow_public": True}, "trusted_proxies": ["127.0.0.1"]},
     shared={"talk": PUBLIC},
 )
 AT = datetime(2026, 1, 2, 23, 4, 5, tzinfo=UTC)
@@ -182,25 +184,63 @@ def test_the_local_owner_takes_theirs(server: AppServer) -> None:
     assert (foreign.status_code, foreign.json()["code"]) == (403, "local_mode")
 
 
+def make_huge(connection: Connection, owner: str, session: str) -> None:
+    """More than a connection's buffers take."""
+    place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": session}
+    for number in range(40):
+        key = f"huge {session} {number}"
+        turns.begin_turn(
+            connection, **place, message=StoredMessage(key, "user", "\U0001f600" * 190_000, "complete", AT, key)
+        )
+
+
+def begin(who: Browser, session: str, *, at: str = "", address: str = "203.0.113.9") -> requests.Response:
+    """The head of the file; nothing of it is read."""
+    asked = {"flow": "talk", "session": session, "as": "json", "at": at}
+    headers = {"Cookie": who.cookies, "X-Forwarded-For": address}
+    return requests.get(f"{who.url}/export/chat", params=asked, headers=headers, timeout=20, stream=True)
+
+
 def test_files_that_nobody_reads_are_few(house: AppServer) -> None:
     """Of one person three are sent at once; of somebody else they keep nobody."""
     house.member("greedy", "correct horse battery")
     browser = open_browser(house, "greedy")
     engine = Database.make(Settings.load(house.config_file).database).writer
-    place: dict[str, Any] = {"flow_id": "talk", "owner": "member:greedy", "session_id": "huge"}
     with engine.begin() as connection:
-        for number in range(40):
-            said = StoredMessage(f"huge {number}", "user", "\U0001f600" * 190_000, "complete", AT, f"huge {number}")
-            turns.begin_turn(connection, **place, message=said)
-
-    def ask(who: Browser, session: str) -> requests.Response:
-        address = f"{house.url}/export/chat?flow=talk&session={session}&as=json"
-        return requests.get(address, headers={"Cookie": who.cookies}, timeout=20, stream=True)
-
-    held = [ask(browser, "huge") for _ in range(3)]
+        make_huge(connection, "member:greedy", "huge")
+    engine.dispose()
+    held = [begin(browser, "huge") for _ in range(3)]
     assert [answer.status_code for answer in held] == [200] * 3
-    assert ask(browser, "huge").status_code == 429
-    assert ask(open_browser(house, "bob"), "long").status_code == 200
+    assert begin(browser, "huge").status_code == 429
+    assert begin(open_browser(house, "bob"), "long").status_code == 200
     for answer in held:
         answer.close()
-    eventually(lambda: ask(browser, "huge").status_code == 200)
+    eventually(lambda: begin(browser, "huge").status_code == 200)
+
+
+def test_visitors_of_one_address_keep_no_others(house: AppServer) -> None:
+    """Three files are sent to an address at once, whatever browsers ask there."""
+    browsers = [Browser(house.url) for _ in range(3)]
+    sessions = []
+    for browser in browsers:
+        with open_page(browser, base="/public_flow/talk") as page:
+            page.visit()
+            page.say("Hi")
+            sessions.append(page.chat.session)
+    engine = Database.make(Settings.load(house.config_file).database).writer
+    with engine.begin() as connection:
+        for session in sessions:
+            owner = connection.scalar(select(tables.sessions.c.owner).where(tables.sessions.c.session_id == session))
+            make_huge(connection, str(owner), session)
+    engine.dispose()
+
+    def ask(number: int, address: str) -> requests.Response:
+        return begin(browsers[number], sessions[number], at="public", address=address)
+
+    held = [ask(number, "203.0.113.1") for number in (0, 0, 1)]
+    assert [answer.status_code for answer in held] == [200] * 3
+    assert ask(1, "203.0.113.1").status_code == 429
+    others = [ask(1, "203.0.113.2"), ask(2, "203.0.113.2"), begin(open_browser(house, "bob"), "long")]
+    assert [answer.status_code for answer in others] == [200] * 3
+    for answer in (*held, *others):
+        answer.close()

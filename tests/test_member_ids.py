@@ -1,6 +1,5 @@
 """Names change and are given to others; what somebody has stays theirs, and nobody else gets any of it."""
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowground import doors
-from flowground.access import account, people
+from flowground.access import account, member_lists, people
 from flowground.asking import PersonTrying
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.errors import InvalidRequest, NotAllowed
@@ -17,7 +16,7 @@ from tests.office import Office, give_everything, open_office
 from tests.organization import FLOWS, sign_in
 from tests.people import HASHED, PASSWORD, make_cookie
 from tests.running import running
-from tests.stored import list_entries
+from tests.stored import collect_data, list_entries
 
 pytestmark = pytest.mark.anyio
 
@@ -80,7 +79,8 @@ async def test_names_can_be_swapped(office: Office) -> None:
     await office.add("bob")
     for member, name in (("ann", "x"), ("bob", "ann"), ("ann", "bob")):
         await people.rename(office.runtime.access, office.augusta, member, name)
-    found = {member.id: member.name for member in await people.list_members(office.runtime.access, office.augusta)}
+    everyone = await member_lists.find_people(office.runtime.access, office.augusta)
+    found = {member.id: member.name for member in everyone.shown}
     assert found == {"augusta": "augusta", "ann": "bob", "bob": "ann"}
     signed_in = await office.runtime.sign_in.check_password("ann", PASSWORD, "here")
     assert (signed_in and signed_in.id) == "bob"
@@ -118,10 +118,10 @@ async def test_members_and_admins_change_the_name_that_colleagues_see(office: Of
 async def test_my_data_is_complete_after_a_rename(office: Office) -> None:
     bob = await office.add("bob")
     await give_everything(office, bob)
-    before: dict[str, Any] = json.loads(await account.collect_data(office.runtime.access, bob))
+    before: dict[str, Any] = await collect_data(office.runtime.access, bob)
     await people.rename(office.runtime.access, office.augusta, bob.id, "robert")
     await office.add("bob")
-    after: dict[str, Any] = json.loads(await account.collect_data(office.runtime.access, bob))
+    after: dict[str, Any] = await collect_data(office.runtime.access, bob)
     assert len(before["conversations"]) == 2
     assert all(value for name, value in before.items() if name not in ("shared_chats", "ratings")), before
     assert after == before | {"name": "robert"}
@@ -153,5 +153,5 @@ async def test_the_first_account_gets_what_the_local_owner_tried(url: str, tmp_p
         assert await trial.finish() is not None
         member = await runtime.sign_in.create_first_account("owner", "", PASSWORD)
         caller = await sign_in(runtime, member.id)
-        data = json.loads(await account.collect_data(runtime.access, caller))
+        data = await collect_data(runtime.access, caller)
         assert [item["session"] for item in data["conversations"]] == ["s"]

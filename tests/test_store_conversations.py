@@ -9,10 +9,10 @@ import pytest
 
 from flowground.messages import Message, Usage
 from flowground.store import Store
-from flowground.store.runs import conversations, erasing, transcripts, turns
+from flowground.store.runs import conversations, erasing, turns
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
 from tests.store_jobs import losing_the_commit, write_together
-from tests.stored import list_messages, list_runs, list_sessions
+from tests.stored import export_conversations, list_messages, list_runs, list_sessions
 
 pytestmark = pytest.mark.anyio
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -198,7 +198,7 @@ async def test_what_no_database_takes_is_replaced_and_fails_nothing(store: Store
 
 async def test_a_person_takes_along_why_an_answer_failed(store: Store) -> None:
     await take_turn(store, said("q"), said("All but", "assistant", state="failed", error="It broke."))
-    [session] = await store.read(transcripts.export_conversations, owners=["member:ada"])
+    [session] = await store.read(export_conversations, owners=["member:ada"])
     assert [(item["text"], item.get("error")) for item in session["messages"]] == [
         ("q", None),
         ("All but", "It broke."),

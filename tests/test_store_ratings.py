@@ -23,6 +23,7 @@ from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.ratings import Rating, RatingValue
 from flowground.store.runs.records import MessageState, RunRecord, StoredMessage, TraceStep
 from tests.run_rows import HERE
+from tests.stored import export_conversations
 
 pytestmark = pytest.mark.anyio
 ANSWER = HERE | {"message_id": "a1"}
@@ -203,7 +204,7 @@ async def test_a_persons_own_file_has_their_ratings(store: Store) -> None:
     await ask(store, "1")
     await rate(store, "bad")
     await store.write(ratings.explain, **ANSWER, **WHY)
-    [conversation] = await store.read(transcripts.export_conversations, owners=["member:ada"])
+    [conversation] = await store.read(export_conversations, owners=["member:ada"])
     question, answer = json.loads(json.dumps(conversation))["messages"]
     assert "rating" not in question
     at = answer["rating"].pop("at")

@@ -13,7 +13,7 @@ from flowground.store import Store, tables
 from flowground.store.runs import conversations, erasing, session_lists, transcripts, turns, versions
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.versions import ConversationChanged
-from tests.stored import list_messages, list_sessions
+from tests.stored import export_conversations, list_messages, list_sessions
 from tests.test_store_conversations import here, ran, said
 
 pytestmark = pytest.mark.anyio
@@ -183,7 +183,7 @@ async def test_lists_exports_search_and_deletion(store: Store) -> None:
     positions = [place.position for place in places]
     listed = await store.read(transcripts.read_messages, owners=["member:ada"], positions=positions)
     assert [found.message.text for found in listed] == ["beta", "re: beta"]
-    [exported] = await store.read(transcripts.export_conversations, owners=["member:ada"])
+    [exported] = await store.read(export_conversations, owners=["member:ada"])
     assert [(m["text"], m.get("is_put_aside", False)) for m in exported["messages"]] == [
         ("alpha", True),
         ("re: alpha", True),

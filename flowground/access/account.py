@@ -3,9 +3,9 @@
 Every function raises NotSignedIn once the caller is signed out, and NotAllowed for a caller who is no member.
 """
 
-import asyncio
 import json
 import time
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +13,13 @@ from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest
 from flowground.sign_in.signed_cookies import Device
+from flowground.store import Store
 from flowground.store.people import access_requests, groups, sign_ins, tokens
 from flowground.store.people.owners import list_owners
 from flowground.store.people.sign_ins import BrowserSignIn
-from flowground.store.runs import erasing, shared_chats, transcripts
+from flowground.store.runs import erasing, exports, shared_chats, transcripts
+from flowground.store.runs.exports import ExportPlace
+from flowground.store.sql import spell_json
 
 _MOST_SIGN_INS = 10_000
 """Of the newest, in a file of one's data."""
@@ -61,25 +64,51 @@ async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
     return await access.sign_in.revoke(sign_in_id, member=caller.id)
 
 
-async def collect_data(access: Access, caller: Caller) -> bytes:
-    """A JSON file: who I am, my groups, sign-ins, tokens, requests, and all conversations, my tokens' too.
+async def read_data(access: Access, caller: Caller) -> AsyncIterator[str]:
+    """Pieces of a JSON file: who I am, my groups, sign-ins, tokens, requests, and all conversations, my tokens' too.
 
-    What was said, not how: traces of flows are their authors'.
+    What was said, not how: traces of flows are their authors'. However much it is, a part is read at a time.
     """
     caller = await access.require_member(caller)
+    began = time.time()
+    owners = await access.store.read(list_owners, member=caller.id)
+    head = json.dumps(await _describe_person(access, caller), ensure_ascii=False, indent=1, default=datetime.isoformat)
+    return _write_data(access.store, head.removesuffix("\n}"), owners, began)
+
+
+async def _write_data(store: Store, head: str, owners: Sequence[str], until: float) -> AsyncIterator[str]:
+    yield f'{head},\n "conversations": ['
+    before, end = "\n", ""
+    keys = await store.read(exports.list_keys, owners=owners, until=until)
+    while keys:
+        place: ExportPlace | None = ExportPlace()
+        while place is not None:
+            part = await store.read(exports.read_part, keys=keys, after=place)
+            for chat in part.chats:
+                if chat.begins:
+                    told = {"flow": chat.flow, "session": chat.session, "title": chat.title}
+                    yield f'{end}{before}{spell_json(told)[:-1]},"messages":[\n'
+                    before, end = ",\n", "\n]}"
+                yield ("" if chat.begins else ",\n") + ",\n".join(map(spell_json, chat.messages))
+            place = part.end
+        keys = await store.read(exports.list_keys, owners=owners, until=until, after=keys[-1])
+    yield f"{end}\n ]\n}}\n"
+
+
+async def _describe_person(access: Access, caller: Caller) -> dict[str, Any]:
+    """All but the conversations."""
     read = access.store.read
     member = await access.sign_in.roster.find(caller.id)
-    found: dict[str, Any] = {
+    signed_in, _ = await read(sign_ins.find_page, member=caller.id, limit=_MOST_SIGN_INS)
+    shared = await read(shared_chats.list_of_owner, owner=str(caller.owner), limit=shared_chats.MOST_OWN)
+    return {
         "name": member.name if member else None,
         "id": caller.id,
         "display_name": member.display_name if member else None,
         "email": member.email if member else None,
         "role": caller.role,
         "groups": (await read(groups.list_names_of, members=[caller.id])).get(caller.id, []),
-        "sign_ins": [
-            {"since": item.created_at, "until": item.expires_at, "browser": item.agent}
-            for item in (await read(sign_ins.find_page, member=caller.id, limit=_MOST_SIGN_INS))[0]
-        ],
+        "sign_ins": [{"since": one.created_at, "until": one.expires_at, "browser": one.agent} for one in signed_in],
         "tokens": [
             {
                 "name": token.name,
@@ -95,15 +124,11 @@ async def collect_data(access: Access, caller: Caller) -> bytes:
             {"flow": request.flow_id, "note": request.note, "at": request.created_at, "state": state}
             for request, state in await read(access_requests.list_requests, member=caller.id)
         ],
+        "shared_chats": [
+            {"flow": link.flow_id, "title": link.title, "as_of": link.created_at, "until": link.expires_at}
+            for link in shared.shown
+        ],
     }
-    shared = await read(shared_chats.list_of_owner, owner=str(caller.owner), limit=shared_chats.MOST_OWN)
-    found["shared_chats"] = [
-        {"flow": link.flow_id, "title": link.title, "as_of": link.created_at, "until": link.expires_at}
-        for link in shared.shown
-    ]
-    owners = await read(list_owners, member=caller.id)
-    found["conversations"] = await read(transcripts.export_conversations, owners=owners)
-    return await asyncio.to_thread(_encode, found)
 
 
 async def delete_conversations(access: Access, caller: Caller) -> int:
@@ -115,11 +140,3 @@ async def delete_conversations(access: Access, caller: Caller) -> int:
     found = await access.store.write(transcripts.begin_deletion, owners=owners, by=str(caller.owner))
     await access.store.erase(erasing.erase_conversations, owners=owners, until=until)
     return found
-
-
-def _encode(found: dict[str, Any]) -> bytes:
-    """JSON made piece by piece: conversations may be large, and a thread helps only between calls into C."""
-    written = bytearray()
-    for piece in json.JSONEncoder(ensure_ascii=False, indent=1, default=datetime.isoformat).iterencode(found):
-        written += piece.encode()
-    return bytes(written)

@@ -60,7 +60,7 @@ class Web:
         self._running: _Started | None = None
         sent = SentFiles()
         self.routes: Sequence[BaseRoute] = [
-            *make_session_routes(self.get_runtime),
+            *make_session_routes(self.get_runtime, sent),
             *make_chat_file_routes(self.get_runtime, sent),
             *make_feedback_file_routes(self.get_runtime, sent),
         ]

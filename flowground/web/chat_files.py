@@ -40,7 +40,8 @@ async def _send_chat(runtime: Runtime, request: Request, sent: SentFiles) -> Res
     if file is None or how is None:
         return explain_missing(request.scope)
     pieces, disposition = file.write(runtime, how), file.write_disposition(how)
-    return sent.send(pieces, to=Owner.read(file.owner), media_type=MEDIA_TYPES[how], disposition=disposition)
+    owner = Owner.read(file.owner)
+    return sent.send(pieces, request, to=owner, media_type=MEDIA_TYPES[how], disposition=disposition)
 
 
 async def _find_file(runtime: Runtime, request: Request) -> ChatFile | None:

@@ -62,7 +62,8 @@ async def _send_feedback(runtime: Runtime, request: Request, sent: SentFiles) ->
         return explain_missing(request.scope)
     pieces = _write_table(feedback.list_all(runtime.access, caller, wired.id, only))
     disposition = f'attachment; filename="feedback-{wired.id}.csv"'
-    return sent.send(pieces, to=caller.owner, media_type="text/csv; charset=utf-8", disposition=disposition)
+    how = {"media_type": "text/csv; charset=utf-8", "disposition": disposition}
+    return sent.send(pieces, request, to=caller.owner, **how)
 
 
 def _read_filter(asked: QueryParams) -> FeedbackFilter | None:

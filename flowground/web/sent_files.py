@@ -11,11 +11,13 @@ from starlette.types import Receive, Scope, Send
 from flowground.caller import Caller, Owner
 from flowground.errors import NotSignedIn, StoreUnavailable
 from flowground.runtime import Runtime
+from flowground.web.address import name_address
 from flowground.web.callers import find_caller
 from flowground.web.cookies import read_cookies
 
 _MOST_OF_ONE, _MOST_OF_VISITORS = 3, 10
-"""Files that are sent at once, of one owner and to all visitors together: one that nobody reads holds some 10 MB."""
+"""Files that are sent at once, of one owner and to visitors of one address, and to all visitors together: one that
+nobody reads holds some 10 MB."""
 _VISITORS = "visitors"
 _HEADERS = {"cache-control": "no-store", "vary": "cookie"}
 
@@ -26,9 +28,13 @@ class SentFiles:
     def __init__(self) -> None:
         self._sending = Counter[str]()
 
-    def send(self, pieces: AsyncIterator[str], *, to: Owner, media_type: str, disposition: str) -> Response:
+    def send(
+        self, pieces: AsyncIterator[str], request: Request, *, to: Owner, media_type: str, disposition: str
+    ) -> Response:
         """The file, or 429 where too many are on their way."""
-        most = {str(to): _MOST_OF_ONE} | ({_VISITORS: _MOST_OF_VISITORS} if to.kind == "visitor" else {})
+        most = {str(to): _MOST_OF_ONE}
+        if to.kind == "visitor":
+            most |= {f"{_VISITORS} of {name_address(request.scope)}": _MOST_OF_ONE, _VISITORS: _MOST_OF_VISITORS}
         if any(self._sending[name] >= limit for name, limit in most.items()):
             return refuse_file("Too many files are being sent. Try again in a moment.", 429)
         headers = {**_HEADERS, "content-disposition": disposition}

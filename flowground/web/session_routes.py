@@ -13,10 +13,11 @@ from flowground.runtime import Runtime
 from flowground.sign_in.signed_cookies import DEVICE_DAYS
 from flowground.web.cookies import SentCookies, drop_cookie, name_device_cookie, read_cookies, set_cookie
 from flowground.web.origin import find_own_origin, is_own_download
+from flowground.web.sent_files import SentFiles
 
 _TICKET_BYTES = 4_096
 _NO_STORE = {"cache-control": "no-store"}
-_FILE = {**_NO_STORE, "vary": "cookie", "content-disposition": 'attachment; filename="flowground-my-data.json"'}
+_DISPOSITION = 'attachment; filename="flowground-my-data.json"'
 _NOT_OURS = "This does not come from a page of this server."
 
 
@@ -25,9 +26,9 @@ class _Ticket(BaseModel):
     ticket: str = Field(min_length=16, max_length=256)
 
 
-def make_session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
+def make_session_routes(runtime: Callable[[], Runtime], sent: SentFiles) -> list[BaseRoute]:
     """POST /session/start and /session/end, GET /session/my-data, and the bare /public_flow that is nobody's page."""
-    routes = _SessionRoutes(runtime)
+    routes = _SessionRoutes(runtime, sent)
     return [
         Route("/session/start", routes.start, methods=["POST"]),
         Route("/session/end", routes.end, methods=["POST"]),
@@ -38,8 +39,8 @@ def make_session_routes(runtime: Callable[[], Runtime]) -> list[BaseRoute]:
 
 
 class _SessionRoutes:
-    def __init__(self, runtime: Callable[[], Runtime]) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Callable[[], Runtime], sent: SentFiles) -> None:
+        self._runtime, self._sent = runtime, sent
 
     async def start(self, request: Request) -> Response:
         """A one-time ticket, given to this very browser by a page, becomes the sign-in cookie."""
@@ -82,8 +83,9 @@ class _SessionRoutes:
         for value in read_cookies(request.scope, runtime.settings).sign_ins:
             caller = await runtime.sign_in.verify_cookie(value)
             if caller is not None and caller.kind == "member":
-                data = await account.collect_data(runtime.access, caller)
-                return Response(data, headers=_FILE, media_type="application/json")
+                pieces = await account.read_data(runtime.access, caller)
+                how = {"media_type": "application/json", "disposition": _DISPOSITION}
+                return self._sent.send(pieces, request, to=caller.owner, **how)
         return _refuse(403, "Sign in first.")
 
     async def _end_sign_ins(self, sent: SentCookies) -> None:

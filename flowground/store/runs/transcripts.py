@@ -2,20 +2,18 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from flowground.store import audit, tables
 from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows
-from flowground.store.sql import has_row, read_moment
+from flowground.store.sql import has_row
 
 _s = tables.sessions.c
 _m = tables.messages.c
 _c = tables.run_contents.c
 _p = tables.session_pins.c
-_t = tables.ratings.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,43 +89,6 @@ def list_session_ids(
     """Ids of these owners' sessions that hold messages, the one used last first, each once."""
     wanted = select(_s.session_id).where(*_is_in(owners, flow_id, flows), _s.messages > 0)
     return list(dict.fromkeys(connection.scalars(wanted.order_by(_s.updated_at.desc()).limit(limit))))
-
-
-def export_conversations(connection: Connection, *, owners: Collection[str]) -> list[dict[str, Any]]:
-    """Everything these owners' sessions hold, as JSON values: what was said and when, and how answers were rated,
-    without traces.
-
-    Also other versions than the one that is shown: they say so.
-    """
-    sessions: dict[str, dict[str, Any]] = {}
-    found = connection.execute(
-        select(
-            *(_s.id, _s.flow_id, _s.session_id, _s.title),
-            *(_m.role, _m.text, _m.state, _m.created_at, _m.error, _m.aside),
-            *(_t.value, _t.labels, _t.reason, _t.shares_conversation, _t.at),
-        )
-        .join_from(tables.messages, tables.sessions, _m.session == _s.id)
-        .outerjoin(tables.ratings, _t.message == _m.id)
-        .where(_s.owner.in_(list(owners)))
-        .order_by(_m.position)
-    )
-    for key, flow, session, title, role, text, state, at, error, aside, *rating in found:
-        said = sessions.setdefault(key, {"flow": flow, "session": session, "title": title, "messages": []})["messages"]
-        more: dict[str, Any] = {} if error is None else {"error": error}
-        if aside is not None:
-            more["is_put_aside"] = True
-        message = {"role": role, "text": text, "state": state, "at": read_moment(at).isoformat()}
-        said.append(message | more | _export_rating(*rating))
-    return list(sessions.values())
-
-
-def _export_rating(
-    value: str | None, labels: str, reason: str, shares_conversation: bool, at: float
-) -> dict[str, dict[str, Any]]:
-    if value is None:
-        return {}
-    told = {"value": value, "labels": labels.split(), "reason": reason, "shares_conversation": shares_conversation}
-    return {"rating": told | {"at": read_moment(at).isoformat()}}
 
 
 def begin_deletion(connection: Connection, *, owners: Collection[str], by: str) -> int:
