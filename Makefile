@@ -23,7 +23,7 @@ check: ## Everything CI asks: format, lint, types, imports, generated docs, test
 	mypy
 	lint-imports
 	python -m docs.generate --check
-	pytest --second-try=3 $(PYTEST_FLAGS)
+	pytest --second-try=10 $(PYTEST_FLAGS)
 
 fix: ## Repair what can be repaired by itself: format, lint, generated docs
 	ruff check --fix .

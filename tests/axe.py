@@ -19,6 +19,7 @@ _RUN = "async () => (await axe.run(document, {resultTypes: ['violations']})).vio
 _DRAWN = """() => !document.querySelector('[data-stale="true"]')
     && document.getAnimations().every((one) => !(one instanceof CSSTransition))"""
 """Nothing fades any more: what is half drawn has half the contrast."""
+_LOOKS = 5
 _NAMED = re.compile(r'data-testid="([^"]+)"|class="(st[A-Z]\w*|token) ')
 
 Finding = tuple[str, str]
@@ -42,9 +43,22 @@ def fetch_axe(folder: Path) -> str:
 
 
 def find_violations(page: "Page", axe: str) -> set[Finding]:
-    """Of the page as it stands, with what is open on it."""
-    page.wait_for_function(_DRAWN)
+    """Of the page as it stands, with what is open on it. What is found must be found again a second later: a page that
+    draws itself between the wait and the look is half as dark for a moment."""
     page.evaluate(axe)
+    found = _look(page)
+    for _ in range(_LOOKS):
+        if not found:
+            break
+        page.wait_for_timeout(1_000)
+        before, found = found, _look(page)
+        if found == before:
+            break
+    return found
+
+
+def _look(page: "Page") -> set[Finding]:
+    page.wait_for_function(_DRAWN)
     found: Iterable[dict[str, Any]] = page.evaluate(_RUN)
     return {(rule["id"], _name(node["html"])) for rule in found for node in rule["nodes"]}
 

@@ -24,11 +24,18 @@ _TOLD = """root => {
 }"""
 """What stands in an element, in its order: places and looks."""
 
+_DRAWN = """() => {{
+  const root = document.querySelector('{selector}');
+  const told = root ? ({told})(root) : [];
+  return told.length ? told : null;
+}}"""
+"""Waits, since what a page draws first may hold nothing yet: a table comes later than its frame."""
+
 
 def tell(page: "Page", selector: str) -> list[Block]:
-    """Of the first element of this selector."""
+    """Of the first element of this selector, once something is drawn in it."""
     page.wait_for_function("document.fonts.status === 'loaded'")
-    told: list[Block] = page.locator(selector).first.evaluate(_TOLD)
+    told: list[Block] = page.wait_for_function(_DRAWN.format(selector=selector, told=_TOLD)).json_value()
     return told
 
 

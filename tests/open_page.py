@@ -83,6 +83,13 @@ def sign_in(page: "Page", name: str, password: str = PASSWORD) -> None:
     page.keyboard.press("Enter")
 
 
+def expect_count(found: "Locator", count: int) -> None:
+    """So many are there, at once or soon: a page that is done with its script may still be drawing."""
+    from playwright.sync_api import expect  # noqa: PLC0415 - a development extra
+
+    expect(found).to_have_count(count, timeout=20_000)
+
+
 def flow_text(model: str, name: str = "A flow", **chat: object) -> str:
     """A chat flow on a scripted model, as YAML."""
     return f"""\

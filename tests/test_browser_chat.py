@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, choose, composer, flow_text, go, messages, say, still, stop
+from tests.open_page import answers, choose, composer, expect_count, flow_text, go, messages, say, still, stop
 from tests.servers import AppServer, shipped_flow
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_a_refresh_in_the_middle_gets_the_whole_answer(house: AppServer, page: "
     answers(page).get_by_text(LAST_WORD).wait_for()
     assert re.search(r"word1\b", answers(page).inner_text())
     answers(page).get_by_text("4 steps").wait_for()
-    assert messages(page).count() == 2
+    expect_count(messages(page), 2)
 
 
 def test_a_second_tab_follows_and_either_may_stop_by_the_same_control(house: AppServer, page: "Page") -> None:
@@ -137,7 +137,7 @@ def test_conversations_are_changed_renamed_and_deleted_over_one_socket(house: Ap
     side.get_by_role("button", name="about apples").click()
     answers(page).get_by_text("You said: about apples").wait_for()
     still(page)
-    assert messages(page).count() == 2
+    expect_count(messages(page), 2)
     assert len([url for url in sockets if "/chat?" in url]) == 1
     shown = side.locator("[class*='st-key-sessions-row-on']").get_by_role("button", name="More")
     choose(shown, "Rename")
@@ -198,11 +198,11 @@ def test_a_long_conversation_opens_at_its_end(house: AppServer, page: "Page") ->
     page.reload()
     answers(page).get_by_text("You said: message 29.").wait_for()
     still(page)
-    assert messages(page).count() == 50
+    expect_count(messages(page), 50)
     assert answers(page).get_by_text("You said: message 0.").count() == 0
     page.get_by_role("button", name="Show earlier messages").click()
     answers(page).get_by_text("You said: message 0.").wait_for()
-    assert messages(page).count() == 60
+    expect_count(messages(page), 60)
 
 
 def test_the_page_follows_the_answer_until_one_reads_above_it(house: AppServer, page: "Page") -> None:
@@ -229,7 +229,7 @@ def test_blanks_say_nothing(house: AppServer, page: "Page") -> None:
     assert messages(page).count() == 0
     say(page, "hello")
     answers(page).get_by_text("You said: hello").wait_for()
-    assert messages(page).count() == 2
+    expect_count(messages(page), 2)
 
 
 def test_nothing_is_left_of_a_stopped_answers_button_while_it_is_tried_again(house: AppServer, page: "Page") -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser import Browser
 from tests.chat_socket import open_chat
-from tests.open_page import answers, say, still, stop
+from tests.open_page import answers, expect_count, say, still, stop
 from tests.servers import AppServer
 from tests.two_servers import two_servers
 
@@ -39,7 +39,7 @@ def test_the_answer_grows_there_is_stopped_and_asked_again(servers: tuple[AppSer
         stop(page)
         here.read_until("ended")
     still(page).get_by_text("Stopped.", exact=True).wait_for()
-    assert answers(page).count() == 1
+    expect_count(answers(page), 1)
     assert answers(page).inner_text().count("word1 ") == 1
     say(page, "Once more")
     answers(page).nth(1).get_by_text("word3 ").wait_for()
@@ -58,7 +58,7 @@ def test_a_killed_server_leaves_an_answer_to_try_again(servers: tuple[AppServer,
         first.kill()
     still(page).get_by_role("button", name="Try again").wait_for()
     page.get_by_text("Another server is writing this answer.").wait_for(state="detached")
-    assert answers(page).count() == 1
+    expect_count(answers(page), 1)
 
 
 def test_who_stops_it_is_told_where_its_server_takes_its_time(

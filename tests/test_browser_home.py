@@ -7,7 +7,7 @@ import pytest
 
 from tests.acme import enter_as
 from tests.house import SHARED, House
-from tests.open_page import answers, flow_text, go, say, still, visitor
+from tests.open_page import answers, expect_count, flow_text, go, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_a_recent_chat_and_its_flow_have_names_of_their_own(house: AppServer, ad
     say(go(ada, f"{house.url}/playground?flow=zurich"), "To the lake")
     answers(ada).filter(has_text="To the lake").wait_for()
     go(ada, house.url).get_by_role("link", name=re.compile("^To the lake Zürich · ")).wait_for()
-    assert still(ada).get_by_role("link", name="Zürich", exact=True).count() == 1
+    expect_count(still(ada).get_by_role("link", name="Zürich", exact=True), 1)
 
 
 LONG = "What is paid for a hotel in Lyon when the fair is on and every room of the town is taken by somebody else"

@@ -12,7 +12,7 @@ from flowground.store.database.connections import Database
 from flowground.store.people import access_requests, members, tokens
 from tests.acme import enter_as
 from tests.house import House
-from tests.open_page import choose, flow_text, go, open_menu, still, visitor
+from tests.open_page import choose, expect_count, flow_text, go, open_menu, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -56,17 +56,17 @@ def _filled(house: AppServer) -> None:
 def test_requests_are_searched_turned_and_decided(house: AppServer, ada: "Page") -> None:
     go(ada, house.url).get_by_text("1 to 5 of 13").wait_for()
     approve = still(ada).get_by_role("button", name="Approve")
-    assert approve.count() == 5
+    expect_count(approve, 5)
     ada.get_by_role("button", name="Page 3").click()
     ada.get_by_text("11 to 13 of 13").wait_for()
     still(ada)
-    assert approve.count() == 3
+    expect_count(approve, 3)
     search = ada.get_by_role("searchbox", name="Search requests")
     search.fill("person 07 other")
     ada.get_by_text("asks for Other").wait_for()
     ada.get_by_text("11 to 13 of 13").wait_for(state="detached")
     still(ada)
-    assert approve.count() == 1
+    expect_count(approve, 1)
     approve.click()
     ada.get_by_text("Nothing has these words.").wait_for()
     search.fill("")

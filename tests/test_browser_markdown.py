@@ -7,7 +7,7 @@ import pytest
 
 from tests.drawn_blocks import compare, tell
 from tests.markdown_corpus import COMPARED, CorpusServer, read_corpus
-from tests.open_page import visitor
+from tests.open_page import expect_count, visitor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -47,7 +47,7 @@ def test_formulas_are_typeset_in_all_four_notations(page: "Page", corpus: Corpus
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     open_block(page, corpus, "formulas")
     page.wait_for_function("document.querySelectorAll('.answer .katex').length === 4")
-    assert page.locator(".answer .fg-display .katex-display").count() == 2
+    expect_count(page.locator(".answer .fg-display .katex-display"), 2)
     page.wait_for_function(
         "[...document.fonts].some(font => font.family.includes('KaTeX') && font.status === 'loaded')"
     )

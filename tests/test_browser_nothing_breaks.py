@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, composer, flow_text, go, messages, say, still, visitor
+from tests.open_page import answers, composer, expect_count, flow_text, go, messages, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def test_a_double_click_on_send_is_one_message_and_no_stop(house: AppServer, pag
     page.get_by_role("button", name="Send").dblclick(delay=40)
     answers(page).get_by_text("x y z").wait_for()
     still(page)
-    assert messages(page).count() == 2
+    expect_count(messages(page), 2)
     assert "Stopped" not in answers(page).inner_text()
 
 

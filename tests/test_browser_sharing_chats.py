@@ -8,7 +8,7 @@ import pytest
 from tests.acme import enter_as
 from tests.axe import fetch_axe, find_violations
 from tests.house import PUBLIC, House
-from tests.open_page import answers, choose, flow_text, go, messages, say, still, visitor
+from tests.open_page import answers, choose, expect_count, flow_text, go, messages, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -98,4 +98,4 @@ def test_a_chat_is_shared_read_copied_and_revoked(
             other.get_by_role("button", name="Sign in as somebody else").wait_for()
             said.append(other.get_by_test_id("stMain").inner_text())
         assert said[0] == said[1]
-    assert messages(page).count() == 2
+    expect_count(messages(page), 2)

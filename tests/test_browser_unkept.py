@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, flow_text, go, messages, say, still, stop
+from tests.open_page import answers, expect_count, flow_text, go, messages, say, still, stop
 from tests.servers import AppServer, shipped_flow
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_question_and_answer_stand_until_the_page_is_loaded_anew(house: AppServe
         answers(page).get_by_text(f"You said: {said}").wait_for()
         still(page)
     assert [message.inner_text().split("\n")[0] for message in answers(page).all()] != []
-    assert answers(page).get_by_text("You said: first").count() == 1
+    expect_count(answers(page).get_by_text("You said: first"), 1)
     page.get_by_role("button", name="4 steps").last.click()
     page.get_by_text("canary in the prompt").wait_for()
     page.reload()
@@ -69,7 +69,7 @@ def test_what_was_stopped_stands_with_what_it_said(house: AppServer, page: "Page
     page.get_by_text("Stopped ·").wait_for()
     still(page)
     assert "word3" in answers(page).inner_text()
-    assert answers(page).count() == 1
+    expect_count(answers(page), 1)
     page.get_by_role("button", name="Try again").wait_for()
     page.reload()
     assert_empty(page)
@@ -77,16 +77,16 @@ def test_what_was_stopped_stands_with_what_it_said(house: AppServer, page: "Page
 
 def test_a_reload_in_the_middle_goes_on_with_the_answer_and_a_second_tab_too(house: AppServer, page: "Page") -> None:
     go(page, f"{house.url}/playground?flow=slow")
-    say(page, "a b c " * 30)
+    say(page, "a b c " * 100)  # a second tab must open before it ends
     answers(page).get_by_text("You said: a b").wait_for()
     page.reload()
     answers(page).get_by_text("You said: a b").wait_for()
     second = page.context.new_page()
     second.goto(page.url)
     for opened in (page, second):
-        answers(opened).get_by_text(re.compile(r"4 steps")).wait_for()
+        answers(opened).get_by_text(re.compile(r"4 steps")).wait_for(timeout=60_000)
         still(opened)
-        assert messages(opened).count() == 2
+        expect_count(messages(opened), 2)
         opened.reload()
         assert_empty(opened)
 
@@ -99,7 +99,7 @@ def test_what_failed_says_why_and_is_tried_again(house: AppServer, page: "Page")
     page.get_by_role("button", name="Try again").click()
     answers(page).nth(1).get_by_text("The scripted model fails.").wait_for()
     still(page)
-    assert messages(page).count() == 4
+    expect_count(messages(page), 4)
     page.reload()
     assert_empty(page)
 
@@ -120,7 +120,7 @@ def test_a_form_shows_its_result_once(house: AppServer, page: "Page") -> None:
     page.keyboard.press("Control+Enter")
     answers(page).get_by_text("You said: a text").wait_for()
     still(page)
-    assert answers(page).count() == 1
+    expect_count(answers(page), 1)
     page.reload()
     still(page)
     assert answers(page).count() == 0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, composer, flow_text, go, messages, say, still, visitor
+from tests.open_page import answers, composer, expect_count, flow_text, go, messages, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_while_an_answer_is_written_nothing_offers_another(house: AppServer, pag
     for name in ("Try again", "Edit", "Next version"):
         assert page.get_by_role("button", name=name, exact=True).count() == 0
     still(page)
-    assert page.get_by_role("button", name="Try again").count() == 1
+    expect_count(page.get_by_role("button", name="Try again"), 1)
 
 
 IS_SEEN = """one => {
@@ -145,7 +145,7 @@ def test_on_a_phone_all_of_it_can_be_touched(house: AppServer, browser: "Browser
         page.get_by_role("group", name="Version 2 of 2").nth(1).wait_for()
         still(page)
         buttons = page.locator(".fg-versions button, .fg-edit")
-        assert buttons.count() == 5
+        expect_count(buttons, 5)
         for box in [button.bounding_box() for button in buttons.all()]:
             assert box
             assert min(box["width"], box["height"]) >= 44
@@ -205,7 +205,7 @@ def test_earlier_messages_stay_in_reach_beside_versions(house: AppServer, page: 
     page.reload()
     answers(page).get_by_text("You said: another end.").wait_for()
     still(page)
-    assert messages(page).count() == 50
+    expect_count(messages(page), 50)
     page.get_by_role("button", name="Show earlier messages").click()
     answers(page).get_by_text("You said: message 0.").wait_for()
     press(messages(page).nth(50), "Previous version")
