@@ -19,6 +19,9 @@ FLOWS = {
     "echo": flow_text(
         "scripted:echo", "Echo", welcome="Say something.", starters=["Good morning", "Tell me more of it"]
     ),
+    "welcoming": flow_text(
+        "scripted:echo", "Welcoming", welcome="Ask whatever you like. " * 9, starters=["Good morning", "What now?"]
+    ),
     "everything": flow_text("everything:echo", "Everything"),
     "large": flow_text("large:echo", "Large"),
     "long": flow_text("scripted:long", "Long"),

@@ -58,6 +58,23 @@ def test_the_head_does_not_lie_over_the_first_message(house: AppServer, browser:
             assert bubble
 
 
+def test_an_empty_chat_opens_at_its_head_with_the_field_in_sight(house: AppServer, browser: "Browser") -> None:
+    """Also where welcome and suggestions need more than the screen has, and after a chat that was read at its end."""
+    with visitor(browser, viewport={"width": 390, "height": 480}) as page:
+        go(page, f"{house.url}/playground?flow=welcoming")
+        for _ in range(2):
+            page.get_by_role("group", name="Suggestions").wait_for()
+            place = still(page).locator('[data-testid="stMain"]')
+            assert place.evaluate("one => one.scrollHeight - one.clientHeight") > 0
+            assert place.evaluate("one => one.scrollTop") == 0
+            assert composer(page).evaluate("one => one.getBoundingClientRect().bottom <= innerHeight")
+            say(page, "a line\n\n" * 20)
+            answers(page).get_by_text("You said:").wait_for()
+            still(page)
+            assert place.evaluate("one => one.scrollTop") > 0
+            page.keyboard.press("Control+Shift+O")
+
+
 def test_text_from_right_to_left_stands_at_the_right(house: AppServer, phone: "Page") -> None:
     go(phone, f"{house.url}/playground?flow=echo")
     composer(phone).fill("مرحبا بالعالم")

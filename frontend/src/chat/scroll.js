@@ -58,10 +58,17 @@ export class Scroll {
     else this.change(this.isNear);
   }
 
-  /** To the end again with a reader who follows, but for one who edits what was said: it would leave their sight. */
+  /** To the end again with a reader who follows, but for one who edits what was said: it would leave their sight. An
+   * empty conversation begins with its welcome and stays there. */
   keepUp() {
     const editor = this.root.querySelector(".fg-editor");
-    if (this.isFollowing && !editor?.contains(document.activeElement)) this.toEnd();
+    const isEmpty = this.root.hasAttribute("data-empty");
+    if (this.isFollowing && !isEmpty && !editor?.contains(document.activeElement)) this.toEnd();
+  }
+
+  toStart() {
+    this.place.scrollTo({ top: 0, behavior: "instant" });
+    this.last = 0;
   }
 
   toEnd({ isSmooth = false } = {}) {

@@ -153,6 +153,7 @@ export class View {
   /** What follows from the state: empty or not, Send or Stop, what the last answer offers. */
   update() {
     const isEmpty = this.isLoaded && this.list.isEmpty;
+    if (isEmpty && !this.root.hasAttribute("data-empty")) this.scroll.toStart();
     this.root.toggleAttribute("data-empty", isEmpty);
     this.root.toggleAttribute("data-loading", !this.isLoaded);
     this.root.toggleAttribute("data-running", this.isBusy);
