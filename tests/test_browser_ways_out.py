@@ -6,18 +6,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acme import FLOWS, enter_as
-from tests.house import SHARED, House
-from tests.open_page import go, still
+from tests.house import PUBLIC, SHARED, House
+from tests.narrow import PHONE
+from tests.open_page import composer, go, sign_in, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = pytest.mark.browser
 
 MAIN, NONE = "rgb(79, 70, 229)", "rgba(0, 0, 0, 0)"
 SIZE = "one => [getComputedStyle(one.querySelector('p') ?? one).fontSize, one.getBoundingClientRect().height]"
-HOUSE = House(config={"organization": {"name": "Acme"}}, flows=FLOWS, shared={"echo": SHARED})
+HOUSE = House(
+    config={"organization": {"name": "Acme"}, "sharing": {"allow_public": True}},
+    flows=FLOWS,
+    shared={"echo": SHARED, "talk": PUBLIC},
+)
 
 
 def read_paint(place: "Locator") -> str:
@@ -60,6 +65,36 @@ def test_somebody_else_may_sign_in_there(house: AppServer, page: "Page") -> None
     enter_as(page, house, "bob")
     go(page, f"{house.url}/public_flow/hidden").get_by_role("button", name="Sign in as somebody else").click()
     page.get_by_role("heading", level=1, name="Sign in to Acme").wait_for()
+
+
+def test_the_shareable_playground_leads_to_ones_flows_and_account(house: AppServer, page: "Page") -> None:
+    enter_as(page, house, "bob")
+    shared = f"{house.url}/public_flow/echo"
+    go(page, shared).get_by_role("link", name="Account").click()
+    page.get_by_role("heading", level=1, name="Bob").wait_for()
+    go(page, shared).get_by_role("link", name="All flows").click()
+    page.get_by_role("link", name="Echo").wait_for()
+
+
+def test_the_ways_of_the_sidebar_are_as_high_as_a_finger_on_a_phone(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, **PHONE) as page:
+        enter_as(page, house, "bob")
+        for path in ("/", "/public_flow/echo"):
+            go(page, house.url + path).get_by_test_id("stExpandSidebarButton").click()
+            ways = page.get_by_test_id("stSidebar").get_by_role("link")
+            ways.filter(has_text="Account").wait_for()
+            heights = ways.evaluate_all("all => all.map(one => [one.textContent, one.getBoundingClientRect().height])")
+            assert len(heights) >= 2
+            assert [found for found in heights if found[1] < 44] == []
+
+
+def test_who_did_not_sign_in_may_do_so_and_stays_with_the_flow(house: AppServer, page: "Page") -> None:
+    go(page, f"{house.url}/public_flow/talk").get_by_role("link", name="Sign in").wait_for()
+    assert page.get_by_role("link", name="All flows").or_(page.get_by_role("link", name="Account")).count() == 0
+    page.get_by_role("link", name="Sign in").click()
+    sign_in(page, "bob")
+    composer(page).wait_for()
+    page.get_by_role("heading", level=1, name="Talk").wait_for()
 
 
 def test_an_address_where_nothing_stands_leads_to_ones_flows(house: AppServer, page: "Page") -> None:

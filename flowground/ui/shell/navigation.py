@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from html import escape
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -12,7 +13,7 @@ from flowground import runtime
 from flowground.caller import Caller
 from flowground.ui.page import words
 from flowground.ui.page.browser import PAGES
-from flowground.ui.page.caller import needs_owner
+from flowground.ui.page.caller import needs_owner, read_shared_flow
 from flowground.ui.page.names import find_display_name
 from flowground.ui.shell import branding, opening
 from flowground.ui.sign_in import session
@@ -75,11 +76,16 @@ def _choose_entrance() -> _ListedPage:
 
 
 def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
-    """The ways to these pages (the shareable playground has none), what the page has to list, who is signed in."""
+    """The ways to these pages, what the page has to list, who is signed in.
+
+    The shareable playground has no pages beside it, since its address would stand before theirs: its ways are links.
+    """
     by_address = {page.url_path: page for page in pages if page.title != _SHUT}
     with st.sidebar:
         if pages:
             st.page_link(by_address[""], label="All flows", width="stretch")
+        elif caller.kind != "visitor":
+            _draw_link("All flows", "apps", "/")
         if pages and caller.sees_inside:
             last = opening.find_last_flow()
             st.page_link(by_address["api_access"], width="stretch", query_params={"flow": last} if last else None)
@@ -88,6 +94,8 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
             for address in ("organization", "account"):
                 if address in by_address:
                     st.page_link(by_address[address], width="stretch")
+            if not pages and caller.kind == "member":
+                _draw_link("Account", "manage_accounts", "/account")
             _draw_person(caller, by_address.get("first_account"))
             branding.draw_look()
             branding.draw_links(runtime.get().settings)
@@ -105,12 +113,21 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
             st.page_link(first_account, width="stretch")
         return
     if caller.kind == "visitor":
-        st.caption("Not signed in. What you write here stays with this browser.")
+        st.caption("Not signed in. Your chats stay with this browser and do not move to an account.")
+        _draw_link("Sign in", "login", f"/playground?flow={read_shared_flow()}")
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f":material/account_circle: {words.escape(find_display_name(caller.id))}")
         if st.button("", icon=":material/logout:", help="Sign out", type="tertiary", key="sign_out"):
             session.sign_out_browser()
+
+
+def _draw_link(title: str, symbol: str, address: str) -> None:
+    """Looks as the ways to pages do."""
+    st.html(
+        f'<a class="fg-nav" href="{escape(address)}"><span class="fg-symbol" aria-hidden="true" translate="no">{symbol}'
+        f"</span>{title}</a>"
+    )
 
 
 def _make_page(entry: _ListedPage, *, address: str | None = None, is_first: bool = False) -> StreamlitPage:
