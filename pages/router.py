@@ -19,7 +19,8 @@ flow = read_shared_flow()
 has_sidebar = caller is not None and flow is None
 # The small picture is for the closed sidebar; without a sidebar it would always replace the large one.
 st.logo(branding.find_logo(), icon_image=branding.find_icon() if has_sidebar else None, size="large")
-st.html(LOOKS)
+for style in LOOKS:
+    st.html(style)
 pages = list_pages(caller, flow)
 page = st.navigation(pages, position="hidden")
 # `local_mode: link`: this browser opened the terminal's link.
