@@ -6,7 +6,7 @@ import pytest
 
 from tests.chat_states import CHATS, STATES, show
 from tests.narrow import PHONE, find_wide
-from tests.open_page import answers, composer, go, say, still, visitor
+from tests.open_page import answers, composer, find_send_key, go, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def test_text_from_right_to_left_stands_at_the_right(house: AppServer, phone: "P
     go(phone, f"{house.url}/playground?flow=echo")
     composer(phone).fill("مرحبا بالعالم")
     assert composer(phone).evaluate("one => getComputedStyle(one).direction") == "rtl"
-    composer(phone).press("Enter")
+    composer(phone).press(find_send_key(phone))
     answers(phone).get_by_text("مرحبا").wait_for()
     assert still(phone).locator(".fg-bubble").evaluate("one => getComputedStyle(one).direction") == "rtl"
     assert find_wide(phone) == []

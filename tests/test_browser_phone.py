@@ -7,7 +7,7 @@ import pytest
 from tests.chat_states import FLOWS
 from tests.house import PUBLIC, House
 from tests.narrow import PHONE
-from tests.open_page import expect_count, go, messages, still, visitor
+from tests.open_page import answers, composer, expect_count, go, messages, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_the_page_is_dimmed_behind_the_drawer_and_not_beside_a_wide_sidebar(
     layer = "getComputedStyle(document.querySelector('[data-testid=stSidebar]'), '::after')"
     with visitor(browser, **PHONE) as page:
         go(page, f"{house.url}/")
-        assert page.evaluate(f"{layer}.visibility") == "hidden"
+        page.wait_for_function(f"{layer}.visibility === 'hidden'")
         open_drawer(page)
         page.wait_for_function(f"{layer}.visibility === 'visible' && {layer}.opacity === '1'")
     with visitor(browser, viewport={"width": 1280, "height": 800}) as page:
@@ -96,3 +96,57 @@ def test_the_way_to_the_drawer_is_as_large_as_a_finger_and_always_at_one_place(h
     open_drawer(phone)
     back = measure(phone.get_by_role("button", name="Collapse sidebar"))
     assert min(back["width"], back["height"]) >= FINGER
+
+
+FOCUSED = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.tagName"
+
+
+def test_on_a_phone_enter_begins_a_line_and_the_button_sends(house: AppServer, phone: "Page") -> None:
+    go(phone, f"{house.url}/playground?flow=echo")
+    composer(phone).tap()
+    phone.keyboard.type("one")
+    phone.keyboard.press("Enter")
+    phone.keyboard.type("two")
+    assert composer(phone).input_value() == "one\ntwo"
+    assert composer(phone).get_attribute("enterkeyhint") == "enter"
+    phone.get_by_role("button", name="Send", exact=True).tap()
+    answers(phone).get_by_text("You said: one").wait_for()
+    still(phone)
+    composer(phone).blur()
+    phone.keyboard.press("?")
+    keys = phone.get_by_role("dialog", name="Keyboard shortcuts")
+    keys.wait_for()
+    assert keys.inner_text().startswith("Keyboard shortcuts\nCtrl + Enter\nSend the message\nEnter\nBegin a new line\n")
+
+
+def test_on_a_phone_the_keyboard_stays_away_after_trying_again_and_editing(house: AppServer, phone: "Page") -> None:
+    go(phone, f"{house.url}/playground?flow=echo")
+    say(phone, "Hello")
+    answers(phone).get_by_text("You said: Hello").wait_for()
+    composer(still(phone)).blur()
+    answers(phone).get_by_role("button", name="Try again").tap()
+    phone.get_by_role("group", name="Version 2 of 2").wait_for()
+    assert still(phone).evaluate(FOCUSED) != "Message"
+    phone.get_by_role("button", name="Edit", exact=True).tap()
+    editor = phone.get_by_role("textbox", name="Edit your message")
+    editor.press("Enter")
+    editor.press_sequentially("you")
+    phone.locator(".fg-editor").get_by_role("button", name="Send", exact=True).tap()
+    answers(phone).get_by_text("you", exact=False).wait_for()
+    assert still(phone).evaluate(FOCUSED) != "Message"
+
+
+def test_the_end_stays_in_sight_while_the_field_grows(house: AppServer, phone: "Page") -> None:
+    go(phone, f"{house.url}/playground?flow=echo")
+    say(phone, "a line\n\n" * 20)
+    answers(phone).get_by_text("You said").wait_for()
+    last = answers(still(phone)).get_by_role("button", name="Copy", exact=True)
+    gap = "one => document.querySelector('.fg-foot').getBoundingClientRect().top - one.getBoundingClientRect().bottom"
+    phone.wait_for_function("document.querySelector('.fg-to-end').hidden")
+    assert last.evaluate(gap) >= 0
+    composer(phone).fill("a\nb\nc\nd\ne")
+    phone.wait_for_function(f"({gap})(document.querySelector('.fg-answer [aria-label=Copy]')) >= 0")
+    phone.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
+    phone.get_by_role("button", name="Go to the end").wait_for()
+    composer(phone).fill("a\nb\nc\nd\ne\nf\ng\nh")
+    assert phone.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, composer, expect_count, flow_text, go, messages, say, still, visitor
+from tests.open_page import answers, composer, expect_count, find_send_key, flow_text, go, messages, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def edit(page: "Page", question: "Locator", text: str) -> None:
     question.hover()
     press(question, "Edit")
     page.get_by_role("textbox", name="Edit your message").fill(text)
-    page.keyboard.press("Enter")
+    page.keyboard.press(find_send_key(page))
     answers(page).get_by_text(f"You said: {text}", exact=True).wait_for()
     still(page)
 

@@ -10,6 +10,8 @@ const NO_SHEETS = `export const load = (url, context, next) =>
 register(`data:text/javascript,${encodeURIComponent(NO_SHEETS)}`);
 globalThis.addEventListener ??= () => {};
 globalThis.removeEventListener ??= () => {};
+let isTouched = false;
+globalThis.matchMedia ??= () => ({ matches: isTouched });
 
 const { Composer } = await import("../src/chat/composer.js");
 const { Drafts } = await import("../src/chat/drafts.js");
@@ -28,6 +30,26 @@ function makeComposer() {
   composer.text = "Hello";
   return { composer, did };
 }
+
+const press = (composer, key, held = {}) => composer.hear({ key, preventDefault() {}, ...held });
+
+test("Enter sends, but where fingers point it begins a line, and Ctrl or Cmd sends", () => {
+  for (const [touched, sending, writing] of [[false, [{}, { ctrlKey: true }], [{ shiftKey: true }]], [true, [{ ctrlKey: true }, { metaKey: true }], [{}, { shiftKey: true }]]]) {
+    isTouched = touched;
+    for (const held of sending) {
+      const { composer, did } = makeComposer();
+      press(composer, "Enter", held);
+      assert.deepEqual(did, [["send", "Hello"]]);
+      assert.equal(composer.box.getAttribute("enterkeyhint"), touched ? "enter" : "send");
+    }
+    for (const held of writing) {
+      const { composer, did } = makeComposer();
+      press(composer, "Enter", held);
+      assert.deepEqual(did, []);
+    }
+  }
+  isTouched = false;
+});
 
 test("a double click sends once and stops nothing", () => {
   const { composer, did } = makeComposer();

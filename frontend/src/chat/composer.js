@@ -1,6 +1,6 @@
 // Where one writes: a field that grows, and one button that sends, or stops what was sent.
 
-import { icon, make, writeSentence } from "./dom.js";
+import { icon, isSending, isTouched, make, writeSentence } from "./dom.js";
 
 /** Milliseconds after *Send* for which *Stop*, which stands in its place, is not taken: a double click sends once. */
 const SETTLE = 600;
@@ -16,7 +16,7 @@ export class Composer {
     this.sentAt = -Infinity;
     this.notice = make("div", { class: "fg-notice", role: "alert" });
     this.chips = make("div", { class: "fg-chips" });
-    this.box = make("textarea", { rows: isForm ? 8 : 1, dir: "auto", enterkeyhint: isForm ? "enter" : "send", autocomplete: "off" });
+    this.box = make("textarea", { rows: isForm ? 8 : 1, dir: "auto", enterkeyhint: isForm || isTouched() ? "enter" : "send", autocomplete: "off" });
     this.button = make("button", { type: "button", class: "fg-send", click: () => this.press() });
     this.notes = make("div", { class: "fg-notes" });
     const field = make("div", { class: "fg-field" }, this.box, this.button);
@@ -30,9 +30,7 @@ export class Composer {
 
   hear(event) {
     if (event.key === "ArrowUp" && !this.box.value && this.act.editLast()) return event.preventDefault();
-    if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return undefined;
-    const isSend = this.isForm ? event.ctrlKey || event.metaKey : !event.shiftKey;
-    if (!isSend) return undefined;
+    if (event.isComposing || event.keyCode === 229 || !isSending(event, { isLong: this.isForm })) return undefined;
     event.preventDefault();
     if (!this.isRunning) this.submit();
     return undefined;

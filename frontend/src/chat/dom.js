@@ -57,6 +57,14 @@ export function makeIconButton(name, label, click, given = {}) {
   return make("button", { type: "button", class: "fg-icon", "aria-label": label, title: label, click, ...given }, icon(name));
 }
 
+/** Whether fingers point here: their keyboard lies on the screen, and its Enter begins a line as in any other field. */
+export const isTouched = () => matchMedia("(pointer: coarse)").matches;
+
+/** Whether this key sends what is written, in a field where Enter alone does; for fingers, and where `isLong`, it does not. */
+export function isSending(event, { isLong = false } = {}) {
+  return event.key === "Enter" && (isLong || isTouched() ? event.ctrlKey || event.metaKey : !event.shiftKey);
+}
+
 /** A sentence of the server's: what stands in backticks is code, all else is plain. */
 export function writeSentence(text) {
   return text.split(/`([^`\n]+)`/).map((part, at) => (at % 2 ? make("code", {}, part) : part));

@@ -1,10 +1,10 @@
 // Keys, and the map that shows them.
 
-import { make, makeIconButton } from "./dom.js";
+import { isTouched, make, makeIconButton } from "./dom.js";
 
+const SEND = ["Enter", "Send the message"], LINE = ["Shift + Enter", "Begin a new line"];
+const TOUCHED = [["Ctrl + Enter", SEND[1]], ["Enter", LINE[1]]];
 const MAP = [
-  ["Enter", "Send the message"],
-  ["Shift + Enter", "Begin a new line"],
   ["↑", "Edit your last message, from an empty field"],
   ["Esc", "Stop the answer, or leave the edit"],
   ["/", "Go to the message field"],
@@ -14,7 +14,7 @@ const MAP = [
 ];
 
 function makeMap() {
-  const rows = MAP.flatMap(([keys, what]) => [
+  const rows = [...(isTouched() ? TOUCHED : [SEND, LINE]), ...MAP].flatMap(([keys, what]) => [
     make("dt", {}, ...keys.split(" + ").flatMap((key, at) => [at ? " + " : "", make("kbd", {}, key)])),
     make("dd", {}, what),
   ]);

@@ -1,6 +1,6 @@
 // Versions of a question: which one is shown, and the way to the others; and the field in which one is edited.
 
-import { make, makeIconButton } from "./dom.js";
+import { isSending, isTouched, make, makeIconButton } from "./dom.js";
 
 /** `‹ 2/3 ›`: `ids` are the versions in their order, of which `place` is shown; `choose(id, step)`. Null where there is one. */
 export function makeVersions(ids, place, choose) {
@@ -30,7 +30,7 @@ export function focusVersions(element, step) {
 
 /** A question as a field. `act` has `send(text)`, `keep(text)` and `cancel()`. */
 export function makeEditor(text, act) {
-  const box = make("textarea", { dir: "auto", rows: 1, "aria-label": "Edit your message", enterkeyhint: "send", autocomplete: "off" });
+  const box = make("textarea", { dir: "auto", rows: 1, "aria-label": "Edit your message", enterkeyhint: isTouched() ? "enter" : "send", autocomplete: "off" });
   const send = make("button", { type: "button", class: "fg-way fg-edit-send", click: () => submit() }, "Send");
   const cancel = make("button", { type: "button", class: "fg-way", click: () => act.cancel() }, "Cancel");
   const fit = () => {
@@ -46,7 +46,7 @@ export function makeEditor(text, act) {
   });
   box.addEventListener("keydown", (event) => {
     if (event.isComposing || event.keyCode === 229) return;
-    const isSend = event.key === "Enter" && !event.shiftKey;
+    const isSend = isSending(event);
     if (!isSend && event.key !== "Escape") return;
     event.preventDefault();
     if (isSend) submit();

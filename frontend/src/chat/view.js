@@ -2,7 +2,7 @@
 
 import { copyText } from "../markdown.js";
 import { Composer } from "./composer.js";
-import { make, makeIconButton, makeId } from "./dom.js";
+import { isTouched, make, makeIconButton, makeId } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { Hero, drawWays } from "./hero.js";
 import { hearFrame } from "./frames.js";
@@ -37,7 +37,7 @@ export class View {
     root.append(...(this.isForm ? [this.foot, ...parts] : [...parts, this.foot]), this.speech.element);
     this.scroll = new Scroll(root, (isAtEnd) => (this.toEnd.hidden = isAtEnd || this.isForm));
     this.scroll.isFollowing = !this.isForm;
-    this.scroll.watch(this.list.log);
+    for (const growing of [this.list.log, this.foot]) this.scroll.watch(growing);
     this.keys = listen(root, this.makeKeys());
     this.show(data);
     const where = `${location.origin.replace(/^http/, "ws")}/chat?flow=${encodeURIComponent(data.flow)}${data.is_public ? "&at=public" : ""}`;
@@ -142,7 +142,12 @@ export class View {
     this.update();
     this.ask();
     const isElsewhere = document.querySelector('[role="dialog"], [data-testid="stPopoverBody"]'); // whose focus is its own
-    if (!isElsewhere && !matchMedia("(pointer: coarse)").matches) this.composer.focus();
+    if (!isElsewhere) this.takeUp();
+  }
+
+  /** The next message may be written at once; fingers ask for their keyboard themselves, as it covers what one reads. */
+  takeUp() {
+    if (!isTouched()) this.composer.focus();
   }
 
   ask() {
@@ -211,7 +216,7 @@ export class View {
     if (this.isBusy || !this.socket.send(frame)) return;
     const question = this.list.findQuestion(answer);
     this.begin(id, question?.text ?? "", { isAgain: true, replaced: question });
-    this.composer.focus();
+    this.takeUp();
   }
 
   /** Asks this text in the place of the question; whether it was sent. */
@@ -220,7 +225,7 @@ export class View {
     const frame = { type: "edit", id, session: this.session, message: question.id, text, tweaks: this.data.tweaks };
     if (this.isBusy || !this.socket.send(frame)) return false;
     this.begin(id, text, { replaced: question });
-    this.composer.focus();
+    this.takeUp();
     return true;
   }
 
