@@ -22,7 +22,7 @@ from tests.servers import AppServer
 from tests.test_access_matrix import FLOWS, OWNERS, PEOPLE, sharings
 from tests.tickets import open_browser
 
-SEEN = {b"Sign in to": "sign in", b"Nothing here for you": "nothing", b"Ask Talk something": "opens"}
+SEEN = {b"Sign in to": "sign in", b"Nothing here for you": "nothing", b"Message Talk": "opens"}
 TALK = "/public_flow/talk"
 
 

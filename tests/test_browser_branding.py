@@ -1,5 +1,6 @@
 """An organization's name, icon, colours and links on every page, and the choice of light or dark."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ pytestmark = pytest.mark.browser
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="30" fill="#0b7a4b"/></svg>'
 )
+NAME = 'Acme </style> & "Alps"\\'
 BRAND = {
-    "name": "Acme Alps",
+    "name": NAME,
     "icon": "icon.svg",
     "colors": {"light": {"primary": "#0b7a4b"}, "dark": {"primary": "#12824f"}},
     "links": [{"title": "Terms", "url": "https://example.com/terms"}, {"title": "Help", "url": "mailto:a@example.com"}],
@@ -52,7 +54,7 @@ def await_paint(page: "Page", color: str) -> None:
 
 
 def test_the_sign_in_page_is_the_organizations(house: AppServer, page: "Page") -> None:
-    go(page, house.url).get_by_role("heading", level=1, name="Sign in to Acme Alps").wait_for()
+    go(page, house.url).get_by_role("heading", level=1, name=f"Sign in to {NAME}").wait_for()
     assert read_paint(page.get_by_role("button", name="Sign in")) == "rgb(11, 122, 75)"
     assert page.get_by_role("link", name="Terms").get_attribute("href") == "https://example.com/terms"
     assert page.get_by_role("link", name="Help").get_attribute("href") == "mailto:a@example.com"
@@ -94,3 +96,26 @@ def test_light_or_dark_is_chosen_at_once_for_all_pages_and_tabs(house: AppServer
         page.emulate_media(color_scheme="dark")
         await_paint(page, NIGHT)
         still(page)
+
+
+def test_the_name_beside_the_icon_has_the_pages_letters(house: AppServer, page: "Page") -> None:
+    go(page, house.url)
+    enter_as(page, house, "bob")
+    for path in ("/", "/public_flow/echo", "/public_flow/none"):
+        logo = go(page, house.url + path).locator(":has(> img[alt='Logo'])").locator("visible=true")
+        read = (
+            "one => (({content, fontFamily, color}) => [content, fontFamily, color])(getComputedStyle(one, '::after'))"
+        )
+        content, letters, color = logo.evaluate(read)
+        heading = page.get_by_role("heading", level=1).first
+        assert json.loads(content) == NAME
+        assert [letters, color] == heading.evaluate(
+            "one => [getComputedStyle(one).fontFamily, getComputedStyle(one).color]"
+        )
+
+
+def test_a_missing_page_has_the_organizations_colour(house: AppServer, browser: "Browser") -> None:
+    for scheme, color in (("light", "rgb(11, 122, 75)"), ("dark", "rgb(18, 130, 79)")):
+        with visitor(browser, color_scheme=scheme) as page:
+            page.goto(f"{house.url}/nowhere")
+            assert read_paint(page.get_by_role("link", name="Go to your flows")) == color

@@ -129,7 +129,7 @@ def test_conversations_are_changed_renamed_and_deleted_over_one_socket(house: Ap
     side = page.get_by_test_id("stSidebar")
     still(page)
     side.get_by_role("button", name="New chat").click()
-    page.get_by_text("Ask Echo something.").wait_for()
+    page.get_by_text("What would you like to ask?").wait_for()
     still(page)
     say(page, "about pears")
     answers(page).get_by_text("You said: about pears").wait_for()
@@ -147,7 +147,7 @@ def test_conversations_are_changed_renamed_and_deleted_over_one_socket(house: Ap
     still(page)
     choose(shown, "Delete")
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    page.get_by_text("Ask Echo something.").wait_for()
+    page.get_by_text("What would you like to ask?").wait_for()
     assert side.get_by_role("button", name="Fruit").count() == 0
     side.get_by_role("button", name="about pears").wait_for()
 

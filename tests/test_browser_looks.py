@@ -5,15 +5,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowground.yaml_file.colors import measure_contrast
-from tests.acme import ACME, enter_as, switch
-from tests.open_page import go, open_menu, visitor
+from tests.acme import FLOWS, enter_as, switch
+from tests.house import SHARED, House
+from tests.narrow import PHONE
+from tests.open_page import answers, expect_count, flow_text, go, open_menu, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = pytest.mark.browser
-HOUSE = ACME
+LONG = "Customer support for the north and the islands"
+HOUSE = House(
+    config={"organization": {"name": "Acme"}},
+    flows=FLOWS | {"long": flow_text("scripted:echo", LONG, icon="✦")},
+    shared={"long": SHARED},
+)
 PAINT = """one => {
   const [paper, ink] = [document.createElement("canvas"), getComputedStyle(one).borderTopColor];
   const brush = paper.getContext("2d");
@@ -25,6 +32,10 @@ PAINT = """one => {
   return [paint(getComputedStyle(ground).backgroundColor), paint(ink)];
 }"""
 """The ground on which an element stands and the colour of its border, as they are seen."""
+LETTERS = PAINT.replace(".borderTopColor", ".color")
+"""The same of its letters."""
+LOGO_ENDS, ROOM = 43, 47
+"""Of the bar on top of a phone's page, in pixels; and what may be free below it."""
 
 
 def find_middle(place: "Locator") -> float:
@@ -72,3 +83,73 @@ def test_what_is_not_chosen_is_seen(house: AppServer, browser: "Browser", scheme
 def test_the_api_pane_names_its_flow(house: AppServer, ada: "Page") -> None:
     go(ada, f"{house.url}/playground?flow=talk").get_by_role("button", name="API access").click()
     ada.get_by_role("dialog", name="API access · Talk").wait_for()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("path", ["/playground?flow=long", "/public_flow/long"])
+def test_a_chat_is_named_once_and_its_head_stays_where_it_is(
+    house: AppServer, browser: "Browser", path: str, width: int
+) -> None:
+    with visitor(browser, viewport={"width": width, "height": 844}) as page:
+        enter_as(page, house, "augusta")
+        go(page, house.url + path).get_by_text("What would you like to ask?").wait_for()
+        main = page.get_by_test_id("stMain")
+        head = main.get_by_role("heading", level=1)
+        for part in (LONG, "✦"):
+            expect_count(main.get_by_text(part).locator("visible=true"), 1)
+        assert head.inner_text() == f"✦ {LONG}"
+        before = find_middle(head)
+        say(page, "Good morning")
+        answers(page).get_by_text("You said: Good morning").wait_for()
+        still(page)
+        assert find_middle(head) == before
+
+
+@pytest.mark.parametrize(
+    ("who", "path"),
+    [
+        *(
+            ("augusta", path)
+            for path in ("/", "/playground?flow=echo", "/feedback?flow=echo", "/organization", "/account")
+        ),
+        *(("bob", path) for path in ("/public_flow/hidden", "/organization", "/public_flow/long")),
+    ],
+)
+def test_on_a_phone_a_page_begins_below_the_bar(house: AppServer, browser: "Browser", who: str, path: str) -> None:
+    with visitor(browser, **PHONE) as page:
+        enter_as(page, house, who)
+        main = go(page, house.url + path).get_by_test_id("stMain")
+        main.get_by_role("heading", level=1).first.wait_for()
+        first = main.locator("a, h1").locator("visible=true").first  # one page begins with the way back
+        begins = first.evaluate("one => one.getBoundingClientRect().top + parseFloat(getComputedStyle(one).paddingTop)")
+        assert LOGO_ENDS + 8 <= begins <= LOGO_ENDS + ROOM
+
+
+def test_on_a_phone_the_title_of_a_sheet_is_one_line(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, **PHONE) as page:
+        enter_as(page, house, "augusta")
+        go(page, f"{house.url}/playground?flow=long").get_by_role("button", name="API access").click()
+        sheet = page.get_by_role("dialog", name=f"API access · {LONG}")
+        title = sheet.get_by_role("heading", name="API access").locator("p")
+        lines = title.evaluate(
+            "one => one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).lineHeight)"
+        )
+        assert 0.9 <= lines <= 1.1
+        box, way_out = title.bounding_box(), sheet.get_by_role("button", name="Close").bounding_box()
+        assert box
+        assert way_out
+        assert box["x"] + box["width"] <= way_out["x"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_open_tab_stands_out(house: AppServer, browser: "Browser", scheme: str) -> None:
+    with visitor(browser, color_scheme=scheme) as page:
+        enter_as(page, house, "augusta")
+        tabs = go(page, f"{house.url}/organization").get_by_role("tab")
+        expect_count(tabs, 4)
+        chosen, *others = [measure_contrast(*tab.locator("p").evaluate(LETTERS)) for tab in tabs.all()]
+        assert tabs.first.get_attribute("aria-selected") == "true"
+        assert chosen >= 6
+        assert min(others) >= 4.5
+        line = tabs.first.locator("> div").last.evaluate("one => getComputedStyle(one).backgroundColor")
+        assert line != tabs.first.locator("> div").first.evaluate("one => getComputedStyle(one).backgroundColor")

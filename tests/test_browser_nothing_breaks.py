@@ -37,7 +37,7 @@ def test_on_a_phone_the_sidebar_closes_on_choice_and_does_not_come_back(house: A
         page.get_by_test_id("stExpandSidebarButton").click()
         side = page.get_by_test_id("stSidebar")
         side.get_by_role("button", name="New chat").click()
-        page.get_by_text("Ask Echo something.").wait_for()
+        page.get_by_text("What would you like to ask?").wait_for()
         page.wait_for_function("document.querySelector('[data-testid=stSidebar]').getBoundingClientRect().right <= 0")
         page.get_by_test_id("stExpandSidebarButton").click()
         page.wait_for_function("document.querySelector('[data-testid=stSidebar]').getBoundingClientRect().left >= 0")

@@ -30,7 +30,11 @@ HOUSE = ACME
 
 def test_looking_as_others_goes_through_the_same_door(house: AppServer, ada: "Page", browser: "Browser") -> None:
     switch(ada, house, "talk", on=True)
-    for who, seen in (("member", "Ask Talk something"), ("member:bob", "Ask Talk"), ("visitor", "The sign-in form")):
+    for who, seen in (
+        ("member", "would you like to ask"),
+        ("member:bob", "would you like to ask"),
+        ("visitor", "The sign-in form"),
+    ):
         go(ada, f"{house.url}/public_flow/talk?as={who}").get_by_text(seen).wait_for()
         ada.get_by_text("Preview").first.wait_for()
     switch(ada, house, "talk", on=False)

@@ -65,7 +65,7 @@ def test_a_chat_is_exported_from_the_head_and_from_its_row(house: AppServer, pag
 
 def test_a_new_chat_has_nothing_to_export(house: AppServer, page: "Page") -> None:
     enter_as(page, house, "bob")
-    go(page, f"{house.url}/playground?flow=talk").get_by_text("Ask Talk Shop something.").wait_for()
+    go(page, f"{house.url}/playground?flow=talk").get_by_text("What would you like to ask?").wait_for()
     assert page.get_by_role("button", name="More for this chat").count() == 0
 
 

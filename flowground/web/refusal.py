@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from flowground.api.errors import answer_error
 from flowground.errors import StoreUnavailable
+from flowground.shims import page_files
 from flowground.web.paths import is_api
 
 _TITLE = "This Flowground is not open yet"
@@ -20,15 +21,16 @@ _PAGE = """<!doctype html>
 <title>{title}</title><link rel="icon" href="/app/static/icon.svg"><style>
 @font-face {{ font-family: Inter; font-weight: 100 900; font-display: swap;
   src: url(/app/static/inter-latin.woff2) format("woff2") }}
-:root {{ color-scheme: light dark; --ink: light-dark(#1b1f2a, #e7e9f0); --paper: light-dark(#fff, #0f1117);
-  --soft: light-dark(#5b6274, #a2a8b8); font: 15px/1.6 Inter, system-ui, sans-serif }}
+:root {{ color-scheme: light dark; --ink: {ink}; --paper: {paper}; --main: {main};
+  --soft: color-mix(in srgb, var(--ink) 75%, var(--paper)); font: 15px/1.6 Inter, system-ui, sans-serif }}
 body {{ margin: 0; min-height: 100vh; display: grid; place-content: center; background: var(--paper);
   color: var(--ink) }}
 main {{ max-width: 30rem; padding: 1.5rem }}
 h1 {{ font-size: 1.5rem; font-weight: 650; line-height: 1.3; margin: 0 0 .5rem }}
 p {{ margin: 0; color: var(--soft) }} p + p {{ margin-top: 1.5rem }}
-a {{ display: inline-block; padding: .55rem 1.1rem; border-radius: .5rem; background: #4f46e5; color: #fff;
-  text-decoration: none }} a:focus-visible {{ outline: 3px solid #a5b4fc; outline-offset: 2px }}
+a {{ display: inline-block; padding: .55rem 1.1rem; border-radius: .5rem; background: var(--main); color: #fff;
+  text-decoration: none }}
+a:focus-visible {{ outline: 3px solid color-mix(in srgb, var(--main) 50%, #fff); outline-offset: 2px }}
 </style><script>try {{ document.documentElement.style.colorScheme = ({{ light: "light", dark: "dark" }})[
   localStorage.getItem("flowground-look")] ?? "" }} catch {{}}</script></head>
 <body><main><h1>{title}</h1><p>{sentence}</p>{way_out}</main></body></html>"""
@@ -36,6 +38,7 @@ _MISSING = (
     "There is no such page",
     "The address may have a typing mistake, or what stood here is gone. Your flows and conversations are still there.",
 )
+_PAINTS = {"ink": "textColor", "paper": "backgroundColor", "main": "primaryColor"}
 _WAY_OUT = '<p><a href="/">Go to your flows</a></p>'
 
 NOT_SERVED = JSONResponse({"detail": "Not Found"}, 404)
@@ -67,4 +70,9 @@ def _wants_page(scope: Scope) -> bool:
 
 
 def _write_page(title: str, sentence: str, *, way_out: str = "") -> str:
-    return _PAGE.format(title=escape(title), sentence=escape(sentence), way_out=way_out)
+    """In the organization's colours, as all pages."""
+    paints = {
+        word: f"light-dark({page_files.read_color('light', name)}, {page_files.read_color('dark', name)})"
+        for word, name in _PAINTS.items()
+    }
+    return _PAGE.format(title=escape(title), sentence=escape(sentence), way_out=way_out, **paints)

@@ -69,7 +69,7 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
         "title": title,
         "icon": chat.icon or "",
         "accent": _write_accent(chat.accent),
-        "welcome": chat.welcome or ("" if is_form else f"Ask {title} something."),
+        "welcome": chat.welcome or ("" if is_form else "What would you like to ask?"),
         "starters": [] if is_form else list(chat.starters),
         "label": "Text" if is_form else "Message",
         "placeholder": "Paste or type a text" if is_form else f"Message {title}",

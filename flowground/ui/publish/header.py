@@ -21,7 +21,7 @@ def draw_branding(caller: Caller, wired: WiredFlow) -> None:
     title = chat.title or wired.name
     st.set_page_config(page_title=title)
     with st.container(horizontal=True, vertical_alignment="center", key=_HEAD):
-        st.title(" ".join(filter(None, (chat.icon, words.escape(title)))), anchor=False)
+        st.title(_write_title(wired, title), anchor=False)
         with st.container(horizontal=True, width="content", gap="small", key=f"{_HEAD}-actions"):
             draw_chat_menu(caller, wired)
     _draw_description(wired)
@@ -41,7 +41,7 @@ def draw_header(caller: Caller, wired: WiredFlow) -> bool:
     st.set_page_config(page_title=wired.name)
     with st.container(horizontal=True, vertical_alignment="center", key=_HEAD):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.title(words.escape(wired.name), anchor=False, width="content")
+            st.title(_write_title(wired, wired.name), anchor=False, width="content")
             if is_shared:
                 st.badge("Shared", icon=":material/group:", color="green")
         with st.container(horizontal=True, width="content", gap="small", key=f"{_HEAD}-actions"):
@@ -52,6 +52,11 @@ def draw_header(caller: Caller, wired: WiredFlow) -> bool:
     _draw_description(wired)
     actions.open_scheduled(wired.id)
     return may_run_api
+
+
+def _write_title(wired: WiredFlow, title: str) -> str:
+    """With the flow's icon: the chat below repeats neither."""
+    return " ".join(filter(None, (wired.flow.chat.icon, words.escape(title))))
 
 
 async def _read_standing(caller: Caller, wired: WiredFlow) -> tuple[bool, bool]:

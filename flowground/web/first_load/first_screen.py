@@ -47,7 +47,7 @@ def compose_index(settings: Settings) -> str:
     head = f"""<title>{name}</title>
     <link rel="icon" href="{icon}">
     <link rel="preload" href="{_FONT}" as="font" type="font/woff2" crossorigin>
-    <style>{_write_styles()}</style>
+    <style>{_write_styles()}{_write_name(settings.organization)}</style>
     <script>{_write_script()}</script>"""
     body = f"""<div id="splash" role="status"><img src="{icon}" alt="" width="48" height="48">
       <span>{name}</span><i></i><noscript>This page needs JavaScript.</noscript></div>"""
@@ -81,6 +81,14 @@ def _write_styles() -> str:
         for word, name in (("INK", "textColor"), ("PAPER", "backgroundColor"), ("ACCENT", "primaryColor")):
             styles = styles.replace(f"{kind.upper()}_{word}", page_files.read_color(kind, name))
     return styles
+
+
+def _write_name(organization: OrganizationSettings) -> str:
+    """The name as CSS, for the places where it stands beside the icon: none where a logo says it."""
+    if organization.logo:
+        return ""
+    letters = (letter if letter.isalnum() else f"\\{ord(letter):x} " for letter in organization.name)
+    return f':root {{ --fg-name: "{"".join(letters)}" }}'
 
 
 def _read(file: str) -> str:

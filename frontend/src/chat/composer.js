@@ -16,7 +16,7 @@ export class Composer {
     this.sentAt = -Infinity;
     this.notice = make("div", { class: "fg-notice", role: "alert" });
     this.chips = make("div", { class: "fg-chips" });
-    this.box = make("textarea", { rows: isForm ? 8 : 1, dir: "auto", enterkeyhint: isForm || isTouched() ? "enter" : "send", autocomplete: "off" });
+    this.box = make("textarea", { rows: isForm ? 5 : 1, dir: "auto", enterkeyhint: isForm || isTouched() ? "enter" : "send", autocomplete: "off" });
     this.button = make("button", { type: "button", class: "fg-send", click: () => this.press() });
     this.notes = make("div", { class: "fg-notes" });
     const field = make("div", { class: "fg-field" }, this.box, this.button);

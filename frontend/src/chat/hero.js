@@ -1,27 +1,26 @@
-// The middle of an empty conversation, and the ways out of a closed one.
+// The middle of an empty conversation, below the page's head, which names it; and the ways out of a closed one.
 
 import { render } from "../markdown.js";
-import { icon, make } from "./dom.js";
+import { make } from "./dom.js";
+
+/** Letters of a welcome that is read at a glance: it stands there as a headline. */
+const SHORT = 90;
 
 export class Hero {
   constructor(say) {
     this.say = say;
-    this.mark = make("div", { class: "fg-hero-icon", "aria-hidden": "true" });
-    this.title = make("p", { class: "fg-hero-title" });
     this.welcome = make("div", { class: "fg-hero-welcome", dir: "auto" });
     this.starters = make("div", { class: "fg-starters", role: "group", "aria-label": "Suggestions" });
-    this.element = make("div", { class: "fg-hero" }, this.mark, this.title, this.welcome, this.starters);
+    this.element = make("div", { class: "fg-hero" }, this.welcome, this.starters);
   }
 
-  describe({ icon: sign, title, welcome, starters, mode }) {
-    const told = JSON.stringify([sign, title, welcome, starters]);
+  describe({ welcome, starters }) {
+    const told = JSON.stringify([welcome, starters]);
     if (told === this.told) return;
     this.told = told;
-    this.mark.replaceChildren(sign || icon("flow"));
-    this.title.textContent = title;
-    this.mark.hidden = this.title.hidden = mode === "form";
     if (welcome) render(this.welcome, welcome, {});
     else this.welcome.replaceChildren();
+    this.welcome.toggleAttribute("data-short", welcome.length <= SHORT && !welcome.includes("\n"));
     const click = (event) => this.say(event.currentTarget.textContent);
     this.starters.replaceChildren(...starters.map((text) => make("button", { type: "button", class: "fg-starter", dir: "auto", click }, text)));
     this.starters.hidden = !starters.length;
