@@ -13,9 +13,7 @@ caller = require_visitor()
 opening.require_allowed(caller.kind == "member" and caller.role == "admin")
 st.set_page_config(page_title="Organization")
 st.title(words.escape(runtime.get().settings.organization.name), anchor=False)
-if access_requests.count_waiting(caller):
-    st.header("Access requests", anchor=False)
-    access_requests.draw_requests(caller, place="organization", size=PAGE)
+access_requests.draw_section(caller, place="organization", size=PAGE)
 people_tab, groups_tab, tokens_tab, now_tab = st.tabs(
     ["People", "Groups", "Tokens", "What runs now"], key="organization:tab", on_change="rerun"
 )

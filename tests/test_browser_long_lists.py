@@ -11,6 +11,7 @@ from flowground.store import tables
 from flowground.store.database.connections import Database
 from flowground.store.people import access_requests, members, tokens
 from tests.acme import enter_as
+from tests.axe import fetch_axe, find_ours
 from tests.house import House
 from tests.open_page import choose, expect_count, flow_text, go, open_menu, still, visitor
 from tests.servers import AppServer
@@ -53,8 +54,24 @@ def _filled(house: AppServer) -> None:
     engine.dispose()
 
 
-def test_requests_are_searched_turned_and_decided(house: AppServer, ada: "Page") -> None:
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fetch_axe(tmp_path_factory.mktemp("axe"))
+
+
+def check_looks(page: "Page", axe: str) -> None:
+    """Nothing of ours is hard to read or to reach, in light and dark, wide and on a phone."""
+    for is_dark, width in ((False, 1280), (True, 1280), (True, 390)):
+        page.emulate_media(color_scheme="dark" if is_dark else "light")
+        page.set_viewport_size({"width": width, "height": 844})
+        assert find_ours(still(page), axe) == set(), (is_dark, width)
+    page.set_viewport_size({"width": 1280, "height": 844})
+
+
+def test_requests_are_searched_turned_and_decided(house: AppServer, ada: "Page", axe: str) -> None:
     go(ada, house.url).get_by_text("1 to 5 of 13").wait_for()
+    ada.get_by_role("heading", name="Access requests").wait_for()
+    check_looks(ada, axe)
     approve = still(ada).get_by_role("button", name="Approve")
     expect_count(approve, 5)
     ada.get_by_role("button", name="Page 3").click()
@@ -72,6 +89,8 @@ def test_requests_are_searched_turned_and_decided(house: AppServer, ada: "Page")
     search.fill("")
     ada.get_by_text("of 12", exact=False).first.wait_for()
     menu = open_menu(go(ada, f"{house.url}/playground?flow=talk").get_by_role("button", name="Publish · 12"))
+    menu.get_by_text("1 to 5 of 12").wait_for()
+    check_looks(ada, axe)
     menu.get_by_role("searchbox", name="Search requests").fill("report 11")
     menu.get_by_text("Person 11").wait_for()
     menu.get_by_text("1 to 5 of 12").wait_for(state="detached")
@@ -80,11 +99,12 @@ def test_requests_are_searched_turned_and_decided(house: AppServer, ada: "Page")
     ada.get_by_role("button", name="Publish · 11").wait_for()
 
 
-def test_ones_own_lists_are_searched_and_turned(house: AppServer, browser: "Browser") -> None:
+def test_ones_own_lists_are_searched_and_turned(house: AppServer, browser: "Browser", axe: str) -> None:
     with visitor(browser) as bob:
         enter_as(bob, house, "bob")
         go(bob, f"{house.url}/account").get_by_text("1 to 25 of 31").wait_for()
         bob.get_by_text("1 to 25 of 30").wait_for()
+        check_looks(bob, axe)
         bob.get_by_role("searchbox", name="Search tokens").fill("script 04")
         bob.get_by_text("1 to 25 of 30").wait_for(state="detached")
         bob.get_by_role("searchbox", name="Search sign-ins").fill("robot/29")
@@ -95,7 +115,7 @@ def test_ones_own_lists_are_searched_and_turned(house: AppServer, browser: "Brow
         bob.get_by_role("button", name="Sign out", exact=True).locator("visible=true").first.wait_for()
 
 
-def test_a_persons_sign_ins_are_turned_in_the_dialog(house: AppServer, ada: "Page") -> None:
+def test_a_persons_sign_ins_are_turned_in_the_dialog(house: AppServer, ada: "Page", axe: str) -> None:
     go(ada, f"{house.url}/organization").get_by_role("searchbox", name="Search people").fill("bob")
     row = ada.locator(".st-key-people-row-bob")
     ada.locator(".st-key-people-row-p00").wait_for(state="detached")
@@ -103,7 +123,7 @@ def test_a_persons_sign_ins_are_turned_in_the_dialog(house: AppServer, ada: "Pag
     choose(row.get_by_role("button", name="More"), "Sign-ins")
     dialog = ada.get_by_role("dialog")
     dialog.get_by_text("1 to 10 of").wait_for()
-    still(ada)
+    check_looks(ada, axe)
     dialog.get_by_role("searchbox", name="Search sign-ins").fill("robot/28")
     dialog.get_by_text("1 to 10 of").wait_for(state="detached")
     still(ada)

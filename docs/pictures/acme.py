@@ -99,6 +99,8 @@ _NAMES = {
     "bob": ("Bob", "Ross", "member"),
     "zoe": ("Zoe", "Martin", "member"),
     "ivan": ("Ivan", "Petrov", "member"),
+    "mara": ("Mara", "Lindqvist", "member"),
+    "noor": ("Noor", "Haddad", "member"),
 }
 _PEOPLE = {
     name: {"password": HASHED, "roles": [role], "first_name": first, "last_name": last}
@@ -108,7 +110,7 @@ ACME = House(
     people=_PEOPLE,
     config={
         "organization": {"name": "Acme", "links": [{"title": "Terms", "url": "https://example.com/terms"}]},
-        "sharing": {"allow_public": True},
+        "sharing": {"allow_public": True, "public": {"runs_per_minute": 1}},
         "providers": _PROVIDERS,
     },
     flows=_FLOWS,

@@ -85,6 +85,15 @@ def show_failed(page: "Page", server: AppServer) -> None:
     page.get_by_role("button", name="Try again").wait_for()
 
 
+def show_refused(page: "Page", server: AppServer) -> None:
+    """As a guest, of whom one message a minute is taken."""
+    say(go(page, f"{server.url}/public_flow/support"), next(_QUESTIONS))
+    answers(page).get_by_text("where a parcel is").wait_for()
+    say(still(page), "And what if I have lost the receipt?")
+    page.get_by_text("You can send the next message in").wait_for()
+    still(page).wait_for_timeout(500)
+
+
 def show_interrupted(page: "Page", server: AppServer) -> None:
     show_streaming(page, server)
     page.wait_for_timeout(4_000)  # it is saved now and then
@@ -139,6 +148,7 @@ CHATS: dict[str, tuple[str, Callable[["Page", AppServer], None]]] = {
     "chat-waiting": ("Nothing has come yet", show_waiting),
     "chat-stopped": ("Stopped", show_stopped),
     "chat-failed": ("Failed after some words", show_failed),
+    "chat-refused": ("A message is not taken", show_refused),
     "chat-interrupted": ("The process was killed", show_interrupted),
     "chat-overridden": ("With overrides", show_overridden),
     "chat-form": ("A flow that takes a text", show_form),

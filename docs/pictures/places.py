@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 Show = Callable[["Page", AppServer], None]
+_ASKING = iter(("bob", "ivan", "mara", "noor"))
+"""One for each look."""
 
 
 def _show_path(page: "Page", server: AppServer, *, path: str, words: str, who: str | None = "augusta") -> None:
@@ -87,12 +89,13 @@ def _read_link(shown: "Locator", path: str) -> str:
 def show_tab(page: "Page", server: AppServer, *, tab: str) -> None:
     enter_as(page, server, "augusta")
     go(page, f"{server.url}/organization").get_by_role("tab", name=tab).click()
+    page.get_by_role("tabpanel", name=tab).get_by_test_id("stElementContainer").first.wait_for()
     if tab == "Tokens" and still(page).get_by_text("None yet").is_visible():
         server.token("nightly import")
         go(page, page.url).get_by_role("tab", name=tab).click()
     if tab == "Groups" and still(page).get_by_text("Sales", exact=True).count() == 0:
         fill(page, New_group="Sales")
-        page.get_by_role("button", name="Make it").click()
+        page.get_by_role("button", name="Create group").click()
         page.get_by_text("Sales", exact=True).first.wait_for()
     still(page).wait_for_timeout(500)  # the tab's line slides
 
@@ -113,14 +116,29 @@ def show_account(page: "Page", server: AppServer) -> None:
 
 
 def show_request(page: "Page", server: AppServer) -> None:
-    enter_as(page, server, "zoe")
-    go(page, f"{server.url}/public_flow/contracts")
-    if page.get_by_role("button", name="Request access").is_visible():
-        fill(page, Why_do_you_need_it="For the lease in Bergen")
-        page.get_by_role("button", name="Request access").click()
-        page.get_by_text("Your request is on its way").wait_for()
+    _ask(enter_as(page, server, "zoe"), server, "For the lease in Bergen")
     page.context.clear_cookies()
     go(enter_as(page, server, "olga"), server.url).get_by_role("button", name="Approve").wait_for()
+
+
+def show_declined(page: "Page", server: AppServer) -> None:
+    """As who asked sees it while they wait; each may ask once a day."""
+    _ask(enter_as(page, server, next(_ASKING)), server, "Before the audit in June")
+    page.context.clear_cookies()  # the open page stays theirs
+    owner = enter_as(page.context.new_page(), server, "olga")
+    row = go(owner, server.url).locator("[class*='st-key-requests-home-']").filter(has_text="Before the audit")
+    row.get_by_role("button", name="Deny").click()
+    page.get_by_text("Your request was declined").wait_for()
+    owner.close()
+
+
+def _ask(page: "Page", server: AppServer, why: str) -> None:
+    """For access, where it was not asked yet."""
+    go(page, f"{server.url}/public_flow/contracts")
+    if page.get_by_role("button", name="Request access").is_visible():
+        fill(page, Why_do_you_need_it=why)
+        page.get_by_role("button", name="Request access").click()
+        page.get_by_text("Your request is on its way").wait_for()
 
 
 def show_away(page: "Page", server: AppServer) -> None:
@@ -192,6 +210,7 @@ PLACES: dict[str, tuple[str, Show]] = {
     "organization-running": ("What runs now", show_running),
     "join": ("An invitation", show_invitation),
     "sign-in": ("Signing in", partial(_show_path, path="/", words="Sign in to Acme", who=None)),
+    "request-declined": ("A request was declined", show_declined),
     "server-away": ("The server is away", show_away),
 }
 ALONES: dict[str, tuple[str, Show]] = {

@@ -36,6 +36,8 @@ REPLACED: Mapping[str, str] = {
         "`Nothing stands at /${e}, or it is not open to you`"
     ),
     "`The page that you have requested does not seem to exist`": "`Nothing stands at this address`",
+    # One of several on a page, it is no place of the page that one would jump to by its name.
+    'role:`navigation`,"aria-label":`Pagination`': 'role:`group`,"aria-label":`Pages`',
     "{message:`${t}. Running the app's main page.`}": "{message:`${t}. You see the first page instead.`}",
 }
 """What stands in a script once, and what is sent instead of it."""

@@ -24,7 +24,7 @@ def draw_groups(caller: Caller) -> None:
             st.container(horizontal=True, vertical_alignment="bottom"),
         ):
             name = st.text_input("New group", placeholder="Sales", max_chars=NAME_CHARS, key="groups:name", width=260)
-            is_sent = st.form_submit_button("Make it", icon=":material/group_add:")
+            is_sent = st.form_submit_button("Create group", icon=":material/group_add:")
         st.space("stretch")
         searched = draw_search("groups", "Search groups")
     if is_sent:

@@ -27,6 +27,14 @@ def count_waiting(caller: Caller, *, flow_id: str | None = None) -> int:
     return bridge.ask(access_requests.count_waiting, caller, flow_id=flow_id) if _may_decide(caller) else 0
 
 
+def draw_section(caller: Caller, *, place: str, size: int = _PAGE) -> None:
+    """`draw_requests` under a heading, where somebody waits."""
+    failure.draw_kept(_REFUSED)
+    if count_waiting(caller):
+        st.header("Access requests", anchor=False)
+        draw_requests(caller, place=place, size=size)
+
+
 def draw_requests(caller: Caller, *, place: str, flow_id: str | None = None, size: int = _PAGE) -> None:
     """Those that this caller may decide, one row each, oldest first; `place` tells two lists apart."""
     failure.draw_kept(_REFUSED)

@@ -80,8 +80,7 @@ def _wait_for_answer(address: str) -> None:
         st.rerun(scope="app")
     if bridge.ask(access_requests.is_denied, caller, address):
         st.info(
-            "Your request was declined. If you still need this flow, talk to whoever sent you here, or to an admin of "
-            f"{_name_organization()}; you can ask again in a day.",
+            "Your request was declined. You can ask again in a day.",
             icon=":material/block:",
         )
     else:
