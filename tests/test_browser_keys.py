@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, composer, flow_text, go, messages, say, still
+from tests.open_page import answers, composer, flow_text, go, messages, open_menu, say, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -53,6 +53,22 @@ def test_a_chat_is_walked_through_by_the_keyboard_alone(house: AppServer, page: 
     page.keyboard.press("Enter")
     still(page)
     assert page.evaluate(NAME) == "Message"
+
+
+def test_who_types_at_once_writes_into_a_dialogs_field(house: AppServer, page: "Page") -> None:
+    """And a letter beside a field is none of Streamlit's commands, which would close the dialog."""
+    menu = open_menu(go(page, f"{house.url}/playground?flow=echo").get_by_role("button", name="Publish"))
+    menu.get_by_text("Shareable Playground").click()
+    field = page.get_by_role("dialog").get_by_role("textbox", name="Owner code")
+    page.wait_for_function(f"{NAME} === 'Owner code'")
+    page.get_by_role("button", name="Close").focus()
+    page.keyboard.type("rc")
+    assert still(page).evaluate(NAME) == "Close"
+    field.wait_for()
+    page.keyboard.press("Tab")
+    page.wait_for_function(f"{NAME} === 'Owner code'")
+    page.keyboard.type("race")
+    assert field.input_value() == "race"
 
 
 def test_the_map_of_keys_opens_and_closes_and_gives_the_focus_back(house: AppServer, page: "Page") -> None:

@@ -52,4 +52,32 @@
     if (side && target.closest('a, [class*="st-key-sessions-new"] button, [class*="st-key-sessions-open"] button'))
       setTimeout(() => side.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click());
   });
+
+  // A letter pressed beside a field is no command: to Streamlit, r is "run the page again", which closes a dialog.
+  addEventListener("keydown", (event) => {
+    const isLetter = /^[cr]$/i.test(event.key) && !(event.ctrlKey || event.metaKey || event.altKey);
+    if (isLetter && !event.composedPath()[0].matches("input, textarea")) event.stopImmediatePropagation();
+  }, true);
+
+  // A dialog opens with its Close focused. Its first field has the focus instead, as soon as it is drawn, unless one did
+  // something meanwhile; not where that brings up a keyboard on the screen.
+  const seen = new WeakSet();
+  addEventListener("focusin", ({ target }) => {
+    const dialog = target.closest('[role="dialog"]');
+    if (!dialog || seen.has(dialog) || ask("(pointer: coarse)").matches) return;
+    seen.add(dialog);
+    const leave = () => {
+      watcher.disconnect();
+      for (const act of ["keydown", "pointerdown"]) removeEventListener(act, leave, true);
+    };
+    const enter = () => {
+      const field = dialog.querySelector('[data-testid="stTextInputField"], textarea');
+      if (field) leave();
+      field?.focus();
+    };
+    const watcher = new MutationObserver(enter);
+    watcher.observe(dialog, { childList: true, subtree: true });
+    for (const act of ["keydown", "pointerdown"]) addEventListener(act, leave, true);
+    enter();
+  });
 })();
