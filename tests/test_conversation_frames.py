@@ -101,6 +101,20 @@ def test_a_frame_has_five_thousand_parts_at_most() -> None:
     assert isinstance(read_frame(make_parts(MANY).replace('"hi"', '"h,i"')), SayFrame)
 
 
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_a_frame_has_two_hundred_levels_at_most(opening: str, closing: str) -> None:
+    """Its own, those of the tweaks and of their component, and what lies in the field."""
+
+    def nest(levels: int) -> str:
+        own = json.dumps(SAY | {"tweaks": {"Model": {"stop": None}}})
+        return own.replace("null", opening * (levels - 3) + "0" + closing * (levels - 3))
+
+    assert isinstance(read_frame(nest(200)), SayFrame)
+    for levels in (201, 900, 1_020):
+        with pytest.raises(UnreadableFrame, match="That had too many levels"):
+            read_frame(nest(levels))
+
+
 @pytest.mark.parametrize("signs", [",", "[", "{", r"\",", r"\\,"])
 def test_signs_in_a_text_are_no_parts(signs: str) -> None:
     read = read_frame(f'{{"type":"say","id":"1","session":"s","text":"{signs * (MANY + 1)}"}}')

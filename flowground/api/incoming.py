@@ -29,6 +29,9 @@ Framing = Literal["langflow", "sse"]
 
 MOST_VALUES = 100_000
 """Values, keys not counted, of one body: a flow file has 20,000 at most."""
+MOST_LEVELS = 200
+"""Lists and objects in each other, in what somebody sends: what is read is written again, by encoders that go no deeper
+than some 250 or 900."""
 _SMALL = 65_536
 """Bytes of JSON that are parsed on the loop: under 5 ms, less than a thread's start costs under load."""
 
@@ -278,8 +281,8 @@ def _write_form_type(said: str) -> bytes:
 async def read_json(raw: bytes) -> Any:
     """The value; UTF-8, -16 and -32, with a mark of the byte order or without; of a repeated key the last value counts.
 
-    Raises InvalidRequest for what is no JSON: NaN, Infinity, numbers beyond a double, half a character, nesting over
-    1,024 levels too; and for more than `MOST_VALUES` values.
+    Raises InvalidRequest for what is no JSON: NaN, Infinity, numbers beyond a double, half a character, more than
+    `MOST_LEVELS` levels too; and for more than `MOST_VALUES` values.
     """
     return _parse_json(raw) if len(raw) <= _SMALL else await asyncio.to_thread(_parse_json, raw)
 
@@ -291,10 +294,24 @@ def _parse_json(raw: bytes) -> Any:
         plain = raw if encoding == "utf-8" else raw.decode(encoding).encode()
         if len(plain) > MOST_VALUES:
             _count_values(plain)
-        return orjson.loads(plain)
+        value = orjson.loads(plain)
+        if plain.count(b"[") + plain.count(b"{") > MOST_LEVELS and has_too_many_levels(value):
+            raise ValueError
+        return value
     except ValueError as error:
         at = error.pos if isinstance(error, json.JSONDecodeError) else 0
         raise _refuse("The body is no JSON.", "json_invalid", "body", at, says="JSON decode error") from None
+
+
+def has_too_many_levels(value: Any) -> bool:
+    """Whether its lists and objects lie in each other over `MOST_LEVELS` levels. Looks at each value once."""
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        opened = (part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list))
+        level = [inner for part in opened for inner in part]
+        if not level:
+            return False
+    return True
 
 
 def _count_values(plain: bytes) -> None:

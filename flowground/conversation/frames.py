@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from flowground.api.incoming import has_too_many_levels
 from flowground.caller import SESSION_ID_CHARS
 from flowground.errors import InvalidRequest
 from flowground.store.runs.ratings import RatingValue
@@ -20,7 +21,7 @@ read, and far more where each of them is a mistake."""
 
 
 class UnreadableFrame(InvalidRequest):
-    """No JSON object at all, or one of countless parts: what sends it is no page of ours."""
+    """No JSON object at all, or one of countless parts or levels: what sends it is no page of ours."""
 
     def __init__(self, says: str = "That was no JSON object.") -> None:
         super().__init__(says)
@@ -149,6 +150,8 @@ def read_frame(text: str) -> ClientFrame:
         raise UnreadableFrame from None
     if not isinstance(sent, dict):
         raise UnreadableFrame
+    if has_too_many_levels(sent):
+        raise UnreadableFrame("That had too many levels.")
     try:
         return _FRAMES.validate_python(sent)
     except ValidationError as error:

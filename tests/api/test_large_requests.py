@@ -131,7 +131,8 @@ async def test_the_largest_bodies_keep_nobody_waiting(api: Api, case: str) -> No
 
 @pytest.mark.parametrize(
     "value",
-    [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-1e400", b"9" * 5_000, b"[" * 2_000 + b"]" * 2_000, b"01", b"1 2",
+    [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-1e400", b"9" * 5_000, b"[" * 2_000 + b"]" * 2_000,
+     b"[" * 1_000 + b"]" * 1_000, b'{"a":' * 200 + b"1" + b"}" * 200, b"01", b"1 2",
      b"'x'", b'"\\ud800"', b'"\x00"', b"[" * 1_000_000, b'{"a":' * 500_000],
     ids=lambda value: str(value[:9]),
 )  # fmt: skip
@@ -139,6 +140,15 @@ async def test_what_is_no_json_is_refused_in_one_way(api: Api, value: bytes) -> 
     response = await api.client.post("/api/v1/run/echo", content=b'{"input_value": "hi", "x": ' + value + b"}")
     assert response.status_code == 422, response.text
     assert response.json()["detail"][0]["type"] in ("json_invalid", "too_many_values")
+
+
+@pytest.mark.parametrize("more", [{}, {"Idempotency-Key": "deep"}], ids=["plain", "repeatable"])
+async def test_a_body_of_two_hundred_levels_is_judged_like_any_other(api: Api, more: dict[str, str]) -> None:
+    """Its own, those of the tweaks and of their component, and what lies in the field."""
+    content = b'{"tweaks": {"Prompt": {"template": ' + b"[" * 197 + b"]" * 197 + b"}}}"
+    response = await api.client.post("/api/v1/run/tweaked", content=content, headers=more)
+    assert response.status_code == 422, response.text
+    assert "template" in response.text
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-32-be"])
