@@ -55,6 +55,8 @@ async def test_pages_follow_each_other_without_a_gap_also_among_chats_of_one_mom
         ("_", []),
         ("tram nothing", []),
         (" " * 96 + "tram number-nine", ["b", "a"]),
+        ("tram \x00", []),
+        ("tram \ud800", []),
         ("  ", []),
     ],
 )

@@ -42,6 +42,15 @@ async def test_a_link_shares_what_was_said_until_then(store: Store) -> None:
     assert "a prompt" not in str(contents)
 
 
+@pytest.mark.parametrize("words", ["first \x00", "\ud800"])
+async def test_words_that_no_database_takes_are_in_no_title(store: Store, words: str) -> None:
+    """Every list that is searched in the store asks in this way."""
+    await take(store, "member:ada", "s", "first")
+    await share(store)
+    assert (await store.read(shared_chats.list_of_owner, owner="member:ada", words="first")).count == 1
+    assert (await store.read(shared_chats.list_of_owner, owner="member:ada", words=words)).count == 0
+
+
 async def test_it_is_revoked_by_its_owner_and_deleted_with_its_chat(store: Store) -> None:
     await take(store, "member:ada", "s", "first")
     link, other = await share(store), await share(store)

@@ -59,7 +59,7 @@ def has_row(connection: Connection, *where: ColumnElement[bool]) -> bool:
 
 def has_words(words: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:
     """That each of these words (the first five) stands in one of the columns, which hold no NULL."""
-    wanted = words.split()[:_MOST_WORDS]
+    wanted = make_storable(words).split()[:_MOST_WORDS]
     return and_(true(), *(or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in wanted))
 
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from flowground.errors import InvalidRequest
 from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
-from flowground.store.sql import add_row, has_row, read_moment
+from flowground.store.sql import add_row, has_row, make_storable, read_moment
 from flowground.words import fold
 
 MOST_PINNED = 20
@@ -120,7 +120,7 @@ def search(
     Reads the newest first, and no longer than `seconds` (one batch at least): then `end` says where to go on.
     """
     until = time.monotonic() + seconds
-    wanted = words[:SEARCHED_CHARS].split()[:_MOST_WORDS]
+    wanted = make_storable(words[:SEARCHED_CHARS]).split()[:_MOST_WORDS]
     is_found = or_(
         _has_all(connection, _s.title, wanted),
         exists().where(_m.session == _s.id, _has_all(connection, _m.text, wanted)).correlate(tables.sessions),
