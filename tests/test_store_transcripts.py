@@ -39,6 +39,17 @@ async def runs_of(store: Store, **which: Any) -> list[str | None]:
     return [place.run_id for place in await store.read(transcripts.list_places, owners=[ADA], **which)]
 
 
+@pytest.mark.parametrize("odd", ["nul \x00", "half \ud83d"])
+async def test_a_session_is_found_by_a_name_that_no_database_takes(store: Store, odd: str) -> None:
+    await say(store, "1", session_id=odd)
+    await say(store, "2")
+    assert await runs_of(store, session_id=odd) == ["run of 1"]
+    assert await runs_of(store, flow_id=odd) == []
+    assert await store.read(transcripts.list_session_ids, owners=[ADA], flow_id=odd) == []
+    await store.erase(erasing.erase_conversations, owners=[ADA], session_id=odd)
+    assert await runs_of(store) == ["run of 2"]
+
+
 async def test_places_are_listed_in_the_order_of_speaking_and_narrowed(store: Store) -> None:
     await say(store, "1")
     await say(store, "theirs", owner="member:bob")

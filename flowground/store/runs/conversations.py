@@ -111,7 +111,7 @@ def find_session_keys(connection: Connection, *, owners: Collection[str], sessio
     Made of the flows that they have sessions with, which an index tells: there is none of session ids.
     """
     if "\ufffd" in session_id:  # the key was made of the id as it was sent
-        here = (_s.owner.in_(list(owners)), _s.session_id == session_id)
+        here = (_s.owner.in_(list(owners)), _s.session_id == make_storable(session_id))
         return list(connection.scalars(select(_s.id).where(*here)))
     return [
         make_session_key(flow_id, owner, session_id) for owner in owners for flow_id in _list_flows(connection, owner)

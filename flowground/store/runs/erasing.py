@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, lit
 
 from flowground.store import tables
 from flowground.store.runs.conversations import find_session_keys, make_session_key
-from flowground.store.sql import has_row
+from flowground.store.sql import has_row, make_storable
 
 STEP_MESSAGES = 50
 """Messages that one step deletes at most, and sessions that it looks at."""
@@ -62,7 +62,7 @@ def erase_conversations(
         wanted.append(_s.created_at <= until)
     if session_id is not None:
         keys = find_session_keys(connection, owners=owners, session_id=session_id)
-        wanted += [_s.id.in_(keys), _s.session_id == session_id]
+        wanted += [_s.id.in_(keys), _s.session_id == make_storable(session_id)]
     if flows is not None:
         wanted.append(_s.flow_id.in_(list(flows)))
     found = connection.scalars(select(_s.id).where(*wanted).limit(STEP_MESSAGES)).all()

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 from flowground.store import audit, tables
 from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows
-from flowground.store.sql import has_row
+from flowground.store.sql import has_row, make_storable
 
 _s = tables.sessions.c
 _m = tables.messages.c
@@ -57,7 +57,7 @@ def list_places(
     )
     if session_id is not None:
         keys = find_session_keys(connection, owners=owners, session_id=session_id)
-        wanted = wanted.where(_s.id.in_(keys), _s.session_id == session_id)
+        wanted = wanted.where(_s.id.in_(keys), _s.session_id == make_storable(session_id))
     return [MessagePosition(position, run_id) for position, run_id in connection.execute(wanted)]
 
 
@@ -129,7 +129,7 @@ def _is_in(owners: Collection[str], flow_id: str | None, flows: Collection[str] 
     """That a session is one of these owners', and of this flow or one of these `flows` where they are given."""
     conditions: list[ColumnElement[bool]] = [_s.owner.in_(list(owners))]
     if flow_id is not None:
-        conditions.append(_s.flow_id == flow_id)
+        conditions.append(_s.flow_id == make_storable(flow_id))
     if flows is not None:
         conditions.append(_s.flow_id.in_(list(flows)))
     return conditions
