@@ -16,8 +16,9 @@ DOORS = {
     "Asked of a running server.",
     "shared chat": "`/shared_chat?id={key}`: a chat that the flow's owner shared as a link. *reads*: its messages, and "
     "*Continue as my copy*, whose copy is one's own. *nothing*: one calm page, the same as for a link that does not "
-    "exist; nobody is a visitor there. Asked inside the process, and of a running server by raw websocket; the page's "
-    "address itself answers the same for every link.",
+    "exist; nobody is a visitor there. Asked inside the process, and of a running server by raw websocket, where "
+    "everybody presses the button, on new pages and on those that were open before; the page's address itself answers "
+    "the same for every link.",
     "feedback": "`/feedback?flow={flow_id}`: what people say of the flow's answers. *reads*: the list, and "
     "conversations as far as their people share them; sharing the flow changes nothing here. "
     "*nothing*: the page of an unknown address.",

@@ -1,17 +1,19 @@
 """The matrix's pages (tests/access_matrix.py) asked of a running server: what a raw websocket is really sent."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from websockets.exceptions import ConnectionClosed
 
 from flowground.settings import Settings
 from flowground.sign_in import SignIn
-from flowground.store import Store
+from flowground.store import Store, tables
 from flowground.store.flows import publications
 from flowground.store.people import groups, members, tokens
 from flowground.store.runs import shared_chats
@@ -149,6 +151,42 @@ def test_every_shared_chat_of_the_matrix(house: House, state: str) -> None:
     key = beside(house.server, lambda store, _: store.write(shared_chats.share, **place, expires_at=None)).id
     expected = cells("shared chat", state)
     assert {who: seen_at_shared_chat(browser, key) for who, browser in house.browsers.items()} == expected
+
+
+async def _count_chats(store: Store, _: SignIn) -> Counter[str]:
+    """Of each owner."""
+    return Counter(await store.read(lambda connection: connection.scalars(select(tables.sessions.c.owner)).all()))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_copy_of_the_matrix(house: House, state: str) -> None:
+    """Everybody presses the button that readers are shown: on a page that was open while the flow was everyone's, and
+    on a new one. Who reads has two copies then, and nobody else has one."""
+    sharing = sharings(house.group)
+    beside(
+        house.server,
+        lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing["organization"], by="tests"),
+    )
+    place = {"flow_id": "talk", "owner": "member:owner", "session_id": "own"}
+    key = beside(house.server, lambda store, _: store.write(shared_chats.share, **place, expires_at=None)).id
+    with ExitStack() as pages:
+        before = [pages.enter_context(open_page(browser)) for browser in house.browsers.values()]
+        for page in before:
+            page.visit("shared_chat", f"id={key}")
+        [button] = {name for page in before for name in page.widgets.get("button", []) if "reading:copy:" in name}
+        beside(
+            house.server,
+            lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing[state], by="tests"),
+        )
+        chats = beside(house.server, _count_chats)
+        for page in before:
+            page.press(button)
+        for browser in house.browsers.values():
+            with open_page(browser) as page:
+                page.visit("shared_chat", f"id={key}")
+                page.press(button)
+    readers = [who for who, cell in cells("shared chat", state).items() if cell == "reads"]
+    assert beside(house.server, _count_chats) - chats == {f"member:{who.replace(' ', '-')}": 2 for who in readers}
 
 
 TOLD: Mapping[str, str] = {"conversation": "opens", "signed_out": "sign in", "not_found": "nothing"}
