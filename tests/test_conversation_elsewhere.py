@@ -53,6 +53,24 @@ def test_an_answer_of_another_server_grows_to_its_end(servers: tuple[AppServer, 
         assert there.ask("Thanks") == "You said: Thanks"
 
 
+def test_a_page_that_was_open_before_is_refused_and_then_follows(servers: tuple[AppServer, AppServer]) -> None:
+    first, second = servers
+    with open_chat(Browser(first.url), "slow") as here, open_chat(Browser(second.url), "slow") as there:
+        here.show()
+        assert there.show(here.session)["messages"] == []
+        here.say(" ".join(f"word{number}" for number in range(80)))
+        run = here.read_until("started")["run"]
+        name = there.say("Also this")
+        refused = there.read_until("refused", "started")
+        assert (refused.get("id"), refused["type"]) == (name, "refused")
+        assert refused["text"] == "An answer is still being written in this conversation."
+        assert [said["role"] for said in there.read_until("conversation")["messages"]] == ["user"]
+        assert there.read_until("started")["run"] == run
+        there.read_until("ended")
+        here.read_until("ended")
+        assert there.ask("Thanks") == "You said: Thanks"
+
+
 def test_it_is_stopped_from_there(servers: tuple[AppServer, AppServer]) -> None:
     first, second = servers
     with open_chat(Browser(first.url), "long") as here, open_chat(Browser(second.url), "long") as there:
@@ -109,15 +127,25 @@ def app(tmp_path: Path) -> Iterator[Runtime]:
 
 
 @pytest.fixture
-def other(app: Runtime) -> Iterator[Store]:
-    """Another process, by its lock, that writes an answer."""
+def idle(app: Runtime) -> Iterator[Store]:
+    """Another process, by its lock."""
     store = Store.open(app.settings.database)
     store.process.take()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def other(idle: Store) -> Store:
+    """Another process that writes an answer."""
+    begin(idle)
+    return idle
+
+
+def begin(store: Store) -> None:
     run = RunRecord("r", "talk", "v", PLACE["owner"], "elsewhere", "running", now(), 0, holder=store.process.id)
     question = StoredMessage("q", "user", "Anybody?", "complete", now(), "r")
     asyncio.run(store.write(turns.begin_turn, **PLACE, message=question, run=run))
-    yield store
-    store.close()
 
 
 def keep(store: Store, **texts: str) -> None:
@@ -157,6 +185,24 @@ def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, other: Store, mo
         assert [message["id"] for message in ended["messages"]] == ["a", "b"]
         assert join_texts(page.told)["b"] == "Two"
         assert read_text(page.told, ended).startswith("Half a pair ")
+
+
+def test_pages_that_were_open_before_are_told_when_rights_are_looked_at(app: Runtime, idle: Store) -> None:
+    """Every ten seconds, and after a change. A few are told at once, the others ask at their person's pace."""
+    pages, stranger = [TalkHere(app, "talk") for _ in range(8)], TalkHere(app, "talk")
+    for page in pages:
+        page.show("elsewhere")
+    stranger.show("another")
+    begin(idle)
+    app.store.on_rights_change()
+    told = [page.read_until("conversation", "behind")["type"] for page in pages]
+    assert sorted(told) == ["behind"] * 3 + ["conversation"] * 5
+    for page, kind in zip(pages, told, strict=True):
+        if kind == "behind":
+            page.show("elsewhere")
+        assert page.read_until("started")["run"] == "r"
+    app.store.on_rights_change()
+    assert [page.read_rest() for page in (*pages, stranger)] == [[]] * 9
 
 
 def test_nothing_is_looked_at_once_nobody_follows(app: Runtime, other: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,7 @@ JOBS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "it is looked up": (progress.find_run, {"run_id": "r"}),
     "its answers are read": (progress.list_answers, {"run": RUN}),
     "a page looks who answers": (progress.find_running, HERE),
+    "a process looks what others run": (progress.list_places_elsewhere, {"holder": "another"}),
     "pages look how far it is": (progress.look_at_runs, {"sizes": {"r": 0, "k": 0}, "most_chars": 9}),
     "a chat is opened": (conversations.list_page, PAGE),
     "its earlier messages are shown": (conversations.list_page, {**PAGE, "before": "q"}),

@@ -1,7 +1,7 @@
 """Serves the sockets of conversations: reads what pages ask, and says when it is over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import assert_never
@@ -35,12 +35,13 @@ from flowground.conversation.telling import Telling
 from flowground.conversation.written import encode, write_refusal
 from flowground.errors import FlowgroundError, FlowNotFound, NotSignedIn, StoreUnavailable
 from flowground.runtime import LiveTurn, Runtime
+from flowground.store.runs import progress
 from flowground.wiring import WiredFlow
 
 _FLUSH_SECONDS = 2.0
 """Seconds that a page has to take in why its socket is closed."""
 _TOLD_ANEW = 5
-"""Sockets for which the store is read because another one chose a version; further ones ask at their person's pace."""
+"""Sockets for which the store is read because of what another one did; further ones ask at their person's pace."""
 
 
 class TooManyOpen(FlowgroundError):
@@ -87,7 +88,13 @@ class ConversationDoor:
         self._unsent: WeakValueDictionary[str, UnsentFrames] = WeakValueDictionary()
         """By person, as long as one of their sockets is open."""
         self._closing: set[asyncio.Task[None]] = set()
-        self._rights = RightsWatch(runtime, list_open=self._list_open, take=self._take_rights, end=self._end_rights)
+        self._rights = RightsWatch(
+            runtime,
+            list_open=self._list_open,
+            take=self._take_rights,
+            end=self._end_rights,
+            then=self._look_elsewhere,
+        )
         self._loop = asyncio.get_running_loop()
         runtime.on_page_turn = self._note_turn
         runtime.store.on_rights_change = self._look_soon
@@ -226,11 +233,17 @@ class ConversationDoor:
     async def tell_others(self, chooser: ShownConversation, place: ConversationPlace, version: str) -> None:
         """As `Neighbours` says."""
         others = [shown for shown in self._shown.get(place, ()) if shown is not chooser]
-        for shown in others[:_TOLD_ANEW]:
-            with suppress(StoreUnavailable):  # they see it when they open the conversation next
-                await shown.tell_anew(place, through=version)
-        for shown in others[_TOLD_ANEW:]:
-            shown.tell_behind()
+        await _tell_anew(others, place, through=version)
+
+    async def _look_elsewhere(self) -> None:
+        """Conversations that are shown here, and in which another process began a run meanwhile, are told anew."""
+        if not self._shown:
+            return
+        holder = self._runtime.running.holder
+        found = await self._runtime.store.read(progress.list_places_elsewhere, holder=holder)
+        for place in {ConversationPlace(*one) for one in found}:
+            unaware = [shown for shown in self._shown.get(place, ()) if shown.telling is None]
+            await _tell_anew(unaware, place)
 
     def _note_turn(self, turn: LiveTurn) -> None:
         place = ConversationPlace(str(turn.caller.owner), turn.wired.id, turn.request.session_id or "")
@@ -245,6 +258,16 @@ class ConversationDoor:
     def _forget_telling(self, telling: Telling) -> None:
         if self._tellings.get(telling.turn) is telling:
             del self._tellings[telling.turn]
+
+
+async def _tell_anew(
+    pages: Sequence[ShownConversation], place: ConversationPlace, *, through: str | None = None
+) -> None:
+    for shown in pages[:_TOLD_ANEW]:
+        with suppress(StoreUnavailable):  # they see it when they open the conversation next
+            await shown.tell_anew(place, through=through)
+    for shown in pages[_TOLD_ANEW:]:
+        shown.tell_behind()
 
 
 async def refuse_socket(socket: SocketEnds, error: FlowgroundError) -> None:

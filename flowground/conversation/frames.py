@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from flowground.api.incoming import has_too_many_levels
+from flowground.api.incoming import MOST_LEVELS, has_too_many_levels
 from flowground.caller import SESSION_ID_CHARS
 from flowground.errors import InvalidRequest
 from flowground.store.runs.ratings import RatingValue
@@ -150,7 +150,7 @@ def read_frame(text: str) -> ClientFrame:
         raise UnreadableFrame from None
     if not isinstance(sent, dict):
         raise UnreadableFrame
-    if has_too_many_levels(sent):
+    if _count_parts(text) > MOST_LEVELS and has_too_many_levels(sent):
         raise UnreadableFrame("That had too many levels.")
     try:
         return _FRAMES.validate_python(sent)

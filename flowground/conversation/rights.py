@@ -5,7 +5,7 @@ flow, however many sockets show it, and no more looks a second than `_A_SECOND`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 
 from flowground.caller import Caller
@@ -26,7 +26,7 @@ RightsKey = tuple[str, str | None, str]
 class RightsWatch:
     """On the runtime's loop, while something is open. `list_open` gives who has what open, each once.
 
-    `take` is told what they may now, `end` why they may no more.
+    `take` is told what they may now, `end` why they may no more. `then` looks at what else is looked at with it.
     """
 
     def __init__(
@@ -36,10 +36,11 @@ class RightsWatch:
         list_open: Callable[[], Mapping[RightsKey, tuple[Caller, WiredFlow]]],
         take: Callable[[RightsKey, Caller, WiredFlow], None],
         end: Callable[[RightsKey, FlowgroundError], None],
+        then: Callable[[], Awaitable[None]],
         seconds: float = _SECONDS,
     ) -> None:
         self._runtime = runtime
-        self._list_open, self._take, self._end = list_open, take, end
+        self._list_open, self._take, self._end, self._then = list_open, take, end, then
         self._seconds = seconds
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -69,6 +70,7 @@ class RightsWatch:
             with suppress(StoreUnavailable):  # nobody is shut out by an outage
                 await self._runtime.switches.refresh()
                 await self._look(self._list_open().items())
+                await self._then()
 
     async def _look(self, found: Iterable[tuple[RightsKey, tuple[Caller, WiredFlow]]]) -> None:
         for count, (key, (caller, wired)) in enumerate(found, 1):

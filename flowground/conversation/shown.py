@@ -233,15 +233,16 @@ class ShownConversation:
         told: Written = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
         self._tell("messages", **told, ratings=page.ratings)
 
-    async def tell_anew(self, place: ConversationPlace, *, through: str, is_own: bool = False) -> None:
-        """Another version of this question was chosen, by this page (`is_own`) or another: what is shown now."""
+    async def tell_anew(self, place: ConversationPlace, *, through: str | None, is_own: bool = False) -> None:
+        """It is not as it was: this page (`is_own`) or another chose a version, back to which it is told, or another
+        process began a run."""
         async with self._opening:
             if self.place == place and (is_own or not self._is_too_slow()):
                 self.leave()
                 await self._tell_conversation(place, None, through=through)
 
     def tell_behind(self) -> None:
-        """Another version was chosen: the page asks for it itself, at the pace of its person."""
+        """It is not as it was: the page asks for it itself, at the pace of its person."""
         if not self._is_too_slow():
             self._tell("behind")
 
@@ -307,9 +308,13 @@ class ShownConversation:
             if not text.strip():
                 raise InvalidRequest("There is nothing to send.")
             self._take_tweaks(frame.tweaks)
-            is_answered = isinstance(self.telling, FollowedRun) and not self.telling.is_over  # by another process
-            if is_answered or (version_of and await history.read_elsewhere(self._runtime, place)):
+            if isinstance(self.telling, FollowedRun) and not self.telling.is_over:
                 raise AnswerUnfinished
+            if await history.read_elsewhere(self._runtime, place):
+                await self.check()
+                self._tell("refused", id=frame.id, **write_refusal(AnswerUnfinished()))
+                await self.tell_anew(place, through=None, is_own=True)
+                return
             await self._say(place, frame, text, version_of)
         except (NotSignedIn, FlowNotFound):
             raise

@@ -72,6 +72,12 @@ def find_running(connection: Connection, *, flow_id: str, owner: str, session_id
     return read_run_row(max(found, key=lambda row: row.started_at)) if found else None
 
 
+def list_places_elsewhere(connection: Connection, *, holder: str) -> list[tuple[str, str, str]]:
+    """Owner, flow and session of what other processes than this one run."""
+    running = select(_r.owner, _r.flow_id, _r.session_id, _r.holder).where(tables.IS_RUNNING, _r.holder.is_not(None))
+    return [(row.owner, row.flow_id, row.session_id) for row in connection.execute(running) if row.holder != holder]
+
+
 def find_run(connection: Connection, *, run_id: str) -> RunRecord | None:
     """Whoever's it is."""
     found = connection.execute(select(tables.runs).where(_r.id == run_id)).first()
