@@ -19,7 +19,8 @@ DOORS = {
     "exist; nobody is a visitor there. Asked inside the process, and of a running server by raw websocket, where "
     "everybody presses the button, on new pages and on those that were open before; the page's address itself answers "
     "the same for every link.",
-    "feedback": "`/feedback?flow={flow_id}`: what people say of the flow's answers. *reads*: the list, and "
+    "feedback": "`/feedback?flow={flow_id}` and `/usage?flow={flow_id}`: what people say of the flow's answers, and "
+    "how often it runs and fails (counts, without names). *reads*: the list, and "
     "conversations as far as their people share them; sharing the flow changes nothing here. "
     "*nothing*: the page of an unknown address.",
     "feedback csv": "`GET /export/feedback?flow={flow_id}`: the same list as a file, and of conversations as much as "

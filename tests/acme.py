@@ -18,7 +18,15 @@ FLOWS = {
     "hidden": flow_text("scripted:echo", "Hidden"),
 }
 ADMINS_PAGES = [
-    *("/", "/playground?flow=echo", "/feedback?flow=echo", "/api_access?flow=echo", "/api_access", "/organization"),
+    *(
+        "/",
+        "/playground?flow=echo",
+        "/feedback?flow=echo",
+        "/usage?flow=echo",
+        "/api_access?flow=echo",
+        "/api_access",
+        "/organization",
+    ),
     "/account",
 ]
 """The addresses of all pages that an admin has, of the flow `echo`."""

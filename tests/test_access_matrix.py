@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from flowground.access import feedback, shared_chats
+from flowground.access import feedback, shared_chats, usage
 from flowground.api import create_api
 from flowground.caller import Caller, Role
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
@@ -142,10 +142,17 @@ async def _read_ratings(runtime: Runtime, caller: Caller) -> str:
     try:
         await feedback.list_page(runtime.access, caller, "talk", FeedbackFilter())
     except NotSignedIn:
-        return "sign in"
+        found = "sign in"
     except (FlowNotFound, NotAllowed):
-        return "nothing"
-    return "reads"
+        found = "nothing"
+    else:
+        found = "reads"
+    if found == "reads":
+        await usage.sum_usage(runtime.access, caller, "talk", since=datetime.now(UTC), days=1)
+    else:
+        with pytest.raises((NotSignedIn, FlowNotFound, NotAllowed)):
+            await usage.sum_usage(runtime.access, caller, "talk", since=datetime.now(UTC), days=1)
+    return found
 
 
 async def share_chat(runtime: Runtime, everybody: Mapping[str, Somebody]) -> str:

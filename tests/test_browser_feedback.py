@@ -7,7 +7,7 @@ import pytest
 from tests.acme import enter_as
 from tests.axe import fetch_axe, find_violations
 from tests.house import SHARED, House
-from tests.open_page import go, say, still, visitor
+from tests.open_page import answers, expect_count, go, open_menu, say, still, visitor
 from tests.running import chat_flow
 from tests.servers import AppServer
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = pytest.mark.browser
-HOUSE = House(flows={"echo": chat_flow("scripted:echo", "Echo")}, shared={"echo": SHARED})
+HOUSE = House(
+    flows={name.lower(): chat_flow("scripted:echo", name) for name in ("Echo", "Used")}, shared={"echo": SHARED}
+)
 SHARES = "Let the flow's authors read this conversation up to here"
 
 
@@ -82,3 +84,18 @@ def test_a_bad_answer_reaches_the_flows_owner_as_far_as_its_person_lets_it(
         go(author, author.url)
         author.get_by_role("heading", level=1, name="Feedback").wait_for()
         assert item.count() == 0
+
+
+def test_the_publish_menu_leads_to_how_the_flow_is_used(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, viewport={"width": 390, "height": 844}) as page:
+        enter_as(page, house, "olga")
+        go(page, f"{house.url}/playground?flow=used")
+        say(page, "Count me")
+        answers(page).get_by_text("You said: Count me").wait_for()
+        menu = open_menu(still(page).get_by_role("button", name="Publish"))
+        menu.get_by_role("link", name="Usage").click()
+        page.get_by_role("heading", level=1, name="Usage").wait_for()
+        bars = page.get_by_role("list").get_by_role("listitem")
+        expect_count(bars, 30)
+        assert bars.last.inner_text().endswith(": 1 run")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -18,7 +18,7 @@ from tests.tickets import open_browser
 
 FLOWS = {"talk": flow_text("scripted:echo", "Talk", welcome="Say something.")}
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
-OWNERS = {"home", "playground", "api_access", "feedback", "first_account", "join"}
+OWNERS = {"home", "playground", "api_access", "feedback", "usage", "first_account", "join"}
 """What the local owner's navigation lists; the others are run by themselves."""
 
 OPENED = {
@@ -26,6 +26,7 @@ OPENED = {
     "playground": "Say something.",
     "api_access": "export FLOWGROUND_API_KEY=YOUR_TOKEN",
     "feedback": "0 ratings",
+    "usage": "Nobody has run this flow",
     "first_account": "keep what you said so far",
     "sign_in": "Sign in",
     "join": "This link does not work",

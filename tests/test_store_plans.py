@@ -36,6 +36,7 @@ from flowground.store.runs import (
     stop_requests,
     transcripts,
     turns,
+    usage,
     versions,
     visitors,
     whole_chats,
@@ -112,6 +113,7 @@ JOBS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
             ("counted", feedback.count_values, {}),
         )
     },
+    "a flow's usage is summed": (usage.sum_usage, {"flow_id": "echo", "since": NOW, "days": 30}),
     "a shared conversation is read": (feedback.read_conversation, {"flow_id": "echo", "message_id": "b"}),
     "a page of chats is listed": (session_lists.list_page, LIST),
     "a further page of chats is listed": (session_lists.list_page, {**LIST, "after": PLACE}),

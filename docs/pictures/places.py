@@ -1,11 +1,19 @@
 """The other pages, with their menus and dialogs."""
 
+import asyncio
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from docs.pictures.acme import MISTAKE
 from docs.pictures.chats import show_conversation
+from flowground.messages import Usage
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.store.runs import turns
+from flowground.store.runs.records import RunRecord
 from tests.acme import enter_as
 from tests.open_page import answers, choose, fill, go, open_menu, say, sign_in, still
 from tests.servers import AppServer
@@ -176,6 +184,38 @@ def show_feedback(page: "Page", server: AppServer) -> None:
     go(page, f"{server.url}/feedback?flow=support").get_by_text("gift card").first.wait_for()
 
 
+async def _add_month(store: Store) -> None:
+    """Runs of thirty days: fewer on weekends, some by a program, a bad day in the second week."""
+    now = datetime.now(UTC)
+    for day in range(30):
+        at = now - timedelta(days=day, minutes=5)
+        for number in range(3 if at.weekday() > 4 else 9 + day * 7 % 5):
+            code = "model_busy" if number < (5 if day == 17 else 0) else "model_timeout" if number == day == 2 else None
+            run = RunRecord(
+                f"month-{day}-{number}", "support", "v", f"member:p{number}", "month", "failed" if code else "complete",
+                at, 2.0, usage=None if code else Usage(310, 140), error_code=code, token=None if number % 4 else "t",
+            )  # fmt: skip
+            place: dict[str, Any] = {"flow_id": "support", "owner": run.owner, "session_id": "month"}
+            await store.write(turns.finish_turn, **place, answers=[], run=run)
+
+
+@cache
+def _fill_month(server: AppServer) -> None:
+    """Once, for all looks."""
+    store = Store.open(Settings.load(server.config_file).database)
+    try:
+        with ThreadPoolExecutor(1) as elsewhere:  # Playwright holds this thread's event loop
+            elsewhere.submit(asyncio.run, _add_month(store)).result()
+    finally:
+        store.close()
+
+
+def show_usage(page: "Page", server: AppServer) -> None:
+    _fill_month(server)
+    enter_as(page, server, "olga")
+    go(page, f"{server.url}/usage?flow=support").get_by_text("Runs a day").wait_for()
+
+
 _PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "home": ("Home of an author", {"path": "/", "words": "Customer support", "who": "olga"}),
     "home-member": ("Home of a member", {"path": "/", "words": "Customer support", "who": "bob"}),
@@ -204,6 +244,7 @@ PLACES: dict[str, tuple[str, Show]] = {
     "public-guest": ("… for a guest", partial(show_public, who=None)),
     "shared-chat": ("A shared chat", show_shared_chat),
     "feedback": ("Feedback, for authors", show_feedback),
+    "usage": ("Usage, for authors", show_usage),
     "organization-people": ("The organization", partial(show_tab, tab="People")),
     "organization-groups": ("Its groups", partial(show_tab, tab="Groups")),
     "organization-tokens": ("Its tokens", partial(show_tab, tab="Tokens")),

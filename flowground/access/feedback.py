@@ -67,9 +67,9 @@ async def read_conversation(access: Access, caller: Caller, address: str, messag
 
 
 async def open_own(access: Access, caller: Caller, address: str) -> WiredFlow:
-    """The flow, for who may read its feedback."""
+    """The flow, for who may read its feedback and usage."""
     caller = await access.recheck(caller)
     wired = await access.open_flow(caller, address)
     if not may_read(access, caller, wired):
-        raise NotAllowed(f"Only the owners of {wired.name} can read its feedback.")
+        raise NotAllowed(f"Only the owners of {wired.name} can read its feedback and usage.")
     return wired

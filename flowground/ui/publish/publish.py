@@ -15,7 +15,7 @@ from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, copying, failure, words
 from flowground.ui.page.actions import draw_action, schedule_dialog
 from flowground.ui.page.caller import bind_to_caller, read_browser_id, require_visitor
-from flowground.ui.publish import feedback, preview, sharing
+from flowground.ui.publish import feedback, preview, sharing, usage
 from flowground.ui.shell import access_requests
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
@@ -78,6 +78,7 @@ def draw_menu(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
 def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     draw_action("API access", _leave_menu, wired, pane.open_drawer, key=f"publish:api:{wired.id}", icon="code")
     feedback.draw_link(caller, wired)
+    usage.draw_link(caller, wired)
     key = f"publish:shared:{wired.id}"
     st.session_state[key] = is_shared  # what is stored, not what was clicked: the click may have been refused
     st.toggle("Shareable Playground", key=key, on_change=_switch_sharing, args=(caller, wired, key))

@@ -36,6 +36,7 @@ _LISTED_PAGES = (
     _ListedPage("playground", "Playground", "forum"),
     _ListedPage("api_access", "API access", "code"),
     _ListedPage("feedback", "Feedback", "thumbs_up_down", lambda caller: caller.sees_inside),
+    _ListedPage("usage", "Usage", "bar_chart", lambda caller: caller.sees_inside),
     _ListedPage("first_account", "Create the first account", "person_add", lambda caller: caller.kind == "local"),
     _ListedPage(
         "organization", "Organization", "group", lambda caller: caller.kind == "member" and caller.role == "admin"
