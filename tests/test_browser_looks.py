@@ -34,7 +34,7 @@ PAINT = """one => {
 """The ground on which an element stands and the colour of its border, as they are seen."""
 LETTERS = PAINT.replace(".borderTopColor", ".color")
 """The same of its letters."""
-LOGO_ENDS, ROOM = 43, 47
+LOGO_ENDS, ROOM = 43, 27
 """Of the bar on top of a phone's page, in pixels; and what may be free below it."""
 
 
@@ -120,9 +120,10 @@ def test_on_a_phone_a_page_begins_below_the_bar(house: AppServer, browser: "Brow
         enter_as(page, house, who)
         main = go(page, house.url + path).get_by_test_id("stMain")
         main.get_by_role("heading", level=1).first.wait_for()
-        first = main.locator("a, h1").locator("visible=true").first  # one page begins with the way back
-        begins = first.evaluate("one => one.getBoundingClientRect().top + parseFloat(getComputedStyle(one).paddingTop)")
-        assert LOGO_ENDS + 8 <= begins <= LOGO_ENDS + ROOM
+        parts = main.get_by_test_id("stVerticalBlock").first.locator("> *")
+        first = parts.locator("visible=true").first.bounding_box()
+        assert first
+        assert LOGO_ENDS + 6 <= first["y"] <= LOGO_ENDS + ROOM
 
 
 def test_on_a_phone_the_title_of_a_sheet_is_one_line(house: AppServer, browser: "Browser") -> None:
@@ -153,3 +154,15 @@ def test_the_open_tab_stands_out(house: AppServer, browser: "Browser", scheme: s
         assert min(others) >= 4.5
         line = tabs.first.locator("> div").last.evaluate("one => getComputedStyle(one).backgroundColor")
         assert line != tabs.first.locator("> div").first.evaluate("one => getComputedStyle(one).backgroundColor")
+
+
+def test_on_a_phone_the_logo_and_a_chats_buttons_have_room(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, **PHONE) as page:
+        enter_as(page, house, "augusta")
+        say(go(page, f"{house.url}/playground?flow=long"), "Good morning")
+        page.get_by_role("button", name="More for this chat").wait_for()
+        logo = still(page).get_by_test_id("stHeaderLogo").bounding_box()
+        button = page.get_by_role("button", name="API access").bounding_box()
+        assert logo
+        assert button
+        assert logo["x"] + logo["width"] + 8 <= button["x"]
