@@ -54,8 +54,11 @@ others the address means nothing more. What is written in a preview is kept amon
 Whoever meets the page *Nothing here for you* may ask. The answer is the same for flows that are not there; five asks
 in five minutes are the most. Owners and admins approve or deny. Approving adds this one person; a flow that was off or
 expired is then shared with this person alone. Who waits on the page need not do anything: the flow opens by itself, or
-the page says that the request was declined, and whom to talk to. Who was denied may ask again after a day; the owners
-are not bothered before.
+the page says that the request was declined, and whom to talk to. Later and elsewhere too the page says when one asked,
+and what became of it. Who was denied may ask again after a day; the owners are not bothered before.
+
+Who has the flow open when it is not shared with them any more reads that, and that their chats are kept; the page comes
+back by itself. To others, and after a reload, it is the page of an unknown flow.
 
 Requests stand on the owners' home page, in the flow's *Publish* menu, and for admins on *Organization*.
 

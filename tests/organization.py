@@ -1,6 +1,6 @@
 """An organization in this process, whose people are in the database: an author owns a flow."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ FLOWS = {
 
 
 @asynccontextmanager
-async def organization(folder: Path, *, config: dict[str, Any] | None = None) -> AsyncIterator[Runtime]:
+async def organization(
+    folder: Path, flows: Mapping[str, str] = FLOWS, *, config: dict[str, Any] | None = None
+) -> AsyncIterator[Runtime]:
     """Those of tests/people.py (olga owns the flow "talk"), and anton, another author. Only zoe has no password."""
-    async with running(folder, FLOWS, config=config) as runtime:
+    async with running(folder, flows, config=config) as runtime:
         for name, role in {**ROLES, "anton": "author"}.items():
             await runtime.store.write(
                 members.add,

@@ -1,12 +1,13 @@
 """Asking for a flow tells nothing; approving lets exactly that person in."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flowground.access import access_requests
+from flowground.access import access_requests, account
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.runtime import Runtime
@@ -14,7 +15,7 @@ from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import access_requests as stored_requests
 from flowground.store.people import members
-from tests.organization import organization, sign_in
+from tests.organization import FLOWS, organization, sign_in
 from tests.people import HASHED
 from tests.running import look_at_once
 from tests.stored import list_entries
@@ -44,6 +45,48 @@ async def test_unknown_and_forbidden_flows_are_answered_alike_and_only_real_ones
     assert await waiting(acme, "augusta") == [("talk", "bob", "please")]
     assert await waiting(acme, "anton") == []
     assert await waiting(acme, "bob") == []
+
+
+async def test_what_one_asked_is_told_alike_for_real_and_unknown_flows(tmp_path: Path) -> None:
+    flows = FLOWS | {"third": FLOWS["talk"] + "api: {endpoint_name: by-name}\n"}
+    async with organization(tmp_path, flows) as acme:
+        bob = await sign_in(acme, "bob")
+        for address in ("third", "unknown"):
+            await access_requests.ask(acme.access, bob, address, "please")
+        for address, is_asked in (
+            ("third", True),
+            ("unknown", True),
+            ("by-name", False),
+            ("Third", False),
+            ("", False),
+        ):
+            assert (await access_requests.find_last(acme.access, bob, address) is not None) == is_asked, address
+        data = "".join([piece async for piece in await account.read_data(acme.access, bob)])
+        mine = [(item["flow"], item["state"]) for item in json.loads(data)["access_requests"]]
+        assert sorted(mine) == [("third", "open"), ("unknown", "open")]
+        with pytest.raises(InvalidRequest, match="so long"):
+            await access_requests.ask(acme.access, bob, "x" * 201)
+
+
+async def test_who_asked_by_the_endpoint_name_is_let_in(tmp_path: Path) -> None:
+    flows = FLOWS | {"third": FLOWS["talk"] + "api: {endpoint_name: by-name}\n"}
+    async with organization(tmp_path, flows) as acme:
+        bob, olga = await sign_in(acme, "bob"), await sign_in(acme, "augusta")
+        await access_requests.ask(acme.access, bob, "by-name")
+        assert await access_requests.count_waiting(acme.access, olga, flow_id="third") == 1
+        [request], _ = await access_requests.find_waiting(acme.access, olga, flow_id="third")
+        await access_requests.approve(acme.access, olga, request.id)
+        assert [wired.id for wired in await acme.access.list_flows(await sign_in(acme, "bob"))] == ["third"]
+
+
+async def test_who_waits_for_too_many_is_told_so(acme: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_requests, "MOST_OPEN", 2)
+    bob = await sign_in(acme, "bob")
+    for address in ("talk", "unknown", "talk"):
+        await access_requests.ask(acme.access, bob, address)
+    for address in ("other", "elsewhere"):
+        with pytest.raises(InvalidRequest, match="as many flows as one may"):
+            await access_requests.ask(acme.access, bob, address)
 
 
 async def test_asking_is_bounded_alike_for_real_and_unknown_flows(acme: Runtime) -> None:
@@ -101,16 +144,19 @@ async def test_denying_keeps_out_and_quiet(acme: Runtime) -> None:
     bob, zoe = await sign_in(acme, "bob"), await sign_in(acme, "zoe")
     for asker, address in ((bob, "talk"), (bob, "unknown")):
         await access_requests.ask(acme.access, asker, address)
-        assert not await access_requests.is_denied(acme.access, asker, address)
+        last = await access_requests.find_last(acme.access, asker, address)
+        assert last is not None
+        assert last.asks_again_at is None
     request = await only(acme)
     await access_requests.deny(acme.access, await sign_in(acme, "olga"), request)
     told = [(asker, address) for asker in (bob, zoe) for address in ("talk", "unknown", "other")]
-    assert [await access_requests.is_denied(acme.access, *one) for one in told] == [True] + [False] * 5
+    lasts = [await access_requests.find_last(acme.access, *one) for one in told]
+    assert [last and (last.asks_again_at is not None) for last in lasts] == [True, False, None, None, None, None]
     assert not await opens(acme, "bob")
     await access_requests.ask(acme.access, bob, "talk")
     assert await waiting(acme, "olga") == []
-    [(_, state)] = await acme.store.read(stored_requests.list_requests, member="bob")
-    assert state == "denied"
+    asked = await acme.store.read(stored_requests.list_requests, member="bob")
+    assert sorted((one.flow_id, state) for one, state in asked) == [("talk", "denied"), ("unknown", "open")]
     for decide in (access_requests.approve, access_requests.deny):
         with pytest.raises(InvalidRequest, match="no longer exists"):
             await decide(acme.access, await sign_in(acme, "olga"), request)

@@ -147,7 +147,7 @@ def test_unknown_and_unshared_look_the_same_and_unsharing_acts_at_once(
     with visitor(browser) as bob:
         open_share(bob, house, "echo", "bob")
         switch(ada, house, "echo", on=False)
-        bob.get_by_text("Nothing here for you").wait_for()  # by itself
+        bob.get_by_role("heading", name="This flow is not shared with you any more").wait_for()  # by itself
         assert "You said" not in bob.content()
         pages = []
         for address in (

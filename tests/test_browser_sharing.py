@@ -58,17 +58,19 @@ def test_unsharing_and_taking_a_person_out_end_what_is_open(house: AppServer, ad
         box = bob.get_by_role("textbox", name="Message", exact=True)
         box.press_sequentially("half a sent")
         switch(ada, house, "talk", on=False)
-        bob.get_by_text("Nothing here for you").wait_for()  # by itself
+        bob.get_by_role("heading", name="This flow is not shared with you any more").wait_for()  # by itself
+        bob.get_by_text("Your chats are kept.").wait_for()
         assert "You said" not in bob.content()
+        go(bob.context.new_page(), f"{house.url}/public_flow/talk").get_by_text("Nothing here for you").wait_for()
         switch(ada, house, "talk", on=True)
-        await_composer(go(bob, f"{house.url}/public_flow/talk"))
+        await_composer(bob)  # by itself too
         open_menu(ada.get_by_role("button", name="Publish")).get_by_role("button", name="Who can open it").click()
         pane = ada.get_by_role("dialog")
         pane.get_by_text("People and groups").click()
         pane.get_by_text("2 people can open it").wait_for()
         pane.get_by_role("button", name="Save").click()
         pane.wait_for(state="detached")
-        bob.get_by_text("Nothing here for you").wait_for()
+        bob.get_by_role("heading", name="This flow is not shared with you any more").wait_for()
         assert "half a sent" not in go(bob, house.url).content()
 
 

@@ -135,7 +135,7 @@ JOBS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "visitors' conversations are looked for": (visitors.find_surplus, {"keep": 9, "before": 1.0, "limit": 9}),
     "numbers are summed up": (numbers.sum_up, {"flow_id": "echo", "since": NOW}),
     "access requests are listed": (access_requests.list_open, {"flows": ["echo", "talk"]}),
-    "a request's state is asked": (access_requests.find_state, {"flow_id": "echo", "member": "ada"}),
+    "a member's last request is asked": (access_requests.find_last, {"flow_id": "echo", "member": "ada"}),
     "access requests are searched": (
         access_requests.list_open,
         {"flows": ["echo", "talk"], "words": [SearchedWord("a", ["echo"], ["ada"]), SearchedWord("b")]},

@@ -146,7 +146,7 @@ def _ask(page: "Page", server: AppServer, why: str) -> None:
     if page.get_by_role("button", name="Request access").is_visible():
         fill(page, Why_do_you_need_it=why)
         page.get_by_role("button", name="Request access").click()
-        page.get_by_text("Your request is on its way").wait_for()
+        page.get_by_text("your request is on its way").wait_for()
 
 
 def show_away(page: "Page", server: AppServer) -> None:

@@ -3,39 +3,48 @@
 Who asks learns nothing by it until somebody answers: unknown and forbidden flows are met alike.
 """
 
+from collections.abc import Iterable
+
 from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import InvalidRequest
+from flowground.flow.parse import is_uuid
 from flowground.store.people import access_requests
-from flowground.store.people.access_requests import AccessRequest, SearchedWord
+from flowground.store.people.access_requests import AccessRequest, LastAsked, SearchedWord
 from flowground.wiring import WiredFlow
 from flowground.words import fold, has_words
 
 _MOST_WORDS = 5
+_ADDRESS_CHARS = 200
 
 
 async def ask(access: Access, caller: Caller, address: str, note: str = "") -> None:
-    """Returns alike whether or not there is such a flow; a request for one waits for its owners, once.
+    """Does alike whether or not there is such a flow: the request waits, once, for whoever owns a flow of this address.
 
-    Raises NotAllowed for who is no member, InvalidRequest when somebody asks for too many in a short time.
+    Raises NotAllowed for who is no member, InvalidRequest when somebody asks for too many, in a short time or at once.
     """
     caller = await access.require_member(caller, says="Only members can ask for access.")
     wait = await access.sign_in.tries.count_request(caller.id)
     if wait:
         raise InvalidRequest("You have just asked for access to several flows.", hint="Try again in a few minutes.")
+    if len(address) > _ADDRESS_CHARS:
+        raise InvalidRequest("No flow has so long an address.")
     wired = access.catalogue.find(address)
-    flow_id = wired.id if wired is not None and not await access.may_open(caller, wired.id) else None
-    await access.store.write(access_requests.ask, flow_id=flow_id, member=caller.id, note=note.strip())
+    if wired is not None and await access.may_open(caller, wired.id):
+        return
+    asked = {"flow_id": _spell(address), "member": caller.id}
+    is_kept = await access.store.write(access_requests.ask, **asked, note=note.strip())
+    if not is_kept and await access.store.read(access_requests.find_last, **asked) is None:
+        raise InvalidRequest("You wait for as many flows as one may.", hint="Ask again once some are answered.")
 
 
-async def is_denied(access: Access, caller: Caller, address: str) -> bool:
-    """Whether what this member asked last of the flow was denied; of a flow that is not there nobody decides."""
+async def find_last(access: Access, caller: Caller, address: str) -> LastAsked | None:
+    """What this member asked last of the address, as long as they may not ask again. The address is taken as it stands:
+    that two lead to one flow is nobody's to learn who may not open it."""
     caller = await access.recheck(caller)
-    wired = access.catalogue.find(address)
-    if caller.kind != "member" or wired is None:
-        return False
-    state = await access.store.read(access_requests.find_state, flow_id=wired.id, member=caller.id)
-    return state == "denied"
+    if caller.kind != "member":
+        return None
+    return await access.store.read(access_requests.find_last, flow_id=_spell(address), member=caller.id)
 
 
 async def find_waiting(
@@ -53,12 +62,12 @@ async def find_waiting(
     searched = [
         SearchedWord(
             word,
-            [wired.id for wired in mine if has_words(f"{wired.id} {wired.name}", [fold(word)])],
+            _list_addresses(wired for wired in mine if has_words(f"{wired.id} {wired.name}", [fold(word)])),
             [one.id for one in configured if has_words(f"{one.name} {one.display_name}", [fold(word)])],
         )
         for word in words.split()[:_MOST_WORDS]
     ]
-    flows, read = [wired.id for wired in mine], access.store.read
+    flows, read = _list_addresses(mine), access.store.read
     found = await read(access_requests.list_open, flows=flows, words=searched, limit=limit, offset=offset)
     is_whole = not offset and len(found) < limit
     return found, len(found) if is_whole else await read(access_requests.count_open, flows=flows, words=searched)
@@ -67,7 +76,7 @@ async def find_waiting(
 async def count_waiting(access: Access, caller: Caller, *, flow_id: str | None = None) -> int:
     """How many `find_waiting` finds without words."""
     mine = await _list_mine(access, caller, flow_id)
-    flows = [wired.id for wired in mine]
+    flows = _list_addresses(mine)
     return await access.store.read(access_requests.count_open, flows=flows) if flows else 0
 
 
@@ -79,22 +88,34 @@ async def _list_mine(access: Access, caller: Caller, flow_id: str | None) -> lis
     return [wired for wired in asked if access.may_publish(caller, wired)]
 
 
+def _list_addresses(flows: Iterable[WiredFlow]) -> list[str]:
+    """Ids and endpoint names: somebody may have asked by either."""
+    return [address for wired in flows for address in (wired.id, wired.flow.api.endpoint_name) if address]
+
+
+def _spell(address: str) -> str:
+    """The address as the catalogue reads it, where there is such a flow and where there is none."""
+    return address.lower() if is_uuid(address) else address
+
+
 async def approve(access: Access, caller: Caller, request_id: str) -> None:
     """Adds the person to the flow's audience. A flow that is off, or expired, is then shared with them alone.
 
     Raises InvalidRequest when somebody decided before, or the caller may not publish the flow.
     """
-    caller, request = await _find(access, caller, request_id)
+    caller, request, wired = await _find(access, caller, request_id)
     member = await access.sign_in.roster.find(request.member)
     if member is None or not member.is_active:
         raise InvalidRequest(f"{member.display_name if member else 'The person who asked'} is no longer active.")
-    if not await access.store.write(access_requests.approve, request_id=request_id, by=str(caller.owner)):
+    if not await access.store.write(
+        access_requests.approve, request_id=request_id, flow_id=wired.id, by=str(caller.owner)
+    ):
         raise _say_decided()
 
 
 async def deny(access: Access, caller: Caller, request_id: str) -> None:
-    """The person is told while they wait for it. Raises like `approve`."""
-    caller, _ = await _find(access, caller, request_id)
+    """The person is told. Raises like `approve`."""
+    caller, *_ = await _find(access, caller, request_id)
     done = await access.store.write(
         access_requests.decide, request_id=request_id, is_approved=False, by=str(caller.owner)
     )
@@ -102,14 +123,14 @@ async def deny(access: Access, caller: Caller, request_id: str) -> None:
         raise _say_decided()
 
 
-async def _find(access: Access, caller: Caller, request_id: str) -> tuple[Caller, AccessRequest]:
+async def _find(access: Access, caller: Caller, request_id: str) -> tuple[Caller, AccessRequest, WiredFlow]:
     caller = await access.recheck(caller)
     request = await access.store.read(access_requests.find_open, request_id=request_id)
     wired = access.catalogue.find(request.flow_id) if request else None
     # Whoever may not decide learns no more than of a request that is not there.
     if request is None or wired is None or not access.may_publish(caller, wired):
         raise _say_decided()
-    return caller, request
+    return caller, request, wired
 
 
 def _say_decided() -> InvalidRequest:

@@ -14,7 +14,7 @@ from flowground.store import audit, tables
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import identities
-from flowground.store.sql import add_row, has_row, has_words, make_storable, read_moment
+from flowground.store.sql import add_row, has_words, make_storable, read_moment
 
 RequestState = Literal["open", "approved", "denied"]
 NOTE_CHARS = 500
@@ -29,13 +29,23 @@ _COLUMNS = (_r.id, _r.flow_id, _r.member, _r.note, _r.created_at)
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """`note` is what the member wrote: plain text of at most 500 characters."""
+    """`flow_id` is the address that was asked for: a flow's id, its endpoint name, or of no flow at all. `note` is what
+    the member wrote: plain text of at most 500 characters."""
 
     id: str
     flow_id: str
     member: str
     note: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LastAsked:
+    """What stands of a member's last request for an address: it waits, or was denied so lately that they may ask again
+    only from `asks_again_at` on."""
+
+    asked_at: datetime
+    asks_again_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +58,9 @@ class SearchedWord:
     members: Collection[str] = ()
 
 
-def ask(connection: Connection, *, flow_id: str | None, member: str, note: str) -> bool:
-    """Whether it was kept: not for a flow that is not there (None), not twice, not right after a refusal."""
-    if flow_id is None or _has_asked(connection, flow_id, member):
+def ask(connection: Connection, *, flow_id: str, member: str, note: str) -> bool:
+    """Whether it was kept: not twice, not right after a refusal, not beside so many others that wait."""
+    if find_last(connection, flow_id=flow_id, member=member):
         return False
     open_now = select(func.count()).where(_r.member == member, _r.state == "open")
     if connection.execute(open_now).scalar_one() >= MOST_OPEN:
@@ -69,11 +79,16 @@ def ask(connection: Connection, *, flow_id: str | None, member: str, note: str) 
     return True
 
 
-def find_state(connection: Connection, *, flow_id: str, member: str) -> RequestState | None:
-    """Of what the member asked last of this flow; None where they never asked."""
-    wanted = select(_r.state).where(_r.member == member, _r.flow_id == flow_id)
-    state: RequestState | None = connection.scalar(wanted.order_by(_r.created_at.desc()).limit(1))
-    return state
+def find_last(connection: Connection, *, flow_id: str, member: str) -> LastAsked | None:
+    """None where the member may ask for it."""
+    wanted = select(_r.state, _r.created_at, _r.decided_at).where(_r.member == member, _r.flow_id == flow_id)
+    row = connection.execute(wanted.order_by(_r.created_at.desc()).limit(1)).first()
+    if row is None or row.state == "approved":
+        return None
+    if row.state == "open":
+        return LastAsked(read_moment(row.created_at))
+    again = row.decided_at + _QUIET_SECONDS
+    return LastAsked(read_moment(row.created_at), read_moment(again)) if again > time.time() else None
 
 
 def find_open(connection: Connection, *, request_id: str) -> AccessRequest | None:
@@ -138,16 +153,16 @@ def decide(connection: Connection, *, request_id: str, is_approved: bool, by: st
     return request
 
 
-def approve(connection: Connection, *, request_id: str, by: str) -> bool:
-    """Opens the flow to who asked, in the transaction of the decision. False when somebody decided before.
+def approve(connection: Connection, *, request_id: str, flow_id: str, by: str) -> bool:
+    """Opens the flow of this id to who asked, in the transaction of the decision. False when somebody decided before.
 
     A flow that is off or expired is shared with this person alone: whoever it was open to before stays out.
     """
     request = decide(connection, request_id=request_id, is_approved=True, by=by)
     if request is None:
         return False
-    found = publications.find(connection, flow_id=request.flow_id)
-    sharing = publications.read_sharing(connection, flow_id=request.flow_id)
+    found = publications.find(connection, flow_id=flow_id)
+    sharing = publications.read_sharing(connection, flow_id=flow_id)
     person = frozenset({request.member})
     if found is None or not found.is_in_force:
         sharing = Sharing(is_shared=True, audience="people", members=person)
@@ -155,19 +170,12 @@ def approve(connection: Connection, *, request_id: str, by: str) -> bool:
         sharing = replace(sharing, members=sharing.members | person)
     else:
         return True
-    publications.change(connection, flow_id=request.flow_id, sharing=sharing, by=by)
+    publications.change(connection, flow_id=flow_id, sharing=sharing, by=by)
     return True
 
 
 def forget(connection: Connection, *, member: str) -> None:
     connection.execute(delete(tables.access_requests).where(_r.member == member))
-
-
-def _has_asked(connection: Connection, flow_id: str, member: str) -> bool:
-    """Whether the same waits for an answer, or was denied not long ago."""
-    lately = time.time() - _QUIET_SECONDS
-    settles = (_r.state == "open") | ((_r.state == "denied") & (_r.decided_at > lately))
-    return has_row(connection, _r.member == member, _r.flow_id == flow_id, settles)
 
 
 def _read_request(row: Any) -> AccessRequest:

@@ -9,8 +9,8 @@ from flowground.access import access_requests
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.shims.page_scripts import StopException
-from flowground.store.people.access_requests import NOTE_CHARS
-from flowground.ui.page import bridge, failure, words
+from flowground.store.people.access_requests import NOTE_CHARS, LastAsked
+from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.caller import read_shared_flow, require_visitor
 from flowground.ui.shell import mistakes
 from flowground.ui.sign_in import session
@@ -25,13 +25,15 @@ _LOOK_AGAIN = 4
 def open_flow(address: str) -> tuple[Caller, WiredFlow]:
     """Who asks, with their present role, and the flow. Else draws one calm page and ends the script.
 
-    The page is the same for unknown and forbidden flows. Authors and admins, who open every flow, read a broken file's
-    mistakes instead, but not at the shareable playground, which tells nobody what is inside.
+    The page is the same for unknown and forbidden flows, but for whoever had the flow open on this very page. Authors
+    and admins, who open every flow, read a broken file's mistakes instead, but not at the shareable playground, which
+    tells nobody what is inside.
     """
     caller = require_visitor()
     try:
         wired = bridge.call(runtime.get().access.open_flow(caller, address))
         st.session_state[_LAST] = wired.id
+        st.session_state[_make_key(address)] = True
         return caller, wired
     except FlowNotFound:
         broken = runtime.get().catalogue.find_broken_file(address)
@@ -40,9 +42,7 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
             draw_notice("This flow's file needs a correction", text)
             mistakes.draw_file(*broken)
             raise StopException from None
-        draw_nothing_here(caller)
-    is_offered = _draw_asking(caller, address)
-    _draw_ways_out(caller, is_quiet=is_offered)
+    _draw_closed(caller, address)
     raise StopException
 
 
@@ -52,43 +52,71 @@ def find_last_flow() -> str | None:
     return asked.id if asked else st.session_state.get(_LAST)
 
 
-def _draw_asking(caller: Caller, address: str) -> bool:
-    """For a member before a closed door: the same words for unknown and forbidden flows. Whether they may ask now."""
-    if caller.kind != "member" or caller.role != "member":
-        return False
-    key = f"requests:asked:{address}"
-    if st.session_state.get(key):
-        _wait_for_answer(address)
-        return False
+def _draw_closed(caller: Caller, address: str) -> None:
+    """What stands in a flow's place, and what one may do there. It opens by itself for who waits for it."""
+    may_ask = caller.kind == "member" and caller.role == "member"
+    last = bridge.ask(access_requests.find_last, caller, address) if may_ask else None
+    was_open = bool(st.session_state.get(_make_key(address)))
+    if was_open:
+        text = "Your chats are kept. The flow opens here again as soon as it is shared with you."
+        draw_notice("This flow is not shared with you any more", text)
+    elif last is None:
+        draw_nothing_here(caller)
+    if last is not None:
+        _draw_asked(last, is_title=not was_open)
+    if was_open or last is not None:
+        _watch(address, last)
+    is_offered = may_ask and last is None
+    if is_offered:
+        _draw_asking(caller, address)
+    _draw_ways_out(caller, is_quiet=is_offered)
+
+
+def _draw_asking(caller: Caller, address: str) -> None:
     with st.form("requests:ask", border=False):
         note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=NOTE_CHARS, key="requests:note")
         is_sent = st.form_submit_button("Request access", type="primary")
     if is_sent:
-        with failure.draw_refusals():
-            bridge.ask(access_requests.ask, caller, address, note)
-            st.session_state[key] = True
-            st.rerun()
-    return True
+        bridge.change(access_requests.ask, caller, address, note)
+
+
+def _draw_asked(last: LastAsked, *, is_title: bool) -> None:
+    """What became of a member's request, in the page's title or below the one that stands there."""
+    asked = browser.write_day(last.asked_at)
+    if last.asks_again_at is None:
+        title = "You are waiting for access"
+        text = (
+            f"You asked on {asked}, and your request is on its way. If there is such a flow, its owners decide; it "
+            "opens here as soon as they agree."
+        )
+        icon = ":material/mail:"
+    else:
+        title = "Your request was declined"
+        text = (
+            f"You asked on {asked}. If you still need this flow, talk to whoever sent you here, or to an admin of "
+            f"{_name_organization()}; you can ask again from {browser.write_moment(last.asks_again_at)} on."
+        )
+        icon = ":material/block:"
+    if is_title:
+        draw_notice(title, text)
+    else:
+        st.info(f"**{title}.** {text}", icon=icon)
 
 
 @st.fragment(run_every=_LOOK_AGAIN)
-def _wait_for_answer(address: str) -> None:
-    """Looks every few seconds what the owners decided: opens the flow, or says that they declined."""
+def _watch(address: str, last: LastAsked | None) -> None:
+    """Looks every few seconds whether the flow may be opened now, or the owners declined; then draws the page anew."""
     caller = require_visitor()
     with suppress(FlowNotFound):
         bridge.call(runtime.get().access.open_flow(caller, address))
         st.rerun(scope="app")
-    if bridge.ask(access_requests.is_denied, caller, address):
-        st.info(
-            "Your request was declined. You can ask again in a day.",
-            icon=":material/block:",
-        )
-    else:
-        st.info(
-            "Your request is on its way. If there is such a flow, its owners decide; it opens here as soon as they "
-            "agree.",
-            icon=":material/mail:",
-        )
+    if last is not None and bridge.ask(access_requests.find_last, caller, address) != last:
+        st.rerun(scope="app")
+
+
+def _make_key(address: str) -> str:
+    """The session's, for whether this page had the flow open."""
+    return f"flow:open:{address}"
 
 
 def _draw_ways_out(caller: Caller, *, is_quiet: bool = False) -> None:
