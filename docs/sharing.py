@@ -13,7 +13,7 @@ they chat, and receive no prompt, no graph and no trace.
 
 The flow's owners (`owners:` in its file; every author where it names none) and admins share it in the *Publish* menu:
 
-- **Shareable Playground** on or off.
+- **Shareable Playground** on or off. Whom it lets in can be chosen before it is turned on.
 - **Audience**: everyone in the organization (the default), named people and groups, or anybody without sign-in. The
   last one exists only where config.yaml says `sharing: {allow_public: true}`; taken away there, it means everyone in
   the organization.
@@ -60,7 +60,8 @@ and what became of it. Who was denied may ask again after a day; the owners are 
 Who has the flow open when it is not shared with them any more reads that, and that their chats are kept; the page comes
 back by itself. To others, and after a reload, it is the page of an unknown flow.
 
-Requests stand on the owners' home page, in the flow's *Publish* menu, and for admins on *Organization*.
+Requests stand on the owners' home page, in the flow's *Publish* menu, and for admins on *Organization*. A page of a
+flow that stands open says when another comes.
 
 ## What a token may see and set
 

@@ -72,7 +72,7 @@ def test_the_publish_menu_and_who_can_open_it(house: AppServer, page: "Page", ax
     page.get_by_role("dialog").get_by_role("button", name="Save").wait_for()
     assert find_ours(still(page), axe) == set(), "Who can open it"
     page.get_by_role("dialog").get_by_text("People and groups").click()
-    page.get_by_role("dialog").get_by_text("2 people can open it, once saved").wait_for()
+    page.get_by_role("dialog").get_by_text("2 people can open it").wait_for()
     assert find_ours(still(page), axe) == set(), "People and groups"
 
 

@@ -55,6 +55,8 @@ def test_a_bad_answer_reaches_the_flows_owner_as_far_as_its_person_lets_it(
         dialog.get_by_role("textbox").fill(f"It says nothing at {width}.")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         send(page, dialog)
+        page.get_by_test_id("stToast").get_by_text("Thank you.").wait_for()
+        page.get_by_role("button", name="Edit reason").wait_for()
         page.reload()
         still(page)
         assert [button.get_attribute("aria-pressed") for button in (good, bad)] == ["false", "true"]
@@ -67,7 +69,7 @@ def test_a_bad_answer_reaches_the_flows_owner_as_far_as_its_person_lets_it(
         assert author.evaluate("document.documentElement.scrollWidth") <= width
         assert find_violations(author, axe) == set()
 
-        page.get_by_role("button", name="Tell why").click()
+        page.get_by_role("button", name="Edit reason").click()
         dialog = open_reason(page)
         dialog.get_by_text(SHARES).click()
         send(page, dialog)
@@ -79,7 +81,7 @@ def test_a_bad_answer_reaches_the_flows_owner_as_far_as_its_person_lets_it(
         assert find_violations(author, axe) == set()
 
         bad.click()
-        page.get_by_role("button", name="Tell why").wait_for(state="detached")
+        page.get_by_role("button", name="Edit reason").wait_for(state="detached")
         assert bad.get_attribute("aria-pressed") == "false"
         go(author, author.url)
         author.get_by_role("heading", level=1, name="Feedback").wait_for()

@@ -45,7 +45,7 @@ def open_groups(page: "Page", house: AppServer) -> None:
 
 def open_choir(page: "Page", house: AppServer, choir: str) -> "Locator":
     open_groups(page, house)
-    choose(page.locator(f".st-key-groups-row-{choir}").get_by_role("button", name="More"), "Edit")
+    page.locator(f".st-key-groups-row-{choir}").get_by_role("button", name="Edit").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("In the group").wait_for()
     still(page)
@@ -68,6 +68,17 @@ def test_a_large_group_is_edited_without_its_people_on_the_page(house: AppServer
     dialog.get_by_role("button", name="Person 051").click()
     dialog.get_by_text("None with these words").wait_for(state="detached")
     dialog.get_by_role("button", name="Remove").wait_for()
+    search.fill("person 05")
+    dialog.get_by_role("button", name="Person 052").wait_for()
+    still(ada)
+    places = {name: dialog.get_by_role("button", name=name).bounding_box() for name in ("Person 053", "Person 054")}
+    dialog.get_by_role("button", name="Person 053").click()
+    dialog.get_by_text("In the group 3").wait_for()
+    still(ada)
+    assert {name: dialog.get_by_role("button", name=name).bounding_box() for name in places} == places
+    dialog.get_by_role("button", name="Person 053").click()  # takes it back
+    dialog.get_by_text("In the group 2").wait_for()
+    still(ada)
     search.fill("person 007")
     dialog.get_by_text("Person 051").first.wait_for(state="detached")
     still(ada)

@@ -23,6 +23,7 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
     house: AppServer, ada: "Page", browser: "Browser"
 ) -> None:
     with visitor(browser) as bob, visitor(browser) as olga:
+        go(enter_as(olga, house, "olga"), f"{house.url}/playground?flow=hidden")
         enter_as(bob, house, "bob")
         go(bob, house.url).get_by_text("Nothing is shared with you yet").wait_for()
         for address in ("unknown", "hidden"):
@@ -34,12 +35,13 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
                 bob.get_by_text("your request is on its way").wait_for()
                 assert bob.get_by_text("Nothing here for you").count() == 0
                 still(bob).reload()
-        enter_as(olga, house, "olga")
+        olga.get_by_test_id("stToast").get_by_text("Somebody asks to open Hidden.").wait_for()  # who did nothing
         go(olga, house.url).get_by_text("For the report").wait_for()
         olga.get_by_role("button", name="Deny").wait_for()
         olga.get_by_role("button", name="Approve").wait_for()
         menu = open_menu(go(ada, f"{house.url}/playground?flow=hidden").get_by_role("button", name="Publish · 1"))
         menu.get_by_role("button", name="Approve").click()
+        ada.get_by_test_id("stToast").get_by_text("Bob can now open Hidden.").wait_for()
         ada.get_by_role("button", name="Approve").wait_for(state="detached")
         await_composer(bob)  # who did nothing meanwhile
         olga.get_by_role("button", name="Deny").click()
@@ -47,14 +49,16 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
 
 
 def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: "Page", browser: "Browser") -> None:
+    go(ada, house.url)
     with visitor(browser) as zoe:
         enter_as(zoe, house, "zoe")
         go(zoe, f"{house.url}/public_flow/talk").get_by_text("Nothing here for you").wait_for()
         fill(zoe, Why_do_you_need_it="To have a look")
         zoe.get_by_role("button", name="Request access").click()
         zoe.get_by_text("your request is on its way").wait_for()
-        go(ada, house.url).get_by_text("To have a look").wait_for()
+        ada.get_by_text("To have a look").wait_for()
         ada.get_by_role("button", name="Deny").click()
+        ada.get_by_test_id("stToast").get_by_text("Declined. Zoe reads so").wait_for()
         for _ in range(2):
             zoe.get_by_role("heading", name="Your request was declined").wait_for()  # who did nothing meanwhile
             zoe.get_by_text("an admin of Acme; you can ask again from").wait_for()
@@ -75,10 +79,20 @@ def test_from_the_invitation_to_the_chat_on_every_device_until_signed_out(
     link = ada.get_by_role("dialog").get_by_test_id("stCode").inner_text().strip()
     assert link.startswith(f"{house.url}/join?invitation=")
     still(ada)
-    ada.keyboard.press("Escape")
-    ada.get_by_text("invited, link valid until").wait_for()
+    ada.get_by_role("button", name="Invite another").click()
+    ada.get_by_role("button", name="Make the invitation").wait_for()
+    assert still(ada).get_by_role("textbox", name="User name").input_value() == ""
+    fill(ada, User_name="max")
+    ada.get_by_role("button", name="Make the invitation").click()
+    ada.get_by_role("button", name="Done").click()
+    ada.get_by_role("dialog").wait_for(state="detached")
+    for name in ("mia · Member", "max"):
+        row = ada.locator("[class*=st-key-people-row-]").filter(has_text=name)
+        row.get_by_text("invited, link valid until").wait_for()
     with visitor(browser) as mia, visitor(browser) as phone, visitor(browser) as thief:
         go(mia, link).get_by_text("Welcome to Acme").wait_for()
+        mia.get_by_text("Ada invites you to Acme.").wait_for()
+        mia.get_by_text("At least 8 characters.").wait_for()
         fill(mia, Password="password")
         mia.get_by_role("button", name="Set the password").click()
         mia.get_by_text("too common").wait_for()

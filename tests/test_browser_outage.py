@@ -66,9 +66,9 @@ def test_who_can_open_it_shows_what_is_stored_when_it_is_opened_again(house: App
         still(ada)
 
     open_pane()
-    pane.get_by_text("4 people can open it, once saved").wait_for()
+    pane.get_by_text("4 people can open it").wait_for()
     pane.get_by_text("Anybody with the link").click()
-    pane.get_by_text("Anybody can open it, once saved").wait_for()
+    pane.get_by_text("Anybody can open it").wait_for()
     with locked(house):
         pane.get_by_text("People and groups").click()
         for ticked in ("Share the API too", "Stop sharing on a date"):

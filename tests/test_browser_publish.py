@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acme import switch
+from tests.acme import enter_as, switch
 from tests.api_pane import code_of, copied, copied_code, copied_line
 from tests.house import House
 from tests.open_page import answers, composer, fill, flow_text, go, open_menu, say, sign_in, still, visitor
@@ -244,8 +244,15 @@ def test_an_invitation_lands_on_the_flow_that_it_was_made_for(
     still(ada)
     link = copied(ada, copy)
     with visitor(browser) as mina:
-        go(mina, link)
+        go(mina, link.replace("invitation=", "invitation=x")).get_by_text("This link does not work").wait_for()
+        go(mina, link.replace("flow=hidden", "flow=slow")).get_by_text("Ada invites you to Flowground.").wait_for()
+        go(mina, link).get_by_text("Ada invites you to Hidden.").wait_for()
         fill(mina, Password=PASSWORD)
         mina.get_by_role("button", name="Set the password and sign in").click()
         composer(mina).wait_for()
         assert mina.url == f"{house.url}/public_flow/hidden"
+        go(mina, link).get_by_role("link", name="Open Hidden").click()
+        composer(mina).wait_for()
+    with visitor(browser) as bob:
+        go(bob, link).get_by_text("This link does not work").wait_for()
+        go(enter_as(bob, house, "bob"), link).get_by_text("This link does not work").wait_for()

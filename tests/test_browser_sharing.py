@@ -9,7 +9,7 @@ from tests.open_page import answers, go, open_menu, say, still, visitor
 from tests.servers import ROOT, AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = pytest.mark.browser
 CANARIES = (
@@ -72,6 +72,49 @@ def test_unsharing_and_taking_a_person_out_end_what_is_open(house: AppServer, ad
         pane.wait_for(state="detached")
         bob.get_by_role("heading", name="This flow is not shared with you any more").wait_for()
         assert "half a sent" not in go(bob, house.url).content()
+
+
+def test_whom_the_switch_lets_in_is_chosen_before_it_is_turned_on(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    def open_publish() -> "Locator":
+        menu = open_menu(ada.get_by_role("button", name="Publish"))
+        box = menu.bounding_box()
+        assert box is not None
+        widths.append(box["width"])
+        return menu
+
+    widths: list[float] = []
+    go(ada, f"{house.url}/playground?flow=hidden")
+    open_publish().get_by_role("button", name="Who can open it").click()
+    pane = ada.get_by_role("dialog")
+    pane.get_by_text("4 people can open it, once shared", exact=True).wait_for()
+    pane.get_by_text("People and groups").click()
+    pane.get_by_text("2 people can open it, once saved and shared").wait_for()
+    still(ada)
+    pane.get_by_role("combobox", name="People").click()
+    ada.get_by_role("option", name="Zoe").click()
+    ada.keyboard.press("Escape")  # the list; what lies behind it is out of reach till then
+    pane.get_by_text("3 people can open it, once saved and shared").wait_for()
+    still(ada)
+    pane.get_by_role("button", name="Save").click()
+    toast = ada.get_by_test_id("stToast")
+    toast.get_by_text("Saved: 1 chosen").wait_for()
+    menu = open_publish()  # also while the toast is there
+    menu.get_by_text("Turned on: 1 chosen.").wait_for()
+    menu.get_by_text("Shareable Playground").click()
+    menu.get_by_text("1 chosen. They chat here after signing in").wait_for()
+    menu.get_by_text("This link works only on this computer.").wait_for()
+    open_publish()
+    assert len(set(widths)) == 1
+    copy = menu.get_by_role("button", name="Copy link")
+    before = copy.bounding_box()
+    copy.click()
+    copy.get_by_text("Copied", exact=True).wait_for()
+    assert before == copy.bounding_box() is not None
+    with visitor(browser) as bob, visitor(browser) as zoe:
+        go(enter_as(bob, house, "bob"), f"{house.url}/public_flow/hidden").get_by_text("Nothing here").wait_for()
+        await_composer(go(enter_as(zoe, house, "zoe"), f"{house.url}/public_flow/hidden"))
 
 
 def test_nothing_of_the_inside_is_on_a_visitors_wire(house: AppServer, ada: "Page", browser: "Browser") -> None:

@@ -78,6 +78,8 @@ def test_a_chat_is_shared_read_copied_and_revoked(
     choose(page.get_by_role("button", name="More for this chat"), "Share this chat")
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Create link").click()
+    dialog.get_by_role("button", name="Create another link").wait_for()
+    assert dialog.locator("[data-testid=stBaseButton-primary]").count() == 0
     link = re.search(r"http\S+/shared_chat\?id=\S+", dialog.get_by_text("/shared_chat?id=").inner_text())
     assert link is not None
     with visitor(browser, viewport={"width": width, "height": 800}) as other:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from flowground import runtime
+from flowground.ui.page import model_notes
 from tests.app_page import only, open_script, read, read_chat
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
@@ -99,6 +101,9 @@ def test_the_built_in_model_is_announced_before_it_is_fetched(script: str) -> No
     assert notice in read(at)
     assert "a small built-in model" in read(at)
     assert "built-in model" not in read(open_script("playground", script=script, flow="talk"))
+    assert model_notes.announce_fetch(runtime.get().catalogue.list_flows()["small"], sees_inside=False) == (
+        "The first answer takes a minute or more."
+    )
 
 
 def test_a_flow_without_chat_input_is_a_form(script: str) -> None:

@@ -150,6 +150,7 @@ JOBS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "a member's tokens are counted": (tokens.count_in_force, {"owner": "ada"}),
     "a token is used": (tokens.find_any, {"secret": "fg_" + "x" * 43}),
     "a sign-in is checked": (sign_ins.check, {"sign_in_id": "s"}),
+    "whose a used link was is asked": (password_links.was_used_by, {"hashed": "x", "member": "ada"}),
     "the links of a page of members are listed": (password_links.list_links, {"members": ["ada", "bob"]}),
     "the groups of a page of members are listed": (groups.list_names_of, {"members": ["ada", "bob"]}),
     "groups are listed": (groups.find_page, {"words": "a", "limit": 25}),

@@ -59,7 +59,7 @@ async def test_a_rating_is_changed_explained_and_taken_back(store: Store) -> Non
     assert await store.write(ratings.explain, **ANSWER, **WHY)
     assert await rate(store, "bad")
     assert await find(store) == Rating("bad", ("slow", "wrong"), "It is 4.")
-    assert await store.read(ratings.list_values, **HERE, message_ids=["q1", "a1", "a2"]) == {"a1": "bad"}
+    assert await store.read(ratings.list_values, **HERE, message_ids=["q1", "a1", "a2"]) == {"a1": ("bad", True)}
     assert await rate(store, "good")
     assert await find(store) == Rating("good")
     assert await rate(store, None)
@@ -81,7 +81,9 @@ async def test_only_an_answer_in_ones_own_conversation_can_be_rated(store: Store
     assert await find(store, **other) is None
     assert await find(store) == Rating("good")
     mine = {name: value for name, value in (HERE | other).items() if name != "message_id"}
-    assert await store.read(ratings.list_values, **mine, message_ids=["a1"]) == ({} if mine != HERE else {"a1": "good"})
+    assert await store.read(ratings.list_values, **mine, message_ids=["a1"]) == (
+        {} if mine != HERE else {"a1": ("good", False)}
+    )
 
 
 @pytest.mark.parametrize(("state", "is_rated"), [("stopped", True), ("failed", False), ("interrupted", False)])

@@ -29,11 +29,12 @@ class ConversationPlace(NamedTuple):
 
 
 class HistoryPage(NamedTuple):
-    """`ratings` are those of stored answers among the messages, by id."""
+    """`ratings` are those of stored answers among the messages, by id; `explained` those of which somebody said why."""
 
     messages: Sequence[StoredMessage]
     has_earlier: bool
     ratings: Mapping[str, RatingValue]
+    explained: Sequence[str]
 
 
 async def read_page(
@@ -51,7 +52,10 @@ async def read_page(
     messages, has_earlier = found
     answers = [message.id for message in messages if message.role == "assistant"]
     rated = await runtime.store.read(ratings.list_values, **place._asdict(), message_ids=answers) if answers else {}
-    return HistoryPage(messages, has_earlier, rated)
+    ratings_by_id = {key: value for key, (value, _) in rated.items()}
+    return HistoryPage(
+        messages, has_earlier, ratings_by_id, [key for key, (_, is_explained) in rated.items() if is_explained]
+    )
 
 
 async def read_elsewhere(runtime: Runtime, place: ConversationPlace) -> RunSoFar | None:

@@ -231,7 +231,7 @@ class ShownConversation:
         page = await history.read_page(self._runtime, place, before=before)
         messages = write_messages(page.messages, sees_inside=self.sees_inside, is_newest=False)
         told: Written = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
-        self._tell("messages", **told, ratings=page.ratings)
+        self._tell("messages", **told, ratings=page.ratings, explained=page.explained)
 
     async def tell_anew(self, place: ConversationPlace, *, through: str | None, is_own: bool = False) -> None:
         """It is not as it was: this page (`is_own`) or another chose a version, back to which it is told, or another
@@ -275,7 +275,7 @@ class ShownConversation:
         self._off = self._find_off()
         told: Written = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
         told |= {"running": started.run_id if started else None, "off": self._off, "note": self._find_note()}
-        self._tell("conversation", **told, ratings=page.ratings)
+        self._tell("conversation", **told, ratings=page.ratings, explained=page.explained)
         if turn:
             self._join(turn, after=after.number if after and started and after.run == started.run_id else 0)
         elif elsewhere:

@@ -51,6 +51,12 @@ class PasswordLinks:
             raise _say_not_good()
         return link, member
 
+    async def was_used_by(self, secret: str, member: str) -> bool:
+        """Whether this member, by id, chose their password with this link. Nobody else learns that there was one."""
+        return bool(secret) and await self._store.read(
+            password_links.was_used_by, hashed=hash_secret(secret), member=member
+        )
+
     async def redeem(self, secret: str, password: str, address: str) -> Member:
         """Sets the password; every sign-in and every other link of the member ends.
 

@@ -40,6 +40,15 @@ test("a press shows at once, is told, and a bad one asks why", () => {
   assert.match(ratings.draw(answer).textContent, /Tell why/);
 });
 
+test("who said why may edit it, until the rating is another", () => {
+  const { answer, ratings } = open();
+  ratings.take([{ id: "a", role: "assistant" }], { a: "bad" }, ["a"]);
+  assert.match(ratings.draw(answer).textContent, /Edit reason/);
+  ratings.press(answer, "good");
+  ratings.hear(rated("good"));
+  assert.match(ratings.draw(answer).textContent, /Tell why/);
+});
+
 test("the pressed one takes it back, and a good one asks nothing", () => {
   const { told, answer, ratings, pressed } = open();
   ratings.press(answer, "good");

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from flowground.caller import Owner
 from flowground.store import audit, tables
-from flowground.store.sql import read_moment
+from flowground.store.sql import has_row, read_moment
 
 LinkKind = Literal["invitation", "reset"]
 _l = tables.password_links.c
@@ -57,6 +57,11 @@ def find(connection: Connection, *, hashed: str) -> PasswordLink | None:
     """The link that is still good; None when unknown, expired, used or revoked."""
     row = connection.execute(select(*_COLUMNS).where(_is_good(), _l.hash == hashed)).first()
     return _read_link(row) if row else None
+
+
+def was_used_by(connection: Connection, *, hashed: str, member: str) -> bool:
+    """Whether this was a link of this member's that is over."""
+    return has_row(connection, _l.hash == hashed, _l.member == member, _l.ended_at.is_not(None))
 
 
 def use(connection: Connection, *, hashed: str) -> PasswordLink | None:

@@ -86,15 +86,15 @@ def find_rating(connection: Connection, *, flow_id: str, owner: str, session_id:
 
 def list_values(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, message_ids: Sequence[str]
-) -> dict[str, RatingValue]:
-    """Of those of these messages of the owner's that are rated, by their ids."""
+) -> dict[str, tuple[RatingValue, bool]]:
+    """Of those of these messages of the owner's that are rated, by their ids; and whether they said why."""
     session = make_session_key(flow_id, owner, session_id)
     found = connection.execute(
-        select(_t.message, _t.value)
+        select(_t.message, _t.value, _t.explained_at)
         .join_from(tables.ratings, tables.messages, _m.id == _t.message)
         .where(_t.message.in_(message_ids), _m.session == session)
     )
-    return {message: cast(RatingValue, value) for message, value in found}
+    return {message: (cast(RatingValue, value), at is not None) for message, value, at in found}
 
 
 def read_labels(text: str) -> tuple[RatingLabel, ...]:

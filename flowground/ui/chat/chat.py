@@ -77,7 +77,8 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
         "tweaks": conversation.overrides,
         "chip": describe_chip(conversation.overrides),
         "offers_code": conversation.offers_code,
-        "notes": _list_notes(wired),
+        "explained": rating.take_explained(),
+        "notes": _list_notes(wired, sees_inside=conversation.sees_inside),
     }
 
 
@@ -86,9 +87,9 @@ def _write_accent(color: str | None) -> dict[str, str] | None:
     return {"main": color, "link": write_link_color(color)} if color else None
 
 
-def _list_notes(wired: WiredFlow) -> list[dict[str, str]]:
+def _list_notes(wired: WiredFlow, *, sees_inside: bool) -> list[dict[str, str]]:
     """Quiet lines at the field. Those for "empty" stand there until something was said."""
-    fetch, limits = model_notes.announce_fetch(wired), model_notes.warn_of_limits(wired)
+    fetch, limits = model_notes.announce_fetch(wired, sees_inside=sees_inside), model_notes.warn_of_limits(wired)
     notes = [{"icon": "fetch", "text": fetch}] if fetch else []
     return notes + ([{"when": "empty", "text": limits}] if limits else [])
 

@@ -47,13 +47,28 @@ def _draw_dialog(flow_id: str, session_id: str) -> None:
         "either, until you update the link."
     )
     expires_at = _draw_end(session_id)
-    if st.button("Create link", type="primary", icon=":material/link:", key=f"shared:create:{session_id}"):
-        with failure.draw_refusals():
-            place = {"flow_id": flow_id, "session_id": session_id}
-            bridge.ask(shared_chats.share_chat, caller, **place, expires_at=expires_at)
+    links = bridge.ask(shared_chats.list_links, caller, flow_id=flow_id, session_id=session_id)
+    draw_action(
+        "Create another link" if links else "Create link",
+        _create,
+        caller,
+        flow_id,
+        session_id,
+        expires_at,
+        key=f"shared:create:{session_id}",
+        icon="link",
+        kind="secondary" if links else "primary",
+    )
     failure.draw_kept(_REFUSED)
-    for link in bridge.ask(shared_chats.list_links, caller, flow_id=flow_id, session_id=session_id):
-        _draw_link(caller, link)
+    for number, link in enumerate(links):
+        _draw_link(caller, link, is_newest=number == 0)
+
+
+@bind_to_caller
+def _create(caller: Caller, flow_id: str, session_id: str, expires_at: datetime | None) -> None:
+    with failure.keep_refusals(_REFUSED):
+        place = {"flow_id": flow_id, "session_id": session_id}
+        bridge.ask(shared_chats.share_chat, caller, **place, expires_at=expires_at)
 
 
 def _draw_end(session_id: str) -> datetime | None:
@@ -67,14 +82,15 @@ def _draw_end(session_id: str) -> datetime | None:
     return browser.end_day(chosen)
 
 
-def _draw_link(caller: Caller, link: SharedChat) -> None:
+def _draw_link(caller: Caller, link: SharedChat, *, is_newest: bool) -> None:
     address = write_link(link.id)
     with st.container(border=True, key=f"shared:link:{link.id}"):
         with copying.hide_other_button(f"shared:{link.id}"):
             st.code(address, language=None, wrap_lines=True)
         st.caption(_describe(link))
+        browser.draw_reach()
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            copying.draw_copy(address, label="Copy link", key=f"shared:{link.id}")
+            copying.draw_copy(address, label="Copy link", key=f"shared:{link.id}", is_primary=is_newest)
             _draw_deed(caller, link, "Update", shared_chats.renew_link)
             _draw_deed(caller, link, "Revoke", shared_chats.revoke_link)
 

@@ -14,6 +14,7 @@ LABELS: dict[RatingLabel, str] = {
     "unsafe": "Unsafe",
     "slow": "Too slow",
 }
+_EXPLAINED = "rating:explained"
 SHARES = "Let the flow's authors read this conversation up to here"
 _TOLD = (
     "The flow's authors see your rating, its reason and the time. They see the conversation, how this answer was made "
@@ -55,4 +56,14 @@ def _draw_reason(place: RatedPlace, found: Rating) -> None:
         is_sent = st.form_submit_button("Send", type="primary")
     if is_sent:
         caller = require_visitor()
-        bridge.change(explain, caller, place, labels=chosen, reason=reason or "", shares_conversation=shares)
+        with failure.draw_refusals():
+            bridge.ask(explain, caller, place, labels=chosen, reason=reason or "", shares_conversation=shares)
+            st.toast("Thank you.", icon=":material/check:")
+            if chosen or reason:
+                st.session_state[_EXPLAINED] = place.message_id
+            st.rerun()
+
+
+def take_explained() -> str:
+    """The answer of which somebody just said why, once; else nothing."""
+    return str(st.session_state.pop(_EXPLAINED, ""))

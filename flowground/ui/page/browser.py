@@ -22,6 +22,7 @@ _BROWSERS |= {"CriOS": "Chrome", "Safari": "Safari"}
 _SYSTEMS = {"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows", "CrOS": "ChromeOS"}
 _SYSTEMS |= {"Mac OS": "Mac", "Linux": "Linux"}
 _CHARS = 40
+_THIS_COMPUTER = ("127.0.0.1", "::1", "localhost")
 
 
 def find_base_url() -> str:
@@ -36,6 +37,12 @@ def find_base_url() -> str:
 def write_share_link(wired: WiredFlow) -> str:
     """The shareable playground's full address."""
     return f"{find_base_url()}/public_flow/{wired.id}"
+
+
+def draw_reach() -> None:
+    """Below a link that is handed out: that it leads nowhere from elsewhere, where that is so."""
+    if urlsplit(find_base_url()).hostname in _THIS_COMPUTER:
+        st.caption("This link works only on this computer. For others, set `public_url` in config.yaml.")
 
 
 def write_day(moment: datetime) -> str:

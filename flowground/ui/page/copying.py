@@ -25,6 +25,8 @@ button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offse
 .icon::before { content: ""; position: absolute; left: -4.5px; top: -4.5px; width: 0.5rem; height: 0.5625rem;
   border: 1.5px solid currentColor; border-right: 0; border-bottom: 0; border-radius: 2px 0 0; box-sizing: border-box; }
 .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+button.primary { background: var(--st-primary-color); border-color: var(--st-primary-color); color: #fff; }
+button.primary:hover { color: #fff; filter: brightness(0.92); }
 @media (pointer: coarse), (max-width: 480px) { button { min-height: 44px; padding: 0 0.875rem; } }
 """
 _JS = """
@@ -48,9 +50,11 @@ export default function ({ parentElement, data }) {
   let timer;
   const show = (text, status) => { word.textContent = text; said.textContent = status; };
   word.textContent = data.label;
+  button.classList.toggle("primary", data.primary);
   button.setAttribute("aria-label", data.what ? `${data.label} ${data.what}` : data.label);
   button.onclick = async () => {
     clearTimeout(timer);
+    button.style.minWidth = `${button.offsetWidth}px`;  // what is beside it stays where it is
     try {
       await copy(parentElement, data.text);
       button.focus();
@@ -65,10 +69,11 @@ export default function ({ parentElement, data }) {
 """
 
 
-def draw_copy(text: str, *, what: str = "", label: str = "Copy", key: str) -> None:
+def draw_copy(text: str, *, what: str = "", label: str = "Copy", key: str, is_primary: bool = False) -> None:
     """The button; `what` it copies, as in "the link", is a part of its name where the label does not say it."""
     mount = st.components.v2.component("flowground.copy", html=_HTML, css=_CSS, js=_JS)
-    mount(key=f"copy:{key}", data={"text": text, "label": label, "what": what}, width="content")
+    data = {"text": text, "label": label, "what": what, "primary": is_primary}
+    mount(key=f"copy:{key}", data=data, width="content")
 
 
 @contextmanager

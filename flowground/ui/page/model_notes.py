@@ -36,12 +36,15 @@ def warn_of_limits(wired: WiredFlow) -> str:
     return LIMITS_NOTICE if _uses_local(wired) and _find_own_weights() is None else ""
 
 
-def announce_fetch(wired: WiredFlow) -> str:
-    """What the composer says while the weights are absent; else nothing."""
+def announce_fetch(wired: WiredFlow, *, sees_inside: bool) -> str:
+    """What the composer says while the weights are absent; else nothing. Members read how long it takes, not why."""
     if not _uses_local(wired):
         return ""
     status = runtime.get().models.read_status()
-    if status.state == "absent" and _find_own_weights() is None:
+    is_absent = status.state == "absent" and _find_own_weights() is None
+    if not sees_inside and (is_absent or status.state == "fetching"):
+        return "The first answer takes a minute or more."
+    if is_absent:
         return FETCH_NOTICE
     if status.state == "fetching":
         return f"The built-in model, {BUILT_IN}, is being fetched: {_write_amount(status.received, status.total)}."

@@ -7,12 +7,35 @@ import streamlit as st
 from flowground.store.people.password_links import PasswordLink
 from flowground.ui.page import browser, copying, words
 
+ANOTHER = "Invite another"
+_DONE = "one_time_link:done"
 
-def draw_one_time_link(link: PasswordLink, secret: str, *, who: str, key: str, flow: str | None = None) -> None:
-    """Once: nothing keeps the secret. Whoever comes by it lands on this flow, or at home."""
+
+def close_done() -> None:
+    """At the head of a dialog that shows such a link: closes it where *Done* was pressed."""
+    if st.session_state.pop(_DONE, False):
+        st.rerun()
+
+
+def draw_one_time_link(
+    link: PasswordLink, secret: str, *, who: str, key: str, flow: str | None = None, again: str | None = None
+) -> None:
+    """Once: nothing keeps the secret. Whoever comes by it lands on this flow, or at home.
+
+    Below it is a way out of the dialog, and one to its form, with fields that are empty, where `again` names it.
+    """
     st.success(f"Send this link to **{words.escape(who)}**, and to nobody else: it is shown this once.")
     address = f"{browser.find_base_url()}/join?{link.kind}={secret}" + (f"&flow={quote(flow, safe='')}" if flow else "")
     with copying.hide_other_button(key):
         st.code(address, language=None, wrap_lines=True)
-        copying.draw_copy(address, label="Copy link", key=key)
+        copying.draw_copy(address, label="Copy link", key=key, is_primary=True)
+    browser.draw_reach()
     st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
+    with st.container(horizontal=True):
+        st.button("Done", key=f"{key}:done", on_click=_note_done)
+        if again:
+            st.button(again, icon=":material/person_add:", key=f"{key}:again")
+
+
+def _note_done() -> None:
+    st.session_state[_DONE] = True

@@ -18,6 +18,7 @@ from flowground.ui.page.caller import bind_to_caller, read_address, read_device,
 from flowground.ui.page.paging import PAGE, ListPage, draw_list
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import session
+from flowground.ui.sign_in.sign_in import draw_new_password
 
 MY_DATA = "/session/my-data"
 """The route in flowground/web/session_routes.py."""
@@ -29,12 +30,7 @@ _DELETED = "account:deleted"
 def draw_password(caller: Caller) -> None:
     with st.form("account:password", border=False):
         old = st.text_input("Current password", type="password", autocomplete="current-password")
-        new = st.text_input(
-            "New password",
-            type="password",
-            autocomplete="new-password",
-            help="At least 8 characters. Longer is stronger.",
-        )
+        new = draw_new_password("New password")
         is_sent = st.form_submit_button("Change the password", type="primary")
     st.caption("Every other browser is signed out.")
     if is_sent:

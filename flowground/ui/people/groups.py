@@ -50,8 +50,10 @@ def _draw_row(group: Group, named: Sequence[str]) -> None:
     more = group.size - len(named)
     shown = ", ".join((*named, f"and {more:,} more") if more > 0 else named) or "Nobody yet"
     with open_row(f"groups:row:{group.id}", f"**{words.escape(group.name)}**", words.escape(shown)):
-        chosen = draw_menu(("Edit", "Remove"), key=f"groups:more:{group.id}")
-    if chosen == "Edit":
+        is_edited = st.button("Edit", type="tertiary", key=f"groups:edit:{group.id}")
+        chosen = draw_menu(["Remove"], key=f"groups:more:{group.id}")
+    if is_edited:
+        memberships.begin(f"group:{group.id}")
         _edit(group)
     elif chosen == "Remove":
         _remove(group)
@@ -60,7 +62,7 @@ def _draw_row(group: Group, named: Sequence[str]) -> None:
 @st.dialog("Group", on_dismiss="rerun")  # the page's list names who is in it now
 def _edit(group: Group) -> None:
     with (
-        st.form(f"groups:edit:{group.id}", border=False),
+        st.form(f"groups:rename:{group.id}", border=False),
         st.container(horizontal=True, vertical_alignment="bottom", wrap=False),
     ):
         name = st.text_input("Name", group.name, max_chars=NAME_CHARS)

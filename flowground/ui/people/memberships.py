@@ -4,7 +4,7 @@ Each press changes one membership and nothing else, so that of two admins who do
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import streamlit as st
 
@@ -39,6 +39,15 @@ class Sides:
     find_inside: Callable[[str, int], NamedPage]
     find_outside: Callable[[str], NamedPage]
     change: Callable[[str, bool], None]
+
+
+@dataclass(slots=True)
+class _Offered:
+    """What the dialog offers to add, in the order in which it came there, and what of it was added since."""
+
+    searched: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    added: frozenset[str] = frozenset()
 
 
 def draw_members(group: Group) -> None:
@@ -105,6 +114,12 @@ def _change(caller: Caller, group_id: str, member: str, is_added: bool) -> None:
         bridge.ask(groups.change_members, caller, group_id, **changed)
 
 
+def _switch_side(sides: Sides, key: str, is_added: bool) -> None:
+    if offered := st.session_state.get(f"{sides.name}:offered"):
+        offered.added = offered.added | {key} if is_added else offered.added - {key}
+    sides.change(key, is_added)
+
+
 def _draw_sides(sides: Sides) -> None:
     searched = draw_search(sides.name, sides.search, width="stretch")
     failure.draw_kept(_REFUSED)
@@ -113,6 +128,7 @@ def _draw_sides(sides: Sides) -> None:
     if searched and not inside.count and not outside.count:
         st.caption("Nothing has these words.")
         return
+    _draw_outside(sides, outside, searched)
     count = f" :gray[{inside.count:,}]" if inside.count else ""
     st.markdown(f"**{sides.inside}**{count}")
     if not inside.count:
@@ -121,15 +137,34 @@ def _draw_sides(sides: Sides) -> None:
         for key, label in inside.shown:
             with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"memberships:{key}"):
                 st.markdown(words.escape(label), width="stretch")
-                draw_action("Remove", sides.change, key, False, key=f"memberships:remove:{key}")
+                draw_action("Remove", _switch_side, sides, key, False, key=f"memberships:remove:{key}")
     draw_pages(sides.name, searched, inside.count, number, size=_ROWS)
-    if not outside.count:
+
+
+def begin(name: str) -> None:
+    """The dialog of this name is opened: nothing was added in it yet."""
+    st.session_state.pop(f"{name}:offered", None)
+
+
+def _draw_outside(sides: Sides, outside: NamedPage, searched: str) -> None:
+    """What was just added stays in its place, where another press takes it back: nothing slides under the pointer."""
+    offered: _Offered = st.session_state.get(f"{sides.name}:offered", _Offered())
+    if offered.searched != searched:
+        offered = _Offered(searched)
+    addable = dict(outside.shown)
+    offered.labels = {key: name for key, name in offered.labels.items() if key in addable or key in offered.added}
+    offered.labels |= addable
+    st.session_state[f"{sides.name}:offered"] = offered
+    if not offered.labels:
         return
     st.markdown(f"**{sides.outside}**")
     with st.container(horizontal=True, gap="xsmall", key="memberships:outside"):
-        for key, label in outside.shown:
-            name = words.escape(label)
-            draw_action(name, sides.change, key, True, key=f"memberships:add:{key}", icon="add", kind="secondary")
+        for key, label in offered.labels.items():
+            is_out, name = key in addable, words.escape(label)
+            icon = "add" if is_out else "check"
+            draw_action(
+                name, _switch_side, sides, key, is_out, key=f"memberships:add:{key}", icon=icon, kind="secondary"
+            )
     if outside.count > len(outside.shown):
         more = outside.count - len(outside.shown)
         st.caption(f"and {more:,} more: {'write more of the name' if searched else 'search for them'}")

@@ -19,7 +19,7 @@ from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.page.names import find_display_name
-from flowground.ui.page.one_time_link import draw_one_time_link
+from flowground.ui.page.one_time_link import ANOTHER, close_done, draw_one_time_link
 from flowground.ui.page.paging import PAGE, ListPage, draw_list, draw_pages, draw_search, find_in_pages
 from flowground.ui.people import draw_deed, draw_menu, memberships, open_row
 from flowground.words import list_names
@@ -86,7 +86,7 @@ def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callab
     actions = (
         ("Names", _change_names, True),
         ("Change role", _change_role, stored),
-        ("Groups", memberships.choose_groups, True),
+        ("Groups", _choose_groups, True),
         (_LINK, _make_link, member.is_active),
         ("Withdraw the link", _withdraw_link, link is not None),
         ("Sign-ins", _show_sign_ins, True),
@@ -99,6 +99,7 @@ def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callab
 
 @st.dialog("Invite somebody", icon=":material/person_add:", on_dismiss="rerun")
 def _invite() -> None:
+    close_done()
     slot = st.empty()
     with slot.form("person:invite", border=False):
         name = st.text_input("User name", help="Small letters, digits and . _ @ + -. An e-mail address works.")
@@ -109,7 +110,7 @@ def _invite() -> None:
         with failure.draw_refusals():
             made = bridge.ask(people.invite, require_visitor(), name, display_name=shown, role=role)
             slot.empty()
-            _draw_link(*made)
+            _draw_link(*made, again=ANOTHER)
 
 
 _LINK = "Link to set the password"
@@ -117,6 +118,7 @@ _LINK = "Link to set the password"
 
 @st.dialog(_LINK, icon=":material/key:", on_dismiss="rerun")
 def _make_link(member: Member) -> None:
+    close_done()
     name = words.escape(member.display_name)
     if member.has_password:
         st.write(
@@ -135,8 +137,8 @@ def _make_link(member: Member) -> None:
         _draw_link(*made)
 
 
-def _draw_link(link: PasswordLink, secret: str) -> None:
-    draw_one_time_link(link, secret, who=find_display_name(link.member), key="person:link")
+def _draw_link(link: PasswordLink, secret: str, *, again: str | None = None) -> None:
+    draw_one_time_link(link, secret, who=find_display_name(link.member), key="person:link", again=again)
 
 
 @st.dialog("Names", on_dismiss="rerun")
@@ -162,6 +164,11 @@ def _change_names(member: Member) -> None:
             await people.show_as(access, caller, member.id, shown)
 
     bridge.change(save, require_visitor())
+
+
+def _choose_groups(member: Member) -> None:
+    memberships.begin(f"person:{member.id}")
+    memberships.choose_groups(member)
 
 
 @st.dialog("Change role", on_dismiss="rerun")

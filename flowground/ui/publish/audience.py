@@ -4,7 +4,7 @@ Nothing here grows with the organization: of many people only those are drawn wh
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -44,10 +44,14 @@ class _Field:
 
 def draw_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> tuple[frozenset[str], frozenset[str]]:
     """The people and groups that are chosen, by id."""
-    return _draw_people(caller, wired, draft), _draw_groups(caller, wired, draft)
+    offered = _make_people(caller, wired), _make_groups(caller, wired)
+    if not any(field.find("", 1).count for field in offered) and not draft.members | draft.groups:
+        st.caption("There is nobody to choose yet: authors and admins open every flow.")
+    people, chosen_groups = offered
+    return _draw_field(people, draft.members), _draw_field(chosen_groups, draft.groups)
 
 
-def _draw_people(caller: Caller, wired: WiredFlow, draft: Sharing) -> frozenset[str]:
+def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
     """Authors and admins need not be named; who was named before stays until taken out."""
 
     def find(searched: str, most: int) -> NamedPage:
@@ -57,7 +61,7 @@ def _draw_people(caller: Caller, wired: WiredFlow, draft: Sharing) -> frozenset[
     def name(ids: Collection[str]) -> Mapping[str, str]:
         return {one.id: name_person(one) for one in bridge.ask(member_lists.list_people, caller, ids)}
 
-    field = _Field(
+    return _Field(
         "People",
         f"sharing:people:{wired.id}",
         f"sharing:find:{wired.id}",
@@ -66,10 +70,9 @@ def _draw_people(caller: Caller, wired: WiredFlow, draft: Sharing) -> frozenset[
         find,
         name,
     )
-    return _draw_field(field, draft.members)
 
 
-def _draw_groups(caller: Caller, wired: WiredFlow, draft: Sharing) -> frozenset[str]:
+def _make_groups(caller: Caller, wired: WiredFlow) -> _Field:
     def find(searched: str, most: int) -> NamedPage:
         found, count = bridge.ask(groups.find_groups, caller, searched, limit=most)
         return ListPage([(group.id, _name_group(group)) for group in found], count)
@@ -77,7 +80,7 @@ def _draw_groups(caller: Caller, wired: WiredFlow, draft: Sharing) -> frozenset[
     def name(ids: Collection[str]) -> Mapping[str, str]:
         return {group.id: _name_group(group) for group in bridge.ask(groups.list_groups, caller, ids)}
 
-    field = _Field(
+    return _Field(
         "Groups",
         f"sharing:groups:{wired.id}",
         f"sharing:find_groups:{wired.id}",
@@ -86,7 +89,6 @@ def _draw_groups(caller: Caller, wired: WiredFlow, draft: Sharing) -> frozenset[
         find,
         name,
     )
-    return _draw_field(field, draft.groups)
 
 
 def _name_group(group: Group) -> str:
@@ -154,11 +156,12 @@ def _add(key: str, chosen: list[str]) -> None:
     st.session_state[key] = chosen
 
 
-def draw_openers(draft: Sharing) -> None:
-    """How many people can open it like this; opened, the first of them."""
-    found = bridge.ask(member_lists.find_who_may_open, draft, limit=_SHOWN)
+def draw_openers(draft: Sharing, now: Sharing) -> None:
+    """How many people can open it like this, or could; opened, the first of them."""
+    found = bridge.ask(member_lists.find_who_may_open, replace(draft, is_shared=True), limit=_SHOWN)
     who = "Anybody" if draft.audience == "public" else words.count(found.count, "person", "people")
-    label = f"{who} can open it, once saved"
+    after = [word for word, is_needed in (("saved", draft != now), ("shared", not now.is_shared)) if is_needed]
+    label = f"{who} can open it" + (f", once {' and '.join(after)}" if after else "")
     with st.expander(label, key="sharing:resolved", icon=":material/visibility:", on_change="rerun") as opened:
         if opened.open:
             _draw_found(found, draft)

@@ -8,6 +8,7 @@ from flowground.ui.api_access import pane
 from flowground.ui.chat.chat_menu import draw_chat_menu
 from flowground.ui.page import actions, bridge, words
 from flowground.ui.publish import publish
+from flowground.ui.shell import access_requests
 from flowground.wiring import WiredFlow
 from flowground.yaml_file.colors import write_link_color
 
@@ -38,6 +39,7 @@ def draw_branding(caller: Caller, wired: WiredFlow) -> None:
 def draw_header(caller: Caller, wired: WiredFlow) -> bool:
     """Name, state, *API access* and *Publish*, as far as the person may. Whether they may run it over the API."""
     is_shared, may_run_api = bridge.call(_read_standing(caller, wired))
+    asking = publish.count_requests(caller, wired)
     st.set_page_config(page_title=wired.name)
     with st.container(horizontal=True, vertical_alignment="center", key=_HEAD):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -47,10 +49,13 @@ def draw_header(caller: Caller, wired: WiredFlow) -> bool:
         with st.container(horizontal=True, width="content", gap="small", key=f"{_HEAD}-actions"):
             if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
                 pane.open_drawer(wired)
-            publish.draw_menu(caller, wired, is_shared=is_shared)
+            if asking is not None:
+                publish.draw_menu(caller, wired, asking, is_shared=is_shared)
             draw_chat_menu(caller, wired)
     _draw_description(wired)
     actions.open_scheduled(wired.id)
+    if asking is not None:
+        access_requests.watch_requests(caller, wired, asking)
     return may_run_api
 
 

@@ -6,13 +6,14 @@ from flowground.access import people
 from flowground.access.sharing import open_to_member
 from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import require_visitor
-from flowground.ui.page.one_time_link import draw_one_time_link
+from flowground.ui.page.one_time_link import ANOTHER, close_done, draw_one_time_link
 from flowground.wiring import WiredFlow
 
 
 @st.dialog("Invite somebody to this flow", icon=":material/person_add:", on_dismiss="rerun")
 def open_invitation(wired: WiredFlow) -> None:
     """For admins: names for the account, then the link, once."""
+    close_done()
     slot = st.empty()
     with slot.container():
         st.markdown(f"They choose a password, and **{words.escape(wired.name)}** opens for them.")
@@ -28,4 +29,4 @@ def open_invitation(wired: WiredFlow) -> None:
         bridge.ask(open_to_member, caller, wired.id, link.member)
         slot.empty()
         who = shown.strip() or name.strip()
-        draw_one_time_link(link, secret, who=who, key="invitation", flow=wired.id)
+        draw_one_time_link(link, secret, who=who, key="invitation", flow=wired.id, again=ANOTHER)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import streamlit as st
@@ -11,6 +11,7 @@ from flowground import runtime
 from flowground.access.sharing import count_users, publish, read_sharing
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
+from flowground.store.flows.publications import Sharing
 from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, copying, failure, words
 from flowground.ui.page.actions import draw_action, schedule_dialog
@@ -60,17 +61,29 @@ def fulfil_wish(caller: Caller, wired: WiredFlow) -> None:
         st.session_state[_make_menu_key(wired)] = True
 
 
-def draw_menu(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
-    """Only for who may publish the flow."""
+def count_requests(caller: Caller, wired: WiredFlow) -> int | None:
+    """How many wait for this caller's decision. None: they may not publish the flow."""
     if not runtime.get().access.may_publish(caller, wired):
-        return
-    asking = access_requests.count_waiting(caller, flow_id=wired.id)
+        return None
+    return access_requests.count_waiting(caller, flow_id=wired.id)
+
+
+def draw_menu(caller: Caller, wired: WiredFlow, asking: int, *, is_shared: bool) -> None:
+    """For who may publish the flow; `asking` is how many wait for their decision."""
+    access_requests.tell_decided()
     if _REFUSED in st.session_state:  # it is drawn in the menu, so the menu opens again
         st.session_state[_make_menu_key(wired)] = True
     label = f"Publish · {asking:,}" if asking else "Publish"
-    menu = st.popover(label, icon=":material/publish:", type="primary", key=_make_menu_key(wired), on_change="rerun")
+    menu = st.popover(
+        label,
+        icon=":material/publish:",
+        type="primary",
+        help=words.count(asking, "request for access", "requests for access") if asking else None,
+        key=_make_menu_key(wired),
+        on_change="rerun",
+    )
     if menu.open:
-        with menu:
+        with menu, st.container(key="publish:menu"):
             access_requests.draw_requests(caller, place="menu", flow_id=wired.id)
             _draw_items(caller, wired, is_shared=is_shared)
 
@@ -84,7 +97,7 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     st.toggle("Shareable Playground", key=key, on_change=_switch_sharing, args=(caller, wired, key))
     failure.draw_kept(_REFUSED)
     if not is_shared:
-        st.caption("Off: only authors and admins open this flow.")
+        _draw_off(caller, wired)
         return
     link = browser.write_share_link(wired)
     with copying.hide_other_button(f"share:{wired.id}"):
@@ -92,12 +105,29 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         copying.draw_copy(link, label="Copy link", key=f"share:{wired.id}")
         st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{wired.id}")
-        key = f"publish:settings:{wired.id}"
-        draw_action(
-            "Who can open it", _leave_menu, wired, sharing.open_settings, key=key, icon="group", kind="secondary"
-        )
+        _draw_settings(wired)
+    browser.draw_reach()
     _draw_summary(caller, wired)
     preview.draw_links(wired)
+
+
+def _draw_off(caller: Caller, wired: WiredFlow) -> None:
+    """Whom the toggle would let in can be said before it is turned on. In local mode there is nobody to choose."""
+    later = ""
+    if caller.kind == "member":
+        with failure.draw_refusals():
+            now = bridge.ask(read_sharing, caller, wired.id)
+            now = replace(now, expires_at=None) if now.is_expired else now
+            if now != Sharing(is_shared=False):
+                later = f" Turned on: {sharing.describe(now)}."
+    st.caption(f"Off: only authors and admins open this flow.{later}")
+    if caller.kind == "member":
+        _draw_settings(wired)
+
+
+def _draw_settings(wired: WiredFlow) -> None:
+    key = f"publish:settings:{wired.id}"
+    draw_action("Who can open it", _leave_menu, wired, sharing.open_settings, key=key, icon="group", kind="secondary")
 
 
 def _draw_summary(caller: Caller, wired: WiredFlow) -> None:

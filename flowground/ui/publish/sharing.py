@@ -38,12 +38,14 @@ def describe(sharing: Sharing) -> str:
 
 @st.dialog("Who can open it", width="medium", icon=":material/group:")
 def open_settings(wired: WiredFlow) -> None:
-    """Nothing changes before *Save*; then it acts at everybody's next action."""
+    """Nothing changes before *Save*; then it acts at everybody's next action, or once the flow is shared."""
     caller = require_visitor()
     with failure.draw_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
+        if not now.is_shared:
+            st.caption("The flow is not shared now. This is whom the switch in *Publish* will open it to.")
         draft = _draw_choices(caller, wired, now)
-        audience.draw_openers(draft)
+        audience.draw_openers(draft, now)
         with st.container(horizontal=True):
             is_saved = st.button("Save", type="primary", key=f"sharing:save:{wired.id}")
             if caller.role == "admin" and st.button(
@@ -52,7 +54,9 @@ def open_settings(wired: WiredFlow) -> None:
                 schedule_dialog(wired.id, partial(invitation.open_invitation, wired))
                 st.rerun()
         if is_saved:
-            bridge.change(share, caller, wired.id, draft)
+            bridge.ask(share, caller, wired.id, draft)
+            st.toast(f"Saved: {describe(draft)}", icon=":material/check:")
+            st.rerun()
 
 
 def _draw_choices(caller: Caller, wired: WiredFlow, now: Sharing) -> Sharing:

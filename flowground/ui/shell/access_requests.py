@@ -8,16 +8,20 @@ import streamlit as st
 from flowground import runtime
 from flowground.access import access_requests
 from flowground.caller import Caller
-from flowground.errors import NotSignedIn
+from flowground.errors import NotSignedIn, StoreUnavailable
 from flowground.sign_in.roster import find_name
 from flowground.store.people.access_requests import AccessRequest
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.actions import draw_action
-from flowground.ui.page.caller import bind_to_caller
+from flowground.ui.page.caller import bind_to_caller, require_visitor
 from flowground.ui.page.names import read_names
 from flowground.ui.page.paging import ListPage, draw_list
+from flowground.wiring import WiredFlow
 
 _REFUSED = "requests:refused"
+_DECIDED = "requests:decided"
+_LOOK_AGAIN = 10
+"""Seconds between two looks whether somebody asks."""
 _PAGE = 5
 """Beside other things on a page; the organization's own list is longer."""
 
@@ -27,12 +31,47 @@ def count_waiting(caller: Caller, *, flow_id: str | None = None) -> int:
     return bridge.ask(access_requests.count_waiting, caller, flow_id=flow_id) if _may_decide(caller) else 0
 
 
+def watch_requests(caller: Caller, wired: WiredFlow, known: int) -> None:
+    """Tells once of each request for this flow that comes while the page is open, which shows `known` of them.
+
+    The page is not drawn anew: a dialog that is open would close.
+    """
+    if _may_decide(caller):
+        st.session_state[_make_key(wired.id)] = known
+        _tell_of_new(wired.id, wired.name)
+
+
+@st.fragment(run_every=_LOOK_AGAIN)
+def _tell_of_new(flow_id: str, name: str) -> None:
+    with suppress(StoreUnavailable):
+        waiting = count_waiting(require_visitor(), flow_id=flow_id)
+        if waiting > st.session_state.get(_make_key(flow_id), 0):
+            says = f"Somebody asks to open **{words.escape(name)}**. You decide under *Publish*."
+            st.toast(says, icon=":material/person_add:", duration="long")
+        st.session_state[_make_key(flow_id)] = waiting
+
+
+def _make_key(flow_id: str) -> str:
+    return f"requests:known:{flow_id}"
+
+
 def draw_section(caller: Caller, *, place: str, size: int = _PAGE) -> None:
-    """`draw_requests` under a heading, where somebody waits."""
+    """`draw_requests` under a heading, where somebody waits; also of what comes while the page is open."""
+    if _may_decide(caller):
+        tell_decided()
+        _draw_section(place, size)
+
+
+@st.fragment(run_every=_LOOK_AGAIN)
+def _draw_section(place: str, size: int) -> None:
+    if _DECIDED in st.session_state:
+        st.rerun(scope="app")  # it says elsewhere too how flows are shared
     failure.draw_kept(_REFUSED)
-    if count_waiting(caller):
-        st.header("Access requests", anchor=False)
-        draw_requests(caller, place=place, size=size)
+    caller = require_visitor()
+    with suppress(StoreUnavailable):
+        if count_waiting(caller):
+            st.header("Access requests", anchor=False)
+            draw_requests(caller, place=place, size=size)
 
 
 def draw_requests(caller: Caller, *, place: str, flow_id: str | None = None, size: int = _PAGE) -> None:
@@ -61,18 +100,25 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str, asker: str) ->
     key = f"requests:{place}:{request.id}"
     with st.container(border=True, key=key, gap="xsmall"):
         wired = runtime.get().catalogue.find(request.flow_id)
-        name = words.escape(wired.name if wired else request.flow_id)
+        name = wired.name if wired else request.flow_id
         asked = browser.write_day(request.created_at)
-        st.markdown(f"**{words.escape(asker)}** asks for **{name}**  \n:small[:gray[{asked}]]")
+        st.markdown(f"**{words.escape(asker)}** asks for **{words.escape(name)}**  \n:small[:gray[{asked}]]")
         if request.note:
             st.text(request.note)
         with st.container(horizontal=True):
-            draw_action("Approve", _decide, caller, request.id, True, key=f"{key}:yes", kind="primary")
-            draw_action("Deny", _decide, caller, request.id, False, key=f"{key}:no", kind="secondary")
+            yes, no = f"{asker} can now open {name}.", f"Declined. {asker} reads so at the flow's address."
+            draw_action("Approve", _decide, caller, request.id, True, yes, key=f"{key}:yes", kind="primary")
+            draw_action("Deny", _decide, caller, request.id, False, no, key=f"{key}:no", kind="secondary")
 
 
 @bind_to_caller
-def _decide(caller: Caller, request_id: str, is_approved: bool) -> None:
+def _decide(caller: Caller, request_id: str, is_approved: bool, says: str) -> None:
     with failure.keep_refusals(_REFUSED), suppress(NotSignedIn):  # that the page itself will say
         bridge.ask(access_requests.approve if is_approved else access_requests.deny, caller, request_id)
-        st.toast("They may open it now." if is_approved else "Denied. Their page says so if they are still waiting.")
+        st.session_state[_DECIDED] = says
+
+
+def tell_decided() -> None:
+    """What was decided in the run before, which may have been the last of the list."""
+    if says := st.session_state.pop(_DECIDED, None):
+        st.toast(words.escape(says), icon=":material/check:")

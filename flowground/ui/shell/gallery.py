@@ -75,7 +75,8 @@ def _draw_search() -> tuple[str, bool]:
 
 
 def _write_count(number: int, searched: str) -> str:
-    return words.count(number, "flow") if searched else f"{words.count(number, 'flow')}. Choose one to chat with."
+    flows = words.count(number, "flow")
+    return flows if searched or number == 1 else f"{flows}. Choose one to chat with."
 
 
 def _search(flows: Sequence[WiredFlow], searched: str) -> list[WiredFlow]:

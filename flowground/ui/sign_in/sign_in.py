@@ -4,16 +4,22 @@ The owner code is asked for before anything that outlives the visit.
 """
 
 from contextlib import suppress
+from html import escape
 from urllib.parse import quote
 
 import streamlit as st
 
 from flowground import runtime
-from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
+from flowground.caller import Caller
+from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.shims import page_scripts
+from flowground.store.people.members import Member
+from flowground.store.people.password_links import PasswordLink
 from flowground.ui.page import bridge, failure, words
-from flowground.ui.page.caller import is_owner_proven, read_address, remember_proof
+from flowground.ui.page.caller import find_visitor, is_owner_proven, read_address, remember_proof
+from flowground.ui.page.names import find_display_name
 from flowground.ui.sign_in import session
+from flowground.wiring import WiredFlow
 
 _CODE = "code"
 _KINDS = ("invitation", "reset")
@@ -36,7 +42,7 @@ def ask_owner_code(*, key: str = "owner_code", says: str = _WHERE) -> bool:
     if not is_sent:
         return False
     if not _prove(code):
-        st.error("This is not the code. It changes with every start of Flowground.")
+        st.warning("This is not the code. It changes with every start of Flowground.")
         return False
     slot.empty()
     return True
@@ -71,6 +77,14 @@ def enter_as_owner() -> None:
     st.rerun()
 
 
+def draw_new_password(label: str = "Password") -> str:
+    """The field for a password that somebody chooses, with the rule below it."""
+    with st.container(gap="xsmall"):
+        password = st.text_input(label, type="password", autocomplete="new-password")
+        st.caption("At least 8 characters. Longer is stronger.")
+    return password
+
+
 def draw_first_account(*, key: str = "first_account", go_to: str | None = None, shares: str | None = None) -> None:
     """Draws the form that makes the first account, an admin. The browser is then signed in and stays where it was.
 
@@ -82,9 +96,7 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None, 
     with st.form(key, border=False):
         name = st.text_input("User name", help="Small letters, digits and . _ @ + -", autocomplete="username")
         shown = st.text_input("Your name", placeholder="As colleagues see it", autocomplete="name")
-        password = st.text_input(
-            "Password", type="password", autocomplete="new-password", help="At least 8 characters."
-        )
+        password = draw_new_password()
         is_sent = st.form_submit_button("Create account", type="primary")
     if not is_sent:
         return
@@ -94,14 +106,17 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None, 
         runtime.get().loop.call_soon_threadsafe(page_scripts.redraw_others, page_scripts.find_this_page())
         session.sign_in_browser(member.id, go_to=go_to)
     except (InvalidRequest, NotAllowed) as error:
-        st.error(error.full_message)
+        failure.draw_refusal(error)
 
 
 def draw_join() -> None:
     """Where a one-time link leads: somebody chooses their password with it, and is signed in."""
     secret = next((st.query_params[kind] for kind in _KINDS if kind in st.query_params), "")
     links, address = runtime.get().sign_in.links, read_address()
-    organization = words.escape(runtime.get().settings.organization.name)
+    here = find_visitor()
+    if here is not None and here.kind == "member" and bridge.call(links.was_used_by(secret, here.id)):
+        _draw_joined(here)
+        return
     try:
         link, member = bridge.call(links.find(secret, address))
     except NotSignedIn as error:
@@ -109,21 +124,55 @@ def draw_join() -> None:
         failure.draw_refusal(error)
         st.write("If you have a password already: [Sign in](/)")
         return
-    new = link.kind == "invitation"
-    st.title(f"Welcome to {organization}" if new else "Choose a new password", anchor=False)
-    st.markdown(f"You are **{words.escape(member.display_name)}**; your user name is **{words.escape(member.name)}**.")
+    _draw_welcome(link, member)
     with st.form("join", border=False):
-        password = st.text_input(
-            "Password",
-            type="password",
-            autocomplete="new-password",
-            help="At least 8 characters. Longer is stronger.",
-        )
+        password = draw_new_password()
         is_sent = st.form_submit_button("Set the password and sign in", type="primary", width="stretch")
-    if is_sent:
-        with failure.draw_refusals():
-            bridge.call(links.redeem(secret, password, address))
-            session.sign_in_browser(member.id, go_to=_find_goal())
+    said = st.empty()
+    if not is_sent:
+        return
+    said.info("One moment: you are being signed in …", icon=":material/hourglass_top:")
+    try:
+        bridge.call(links.redeem(secret, password, address))
+        session.sign_in_browser(member.id, go_to=_find_goal())
+    except (InvalidRequest, NotSignedIn) as error:
+        with said:
+            failure.draw_refusal(error)
+
+
+def _draw_welcome(link: PasswordLink, member: Member) -> None:
+    """Who one is here, who invited one, and to what."""
+    if link.kind == "invitation":
+        organization = words.escape(runtime.get().settings.organization.name)
+        wired = _find_flow(Caller("member", member.id, member.role))
+        st.title(f"Welcome to {organization}", anchor=False)
+        to = words.escape(wired.flow.chat.title or wired.name) if wired else organization
+        st.markdown(f"{_name_inviter(link.created_by)} invites you to **{to}**.")
+    else:
+        st.title("Choose a new password", anchor=False)
+    st.markdown(f"You are **{words.escape(member.display_name)}**; your user name is **{words.escape(member.name)}**.")
+
+
+def _draw_joined(here: Caller) -> None:
+    """For who comes by their own link again, and is signed in."""
+    wired = _find_flow(here)
+    st.title("You have joined already", anchor=False)
+    st.write("Your link has done its work, and you are signed in here.")
+    name = f"Open {wired.flow.chat.title or wired.name}" if wired else "Your flows"
+    goal = _find_goal() if wired else "/"
+    st.html(f'<a class="fg-way-out" href="{escape(goal)}">{escape(name)}</a>', width="content")
+
+
+def _find_flow(caller: Caller) -> WiredFlow | None:
+    """The flow that an invitation was made for; None where it names none, or none that this person may open."""
+    with suppress(FlowNotFound):
+        return bridge.call(runtime.get().access.open_flow(caller, st.query_params.get("flow", "")))
+    return None
+
+
+def _name_inviter(owner: str) -> str:
+    kind, _, member = owner.partition(":")
+    return words.escape(find_display_name(member)) if kind == "member" else "An admin"
 
 
 def _find_goal() -> str:

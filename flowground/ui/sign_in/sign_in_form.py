@@ -10,7 +10,7 @@ from streamlit_authenticator import Hasher  # type: ignore[import-untyped]  # it
 from flowground import runtime
 from flowground.errors import InvalidRequest, NotSignedIn
 from flowground.sign_in.tries import describe_lockout
-from flowground.ui.page import bridge, words
+from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import read_address, read_device
 from flowground.ui.sign_in import session
 
@@ -28,7 +28,7 @@ def draw_sign_in() -> None:
     try:
         _sign_in(name, password)
     except (NotSignedIn, InvalidRequest) as error:
-        st.error(error.full_message)
+        failure.draw_refusal(error)
 
 
 def _sign_in(name: str, password: str) -> None:
@@ -41,4 +41,4 @@ def _sign_in(name: str, password: str) -> None:
             session.sign_in_browser(member.id)
         if wait := bridge.call(sign_in.find_wait(name, address, device)):
             raise describe_lockout(wait)
-    st.error("User name or password is wrong.")
+    st.warning("User name or password is wrong.")

@@ -21,7 +21,7 @@ function conversation(view, frame) {
   else view.pending = null;
   view.isAsking = false;
   view.turn = isSame ? before : null;
-  view.ratings.take(frame.messages, frame.ratings);
+  view.ratings.take(frame.messages, frame.ratings, frame.explained);
   const kept = isEarlier ? [pending.question, pending.answer] : isSame ? before.answers.values() : [];
   view.list.show(frame.messages, { hasEarlier: frame.has_earlier, kept: new Set(kept) });
   if (pending && !isEarlier && !frame.running) giveBack(view, pending, frame.messages);
@@ -63,7 +63,7 @@ function fillForm(view, messages) {
 
 function messages(view, frame) {
   if (frame.session !== view.session) return;
-  view.ratings.take(frame.messages, frame.ratings);
+  view.ratings.take(frame.messages, frame.ratings, frame.explained);
   view.scroll.hold(() => view.list.prepend(frame.messages, { hasEarlier: frame.has_earlier }));
 }
 

@@ -11,14 +11,17 @@ export class Ratings {
   constructor({ send, ask, say, warn, getSession, find }) {
     Object.assign(this, { send, ask, say, warn, getSession, find });
     this.values = new Map();
+    /** Of which answers this person said why. */
+    this.explained = new Set();
     /** What was pressed here and is not told back: what stood there before, by the message's id. */
     this.pressed = new Map();
   }
 
   /** How answers of a conversation were rated, by their ids. */
-  take(messages, ratings = {}) {
+  take(messages, ratings = {}, explained = []) {
     for (const { id, role } of messages)
       if (role === "assistant" && !this.pressed.has(id)) this.set(id, ratings[id] ?? null);
+    for (const id of explained) this.explained.add(id);
   }
 
   /** The server's word. */
@@ -30,6 +33,7 @@ export class Ratings {
       this.warn(error.text, error.hint);
     } else {
       this.set(message, value);
+      this.explained.delete(message); // it went with the rating before
       if (isMine) this.say({ good: "Rated as good.", bad: "Rated as bad." }[value] ?? "The rating was taken back.");
       if (isMine && value === "bad" && session === this.getSession()) this.ask(message);
     }
@@ -67,7 +71,8 @@ export class Ratings {
     const value = this.values.get(id);
     const buttons = BUTTONS.map(([name, label]) =>
       makeIconButton(name, label, () => this.press(answer, name), { "aria-pressed": String(value === name), "data-rates": name }));
-    const why = value && !this.pressed.has(id) ? make("button", { type: "button", class: "fg-why", click: () => this.ask(id) }, "Tell why") : null;
+    const label = this.explained.has(id) ? "Edit reason" : "Tell why";
+    const why = value && !this.pressed.has(id) ? make("button", { type: "button", class: "fg-why", click: () => this.ask(id) }, label) : null;
     return make("span", { class: "fg-rating", role: "group", "aria-label": "How was this answer?" }, ...buttons, why);
   }
 

@@ -113,6 +113,7 @@ export class View {
     this.data = data;
     this.given = data.session;
     this.hero.describe(data);
+    if (data.explained) this.ratings.explained.add(data.explained);
     if (isOther) this.open(data.session);
     else {
       if (JSON.stringify(before?.tweaks) !== JSON.stringify(data.tweaks)) this.socket.send({ type: "tweaks", tweaks: data.tweaks });
