@@ -85,6 +85,22 @@ def test_text_from_right_to_left_stands_at_the_right(house: AppServer, phone: "P
     assert find_wide(phone) == []
 
 
+def test_a_chat_is_printed_whole_in_light_and_without_what_one_presses(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, viewport={"width": 1280, "height": 500}, color_scheme="dark") as page:
+        show(page, house, "everything")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.emulate_media(media="print")
+        page.wait_for_function("getComputedStyle(document.querySelector('.fg-answer')).color === 'rgb(27, 31, 42)'")
+        shown = "document.scrollingElement.scrollHeight - document.querySelector('.fg-chat').offsetHeight"
+        page.wait_for_function(f"document.querySelector('.fg-chat').offsetHeight > 1000 && {shown} >= 0")
+        assert page.get_by_text("Everything", exact=True).first.is_visible()
+        for pressed in (composer(page), page.get_by_test_id("stSidebar"), page.get_by_role("button", name="Copy")):
+            assert pressed.count() == 0 or not pressed.first.is_visible()
+        page.emulate_media(media="screen")
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        composer(page).wait_for()
+
+
 def test_nothing_moves_for_who_wants_no_motion(house: AppServer, browser: "Browser") -> None:
     with visitor(browser, reduced_motion="reduce") as page:
         show(page, house, "waiting")

@@ -18,9 +18,9 @@
   const ask = window.matchMedia.bind(window);
   const system = ask(dark);
   const read = () => { try { return localStorage.getItem("flowground-look"); } catch { return null; } };
-  let chosen = read();
+  let chosen = read(), isPrinting = false;
   const answer = Object.defineProperty(new EventTarget(), "matches", {
-    get: () => chosen === "dark" || (chosen !== "light" && system.matches),
+    get: () => !isPrinting && (chosen === "dark" || (chosen !== "light" && system.matches)),
   });
   Object.assign(answer, { media: dark, addListener(told) { this.addEventListener("change", told); } });
   window.matchMedia = (query) => (query === dark ? answer : ask(query));
@@ -42,6 +42,8 @@
     chosen = read();
     tell();
   });
+  for (const [moment, is] of [["beforeprint", true], ["afterprint", false]])
+    addEventListener(moment, () => { isPrinting = is; tell(); }); // paper is light
   tell();
 
   // On a phone the open sidebar covers the page: nobody wants it back at the next load.
