@@ -1,5 +1,6 @@
 """A thumb on a phone: the drawer, menus, fields and keys."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.chat_states import FLOWS
 from tests.house import PUBLIC, House
 from tests.narrow import PHONE
-from tests.open_page import answers, composer, expect_count, go, messages, say, still, visitor
+from tests.open_page import answers, composer, expect_count, go, messages, open_menu, say, still, stop, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -16,9 +17,21 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = pytest.mark.browser
-HOUSE = House(people={}, flows={"echo": FLOWS["echo"]}, shared={"echo": PUBLIC})
+HOUSE = House(
+    people={},
+    flows={name: FLOWS[name] for name in ("echo", "long")},
+    shared={"echo": PUBLIC, "long": PUBLIC},
+)
 FINGER = 44
 """Pixels."""
+SETTLED = "() => document.getAnimations().every(one => !(one instanceof CSSTransition))"
+PAINTED = """(one, of) => {
+  const brush = document.createElement("canvas").getContext("2d");
+  brush.fillStyle = getComputedStyle(one)[of];
+  brush.fillRect(0, 0, 1, 1);
+  return [...brush.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}"""
+"""A colour as it comes to the screen: red, green, blue."""
 
 
 @pytest.fixture
@@ -150,3 +163,97 @@ def test_the_end_stays_in_sight_while_the_field_grows(house: AppServer, phone: "
     phone.get_by_role("button", name="Go to the end").wait_for()
     composer(phone).fill("a\nb\nc\nd\ne\nf\ng\nh")
     assert phone.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0
+
+
+def test_a_stopped_answer_has_the_row_of_any_other_and_nothing_moves(house: AppServer, phone: "Page") -> None:
+    go(phone, f"{house.url}/public_flow/long")
+    say(phone, "Go")
+    answers(phone).get_by_text("word3").wait_for()
+    stop(phone)
+    phone.get_by_text("Stopped", exact=True).wait_for()
+    first = answers(still(phone))
+    row = first.locator(".fg-footer")
+    before = (measure(first)["height"], measure(row)["height"], measure(row.get_by_role("button", name="Copy"))["left"])
+    places = [measure(one)["top"] for one in row.locator("> *").all()]
+    assert max(places) - min(places) < measure(row)["height"]
+    say(phone, "Once more")
+    answers(phone).nth(1).get_by_text("word3").wait_for()
+    first = answers(phone).first
+    row = first.locator(".fg-footer")
+    copy = row.get_by_role("button", name="Copy")
+    assert (measure(first)["height"], measure(row)["height"], measure(copy)["left"]) == before
+    stop(phone)
+
+
+def test_entries_of_a_menu_are_as_large_as_a_finger_and_delete_is_red_and_apart(
+    house: AppServer, phone: "Page"
+) -> None:
+    go(phone, f"{house.url}/playground?flow=echo")
+    say(phone, "Hello")
+    answers(phone).get_by_text("You said: Hello").wait_for()
+    open_drawer(still(phone))
+    menu = open_menu(phone.get_by_test_id("stSidebar").get_by_role("button", name="More").first)
+    entries = {one.inner_text(): measure(one) for one in menu.get_by_role("menuitem").all()}
+    assert list(entries) == ["Pin", "Rename", "Share", "Export", "Delete"]
+    assert min(box["height"] for box in entries.values()) >= FINGER
+    gaps = [entries[after]["top"] - entries[one]["bottom"] for one, after in pairwise(entries)]
+    assert gaps[-1] >= gaps[0] + 5
+    delete = menu.get_by_role("menuitem", name="Delete")
+    assert is_red(delete.locator("span").last, "color")
+    delete.tap()
+    dialog = phone.get_by_role("dialog", name="Delete this chat?")
+    assert is_red(dialog.get_by_role("button", name="Delete"), "backgroundColor")
+    dialog.get_by_role("button", name="Cancel").tap()
+    dialog.wait_for(state="hidden")
+    open_menu(phone.get_by_test_id("stSidebar").get_by_role("button", name="More").first)
+    menu.get_by_role("menuitem", name="Rename").tap()
+    title = phone.get_by_role("textbox", name="Title")
+    assert title.evaluate("one => parseFloat(getComputedStyle(one).fontSize)") >= 16
+    title.fill("Never kept")
+    phone.get_by_role("dialog").get_by_role("button", name="Cancel").tap()
+    phone.get_by_role("dialog").wait_for(state="hidden")
+    expect_count(still(phone).get_by_role("button", name="Never kept"), 0)
+
+
+def is_red(found: "Locator", of: str) -> bool:
+    red, green, blue = found.evaluate(PAINTED, of)
+    return bool(red > green + 60 and red > blue + 60)
+
+
+def test_in_dark_a_pressed_menu_can_be_seen(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, **PHONE, color_scheme="dark") as page:
+        go(page, f"{house.url}/playground?flow=echo")
+        say(page, "Hello")
+        answers(page).get_by_text("You said: Hello").wait_for()
+        open_drawer(still(page))
+        button = page.get_by_test_id("stSidebar").get_by_role("button", name="More").first
+        open_menu(button)
+        assert min(button.evaluate(PAINTED, "color")) > 150
+
+
+def test_a_main_button_that_is_pointed_at_does_not_glare(house: AppServer, browser: "Browser") -> None:
+    for look in ("light", "dark"):
+        with visitor(browser, color_scheme=look) as page:
+            go(page, f"{house.url}/playground?flow=echo")
+            button = page.get_by_role("button", name="Publish")
+            before = button.evaluate(PAINTED, "backgroundColor")
+            button.hover()
+            page.wait_for_function(SETTLED)
+            after = button.evaluate(PAINTED, "backgroundColor")
+            assert before != after
+            assert max(abs(one - other) for one, other in zip(before, after, strict=True)) < 40
+
+
+def test_what_scrolls_under_the_head_fades(house: AppServer, browser: "Browser") -> None:
+    for look in (PHONE, {"viewport": {"width": 1280, "height": 500}}):
+        with visitor(browser, **look) as page:
+            go(page, f"{house.url}/playground?flow=echo")
+            say(page, "a line\n\n" * 30)
+            answers(page).get_by_text("You said").wait_for()
+            shades = still(page).evaluate(
+                "[...document.querySelectorAll('[data-testid=stLayoutWrapper]:has(> .st-key-page-head),"
+                " .st-key-page-head-actions')].map(one => getComputedStyle(one, '::after'))"
+                ".filter(one => one.display !== 'none' && one.backgroundImage.startsWith('linear-gradient'))"
+                ".map(one => [one.position, parseFloat(one.height) > 10])"
+            )
+            assert shades == [["absolute", True]]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from flowground.errors import StoreUnavailable
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, erasing
+from flowground.ui.page.actions import mark_gone
 from tests.acme import FLOWS
 from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files, take
 from tests.house import PUBLIC, House
@@ -90,7 +91,7 @@ def test_a_conversation_that_a_person_deletes_at_its_page(house: AppServer) -> N
         assert WORD.encode() in page.say(f"{WORD} at a page")
         assert find_in_files(house.folder)
         page.visit("playground", f"flow=talk&session={page.chat.session}")
-        page.choose(page.widget("menu_button", "sessions:more:"), "Delete")
+        page.choose(page.widget("menu_button", "sessions:more:"), mark_gone("Delete"))
         page.press(page.widget("button", "sessions:delete:"))
         await_clean(house)
 
@@ -101,7 +102,7 @@ def test_what_a_visitor_deletes(house: AppServer) -> None:
         assert WORD.encode() in page.say(f"{WORD} without an account")
         assert find_in_files(house.folder)
         page.visit("", f"session={page.chat.session}")
-        page.choose(page.widget("menu_button", "sessions:more:"), "Delete")
+        page.choose(page.widget("menu_button", "sessions:more:"), mark_gone("Delete"))
         page.press(page.widget("button", "sessions:delete:"))
         await_clean(house)
 

@@ -8,6 +8,7 @@ import pytest
 
 from flowground.overrides import write_link
 from flowground.store.flows.publications import Sharing
+from flowground.ui.page.actions import mark_gone
 from tests.house import House, share
 from tests.page_socket import PageSocket, open_page
 from tests.people import CREDENTIALS
@@ -74,13 +75,13 @@ def test_a_conversation_is_deleted_by_whoever_is_signed_in_only(house: AppServer
     browser = open_browser(house, "bob")
     with open_page(browser) as page:
         conversation_of_bob(page)
-        assert b"Delete this conversation?" in page.choose(page.widget("menu_button", "sessions:more:"), "Delete")
+        assert b"Delete this chat?" in page.choose(page.widget("menu_button", "sessions:more:"), mark_gone("Delete"))
         assert browser.post("/session/end").status_code == 200  # in another tab
         page.press(page.widget("button", "sessions:delete:"))
     with open_page(open_browser(house, "bob")) as page:
         assert b"Keep this" in page.visit("playground", "flow=talk")
         page.press(page.widget("button", "sessions:open:"))
-        page.choose(page.widget("menu_button", "sessions:more:"), "Delete")
+        page.choose(page.widget("menu_button", "sessions:more:"), mark_gone("Delete"))
         page.press(page.widget("button", "sessions:delete:"))
         assert b"Keep this" not in page.visit("playground", "flow=talk")
 

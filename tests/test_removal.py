@@ -33,6 +33,7 @@ from flowground.store.people import (
 from flowground.store.people.config_entries import ConfigEntry
 from flowground.store.runs import erasing, turns
 from flowground.store.runs.records import RunRecord
+from flowground.ui.page.actions import mark_gone
 from tests.acme import FLOWS
 from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files, finish_removals, take
 from tests.house import House
@@ -275,7 +276,7 @@ def test_an_admin_removes_somebody_at_the_page(house: AppServer) -> None:
     speak(house, WORD)
     with open_page(open_browser(house, "augusta")) as page:
         page.visit("organization")
-        page.choose(page.widget("menu_button", f"people:more:{WORD}"), "Remove")
+        page.choose(page.widget("menu_button", f"people:more:{WORD}"), mark_gone("Remove"))
         page.press(page.widget("button", "person:remove"))
         eventually(lambda: not find_in_files(house.folder), within=20)
 

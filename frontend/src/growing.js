@@ -39,7 +39,7 @@ export class Growing {
     this._definitions = new Definitions();
     this._unresolved = [];
     this._timer = null;
-    this._isEnded = this._isFinished = false;
+    this._isEnded = this._isFinished = this._isCut = false;
     root.classList.add("fg-md");
   }
 
@@ -53,9 +53,11 @@ export class Growing {
     if (this._timer === null && this._waiting) this._take();
   }
 
-  end() {
+  /** `isCut`: it was to go on. */
+  end({ isCut = false } = {}) {
     if (this._isEnded) return this.done;
     this._isEnded = true;
+    this._isCut = isCut;
     this._waiting += mend(this._held);
     if (this._timer === null) this._take();
     return this.done;
@@ -138,7 +140,7 @@ export class Growing {
     this._tail = null;
     const within = this._within;
     const prefix = this._definitions.write(this._pending) + (within?.head ?? "");
-    const parsed = parse(this._pending, { prefix, isGrowing: !isLast });
+    const parsed = parse(this._pending, { prefix, isGrowing: !isLast, isCut: !isLast || this._isCut });
     this.work.read += this._pending.length;
     const parts = cutParts(parsed, { pending: this._pending, within });
     const closed = isLast ? parts.length : countClosed(parts, this._pending);

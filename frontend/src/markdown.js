@@ -16,10 +16,10 @@ export class Growing extends Text {
 }
 
 /** Draws a whole text; what it returns has `done`, `text` and `drop()`. */
-export function render(root, text, { messages } = {}) {
+export function render(root, text, { messages, isCut } = {}) {
   root.replaceChildren();
   const whole = new Growing(root, { messages });
   whole.add(text);
-  whole.end();
+  whole.end({ isCut });
   return whole;
 }

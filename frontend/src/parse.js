@@ -9,8 +9,12 @@ const SETTINGS = {
   extensions: [gfm(), { disable: { null: ["htmlFlow", "htmlText"] } }],
   mdastExtensions: [gfmFromMarkdown()],
 };
-/** Blocks of `text` in order, each `{node, start, end, place}` by places in `text`; `prefix` is read before it and left out. */
-export function parse(text, { prefix = "", isGrowing = false } = {}) {
+/** A mark that begins something, and has no end in what is left of its text. */
+const OPEN_MARK = /(^|[\s([{"'“‘])(?:\*{1,3}|`+)(?=\S|$)([^*`]*)$/;
+
+/** Blocks of `text` in order, each `{node, start, end, place}` by places in `text`; `prefix` is read before it and left out.
+ * `isCut`: it may go on, or would have, so a mark without an end is not shown at its end. */
+export function parse(text, { prefix = "", isGrowing = false, isCut = isGrowing } = {}) {
   const lifted = lift(text, isGrowing);
   const source = prefix + lifted.text;
   const place = (offset) => lifted.place(Math.max(0, offset - prefix.length));
@@ -19,7 +23,16 @@ export function parse(text, { prefix = "", isGrowing = false } = {}) {
     const { start, end } = node.position;
     if (end.offset > prefix.length) blocks.push({ node, start: place(start.offset), end: place(end.offset), place });
   }
-  return { blocks, lifted, near: findAddresses(blocks, lifted) };
+  return { blocks, lifted, near: findAddresses(blocks, lifted), isHidden: isCut && hideMark(blocks.at(-1)?.node) };
+}
+
+/** Takes away the mark that is left open at the end of the last paragraph; whether there was one. */
+function hideMark(node) {
+  let last = node;
+  while (last?.children?.length) last = last.children.at(-1);
+  const before = last?.type === "text" ? last.value : "";
+  if (before) last.value = before.replace(OPEN_MARK, "$1$2");
+  return Boolean(before) && last.value !== before;
 }
 
 /** Addresses by the names that the text itself gives them. */

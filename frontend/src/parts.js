@@ -3,7 +3,7 @@
 import { Drawing, drawItem, drawRow, isLoose, makeList, makeTable } from "./draw.js";
 
 /** Parts in order. `within`: the list or table that the text goes on with. */
-export function cutParts({ blocks, lifted }, { pending, within }) {
+export function cutParts({ blocks, lifted, isHidden }, { pending, within }) {
   const parts = [];
   const open = lifted.found.find((one) => one.value === null)?.start ?? Infinity;
   const push = (part) => {
@@ -18,6 +18,7 @@ export function cutParts({ blocks, lifted }, { pending, within }) {
     else if (node.type === "table") cutTable(node, { block, start, place, goesOn }).forEach(push);
     else push({ kind: "block", type: node.type, node, start: findLine(pending, start), end, block });
   });
+  if (isHidden) parts.at(-1).isGrowing = true;
   return parts;
 }
 

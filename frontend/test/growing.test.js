@@ -111,3 +111,31 @@ test("a dropped answer stops", async () => {
   await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(root.childElementCount, count);
 });
+
+test("a mark without an end is not shown while more may come, nor in an answer that was cut", async () => {
+  for (const [text, shown] of [
+    ["Go to **Small", "Go to Small"],
+    ["Go to *", "Go to "],
+    ["Run `ls -l", "Run ls -l"],
+    ["- one\n- **two", "onetwo"],
+    ["**a** and ***b", "a and b"],
+    ["2 * 3 * 4 = ", "2 * 3 * 4 ="],
+    ["5*3", "5*3"],
+  ]) {
+    const read = (root) => root.textContent.replaceAll(/\s+/g, " ").trimEnd();
+    const { root, growing } = await growOpen(text);
+    assert.equal(read(root), shown.trimEnd());
+    await growing.end({ isCut: true });
+    assert.equal(read(root), shown.trimEnd());
+  }
+});
+
+test("a mark that never got its end is shown in the end", async () => {
+  const { root, growing } = await growOpen("Go to **Small");
+  growing.add(" parcels");
+  assert.equal(root.textContent, "Go to Small parcels");
+  growing.add("\n\nNext *one\n");
+  assert.equal(root.textContent, "Go to **Small parcelsNext one");
+  await growing.end();
+  assert.equal(root.textContent, "Go to **Small parcelsNext *one");
+});

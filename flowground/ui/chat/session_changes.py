@@ -9,6 +9,7 @@ from flowground.store.runs import conversations
 from flowground.store.runs.session_lists import ListedSession
 from flowground.ui.chat.conversation import begin_new
 from flowground.ui.page import bridge
+from flowground.ui.page.actions import draw_last_question
 from flowground.ui.page.caller import require_visitor
 
 
@@ -16,7 +17,11 @@ from flowground.ui.page.caller import require_visitor
 def rename(flow_id: str, session: ListedSession) -> None:
     with st.form(f"sessions:rename:{session.session_id}", border=False):
         title = st.text_input("Title", value=session.title, max_chars=conversations.TITLE_CHARS)
-        if st.form_submit_button("Save", type="primary") and title.strip():
+        with st.container(horizontal=True):
+            is_wanted = st.form_submit_button("Save", type="primary")
+            if st.form_submit_button("Cancel", key="rename:no"):
+                st.rerun()
+        if is_wanted and title.strip():
             bridge.write(
                 require_visitor(),
                 conversations.rename_session,
@@ -27,16 +32,16 @@ def rename(flow_id: str, session: ListedSession) -> None:
             st.rerun()
 
 
-def delete(flow_id: str, sessions: Sequence[str], noun: str = "chat") -> None:
+def delete(flow_id: str, sessions: Sequence[str], noun: str) -> None:
     """Asks before these go, by their ids."""
-    title = "Delete this conversation?" if len(sessions) == 1 else f"Delete {len(sessions)} {noun}s?"
+    title = f"Delete this {noun}?" if len(sessions) == 1 else f"Delete {len(sessions)} {noun}s?"
     st.dialog(title)(_ask_before_deleting)(flow_id, sessions)
 
 
 def _ask_before_deleting(flow_id: str, sessions: Sequence[str]) -> None:
     them = "Its messages are" if len(sessions) == 1 else "Their messages are"
     st.write(f"{them} deleted for good.")
-    if st.button("Delete", type="primary", key=f"sessions:delete:{sessions[0]}"):
+    if draw_last_question("Delete", key=f"sessions:delete:{sessions[0]}"):
         caller = require_visitor()
         for session_id in sessions:
             bridge.ask(deleting.delete_conversation, caller, flow_id=flow_id, session_id=session_id)

@@ -16,7 +16,7 @@ from flowground.store.runs.session_lists import ListedSession, SessionPage, Sess
 from flowground.ui.chat import chat_files, chat_links, session_changes
 from flowground.ui.chat.conversation import Conversation, begin_new, find_session
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.actions import draw_action
+from flowground.ui.page.actions import draw_action, mark_gone
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.shell.navigation import find_page_part
 
@@ -142,11 +142,12 @@ def _draw_row(
             key=f"sessions:more:{key}",
             type="tertiary",
             icon=":material/more_horiz:",
+            format_func=mark_gone,
         )
     if chosen == "Rename":
         session_changes.rename(flow_id, session)
     elif chosen == "Delete":
-        session_changes.delete(flow_id, (key,))
+        session_changes.delete(flow_id, (key,), noun)
     elif chosen == "Export":
         chat_files.open_export(flow_id, key, noun)
     elif chosen == "Share":

@@ -21,6 +21,20 @@ def draw_action(
     st.button(label, type=kind, icon=shown, key=key, on_click=act, args=args)
 
 
+def mark_gone(entry: str) -> str:
+    """A menu's entry as it is shown: what takes something away for good is red, and set apart."""
+    return f":red[{entry}]" if entry in ("Delete", "Remove") else entry
+
+
+def draw_last_question(label: str, *, key: str, icon: str | None = None) -> bool:
+    """The buttons at the end of a dialog that takes something away for good; whether it was said yes to."""
+    with st.container(horizontal=True, key="last-question"):
+        is_wanted = st.button(label, type="primary", icon=icon, key=key)
+        if st.button("Cancel", key="last-question:no"):
+            st.rerun()
+    return is_wanted
+
+
 def schedule_dialog(flow_id: str, open_dialog: Callable[[], None]) -> None:
     """For a button on the page of this flow."""
     st.session_state[_SCHEDULED] = (flow_id, open_dialog)

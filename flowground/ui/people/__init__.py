@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from flowground.ui.page import bridge
+from flowground.ui.page.actions import draw_last_question, mark_gone
 from flowground.ui.page.caller import require_visitor
 
 
@@ -23,10 +25,11 @@ def open_row(key: str, title: str, facts: str) -> Iterator[None]:
 
 def draw_menu(choices: Collection[str], *, key: str) -> str | None:
     """An entry's menu; what was chosen in it just now."""
-    return st.menu_button("More", tuple(choices), key=key, type="tertiary", width="content")
+    return st.menu_button("More", tuple(choices), key=key, type="tertiary", width="content", format_func=mark_gone)
 
 
 def draw_deed(label: str, deed: Callable[..., Any], *args: Any, key: str, icon: str | None = None) -> None:
     """A dialog's button, which does it for whoever is here then, and closes the dialog."""
-    if st.button(label, type="primary", icon=icon, key=key):
+    ask = draw_last_question if label == "Remove" else partial(st.button, type="primary")
+    if ask(label, icon=icon, key=key):
         bridge.change(deed, require_visitor(), *args)

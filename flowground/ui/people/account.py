@@ -13,7 +13,7 @@ from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.api_access.tokens import write_rights, write_token_facts
 from flowground.ui.page import bridge, browser, drafts, failure, words
-from flowground.ui.page.actions import draw_action
+from flowground.ui.page.actions import draw_action, draw_last_question
 from flowground.ui.page.caller import bind_to_caller, read_address, read_device, require_visitor
 from flowground.ui.page.paging import PAGE, ListPage, draw_list
 from flowground.ui.people import open_row
@@ -119,7 +119,7 @@ def draw_data() -> None:
 @st.dialog("Delete all your conversations?")
 def _delete() -> None:
     st.write("Those with every flow, and those of your tokens. This cannot be undone.")
-    if st.button("Delete all", type="primary", key="account:delete:yes"):
+    if draw_last_question("Delete all", key="account:delete:yes"):
         with failure.draw_refusals():
             count = bridge.ask(account.delete_conversations, require_visitor())
             st.toast(f"{words.count(count, 'conversation')} deleted.")

@@ -135,10 +135,11 @@ export class Answer {
   /** The answer as it is stored. Its text is drawn only where it is not there already. */
   store(message) {
     const text = message.text ?? this.growing?.text ?? "";
-    if (this.growing && this.growing.text === text) this.growing.end();
+    const isCut = message.state !== "complete";
+    if (this.growing && this.growing.text === text) this.growing.end({ isCut });
     else if (text.trim()) {
       this.growing?.drop();
-      this.growing = render(this.text, text, {});
+      this.growing = render(this.text, text, { isCut });
     } else this.empty();
     this.end = text ? Math.max(this.end, 1) : 0;
     this.stored = { ...message, text };
@@ -178,14 +179,16 @@ export class Answer {
     const { stored, chat } = this;
     const left = [];
     const canRetry = this.isEnd && chat.canRetry;
-    const isBad = stored.state !== "complete" || (this.isEmpty && this.stored.by_model);
+    const isWanted = stored.state === "complete" || (stored.state === "stopped" && !stored.error);
+    const isBad = !isWanted || (this.isEmpty && this.stored.by_model);
     if (canRetry && isBad) left.push(this.drawRetry());
     if (stored.text.trim()) left.push(makeCopyButton("Copy", () => stored.text));
     if (canRetry && !isBad) left.push(makeIconButton("again", "Try again", () => chat.retry(this), { class: "fg-icon fg-idle" }));
     if (canRetry && this.alike) left.push(this.drawVersions() ?? "");
     if (chat.offersCode && chat.findQuestion(this)) left.push(makeIconButton("code", "Copy as code", () => chat.showCode(this)));
     this.rating = chat.drawRating?.(this) ?? null;
-    return make("div", { class: "fg-footer" }, ...left, this.rating, this.drawFacts(), makeTime(stored.at));
+    const told = make("div", { class: "fg-told" }, this.drawFacts(), makeTime(stored.at));
+    return make("div", { class: "fg-footer" }, ...left, this.rating, told);
   }
 
   redrawRating() {
