@@ -1,4 +1,4 @@
-"""API access of a flow as a page of its own: `/api_access?flow=ID`."""
+"""API access of a flow as a page of its own: `/api_access?flow=ID`; without a flow, the list of them."""
 
 import streamlit as st
 
@@ -8,12 +8,17 @@ from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.shell import opening
 
+# A link from this page to itself changes what is drawn, but not the browser's address: that is said here.
 if address := st.query_params.get("flow"):
+    st.query_params["flow"] = address
     caller, wired = opening.open_flow(address)
     opening.require_allowed(bridge.ask(Access.may_run_api, caller, wired))
     name, query = words.escape(wired.name), {"flow": wired.id}
-    st.page_link(browser.PLAYGROUND, label=name, icon=":material/arrow_back:", query_params=query)
+    with st.container(horizontal=True, horizontal_alignment="distribute", key="api:ways"):
+        st.page_link(browser.PLAYGROUND, label=name, icon=":material/arrow_back:", query_params=query)
+        st.page_link(browser.API_ACCESS, label="All flows' APIs", icon=":material/list:")
     st.title("API access", anchor=False)
     pane.draw_pane(caller, wired)
 else:
+    st.query_params.clear()
     pane.draw_choice(require_visitor())

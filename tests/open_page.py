@@ -49,6 +49,11 @@ def choose(button: "Locator", choice: str) -> None:
     open_menu(button).get_by_role("menuitem", name=choice, exact=True).click()
 
 
+def revoke(button: "Locator") -> None:
+    """The token in whose row this button stands, after the question."""
+    open_menu(button).get_by_role("button", name="Revoke", exact=True).click()
+
+
 def composer(page: "Page") -> "Locator":
     """Where one writes to a chat."""
     return page.get_by_role("textbox", name="Message", exact=True)

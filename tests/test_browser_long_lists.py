@@ -13,7 +13,7 @@ from flowground.store.people import access_requests, members, tokens
 from tests.acme import enter_as
 from tests.axe import fetch_axe, find_ours
 from tests.house import House
-from tests.open_page import choose, expect_count, flow_text, go, open_menu, still, visitor
+from tests.open_page import choose, expect_count, flow_text, go, open_menu, revoke, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def test_ones_own_lists_are_searched_and_turned(house: AppServer, browser: "Brow
         bob.get_by_role("searchbox", name="Search sign-ins").fill("robot/29")
         bob.get_by_text("1 to 25 of 31").wait_for(state="detached")
         still(bob)
-        bob.get_by_role("button", name="Revoke").click()
+        revoke(bob.get_by_role("button", name="Revoke"))
         bob.get_by_text("Nothing has these words.").wait_for()
         bob.get_by_role("button", name="Sign out", exact=True).locator("visible=true").first.wait_for()
 

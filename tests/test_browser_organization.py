@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from tests.acme import ACME, await_composer, enter_as, switch
-from tests.open_page import answers, fill, go, open_menu, say, sign_in, still, visitor
+from tests.open_page import answers, fill, go, open_menu, revoke, say, sign_in, still, visitor
 from tests.people import PASSWORD
 from tests.servers import AppServer
 
@@ -155,6 +155,6 @@ def test_admins_find_and_revoke_the_organizations_tokens(house: AppServer, ada: 
     ada.get_by_text("nightly build").wait_for()
     ada.get_by_text("1 to 25 of 27").wait_for(state="detached")
     still(ada)
-    ada.get_by_role("button", name="Revoke").click()
+    revoke(ada.get_by_role("button", name="Revoke"))
     ada.get_by_text("Nothing has these words.").wait_for()
     assert requests.get(f"{house.url}/api/v1/flows", headers=headers, timeout=10).status_code == 403

@@ -12,7 +12,7 @@ import pytest
 from tests.acme import enter_as, switch
 from tests.api_pane import code_of, copied, copied_code, copied_line
 from tests.house import House
-from tests.open_page import answers, composer, fill, flow_text, go, open_menu, say, sign_in, still, visitor
+from tests.open_page import answers, composer, fill, flow_text, go, open_menu, revoke, say, sign_in, still, visitor
 from tests.people import PASSWORD
 from tests.servers import AppServer, clean_environment
 
@@ -68,7 +68,7 @@ def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ad
         check=False,
     )
     assert "You said: tell me about something interesting" in done.stdout, done.stderr
-    pane.get_by_role("button", name="Revoke").click()
+    revoke(pane.get_by_role("button", name="Revoke"))
     pane.get_by_role("button", name="Revoke").wait_for(state="detached")
     done = subprocess.run(told, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

@@ -1,5 +1,6 @@
 """The form for a token in Debian's chromium, on a desk and on a telephone, light and dark."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,11 +13,19 @@ from tests.open_page import fill, go, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Locator, Route
 
 pytestmark = pytest.mark.browser
 HOUSE = House(flows={"talk": FLOW})
-SETS = "Set fields that members may not, as your overrides do. Such a token can make the flow recite its prompt."
+SETS = "Set fields that members may not. Such a token can make the flow recite its prompt."
+
+
+def read_top(part: "Locator") -> float:
+    """Where it stands on the screen."""
+    still(part.page)
+    box = part.bounding_box()
+    assert box is not None
+    return box["y"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -29,7 +38,7 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
         enter_as(page, house, "olga")
         go(page, f"{house.url}/api_access?flow=talk")
         page.get_by_text("Reach, expiry and rights").click()
-        for name_of_choice in (SEES_INSIDE, "Set fields that members may not."):
+        for name_of_choice in (SEES_INSIDE, SETS):
             choice = page.get_by_role("checkbox", name=name_of_choice)
             choice.wait_for(state="attached")
             assert not choice.is_checked()
@@ -38,17 +47,49 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
         page.get_by_text("shown this once").wait_for()
         assert page.get_by_text("need a token that may set fields").count() == 0
         page.get_by_role("tab", name="Temporary overrides").click()
+        tone = page.get_by_role("textbox", name="Tone")
+        tone.click()
+        before = read_top(tone)
         change(page, "Tone", "rude")
         page.get_by_text("These overrides need a token that may set fields").wait_for()
+        assert abs(read_top(tone) - before) < 8
         ticked = page.get_by_role("checkbox", name=SETS)
+        assert not ticked.is_checked()
+        page.get_by_role("button", name="Let the next token set them").click()
+        page.get_by_text("The next one that you make in step 1 may.").wait_for()
         assert ticked.is_checked()
         fill(page, Name=f"fitting {name}")
         page.get_by_role("button", name="Make a token").click()
         row = page.locator('[class*="st-key-tokens-row-"]').filter(has_text=f"fitting {name}")
-        row.get_by_text("sees answers, sets fields").wait_for()
+        row.get_by_text("Talk only · sees answers, sets fields").wait_for()
         still(page)
+        assert not ticked.is_checked()
         for part in (ticked.locator("xpath=ancestor::label"), row, page.get_by_role("button", name="Make a token")):
             box = part.bounding_box()
             assert box is not None
             assert (box["x"] >= 0, box["x"] + box["width"] <= width) == (True, True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_editors_that_a_slow_browser_draws_late_override_nothing(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser) as page:
+        enter_as(page, house, "olga")
+        held: list[Route] = []
+        page.route(re.compile(r"/(Slider|TextArea|NumberInput|Selectbox)\.[^/]*\.js"), lambda route: held.append(route))
+        go(page, f"{house.url}/api_access?flow=talk")
+        handles_errors = page.get_by_text("With error handling")
+        code = page.get_by_text("No answer from").locator("visible=true")
+        handles_errors.click()
+        code.wait_for()
+        still(page)
+        assert held
+        for route in held:
+            route.continue_()
+        page.unroute_all(behavior="ignoreErrors")
+        page.get_by_role("tab", name="Temporary overrides").click()
+        page.get_by_role("slider", name="Temperature").wait_for()
+        page.get_by_role("tab", name="Python").click()
+        handles_errors.click()
+        code.wait_for(state="detached")
+        still(page)
+        assert page.get_by_role("tab", name="Temporary overrides", exact=True).count() == 1

@@ -41,14 +41,26 @@ def secrets(at: AppTest) -> list[str]:
     return sorted(set(re.findall(r"export FLOWGROUND_API_KEY=(fg_[\w-]+)", read(at))))
 
 
-def test_a_token_is_made_shown_once_and_revoked(pane: AppTest) -> None:
+def test_a_token_is_made_shown_once_and_gone_from_the_whole_pane_once_it_is_revoked(pane: AppTest) -> None:
     make(pane, "my script")
     [secret] = secrets(pane)
     assert "Your new token, shown this once." in read(pane)
     another_visit = open_script("api_access", flow="talk")
     assert (secrets(another_visit), secret in read(another_visit)) == ([], False)
+    assert "**Revoke “my script”?**" in read(pane)
+    assert "Never used. Whatever uses it is refused from then on, for good." in read(pane)
     press(pane, "tokens:revoke:")
     assert [button.label for button in pane.button if button.label == "Revoke"] == []
+    assert (secrets(pane), secret in read(pane), "shown this once" in read(pane)) == ([], False, False)
+    assert "export FLOWGROUND_API_KEY=YOUR_TOKEN" in read(pane)
+
+
+def test_a_token_that_was_revoked_elsewhere_is_gone_from_the_pane_too(pane: AppTest) -> None:
+    make(pane, "my script")
+    [secret] = secrets(pane)
+    press(open_script("api_access", flow="talk"), "tokens:revoke:")
+    pane.run()
+    assert (secrets(pane), secret in read(pane)) == ([], False)
 
 
 def test_a_token_without_a_name_is_refused_in_words_and_changes_nothing(pane: AppTest) -> None:
@@ -60,17 +72,27 @@ def test_a_token_without_a_name_is_refused_in_words_and_changes_nothing(pane: Ap
     assert find_by_key(pane.button, "tokens:revoke:").label == "Revoke"
 
 
-def test_a_new_token_sees_answers_and_more_where_it_is_ticked(pane: AppTest) -> None:
+def test_a_new_token_is_narrow_more_where_it_is_ticked_and_the_form_narrow_again_then(pane: AppTest) -> None:
     make(pane, "plain")
-    assert "sees answers ·" in read(pane)
+    assert "**plain** · Talk only · sees answers · never used · expires " in read(pane)
+    assert "The next token" not in read(pane)
     pane.checkbox(key="tokens:sees:talk").check()
-    pane.checkbox(key="tokens:sets:talk:free").check()
+    pane.checkbox(key="tokens:sets:talk").check()
+    pane.selectbox(key="tokens:reach:talk").set_value("all")
+    pane.selectbox(key="tokens:expires:talk").set_value("Never").run()
+    more = (
+        "reaches every flow that you may run, sees prompts, traces and whole errors, sets fields that members may not"
+    )
+    assert f"The next token {more}." in read(pane)
     make(pane, "more")
-    assert "sees the inside, sets fields ·" in read(pane)
+    assert "**more** · all flows · sees the inside, sets fields · never used · does not expire" in read(pane)
+    assert "The next token" not in read(pane)
+    make(pane, "narrow")
     stored = bridge.read(tokens.list_tokens)
-    assert [(token.name, token.sees, token.sets) for token in stored] == [
-        ("more", "inside", "unprotected"),
-        ("plain", "answers", "opened"),
+    assert [(token.name, token.flows, token.sees, token.sets) for token in stored] == [
+        ("narrow", ("talk",), "answers", "opened"),
+        ("more", None, "inside", "unprotected"),
+        ("plain", ("talk",), "answers", "opened"),
     ]
 
 
@@ -80,27 +102,31 @@ def override(at: AppTest) -> None:
     assert not at.exception
 
 
-def test_with_overrides_in_force_the_token_that_the_code_needs_is_ticked_already(pane: AppTest) -> None:
-    assert not pane.checkbox(key="tokens:sets:talk:free").value
-    label = pane.checkbox(key="tokens:sets:talk:free").label
-    assert label == "Set fields that members may not. Such a token can make the flow recite its prompt."
-    make(pane, "early")
+def test_overrides_tick_nothing_and_say_which_token_cannot_set_them(pane: AppTest) -> None:
     override(pane)
-    assert "need a token that may set fields, and “early” may not. One that you make above may." in read(pane)
-    assert pane.checkbox(key="tokens:sets:talk:asked").value
-    make(pane, "fitting")
-    assert "and “early” may not" in read(pane)
-    press(pane, "try:talk:run")
-    assert "200 OK" in read(pane)
-    pane.checkbox(key="tokens:sets:talk:asked").uncheck().run()
-    assert "One that you make above may." not in read(pane)
-    assert "200 OK" not in read(pane)
+    assert "These overrides need a token that may set fields." in read(pane)
+    assert not pane.checkbox(key="tokens:sets:talk").value
     press(pane, "try:talk:run")
     assert "422 Unprocessable" in read(pane)
-    assert "Make one that may set fields under API access" in only(pane.error).value
+    make(pane, "early")
+    make(pane, "second")
+    assert "need a token that may set fields, and “second” may not." in read(pane)
+    press(pane, "tokens:tick:talk")
+    assert pane.checkbox(key="tokens:sets:talk").value
+    assert "“second” may not. The next one that you make in step 1 may." in read(pane)
+    assert "tokens:tick:talk" not in [button.key for button in pane.button]
+    make(pane, "fitting")
+    assert "need a token that may set fields" not in read(pane)
+    assert not pane.checkbox(key="tokens:sets:talk").value
+    press(pane, "try:talk:run")
+    assert "200 OK" in read(pane)
+    another_visit = open_script("api_access", flow="talk")
+    override(another_visit)
+    assert "may set fields, and “second” and “early” may not." in read(another_visit)
     stored = bridge.read(tokens.list_tokens)
     assert [(token.name, token.sees, token.sets) for token in stored] == [
         ("fitting", "answers", "unprotected"),
+        ("second", "answers", "opened"),
         ("early", "answers", "opened"),
     ]
 
@@ -112,6 +138,5 @@ def test_overrides_of_opened_fields_need_no_other_token(tmp_path: Path) -> None:
         make(at, "plain")
         override(at)
         assert "need a token that may set fields" not in read(at)
-        assert not at.checkbox(key="tokens:sets:talk:free").value
         press(at, "try:talk:run")
         assert "200 OK" in read(at)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from flowground.caller import Caller
 from flowground.messages import Usage
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.api_access.tokens import write_token_facts
@@ -60,9 +61,14 @@ def test_tokens_and_sizes() -> None:
 def test_a_tokens_facts_are_one_line() -> None:
     day = datetime(2024, 12, 3, 12, tzinfo=UTC)
     token = StoredToken("id", "script", "fg_12345", "ada", None, day, None, None, None, 0)
-    assert write_token_facts(token, "", "all flows") == "all flows · never used · does not expire"
-    used = replace(token, last_used_at=day, uses=1, expires_at=day)
-    assert write_token_facts(used) == "last used 3 Dec 2024 · 1 use · expired 3 Dec 2024"
-    assert write_token_facts(replace(used, uses=1_000, expires_at=day.replace(year=2124))).endswith(
+    ada = Caller("member", "ada", "author")
+    assert write_token_facts(ada, token, "", "first") == (
+        "first · all flows · whatever its owner may · never used · does not expire"
+    )
+    used = replace(token, flows=("echo",), sees="answers", sets="opened", last_used_at=day, uses=1, expires_at=day)
+    assert write_token_facts(ada, used) == (
+        "echo only · sees answers · last used 3 Dec 2024 · 1 use · expired 3 Dec 2024"
+    )
+    assert write_token_facts(ada, replace(used, uses=1_000, expires_at=day.replace(year=2124))).endswith(
         "1,000 uses · expires 3 Dec 2124"
     )

@@ -12,7 +12,7 @@ REQUEST = SnippetRequest("http://x", "f", "```\n````` `x`")
 
 def test_every_language_has_its_section_and_survives_its_fence() -> None:
     texts = write_snippets(REQUEST)
-    said = write_markdown(texts, title="Talk *now* [x](y)")
+    said = write_markdown(REQUEST, title="Talk *now* [x](y)")
     assert said.startswith(
         "# Talk \\*now\\* \\[x\\](y)\n\n## Python\n\n```bash\nexport FLOWGROUND_API_KEY=YOUR_TOKEN\n```\n"
     )
@@ -33,10 +33,11 @@ def test_every_language_has_its_section_and_survives_its_fence() -> None:
 
 
 def test_code_that_holds_its_token_needs_no_line_for_it() -> None:
-    texts = write_snippets(SnippetRequest("http://x", "f", token="fg_secret"))
+    request = SnippetRequest("http://x", "f", token="fg_secret")
+    texts = write_snippets(request)
     assert len(texts) == 4
     assert all("fg_secret" in code and "FLOWGROUND_API_KEY" not in code for code in texts.values())
-    assert "FLOWGROUND_API_KEY" not in write_markdown(texts, title="f", needs_token=False)
+    assert "FLOWGROUND_API_KEY" not in write_markdown(request, title="f")
     assert "fg_secret" not in repr(SnippetRequest("http://x", "f", token="fg_secret"))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flowground.snippets import LANGUAGES, SnippetRequest, answer, write_snippets
+from flowground.snippets import DEFAULT_MESSAGE, LANGUAGES, SnippetRequest, answer, write_snippets
 
 WORDS = [item.name for item in fields(answer.WORDS)]
 SHORT = [name for name in WORDS if name not in ("detail", "hint", "message")]
@@ -35,7 +35,7 @@ def test_a_reader_sees_a_short_script() -> None:
     assert 'parser.add_argument("--message", default="what\'s up?")\n' in python
     assert len(python.splitlines()) <= 40
     assert len(write_snippets(request)["javascript"].splitlines()) <= 45
-    ways = [LANGUAGES[name].command for name in ("python", "javascript")]
+    ways = [LANGUAGES[name].write_command(DEFAULT_MESSAGE) for name in ("python", "javascript")]
     assert ways[0] == 'python3 python-test-script.py --message="tell me about something interesting"'
     assert ways[1] == 'node test-script.js "tell me about something interesting"'
 
@@ -43,19 +43,20 @@ def test_a_reader_sees_a_short_script() -> None:
 def test_the_short_script_is_ten_lines() -> None:
     request = SnippetRequest("https://flows.example.com/", "basic", handles_errors=False)
     assert write_snippets(request)["python"] == (
-        "import argparse, os, requests\n"
+        "import argparse, os, sys, requests  # pip install requests\n"
         "\n"
         "parser = argparse.ArgumentParser()\n"
         'parser.add_argument("--message", default="tell me about something interesting")\n'
         'payload = {"input_value": parser.parse_args().message}\n'
-        'headers = {"x-api-key": os.environ["FLOWGROUND_API_KEY"]}\n'
-        'response = requests.post("https://flows.example.com/api/v1/run/basic", json=payload, headers=headers)\n'
-        "response.raise_for_status()\n"
+        'token = os.environ.get("FLOWGROUND_API_KEY") or sys.exit("Set FLOWGROUND_API_KEY to a token first.")\n'
+        'response = requests.post("https://flows.example.com/api/v1/run/basic", json=payload, '
+        'headers={"x-api-key": token})\n'
+        "response.ok or sys.exit(response.text)\n"
         'for output in response.json()["outputs"][0]["outputs"]:\n'
         '    print(output["messages"][0]["message"])\n'
     )
     assert write_snippets(request)["curl"] == (
-        "curl --silent --show-error https://flows.example.com/api/v1/run/basic \\\n"
+        "curl --silent --show-error --write-out '\\n' https://flows.example.com/api/v1/run/basic \\\n"
         '  --header "x-api-key: $FLOWGROUND_API_KEY" \\\n'
         '  --header "Content-Type: application/json" \\\n'
         '  --data \'{"input_value": "tell me about something interesting"}\'\n'
@@ -63,6 +64,15 @@ def test_the_short_script_is_ten_lines() -> None:
     assert len(write_snippets(request)["javascript"].splitlines()) == 12
     with_token = write_snippets(replace(request, token="fg_x"))
     assert all("fg_x" in code and "FLOWGROUND_API_KEY" not in code for code in with_token.values())
+
+
+def test_the_command_that_runs_it_carries_the_codes_own_message() -> None:
+    python, javascript, curl = (LANGUAGES[name] for name in ("python", "javascript", "curl"))
+    assert python.write_command("Write a haiku?") == 'python3 python-test-script.py --message="Write a haiku?"'
+    assert javascript.write_command("Write a haiku?") == 'node test-script.js "Write a haiku?"'
+    assert curl.write_command("Write a haiku?") == "bash test-script.sh"
+    for hostile in ('"', "$HOME", "`x`", "a\\", "!!", "%PATH%", "a\nb", "long " * 20, ""):
+        assert python.write_command(hostile) == "python3 python-test-script.py"
 
 
 def test_types_other_than_chat_are_said() -> None:

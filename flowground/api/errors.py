@@ -53,6 +53,12 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
 )
 
 
+_HINTS: dict[type[errors.FlowgroundError], str] = {
+    errors.FlowNotFound: "There is no such flow, or this token does not reach it."
+}
+"""What a program is told beside an error's sentence, where a page says it otherwise."""
+
+
 def find_status(error: errors.FlowgroundError) -> int:
     """The HTTP status of an error; a failed component answers with its cause's."""
     cause = error.cause if isinstance(error, errors.ComponentFailed) else error
@@ -108,8 +114,8 @@ def answer_error(error: errors.FlowgroundError) -> JSONResponse:
     is_langflows = isinstance(error, errors.FlowNotFound | errors.TweaksRefused | errors.InputConflict)
     if (not is_langflows or error.code != type(error).code) and not isinstance(body["detail"], list):
         body["code"] = error.code
-    if error.hint:
-        body["hint"] = error.hint
+    if hint := _HINTS.get(type(error), error.hint):
+        body["hint"] = hint
     if run_id := find_run_id(error):
         body["run_id"] = run_id
     return JSONResponse(body, find_status(error), headers=_write_headers(error))

@@ -37,11 +37,15 @@ __all__ = [
 ]
 
 
+_PLAIN_WORDS = re.compile(r"[\w ,.;:?()'/-]{1,60}")
+"""What stands in double quotes in every shell as it is, and between backticks in Markdown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Language:
     """One text: what writes it, what to save it as, how it runs then, and in which shell its token is set before.
 
-    `highlight` is the word for its colours in Markdown.
+    `highlight` is the word for its colours in Markdown; a message, where one is taken, follows `argument`.
     """
 
     title: str
@@ -50,6 +54,13 @@ class Language:
     command: str
     highlight: str
     shell: Shell = "bash"
+    argument: str | None = None
+
+    def write_command(self, message: str) -> str:
+        """How the saved text runs with this message; what shells would read otherwise is left to the text."""
+        if self.argument is None or not _PLAIN_WORDS.fullmatch(message):
+            return self.command
+        return f'{self.command} {self.argument}"{message}"'
 
 
 LANGUAGES: Mapping[str, Language] = {
@@ -57,11 +68,12 @@ LANGUAGES: Mapping[str, Language] = {
         "Python",
         write_python,
         "python-test-script.py",
-        f'python3 python-test-script.py --message="{DEFAULT_MESSAGE}"',
+        "python3 python-test-script.py",
         "python",
+        argument="--message=",
     ),
     "javascript": Language(
-        "JavaScript", write_javascript, "test-script.js", f'node test-script.js "{DEFAULT_MESSAGE}"', "javascript"
+        "JavaScript", write_javascript, "test-script.js", "node test-script.js", "javascript", argument=""
     ),
     "curl": Language("cURL", write_curl, "test-script.sh", "bash test-script.sh", "bash"),
     "powershell": Language(
@@ -75,19 +87,16 @@ def write_snippets(request: SnippetRequest) -> dict[str, str]:
     return {name: language.write(request) for name, language in LANGUAGES.items()}
 
 
-def write_markdown(texts: Mapping[str, str], *, title: str, needs_token: bool = True) -> str:
-    """What `write_snippets` gave as one Markdown text, for a wiki page, an issue, or a colleague.
-
-    `needs_token` False leaves out the lines that set the token: the code holds it.
-    """
+def write_markdown(request: SnippetRequest, *, title: str) -> str:
+    """What `write_snippets` gives as one Markdown text, for a wiki page, an issue, or a colleague."""
     parts = [f"# {_escape(title)}"]
-    for name, code in texts.items():
+    for name, code in write_snippets(request).items():
         language = LANGUAGES[name]
         parts.append(f"## {language.title}")
-        if needs_token:
+        if request.token is None:
             parts.append(_fence(write_export_line(shell=language.shell), language.shell))
         parts.append(_fence(code, language.highlight))
-        parts.append(f"Saved, it runs as `{language.command}`.")
+        parts.append(f"Saved, it runs as `{language.write_command(request.message)}`.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -42,7 +42,7 @@ def write_curl(request: SnippetRequest) -> str:
             _SHORT,
             url=shlex.quote(request.url),
             key=shlex.quote(f"x-api-key: {request.token}") if request.token else f'"x-api-key: ${VARIABLE}"',
-            output="--no-buffer " if request.stream else "",
+            output="--no-buffer " if request.stream else "--write-out '\\n' ",
             body=short,
         )
     return fill(

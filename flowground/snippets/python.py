@@ -17,7 +17,7 @@ _HEAD = """\
 import argparse
 «imports»import sys
 
-import requests
+import requests  # pip install requests
 
 url = «url»
 
@@ -89,15 +89,16 @@ except requests.RequestException as error:
 """
 
 _SHORT = """\
-import argparse, «imports»requests
+import argparse, «imports»sys, requests  # pip install requests
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--message", default=«message»)
 payload = «payload»
-headers = {"x-api-key": «token»}
-response = requests.post(«url», json=payload, headers=headers«streamed»)
-response.raise_for_status()
+token = «token»
+response = requests.post(«url», json=payload, headers={"x-api-key": token}«streamed»)
+response.ok or sys.exit(response.text)
 """
+_SHORT_TOKEN = f'os.environ.get("{VARIABLE}") or sys.exit("Set {VARIABLE} to a token first.")'
 
 _SHORT_LANGFLOW = """\
 for output in response.json()«OUTPUTS»:
@@ -151,7 +152,7 @@ def _write_short(request: SnippetRequest) -> str:
         imports=("json, " if request.stream else "") + ("" if request.token else "os, "),
         url=write_python_scalar(request.url),
         message=write_python_scalar(request.message),
-        token=write_python_scalar(request.token) if request.token else f'os.environ["{VARIABLE}"]',
+        token=write_python_scalar(request.token) if request.token else _SHORT_TOKEN,
         payload=write_short_literal(request.write_body(Name("parser.parse_args().message")), PYTHON),
         streamed=", stream=True" if request.stream else "",
         **write_gaps(write_in_brackets),

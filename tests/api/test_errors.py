@@ -46,7 +46,8 @@ async def test_key_in_query_and_bearer_are_honoured_and_the_query_wins(api: Api)
 async def test_an_unknown_flow_is_not_found(api: Api) -> None:
     response = await api.run("no-such-flow")
     assert response.status_code == 404
-    assert response.json() == recording("flow_unknown_name")["body"]
+    hint = "There is no such flow, or this token does not reach it."
+    assert response.json() == recording("flow_unknown_name")["body"] | {"hint": hint}
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ class Download:
             received=status.received,
             total=status.total,
             retry_after=float(wait),
-            hint="Send the request again after the time in Retry-After.",
+            hint=f"Send the request again in {wait:.0f} s.",
         )
 
     async def close(self) -> None:

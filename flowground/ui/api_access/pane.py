@@ -21,14 +21,13 @@ from flowground.snippets import (
     SnippetRequest,
     write_export_line,
     write_markdown,
-    write_snippets,
 )
 from flowground.store.runs import numbers
 from flowground.store.runs.numbers import RunNumbers
 from flowground.ui.api_access import tokens, try_it
 from flowground.ui.overrides import tab
 from flowground.ui.overrides.state import find_overrides_state, write_count
-from flowground.ui.page import bridge, browser, copying, switched_off, words
+from flowground.ui.page import bridge, browser, copying, model_notes, switched_off, words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
@@ -45,11 +44,8 @@ _MOST = 30
 """Flows that are listed at once."""
 _FRESH = 10
 """Seconds for which the last day's runs are not counted again."""
-_MODES: Mapping[Mode, str] = {
-    "plain": "The whole answer in one body, in Langflow's shape.",
-    "stream": "The answer as it is written, piece by piece.",
-    "simple": "The whole answer in one short body: text, session, usage.",
-}
+_MODES: Sequence[Mode] = ("plain", "stream", "simple")
+_MODES_SAID = "Plain: Langflow's whole body. Stream: piece by piece. Simple: text, session and usage, no more."
 _SHELLS: Mapping[Shell, str] = {"bash": "bash", "powershell": "PowerShell"}
 _TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
 
@@ -137,25 +133,33 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
         stream=mode == "stream",
         shape="simple" if mode == "simple" else "langflow",
     ).fit(wired, message)
-    sets_fields = tokens.needs_setting(caller, wired, asked.tweaks)
+    fresh = tokens.find_fresh(wired)
     with address:
         _draw_address(asked)
     st.header("1 · Token", anchor=False)
-    caller = tokens.draw_step(caller, wired, sets_fields=sets_fields)
+    caller = tokens.draw_step(caller, wired, fresh)
+    first_line = st.container()
     st.header("2 · Code", anchor=False)
-    if sets_fields:
-        tokens.draw_lacking(caller, wired)
-    request = _draw_ways(wired, asked)
+    if tokens.needs_setting(caller, wired, asked.tweaks):
+        tokens.draw_lacking(caller, wired, fresh)
+    request = _draw_ways(asked, fresh)
+    with first_line:
+        _draw_first_line(request, fresh)
     tabs = _draw_codes(wired, request, None if call else values)
     if not call:
         with tabs[-1]:
             tab.draw_overrides(caller, wired, sent=request.tweaks)
-    sees, sets = tokens.choose_rights(caller, wired, sets_fields=sets_fields)
-    try_it.draw_try(PersonTrying(caller, sees, sets), wired, asked)
-    _draw_first_line(wired, request)
+    _draw_fetch(caller, wired)
+    try_it.draw_try(PersonTrying(caller, *tokens.choose_rights(caller, wired, fresh)), wired, asked)
     st.divider()
     tokens.draw_tokens(caller, wired)
     _draw_foot(caller, wired, request)
+
+
+def _draw_fetch(caller: Caller, wired: WiredFlow) -> None:
+    """What the first call waits for, where the built-in model is not here yet."""
+    if note := model_notes.announce_fetch(wired, sees_inside=caller.sees_inside, on="call"):
+        st.caption(f":material/download: {note}")
 
 
 def _draw_codes(wired: WiredFlow, request: SnippetRequest, values: FieldValues | None) -> Sequence[DeltaGenerator]:
@@ -177,16 +181,15 @@ def _draw_address(request: SnippetRequest) -> None:
         copying.draw_copy(request.url, what="the address", key=f"address:{request.flow_id}")
 
 
-def _draw_ways(wired: WiredFlow, asked: SnippetRequest) -> SnippetRequest:
+def _draw_ways(asked: SnippetRequest, fresh: tokens.FreshToken | None) -> SnippetRequest:
     """Which kind of answer is wanted, and how much the code says; returns the request as its code is to be written."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        mode = _choose("Answer", {mode: mode.capitalize() for mode in _MODES}, key=f"api:mode:{wired.id}")
+        _choose("Answer", {mode: mode.capitalize() for mode in _MODES}, key=f"api:mode:{asked.flow_id}")
         st.space("stretch")
-        handles_errors = st.toggle("With error handling", key=f"api:errors:{wired.id}")
-        secret = tokens.find_fresh_secret(wired)
-        is_written = bool(secret) and st.toggle("Write the token into the code", key=f"api:write:{wired.id}")
-    st.caption(f"{_MODES[mode]} The code holds the token: share it with nobody." if is_written else _MODES[mode])
-    return replace(asked, token=secret if is_written else None, handles_errors=handles_errors)
+        handles_errors = st.toggle("With error handling", key=f"api:errors:{asked.flow_id}")
+        is_written = fresh and st.toggle("Write the token into the code", key=f"api:write:{asked.flow_id}")
+    st.caption(f"{_MODES_SAID} The code holds the token: share it with nobody." if is_written else _MODES_SAID)
+    return replace(asked, token=fresh.secret if fresh and is_written else None, handles_errors=handles_errors)
 
 
 def _choose(label: str, titles: Mapping[Option, str], *, key: str) -> Option:
@@ -234,35 +237,29 @@ def _draw_past_call(call: PastCall) -> None:
     st.caption(f"The call behind “{text}”{said}, in the conversation it was said in.")
 
 
-def _draw_first_line(wired: WiredFlow, request: SnippetRequest) -> None:
+def _draw_first_line(request: SnippetRequest, fresh: tokens.FreshToken | None) -> None:
     """The line that puts the token into the environment, in the shell chosen beside it, where the code reads it."""
     if request.token:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown("**Run this first**: the code reads the token from the environment.")
+        st.markdown("**Run this first**: it gives the code its token.")
         st.space("stretch")
-        shell = _choose("Shell", _SHELLS, key=f"api:shell:{wired.id}")
-        line = write_export_line(tokens.find_fresh_secret(wired), shell=shell)
-        copying.draw_copy(line, what="the line", key=f"first:{wired.id}")
-    with copying.hide_other_button(f"first:{wired.id}"):
+        shell = _choose("Shell", _SHELLS, key=f"api:shell:{request.flow_id}")
+        line = write_export_line(fresh.secret if fresh else None, shell=shell)
+        copying.draw_copy(line, what="the line", key=f"first:{request.flow_id}")
+    with copying.hide_other_button(f"first:{request.flow_id}"):
         st.code(line, language=shell, wrap_lines=True)
 
 
 def _draw_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
     """All texts at once, for a wiki page or a colleague; and how the flow's last runs went."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        menu = st.popover(
-            "All as Markdown",
-            icon=":material/article:",
-            type="tertiary",
-            key=f"api:markdown:{wired.id}",
-            on_change="rerun",
-        )
-        if caller.sees_inside:
-            _draw_numbers(_read_last_day(wired.id))
-    if menu.open:
-        with menu:
-            text = write_markdown(write_snippets(request), title=wired.name, needs_token=request.token is None)
+    if caller.sees_inside:
+        _draw_numbers(_read_last_day(wired.id))
+    key = f"api:markdown:{wired.id}"
+    every = st.expander("All as Markdown", icon=":material/article:", type="compact", key=key, on_change="rerun")
+    if every.open:
+        with every:
+            text = write_markdown(request, title=wired.name)
             copying.draw_copy(text, what="the Markdown", key=f"markdown:{wired.id}")
             with copying.hide_other_button(f"markdown:{wired.id}"):
                 st.code(text, language="markdown", height=_CODE_HEIGHT, wrap_lines=True)
@@ -291,4 +288,4 @@ def _draw_code(request: SnippetRequest, language: str) -> None:
             st.space("stretch")
             copying.draw_copy(text := known.write(request), what=f"the {known.title} code", key=f"code:{language}")
         st.code(text, language=known.highlight, wrap_lines=True)
-        st.caption(f"Saved under that name, it runs as `{known.command}`")
+        st.caption(f"Saved under that name, it runs as `{known.write_command(request.message)}`")

@@ -1,7 +1,7 @@
 """Application tokens in the API access pane: make one, see it once, revoke it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import streamlit as st
@@ -11,6 +11,7 @@ from flowground.access.application_tokens import Reach
 from flowground.caller import Caller, Sees, Sets
 from flowground.overrides import FieldValues
 from flowground.sign_in.roster import find_name
+from flowground.store.people import tokens as stored_tokens
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.page import bridge, browser, copying, failure, limits_left, words
 from flowground.ui.page.actions import draw_action
@@ -22,6 +23,7 @@ from flowground.wiring import WiredFlow
 
 _REACH: Mapping[Reach, str] = {"flow": "This flow", "all": "Every flow I may run"}
 _EXPIRES = {"30 days": timedelta(30), "90 days": timedelta(90), "1 year": timedelta(365), "Never": None}
+_NARROW: Mapping[str, object] = {"reach": "flow", "expires": "30 days", "sees": False, "sets": False}
 SEES_INSIDE = "See prompts, traces and whole errors"
 _REFUSED = "tokens:refused"
 _ROWS = 10
@@ -29,9 +31,19 @@ _NAMED = 3
 """Tokens that are named in one sentence."""
 
 
-def find_fresh_secret(wired: WiredFlow) -> str | None:
-    """The token that was made in this pane just now; it is shown until the page is left."""
-    return st.session_state.get(_make_fresh_key(wired))
+@dataclass(frozen=True, slots=True)
+class FreshToken:
+    """The token that was made in this pane just now, with its secret: shown until the page is left."""
+
+    token: StoredToken
+    secret: str = field(repr=False)
+
+
+def find_fresh(wired: WiredFlow) -> FreshToken | None:
+    """The token in the pane's box; none where it was revoked since, wherever that was."""
+    secret: str = st.session_state.get(_make_fresh_key(wired), "")
+    token = bridge.read(stored_tokens.find, secret=secret) if secret else None
+    return FreshToken(token, secret) if token else None
 
 
 def needs_setting(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> bool:
@@ -39,38 +51,52 @@ def needs_setting(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> bool
     of_new_token = replace(caller, sets="opened")
     known = wired.policy.fields  # which an older call's overrides may not all be
     fields = (known.get(name, {}).get(key) for name, given in tweaks.items() for key in given)
-    return any(field is not None and not wired.policy.may_set(field, of_new_token) for field in fields)
+    return any(item is not None and not wired.policy.may_set(item, of_new_token) for item in fields)
 
 
-def choose_rights(caller: Caller, wired: WiredFlow, *, sets_fields: bool) -> tuple[Sees, Sets]:
-    """What the next token sees and sets: as ticked in the form, or as it stands there before anybody looked.
+def choose_rights(caller: Caller, wired: WiredFlow, fresh: FreshToken | None = None) -> tuple[Sees, Sets]:
+    """What the next token sees and sets, as ticked in the form; with `fresh`, what the token in the box may as well."""
+    sees, sets = (st.session_state.get(f"tokens:{part}:{wired.id}", False) for part in ("sees", "sets"))
+    if fresh:
+        sees, sets = sees or fresh.token.sees == "inside", sets or fresh.token.sets == "unprotected"
+    return (
+        "inside" if sees and caller.sees_inside else "answers",
+        "unprotected" if sets and caller.sets_unprotected else "opened",
+    )
 
-    `sets_fields` as `needs_setting` says.
-    """
-    key = _make_choice_key(wired, sets_fields)
-    sees = caller.sees_inside and st.session_state.get(f"tokens:sees:{wired.id}", False)
-    sets = caller.sets_unprotected and st.session_state.get(key, sets_fields)
-    return "inside" if sees else "answers", "unprotected" if sets else "opened"
 
-
-def draw_lacking(caller: Caller, wired: WiredFlow) -> None:
-    """Which of the person's tokens the code cannot be run with, since it sets fields; nothing where there is none."""
-    if not caller.is_proven:
+def draw_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> None:
+    """That the code sets fields, and that the token in the box, or one that was made before, may not; and the tick that
+    the next one needs. Nothing where the token in the box may."""
+    if not caller.is_proven or (fresh and fresh.token.sets == "unprotected"):
         return
-    mine, count = bridge.ask(application_tokens.find_lacking, caller, wired.id, limit=_NAMED)
-    if mine:
-        names = [f"“{words.escape(token.name)}”" for token in mine]
-        if count > _NAMED:
-            names.append(words.count(count - _NAMED, "other"))
-        who = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-        is_ticked = choose_rights(caller, wired, sets_fields=True)[1] == "unprotected"
-        below = " One that you make above may." if is_ticked else ""
-        says = f"These overrides need a token that may set fields, and {who} may not.{below}"
+    who = _name_lacking(caller, wired, fresh)
+    is_ticked = choose_rights(caller, wired)[1] == "unprotected"
+    then = " The next one that you make in step 1 may." if is_ticked else ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tokens:lacking:{wired.id}"):
+        says = f"These overrides need a token that may set fields{who and f', and {who} may not'}.{then}"
         st.caption(f":orange[:material/key_off:] {says}")
+        if not is_ticked and caller.sets_unprotected:
+            draw_action("Let the next token set them", _choose_setting, wired, key=f"tokens:tick:{wired.id}")
 
 
-def draw_step(caller: Caller, wired: WiredFlow, *, sets_fields: bool) -> Caller:
-    """A form for a new token, and the one that was just made, where one looks; `sets_fields` as `needs_setting` says.
+def _name_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> str:
+    """The tokens that set opened fields only, in words: the one in the box, where there is one."""
+    mine, count = [fresh.token] if fresh else [], 1
+    if not fresh:
+        mine, count = bridge.ask(application_tokens.find_lacking, caller, wired.id, limit=_NAMED)
+    names = [f"“{words.escape(token.name)}”" for token in mine]
+    if count > _NAMED:
+        names.append(words.count(count - _NAMED, "other"))
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+
+
+def _choose_setting(wired: WiredFlow) -> None:
+    st.session_state[f"tokens:sets:{wired.id}"] = True
+
+
+def draw_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> Caller:
+    """A form for a new token, and the one that was just made, where one looks.
 
     Returns the caller, who has perhaps just proven to be the owner.
     """
@@ -78,16 +104,18 @@ def draw_step(caller: Caller, wired: WiredFlow, *, sets_fields: bool) -> Caller:
         if not sign_in.ask_owner_code(key=f"tokens:code:{wired.id}"):
             return caller
         caller = require_visitor()
-    _draw_form(caller, wired, sets_fields=sets_fields)
+    _draw_form(caller, wired)
     failure.draw_kept(_REFUSED)
-    if secret := find_fresh_secret(wired):
+    if fresh:
         with st.container(border=True, key=f"tokens:fresh:{wired.id}", gap="xsmall"):
             said = "**Your new token, shown this once.** Keep it where you keep passwords."
             st.markdown(f":green[:material/check_circle:] {said}")
             with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
-                st.markdown(f"`{secret}`")
+                st.markdown(f"`{fresh.secret}`")
                 st.space("stretch")
-                copying.draw_copy(secret, what="the token", key=f"token:{wired.id}")
+                copying.draw_copy(fresh.secret, what="the token", key=f"token:{wired.id}")
+            facts = write_token_facts(caller, fresh.token, f"**{words.escape(fresh.token.name)}**", wired=wired)
+            st.caption(facts)
     return caller
 
 
@@ -105,12 +133,12 @@ def draw_tokens(caller: Caller, wired: WiredFlow) -> None:
     def draw(tokens: Sequence[StoredToken]) -> None:
         names = read_names({token.owner for token in tokens if token.owner})
         for token in tokens:
-            _draw_row(caller, token, names)
+            _draw_row(caller, wired, token, names)
 
     draw_list(f"flow_tokens:{wired.id}", "Search tokens", find, draw, empty="None yet.", size=_ROWS)
 
 
-def _draw_form(caller: Caller, wired: WiredFlow, *, sets_fields: bool) -> None:
+def _draw_form(caller: Caller, wired: WiredFlow) -> None:
     with (
         st.form(f"tokens:new:{wired.id}", clear_on_submit=True, border=False),
         st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
@@ -122,13 +150,17 @@ def _draw_form(caller: Caller, wired: WiredFlow, *, sets_fields: bool) -> None:
             key=f"tokens:name:{wired.id}",
         )
         st.form_submit_button(
-            "Make a token", type="primary", icon=":material/key:", on_click=_make, args=(caller, wired, sets_fields)
+            "Make a token", type="primary", icon=":material/key:", on_click=_make, args=(caller, wired)
         )
-    with st.expander("Reach, expiry and rights", expanded=sets_fields, type="compact"):
-        _draw_choices(caller, wired, sets_fields=sets_fields)
+    # Tracked, so that it stays as it was left wherever it stands on the page.
+    key = f"tokens:choices:{wired.id}"
+    with st.expander("Reach, expiry and rights", type="compact", key=key, on_change="rerun"):
+        _draw_choices(caller, wired)
+    if more := _write_more(caller, wired):
+        st.caption(f":orange[:material/key:] The next token {more}.")
 
 
-def _draw_choices(caller: Caller, wired: WiredFlow, *, sets_fields: bool) -> None:
+def _draw_choices(caller: Caller, wired: WiredFlow) -> None:
     """Outside the form, so that *Try it* knows them."""
     with st.container(horizontal=True, gap="small"):
         reach, expires = f"tokens:reach:{wired.id}", f"tokens:expires:{wired.id}"
@@ -139,17 +171,26 @@ def _draw_choices(caller: Caller, wired: WiredFlow, *, sets_fields: bool) -> Non
     with st.container(gap="xsmall"):
         st.caption("It runs the flow and sees what it answers. It may also:")
         st.checkbox(SEES_INSIDE, key=f"tokens:sees:{wired.id}")
-        asked = ", as your overrides do" if sets_fields else ""
         warns = "Such a token can make the flow recite its prompt."  # no colour: it would be read out as its markup
-        key = _make_choice_key(wired, sets_fields)
-        st.checkbox(f"Set fields that members may not{asked}. {warns}", value=sets_fields, key=key)
+        st.checkbox(f"Set fields that members may not. {warns}", key=f"tokens:sets:{wired.id}")
+
+
+def _write_more(caller: Caller, wired: WiredFlow) -> str:
+    """What the next token may beyond a narrow one, in words; it is chosen in a part of the page that may be shut."""
+    sees, sets = choose_rights(caller, wired)
+    more = (
+        "reaches every flow that you may run" if st.session_state[f"tokens:reach:{wired.id}"] == "all" else "",
+        "sees prompts, traces and whole errors" if sees == "inside" else "",
+        "sets fields that members may not" if sets == "unprotected" else "",
+    )
+    return ", ".join(part for part in more if part)
 
 
 @bind_to_caller
-def _make(caller: Caller, wired: WiredFlow, sets_fields: bool) -> None:
-    """For a button."""
-    sees, sets = choose_rights(caller, wired, sets_fields=sets_fields)
-    name, reach, expires = (st.session_state[f"tokens:{field}:{wired.id}"] for field in ("name", "reach", "expires"))
+def _make(caller: Caller, wired: WiredFlow) -> None:
+    """For a button. The form is narrow again afterwards."""
+    sees, sets = choose_rights(caller, wired)
+    name, reach, expires = (st.session_state[f"tokens:{part}:{wired.id}"] for part in ("name", "reach", "expires"))
     with failure.keep_refusals(_REFUSED):
         _, secret = bridge.ask(
             application_tokens.make,
@@ -162,26 +203,39 @@ def _make(caller: Caller, wired: WiredFlow, sets_fields: bool) -> None:
             sets=sets,
         )
         st.session_state[_make_fresh_key(wired)] = secret
+        for part, narrow in _NARROW.items():
+            st.session_state[f"tokens:{part}:{wired.id}"] = narrow
 
 
-def _draw_row(caller: Caller, token: StoredToken, names: Mapping[str, str]) -> None:
+def _draw_row(caller: Caller, wired: WiredFlow, token: StoredToken, names: Mapping[str, str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"tokens:row:{token.id}"):
         whose = find_name(names, token.owner) if token.owner else "the organization"
         owner = "" if token.owner == caller.person else words.escape(whose)
-        facts = write_token_facts(token, owner, "all flows" if token.flows is None else "", write_rights(caller, token))
-        st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[`{token.prefix}…` · {facts}]]")
+        facts = write_token_facts(caller, token, f"`{token.prefix}…`", owner, wired=wired)
+        st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[{facts}]]")
         st.space("stretch")
-        draw_action("Revoke", _revoke, caller, token.id, key=f"tokens:revoke:{token.id}")
+        draw_revoke(caller, token, _REFUSED, key=f"tokens:revoke:{token.id}")
+
+
+def draw_revoke(caller: Caller, token: StoredToken, refused: str, *, key: str) -> None:
+    """A button that asks before the token ends. In a menu, which a drawer may hold as well as a page.
+
+    A refusal is kept under `refused`, as `failure.keep_refusals` does.
+    """
+    with st.popover("Revoke", type="tertiary", key=f"{key}:ask"):
+        st.markdown(f"**Revoke “{words.escape(token.name)}”?**")
+        st.caption(f"{_write_uses(token).capitalize()}. Whatever uses it is refused from then on, for good.")
+        with st.container(key=f"last-question:{key}"):
+            draw_action("Revoke", _revoke, caller, token.id, refused, key=key, kind="primary")
 
 
 @bind_to_caller
-def _revoke(caller: Caller, token_id: str) -> None:
-    """For a button."""
-    with failure.keep_refusals(_REFUSED):
+def _revoke(caller: Caller, token_id: str, refused: str) -> None:
+    with failure.keep_refusals(refused):
         bridge.ask(application_tokens.revoke, caller, token_id)
 
 
-def write_rights(caller: Caller, token: StoredToken) -> str:
+def _write_rights(caller: Caller, token: StoredToken) -> str:
     """What the token may see and set, in a few words. Of a member's own it can be no more than answers."""
     if token.owner == caller.person and not caller.opens_every_flow:
         return "sees answers"
@@ -191,21 +245,26 @@ def write_rights(caller: Caller, token: StoredToken) -> str:
     return sees if token.sets == "opened" else f"{sees}, sets fields"
 
 
-def write_token_facts(token: StoredToken, *first: str) -> str:
-    """`first`, which the caller escaped, then when and how often the token was used and when it ends, in one line."""
-    used = "never used" if token.last_used_at is None else f"last used {browser.write_day(token.last_used_at)}"
-    uses = words.count(token.uses, "use") if token.uses else ""
+def write_token_facts(caller: Caller, token: StoredToken, *first: str, wired: WiredFlow | None = None) -> str:
+    """`first`, which the caller escaped, then what the token reaches and may, its uses and when it ends, in one line.
+
+    The flow that is looked at, `wired`, has its name there; others have their ids.
+    """
+    if token.flows is None:
+        reach = "all flows"
+    else:
+        reach = f"{', '.join(wired.name if wired and flow == wired.id else flow for flow in token.flows)} only"
     if token.expires_at is None:
         ends = "does not expire"
     else:
         verb = "expired" if token.expires_at <= datetime.now(UTC) else "expires"
         ends = f"{verb} {browser.write_day(token.expires_at)}"
-    return words.join((*first, used, uses, ends))
+    return words.join((*first, words.escape(reach), _write_rights(caller, token), _write_uses(token), ends))
 
 
-def _make_choice_key(wired: WiredFlow, sets_fields: bool) -> str:
-    """Another widget where overrides ask for the tick: what was chosen without them says nothing then."""
-    return f"tokens:sets:{wired.id}:{'asked' if sets_fields else 'free'}"
+def _write_uses(token: StoredToken) -> str:
+    used = "never used" if token.last_used_at is None else f"last used {browser.write_day(token.last_used_at)}"
+    return words.join((used, words.count(token.uses, "use") if token.uses else ""))
 
 
 def _make_fresh_key(wired: WiredFlow) -> str:

@@ -70,7 +70,7 @@ def draw_try(asker: PersonTrying, wired: WiredFlow, request: SnippetRequest) -> 
                 st.fragment(partial(_watch, shown, key), run_every=_LOOK)()
             return
         begin = partial(_begin, asker, wired.id, request, key)
-        said = "Runs this request here, as a new token of yours would."
+        said = "Runs this request here, as your new token would."
         st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
         if shown:
             with st.container(key=f"{key}:answer"):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 import streamlit as st
 
@@ -110,9 +110,10 @@ def _draw_field(state: Overrides, item: FieldPolicy) -> None:
     refused = state.refused.get(item.key)
     changed = state.good.get(item.component, {})
     is_changed = item.name in changed
-    if key not in st.session_state:
+    is_new = key not in st.session_state
+    if is_new:
         st.session_state[key] = _fit(item, refused.value if refused else changed.get(item.name, item.value))
-    _draw_editor(item, key, lambda: _take_edit(state, item, key))
+    _draw_editor(item, key, lambda: _take_edit(state, item, key), is_new=is_new)
     if refused:
         kept_on = "the previous value stays" if is_changed else "the author's value stays"
         st.error(f"{words.write_sentence(refused.why)}  \n:small[Not in the code: {kept_on}.]", icon=":material/error:")
@@ -175,7 +176,14 @@ def _is_one_line(item: FieldPolicy, key: str) -> bool:
     return bool(st.session_state.setdefault(f"{key}:line", is_short and str(held).isprintable()))
 
 
-def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> None:
+def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None], *, is_new: bool) -> None:
+    """`is_new` where this run of the page sets the editor's value.
+
+    A slow browser that comes to draw it with a later run's words was never told that value, and would send back
+    Streamlit's default as an edit: so each later run has it as the default.
+    """
+    held = st.session_state[key]
+    default = {} if is_new else {"value": held}
     every: dict[str, Any] = {
         "label": item.type.title,
         "help": item.type.description,
@@ -183,24 +191,27 @@ def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None]) -> 
         "on_change": on_change,
     }
     is_whole = item.type.is_whole
-    match _choose_widget(item, st.session_state[key]):
+    match _choose_widget(item, held):
         case "slider":
             low, high, step = ((int if is_whole else float)(bound or 0) for bound in (item.min, item.max, item.step))
-            st.slider(min_value=low, max_value=high, step=step, **every)
+            st.slider(min_value=low, max_value=high, step=step, **default, **every)
         case "integer" | "number":
             form = "%d" if is_whole else "%g"
+            # None, which is no edit here: with another default it could not be emptied.
             st.number_input(value=None, step=item.step, format=form, placeholder="not set", **every)
         case "choice":
-            choices = _list_choices(item, st.session_state[key])
-            st.selectbox(options=choices, format_func=write_value, placeholder="not set", **every)
+            choices = _list_choices(item, held)
+            place = 0 if is_new else next(place for place, choice in enumerate(choices) if _is_same(choice, held))
+            st.selectbox(options=choices, index=place, format_func=write_value, placeholder="not set", **every)
         case "switch":
-            st.toggle(**every)
+            st.toggle(**default, **every)
         case "text":
-            st.text_input(type="password" if item.type.is_secret else "default", placeholder="not set", **every)
+            kind: Literal["password", "default"] = "password" if item.type.is_secret else "default"
+            st.text_input(type=kind, placeholder="not set", **default, **every)
         case "area" if _is_one_line(item, key):
-            st.text_input(**every)
+            st.text_input(**default, **every)
         case "area":
-            st.text_area(height="content", **every)
+            st.text_area(height="content", **default, **every)
         case unknown:
             assert_never(unknown)
 
@@ -209,6 +220,11 @@ def _list_choices(item: FieldPolicy, held: Any) -> list[Any]:
     """The choices, and before them what the editor holds and what the author wrote where they are none."""
     choices = list(item.choices or ())
     for own in (held, item.value):
-        if not any(type(own) is type(choice) and own == choice for choice in choices):
+        if not any(_is_same(own, choice) for choice in choices):
             choices.insert(0, own)
     return choices
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """1 is not True, and 1.0 not 1."""
+    return type(one) is type(other) and one == other

@@ -14,7 +14,8 @@ _HTML = """
 <span class="said" role="status"></span>
 """
 _CSS = """
-button { display: inline-flex; align-items: center; gap: 0.375rem; min-height: 2.5rem; padding: 0 0.75rem;
+button { display: inline-flex; vertical-align: top; align-items: center; gap: 0.375rem; min-height: 2.5rem;
+  padding: 0 0.75rem;
   border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius, 0.5rem); cursor: pointer;
   background: var(--st-background-color); color: var(--st-text-color); font: inherit; font-size: 0.875rem;
   font-family: var(--st-font); white-space: nowrap; }

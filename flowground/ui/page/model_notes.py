@@ -1,6 +1,7 @@
 """What people should know of the model that answers: its name, its limits, and the weights that are not here yet."""
 
 from pathlib import Path
+from typing import Literal
 
 from flowground import runtime
 from flowground.providers import find_own_weights
@@ -9,7 +10,8 @@ from flowground.ui.page import words
 from flowground.wiring import WiredFlow
 
 BUILT_IN = QWEN.title
-FETCH_NOTICE = f"The first message fetches the built-in model, {BUILT_IN}, 0.5 GB, Apache-2.0."
+FETCH_NOTICE = f"The first {{}} fetches the built-in model, {BUILT_IN}, 0.5 GB, Apache-2.0."
+"""Of what, a message or a call, is filled in."""
 LIMITS_NOTICE = (
     f"Answers come from a small built-in model, {BUILT_IN}: quick, private and often wrong. Check what matters."
 )
@@ -36,8 +38,11 @@ def warn_of_limits(wired: WiredFlow) -> str:
     return LIMITS_NOTICE if _uses_local(wired) and _find_own_weights() is None else ""
 
 
-def announce_fetch(wired: WiredFlow, *, sees_inside: bool) -> str:
-    """What the composer says while the weights are absent; else nothing. Members read how long it takes, not why."""
+def announce_fetch(wired: WiredFlow, *, sees_inside: bool, on: Literal["message", "call"] = "message") -> str:
+    """What a composer, or the code of a call, says while the weights are absent; else nothing.
+
+    Members read how long it takes, not why.
+    """
     if not _uses_local(wired):
         return ""
     status = runtime.get().models.read_status()
@@ -45,7 +50,7 @@ def announce_fetch(wired: WiredFlow, *, sees_inside: bool) -> str:
     if not sees_inside and (is_absent or status.state == "fetching"):
         return "The first answer takes a minute or more."
     if is_absent:
-        return FETCH_NOTICE
+        return FETCH_NOTICE.format(on)
     if status.state == "fetching":
         return f"The built-in model, {BUILT_IN}, is being fetched: {_write_amount(status.received, status.total)}."
     return "" if status.state == "ready" else status.message or ""

@@ -1,17 +1,16 @@
 """A member's own account: password, sign-ins, tokens, and what is kept of them."""
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 
 from flowground import runtime
-from flowground.access import Access, account, application_tokens
+from flowground.access import account, application_tokens
 from flowground.caller import Caller
 from flowground.sign_in.roster import NAME_CHARS
 from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.people.tokens import StoredToken
-from flowground.ui.api_access.tokens import write_rights, write_token_facts
+from flowground.ui.api_access.tokens import draw_revoke, write_token_facts
 from flowground.ui.page import bridge, browser, drafts, failure, words
 from flowground.ui.page.actions import draw_action, draw_last_question
 from flowground.ui.page.caller import bind_to_caller, read_address, read_device, require_visitor
@@ -74,7 +73,7 @@ def draw_sign_ins(caller: Caller) -> None:
             facts = f"since {browser.write_moment(item.created_at)}{' · this browser' if is_this_browser else ''}"
             with open_row(f"account:sign_in:{item.id}", title, facts):
                 if not is_this_browser:
-                    draw_action("Sign out", _end, caller, account.sign_out, item.id, key=f"account:out:{item.id}")
+                    draw_action("Sign out", _sign_out, caller, item.id, key=f"account:out:{item.id}")
 
     draw_list("sign_ins", "Search sign-ins", find, draw)
 
@@ -88,22 +87,18 @@ def draw_tokens(caller: Caller) -> None:
 
     def draw(tokens: Sequence[StoredToken]) -> None:
         for token in tokens:
-            flows = "all flows" if token.flows is None else ", ".join(token.flows)
-            rights = write_rights(caller, token)
-            facts = write_token_facts(token, words.escape(f"{token.prefix}…"), words.escape(flows), rights)
+            facts = write_token_facts(caller, token, words.escape(f"{token.prefix}…"))
             with open_row(f"account:token:{token.id}", f"**{words.escape(token.name)}**", facts):
-                revoke = application_tokens.revoke
-                draw_action("Revoke", _end, caller, revoke, token.id, key=f"account:revoke:{token.id}")
+                draw_revoke(caller, token, _REFUSED, key=f"account:revoke:{token.id}")
 
     empty = "None yet. Make them under *API access* of a flow whose API is shared with you."
     draw_list("own_tokens", "Search tokens", find, draw, empty=empty)
 
 
 @bind_to_caller
-def _end(caller: Caller, end: Callable[[Access, Caller, str], Coroutine[Any, Any, object]], key: str) -> None:
-    """Ends a sign-in or a token, by its id."""
+def _sign_out(caller: Caller, sign_in_id: str) -> None:
     with failure.keep_refusals(_REFUSED):
-        bridge.ask(end, caller, key)
+        bridge.ask(account.sign_out, caller, sign_in_id)
 
 
 def draw_data() -> None:

@@ -9,10 +9,8 @@ from flowground.access import application_tokens
 from flowground.caller import Caller
 from flowground.sign_in.roster import find_name
 from flowground.store.people.tokens import ORGANIZATION, StoredToken
-from flowground.ui.api_access.tokens import write_rights, write_token_facts
+from flowground.ui.api_access.tokens import draw_revoke, write_token_facts
 from flowground.ui.page import bridge, failure, words
-from flowground.ui.page.actions import draw_action
-from flowground.ui.page.caller import bind_to_caller
 from flowground.ui.page.names import read_names
 from flowground.ui.page.paging import PAGE, ListPage, draw_list
 from flowground.ui.people import open_row
@@ -35,18 +33,6 @@ def _draw_tokens(caller: Caller, tokens: Sequence[StoredToken]) -> None:
     names = read_names({token.owner for token in tokens if token.owner})
     for token in tokens:
         whose = find_name(names, token.owner) if token.owner else ORGANIZATION
-        flows = "all flows" if token.flows is None else ", ".join(token.flows)
-        facts = write_token_facts(
-            token,
-            words.escape(f"{token.prefix}… of {whose}"),
-            words.escape(flows),
-            write_rights(caller, token),
-        )
+        facts = write_token_facts(caller, token, words.escape(f"{token.prefix}… of {whose}"))
         with open_row(f"organization:token:{token.id}", f"**{words.escape(token.name)}**", facts):
-            draw_action("Revoke", _revoke, caller, token.id, key=f"organization:revoke:{token.id}")
-
-
-@bind_to_caller
-def _revoke(caller: Caller, token_id: str) -> None:
-    with failure.keep_refusals(_REFUSED):
-        bridge.ask(application_tokens.revoke, caller, token_id)
+            draw_revoke(caller, token, _REFUSED, key=f"organization:revoke:{token.id}")
