@@ -22,7 +22,7 @@ OWNERS = {"home", "playground", "api_access", "feedback", "usage", "first_accoun
 """What the local owner's navigation lists; the others are run by themselves."""
 
 OPENED = {
-    "home": "Choose one to chat with.",
+    "home": "1 flow",
     "playground": "Say something.",
     "api_access": "export FLOWGROUND_API_KEY=YOUR_TOKEN",
     "feedback": "0 ratings",
@@ -34,7 +34,7 @@ OPENED = {
     "organization": "Nothing here for you",
     "shared_chat": "Nothing here for you",
     "public_flow": "Nothing here for you",
-    "router": "Choose one to chat with.",
+    "router": "1 flow",
 }
 """Words that the local owner reads on each page at `?flow=talk`."""
 
@@ -104,7 +104,9 @@ def test_the_sign_in_page_says_when_too_many_people_sign_in(monkeypatch: pytest.
     find_by_label(at.text_input, "Password").input("Secret-123")
     find_by_label(at.button, "Sign in").click().run()
     assert not at.exception
-    assert [error.value for error in at.error] == ["Too many people are signing in right now. Try again in a moment."]
+    assert [warning.value for warning in at.warning] == [
+        "Too many people are signing in right now. Try again in a moment."
+    ]
 
 
 # The owner's alone are opened by the navigation above, and in tests/test_local_mode.py.

@@ -36,7 +36,7 @@ def test_it_ends_at_the_next_action(house: AppServer, after: Sharing) -> None:
         assert b"Not signed in" in page.visit()
         share(house, "echo", after)
         sent = page.visit()
-        assert (b"Nothing here for you" in sent, b"Echo" in sent) == (True, False)
+        assert (b"not shared with you any more" in sent, b"Echo" in sent) == (True, False)
 
 
 def test_a_browser_that_sends_no_cookie_is_asked_to_sign_in(house: AppServer) -> None:

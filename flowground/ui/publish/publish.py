@@ -74,14 +74,7 @@ def draw_menu(caller: Caller, wired: WiredFlow, asking: int, *, is_shared: bool)
     if _REFUSED in st.session_state:  # it is drawn in the menu, so the menu opens again
         st.session_state[_make_menu_key(wired)] = True
     label = f"Publish · {asking:,}" if asking else "Publish"
-    menu = st.popover(
-        label,
-        icon=":material/publish:",
-        type="primary",
-        help=words.count(asking, "request for access", "requests for access") if asking else None,
-        key=_make_menu_key(wired),
-        on_change="rerun",
-    )
+    menu = st.popover(label, icon=":material/publish:", type="primary", key=_make_menu_key(wired), on_change="rerun")
     if menu.open:
         with menu, st.container(key="publish:menu"):
             access_requests.draw_requests(caller, place="menu", flow_id=wired.id)
