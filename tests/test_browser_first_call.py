@@ -8,7 +8,7 @@ import pytest
 from flowground.ui.api_access.tokens import SEES_INSIDE
 from tests.api_pane import code_of as find_code
 from tests.api_pane import export_line
-from tests.open_page import fill, go, still, visitor
+from tests.open_page import fill, go, open_menu, still, visitor
 from tests.servers import AppServer
 from tests.test_local_mode import code_of
 
@@ -98,3 +98,10 @@ def test_nothing_but_the_page_scrolls_and_the_way_to_the_code_is_in_order(
         box = text.bounding_box()
         assert box is not None
         assert (box["x"] >= 0, box["x"] + box["width"] <= width) == (True, True)
+        row = page.locator('[class*="st-key-tokens-row-"]').filter(has_text="my laptop").first
+        question = open_menu(row.get_by_role("button", name="Revoke"))
+        question.get_by_text("Revoke “my laptop”?").wait_for()
+        yes = question.get_by_role("button", name="Revoke", exact=True)
+        assert yes.evaluate("button => getComputedStyle(button).backgroundColor") == "rgb(201, 42, 42)"
+        yes.click()
+        export_line(page.locator("body")).filter(has_text="YOUR_TOKEN").wait_for()
