@@ -72,7 +72,7 @@ def show_audience(page: "Page", server: AppServer) -> None:
     page.get_by_role("button", name="Who can open it").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("People and groups").click()
-    dialog.get_by_text("can open it").wait_for()
+    dialog.get_by_text("can open it").first.wait_for()
 
 
 def show_invitation(page: "Page", server: AppServer) -> None:
