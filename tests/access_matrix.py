@@ -7,7 +7,8 @@ DOORS = {
     "page": "The flow's page, the playground and `/public_flow/{flow_id}` alike. *nothing*: one calm page, the same as "
     "for a flow that does not exist. *sign in*: the sign-in form; a token is no sign-in, and the sign-in of somebody "
     "deactivated is over. *visitor*: whoever is not signed in chats as a visitor, at `/public_flow/{flow_id}` only. "
-    "Asked inside the process, and of a running server by raw websocket, pages that were open before included.",
+    "Asked inside the process, and of a running server by raw websocket, pages that were open before included: those "
+    "say that the flow is not shared any more.",
     "conversation": "`GET /chat?flow={flow_id}`, the page's socket: what it is told when it opens, and at "
     "its next message if it was open before. *nothing*: `closed` with `not_found`, as for a flow that does not exist; "
     "*sign in*: `closed` with `signed_out`; *visitor*: opens with `at=public` only. Asked of a running server.",

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,12 @@ from tests.servers import AppServer
 from tests.test_access_matrix import FLOWS, OWNERS, PEOPLE, sharings
 from tests.tickets import open_browser
 
-SEEN = {b"Sign in to": "sign in", b"Nothing here for you": "nothing", b"Message Talk": "opens"}
+SEEN = {
+    b"Sign in to": "sign in",
+    b"Nothing here for you": "nothing",
+    b"This flow is not shared with you any more": "nothing",
+    b"Message Talk": "opens",
+}
 TALK = "/public_flow/talk"
 
 
@@ -139,6 +144,15 @@ def seen_at_shared_chat(browser: Browser, key: str) -> str:
     return "reads" if is_read else "sign in" if b"Sign in to" in sent else {True: "nothing"}[b"Nothing here" in sent]
 
 
+@contextmanager
+def share_own(house: House) -> Iterator[str]:
+    """The key of a link to what the flow's owner said before, revoked again: a chat has ten at most."""
+    place = {"flow_id": "talk", "owner": "member:owner", "session_id": "own"}
+    key = beside(house.server, lambda store, _: store.write(shared_chats.share, **place, expires_at=None)).id
+    yield key
+    beside(house.server, lambda store, _: store.write(shared_chats.revoke, owner=place["owner"], key=key))
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_every_shared_chat_of_the_matrix(house: House, state: str) -> None:
     """The flow's owner, who may always open it, shares what they said before."""
@@ -147,10 +161,9 @@ def test_every_shared_chat_of_the_matrix(house: House, state: str) -> None:
         house.server,
         lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing, by="tests"),
     )
-    place = {"flow_id": "talk", "owner": "member:owner", "session_id": "own"}
-    key = beside(house.server, lambda store, _: store.write(shared_chats.share, **place, expires_at=None)).id
-    expected = cells("shared chat", state)
-    assert {who: seen_at_shared_chat(browser, key) for who, browser in house.browsers.items()} == expected
+    with share_own(house) as key:
+        found = {who: seen_at_shared_chat(browser, key) for who, browser in house.browsers.items()}
+    assert found == cells("shared chat", state)
 
 
 async def _count_chats(store: Store, _: SignIn) -> Counter[str]:
@@ -167,9 +180,7 @@ def test_every_copy_of_the_matrix(house: House, state: str) -> None:
         house.server,
         lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing["organization"], by="tests"),
     )
-    place = {"flow_id": "talk", "owner": "member:owner", "session_id": "own"}
-    key = beside(house.server, lambda store, _: store.write(shared_chats.share, **place, expires_at=None)).id
-    with ExitStack() as pages:
+    with share_own(house) as key, ExitStack() as pages:
         before = [pages.enter_context(open_page(browser)) for browser in house.browsers.values()]
         for page in before:
             page.visit("shared_chat", f"id={key}")

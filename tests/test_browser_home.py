@@ -64,7 +64,7 @@ def test_mistakes_stand_above_everything_and_only_for_who_sees_the_inside(
         go(bob, house.url).get_by_text("Zürich").wait_for()
         text = still(bob).get_by_test_id("stMain").inner_text()
         assert cards(bob) == ["Zürich"]
-        assert "1 flow." in text
+        assert "1 flow\n" in text
         assert ("correction" in text, "31" in text, "Everyone here" in text, "echo" in text) == (False,) * 4
 
 

@@ -60,7 +60,7 @@ def test_the_head_does_not_lie_over_the_first_message(house: AppServer, browser:
 
 def test_an_empty_chat_opens_at_its_head_with_the_field_in_sight(house: AppServer, browser: "Browser") -> None:
     """Also where welcome and suggestions need more than the screen has, and after a chat that was read at its end."""
-    with visitor(browser, viewport={"width": 390, "height": 480}) as page:
+    with visitor(browser, viewport={"width": 390, "height": 400}) as page:
         go(page, f"{house.url}/playground?flow=welcoming")
         for _ in range(2):
             page.get_by_role("group", name="Suggestions").wait_for()
