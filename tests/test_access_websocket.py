@@ -144,6 +144,26 @@ def seen_at_shared_chat(browser: Browser, key: str) -> str:
     return "reads" if is_read else "sign in" if b"Sign in to" in sent else {True: "nothing"}[b"Nothing here" in sent]
 
 
+def seen_at_usage(browser: Browser) -> str:
+    with open_page(browser) as page:
+        sent = page.visit("usage", "flow=talk")
+    if b"Last 30 days" in sent:
+        return "reads"
+    assert b"Runs a day" not in sent
+    return "sign in" if b"Sign in to" in sent else {True: "nothing"}[b"Nothing here" in sent]
+
+
+@pytest.mark.parametrize("state", ["off", "organization", "public"])
+def test_every_usage_page_of_the_matrix(house: House, state: str) -> None:
+    sharing = sharings(house.group)[state]
+    beside(
+        house.server,
+        lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing, by="tests"),
+    )
+    found = {who: seen_at_usage(browser) for who, browser in house.browsers.items()}
+    assert found == cells("feedback", state)
+
+
 @contextmanager
 def share_own(house: House) -> Iterator[str]:
     """The key of a link to what the flow's owner said before, revoked again: a chat has ten at most."""

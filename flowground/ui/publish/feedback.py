@@ -30,6 +30,7 @@ from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.actions import draw_action, open_scheduled, schedule_dialog
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.page.names import read_names
+from flowground.ui.shell import opening
 from flowground.wiring import WiredFlow
 
 PAGE = str(browser.PAGES / "feedback.py")
@@ -44,6 +45,17 @@ _VERSION_CHARS = 8
 def may_read(caller: Caller, wired: WiredFlow) -> bool:
     """Whether the flow's feedback is this person's to read."""
     return feedback.may_read(runtime.get().access, caller, wired)
+
+
+def open_own(title: str) -> tuple[Caller, WiredFlow]:
+    """The head of a page for the owners of the flow in its address; ends the page for anybody else."""
+    caller, wired = opening.open_flow(st.query_params.get("flow", ""))
+    opening.require_allowed(may_read(caller, wired))
+    st.set_page_config(page_title=f"{title} · {wired.name}")
+    label = words.escape(wired.name)
+    st.page_link(browser.PLAYGROUND, label=label, icon=":material/arrow_back:", query_params={"flow": wired.id})
+    st.title(title, anchor=False)
+    return caller, wired
 
 
 def draw_link(caller: Caller, wired: WiredFlow) -> None:
