@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from flowground import errors
-from flowground.api.incoming import BodyCompressed, BodyTooSlow
+from flowground.api.body import BodyCompressed, BodyTooSlow
 from flowground.asking import KeyInvalid, KeyMissing
 from flowground.limits import Allowance
 from flowground.repeatable_run import AnswerGone, RunUnfinished

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from starlette.types import Message
 
 from flowground.caller import Caller
+from flowground.conversation.asked import AskingPage
 from flowground.conversation.elsewhere import RunsElsewhere
 from flowground.conversation.frames import (
     AgainFrame,
@@ -73,6 +74,7 @@ class _OpenSocket:
     socket: SocketEnds
     outbox: Outbox
     shown: ShownConversation
+    page: AskingPage
 
 
 class ConversationDoor:
@@ -128,11 +130,11 @@ class ConversationDoor:
             caller,
             wired,
             outbox,
-            came_from=came_from,
             is_public=is_public,
             neighbours=self,
         )
-        key, opened = (str(caller.owner), caller.sign_in_id, wired.id), _OpenSocket(socket, outbox, shown)
+        page = AskingPage(self._runtime, shown, came_from=came_from)
+        key, opened = (str(caller.owner), caller.sign_in_id, wired.id), _OpenSocket(socket, outbox, shown, page)
         self._open.setdefault(key, {})[opened] = None
         self._rights.start()
         writing = asyncio.create_task(outbox.run())
@@ -161,7 +163,7 @@ class ConversationDoor:
         try:
             frame = read_frame(text)
             await self._wait_for_turn(opened.socket, frame)
-            await opened.shown.answer(frame)
+            await opened.page.answer(frame)
         except (NotSignedIn, FlowNotFound, UnreadableFrame) as error:
             await _close(opened, error)
             return False
@@ -197,7 +199,8 @@ class ConversationDoor:
         self._loop.call_soon_threadsafe(self._rights.look_soon)
 
     def _list_open(self) -> Mapping[RightsKey, tuple[Caller, WiredFlow]]:
-        return {key: next(iter(here)).shown.rights for key, here in self._open.items()}
+        shown = {key: next(iter(here)).shown for key, here in self._open.items()}
+        return {key: (one.caller, one.wired) for key, one in shown.items()}
 
     def _take_rights(self, key: RightsKey, caller: Caller, wired: WiredFlow) -> None:
         for opened in [*self._open.get(key, ())]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from flowground.api.incoming import MOST_LEVELS, has_too_many_levels
+from flowground.api.body import MOST_LEVELS, has_too_many_levels
 from flowground.caller import SESSION_ID_CHARS
 from flowground.errors import InvalidRequest
 from flowground.store.runs.ratings import RatingValue

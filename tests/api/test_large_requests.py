@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, select
 from starlette.types import Message, Scope
 
 from flowground.api import create_api
-from flowground.api.incoming import MOST_VALUES
+from flowground.api.body import MOST_VALUES
 from flowground.api.wire import LONG, write_long
 from flowground.store import tables
 from tests.api.calls import Api

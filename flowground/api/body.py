@@ -1,0 +1,215 @@
+"""A request's body in every form that Langflow takes: JSON, a form, nothing.
+
+No body keeps the loop: it is capped, and parsed in a thread where it is large. One call of the JSON parser holds the
+interpreter's lock there too, so what it may be given is capped twice: by `limits.body_bytes`, and by the number of
+values, since a megabyte of `[],` costs fifty times a megabyte of text.
+"""
+
+import asyncio
+import json
+from email.message import Message as Headers
+from typing import Any
+
+import orjson
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from flowground.errors import BodyTooLarge, InvalidRequest, RequestError
+
+MOST_VALUES = 100_000
+"""Values, keys not counted, of one body: a flow file has 20,000 at most."""
+MOST_LEVELS = 200
+"""Lists and objects in each other, in what somebody sends: what is read is written again, by encoders that go no deeper
+than some 250 or 900."""
+_SMALL = 65_536
+"""Bytes of JSON that are parsed on the loop: under 5 ms, less than a thread's start costs under load."""
+
+STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y": True} | {
+    "false": False, "0": False, "no": False, "off": False, "f": False, "n": False, "": False
+}  # fmt: skip
+_WHOLE = 10
+"""How many times the patience for a piece the whole body may take: at 30 s a piece, 3 MB pass at 11 kB a second."""
+_FORM_PIECE = 16_384
+"""Bytes of a form that are parsed at once."""
+
+
+class BodyCompressed(RequestError):
+    """The body has a content encoding; it could be small here and huge once unpacked."""
+
+    code = "body_compressed"
+
+
+class BodyTooSlow(RequestError):
+    """The body stopped halfway, did not begin, or came too slowly."""
+
+    code = "body_too_slow"
+
+
+async def read_body(request: Request, *, limit: int, patience: float) -> dict[str, Any]:
+    """Its fields, unchecked. Raises InvalidRequest, BodyTooLarge, BodyCompressed and BodyTooSlow.
+
+    `limit` is in bytes; `patience` in seconds, for each piece of the body, the first too; the whole has ten times that.
+    """
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise BodyCompressed("The body is compressed.", hint="Send it as it is, without a Content-Encoding.")
+    return await _parse(request, await _read(request, limit, patience))
+
+
+def read_stream_word(word: str | None) -> bool | None:
+    """The switch `stream` as a query or a form writes it."""
+    if word is None:
+        return None
+    wanted = STREAM_WORDS.get(word.lower())
+    if wanted is None:
+        says = "Input should be a valid boolean, unable to interpret input"
+        raise refuse_field(says, "bool_parsing", "query", "stream")
+    return wanted
+
+
+def refuse_field(message: str, kind: str, *place: str | int, says: str | None = None) -> InvalidRequest:
+    """The refusal with its one problem, at `place`; it `says` the message where it has no words of its own."""
+    return InvalidRequest(message, problems=[{"type": kind, "loc": list(place), "msg": says or message}])
+
+
+async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
+    content_type = request.headers.get("content-type", "")
+    if content_type.startswith("application/x-www-form-urlencoded"):
+        return {}
+    if content_type.startswith("multipart/form-data"):
+        return await _read_form(request, raw)
+    if not raw.strip():
+        return {}
+    given = await _read_json(raw)
+    if not isinstance(given, dict):
+        fields = ("input_request", "context")
+        raise InvalidRequest(
+            "The body must be a JSON object.",
+            problems=[{"type": "missing", "loc": ["body", name], "msg": "Field required"} for name in fields],
+        )
+    return given
+
+
+async def _read(request: Request, limit: int, patience: float) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise _say_too_large(limit)
+    message: Message = {"more_body": True}
+    parts, size = list[bytes](), 0
+    end = asyncio.get_running_loop().time() + _WHOLE * patience
+    while message.get("more_body") and size <= limit:
+        message = await _read_piece(request, patience, end)
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    if size > limit:
+        raise _say_too_large(limit)
+    return b"".join(parts)
+
+
+def _say_too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The body is over {limit:,} bytes.",
+        hint="Send less at once. `limits.body_bytes` in config.yaml sets the size.",
+    )
+
+
+async def _read_piece(request: Request, patience: float, end: float) -> Message:
+    """`end` is when the whole body must be there, by the loop's clock."""
+    until = asyncio.get_running_loop().time() + patience
+    try:
+        async with asyncio.timeout_at(min(until, end)):
+            return await request.receive()
+    except TimeoutError:
+        says = f"Nothing more of the body arrived within {patience:g} s."
+        if end < until:
+            says = f"The whole body did not arrive within {_WHOLE * patience:g} s."
+        raise BodyTooSlow(says) from None
+
+
+async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:
+    pieces = iter(range(0, max(len(raw), 1), _FORM_PIECE))
+
+    async def replay() -> dict[str, Any]:
+        """The body in pieces, between which the loop serves others: a form is parsed by Python code, byte by byte."""
+        await asyncio.sleep(0)
+        start = next(pieces)
+        end = start + _FORM_PIECE
+        return {"type": "http.request", "body": raw[start:end], "more_body": end < len(raw)}
+
+    try:
+        scope = {**request.scope, "headers": [(b"content-type", _write_form_type(request.headers["content-type"]))]}
+        async with Request(scope, replay).form() as form:
+            given: dict[str, Any] = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
+    except HTTPException as error:
+        raise refuse_field("The form cannot be read.", "form_invalid", "body", says=error.detail) from None
+    if isinstance(given.get("tweaks"), str):
+        given["tweaks"] = await _read_json(given["tweaks"].encode()) if given["tweaks"].strip() else None
+    given["stream"] = bool(read_stream_word(given.get("stream")))
+    return given
+
+
+def _write_form_type(said: str) -> bytes:
+    """A form's content type with nothing but its boundary: a form is UTF-8.
+
+    Starlette decodes by any `charset` that Python knows, also by one that takes ten minutes for a megabyte.
+    """
+    headers = Headers()
+    headers["content-type"] = said
+    boundary = headers.get_boundary()
+    return b"multipart/form-data" + (f'; boundary="{boundary}"'.encode("latin-1", "replace") if boundary else b"")
+
+
+async def _read_json(raw: bytes) -> Any:
+    """The value; UTF-8, -16 and -32, with a mark of the byte order or without; of a repeated key the last value counts.
+
+    Raises InvalidRequest for what is no JSON: NaN, Infinity, numbers beyond a double, half a character, more than
+    `MOST_LEVELS` levels too; and for more than `MOST_VALUES` values.
+    """
+    return _parse_json(raw) if len(raw) <= _SMALL else await asyncio.to_thread(_parse_json, raw)
+
+
+def _parse_json(raw: bytes) -> Any:
+    """The same at once, for bodies that are small or read in a thread."""
+    try:
+        encoding = json.detect_encoding(raw)
+        plain = raw if encoding == "utf-8" else raw.decode(encoding).encode()
+        if len(plain) > MOST_VALUES:
+            _count_values(plain)
+        value = orjson.loads(plain)
+        if plain.count(b"[") + plain.count(b"{") > MOST_LEVELS and has_too_many_levels(value):
+            raise ValueError
+        return value
+    except ValueError as error:
+        at = error.pos if isinstance(error, json.JSONDecodeError) else 0
+        raise refuse_field("The body is no JSON.", "json_invalid", "body", at, says="JSON decode error") from None
+
+
+def has_too_many_levels(value: Any) -> bool:
+    """Whether its lists and objects lie in each other over `MOST_LEVELS` levels. Looks at each value once."""
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        opened = (part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list))
+        level = [inner for part in opened for inner in part]
+        if not level:
+            return False
+    return True
+
+
+def _count_values(plain: bytes) -> None:
+    """Refuses more than `MOST_VALUES` values: what stands between quotes is left out, then commas and brackets count.
+
+    Seven calls into C, each linear and a few milliseconds for 3 MB. What is no JSON may be counted wrong: the parser
+    refuses it, or it is refused here.
+    """
+    if plain.count(b",") + plain.count(b"[") + plain.count(b"{") < MOST_VALUES:
+        return  # strings included: nearly every large text ends here
+    if b"\\" in plain:
+        plain = plain.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if plain.count(b'"') <= 4 * MOST_VALUES:  # else there are more strings than values and keys may be
+        outside = b"".join(plain.split(b'"')[::2])
+        if outside.count(b",") + outside.count(b"[") + outside.count(b"{") < MOST_VALUES:
+            return
+    raise refuse_field(f"The body contains more than {MOST_VALUES:,} values.", "too_many_values", "body")
