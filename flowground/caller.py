@@ -160,6 +160,7 @@ class RunRequest:
     `kept_overrides` are tweaks that are stored with the message, so that a page can tell its call again: no secrets.
     `idempotency_key` is the caller's own name for this request, by which a repeat is known.
     `version_of` is the id of a question of the session in whose place this one is asked.
+    `warnings` say what the caller sent that is ignored.
     """
 
     input_value: str | None = None
@@ -172,6 +173,7 @@ class RunRequest:
     kept_overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     idempotency_key: str | None = None
     version_of: str | None = None
+    warnings: tuple[str, ...] = ()
 
     def find_message(self, takes: str | None) -> str | None:
         """The message, for a component that takes input of this kind ("chat", "text"); None where it gets none."""

@@ -41,6 +41,12 @@ class BodyCompressed(RequestError):
     code = "body_compressed"
 
 
+class BodyIsForm(RequestError):
+    """The body says it is an urlencoded form, and is one. Langflow ignores it and runs on defaults."""
+
+    code = "body_is_form"
+
+
 class BodyTooSlow(RequestError):
     """The body stopped halfway, did not begin, or came too slowly."""
 
@@ -75,12 +81,16 @@ def refuse_field(message: str, kind: str, *place: str | int, says: str | None = 
 
 async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
     content_type = request.headers.get("content-type", "")
-    if content_type.startswith("application/x-www-form-urlencoded"):
-        return {}
     if content_type.startswith("multipart/form-data"):
         return await _read_form(request, raw)
     if not raw.strip():
         return {}
+    # curl's -d says of any body that it is a form: only one that cannot be JSON of ours is taken at its word.
+    if content_type.startswith("application/x-www-form-urlencoded") and raw.lstrip()[:1] not in (b"{", b"["):
+        raise BodyIsForm(
+            "The body is a form, not JSON.",
+            hint='Send JSON like {"input_value": "Hello"}, with the header Content-Type: application/json.',
+        )
     given = await _read_json(raw)
     if not isinstance(given, dict):
         fields = ("input_request", "context")

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from flowground import errors
-from flowground.api.body import BodyCompressed, BodyTooSlow
+from flowground.api.body import BodyCompressed, BodyIsForm, BodyTooSlow
 from flowground.asking import KeyInvalid, KeyMissing
 from flowground.limits import Allowance
 from flowground.repeatable_run import AnswerGone, RunUnfinished
@@ -32,6 +32,7 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (errors.BodyTooLarge, 413),
     (BodyTooSlow, 408),
     (BodyCompressed, 415),
+    (BodyIsForm, 415),
     (errors.RunLimitReached, 429),
     (errors.InputConflict, 400),
     (errors.TweaksRefused, 422),

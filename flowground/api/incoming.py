@@ -1,10 +1,11 @@
 """What a client sends: its token, the query's switches, and the body's fields.
 
 The token comes before the body and before the flow, so strangers learn nothing. Keys that the contract does not know
-are ignored, as in Langflow.
+are ignored, as in Langflow, with a warning.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,8 +17,14 @@ from flowground.asking import check_token
 from flowground.caller import SESSION_ID_CHARS, Caller, InputType, OutputType, RunRequest, Shape
 from flowground.errors import InvalidRequest
 from flowground.runtime import Runtime
+from flowground.words import cut, suggest
 
 Framing = Literal["langflow", "sse"]
+
+_LANGFLOWS = ("context", "input_request", "user_id")
+"""What Langflow's clients send and only Langflow reads: no mistake of theirs."""
+_WARNED = 5
+"""Unknown fields of one body that are named."""
 
 IDEMPOTENCY_KEY = "idempotency-key"
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,200}")
@@ -56,7 +63,9 @@ class RunBody(BaseModel):
     )
     stream: bool = Field(False, description="As `?stream=true`.")
 
-    def make_request(self, *, framing: Framing | None, shape: Shape, key: str | None = None) -> ApiRequest:
+    def make_request(
+        self, *, framing: Framing | None, shape: Shape, key: str | None = None, warnings: tuple[str, ...] = ()
+    ) -> ApiRequest:
         return ApiRequest(
             input_value=self.input_value,
             input_type=self.input_type,
@@ -68,6 +77,7 @@ class RunBody(BaseModel):
             framing=framing,
             shape=shape,
             idempotency_key=key,
+            warnings=warnings,
         )
 
 
@@ -99,11 +109,11 @@ async def read_request(request: Request, *, limit: int, patience: float) -> ApiR
     sse = query.get("stream", "").lower() == "sse"
     in_query = True if sse else read_stream_word(query.get("stream"))
     key = _read_key(request)
-    body = _validate(await read_body(request, limit=limit, patience=patience))
+    body, warnings = _validate(await read_body(request, limit=limit, patience=patience))
     stream = body.stream if in_query is None else in_query
     framing: Framing = "sse" if sse else "langflow"
     wanted: Shape = "simple" if shape == "simple" else "langflow"
-    return body.make_request(framing=framing if stream else None, shape=wanted, key=key)
+    return body.make_request(framing=framing if stream else None, shape=wanted, key=key, warnings=warnings)
 
 
 def _read_key(request: Request) -> str | None:
@@ -119,16 +129,29 @@ def _read_key(request: Request) -> str | None:
     return given[0]
 
 
-def _validate(given: dict[str, Any]) -> RunBody:
-    """The body, also where it stands in `input_request`, as Langflow's own wrapping has it."""
+def _validate(given: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
+    """The body, also where it stands in `input_request`, as Langflow's own wrapping has it; and its warnings."""
     place = ["body"]
     if isinstance(wrapped := given.get("input_request"), dict):
         place, given = ["body", "input_request"], wrapped
     try:
-        return RunBody.model_validate(given)
+        return RunBody.model_validate(given), tuple(_warn_of_unknown(given))
     except ValidationError as error:
         problems = [
             {"type": problem["type"], "loc": [*place, *problem["loc"]], "msg": problem["msg"]}
             for problem in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         raise InvalidRequest("The body is not valid.", problems=problems) from None
+
+
+def _warn_of_unknown(given: dict[str, Any]) -> Iterator[str]:
+    """What was sent under names that nobody knows, and so was ignored, in words."""
+    unknown = [key for key in given if key not in RunBody.model_fields and key not in _LANGFLOWS]
+    for key in unknown[:_WARNED]:
+        says = f"`{cut(key)}` is no field of a run and was ignored"
+        if isinstance(given[key], str) and given.get("input_value") is None:
+            yield f"{says}. The message belongs in `input_value`."
+        else:
+            yield f"{says}{suggest(cut(key), RunBody.model_fields)}."
+    if more := len(unknown[_WARNED:]):
+        yield f"{more:,} more fields were ignored."

@@ -45,7 +45,7 @@ _OPERATION: dict[str, Any] = {
         "404": {"description": "No such flow for this token."},
         "408": {"description": "The body stopped halfway."},
         "413": {"description": "The body is over the limit."},
-        "415": {"description": "The body is compressed."},
+        "415": {"description": "The body is compressed, or a form."},
         "422": {"description": "The body or a tweak does not fit, or the token may not set what it names."},
         "429": {"description": "The token's limit is reached, or the model's server asks to come back later."},
         "502": {"description": "The model's server failed, or said more than an answer may hold."},

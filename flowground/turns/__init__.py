@@ -39,7 +39,7 @@ async def take_turn(
     then, and "stopped" where the turn was cancelled or closed, or an admin ended it.
     """
     tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, caller=caller)
-    turn = _describe(tweaked.wired, request, tweaked.warnings)
+    turn = _describe(tweaked.wired, request, (*request.warnings, *tweaked.warnings))
     _check_length(turn.input_value, settings.limits.message_chars)
     terms.refuse(tweaked.wired)
     owner = await _find_owner(running.store, caller, flow_id=wired.id, session_id=request.session_id)

@@ -19,9 +19,37 @@ async def said(api: Api, content: bytes, headers: dict[str, str], *, flow: str =
     return text
 
 
-async def test_unknown_keys_are_ignored(api: Api) -> None:
-    body = {"input_value": "hi", "user_id": "u", "context": {"a": 1}, "colour": "red", "files": [1]}
+async def test_unknown_keys_are_ignored_with_a_warning(api: Api) -> None:
+    body = {"input_value": "hi", "user_id": "u", "context": {"a": 1}, "colour": "red", "sesion_id": "s"}
     assert await api.text("echo", body) == "hi"
+    for query in ("", "?shape=simple"):
+        assert (await api.run("echo", body, query=query)).json()["warnings"] == [
+            "`colour` is no field of a run and was ignored.",
+            "`sesion_id` is no field of a run and was ignored (did you mean session_id?).",
+        ]
+    stream = await api.run("echo", body, query="?stream=true")
+    last = json.loads(stream.text.strip().split("\n\n")[-1])
+    assert len(last["data"]["result"]["warnings"]) == 2
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+async def test_a_message_under_another_name_is_told_where_it_belongs(api: Api, wrap: bool) -> None:
+    body = {"input": "hi"}
+    answer = (await api.run("chat", {"input_request": body} if wrap else body)).json()
+    assert answer["warnings"] == ["`input` is no field of a run and was ignored. The message belongs in `input_value`."]
+
+
+async def test_what_langflows_clients_send_is_no_reason_to_warn(api: Api) -> None:
+    known = {"input_value": "hi", "input_type": "chat", "output_type": "chat", "output_component": "", "tweaks": {}}
+    body = known | {"session_id": "s", "stream": False, "user_id": "u", "context": {}}
+    assert list((await api.run("echo", body)).json()) == ["session_id", "outputs"]
+
+
+async def test_of_many_unknown_keys_a_few_are_named(api: Api) -> None:
+    warnings = (await api.run("echo", {"input_value": "hi"} | {f"{n}" * 500: n for n in range(9)})).json()["warnings"]
+    assert len(warnings) == 6
+    assert max(map(len, warnings)) < 150
+    assert warnings[-1] == "4 more fields were ignored."
 
 
 async def test_nulls_are_as_good_as_nothing(api: Api) -> None:
@@ -29,9 +57,21 @@ async def test_nulls_are_as_good_as_nothing(api: Api) -> None:
     assert await api.text("echo", body) == "hi"
 
 
-async def test_an_urlencoded_form_is_ignored_and_runs_on_defaults(api: Api) -> None:
-    answer = json.loads(await said(api, b"input_value=hi", FORM, flow="chat"))
-    assert answer["messages"][-1]["content"] == "Hello"
+async def test_json_is_read_whatever_its_content_type_says(api: Api) -> None:
+    """curl's -d says that it sends a form."""
+    for kind in (FORM, {"content-type": "application/x-www-form-urlencoded; charset=UTF-8"}, {"content-type": "x"}):
+        assert await said(api, b' {"input_value": "hi"}', kind) == "hi"
+    for nothing in (b"", b" \n"):
+        answer = json.loads(await said(api, nothing, FORM, flow="chat"))
+        assert answer["messages"][-1]["content"] == "Hello"
+    broken = await api.client.post("/api/v1/run/echo", content=b'{"input_value": ', headers=FORM)
+    assert (broken.status_code, broken.json()["detail"][0]["type"]) == (422, "json_invalid")
+
+
+async def test_an_urlencoded_form_is_refused_by_name(api: Api) -> None:
+    answer = await api.client.post("/api/v1/run/echo", content=b"input_value=hi", headers=FORM)
+    assert (answer.status_code, answer.json()["code"]) == (415, "body_is_form")
+    assert "Content-Type: application/json" in answer.json()["hint"]
 
 
 async def test_a_multipart_form_carries_every_field(api: Api) -> None:
