@@ -8,7 +8,7 @@ from flowground.ui.page.caller import require_visitor
 from flowground.ui.shell import access_requests, gallery, new_flow
 
 caller = require_visitor()
-st.set_page_config(page_title="Flows", layout="wide")
+st.set_page_config(page_title="Flows")
 catalogue = runtime.get().catalogue
 with st.container(horizontal=True, vertical_alignment="center", key="home:head"):
     st.title(words.escape(runtime.get().settings.organization.name), anchor=False, width="stretch")

@@ -12,17 +12,20 @@ from flowground.ui.shell import branding
 from flowground.ui.shell.navigation import draw_sidebar, list_pages
 from flowground.ui.sign_in.sign_in import enter_as_owner, take_code_from_link
 
-st.set_page_config(page_icon=branding.find_icon(), layout="centered")
+st.set_page_config(page_icon=branding.find_icon())
 
 caller = find_visitor()
 flow = read_shared_flow()
 has_sidebar = caller is not None and flow is None
+pages = list_pages(caller, flow)
+page = st.navigation(pages, position="hidden")
+# Said once, and before anything is drawn, for that would move. Home's cards stand side by side.
+is_home = has_sidebar and page is pages[0]
+st.set_page_config(layout="wide" if is_home else "centered")
 # The small picture is for the closed sidebar; without a sidebar it would always replace the large one.
 st.logo(branding.find_logo(), icon_image=branding.find_icon() if has_sidebar else None, size="large")
 for style in LOOKS:
     st.html(style)
-pages = list_pages(caller, flow)
-page = st.navigation(pages, position="hidden")
 # `local_mode: link`: this browser opened the terminal's link.
 if caller is None and needs_owner() and take_code_from_link() and find_visitor() is not None:
     enter_as_owner()

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.PageConfig_pb2 import PageConfig
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
@@ -74,6 +75,8 @@ class PageSocket:
         """Kind of element -> ids of those that the runs so far drew, in their order."""
         self.misses = 0
         """How often it was told that there is no such page."""
+        self.layouts: list[str] = []
+        """The widths that its pages were told, in their order."""
         self._fragments: dict[str, str] = {}
         self._page_hash = ""
         self._query = ""
@@ -195,6 +198,9 @@ class PageSocket:
     def _note(self, message: ForwardMsg) -> None:
         if message.WhichOneof("type") == "new_session":
             self.session_id = message.new_session.initialize.session_id
+        elif message.WhichOneof("type") == "page_config_changed":
+            if (layout := message.page_config_changed.layout) != PageConfig.LAYOUT_UNSET:
+                self.layouts.append(PageConfig.Layout.Name(layout))
         elif message.WhichOneof("type") == "page_not_found":
             self.misses += 1
         elif message.WhichOneof("type") == "page_info_changed":

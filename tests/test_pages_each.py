@@ -120,6 +120,14 @@ def test_each_page_stands_in_the_navigation(house: AppServer, page: str) -> None
     assert words.encode() in drawn, f"pages/{page}.py is in nobody's navigation"
 
 
+def test_each_page_is_told_its_width_once(house: AppServer) -> None:
+    """What was drawn in another would move."""
+    with open_page(open_browser(house, "augusta")) as opened:
+        for page in ("", "playground", "organization", ""):
+            opened.visit(page, "flow=talk")
+    assert opened.layouts == ["WIDE", "CENTERED", "CENTERED", "WIDE"]
+
+
 @pytest.mark.parametrize("page", sorted({*PAGES} - FOR_NOBODY - {"home", "public_flow"} | {"join"}))
 def test_each_address_is_there_for_those_who_have_yet_to_sign_in(house: AppServer, page: str) -> None:
     """A link to it survives the sign-in: Streamlit would else send them to the first page."""
