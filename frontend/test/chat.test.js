@@ -95,6 +95,47 @@ test("a field that is switched off keeps its text and takes none", () => {
   assert.match(composer.notice.textContent, /switched off/);
 });
 
+const REFUSED = [
+  ["You can send the next message in 42 s.", "The limit is 2 a minute.", "You can send the next message now. The limit is 2 a minute."],
+  ["Too many runs.", "Wait for one to end, or try again in about 42 s.", "Too many runs. Wait for one to end, or try again now."],
+  ["This token may start 2 runs a minute.", "Try again in 42 s. The limit is set by `limits`.", "This token may start 2 runs a minute. Try again now. The limit is set by limits."],
+];
+
+test("the seconds of a refusal count down, and nothing is announced before they are over", ({ mock }) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  let now = 0;
+  mock.method(performance, "now", () => now);
+  const pass = (seconds) => {
+    for (let second = 0; second < seconds; second += 1) {
+      now += 1000;
+      mock.timers.tick(1000);
+    }
+  };
+  for (const [sentence, hint, then] of REFUSED) {
+    const { composer } = makeComposer();
+    composer.say(sentence, { hint, seconds: 42 });
+    assert.equal(composer.notice.textContent, `${sentence} ${hint}`.replaceAll("`", ""));
+    const [paragraph, timer] = [composer.notice.querySelector("p"), composer.notice.querySelector("[role=timer]")];
+    pass(30);
+    assert.equal(timer.textContent, "12 s");
+    assert.equal(composer.notice.querySelector("p"), paragraph);
+    pass(12);
+    assert.notEqual(composer.notice.querySelector("p"), paragraph); // which a role of alert announces
+    assert.equal(composer.notice.textContent, then);
+  }
+});
+
+test("seconds that are no part of the sentence, or of one that is gone, do nothing", ({ mock }) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { composer } = makeComposer();
+  composer.say("All messages are used up. There are more at 00:00 UTC, in 5 h.", { seconds: 18000 });
+  assert.equal(composer.notice.querySelector("[role=timer]"), null);
+  composer.say("You can send the next message in 1 s.", { seconds: 1 });
+  composer.say("");
+  mock.timers.tick(5000);
+  assert.equal(composer.notice.textContent, "");
+});
+
 const said = (id, text) => ({ id, role: "user", text, state: "complete", at: "2026-11-26T10:00:00Z", run: id });
 const answered = (id, text, more = {}) => ({ id, role: "assistant", text, state: "complete", at: "2026-11-26T10:00:01Z", run: id, ...more });
 

@@ -1,5 +1,6 @@
 // Where one writes: a field that grows, and one button that sends, or stops what was sent.
 
+import { Countdown } from "./countdown.js";
 import { icon, isSending, isTouched, make, writeSentence } from "./dom.js";
 
 /** Milliseconds after *Send* for which *Stop*, which stands in its place, is not taken: a double click sends once. */
@@ -121,14 +122,24 @@ export class Composer {
     this.draw();
   }
 
-  /** A sentence above the field; "" takes it away. `ways` are links and buttons behind it. */
-  say(sentence, { kind = "", hint = "", ways = [] } = {}) {
+  /** A sentence above the field; "" takes it away. `ways` are links and buttons behind it; `seconds` count down in it. */
+  say(sentence, { kind = "", hint = "", ways = [], seconds = null } = {}) {
     if (!sentence && this.off) return this.say(this.off, { kind: "off" });
+    this.countdown?.stop();
     this.notice.dataset.kind = kind;
     const name = { off: "off", away: "wait" }[kind] ?? "alert";
     const text = hint ? `${sentence} ${hint}` : sentence;
-    this.notice.replaceChildren(...(sentence ? [icon(name), make("p", {}, ...writeSentence(text)), ...ways] : []));
+    this.notice.replaceChildren(...(sentence ? [icon(name), make("p", {}, ...this.write(text, seconds)), ...ways] : []));
     return undefined;
+  }
+
+  /** The sentence, in which "in 42 s" counts down; then it is said once more, with "now". */
+  write(text, seconds) {
+    const [said, before, about] = text.match(`^(.*)\\bin (about )?${seconds} s\\b`) ?? [];
+    if (said === undefined) return writeSentence(text);
+    const after = text.slice(said.length);
+    this.countdown = new Countdown(seconds, () => this.say(`${before}now${after}`));
+    return [...writeSentence(`${before}in ${about ?? ""}`), this.countdown.element, ...writeSentence(after)];
   }
 
   draw() {

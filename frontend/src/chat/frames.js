@@ -163,19 +163,19 @@ function ended(view, { run, messages: stored }) {
   view.update();
 }
 
-function refused(view, { id, text: sentence, hint }) {
+function refused(view, { id, text: sentence, hint, seconds }) {
   const { pending, choosing } = view;
   const isOfStop = view.turn?.elsewhere && !id;
   if (!pending && (choosing || isOfStop)) {
     view.choosing = null;
-    view.composer.say(sentence, { hint });
+    view.composer.say(sentence, { hint, seconds });
   }
   if (!pending || (id && pending.id !== id)) return;
   view.pending = null;
   view.list.remove(pending.question);
   view.list.remove(pending.answer);
   view.list.restore(pending.removed);
-  if (sentence) view.composer.say(sentence, { hint });
+  if (sentence) view.composer.say(sentence, { hint, seconds });
   if (!pending.isAgain && pending.replaced) pending.replaced.edit(pending.text);
   else if (!pending.isAgain && !view.isForm) view.composer.restore(pending.text);
   view.update();
