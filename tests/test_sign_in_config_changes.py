@@ -10,6 +10,7 @@ import pytest
 import requests
 import yaml
 
+from flowground.errors import NotSignedIn
 from flowground.settings import Settings
 from flowground.store import Store, tables
 from flowground.store.people import config_entries, members, tokens
@@ -71,6 +72,15 @@ async def test_another_password_in_the_file_beats_an_older_one_of_the_app(open_s
     await sign_in.roster.set_password("ada", "set once more", by="member:ada")
     sign_in = await serve(open_sign_in, ada=ADA | {"password": OTHER})
     assert await sign_in.check_password("ada", "set once more", "here") is not None
+
+
+async def test_links_of_an_admin_whom_the_file_makes_a_member_are_over(open_sign_in: Open) -> None:
+    sign_in = await serve(open_sign_in, ada=ADA | {"roles": ["admin"]}, bob=ADA)
+    _, secret = await sign_in.links.create("reset", "bob", by="member:ada")
+    assert await sign_in.links.find(secret, "here")
+    sign_in = await serve(open_sign_in, ada=ADA, bob=ADA)
+    with pytest.raises(NotSignedIn, match="no longer works"):
+        await sign_in.links.find(secret, "here")
 
 
 async def test_who_comes_back_inherits_nothing(

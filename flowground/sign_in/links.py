@@ -46,10 +46,18 @@ class PasswordLinks:
         """The link and whose password it sets. Raises NotSignedIn when it is not good; those are counted by address."""
         link = await self._store.read(password_links.find, hashed=hash_secret(secret)) if secret else None
         member = await self._roster.find(link.member) if link else None
-        if link is None or member is None or not member.is_active:
+        if link is None or member is None or not member.is_active or not await self._is_by_admin(link):
             await self._tries.count_bad_link(address)
             raise _say_not_good()
         return link, member
+
+    async def _is_by_admin(self, link: PasswordLink) -> bool:
+        """Whether who made it may still make links; config.yaml may have taken that from them since."""
+        kind, _, member = link.created_by.partition(":")
+        if kind != "member":
+            return True
+        maker = await self._roster.find(member)
+        return maker is not None and maker.is_active and maker.role == "admin"
 
     async def was_used_by(self, secret: str, member: str) -> bool:
         """Whether this member, by id, chose their password with this link. Nobody else learns that there was one."""

@@ -199,6 +199,8 @@ def set_role(connection: Connection, *, member: str, role: Role, by: str, keep_a
     """Acts at once, on open pages too. False when there is no such member; `keep_admin` as in `remove`."""
     if keep_admin and role != "admin":
         _require_another_admin(connection, member)
+    if role != "admin":
+        password_links.end_made(connection, by=member)
     changed = update(tables.members).where(_m.id == member).values(role=role)
     return audit.execute(connection, changed, actor=by, action=f"member.role_{role}", subject=member)
 
@@ -213,6 +215,7 @@ def set_active(connection: Connection, *, member: str, is_active: bool, by: str,
         return False
     if not is_active:
         password_links.end_all(connection, member=member)
+        password_links.end_made(connection, by=member)
         sign_ins.revoke_all(connection, member=member, by=by)
     action = "member.activated" if is_active else "member.deactivated"
     audit.record(connection, actor=by, action=action, subject=member)
@@ -258,10 +261,12 @@ def forget(connection: Connection, *, member: str, by: str) -> None:
 
 
 def end_rights(connection: Connection, *, member: str, by: str) -> None:
-    """Ends sign-ins, links, tokens and the password that was set in the app; where they signed in from is forgotten."""
+    """Ends sign-ins, links, also those they made, tokens and the password that was set in the app; where they signed in
+    from is forgotten."""
     connection.execute(delete(tables.passwords).where(_p.member == member))
     attempts.forget_addresses(connection, name=identities.find_name(connection, member=member))
     password_links.end_all(connection, member=member)
+    password_links.end_made(connection, by=member)
     sign_ins.revoke_all(connection, member=member, by=by)
     tokens.revoke_all(connection, owner=member, by=by)
 

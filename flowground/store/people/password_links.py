@@ -96,6 +96,12 @@ def end_all(connection: Connection, *, member: str) -> None:
     connection.execute(ended.values(ended_at=time.time()))
 
 
+def end_made(connection: Connection, *, by: str) -> None:
+    """Ends every link that this member made, for whomever: who may administer no more has kept no way in."""
+    ended = update(tables.password_links).where(_l.created_by == str(Owner("member", by)), _is_good())
+    connection.execute(ended.values(ended_at=time.time()))
+
+
 def _end(connection: Connection, which: ColumnElement[bool]) -> PasswordLink | None:
     """The link, which was good until now; None where it was not."""
     ended = update(tables.password_links).where(which, _is_good()).values(ended_at=time.time())
