@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from flowground.access.sharing import publish
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
+from flowground.store import Store
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
 from flowground.store.people import members
@@ -57,6 +60,33 @@ async def test_what_a_caller_sees_is_what_a_caller_may_open(tmp_path: Path, call
                 with pytest.raises(FlowNotFound) as refusal:
                     await runtime.access.open_flow(caller, name)
                 assert refusal.value.message == f"Flow identifier {name} not found"
+
+
+@pytest.mark.parametrize("caller", [MIA, replace(MIAS, flows=None), LOCAL_OWNER])
+async def test_an_unknown_flow_is_asked_about_as_a_forbidden_one_is(
+    tmp_path: Path, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the time that an answer takes would say which flows there are."""
+    asked: list[str] = []
+    read = Store.read
+
+    async def note(store: Store, job: Callable[..., object], **given: object) -> object:
+        if job is publications.find:  # what the process looks after by itself is read beside it
+            asked.append(f"{sorted(given)}")
+        return await read(store, job, **given)
+
+    async with running(tmp_path, FLOWS, config={"sharing": {"allow_public": True}}) as runtime:
+        monkeypatch.setattr(Store, "read", note)
+        questions = []
+        for name in ("private", "unknown"):
+            asked.clear()
+            with suppress(FlowNotFound):
+                await runtime.access.open_flow(caller, name)
+            await runtime.access.admit_visitor("browser", name)
+            questions.append([*asked])
+        monkeypatch.undo()
+    assert questions[0] == questions[1]
+    assert len(questions[0]) > 0
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from flowground.store.flows.publications import Publication
 from flowground.store.runs import transcripts
 from flowground.wiring import WiredFlow
 
+_NOWHERE = "nowhere"
 EndTurns = Callable[[Collection[str], Collection[str] | None, str | None], Awaitable[None]]
 """Is given owners, and the flows and the session id that are meant; None: all of them."""
 
@@ -90,8 +91,7 @@ class Access:
             return None
         caller = _make_visitor(browser)
         await self.catalogue.refresh()
-        wired = self.catalogue.find(address)
-        return caller if wired is not None and await self.may_open(caller, wired.id) else None
+        return caller if await self.find_open_to(caller, address) else None
 
     async def carry_over(self, old: str, new: str) -> bool:
         """What a visitor said in the browser `old` is `new`'s from now on. False when that is nothing."""
@@ -103,10 +103,17 @@ class Access:
     async def open_flow(self, caller: Caller, address: str) -> WiredFlow:
         """The flow at an id or endpoint name. Raises FlowNotFound alike for unknown and forbidden ones."""
         await self.catalogue.refresh()
-        wired = self.catalogue.find(address)
-        if wired is None or not await self.may_open(caller, wired.id):
+        wired = await self.find_open_to(caller, address)
+        if wired is None:
             raise FlowNotFound(address)
         return wired
+
+    async def find_open_to(self, caller: Caller, address: str) -> WiredFlow | None:
+        """The flow at an id or endpoint name, as the catalogue has it now; None alike for unknown and forbidden ones,
+        after the same questions, so that the time does not tell them apart either."""
+        wired = self.catalogue.find(address)
+        is_open = await self.may_open(caller, wired.id if wired else _NOWHERE)
+        return wired if is_open else None
 
     async def may_open(self, caller: Caller, flow_id: str) -> bool:
         """Whether this flow, if it is there, is open to the caller."""

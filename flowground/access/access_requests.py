@@ -29,8 +29,7 @@ async def ask(access: Access, caller: Caller, address: str, note: str = "") -> N
         raise InvalidRequest("You have just asked for access to several flows.", hint="Try again in a few minutes.")
     if len(address) > _ADDRESS_CHARS:
         raise InvalidRequest("No flow has so long an address.")
-    wired = access.catalogue.find(address)
-    if wired is not None and await access.may_open(caller, wired.id):
+    if await access.find_open_to(caller, address) is not None:
         return
     asked = {"flow_id": _spell(address), "member": caller.id}
     is_kept = await access.store.write(access_requests.ask, **asked, note=note.strip())
