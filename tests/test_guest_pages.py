@@ -82,6 +82,18 @@ def test_who_has_few_pages_takes_the_place_of_who_has_many(house: AppServer) -> 
             assert b"Sign in" in page.visit()
 
 
+def test_one_person_has_two_hundred_pages_open(house: AppServer) -> None:
+    browser = open_browser(house, "bob")
+    with ExitStack() as stack:
+        pages = [stack.enter_context(open_page(browser)) for _ in range(200)]
+        code, reason = stack.enter_context(open_page(browser)).closed()
+        assert (code, reason) == (1013, "you have too many pages open; close some of them")
+        assert b"Echo" in stack.enter_context(open_page(open_browser(house, "zoe"))).visit()
+        assert b"Echo" in pages[0].visit()
+    with open_page(browser) as again:
+        assert b"Echo" in again.visit()
+
+
 def test_members_and_the_pages_they_have_do_not_count(house: AppServer) -> None:
     with ExitStack() as stack:
         members = [stack.enter_context(open_page(open_browser(house, "augusta"))) for _ in range(8)]

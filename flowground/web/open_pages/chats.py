@@ -25,6 +25,7 @@ from flowground.web.open_pages.seats import GuestSeats
 from flowground.web.open_pages.sockets import (
     FAREWELL,
     LARGEST_SIGNED_IN,
+    MOST_A_PERSON,
     GuestPage,
     OpenPage,
     count_guests,
@@ -32,8 +33,6 @@ from flowground.web.open_pages.sockets import (
 )
 
 PATH = "/chat"
-MOST_A_PERSON = 200
-"""Open at once, on all devices."""
 _A_SECOND = (1 / 20, 60)
 """Seconds between two messages of somebody who is signed in, and how many do not wait after a quiet time."""
 _READING = (1 / 10, 120)

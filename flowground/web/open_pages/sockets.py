@@ -2,16 +2,17 @@
 
 Every page is a socket, four file descriptors and some 200 kB of memory, open before anybody signs in. A *guest* here is
 whoever has not signed in: somebody at the sign-in page, or a visitor of a flow that is shared in public. Guests share
-what this file gives them; members are never refused because of them.
+what this file gives them; members are never refused because of them. A person who is signed in has many, and no more.
 """
 
 import asyncio
 import hashlib
+from collections import Counter
 from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flowground.caller import Caller
+from flowground.caller import Caller, Owner
 from flowground.settings import Limits
 from flowground.shims.page_frames import allow_messages, cut
 from flowground.shims.page_messages import SMALLEST, Outline
@@ -39,6 +40,9 @@ _MOST_FAREWELLS = 32
 """Refused pages that are waited for at the same time; beyond it they are cut as soon as it is said."""
 _DESCRIPTORS_A_GUEST = 16
 """Guests get a quarter of the process's descriptors: each page takes four."""
+MOST_A_PERSON = 200
+"""Pages of somebody who is signed in that are open at once, on all devices; also their conversations' sockets."""
+_TOO_MANY_YOURS = "you have too many pages open; close some of them"
 _TOO_MANY = "too many people who are not signed in have a page open; try again later"
 
 
@@ -179,6 +183,7 @@ class PageSockets:
             most=self.most, most_an_address=self.most_an_address, silent=limits.request_seconds
         )
         self._queue = GuestQueue()
+        self._people = Counter[Owner]()
         self._closing: set[asyncio.Task[None]] = set()
         self._tidying = Tidying()
         self._farewells = 0
@@ -197,12 +202,11 @@ class PageSockets:
 
     async def _serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None) -> None:
         if caller is not None and caller.kind != "visitor":
-            page = OpenPage(scope, receive, send, largest=max(LARGEST_SIGNED_IN, self._message_bytes))
-            await app(scope, page.receive, page.send)
+            await self._serve_person(app, scope, receive, send, owner=caller.owner)
             return
         address = name_address(scope)
         if not self._make_room(address):
-            await self._refuse(scope, receive, send)
+            await self._refuse(scope, receive, send, why=_TOO_MANY)
             return
         largest = SMALLEST if caller is None else max(SMALLEST, self._message_bytes)
         guest = GuestPage(scope, receive, send, largest=largest, queue=self._queue, address=address)
@@ -215,10 +219,23 @@ class PageSockets:
             guest.leave()
             self._seats.leave(guest)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_person(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, owner: Owner) -> None:
+        if self._people[owner] >= MOST_A_PERSON:
+            await self._refuse(scope, receive, send, why=_TOO_MANY_YOURS)
+            return
+        page = OpenPage(scope, receive, send, largest=max(LARGEST_SIGNED_IN, self._message_bytes))
+        self._people[owner] += 1
+        try:
+            await app(scope, page.receive, page.send)
+        finally:
+            self._people[owner] -= 1
+            if not self._people[owner]:
+                del self._people[owner]
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, *, why: str) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        await send({"type": "websocket.close", "code": 1013, "reason": _TOO_MANY})
+        await send({"type": "websocket.close", "code": 1013, "reason": why})
         if self._farewells >= _MOST_FAREWELLS:
             cut(scope)
             return
