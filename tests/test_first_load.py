@@ -118,6 +118,16 @@ def test_where_nothing_stands_there_is_a_404_with_a_way_out(house: AppServer, pa
     assert (told.status_code, told.json()) == (404, {"detail": "Not Found"})
 
 
+@pytest.mark.parametrize("path", ["/playground", "/public_flow/echo", "/"])
+def test_a_page_with_an_endless_address_says_so(house: AppServer, path: str) -> None:
+    """Streamlit's page would wait for an answer to it that never comes."""
+    answer = ask(house, f"{path}?overrides={'A' * 100_000}"[:60_000])
+    assert answer.status_code == 414
+    assert "This address is too long" in answer.text
+    assert '<a href="/">Go to your flows</a>' in answer.text
+    assert ask(house, f"{path}?overrides={'A' * 15_000}").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/home", "/sign_in"])
 def test_names_of_the_first_page_lead_there(house: AppServer, path: str) -> None:
     answer = ask(house, path)

@@ -30,8 +30,8 @@ ASKED = frozenset({"rerun_script", "stop_script", "app_heartbeat"})
 _HASH = re.compile(r"[0-9a-f]{32}\Z")
 """What Streamlit names fragments, pages' scripts and messages by."""
 _WIDGET = re.compile(r"\$\$(?:STREAMLIT_INTERNAL_KEY_\$\$)?ID-.{1,600}\Z", re.DOTALL)
-_LONGEST_QUERY = 16_000
-"""Characters; a link that carries overrides has 6,000."""
+LONGEST_QUERY = 16_000
+"""Characters; a link that carries overrides has 6,000. A page with more is not served (web/edge.py)."""
 _LONGEST_ADDRESS = 20_000
 _LONGEST_NAME = 200
 """Characters of a page's name, a language, a time zone, a colour scheme."""
@@ -77,7 +77,7 @@ def _is_from_a_page(state: ClientState) -> bool:
     about = state.context_info
     return (
         all(not name or _HASH.match(name) for name in (state.fragment_id, state.page_script_hash))
-        and len(state.query_string) <= _LONGEST_QUERY
+        and len(state.query_string) <= LONGEST_QUERY
         and len(about.url) <= _LONGEST_ADDRESS
         and all(
             len(name) <= _LONGEST_NAME for name in (state.page_name, about.timezone, about.locale, about.color_scheme)

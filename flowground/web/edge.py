@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from flowground.caller import Caller, PageHeader
 from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
+from flowground.shims.page_messages import LONGEST_QUERY
 from flowground.web import refusal
 from flowground.web.address import Proxies, name_address
 from flowground.web.callers import find_caller
@@ -103,6 +104,9 @@ class Edge:
         inner, _ = strip_flow_prefix(scope)
         if not is_served(inner["path"]):
             await refusal.NOT_SERVED(scope, receive, send)
+            return
+        if len(inner.get("query_string", b"")) > LONGEST_QUERY:
+            await refusal.explain_long_address(scope)(scope, receive, send)
             return
         if any(name.startswith(OURS) for name, _ in scope["headers"]):
             inner = {**inner, "headers": _drop_ours(scope)}

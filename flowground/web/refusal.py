@@ -38,6 +38,11 @@ _MISSING = (
     "There is no such page",
     "The address may have a typing mistake, or what stood here is gone. Your flows and conversations are still there.",
 )
+_TOO_LONG = (
+    "This address is too long",
+    "It was not opened: more is written in it than a page takes, so it was pasted twice or is no link of ours. "
+    "Ask whoever sent it for another one.",
+)
 _PAINTS = {"ink": "textColor", "paper": "backgroundColor", "main": "primaryColor"}
 _WAY_OUT = '<p><a href="/">Go to your flows</a></p>'
 
@@ -54,6 +59,13 @@ def explain_local_mode(scope: Scope) -> Response:
 def explain_missing(scope: Scope) -> Response:
     """Where nothing stands. The same for everybody: it is not asked who they are."""
     return HTMLResponse(_write_page(*_MISSING, way_out=_WAY_OUT), 404) if _wants_page(scope) else NOT_SERVED
+
+
+def explain_long_address(scope: Scope) -> Response:
+    """Of a page: it would wait without end for what nobody reads."""
+    if _wants_page(scope):
+        return HTMLResponse(_write_page(*_TOO_LONG, way_out=_WAY_OUT), 414)
+    return JSONResponse({"detail": f"{_TOO_LONG[0]}."}, 414)
 
 
 def explain_outage(scope: Scope, error: StoreUnavailable) -> Response:
