@@ -148,6 +148,21 @@ def test_a_copy_that_takes_up_more_than_is_left_is_refused(house: AppServer) -> 
     end(house, key)
 
 
+def test_who_copies_one_chat_after_another_is_told_to_wait(house: AppServer, session: str) -> None:
+    house.member("eva", PASSWORD)
+    key, browser = make_link(house, session), open_browser(house, "eva")
+    said = []
+    for _ in range(21):
+        with open_page(browser) as page:
+            page.visit("shared_chat", f"id={key}")
+            said.append(b"You have just copied many" in page.press(page.widget("button", "reading:copy:")))
+    assert said == [False] * 20 + [True]
+    with open_page(open_browser(house, "zoe")) as page:
+        page.visit("shared_chat", f"id={key}")
+        assert b"Message Talk" in page.press(page.widget("button", "reading:copy:"))
+    end(house, key)
+
+
 def test_a_long_chat_is_read_a_page_at_a_time(house: AppServer) -> None:
     place: dict[str, Any] = {"flow_id": "talk", "owner": "member:nina", "session_id": "many"}
 

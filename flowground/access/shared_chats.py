@@ -110,10 +110,15 @@ async def measure_copy(access: Access, opened: OpenedChat) -> int:
 
 
 async def continue_as_copy(access: Access, caller: Caller, key: str, session_id: str) -> WiredFlow | None:
-    """The caller has a conversation of this id that begins with what the link shares. None where it is not good."""
+    """The caller has a conversation of this id that begins with what the link shares. None where it is not good.
+
+    Raises InvalidRequest after too many in a short time: a copy may have a thousand messages.
+    """
     opened = await open_shared(access, caller, key)
     if opened is None:
         return None
+    if await access.sign_in.tries.count_copy(caller.id):
+        raise InvalidRequest("You have just copied many shared chats.", hint="Try again in a few minutes.")
     owner = str((await access.recheck(caller)).owner)
     is_there = await access.store.write(shared_chats.copy_into, key=opened.chat.id, owner=owner, session_id=session_id)
     return opened.wired if is_there else None

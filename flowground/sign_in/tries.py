@@ -16,6 +16,7 @@ _NAME_CHARS = 254
 # "access" or begins with "browser ": so none of these is counted together with somebody's passwords.
 _LINKS = "a link"
 _BROWSER = "browser"
+_ACTS = "access"
 
 
 class Tries:
@@ -41,7 +42,12 @@ class Tries:
     async def count_request(self, member: str) -> float:
         """Counts an access request. 0: it may be made; else the seconds to wait."""
         name = clean_attempt_name(f"{attempts.REQUESTS} {member}")
-        return await self._store.write(attempts.begin, name=name, address="access", per_name=None)
+        return await self._store.write(attempts.begin, name=name, address=_ACTS, per_name=None)
+
+    async def count_copy(self, member: str) -> float:
+        """As `count_request`, for a copy of a shared chat."""
+        most, name = attempts.MOST_COPIES, clean_attempt_name(f"{attempts.COPIES} {member}")
+        return await self._store.write(attempts.begin, name=name, address=_ACTS, per_address=most, per_name=None)
 
     async def note_success(self, name: str, address: str, device: Device | None = None) -> None:
         """Forgets the wrong tries of this name from here, and remembers the address as the member's."""

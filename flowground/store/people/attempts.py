@@ -22,6 +22,9 @@ IN_ALL = 30
 """Wrong passwords from one address for all names together: guessing one password for many names is slow, too."""
 REQUESTS = "requests of"
 """Access requests are counted under this and the member's id: no name holds a space."""
+COPIES = "copies of"
+"""As `REQUESTS`: shared chats that a member continues as copies, each of many rows."""
+MOST_COPIES = 20
 _KNOWN_SECONDS = 90 * 86_400
 
 _a = tables.attempts.c
@@ -29,11 +32,17 @@ _k = tables.known_addresses.c
 
 
 def begin(
-    connection: Connection, *, name: str, address: str, per_name: int | None = PER_NAME, in_all: int | None = None
+    connection: Connection,
+    *,
+    name: str,
+    address: str,
+    per_address: int = PER_ADDRESS,
+    per_name: int | None = PER_NAME,
+    in_all: int | None = None,
 ) -> float:
     """0 when the password may be looked at (the try is counted), else the seconds to wait."""
     now = time.time()
-    wait = find_wait(connection, name=name, address=address, per_name=per_name, in_all=in_all)
+    wait = find_wait(connection, name=name, address=address, per_address=per_address, per_name=per_name, in_all=in_all)
     if wait == 0:
         add_row(connection, tables.attempts, name=name, address=address, at=now)
     return wait
@@ -57,8 +66,9 @@ def rename(connection: Connection, *, old: str, new: str) -> None:
 
 
 def forget(connection: Connection, *, name: str, member: str) -> None:
-    """Tries for a sign-in name, and what the member whose it is asked for."""
-    connection.execute(delete(tables.attempts).where(_a.name.in_([name, f"{REQUESTS} {member}"])))
+    """Tries for a sign-in name, and what the member whose it is asked for and copied."""
+    names = [name, f"{REQUESTS} {member}", f"{COPIES} {member}"]
+    connection.execute(delete(tables.attempts).where(_a.name.in_(names)))
 
 
 def forget_addresses(connection: Connection, *, name: str) -> None:
@@ -66,12 +76,18 @@ def forget_addresses(connection: Connection, *, name: str) -> None:
 
 
 def find_wait(
-    connection: Connection, *, name: str, address: str, per_name: int | None = PER_NAME, in_all: int | None = None
+    connection: Connection,
+    *,
+    name: str,
+    address: str,
+    per_address: int = PER_ADDRESS,
+    per_name: int | None = PER_NAME,
+    in_all: int | None = None,
 ) -> float:
     """How long this name stays shut from this address; 0 when it is open.
 
-    `per_name` bounds the tries for the name from all addresses, `in_all` those from the address for all names; None: no
-    such bound.
+    `per_address` bounds the tries for the name from the address, `per_name` those from all addresses, `in_all` those
+    from the address for all names; None: no such bound.
     """
     now = time.time()
 
@@ -81,7 +97,7 @@ def find_wait(
         return connection.execute(counted.offset(most - 1).limit(1)).scalar() or 0.0
 
     of_name = _a.name == name
-    oldest = find_nth(PER_ADDRESS, of_name, _a.address == address)
+    oldest = find_nth(per_address, of_name, _a.address == address)
     if in_all is not None:
         oldest = max(oldest, find_nth(in_all, _a.address == address))
     everywhere = find_nth(per_name, of_name) if per_name is not None else 0.0
