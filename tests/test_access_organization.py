@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from flowground.access import Access, groups, member_lists, people
 from flowground.caller import LOCAL_OWNER, Caller
-from flowground.errors import InvalidRequest, NotAllowed, NotSignedIn
+from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.runtime import Runtime
+from flowground.store.flows import publications
+from flowground.store.flows.publications import Sharing
 from flowground.store.people import groups as stored_groups
 from flowground.store.people.groups import Group
 from tests.organization import organization, sign_in
@@ -21,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 DEEDS: list[Callable[[Access, Caller], Awaitable[object]]] = [
     lambda access, caller: people.invite(access, caller, "new"),
+    lambda access, caller: people.invite_to_flow(access, caller, "talk", "new"),
     lambda access, caller: people.reset_password(access, caller, "bob"),
     lambda access, caller: people.list_links(access, caller),
     lambda access, caller: people.revoke_link(access, caller, "x"),
@@ -86,6 +91,29 @@ async def test_an_invitation_sets_the_password_once(acme: Runtime) -> None:
     assert {"member.added", "invitation.created", "invitation.used", "member.password_set"} <= set(actions)
 
 
+async def test_an_invitation_to_a_flow_that_cannot_be_shared_makes_nobody(acme: Runtime) -> None:
+    augusta = await sign_in(acme, "augusta")
+    with pytest.raises(FlowNotFound):
+        await people.invite_to_flow(acme.access, augusta, "gone", "nina")
+    with pytest.raises(NotAllowed):
+        await people.invite_to_flow(acme.access, await sign_in(acme, "olga"), "talk", "nina")
+    assert await acme.sign_in.roster.find_named("nina") is None
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+async def test_an_invitation_to_a_flow_changes_nothing_else_of_its_sharing(acme: Runtime, *, is_shared: bool) -> None:
+    """Also where the date has passed: the link is shown once, so it must not be lost to a refusal."""
+    augusta = await sign_in(acme, "augusta")
+    await people.invite(acme.access, augusta, "nina", role="author")
+    before = Sharing(is_shared, "people", frozenset({"bob"}), expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+    await acme.store.write(publications.change, flow_id="talk", sharing=before, by="tests")
+    link, secret = await people.invite_to_flow(acme.access, augusta, "talk", "nina", display_name="Nina")
+    _, member = await acme.sign_in.links.find(secret, "here")
+    assert (member.id, member.role) == (link.member, "author")  # who was invited as an author stays one
+    after = await acme.store.read(publications.read_sharing, flow_id="talk")
+    assert after == replace(before, members=frozenset({"bob", link.member}))
+
+
 async def test_a_second_invitation_ends_the_first_and_revoking_ends_it(acme: Runtime) -> None:
     augusta = await sign_in(acme, "augusta")
     _, first = await people.invite(acme.access, augusta, "zoe")
@@ -124,6 +152,34 @@ async def test_what_happens_to_the_member_ends_the_link(acme: Runtime, ending: s
         await acme.sign_in.roster.set_password("bob", "another long phrase", by="tests")
     with pytest.raises(NotSignedIn):
         await acme.sign_in.links.redeem(secret, PASSWORD, "here")
+
+
+@pytest.mark.parametrize("kind", ["reset", "invitation"])
+@pytest.mark.parametrize("ending", ["deactivated", "removed", "no admin"])
+async def test_who_is_no_admin_any_more_has_kept_no_way_in(acme: Runtime, ending: str, kind: str) -> None:
+    """A link for a colleague would be their account."""
+    augusta = await sign_in(acme, "augusta")
+    await acme.sign_in.roster.add("rhea", role="admin", password=PASSWORD, by="tests")
+    rhea = await acme.sign_in.roster.find_named("rhea")
+    assert rhea is not None
+    caller = await sign_in(acme, rhea.id)
+    make = people.reset_password if kind == "reset" else people.invite
+    target = "augusta" if kind == "reset" else "nina"
+    _, secret = await make(acme.access, caller, target)
+    assert await acme.sign_in.links.find(secret, "here")
+    if ending == "deactivated":
+        await people.set_active(acme.access, augusta, rhea.id, is_active=False)
+    elif ending == "removed":
+        await people.remove(acme.access, augusta, rhea.id)
+    else:
+        await people.set_role(acme.access, augusta, rhea.id, "member")
+    with pytest.raises(NotSignedIn, match="no longer works"):
+        await acme.sign_in.links.redeem(secret, "another long phrase", "here")
+    assert await people.list_links(acme.access, augusta) == []
+    if ending == "deactivated":
+        await people.set_active(acme.access, augusta, rhea.id, is_active=True)
+        with pytest.raises(NotSignedIn, match="no longer works"):
+            await acme.sign_in.links.find(secret, "here")
 
 
 async def test_wrong_links_are_counted_by_address_and_shut_nobody_else_out(acme: Runtime) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from flowground.access import Access
 from flowground.caller import Caller, Role
 from flowground.errors import InvalidRequest, NotAllowed
+from flowground.store.flows import publications
 from flowground.store.people import members, password_links, sign_ins
 from flowground.store.people.owners import list_owners
 from flowground.store.people.password_links import PasswordLink
@@ -21,22 +22,40 @@ async def invite(
     name: str,
     *,
     display_name: str = "",
-    role: Role = "member",
+    role: Role | None = None,
     email: str | None = None,
 ) -> tuple[PasswordLink, str]:
     """Makes a member without a password, and the secret of the one-time link that sets it; shown once.
 
-    For a member who never set one, a new link: the earlier is over. Raises InvalidRequest for a name that is taken.
+    For a member who never set one, a new link: the earlier is over. Without a `role` somebody new is a member, and
+    somebody known keeps theirs. Raises InvalidRequest for a name that is taken.
     """
     by = await require_admin(access, caller)
     known = await access.sign_in.roster.find_named(name)
     if known is None:
-        known = await access.sign_in.roster.add(name, display_name=display_name, role=role, email=email, by=by)
+        known = await access.sign_in.roster.add(
+            name, display_name=display_name, role=role or "member", email=email, by=by
+        )
     elif known.has_password or known.source == "config":
         raise InvalidRequest(f"There is already a member {known.name}.")
-    elif known.role != role:
+    elif role is not None and known.role != role:
         await set_role(access, caller, known.id, role)
     return await access.sign_in.links.create("invitation", known.id, by=by)
+
+
+async def invite_to_flow(
+    access: Access, caller: Caller, address: str, name: str, *, display_name: str = ""
+) -> tuple[PasswordLink, str]:
+    """As `invite`, and the flow is shared with them, where those are named whom it is shared with.
+
+    Raises FlowNotFound and NotAllowed where the caller may not publish the flow; then nobody was invited.
+    """
+    await require_admin(access, caller)
+    caller, wired = await access.open_to_publish(caller, address)
+    link, secret = await invite(access, caller, name, display_name=display_name)
+    by = str(caller.owner)
+    await access.store.write(publications.let_in, flow_id=wired.id, member=link.member, by=by)
+    return link, secret
 
 
 async def rename(access: Access, caller: Caller, member: str, name: str) -> None:

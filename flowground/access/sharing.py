@@ -3,7 +3,7 @@
 Every function that is given a caller raises NotSignedIn, FlowNotFound, and NotAllowed where they may not publish.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -56,13 +56,6 @@ async def share(access: Access, caller: Caller, address: str, sharing: Sharing) 
     before = await access.store.read(publications.read_sharing, flow_id=wired.id)
     await _check_sharing(access, sharing, before)
     await access.store.write(publications.change, flow_id=wired.id, sharing=sharing, by=str(caller.owner))
-
-
-async def open_to_member(access: Access, caller: Caller, address: str, member: str) -> None:
-    """Adds a person to those the flow is shared with, where these are named; where everyone is let in, they are too."""
-    now = await read_sharing(access, caller, address)
-    if now.audience == "people" and member not in now.members:
-        await share(access, caller, address, replace(now, members=now.members | {member}))
 
 
 async def count_users(access: Access, caller: Caller, address: str, *, since: datetime) -> int:

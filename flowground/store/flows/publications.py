@@ -145,6 +145,17 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
     )
 
 
+@mark_rights_change
+def let_in(connection: Connection, *, flow_id: str, member: str, by: str) -> None:
+    """Adds a person to those the flow is shared with, where these are named; where everyone is let in, they are too.
+
+    Whether it is shared stays as it is.
+    """
+    sharing = read_sharing(connection, flow_id=flow_id)
+    if sharing.audience == "people" and member not in sharing.members:
+        change(connection, flow_id=flow_id, sharing=replace(sharing, members=sharing.members | {member}), by=by)
+
+
 def forget(connection: Connection, *, kind: Literal["member", "group"], name: str) -> None:
     """Takes a person or a group, by id, out of every audience."""
     connection.execute(delete(tables.audiences).where(_a.kind == kind, _a.name == name))

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from flowground.access import people
-from flowground.access.sharing import open_to_member
 from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.page.one_time_link import ANOTHER, close_done, draw_one_time_link
@@ -25,8 +24,7 @@ def open_invitation(wired: WiredFlow) -> None:
         return
     with failure.draw_refusals():
         caller = require_visitor()
-        link, secret = bridge.ask(people.invite, caller, name, display_name=shown)
-        bridge.ask(open_to_member, caller, wired.id, link.member)
+        link, secret = bridge.ask(people.invite_to_flow, caller, wired.id, name, display_name=shown)
         slot.empty()
         who = shown.strip() or name.strip()
         draw_one_time_link(link, secret, who=who, key="invitation", flow=wired.id, again=ANOTHER)
