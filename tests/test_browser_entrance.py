@@ -64,7 +64,7 @@ def strangers_try(server: AppServer, name: str) -> None:
 
 def test_strangers_do_not_shut_the_browser_out_that_signed_in_before(browser: "Browser", tmp_path: Path) -> None:
     with AppServer(tmp_path) as server:
-        server.member("mia", PASSWORD, "author")
+        server.member("mia", PASSWORD, "admin")
         with visitor(browser) as page:
             go(page, server.url)
             sign_in(page, "mia")

@@ -291,6 +291,7 @@ def test_the_command_line_does_all_of_it_beside_a_running_server(house: AppServe
 def test_the_command_line_stops_what_the_person_runs_in_a_server(tmp_path: Path) -> None:
     flows = {"long": chat_flow("scripted:silent")}
     with AppServer(tmp_path, flows=flows) as server:
+        server.member("ada", "correct horse battery", "admin")
         server.member("bob", "correct horse battery", "author")
         store = Store.open(Settings.load(server.config_file).database)
         try:

@@ -30,9 +30,9 @@ _STOP_LOOKS = 30
 
 def add_to(commands: Commands) -> None:
     group = add_group(commands, "members", "people who may sign in")
-    add = group.add_parser("add", help="add a person; the first one ends local mode for good")
+    add = group.add_parser("add", help="add a person; the first one is an admin and ends local mode for good")
     add.add_argument("name", metavar="NAME", help="the name to sign in with")
-    add.add_argument("--role", choices=get_args(Role), default="member", help="default: member")
+    add.add_argument("--role", choices=get_args(Role), help="default: member, and admin for the first account")
     add.add_argument("--display-name", default="", metavar="TEXT", help="the name others see")
     add.add_argument("--email", metavar="ADDRESS")
     add.add_argument(
@@ -59,18 +59,30 @@ def add_to(commands: Commands) -> None:
 
 async def _add(given: argparse.Namespace, password: str) -> None:
     async with open_sign_in(load_settings()) as sign_in:
-        was_local = await sign_in.is_local_mode()
-        member = await sign_in.roster.add(
-            given.name,
-            display_name=given.display_name,
-            role=given.role,
-            password=password,
-            email=given.email,
-            by=ACTOR,
-        )
+        if was_local := await sign_in.is_local_mode():
+            member = await _add_first(sign_in, given, password)
+        else:
+            member = await sign_in.roster.add(
+                given.name,
+                display_name=given.display_name,
+                role=given.role or "member",
+                password=password,
+                email=given.email,
+                by=ACTOR,
+            )
     tell(f"{member.name} can sign in now, as {member.role}.")
     if was_local:
         tell("This was the first account: from now on everybody has to sign in.")
+
+
+async def _add_first(sign_in: SignIn, given: argparse.Namespace, password: str) -> Member:
+    """Raises InvalidRequest for a role that would leave nobody who could add others."""
+    if given.role not in (None, "admin"):
+        raise InvalidRequest(
+            f"The first account is an admin's: without one nobody could administer. {given.name} was not added.",
+            hint=f"Leave out `--role {given.role}`, or add the admin first.",
+        )
+    return await sign_in.create_first_account(given.name, given.display_name, password, email=given.email, by=ACTOR)
 
 
 async def _list(_: argparse.Namespace) -> None:
@@ -107,9 +119,11 @@ async def _show_as(given: argparse.Namespace) -> None:
 
 
 async def _remove(given: argparse.Namespace) -> None:
-    async with _open_member(given.name) as (store, _, member):
+    async with _open_member(given.name) as (store, roster, member):
         owners = await store.read(list_owners, member=member.id)
-        await store.write(members.remove, member=member.id, by=ACTOR)
+        # As the page does it: an organization without an admin could be administered by nobody but the command line.
+        keep_admin = not roster.has_configured_admin
+        await store.write(members.remove, member=member.id, by=ACTOR, keep_admin=keep_admin)
         await _wait_for_ends(store, owners)
         await Forgetting(store, RetentionSettings(), PublicSettings(), rest=0).forget(only=[REMOVED])
         left = await store.read(removals.list_removals)

@@ -65,7 +65,14 @@ class SignIn:
         return hmac.compare_digest(given.encode(), right.encode())
 
     async def create_first_account(
-        self, name: str, display_name: str, password: str, *, shares: str | None = None
+        self,
+        name: str,
+        display_name: str,
+        password: str,
+        *,
+        email: str | None = None,
+        shares: str | None = None,
+        by: str = _LOCAL_OWNER,
     ) -> Member:
         """An admin, to whom the local owner's conversations go; ends local mode for good, and the owner's sign-ins.
 
@@ -74,9 +81,9 @@ class SignIn:
         Raises NotAllowed when there was an account before, InvalidRequest when name or password may not be one.
         """
         member = await self.roster.add_first(
-            name, display_name=display_name, password=password, by=_LOCAL_OWNER, shares=shares
+            name, display_name=display_name, password=password, email=email, by=by, shares=shares
         )
-        await self._store.write(sign_ins.revoke_all, member=None, by=_LOCAL_OWNER)
+        await self._store.write(sign_ins.revoke_all, member=None, by=by)
         return member
 
     async def has_admin(self) -> bool:

@@ -209,7 +209,14 @@ class Roster:
         )
 
     async def add_first(
-        self, name: str, *, display_name: str, password: str, by: str, shares: str | None = None
+        self,
+        name: str,
+        *,
+        display_name: str,
+        password: str,
+        email: str | None = None,
+        by: str,
+        shares: str | None = None,
     ) -> Member:
         """The first account, an admin, who shares the flow `shares`.
 
@@ -219,7 +226,13 @@ class Roster:
         hashed = await self.hash(password)
         shown = display_name.strip() or name
         return await self._store.write(
-            members.add_first, name=name, display_name=shown, password=hashed, by=by, shares=shares
+            members.add_first,
+            name=name,
+            display_name=shown,
+            password=hashed,
+            email=email,
+            by=by,
+            shares=shares,
         )
 
     async def set_password(self, member: str, password: str, *, by: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, select, update
 
-from flowground.caller import Owner, Role
+from flowground.caller import LOCAL_OWNER, Owner, Role
 from flowground.errors import InvalidRequest, NotAllowed
 from flowground.store import audit, tables
 from flowground.store.flows import publications
@@ -93,16 +93,23 @@ def add(
 
 @mark_rights_change
 def add_first(
-    connection: Connection, *, name: str, display_name: str, password: str, by: str, shares: str | None = None
+    connection: Connection,
+    *,
+    name: str,
+    display_name: str,
+    password: str,
+    email: str | None = None,
+    by: str,
+    shares: str | None = None,
 ) -> Member:
-    """The account that ends local mode: an admin, with what `by` said and kept so far.
+    """The account that ends local mode: an admin, with what the local owner said and kept so far.
 
     `shares` is a flow that it shares from its first moment. Raises NotAllowed when there was one before.
     """
     if has_had_account(connection):
         raise NotAllowed("The first account was created already.", hint="Sign in instead.")
-    member = add(connection, name=name, display_name=display_name, role="admin", password=password, by=by)
-    local = Owner.read(by)
+    member = add(connection, name=name, display_name=display_name, role="admin", email=email, password=password, by=by)
+    local = LOCAL_OWNER.owner
     for kind in ("member", "programs"):
         old = local if kind == "member" else Owner("programs", local.id)
         transcripts.hand_over(connection, old=str(old), new=str(Owner(kind, member.id)), by=by)
