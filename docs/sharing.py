@@ -90,8 +90,9 @@ their conversations. What was said in local mode goes to whoever makes the first
 - An **invitation** makes a member without a password, and a link that sets it: once, within seven days. A **reset**
   link sets a new password within a day. A new link ends the earlier one; revoking, deactivating, removing or setting
   the password ends it too; so does taking the admin's rights from whoever made it. An invitation made in *Who can open
-  it* leads to that flow, and opens it for whoever was invited. Links are 256 random bits, kept as a hash; after five
-  wrong ones in five minutes an address waits, and only that address.
+  it* leads to that flow, and opens it for whoever was invited; where people are named there, saved or not, it stores
+  that choice. Links are 256 random bits, kept as a hash; after five wrong ones in five minutes an address waits, and
+  only that address.
 - **Passwords** have at least eight characters and none that everybody tries first; no rule asks for digits or signs.
   bcrypt, which keeps them, reads 72 bytes: longer ones are refused, not cut.
 - After five wrong passwords for a name from one address within five minutes, that address waits; after fifty from

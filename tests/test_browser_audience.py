@@ -41,7 +41,7 @@ def test_somebody_among_many_is_found_chosen_and_let_in(house: AppServer, ada: "
         still(ada)
 
     open_pane()
-    pane.get_by_text("124 people can open it", exact=True).wait_for()
+    pane.get_by_text("124 people can open it (authors and admins included)", exact=True).wait_for()
     assert "Person" not in pane.inner_text()
     pane.get_by_text("People and groups").click()
     pane.get_by_text("2 people can open it, once saved").wait_for()
@@ -54,9 +54,9 @@ def test_somebody_among_many_is_found_chosen_and_let_in(house: AppServer, ada: "
     still(ada)
     pane.get_by_role("button", name="Save").click()
     pane.wait_for(state="detached")
-    ada.get_by_test_id("stToast").get_by_text("Saved: 1 chosen").wait_for()
+    ada.get_by_test_id("stToast").get_by_text("Shared with 1 person").wait_for()
     open_pane()
-    pane.get_by_text("3 people can open it", exact=True).click()
+    pane.get_by_text("3 people can open it (").click()
     pane.get_by_text("Person 111 (p111) chosen").wait_for()
     pane.get_by_text("admin, always").wait_for()
 

@@ -36,7 +36,7 @@ def test_a_page_of_cards_is_drawn_and_a_word_finds_the_one_that_is_meant(house: 
     ada.get_by_text("1 flow", exact=True).wait_for()
     assert cards(still(ada)) == ["Zürich"]
     assert "By Olga" in ada.locator(".st-key-card-zurich").inner_text()
-    assert "Everyone here" in ada.locator(".st-key-card-zurich").inner_text()
+    assert "Shared with everyone" in ada.locator(".st-key-card-zurich").inner_text()
     ada.get_by_role("searchbox", name="Search flows").fill("nothing like it")
     ada.get_by_text("No flow has").wait_for()
 
@@ -65,7 +65,7 @@ def test_mistakes_stand_above_everything_and_only_for_who_sees_the_inside(
         text = still(bob).get_by_test_id("stMain").inner_text()
         assert cards(bob) == ["Zürich"]
         assert "1 flow\n" in text
-        assert ("correction" in text, "31" in text, "Everyone here" in text, "echo" in text) == (False,) * 4
+        assert ("correction" in text, "31" in text, "Shared with" in text, "echo" in text) == (False,) * 4
 
 
 @pytest.mark.parametrize("address", ["", "/api_access", "/playground?flow=zurich", "/organization"])

@@ -49,7 +49,7 @@ def test_the_publish_switch_shows_what_is_stored(house: AppServer, ada: "Page", 
         wait_for_toggle(ada, is_on=shared)
         assert menu.get_by_text(BUSY).count() == ada.get_by_text(BUSY).count() == 1
     menu.get_by_text("Shareable Playground").click()  # the wish, uttered again
-    menu.get_by_text("Off: only authors" if shared else "Everyone in the organization").wait_for()
+    menu.get_by_text("Off: only authors" if shared else "Shared with everyone. They").wait_for()
     wait_for_toggle(ada, is_on=not shared)
     ada.get_by_text(BUSY).wait_for(state="detached")
     open_menu(go(ada, ada.url).get_by_role("button", name="Publish"))

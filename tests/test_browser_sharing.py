@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acme import ACME, await_composer, enter_as, switch
-from tests.open_page import answers, go, open_menu, say, still, visitor
+from tests.open_page import answers, fill, go, open_menu, say, still, visitor
 from tests.servers import ROOT, AppServer
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_whom_the_switch_lets_in_is_chosen_before_it_is_turned_on(
     go(ada, f"{house.url}/playground?flow=hidden")
     open_publish().get_by_role("button", name="Who can open it").click()
     pane = ada.get_by_role("dialog")
-    pane.get_by_text("4 people can open it, once shared", exact=True).wait_for()
+    pane.get_by_text("4 people can open it, once shared (authors and admins included)", exact=True).wait_for()
     pane.get_by_text("People and groups").click()
     pane.get_by_text("2 people can open it, once saved and shared").wait_for()
     still(ada)
@@ -99,11 +99,11 @@ def test_whom_the_switch_lets_in_is_chosen_before_it_is_turned_on(
     still(ada)
     pane.get_by_role("button", name="Save").click()
     toast = ada.get_by_test_id("stToast")
-    toast.get_by_text("Saved: 1 chosen").wait_for()
+    toast.get_by_text("When turned on: shared with 1 person").wait_for()
     menu = open_publish()  # also while the toast is there
-    menu.get_by_text("Turned on: 1 chosen.").wait_for()
+    menu.get_by_text("When turned on: shared with 1 person.").wait_for()
     menu.get_by_text("Shareable Playground").click()
-    menu.get_by_text("1 chosen. They chat here after signing in").wait_for()
+    menu.get_by_text("Shared with 1 person. They chat here after signing in").wait_for()
     menu.get_by_text("This link works only on this computer.").wait_for()
     open_publish()
     assert len(set(widths)) == 1
@@ -136,3 +136,32 @@ def test_nothing_of_the_inside_is_on_a_visitors_wire(house: AppServer, ada: "Pag
             go(bob, f"{house.url}/{page}")
     assert any("hello from outside" in text for text in wire)
     assert {canary for canary in CANARIES for text in wire if canary in text} == set()
+
+
+def test_an_invitation_stores_whom_one_chose_and_leads_back_to_the_choice(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    switch(ada, house, "echo", on=True)
+    ada.get_by_role("button", name="Who can open it").click()
+    pane = ada.get_by_role("dialog")
+    only = pane.get_by_role("radio", name="People and groups", checked=True)
+    pane.get_by_text("People and groups").click()
+    pane.get_by_text("Not saved yet: this flow is still shared with everyone.").wait_for()
+    still(ada)
+    pane.get_by_role("button", name="Invite somebody new").click()
+    pane.get_by_text("Echo is then shared with 1 person.").wait_for()
+    still(ada)
+    pane.get_by_role("button", name="Close").click()
+    only.wait_for()  # nobody was invited: the choice is there, and is not saved
+    pane.get_by_text("Not saved yet").wait_for()
+    still(ada)
+    pane.get_by_role("button", name="Invite somebody new").click()
+    fill(ada, User_name="nina")
+    pane.get_by_role("button", name="Make the invitation").click()
+    pane.get_by_role("button", name="Done").click()
+    only.wait_for()
+    pane.get_by_text("3 people can open it (authors and admins included)", exact=True).wait_for()
+    assert still(ada).get_by_text("Not saved yet").count() == 0
+    go(ada, f"{house.url}/playground?flow=echo").get_by_text("Shared with 1 person").wait_for()
+    with visitor(browser) as bob:
+        go(enter_as(bob, house, "bob"), f"{house.url}/public_flow/echo").get_by_text("Nothing here").wait_for()

@@ -11,7 +11,7 @@ from flowground.access import Access
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed
 from flowground.store.flows import publications
-from flowground.store.flows.publications import Sharing
+from flowground.store.flows.publications import Publication, Sharing
 from flowground.store.people import groups
 from flowground.store.runs import numbers
 from flowground.wiring import WiredFlow
@@ -56,6 +56,17 @@ async def share(access: Access, caller: Caller, address: str, sharing: Sharing) 
     before = await access.store.read(publications.read_sharing, flow_id=wired.id)
     await _check_sharing(access, sharing, before)
     await access.store.write(publications.change, flow_id=wired.id, sharing=sharing, by=str(caller.owner))
+
+
+async def find_shared(access: Access, flow_id: str) -> tuple[Publication | None, tuple[int, int]]:
+    """How the flow is shared now, None where it is not; and how many people and groups are named then."""
+    found = await access.store.read(publications.find, flow_id=flow_id)
+    if found is None or not found.is_in_force:
+        return None, (0, 0)
+    if found.audience != "people":
+        return found, (0, 0)
+    named = await access.store.read(publications.count_names, flows=[flow_id])
+    return found, named.get(flow_id, (0, 0))
 
 
 async def count_users(access: Access, caller: Caller, address: str, *, since: datetime) -> int:

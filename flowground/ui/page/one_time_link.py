@@ -1,5 +1,6 @@
 """A link that sets a password: an invitation or a reset."""
 
+from collections.abc import Callable
 from urllib.parse import quote
 
 import streamlit as st
@@ -11,9 +12,11 @@ ANOTHER = "Invite another"
 _DONE = "one_time_link:done"
 
 
-def close_done() -> None:
-    """At the head of a dialog that shows such a link: closes it where *Done* was pressed."""
+def close_done(go_back: Callable[[], None] | None = None) -> None:
+    """At the head of a dialog that shows such a link: closes it where *Done* was pressed, once `go_back` was called."""
     if st.session_state.pop(_DONE, False):
+        if go_back:
+            go_back()
         st.rerun()
 
 

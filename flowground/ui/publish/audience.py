@@ -162,6 +162,7 @@ def draw_openers(draft: Sharing, now: Sharing) -> None:
     who = "Anybody" if draft.audience == "public" else words.count(found.count, "person", "people")
     after = [word for word, is_needed in (("saved", draft != now), ("shared", not now.is_shared)) if is_needed]
     label = f"{who} can open it" + (f", once {' and '.join(after)}" if after else "")
+    label += "" if draft.audience == "public" else " (authors and admins included)"
     with st.expander(label, key="sharing:resolved", icon=":material/visibility:", on_change="rerun") as opened:
         if opened.open:
             _draw_found(found, draft)

@@ -3,10 +3,12 @@
 import streamlit as st
 
 from flowground import runtime
+from flowground.access.sharing import find_shared
 from flowground.caller import Caller
 from flowground.ui.api_access import pane
 from flowground.ui.chat.chat_menu import draw_chat_menu
 from flowground.ui.page import actions, bridge, words
+from flowground.ui.page.reach import begin_sentence, spell_reach
 from flowground.ui.publish import publish
 from flowground.ui.shell import access_requests
 from flowground.wiring import WiredFlow
@@ -38,19 +40,19 @@ def draw_branding(caller: Caller, wired: WiredFlow) -> None:
 
 def draw_header(caller: Caller, wired: WiredFlow) -> bool:
     """Name, state, *API access* and *Publish*, as far as the person may. Whether they may run it over the API."""
-    is_shared, may_run_api = bridge.call(_read_standing(caller, wired))
+    shared, may_run_api = bridge.call(_read_standing(caller, wired))
     asking = publish.count_requests(caller, wired)
     st.set_page_config(page_title=wired.name)
     with st.container(horizontal=True, vertical_alignment="center", key=_HEAD):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.title(_write_title(wired, wired.name), anchor=False, width="content")
-            if is_shared:
-                st.badge("Shared", icon=":material/group:", color="green")
+            if shared:
+                st.badge(shared, icon=":material/group:", color="green")
         with st.container(horizontal=True, width="content", gap="small", key=f"{_HEAD}-actions"):
             if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
                 pane.open_drawer(wired)
             if asking is not None:
-                publish.draw_menu(caller, wired, asking, is_shared=is_shared)
+                publish.draw_menu(caller, wired, asking, is_shared=bool(shared))
             draw_chat_menu(caller, wired)
     _draw_description(wired)
     actions.open_scheduled(wired.id)
@@ -64,10 +66,18 @@ def _write_title(wired: WiredFlow, title: str) -> str:
     return " ".join(filter(None, (wired.flow.chat.icon, words.escape(title))))
 
 
-async def _read_standing(caller: Caller, wired: WiredFlow) -> tuple[bool, bool]:
-    """Whether the flow is shared, and whether this person may run it over the API."""
+async def _read_standing(caller: Caller, wired: WiredFlow) -> tuple[str, bool]:
+    """How the flow is shared, in words, none where it is not; and whether this person may run it over the API.
+
+    With how many others it is shared only those read who see the inside.
+    """
     access = runtime.get().access
-    return await access.is_shared(wired.id), await access.may_run_api(caller, wired)
+    shared, (people, groups) = await find_shared(access, wired.id)
+    may_run_api = await access.may_run_api(caller, wired)
+    if shared is None or not caller.sees_inside:
+        return ("Shared" if shared else ""), may_run_api
+    said = spell_reach(shared.audience, people=people, groups=groups, ends=shared.expires_at)
+    return begin_sentence(said), may_run_api
 
 
 def _draw_description(wired: WiredFlow) -> None:

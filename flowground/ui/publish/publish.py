@@ -16,6 +16,7 @@ from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, copying, failure, words
 from flowground.ui.page.actions import draw_action, schedule_dialog
 from flowground.ui.page.caller import bind_to_caller, read_browser_id, require_visitor
+from flowground.ui.page.reach import begin_sentence, spell_sharing
 from flowground.ui.publish import feedback, preview, sharing, usage
 from flowground.ui.shell import access_requests
 from flowground.ui.sign_in import sign_in
@@ -112,7 +113,7 @@ def _draw_off(caller: Caller, wired: WiredFlow) -> None:
             now = bridge.ask(read_sharing, caller, wired.id)
             now = replace(now, expires_at=None) if now.is_expired else now
             if now != Sharing(is_shared=False):
-                later = f" Turned on: {sharing.describe(now)}."
+                later = f" When turned on: {spell_sharing(now)}."
     st.caption(f"Off: only authors and admins open this flow.{later}")
     if caller.kind == "member":
         _draw_settings(wired)
@@ -127,7 +128,7 @@ def _draw_summary(caller: Caller, wired: WiredFlow) -> None:
     with failure.draw_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
         how = "without signing in" if now.audience == "public" else "here after signing in"
-        st.caption(f"{sharing.describe(now)}. They chat {how} and see nothing of what is inside it.")
+        st.caption(f"{begin_sentence(spell_sharing(now))}. They chat {how} and see nothing of what is inside it.")
 
 
 def _leave_menu(wired: WiredFlow, open_dialog: Callable[[WiredFlow], None]) -> None:

@@ -15,10 +15,10 @@ from flowground.access.gallery import CardFacts
 from flowground.caller import Caller
 from flowground.store.flows.publications import Publication
 from flowground.ui.page import browser, model_notes, switched_off, words
+from flowground.ui.page.reach import begin_sentence, spell_reach
 from flowground.wiring import WiredFlow
 
 _DESCRIPTION_CHARS = 180
-_AUDIENCES = {"organization": "Everyone here", "public": "Anybody with the link"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,9 @@ def _write_facts(caller: Caller, card: Card) -> str:
 def _write_audience(card: Card) -> str:
     if card.shared is None:
         return "Not shared"
-    if card.shared.audience != "people":
-        return _AUDIENCES[card.shared.audience]
     people, groups = card.facts.named.get(card.wired.id, (0, 0))
-    counted = (
-        words.count(people, "person", "people") if people else "",
-        words.count(groups, "group") if groups else "",
-    )
-    return ", ".join(filter(None, counted)) or "Nobody yet"
+    shared = card.shared
+    return begin_sentence(spell_reach(shared.audience, people=people, groups=groups, ends=shared.expires_at))
 
 
 def choose_order(flows: list[WiredFlow], last_used: Mapping[str, datetime], *, by_name: bool) -> list[WiredFlow]:
