@@ -16,6 +16,8 @@ async function draw(figure, messages) {
   if (!text.trim() || text.length > MOST_TEXT) throw new Error("too much");
   const { default: mermaid } = await import("mermaid");
   mermaid.initialize(chooseSettings(figure));
+  const { db } = await mermaid.mermaidAPI.getDiagramFromText(text);
+  if (namesImages(db)) throw new Error("images");
   const { svg } = await mermaid.render(`fg-diagram-${++count}`, text);
   const picture = clean(new DOMParser().parseFromString(svg, "image/svg+xml").documentElement);
   const { ownerDocument } = figure;
@@ -29,6 +31,12 @@ async function draw(figure, messages) {
   region.append(ownerDocument.importNode(picture, true));
   figure.append(region);
   addSwitch(figure, messages);
+}
+
+/** Whether it has shapes or actors with images: Mermaid 12.3 asks for their addresses while it draws. */
+function namesImages(db) {
+  const actors = [...(db.getActors?.().values?.() ?? [])];
+  return !!db.getData?.().nodes?.some(({ img }) => img) || actors.some(({ properties }) => properties?.icon);
 }
 
 function addSwitch(figure, messages) {
