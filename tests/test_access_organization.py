@@ -91,6 +91,13 @@ async def test_an_invitation_sets_the_password_once(acme: Runtime) -> None:
     assert {"member.added", "invitation.created", "invitation.used", "member.password_set"} <= set(actions)
 
 
+@pytest.mark.parametrize("shown", ["x" * 101, "two\x00", "a\u202eb"])
+async def test_nobody_is_invited_under_a_name_that_may_not_be_shown(acme: Runtime, shown: str) -> None:
+    with pytest.raises(InvalidRequest, match="one line of 1 to 100 characters"):
+        await people.invite(acme.access, await sign_in(acme, "augusta"), "nina", display_name=shown)
+    assert await acme.sign_in.roster.find_named("nina") is None
+
+
 async def test_an_invitation_to_a_flow_that_cannot_be_shared_makes_nobody(acme: Runtime) -> None:
     augusta = await sign_in(acme, "augusta")
     with pytest.raises(FlowNotFound):

@@ -18,6 +18,7 @@ from flowground.store.people import members
 from tests.organization import FLOWS, organization, sign_in
 from tests.people import HASHED
 from tests.running import look_at_once
+from tests.store_databases import DATABASES, empty_database
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +67,18 @@ async def test_what_one_asked_is_told_alike_for_real_and_unknown_flows(tmp_path:
         assert sorted(mine) == [("third", "open"), ("unknown", "open")]
         with pytest.raises(InvalidRequest, match="so long"):
             await access_requests.ask(acme.access, bob, "x" * 201)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+async def test_an_address_with_what_no_database_takes_is_one_that_nothing_has(tmp_path: Path, database: str) -> None:
+    with empty_database(database, tmp_path) as url:
+        async with organization(tmp_path, config={"database": url}) as acme:
+            bob = await sign_in(acme, "bob")
+            for address in ("talk\x00", "\ud800"):
+                assert await access_requests.find_last(acme.access, bob, address) is None
+                await access_requests.ask(acme.access, bob, address, "please")
+                assert await access_requests.find_last(acme.access, bob, address) is not None
+            assert await waiting(acme, "augusta") == []
 
 
 async def test_who_asked_by_the_endpoint_name_is_let_in(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from flowground.errors import InvalidRequest
 from flowground.flow.parse import is_uuid
 from flowground.store.people import access_requests
 from flowground.store.people.access_requests import AccessRequest, LastAsked, SearchedWord
+from flowground.store.sql import make_storable
 from flowground.wiring import WiredFlow
 from flowground.words import fold, has_words
 
@@ -93,8 +94,8 @@ def _list_addresses(flows: Iterable[WiredFlow]) -> list[str]:
 
 
 def _spell(address: str) -> str:
-    """The address as the catalogue reads it, where there is such a flow and where there is none."""
-    return address.lower() if is_uuid(address) else address
+    """The address as the catalogue reads it, where there is such a flow and where there is none, and as it is kept."""
+    return make_storable(address.lower() if is_uuid(address) else address)
 
 
 async def approve(access: Access, caller: Caller, request_id: str) -> None:

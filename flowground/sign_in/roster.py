@@ -195,13 +195,14 @@ class Roster:
         email: str | None = None,
         by: str,
     ) -> Member:
-        """Raises InvalidRequest when the name or the password may not be one, or the name is taken."""
+        """Raises InvalidRequest when a name or the password may not be one, or the name is taken."""
         name = self.require_free(name)
+        shown = _clean_display_name(display_name) if display_name.strip() else name
         hashed = None if password is None else await self.hash(password)
         return await self._store.write(
             members.add,
             name=name,
-            display_name=display_name.strip() or name,
+            display_name=shown,
             role=role,
             email=email,
             password=hashed,
@@ -223,8 +224,8 @@ class Roster:
         Raises NotAllowed when there was one, InvalidRequest like `add`.
         """
         name = self.require_free(name)
+        shown = _clean_display_name(display_name) if display_name.strip() else name
         hashed = await self.hash(password)
-        shown = display_name.strip() or name
         return await self._store.write(
             members.add_first,
             name=name,
@@ -255,9 +256,7 @@ class Roster:
     async def show_as(self, member: str, display_name: str, *, by: str) -> None:
         """Changes what colleagues see of a member of the database. Raises like `rename`."""
         self.require_stored(member, hint="Their name stands there.")
-        said = read_name(display_name, most=NAME_CHARS)
-        if said is None:
-            raise InvalidRequest(f"A name that others see is one line of 1 to {NAME_CHARS} characters.")
+        said = _clean_display_name(display_name)
         if not await self._store.write(members.show_as, member=member, display_name=said, by=by):
             raise InvalidRequest("This member no longer exists.")
 
@@ -294,6 +293,14 @@ class Roster:
         # Shielded: a visitor who leaves must not cancel the hash everyone needs.
         hashed: str = await asyncio.shield(asyncio.wrap_future(hashing))
         return hashed
+
+
+def _clean_display_name(said: str) -> str:
+    """Raises InvalidRequest when it may not be what others see."""
+    name = read_name(said, most=NAME_CHARS)
+    if name is None:
+        raise InvalidRequest(f"A name that others see is one line of 1 to {NAME_CHARS} characters.")
+    return name
 
 
 def _put_together(configured: ConfigMember, stored: StoredMember) -> StoredMember:
