@@ -83,6 +83,36 @@ def test_the_page_is_dimmed_behind_the_drawer_and_not_beside_a_wide_sidebar(
         assert page.evaluate(f"{layer}.content") == "none"
 
 
+BACK = """() => {
+  addEventListener("keydown", (event) => event.isTrusted && event.stopImmediatePropagation(), true);
+  window.asked = 0;
+  window.CloseWatcher = class extends CloseWatcher {
+    constructor() { super(); asked += 1; this.addEventListener("close", () => { asked -= 1; }); }
+    destroy() { super.destroy(); asked -= 1; }
+  };
+}"""
+"""Escape is no key of the page's any more: it is what Back is on a phone, the browser's own wish to close something.
+`asked` counts who would be told of it."""
+
+
+def test_back_closes_what_lies_over_the_page_and_is_the_pages_again(house: AppServer, phone: "Page") -> None:
+    phone.add_init_script(f"({BACK})()")
+    go(phone, f"{house.url}/playground?flow=echo")
+    address, dialog = phone.url, phone.get_by_role("dialog")
+    for is_back in (True, False):
+        open_drawer(phone)
+        assert phone.evaluate("asked") == 1
+        phone.keyboard.press("Escape") if is_back else phone.touchscreen.tap(380, 400)
+        wait_closed(phone)
+        phone.wait_for_function("asked === 0")
+        phone.get_by_role("button", name="API access").tap()
+        still(phone).wait_for_function("asked === 1")
+        phone.keyboard.press("Escape") if is_back else dialog.get_by_role("button", name="Close").tap()
+        dialog.wait_for(state="detached")
+        phone.wait_for_function("asked === 0")
+    assert phone.url == address
+
+
 @pytest.mark.parametrize("width", [390, 700])
 def test_nothing_moves_when_the_drawer_opens(house: AppServer, browser: "Browser", width: int) -> None:
     with visitor(browser, viewport={"width": width, "height": 844}, has_touch=True, is_mobile=True) as page:

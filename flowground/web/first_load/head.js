@@ -46,13 +46,36 @@
     addEventListener(moment, () => { isPrinting = is; tell(); }); // paper is light
   tell();
 
+  // The phone's Back closes what lies over the page, where the browser asks so (CloseWatcher). No entry of the history
+  // stands for it: Streamlit would run the page again at each.
+  const isTouched = () => ask("(pointer: coarse)").matches;
+  const closeAtBack = ({ close, isOpen, watched }) => {
+    if (!window.CloseWatcher || !isTouched()) return;
+    const back = new CloseWatcher();
+    const watcher = new MutationObserver(() => {
+      if (isOpen()) return;
+      watcher.disconnect();
+      back.destroy();
+    });
+    back.onclose = () => { watcher.disconnect(); close(); };
+    for (const [element, what] of watched) watcher.observe(element, what);
+  };
+
   // On a phone the open sidebar covers the page: nobody wants it back at the next load.
   try { if (window.innerWidth < 768) localStorage.removeItem("SIDEBAR_KEY"); } catch { /* it keeps nothing */ }
+  const collapse = (side) => side.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
   // There a choice in it closes it, too: else it stands over what was chosen.
   addEventListener("click", ({ target }) => {
     const side = window.innerWidth < 768 && target.closest?.('[data-testid="stSidebar"]');
     if (side && target.closest('a, [class*="st-key-sessions-new"] button, [class*="st-key-sessions-open"] button'))
-      setTimeout(() => side.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click());
+      setTimeout(() => collapse(side));
+    const drawer = target.closest?.('[data-testid="stExpandSidebarButton"]') && document.querySelector('[data-testid="stSidebar"]');
+    if (drawer && window.innerWidth < 768)
+      closeAtBack({
+        close: () => collapse(drawer),
+        isOpen: () => drawer.isConnected && drawer.dataset.collapsed === "false",
+        watched: [[drawer, { attributeFilter: ["data-collapsed"] }]],
+      });
   });
 
   // A letter pressed beside a field is no command: to Streamlit, r is "run the page again", which closes a dialog.
@@ -66,8 +89,14 @@
   const seen = new WeakSet();
   addEventListener("focusin", ({ target }) => {
     const dialog = target.closest('[role="dialog"]');
-    if (!dialog || seen.has(dialog) || ask("(pointer: coarse)").matches) return;
+    if (!dialog || seen.has(dialog)) return;
     seen.add(dialog);
+    closeAtBack({
+      close: () => dialog.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true, cancelable: true })),
+      isOpen: () => dialog.isConnected,
+      watched: [[document.body, { childList: true }], [dialog.closest("body > *"), { childList: true, subtree: true }]],
+    });
+    if (isTouched()) return;
     const leave = () => {
       watcher.disconnect();
       for (const act of ["keydown", "pointerdown"]) removeEventListener(act, leave, true);
