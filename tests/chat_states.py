@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tests.api_pane import FLOW, change, open_pane
 from tests.house import House
 from tests.markdown_corpus import read_corpus
-from tests.open_page import answers, composer, flow_text, go, messages, say, still, stop
+from tests.open_page import STILL, answers, composer, flow_text, go, messages, say, still, stop
 from tests.servers import AppServer, shipped_flow
 
 if TYPE_CHECKING:
@@ -93,8 +93,11 @@ def show_interrupted(page: "Page", house: AppServer) -> None:
 
 
 def show_waiting(page: "Page", house: AppServer) -> None:
+    """The page around it has drawn by then what a chat that began brings."""
     say(_open(page, house, "silent"), "Go")
     page.get_by_text("Language Model").wait_for()
+    page.get_by_role("button", name="More for this chat").wait_for()
+    page.locator(STILL).wait_for()
 
 
 def show_refused(page: "Page", house: AppServer) -> None:

@@ -11,6 +11,18 @@ if TYPE_CHECKING:
 
 STILL = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
 
+_AT_REST = """one => new Promise((done) => {
+  let before = null, frames = 0;
+  const look = () => {
+    if (!one.isConnected) return done(null);
+    const box = one.getBoundingClientRect().toJSON();
+    const isSame = JSON.stringify(box) === before && document.fonts.status === "loaded";
+    [before, frames] = [JSON.stringify(box), isSame ? frames + 1 : 0];
+    return frames === 10 ? done(box) : requestAnimationFrame(look);
+  };
+  look();
+})"""
+
 
 @contextmanager
 def visitor(browser: "Browser", **context: Any) -> Iterator["Page"]:
@@ -31,6 +43,15 @@ def still(page: "Page") -> "Page":
     page.wait_for_function("!document.querySelector('.fg-chat:is([data-running], [data-loading])')")
     page.locator(STILL).wait_for()
     return page
+
+
+def measure_at_rest(found: "Locator") -> dict[str, float]:
+    """Where it is on the screen, once fonts are there and it has stood at one place for ten frames."""
+    still(found.page)
+    box: dict[str, float] | None = None
+    while box is None:  # it was drawn anew meanwhile
+        box = found.evaluate(_AT_REST)
+    return box
 
 
 def open_menu(button: "Locator") -> "Locator":

@@ -24,8 +24,8 @@ HOUSE = House(
 
 
 def is_left(request: "Request") -> bool:
-    """A script made in the page itself, which the next page came before."""
-    return request.url.startswith("blob:") and request.failure == "net::ERR_ABORTED"
+    """The next page came before it. What is missing is answered, or fails by another name."""
+    return request.failure == "net::ERR_ABORTED"
 
 
 class Traffic:

@@ -8,7 +8,19 @@ import pytest
 from tests.chat_states import FLOWS
 from tests.house import PUBLIC, House
 from tests.narrow import PHONE
-from tests.open_page import answers, composer, expect_count, go, messages, open_menu, say, still, stop, visitor
+from tests.open_page import (
+    answers,
+    composer,
+    expect_count,
+    go,
+    measure_at_rest,
+    messages,
+    open_menu,
+    say,
+    still,
+    stop,
+    visitor,
+)
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -116,10 +128,12 @@ def test_back_closes_what_lies_over_the_page_and_is_the_pages_again(house: AppSe
 @pytest.mark.parametrize("width", [390, 700])
 def test_nothing_moves_when_the_drawer_opens(house: AppServer, browser: "Browser", width: int) -> None:
     with visitor(browser, viewport={"width": width, "height": 844}, has_touch=True, is_mobile=True) as page:
-        for address in ("/", "/playground?flow=echo"):
+        main = page.get_by_test_id("stMain")
+        for address, last in (("/", main.get_by_role("link", name="Long")), ("/playground?flow=echo", composer(page))):
             go(page, house.url + address)
-            title = page.get_by_test_id("stMain").get_by_role("heading").first
-            before = measure(title)
+            last.wait_for()
+            title = main.get_by_role("heading").first
+            before = measure_at_rest(title)
             open_drawer(page)
             assert measure(title) == before
             page.touchscreen.tap(width - 20, 400)

@@ -8,7 +8,7 @@ import pytest
 from tests.acme import enter_as
 from tests.axe import fetch_axe, find_violations
 from tests.house import PUBLIC, House
-from tests.open_page import answers, choose, expect_count, flow_text, go, messages, say, still, visitor
+from tests.open_page import answers, choose, composer, expect_count, flow_text, go, messages, say, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def test_a_chat_is_shared_read_copied_and_revoked(
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Create link").click()
     dialog.get_by_role("button", name="Create another link").wait_for()
-    assert dialog.locator("[data-testid=stBaseButton-primary]").count() == 0
+    expect_count(dialog.locator("[data-testid=stBaseButton-primary]"), 0)
+    still(page)
     link = re.search(r"http\S+/shared_chat\?id=\S+", dialog.get_by_text("/shared_chat?id=").inner_text())
     assert link is not None
     with visitor(browser, viewport={"width": width, "height": 800}) as other:
@@ -90,7 +91,9 @@ def test_a_chat_is_shared_read_copied_and_revoked(
         assert find_violations(other, axe) == set()
         other.get_by_role("button", name="Continue as my copy").click()
         other.wait_for_url("**/playground?**")
-        say(other, "And I")
+        composer(other).wait_for()
+        expect_count(messages(other), 2)
+        say(still(other), "And I")
         answers(other).nth(1).get_by_text("You said: And I").wait_for()
         dialog.get_by_role("button", name="Revoke").click()
         dialog.get_by_role("button", name="Revoke").wait_for(state="detached")
@@ -98,6 +101,6 @@ def test_a_chat_is_shared_read_copied_and_revoked(
         for address in (link[0], f"{house.url}/shared_chat?id=unknown"):
             go(other, address).get_by_role("heading", name="Nothing here for you").wait_for()
             other.get_by_role("button", name="Sign in as somebody else").wait_for()
-            said.append(other.get_by_test_id("stMain").inner_text())
+            said.append(still(other).get_by_test_id("stMain").inner_text())
         assert said[0] == said[1]
     expect_count(messages(page), 2)

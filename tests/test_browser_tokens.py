@@ -9,23 +9,15 @@ from flowground.ui.api_access.tokens import SEES_INSIDE
 from tests.acme import enter_as
 from tests.api_pane import FLOW, change
 from tests.house import House
-from tests.open_page import fill, go, still, visitor
+from tests.open_page import fill, go, measure_at_rest, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Route
+    from playwright.sync_api import Browser, Route
 
 pytestmark = pytest.mark.browser
 HOUSE = House(flows={"talk": FLOW})
 SETS = "Set fields that members may not. Such a token can make the flow recite its prompt."
-
-
-def read_top(part: "Locator") -> float:
-    """Where it stands on the screen."""
-    still(part.page)
-    box = part.bounding_box()
-    assert box is not None
-    return box["y"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -49,21 +41,21 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
         page.get_by_role("tab", name="Temporary overrides").click()
         tone = page.get_by_role("textbox", name="Tone")
         tone.click()
-        before = read_top(tone)
+        before = measure_at_rest(tone)["top"]
         change(page, "Tone", "rude")
         page.get_by_text("These overrides need a token that may set fields").wait_for()
-        assert abs(read_top(tone) - before) < 8
+        assert abs(measure_at_rest(tone)["top"] - before) < 8
         ticked = page.get_by_role("checkbox", name=SETS)
         assert not ticked.is_checked()
         page.get_by_role("button", name="Let the next token set them").click()
         page.get_by_text("The next one that you make in step 1 may.").wait_for()
-        assert ticked.is_checked()
-        fill(page, Name=f"fitting {name}")
+        page.get_by_role("checkbox", name=SETS, checked=True).wait_for(state="attached")
+        fill(still(page), Name=f"fitting {name}")
         page.get_by_role("button", name="Make a token").click()
         row = page.locator('[class*="st-key-tokens-row-"]').filter(has_text=f"fitting {name}")
         row.get_by_text("Talk only · sees answers, sets fields").wait_for()
+        page.get_by_role("checkbox", name=SETS, checked=False).wait_for(state="attached")
         still(page)
-        assert not ticked.is_checked()
         for part in (ticked.locator("xpath=ancestor::label"), row, page.get_by_role("button", name="Make a token")):
             box = part.bounding_box()
             assert box is not None
