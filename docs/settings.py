@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from docs.tables import field_rows, field_table
 from flowground.providers import KINDS
 from flowground.providers.base import ProviderSettings
+from flowground.providers.scripted import SCRIPTS
 from flowground.settings import Settings
 from flowground.words import list_names
 from flowground.yaml_file.section import ConfigSection
@@ -16,7 +17,19 @@ Generated from `flowground/settings/` by `make fix`; `make check` compares.
 The environment variable `FLOWGROUND_CONFIG` names the config file; without it the app reads `config.yaml` beside
 `app.py`. A missing file means the defaults below. Relative paths count from the config file's folder.
 `${env:NAME}` is replaced in `providers.*.api_key`, `cookie.key` and `database`, and refused everywhere else. A setting
-that does not exist stops the start with its line and the nearest right name.
+that does not exist stops the start with its line and the nearest right name; so does a value that does not fit, with
+what would. Texts need quotes where YAML would read something else: colours (`"#4f46e5"`), numbers, `null`.
+
+PostgreSQL needs its driver, which `requirements.txt` leaves out: `pip install "psycopg[binary]~=3.3.0"`, then
+`database: postgresql://name:password@host/database`.
+"""
+_SCRIPTED = """## Scripted models
+
+`scripted` answers without a model, always the same way: for demos, for tests of a flow, and to see how a program copes
+with a failure. In a flow file: `model: scripted:NAME`, or `scripted` alone for `echo`.
+
+| NAME | what it does |
+| --- | --- |
 """
 _Row = tuple[str, str, str, str]
 
@@ -29,6 +42,7 @@ def settings_page() -> str:
     for name, section in sections.items():
         parts.append(f"## {name}\n\n{field_table('setting', list(_list_rows(section, f'{name}.')))}\n")
     parts.append(f"## providers.NAME\n\n{field_table('setting', list(_list_provider_rows()))}\n")
+    parts.append(_SCRIPTED + "".join(f"| {name} | {script.says} |\n" for name, script in SCRIPTS.items()))
     return "\n".join(parts)
 
 

@@ -60,9 +60,10 @@ def write_folder(folder: Path, *, config: Mapping[str, Any], flows: Mapping[str,
 
 
 def shipped_flow(name: str) -> str:
-    """The text of flows/NAME.yaml, answered by the scripted model where it names the built-in one."""
+    """The text of flows/NAME.yaml, whose models name none, answered by the scripted one."""
     text = (SHIPPED_FLOWS / f"{name}.yaml").read_text("utf-8")
-    return re.sub(r"\bmodel: *local\b", "model: scripted", text)
+    text = re.sub(r"^( +)type: LanguageModel$", r"\1type: LanguageModel\n\1model: scripted", text, flags=re.MULTILINE)
+    return text.replace("{type: LanguageModel,", "{type: LanguageModel, model: scripted,")
 
 
 class AppServer:

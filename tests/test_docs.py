@@ -67,7 +67,7 @@ def test_commands_run(documented: AppServer, block: Block) -> None:
     assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
     if block.file == "README.md":
         text = json.loads(done.stdout)["outputs"][0]["outputs"][0]["results"]["message"]["text"]
-        assert text == "You said: The sea at night"
+        assert text == "The sea at night"
 
 
 @pytest.mark.parametrize("block", blocks("bash"), ids=str)

@@ -60,6 +60,7 @@ def test_each_is_short_and_says_what_it_is(name: str) -> None:
     text = (SHIPPED_FLOWS / f"{name}.yaml").read_text("utf-8")
     assert len(text.splitlines()) <= 40
     assert shipped(name).flow.description
+    assert {model for part in shipped(name).components.values() for model in part.list_models()} <= {None}
 
 
 @pytest.mark.parametrize("name", NAMES)

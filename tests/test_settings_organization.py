@@ -30,7 +30,19 @@ def test_pictures_are_counted_from_the_config_files_folder(tmp_path: Path) -> No
     [
         ({"logo": "logo.svg"}, "organization.logo: there is no file 'logo.svg'"),
         ({"logo": "logo.gif"}, "organization.logo: must be an SVG, PNG, WebP or JPEG file"),
-        ({"colors": {"light": {"primary": "red"}}}, "organization.colors.light.primary: "),
+        (
+            {"colors": {"light": {"primary": "red"}}},
+            'organization.colors.light.primary: should be a colour in quotes, like "#4f46e5"',
+        ),
+        (
+            {"colors": {"light": {"primary": None}}},
+            'organization.colors.light.primary: should be a colour in quotes, like "#4f46e5"',
+        ),
+        (
+            {"links": [{"title": "Terms", "url": "terms"}]},
+            "organization.links.0.url: must look like https://example.com",
+        ),
+        ({"links": [{"title": "Terms"}]}, "organization.links.0.url: is missing"),
         ({"colors": {"light": {"primray": "#000000"}}}, "did you mean primary?"),
         ({"colors": {"dark": {"primary": "#ffd400"}}}, "its contrast to white, a button's text, is 1.4; at least 4.5"),
         (

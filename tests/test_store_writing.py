@@ -197,7 +197,7 @@ def test_an_unusable_database_is_a_config_error_without_its_password(wrong: str,
 async def test_a_new_database_is_told(url: str, caplog: pytest.LogCaptureFixture) -> None:
     for times in (1, 1):
         Store.open(url).close()
-        assert caplog.text.count("a new database was made") == times
+        assert caplog.text.count("A new database was made") == times
 
 
 def test_the_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:

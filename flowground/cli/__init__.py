@@ -28,7 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if given.debug else logging.WARNING)
+    if given.debug:
+        logging.basicConfig(stream=sys.stderr, level=logging.DEBUG)
+    else:
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
         done = given.command(given)
         code: int | None = asyncio.run(done) if asyncio.iscoroutine(done) else done

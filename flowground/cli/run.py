@@ -45,7 +45,7 @@ def add_to(commands: Commands) -> None:
         type=_read_tweak,
         default=[],
         metavar="COMPONENT.FIELD=VALUE",
-        help="""change a field for this run; `:=` takes JSON, as in 'Model.stop:=["END"]'""",
+        help="change a field for this run; `:=` takes JSON, as in Model.temperature:=0.2",
     )
     run.add_argument("--stream", action="store_true", help="print the answer as it comes")
     run.add_argument(

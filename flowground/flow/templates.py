@@ -15,6 +15,7 @@ from flowground.words import fold
 LONGEST_NAME = 80
 _NOT_IN_ADDRESSES = re.compile(r"[^a-z0-9._-]+")
 _LONGEST_ADDRESS = 64
+_SCHEMA = Path(__file__).parents[2] / "docs" / "flow.schema.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +124,15 @@ def choose_address(name: str) -> str:
 def write_flow_file(folder: Path, draft: DraftedFlow, *, shown: str) -> None:
     """Writes the file into the folder, whole or not at all and over no other; `shown` is its path as people read it.
 
+    Before the draft's text stands the line by which editors find the schema of flow files.
+
     Raises InvalidRequest.
     """
     beside = folder / f".{draft.file}.{secrets.token_hex(4)}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            beside.write_text(draft.text, encoding="utf-8", newline="\n")
+            beside.write_text(_point_to_schema(folder) + draft.text, encoding="utf-8", newline="\n")
             _name_file(beside, folder / draft.file)
         finally:
             beside.unlink(missing_ok=True)
@@ -137,6 +140,12 @@ def write_flow_file(folder: Path, draft: DraftedFlow, *, shown: str) -> None:
         raise InvalidRequest(f"There is already a file {shown}.", hint="Choose another name.") from None
     except OSError as error:
         raise InvalidRequest(f"{shown} cannot be written: {error.strerror}.") from None
+
+
+def _point_to_schema(folder: Path) -> str:
+    """The line that tells editors which words a flow file may hold; empty where this is not a checkout."""
+    path = Path(os.path.relpath(_SCHEMA, folder)).as_posix() if _SCHEMA.is_file() else ""
+    return f"# yaml-language-server: $schema={path}\n" if path else ""
 
 
 def _name_file(beside: Path, path: Path) -> None:

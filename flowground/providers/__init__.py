@@ -1,6 +1,7 @@
 """`provider:model` -> who answers. One entry of `providers:` in config.yaml is one provider."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -11,8 +12,8 @@ from flowground.providers.base import Provider, ProviderSettings, Surroundings
 from flowground.providers.builtin.download import LocalStatus
 from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.openai import OllamaSettings, OpenAISettings
-from flowground.providers.scripted import ScriptedSettings
-from flowground.words import suggest
+from flowground.providers.scripted import SCRIPTS, ScriptedSettings
+from flowground.words import list_names, suggest
 
 ProviderEntry = Annotated[
     LocalSettings | OpenAISettings | OllamaSettings | ScriptedSettings,
@@ -44,6 +45,30 @@ def find_own_weights(entries: Mapping[str, ProviderEntry]) -> Path | None:
     """The file of `providers.local.path`, which answers instead of the built-in model."""
     local = entries.get("local")
     return local.path if isinstance(local, LocalSettings) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFault:
+    """Why a model cannot answer. `is_certain`: by its name alone, whatever a config.yaml may hold."""
+
+    sentence: str
+    is_certain: bool
+
+
+def find_fault(model: str, entries: Mapping[str, ProviderEntry]) -> ModelFault | None:
+    """What is wrong with the name of a model, by these entries of config.yaml; asks no server."""
+    name, _, rest = model.partition(":")
+    entry = entries.get(name) or (KINDS[name].model_validate({}) if name in KINDS else None)
+    if entry is None:
+        nearest = suggest(name, {*KINDS, *entries})
+        form = "the form is provider:model, for example openai:gpt-5-mini"
+        return ModelFault(f"config.yaml has no provider {name}{nearest}; {form}.", False)
+    if not rest and not entry.only_model:
+        return ModelFault(f"{name} is a provider: write {name}: and the name of a model.", name not in entries)
+    if isinstance(entry, ScriptedSettings) and rest and rest not in SCRIPTS:
+        nearest = suggest(rest, SCRIPTS, otherwise=f"; there are {list_names(SCRIPTS)}")
+        return ModelFault(f"There is no scripted model {rest}{nearest}.", name not in entries)
+    return None
 
 
 class Providers:

@@ -19,31 +19,42 @@ from flowground.words import suggest
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How one variant behaves: `delay` in seconds before each piece, `error` after `words` words of the answer."""
+    """How one variant behaves: `delay` in seconds before each piece, `error` after `words` words of the answer.
 
+    `says` is that in a sentence, for docs/settings.md.
+    """
+
+    says: str
     delay: float = 0
     error: ProviderError | None = None
     words: int = 0
 
 
 SCRIPTS = {
-    "echo": Script(),
-    "slow": Script(delay=0.05),
-    "json": Script(),
-    "long": Script(delay=0.05),
-    "silent": Script(),
-    "fetching": Script(delay=0.05),
-    "fail": Script(error=ProviderRefused("The scripted model fails.", status=500)),
-    "busy": Script(error=ProviderBusy("The scripted model is busy.", status=429, retry_after=1)),
-    "breaks": Script(error=ProviderUnreachable("The connection to the scripted model broke."), words=3),
+    "echo": Script("Repeats the message after *You said:*, word by word."),
+    "slow": Script("The same, 20 words a second.", delay=0.05),
+    "json": Script("Answers with the model, the messages and the options that it was given, as JSON."),
+    "long": Script("200 words, 20 a second.", delay=0.05),
+    "silent": Script("Never answers, until it is stopped."),
+    "fetching": Script(
+        "Shows the progress of a fetch like the built-in model's, then repeats. An answer that is not streamed is 503 "
+        "`model_not_ready`.",
+        delay=0.05,
+    ),
+    "fail": Script(
+        "Fails as a server that answers 500.", error=ProviderRefused("The scripted model fails.", status=500)
+    ),
+    "busy": Script(
+        "Fails as a server that answers 429 and asks to come back in a second.",
+        error=ProviderBusy("The scripted model is busy.", status=429, retry_after=1),
+    ),
+    "breaks": Script(
+        "Says three words, then the connection breaks.",
+        error=ProviderUnreachable("The connection to the scripted model broke."),
+        words=3,
+    ),
 }
-"""Every variant of `model: scripted:NAME`.
-
-echo: repeats the last user message after `You said: `, word by word. slow: the same, 0.05 seconds a word.
-json: answers with the JSON of the model, messages and options it was given. long: 200 words, 20 a second.
-silent: never answers, until it is cancelled. fetching: shows the progress of a fetch, then repeats; a whole answer
-raises ModelNotReady. fail and busy: refuse with status 500 and 429. breaks: three words, then the connection breaks.
-"""
+"""Every variant of `model: scripted:NAME`."""
 
 _FETCHED = (0, 400, 800, 1000)
 

@@ -23,7 +23,7 @@ from flowground.settings.limits import PublicSettings as PublicSettings
 from flowground.settings.organization import OrganizationSettings
 from flowground.words import join_words, suggest
 from flowground.yaml_file.document import KeyPath
-from flowground.yaml_file.section import ConfigSection, check_http_address
+from flowground.yaml_file.section import ConfigSection, check_http_address, check_pattern
 
 LocalMode = Literal["open", "link", "off"]
 
@@ -79,7 +79,9 @@ class Credentials(ConfigSection):
 
 
 class CookieSettings(ConfigSection):
-    name: str = Field("flowground", pattern=r"^[A-Za-z0-9_-]{1,40}$", description="The cookie's name.")
+    name: Annotated[
+        str, check_pattern(r"^[A-Za-z0-9_-]{1,40}$", "must be 1 to 40 of the characters a–z, A–Z, 0–9, _ and -")
+    ] = Field("flowground", description="The cookie's name.")
     expiry_days: float = Field(30, gt=0, le=400, description="Days until a sign-in ends by itself.")
     key: SecretStr | None = Field(
         None, description="Signs the cookie; generated into `data` when left out. `${env:NAME}` reads it."
@@ -106,7 +108,8 @@ class Settings(ConfigSection):
         Path("data"), description="Folder of models and generated keys. SQLite's file lies where `database` says."
     )
     database: str = Field(
-        "sqlite:///data/flowground.db", description="`sqlite:///FILE` or `postgresql://…`; may hold `${env:NAME}`."
+        "sqlite:///data/flowground.db",
+        description="`sqlite:///FILE` or `postgresql://…`, which needs the driver named above; may hold `${env:NAME}`.",
     )
     default_model: str = Field("local", description="Used by models that name none.")
     providers: dict[str, ProviderEntry] = Field(

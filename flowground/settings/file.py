@@ -9,11 +9,12 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from yaml.constructor import ConstructorError, SafeConstructor
 
 from flowground.errors import ConfigError, FlowError
 from flowground.providers import KINDS
-from flowground.words import join_words, suggest
+from flowground.words import describe_kind, join_words, suggest
 from flowground.yaml_file.document import Document, KeyPath, Problems
 from flowground.yaml_file.reader import WORDS, Dialect, read_document
 
@@ -101,7 +102,7 @@ def find_variables(value: object, place: KeyPath = ()) -> Iterator[KeyPath]:
 
 def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[KeyPath, str]]:
     """Pydantic's findings in plain words, without the values; unknown settings with the nearest right one."""
-    for problem in error.errors(include_input=False, include_url=False):
+    for problem in error.errors(include_url=False):
         place: KeyPath = problem["loc"]
         kind = KINDS.get(str(place[2])) if place[:1] == ("providers",) and len(place) > 2 else None
         if kind:  # pydantic puts an entry's kind between its name and its setting
@@ -117,7 +118,44 @@ def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tu
             case "union_tag_invalid":
                 yield (*place, "type"), f"should be {join_words(map(repr, KINDS), 'or')}"
             case _:
-                yield place, problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+                yield place, _say_wrong(problem, kind or model, place[2:] if kind else place)
+
+
+def _say_wrong(problem: ErrorDetails, model: type[BaseModel], place: KeyPath) -> str:
+    """What is wrong with the value of the setting at `place` of `model`."""
+    said = problem["msg"].removeprefix("Value error, ")
+    match problem["type"]:
+        case "value_error":
+            return said
+        case "missing":
+            return "is missing"
+        case "string_type":
+            return "is a text: put it in quotes"
+        case "tuple_type":
+            given = problem["input"]  # no list holds secrets
+            return f"is a list: write [{given}]" if isinstance(given, str) else "is a list: write [one, two]"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return "is a mapping: its settings stand below it, indented, as `name: value`"
+        case "too_long" | "too_short" | "string_too_long" | "string_too_short":
+            said = said.replace(" after validation", "").replace("items", "entries")
+            return said.removeprefix("String ").removeprefix("Tuple ")
+    return _say_bounds(model, place) or said.removeprefix("Input ")
+
+
+def _say_bounds(model: type[BaseModel], place: KeyPath) -> str | None:
+    """What the setting takes, as docs/settings.md has it; None for texts, of which that would say too little."""
+    whole = model.model_json_schema()
+    schema: Any = whole
+    for part in place:
+        for _ in range(2):  # an optional section: one of several, and that one's definition
+            schema = next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), schema)
+            schema = whole["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
+        schema = inner or schema.get("additionalProperties")
+        if not isinstance(schema, dict):
+            return None
+    said = describe_kind(schema, whole.get("$defs", {}))
+    return None if said == "text" else f"should be {said}"
 
 
 def _find_kinds(setting: str) -> list[str]:

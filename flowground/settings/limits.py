@@ -97,9 +97,10 @@ class Limits(ConfigSection):
     guest_pages: int = Field(
         400,
         ge=1,
-        description="Pages that people who are not signed in may have open, at the sign-in page or at public flows. "
-        "Beyond it, a page of the network and address with most pages is closed, first those that nobody used. Each "
-        "takes four open files; all of them get a quarter of those the process may open.",
+        description="How many pages people who are not signed in may have open together: the sign-in page and public "
+        "flows. One more closes another: of the network, and there of the address, that has most pages open, and first "
+        "one that nobody used. Fewer may be open where the process may open few files (`ulimit -n`): each page takes "
+        "four, and all of them together get a quarter.",
     )
     guest_pages_per_address: int = Field(
         100,

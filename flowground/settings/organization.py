@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from flowground.yaml_file.colors import Color, find_fault
 from flowground.yaml_file.document import KeyPath
-from flowground.yaml_file.section import ConfigSection
+from flowground.yaml_file.section import ConfigSection, check_pattern
 
 _ENDINGS = frozenset({".svg", ".png", ".webp", ".jpg", ".jpeg"})
 _MOST_BYTES = 200_000
+_LINK = r"^(https://[^\s\\<>]+|mailto:[^\s\\<>]+|/([^\s\\<>/][^\s\\<>]*)?)$"
 
 
 class ColorSettings(ConfigSection):
@@ -18,6 +20,14 @@ class ColorSettings(ConfigSection):
     background: Color | None = Field(None, description="The page.")
     sidebar: Color | None = Field(None, description="The sidebar.")
     text: Color | None = Field(None, description="Text.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_comments(cls, given: Any) -> Any:
+        """`primary: #0b5fff` without quotes says nothing to YAML, and much to who wrote it."""
+        if not isinstance(given, dict):
+            return given
+        return {key: "" if value is None and key in cls.model_fields else value for key, value in given.items()}
 
 
 class BothColors(ConfigSection):
@@ -29,10 +39,8 @@ class BothColors(ConfigSection):
 
 class OrganizationLink(ConfigSection):
     title: str = Field(min_length=1, max_length=40)
-    url: str = Field(
-        max_length=500,
-        pattern=r"^(https://[^\s\\<>]+|mailto:[^\s\\<>]+|/([^\s\\<>/][^\s\\<>]*)?)$",
-        description="`https://…`, `mailto:…`, or a path of this server such as `/terms`.",
+    url: Annotated[str, check_pattern(_LINK, "must look like https://example.com, mailto:it@example.com or /terms")] = (
+        Field(max_length=500, description="`https://…`, `mailto:…`, or a path of this server such as `/terms`.")
     )
 
 

@@ -50,3 +50,14 @@ def check_http_address(example: str) -> AfterValidator:
         return value.rstrip("/")
 
     return AfterValidator(check)
+
+
+def check_pattern(pattern: str, says: str) -> AfterValidator:
+    """For `Annotated[str, …]`: a text that matches, else `says` is what is wrong with it."""
+
+    def check(value: str) -> str:
+        if not re.search(pattern, value):
+            raise ValueError(says)
+        return value
+
+    return AfterValidator(check)

@@ -60,6 +60,9 @@ def test_a_new_flow_runs_as_it_is(here: Here, template: str) -> None:
     made = here("new", 'Order: "status" & #1', "--template", template)
     assert (made.code, made.out) == (0, "flows/order-status-1.yaml\n")
     assert 'python -m flowground run order-status-1 --message "Hello"' in made.err
+    first = (here.folder / "flows" / "order-status-1.yaml").read_text("utf-8").splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    assert (here.folder / "flows" / first.partition("=")[2]).resolve() == ROOT / "docs" / "flow.schema.json"
     assert here("validate", "flows/order-status-1.yaml").code == 0
     assert [line.split("  ")[1] for line in here("flows", "list").out.splitlines()[1:] if "order-status-1" in line] == [
         'Order: "status" & #1'

@@ -2,7 +2,9 @@
 
 import json
 
-from tests.command_line import SHOUT, Here
+import pytest
+
+from tests.command_line import ASK, SHOUT, Here
 from tests.servers import write_folder
 
 WRONG = """\
@@ -31,6 +33,35 @@ def test_validate_names_file_line_and_column_of_each_mistake(here: Here) -> None
         assert "ChatInputt" in said.out
         assert "did you mean ChatInput?" in said.out
         assert said.err == f"1 mistake in 1 file.\nNo mistakes in {named}.\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "says"),
+    [
+        ("scripted:ecko", 1, "There is no scripted model ecko (did you mean echo?)."),
+        ("openai", 1, "openai is a provider: write openai: and the name of a model."),
+        ("opnai:gpt-5-mini", 0, "config.yaml has no provider opnai (did you mean openai?); the form is provider:model"),
+        ("gpt-5-mini", 0, "config.yaml has no provider gpt-5-mini; the form is provider:model, for example openai:gpt"),
+        ("openai:gpt-5-mini", 0, ""),
+        ("local", 0, ""),
+    ],
+)
+def test_validate_names_a_model_that_cannot_answer(here: Here, model: str, code: int, says: str) -> None:
+    """What another config.yaml may know is said, and is no mistake of the file."""
+    (here.folder / "flows" / "ask.yaml").write_text(ASK.replace("scripted", model), "utf-8")
+    for files in ((), ("flows/ask.yaml",)):
+        said = here("validate", *files)
+        assert said.code == code
+        told = said.out if code else said.err
+        assert (f"flows/ask.yaml:4:39: {says}" in told) is bool(says)
+        assert ("flows/ask.yaml:" in said.out + said.err) is bool(says)
+
+
+def test_a_flow_whose_provider_is_not_there_loads(here: Here) -> None:
+    (here.folder / "flows" / "ask.yaml").write_text(ASK.replace("scripted", "opnai:gpt-5"), "utf-8")
+    assert "ask" in here("flows", "list").out
+    failed = here("run", "ask", "--message", "Hi")
+    assert (failed.code, "There is no provider 'opnai'" in failed.err) == (1, True)
 
 
 def test_validate_sees_two_flows_with_one_address(here: Here) -> None:

@@ -41,7 +41,7 @@ def migrate(
             connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
         done, added = _read_names(connection, "migrations"), _read_names(connection, "additions")
         if not done:
-            _log.warning("a new database was made: %s", engine.url.render_as_string(hide_password=True))
+            _log.warning("A new database was made: %s", engine.url.render_as_string(hide_password=True))
         unknown = sorted(done - {migration.__name__ for migration in migrations})
         if unknown:
             raise ConfigError(
