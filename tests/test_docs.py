@@ -6,9 +6,11 @@ import json
 import pkgutil
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -54,11 +56,12 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 
 @pytest.mark.parametrize("block", [block for block in blocks("bash") if runs(block)], ids=str)
-def test_commands_run(documented: AppServer, block: Block) -> None:
+def test_commands_run(documented: AppServer, tmp_path: Path, block: Block) -> None:
     if "curl" in block.text and shutil.which("curl") is None:
         pytest.skip("needs curl")
     python = str(Path(sys.executable).parent)
     environment = clean_environment(**documented.environment)
+    environment["HOME"] = str(tmp_path)  # where a backup goes
     environment["PATH"] = f"{python}:{environment['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block.text.replace("http://127.0.0.1:8501", documented.url)],
@@ -83,6 +86,15 @@ def test_files_and_targets_of_commands_exist(block: Block) -> None:
 @pytest.mark.parametrize("block", flow_blocks(), ids=str)
 def test_flows_load(block: Block) -> None:
     assert wire(parse_flow(block.text, "documented.yaml", max_bytes=100_000)).order
+
+
+def test_queries_are_answered(documented: AppServer) -> None:
+    assert blocks("sql")
+    assert documented.run_command("keys", "create", "asked").returncode == 0
+    for block in blocks("sql"):
+        with closing(sqlite3.connect(documented.folder / "data" / "flowground.db")) as connection:
+            rows = connection.execute(block.text).fetchall()
+        assert ("cli", "token.created") in [row[1:3] for row in rows], block
 
 
 def test_json_is_json() -> None:

@@ -132,7 +132,7 @@ def write_flow_file(folder: Path, draft: DraftedFlow, *, shown: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            beside.write_text(_point_to_schema(folder) + draft.text, encoding="utf-8", newline="\n")
+            beside.write_text(_write_schema_line(folder) + draft.text, encoding="utf-8", newline="\n")
             _name_file(beside, folder / draft.file)
         finally:
             beside.unlink(missing_ok=True)
@@ -142,7 +142,7 @@ def write_flow_file(folder: Path, draft: DraftedFlow, *, shown: str) -> None:
         raise InvalidRequest(f"{shown} cannot be written: {error.strerror}.") from None
 
 
-def _point_to_schema(folder: Path) -> str:
+def _write_schema_line(folder: Path) -> str:
     """The line that tells editors which words a flow file may hold; empty where this is not a checkout."""
     path = Path(os.path.relpath(_SCHEMA, folder)).as_posix() if _SCHEMA.is_file() else ""
     return f"# yaml-language-server: $schema={path}\n" if path else ""
