@@ -112,7 +112,7 @@ def test_ones_own_lists_are_searched_and_turned(house: AppServer, browser: "Brow
         still(bob)
         revoke(bob.get_by_role("button", name="Revoke"))
         bob.get_by_text("Nothing has these words.").wait_for()
-        bob.get_by_role("button", name="Sign out", exact=True).locator("visible=true").first.wait_for()
+        bob.get_by_test_id("stMain").get_by_role("button", name="Sign out", exact=True).first.wait_for()
 
 
 def test_a_persons_sign_ins_are_turned_in_the_dialog(house: AppServer, ada: "Page", axe: str) -> None:

@@ -119,7 +119,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f":material/account_circle: {words.escape(find_display_name(caller.id))}")
-        if st.button("", icon=":material/logout:", help="Sign out", type="tertiary", key="sign_out"):
+        if st.button("Sign out", icon=":material/logout:", type="tertiary", key="sign_out"):
             session.sign_out_browser()
 
 

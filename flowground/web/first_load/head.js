@@ -61,16 +61,28 @@
     for (const [element, what] of watched) watcher.observe(element, what);
   };
 
-  // On a phone the open sidebar covers the page: nobody wants it back at the next load.
-  try { if (window.innerWidth < 768) localStorage.removeItem("SIDEBAR_KEY"); } catch { /* it keeps nothing */ }
+  // On a phone the open sidebar covers the page: nobody wants it back at the next load, or because the phone was turned.
+  // Streamlit opens it by itself where a page is wide, and looks here first, whenever the width is another.
+  const isOnItsSide = () => window.innerHeight <= 600 && isTouched();
+  const isPhone = () => window.innerWidth < 768 || isOnItsSide();
+  const keepClosed = () => {
+    try {
+      if (isOnItsSide()) localStorage.setItem("SIDEBAR_KEY", "true");
+      else if (isPhone()) localStorage.removeItem("SIDEBAR_KEY");
+    } catch { /* it keeps nothing */ }
+  };
+  keepClosed();
+  addEventListener("resize", () => isOnItsSide() && keepClosed());
   const collapse = (side) => side.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
-  // There a choice in it closes it, too: else it stands over what was chosen.
+  const choices = 'a, [class*="st-key-sessions-new"] button, [class*="st-key-sessions-open"] button';
+  // There a choice in it closes it, too: else it stands over what was chosen. So does a press beside it, which Streamlit
+  // sees to where the page is narrow.
   addEventListener("click", ({ target }) => {
-    const side = window.innerWidth < 768 && target.closest?.('[data-testid="stSidebar"]');
-    if (side && target.closest('a, [class*="st-key-sessions-new"] button, [class*="st-key-sessions-open"] button'))
-      setTimeout(() => collapse(side));
+    if (!isPhone()) return;
+    const side = target.closest?.('[data-testid="stSidebar"]');
+    if (side && (target === side || target.closest(choices))) setTimeout(() => collapse(side));
     const drawer = target.closest?.('[data-testid="stExpandSidebarButton"]') && document.querySelector('[data-testid="stSidebar"]');
-    if (drawer && window.innerWidth < 768)
+    if (drawer)
       closeAtBack({
         close: () => collapse(drawer),
         isOpen: () => drawer.isConnected && drawer.dataset.collapsed === "false",
