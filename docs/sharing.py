@@ -122,7 +122,7 @@ their conversations. What was said in local mode goes to whoever makes the first
 
 ## One chat, shared
 
-*Share this chat*, in a chat's ⋯, makes a link (`/shared_chat?id=…`) to what was said until then. Members only share,
+*Share*, in a chat's ⋯, makes a link (`/shared_chat?id=…`) to what was said until then. Members only share,
 and only members read: whoever is signed in and may open the flow at that moment. Guests never do, not even where the
 flow is public. What is shared is a copy of questions and answers, the newest thousand messages or half a million
 characters of them; never steps, prompts, overrides, models or the reason of a failure. It does not change while the

@@ -36,6 +36,10 @@ def _said(house: AppServer) -> None:
     engine.dispose()
 
 
+SETTLED = "document.getAnimations().every(one => !(one instanceof CSSTransition))"
+"""The drawer is open: while it opens, its lines are narrower."""
+
+
 def row(page: "Page", name: str) -> "Locator":
     return page.locator("[class*='st-key-sessions-row-']").filter(has_text=name)
 
@@ -123,6 +127,7 @@ def test_the_list_scrolls_by_itself_and_the_foot_stays_in_sight(
     if size[0] < 768:
         page.get_by_test_id("stExpandSidebarButton").click()
     row(page, "Question 00").wait_for()
+    page.wait_for_function(SETTLED)
     foot = page.get_by_role("link", name="Create the first account")
     assert foot.evaluate("(link) => link.getBoundingClientRect().bottom <= innerHeight")
     listed = page.locator(".st-key-sessions-rows")

@@ -49,7 +49,7 @@ def test_a_chat_is_exported_from_the_head_and_from_its_row(house: AppServer, pag
     if who:
         enter_as(page, house, who)
     begin_chat(page, house, "Take this along", at="playground?flow=talk" if who else "public_flow/talk")
-    choose(page.get_by_role("button", name="More for this chat"), "Export this chat")
+    choose(page.get_by_role("button", name="More for this chat"), "Export")
     name, said = download(page, house, "Export as Markdown")
     assert (name, said.splitlines()[0]) == ("Take-this-along.md", "# Take this along")
     assert "## You\n\nTake this along\n\n## Talk Shop\n\nYou said: Take this along\n" in said
@@ -75,7 +75,7 @@ def test_a_chat_is_shared_read_copied_and_revoked(
 ) -> None:
     enter_as(page, house, "augusta")
     begin_chat(page, house, f"Between us {width}")
-    choose(page.get_by_role("button", name="More for this chat"), "Share this chat")
+    choose(page.get_by_role("button", name="More for this chat"), "Share")
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Create link").click()
     dialog.get_by_role("button", name="Create another link").wait_for()

@@ -92,13 +92,17 @@ def test_a_conversation_is_renamed_by_whoever_is_signed_in_only(house: AppServer
         conversation_of_bob(page)
         page.choose(page.widget("menu_button", "sessions:more:"), "Rename")
         assert browser.post("/session/end").status_code == 200  # in another tab
-        page.press(page.widget("button", "sessions:rename:"), typed={page.widget("text_input", ""): "Renamed"})
+        page.press(
+            page.widget("button", "sessions:rename:"), typed={page.widget("text_input", "sessions:title:"): "Renamed"}
+        )
     with open_page(open_browser(house, "bob")) as page:
         sent = page.visit("playground", "flow=talk")
         assert (b"Keep this" in sent, b"Renamed" in sent) == (True, False)
         page.press(page.widget("button", "sessions:open:"))
         page.choose(page.widget("menu_button", "sessions:more:"), "Rename")
-        page.press(page.widget("button", "sessions:rename:"), typed={page.widget("text_input", ""): "Renamed"})
+        page.press(
+            page.widget("button", "sessions:rename:"), typed={page.widget("text_input", "sessions:title:"): "Renamed"}
+        )
         assert b"Renamed" in page.visit("playground", "flow=talk")
 
 

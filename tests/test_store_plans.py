@@ -121,6 +121,7 @@ JOBS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "a search goes on": (session_lists.search, {**LIST, "words": "hi", "after": PLACE}),
     "a chat is pinned": (session_lists.pin, {**HERE, "is_pinned": True}),
     "home asks when flows were used": (recent.list_last_used, {"owner": "member:ada"}),
+    "home lists pinned chats": (recent.list_pinned, {"owner": "member:ada", "flows": ["echo"], "limit": 4}),
     "home lists recent chats": (recent.list_recent, {"owner": "member:ada", "flows": ["echo"], "limit": 4}),
     "a process starts": (progress.list_holders, {}),
     "the runs of a dead process end": (progress.interrupt_runs, {"holders": ["dead"]}),

@@ -166,7 +166,7 @@ def show_public(page: "Page", server: AppServer, *, who: str | None) -> None:
 
 def show_shared_chat(page: "Page", server: AppServer) -> None:
     show_conversation(page, server)
-    choose(page.get_by_role("button", name="More for this chat"), "Share this chat")
+    choose(page.get_by_role("button", name="More for this chat"), "Share")
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Create link").click()
     address = _read_link(dialog.get_by_text("/shared_chat?id="), "/shared_chat?id=")

@@ -8,12 +8,16 @@ from flowground.access import Access
 from flowground.caller import Caller
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Publication
-from flowground.store.runs import recent
+from flowground.store.runs import recent, session_lists
 from flowground.store.runs.recent import RecentSession
 from flowground.wiring import WiredFlow
 
 _FLOWS_OF_RECENT = 6
-"""Conversations of home are looked for in so many flows, the ones used last."""
+"""The newest conversations are looked for in so many flows at least, the ones used last."""
+_FLOWS_SEARCHED = 6
+"""Conversations that hold some words are looked for in so many other flows, the ones used last."""
+_SECONDS_A_FLOW = session_lists.SEARCH_SECONDS / _FLOWS_SEARCHED
+_FOUND_A_FLOW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,33 @@ async def find_facts(access: Access, flows: Collection[WiredFlow], shared: Mappi
 
 
 async def find_recent(access: Access, caller: Caller, found: OpenFlows, *, limit: int) -> list[RecentSession]:
-    """The caller's newest conversations with flows that they may open."""
+    """The caller's conversations with flows that they may open: so many pinned ones, then as many of the newest."""
     is_open = {wired.id for wired in found.flows}
-    used = [flow for flow in found.last_used if flow in is_open][:_FLOWS_OF_RECENT]
-    return await access.store.read(recent.list_recent, owner=str(caller.owner), flows=used, limit=limit)
+    used = [flow for flow in found.last_used if flow in is_open]
+    if not used:
+        return []
+    owner, last = str(caller.owner), used[: max(limit, _FLOWS_OF_RECENT)]
+    pinned = await access.store.read(recent.list_pinned, owner=owner, flows=used, limit=limit)
+    return pinned + await access.store.read(recent.list_recent, owner=owner, flows=last, limit=limit)
+
+
+async def find_elsewhere(access: Access, caller: Caller, *, flow_id: str, words: str) -> list[RecentSession]:
+    """The caller's newest conversations in which these words stand, with other flows than this one that they may open:
+    some of each flow, of those that a short search comes by."""
+    owner = str(caller.owner)
+    is_open = {wired.id for wired in await access.list_flows(caller)} - {flow_id}
+    used = [flow for flow in await access.store.read(recent.list_last_used, owner=owner) if flow in is_open]
+    found: list[RecentSession] = []
+    for flow in used[:_FLOWS_SEARCHED]:
+        page = await access.store.read(
+            session_lists.search,
+            flow_id=flow,
+            owner=owner,
+            words=words,
+            limit=_FOUND_A_FLOW,
+            seconds=_SECONDS_A_FLOW,
+        )
+        found += [
+            RecentSession(flow, one.session_id, one.title, one.updated_at, one.is_pinned) for one in page.sessions
+        ]
+    return found

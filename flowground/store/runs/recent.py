@@ -8,12 +8,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, union_all
+from sqlalchemy import Connection, exists, func, select, union_all
 
 from flowground.store import tables
 from flowground.store.sql import read_moment
 
 _s = tables.sessions.c
+_p = tables.session_pins.c
+_IS_PINNED = exists().where(_p.session == _s.id).correlate(tables.sessions)
+_COLUMNS = (_s.flow_id, _s.session_id, _s.title, _s.updated_at)
 _t = tables.sessions.alias("theirs").c
 
 
@@ -25,6 +28,7 @@ class RecentSession:
     session_id: str
     title: str
     updated_at: datetime
+    is_pinned: bool = False
 
 
 def list_last_used(connection: Connection, *, owner: str) -> dict[str, datetime]:
@@ -38,12 +42,12 @@ def list_last_used(connection: Connection, *, owner: str) -> dict[str, datetime]
 
 
 def list_recent(connection: Connection, *, owner: str, flows: Collection[str], limit: int) -> list[RecentSession]:
-    """The owner's newest conversations with these flows, which are few: each is asked for as many."""
+    """The owner's newest conversations with these flows, which are few: each is asked for as many. None is pinned."""
     if not flows:
         return []
     parts = [
-        select(_s.flow_id, _s.session_id, _s.title, _s.updated_at)
-        .where(_s.owner == owner, _s.flow_id == flow, _s.messages > 0)
+        select(*_COLUMNS)
+        .where(_s.owner == owner, _s.flow_id == flow, _s.messages > 0, ~_IS_PINNED)
         .order_by(_s.updated_at.desc())
         .limit(limit)
         .subquery()
@@ -53,3 +57,15 @@ def list_recent(connection: Connection, *, owner: str, flows: Collection[str], l
     found = connection.execute(union_all(*parts)).all()
     newest = sorted(found, key=lambda row: row[3], reverse=True)[:limit]
     return [RecentSession(flow, session, title, read_moment(at)) for flow, session, title, at in newest]
+
+
+def list_pinned(connection: Connection, *, owner: str, flows: Collection[str], limit: int) -> list[RecentSession]:
+    """The owner's pinned conversations with these flows, the one used last first."""
+    found = connection.execute(
+        select(*_COLUMNS)
+        .join_from(tables.session_pins, tables.sessions, _p.session == _s.id)
+        .where(_p.owner == owner, _p.flow_id.in_(flows), _s.messages > 0)
+        .order_by(_s.updated_at.desc(), _s.id.desc())
+        .limit(limit)
+    ).all()
+    return [RecentSession(flow, session, title, read_moment(at), True) for flow, session, title, at in found]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, bindparam, select
+from sqlalchemy import Connection, Integer, bindparam, exists, select
 
 from flowground.messages import Usage
 from flowground.store import tables
@@ -24,6 +24,7 @@ _STEP = 12
 """Messages that are read at once: each may be long."""
 _s = tables.sessions.c
 _m = tables.messages.c
+_IS_PINNED = exists().where(tables.session_pins.c.session == _s.id).correlate(tables.sessions)
 _COLUMNS = (
     _m.position, _m.id, _m.role, _m.text, _m.state, _m.created_at, _m.run_id, _m.model, _m.input_tokens,
     _m.output_tokens, _m.error,
@@ -43,6 +44,7 @@ class ChatHead:
     session_id: str
     title: str
     created_at: datetime
+    is_pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,9 @@ class ChatPart:
 def find_head(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> ChatHead | None:
     """None for a conversation that is not this owner's, or holds nothing."""
     here = _s.id == make_session_key(flow_id, owner, session_id)
-    row = connection.execute(select(_s.title, _s.created_at).where(here, _s.messages > 0)).first()
-    return ChatHead(session_id, row.title, read_moment(row.created_at)) if row else None
+    columns = (_s.title, _s.created_at, _IS_PINNED.label("is_pinned"))
+    row = connection.execute(select(*columns).where(here, _s.messages > 0)).first()
+    return ChatHead(session_id, row.title, read_moment(row.created_at), bool(row.is_pinned)) if row else None
 
 
 def read_part(connection: Connection, *, flow_id: str, owner: str, session_id: str, after: int = 0) -> ChatPart:

@@ -19,7 +19,7 @@ from flowground.overrides import FieldValues, drop_secrets, find_changes
 from flowground.store.runs import conversations
 from flowground.ui.api_access import pane
 from flowground.ui.chat import rating
-from flowground.ui.chat.conversation import Conversation, begin_new, keep_in_address
+from flowground.ui.chat.conversation import Conversation, begin_new, keep_in_address, name_flow
 from flowground.ui.chat.sessions import draw_sessions
 from flowground.ui.overrides.state import describe_chip, find_overrides_state
 from flowground.ui.page import bridge, drafts, model_notes
@@ -58,7 +58,7 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
     wired, chat = conversation.wired, conversation.wired.flow.chat
     is_form = not wired.chat_input
     is_public = read_shared_flow() is not None
-    title = (chat.title if is_public else None) or wired.name
+    title = name_flow(wired)
     return {
         "mode": "form" if is_form else "chat",
         "flow": wired.id,

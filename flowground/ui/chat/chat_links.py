@@ -1,13 +1,12 @@
 """The dialog in which a chat is shared: what, with whom and until when; and the links there are."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
-from flowground.access import Access, shared_chats
+from flowground.access import shared_chats
 from flowground.caller import Caller
 from flowground.store.runs.shared_chats import SharedChat
 from flowground.ui.page import bridge, browser, copying, failure, words
@@ -18,6 +17,8 @@ from flowground.ui.page.paging import PAGE, ListPage, draw_list
 _DAYS = 30
 """From today to the last day that is offered at first."""
 _REFUSED = "shared:refused"
+_REVOKED = "shared:revoked"
+"""Set for the run in which it is said."""
 _NAME = "shared"
 PATH = "/shared_chat"
 
@@ -42,10 +43,10 @@ def _draw_dialog(flow_id: str, session_id: str) -> None:
         st.html('<a class="fg-way-out" href="/first_account">Create the first account</a>', width="content")
         return
     st.markdown(
-        "Whoever signs in and can open this flow can read, by a link, **the messages as they are now**, and go on with "
-        "a copy of their own. Guests cannot. Steps, prompts and overrides are not shared; what you write later is not "
-        "either, until you update the link."
+        "Colleagues who can open this flow read **the questions and answers as they are now**, and can go on in a copy "
+        "of their own. What you write later is shared once you press *Update* at the link."
     )
+    _tell_changes()
     expires_at = _draw_end(session_id)
     links = bridge.ask(shared_chats.list_links, caller, flow_id=flow_id, session_id=session_id)
     draw_action(
@@ -59,7 +60,6 @@ def _draw_dialog(flow_id: str, session_id: str) -> None:
         icon="link",
         kind="secondary" if links else "primary",
     )
-    failure.draw_kept(_REFUSED)
     for number, link in enumerate(links):
         _draw_link(caller, link, is_newest=number == 0)
 
@@ -78,7 +78,8 @@ def _draw_end(session_id: str) -> datetime | None:
     last = today + timedelta(_DAYS)
     key = f"shared:until:{session_id}"
     chosen = st.date_input("Last day", value=last, min_value=today, key=key, format="YYYY-MM-DD", width=180) or last
-    st.caption(f"Shared until midnight at the end of {browser.spell_day(chosen)}, your time ({browser.name_zone()}).")
+    day, zone = browser.spell_day(chosen), browser.name_zone()
+    st.caption(f"A link that you create now works until midnight at the end of {day}, your time ({zone}).")
     return browser.end_day(chosen)
 
 
@@ -88,23 +89,35 @@ def _draw_link(caller: Caller, link: SharedChat, *, is_newest: bool) -> None:
         with copying.hide_other_button(f"shared:{link.id}"):
             st.code(address, language=None, wrap_lines=True)
         st.caption(_describe(link))
-        browser.draw_reach()
+        browser.draw_reach(is_admin=caller.role == "admin")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             copying.draw_copy(address, label="Copy link", key=f"shared:{link.id}", is_primary=is_newest)
-            _draw_deed(caller, link, "Update", shared_chats.renew_link)
-            _draw_deed(caller, link, "Revoke", shared_chats.revoke_link)
+            draw_action("Update", _renew, caller, link.id, key=f"shared:update:{link.id}", kind="secondary")
+            _draw_revoke(caller, link)
 
 
-def _draw_deed(
-    caller: Caller, link: SharedChat, label: str, deed: Callable[[Access, Caller, str], Coroutine[Any, Any, object]]
-) -> None:
-    draw_action(label, _change, caller, deed, link.id, key=f"shared:{label.lower()}:{link.id}", kind="secondary")
+def _draw_revoke(caller: Caller, link: SharedChat) -> None:
+    draw_action("Revoke", _revoke, caller, link.id, key=f"shared:revoke:{link.id}", kind="secondary")
 
 
 @bind_to_caller
-def _change(caller: Caller, deed: Callable[[Access, Caller, str], Coroutine[Any, Any, object]], key: str) -> None:
+def _revoke(caller: Caller, key: str) -> None:
     with failure.keep_refusals(_REFUSED):
-        bridge.ask(deed, caller, key)
+        bridge.ask(shared_chats.revoke_link, caller, key)
+        st.session_state[_REVOKED] = True
+
+
+def _tell_changes() -> None:
+    """What came of the button that was pressed last."""
+    failure.draw_kept(_REFUSED)
+    if st.session_state.pop(_REVOKED, False):
+        st.success("The link no longer works.", icon=":material/link_off:")
+
+
+@bind_to_caller
+def _renew(caller: Caller, key: str) -> None:
+    with failure.keep_refusals(_REFUSED):
+        bridge.ask(shared_chats.renew_link, caller, key)
 
 
 def _describe(link: SharedChat) -> str:
@@ -119,13 +132,13 @@ def _describe(link: SharedChat) -> str:
 
 def draw_own_links(caller: Caller) -> None:
     """All that this person shares, a page at a time."""
-    failure.draw_kept(_REFUSED)
+    _tell_changes()
 
     def find(searched: str, offset: int) -> ListPage[SharedChat]:
         found = bridge.ask(shared_chats.list_own, caller, searched, limit=PAGE, offset=offset)
         return ListPage(found.shown, found.count)
 
-    empty = "None. *Share this chat* in a chat's menu makes a link that colleagues can open."
+    empty = "None. *Share* in a chat's menu makes a link that colleagues can open."
     draw_list(_NAME, "Search shared chats", find, partial(_draw_own, caller), empty=empty)
 
 
@@ -136,4 +149,4 @@ def _draw_own(caller: Caller, links: Sequence[SharedChat]) -> None:
             st.markdown(f"**{title}**  \n:small[:gray[{words.escape(link.flow_id)} · {_describe(link)}]]")
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 copying.draw_copy(write_link(link.id), label="Copy link", what=link.title, key=f"shared:own:{link.id}")
-                _draw_deed(caller, link, "Revoke", shared_chats.revoke_link)
+                _draw_revoke(caller, link)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from flowground.caller import SESSION_ID_CHARS, Caller
 from flowground.overrides import FieldValues
+from flowground.ui.page.caller import read_shared_flow
 from flowground.wiring import WiredFlow
 
 
@@ -26,6 +27,11 @@ class Conversation:
     sees_inside: bool = False
     overrides: FieldValues = field(default_factory=dict)
     offers_code: bool = False
+
+
+def name_flow(wired: WiredFlow) -> str:
+    """The flow's name on this page: the shareable playground may have a title of its own."""
+    return (wired.flow.chat.title if read_shared_flow() is not None else None) or wired.name
 
 
 def find_session(flow_id: str) -> str:

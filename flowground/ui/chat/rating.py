@@ -17,8 +17,8 @@ LABELS: dict[RatingLabel, str] = {
 _EXPLAINED = "rating:explained"
 SHARES = "Let the flow's authors read this conversation up to here"
 _TOLD = (
-    "The flow's authors see your rating, its reason and the time. They see the conversation, how this answer was made "
-    "and whose it is only if you let them; what you take back is gone from their page at once."
+    "The flow's authors read your rating and what you write here. "
+    "Only if you tick this do they also see your name, the conversation, and how the answer was made."
 )
 
 
@@ -58,7 +58,7 @@ def _draw_reason(place: RatedPlace, found: Rating) -> None:
         caller = require_visitor()
         with failure.draw_refusals():
             bridge.ask(explain, caller, place, labels=chosen, reason=reason or "", shares_conversation=shares)
-            st.toast("Thank you.", icon=":material/check:")
+            st.toast("Thank you.", icon=":material/check:", duration=2)
             if chosen or reason:
                 st.session_state[_EXPLAINED] = place.message_id
             st.rerun()

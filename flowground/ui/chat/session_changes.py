@@ -6,17 +6,22 @@ import streamlit as st
 
 from flowground.access import deleting
 from flowground.store.runs import conversations
-from flowground.store.runs.session_lists import ListedSession
 from flowground.ui.chat.conversation import begin_new
 from flowground.ui.page import bridge
 from flowground.ui.page.actions import draw_last_question
 from flowground.ui.page.caller import require_visitor
 
 
-@st.dialog("Rename")
-def rename(flow_id: str, session: ListedSession) -> None:
-    with st.form(f"sessions:rename:{session.session_id}", border=False):
-        title = st.text_input("Title", value=session.title, max_chars=conversations.TITLE_CHARS)
+def rename(flow_id: str, session_id: str, title: str) -> None:
+    """Closed, the page is drawn anew, as after `chat_files.open_export`."""
+    st.dialog("Rename", on_dismiss="rerun")(_draw_title)(flow_id, session_id, title)
+
+
+def _draw_title(flow_id: str, session_id: str, before: str) -> None:
+    with st.form(f"sessions:rename:{session_id}", border=False):
+        title = st.text_input(
+            "Title", value=before, max_chars=conversations.TITLE_CHARS, key=f"sessions:title:{session_id}"
+        )
         with st.container(horizontal=True):
             is_wanted = st.form_submit_button("Save", type="primary")
             if st.form_submit_button("Cancel", key="rename:no"):
@@ -26,7 +31,7 @@ def rename(flow_id: str, session: ListedSession) -> None:
                 require_visitor(),
                 conversations.rename_session,
                 flow_id=flow_id,
-                session_id=session.session_id,
+                session_id=session_id,
                 title=title,
             )
             st.rerun()
@@ -35,7 +40,7 @@ def rename(flow_id: str, session: ListedSession) -> None:
 def delete(flow_id: str, sessions: Sequence[str], noun: str) -> None:
     """Asks before these go, by their ids."""
     title = f"Delete this {noun}?" if len(sessions) == 1 else f"Delete {len(sessions)} {noun}s?"
-    st.dialog(title)(_ask_before_deleting)(flow_id, sessions)
+    st.dialog(title, on_dismiss="rerun")(_ask_before_deleting)(flow_id, sessions)
 
 
 def _ask_before_deleting(flow_id: str, sessions: Sequence[str]) -> None:

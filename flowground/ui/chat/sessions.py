@@ -10,19 +10,20 @@ from itertools import groupby
 
 import streamlit as st
 
+from flowground import runtime
+from flowground.access import gallery
 from flowground.caller import Caller
 from flowground.store.runs import session_lists
 from flowground.store.runs.session_lists import ListedSession, SessionPage, SessionPlace
-from flowground.ui.chat import chat_files, chat_links, session_changes
-from flowground.ui.chat.conversation import Conversation, begin_new, find_session
+from flowground.ui.chat import chat_menu, session_changes
+from flowground.ui.chat.conversation import Conversation, begin_new, find_session, name_flow
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.actions import draw_action, mark_gone
-from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.caller import read_shared_flow, require_visitor
 from flowground.ui.shell.navigation import find_page_part
 
 _PAGE = 40
-_SEARCH_FROM = 8
-"""So many are seen at a glance."""
+_SEARCH_FROM = 2
 _TITLE_CHARS = 60
 _REFUSED = "sessions:refused"
 
@@ -47,11 +48,11 @@ def draw_sessions(conversation: Conversation, *, noun: str = "chat") -> None:
             width="stretch",
             on_click=lambda: begin_new(flow_id),
         )
-        _draw_list(flow_id, conversation.session_id, noun)
+        _draw_list(flow_id, conversation.session_id, noun, name_flow(conversation.wired))
 
 
 @st.fragment
-def _draw_list(flow_id: str, shown: str, noun: str) -> None:
+def _draw_list(flow_id: str, shown: str, noun: str, name: str) -> None:
     if find_session(flow_id) != shown:
         st.rerun(scope="app")  # another one was chosen in the list
     caller = require_visitor()
@@ -61,14 +62,18 @@ def _draw_list(flow_id: str, shown: str, noun: str) -> None:
     is_empty = not page.sessions and not page.pinned and not searched and not state.places
     if is_empty:
         return
-    _draw_head(flow_id, noun, page, state, is_searching=bool(searched))
+    theirs = f"{noun}s with {name}"
+    _draw_head(flow_id, noun, theirs, page, state, is_searching=bool(searched))
     failure.draw_kept(_REFUSED)
     with st.container(gap=None, key="sessions:rows"):
         for day, sessions in _split_by_day(page):
             st.caption(day)
             for session in sessions:
                 _draw_row(caller, flow_id, session, state, noun, is_shown=session.session_id == shown)
-        _draw_foot(flow_id, noun, page, state, is_searching=bool(searched))
+        if searched and not page.sessions and not page.end:
+            st.caption(f"No {noun} with {words.escape(name)} has these words.")
+            _draw_found_elsewhere(caller, flow_id, searched)
+        _draw_foot(flow_id, page, state, is_searching=bool(searched))
 
 
 def _read_page(caller: Caller, flow_id: str, searched: str, state: _ListState) -> SessionPage:
@@ -78,13 +83,15 @@ def _read_page(caller: Caller, flow_id: str, searched: str, state: _ListState) -
     return bridge.read(session_lists.list_page, flow_id=flow_id, owner=owner, after=after, limit=_PAGE)
 
 
-def _draw_head(flow_id: str, noun: str, page: SessionPage, state: _ListState, *, is_searching: bool) -> None:
+def _draw_head(
+    flow_id: str, noun: str, theirs: str, page: SessionPage, state: _ListState, *, is_searching: bool
+) -> None:
     if is_searching or state.places or page.end or len(page.sessions) + len(page.pinned) >= _SEARCH_FROM:
         st.text_input(
-            f"Search {noun}s",
+            f"Search {theirs}",
             key=_make_search_key(flow_id),
             type="search",
-            placeholder=f"Search {noun}s",
+            placeholder=f"Search {theirs}",
             label_visibility="collapsed",
             icon=":material/search:",
             max_chars=session_lists.SEARCHED_CHARS,
@@ -93,7 +100,7 @@ def _draw_head(flow_id: str, noun: str, page: SessionPage, state: _ListState, *,
             args=(state,),
         )
     with st.container(horizontal=True, vertical_alignment="center", key="sessions:head"):
-        st.markdown(f":small[**Your {noun}s**]", width="stretch")
+        st.markdown(f":small[**Your {words.escape(theirs)}**]", width="stretch")
         word = "Cancel" if state.is_selecting else "Select"
         draw_action(word, _select, state, not state.is_selecting, key=f"sessions:select:{flow_id}")
     if state.is_selecting:
@@ -103,10 +110,28 @@ def _draw_head(flow_id: str, noun: str, page: SessionPage, state: _ListState, *,
             session_changes.delete(flow_id, tuple(sorted(state.ticked)), noun)
 
 
-def _draw_foot(flow_id: str, noun: str, page: SessionPage, state: _ListState, *, is_searching: bool) -> None:
-    """What was not found, and the ways to older ones and back."""
-    if is_searching and not page.sessions and not page.end:
-        st.caption(f"No {noun} has these words.")
+def _draw_found_elsewhere(caller: Caller, flow_id: str, searched: str) -> None:
+    """Other flows' conversations that have the words, where there are pages to lead to."""
+    if caller.kind == "visitor" or read_shared_flow() is not None:
+        return
+    found = bridge.ask(gallery.find_elsewhere, caller, flow_id=flow_id, words=searched)
+    if not found:
+        return
+    st.caption("With other flows")
+    flows = runtime.get().catalogue.list_flows()
+    for session in found:
+        title = words.escape(words.cut(session.title or "Untitled", _TITLE_CHARS))
+        st.page_link(
+            browser.PLAYGROUND,
+            label=f"{title} :gray[{words.escape(flows[session.flow_id].name)}]",
+            icon="",
+            query_params={"flow": session.flow_id, "session": session.session_id},
+            width="stretch",
+        )
+
+
+def _draw_foot(flow_id: str, page: SessionPage, state: _ListState, *, is_searching: bool) -> None:
+    """How far a search has read, and the ways to older ones and back."""
     if page.read_to:
         st.caption(f"Searched back to {browser.write_day(page.read_to)}.")
     if page.end:
@@ -127,6 +152,7 @@ def _draw_row(
             title,
             value=key in state.ticked,
             key=f"sessions:tick:{key}",
+            width="stretch",
             on_change=_mark,
             args=(state, key),
         )
@@ -138,34 +164,13 @@ def _draw_row(
         draw_action(title, st.query_params.update, {"session": key}, key=f"sessions:open:{key}")
         chosen = st.menu_button(
             "More",
-            _list_entries(caller, session),
+            chat_menu.list_entries(caller, is_pinned=session.is_pinned),
             key=f"sessions:more:{key}",
             type="tertiary",
             icon=":material/more_horiz:",
             format_func=mark_gone,
         )
-    if chosen == "Rename":
-        session_changes.rename(flow_id, session)
-    elif chosen == "Delete":
-        session_changes.delete(flow_id, (key,), noun)
-    elif chosen == "Export":
-        chat_files.open_export(flow_id, key, noun)
-    elif chosen == "Share":
-        chat_links.open_sharing(flow_id, key)
-    elif chosen:
-        _pin(caller, flow_id, key, chosen == "Pin")
-        st.rerun()
-
-
-def _list_entries(caller: Caller, session: ListedSession) -> list[str]:
-    """Nobody but members shares; to the local owner the dialog says what that takes."""
-    pin, share = "Unpin" if session.is_pinned else "Pin", [] if caller.kind == "visitor" else ["Share"]
-    return [pin, "Rename", *share, "Export", "Delete"]
-
-
-def _pin(caller: Caller, flow_id: str, session_id: str, is_pinned: bool) -> None:
-    with failure.keep_refusals(_REFUSED):
-        bridge.write(caller, session_lists.pin, flow_id=flow_id, session_id=session_id, is_pinned=is_pinned)
+    chat_menu.follow_entry(caller, flow_id, key, chosen, title=session.title, noun=noun, refused=_REFUSED)
 
 
 def _begin_anew(state: _ListState) -> None:

@@ -39,10 +39,11 @@ def write_share_link(wired: WiredFlow) -> str:
     return f"{find_base_url()}/public_flow/{wired.id}"
 
 
-def draw_reach() -> None:
+def draw_reach(*, is_admin: bool) -> None:
     """Below a link that is handed out: that it leads nowhere from elsewhere, where that is so."""
     if urlsplit(find_base_url()).hostname in _THIS_COMPUTER:
-        st.caption("This link works only on this computer. For others, set `public_url` in config.yaml.")
+        how = "For others, set `public_url` in config.yaml." if is_admin else "Ask an administrator to change that."
+        st.caption(f"This link works only on this computer. {how}")
 
 
 def write_day(moment: datetime) -> str:

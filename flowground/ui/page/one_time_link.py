@@ -32,7 +32,7 @@ def draw_one_time_link(
     with copying.hide_other_button(key):
         st.code(address, language=None, wrap_lines=True)
         copying.draw_copy(address, label="Copy link", key=key, is_primary=True)
-    browser.draw_reach()
+    browser.draw_reach(is_admin=True)
     st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
     with st.container(horizontal=True):
         st.button("Done", key=f"{key}:done", on_click=_note_done)

@@ -15,7 +15,8 @@ from flowground.wiring import WiredFlow
 from flowground.yaml_file.colors import write_link_color
 
 _HEAD = "page-head"
-"""Stays in reach while one reads on: frontend/src/chat/chat.css."""
+"""Stays in reach while one reads on: frontend/src/chat.css."""
+_SHARED = "Others can chat with this flow. Nobody sees your chats with it unless you share one."
 
 
 def draw_branding(caller: Caller, wired: WiredFlow) -> None:
@@ -47,7 +48,7 @@ def draw_header(caller: Caller, wired: WiredFlow) -> bool:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.title(_write_title(wired, wired.name), anchor=False, width="content")
             if shared:
-                st.badge(shared, icon=":material/group:", color="green")
+                st.badge(shared, icon=":material/group:", color="green", help=_SHARED)
         with st.container(horizontal=True, width="content", gap="small", key=f"{_HEAD}-actions"):
             if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
                 pane.open_drawer(wired)
@@ -69,13 +70,13 @@ def _write_title(wired: WiredFlow, title: str) -> str:
 async def _read_standing(caller: Caller, wired: WiredFlow) -> tuple[str, bool]:
     """How the flow is shared, in words, none where it is not; and whether this person may run it over the API.
 
-    With how many others it is shared only those read who see the inside.
+    Only those read it who see the inside: beside a chat others took it for said of their chat.
     """
     access = runtime.get().access
     shared, (people, groups) = await find_shared(access, wired.id)
     may_run_api = await access.may_run_api(caller, wired)
     if shared is None or not caller.sees_inside:
-        return ("Shared" if shared else ""), may_run_api
+        return "", may_run_api
     said = spell_reach(shared.audience, people=people, groups=groups, ends=shared.expires_at)
     return begin_sentence(said), may_run_api
 

@@ -100,7 +100,7 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
         copying.draw_copy(link, label="Copy link", key=f"share:{wired.id}")
         st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{wired.id}")
         _draw_settings(wired)
-    browser.draw_reach()
+    browser.draw_reach(is_admin=caller.role == "admin")
     _draw_summary(caller, wired)
     preview.draw_links(wired)
 

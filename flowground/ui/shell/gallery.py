@@ -11,6 +11,7 @@ from flowground.access.gallery import OpenFlows
 from flowground.caller import Caller
 from flowground.store.runs.recent import RecentSession
 from flowground.ui.page import bridge, browser, words
+from flowground.ui.page.actions import draw_action
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.page.paging import draw_search
 from flowground.ui.shell import new_flow
@@ -23,6 +24,9 @@ _PAGE = 24
 _SEARCH_FROM = 7
 """Fewer flows are seen at a glance."""
 _RECENT = 4
+_MORE_RECENT = 20
+_MOST_RECENT = 100
+_RECENT_KEY = "home:recent:count"
 _ORDERS = ("Recently used", "By name")
 
 
@@ -47,7 +51,8 @@ def draw_gallery() -> None:
 def _draw_flows(caller: Caller, found: OpenFlows) -> None:
     searched, by_name = _draw_search() if len(found.flows) >= _SEARCH_FROM else ("", False)
     if not searched:
-        _draw_recent(bridge.ask(gallery.find_recent, caller, found, limit=_RECENT))
+        limit = st.session_state.get(_RECENT_KEY, _RECENT)
+        _draw_recent(bridge.ask(gallery.find_recent, caller, found, limit=limit + 1), limit)
     flows = _search(found.flows, searched)
     if not flows:
         st.markdown(f":gray[No flow has “{words.escape(searched)}” in its name or description.]")
@@ -94,25 +99,39 @@ def _fold_flow(*texts: str) -> str:
     return words.fold("\n".join(texts))
 
 
-def _draw_recent(recent: Sequence[RecentSession]) -> None:
-    """The newest conversations, whatever flow they are with: to go on where one was."""
+def _draw_recent(recent: Sequence[RecentSession], limit: int) -> None:
+    """The pinned and the newest conversations, whatever flow they are with: to go on where one was. Of each so many are
+    shown, and it is said where there are more."""
     if not recent:
         return
     names = runtime.get().catalogue.list_flows()
     st.header("Recent chats", anchor=False)
     with st.container(key="home:recent", gap=None):
-        for session in recent:
+        pinned = [session for session in recent if session.is_pinned]
+        newest = [session for session in recent if not session.is_pinned]
+        for session in (*pinned[:limit], *newest[:limit]):
             flow = names[session.flow_id].name if session.flow_id in names else session.flow_id
             used = words.escape(browser.write_since(session.updated_at))
             title = words.escape(session.title or "Untitled")
+            facts = words.join(("Pinned" if session.is_pinned else "", words.escape(flow), used))
             st.page_link(
                 browser.PLAYGROUND,
-                label=f"**{title}** :gray[{words.join((words.escape(flow), used))}]",
+                label=f"**{title}** :gray[{facts}]",
                 icon="",
                 query_params={"flow": session.flow_id, "session": session.session_id},
                 width="stretch",
             )
+        if max(len(pinned), len(newest)) <= limit:
+            pass
+        elif limit < _MOST_RECENT:
+            draw_action("Show older chats", _show_more, limit, key="home:recent:more", icon="expand_more")
+        else:
+            st.caption("Older chats stand beside each flow's page, in its list.")
     st.header("Flows", anchor=False)
+
+
+def _show_more(limit: int) -> None:
+    st.session_state[_RECENT_KEY] = limit + _MORE_RECENT
 
 
 def _draw_empty(caller: Caller, folder: str) -> None:

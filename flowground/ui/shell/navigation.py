@@ -117,7 +117,7 @@ def _draw_person(caller: Caller, first_account: StreamlitPage | None) -> None:
         st.caption("Not signed in. Your chats stay with this browser and do not move to an account.")
         _draw_link("Sign in", "login", f"/playground?flow={read_shared_flow()}")
         return
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap=None):
         st.markdown(f":material/account_circle: {words.escape(find_display_name(caller.id))}")
         if st.button("Sign out", icon=":material/logout:", type="tertiary", key="sign_out"):
             session.sign_out_browser()

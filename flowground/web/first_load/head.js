@@ -97,8 +97,12 @@
   }, true);
 
   // A dialog opens with its Close focused. Its first field has the focus instead, as soon as it is drawn, unless one did
-  // something meanwhile; not where that brings up a keyboard on the screen.
+  // something meanwhile; not where that brings up a keyboard on the screen, but for a title, which is all there is to do.
   const seen = new WeakSet();
+  const selectSoon = (field, frames = 60) => { // it is drawn empty, and filled a moment later
+    if (field.value || !frames) field.select();
+    else requestAnimationFrame(() => selectSoon(field, frames - 1));
+  };
   addEventListener("focusin", ({ target }) => {
     const dialog = target.closest('[role="dialog"]');
     if (!dialog || seen.has(dialog)) return;
@@ -108,15 +112,17 @@
       isOpen: () => dialog.isConnected,
       watched: [[document.body, { childList: true }], [dialog.closest("body > *"), { childList: true, subtree: true }]],
     });
-    if (isTouched()) return;
     const leave = () => {
       watcher.disconnect();
       for (const act of ["keydown", "pointerdown"]) removeEventListener(act, leave, true);
     };
     const enter = () => {
       const field = dialog.querySelector('[data-testid="stTextInputField"], textarea');
-      if (field) leave();
-      field?.focus();
+      if (!field) return;
+      leave();
+      const isTitle = field.closest('[class*="st-key-sessions-title"]');
+      if (isTitle || !isTouched()) field.focus();
+      if (isTitle) selectSoon(field);
     };
     const watcher = new MutationObserver(enter);
     watcher.observe(dialog, { childList: true, subtree: true });

@@ -32,6 +32,8 @@ export class Scroll {
     this.place.addEventListener("scroll", this.notice, { passive: true });
     addEventListener("resize", this.fit);
     this.watcher = new ResizeObserver(() => this.grow());
+    this.stay = ({ target }) => target.closest(".fg-wrap") && this.holdOnce();
+    root.addEventListener("click", this.stay);
     this.fit();
   }
 
@@ -53,8 +55,17 @@ export class Scroll {
     this.change(isFollowing || this.isNear);
   }
 
+  /** What grows because its reader pressed it grows downwards: the page does not follow it to the end. */
+  holdOnce() {
+    this.isHeld = true;
+    requestAnimationFrame(() => requestAnimationFrame(() => (this.isHeld = false)));
+  }
+
   grow() {
-    if (this.isFollowing) this.keepUp();
+    if (this.isHeld) {
+      this.follow(this.isNear);
+      this.change(this.isNear);
+    } else if (this.isFollowing) this.keepUp();
     else this.change(this.isNear);
   }
 
@@ -95,6 +106,7 @@ export class Scroll {
   close() {
     this.place.removeEventListener("scroll", this.notice);
     removeEventListener("resize", this.fit);
+    this.root.removeEventListener("click", this.stay);
     this.watcher.disconnect();
   }
 }

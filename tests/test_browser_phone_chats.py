@@ -1,0 +1,186 @@
+"""One's chats on a phone: found, pinned, shared and told apart from those of others."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acme import enter_as
+from tests.house import SHARED, House
+from tests.narrow import PHONE
+from tests.open_page import answers, choose, expect_count, flow_text, go, open_menu, say, still, visitor
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.browser
+NAMES = {"support": "Support", "handbook": "Handbook"}
+HOUSE = House(
+    flows={flow: flow_text("scripted:echo", name) for flow, name in NAMES.items()},
+    shared=dict.fromkeys(NAMES, SHARED),
+)
+FINGER = 44
+"""Pixels."""
+
+
+@pytest.fixture(scope="module")
+def bob(house: AppServer, browser: "Browser") -> "Iterator[Page]":
+    """Has a chat with the handbook, and then six with the support."""
+    with visitor(browser, **PHONE) as page:
+        enter_as(page, house, "bob")
+        begin_chat(page, house, "handbook", "How many holidays")
+        for number in range(6):
+            begin_chat(page, house, "support", f"Parcel {number}")
+        yield page
+
+
+def begin_chat(page: "Page", house: AppServer, flow: str, text: str) -> None:
+    go(page, f"{house.url}/playground?flow={flow}")
+    say(page, text)
+    answers(page).get_by_text(f"You said: {text}").wait_for()
+    still(page)
+
+
+def open_drawer(page: "Page") -> "Locator":
+    page.get_by_role("button", name="Expand sidebar").tap()
+    page.wait_for_function("document.querySelector('[data-testid=stSidebar]').getBoundingClientRect().left >= 0")
+    return page.get_by_test_id("stSidebar")
+
+
+def open_chat_menu(page: "Page") -> "Locator":
+    return page.get_by_role("button", name="More for this chat")
+
+
+def list_recent(page: "Page") -> list[str]:
+    return [text.replace("\n", " ") for text in page.locator(".st-key-home-recent a").all_inner_texts()]
+
+
+def test_a_search_says_whose_chats_it_searches_and_what_other_flows_have(house: AppServer, bob: "Page") -> None:
+    go(bob, f"{house.url}/playground?flow=support")
+    side = open_drawer(bob)
+    side.get_by_text("Your chats with Support").wait_for()
+    field = side.get_by_role("searchbox", name="Search chats with Support")
+    field.fill("HOLIDAYS")
+    side.get_by_text("No chat with Support has these words.").wait_for()
+    side.get_by_role("link", name="How many holidays Handbook").tap()
+    answers(bob).get_by_text("You said: How many holidays").wait_for()
+    expect_count(
+        still(bob).get_by_test_id("stSidebar").get_by_role("searchbox"), 0
+    )  # its only chat is seen at a glance
+
+
+def test_two_chats_are_searched(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, **PHONE) as page:
+        enter_as(page, house, "zoe")
+        for count in range(2):
+            begin_chat(page, house, "support", f"Question {count}")
+            expect_count(page.get_by_test_id("stSidebar").get_by_role("searchbox"), count)
+        side = open_drawer(page)
+        side.get_by_role("searchbox").fill("nowhere")
+        side.get_by_text("No chat with Support has these words.").wait_for()
+        assert still(page).get_by_text("With other flows").count() == 0
+
+
+def test_the_menu_of_a_chats_head_pins_renames_and_deletes(house: AppServer, bob: "Page") -> None:
+    begin_chat(bob, house, "support", "Begun by mistake")
+    choose(open_chat_menu(bob), "Pin")
+    entries = open_menu(open_chat_menu(still(bob))).get_by_role("menuitem")
+    entries.get_by_text("Unpin").wait_for()
+    assert entries.all_inner_texts() == ["Unpin", "Rename", "Share", "Export", "Delete"]
+    entries.get_by_text("Rename").tap()
+    title = bob.get_by_role("textbox", name="Title")
+    bob.wait_for_function("document.activeElement.selectionEnd === 'Begun by mistake'.length")
+    assert title.evaluate("one => [one === document.activeElement, one.selectionStart]") == [True, 0]
+    bob.keyboard.type("Another name")
+    bob.get_by_role("dialog").get_by_role("button", name="Save").tap()
+    row = bob.locator("[class*='st-key-sessions-row-']").filter(has_text="Another name")
+    row.wait_for(state="attached")
+    choose(open_chat_menu(still(bob)), "Delete")
+    bob.get_by_role("dialog", name="Delete this chat?").get_by_role("button", name="Delete").tap()
+    row.wait_for(state="detached")
+    assert "session=" not in still(bob).url
+
+
+def test_home_shows_pinned_chats_first_and_older_ones_when_asked(house: AppServer, bob: "Page") -> None:
+    go(bob, f"{house.url}/playground?flow=handbook")
+    open_drawer(bob).locator("[class*='st-key-sessions-open-'] button").first.tap()
+    answers(bob).get_by_text("You said: How many holidays").wait_for()
+    choose(open_chat_menu(still(bob)), "Pin")
+    open_drawer(still(bob)).get_by_text("Pinned", exact=True).wait_for()
+    go(bob, house.url).get_by_role("heading", name="Recent chats").wait_for()
+    recent = list_recent(bob)
+    assert [text.partition(" Support")[0].partition(" Pinned · Handbook")[0] for text in recent] == [
+        "How many holidays",
+        *(f"Parcel {number}" for number in (5, 4, 3, 2)),
+    ]
+    assert recent[0].startswith("How many holidays Pinned · Handbook · ")
+    bob.get_by_role("button", name="Show older chats").tap()
+    bob.get_by_role("link", name="Parcel 0").wait_for()
+    assert len(list_recent(still(bob))) == 7
+    expect_count(bob.get_by_role("button", name="Show older chats"), 0)
+
+
+def test_that_a_flow_is_shared_is_told_to_who_may_publish_it(house: AppServer, bob: "Page", browser: "Browser") -> None:
+    go(bob, f"{house.url}/playground?flow=support").get_by_role("heading", name="Support").wait_for()
+    assert "Shared" not in still(bob).get_by_test_id("stMain").inner_text()
+    with visitor(browser) as page:
+        enter_as(page, house, "augusta")
+        go(page, f"{house.url}/playground?flow=support").get_by_text("Shared with everyone").first.hover()
+        page.get_by_text("Nobody sees your chats with it").wait_for()
+
+
+def test_a_text_area_on_a_phone_speaks_of_no_keys(house: AppServer, bob: "Page") -> None:
+    begin_chat(bob, house, "support", "Rated")
+    bob.get_by_role("button", name="Bad answer").tap()
+    dialog = bob.get_by_role("dialog")
+    dialog.get_by_role("textbox", name="In your own words").fill("It is bad")
+    told = dialog.get_by_test_id("InputInstructions")
+    told.get_by_text("9/2000").wait_for()
+    assert told.inner_text() == "9/2000"
+
+
+def test_a_revoked_link_is_said_to_work_no_longer(house: AppServer, bob: "Page", browser: "Browser") -> None:
+    begin_chat(bob, house, "support", "Shared for a moment")
+    choose(open_chat_menu(bob), "Share")
+    dialog = bob.get_by_role("dialog", name="Share this chat")
+    dialog.get_by_text("A link that you create now works until midnight at the end of").wait_for()
+    dialog.get_by_role("button", name="Create link").tap()
+    dialog.get_by_text("This link works only on this computer. Ask an administrator to change that.").wait_for()
+    dialog.get_by_role("button", name="Revoke").tap()
+    dialog.get_by_text("The link no longer works.").wait_for()
+    dialog.get_by_role("button", name="Create link", exact=True).tap()
+    dialog.get_by_text("The link no longer works.").wait_for(state="detached")
+    with visitor(browser) as page:
+        enter_as(page, house, "augusta")
+        begin_chat(page, house, "support", "An admin's")
+        choose(open_chat_menu(page), "Share")
+        page.get_by_role("dialog").get_by_role("button", name="Create link").click()
+        page.get_by_text("For others, set public_url in config.yaml.").wait_for()
+
+
+def test_lines_that_are_wrapped_grow_downwards(house: AppServer, bob: "Page") -> None:
+    go(bob, f"{house.url}/playground?flow=support")
+    say(bob, "a line\n\n" * 20 + "```python\n" + "a = 'a long line of code'; " * 4 + "\n```")
+    wrap = answers(bob).get_by_role("button", name="Wrap lines")
+    wrap.wait_for()
+    bob.wait_for_function("document.querySelector('.fg-to-end').hidden")
+    place = "one => [one.getBoundingClientRect().top, one.closest('.fg-code').offsetHeight]"
+    top, height = still(bob).evaluate(f"({place})(document.querySelector('.fg-answer .fg-wrap'))")
+    wrap.tap()
+    bob.wait_for_function(f"({place})(document.querySelector('.fg-answer .fg-wrap'))[1] > {height}")
+    bob.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert wrap.evaluate(place)[0] == top
+
+
+def test_chats_that_are_ticked_are_as_large_as_a_finger(house: AppServer, bob: "Page") -> None:
+    go(bob, f"{house.url}/playground?flow=support")
+    side = open_drawer(bob)
+    side.get_by_role("button", name="Select").tap()
+    side.get_by_role("checkbox").first.wait_for()
+    rows = side.locator(".st-key-sessions-rows [data-testid=stCheckbox] label")
+    sizes = rows.evaluate_all("all => all.map(one => [one.offsetWidth, one.offsetHeight])")
+    assert len(sizes) >= 6
+    assert [size for size in sizes if min(size) < FINGER] == []
+    assert min(width for width, _ in sizes) > 150
