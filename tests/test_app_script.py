@@ -51,4 +51,4 @@ def test_who_starts_the_process_owns_it_where_no_server_runs() -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=20).run()
     app.switch_page(str(ROOT / "pages" / "first_account.py")).run()
     assert not app.exception
-    assert [field.label for field in app.text_input] == ["User name", "Your name", "Password"]
+    assert [field.label for field in app.text_input] == ["Your name", "User name", "Password"]

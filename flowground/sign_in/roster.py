@@ -16,7 +16,7 @@ from flowground.store import Store
 from flowground.store.people import config_entries, identities, members
 from flowground.store.people.config_entries import ConfigEntry, What
 from flowground.store.people.members import Member, StoredMember
-from flowground.words import read_name
+from flowground.words import fold, read_name
 
 _log = logging.getLogger(__name__)
 _SAID: dict[What, str] = {
@@ -31,6 +31,8 @@ _SAID: dict[What, str] = {
 NAME_CHARS = 100
 """Of the name that others see."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}\Z")
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9_@+-]+")
+_PROPOSED_CHARS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class Login:
 def find_name(names: Mapping[str, str], member: str) -> str:
     """How somebody is shown whom `find_names` was asked for; of one who is gone, what their id tells of it."""
     return names.get(member) or member.partition("~")[0]
+
+
+def suggest_name(shown: str) -> str:
+    """What somebody of this name could sign in with: "Lena Hoff" → "lena.hoff". Empty where none can be made."""
+    return _NOT_IN_NAMES.sub(".", fold(shown)).strip("._@+-")[:_PROPOSED_CHARS].rstrip("._@+-")
 
 
 class Roster:
@@ -280,7 +287,9 @@ class Roster:
         name = clean_name(name)
         if not _NAME.match(name):
             raise InvalidRequest(
-                "A name has 1 to 64 of the characters a–z, 0–9, and . _ @ + - after the first.",
+                "A user name is made of small letters, digits and . _ @ + -, without spaces. It begins with a letter "
+                "or a digit, and has 64 characters at most.",
+                hint=f"For example {suggest_name(name) or 'lena.hoff'}.",
             )
         if name in self._config:
             raise InvalidRequest(f"There is already a member {name}, in config.yaml.")

@@ -68,6 +68,11 @@ def find_visitor() -> Caller | None:
     return caller
 
 
+def was_member() -> bool:
+    """Whether this very page was a member's before."""
+    return str(st.session_state.get(_SEEN)).startswith("member:")
+
+
 def bind_to_caller(act: Callable[P, None]) -> Callable[P, None]:
     """For a callback whose first argument is, or has as `caller`, whom it was drawn for: runs for nobody else.
 

@@ -8,7 +8,6 @@ import streamlit as st
 from flowground.store.people.password_links import PasswordLink
 from flowground.ui.page import browser, copying, words
 
-ANOTHER = "Invite another"
 _DONE = "one_time_link:done"
 
 
@@ -21,11 +20,17 @@ def close_done(go_back: Callable[[], None] | None = None) -> None:
 
 
 def draw_one_time_link(
-    link: PasswordLink, secret: str, *, who: str, key: str, flow: str | None = None, again: str | None = None
+    link: PasswordLink,
+    secret: str,
+    *,
+    who: str,
+    key: str,
+    flow: str | None = None,
+    again: Callable[[], None] | None = None,
 ) -> None:
     """Once: nothing keeps the secret. Whoever comes by it lands on this flow, or at home.
 
-    Below it is a way out of the dialog, and one to its form, with fields that are empty, where `again` names it.
+    Below it is a way out of the dialog, and one to its form, with fields that are empty, where `again` empties them.
     """
     st.success(f"Send this link to **{words.escape(who)}**, and to nobody else: it is shown this once.")
     address = f"{browser.find_base_url()}/join?{link.kind}={secret}" + (f"&flow={quote(flow, safe='')}" if flow else "")
@@ -37,7 +42,7 @@ def draw_one_time_link(
     with st.container(horizontal=True):
         st.button("Done", key=f"{key}:done", on_click=_note_done)
         if again:
-            st.button(again, icon=":material/person_add:", key=f"{key}:again")
+            st.button("Invite another", icon=":material/person_add:", key=f"{key}:again", on_click=again)
 
 
 def _note_done() -> None:

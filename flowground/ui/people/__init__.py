@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from flowground.ui.page import bridge
+from flowground.ui.page import bridge, failure
 from flowground.ui.page.actions import draw_last_question, mark_gone
 from flowground.ui.page.caller import require_visitor
 
@@ -28,8 +28,21 @@ def draw_menu(choices: Collection[str], *, key: str) -> str | None:
     return st.menu_button("More", tuple(choices), key=key, type="tertiary", width="content", format_func=mark_gone)
 
 
-def draw_deed(label: str, deed: Callable[..., Any], *args: Any, key: str, icon: str | None = None) -> None:
-    """A dialog's button, which does it for whoever is here then, and closes the dialog."""
-    ask = draw_last_question if label == "Remove" else partial(st.button, type="primary")
+def draw_deed(
+    label: str,
+    deed: Callable[..., Any],
+    *args: Any,
+    key: str,
+    icon: str | None = None,
+    says: str = "",
+    is_off: bool = False,
+) -> None:
+    """A dialog's button, which does it for whoever is here then, closes the dialog, and `says` what was done, as
+    Markdown; `is_off`: there is nothing to do."""
+    ask = draw_last_question if label == "Remove" else partial(st.button, type="primary", disabled=is_off)
     if ask(label, icon=icon, key=key):
-        bridge.change(deed, require_visitor(), *args)
+        with failure.draw_refusals():
+            bridge.ask(deed, require_visitor(), *args)
+            if says:
+                st.toast(says, icon=":material/check:")
+            st.rerun()

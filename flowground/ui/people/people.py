@@ -18,8 +18,9 @@ from flowground.store.people.password_links import PasswordLink
 from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.page.caller import require_visitor
+from flowground.ui.page.name_fields import draw_names, empty_names
 from flowground.ui.page.names import find_display_name
-from flowground.ui.page.one_time_link import ANOTHER, close_done, draw_one_time_link
+from flowground.ui.page.one_time_link import close_done, draw_one_time_link
 from flowground.ui.page.paging import PAGE, ListPage, draw_list, draw_pages, draw_search, find_in_pages
 from flowground.ui.people import draw_deed, draw_menu, memberships, open_row
 from flowground.words import list_names
@@ -29,6 +30,8 @@ _ROLES: dict[Role, str] = {
     "author": "Sees the inside of all flows, and shares those they own.",
     "admin": "Everything, including people.",
 }
+_SAID: dict[Role, str] = {"member": "a member", "author": "an author", "admin": "an admin"}
+_NAMES = "person:invite:names"
 _SIGN_INS = 10
 """In a dialog."""
 
@@ -101,16 +104,15 @@ def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callab
 def _invite() -> None:
     close_done()
     slot = st.empty()
-    with slot.form("person:invite", border=False):
-        name = st.text_input("User name", help="Small letters, digits and . _ @ + -. An e-mail address works.")
-        shown = st.text_input("Name", placeholder="As colleagues see it")
+    with slot.container():
+        shown, name = draw_names("Name", key=_NAMES)
         role = _draw_roles("member", key="person:invite:role")
-        is_sent = st.form_submit_button("Make the invitation", type="primary")
+        is_sent = st.button("Make the invitation", type="primary", key="person:invite:make")
     if is_sent:
         with failure.draw_refusals():
             made = bridge.ask(people.invite, require_visitor(), name, display_name=shown, role=role)
             slot.empty()
-            _draw_link(*made, again=ANOTHER)
+            _draw_link(*made, again=partial(empty_names, _NAMES))
 
 
 _LINK = "Link to set the password"
@@ -137,7 +139,7 @@ def _make_link(member: Member) -> None:
         _draw_link(*made)
 
 
-def _draw_link(link: PasswordLink, secret: str, *, again: str | None = None) -> None:
+def _draw_link(link: PasswordLink, secret: str, *, again: Callable[[], None] | None = None) -> None:
     draw_one_time_link(link, secret, who=find_display_name(link.member), key="person:link", again=again)
 
 
@@ -173,9 +175,12 @@ def _choose_groups(member: Member) -> None:
 
 @st.dialog("Change role", on_dismiss="rerun")
 def _change_role(member: Member) -> None:
-    st.markdown(f"**{words.escape(member.display_name)}** from their next action on:")
+    name = words.escape(member.display_name)
+    st.markdown(f"**{name}** has the new role from their next action on.")
     role = _draw_roles(member.role, key="person:role")
-    draw_deed("Save", people.set_role, member.id, role, key="person:role:save")
+    is_same = role == member.role
+    says = f"{name} is {_SAID[role]} now."
+    draw_deed("Save", people.set_role, member.id, role, key="person:role:save", says=says, is_off=is_same)
 
 
 @st.dialog("Sign-ins")
@@ -196,7 +201,14 @@ def _show_sign_ins(member: Member) -> None:
         return
     draw_list(f"person:sign_ins:{member.id}", "Search sign-ins", find, draw, size=_SIGN_INS)
     icon = ":material/logout:"
-    draw_deed("Sign out everywhere", people.sign_out_everywhere, member.id, key="person:out", icon=icon)
+    draw_deed(
+        "Sign out everywhere",
+        people.sign_out_everywhere,
+        member.id,
+        key="person:out",
+        icon=icon,
+        says=_write_done(member, "is signed out everywhere"),
+    )
 
 
 @st.dialog("Deactivate?")
@@ -205,13 +217,25 @@ def _deactivate(member: Member) -> None:
         f"{words.escape(member.display_name)} is signed out everywhere, and their tokens stop working. "
         "They get everything back once you activate them again."
     )
-    draw_deed("Deactivate", partial(people.set_active, is_active=False), member.id, key="person:deactivate")
+    draw_deed(
+        "Deactivate",
+        partial(people.set_active, is_active=False),
+        member.id,
+        key="person:deactivate",
+        says=_write_done(member, "is deactivated"),
+    )
 
 
 @st.dialog("Activate?")
 def _activate(member: Member) -> None:
     st.write(f"{words.escape(member.display_name)} may sign in again, with the password they had.")
-    draw_deed("Activate", partial(people.set_active, is_active=True), member.id, key="person:activate")
+    draw_deed(
+        "Activate",
+        partial(people.set_active, is_active=True),
+        member.id,
+        key="person:activate",
+        says=_write_done(member, "may sign in again"),
+    )
 
 
 @st.dialog("Remove for good?")
@@ -220,7 +244,11 @@ def _remove(member: Member) -> None:
         f"{words.escape(member.display_name)} is removed with all conversations, tokens and rights. "
         "This cannot be undone."
     )
-    draw_deed("Remove", people.remove, member.id, key="person:remove")
+    draw_deed("Remove", people.remove, member.id, key="person:remove", says=_write_done(member, "is removed"))
+
+
+def _write_done(member: Member, what: str) -> str:
+    return f"{words.escape(member.display_name)} {what}."
 
 
 @st.dialog("Withdraw the link?")

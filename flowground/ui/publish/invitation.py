@@ -14,11 +14,13 @@ from flowground.store.people.password_links import PasswordLink
 from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.actions import schedule_dialog
 from flowground.ui.page.caller import require_visitor
-from flowground.ui.page.one_time_link import ANOTHER, close_done, draw_one_time_link
+from flowground.ui.page.name_fields import draw_names, empty_names
+from flowground.ui.page.one_time_link import close_done, draw_one_time_link
 from flowground.ui.page.reach import spell_sharing
 from flowground.wiring import WiredFlow
 
 _BEGUN = "invitation:begun"
+_NAMES = "invitation:names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,8 @@ def _open_invitation(wired: WiredFlow) -> None:
     slot = st.empty()
     with slot.container():
         _draw_promise(wired, begun.draft, is_saved=begun.is_saved)
-        with st.form(f"invitation:{wired.id}", border=False):
-            shown = st.text_input("Name", placeholder="As colleagues see it")
-            name = st.text_input("User name", help="Small letters, digits and . _ @ + -. An e-mail address works.")
-            is_sent = st.form_submit_button("Make the invitation", type="primary")
+        shown, name = draw_names("Name", key=_NAMES)
+        is_sent = st.button("Make the invitation", type="primary", key="invitation:make")
     if not is_sent:
         return
     with failure.draw_refusals():
@@ -65,7 +65,7 @@ def _open_invitation(wired: WiredFlow) -> None:
         slot.empty()
         _let_in(caller, begun, link)
         who = shown.strip() or name.strip()
-        draw_one_time_link(link, secret, who=who, key="invitation", flow=wired.id, again=ANOTHER)
+        draw_one_time_link(link, secret, who=who, key="invitation", flow=wired.id, again=partial(empty_names, _NAMES))
 
 
 def _draw_promise(wired: WiredFlow, draft: Sharing, *, is_saved: bool) -> None:

@@ -17,6 +17,7 @@ from flowground.store.people.members import Member
 from flowground.store.people.password_links import PasswordLink
 from flowground.ui.page import bridge, failure, words
 from flowground.ui.page.caller import find_visitor, is_owner_proven, read_address, remember_proof
+from flowground.ui.page.name_fields import draw_names
 from flowground.ui.page.names import find_display_name
 from flowground.ui.sign_in import session
 from flowground.wiring import WiredFlow
@@ -24,6 +25,14 @@ from flowground.wiring import WiredFlow
 _CODE = "code"
 _KINDS = ("invitation", "reset")
 """Of one-time links; also the names in the address: flowground/web/paths.py keeps them out of every log."""
+_FOCUS = """<script>{
+  const find = () => document.querySelector('.st-key-join input[type="password"]');
+  const enter = () => { if (find()) { find().focus(); watcher.disconnect(); } };
+  const watcher = new MutationObserver(enter);
+  watcher.observe(document.body, { childList: true, subtree: true });
+  enter();
+}</script>"""
+"""Puts the writer into the one field of the page."""
 _WHERE = "The owner code is in the terminal where Flowground was started."
 
 
@@ -93,9 +102,8 @@ def draw_first_account(*, key: str = "first_account", go_to: str | None = None, 
     """
     if not ask_owner_code(key=f"{key}_code"):
         return
+    shown, name = draw_names("Your name", key=key)
     with st.form(key, border=False):
-        name = st.text_input("User name", help="Small letters, digits and . _ @ + -", autocomplete="username")
-        shown = st.text_input("Your name", placeholder="As colleagues see it", autocomplete="name")
         password = draw_new_password()
         is_sent = st.form_submit_button("Create account", type="primary")
     if not is_sent:
@@ -122,12 +130,13 @@ def draw_join() -> None:
     except NotSignedIn as error:
         st.title("This link does not work", anchor=False)
         failure.draw_refusal(error)
-        st.write("If you have a password already: [Sign in](/)")
+        _draw_way_on(here)
         return
     _draw_welcome(link, member)
-    with st.form("join", border=False):
+    with st.container(key="join"), st.form("join:password", border=False):
         password = draw_new_password()
         is_sent = st.form_submit_button("Set the password and sign in", type="primary", width="stretch")
+    st.html(_FOCUS, unsafe_allow_javascript=True)
     said = st.empty()
     if not is_sent:
         return
@@ -138,6 +147,15 @@ def draw_join() -> None:
     except (InvalidRequest, NotSignedIn) as error:
         with said:
             failure.draw_refusal(error)
+
+
+def _draw_way_on(here: Caller | None) -> None:
+    """Below a link that is over: to what the address says that it was for, whatever link it was. So a stranger who has
+    none reads the same, and learns nothing."""
+    is_member = here is not None and here.kind == "member"
+    st.write("You are signed in here." if is_member else "If you have chosen your password already, sign in with it.")
+    label = "Go on" if is_member else "Sign in"
+    st.html(f'<a class="fg-way-out" href="{escape(_find_goal())}">{label}</a>', width="content")
 
 
 def _draw_welcome(link: PasswordLink, member: Member) -> None:

@@ -23,12 +23,16 @@ def draw_sign_in() -> None:
         name = st.text_input("User name", autocomplete="username")
         password = st.text_input("Password", type="password", autocomplete="current-password")
         is_sent = st.form_submit_button("Sign in", type="primary", width="stretch")
+    said = st.container()
+    # To everybody at every address: nothing here may tell whether a flow is there.
+    st.caption("No account yet? Ask the person who sent you this link to invite you.")
     if not is_sent:
         return
-    try:
-        _sign_in(name, password)
-    except (NotSignedIn, InvalidRequest) as error:
-        failure.draw_refusal(error)
+    with said:
+        try:
+            _sign_in(name, password)
+        except (NotSignedIn, InvalidRequest) as error:
+            failure.draw_refusal(error)
 
 
 def _sign_in(name: str, password: str) -> None:

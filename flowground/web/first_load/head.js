@@ -96,6 +96,10 @@
     if (isLetter && !event.composedPath()[0].matches("input, textarea")) event.stopImmediatePropagation();
   }, true);
 
+  // What explains an option chooses it too.
+  addEventListener("click", ({ target }) =>
+    target.closest('[data-testid="stRadioCaption"]')?.parentElement.querySelector("input").click());
+
   // A dialog opens with its Close focused. Its first field has the focus instead, as soon as it is drawn, unless one did
   // something meanwhile; not where that brings up a keyboard on the screen, but for a title, which is all there is to do.
   const seen = new WeakSet();
