@@ -84,7 +84,8 @@ class ProviderSettings(ConfigSection):
     """The model that is meant where a flow names the provider only; "" where it has to name one."""
 
     type: str = Field(
-        description="Kind of server; the entry's name when left out. `openai` is any OpenAI-compatible server."
+        description="What the server speaks; `openai` is any OpenAI-compatible one. Left out: what the entry's name "
+        "says, where it is one of these, else `openai`, where the entry has a `base_url`."
     )
     base_url: Annotated[str, check_http_address("http://127.0.0.1:8000/v1")] | None = Field(
         None, description="Address up to and with `/v1`."
