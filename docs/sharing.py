@@ -77,8 +77,7 @@ whatever was chosen.
 
 A refusal names the right that the token lacks. A token that does not see the inside is told nothing that it did not
 send itself: no name, bound or value of a field that the author did not open, and the same words for a field that is
-protected, connected or not there. Tokens made before there was this choice keep both rights. The release before does
-not know of it: while it serves, every token may do what its owner may.
+protected, connected or not there.
 
 ## How people get in
 
