@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowground.caller import Caller, RunRequest
-from flowground.errors import FlowgroundError, TweaksRefused
+from flowground.errors import FlowgroundError, InputConflict, TweaksRefused
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
 from tests.flow_texts import wired
@@ -48,6 +48,15 @@ def refuse(tweaks: dict[str, Any], caller: Caller, flow: WiredFlow = FLOW) -> Tw
     with pytest.raises(TweaksRefused) as caught:
         apply_tweaks(flow, RunRequest(tweaks=tweaks), unknown="refuse", caller=caller)
     return caught.value
+
+
+def test_the_input_given_twice_is_a_conflict_for_who_may_set_it_and_else_a_refused_tweak() -> None:
+    twice = RunRequest(input_value="x", tweaks={"ChatInput": {"input_value": "y"}})
+    with pytest.raises(InputConflict):
+        apply_tweaks(FLOW, twice, unknown="refuse", caller=SETTING)
+    with pytest.raises(TweaksRefused) as refused:
+        apply_tweaks(FLOW, twice, unknown="refuse", caller=PLAIN)
+    assert refused.value.code == "token_may_not_set"
 
 
 def test_who_sets_but_does_not_see_sets_by_id_display_name_and_everywhere() -> None:
