@@ -170,9 +170,21 @@ async def test_expired_tokens_do_not_count_and_the_newest_stands_first(tmp_path:
         made, _ = await make(runtime, LOCAL_OWNER, name="new")
         listed, count = await application_tokens.find_page(runtime.access, LOCAL_OWNER, limit=2)
         assert (count, listed[0].id, listed[0].is_in_force, listed[1].is_in_force) == (101, made.id, True, False)
-        lacking = await application_tokens.find_lacking(runtime.access, LOCAL_OWNER, "open", limit=9)
-        assert ([token.name for token in lacking[0]], lacking[1]) == (["new"], 1)
-        assert await application_tokens.find_lacking(runtime.access, LOCAL_OWNER, "private", limit=9) == ([], 0)
+
+
+async def test_of_tokens_that_may_set_fields_the_newest_in_force_is_found(tmp_path: Path) -> None:
+    async with run_flows(tmp_path) as runtime:
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        await make(runtime, LOCAL_OWNER, name="narrow")
+        assert await application_tokens.find_setting(runtime.access, LOCAL_OWNER, "open") is None
+        await make(runtime, LOCAL_OWNER, name="first", sets="unprotected")
+        await make(runtime, LOCAL_OWNER, name="second", sets="unprotected")
+        sets: dict[str, Any] = {"owner": None, "flows": None, "sets": "unprotected", "by": "tests"}
+        await runtime.store.write(tokens.create, name="old", expires_at=past, **sets)
+        found = await application_tokens.find_setting(runtime.access, LOCAL_OWNER, "open")
+        assert found is not None
+        assert found.name == "second"
+        assert await application_tokens.find_setting(runtime.access, LOCAL_OWNER, "private") is None
 
 
 async def test_a_new_token_sees_answers_and_sets_what_was_opened(tmp_path: Path) -> None:

@@ -13,11 +13,21 @@ from tests.open_page import fill, go, measure_at_rest, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Route
+    from playwright.sync_api import Browser, Locator, Route
 
 pytestmark = pytest.mark.browser
 HOUSE = House(flows={"talk": FLOW})
-SETS = "Set fields that members may not. Such a token can make the flow recite its prompt."
+SETS = "Set fields of the flow, such as its prompt and temperature. Such a token can make the flow recite its prompt."
+
+
+def is_in_sight(part: "Locator") -> bool:
+    """Whether it stands on the screen, whole, with nothing over it."""
+    still(part.page)
+    box = part.bounding_box()
+    assert box is not None
+    here = "(part, [x, y]) => part.contains(document.elementFromPoint(x, y))"
+    ends = (box["y"] + 4, box["y"] + box["height"] - 4)
+    return all(part.evaluate(here, [box["x"] + box["width"] / 2, y]) for y in ends)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -46,16 +56,21 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
         page.get_by_text("These overrides need a token that may set fields").wait_for()
         assert abs(measure_at_rest(tone)["top"] - before) < 8
         ticked = page.get_by_role("checkbox", name=SETS)
-        assert not ticked.is_checked()
-        page.get_by_role("button", name="Let the next token set them").click()
-        page.get_by_text("The next one that you make in step 1 may.").wait_for()
         page.get_by_role("checkbox", name=SETS, checked=True).wait_for(state="attached")
-        fill(still(page), Name=f"fitting {name}")
-        page.get_by_role("button", name="Make a token").click()
+        way = page.get_by_role("button", name="Make a token that may")
+        for place in (tone, page.get_by_role("slider", name="Temperature")):
+            place.scroll_into_view_if_needed()
+            assert is_in_sight(way)  # without a step
+        way.click()
+        field = page.get_by_role("textbox", name="Name", exact=True)
+        page.wait_for_function("field => document.activeElement === field", arg=field.element_handle())
+        assert is_in_sight(field)
+        page.keyboard.type(f"fitting {name}")
+        page.get_by_role("button", name="Make a token", exact=True).click()
         row = page.locator('[class*="st-key-tokens-row-"]').filter(has_text=f"fitting {name}")
         row.get_by_text("Talk only · sees answers, sets fields").wait_for()
-        page.get_by_role("checkbox", name=SETS, checked=False).wait_for(state="attached")
         still(page)
+        assert way.count() == 0
         for part in (ticked.locator("xpath=ancestor::label"), row, page.get_by_role("button", name="Make a token")):
             box = part.bounding_box()
             assert box is not None

@@ -140,7 +140,7 @@ def test_no_script_of_a_page_is_told_a_cookie_of_ours(tmp_path: Path) -> None:
 
 
 def test_a_member_is_offered_no_token_that_may_more_than_members(house: AppServer) -> None:
-    offers = (b"Set fields that members may not", b"See prompts, traces and whole errors")
+    offers = (b"Set fields of the flow", b"See prompts, traces and whole errors")
     for name, is_offered in (("olga", True), ("bob", False)):
         with open_page(open_browser(house, name)) as page:
             sent = page.visit("api_access", "flow=talk")

@@ -80,10 +80,8 @@ def test_a_new_token_is_narrow_more_where_it_is_ticked_and_the_form_narrow_again
     pane.checkbox(key="tokens:sets:talk").check()
     pane.selectbox(key="tokens:reach:talk").set_value("all")
     pane.selectbox(key="tokens:expires:talk").set_value("Never").run()
-    more = (
-        "reaches every flow that you may run, sees prompts, traces and whole errors, sets fields that members may not"
-    )
-    assert f"The next token {more}." in read(pane)
+    more = "reach every flow that you may run, see prompts, traces and whole errors and set fields of the flow"
+    assert f"The next token may also {more}, such as its prompt and temperature." in read(pane)
     make(pane, "more")
     assert "**more** · all flows · sees the inside, sets fields · never used · does not expire" in read(pane)
     assert "The next token" not in read(pane)
@@ -102,33 +100,52 @@ def override(at: AppTest) -> None:
     assert not at.exception
 
 
-def test_overrides_tick_nothing_and_say_which_token_cannot_set_them(pane: AppTest) -> None:
-    override(pane)
-    assert "These overrides need a token that may set fields." in read(pane)
-    assert not pane.checkbox(key="tokens:sets:talk").value
-    press(pane, "try:talk:run")
-    assert "422 Unprocessable" in read(pane)
+def test_overrides_that_need_it_let_the_next_token_set_fields_and_say_so(pane: AppTest) -> None:
     make(pane, "early")
-    make(pane, "second")
-    assert "need a token that may set fields, and “second” may not." in read(pane)
-    press(pane, "tokens:tick:talk")
+    override(pane)
+    assert "These overrides need a token that may set fields, and “early” may not." in read(pane)
     assert pane.checkbox(key="tokens:sets:talk").value
-    assert "“second” may not. The next one that you make in step 1 may." in read(pane)
-    assert "tokens:tick:talk" not in [button.key for button in pane.button]
-    make(pane, "fitting")
-    assert "need a token that may set fields" not in read(pane)
-    assert not pane.checkbox(key="tokens:sets:talk").value
+    more = "set fields of the flow, such as its prompt and temperature: your overrides do"
+    assert f"The next token may also {more}." in read(pane)
     press(pane, "try:talk:run")
     assert "200 OK" in read(pane)
-    another_visit = open_script("api_access", flow="talk")
-    override(another_visit)
-    assert "may set fields, and “second” and “early” may not." in read(another_visit)
+    make(pane, "fitting")
+    assert "need a token that may set fields" not in read(pane)
+    press(pane, "overrides:reset:talk")
+    assert not pane.checkbox(key="tokens:sets:talk").value
+    make(pane, "late")
     stored = bridge.read(tokens.list_tokens)
     assert [(token.name, token.sees, token.sets) for token in stored] == [
+        ("late", "answers", "opened"),
         ("fitting", "answers", "unprotected"),
-        ("second", "answers", "opened"),
         ("early", "answers", "opened"),
     ]
+
+
+def test_who_wants_a_narrow_token_for_overrides_has_it_and_the_way_to_another(pane: AppTest) -> None:
+    override(pane)
+    assert "These overrides need a token that may set fields." in read(pane)
+    pane.checkbox(key="tokens:sets:talk").uncheck().run()
+    press(pane, "try:talk:run")
+    assert "422 Unprocessable" in read(pane)
+    make(pane, "narrow")
+    assert "and “narrow” may not." in read(pane)
+    pane.checkbox(key="tokens:sets:talk").uncheck().run()
+    press(pane, "tokens:tick:talk")
+    assert pane.checkbox(key="tokens:sets:talk").value
+    make(pane, "fitting")
+    assert [token.sets for token in bridge.read(tokens.list_tokens)] == ["unprotected", "opened"]
+
+
+def test_another_visit_is_told_which_token_may_and_of_none_that_may_not(pane: AppTest) -> None:
+    make(pane, "my laptop")
+    override(pane)
+    make(pane, "first")
+    make(pane, "second")
+    another_visit = open_script("api_access", flow="talk")
+    override(another_visit)
+    assert "These overrides need a token that may set fields. “second” may." in read(another_visit)
+    assert "may not" not in read(another_visit)
 
 
 def test_overrides_of_opened_fields_need_no_other_token(tmp_path: Path) -> None:

@@ -83,11 +83,12 @@ async def find_page(
     return await access.store.read(tokens.find_page, only=only, limit=limit, offset=offset)
 
 
-async def find_lacking(access: Access, caller: Caller, flow_id: str, *, limit: int) -> tuple[list[StoredToken], int]:
-    """The caller's own tokens in force that reach the flow and set only what its author opened; and how many."""
+async def find_setting(access: Access, caller: Caller, flow_id: str) -> StoredToken | None:
+    """The caller's newest token in force that reaches the flow and was made to set more than its author opened."""
     caller = await _require_person(access, caller)
-    only = TokenFilter(_find_owner(caller), flow_id=flow_id, sets="opened")
-    return await access.store.read(tokens.find_page, only=only, limit=limit)
+    only = TokenFilter(_find_owner(caller), flow_id=flow_id, sets="unprotected")
+    found, _ = await access.store.read(tokens.find_page, only=only, limit=1)
+    return found[0] if found else None
 
 
 async def revoke(access: Access, caller: Caller, token_id: str) -> None:

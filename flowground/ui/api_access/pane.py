@@ -137,11 +137,10 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
     with address:
         _draw_address(asked)
     st.header("1 · Token", anchor=False)
+    tokens.follow_overrides(caller, wired, asked.tweaks)
     caller = tokens.draw_step(caller, wired, fresh)
     first_line = st.container()
     st.header("2 · Code", anchor=False)
-    if tokens.needs_setting(caller, wired, asked.tweaks):
-        tokens.draw_lacking(caller, wired, fresh)
     request = _draw_ways(asked, fresh)
     with first_line:
         _draw_first_line(request, fresh)
@@ -149,6 +148,7 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
     if not call:
         with tabs[-1]:
             tab.draw_overrides(caller, wired, sent=request.tweaks)
+    tokens.draw_lacking(caller, wired, fresh)
     _draw_fetch(caller, wired)
     try_it.draw_try(PersonTrying(caller, *tokens.choose_rights(caller, wired, fresh)), wired, asked)
     st.divider()

@@ -20,15 +20,15 @@ from flowground.ui.page.names import read_names
 from flowground.ui.page.paging import ListPage, draw_list
 from flowground.ui.sign_in import sign_in
 from flowground.wiring import WiredFlow
+from flowground.words import join_words
 
 _REACH: Mapping[Reach, str] = {"flow": "This flow", "all": "Every flow I may run"}
 _EXPIRES = {"30 days": timedelta(30), "90 days": timedelta(90), "1 year": timedelta(365), "Never": None}
-_NARROW: Mapping[str, object] = {"reach": "flow", "expires": "30 days", "sees": False, "sets": False}
+_NARROW: Mapping[str, object] = {"reach": "flow", "expires": "30 days", "sees": False}
 SEES_INSIDE = "See prompts, traces and whole errors"
+_SETS_FIELDS = "Set fields of the flow, such as its prompt and temperature"
 _REFUSED = "tokens:refused"
 _ROWS = 10
-_NAMED = 3
-"""Tokens that are named in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def find_fresh(wired: WiredFlow) -> FreshToken | None:
     return FreshToken(token, secret) if token else None
 
 
-def needs_setting(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> bool:
+def _needs_setting(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> bool:
     """Whether code with these tweaks needs a token that sets more than the flow's author opened."""
     of_new_token = replace(caller, sets="opened")
     known = wired.policy.fields  # which an older call's overrides may not all be
@@ -65,30 +65,34 @@ def choose_rights(caller: Caller, wired: WiredFlow, fresh: FreshToken | None = N
     )
 
 
+def follow_overrides(caller: Caller, wired: WiredFlow, tweaks: FieldValues) -> None:
+    """Ticks the form's right to set fields while the code needs it, and no longer; a person may untick it meanwhile."""
+    needs, key = _needs_setting(caller, wired, tweaks), f"tokens:needed:{wired.id}"
+    if caller.sets_unprotected and needs != st.session_state.get(key, False):
+        st.session_state[f"tokens:sets:{wired.id}"] = needs
+    st.session_state[key] = needs
+
+
 def draw_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> None:
-    """That the code sets fields, and that the token in the box, or one that was made before, may not; and the tick that
-    the next one needs. Nothing where the token in the box may."""
+    """That the code sets fields, and which token may; and the way to the form for one. It stays in sight where the
+    overrides are longer than the screen. Nothing where the token in the box may."""
+    if not st.session_state.get(f"tokens:needed:{wired.id}"):
+        return
     if not caller.is_proven or (fresh and fresh.token.sets == "unprotected"):
         return
-    who = _name_lacking(caller, wired, fresh)
-    is_ticked = choose_rights(caller, wired)[1] == "unprotected"
-    then = " The next one that you make in step 1 may." if is_ticked else ""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tokens:lacking:{wired.id}"):
-        says = f"These overrides need a token that may set fields{who and f', and {who} may not'}.{then}"
+    says = "These overrides need a token that may set fields"
+    if fresh:
+        says += f", and “{words.escape(fresh.token.name)}” may not."
+    else:
+        known = bridge.ask(application_tokens.find_setting, caller, wired.id)
+        says += f". “{words.escape(known.name)}” may." if known else "."
+    key = f"tokens:lacking:{wired.id}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False, border=True, key=key):
         st.caption(f":orange[:material/key_off:] {says}")
-        if not is_ticked and caller.sets_unprotected:
-            draw_action("Let the next token set them", _choose_setting, wired, key=f"tokens:tick:{wired.id}")
-
-
-def _name_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> str:
-    """The tokens that set opened fields only, in words: the one in the box, where there is one."""
-    mine, count = [fresh.token] if fresh else [], 1
-    if not fresh:
-        mine, count = bridge.ask(application_tokens.find_lacking, caller, wired.id, limit=_NAMED)
-    names = [f"“{words.escape(token.name)}”" for token in mine]
-    if count > _NAMED:
-        names.append(words.count(count - _NAMED, "other"))
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+        if caller.sets_unprotected:  # head.js has the form in sight, and its first field focused
+            draw_action(
+                "Make a token that may", _choose_setting, wired, key=f"tokens:tick:{wired.id}", kind="secondary"
+            )
 
 
 def _choose_setting(wired: WiredFlow) -> None:
@@ -157,7 +161,7 @@ def _draw_form(caller: Caller, wired: WiredFlow) -> None:
     with st.expander("Reach, expiry and rights", type="compact", key=key, on_change="rerun"):
         _draw_choices(caller, wired)
     if more := _write_more(caller, wired):
-        st.caption(f":orange[:material/key:] The next token {more}.")
+        st.caption(f":orange[:material/key:] The next token may also {more}.")
 
 
 def _draw_choices(caller: Caller, wired: WiredFlow) -> None:
@@ -172,23 +176,29 @@ def _draw_choices(caller: Caller, wired: WiredFlow) -> None:
         st.caption("It runs the flow and sees what it answers. It may also:")
         st.checkbox(SEES_INSIDE, key=f"tokens:sees:{wired.id}")
         warns = "Such a token can make the flow recite its prompt."  # no colour: it would be read out as its markup
-        st.checkbox(f"Set fields that members may not. {warns}", key=f"tokens:sets:{wired.id}")
+        st.checkbox(f"{_SETS_FIELDS}. {warns}", key=f"tokens:sets:{wired.id}")
 
 
 def _write_more(caller: Caller, wired: WiredFlow) -> str:
     """What the next token may beyond a narrow one, in words; it is chosen in a part of the page that may be shut."""
     sees, sets = choose_rights(caller, wired)
+    why = ": your overrides do" if st.session_state.get(f"tokens:needed:{wired.id}") else ""
     more = (
-        "reaches every flow that you may run" if st.session_state[f"tokens:reach:{wired.id}"] == "all" else "",
-        "sees prompts, traces and whole errors" if sees == "inside" else "",
-        "sets fields that members may not" if sets == "unprotected" else "",
+        "reach every flow that you may run" if st.session_state[f"tokens:reach:{wired.id}"] == "all" else "",
+        _uncapitalize(SEES_INSIDE) if sees == "inside" else "",
+        f"{_uncapitalize(_SETS_FIELDS)}{why}" if sets == "unprotected" else "",
     )
-    return ", ".join(part for part in more if part)
+    said = [part for part in more if part]
+    return join_words(said, "and") if said else ""
+
+
+def _uncapitalize(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 @bind_to_caller
 def _make(caller: Caller, wired: WiredFlow) -> None:
-    """For a button. The form is narrow again afterwards."""
+    """For a button. The form is narrow again afterwards, but for what the overrides need."""
     sees, sets = choose_rights(caller, wired)
     name, reach, expires = (st.session_state[f"tokens:{part}:{wired.id}"] for part in ("name", "reach", "expires"))
     with failure.keep_refusals(_REFUSED):
@@ -205,6 +215,7 @@ def _make(caller: Caller, wired: WiredFlow) -> None:
         st.session_state[_make_fresh_key(wired)] = secret
         for part, narrow in _NARROW.items():
             st.session_state[f"tokens:{part}:{wired.id}"] = narrow
+        st.session_state[f"tokens:sets:{wired.id}"] = st.session_state.get(f"tokens:needed:{wired.id}", False)
 
 
 def _draw_row(caller: Caller, wired: WiredFlow, token: StoredToken, names: Mapping[str, str]) -> None:

@@ -100,6 +100,12 @@
   addEventListener("click", ({ target }) =>
     target.closest('[data-testid="stRadioCaption"]')?.parentElement.querySelector("input").click());
 
+  // The way to the form for a token leads there: its field may be far above what it was pressed beside.
+  addEventListener("click", ({ target }) => {
+    if (target.closest?.('[class*="st-key-tokens-tick-"] button'))
+      document.querySelector('[class*="st-key-tokens-name-"] input')?.focus();
+  });
+
   // A dialog opens with its Close focused. Its first field has the focus instead, as soon as it is drawn, unless one did
   // something meanwhile; not where that brings up a keyboard on the screen, but for a title, which is all there is to do.
   const seen = new WeakSet();
