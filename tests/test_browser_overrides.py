@@ -1,5 +1,6 @@
 """Temporary overrides in Debian's chromium: from an editor to the clipboard to a program's answer."""
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,9 +91,16 @@ def test_a_try_streams_in_the_drawer_and_can_be_stopped(house: AppServer, ada: "
     pane.get_by_text("word3").first.wait_for()
     pane.get_by_role("button", name="Stop").click()
     pane.get_by_text("Stopped").wait_for()
+    pane.get_by_text("word1").first.wait_for()
     assert "word200" not in pane.inner_text()
     pane.get_by_role("radio", name="Plain").click()
+    pane.get_by_role("button", name="Try it").click()
+    pane.get_by_text("Running", exact=True).wait_for()
+    pane.get_by_text(re.compile("^[1-9] s$")).wait_for()
+    pane.get_by_role("radio", name="Simple").click()  # another request, while this one runs
+    pane.get_by_text("Stopped: the request was changed.").wait_for()
     pane.get_by_role("button", name="Try it").wait_for()
+    assert pane.get_by_role("button", name="Stop").count() == 0
     ada.get_by_role("button", name="Close").click()
     assert ada.get_by_text("Your chats").count() == 0  # a try is no conversation of the playground's
 
@@ -106,6 +114,8 @@ def test_a_try_that_takes_its_time_ends_by_itself(house: AppServer, ada: "Page",
     ada.get_by_text("Running", exact=True).wait_for()
     ada.get_by_role("button", name="Stop").wait_for()
     ada.get_by_text("200 OK").wait_for(timeout=60_000)
+    ada.get_by_text("word200").first.wait_for()
+    ada.get_by_text("Raw answer").click()
     ada.get_by_text('"session_id"').last.wait_for()
     ada.get_by_role("button", name="Try it").wait_for()
     assert ada.get_by_role("button", name="Stop").count() == 0

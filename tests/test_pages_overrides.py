@@ -1,5 +1,6 @@
 """Temporary overrides without a browser: editors, code, chat, links, tries, as the local owner sees them."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,13 @@ def title(at: AppTest) -> str:
 
 
 def answer(at: AppTest, flow: str) -> str:
-    """What the last try of this very request brought."""
-    return str(only(at.get_by_key(f"try:{flow}:answer").code).value)
+    """What the last try of this very request brought, as the API sends it."""
+    return str(at.get_by_key(f"try:{flow}:answer").code[-1].value)
+
+
+def said(at: AppTest, flow: str) -> str:
+    """The text of it, which stands first."""
+    return str(at.get_by_key(f"try:{flow}:answer").code[0].value)
 
 
 def codes(at: AppTest) -> list[str]:
@@ -219,6 +225,11 @@ def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> No
     press(at, "try:talk:run")
     assert '{"event": "add_message"' in answer(at, "talk")
     assert '{"event": "end"' in answer(at, "talk")
+    for mode in ("plain", "stream", "simple"):
+        find_by_label(at.button_group, "Answer").set_value(mode).run()
+        find_by_label(at.text_input, "Message to try").set_value(f"asked {mode}")
+        press(at, "try:talk:run")
+        assert json.loads(said(at, "talk"))["messages"][-1]["content"] == f"asked {mode}"
     mine: dict[str, Any] = {"flow_id": "talk", "owner": "local:owner", "limit": 50}
     assert bridge.call(runtime.get().store.read(list_sessions, **mine)) == []
 

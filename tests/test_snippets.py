@@ -175,6 +175,21 @@ def test_short_code_fails_too_where_it_is_refused(endpoint: FakeRunEndpoint, lan
         assert (failed.returncode, "The model is busy." in failed.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("language", ["python", "javascript"])
+def test_short_code_without_a_token_says_so_and_sends_nothing(endpoint: FakeRunEndpoint, language: str) -> None:
+    done = run_snippet(language, write_snippets(asking(endpoint, handles_errors=False))[language])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Set FLOWGROUND_API_KEY to a token first.\n"
+    assert endpoint.paths == []
+
+
+def test_a_message_in_short_curl_may_be_edited_to_one_with_an_apostrophe(endpoint: FakeRunEndpoint) -> None:
+    code = write_snippets(asking(endpoint, message="How are you?", handles_errors=False))["curl"]
+    done = run_snippet("curl", code.replace("How are you?", "What's up, $HOME?"), env=ENV)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert endpoint.bodies == [{"input_value": "What's up, $HOME?"}]
+
+
 def test_a_long_message_is_no_argument_of_curl(endpoint: FakeRunEndpoint) -> None:
     message = "it's long " * 15_000
     done = run_snippet("curl", write_snippets(asking(endpoint, message=message, handles_errors=False))["curl"], env=ENV)

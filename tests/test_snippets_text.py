@@ -56,13 +56,16 @@ def test_the_short_script_is_ten_lines() -> None:
         '    print(output["messages"][0]["message"])\n'
     )
     assert write_snippets(request)["curl"] == (
-        "curl --silent --show-error --write-out '\\n' https://flows.example.com/api/v1/run/basic \\\n"
+        "curl -sS -w '\\n' https://flows.example.com/api/v1/run/basic \\\n"
         '  --header "x-api-key: $FLOWGROUND_API_KEY" \\\n'
         '  --header "Content-Type: application/json" \\\n'
-        '  --data \'{"input_value": "tell me about something interesting"}\'\n'
+        "  --data @- <<'JSON'\n"
+        '{"input_value": "tell me about something interesting"}\n'
+        "JSON\n"
     )
-    assert len(write_snippets(request)["javascript"].splitlines()) == 12
+    assert len(write_snippets(request)["javascript"].splitlines()) == 14
     with_token = write_snippets(replace(request, token="fg_x"))
+    assert len(with_token["javascript"].splitlines()) == 12
     assert all("fg_x" in code and "FLOWGROUND_API_KEY" not in code for code in with_token.values())
 
 

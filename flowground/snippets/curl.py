@@ -21,29 +21,26 @@ JSON
 """
 
 _SHORT = """\
-curl --silent --show-error «output»«url» \\
+curl -sS «output» «url» \\
   --header «key» \\
   --header "Content-Type: application/json" \\
-  --data «body»
+  --data @- <<'JSON'
+«body»
+JSON
 """
-_MOST = 100_000
-"""Bytes of a body that are one argument; Linux takes 131,072."""
 
 _KEY = '"x-api-key: ${FLOWGROUND_API_KEY:?Set this environment variable to an application token.}"'
 
 
 def write_curl(request: SnippetRequest) -> str:
     """A complete command: `bash test-script.sh`. Raises ValueError as `write_body` does."""
-    short = (
-        "" if request.handles_errors else shlex.quote(write_short_literal(request.write_body(request.message), JSON))
-    )
-    if short and len(short.encode("utf-8", "surrogatepass")) <= _MOST:
+    if not request.handles_errors:
         return fill(
             _SHORT,
             url=shlex.quote(request.url),
             key=shlex.quote(f"x-api-key: {request.token}") if request.token else f'"x-api-key: ${VARIABLE}"',
-            output="--no-buffer " if request.stream else "--write-out '\\n' ",
-            body=short,
+            output="-N" if request.stream else "-w '\\n'",
+            body=write_short_literal(request.write_body(request.message), JSON),
         )
     return fill(
         _COMMAND,

@@ -90,7 +90,7 @@ _SHORT = """\
 const url = «url»;
 const message = process.argv[2] ?? «message»;
 const payload = «payload»;
-const headers = { "Content-Type": "application/json", "x-api-key": «token» };
+«ask»const headers = { "Content-Type": "application/json", "x-api-key": «token» };
 
 async function main() {
   const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(payload) });
@@ -100,17 +100,25 @@ async function main() {
 """
 
 
+_SHORT_ASK = f"""\
+const token = process.env.{VARIABLE};
+if (!token) {{ console.error("Set {VARIABLE} to a token first."); process.exit(1); }}
+"""
+
+
 def write_javascript(request: SnippetRequest) -> str:
     """A complete script: `node test-script.js "…"`. Raises ValueError as `write_body` does."""
     answer = _STREAM if request.stream else _SIMPLE if request.shape == "simple" else _LANGFLOW
     template = _HEAD + answer + _TAIL if request.handles_errors else _SHORT.replace("«answer»", answer)
     write_payload = write_literal if request.handles_errors else write_short_literal
+    token = f"process.env.{VARIABLE}" if request.handles_errors else "token"
+    ask = _ASK if request.handles_errors else _SHORT_ASK
     return fill(
         template,
         url=write_javascript_scalar(request.url),
         message=write_javascript_scalar(request.message),
-        token=write_javascript_scalar(request.token) if request.token else f"process.env.{VARIABLE}",
-        ask="" if request.token else _ASK,
+        token=write_javascript_scalar(request.token) if request.token else token,
+        ask="" if request.token else ask,
         payload=write_payload(request.write_body(Name("message")), JAVASCRIPT),
         events=_EVENTS if request.stream else "",
         **write_gaps(write_with_dots),

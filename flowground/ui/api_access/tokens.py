@@ -185,14 +185,14 @@ def _write_more(caller: Caller, wired: WiredFlow) -> str:
     why = ": your overrides do" if st.session_state.get(f"tokens:needed:{wired.id}") else ""
     more = (
         "reach every flow that you may run" if st.session_state[f"tokens:reach:{wired.id}"] == "all" else "",
-        _uncapitalize(SEES_INSIDE) if sees == "inside" else "",
-        f"{_uncapitalize(_SETS_FIELDS)}{why}" if sets == "unprotected" else "",
+        _begin_small(SEES_INSIDE) if sees == "inside" else "",
+        f"{_begin_small(_SETS_FIELDS)}{why}" if sets == "unprotected" else "",
     )
     said = [part for part in more if part]
     return join_words(said, "and") if said else ""
 
 
-def _uncapitalize(text: str) -> str:
+def _begin_small(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 

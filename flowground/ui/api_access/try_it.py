@@ -23,65 +23,88 @@ from flowground.api.stream import Frames
 from flowground.api.wire import write_body
 from flowground.asking import PersonTrying
 from flowground.errors import ComponentFailed, FlowgroundError, explain_failure
-from flowground.events import Event, TurnFinished
+from flowground.events import Event, Token, TurnFinished
 from flowground.shims.page_scripts import redraw_part
 from flowground.snippets import SnippetRequest
 from flowground.ui.api_access.tokens import SEES_INSIDE
 from flowground.ui.page import words
 from flowground.ui.page.caller import bind_to_caller
 from flowground.wiring import WiredFlow
+from flowground.words import cut
 
 _LOOK = 0.25
 """Seconds between two looks at a growing answer; one that is there within the first is drawn at once."""
 _HEIGHT = 320
 _MOST = 60_000
 """Characters of an answer that are shown."""
+_SAMPLE = 200
+"""Characters of the sample message that are shown in its field."""
 
 
 @dataclass(slots=True)
 class Trial:
-    """One try. `said` is the body, or the stream as far as it came; written on the loop, read by pages."""
+    """One try of the pane's request, with a message of its own or the request's.
+
+    `said` is the body, or the stream as far as it came, and `text` the answer in it; written on the loop, read by
+    pages.
+    """
 
     request: SnippetRequest
     asker: PersonTrying
+    message: str
     status: int = 200
     said: str = ""
+    text: str = ""
+    begun: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
     tokens: str = ""
     error: FlowgroundError | None = None
     task: asyncio.Task[None] | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def is_stopped(self) -> bool:
+        return self.task is not None and self.task.cancelled()
+
 
 def draw_try(asker: PersonTrying, wired: WiredFlow, request: SnippetRequest) -> None:
-    """The button, and below it the last try of this very request with the same rights.
+    """The message, the button, and below them the last try of this very request with the same rights.
 
     The try runs on the loop and a small part of the page looks at it: in a drawer, a script that waited for it could
-    not be stopped.
+    not be stopped. One that is no longer what the pane asks is stopped, and that is said.
     """
     key = f"try:{wired.id}"
 
     def draw() -> None:
         trial: Trial | None = st.session_state.get(key)
-        shown = trial if trial and (trial.request, trial.asker) == (request, asker) else None
-        if trial and not trial.over.is_set():
-            st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
-            if shown:
-                st.fragment(partial(_watch, shown, key), run_every=_LOOK)()
-            return
-        begin = partial(_begin, asker, wired.id, request, key)
-        said = "Runs this request here, as your new token would."
-        st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
-        if shown:
+        is_this = trial is not None and (trial.request, trial.asker) == (request, asker)
+        if trial and not is_this:
+            _stop(trial)
+        is_running = trial is not None and not trial.over.is_set()
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            sample = cut(" ".join(request.message.split()), _SAMPLE)
+            st.text_input("Message to try", key=f"{key}:message", placeholder=sample)
+            if trial and is_running:
+                st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
+            else:
+                begin = partial(_begin, asker, wired.id, request, key)
+                said = "Runs this request here, as your new token would."
+                st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
+        if trial and is_running:
+            st.fragment(partial(_watch, trial, key), run_every=_LOOK)()
+        elif trial and is_this:
             with st.container(key=f"{key}:answer"):
-                _draw_end(shown)
+                _draw_end(trial)
+        elif trial and trial.is_stopped:
+            st.caption("Stopped: the request was changed.")
 
     st.fragment(draw, key=key)()
 
 
 @bind_to_caller
 def _begin(asker: PersonTrying, flow_id: str, request: SnippetRequest, key: str) -> None:
-    st.session_state[key] = trial = Trial(request, asker)
+    typed: str | None = st.session_state.get(f"{key}:message")
+    st.session_state[key] = trial = Trial(request, asker, (typed or "").strip() or request.message)
     loop = runtime.get().loop
 
     def start() -> None:
@@ -93,7 +116,7 @@ def _begin(asker: PersonTrying, flow_id: str, request: SnippetRequest, key: str)
 
 
 def _stop(trial: Trial) -> None:
-    if trial.task:
+    if trial.task and not trial.over.is_set():
         runtime.get().loop.call_soon_threadsafe(trial.task.cancel)
         trial.over.wait(_LOOK)
 
@@ -101,15 +124,20 @@ def _stop(trial: Trial) -> None:
 def _watch(trial: Trial, key: str) -> None:
     if trial.over.is_set():
         redraw_part(key)
-    st.markdown(":shimmer[Running]")
-    if trial.said:
-        st.code(trial.said, language=None, wrap_lines=True, height=_HEIGHT)
+    st.markdown(f":shimmer[Running] :gray[:small[{time.perf_counter() - trial.begun:.0f} s]]")
+    _draw_text(trial.text)
+
+
+def _draw_text(text: str, language: str | None = None) -> None:
+    """As it is, in no markup: a picture in an answer would ask another server for it."""
+    is_tall = text.count("\n") > 14 or len(text) > 1_200
+    if text:
+        st.code(text, language=language, wrap_lines=True, height=_HEIGHT if is_tall else "content")
 
 
 def _draw_end(trial: Trial) -> None:
-    is_stopped = trial.task is not None and trial.task.cancelled()
-    color = "gray" if is_stopped else "green" if trial.error is None else "red"
-    phrase = "Stopped" if is_stopped else f"{trial.status} {HTTPStatus(trial.status).phrase}"
+    color = "gray" if trial.is_stopped else "green" if trial.error is None else "red"
+    phrase = "Stopped" if trial.is_stopped else f"{trial.status} {HTTPStatus(trial.status).phrase}"
     facts = words.join((words.write_seconds(trial.seconds), trial.tokens))
     st.markdown(f":{color}-badge[{phrase}] :gray[:small[{facts}]]")
     if trial.error:
@@ -122,15 +150,14 @@ def _draw_end(trial: Trial) -> None:
             hint = f"Only tokens that see the inside are told why: tick “{SEES_INSIDE}” in step 1, and try again."
         says = words.write_sentence(explain_failure(trial.error.message))
         st.error(f"{says}  \n{words.write_sentence(hint)}" if hint else says, icon=":material/error:")
+    _draw_text(trial.text)
     if trial.said:
-        language = None if trial.request.stream and not trial.said.startswith("{\n") else "json"
-        is_tall = trial.said.count("\n") > 14 or len(trial.said) > 1_200
-        st.code(trial.said, language=language, wrap_lines=True, height=_HEIGHT if is_tall else "content")
+        with st.expander("Raw answer", type="compact") if trial.text else st.container():
+            _draw_text(trial.said, None if trial.request.stream and not trial.said.startswith("{\n") else "json")
 
 
 async def _run(flow_id: str, trial: Trial) -> None:
     """Fills the trial in, as the request goes on."""
-    begun = time.perf_counter()
     try:
         async with aclosing(_write_pieces(flow_id, trial)) as pieces:
             async for piece in pieces:
@@ -140,7 +167,7 @@ async def _run(flow_id: str, trial: Trial) -> None:
     except Exception as error:  # noqa: BLE001 - this is a door: the person is told that it ended
         _refuse(trial, log_unexpected(error))
     finally:
-        trial.seconds = time.perf_counter() - begun
+        trial.seconds = time.perf_counter() - trial.begun
 
 
 def _refuse(trial: Trial, error: FlowgroundError) -> None:
@@ -152,11 +179,11 @@ def _refuse(trial: Trial, error: FlowgroundError) -> None:
 async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]:
     """What the API would send, as text. Raises what it would answer with an error status."""
     request = trial.request
-    body = RunBody.model_validate(request.write_body(request.message))
+    body = RunBody.model_validate(request.write_body(trial.message))
     asked = body.make_request(framing="langflow" if request.stream else None, shape=request.shape)
     answer = await doors.answer(runtime.get(), trial.asker, address=flow_id, ask=asked)
     if finished := None if request.stream else await answer.finish():
-        trial.tokens = words.write_tokens(finished.usage)
+        _note_answer(trial, finished)
         body_sent = write_body(answer.wired, asked, finished, sees_inside=answer.caller.sees_inside)
         yield _indent(body_sent)
         return
@@ -168,16 +195,25 @@ async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]
 
 
 async def _note_end(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[Event, None]:
-    """The events as they are; what they cost, and why they ended, is noted."""
+    """The events as they are; what they say and cost, and why they ended, is noted."""
+    first = ""
     try:
         async with aclosing(events):
             async for event in events:
-                if isinstance(event, TurnFinished):
-                    trial.tokens = words.write_tokens(event.usage)
+                if isinstance(event, Token):
+                    first = first or event.component_id
+                    trial.text = (trial.text + event.text * (event.component_id == first))[:_MOST]
+                elif isinstance(event, TurnFinished):
+                    _note_answer(trial, event)
                 yield event
     except FlowgroundError as error:
         trial.error = error
         raise
+
+
+def _note_answer(trial: Trial, finished: TurnFinished) -> None:
+    trial.tokens = words.write_tokens(finished.usage)
+    trial.text = "\n\n".join(output.text for output in finished.outputs)[:_MOST]
 
 
 def _indent(body: object) -> str:
