@@ -157,3 +157,8 @@ def test_overrides_of_opened_fields_need_no_other_token(tmp_path: Path) -> None:
         assert "need a token that may set fields" not in read(at)
         press(at, "try:talk:run")
         assert "200 OK" in read(at)
+
+
+def test_the_pane_leads_to_the_description_for_programs_and_owners_to_the_usage(pane: AppTest) -> None:
+    assert "/api/openapi.json)" in read(pane)
+    assert "Usage" in [link.proto.label for link in pane.get("page_link")]

@@ -22,6 +22,7 @@ def test_every_language_has_its_section_and_survives_its_fence() -> None:
         "## cURL",
         "## PowerShell",
     ]
+    assert said.endswith("\n\nFor programs, the API is described at http://x/api/openapi.json (OpenAPI).\n")
     for language, code in texts.items():
         assert code in said
         assert f"Saved, it runs as `{LANGUAGES[language].command}`." in said

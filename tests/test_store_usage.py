@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from flowground.caller import LOCAL_OWNER, Caller
 from flowground.messages import Usage
 from flowground.store import Store
 from flowground.store.runs import turns, usage
@@ -66,3 +67,18 @@ async def test_of_many_the_newest_are_counted_and_that_is_said(store: Store) -> 
     found = await sum_up(store, most=2)
     assert found.is_cut
     assert (found.runs, found.days) == (2, (UsedDay(), UsedDay(2), UsedDay()))
+
+
+async def test_a_person_is_one_with_chats_tokens_and_tries(store: Store) -> None:
+    owners = [
+        LOCAL_OWNER,
+        LOCAL_OWNER.try_api("answers", "opened"),
+        member := Caller("member", "ada", "Ada", role="member"),
+        member.try_api("answers", "opened"),
+        Caller("token", "t1", "A token", role="member", person="ada"),
+        Caller("token", "t2", "The organization's", role="admin"),
+    ]
+    for number, caller in enumerate(owners):
+        await add(store, BEGIN + number * HOUR, owner=str(caller.owner))
+    found = await sum_up(store)
+    assert (found.runs, found.people) == (6, 2)

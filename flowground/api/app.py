@@ -4,6 +4,7 @@ Paths are whole, so that the OpenAPI document and the routes are one thing.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -18,6 +19,11 @@ from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 
 _NEEDS_TOKEN = ("/api/v1/run/", "/api/v1/runs/", "/api/v1/flows", "/api/v1/me", "/api/v1/monitor/", "/lf/")
+_SCHEMES = {
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "Application token"},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The same token"},
+}
+_SECURITY: list[dict[str, list[str]]] = [{scheme: []} for scheme in _SCHEMES]
 
 router = APIRouter(tags=["health"])
 
@@ -75,8 +81,7 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
     @api.get("/api/openapi.json", include_in_schema=False)
     async def openapi(_: Request) -> JSONResponse:
         """The OpenAPI document of this server."""
-        document = api.openapi()
-        return JSONResponse(document | {"paths": run.PATHS | document["paths"]})
+        return JSONResponse(_describe(api.openapi()))
 
     @api.get("/openapi.json", include_in_schema=False)
     async def usual_place(_: Request) -> RedirectResponse:
@@ -88,6 +93,18 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
             _CorsForTokens, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=[REPLAYED]
         )
     return api
+
+
+def _describe(document: dict[str, Any]) -> dict[str, Any]:
+    """FastAPI's document with the run API, and how a token is sent to what asks for one."""
+    paths = {
+        path: {
+            method: {**operation, "security": _SECURITY if path.startswith(_NEEDS_TOKEN) else []}
+            for method, operation in operations.items()
+        }
+        for path, operations in (run.PATHS | document["paths"]).items()
+    }
+    return document | {"paths": paths, "components": document["components"] | {"securitySchemes": _SCHEMES}}
 
 
 class _CorsForTokens(CORSMiddleware):

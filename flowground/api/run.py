@@ -22,6 +22,39 @@ from flowground.events import TurnFinished
 from flowground.limits.admission import AskerLeft
 from flowground.runtime import Runtime
 
+_TEXT = {"type": "string"}
+_WARNINGS = {"type": "array", "items": _TEXT, "description": "What was sent and ignored; only where there is such"}
+_OUTPUT = {
+    "type": "object",
+    "description": "One output; the text stands in each of the five but `logs`",
+    "properties": {
+        **{name: {"type": "object"} for name in ("results", "artifacts", "outputs", "logs")},
+        "messages": {"type": "array", "items": {"type": "object", "properties": {"message": _TEXT}}},
+        "component_id": _TEXT,
+        "component_display_name": _TEXT,
+    },
+}
+_OUTPUTS = {
+    "type": "object",
+    "properties": {"inputs": {"type": "object"}, "outputs": {"type": "array", "items": _OUTPUT}},
+}
+_LANGFLOW = {
+    "title": "Langflow's body",
+    "type": "object",
+    "required": ["session_id", "outputs"],
+    "properties": {"session_id": _TEXT, "outputs": {"type": "array", "items": _OUTPUTS}, "warnings": _WARNINGS},
+}
+_COUNTED = {name: {"type": "integer"} for name in ("input_tokens", "output_tokens", "total_tokens")}
+_SIMPLE = {
+    "title": "With `?shape=simple`",
+    "type": "object",
+    "required": ["text", "session_id", "flow_id", "version", "usage"],
+    "properties": {
+        **dict.fromkeys(("text", "session_id", "flow_id", "version"), _TEXT),
+        "usage": {"type": ["object", "null"], "properties": _COUNTED},
+        "warnings": _WARNINGS,
+    },
+}
 _OPERATION: dict[str, Any] = {
     "tags": ["run"],
     "summary": "Run a flow by id or endpoint name",
@@ -37,10 +70,15 @@ _OPERATION: dict[str, Any] = {
             "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
             "description": "Your name for this request: sent again within a day, it gets the first one's answer",
         },
-        {"name": "x-api-key", "in": "header", "schema": {"type": "string"}, "description": "Application token"},
     ],
     "responses": {
-        "200": {"description": "The answer, its text in Langflow's five places; or a stream of events."},
+        "200": {
+            "description": "The answer, its text in Langflow's five places; or a stream of events.",
+            "content": {
+                "application/json": {"schema": {"oneOf": [_LANGFLOW, _SIMPLE]}},
+                "text/event-stream": {"schema": _TEXT},
+            },
+        },
         "403": {"description": "No valid application token, or one that sees answers only where more is asked for."},
         "404": {"description": "No such flow for this token."},
         "408": {"description": "The body stopped halfway."},

@@ -19,7 +19,7 @@ from flowground.snippets.javascript import write_javascript
 from flowground.snippets.literals import NO_TOKEN, VARIABLE, Shell, write_export_line
 from flowground.snippets.powershell import write_powershell
 from flowground.snippets.python import write_python
-from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest, find_types
+from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest, find_types, write_description_url
 
 __all__ = [
     "DEFAULT_MESSAGE",
@@ -31,6 +31,7 @@ __all__ = [
     "SnippetRequest",
     "find",
     "find_types",
+    "write_description_url",
     "write_export_line",
     "write_markdown",
     "write_snippets",
@@ -97,6 +98,7 @@ def write_markdown(request: SnippetRequest, *, title: str) -> str:
             parts.append(_fence(write_export_line(shell=language.shell), language.shell))
         parts.append(_fence(code, language.highlight))
         parts.append(f"Saved, it runs as `{language.write_command(request.message)}`.")
+    parts.append(f"For programs, the API is described at {write_description_url(request.base_url)} (OpenAPI).")
     return "\n\n".join(parts) + "\n"
 
 

@@ -70,6 +70,11 @@ def write_run_url(base_url: str, flow_id: str) -> str:
     return f"{base_url.rstrip('/')}/api/v1/run/{quote(flow_id, safe='')}"
 
 
+def write_description_url(base_url: str) -> str:
+    """Where the API is described for programs, as OpenAPI."""
+    return f"{base_url.rstrip('/')}/api/openapi.json"
+
+
 def write_run_body(
     message: object,
     *,

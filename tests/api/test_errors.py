@@ -215,6 +215,24 @@ async def test_the_document_says_what_is_accepted(api: Api) -> None:
         assert (answer.status_code == 200) == (re.search(order["pattern"], word) is not None) == (len(word) > 2), word
 
 
+async def test_the_document_says_how_to_be_let_in_and_what_comes_back(api: Api) -> None:
+    document = (await api.client.get("/api/openapi.json")).json()
+    operation = document["paths"]["/api/v1/run/{flow_id}"]["post"]
+    assert [list(way) for way in operation["security"]] == [["key"], ["bearer"]]
+    assert document["components"]["securitySchemes"]["key"]["name"] == "x-api-key"
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    assert document["paths"]["/health"]["get"]["security"] == []
+    langflow, simple = operation["responses"]["200"]["content"]["application/json"]["schema"]["oneOf"]
+    for schema, query in ((langflow, ""), (simple, "?shape=simple")):
+        answer = (await api.run("chat", {"input_value": "hi", "unheard_of": 1}, query=query)).json()
+        assert answer.keys() == schema["properties"].keys()
+        assert answer.keys() - {"warnings"} == set(schema["required"])
+    answer = (await api.run("chat")).json()
+    outer = langflow["properties"]["outputs"]["items"]["properties"]
+    assert answer["outputs"][0].keys() == outer.keys()
+    assert answer["outputs"][0]["outputs"][0].keys() >= outer["outputs"]["items"]["properties"].keys()
+
+
 async def test_health_version_and_openapi(api: Api) -> None:
     assert (await api.client.get("/health")).json() == {"status": "ok"}
     assert (await api.client.get("/health_check")).json() == {"status": "ok", "chat": "ok", "db": "ok"}

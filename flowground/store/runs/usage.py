@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, case, cast, func, literal_column, select
-from sqlalchemy.sql import Subquery
+from sqlalchemy import Connection, Integer, case, cast, func, literal, literal_column, select
+from sqlalchemy.sql import ColumnElement, Subquery
 
+from flowground.caller import LOCAL_OWNER, Owner
 from flowground.store import tables
 from flowground.store.runs.visitors import is_visitors
 from flowground.store.sql import read_moment
@@ -39,8 +40,9 @@ class FailureCount:
 
 @dataclass(frozen=True, slots=True)
 class FlowUsage:
-    """`people` are different members and tokens; `visitors`, browsers that did not sign in. `cost` is None where no
-    model has a price. Days are the oldest first. `is_cut`: there were more runs, and `MOST` of them are counted."""
+    """`people` are different members, each with all their tokens: an organization's tokens are nobody. `visitors` are
+    browsers that did not sign in. `cost` is None where no model has a price. Days are the oldest first. `is_cut`: there
+    were more runs, and `MOST` of them are counted."""
 
     runs: int = 0
     failed: int = 0
@@ -68,7 +70,7 @@ def sum_usage(connection: Connection, *, flow_id: str, since: datetime, days: in
         select(
             func.count().label("runs"),
             func.coalesce(func.sum(case((is_failed, 1), else_=0)), 0).label("failed"),
-            func.count(case((is_visitor, None), else_=used.owner).distinct()).label("people"),
+            func.count(case((is_visitor, None), else_=_name_person(used.owner)).distinct()).label("people"),
             func.count(case((is_visitor, used.owner)).distinct()).label("visitors"),
             func.count(used.token).label("by_programs"),
             func.coalesce(func.sum(used.input_tokens), 0).label("input_tokens"),
@@ -82,6 +84,18 @@ def sum_usage(connection: Connection, *, flow_id: str, since: datetime, days: in
         days=_sum_days(connection, runs, begin, days),
         failures=_list_failures(connection, runs),
         is_cut=total.runs == most,
+    )
+
+
+def _name_person(owner: ColumnElement[str]) -> ColumnElement[str | None]:
+    """The owner of the person's own conversations, where these are their programs'; none for tokens without one."""
+    tried, programs = str(Owner("programs", LOCAL_OWNER.id)), str(Owner("programs", ""))
+    member = literal(str(Owner("member", ""))).concat(func.substr(owner, len(programs) + 1))
+    return case(
+        (owner == tried, str(LOCAL_OWNER.owner)),
+        (owner.startswith(programs), member),
+        (owner.startswith(str(Owner("token", ""))), None),
+        else_=owner,
     )
 
 

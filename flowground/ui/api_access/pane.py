@@ -9,7 +9,8 @@ from typing import Literal, TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from flowground.access import Access
+from flowground import runtime
+from flowground.access import Access, feedback
 from flowground.asking import PersonTrying
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
@@ -19,6 +20,7 @@ from flowground.snippets import (
     LANGUAGES,
     Shell,
     SnippetRequest,
+    write_description_url,
     write_export_line,
     write_markdown,
 )
@@ -254,7 +256,13 @@ def _draw_first_line(request: SnippetRequest, fresh: tokens.FreshToken | None) -
 def _draw_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> None:
     """All texts at once, for a wiki page or a colleague; and how the flow's last runs went."""
     if caller.sees_inside:
-        _draw_numbers(_read_last_day(wired.id))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            _draw_numbers(_read_last_day(wired.id))
+            if feedback.may_read(runtime.get().access, caller, wired):
+                st.page_link(browser.USAGE, label="Usage", query_params={"flow": wired.id}, width="content")
+    described = write_description_url(request.base_url)
+    # Said as long as docs/api.md says it.
+    st.caption(f"Described for programs: [OpenAPI]({described}). Addresses like OpenAI's, `/v1/…`, are not there yet.")
     key = f"api:markdown:{wired.id}"
     every = st.expander("All as Markdown", icon=":material/article:", type="compact", key=key, on_change="rerun")
     if every.open:

@@ -13,7 +13,6 @@ from flowground.ui.page import bridge, browser, failure, words
 from flowground.ui.publish.feedback import may_read
 from flowground.wiring import WiredFlow
 
-PAGE = str(browser.PAGES / "usage.py")
 _PERIODS = {"Last 7 days": 7, "Last 30 days": 30, "Last 90 days": 90}
 
 
@@ -21,7 +20,7 @@ def draw_link(caller: Caller, wired: WiredFlow) -> None:
     """The way to the page, for who may read it."""
     if may_read(caller, wired):
         with st.container(key=f"publish:usage:{wired.id}"):
-            st.page_link(PAGE, label="Usage", icon=":material/bar_chart:", query_params={"flow": wired.id})
+            st.page_link(browser.USAGE, label="Usage", icon=":material/bar_chart:", query_params={"flow": wired.id})
 
 
 def draw_usage(caller: Caller, wired: WiredFlow) -> None:
@@ -34,6 +33,7 @@ def draw_usage(caller: Caller, wired: WiredFlow) -> None:
             st.caption("Nobody has run this flow in that time.")
             return
         _draw_numbers(found)
+        st.caption("Counted are runs that began. A call that was refused, for its token or its fields, is none.")
         _draw_days(found.days, browser.find_day(since))
         _draw_failures(found.failures)
         if found.is_cut:
