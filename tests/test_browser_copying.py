@@ -27,7 +27,7 @@ def test_on_a_telephone_the_new_token_is_where_one_looks_and_all_is_copied_by_to
         go(page, f"{house.url}/api_access?flow=talk")
         fill(page, Name="from a telephone")
         page.get_by_role("button", name="Make a token").tap()
-        page.get_by_text("shown this once").wait_for()
+        page.get_by_text("Your new token").wait_for()
         still(page)
         button = page.get_by_role("button", name="Copy the token")
         box, made = button.bounding_box(), page.get_by_role("button", name="Make a token").bounding_box()
@@ -37,6 +37,7 @@ def test_on_a_telephone_the_new_token_is_where_one_looks_and_all_is_copied_by_to
         assert box["height"] >= 44
         button.tap()
         button.get_by_text("Copied", exact=True).wait_for()
+        assert button.bounding_box() == box
         token = page.evaluate("navigator.clipboard.readText()")
         assert token == export_line(page.locator("body")).inner_text().strip().partition("=")[2]
         code = code_of(page.locator("body"), "Python")

@@ -37,7 +37,7 @@ def test_an_override_is_in_the_three_tabs_and_in_the_answer_of_the_copied_code(a
     pane.get_by_role("button", name="Make a token that may").click()
     fill(ada, Name="a program")
     pane.get_by_role("button", name="Make a token", exact=True).click()
-    pane.get_by_text("shown this once").wait_for()
+    pane.get_by_text("Your new token").wait_for()
     pane.get_by_text("sees answers, sets fields").first.wait_for()
     still(ada)
     token = copied_line(ada, pane).partition("=")[2]

@@ -87,7 +87,7 @@ def test_a_member_changes_what_the_author_opened_and_sees_nothing_else_on_the_wi
         assert "brief" in code_of(bob.locator("body"), "Python").inner_text()
         fill(bob, Name="bob's")
         bob.get_by_role("button", name="Make a token").click()
-        bob.get_by_text("shown this once").wait_for()
+        bob.get_by_text("Your new token").wait_for()
         assert any("brief" in frame for frame in wire)
         assert [word for word in CANARIES if any(word in frame for frame in wire)] == []
         still(bob)

@@ -58,7 +58,7 @@ def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ad
     ada.get_by_role("button", name="API access").click()
     fill(ada, Name="my script")
     ada.get_by_role("button", name="Make a token").click()
-    ada.get_by_text("shown this once").wait_for()
+    ada.get_by_text("Your new token").wait_for()
     still(ada)
     pane = ada.get_by_role("dialog")
     assert pane.get_by_role("textbox", name="Name").input_value() == ""

@@ -46,7 +46,7 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
             assert not choice.is_checked()
         fill(page, Name=f"early {name}")
         page.get_by_role("button", name="Make a token").click()
-        page.get_by_text("shown this once").wait_for()
+        page.get_by_text("Your new token").wait_for()
         assert page.get_by_text("need a token that may set fields").count() == 0
         page.get_by_role("tab", name="Temporary overrides").click()
         tone = page.get_by_role("textbox", name="Tone")

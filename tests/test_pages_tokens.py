@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from flowground import runtime
 from flowground.store.people import tokens
-from flowground.ui.page import bridge
+from flowground.ui.page import bridge, browser
 from tests.app_page import find_by_key, find_by_label, only, open_script, press, read
 from tests.in_process import runtime_of
 from tests.servers import write_folder
+from tests.waiting import eventually
 
 TALK = """\
 name: Talk
@@ -44,15 +47,26 @@ def secrets(at: AppTest) -> list[str]:
 def test_a_token_is_made_shown_once_and_gone_from_the_whole_pane_once_it_is_revoked(pane: AppTest) -> None:
     make(pane, "my script")
     [secret] = secrets(pane)
-    assert "Your new token, shown this once." in read(pane)
+    assert "Your new token." in read(pane)
     another_visit = open_script("api_access", flow="talk")
     assert (secrets(another_visit), secret in read(another_visit)) == ([], False)
     assert "**Revoke “my script”?**" in read(pane)
     assert "Never used. Whatever uses it is refused from then on, for good." in read(pane)
     press(pane, "tokens:revoke:")
+    assert [toast.value for toast in pane.toast] == ["Revoked."]
     assert [button.label for button in pane.button if button.label == "Revoke"] == []
-    assert (secrets(pane), secret in read(pane), "shown this once" in read(pane)) == ([], False, False)
+    assert (secrets(pane), secret in read(pane), "Your new token" in read(pane)) == ([], False, False)
     assert "export FLOWGROUND_API_KEY=YOUR_TOKEN" in read(pane)
+
+
+def test_the_question_says_the_month_as_it_is_written(pane: AppTest) -> None:
+    make(pane, "my script")
+    [secret] = secrets(pane)
+    bridge.call(runtime.get().sign_in.verify_token(secret))
+    eventually(lambda: bridge.read(tokens.list_tokens)[0].uses == 1)  # they are written together, a little later
+    pane.run()
+    day = browser.spell_day(datetime.now(UTC))
+    assert f"Last used {day} · 1 use. Whatever uses it" in read(pane)
 
 
 def test_a_token_that_was_revoked_elsewhere_is_gone_from_the_pane_too(pane: AppTest) -> None:

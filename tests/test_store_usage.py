@@ -73,10 +73,10 @@ async def test_a_person_is_one_with_chats_tokens_and_tries(store: Store) -> None
     owners = [
         LOCAL_OWNER,
         LOCAL_OWNER.try_api("answers", "opened"),
-        member := Caller("member", "ada", "Ada", role="member"),
+        member := Caller("member", "ada", "member"),
         member.try_api("answers", "opened"),
-        Caller("token", "t1", "A token", role="member", person="ada"),
-        Caller("token", "t2", "The organization's", role="admin"),
+        Caller("token", "t1", "member", person="ada"),
+        Caller("token", "t2", "admin"),
     ]
     for number, caller in enumerate(owners):
         await add(store, BEGIN + number * HOUR, owner=str(caller.owner))

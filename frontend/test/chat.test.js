@@ -15,6 +15,7 @@ globalThis.matchMedia ??= () => ({ matches: isTouched });
 
 const { Composer } = await import("../src/chat/composer.js");
 const { Drafts } = await import("../src/chat/drafts.js");
+const { hearFrame } = await import("../src/chat/frames.js");
 const { List } = await import("../src/chat/list.js");
 const { Socket } = await import("../src/chat/socket.js");
 const { writeSeconds, writeTokens } = await import("../src/chat/words.js");
@@ -249,4 +250,14 @@ test("what was read of earlier pages stays above a path that begins within it", 
   list.show([answered("2", "two"), said("5", "five")], { hasEarlier: true, kept: new Set() });
   assert.deepEqual(list.order().map(({ id }) => id), ["1", "2", "5"]);
   assert.ok(list.earlier.hidden);
+});
+
+test("from the first figures or the first words of an answer on, the field says nothing of a fetch", () => {
+  for (const frame of [{ type: "progress", run: "1", received: 1, total: 2 }, { type: "text", answer: "a", at: 0, text: "Hi" }]) {
+    const told = [];
+    const view = { turn: { run: "1", first: { showProgress() {} }, add() {} }, describe: () => told.push(view.isFetched) };
+    hearFrame(view, frame);
+    hearFrame(view, frame);
+    assert.deepEqual(told, [true]);
+  }
 });

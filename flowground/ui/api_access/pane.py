@@ -296,4 +296,6 @@ def _draw_code(request: SnippetRequest, language: str) -> None:
             st.space("stretch")
             copying.draw_copy(text := known.write(request), what=f"the {known.title} code", key=f"code:{language}")
         st.code(text, language=known.highlight, wrap_lines=True)
-        st.caption(f"Saved under that name, it runs as `{known.write_command(request.message)}`")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+            st.caption(f"Saved under that name, it runs as `{(command := known.write_command(request.message))}`")
+            copying.draw_copy(command, what=f"the {known.title} command", key=f"command:{language}")

@@ -112,7 +112,7 @@ def draw_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> Cal
     failure.draw_kept(_REFUSED)
     if fresh:
         with st.container(border=True, key=f"tokens:fresh:{wired.id}", gap="xsmall"):
-            said = "**Your new token, shown this once.** Keep it where you keep passwords."
+            said = "**Your new token.** Keep it where you keep passwords: after a reload it is shown nowhere."
             st.markdown(f":green[:material/check_circle:] {said}")
             with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
                 st.markdown(f"`{fresh.secret}`")
@@ -233,9 +233,10 @@ def draw_revoke(caller: Caller, token: StoredToken, refused: str, *, key: str) -
 
     A refusal is kept under `refused`, as `failure.keep_refusals` does.
     """
-    with st.popover("Revoke", type="tertiary", key=f"{key}:ask"):
+    with st.popover("Revoke", type="tertiary", key=f"{key}:ask", on_change="rerun"):  # with its uses as they are then
+        used = _write_uses(token)
         st.markdown(f"**Revoke “{words.escape(token.name)}”?**")
-        st.caption(f"{_write_uses(token).capitalize()}. Whatever uses it is refused from then on, for good.")
+        st.caption(f"{used[:1].upper()}{used[1:]}. Whatever uses it is refused from then on, for good.")
         with st.container(key=f"last-question:{key}"):
             draw_action("Revoke", _revoke, caller, token.id, refused, key=key, kind="primary")
 
@@ -244,6 +245,7 @@ def draw_revoke(caller: Caller, token: StoredToken, refused: str, *, key: str) -
 def _revoke(caller: Caller, token_id: str, refused: str) -> None:
     with failure.keep_refusals(refused):
         bridge.ask(application_tokens.revoke, caller, token_id)
+        st.toast("Revoked.", icon=":material/check:")
 
 
 def _write_rights(caller: Caller, token: StoredToken) -> str:

@@ -14,8 +14,8 @@ _HTML = """
 <span class="said" role="status"></span>
 """
 _CSS = """
-button { display: inline-flex; vertical-align: top; align-items: center; gap: 0.375rem; min-height: 2.5rem;
-  padding: 0 0.75rem;
+button { display: inline-flex; vertical-align: top; align-items: center; justify-content: center; gap: 0.375rem;
+  min-height: 2.5rem; min-width: 6.25rem; padding: 0 0.75rem;  /* as wide as "Copied": nothing beside it moves */
   border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius, 0.5rem); cursor: pointer;
   background: var(--st-background-color); color: var(--st-text-color); font: inherit; font-size: 0.875rem;
   font-family: var(--st-font); white-space: nowrap; }
@@ -55,7 +55,7 @@ export default function ({ parentElement, data }) {
   button.setAttribute("aria-label", data.what ? `${data.label} ${data.what}` : data.label);
   button.onclick = async () => {
     clearTimeout(timer);
-    button.style.minWidth = `${button.offsetWidth}px`;  // what is beside it stays where it is
+    button.style.minWidth = `${button.getBoundingClientRect().width}px`;  // what is beside it stays where it is
     try {
       await copy(parentElement, data.text);
       button.focus();

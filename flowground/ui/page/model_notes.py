@@ -52,7 +52,8 @@ def announce_fetch(wired: WiredFlow, *, sees_inside: bool, on: Literal["message"
     if is_absent:
         return FETCH_NOTICE.format(on)
     if status.state == "fetching":
-        return f"The built-in model, {BUILT_IN}, is being fetched: {_write_amount(status.received, status.total)}."
+        so_far = f": {_write_amount(status.received, status.total)}" if on == "call" else ""  # an answer's bar says it
+        return f"The built-in model, {BUILT_IN}, is being fetched{so_far}."
     return "" if status.state == "ready" else status.message or ""
 
 

@@ -112,7 +112,7 @@ function keepAddress(view) {
 
 /** One answer's next piece; where several grow at once, `more` has the others'. */
 function text(view, { number, more = [], ...first }) {
-  view.isFetched = true;
+  hideFetchNote(view);
   for (const piece of [first, ...more]) {
     if (view.turn?.elsewhere) nameAnswer(view, piece.answer);
     view.turn?.add({ ...piece, number });
@@ -132,7 +132,15 @@ function step(view, { run, name }) {
 }
 
 function progress(view, frame) {
+  hideFetchNote(view);
   if (!frame.run || view.turn?.run === frame.run) view.turn.first?.showProgress(frame);
+}
+
+/** The answer's bar says it from here on: what stands at the field is of when the page was drawn. */
+function hideFetchNote(view) {
+  if (view.isFetched) return;
+  view.isFetched = true;
+  view.describe();
 }
 
 function steps(view, { message, steps: found }) {
