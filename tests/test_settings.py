@@ -100,6 +100,10 @@ def test_an_empty_file_and_empty_sections_are_defaults(tmp_path: Path) -> None:
             "config.yaml:1: default_model: there is no provider 'zzz'; add it under `providers:`",
         ),
         (
+            "default_model: gpt-5-mini\n",
+            "config.yaml:1: default_model: there is no provider 'gpt-5-mini'; the form is provider:model, for example",
+        ),
+        (
             "providers:\n  openai:\n    path: x.gguf\n",
             "config.yaml:3: providers.openai.path: belongs to providers of type local, this is openai",
         ),

@@ -206,7 +206,8 @@ def _check_default_model(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     known = {*KINDS, *settings.providers}
     provider = settings.default_model.partition(":")[0]
     if provider not in known:
-        hint = suggest(provider, known, otherwise="; add it under `providers:`")
+        form = "" if ":" in settings.default_model else "; the form is provider:model, for example openai:gpt-5-mini"
+        hint = suggest(provider, known, otherwise=form or "; add it under `providers:`")
         yield ("default_model",), f"there is no provider {provider!r}{hint}"
 
 
