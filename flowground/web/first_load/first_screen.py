@@ -1,6 +1,7 @@
 """index.html of every page: with the organization's name on screen until Streamlit has drawn something itself."""
 
 import json
+import re
 from base64 import b64encode
 from html import escape
 from pathlib import Path
@@ -92,4 +93,5 @@ def _write_name(organization: OrganizationSettings) -> str:
 
 
 def _read(file: str) -> str:
-    return (_FOLDER / file).read_text("utf-8")
+    """Without its lines of comment: every page begins with it."""
+    return re.sub(r"^ *//.*\n", "", (_FOLDER / file).read_text("utf-8"), flags=re.MULTILINE)
