@@ -31,7 +31,7 @@ One process on one port: Streamlit's server, with the API beside the pages on th
 3. **[turns/](../flowground/turns/__init__.py)** takes one turn, the same for all doors: tweaks are applied or refused,
    the person's message is stored, the flow runs, the answer is stored. A turn that failed or was stopped is stored too,
    and marked. A run with an idempotency key also leaves a [receipt](../flowground/store/runs/receipts.py).
-4. **[runner.py](../flowground/runner.py)** runs the flow: every component as soon as what it refers to is there.
+4. **[runner/](../flowground/runner/__init__.py)** runs the flow: every component as soon as what it refers to is there.
 5. **[components/](../flowground/components/language_model.py)**, alike types in one file, get filled fields and give
    a text.
 6. **[providers/](../flowground/providers/openai.py)** speak to a model's server, and end the call when nobody waits.

@@ -10,8 +10,12 @@ Whoever reads a stream matches every event and ends with `assert_never`, so that
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from flowground.messages import Usage, Versions
+
+StepStatus = Literal["done", "skipped", "failed"]
+"""How a component came to its end, where the run went on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,11 @@ class ComponentStarted:
 
 @dataclass(frozen=True, slots=True)
 class ComponentFinished:
-    """`seconds` is wall time; `text` is what the component gave (for authors' eyes only)."""
+    """`seconds` is wall time; `text` is what the component gave (for authors' eyes only).
+
+    `skipped`: it did not run, since what it refers to did not. `failed`: `text` says why, and the run went on with the
+    component's fallback.
+    """
 
     component_id: str
     type: str
@@ -53,6 +61,7 @@ class ComponentFinished:
     text: str
     usage: Usage | None = None
     model: str | None = None
+    status: StepStatus = "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,8 @@ class ModelProgress:
 class OutputResult:
     """What one output component (or, with output_type "debug", any component) gave.
 
-    `source_id`, `source_name` and `model` name the component whose text it is.
+    `source_id`, `source_name` and `model` name the component whose text it is; `finish_reason` is why its model ended,
+    "length" where the text was cut by `max_tokens`.
     """
 
     component_id: str
@@ -88,13 +98,15 @@ class OutputResult:
     source_name: str | None
     model: str | None
     usage: Usage | None
+    finish_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Results:
     """`results` has every output of the flow and what the request selected beyond them.
 
-    `selected` names those the request asked for, in the flow's order; `usage` sums all models.
+    An output that was skipped is not among them. `selected` names those the request asked for, in the flow's order;
+    `usage` sums all models.
     """
 
     results: Mapping[str, OutputResult]

@@ -2,26 +2,26 @@
 
 import heapq
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from flowground.errors import RunError
+from flowground.values import check_length
 
-LONGEST = 3_000_000
-"""Characters of what a text or template makes: it may come with a request, and a small one could ask for all memory."""
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}\n]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`${component}` or `${component.output}`; `offset` is where it stands in its text."""
+    """`${component}` or `${component.output}`, optional with `?` at its end; `offset` is its place in the text."""
 
     component: str
     output: str | None = None
     offset: int = 0
+    is_optional: bool = False
 
     def __str__(self) -> str:
-        return f"${{{self.component}.{self.output}}}" if self.output is not None else f"${{{self.component}}}"
+        port = f".{self.output}" if self.output is not None else ""
+        return f"${{{self.component}{port}{'?' if self.is_optional else ''}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +36,27 @@ class Text:
         return tuple(part for part in self.parts if isinstance(part, Reference))
 
     @property
-    def source(self) -> str | None:
-        """The component whose text this is, when it is exactly one reference."""
-        (first, *rest) = self.parts
-        return first.component if isinstance(first, Reference) and not rest else None
+    def sources(self) -> tuple[Reference, ...]:
+        """Where the whole of it is one reference, or a join: those that it is made of. Else none.
 
-    def fill(self, values: Mapping[str, str]) -> str:
-        """The text with each reference replaced by its component's value. Raises RunError over `LONGEST` characters."""
+        A join is made of optional references only: it stands for the one that is given, or for all that are, in order.
+        """
+        found = self.references
+        if len(found) < len(self.parts) or (len(found) > 1 and not all(part.is_optional for part in found)):
+            return ()
+        return found
+
+    def fill(self, read: Callable[[Reference], str]) -> str:
+        """The text with each reference replaced by what `read` says. Raises RunError when it is too long."""
         if len(self.parts) == 1 and not self.is_template:
             (part,) = self.parts
-            return part if isinstance(part, str) else values[part.component]
-        parts = [part if isinstance(part, str) else self._escape(values[part.component]) for part in self.parts]
+            return part if isinstance(part, str) else read(part)
+        parts = [part if isinstance(part, str) else self._escape(read(part)) for part in self.parts]
         check_length(sum(map(len, parts)))
         return "".join(parts)
 
     def _escape(self, value: str) -> str:
         return value.replace("{", "{{").replace("}", "}}") if self.is_template else value
-
-
-def check_length(characters: int) -> None:
-    """Raises RunError when a text made of others would be over `LONGEST`."""
-    if characters > LONGEST:
-        raise RunError(f"The flow makes a text of over {LONGEST:,} characters.")
 
 
 def parse_text(value: str, *, is_template: bool = False) -> Text | None:
@@ -78,13 +77,17 @@ def parse_text(value: str, *, is_template: bool = False) -> Text | None:
             continue
         if plain:
             parts.append(plain)
-        component, dot, output = found[1].strip().partition(".")
-        parts.append(Reference(component, output if dot else None, found.start()))
+        parts.append(_read_reference(found[1].strip(), found.start()))
         plain = ""
     plain += value[end:]
     if plain:
         parts.append(plain)
     return Text(tuple(parts), is_template) if end else None
+
+
+def _read_reference(said: str, offset: int) -> Reference:
+    component, dot, output = said.removesuffix("?").partition(".")
+    return Reference(component, output if dot else None, offset, said.endswith("?"))
 
 
 def run_order(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ from typing import Any
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
 from flowground.fields.types import list_types, takes_variables
-from flowground.flow import Header
+from flowground.flow import Header, StepSection
 from flowground.flow.parse import ADDRESS, COMPONENT_ID, UUID
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
-_OURS = ("secret", "literal", "protected", "multiline", "template")
+_OURS = ("secret", "literal", "protected", "multiline", "template", "kind")
 
 
 def build_flow_schema() -> dict[str, Any]:
@@ -28,6 +28,7 @@ def build_flow_schema() -> dict[str, Any]:
         "description": definitions["Overridable"].pop("description"),
     }
     definitions["Component"] = _build_component()
+    definitions["StepSection"] = StepSection.model_json_schema()
     definitions |= {name: _build_type(kind) for name, kind in COMPONENTS.items()}
     _add_pattern(definitions["ApiSection"]["properties"]["endpoint_name"])
     _add_pattern(header["properties"]["id"])
@@ -69,6 +70,8 @@ def _build_component() -> dict[str, Any]:
 
 def _build_type(kind: type[Component]) -> dict[str, Any]:
     types = list_types(kind)
+    step = {"$ref": "#/definitions/StepSection"}
+    steps = [step, {"type": "string", "description": "A variable of the template."}]
     own = {name: {key: field.schema[key] for key in field.schema if key not in _OURS} for name, field in types.items()}
     return {
         "title": kind.title,
@@ -78,6 +81,7 @@ def _build_type(kind: type[Component]) -> dict[str, Any]:
         "properties": {
             "type": {"const": kind.type_name},
             "display_name": {"type": "string", "description": f"What pages call it; {kind.title} when left out."},
+            "step": {"anyOf": steps if takes_variables(kind) else [step], "description": getdoc(StepSection)},
         }
         | own,
         "additionalProperties": {"type": "string"} if takes_variables(kind) else False,

@@ -28,7 +28,7 @@ def delta(text: str | None = None, *, finish: str | None = None) -> dict[str, An
 
 
 STREAMED = chunked(delta(""), delta("Hi"), delta(" you"), delta(finish="stop"), {"choices": [], "usage": USAGE}, DONE)
-WANTED = Completion("Hi you", "small-2026", Usage(7, 2))
+WANTED = Completion("Hi you", "small-2026", Usage(7, 2), "stop")
 
 
 @asynccontextmanager

@@ -3,9 +3,11 @@
 SHOUT = '''\
 """Shout: a text in capitals."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from flowground.components.base import Component, Context, Output, declare
+from flowground.values import ValueKind
 
 
 class Shout(Component):
@@ -13,14 +15,14 @@ class Shout(Component):
 
     type_name: ClassVar[str] = "Shout"
     title: ClassVar[str] = "Shout"
-    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
     waits: ClassVar[bool] = False
 
     input_value: str = declare(..., "Text", "What is shouted.")
     mark: str = declare("!", "Mark", "What stands behind it.", max_length=5)
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
-        return Output(self.input_value.upper() + self.mark)
+        return Output({"text": self.input_value.upper() + self.mark})
 '''
 
 SHOUT_EVERYWHERE = '''\

@@ -3,7 +3,7 @@
 import importlib
 import json
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,10 +17,10 @@ from flowground.components.template import parse_template
 from flowground.errors import ProviderBusy, RunError
 from flowground.events import ModelProgress, TurnFinished
 from flowground.fields.types import list_types
-from flowground.graph import LONGEST
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted
+from flowground.values import LONGEST, ValueKind
 from tests.running import running, take_turn
 
 pytestmark = pytest.mark.anyio
@@ -35,6 +35,22 @@ IN_A_FLOW = {
     "TextOutput": ("It: {type: TextOutput, input_value: given}", "given"),
     "Prompt": ("It: {type: Prompt, template: 'Hi {name}', name: Ada}", "Hi Ada"),
     "LanguageModel": ("It: {type: LanguageModel, input_value: one}", "You said: one"),
+    "ConditionalRouter": (
+        "Gate: {type: ConditionalRouter, input_text: a, match_text: a}\n"
+        "  It: {type: Prompt, template: '{v}', v: '${Gate.true_result}'}",
+        "a",
+    ),
+    "SmartRouter": (
+        "Route: {type: SmartRouter, input_text: a bill, routes: {order: Orders, bill: Bills}}\n"
+        "  It: {type: Prompt, template: '{v}', v: '${Route.bill}'}",
+        "a bill",
+    ),
+    "StructuredOutput": (
+        "Found: {type: StructuredOutput, input_value: 'no 12, 3.5', output_schema: [{name: n, type: int}]}\n"
+        "  It: {type: Prompt, template: '{v} {n}', v: '${Found}', n: '${Found.n}'}",
+        '{"n":12} 12',
+    ),
+    "Parser": ("It: {type: Parser, input_data: [{text: a, n: 1}, {text: b}], template: '{text}{n}'}", "a1\nb"),
     "MessageHistory": ("It: {type: MessageHistory, template: '<{text}>'}", "<Hello>\n<>"),
 }
 """Each type as `It` of a flow, and what it gives to the second "Hello" of a conversation (MessageHistory: the first was
@@ -56,6 +72,41 @@ async def test_each_type_runs_in_a_flow(kind: str, tmp_path: Path) -> None:
     assert [output.text for output in end.outputs] == [expected]
 
 
+@pytest.mark.parametrize(
+    ("operator", "text", "wanted", "is_exact", "holds"),
+    [
+        ("equals", "a", "a", True, True),
+        ("equals", "A", "a", True, False),
+        ("equals", "A", "a", False, True),
+        ("not equals", "a", "b", True, True),
+        ("contains", "STRASSE", "straße", False, True),
+        ("starts with", "abc", "ab", True, True),
+        ("ends with", "abc", "ab", True, False),
+        ("regex", "order 12", r"order \d+", True, True),
+        ("regex", "my order 12", r"order \d+", True, False),
+        ("regex", "ORDER 12", "order|bill", False, True),
+        ("regex", "x" * 1_000_000, "(x+x+)+y", True, False),
+        ("less than", "2", "10", True, True),
+        ("less than or equal", "10", "10.0", True, True),
+        ("greater than", "9", "10", True, False),
+        ("greater than or equal", "1e3", "1000", True, True),
+        ("greater than", "many", "1", True, False),
+    ],
+)
+async def test_a_router_compares(operator: str, text: str, wanted: str, is_exact: bool, holds: bool) -> None:
+    fields: dict[str, Any] = {"input_text": text, "operator": operator, "match_text": wanted}
+    fields["case_sensitive"] = is_exact
+    assert (await run("ConditionalRouter", **fields)).values == {f"{str(holds).lower()}_result": text}
+    said = await run("ConditionalRouter", **fields, true_case_message="yes", false_case_message="no")
+    assert read(said) == ("yes" if holds else "no")
+
+
+@pytest.mark.parametrize(("pattern", "why"), [("(", "unclosed group"), ("(?=a)", "look-around"), ("a" * 1001, "limit")])
+async def test_a_pattern_that_cannot_be_read_fails_by_its_reason(pattern: str, why: str) -> None:
+    with pytest.raises(RunError, match=f"The pattern cannot be read: .*{why}"):
+        await run("ConditionalRouter", input_text="x", operator="regex", match_text=pattern)
+
+
 def test_every_component_class_stands_in_the_table() -> None:
     found: set[type] = set()
     for module in pkgutil.iter_modules(components.__path__, f"{components.__name__}."):
@@ -75,6 +126,12 @@ async def history(limit: int) -> Sequence[Message]:
     return SAID[-limit:]
 
 
+def read(output: Output) -> Any:
+    """The one value it gives."""
+    (value,) = output.values.values()
+    return value
+
+
 async def run(kind: str, said: str | None = None, *, emitted: list[Any] | None = None, **fields: Any) -> Output:
     component: Component = COMPONENTS[kind].model_validate(fields)
 
@@ -88,25 +145,25 @@ async def run(kind: str, said: str | None = None, *, emitted: list[Any] | None =
 
 @pytest.mark.parametrize("kind", ["ChatInput", "TextInput"])
 async def test_an_input_gives_the_requests_text_else_its_own(kind: str) -> None:
-    assert await run(kind, "from outside", input_value="own") == Output("from outside")
-    assert await run(kind, None, input_value="own") == Output("own")
-    assert await run(kind, "", input_value="own") == Output("")
-    assert await run(kind) == Output("")
+    assert read(await run(kind, "from outside", input_value="own")) == "from outside"
+    assert read(await run(kind, None, input_value="own")) == "own"
+    assert read(await run(kind, "", input_value="own")) == ""
+    assert read(await run(kind)) == ""
 
 
 @pytest.mark.parametrize("kind", ["ChatOutput", "TextOutput"])
 async def test_an_output_gives_what_it_is_given(kind: str) -> None:
-    assert await run(kind, input_value="answer") == Output("answer")
+    assert read(await run(kind, input_value="answer")) == "answer"
 
 
 async def test_a_prompt_fills_its_variables_and_looks_at_no_value_again() -> None:
     output = await run("Prompt", template="Hi {name}, {{name}} {name}", name="{other} ${X}")
-    assert output.text == "Hi {other} ${X}, {name} {other} ${X}"
+    assert read(output) == "Hi {other} ${X}, {name} {other} ${X}"
 
 
 async def test_a_small_template_cannot_ask_for_all_memory() -> None:
     """It may come as a tweak, the value as the message: 1,000 of `{name}` times 200,000 characters are 200 MB."""
-    assert len((await run("Prompt", template="{name}" * 10, name="a" * (LONGEST // 10))).text) == LONGEST
+    assert len(read(await run("Prompt", template="{name}" * 10, name="a" * (LONGEST // 10)))) == LONGEST
     with pytest.raises(RunError, match="over 3,000,000 characters"):
         await run("Prompt", template="{name}" * 1_000, name="a" * 200_000)
     component = COMPONENTS["MessageHistory"].model_validate({"template": "{text}" * 1_000})
@@ -142,14 +199,14 @@ async def test_only_a_plain_name_in_braces_is_a_variable(template: str, text: st
 async def test_a_copy_with_filled_fields_gives_the_new_text() -> None:
     prompt = COMPONENTS["Prompt"].model_validate({"template": "{a} {b}", "a": "", "b": "own"})
     context = Context("It", None, history, ScriptedModels(), None)
-    assert (await prompt.model_copy(update={"a": "filled"}).run(context)).text == "filled own"
-    assert (await prompt.model_copy(update={"template": "<{b}>"}).run(context)).text == "<own>"
-    assert (await prompt.run(context)).text == " own"
+    assert read(await prompt.model_copy(update={"a": "filled"}).run(context)) == "filled own"
+    assert read(await prompt.model_copy(update={"template": "<{b}>"}).run(context)) == "<own>"
+    assert read(await prompt.run(context)) == " own"
 
 
 async def test_a_model_is_told_only_what_the_flow_sets() -> None:
     plain = await run("LanguageModel", model="json", input_value="hi")
-    assert json.loads(plain.text) == {"model": "json", "messages": [{"role": "user", "content": "hi"}], "options": {}}
+    assert json.loads(read(plain)) == {"model": "json", "messages": [{"role": "user", "content": "hi"}], "options": {}}
     full = await run(
         "LanguageModel",
         model="json",
@@ -161,7 +218,7 @@ async def test_a_model_is_told_only_what_the_flow_sets() -> None:
         seed=7,
         stream=False,
     )
-    told = json.loads(full.text)
+    told = json.loads(read(full))
     assert told["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
     assert told["options"] == {"temperature": 0, "max_tokens": 5, "top_p": 0.5, "seed": 7}
 
@@ -170,7 +227,7 @@ async def test_a_model_streams_where_somebody_watches() -> None:
     emitted: list[str | ModelProgress] = []
     output = await run("LanguageModel", input_value="one two", emitted=emitted)
     assert emitted == ["You ", "said: ", "one ", "two"]
-    assert output == Output("You said: one two", "scripted:echo", Usage(2, 4))
+    assert output == Output({"text_output": "You said: one two"}, "scripted:echo", Usage(2, 4), "stop")
 
 
 async def test_a_models_progress_reaches_who_watches() -> None:
@@ -182,7 +239,7 @@ async def test_a_models_progress_reaches_who_watches() -> None:
 async def test_stream_false_gives_the_text_whole() -> None:
     emitted: list[str | ModelProgress] = []
     output = await run("LanguageModel", input_value="one", stream=False, emitted=emitted)
-    assert (emitted, output.text) == ([], "You said: one")
+    assert (emitted, read(output)) == ([], "You said: one")
 
 
 @pytest.mark.parametrize("emitted", [None, []])
@@ -202,7 +259,7 @@ async def test_a_models_failure_is_raised(emitted: list[Any] | None) -> None:
     ],
 )
 async def test_the_history_is_text_a_message_a_line(fields: dict[str, Any], text: str) -> None:
-    assert (await run("MessageHistory", **fields)).text == text
+    assert read(await run("MessageHistory", **fields)) == text
 
 
 def test_every_field_says_what_it_is() -> None:
@@ -216,9 +273,22 @@ def test_every_field_says_what_it_is() -> None:
 
 def test_who_may_set_a_field_are_three_questions() -> None:
     every = [(kind.type_name, field) for kind in COMPONENTS.values() for field in list_types(kind).values()]
-    assert [(name, field.name) for name, field in every if not field.callers_may_set] == [("LanguageModel", "model")]
-    literal = [(name, field.name) for name, field in every if field.is_text and not field.takes_references]
-    assert literal == [("LanguageModel", "model")]
+    assert [f"{name}.{field.name}" for name, field in every if not field.callers_may_set] == [
+        "LanguageModel.model",
+        "SmartRouter.model",
+        "SmartRouter.routes",
+        "SmartRouter.default_route",
+        "StructuredOutput.model",
+        "StructuredOutput.output_schema",
+        "Parser.input_data",
+    ]
+    assert [f"{name}.{field.name}" for name, field in every if field.is_text and not field.takes_references] == [
+        "LanguageModel.model",
+        "SmartRouter.model",
+        "SmartRouter.default_route",
+        "StructuredOutput.model",
+        "StructuredOutput.schema_name",
+    ]
 
 
 class Split(Component):
@@ -226,7 +296,7 @@ class Split(Component):
 
     type_name: ClassVar[str] = "Split"
     title: ClassVar[str] = "Split"
-    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
     key: str = declare("", "Key", "A key.", secret=True)
     name: str = declare("", "Name", "A name.", literal=True)
     text: str = declare("", "Text", "A text.", protected=True)

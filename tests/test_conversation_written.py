@@ -129,6 +129,6 @@ def test_half_a_surrogate_pair_goes_to_the_page_all_the_same() -> None:
 
 def test_a_step_has_the_name_that_the_flow_shows() -> None:
     step = TraceStep("Model", "LanguageModel", 0.5, "So.", Usage(1, 2), "m")
-    told = {"seconds": 0.5, "model": "m", "tokens": {"input": 1, "output": 2}, "text": "So."}
+    told = {"seconds": 0.5, "model": "m", "tokens": {"input": 1, "output": 2}, "text": "So.", "status": "done"}
     assert write_step(step, "The model") == {"name": "The model"} | told
     assert write_step(step, None) == {"name": "Model"} | told

@@ -119,9 +119,9 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm(text: str | bytes) -> No
             "talk.yaml:1:18: The component `A` has no `type`. (did you mean type?)",
         ),
         (
-            "components: {my model: {type: X}}\n",
-            'talk.yaml:1:14: "my model" cannot be a component\'s id: it is letters, digits, `_` and `-`, up to 64 of '
-            "them, beginning with a letter. (did you mean mymodel?)",
+            "components: {my.model: {type: X}}\n",
+            'talk.yaml:1:14: "my.model" cannot be a component\'s id: it is up to 128 letters on one line, without `.`, '
+            "`{`, `}`, `?` and `$`, and no number. (did you mean mymodel?)",
         ),
         ("name: a\nname: b\n" + components(""), "talk.yaml:2:1: `name` is given twice; the first is on line 1."),
         ("nmae: a\n" + components(""), "talk.yaml:1:1: There is no `nmae` in a flow. (did you mean name?)"),

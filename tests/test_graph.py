@@ -19,6 +19,10 @@ def test_text_without_references_has_no_parts(plain: str) -> None:
         ("${A}", (Reference("A"),)),
         ("${ A }", (Reference("A"),)),
         ("${A.message}", (Reference("A", "message"),)),
+        ("${A?}", (Reference("A", is_optional=True),)),
+        ("${A.message?}", (Reference("A", "message", is_optional=True),)),
+        ("${Prompt Template-aB1cD.prompt}", (Reference("Prompt Template-aB1cD", "prompt"),)),
+        ("${ext:ibm:Watsonx@official-x1.a.b}", (Reference("ext:ibm:Watsonx@official-x1", "a.b"),)),
         ("a ${A} b ${B-1.x}", ("a ", Reference("A", None, 2), " b ", Reference("B-1", "x", 9))),
         ("${A}${A}", (Reference("A"), Reference("A", None, 4))),
         ("$${A}", ("${A}",)),
@@ -37,24 +41,38 @@ def test_references_are_told_from_text(text: str, parts: tuple[str | Reference, 
 def test_a_text_is_filled_with_values_that_are_not_looked_at_again() -> None:
     text = parse_text("${A}: ${B}")
     assert text is not None
-    assert text.fill({"A": "${B}", "B": "b"}) == "${B}: b"
+    assert text.fill(lambda reference: {"A": "${B}", "B": "b"}[reference.component]) == "${B}: b"
 
 
 def test_what_fills_a_template_holds_no_variables() -> None:
     text = Text(("{name} ", Reference("A")), is_template=True)
-    assert text.fill({"A": "{name} }"}) == "{name} {{name}} }}"
-    assert Text((Reference("A"),), is_template=True).fill({"A": "{x}"}) == "{{x}}"
+    assert text.fill(lambda _: "{name} }") == "{name} {{name}} }}"
+    assert Text((Reference("A"),), is_template=True).fill(lambda _: "{x}") == "{{x}}"
 
 
 def test_an_escaped_reference_in_a_template_begins_no_variable() -> None:
     text = parse_text("$${A} ${B}", is_template=True)
     assert text is not None
-    assert parse_template(text.fill({"B": "{b}"})).fill({}) == "${A} {b}"
+    assert parse_template(text.fill(lambda _: "{b}")).fill({}) == "${A} {b}"
 
 
-def test_the_source_is_a_text_that_is_exactly_one_reference() -> None:
-    sources = [found.source for text in ("${A.x}", "a ${A}", "${A}${B}", "$${A}") if (found := parse_text(text))]
-    assert sources == ["A", None, None, None]
+@pytest.mark.parametrize(
+    ("text", "sources"),
+    [
+        ("${A.x}", ["A"]),
+        ("${A?}", ["A"]),
+        ("${A?}${B.x?}", ["A", "B"]),
+        ("a ${A}", []),
+        ("${A}${B}", []),
+        ("${A?}${B}", []),
+        ("${A?} ${B?}", []),
+        ("$${A}", []),
+    ],
+)
+def test_sources_are_what_a_whole_text_is_made_of(text: str, sources: list[str]) -> None:
+    found = parse_text(text)
+    assert found is not None
+    assert [reference.component for reference in found.sources] == sources
 
 
 def test_order_follows_what_waits_and_the_files_order() -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from flowground.graph import LONGEST
 from flowground.messages import Message
 from flowground.providers.base import Completion, ModelCall
 from flowground.providers.chat_format import write_call
 from flowground.providers.openai import OpenAI
+from flowground.values import LONGEST
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, WANTED, all_of, delta, model
 from tests.heartbeat import stays_responsive
 from tests.wire import chunked, whole, wire

@@ -32,13 +32,13 @@ async def test_it_repeats_the_last_user_message_word_by_word() -> None:
         "Hello ",
         "there,  ",
         "friend\n",
-        Completion("You said: Hello there,  friend\n", "scripted:echo", Usage(5, 5)),
+        Completion("You said: Hello there,  friend\n", "scripted:echo", Usage(5, 5), "stop"),
     ]
 
 
 async def test_the_whole_answer_at_once_is_the_same() -> None:
     provider, name = open_providers().resolve("scripted")
-    assert await provider.complete(call(name, "Hi")) == Completion("You said: Hi", "scripted:echo", Usage(3, 3))
+    assert await provider.complete(call(name, "Hi")) == Completion("You said: Hi", "scripted:echo", Usage(3, 3), "stop")
 
 
 async def test_json_shows_what_the_model_was_given_byte_for_byte() -> None:
@@ -53,7 +53,7 @@ async def test_json_shows_what_the_model_was_given_byte_for_byte() -> None:
 
 async def test_pieces_from_the_settings_replace_the_answer() -> None:
     pieces = await streamed("demo:echo", demo=ScriptedSettings(pieces=("a", "b")))
-    assert pieces == ["a", "b", Completion("ab", "scripted:echo", Usage(5, 1))]
+    assert pieces == ["a", "b", Completion("ab", "scripted:echo", Usage(5, 1), "stop")]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from flowground.caller import RunRequest
 from flowground.errors import RunError
 from flowground.events import RunFinished
 from flowground.flow.parse import parse_flow
-from flowground.graph import LONGEST
 from flowground.runner import read_input, run_flow, select_outputs
 from flowground.settings import Limits
+from flowground.values import LONGEST
 from flowground.wiring import wire
 from tests.flow_runs import events_of, nothing_said, read_into, two_models
 from tests.meeting import Meeting

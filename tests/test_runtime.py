@@ -1,6 +1,7 @@
 """Runs belong to the runtime: who watches may come late, come twice, or leave."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from flowground.components.base import Component
 from flowground.errors import ComponentFailed, InvalidRequest, NotSignedIn
 from flowground.events import Token, TurnFinished
 from flowground.runtime import LiveTurn, Runtime
+from flowground.values import ValueKind
 from flowground.wiring import wire
 from tests.flow_texts import parsed
 from tests.people import PASSWORD
@@ -25,7 +27,7 @@ class Agent(Component):
 
     type_name: ClassVar[str] = "Agent"
     title: ClassVar[str] = "Agent"
-    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
     gives_output: ClassVar[str | None] = "text"
 
     def list_models(self) -> tuple[str | None, ...]:

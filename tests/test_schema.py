@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # comes with streamlit
+import jsonschema
 import pytest
 import yaml
 
@@ -61,7 +61,7 @@ def test_what_is_right_fits_both(text: str) -> None:
     [
         "name: x\n",
         "components: {}\n",
-        "components: {my model: {type: ChatOutput, input_value: x}}\n",
+        "components: {my.model: {type: ChatOutput, input_value: x}}\n",
         "components: {A: {input_value: x}}\n",
         "nmae: x\n" + components(""),
         "id: Not Good\n" + components(""),

@@ -1,6 +1,6 @@
 """A component with a secret field, which none of the shipped ones has: nobody is shown it, and nothing keeps it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +12,7 @@ from flowground import runtime
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output, declare
 from flowground.overrides import read_link
+from flowground.values import ValueKind
 from tests.app_page import find_by_label, go, read
 from tests.chat_socket import TalkHere
 from tests.in_process import runtime_of
@@ -35,14 +36,14 @@ class Locked(Component):
 
     type_name: ClassVar[str] = "Locked"
     title: ClassVar[str] = "Locked"
-    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
     gives_output: ClassVar[str | None] = "text"
 
     key: str = declare("", "Key", "A key.", secret=True)
     input_value: str = declare("", "Text", "What is passed on.")
 
     async def run(self, context: Context) -> Output:
-        return Output(f"{len(self.key)} letters, {self.input_value}")
+        return Output({"text": f"{len(self.key)} letters, {self.input_value}"})
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Validated and connected: what runs, and what may be changed of it."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -12,6 +13,7 @@ from flowground.components.outputs import ChatOutput
 from flowground.errors import FlowError
 from flowground.fields.values import change_component
 from flowground.graph import Reference, Text
+from flowground.values import ValueKind
 from flowground.wiring import replace_components, wire
 from tests.flow_texts import components, mistakes, parsed, wired
 
@@ -42,7 +44,7 @@ def test_a_flow_is_connected_once() -> None:
         "Second": {"Model"},
     }
     assert flow.connections["Model"]["system_message"] == Text((Reference("Prompt"),))
-    assert flow.connections["Prompt"]["how"].fill({"ChatInput": "kind"}) == "very kind ${y}"
+    assert flow.connections["Prompt"]["how"].fill(lambda _: "kind") == "very kind ${y}"
     assert flow.streams_to == {"Model": ("ChatOutput",)}
     assert flow.display_names == {
         "ChatOutput": "Chat Output",
@@ -114,7 +116,7 @@ def test_protected_fields_and_variables_may_be_overridable() -> None:
 class Locked(Component):
     type_name: ClassVar[str] = "Locked"
     title: ClassVar[str] = "Locked"
-    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
     gives_output: ClassVar[str | None] = "text"
 
     key: str = declare("", "Key", "A key.", secret=True, min_length=3)

@@ -80,8 +80,8 @@ from tests.flow_texts import components, mistakes
         ),
         (
             'A: {type: ChatInput}\nB: {type: LanguageModel, input_value: x, temperature: "${A}"}',
-            "3:58: `temperature` of LanguageModel is a number from 0 to 2: it is written in the file, no reference can "
-            "fill it.",
+            "3:58: `${A}` is text, and `temperature` of LanguageModel takes data: text becomes data only by a "
+            "component that says so.",
         ),
         (
             'A: {type: ChatInput}\nB: {type: LanguageModel, input_value: x, model: "${A}"}',

@@ -25,8 +25,8 @@ class Area:
 
 AREAS: Mapping[str, Area] = {
     "runner": Area(
-        ("flowground/runner.py",),
-        ("tests/test_runner*.py", "tests/test_turn_bounds.py"),
+        ("flowground/runner/*.py",),
+        ("tests/test_runner*.py", "tests/test_branches.py", "tests/test_turn_bounds.py"),
     ),
     "fields": Area(
         ("flowground/fields/*.py",),

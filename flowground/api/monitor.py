@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from flowground.access import deleting
 from flowground.api.incoming import verify_caller
-from flowground.api.wire import name_source, write_properties, write_time
+from flowground.api.wire import name_source, write_properties, write_reason, write_time
 from flowground.caller import Caller
 from flowground.errors import hide_component
 from flowground.messages import SENDERS
@@ -161,7 +161,7 @@ def _write_shape(said: PlacedMessage, shown_by: str | None, source: dict[str, An
         "files": "[]",
         "edit": False,
         "duration": None,
-        "properties": write_properties(source, message.state, message.usage),
+        "properties": write_properties(source, message.state, message.usage) | write_reason(message.finish_reason),
         "category": "error" if message.state == "failed" else "message",
         "content_blocks": [] if message.error is None else [_write_error_block(shown_by, message.error)],
         "session_metadata": {"graph_run_id": message.run_id},

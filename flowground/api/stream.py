@@ -152,7 +152,7 @@ class Frames:
             yield _write_event("end", write_simple(self.wired, event))
             return
         texts = [result.text for result in event.results.values()]
-        for name in chats:
+        for name in (name for name in chats if name in event.results):
             result = event.results[name]
             message = wire.write_answer(name, result.text, state="complete", result=result)
             yield _write_event("add_message", message, *texts)

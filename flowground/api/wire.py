@@ -34,15 +34,26 @@ def write_simple(wired: WiredFlow | ToldFlow, end: TurnFinished) -> Json:
 
     `{text, session_id, flow_id, version, usage}`; several selected outputs are joined by a blank line.
 
-    `version` is the flow's content hash; `usage` sums all models of the run, or is null.
+    `version` is the flow's content hash; `usage` sums all models of the run, or is null. `finish_reason` is there where
+    an answer is not whole, "length" where `max_tokens` cut it.
     """
-    return {
-        "text": "\n\n".join(output.text for output in end.outputs),
-        "session_id": end.turn.session_id,
-        "flow_id": end.turn.flow_id,
-        "version": wired.version,
-        "usage": write_usage(end.usage),
-    } | _write_warnings(end.turn)
+    return (
+        {
+            "text": "\n\n".join(output.text for output in end.outputs),
+            "session_id": end.turn.session_id,
+            "flow_id": end.turn.flow_id,
+            "version": wired.version,
+            "usage": write_usage(end.usage),
+        }
+        | write_reason(*(output.finish_reason for output in end.outputs))
+        | _write_warnings(end.turn)
+    )
+
+
+def write_reason(*reasons: str | None) -> Json:
+    """Why an answer is not whole; nothing where it is, as Langflow has no such word."""
+    told = next((reason for reason in reasons if reason not in (None, "stop")), None)
+    return {"finish_reason": told} if told else {}
 
 
 def _write_warnings(turn: TurnStarted) -> Json:
@@ -80,6 +91,7 @@ class Wire:
             state=state,
             usage=result.usage if result else None,
             icon=self._find_icon(component_id),
+            finish_reason=result.finish_reason if result else None,
         )
         return self._add_id(message)
 
@@ -107,6 +119,7 @@ class Wire:
             source=name_source() if is_input else self._name_source(item),
             usage=None if is_input else item.usage,
             icon=self._find_icon(item.component_id),
+            finish_reason=item.finish_reason,
         )
         return {
             "results": {"message": message},
@@ -119,7 +132,7 @@ class Wire:
 
     def _write_text_output(self, item: OutputResult) -> Json:
         component = self.wired.components[item.component_id]
-        key, is_message = component.outputs[0], "text" in (component.gives_output, component.takes_input)
+        key, is_message = next(iter(component.outputs)), "text" in (component.gives_output, component.takes_input)
         return {
             "results": {"text": _write_text_message(item.text, self.turn)} if is_message else {},
             "artifacts": {key: {"repr": item.text, "raw": item.text, "type": "text"}},
@@ -161,9 +174,13 @@ class Wire:
         state: str = "complete",
         usage: Usage | None = None,
         icon: str | None = None,
+        finish_reason: str | None = None,
     ) -> Json:
         turn, moment = self.turn, write_time(self.turn.started_at)
-        shown, metadata = write_properties(source, state, usage, icon), {"graph_run_id": turn.run_id}
+        shown, metadata = (
+            write_properties(source, state, usage, icon) | write_reason(finish_reason),
+            {"graph_run_id": turn.run_id},
+        )
         kind, name = sender
         data = {
             "timestamp": moment, "sender": kind, "sender_name": name, "session_id": turn.session_id,

@@ -2,13 +2,13 @@
 Schema, tweak checks, override widgets and the docs page (`fields` reads it).
 
 A field's metadata stands in `Field(...)`: title, description, bounds, `Literal` choices, and in `json_schema_extra`
-the flags `secret`, `literal`, `protected`, `multiline`, `template` (see `declare`). Connected fields are separated
-before validation; the runner gives `run` a copy of the component in which they are filled.
+the flags `secret`, `literal`, `protected`, `multiline`, `template` and the kind of value (see `FieldRules`). Connected
+fields are separated before validation; the runner gives `run` a copy of the component in which they are filled.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as PydanticField
@@ -16,12 +16,17 @@ from pydantic import Field as PydanticField
 from flowground.events import ModelProgress
 from flowground.messages import Message, Usage
 from flowground.providers.base import Provider
+from flowground.values import Value, ValueKind
 
 INPUT = "input_value"
 """The field that holds the own input of a component which takes one, and what an output shows; Langflow's name."""
 STORE_MESSAGE = "should_store_message"
 """The field of Chat Input and Chat Output by which a turn is not stored; Langflow's name."""
 DO_NOT_STORE = "False: the turn is not stored, neither question nor answer, whatever the flow's other chats say."
+_OURS = ("secret", "literal", "protected", "multiline", "template", "kind")
+PORT_MARKS = frozenset(".{}?$\n")
+"""What no name of an output holds: it means something in a reference."""
+NO_PORT = "it is empty, or holds `.`, `{`, `}`, `?` or `$`"
 LONGEST_TEXT = 1_000_000
 """Characters of one field that is text, in a flow file or a tweak, unless the field says otherwise."""
 
@@ -60,11 +65,15 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a component gives: text, and for a model its name and token usage."""
+    """What a component gives: values by port, each of the port's kind. A port that is not among them is not taken.
 
-    text: str
+    `model`, `usage` (tokens) and `finish_reason` are those of the model that was asked.
+    """
+
+    values: Mapping[str, Value]
     model: str | None = None
     usage: Usage | None = None
+    finish_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +100,12 @@ class Component(BaseModel):
     """The word after `type:` in a flow file; Langflow's name."""
     title: ClassVar[str]
     """Default display name; Langflow's."""
-    outputs: ClassVar[tuple[str, ...]]
-    """Names usable in `${id.output}`; all of them stand for the one text."""
+    outputs: ClassVar[Mapping[str, ValueKind]]
+    """The ports, by the names usable in `${id.output}`, and the kind of value each gives; `${id}` is the first."""
+    branches: ClassVar[bool] = False
+    """Whether it gives some of its ports only: then a reference names the one it means."""
+    calls_out: ClassVar[bool] = False
+    """Whether it asks somebody else, who may fail: then `step.on_error` may be set."""
     takes_input: ClassVar[str | None] = None
     """"chat" or "text" for components that receive the request's input."""
     gives_output: ClassVar[str | None] = None
@@ -101,6 +114,15 @@ class Component(BaseModel):
     """Whether it emits its text piece by piece."""
     waits: ClassVar[bool] = True
     """Whether `run` may wait for something; components that never do are run at once, without a task of their own."""
+
+    def list_outputs(self) -> Mapping[str, ValueKind]:
+        """The ports of this one component, where its own fields make them."""
+        return self.outputs
+
+    @property
+    def may_leave_outputs(self) -> bool:
+        """Whether a run may end without one of its outputs; what refers to it is skipped then."""
+        return self.branches
 
     def list_models(self) -> tuple[str | None, ...]:
         """The models that `run` may ask, as `provider:model`; None is the configured default."""
@@ -120,35 +142,37 @@ class Component(BaseModel):
         return True
 
     async def run(self, context: Context) -> Output:
-        """The component's text for this run. Raises `RunError`s only."""
+        """What the component gives in this run. Raises `RunError`s only."""
         raise NotImplementedError
 
 
-def declare(
-    default: Any,
-    title: str,
-    description: str,
-    *,
-    secret: bool = False,
-    literal: bool = False,
-    protected: bool = False,
-    multiline: bool = False,
-    template: bool = False,
-    **bounds: Any,
-) -> Any:
-    """A component's field with the metadata that every reader of the model needs.
+class FieldRules(TypedDict, total=False):
+    """What a field may be told beside its words; what is not named here pydantic knows (`ge`, `max_length`, …)."""
 
-    `secret`: may hold `${env:NAME}`, is never shown, is literal and protected. `literal`: no reference fills it.
-    `protected`: no caller sets it unless the author opens it.
-    `multiline`: wants a text area. `template`: holds `{variables}`.
-    `bounds` go to pydantic (ge, le, …).
-    """
-    flags = {
-        "secret": secret,
-        "literal": literal or secret,
-        "protected": protected or secret,
-        "multiline": multiline,
-        "template": template,
-    }
-    extra: dict[str, Any] = {name: value for name, value in flags.items() if value}
-    return PydanticField(default, title=title, description=description, json_schema_extra=extra, **bounds)
+    secret: bool
+    """May hold `${env:NAME}`, is never shown, is literal and protected."""
+    literal: bool
+    """No reference fills it."""
+    protected: bool
+    """No caller sets it unless the author opens it."""
+    multiline: bool
+    """Wants a text area."""
+    template: bool
+    """Holds `{variables}`."""
+    kind: ValueKind
+    """Of the value that fills it; text where the field is text, else data, when left out."""
+    ge: float
+    gt: float
+    le: float
+    lt: float
+    min_length: int
+    max_length: int
+
+
+def declare(default: Any, title: str, description: str, **rules: Unpack[FieldRules]) -> Any:
+    """A component's field with the metadata that every reader of the model needs."""
+    given: dict[str, Any] = dict(rules)
+    extra = {name: value for name in _OURS if (value := given.pop(name, None))}
+    if extra.get("secret"):
+        extra |= {"literal": True, "protected": True}
+    return PydanticField(default, title=title, description=description, json_schema_extra=extra, **given)

@@ -1,8 +1,10 @@
 """Chat Input and Text Input: what a request brings."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from flowground.components.base import DO_NOT_STORE, Component, Context, Output, declare
+from flowground.values import ValueKind
 
 
 class _InputComponent(Component):
@@ -16,7 +18,8 @@ class _InputComponent(Component):
         return self.input_value
 
     async def run(self, context: Context) -> Output:
-        return Output(self.input_value if context.input_value is None else context.input_value)
+        (port,) = self.outputs
+        return Output({port: self.input_value if context.input_value is None else context.input_value})
 
 
 class ChatInput(_InputComponent):
@@ -24,10 +27,10 @@ class ChatInput(_InputComponent):
 
     type_name: ClassVar[str] = "ChatInput"
     title: ClassVar[str] = "Chat Input"
-    outputs: ClassVar[tuple[str, ...]] = ("message",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"message": "text"}
     takes_input: ClassVar[str | None] = "chat"
 
-    should_store_message: bool = declare(True, "Store Messages", DO_NOT_STORE)
+    should_store_message: bool = declare(True, "Store Messages", DO_NOT_STORE, literal=True)
 
     @property
     def keeps_messages(self) -> bool:
@@ -39,7 +42,7 @@ class TextInput(_InputComponent):
 
     type_name: ClassVar[str] = "TextInput"
     title: ClassVar[str] = "Text Input"
-    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
     takes_input: ClassVar[str | None] = "text"
 
     input_value: str = declare("", "Text", "The text when the request brings none.", multiline=True)

@@ -1,5 +1,6 @@
 """Language Model: asks a model and gives its answer."""
 
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ from flowground.components.base import Component, Context, Output, declare
 from flowground.errors import ProviderRefused
 from flowground.messages import Message
 from flowground.providers.base import Completion, ModelCall
+from flowground.values import ValueKind
 
 _OPTIONS = ("temperature", "max_tokens", "top_p", "seed")
 
@@ -18,7 +20,8 @@ class LanguageModel(Component):
 
     type_name: ClassVar[str] = "LanguageModel"
     title: ClassVar[str] = "Language Model"
-    outputs: ClassVar[tuple[str, ...]] = ("text_output",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"text_output": "text"}
+    calls_out: ClassVar[bool] = True
     streams: ClassVar[bool] = True
 
     model: str | None = declare(
@@ -56,10 +59,10 @@ class LanguageModel(Component):
         call = ModelCall(model, messages, self._options)
         if context.emit is None or not self.stream:
             end = await provider.complete(call)
-            return Output(end.text, end.model, end.usage)
+            return Output({"text_output": end.text}, end.model, end.usage, end.finish_reason)
         async with aclosing(provider.stream(call)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Completion):
-                    return Output(piece.text, piece.model, piece.usage)
+                    return Output({"text_output": piece.text}, piece.model, piece.usage, piece.finish_reason)
                 await context.emit(piece)
         raise ProviderRefused(f"The model {model!r} ended its answer without an end.")

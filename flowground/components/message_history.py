@@ -1,14 +1,14 @@
 """Message History: what was said before in this session."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import PrivateAttr
 
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.template import LONGEST_TEMPLATE, Template, find_mistake, parse_template
-from flowground.graph import check_length
 from flowground.messages import SENDERS
+from flowground.values import ValueKind, check_length
 
 _VARIABLES = ("sender", "sender_name", "text")
 
@@ -18,7 +18,7 @@ class MessageHistory(Component):
 
     type_name: ClassVar[str] = "MessageHistory"
     title: ClassVar[str] = "Message History"
-    outputs: ClassVar[tuple[str, ...]] = ("messages_text",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"messages_text": "text"}
 
     n_messages: int = declare(100, "Number of Messages", "How many messages at most, the last ones.", ge=0, le=1000)
     order: Literal["Ascending", "Descending"] = declare(
@@ -44,13 +44,13 @@ class MessageHistory(Component):
             yield mistake
             return
         for variable in self._parsed.variables:
-            if variable.name not in _VARIABLES:
+            if variable.is_meant(()) and variable.name not in _VARIABLES:
                 message = f"A message has no `{{{variable.name}}}`."
                 yield Mistake("template", message, missing=variable.name, offset=variable.offset, choices=_VARIABLES)
 
     async def run(self, context: Context) -> Output:
         if not self.n_messages:
-            return Output("")
+            return Output({"messages_text": ""})
         messages = await context.history(self.n_messages)
         parsed = self._parsed.renew(self.template)
         lines, size = [], 0
@@ -59,4 +59,5 @@ class MessageHistory(Component):
             lines.append(parsed.fill({"sender": sender, "sender_name": name, "text": message.content}))
             size += len(lines[-1])
             check_length(size)
-        return Output("\n".join(lines if self.order == "Ascending" else reversed(lines)))
+        said = "\n".join(lines if self.order == "Ascending" else reversed(lines))
+        return Output({"messages_text": said})

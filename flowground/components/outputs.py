@@ -1,8 +1,10 @@
 """Chat Output and Text Output: what a flow answers."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from flowground.components.base import DO_NOT_STORE, Component, Context, Output, declare
+from flowground.values import ValueKind
 
 
 class _OutputComponent(Component):
@@ -13,7 +15,8 @@ class _OutputComponent(Component):
     input_value: str = declare(..., "Inputs", "What is answered, usually a reference.", multiline=True)
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
-        return Output(self.input_value)
+        (port,) = self.outputs
+        return Output({port: self.input_value})
 
 
 class ChatOutput(_OutputComponent):
@@ -21,10 +24,10 @@ class ChatOutput(_OutputComponent):
 
     type_name: ClassVar[str] = "ChatOutput"
     title: ClassVar[str] = "Chat Output"
-    outputs: ClassVar[tuple[str, ...]] = ("message",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"message": "text"}
     gives_output: ClassVar[str | None] = "chat"
 
-    should_store_message: bool = declare(True, "Store Messages", DO_NOT_STORE)
+    should_store_message: bool = declare(True, "Store Messages", DO_NOT_STORE, literal=True)
 
     @property
     def keeps_messages(self) -> bool:
@@ -36,7 +39,7 @@ class TextOutput(_OutputComponent):
 
     type_name: ClassVar[str] = "TextOutput"
     title: ClassVar[str] = "Text Output"
-    outputs: ClassVar[tuple[str, ...]] = ("text",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
     gives_output: ClassVar[str | None] = "text"
 
     input_value: str = declare(..., "Text", "What is given, usually a reference.", multiline=True)

@@ -1,19 +1,21 @@
 """Prompt: a template whose `{variables}` are fields of the component."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict, PrivateAttr
 
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.template import LONGEST_TEMPLATE, Template, find_mistake, parse_template
+from flowground.values import ValueKind
 
 
 class Prompt(Component):
     """A text made of a template.
 
     Each `{name}` in it is a variable, and a field of that name gives its value, as text or reference. `{{` and `}}`
-    stand for single braces; braces that enclose no plain name stay as they are.
+    stand for single braces; braces that enclose no plain name stay as they are. A name with letters beyond a to z is a
+    variable where there is a field of that name.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -21,7 +23,7 @@ class Prompt(Component):
 
     type_name: ClassVar[str] = "Prompt"
     title: ClassVar[str] = "Prompt"
-    outputs: ClassVar[tuple[str, ...]] = ("prompt",)
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"prompt": "text"}
     waits: ClassVar[bool] = False
 
     template: str = declare(
@@ -40,7 +42,8 @@ class Prompt(Component):
             yield mistake
             return
         given = self.__pydantic_extra__
-        variables = {variable.name: variable.offset for variable in self._parsed.variables}
+        meant = (variable for variable in self._parsed.variables if variable.is_meant(given))
+        variables = {variable.name: variable.offset for variable in meant}
         for name, offset in variables.items():
             if name in ("type", "display_name", *type(self).model_fields):
                 message = f"`{{{name}}}` cannot be a variable: `{name}` is a field of every component."
@@ -56,4 +59,4 @@ class Prompt(Component):
             )
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
-        return Output(self._parsed.renew(self.template).fill(self.__pydantic_extra__))
+        return Output({"prompt": self._parsed.renew(self.template).fill(self.__pydantic_extra__)})

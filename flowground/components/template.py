@@ -2,17 +2,17 @@
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from flowground.components.base import Mistake
-from flowground.graph import check_length
+from flowground.values import check_length
 
 LONGEST_TEMPLATE = 256_000
 """Characters of a template itself."""
 MOST_VARIABLES = 1_000
 """Places in one template where a variable stands; one that stands twice counts twice."""
-_VARIABLE = re.compile(r"(?<!\{)(?:\{\{)*(\{([A-Za-z_][A-Za-z0-9_]*)\})")
+_VARIABLE = re.compile(r"(?<!\{)(?:\{\{)*(\{([^\W\d]\w*)\})")
 """A name in braces after no brace or an even number of them: each two before it are one plain brace."""
 
 
@@ -22,6 +22,15 @@ class Variable:
 
     name: str
     offset: int
+
+    @property
+    def plain(self) -> str:
+        """How it stands in its template."""
+        return f"{{{self.name}}}"
+
+    def is_meant(self, values: Container[str]) -> bool:
+        """Whether it is a variable, and no plain text in braces."""
+        return self.name in values or self.name.isascii()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +49,25 @@ class Template:
                 first.setdefault(part.name, part)
         return tuple(first.values())
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The variables' names, each once."""
+        return tuple(dict.fromkeys(part.name for part in self.parts if isinstance(part, Variable)))
+
     def renew(self, source: str) -> "Template":
         """This template, or the one of a text that was filled for a run."""
         return self if self.source is source else parse_template(source)
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """The text. Raises KeyError for a variable without a value, RunError when it would be over `LONGEST`."""
-        parts = [part if isinstance(part, str) else values[part.name] for part in self.parts]
+        """The text. Raises KeyError for a variable without a value, RunError when it would be over `LONGEST`.
+
+        One with letters beyond ASCII stays as it is where it has none: such names came later, and older templates have
+        them in plain braces.
+        """
+        parts = [
+            part if isinstance(part, str) else values[part.name] if part.is_meant(values) else part.plain
+            for part in self.parts
+        ]
         check_length(sum(map(len, parts)))
         return "".join(parts)
 

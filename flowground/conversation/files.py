@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from flowground.conversation.written import find_said
+from flowground.conversation.written import CUT_REASONS, find_said
 from flowground.messages import mend
 from flowground.runtime import Runtime
 from flowground.store.runs import whole_chats
@@ -96,6 +96,8 @@ class ChatFile:
             "state": message.state,
             "at": message.created_at.isoformat(),
         }
+        if message.finish_reason in CUT_REASONS:
+            told["finish_reason"] = message.finish_reason
         if message.role == "user" or not self.sees_inside:
             return told
         usage = message.usage

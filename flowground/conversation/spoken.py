@@ -33,8 +33,7 @@ def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
             case Token():
                 texts[event.component_id] += event.text
             case ComponentFinished():
-                step = TraceStep(event.component_id, event.type, event.seconds, event.text, event.usage, event.model)
-                trace.append(step)
+                trace.append(TraceStep.keep(event))
             case TurnFinished():
                 finished = event
             case TurnStarted() | ComponentStarted() | ModelProgress():
@@ -42,10 +41,11 @@ def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
             case _:
                 assert_never(event)
     state, error = _explain_end(turn)
-    made = []
-    for number, (name, key) in enumerate(started.answer_ids.items()):
-        result = finished.results[name] if finished else None
-        if result or texts[name] or not number:  # the first stands for the turn also where nothing was said
+    made: list[StoredMessage] = []
+    for name, key in started.answer_ids.items():
+        result = finished.results.get(name) if finished else None
+        is_skipped = finished is not None and result is None and bool(finished.results)
+        if not is_skipped and (result or texts[name] or not made):  # one stands for the turn where nothing was said
             message = StoredMessage(
                 id=key,
                 role="assistant",
@@ -54,9 +54,10 @@ def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
                 created_at=started.started_at,
                 run_id=started.run_id,
                 model=result.model if result else None,
-                usage=finished.usage if finished and not number else None,
+                finish_reason=result.finish_reason if result else None,
+                usage=finished.usage if finished and not made else None,
                 seconds=finished.seconds if finished else None,
-                trace=() if number else tuple(trace),
+                trace=() if made else tuple(trace),
                 error=error,
             )
             made.append(message)

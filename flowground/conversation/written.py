@@ -7,11 +7,14 @@ from typing import Any
 import orjson
 
 from flowground.api.errors import find_wait
+from flowground.components import COMPONENTS
 from flowground.errors import EndedByAdmin, FlowgroundError, explain_failure
 from flowground.messages import Usage, mend
 from flowground.store.runs.records import StoredMessage, TraceStep
 from flowground.words import round_seconds
 
+CUT_REASONS = ("length", "content_filter")
+"""Why a model ended that people should know: the answer is not whole."""
 OUTSIDE = "This flow could not answer just now."
 
 Written = dict[str, Any]
@@ -61,6 +64,10 @@ def write_message(message: StoredMessage, *, sees_inside: bool, says_why: bool =
     if message.role == "user":
         return written | ({"versions": message.versions} if message.versions else {})
     written["by_model"] = message.model is not None
+    if message.finish_reason in CUT_REASONS:
+        written["finish_reason"] = message.finish_reason
+    if not message.text and _is_skipped(message.trace):
+        written["is_skipped"] = True
     if message.state == "failed" and says_why:
         sentence = message.error or message.text
         written["error"] = {"text": mend(explain_failure(sentence)), "hint": None} if sees_inside else _hide(None)
@@ -79,7 +86,14 @@ def write_step(step: TraceStep, name: str | None) -> Written:
         "model": step.model,
         "tokens": _write_tokens(step.usage),
         "text": mend(step.text),
+        "status": step.status,
     }
+
+
+def _is_skipped(trace: Sequence[TraceStep]) -> bool:
+    """Whether every output of the flow was skipped."""
+    ends = [step.status for step in trace if step.type in COMPONENTS and COMPONENTS[step.type].gives_output]
+    return bool(ends) and all(status == "skipped" for status in ends)
 
 
 def write_failure(error: FlowgroundError, *, sees_inside: bool) -> Written:

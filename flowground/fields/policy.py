@@ -143,6 +143,8 @@ def _find_wrong_entry(
     if text := connections.get(name, {}).get(key):
         source = " and ".join(dict.fromkeys(str(reference) for reference in text.references[:10]))
         return f"`{entry.field}` is filled by {source}: nobody can override it", (), ""
+    if not field.is_simple:
+        return f"`{entry.field}` is {field.kind}: callers cannot set it", (), ""
     wrong = _find_wrong_bounds(field, entry)
     return (f"`{entry.field}`: {wrong}", (), "") if wrong else None
 

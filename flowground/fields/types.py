@@ -7,15 +7,17 @@ from functools import cache, lru_cache
 from types import MappingProxyType
 
 from flowground.components.base import Component
+from flowground.values import ValueKind
 from flowground.words import Schema, describe_kind
 
 SMALLEST_STEP = 0.01
+_KINDS = {"records": "records, a list of mappings", "files": "files"}
 Choices = tuple[str | float | bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FieldType:
-    """One field of a component type. `kind` says in words what it takes.
+    """One field of a component type. `kind` says in words what it takes, `wants` the kind of value a reference brings.
 
     `min`, `max` are values that fit, or None; `choices` are the only ones that fit, or None. `is_optional`: null fits.
     `is_template`: its text holds `{variables}`.
@@ -27,6 +29,7 @@ class FieldType:
     title: str
     description: str
     kind: str
+    wants: ValueKind
     schema: Schema
     is_text: bool
     is_number: bool
@@ -41,6 +44,11 @@ class FieldType:
     is_secret: bool
     takes_references: bool
     callers_may_set: bool
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether it takes one text, number, switch or choice: what a caller can set and an editor can show."""
+        return self.is_text or self.is_number or self.choices is not None or self.schema.get("type") == "boolean"
 
 
 @cache
@@ -84,7 +92,8 @@ def _read_type(name: str, schema: Schema, *, is_required: bool) -> FieldType:
         name=name,
         title=schema.get("title", name),
         description=schema.get("description", ""),
-        kind=describe_kind(schema),
+        kind=_KINDS.get(schema.get("kind", "")) or describe_kind(schema),
+        wants=schema.get("kind") or ("text" if is_text else "data"),
         schema=schema,
         is_text=is_text,
         is_number=is_number,
@@ -97,8 +106,8 @@ def _read_type(name: str, schema: Schema, *, is_required: bool) -> FieldType:
         is_multiline=bool(schema.get("multiline")),
         is_template=bool(schema.get("template")),
         is_secret=bool(schema.get("secret")),
-        takes_references=is_text and not schema.get("literal"),
-        callers_may_set=not schema.get("protected"),
+        takes_references=not schema.get("literal"),
+        callers_may_set=not schema.get("protected") and not schema.get("kind"),
     )
 
 

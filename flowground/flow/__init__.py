@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -76,9 +76,36 @@ class Header(Section):
     api: ApiSection = ApiSection()
 
 
+class StepSection(Section):
+    """What every component may have: what it is there for, and what happens when it fails."""
+
+    description: str = Field(
+        "", max_length=1000, description="What the step is there for, for people who read the flow."
+    )
+    on_error: Literal["fail", "continue"] = Field(
+        "fail",
+        description="`continue`: when the component fails, the run goes on with `fallback`. Of components that ask "
+        "somebody else, such as a model.",
+    )
+    fallback: Any = Field(
+        None, description="What stands on the component's first output then; empty of its kind when left out."
+    )
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run goes on when the component fails."""
+        return self.on_error == "continue"
+
+
+_NO_STEP = StepSection()
+
+
 @dataclass(frozen=True, slots=True)
 class ComponentSpec:
-    """One component as its file says it. `fields` are raw, without `type` and `display_name`."""
+    """One component as its file says it. `fields` are raw, without `type`, `display_name` and `step`.
+
+    `places` has where each of them stands, and `step.on_error`, … too.
+    """
 
     id: str
     type: str
@@ -86,6 +113,7 @@ class ComponentSpec:
     fields: Mapping[str, Any]
     position: Position
     places: Mapping[str, Place]
+    step: StepSection = _NO_STEP
 
 
 @dataclass(frozen=True, slots=True)

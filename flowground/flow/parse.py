@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from flowground.errors import FlowError, Problem
-from flowground.flow import ComponentSpec, Flow, Header
+from flowground.flow import ComponentSpec, Flow, Header, StepSection
 from flowground.words import Schema, describe_kind, find_nearest, show
 from flowground.yaml_file.document import Document, KeyPath, Node, Position, Problems
 from flowground.yaml_file.reader import Dialect, read_document
@@ -21,7 +21,8 @@ RESERVED = frozenset({"static", "media", "component", "app", "_stcore"})
 """Words that are addresses of the server itself."""
 ADDRESS = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-COMPONENT_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+COMPONENT_ID = re.compile(r"(?!env:)(?![-+]?[0-9]+$)[^\s.{}?$](?:[^\n\r\t.{}?$]{0,126}[^\s.{}?$])?")
+"""Any words, but for what has a meaning in a reference."""
 ENV = re.compile(r"(?<!\$)\$\{env:([^{}\n]*)\}")
 """A secret's place: the name of an environment variable."""
 
@@ -210,9 +211,9 @@ def _read_components(document: Document, root: Node) -> dict[str, ComponentSpec]
 
 
 def _read_component(problems: Problems, name: str, node: Node, at: Position) -> ComponentSpec | None:
-    if not COMPONENT_ID.fullmatch(name):
-        rule = "letters, digits, `_` and `-`, up to 64 of them, beginning with a letter"
-        legal = re.sub(r"[^A-Za-z0-9_-]+", "", name)
+    if not (COMPONENT_ID.fullmatch(name) and name.isprintable()):
+        rule = "up to 128 letters on one line, without `.`, `{`, `}`, `?` and `$`, and no number"
+        legal = re.sub(r"[.{}?$]|[^\x20-\x7e]", "", name).strip()
         word = legal if COMPONENT_ID.fullmatch(legal) else None
         problems.add(at, f"{show(name)} cannot be a component's id: it is {rule}.", value=name, suggestion=word)
     if not isinstance(node.value, dict):
@@ -220,6 +221,10 @@ def _read_component(problems: Problems, name: str, node: Node, at: Position) -> 
         return None
     fields = node.read_plain()
     kind, shown = fields.pop("type", None), fields.pop("display_name", None)
+    step = StepSection()
+    if "step" in fields and not isinstance(fields["step"], str):  # a text is a template's variable
+        step = _read_step(problems, name, node.value["step"])
+        del fields["step"]
     for key, given in (("type", kind), ("display_name", shown)):
         if not isinstance(given, str) and key in node.value:
             message = f"`{key}` of `{name}` is text, not {show(given)}."
@@ -231,4 +236,29 @@ def _read_component(problems: Problems, name: str, node: Node, at: Position) -> 
     if not isinstance(kind, str):
         return None
     places = {key: inner.place(node.keys[key]) for key, inner in node.value.items()}
-    return ComponentSpec(name, kind, shown if isinstance(shown, str) else None, fields, at, places)
+    if "step" not in fields and "step" in node.value and isinstance(node.value["step"].value, dict):
+        below = node.value["step"]
+        places |= {f"step.{key}": inner.place(below.keys[key]) for key, inner in below.value.items()}
+    return ComponentSpec(name, kind, shown if isinstance(shown, str) else None, fields, at, places, step)
+
+
+def _read_step(problems: Problems, name: str, node: Node) -> StepSection:
+    """The component's `step:`; notes what is wrong with it."""
+    try:
+        return StepSection.model_validate(node.read_plain())
+    except ValidationError as error:
+        known = tuple(StepSection.model_fields)
+        for detail in error.errors(include_url=False, include_context=False):
+            key = str(detail["loc"][0]) if detail["loc"] else ""
+            if detail["type"] == "extra_forbidden":
+                says, otherwise = f"There is no `{key}` in `step`", f"; it has {', '.join(known)}"
+                problems.add(node.keys[key], says, value=key, choices=known, otherwise=otherwise)
+            elif key:
+                schema = StepSection.model_json_schema()["properties"][key]
+                value = node.value[key]
+                says = f"`step.{key}` of `{name}` is {_say_bounded(schema)}, not {show(value.read_plain())}"
+                problems.add(value.position, says, value=value.read_plain(), choices=schema.get("enum", ()))
+            else:
+                says = f"`step` of `{name}` is a mapping: `{{on_error: continue, fallback: …}}`"
+                problems.add(node.position, says, value=node.read_plain())
+        return StepSection()

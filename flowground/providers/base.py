@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Protocol, Self, cast
+from typing import Annotated, Any, ClassVar, Protocol, Self, cast
 
 from pydantic import Field, PrivateAttr, SecretStr
 
@@ -16,20 +16,29 @@ from flowground.yaml_file.section import ConfigSection, check_http_address
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One request to a model. `options` holds only what the flow sets (temperature, max_tokens, …)."""
+    """One request to a model. `options` holds only what the flow sets (temperature, max_tokens, …).
+
+    `response_schema` is the JSON Schema that the answer, a JSON object, is to fit; a server may not keep to it.
+    """
 
     model: str
     messages: tuple[Message, ...]
     options: Mapping[str, float | int | str]
+    response_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The end of an answer. `text` is the whole of it; `model` is the name to show under it."""
+    """The end of an answer. `text` is the whole of it; `model` is the name to show under it.
+
+    `finish_reason` is the server's word for why it ended: "stop"; "length" where `max_tokens` cut it. None where it is
+    not told.
+    """
 
     text: str
     model: str
     usage: Usage | None = None
+    finish_reason: str | None = None
 
     @staticmethod
     async def read(pieces: AsyncGenerator["Piece", None]) -> "Completion":

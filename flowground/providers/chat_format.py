@@ -14,6 +14,7 @@ from flowground.errors import AnswerTooLong
 from flowground.messages import MOST_TOKENS, Usage, mend
 from flowground.providers.base import Completion, ModelCall
 
+_LONGEST_REASON = 40
 _STREAM_BYTES = 64 * 1024 * 1024
 """A longer stream is refused: around each few letters stand some 300 bytes, and no model says so much."""
 
@@ -33,6 +34,9 @@ def write_call(call: ModelCall, *, is_streamed: bool, renamed: dict[str, str]) -
         "messages": [{"role": message.role, "content": message.content} for message in call.messages],
     }
     body |= {renamed.get(name, name): value for name, value in call.options.items()}
+    if call.response_schema is not None:
+        shape = {"name": "answer", "schema": call.response_schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": shape}
     if is_streamed:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     try:
@@ -57,7 +61,8 @@ def read_completion(data: bytearray, *, model: str, answer_chars: int) -> Comple
         text = mend(_read_text(message.get("content")) or _read_text(message.get("refusal")))
     except (LookupError, TypeError, AttributeError):
         raise Unreadable from None
-    return Completion(text, _read_word(answer.get("model")) or model, _read_usage(answer.get("usage")))
+    shown = _read_word(answer.get("model")) or model
+    return Completion(text, shown, _read_usage(answer.get("usage")), _read_reason(choice))
 
 
 def read_error(data: bytes | bytearray) -> tuple[str | None, str | None]:
@@ -89,6 +94,7 @@ class ChunkReader:
         self.end_by: float | None = None
         self.model: str | None = None
         self.usage: Usage | None = None
+        self.finish_reason: str | None = None
         self._answer_chars = answer_chars
         self._most_bytes = count_most_bytes(answer_chars)
         self._line: list[bytes] = []
@@ -134,7 +140,8 @@ class ChunkReader:
             if not (choices := chunk.get("choices")):
                 return None
             choice = choices[0]
-            self.has_ended = self.has_ended or bool(_read_word(choice.get("finish_reason")))
+            if reason := _read_reason(choice):
+                self.has_ended, self.finish_reason = True, reason
             delta = choice.get("delta") or {}
             content = delta.get("content")
             if content.__class__ is not str:
@@ -178,6 +185,10 @@ def _read_text(content: Any) -> str:
 
 def _read_word(value: Any) -> str | None:
     return mend(value) if isinstance(value, str) and value else None
+
+
+def _read_reason(choice: dict[str, Any]) -> str | None:
+    return (_read_word(choice.get("finish_reason")) or "")[:_LONGEST_REASON] or None
 
 
 def _read_usage(value: Any) -> Usage | None:

@@ -113,7 +113,7 @@ class OpenAI:
                 if not reader.has_ended:
                     broken = f"The connection to provider {self._name!r} broke before the answer was complete."
                     raise ProviderUnreachable(broken)
-                yield Completion("".join(text), reader.model or call.model, reader.usage)
+                yield Completion("".join(text), reader.model or call.model, reader.usage, reader.finish_reason)
         except Unreadable as problem:
             raise self._explain(problem) from None
 

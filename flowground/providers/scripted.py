@@ -14,12 +14,13 @@ from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, Provid
 from flowground.events import ModelProgress
 from flowground.messages import Usage
 from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
+from flowground.providers.invented import invent
 from flowground.words import suggest
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How one variant behaves: `delay` in seconds before each piece, `error` after `words` words of the answer.
+    """How one variant behaves: `delay` in seconds before each piece, `error`, or a `cut`, after `words` words.
 
     `says` is that in a sentence, for docs/settings.md.
     """
@@ -28,6 +29,7 @@ class Script:
     delay: float = 0
     error: ProviderError | None = None
     words: int = 0
+    cut: bool = False
 
 
 SCRIPTS = {
@@ -48,13 +50,14 @@ SCRIPTS = {
         "Fails as a server that answers 429 and asks to come back in a second.",
         error=ProviderBusy("The scripted model is busy.", status=429, retry_after=1),
     ),
+    "cut": Script("Says three words, as if `max_tokens` had cut its answer.", words=3, cut=True),
     "breaks": Script(
         "Says three words, then the connection breaks.",
         error=ProviderUnreachable("The connection to the scripted model broke."),
         words=3,
     ),
 }
-"""Every variant of `model: scripted:NAME`."""
+"""Every variant of `model: scripted:NAME`. Where JSON of a schema is wanted it is made of the first user message."""
 
 _FETCHED = (0, 400, 800, 1000)
 
@@ -76,6 +79,8 @@ class Scripted:
                 yield ModelProgress("scripted", received, _FETCHED[-1], delay * (_FETCHED[-1] - received) / 400)
                 await asyncio.sleep(delay)
         pieces = self._make_answer(call)
+        if script.cut:
+            pieces = pieces[: script.words]
         for count, piece in enumerate(pieces):
             if script.error and count >= script.words:
                 break
@@ -86,7 +91,7 @@ class Scripted:
             raise copy(script.error)  # one object would collect the tracebacks of all callers
         text = "".join(pieces)
         usage = Usage(sum(_count_words(message.content) for message in call.messages), _count_words(text))
-        yield Completion(text, f"scripted:{call.model}", usage)
+        yield Completion(text, f"scripted:{call.model}", usage, "length" if script.cut else "stop")
 
     async def complete(self, call: ModelCall) -> Completion:
         self.require_ready(call.model)
@@ -111,6 +116,9 @@ class Scripted:
     def _make_answer(self, call: ModelCall) -> tuple[str, ...]:
         if self._pieces is not None:
             return self._pieces
+        if call.response_schema is not None:
+            said = next((message.content for message in call.messages if message.role == "user"), "")
+            return (json.dumps(invent(call.response_schema, said), ensure_ascii=False),)
         if call.model == "json":
             messages = [{"role": message.role, "content": message.content} for message in call.messages]
             given = {"model": call.model, "messages": messages, "options": dict(call.options)}

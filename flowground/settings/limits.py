@@ -62,6 +62,9 @@ class Limits(ConfigSection):
         description="Longest wait for a request's head, for the next piece of its body (the whole body has ten times "
         "that), for its client to read on, and for the first word of a page whose visitor is not signed in.",
     )
+    value_bytes: int = Field(
+        3_000_000, ge=1024, description="Largest value that a component gives to the next; a larger one fails the run."
+    )
     flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
     answer_chars: int = Field(
         500_000, ge=1, description="Longest answer of a model or an output; a longer one fails and keeps this much."

@@ -23,6 +23,7 @@ from flowground.events import (
     ComponentFinished,
     ComponentStarted,
     ModelProgress,
+    OutputResult,
     RunFinished,
     Token,
     TurnFinished,
@@ -136,27 +137,29 @@ class TurnRecord:
                 self.said.setdefault(event.component_id, []).append(event.text)
                 self.said_chars += len(event.text)
             case ComponentFinished():
-                step = TraceStep(event.component_id, event.type, event.seconds, event.text, event.usage, event.model)
-                self.trace.append(step)
+                self.trace.append(TraceStep.keep(event))
             case ComponentStarted() | ModelProgress():
                 pass
             case _:
                 assert_never(event)
 
     async def finish(self, end: RunFinished) -> TurnFinished:
-        """Stores the answers, then says so."""
+        """Stores the answers, then says so. Where every output was skipped the first one stands empty for the turn."""
         self.running.note_ending(self.turn.run_id)
-        self.said = {name: [end.results[name].text] for name in self.turn.answer_ids}
-        answers = [
-            self._make_message(
-                message_id, "assistant", end.results[name].text, model=end.results[name].model, seconds=end.seconds
-            )
-            for name, message_id in self.turn.answer_ids.items()
-        ]
+        given = {name: key for name, key in self.turn.answer_ids.items() if name in end.results}
+        self.said = {name: [end.results[name].text] for name in given}
+        answers = [self._make_answer(key, end.results[name], end.seconds) for name, key in given.items()]
+        if not answers and self.turn.answer_ids:
+            first = next(iter(self.turn.answer_ids.values()))
+            answers = [self._make_message(first, "assistant", "", seconds=end.seconds)]
         if answers:
             answers[0] = replace(answers[0], usage=end.usage, trace=tuple(self.trace))
         await self._save(answers, "complete", end=end)
         return TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn)
+
+    def _make_answer(self, key: str, result: OutputResult, seconds: float) -> StoredMessage:
+        told = {"model": result.model, "seconds": seconds, "finish_reason": result.finish_reason}
+        return self._make_message(key, "assistant", result.text, **told)
 
     async def end_early(self, error: BaseException) -> BaseException:
         """Stores why there is no answer, or not all of it; what is to be raised."""

@@ -8,9 +8,13 @@ from flowground.components import COMPONENTS
 from flowground.components.base import INPUT, STORE_MESSAGE, Component
 from flowground.fields.callers import FlowPolicy
 from flowground.fields.policy import check_overridable
+from flowground.fields.types import find_type
 from flowground.flow import Flow
 from flowground.graph import Reference, Text, find_circles, run_order
+from flowground.values import Value, ValueKind
 from flowground.wiring.component import wire_component
+from flowground.wiring.references import References
+from flowground.wiring.steps import read_fallbacks
 from flowground.yaml_file.document import Problems
 
 
@@ -19,21 +23,38 @@ class WiredFlow:
     """Everything a run needs, worked out once; shared by all runs of this version.
 
     `components` are validated, their connected fields hold a placeholder. `connections` maps a component and a field
-    to the text with references that fills it. `waits_for` has direct dependencies only. `order` is one in which each
-    component comes after all it waits for, the file's among equals. `outputs` are Chat and Text Outputs in that order.
-    `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged. `policy` says who may set
-    which field, within what; the author's, whatever a request has changed in `components`.
+    to the text with references that fills it. `ports` are each component's outputs and their kinds. `waits_for` has
+    direct dependencies only; `followers` is the same the other way round. `order` is one in which each component comes
+    after all it waits for, the file's among equals. `outputs` are Chat and Text Outputs in that order.
+    `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged, `joins` such an output to
+    what it joins, in order. `may_skip`: a run may leave components out. `wants` has the connected fields
+    that take no text, and the kind they take; `fallbacks` what stands for a component that may fail.
+    `policy` says who may set which field, within what; the author's, whatever a request has changed in `components`.
     """
 
     flow: Flow
     components: Mapping[str, Component]
     connections: Mapping[str, Mapping[str, Text]]
     display_names: Mapping[str, str]
+    ports: Mapping[str, Mapping[str, ValueKind]]
     waits_for: Mapping[str, frozenset[str]]
+    followers: Mapping[str, tuple[str, ...]]
     order: tuple[str, ...]
     outputs: tuple[str, ...]
     streams_to: Mapping[str, tuple[str, ...]]
+    joins: Mapping[str, tuple[Reference, ...]]
+    may_skip: bool
+    wants: Mapping[str, Mapping[str, ValueKind]]
+    fallbacks: Mapping[str, Value]
     policy: FlowPolicy
+
+    def list_references(self, name: str) -> list[Reference]:
+        """What the component's fields refer to."""
+        return [reference for text in self.connections.get(name, {}).values() for reference in text.references]
+
+    def find_port(self, reference: Reference) -> str:
+        """The output that a reference means."""
+        return reference.output if reference.output is not None else next(iter(self.ports[reference.component]))
 
     @property
     def id(self) -> str:
@@ -73,13 +94,10 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> Wi
     kinds = {name: types[spec.type] for name, spec in flow.components.items() if spec.type in types}
     made = _wire_components(flow, types, problems)
     connections = {name: texts for name, (_, texts) in made.items() if texts}
+    components = {name: component for name, (component, _) in made.items() if component is not None}
+    references = References(flow, kinds, components, problems)
     waits_for = {
-        name: frozenset(
-            reference.component
-            for field, text in connections.get(name, {}).items()
-            for reference in text.references
-            if _check_reference(flow, kinds, name, field, reference, problems)
-        )
+        name: frozenset(references.check(name, texts) if (texts := connections.get(name)) else ())
         for name in flow.components
     }
     order = run_order(waits_for)
@@ -87,19 +105,25 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> Wi
         _note_circles(flow, waits_for, connections, problems)
     _check_outputs(flow, kinds, problems)
     check_overridable(flow, kinds, connections, problems)
+    fallbacks = read_fallbacks(flow, components, problems)
     if problems:
         problems.refuse()
-    components = {name: component for name, (component, _) in made.items() if component is not None}
     names = {name: spec.display_name or components[name].title for name, spec in flow.components.items()}
     return WiredFlow(
         flow=flow,
         components=components,
         connections=connections,
         display_names=names,
+        ports={name: component.list_outputs() for name, component in components.items()},
         waits_for=waits_for,
+        followers=_find_followers(waits_for),
         order=order,
         outputs=tuple(name for name in order if components[name].gives_output),
         streams_to=_find_streams(components, connections),
+        joins=_find_joins(components, connections),
+        may_skip=any(component.may_leave_outputs for component in components.values()),
+        wants=_find_wants(kinds, connections),
+        fallbacks=fallbacks,
         policy=FlowPolicy(flow, components, connections, names),
     )
 
@@ -120,25 +144,6 @@ def _wire_components(
                 otherwise=f"; there are {', '.join(types)}",
             )
     return made
-
-
-def _check_reference(
-    flow: Flow, kinds: Mapping[str, type[Component]], name: str, field: str, reference: Reference, problems: Problems
-) -> bool:
-    """Whether a reference names a component; notes where it names none, or none of its outputs."""
-    target, kind = flow.components.get(reference.component), kinds.get(reference.component)
-    if target is None:
-        says, word = f"`{reference}` names no component of this flow", reference.component
-        choices, otherwise = tuple(flow.components), "; a plain `${` is written `$${`"
-    elif kind and reference.output is not None and reference.output not in kind.outputs:
-        says, word = f"`{reference.component}` ({target.type}) has no output {reference.output!r}", reference.output
-        choices, otherwise = kind.outputs, f"; it has {', '.join(kind.outputs)}"
-    else:
-        return True
-    spec = flow.components[name]
-    at = spec.places[field].find_position(spec.fields[field], reference.offset)
-    problems.add(at, says, value=word, choices=choices, otherwise=otherwise)
-    return target is not None
 
 
 def _note_circles(
@@ -172,12 +177,51 @@ def _check_outputs(flow: Flow, kinds: Mapping[str, type[Component]], problems: P
         problems.add(last.position, "The flow gives no answer: it needs a ChatOutput or a TextOutput")
 
 
+def _find_followers(waits_for: Mapping[str, frozenset[str]]) -> dict[str, tuple[str, ...]]:
+    followers: dict[str, tuple[str, ...]] = {}
+    for name, needed in waits_for.items():
+        for before in needed:
+            followers[before] = (*followers.get(before, ()), name)
+    return followers
+
+
 def _find_streams(
     components: Mapping[str, Component], connections: Mapping[str, Mapping[str, Text]]
 ) -> dict[str, tuple[str, ...]]:
     targets: dict[str, tuple[str, ...]] = {}
     for name, component in components.items():
-        text = connections.get(name, {}).get(INPUT)
-        if component.gives_output == "chat" and text is not None and text.source and components[text.source].streams:
-            targets[text.source] = (*targets.get(text.source, ()), name)
+        for reference in _list_sources(name, component, connections):
+            source = components[reference.component]
+            if source.streams and reference.output in (None, next(iter(source.list_outputs()))):
+                targets[reference.component] = (*targets.get(reference.component, ()), name)
     return targets
+
+
+def _find_joins(
+    components: Mapping[str, Component], connections: Mapping[str, Mapping[str, Text]]
+) -> dict[str, tuple[Reference, ...]]:
+    found = {name: _list_sources(name, component, connections) for name, component in components.items()}
+    return {name: sources for name, sources in found.items() if len(sources) > 1}
+
+
+def _find_wants(
+    kinds: Mapping[str, type[Component]], connections: Mapping[str, Mapping[str, Text]]
+) -> dict[str, dict[str, ValueKind]]:
+    found: dict[str, dict[str, ValueKind]] = {}
+    for name, texts in connections.items():
+        types = {key: field for key in texts if (field := find_type(kinds[name], key))}
+        wants: dict[str, ValueKind] = {key: field.wants for key, field in types.items() if field.wants != "text"}
+        if wants:
+            found[name] = wants
+    return found
+
+
+def _list_sources(
+    name: str, component: Component, connections: Mapping[str, Mapping[str, Text]]
+) -> tuple[Reference, ...]:
+    """What a Chat Output shows unchanged, one after the other; nothing where one component comes twice."""
+    text = connections.get(name, {}).get(INPUT)
+    if component.gives_output != "chat" or text is None:
+        return ()
+    is_plain = len({reference.component for reference in text.sources}) == len(text.sources)
+    return text.sources if is_plain else ()

@@ -14,9 +14,12 @@ from flowground.fields.values import find_misfits, say_misfit
 from flowground.flow import ComponentSpec
 from flowground.flow.parse import ENV
 from flowground.graph import Text, parse_text
+from flowground.values import ValueKind
 from flowground.words import list_names
 from flowground.yaml_file.document import Place, Position, Problems
 
+_PLACEHOLDERS: Mapping[ValueKind, Any] = {"text": "", "data": {}, "records": [], "files": []}
+"""What stands in a connected field that must be given, until a run fills it."""
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -102,16 +105,27 @@ class _Wiring:
 
     def _connect(self, field: FieldType, value: str, text: Text) -> None:
         if not text.references:
-            self.values[field.name] = text.fill({})
-        elif field.takes_references:
+            self.values[field.name] = "".join(part for part in text.parts if isinstance(part, str))
+        elif not field.takes_references:
+            self._refuse_reference(field, value, text, f"is {'protected' if field.is_text else field.kind}")
+        elif field.wants == "text":
             self.connections[field.name] = text
             self.values[field.name] = _blank_references(text) if field.is_template else ""
+        elif text.sources:
+            self.connections[field.name] = text
+            self.values[field.name] = _PLACEHOLDERS[field.wants] if field.is_required else None
         else:
-            del self.values[field.name]
-            why = "protected" if field.is_text else field.kind
-            says = f"`{field.name}` of {self.spec.type} is {why}: it is written in the file, no reference can fill it"
-            first = text.references[0]
-            self._note(self.spec.places[field.name].find_position(value, first.offset), says, value=str(first))
+            self._refuse_reference(
+                field, value, text, f"is {field.kind}, and takes one reference and nothing beside it"
+            )
+
+    def _refuse_reference(self, field: FieldType, value: str, text: Text, why: str) -> None:
+        del self.values[field.name]
+        says = f"`{field.name}` of {self.spec.type} {why}"
+        if not field.takes_references:
+            says += ": it is written in the file, no reference can fill it"
+        first = text.references[0]
+        self._note(self.spec.places[field.name].find_position(value, first.offset), says, value=str(first))
 
     def _note_misfit(self, name: str, limits: Mapping[str, Any]) -> None:
         spec, field, value = self.spec, find_type(self.kind, name), self.spec.fields.get(name)

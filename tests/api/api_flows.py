@@ -46,6 +46,22 @@ components:
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
   TextOutput: {type: TextOutput, input_value: "${Prompt}"}
 """,
+    "cut": """
+name: Cut
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, model: "scripted:cut", input_value: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+""",
+    "branching": """
+name: Branching
+components:
+  ChatInput: {type: ChatInput}
+  Gate: {type: ConditionalRouter, input_text: "${ChatInput}", operator: contains, match_text: refund}
+  Refund: {type: LanguageModel, model: "scripted:echo", input_value: "${Gate.true_result}"}
+  Order: {type: ConditionalRouter, input_text: "${Gate.false_result}", operator: contains, match_text: order}
+  ChatOutput: {type: ChatOutput, input_value: "${Refund?}${Order.true_result?}"}
+""",
     "failing": """
 name: Failing
 components:

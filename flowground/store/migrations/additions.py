@@ -224,6 +224,10 @@ def m030_shared_chats(connection: Connection) -> None:
     )
 
 
+def m031_finish_reasons(connection: Connection) -> None:
+    run_statements(connection, "ALTER TABLE messages ADD COLUMN finish_reason TEXT")
+
+
 ADDITIONS: tuple[Migration, ...] = (
     m011_runs_in_progress,
     m012_member_ids,
@@ -238,4 +242,5 @@ ADDITIONS: tuple[Migration, ...] = (
     m028_versions,
     m029_ratings,
     m030_shared_chats,
+    m031_finish_reasons,
 )

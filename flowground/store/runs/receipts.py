@@ -128,6 +128,7 @@ def write_receipt(
     }
     if isinstance(end, RunFinished):
         said["results"] = {name: _write_result(result, texts) for name, result in end.results.items()}
+        said["reasons"] = {name: item.finish_reason for name, item in end.results.items() if item.finish_reason}
         said |= {"selected": end.selected, "seconds": end.seconds, "usage": _write_usage(end.usage)}
     else:
         said["failure"] = _write_failure(end)
@@ -156,7 +157,11 @@ def read_receipt(kept: KeptRun) -> Receipt | None:
         answer_ids=said["answers"],
         warnings=tuple(said["warnings"]),
     )
-    results = {name: _read_result(name, row, whole) for name, row in said.get("results", {}).items()}
+    reasons = said.get("reasons", {})
+    results = {
+        name: _read_result(name, row, whole, finish_reason=reasons.get(name))
+        for name, row in said.get("results", {}).items()
+    }
     events = list(_read_events(started, said, whole))
     if "results" in said:
         end = TurnFinished(results, tuple(said["selected"]), said["seconds"], _read_usage(said["usage"]), started)
@@ -201,9 +206,10 @@ def _write_result(result: OutputResult, texts: _Texts) -> list[Any]:
     ]
 
 
-def _read_result(name: str, row: Sequence[Any], texts: Sequence[str]) -> OutputResult:
+def _read_result(name: str, row: Sequence[Any], texts: Sequence[str], *, finish_reason: str | None) -> OutputResult:
     kind, display_name, text, source_id, source_name, model, usage = row
-    return OutputResult(name, kind, display_name, texts[text], source_id, source_name, model, _read_usage(usage))
+    said = texts[text], source_id, source_name, model, _read_usage(usage), finish_reason
+    return OutputResult(name, kind, display_name, *said)
 
 
 def _write_usage(usage: Usage | None) -> list[int] | None:

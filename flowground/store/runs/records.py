@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Row
 
-from flowground.events import ComponentFinished
+from flowground.events import ComponentFinished, StepStatus
 from flowground.messages import MOST_TOKENS, MessageRole, Usage, Versions
 from flowground.store import tables
 from flowground.store.sql import BoundValues, make_storable, read_moment
@@ -34,6 +34,12 @@ class TraceStep(ComponentFinished):
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", self.text[:TRACE_CHARS])
 
+    @classmethod
+    def keep(cls, event: ComponentFinished) -> "TraceStep":
+        """What is kept of it."""
+        said = event.text, event.usage, event.model, event.status
+        return cls(event.component_id, event.type, event.seconds, *said)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
@@ -41,6 +47,7 @@ class StoredMessage:
 
     The first answer of a run has the run's usage and trace; further answers have none.
 
+    `finish_reason` is why the answer's model ended, "length" where the text was cut by `max_tokens`.
     `error` is the sentence of a failed answer, and `text` what was said before it failed, which may be "".
     `versions` are those of a question, where a page of its conversation was read.
 
@@ -59,6 +66,7 @@ class StoredMessage:
     seconds: float | None = None
     trace: tuple[TraceStep, ...] = ()
     error: str | None = None
+    finish_reason: str | None = None
     versions: Versions = ()
 
 
@@ -116,12 +124,13 @@ def make_message_row(message: StoredMessage, *, session: str, question: str = ""
         "trace": None,
         "error": None if message.error is None else make_storable(message.error),
         "steps": _write_trace(message.trace, question=question, answer=message.text) if message.trace else None,
+        "finish_reason": message.finish_reason,
     }
 
 
 def read_message_row(row: Sequence[Any], *, questions: Mapping[str | None, str]) -> StoredMessage:
     """From values in the order of `MESSAGE_COLUMNS`. `questions` has what was asked, by the run's id, for its trace."""
-    key, role, text, state, created_at, run_id, model, read, written, seconds, old_trace, error, steps = row
+    key, role, text, state, created_at, run_id, model, read, written, seconds, old_trace, error, steps, reason = row
     trace = steps or old_trace
     return StoredMessage(
         id=key,
@@ -135,6 +144,7 @@ def read_message_row(row: Sequence[Any], *, questions: Mapping[str | None, str])
         seconds=seconds,
         trace=_read_trace(trace, question=questions.get(run_id, ""), answer=text) if trace else (),
         error=error,
+        finish_reason=reason,
     )
 
 
@@ -209,7 +219,8 @@ def _write_trace(trace: Sequence[TraceStep], *, question: str, answer: str) -> s
             said = make_storable(step.text[:left])
             left -= len(said)
         usage = [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None
-        steps.append([step.component_id, step.type, round(step.seconds, 6), said, usage, step.model])
+        kind = step.type if step.status == "done" else f"{step.type} ({step.status})"  # six values, as ever
+        steps.append([step.component_id, kind, round(step.seconds, 6), said, usage, step.model])
     return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -218,5 +229,15 @@ def _read_trace(text: str, *, question: str, answer: str) -> tuple[TraceStep, ..
     steps = []
     for number, (component, kind, seconds, said, usage, model) in enumerate(json.loads(text)):
         known[number] = known[said] if isinstance(said, int) else said
-        steps.append(TraceStep(component, kind, seconds, known[number], Usage(*usage) if usage else None, model))
+        name, status = _read_kind(kind)
+        text, used = known[number], Usage(*usage) if usage else None
+        steps.append(TraceStep(component, name, seconds, text, used, model, status))
     return tuple(steps)
+
+
+def _read_kind(kind: str) -> tuple[str, StepStatus]:
+    """A step's type and status from the one word that its row has for both."""
+    for status in ("skipped", "failed"):
+        if kind.endswith(ending := f" ({status})"):
+            return kind.removesuffix(ending), status
+    return kind, "done"

@@ -27,7 +27,7 @@ _m = tables.messages.c
 _IS_PINNED = exists().where(tables.session_pins.c.session == _s.id).correlate(tables.sessions)
 _COLUMNS = (
     _m.position, _m.id, _m.role, _m.text, _m.state, _m.created_at, _m.run_id, _m.model, _m.input_tokens,
-    _m.output_tokens, _m.error,
+    _m.output_tokens, _m.error, _m.finish_reason,
 )  # fmt: skip
 _LIST_AFTER = Statement(
     select(*_COLUMNS)
@@ -80,8 +80,8 @@ def read_part(connection: Connection, *, flow_id: str, owner: str, session_id: s
 
 
 def _read_row(row: Sequence[Any]) -> StoredMessage:
-    _, key, role, text, state, created_at, run_id, model, read, written, error = row
+    _, key, role, text, state, created_at, run_id, model, read, written, error, reason = row
     usage = None if read is None else Usage(read, written)
-    return StoredMessage(
-        key, role, text, state, read_moment(created_at), run_id=run_id, model=model, usage=usage, error=error
-    )
+    at = read_moment(created_at)
+    more = {"run_id": run_id, "model": model, "usage": usage, "error": error, "finish_reason": reason}
+    return StoredMessage(key, role, text, state, at, **more)

@@ -55,7 +55,7 @@ messages = make_table(
     *allow(Text, "trace", "error", "steps"),  # `trace` is of releases that did not know `steps`
     # A question of several versions has the first one's id in `version_of`; what is put aside, the id of the version
     # under which it waits (`runs.versions`).
-    *allow(Text, "version_of", "aside"),
+    *allow(Text, "version_of", "aside", "finish_reason"),
     UniqueConstraint("id", name="messages_id"),
     Index("messages_in_session", "session", "position"),
     Index("messages_versions", "version_of", **narrow_index(VERSIONS)),

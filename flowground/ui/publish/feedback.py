@@ -153,7 +153,8 @@ def _draw_message(wired: WiredFlow, message: StoredMessage) -> None:
     st.text(message.text or explain_failure(message.error or "").replace("`", "") or "The answer is empty.")
     for step in message.trace:
         name = wired.display_names.get(step.component_id) or step.component_id
-        facts = words.join((words.write_seconds(step.seconds), step.model or "", words.write_tokens(step.usage)))
+        spent = (words.write_seconds(step.seconds), step.model or "", words.write_tokens(step.usage))
+        facts = "skipped" if step.status == "skipped" else words.join(spent)
         st.markdown(f":small[:gray[{words.escape(words.join(('Step', name, facts)))}]]")
         if step.text:
             st.code(step.text, language=None, wrap_lines=True)

@@ -6,16 +6,19 @@ import { join, roundSeconds, writeSeconds, writeSize, writeTokens } from "./word
 /** Characters that are kept of a step's text, as flowground/store/runs/records.py says. */
 const KEPT = 2000;
 
-/** Each component that ran, what it took and what it gave. A text that stands above already is named, not repeated. */
+const ENDS = { skipped: "skipped", failed: "failed; its fallback stands for it" };
+
+/** Each component, what it took and what it gave. A text that stands above already is named, not repeated. */
 export function drawSteps(steps, answer = "") {
   const above = new Map([[Array.from(answer).slice(0, KEPT).join(""), "The answer above."]]);
-  return steps.map(({ name, seconds, model, tokens, text }) => {
-    const facts = join(writeSeconds(seconds), model, writeTokens(tokens));
+  return steps.map(({ name, seconds, model, tokens, text, status }) => {
+    const spent = status === "skipped" ? [] : [writeSeconds(seconds), model, writeTokens(tokens)];
+    const facts = join(ENDS[status], ...spent);
     const head = make("p", { class: "fg-step-head" }, make("strong", {}, name), " ", make("span", { class: "fg-figures" }, facts));
     const said = text && above.get(text);
     if (text && !said) above.set(text, `The same as ${name}.`);
     const given = said ? make("p", { class: "fg-mark" }, said) : text ? make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text) : null;
-    return make("section", { class: "fg-step", "aria-label": name }, head, given);
+    return make("section", { class: "fg-step", "aria-label": name, "data-status": status ?? "done" }, head, given);
   });
 }
 

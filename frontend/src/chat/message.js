@@ -9,6 +9,11 @@ import { count, join, writeMoment, writeSeconds, writeTime, writeTokens } from "
 const INTERRUPTED = "Interrupted: the server stopped while it wrote this.";
 const INTERRUPTED_AT_ONCE = "This was interrupted before any of the answer was saved.";
 const NOTHING = { true: "The model answered with nothing.", false: "The answer is empty." };
+const CUT = {
+  length: "This answer was cut: it reached the longest that its model may write.",
+  content_filter: "The model's server left a part of this answer out.",
+};
+const NO_ANSWER = "The flow has no answer to this: none of its outputs ran.";
 
 function makeTime(at) {
   return at ? make("time", { datetime: at, title: writeMoment(at) }, writeTime(at)) : null;
@@ -163,8 +168,9 @@ export class Answer {
   draw() {
     const { state, error } = this.stored;
     const marks = [];
-    if (this.isEmpty) marks.push(make("p", { class: "fg-mark" }, NOTHING[this.stored.by_model]));
+    if (this.isEmpty) marks.push(make("p", { class: "fg-mark" }, this.stored.is_skipped ? NO_ANSWER : NOTHING[this.stored.by_model]));
     if (state === "interrupted") marks.push(make("p", { class: "fg-mark" }, this.stored.text ? INTERRUPTED : INTERRUPTED_AT_ONCE));
+    if (CUT[this.stored.finish_reason]) marks.push(make("p", { class: "fg-mark" }, CUT[this.stored.finish_reason]));
     if (state === "stopped" && error) marks.push(make("p", { class: "fg-mark" }, error.text));
     if (state === "failed" && error) marks.push(this.drawError(error));
     this.below.replaceChildren(...marks, this.drawFooter());

@@ -1,0 +1,93 @@
+"""Asking a model for JSON of a schema: what Structured Output and Smart Router live on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flowground.components.base import Context
+from flowground.components.json_schema import find_misfit
+from flowground.errors import ProviderRefused, RunError
+from flowground.messages import Message, Usage
+from flowground.providers.base import Completion, ModelCall, Provider
+
+_REFUSED = (400, 404, 415, 422, 501)
+"""Statuses by which a server may say that it knows no schema."""
+_SHOWN = 300
+_IN_WORDS = """\
+Answer with one JSON object and nothing else. It fits this JSON Schema:
+
+{schema}"""
+_AGAIN = """\
+This is not what was wanted: {mistake}
+
+Answer with the corrected JSON object and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A JSON object that fits its schema; `usage` counts both rounds."""
+
+    value: Any
+    model: str
+    usage: Usage | None
+
+
+async def ask_for_json(
+    context: Context,
+    model: str | None,
+    messages: tuple[Message, ...],
+    schema: Mapping[str, Any],
+    **options: float,
+) -> Answer:
+    """The object, after one repair round at most. Raises RunError where the model gives none that fits.
+
+    A server that refuses the schema is asked in words.
+    """
+    provider, name = context.models.resolve(model)
+    call = ModelCall(name, messages, options, schema)
+    try:
+        end = await provider.complete(call)
+    except ProviderRefused as error:
+        if error.status not in _REFUSED:
+            raise
+        call = replace(call, messages=_put_into_words(messages, schema), response_schema=None)
+        end = await provider.complete(call)
+    value, mistake = read_json(end.text, schema)
+    if mistake is None:
+        return Answer(value, end.model, end.usage)
+    return await _ask_again(provider, call, end, mistake, schema)
+
+
+async def _ask_again(
+    provider: Provider, call: ModelCall, first: Completion, mistake: str, schema: Mapping[str, Any]
+) -> Answer:
+    said = (Message("assistant", first.text), Message("user", _AGAIN.format(mistake=mistake)))
+    end = await provider.complete(replace(call, messages=(*call.messages, *said)))
+    value, mistake_again = read_json(end.text, schema)
+    if mistake_again is not None:
+        cut = " It was cut by `max_tokens`." if end.finish_reason == "length" else ""
+        raise RunError(f"The model gave no JSON that fits, asked twice: {mistake_again}{cut}")
+    usages = [usage for usage in (first.usage, end.usage) if usage]
+    return Answer(value, end.model, sum(usages[1:], usages[0]) if usages else None)
+
+
+def _put_into_words(messages: tuple[Message, ...], schema: Mapping[str, Any]) -> tuple[Message, ...]:
+    words = _IN_WORDS.format(schema=json.dumps(schema, ensure_ascii=False))
+    if messages and messages[0].role == "system":
+        return (Message("system", f"{messages[0].content}\n\n{words}"), *messages[1:])
+    return (Message("system", words), *messages)
+
+
+def read_json(text: str, schema: Mapping[str, Any]) -> tuple[Any, str | None]:
+    """The value in a model's text, and what is wrong with it as a sentence; None where it fits."""
+    begins, ends = text.find("{"), text.rfind("}")
+    try:
+        value = json.loads(text[begins : ends + 1] if 0 <= begins < ends else text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None, "it is no JSON."
+    return value, find_misfit(value, schema)
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(word)

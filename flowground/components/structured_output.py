@@ -1,0 +1,147 @@
+"""Structured Output: a model's answer as data of a schema."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+
+from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare
+from flowground.components.json_schema import find_wrong_schema
+from flowground.components.structured import ask_for_json
+from flowground.messages import Message
+from flowground.values import ValueKind
+
+_WHOLE = "structured_output"
+_INSTRUCTIONS = "You take facts out of a text. Leave out, or leave empty, what the text does not say; invent nothing."
+_ROW_TYPES: Mapping[str, str] = {
+    "str": "string", "text": "string", "string": "string", "int": "integer", "integer": "integer", "float": "number",
+    "number": "number", "bool": "boolean", "boolean": "boolean", "dict": "object", "object": "object", "list": "array",
+    "array": "array",
+}  # fmt: skip
+"""Langflow's words for a row's type, and the schema's."""
+_RowType = Literal[
+    "str", "text", "string", "int", "integer", "float", "number", "bool", "boolean", "dict", "object", "list", "array",
+]  # fmt: skip
+
+
+class SchemaRow(BaseModel):
+    """One line of Langflow's table. `multiple`: a list of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    description: str = ""
+    type: _RowType = "str"
+    multiple: bool = False
+
+    def write_schema(self) -> dict[str, Any]:
+        own: dict[str, Any] = {"type": _ROW_TYPES[self.type]}
+        if self.description:
+            own["description"] = self.description
+        return {"type": "array", "items": own} if self.multiple else own
+
+
+def read_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], str | None]:
+    """The schema that Langflow's rows stand for, and what is wrong with them as a sentence; None where nothing is."""
+    properties: dict[str, Any] = {}
+    for number, given in enumerate(rows, 1):
+        try:
+            row = SchemaRow.model_validate(given)
+        except ValidationError as error:
+            detail = error.errors(include_url=False)[0]
+            return {}, f"row {number}, `{'.'.join(map(str, detail['loc']))}`: {detail['msg']}."
+        if row.name in properties:
+            return {}, f"two rows have the name {row.name!r}."
+        properties[row.name] = row.write_schema()
+    return {"type": "object", "properties": properties, "required": [*properties]}, None
+
+
+class StructuredOutput(Component):
+    """What a model finds in a text, as data that fits a schema.
+
+    Each property of the schema is an output, too: `${Invoice.total}`; one that the model leaves out is not taken. An
+    answer that does not fit is sent back once, with the reason; then the component fails.
+    """
+
+    type_name: ClassVar[str] = "StructuredOutput"
+    title: ClassVar[str] = "Structured Output"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {_WHOLE: "data"}
+    calls_out: ClassVar[bool] = True
+
+    model: str | None = declare(
+        None,
+        "Model",
+        "`provider:model`; `default_model` of config.yaml when left out.",
+        literal=True,
+        protected=True,
+    )
+    input_value: str = declare(..., "Input", "The text that is read, usually a reference.", multiline=True)
+    system_prompt: str = declare(_INSTRUCTIONS, "Format Instructions", "What the model is told to do.", multiline=True)
+    schema_name: str = declare("", "Schema Name", "What the object is, for the model.", literal=True)
+    output_schema: dict[str, Any] | list[dict[str, Any]] = declare(
+        ...,
+        "Output Schema",
+        "A JSON Schema of an object, or Langflow's rows: `name`, `type` (str, int, float, bool, dict), `description`, "
+        "`multiple`.",
+        literal=True,
+        protected=True,
+        kind="data",
+    )
+    max_tokens: int | None = declare(None, "Max Tokens", "The longest answer, in tokens.", ge=1, le=1_000_000)
+
+    _schema: dict[str, Any] = PrivateAttr()
+    _wrong: str | None = PrivateAttr(None)
+
+    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
+        if isinstance(self.output_schema, list):
+            self._schema, self._wrong = read_rows(self.output_schema)
+        else:
+            self._schema = dict(self.output_schema)
+        if self.schema_name:
+            self._schema["title"] = self.schema_name
+
+    def list_outputs(self) -> Mapping[str, ValueKind]:
+        properties = self._schema.get("properties")
+        if not isinstance(properties, Mapping):
+            return self.outputs
+        return {**self.outputs, **{name: _find_kind(part) for name, part in properties.items() if name != _WHOLE}}
+
+    @property
+    def may_leave_outputs(self) -> bool:
+        return not set(self._schema.get("required", ())) >= set(self.list_outputs()) - {_WHOLE}
+
+    def list_models(self) -> tuple[str | None, ...]:
+        return (self.model,)
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """A schema that is none, or whose properties cannot be outputs."""
+        if says := self._wrong or find_wrong_schema(self._schema):
+            yield Mistake("output_schema", f"`output_schema` is no schema: {says}")
+        elif self._schema.get("type") != "object" or not self._schema.get("properties"):
+            yield Mistake("output_schema", "`output_schema` is of an object: `{type: object, properties: {…}}`.")
+        for name in self.list_outputs():
+            if not name or set(name) & PORT_MARKS:
+                yield Mistake("output_schema", f"The property {name!r} cannot be an output: {NO_PORT}.")
+
+    async def run(self, context: Context) -> Output:
+        said = Message("user", self.input_value)
+        asked = (Message("system", self.system_prompt), said) if self.system_prompt else (said,)
+        options = {} if self.max_tokens is None else {"max_tokens": self.max_tokens}
+        answer = await ask_for_json(context, self.model, asked, self._schema, **options)
+        values = {_WHOLE: answer.value}
+        for name in self.list_outputs():
+            if name in answer.value and answer.value[name] is not None:
+                values.setdefault(name, answer.value[name])
+        return Output(values, answer.model, answer.usage)
+
+
+def _find_kind(schema: Any) -> ValueKind:
+    """The kind of a property: text where it is a string, records where it is a list of objects."""
+    if not isinstance(schema, Mapping):
+        return "data"
+    if schema.get("type") == "string":
+        return "text"
+    items = schema.get("items")
+    if schema.get("type") == "array" and isinstance(items, Mapping) and items.get("type") == "object":
+        return "records"
+    return "data"

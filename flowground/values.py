@@ -1,0 +1,131 @@
+"""What flows between components: values of four kinds, and how one becomes another.
+
+| kind | what | in Python |
+| --- | --- | --- |
+| `text` | a string | `str` |
+| `data` | any JSON | what JSON gives |
+| `records` | a list of JSON objects; by convention with `text`, `source`, `score`, `page` | a sequence of mappings |
+| `files` | references to stored files, never paths | a sequence of `FileReference` |
+
+Values are pure: nobody changes one that was given.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import orjson
+
+from flowground.errors import RunError
+from flowground.messages import mend
+from flowground.words import show
+
+ValueKind = Literal["text", "data", "records", "files"]
+KINDS: tuple[ValueKind, ...] = get_args(ValueKind)
+Value = Any
+"""A value of some kind; which one, its port says."""
+Record = Mapping[str, Any]
+
+LONGEST = 3_000_000
+"""Bytes of one value, where nothing else is set: a small request could ask for all memory."""
+_NO_WAY: Mapping[tuple[ValueKind, ValueKind], str] = {
+    ("text", "data"): "text becomes data only by a component that says so",
+    ("text", "records"): "text becomes records only by a component that says so",
+    ("text", "files"): "text is no file",
+    ("data", "files"): "data is no file",
+    ("records", "files"): "records are no files",
+    ("files", "data"): "a File component reads files",
+    ("files", "records"): "a File component reads files",
+}
+"""What cannot be made of what, and what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileReference:
+    """A stored file. `size` is in bytes, `sha256` in hexadecimal digits."""
+
+    id: str
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+def explain_no_way(given: ValueKind, wanted: ValueKind) -> str | None:
+    """Why a value of one kind cannot stand where another is wanted; None where it can."""
+    return _NO_WAY.get((given, wanted))
+
+
+def convert(value: Value, given: ValueKind, wanted: ValueKind) -> Value:
+    """The value as another kind. Raises RunError where this value has no such form."""
+    if given == wanted or (given, wanted) == ("records", "data"):
+        return value
+    if wanted == "text":
+        return write_text(value, given)
+    if (given, wanted) == ("data", "records"):
+        return _read_records(value)
+    raise RunError(f"A value of kind {given} stands where {wanted} are wanted: {_NO_WAY[given, wanted]}.")
+
+
+def write_text(value: Value, kind: ValueKind) -> str:
+    """Any value as text, as it stands inside a longer one."""
+    if kind == "text":
+        return str(value)
+    match kind:
+        case "data":
+            return _write_data(value)
+        case "records":
+            return "\n\n".join(_write_record(record) for record in value)
+        case "files":
+            return ", ".join(file.name for file in value)
+
+
+def check_size(value: Value, kind: ValueKind, *, most: int = LONGEST) -> None:
+    """Raises RunError where a value has more bytes than a value may have."""
+    if kind == "text":
+        if len(value) * 4 <= most or len(value.encode("utf-8", "surrogatepass")) <= most:
+            return
+    elif kind == "files" or len(_encode(value)) <= most:
+        return
+    raise RunError(f"The component makes a value of over {most:,} bytes.")
+
+
+def check_length(characters: int) -> None:
+    """Raises RunError when a text made of others would be over `LONGEST`."""
+    if characters > LONGEST:
+        raise RunError(f"The flow makes a text of over {LONGEST:,} characters.")
+
+
+def _write_data(value: Value) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else _encode(value).decode()
+
+
+def _write_record(record: Record) -> str:
+    text = record.get("text")
+    return text if isinstance(text, str) else _encode(record).decode()
+
+
+def _encode(value: Value) -> bytes:
+    """Compact JSON. Raises RunError for what JSON cannot say."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        if "surrogates" in str(error):
+            return orjson.dumps(_mend_all(value))
+        raise RunError(f"The component makes a value that is no JSON: {error}.") from None
+
+
+def _mend_all(value: Value) -> Value:
+    if isinstance(value, str):
+        return mend(value)
+    if isinstance(value, Mapping):
+        return {mend(key): _mend_all(inner) for key, inner in value.items()}
+    return [_mend_all(inner) for inner in value] if isinstance(value, Sequence) else value
+
+
+def _read_records(value: Value) -> Sequence[Record]:
+    if isinstance(value, Sequence) and all(isinstance(item, Mapping) for item in value):
+        return value
+    raise RunError(f"A list of objects is wanted here, not {show(value)}.")

@@ -1,0 +1,78 @@
+"""What the references of a flow's components lead to: a component, one of its outputs, a kind of value that fits."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from flowground.components.base import Component
+from flowground.fields.types import find_type
+from flowground.flow import Flow
+from flowground.graph import Reference, Text
+from flowground.values import explain_no_way
+from flowground.yaml_file.document import Problems
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """`kinds` are the types of the flow's components, `components` those without mistakes."""
+
+    flow: Flow
+    kinds: Mapping[str, type[Component]]
+    components: Mapping[str, Component]
+    problems: Problems
+
+    def check(self, name: str, texts: Mapping[str, Text]) -> Iterator[str]:
+        """The components that this one's fields wait for; notes references that cannot be."""
+        for field, text in texts.items():
+            for reference in text.references:
+                if reference.component not in self.flow.components:
+                    says = f"`{reference}` names no component of this flow"
+                    otherwise = "; a plain `${` is written `$${`"
+                    self._note(name, field, reference, says, reference.component, self.flow.components, otherwise)
+                    continue
+                yield reference.component
+                if reference.component in self.components:
+                    self._check_port(name, field, text, reference)
+                elif kind := self.kinds.get(reference.component):
+                    self._check_name(name, field, reference, kind.outputs)
+
+    def _check_port(self, name: str, field: str, text: Text, reference: Reference) -> None:
+        source = self.components[reference.component]
+        ports = source.list_outputs()
+        if not self._check_name(name, field, reference, ports):
+            return
+        if reference.output is None and source.branches:
+            says = f"`{reference.component}` gives one of its outputs: say which, {_list_ports(reference, ports)}"
+            self._note(name, field, reference, says, None)
+            return
+        given = ports[next(iter(ports)) if reference.output is None else reference.output]
+        kind = find_type(self.kinds[name], field)
+        wanted = kind.wants if kind is not None and text.sources else "text"
+        if why := explain_no_way(given, wanted):
+            says = f"`{reference}` is {given}, and `{field}` of {self.flow.components[name].type} takes {wanted}: {why}"
+            self._note(name, field, reference, says, None)
+
+    def _check_name(self, name: str, field: str, reference: Reference, ports: Iterable[str]) -> bool:
+        if reference.output is None or reference.output in ports:
+            return True
+        target = self.flow.components[reference.component]
+        says = f"`{reference.component}` ({target.type}) has no output {reference.output!r}"
+        self._note(name, field, reference, says, reference.output, ports, f"; it has {', '.join(ports)}")
+        return False
+
+    def _note(
+        self,
+        name: str,
+        field: str,
+        reference: Reference,
+        says: str,
+        word: str | None,
+        choices: Iterable[str] = (),
+        otherwise: str = "",
+    ) -> None:
+        spec = self.flow.components[name]
+        at = spec.places[field].find_position(spec.fields[field], reference.offset)
+        self.problems.add(at, says, value=word or str(reference), choices=tuple(choices), otherwise=otherwise)
+
+
+def _list_ports(reference: Reference, ports: Iterable[str]) -> str:
+    return " or ".join(f"`${{{reference.component}.{port}}}`" for port in ports)

@@ -1,0 +1,43 @@
+"""Branches on the wire: the one that ran answers, and a run whose outputs were all skipped has none."""
+
+import pytest
+
+from tests.api.calls import Api
+from tests.api.langflow_shapes import events
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(("said", "answer"), [("a refund", "You said: a refund"), ("my order", "my order")])
+async def test_the_branch_that_ran_answers(api: Api, said: str, answer: str) -> None:
+    assert await api.text("branching", {"input_value": said}) == answer
+    stream = events((await api.run("branching", {"input_value": said}, query="?stream=true")).text)
+    assert stream[-1]["data"]["result"]["outputs"][0]["outputs"][0]["results"]["message"]["text"] == answer
+
+
+async def test_a_run_whose_outputs_were_skipped_is_complete_without_an_answer(api: Api) -> None:
+    body = {"input_value": "hello", "session_id": "s"}
+    plain = await api.run("branching", body)
+    assert plain.status_code == 200
+    assert plain.json()["outputs"] == [{"inputs": {"input_value": "hello"}, "outputs": []}]
+    assert (await api.run("branching", body, query="?shape=simple")).json()["text"] == ""
+    stream = events((await api.run("branching", body, query="?stream=true")).text)
+    assert [event["event"] for event in stream] == ["add_message", "end"]
+    assert stream[-1]["data"]["result"]["outputs"][0]["outputs"] == []
+
+
+@pytest.mark.parametrize("query", ["", "?stream=true"])
+async def test_such_a_run_is_told_again_by_its_idempotency_key(api: Api, query: str) -> None:
+    headers = {"Idempotency-Key": "once"}
+    first, again = [
+        await api.client.post(f"/api/v1/run/branching{query}", json={"input_value": "hello"}, headers=headers)
+        for _ in range(2)
+    ]
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.text == again.text
+
+
+async def test_the_monitor_tells_which_steps_were_skipped(api: Api) -> None:
+    await api.run("branching", {"input_value": "a refund", "session_id": "s"})
+    found = (await api.client.get("/api/v1/monitor/messages?session_id=s")).json()
+    assert [message["text"] for message in found] == ["a refund", "You said: a refund"]

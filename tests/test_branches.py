@@ -1,0 +1,315 @@
+"""Branches and joins: what runs, what is skipped, and what an answer is made of then."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+
+from flowground.caller import RunRequest
+from flowground.components import COMPONENTS
+from flowground.components.base import Component, Context, Output, declare
+from flowground.errors import ComponentFailed
+from flowground.events import ComponentFinished, RunEvent, RunFinished, Token
+from flowground.flow.parse import parse_flow
+from flowground.runner import run_flow
+from flowground.settings import Limits
+from flowground.values import ValueKind
+from flowground.wiring import WiredFlow, wire
+from tests.flow_runs import nothing_said, read_into
+from tests.flow_texts import mistakes
+from tests.meeting import Meeting
+
+pytestmark = pytest.mark.anyio
+
+ROUTER = """
+components:
+  ChatInput: {type: ChatInput}
+  Gate: {type: ConditionalRouter, input_text: "${ChatInput}", operator: contains, match_text: refund}
+  Refund: {type: LanguageModel, model: refund, input_value: "${Gate.true_result}"}
+  Other: {type: LanguageModel, model: other, input_value: "${Gate.false_result}"}
+  Wrapped: {type: Prompt, template: "[{a}]", a: "${Other}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Refund?}${Wrapped?}"}
+"""
+
+
+class Table(Component):
+    """Gives records, and data."""
+
+    type_name: ClassVar[str] = "Table"
+    title: ClassVar[str] = "Table"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"rows": "records", "facts": "data"}
+
+    facts: dict[str, Any] | list[Any] | float | None = declare(None, "Facts", "Facts.", kind="data")
+
+    async def run(self, context: Context) -> Output:
+        return Output({"rows": [{"text": "one", "n": 1}, {"text": "two"}], "facts": self.facts})
+
+
+TYPES: dict[str, type[Component]] = {**COMPONENTS, "Table": Table}
+
+
+def wired(text: str) -> WiredFlow:
+    return wire(parse_flow(text, "talk.yaml", max_bytes=100_000), types=TYPES)
+
+
+async def run(flow: WiredFlow | str, said: str = "hi", *, stream: bool = True) -> list[RunEvent]:
+    flow = wired(flow) if isinstance(flow, str) else flow
+    request = RunRequest(input_value=said, stream=stream)
+    events: list[RunEvent] = []
+    await read_into(events, run_flow(flow, request, history=nothing_said, models=Meeting(1)))
+    return events
+
+
+def find_end(events: list[RunEvent]) -> RunFinished:
+    end = events[-1]
+    assert isinstance(end, RunFinished)
+    return end
+
+
+def find_steps(events: list[RunEvent]) -> dict[str, str]:
+    return {event.component_id: event.status for event in events if isinstance(event, ComponentFinished)}
+
+
+def find_tokens(events: list[RunEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Token))
+
+
+@pytest.mark.parametrize(
+    ("said", "skipped", "answer", "source", "model", "streamed"),
+    [
+        ("a refund!", {"Other", "Wrapped"}, "refund", "Refund", "refund", "refund"),
+        ("hello", {"Refund"}, "[other]", "Wrapped", None, ""),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_one_branch_runs_and_the_other_is_skipped(
+    said: str, skipped: set[str], answer: str, source: str, model: str | None, streamed: str, stream: bool
+) -> None:
+    events = await run(ROUTER, said, stream=stream)
+    steps = find_steps(events)
+    assert {name for name, status in steps.items() if status == "skipped"} == skipped
+    assert len(steps) == 6
+    result = find_end(events).results["ChatOutput"]
+    assert (result.text, result.source_id, result.model) == (answer, source, model)
+    assert find_tokens(events) == (streamed if stream else "")
+
+
+async def test_a_skipped_output_gives_nothing_and_a_run_may_have_none() -> None:
+    flow = wired(ROUTER.replace("${Refund?}${Wrapped?}", "${Refund}"))
+    end = find_end(await run(flow, "hello"))
+    assert (end.results, end.selected, end.outputs) == ({}, (), ())
+    assert find_end(await run(flow, "a refund")).selected == ("ChatOutput",)
+
+
+async def test_an_empty_text_is_something() -> None:
+    events = await run(ROUTER.replace("model: refund, ", "model: '', "), "a refund")
+    assert find_steps(events)["ChatOutput"] == "done"
+    assert find_end(events).results["ChatOutput"].text == ""
+
+
+async def test_several_that_are_given_are_their_texts_in_order_and_stream_so() -> None:
+    flow = """
+components:
+  ChatInput: {type: ChatInput}
+  Gate: {type: ConditionalRouter, input_text: "${ChatInput}", match_text: hi}
+  Never: {type: LanguageModel, model: never, input_value: "${Gate.false_result}"}
+  Later: {type: LanguageModel, model: later, input_value: "${First}"}
+  First: {type: LanguageModel, model: first, input_value: "${Gate.true_result}"}
+  Plain: {type: Prompt, template: "-"}
+  ChatOutput: {type: ChatOutput, input_value: "${Never?}${Plain?}${First?}${Later?}"}
+"""
+    events = await run(flow)
+    assert find_end(events).results["ChatOutput"].text == "-firstlater"
+    assert find_tokens(events) == "-firstlater"
+
+
+async def test_what_a_later_member_says_is_held_until_those_before_it_have_their_end() -> None:
+    flow = """
+components:
+  ChatInput: {type: ChatInput}
+  Early: {type: LanguageModel, model: early, input_value: "${ChatInput}"}
+  Slow: {type: LanguageModel, model: slow, input_value: "${Early}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Slow?}${Early?}"}
+"""
+    events = await run(flow)
+    assert find_tokens(events) == "slowearly"
+    assert find_end(events).results["ChatOutput"].text == "slowearly"
+
+
+async def test_records_are_filled_where_records_are_taken_and_are_text_in_a_text() -> None:
+    flow = """
+components:
+  T: {type: Table}
+  Show: {type: Parser, input_data: "${T}", template: "{text}/{n}", sep: ", "}
+  All: {type: Parser, input_data: "${T.rows}", mode: Stringify, sep: ";"}
+  Inside: {type: Prompt, template: "<{t}>", t: "${T}"}
+  Out: {type: TextOutput, input_value: "${Show} ${All} ${Inside}"}
+"""
+    end = find_end(await run(flow))
+    assert end.results["Out"].text == 'one/1, two/ {"text": "one", "n": 1};{"text": "two"} <one\n\ntwo>'
+
+
+async def test_a_value_over_the_limit_fails_the_component_that_makes_it() -> None:
+    text = """
+components:
+  T: {type: Table, facts: [LONG]}
+  Out: {type: TextOutput, input_value: "${T.facts}"}
+"""
+    flow = wired(text.replace("LONG", "a" * 2000))
+    request = RunRequest(input_value="hi")
+    asks: dict[str, Any] = {"history": nothing_said, "models": Meeting(1)}
+    with pytest.raises(ComponentFailed, match=r"'T' failed: The component makes a value of over 1,024 bytes\."):
+        await read_into([], run_flow(flow, request, limits=Limits(value_bytes=1024), **asks))
+    await read_into([], run_flow(flow, request, limits=Limits(value_bytes=3000), **asks))
+
+
+@pytest.mark.parametrize(("facts", "answer"), [("{a: 1}", None), ("[1, {b: 2}]", None), ("0.5", "0.5"), ("9", None)])
+async def test_a_value_is_checked_against_the_fields_bounds_when_it_arrives(facts: str, answer: str | None) -> None:
+    flow = f"""
+components:
+  T: {{type: Table, facts: {facts}}}
+  M: {{type: LanguageModel, model: says, input_value: x, temperature: "${{T.facts}}"}}
+  Out: {{type: TextOutput, input_value: "${{T.facts}}"}}
+"""
+    if answer is None:
+        with pytest.raises(ComponentFailed, match=r"Component 'M' failed: `temperature` is a number from 0 to 2, not"):
+            await run(flow)
+    else:
+        assert find_end(await run(flow)).results["Out"].text == answer
+
+
+async def test_a_join_of_other_kinds_takes_one_and_no_more() -> None:
+    flow = """
+components:
+  A: {type: Table}
+  B: {type: Table}
+  Show: {type: Parser, input_data: "${A?}${B?}"}
+  Out: {type: TextOutput, input_value: "${Show}"}
+"""
+    with pytest.raises(ComponentFailed, match="joins branches of which one may run"):
+        await run(flow)
+
+
+FALLING = """
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, model: fails, input_value: "${ChatInput}", step: STEP}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"), [("{on_error: continue, fallback: Sorry.}", "Sorry."), ("{on_error: continue}", "")]
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_fallback_stands_for_what_a_failed_component_did_not_give(step: str, answer: str, stream: bool) -> None:
+    events = await run(FALLING.replace("STEP", step), stream=stream)
+    assert find_end(events).results["ChatOutput"].text == answer
+    assert find_steps(events) == {"ChatInput": "done", "Model": "failed", "ChatOutput": "done"}
+    [failed] = [event for event in events if isinstance(event, ComponentFinished) and event.status == "failed"]
+    assert failed.text == "The model fails."
+
+
+async def test_without_a_step_the_first_failure_ends_the_run() -> None:
+    with pytest.raises(ComponentFailed, match=r"The model fails\."):
+        await run(FALLING.replace("STEP", "{description: asks the model}"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            'G: {type: ConditionalRouter, input_text: x, match_text: y}\nO: {type: ChatOutput, input_value: "${G}"}',
+            "3:39: `G` gives one of its outputs: say which, `${G.true_result}` or `${G.false_result}`.",
+        ),
+        (
+            "G: {type: ConditionalRouter, input_text: x, match_text: y}\n"
+            'O: {type: ChatOutput, input_value: "${G.true}"}',
+            "3:39: `G` (ConditionalRouter) has no output 'true'; it has true_result, false_result.",
+        ),
+        (
+            'A: {type: ChatInput}\nP: {type: Parser, input_data: "${A}"}\nO: {type: ChatOutput, input_value: "${P}"}',
+            "3:34: `${A}` is text, and `input_data` of Parser takes records: text becomes records only by a component "
+            "that says so.",
+        ),
+        (
+            'A: {type: ChatInput}\nP: {type: LanguageModel, input_value: x, max_tokens: "see ${A}"}\n'
+            'O: {type: ChatOutput, input_value: "${P}"}',
+            "3:61: `max_tokens` of LanguageModel is a whole number from 1 to 1,000,000, and takes one reference and "
+            "nothing beside it.",
+        ),
+        (
+            'G: {type: ConditionalRouter, input_text: x, operator: regex, match_text: "(a"}\n'
+            'O: {type: ChatOutput, input_value: "${G.true_result?}"}',
+            "2:77: This pattern cannot be read: unclosed group.",
+        ),
+        (
+            "O: {type: ChatOutput, input_value: x, step: {on_error: continue}}",
+            "2:48: `step.on_error` is for components that ask somebody else, and ChatOutput does not.",
+        ),
+        (
+            'M: {type: LanguageModel, input_value: x, step: {fallback: a}}\nO: {type: ChatOutput, input_value: "${M}"}',
+            "2:51: `step.fallback` has a meaning with `on_error: continue` only.",
+        ),
+        (
+            "M: {type: LanguageModel, input_value: x, step: {on_error: continue, fallback: [a]}}\n"
+            'O: {type: ChatOutput, input_value: "${M}"}',
+            '2:81: `step.fallback` of LanguageModel is text, not ["a"].',
+        ),
+        (
+            "M: {type: LanguageModel, input_value: x, step: {on_error: goon}}\n"
+            'O: {type: ChatOutput, input_value: "${M}"}',
+            '2:61: `step.on_error` of `M` is one of fail, continue, not "goon".',
+        ),
+        (
+            "O: {type: ChatOutput, input_value: x, step: {on_eror: fail}}",
+            "2:48: There is no `on_eror` in `step`. (did you mean on_error?)",
+        ),
+        (
+            "O: {type: ChatOutput, input_value: x, step: []}",
+            "2:47: `step` of `O` is a mapping: `{on_error: continue, fallback: …}`.",
+        ),
+        ("O: {type: ChatOutput, input_value: x, step: words}", "2:41: ChatOutput has no field `step`"),
+    ],
+)
+def test_what_cannot_be_is_told_when_the_file_is_read(lines: str, expected: str) -> None:
+    found = mistakes("components:\n" + "".join(f"  {line}\n" for line in lines.split("\n")))
+    assert found
+    assert found[0].removeprefix("talk.yaml:").startswith(expected)
+
+
+@pytest.mark.parametrize("name", ["Prompt Template-aB1cD", "ext:ibm:WatsonxAI@official-x1", "Währung (€)", "二"])
+async def test_an_id_may_be_any_words(name: str) -> None:
+    flow = f"""
+components:
+  "{name}": {{type: TextInput, input_value: kept}}
+  Out: {{type: TextOutput, input_value: "${{{name}}} ${{{name}.text}} ${{{name}?}}"}}
+"""
+    assert find_end(await run(flow, stream=False)).results["Out"].text == "kept kept kept"
+
+
+@pytest.mark.parametrize(
+    "name", ["a.b", "a{b", "a}b", "a?", "a$", "12", "-7", "env:X", " a", "a ", "a\\nb", "a\\u200b", "a" * 129, ""]
+)
+def test_an_id_holds_nothing_that_means_something_in_a_reference(name: str) -> None:
+    said = mistakes(f'components:\n  "{name}": {{type: TextOutput, input_value: x}}\n')
+    assert said
+    assert "cannot be a component's id" in said[0]
+
+
+async def test_a_prompts_variables_may_be_our_words_and_any_letters() -> None:
+    flow = """
+components:
+  P:
+    type: Prompt
+    template: "{step} {on_error} {fallback} {description} {tools} {conteúdo} {não}"
+    step: a
+    on_error: b
+    fallback: c
+    description: d
+    tools: e
+    conteúdo: f
+  Q: {type: Prompt, template: "{x}", x: y, step: {description: says y}}
+  Out: {type: TextOutput, input_value: "${P}${Q}"}
+"""
+    assert find_end(await run(flow, stream=False)).results["Out"].text == "a b c d e f {não}y"
