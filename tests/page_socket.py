@@ -72,7 +72,7 @@ class PageSocket:
         self._chats: dict[str, ChatSocket] = {}
         self.session_id = ""
         self.widgets: dict[str, list[str]] = {}
-        """ValueKind of element -> ids of those that the runs so far drew, in their order."""
+        """Kind of element -> ids of those that the runs so far drew, in their order."""
         self.misses = 0
         """How often it was told that there is no such page."""
         self.layouts: list[str] = []
