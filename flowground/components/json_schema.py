@@ -55,7 +55,7 @@ def _find_left_out(schema: Mapping[str, Any]) -> str | None:
         for word, inner in part.items() if isinstance(part, Mapping) else ():
             if word in _LEFT_OUT:
                 return str(word)
-            if (word == "$ref" and not _leads_somewhere(schema, inner)) or (word == "pattern" and _is_wrong(inner)):
+            if (word == "$ref" and not _is_inside(schema, inner)) or (word == "pattern" and _is_wrong(inner)):
                 return f"{word}: {inner}"[:_SHOWN]
             waiting.append(inner)
         if isinstance(part, list):
@@ -63,7 +63,7 @@ def _find_left_out(schema: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _leads_somewhere(schema: Mapping[str, Any], reference: Any) -> bool:
+def _is_inside(schema: Mapping[str, Any], reference: Any) -> bool:
     """Whether a reference is a path inside the schema: nothing is fetched."""
     if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
         return False

@@ -15,17 +15,17 @@ _REFUSED = (400, 404, 415, 422, 501)
 """Statuses by which a server may say that it knows no schema."""
 _SHOWN = 300
 _IN_WORDS = """\
-Answer with one JSON object and nothing else. It fits this JSON Schema:
+JsonAnswer with one JSON object and nothing else. It fits this JSON Schema:
 
 {schema}"""
 _AGAIN = """\
 This is not what was wanted: {mistake}
 
-Answer with the corrected JSON object and nothing else."""
+JsonAnswer with the corrected JSON object and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JsonAnswer:
     """A JSON object that fits its schema; `usage` counts both rounds."""
 
     value: Any
@@ -39,7 +39,7 @@ async def ask_for_json(
     messages: tuple[Message, ...],
     schema: Mapping[str, Any],
     **options: float,
-) -> Answer:
+) -> JsonAnswer:
     """The object, after one repair round at most. Raises RunError where the model gives none that fits.
 
     A server that refuses the schema is asked in words.
@@ -55,13 +55,13 @@ async def ask_for_json(
         end = await provider.complete(call)
     value, mistake = read_json(end.text, schema)
     if mistake is None:
-        return Answer(value, end.model, end.usage)
+        return JsonAnswer(value, end.model, end.usage)
     return await _ask_again(provider, call, end, mistake, schema)
 
 
 async def _ask_again(
     provider: Provider, call: ModelCall, first: Completion, mistake: str, schema: Mapping[str, Any]
-) -> Answer:
+) -> JsonAnswer:
     said = (Message("assistant", first.text), Message("user", _AGAIN.format(mistake=mistake)))
     end = await provider.complete(replace(call, messages=(*call.messages, *said)))
     value, mistake_again = read_json(end.text, schema)
@@ -69,7 +69,7 @@ async def _ask_again(
         cut = " It was cut by `max_tokens`." if end.finish_reason == "length" else ""
         raise RunError(f"The model gave no JSON that fits, asked twice: {mistake_again}{cut}")
     usages = [usage for usage in (first.usage, end.usage) if usage]
-    return Answer(value, end.model, sum(usages[1:], usages[0]) if usages else None)
+    return JsonAnswer(value, end.model, sum(usages[1:], usages[0]) if usages else None)
 
 
 def _put_into_words(messages: tuple[Message, ...], schema: Mapping[str, Any]) -> tuple[Message, ...]:

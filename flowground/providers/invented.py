@@ -7,20 +7,20 @@ from typing import Any
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
-def invent(schema: Mapping[str, Any], said: str) -> Any:
+def make_json(schema: Mapping[str, Any], said: str) -> Any:
     """The same for the same words: numbers in their order, a choice that is named, else the whole text."""
-    return _invent(schema, said, iter(_NUMBER.findall(said)))
+    return _make(schema, said, iter(_NUMBER.findall(said)))
 
 
-def _invent(schema: Mapping[str, Any], said: str, numbers: Iterator[str]) -> Any:
+def _make(schema: Mapping[str, Any], said: str, numbers: Iterator[str]) -> Any:
     choices = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if choices:
         return next((choice for choice in choices if str(choice).casefold() in said.casefold()), choices[0])
     match schema.get("type"):
         case "object":
-            return {name: _invent(part, said, numbers) for name, part in schema.get("properties", {}).items()}
+            return {name: _make(part, said, numbers) for name, part in schema.get("properties", {}).items()}
         case "array":
-            return [_invent(schema.get("items", {}), said, numbers)]
+            return [_make(schema.get("items", {}), said, numbers)]
         case "integer":
             return int(float(next(numbers, "0")))
         case "number":

@@ -14,7 +14,7 @@ from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, Provid
 from flowground.events import ModelProgress
 from flowground.messages import Usage
 from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
-from flowground.providers.invented import invent
+from flowground.providers.invented import make_json
 from flowground.words import suggest
 
 
@@ -118,7 +118,7 @@ class Scripted:
             return self._pieces
         if call.response_schema is not None:
             said = next((message.content for message in call.messages if message.role == "user"), "")
-            return (json.dumps(invent(call.response_schema, said), ensure_ascii=False),)
+            return (json.dumps(make_json(call.response_schema, said), ensure_ascii=False),)
         if call.model == "json":
             messages = [{"role": message.role, "content": message.content} for message in call.messages]
             given = {"model": call.model, "messages": messages, "options": dict(call.options)}
