@@ -7,7 +7,7 @@ from flowground.components.base import Component
 from flowground.fields.types import find_type
 from flowground.flow import Flow
 from flowground.graph import Reference, Text
-from flowground.values import explain_no_way
+from flowground.values import ValueKind, explain_no_way
 from flowground.yaml_file.document import Problems
 
 
@@ -23,6 +23,8 @@ class References:
     def check(self, name: str, texts: Mapping[str, Text]) -> Iterator[str]:
         """The components that this one's fields wait for; notes references that cannot be."""
         for field, text in texts.items():
+            kind = find_type(self.kinds[name], field)
+            wanted = kind.wants if kind is not None and text.sources else "text"
             for reference in text.references:
                 if reference.component not in self.flow.components:
                     says = f"`{reference}` names no component of this flow"
@@ -31,11 +33,11 @@ class References:
                     continue
                 yield reference.component
                 if reference.component in self.components:
-                    self._check_port(name, field, text, reference)
-                elif kind := self.kinds.get(reference.component):
-                    self._check_name(name, field, reference, kind.outputs)
+                    self._check_port(name, field, reference, wanted)
+                elif source := self.kinds.get(reference.component):
+                    self._check_name(name, field, reference, source.outputs)
 
-    def _check_port(self, name: str, field: str, text: Text, reference: Reference) -> None:
+    def _check_port(self, name: str, field: str, reference: Reference, wanted: ValueKind) -> None:
         source = self.components[reference.component]
         ports = source.list_outputs()
         if not self._check_name(name, field, reference, ports):
@@ -45,8 +47,6 @@ class References:
             self._note(name, field, reference, says, None)
             return
         given = ports[next(iter(ports)) if reference.output is None else reference.output]
-        kind = find_type(self.kinds[name], field)
-        wanted = kind.wants if kind is not None and text.sources else "text"
         if why := explain_no_way(given, wanted):
             says = f"`{reference}` is {given}, and `{field}` of {self.flow.components[name].type} takes {wanted}: {why}"
             self._note(name, field, reference, says, None)
