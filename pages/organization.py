@@ -2,8 +2,6 @@
 
 import streamlit as st
 
-from flowground import runtime
-from flowground.ui.page import words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.page.paging import PAGE
 from flowground.ui.people import groups, people, running_now, tokens_of_all
@@ -12,7 +10,7 @@ from flowground.ui.shell import access_requests, opening
 caller = require_visitor()
 opening.require_allowed(caller.kind == "member" and caller.role == "admin")
 st.set_page_config(page_title="Organization")
-st.title(words.escape(runtime.get().settings.organization.name), anchor=False)
+st.title("Organization", anchor=False)
 access_requests.draw_section(caller, place="organization", size=PAGE)
 people_tab, groups_tab, tokens_tab, now_tab = st.tabs(
     ["People", "Groups", "Tokens", "What runs now"], key="organization:tab", on_change="rerun"

@@ -1,5 +1,6 @@
 """An answer is rated, its reason told and the conversation shared; the flow's owner reads it until it is taken back."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,6 +66,8 @@ def test_a_bad_answer_reaches_the_flows_owner_as_far_as_its_person_lets_it(
         go(author, f"{house.url}/feedback?flow=echo")
         item = author.locator('[class*="st-key-feedback-item-"]').filter(has_text=f"It says nothing at {width}.")
         item.get_by_text("The conversation is not shared.").wait_for()
+        author.get_by_text(re.compile(r"^\d ratings?: 0 good, \d bad$")).wait_for()
+        author.get_by_role("link", name="Usage").wait_for()
         assert author.get_by_text(f"A question at {width}").count() == 0
         assert author.evaluate("document.documentElement.scrollWidth") <= width
         assert find_violations(author, axe) == set()

@@ -96,3 +96,23 @@ def test_who_is_signed_out_by_others_reads_so_and_has_no_sidebar(
         zoe.get_by_text("You were signed out.").wait_for()
         zoe.get_by_test_id("stSidebar").wait_for(state="hidden")
         assert go(zoe, house.url).get_by_text("You were signed out.").count() == 0
+
+
+def test_who_approves_is_told_how_many_ask_and_what_it_shares(
+    house: AppServer, ada: "Page", browser: "Browser"
+) -> None:
+    with visitor(browser) as bob:
+        enter_as(bob, house, "bob")
+        go(bob, f"{house.url}/public_flow/hidden").get_by_text("Then you need access").wait_for()
+        fill(bob, Why_do_you_need_it="To read it")
+        bob.get_by_role("button", name="Request access").click()
+        bob.get_by_text("your request is on its way").wait_for()
+        side = go(ada, f"{house.url}/playground?flow=echo").get_by_test_id("stSidebar")
+        side.get_by_role("link", name="All flows · 1 request").click()
+        ada.get_by_text("Hidden is not shared now: approving shares it, with Bob only.").wait_for()
+        width = ada.get_by_test_id("stMainBlockContainer").evaluate("one => one.offsetWidth")
+        still(ada).get_by_role("button", name="Approve").click()
+        ada.get_by_test_id("stToast").get_by_text("Bob can now open Hidden.").wait_for()
+        side.get_by_role("link", name="All flows", exact=True).wait_for()
+        assert still(ada).get_by_test_id("stMainBlockContainer").evaluate("one => one.offsetWidth") == width
+        composer(bob).wait_for()

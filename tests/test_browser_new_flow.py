@@ -32,7 +32,7 @@ def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone
     go(page, alone.url).get_by_role("button", name="Create the first flow").click()
     dialog = page.get_by_role("dialog")
     fill(page, Name="Zürich: trams & boats")
-    dialog.get_by_placeholder("zurich-trams-boats").wait_for()
+    dialog.get_by_placeholder("Made from the name: zurich-trams-boats").wait_for()
     dialog.get_by_text("Chat with memory", exact=True).click()
     fill(page, Owner_code=code_of(alone))
     page.keyboard.press("Enter")
@@ -53,12 +53,14 @@ def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone
 
 def test_an_admin_gets_the_file_to_copy_and_to_download_and_nothing_is_written(house: AppServer, ada: "Page") -> None:
     go(ada, house.url).get_by_role("button", name="New flow").click()
-    fill(ada, Name="Order status")
     dialog = ada.get_by_role("dialog")
-    dialog.get_by_text("Save this as order-status.yaml").wait_for()
+    dialog.get_by_text("Write a name first.").wait_for()
+    assert dialog.get_by_role("button", name="Download the file").is_disabled()
+    dialog.get_by_text("Whoever runs the server, or keeps your organization's flows, puts it there").wait_for()
+    fill(ada, Name="Order status")
     dialog.get_by_role("button", name="Copy the file").wait_for()
     with ada.expect_download() as download:
-        dialog.get_by_role("button", name="Download").click()
+        dialog.get_by_role("button", name="Download order-status.yaml").click()
     assert download.value.suggested_filename == "order-status.yaml"
     assert parse_flow(download.value.path().read_bytes(), "order-status.yaml", max_bytes=10_000).name == "Order status"
     assert dialog.get_by_role("button", name="Create the flow").count() == 0

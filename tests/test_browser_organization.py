@@ -25,7 +25,7 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
     with visitor(browser) as bob, visitor(browser) as olga:
         go(enter_as(olga, house, "olga"), f"{house.url}/playground?flow=hidden")
         enter_as(bob, house, "bob")
-        go(bob, house.url).get_by_text("Nothing is shared with you yet").wait_for()
+        go(bob, house.url).get_by_text("Nothing is shared with you at the moment").wait_for()
         for address in ("unknown", "hidden"):
             go(bob, f"{house.url}/public_flow/{address}").get_by_text("Nothing here for you").wait_for()
             fill(bob, Why_do_you_need_it="For the report")
@@ -65,7 +65,7 @@ def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: "Page",
             assert zoe.get_by_role("button", name="Request access").count() == 0
             still(zoe).reload()
         zoe.get_by_role("link", name="Your flows").click()
-        zoe.get_by_text("Nothing is shared with you yet").wait_for()
+        zoe.get_by_text("Nothing is shared with you at the moment").wait_for()
 
 
 def test_from_the_invitation_to_the_chat_on_every_device_until_signed_out(

@@ -157,7 +157,7 @@ def test_a_revoked_link_is_said_to_work_no_longer(house: AppServer, bob: "Page",
         begin_chat(page, house, "support", "An admin's")
         choose(open_chat_menu(page), "Share")
         page.get_by_role("dialog").get_by_role("button", name="Create link").click()
-        page.get_by_text("For others, set public_url in config.yaml.").wait_for()
+        page.get_by_text("This link works only on this computer.").wait_for()
 
 
 def test_lines_that_are_wrapped_grow_downwards(house: AppServer, bob: "Page") -> None:

@@ -104,10 +104,11 @@ def test_whom_the_switch_lets_in_is_chosen_before_it_is_turned_on(
     menu.get_by_text("When turned on: shared with 1 person.").wait_for()
     menu.get_by_text("Shareable Playground").click()
     menu.get_by_text("Shared with 1 person. They chat here after signing in").wait_for()
-    menu.get_by_text("This link works only on this computer.").wait_for()
+    menu.get_by_role("alert").get_by_text("public_url: https://flows.example.com").wait_for()
     open_publish()
     assert len(set(widths)) == 1
     copy = menu.get_by_role("button", name="Copy link")
+    menu.get_by_role("link", name="View signed out").wait_for()
     before = copy.bounding_box()
     copy.click()
     copy.get_by_text("Copied", exact=True).wait_for()

@@ -51,7 +51,7 @@ def show_new_flow(page: "Page", server: AppServer) -> None:
     enter_as(page, server, "olga")
     go(page, server.url).get_by_role("button", name="New flow").click()
     fill(page, Name="Order status")
-    page.get_by_text("Save this as order-status.yaml").wait_for()
+    page.get_by_role("button", name="Download order-status.yaml").wait_for()
 
 
 def show_pane(page: "Page", server: AppServer, *, tab: str) -> None:

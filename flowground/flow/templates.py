@@ -92,7 +92,7 @@ components:
 """
 
 TEMPLATES: Mapping[str, FlowTemplate] = {
-    "chat": FlowTemplate("Chat", "a chat with instructions of yours", _CHAT),
+    "chat": FlowTemplate("Chat", "a chat, whose instructions you write in its file", _CHAT),
     "memory": FlowTemplate("Chat with memory", "a chat that remembers what was said", _MEMORY),
     "text": FlowTemplate("Text", "a text in, a text out, for programs", _TEXT),
 }

@@ -41,10 +41,17 @@ def write_share_link(wired: WiredFlow) -> str:
 
 
 def draw_reach(*, is_admin: bool) -> None:
-    """Below a link that is handed out: that it leads nowhere from elsewhere, where that is so."""
-    if urlsplit(find_base_url()).hostname in _THIS_COMPUTER:
-        how = "For others, set `public_url` in config.yaml." if is_admin else "Ask an administrator to change that."
-        st.caption(f"This link works only on this computer. {how}")
+    """Beside a link that is handed out: that it leads nowhere from elsewhere, where that is so; to who can do something
+    about it, what to write where."""
+    if urlsplit(find_base_url()).hostname not in _THIS_COMPUTER:
+        return
+    if is_admin:
+        st.warning(
+            "**This link works only on this computer.** For others, write the address at which they reach this server "
+            "into config.yaml, as `public_url: https://flows.example.com`, and start it again."
+        )
+    else:
+        st.caption("This link works only on this computer. Ask an administrator to change that.")
 
 
 def write_day(moment: datetime) -> str:

@@ -34,10 +34,10 @@ def draw_one_time_link(
     """
     st.success(f"Send this link to **{words.escape(who)}**, and to nobody else: it is shown this once.")
     address = f"{browser.find_base_url()}/join?{link.kind}={secret}" + (f"&flow={quote(flow, safe='')}" if flow else "")
+    browser.draw_reach(is_admin=True)
     with copying.hide_other_button(key):
         st.code(address, language=None, wrap_lines=True)
         copying.draw_copy(address, label="Copy link", key=key, is_primary=True)
-    browser.draw_reach(is_admin=True)
     st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
     with st.container(horizontal=True):
         st.button("Done", key=f"{key}:done", on_click=_note_done)

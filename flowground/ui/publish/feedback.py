@@ -5,6 +5,7 @@ What people wrote is drawn as it stands, never as Markdown.
 
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from urllib.parse import urlencode
 
@@ -53,7 +54,12 @@ def open_own(title: str) -> tuple[Caller, WiredFlow]:
     opening.require_allowed(may_read(caller, wired))
     st.set_page_config(page_title=f"{title} · {wired.name}")
     label = words.escape(wired.name)
-    st.page_link(browser.PLAYGROUND, label=label, icon=":material/arrow_back:", query_params={"flow": wired.id})
+    other, icon = ("Usage", "bar_chart") if title == "Feedback" else ("Feedback", "thumbs_up_down")
+    query = {"flow": wired.id}
+    with st.container(horizontal=True, horizontal_alignment="distribute", key="owners:ways"):
+        st.page_link(browser.PLAYGROUND, label=label, icon=":material/arrow_back:", query_params=query)
+        page = str(browser.PAGES / f"{other.lower()}.py")
+        st.page_link(page, label=other, icon=f":material/{icon}:", query_params=query)
     st.title(title, anchor=False)
     return caller, wired
 
@@ -74,7 +80,7 @@ def draw_feedback(caller: Caller, wired: WiredFlow) -> None:
     with failure.draw_refusals():
         count = bridge.ask(feedback.count_ratings, caller, wired.id, only)
         page = bridge.ask(feedback.list_page, caller, wired.id, only, after=places[-1] if places else None)
-        _draw_count(wired, count, only)
+        _draw_count(wired, count, only, _write_values(caller, wired, only) if count else "")
         names = _read_names(page)
         for number, item in enumerate(page.items):
             _draw_item(wired, item, names, number)
@@ -98,10 +104,23 @@ def _draw_filters(wired: WiredFlow, places: list[FeedbackPlace]) -> FeedbackFilt
     return FeedbackFilter(_VALUES[value], is_explained=has_reason, since=min(since, time.time()))
 
 
-def _draw_count(wired: WiredFlow, count: int, only: FeedbackFilter) -> None:
+def _write_values(caller: Caller, wired: WiredFlow, only: FeedbackFilter) -> str:
+    """How many of the ratings are good, and how many bad, where both are looked for."""
+    if only.value is not None:
+        return ""
+    good, bad = (
+        _write_count(bridge.ask(feedback.count_ratings, caller, wired.id, replace(only, value=value)))
+        for value in ("good", "bad")
+    )
+    return f": {good} good, {bad} bad"
+
+
+def _draw_count(wired: WiredFlow, count: int, only: FeedbackFilter, values: str) -> None:
     """How many there are, and the way to have them as a table."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(f"{words.count(count, 'rating')}{' or more' if count == MOST_COUNTED else ''}", width="content")
+        st.caption(
+            f"{words.count(count, 'rating')}{' or more' if count == MOST_COUNTED else ''}{values}", width="content"
+        )
         if count:
             asked = {"flow": wired.id, "rating": only.value or "", "since": int(only.since)}
             if only.is_explained:

@@ -94,13 +94,13 @@ def _draw_items(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
         _draw_off(caller, wired)
         return
     link = browser.write_share_link(wired)
+    browser.draw_reach(is_admin=caller.role == "admin")
     with copying.hide_other_button(f"share:{wired.id}"):
         st.code(link, language=None, wrap_lines=True)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         copying.draw_copy(link, label="Copy link", key=f"share:{wired.id}")
         st.link_button("Open", link, icon=":material/open_in_new:", key=f"publish:open:{wired.id}")
         _draw_settings(wired)
-    browser.draw_reach(is_admin=caller.role == "admin")
     _draw_summary(caller, wired)
     preview.draw_links(wired)
 
@@ -168,7 +168,10 @@ def _ask_before_end(wired: WiredFlow, *, count: int) -> None:
     )
     with st.container(horizontal=True):
         if st.button("Stop sharing", type="primary", key=f"publish:end:{wired.id}"):
-            bridge.change(publish, require_visitor(), wired.id, is_shared=False)
+            with failure.draw_refusals():
+                bridge.ask(publish, require_visitor(), wired.id, is_shared=False)
+                st.toast(f"{words.escape(wired.name)} is not shared any more.", icon=":material/check:")
+                st.rerun()
         if st.button("Keep sharing", key=f"publish:keep:{wired.id}"):
             st.rerun()
 

@@ -32,6 +32,7 @@ def draw_usage(caller: Caller, wired: WiredFlow) -> None:
         if not found.runs:
             st.caption("Nobody has run this flow in that time.")
             return
+        st.caption("Everybody's runs, yours too.")
         _draw_numbers(found)
         st.caption("Counted are runs that began. A call that was refused, for its token or its fields, is none.")
         _draw_days(found.days, browser.find_day(since))
@@ -66,7 +67,7 @@ def _draw_days(days: Sequence[UsedDay], first: date) -> None:
             f'<div role="listitem" title="{escape(said)}"><span class="fg-unseen">{escape(said)}</span>'
             f'<i style="height:{day.runs / most * 100:.4g}%"><b style="height:{_share(day) * 100:.4g}%"></b></i></div>'
         )
-    foot = (browser.spell_day(first), f"{words.count(most, 'run')} at most", browser.spell_day(browser.find_today()))
+    foot = (browser.spell_day(first), f"Most on one day: {most:,}", browser.spell_day(browser.find_today()))
     st.subheader("Runs a day", anchor=False)
     st.html(
         f'<div class="fg-bars" role="list">{"".join(bars)}</div>'

@@ -105,6 +105,8 @@ def _draw_row(caller: Caller, request: AccessRequest, place: str, asker: str) ->
         st.markdown(f"**{words.escape(asker)}** asks for **{words.escape(name)}**  \n:small[:gray[{asked}]]")
         if request.note:
             st.text(request.note)
+        if wired and not bridge.call(runtime.get().access.is_shared(wired.id)):
+            st.caption(f"{words.escape(name)} is not shared now: approving shares it, with {words.escape(asker)} only.")
         with st.container(horizontal=True):
             yes, no = f"{asker} can now open {name}.", f"Declined. {asker} reads so at the flow's address."
             draw_action("Approve", _decide, caller, request.id, True, yes, key=f"{key}:yes", kind="primary")

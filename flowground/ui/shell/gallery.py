@@ -146,7 +146,7 @@ def _draw_empty(caller: Caller, folder: str) -> None:
 def _draw_nothing_shared() -> None:
     """For a member to whom nothing is open yet."""
     with st.container(border=True):
-        st.markdown("**Nothing is shared with you yet**")
+        st.markdown("**Nothing is shared with you at the moment**")
         st.markdown(
             "Flows appear here as soon as somebody shares them with you. If you were given a link, open it: "
             "if it is closed to you, you can ask for access there."

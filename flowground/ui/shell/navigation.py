@@ -1,6 +1,7 @@
 """Pages and sidebar: only what this caller may open is named at all."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from html import escape
@@ -11,11 +12,12 @@ from streamlit.navigation.page import StreamlitPage
 
 from flowground import runtime
 from flowground.caller import Caller
+from flowground.errors import StoreUnavailable
 from flowground.ui.page import words
 from flowground.ui.page.browser import PAGES
 from flowground.ui.page.caller import needs_owner, read_shared_flow
 from flowground.ui.page.names import find_display_name
-from flowground.ui.shell import branding, opening
+from flowground.ui.shell import access_requests, branding, opening
 from flowground.ui.sign_in import session
 
 _page_part: ContextVar[DeltaGenerator] = ContextVar("page_part")
@@ -84,7 +86,7 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
     by_address = {page.url_path: page for page in pages if page.title != _SHUT}
     with st.sidebar:
         if pages:
-            st.page_link(by_address[""], label="All flows", width="stretch")
+            st.page_link(by_address[""], label=f"All flows{_write_waiting(caller)}", width="stretch")
         elif caller.kind != "visitor":
             _draw_link("All flows", "apps", "/")
         if pages and caller.sees_inside:
@@ -100,6 +102,14 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
             _draw_person(caller, by_address.get("first_account"))
             branding.draw_look()
             branding.draw_links(runtime.get().settings)
+
+
+def _write_waiting(caller: Caller) -> str:
+    """How many ask for access, for who decides: that is done at home."""
+    with suppress(StoreUnavailable):
+        if waiting := access_requests.count_waiting(caller):
+            return f" · {words.count(waiting, 'request')}"
+    return ""
 
 
 def find_page_part() -> DeltaGenerator:

@@ -38,7 +38,7 @@ def _open_dialog() -> None:
     )
     address = st.text_input(
         "Address",
-        placeholder=choose_address(name) or choose_address(_EXAMPLE),
+        placeholder=f"Made from the name: {choose_address(name) or choose_address(_EXAMPLE)}",
         help="The flow's id, in links and in the API. Made from the name where you write none.",
         max_chars=LONGEST_NAME,
         key="new:address",
@@ -47,7 +47,7 @@ def _open_dialog() -> None:
     draft = _read_draft(name, template, address or "")
     if caller.kind == "local":
         _draw_writing(caller, draft)
-    elif draft:
+    else:
         _draw_file(draft)
 
 
@@ -80,17 +80,21 @@ def _draw_writing(caller: Caller, draft: DraftedFlow | None) -> None:
         st.switch_page(browser.PLAYGROUND, query_params={"flow": draft.id})
 
 
-def _draw_file(draft: DraftedFlow) -> None:
+def _draw_file(draft: DraftedFlow | None) -> None:
     folder = words.escape(runtime.get().settings.flows.name)
     st.markdown(
-        f"Save this as **{words.escape(draft.file)}** in the server's folder **{folder}**, or where your organization "
-        "keeps its flows. It appears here as soon as the file is there."
+        f"A flow is a file in the server's folder **{folder}**. Whoever runs the server, or keeps your organization's "
+        "flows, puts it there, and it appears here."
     )
+    if draft is None:
+        st.button("Download the file", icon=":material/download:", disabled=True, key="new:none")
+        st.caption("Write a name first.")
+        return
     with copying.hide_other_button("new"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             copying.draw_copy(draft.text, what="the file", key="new")
             st.download_button(
-                "Download",
+                f"Download {words.escape(draft.file)}",
                 draft.text,
                 draft.file,
                 "application/yaml",

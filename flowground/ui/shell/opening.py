@@ -73,6 +73,7 @@ def _draw_closed(caller: Caller, address: str) -> None:
 
 
 def _draw_asking(caller: Caller, address: str) -> None:
+    st.markdown("Were you given this address? Then you need access, and can ask for it here.")
     with st.form("requests:ask", border=False):
         note = st.text_input("Why do you need it?", placeholder="Optional", max_chars=NOTE_CHARS, key="requests:note")
         is_sent = st.form_submit_button("Request access", type="primary")
