@@ -98,7 +98,7 @@ RECIPES = {
             Step(
                 _lines(
                     (_COMPONENTS, "import Prompt\n", "from flowground.components.shout import Shout\n"),
-                    (_COMPONENTS, "LanguageModel, MessageHistory", ", Shout"),
+                    (_COMPONENTS, "        MessageHistory,\n", "        Shout,\n"),
                 ),
                 _tests("tests/test_components.py", "-k", "stands_in_the_table"),
                 "flowground.components.shout.Shout",
