@@ -98,7 +98,7 @@ def test_a_role_that_was_not_saved_is_not_shown_when_it_is_opened_again(house: A
         ada.get_by_role("button", name="Invite somebody").click()
         fill(ada, User_name=name)
         ada.get_by_role("button", name="Make the invitation").click()
-        pane.get_by_text("Your new token").wait_for()
+        pane.get_by_text("shown this once").wait_for()
         pane.get_by_role("button", name="Close").click()
         pane.wait_for(state="detached")
         still(ada)
