@@ -27,7 +27,7 @@ Value = Any
 Record = Mapping[str, Any]
 
 LONGEST = 3_000_000
-"""Bytes of one value, where nothing else is set: a small request could ask for all memory."""
+"""Bytes of one value, characters of a text, where nothing else is set: a small request could ask for all memory."""
 _NO_WAY: Mapping[tuple[ValueKind, ValueKind], str] = {
     ("text", "data"): "text becomes data only by a component that says so",
     ("text", "records"): "text becomes records only by a component that says so",
@@ -81,13 +81,12 @@ def write_text(value: Value, kind: ValueKind) -> str:
 
 
 def check_size(value: Value, kind: ValueKind, *, most: int = LONGEST) -> None:
-    """Raises RunError where a value has more bytes than a value may have."""
+    """Raises RunError where a value has more bytes, or a text more characters, than a value may have."""
     if kind == "text":
-        if len(value) * 4 <= most or len(value.encode("utf-8", "surrogatepass")) <= most:
-            return
-    elif kind == "files" or len(_encode(value)) <= most:
-        return
-    raise RunError(f"The component makes a value of over {most:,} bytes.")
+        if len(value) > most:
+            raise RunError(f"The component makes a text of over {most:,} characters.")
+    elif kind != "files" and len(_encode(value)) > most:
+        raise RunError(f"The component makes a value of over {most:,} bytes.")
 
 
 def check_length(characters: int) -> None:

@@ -92,7 +92,7 @@ def test_requests_are_searched_turned_and_decided(house: AppServer, ada: "Page",
     menu.get_by_text("1 to 5 of 12").wait_for()
     check_looks(ada, axe)
     menu.get_by_role("searchbox", name="Search requests").fill("report 11")
-    menu.get_by_text("Person 11").wait_for()
+    menu.get_by_text("Person 11", exact=True).wait_for()
     menu.get_by_text("1 to 5 of 12").wait_for(state="detached")
     still(ada)
     menu.get_by_role("button", name="Deny").click()

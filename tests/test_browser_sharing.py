@@ -163,6 +163,6 @@ def test_an_invitation_stores_whom_one_chose_and_leads_back_to_the_choice(
     only.wait_for()
     pane.get_by_text("3 people can open it (authors and admins included)", exact=True).wait_for()
     assert still(ada).get_by_text("Not saved yet").count() == 0
-    go(ada, f"{house.url}/playground?flow=echo").get_by_text("Shared with 1 person").wait_for()
+    go(ada, f"{house.url}/playground?flow=echo").get_by_text("Shared with 1 person").first.wait_for()
     with visitor(browser) as bob:
         go(enter_as(bob, house, "bob"), f"{house.url}/public_flow/echo").get_by_text("Nothing here").wait_for()

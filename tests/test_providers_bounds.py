@@ -68,7 +68,7 @@ async def test_an_answer_that_said_its_end_is_whole_whatever_the_connection_does
 ) -> None:
     async with model([PIECES, *after], seconds=60) as (provider, _):
         pieces = await asyncio.wait_for(all_of(provider), 30)
-        assert pieces == ["Hi", Completion("Hi", "small-2026", usage)]
+        assert pieces == ["Hi", Completion("Hi", "small-2026", usage, "stop")]
 
 
 async def test_a_reader_who_takes_their_time_is_no_silence_of_the_model() -> None:
@@ -90,8 +90,8 @@ async def test_what_cannot_be_a_number_of_tokens_is_no_count(count: Any) -> None
     usage = {"prompt_tokens": count, "completion_tokens": 1}
     answer = {"choices": [{"message": {"content": "ok"}, "delta": {"content": "ok"}, "finish_reason": "stop"}]}
     async with model([whole(answer | {"usage": usage})], [chunked(answer | {"usage": usage}, DONE)]) as (provider, _):
-        assert await provider.complete(CALL) == Completion("ok", "small")
-        assert (await all_of(provider))[-1] == Completion("ok", "small")
+        assert await provider.complete(CALL) == Completion("ok", "small", None, "stop")
+        assert (await all_of(provider))[-1] == Completion("ok", "small", None, "stop")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ async def test_a_letter_that_was_cut_in_two_is_joined_and_a_lone_half_replaced(
     async with model([whole(plain)], [streamed]) as (provider, _):
         assert (await provider.complete(CALL)).text == text
         *pieces, end = await all_of(provider)
-        assert (pieces, end) == (heard, Completion(text, "small-2026"))
+        assert (pieces, end) == (heard, Completion(text, "small-2026", None, "stop"))
 
 
 async def test_half_a_letter_in_a_refusal_and_a_models_name_is_replaced() -> None:

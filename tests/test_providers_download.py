@@ -27,7 +27,7 @@ async def test_the_first_message_fetches_shows_progress_and_answers(tmp_path: Pa
         pieces = await all_of(local, "Hi")
         assert isinstance(pieces[0], ModelProgress)
         assert (pieces[0].model, pieces[0].received, pieces[0].total) == ("Tiny", 0, 2)
-        assert pieces[-1] == Completion("tiny: Hi", "Tiny", Usage(3, 2))
+        assert pieces[-1] == Completion("tiny: Hi", "Tiny", Usage(3, 2), "stop")
         assert local.read_status().state == "ready"
 
 

@@ -43,7 +43,7 @@ async def test_it_streams_and_is_labelled(tmp_path: Path) -> None:
             ModelProgress("mine", 2, 2, None),
             "tiny: ",
             "Hi",
-            Completion("tiny: Hi", "mine", Usage(3, 2)),
+            Completion("tiny: Hi", "mine", Usage(3, 2), "stop"),
         ]
         assert (await all_of(local, "Hi"))[0] == "tiny: "
         assert len(starts(tmp_path)) == 1

@@ -173,6 +173,7 @@ async def test_starting_at_once_finds_a_change_once(open_sign_in: Open, store: S
 
 def test_a_token_never_becomes_an_admins_by_a_first_start(tmp_path: Path) -> None:
     server = AppServer(tmp_path, flows=["echo"])
+    server.member("ada", PASSWORD, role="admin")
     server.member("bob", PASSWORD)
     assert server.run_command("members", "rename", "bob", "robert").returncode == 0
     store = Store.open(Settings.load(server.config_file).database)

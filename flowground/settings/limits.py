@@ -63,7 +63,10 @@ class Limits(ConfigSection):
         "that), for its client to read on, and for the first word of a page whose visitor is not signed in.",
     )
     value_bytes: int = Field(
-        3_000_000, ge=1024, description="Largest value that a component gives to the next; a larger one fails the run."
+        3_000_000,
+        ge=1024,
+        description="Largest value that a component gives to the next, a text counted in characters; a larger one "
+        "fails it.",,
     )
     flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
     answer_chars: int = Field(
