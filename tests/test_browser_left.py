@@ -48,6 +48,7 @@ def test_a_day_that_is_used_up_is_said_with_its_time_and_nothing_is_lost(house: 
     sign_in(page, sorted(PEOPLE)[0])
     say(page, "hi")
     answers(page).get_by_text("You said: hi").wait_for()
+    answers(page).get_by_role("button", name="Copy", exact=True).wait_for()  # it has its end, and is counted
     say(page, "what I typed")
     page.get_by_text("You have used the 8 tokens that you may use a day; the limit resets at 00:00 UTC, in").wait_for()
     assert composer(still(page)).input_value() == "what I typed"

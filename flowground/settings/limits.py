@@ -66,7 +66,7 @@ class Limits(ConfigSection):
         3_000_000,
         ge=1024,
         description="Largest value that a component gives to the next, a text counted in characters; a larger one "
-        "fails it.",,
+        "fails it.",
     )
     flow_bytes: int = Field(1_048_576, ge=1024, description="Largest flow file.")
     answer_chars: int = Field(
