@@ -81,6 +81,9 @@ class RunBody(BaseModel):
         )
 
 
+_KNOWN = frozenset((*RunBody.model_fields, *_LANGFLOWS))
+
+
 async def verify_caller(request: Request) -> tuple[Runtime, Caller]:
     """The runtime, and the caller behind the request's token. Raises KeyMissing or KeyInvalid."""
     runtime: Runtime = request.app.state.runtime()
@@ -146,7 +149,9 @@ def _validate(given: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
 
 def _warn_of_unknown(given: dict[str, Any]) -> Iterator[str]:
     """What was sent under names that nobody knows, and so was ignored, in words."""
-    unknown = [key for key in given if key not in RunBody.model_fields and key not in _LANGFLOWS]
+    if given.keys() <= _KNOWN:
+        return
+    unknown = [key for key in given if key not in _KNOWN]
     for key in unknown[:_WARNED]:
         says = f"`{cut(key)}` is no field of a run and was ignored"
         if isinstance(given[key], str) and given.get("input_value") is None:

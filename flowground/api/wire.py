@@ -45,15 +45,19 @@ def write_simple(wired: WiredFlow | ToldFlow, end: TurnFinished) -> Json:
             "version": wired.version,
             "usage": write_usage(end.usage),
         }
-        | write_reason(*(output.finish_reason for output in end.outputs))
+        | write_reason(_find_reason(end))
         | _write_warnings(end.turn)
     )
 
 
-def write_reason(*reasons: str | None) -> Json:
+def write_reason(reason: str | None) -> Json:
     """Why an answer is not whole; nothing where it is, as Langflow has no such word."""
-    told = next((reason for reason in reasons if reason not in (None, "stop")), None)
-    return {"finish_reason": told} if told else {}
+    return {} if reason is None or reason == "stop" else {"finish_reason": reason}
+
+
+def _find_reason(end: TurnFinished) -> str | None:
+    """Of the first answer that is not whole."""
+    return next((output.finish_reason for output in end.outputs if output.finish_reason not in (None, "stop")), None)
 
 
 def _write_warnings(turn: TurnStarted) -> Json:
@@ -177,10 +181,8 @@ class Wire:
         finish_reason: str | None = None,
     ) -> Json:
         turn, moment = self.turn, write_time(self.turn.started_at)
-        shown, metadata = (
-            write_properties(source, state, usage, icon) | write_reason(finish_reason),
-            {"graph_run_id": turn.run_id},
-        )
+        shown, metadata = write_properties(source, state, usage, icon), {"graph_run_id": turn.run_id}
+        shown.update(write_reason(finish_reason))
         kind, name = sender
         data = {
             "timestamp": moment, "sender": kind, "sender_name": name, "session_id": turn.session_id,

@@ -38,6 +38,7 @@ _PAUSE_EVERY = 50
 """After this many finished components the loop serves others."""
 
 _DEFAULTS = Limits()
+_NOTHING = object()
 
 
 async def run_flow(
@@ -179,7 +180,8 @@ class _Run:
         self.given[name] = output
         seconds = time.perf_counter() - started
         self.queue.put(ComponentFinished(name, component.type_name, seconds, text, output.usage, output.model))
-        self._end_in_joins(name)
+        if self.joins:
+            self._end_in_joins(name)
 
     def _replace(self, name: str, component: Component, error: FlowgroundError, started: float) -> None:
         """Goes on with the fallback, which stands on the component's first port instead of what it did not give."""
@@ -200,12 +202,12 @@ class _Run:
 
         Raises AnswerTooLong for an answer that came whole and is too long; as much as may be kept is told first.
         """
-        ports, text = self.wired.ports[name], None
-        for port in ports:
-            if port in output.values:
-                value, kind = output.values[port], ports[port]
-                check_size(value, kind, most=self.limits.value_bytes)
-                text = write_text(value, kind) if text is None else text
+        ports, most, text = self.wired.ports[name], self.limits.value_bytes, None
+        for port, kind in ports.items():
+            if (value := output.values.get(port, _NOTHING)) is not _NOTHING:
+                check_size(value, kind, most=most)
+                if text is None:
+                    text = value if kind == "text" else write_text(value, kind)
         if text is None:
             return ""
         limit = self.limits.answer_chars
@@ -296,12 +298,11 @@ class _Run:
 
     def finish(self, seconds: float) -> RunFinished:
         usages = [output.usage for output in self.given.values() if output.usage]
-        selected = tuple(
-            name
-            for name in select_outputs(self.wired, self.request, sees_inside=self.sees_inside)
-            if name in self.given
-        )
-        results = {name: self._make_result(name) for name in {*self.wired.outputs, *selected} if name in self.given}
+        selected = select_outputs(self.wired, self.request, sees_inside=self.sees_inside)
+        wanted = {*self.wired.outputs, *selected}
+        if self.wired.may_skip:
+            selected, wanted = tuple(name for name in selected if name in self.given), wanted & self.given.keys()
+        results = {name: self._make_result(name) for name in wanted}
         check_length(sum(len(results[name].text) for name in selected))
         return RunFinished(
             results=results,
@@ -332,8 +333,11 @@ class _Run:
         """The component whose text an output shows: the first one it refers to, of those that ran."""
         if not self.wired.components[name].gives_output:
             return None
-        references = self.wired.list_references(name)
-        return next((part.component for part in references if part.component in self.given), None)
+        for text in self.wired.connections.get(name, {}).values():
+            for part in text.parts:
+                if isinstance(part, Reference) and part.component in self.given:
+                    return part.component
+        return None
 
 
 async def _wait_for_first(running: dict[asyncio.Task[None], str]) -> list[str]:

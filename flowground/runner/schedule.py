@@ -10,8 +10,8 @@ class Schedule:
 
     def __init__(self, wired: WiredFlow) -> None:
         self._followers = wired.followers
-        self._missing = {name: len(needed) for name, needed in wired.waits_for.items()}
-        self.ready = deque(name for name in wired.order if not self._missing[name])
+        self._missing = dict(wired.waits)
+        self.ready = deque(wired.begins)
         self.ended = 0
         """How many components have their end."""
 

@@ -24,7 +24,8 @@ class WiredFlow:
 
     `components` are validated, their connected fields hold a placeholder. `connections` maps a component and a field
     to the text with references that fills it. `ports` are each component's outputs and their kinds. `waits_for` has
-    direct dependencies only; `followers` is the same the other way round. `order` is one in which each component comes
+    direct dependencies only; `followers` is the same the other way round, `waits` how many they are; `begins` wait for
+    none. `order` is one in which each component comes
     after all it waits for, the file's among equals. `outputs` are Chat and Text Outputs in that order.
     `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged, `joins` such an output to
     what it joins, in order. `may_skip`: a run may leave components out. `wants` has the connected fields
@@ -39,6 +40,8 @@ class WiredFlow:
     ports: Mapping[str, Mapping[str, ValueKind]]
     waits_for: Mapping[str, frozenset[str]]
     followers: Mapping[str, tuple[str, ...]]
+    waits: Mapping[str, int]
+    begins: tuple[str, ...]
     order: tuple[str, ...]
     outputs: tuple[str, ...]
     streams_to: Mapping[str, tuple[str, ...]]
@@ -117,6 +120,8 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> Wi
         ports={name: component.list_outputs() for name, component in components.items()},
         waits_for=waits_for,
         followers=_find_followers(waits_for),
+        waits={name: len(needed) for name, needed in waits_for.items()},
+        begins=tuple(name for name in order if not waits_for[name]),
         order=order,
         outputs=tuple(name for name in order if components[name].gives_output),
         streams_to=_find_streams(components, connections),

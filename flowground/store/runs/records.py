@@ -37,8 +37,8 @@ class TraceStep(ComponentFinished):
     @classmethod
     def keep(cls, event: ComponentFinished) -> "TraceStep":
         """What is kept of it."""
-        said = event.text, event.usage, event.model, event.status
-        return cls(event.component_id, event.type, event.seconds, *said)
+        usage, model, status = event.usage, event.model, event.status
+        return cls(event.component_id, event.type, event.seconds, event.text, usage, model, status)
 
 
 @dataclass(frozen=True, slots=True)
