@@ -224,6 +224,7 @@ async def test_a_model_decides_which_way_a_text_goes(named: str, answer: str) ->
 async def test_a_wrong_answer_takes_the_default_route_or_fails_by_name() -> None:
     end, _ = await run(ROUTES, Answering('{"route": "sales"}', "sales"))
     assert end.results["ChatOutput"].text == "other: hi"
+    assert end.usage == Usage(2, 4)  # what was asked in vain counts, too
     without = ROUTES.replace("    default_route: other things\n", "")
     with pytest.raises(ComponentFailed, match="'Route' failed: The model gave no JSON that fits"):
         await run(without, Answering('{"route": "sales"}', "sales"))

@@ -176,3 +176,12 @@ def declare(default: Any, title: str, description: str, **rules: Unpack[FieldRul
     if extra.get("secret"):
         extra |= {"literal": True, "protected": True}
     return PydanticField(default, title=title, description=description, json_schema_extra=extra, **given)
+
+
+def declare_model() -> Any:
+    """The field `model` of a component that asks one."""
+    says = (
+        "`provider:model`, for example `local`, `openai:gpt-5-mini`, `ollama:qwen3`; `default_model` of config.yaml "
+        "when left out."
+    )
+    return declare(None, "Model", says, literal=True, protected=True)

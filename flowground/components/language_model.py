@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import PrivateAttr
 
-from flowground.components.base import Component, Context, Output, declare
+from flowground.components.base import Component, Context, Output, declare, declare_model
 from flowground.errors import ProviderRefused
 from flowground.messages import Message
 from flowground.providers.base import Completion, ModelCall
@@ -24,14 +24,7 @@ class LanguageModel(Component):
     calls_out: ClassVar[bool] = True
     streams: ClassVar[bool] = True
 
-    model: str | None = declare(
-        None,
-        "Model",
-        "`provider:model`, for example `local`, `openai:gpt-5-mini`, `ollama:qwen3`; `default_model` of config.yaml "
-        "when left out.",
-        literal=True,
-        protected=True,
-    )
+    model: str | None = declare_model()
     system_message: str = declare(
         "", "System Message", "What the model is told to be; not sent when empty.", multiline=True
     )

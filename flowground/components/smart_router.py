@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare
+from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare, declare_model
 from flowground.components.structured import ask_for_json
-from flowground.errors import ProviderError, RunError
 from flowground.messages import Message
 from flowground.values import ValueKind
 
@@ -28,13 +27,7 @@ class SmartRouter(Component):
     branches: ClassVar[bool] = True
     calls_out: ClassVar[bool] = True
 
-    model: str | None = declare(
-        None,
-        "Model",
-        "`provider:model`; `default_model` of config.yaml when left out.",
-        literal=True,
-        protected=True,
-    )
+    model: str | None = declare_model()
     input_text: str = declare(..., "Input", "The text that goes one way, usually a reference.", multiline=True)
     routes: dict[str, str] = declare(
         ...,
@@ -73,15 +66,11 @@ class SmartRouter(Component):
             "required": [_ROUTE],
             "additionalProperties": False,
         }
-        try:
-            answer = await ask_for_json(context, self.model, self._write_messages(), schema, temperature=0)
-        except ProviderError:
-            raise
-        except RunError:
-            if self.default_route is None:
-                raise
-            return Output({self.default_route: self.input_text})
-        return Output({answer.value[_ROUTE]: self.input_text}, answer.model, answer.usage)
+        answer = await ask_for_json(context, self.model, self._write_messages(), schema, temperature=0)
+        route = self.default_route
+        if answer.misfit is None or route is None:
+            route = answer.require()[_ROUTE]
+        return Output({route: self.input_text}, answer.model, answer.usage)
 
     def _write_messages(self) -> tuple[Message, ...]:
         lines = (f"- {name}: {says}" if says else f"- {name}" for name, says in self.routes.items())

@@ -9,7 +9,7 @@ from flowground.components.base import Context
 from flowground.components.json_schema import find_misfit
 from flowground.errors import ProviderRefused, RunError
 from flowground.messages import Message, Usage
-from flowground.providers.base import Completion, ModelCall, Provider
+from flowground.providers.base import ModelCall
 
 _REFUSED = (400, 404, 415, 422, 501)
 """Statuses by which a server may say that it knows no schema."""
@@ -26,11 +26,21 @@ JsonAnswer with the corrected JSON object and nothing else."""
 
 @dataclass(frozen=True, slots=True)
 class JsonAnswer:
-    """A JSON object that fits its schema; `usage` counts both rounds."""
+    """What a model gave where JSON was wanted. `misfit` says what does not fit the schema; None where all does.
+
+    `usage` counts both rounds.
+    """
 
     value: Any
+    misfit: str | None
     model: str
     usage: Usage | None
+
+    def require(self) -> Any:
+        """The value. Raises RunError where it does not fit."""
+        if self.misfit:
+            raise RunError(f"The model gave no JSON that fits, asked twice: {self.misfit}")
+        return self.value
 
 
 async def ask_for_json(
@@ -40,10 +50,7 @@ async def ask_for_json(
     schema: Mapping[str, Any],
     **options: float,
 ) -> JsonAnswer:
-    """The object, after one repair round at most. Raises RunError where the model gives none that fits.
-
-    A server that refuses the schema is asked in words.
-    """
+    """A JSON object, after one repair round at most. A server that refuses the schema is asked in words."""
     provider, name = context.models.resolve(model)
     call = ModelCall(name, messages, options, schema)
     try:
@@ -53,23 +60,16 @@ async def ask_for_json(
             raise
         call = replace(call, messages=_put_into_words(messages, schema), response_schema=None)
         end = await provider.complete(call)
-    value, mistake = read_json(end.text, schema)
-    if mistake is None:
-        return JsonAnswer(value, end.model, end.usage)
-    return await _ask_again(provider, call, end, mistake, schema)
-
-
-async def _ask_again(
-    provider: Provider, call: ModelCall, first: Completion, mistake: str, schema: Mapping[str, Any]
-) -> JsonAnswer:
-    said = (Message("assistant", first.text), Message("user", _AGAIN.format(mistake=mistake)))
-    end = await provider.complete(replace(call, messages=(*call.messages, *said)))
-    value, mistake_again = read_json(end.text, schema)
-    if mistake_again is not None:
-        cut = " It was cut by `max_tokens`." if end.finish_reason == "length" else ""
-        raise RunError(f"The model gave no JSON that fits, asked twice: {mistake_again}{cut}")
-    usages = [usage for usage in (first.usage, end.usage) if usage]
-    return JsonAnswer(value, end.model, sum(usages[1:], usages[0]) if usages else None)
+    value, misfit = read_json(end.text, schema)
+    if misfit is None:
+        return JsonAnswer(value, None, end.model, end.usage)
+    said = (Message("assistant", end.text), Message("user", _AGAIN.format(mistake=misfit)))
+    again = await provider.complete(replace(call, messages=(*call.messages, *said)))
+    value, misfit = read_json(again.text, schema)
+    if misfit and again.finish_reason == "length":
+        misfit += " It was cut by `max_tokens`."
+    usages = [usage for usage in (end.usage, again.usage) if usage]
+    return JsonAnswer(value, misfit, again.model, sum(usages[1:], usages[0]) if usages else None)
 
 
 def _put_into_words(messages: tuple[Message, ...], schema: Mapping[str, Any]) -> tuple[Message, ...]:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
-from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare
+from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare, declare_model
 from flowground.components.json_schema import find_wrong_schema
 from flowground.components.structured import ask_for_json
 from flowground.messages import Message
@@ -68,13 +68,7 @@ class StructuredOutput(Component):
     outputs: ClassVar[Mapping[str, ValueKind]] = {_WHOLE: "data"}
     calls_out: ClassVar[bool] = True
 
-    model: str | None = declare(
-        None,
-        "Model",
-        "`provider:model`; `default_model` of config.yaml when left out.",
-        literal=True,
-        protected=True,
-    )
+    model: str | None = declare_model()
     input_value: str = declare(..., "Input", "The text that is read, usually a reference.", multiline=True)
     system_prompt: str = declare(_INSTRUCTIONS, "Format Instructions", "What the model is told to do.", multiline=True)
     schema_name: str = declare("", "Schema Name", "What the object is, for the model.", literal=True)
@@ -128,10 +122,11 @@ class StructuredOutput(Component):
         asked = (Message("system", self.system_prompt), said) if self.system_prompt else (said,)
         options = {} if self.max_tokens is None else {"max_tokens": self.max_tokens}
         answer = await ask_for_json(context, self.model, asked, self._schema, **options)
-        values = {_WHOLE: answer.value}
+        found = answer.require()
+        values = {_WHOLE: found}
         for name in self.list_outputs():
-            if name in answer.value and answer.value[name] is not None:
-                values.setdefault(name, answer.value[name])
+            if found.get(name) is not None:
+                values.setdefault(name, found[name])
         return Output(values, answer.model, answer.usage)
 
 
