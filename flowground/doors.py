@@ -28,7 +28,7 @@ from flowground.events import (
 )
 from flowground.limits.admission import Leaving, RunPlace
 from flowground.repeatable_run import IdempotencyKeyTaken, RepeatableRun, make_idempotency_key
-from flowground.runner import refuse_unseen_outputs
+from flowground.runner.selection import refuse_unseen_outputs
 from flowground.runtime import LiveTurn, NumberedEvent, Runtime, ToldFlow, ToldTurn
 from flowground.store.runs.idempotency_keys import IdempotencyKey
 from flowground.turns import take_turn

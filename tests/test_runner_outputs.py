@@ -8,7 +8,8 @@ from flowground.caller import RunRequest
 from flowground.errors import RunError
 from flowground.events import RunFinished
 from flowground.flow.parse import parse_flow
-from flowground.runner import read_input, run_flow, select_outputs
+from flowground.runner import run_flow
+from flowground.runner.selection import read_input, select_outputs
 from flowground.settings import Limits
 from flowground.values import LONGEST
 from flowground.wiring import wire

@@ -11,7 +11,8 @@ from flowground.caller import Caller, RunRequest
 from flowground.components.base import Models
 from flowground.errors import InvalidRequest
 from flowground.events import Event, RunFinished, TurnStarted
-from flowground.runner import read_input, run_flow
+from flowground.runner import run_flow
+from flowground.runner.selection import read_input
 from flowground.running import RunningRuns
 from flowground.settings import Settings
 from flowground.store import Store
