@@ -13,6 +13,7 @@ from bench.first_load import measure as measure_openings
 from bench.processes import app, process
 from bench.report import Measured
 from bench.screen import chromium, first_tokens, opening, rerun
+from bench.steps import measure as measure_steps
 from bench.watch import Watch
 from tests.servers import ROOT
 
@@ -33,6 +34,7 @@ def main() -> None:
                 stub=uvloop.run(measure_stub(stub, seconds=min(given.seconds, 1))),
                 floor=uvloop.run(measure_floor(floor, watch, seconds=given.seconds)),
             )
+        measured.steps = measure_steps(rounds=15) if given.only != "screen" else ()
         databases = {"SQLite": None} | ({"PostgreSQL": given.database} if given.database else {})
         for name, database in databases.items():
             measure(measured, Path(folder) / name, name=name, database=database, stub=stub, given=given)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -128,6 +129,16 @@ class Load:
             first=percentile(firsts, 50) * 1000 if firsts else None,
             cpu=used,
         )
+
+    async def measure_until(self, is_over: Callable[[], bool]) -> list[float]:
+        """One client asks until it is over; the seconds of each answer. Raises when one fails."""
+        client, taken = await self._connect(), []
+        while not is_over():
+            began = time.perf_counter()
+            await client.ask(self.request)
+            taken.append(time.perf_counter() - began)
+        client.close()
+        return taken
 
     async def _connect(self) -> _Client:
         parts = urlsplit(self.url)

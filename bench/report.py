@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,8 @@ from pathlib import Path
 from bench.api import CLIENTS, Pair
 from bench.first_load import Opening, write_rows
 from bench.load import Figures, percentile
+from bench.steps import Overhead
+from bench.steps import write_rows as write_steps
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class Measured:
     first_tokens: list[float] = field(default_factory=list)
     opening: float | None = None
     first_loads: Mapping[str, Opening] = field(default_factory=dict)
+    steps: Sequence[Overhead] = ()
 
 
 def page(measured: Measured) -> str:
@@ -56,6 +59,7 @@ def page(measured: Measured) -> str:
         "",
         *_loads({name: pair.stream for name, pair in _rows(measured)}, floor=measured.floor.stream),
         "",
+        *_steps(measured.steps),
         *_first_loads(measured.first_loads),
         *_rest(measured),
     ]
@@ -103,6 +107,18 @@ def _marks(measured: Measured) -> Iterator[str]:
         yield f"| message sent to first token on screen | 100 ms | {percentile(measured.first_tokens, 50):.0f} ms |"
     if measured.opening is not None:
         yield f"| a session with 1,000 messages opens | 1 s | {measured.opening / 1000:.2f} s |"
+
+
+def _steps(measured: Sequence[Overhead]) -> Iterator[str]:
+    if not measured:
+        return
+    yield "## Steps of a flow"
+    yield ""
+    yield "What flows add to their calls, in one process beside the same calls in plain asyncio, with a model that"
+    yield "answers at once and nothing stored: the mark is 0.3 ms a step."
+    yield ""
+    yield from write_steps(measured)
+    yield ""
 
 
 def _first_loads(openings: Mapping[str, Opening]) -> Iterator[str]:

@@ -104,6 +104,10 @@ _WHERE = {
     "a stream is encoded": "`Frames.encode` of api/stream.py",
     "a failure gets its status code": "`find_status` of api/errors.py",
     "a file's mistake gets line and column": "`Problems.add` and `Document.place` of yaml_file/document.py",
+    "a flow's test is run, and what came of it told": "`FlowTester.run_tests` of flow_tests/__init__.py; `compare` of "
+    "flow_tests/expectations.py",
+    "a page adds to a flow file": "`append_item` of yaml_file/insertion.py, then `replace_flow_file` of "
+    "access/flow_files.py",
     "config.yaml is read": "`read_config` of settings/file.py, for `Settings.load` of settings/__init__.py",
     "with whom a flow is shared is stored": "`change` of store/flows/publications.py",
     "a snippet is written": "`write_python` of snippets/python.py, and its neighbours",

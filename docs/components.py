@@ -7,6 +7,8 @@ from flowground.components import COMPONENTS
 from flowground.components.base import Component
 from flowground.fields.types import takes_variables
 from flowground.flow import ApiSection, ChatSection, Header, Overridable, StepSection
+from flowground.flow.knowledge import KnowledgeSection, SplitSection
+from flowground.flow.old_words import OLD_WORDS
 from flowground.yaml_file.section import Section
 
 _SECTIONS: dict[str, type[Section]] = {
@@ -14,6 +16,8 @@ _SECTIONS: dict[str, type[Section]] = {
     "chat": ChatSection,
     "api": ApiSection,
     "api.overridable": Overridable,
+    "knowledge": KnowledgeSection,
+    "knowledge.split": SplitSection,
     "A component's step": StepSection,
 }
 _INTRODUCTION = """# Components and settings of a flow file
@@ -24,7 +28,8 @@ How they work together is in [flow-format.md](flow-format.md).
 Every component has `type` and, if you like, `display_name` and `step`. A field of text may hold references:
 `${Name}` is what the component `Name` gives, as text, alone or inside other text; any other field takes one
 whole reference whose kind of value fits. *Protected* fields are not open to tweaks unless the flow's author
-lists them in `api.overridable`.
+lists them in `api.overridable`. *Fixed* ones are set in the file and nowhere else: outputs are made from them, or other
+flows are named. A list or a mapping is set by a tweak as JSON.
 """
 
 
@@ -36,12 +41,48 @@ def components_page() -> str:
     return "\n".join(parts)
 
 
+_INPUT = (
+    "*the id of a Text Input*",
+    "text",
+    "–",
+    "What that input of the other flow is given; its own if left out.",
+)
+_FREE = {
+    "Prompt": ("*a variable's name*", "text", "needed", "One for each `{variable}` of the template."),
+    "APIRequest": (
+        "*a variable's name*",
+        "text",
+        "–",
+        "One for each `{variable}`; the model of an agent gives those that are left out.",
+    ),
+    "PythonFunction": ("*an argument's name*", "text", "–", "That argument of the function."),
+    "SQL": (
+        "*a value's name*",
+        "text",
+        "–",
+        "One for each `{name}`; the model of an agent gives those that are left out.",
+    ),
+    "RunFlow": _INPUT,
+    "ForEach": _INPUT,
+}
+"""What fields of any name mean, by the type that takes them."""
+
+
 def _component_part(kind: type[Component]) -> str:
     outputs = ", ".join(f"`{output}` ({given})" for output, given in kind.outputs.items())
     rows = list(field_rows(kind).values())
     if takes_variables(kind):
-        rows.append(("*a variable's name*", "text", "needed", "One for each `{variable}` of the template."))
-    facts = f"Display name: {kind.title}. {'Output' if len(kind.outputs) == 1 else 'Outputs'}: {outputs}."
+        rows.append(_FREE[kind.type_name])
+    given = f"{'Output' if len(kind.outputs) == 1 else 'Outputs'}: {outputs or 'one for each of its own fields'}."
+    facts = f"Display name: {kind.title}. {given}"
+    if kind.calls_out:
+        facts += " May have `step.on_error`."
+    if kind.is_tool:
+        facts += " May be an agent's tool."
+    old = [old for old, now in OLD_WORDS.types.items() if now == kind.type_name]
+    old += [f"{old} (for {now})" for old, now in OLD_WORDS.fields.get(kind.type_name, {}).items()]
+    if old:
+        facts += f" Old words: {', '.join(old)}."
     return f"## {kind.type_name}\n\n{getdoc(kind)}\n\n{facts}\n\n{field_table('field', rows)}\n"
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from docs.tables import field_rows, field_table
+from flowground.databases.settings import DatabaseSettings
+from flowground.mcp_servers.settings import McpServerEntry
 from flowground.providers import KINDS
 from flowground.providers.base import ProviderSettings
 from flowground.providers.scripted import SCRIPTS
@@ -15,10 +17,12 @@ _INTRODUCTION = """# Settings
 Generated from `flowground/settings/` by `make fix`; `make check` compares.
 
 The environment variable `FLOWGROUND_CONFIG` names the config file; without it the app reads `config.yaml` beside
-`app.py`. A missing file means the defaults below. Relative paths count from the config file's folder.
-`${env:NAME}` is replaced in `providers.*.api_key`, `cookie.key` and `database`, and refused everywhere else. A setting
-that does not exist stops the start with its line and the nearest right name; so does a value that does not fit, with
-what would. Texts need quotes where YAML would read something else: colours (`"#4f46e5"`), numbers, `null`.
+`app.py`. A missing file means the defaults below. It is read when
+the app starts. Relative paths count from the config file's folder.
+`${env:NAME}` is replaced in `providers.*.api_key`, `cookie.key`, `database`, `outgoing.proxy`, `search.api_key`,
+`databases.*.url`, and in `environment` and `headers` of `mcp_servers`, and refused elsewhere. A setting that does not
+exist stops the start with its line and the nearest right name; so does a value that does not fit, with what would.
+Texts need quotes where YAML would read something else: colours (`"#4f46e5"`), numbers, `null`.
 
 PostgreSQL needs its driver, which `requirements.txt` leaves out: `pip install "psycopg[binary]~=3.3.0"`, then
 `database: postgresql://name:password@host/database`.
@@ -26,7 +30,11 @@ PostgreSQL needs its driver, which `requirements.txt` leaves out: `pip install "
 _SCRIPTED = """## Scripted models
 
 `scripted` answers without a model, always the same way: for demos, for tests of a flow, and to see how a program copes
-with a failure. In a flow file: `model: scripted:NAME`, or `scripted` alone for `echo`.
+with a failure. In a flow file `model: scripted:NAME`, or `scripted` alone for `echo`; in config.yaml
+`default_model: scripted`. Where JSON of a schema is asked for, it gives an object that fits: a text is the whole
+message, a number the next one in the message or the least that fits, a choice the one that the message names, else the
+first. With `pieces` an entry answers everything alike, whatever stands behind its name. What each component of a flow
+is answered in a test, the test says (`replies` in [flow-format.md](flow-format.md)).
 
 | NAME | what it does |
 | --- | --- |
@@ -41,7 +49,12 @@ def settings_page() -> str:
     parts = [_INTRODUCTION, f"## Top level\n\n{field_table('setting', top)}\n"]
     for name, section in sections.items():
         parts.append(f"## {name}\n\n{field_table('setting', list(_list_rows(section, f'{name}.')))}\n")
+    parts.append(
+        f"## databases.NAME\n\n{field_table('setting', list(_list_rows(DatabaseSettings, 'databases.NAME.')))}\n"
+    )
     parts.append(f"## providers.NAME\n\n{field_table('setting', list(_list_provider_rows()))}\n")
+    servers = list(field_rows(McpServerEntry, "mcp_servers.NAME.").values())
+    parts.append(f"## mcp_servers.NAME\n\n{field_table('setting', servers)}\n")
     parts.append(_SCRIPTED + "".join(f"| {name} | {script.says} |\n" for name, script in SCRIPTS.items()))
     return "\n".join(parts)
 

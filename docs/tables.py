@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from flowground.words import describe_kind
 
-_MARKS = {"secret": " *Secret.*", "protected": " *Protected.*"}
+_MARKS = {"secret": " *Secret.*", "protected": " *Protected.*", "fixed": " *Fixed.*"}
 
 
 def field_rows(model: type[BaseModel], before: str = "") -> dict[str, tuple[str, str, str, str]]:
@@ -21,7 +21,8 @@ def field_rows(model: type[BaseModel], before: str = "") -> dict[str, tuple[str,
         default = "needed" if name in schema.get("required", ()) else _show_default(part.get("default"))
         section = definitions.get(part.get("$ref", "").rpartition("/")[2], {})
         said = part.get("description") or section.get("description", "")
-        marks = "".join(mark for flag, mark in _MARKS.items() if part.get(flag))
+        flags = part | {"protected": part.get("protected") and not part.get("fixed")}
+        marks = "".join(mark for flag, mark in _MARKS.items() if flags.get(flag))
         rows[name] = (f"`{before}{name}`", describe_kind(part, definitions), default, said + marks)
     return rows
 
@@ -35,4 +36,4 @@ def field_table(first: str, rows: list[tuple[str, str, str, str]]) -> str:
 def _show_default(value: Any) -> str:
     if value in (None, "", []) or isinstance(value, dict):
         return "–"
-    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
+    return f"`{value if isinstance(value, str) and value.isprintable() else json.dumps(value)}`"

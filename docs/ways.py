@@ -8,6 +8,7 @@ threads but the one that moves SQLite's log: nobody waits for it, and it comes w
 import ast
 import asyncio
 import inspect
+import math
 import re
 import sys
 import tempfile
@@ -19,10 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
+from unittest.mock import patch
 
 import httpx2
 from streamlit.testing.v1 import AppTest
 
+from flowground import loader
 from flowground.api import create_api
 from flowground.store.people import tokens
 from tests.chat_socket import TalkHere
@@ -114,7 +117,8 @@ def find_ways() -> Mapping[str, list[Step]]:
         "A temporary override": _override,
     }.items():
         watch = _Watch()
-        with tempfile.TemporaryDirectory() as folder:
+        never = patch.object(loader, "_LOOK_EVERY", math.inf)  # a slow machine would look at the folder each time
+        with never, tempfile.TemporaryDirectory() as folder:
             do(watch, Path(folder))
         ways[name] = watch.end()
     return ways

@@ -3,14 +3,16 @@
 A door makes the caller from what it verified; nothing below a door makes one up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, cast, get_args
 
+from flowground.values import FileReference, SentFile
+
 Role = Literal["admin", "author", "member"]
 CallerKind = Literal["local", "member", "token", "visitor"]
-OwnerKind = Literal["local", "member", "programs", "removed", "token", "visitor"]
+OwnerKind = Literal["knowledge", "local", "member", "programs", "removed", "token", "visitor"]
 InputType = Literal["chat", "text", "any"]
 OutputType = Literal["chat", "text", "any", "debug"]
 _OWNER_KINDS = get_args(OwnerKind)
@@ -34,7 +36,8 @@ class Owner:
 
     `programs` are a person's calls of the API, by whichever of their tokens and by *Try it*. `id` is a member's id for
     `member` and `programs`, a token's, a browser's digest for a visitor, "owner" for the local owner, and nothing but
-    random letters for `removed`: whoever was removed, in what is kept for counting.
+    random letters for `removed`: whoever was removed, in what is kept for counting. `knowledge`, by its address, is
+    nobody: it has the files that its authors added.
     """
 
     kind: OwnerKind
@@ -161,6 +164,8 @@ class RunRequest:
     `idempotency_key` is the caller's own name for this request, by which a repeat is known.
     `version_of` is the id of a question of the session in whose place this one is asked.
     `warnings` say what the caller sent that is ignored.
+    `files` are paths or ids of files for the message. Once they are found, `taken_files` are the references that each
+    component is given, by its id, and `sent_files` what is stored with the message.
     """
 
     input_value: str | None = None
@@ -174,6 +179,9 @@ class RunRequest:
     idempotency_key: str | None = None
     version_of: str | None = None
     warnings: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    taken_files: Mapping[str, Sequence[FileReference]] = field(default_factory=dict)
+    sent_files: Sequence[SentFile] = ()
 
     def find_message(self, takes: str | None) -> str | None:
         """The message, for a component that takes input of this kind ("chat", "text"); None where it gets none."""

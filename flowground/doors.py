@@ -22,13 +22,20 @@ from flowground.events import (
     ComponentStarted,
     Event,
     ModelProgress,
+    ModelThought,
+    PassagesFound,
+    ThinkingBegan,
     Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
     TurnFinished,
     TurnStarted,
 )
 from flowground.limits.admission import Leaving, RunPlace
 from flowground.repeatable_run import IdempotencyKeyTaken, RepeatableRun, make_idempotency_key
 from flowground.runner.selection import refuse_unseen_outputs
+from flowground.running import ChatAllowances
 from flowground.runtime import LiveTurn, NumberedEvent, Runtime, ToldFlow, ToldTurn
 from flowground.store.runs.idempotency_keys import IdempotencyKey
 from flowground.turns import take_turn
@@ -77,7 +84,8 @@ async def answer(
         refuse_unseen_outputs(caller, wired, request)
         if off := runtime.switches.find_off(wired, request, caller):
             raise off
-        answer = Answer(runtime, caller, wired, request, place, admitted=admitted)
+        may_ask = isinstance(asker, PersonChatting | TokenHolder)
+        answer = Answer(runtime, caller, wired, request, place, admitted=admitted, may_ask=may_ask)
         name = request.idempotency_key
         idempotency_key = None if name is None else make_idempotency_key(name, caller, wired.id, request)
         if idempotency_key and (repeat := await answer.find_first(idempotency_key)):
@@ -92,6 +100,13 @@ async def answer(
         place.leave()
         raise
     return await answer.begin_once(idempotency_key) if idempotency_key else answer
+
+
+@dataclass(frozen=True, slots=True)
+class RunWaits:
+    """The run goes on once a person has allowed what waits, or refused it."""
+
+    run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +125,8 @@ class Answer(Generic[Wanted]):
     turn: LiveTurn | ToldTurn | None = None
     is_repeat: bool = False
     admitted: Admitted | None = None
+    may_ask: bool = False
+    """Whether a person may be asked to allow what a tool does: they have a door to answer by."""
 
     @property
     def shown(self) -> WiredFlow | ToldFlow:
@@ -150,6 +167,14 @@ class Answer(Generic[Wanted]):
             return repeat
         raise error  # the other request has failed already, and freed the key
 
+    @property
+    def _chats(self) -> ChatAllowances | None:
+        return self.runtime.running.chats if self.may_ask else None
+
+    def start_apart(self) -> "Answer[Wanted]":
+        """This answer with its turn begun, which goes on by itself while a person is asked."""
+        return replace(self, place=RunPlace(), turn=self.start_for_stream())
+
     def stream_events(self, repeatable: RepeatableRun | None = None) -> AsyncGenerator[Event, None]:
         """The events of the turn, to be closed by whoever stops reading early."""
         runtime = self.runtime
@@ -162,7 +187,8 @@ class Answer(Generic[Wanted]):
             running=runtime.running,
             models=runtime.models,
             settings=runtime.settings,
-            terms=TurnTerms(runtime.switches.refuse, self.place.count, repeatable),
+            terms=TurnTerms(runtime.switches.refuse, self.place.count, repeatable, self._chats),
+            outside=runtime.reach.outside,
         )
 
     def start(self) -> LiveTurn:
@@ -174,7 +200,8 @@ class Answer(Generic[Wanted]):
     def start_for_stream(self, repeatable: RepeatableRun | None = None) -> LiveTurn:
         """The turn, which goes on for `limits.resume_seconds` while nobody follows it, and can be followed as long
         after its end."""
-        alone_seconds = self.runtime.settings.limits.resume_seconds
+        limits = self.runtime.settings.limits
+        alone_seconds = limits.resume_seconds + (limits.approval_seconds if self.wired.asks_people else 0)
         turn = self._begin(self.stream_events(repeatable), alone_seconds=alone_seconds, is_exact=repeatable is not None)
         self.runtime.keep_for_stream(turn)
         return turn
@@ -185,8 +212,12 @@ class Answer(Generic[Wanted]):
         turn.task.add_done_callback(lambda _: self.place.leave())
         return turn
 
-    async def finish(self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None) -> TurnFinished | None:
+    async def finish(
+        self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> TurnFinished | RunWaits | None:
         """The turn at its end. `left` returns when the asker is gone: the turn is stopped then, and there is None.
+
+        A turn that goes on by itself is left where a call of it waits for a person: there is RunWaits then.
 
         With `left`, raises ShuttingDown where the server stops the turn.
         """
@@ -220,14 +251,23 @@ class Answer(Generic[Wanted]):
         """
         return _follow(self.runtime, self.stream_events(), encode, cut_off, place=self.place)
 
-    async def _read(self) -> TurnFinished:
+    async def _read(self) -> TurnFinished | RunWaits:
         finished: TurnFinished | None = None
+        started: TurnStarted | None = None
         async with aclosing(self.stream_events()) as events:
             async for event in events:
                 match event:
                     case TurnFinished():
                         finished = event
-                    case TurnStarted() | ComponentStarted() | ComponentFinished() | Token() | ModelProgress():
+                    case TurnStarted():
+                        started = event
+                    case ComponentStarted() | ComponentFinished() | Token() | ModelProgress():
+                        pass
+                    case ToolWaits():
+                        run_id = started.run_id if started else ""
+                        if self.runtime.running.list_waiting(run_id) and self.turn:
+                            return RunWaits(run_id)
+                    case ToolCalled() | ToolReturned() | ThinkingBegan() | ModelThought() | PassagesFound():
                         pass
                     case _:
                         assert_never(event)

@@ -14,17 +14,21 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 
+from flowground.files import Files
 from flowground.settings import PublicSettings, RetentionSettings
 from flowground.store import Store, expiring
 from flowground.store.expiring import Expiring
 from flowground.store.people import removals
 from flowground.store.people.removals import Removal
 from flowground.store.runs import contents, erasing, idempotency_keys, shared_chats, visitors
+from flowground.store.runs import files as stored_files
 
 _log = logging.getLogger(__name__)
 
 VISITORS = "visitors' conversations"
 REMOVED = "people who were removed"
+FILES = "bytes that may be nobody's"
+_URGENT = {REMOVED, FILES}
 _AT_ONCE = 20
 """Visitors' conversations that one look-up finds."""
 _DAY = 86_400.0
@@ -38,6 +42,10 @@ _SIGN_IN_DAYS = 7
 _SHARED_DAYS = 1 / 24
 _LINK_DAYS = 30
 """How long what has ended can still be looked up."""
+_UNSENT_DAYS = 1
+"""How long a file waits on its page for the message that it is for."""
+_NO_DAYS = 1e-9
+"""At once: 0 would be never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,8 @@ class Forgetting:
         again: float = _AGAIN_SECONDS,
     ) -> None:
         self._store = store
+        self.files: Files | None = None
+        """Whose bytes go with their last row, where this process keeps some."""
         self._public = public
         self._now = now
         self._at_least, self._at_most, self._rest, self._again = at_least, at_most, rest, again
@@ -82,6 +92,8 @@ class Forgetting:
         """All that is ever forgotten."""
         yield _Kind(REMOVED, 1, self._finish_removals)
         yield _Kind(VISITORS, max(self._public.days, self._public.conversations), self._forget_visitors)
+        yield _Kind("files that were not sent", _UNSENT_DAYS, self._repeat(stored_files.delete_unsent))
+        yield _Kind("files of no conversation", keep.conversations_days, self._repeat(stored_files.delete_old))
         yield _Kind("conversations", keep.conversations_days, self._forget_conversations)
         yield _Kind("messages' traces and requests", keep.run_contents_days, self._repeat(contents.forget_contents))
         yield _Kind(
@@ -102,6 +114,7 @@ class Forgetting:
         )
         for says, kind, days in rows:
             yield _Kind(says, days, self._repeat(partial(expiring.delete_expired, kind=kind)))
+        yield _Kind(FILES, _NO_DAYS, self._sweep_files)  # last: of all that went before it
 
     def start(self) -> None:
         """Begins to look."""
@@ -109,10 +122,11 @@ class Forgetting:
         self._task = asyncio.get_running_loop().create_task(self._look())
 
     def look_soon(self, kind: str) -> None:
-        """There may be more of this kind. Removals are urgent; all else waits until the last look is `at_least` ago."""
+        """There may be more of this kind. Removals and files are urgent; all else waits until the last look is
+        `at_least` ago."""
         self._wanted.add(kind)
         self._is_wanted.set()
-        if kind == REMOVED:
+        if kind in _URGENT:
             self._is_urgent.set()
 
     async def close(self) -> None:
@@ -127,7 +141,7 @@ class Forgetting:
         """
         forgotten = Counter[str]()
         for kind in self._kinds:
-            if only is not None and kind.says not in only:
+            if only is not None and kind.says not in only and not (kind.says == FILES and forgotten):
                 continue
             try:
                 async with aclosing(kind.forget(self._now() - kind.days * _DAY)) as steps:
@@ -148,6 +162,10 @@ class Forgetting:
                 yield count
 
         return forget
+
+    async def _sweep_files(self, before: float) -> AsyncGenerator[int, None]:
+        while self.files and (count := await self.files.sweep(before)):
+            yield count
 
     async def _forget_visitors(self, _: float) -> AsyncGenerator[int, None]:
         before = self._now() - self._public.days * _DAY if self._public.days else 0.0
@@ -183,6 +201,8 @@ class Forgetting:
                 removal = late
             while not await write(erasing.erase_conversations, owners=removal.owners):
                 yield 0
+            while await write(stored_files.delete_of_owners, owners=removal.owners):
+                yield 0
             run: str | None = ""
             while run is not None:
                 run = await write(removals.rename_runs, removal=removal, after=run)
@@ -217,7 +237,7 @@ class Forgetting:
                 _log.info("forgotten: %s", ", ".join(f"{says}: {count}" for says, count in forgotten.items()))
             if forgotten[REMOVED]:
                 asyncio.get_running_loop().call_later(self._again, self.look_soon, REMOVED)
-            if only == {REMOVED}:
+            if only and only <= _URGENT:
                 continue  # it was urgent, and makes nothing else wait
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._at_least):

@@ -4,6 +4,7 @@ import heapq
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from flowground.values import check_length
 
@@ -26,10 +27,15 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text with references in it. In a template what is filled in has its braces doubled: it holds no variables."""
+    """A text with references in it.
+
+    In a template what is filled in has its braces doubled: it holds no variables. In an address it is percent-encoded,
+    so that it stays within its place; braces too.
+    """
 
     parts: tuple[str | Reference, ...]
     is_template: bool = False
+    is_url: bool = False
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -48,7 +54,7 @@ class Text:
 
     def fill(self, read: Callable[[Reference], str]) -> str:
         """The text with each reference replaced by what `read` says. Raises RunError when it is too long."""
-        if len(self.parts) == 1 and not self.is_template:
+        if len(self.parts) == 1 and (self.is_url or not self.is_template):
             (part,) = self.parts
             return part if isinstance(part, str) else read(part)
         parts = [part if isinstance(part, str) else self._escape(read(part)) for part in self.parts]
@@ -56,10 +62,12 @@ class Text:
         return "".join(parts)
 
     def _escape(self, value: str) -> str:
+        if self.is_url:
+            return quote(value, safe="")
         return value.replace("{", "{{").replace("}", "}}") if self.is_template else value
 
 
-def parse_text(value: str, *, is_template: bool = False) -> Text | None:
+def parse_text(value: str, *, is_template: bool = False, is_url: bool = False) -> Text | None:
     """The parts of a text with references; None when it holds none. `$${` stands for `${` and begins no reference.
 
     A text with nothing but such escapes comes back as one plain part; in a template the brace stays escaped, so that no
@@ -82,7 +90,7 @@ def parse_text(value: str, *, is_template: bool = False) -> Text | None:
     plain += value[end:]
     if plain:
         parts.append(plain)
-    return Text(tuple(parts), is_template) if end else None
+    return Text(tuple(parts), is_template, is_url) if end else None
 
 
 def _read_reference(said: str, offset: int) -> Reference:

@@ -43,7 +43,9 @@ def find_changes(wired: WiredFlow, values: FieldValues, caller: Caller) -> dict[
     for name, policies in seen.items():
         for key, policy in policies.items():
             runs, own = getattr(made.components[name], key), getattr(wired.components[name], key)
-            if unwrap_tweak(touched.get(name, {}).get(key)) is not None and (policy.type.is_secret or runs != own):
+            if unwrap_tweak(touched.get(name, {}).get(key), policy.type) is not None and (
+                policy.type.is_secret or runs != own
+            ):
                 found.setdefault(name, {})[key] = runs
     return found
 
@@ -109,9 +111,7 @@ def read_link(text: str) -> dict[str, dict[str, Any]]:
 
 
 def _are_field_values(values: object) -> TypeGuard[dict[str, dict[str, Any]]]:
-    if not isinstance(values, dict) or not all(isinstance(fields, dict) for fields in values.values()):
-        return False
-    return not any(isinstance(value, dict | list) for fields in values.values() for value in fields.values())
+    return isinstance(values, dict) and all(isinstance(fields, dict) for fields in values.values())
 
 
 def _is_own(policy: FieldPolicy | None, value: Any) -> bool:

@@ -2,18 +2,32 @@
 
 import asyncio
 import re
+from typing import NamedTuple
 
 from flowground.caller import Caller, Owner
-from flowground.errors import FlowNotFound, RunElsewhere, RunNotFound
+from flowground.errors import DecidedElsewhere, FlowNotFound, RunElsewhere, RunNotFound
+from flowground.messages import Decision
+from flowground.runner.approvals import NothingWaits
 from flowground.runtime import Runtime
 from flowground.store import Store
 from flowground.store.people import tokens
-from flowground.store.runs import progress, stop_requests
+from flowground.store.runs import passed_decisions, progress, stop_requests
+from flowground.store.runs.passed_decisions import PassedDecision
 from flowground.store.runs.records import RunRecord
 
+
+class DecidedCall(NamedTuple):
+    """A call by its number in its run, the digest that was shown with it, and what a person says."""
+
+    call: int
+    digest: str
+    decision: Decision
+
+
 _RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
-_STOP_PAUSE, _STOP_LOOKS = 0.25, 32
-"""Seconds between two looks whether another process has ended a run, and how many: it looks every two seconds."""
+_PAUSE, _LOOKS = 0.25, 32
+"""Seconds between two looks whether another process has done what it was told, and how many: it looks every two
+seconds."""
 
 
 async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
@@ -58,11 +72,38 @@ async def stop_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     return await open_run(runtime, caller, run_id)
 
 
+async def decide(runtime: Runtime, caller: Caller, run_id: str, decided: DecidedCall) -> RunRecord:
+    """Allows or refuses a call of the caller's own run that waits, in whatever process; their rights are read anew for
+    it, here. The run then.
+
+    Raises RunNotFound, NothingWaits, and DecidedElsewhere where another process has not taken it within some seconds.
+    """
+    run = await open_run(runtime, caller, run_id)
+    if run.status != "running":
+        raise NothingWaits
+    if not runtime.running.decide(run.id, *decided):
+        await _pass_on(runtime.store, PassedDecision(run.id, *decided))
+    return run
+
+
+async def _pass_on(store: Store, passed: PassedDecision) -> None:
+    """Raises NothingWaits and DecidedElsewhere."""
+    await store.write(passed_decisions.pass_on, passed=passed)
+    for _ in range(_LOOKS):
+        if outcome := await store.read(passed_decisions.read_outcome, passed=passed):
+            await store.write(passed_decisions.drop, passed=passed)
+            if outcome == "nothing_waits":
+                raise NothingWaits
+            return
+        await asyncio.sleep(_PAUSE)
+    raise DecidedElsewhere
+
+
 async def wait_for_end(store: Store, run_id: str) -> bool:
     """Waits until a run that was asked to stop has its end. False where it has none after some seconds."""
-    for _ in range(_STOP_LOOKS):
+    for _ in range(_LOOKS):
         run = await store.read(progress.find_run, run_id=run_id)
         if run is None or run.status != "running":
             return True
-        await asyncio.sleep(_STOP_PAUSE)
+        await asyncio.sleep(_PAUSE)
     return False

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowground.caller import Caller, RunRequest
 from flowground.components.base import Models
+from flowground.components.outside import Outside
 from flowground.errors import (
     ComponentFailed,
     FlowgroundError,
@@ -18,6 +19,7 @@ from flowground.errors import (
     StoppedByAdmin,
 )
 from flowground.events import RunEvent, RunFinished, TurnStarted
+from flowground.functions import OwnFunction
 from flowground.providers.base import Provider
 from flowground.store.runs.idempotency_keys import IdempotencyKey, digest_request
 from flowground.store.runs.receipts import ToldEvents, write_receipt
@@ -84,12 +86,14 @@ def make_idempotency_key(name: str, caller: Caller, flow_id: str, request: RunRe
     A key is a person's own, whichever of their tokens sends it. What the caller may see is part of what is asked, and
     beside tweaks what they may set.
     """
-    asked = {
+    asked: dict[str, Any] = {
         "input": (request.input_value, request.input_type),
         "output": (request.output_type, request.output_component, caller.sees_inside),
         "tweaks": request.tweaks,
         "session": request.session_id,
     }
+    if request.files:
+        asked["files"] = request.files
     if request.tweaks and not caller.sets_unprotected:
         asked["sets"] = "opened"
     return digest_request(name, owner=str(caller.counted_as), flow_id=flow_id, asked=asked)
@@ -107,6 +111,28 @@ class RepeatableRun:
     def count_calls(self, models: Models) -> Models:
         """The models, whose calls count."""
         return _CountedModels(self, models)
+
+    def count_outside(self, outside: Outside) -> Outside:
+        """The same reach, whose calls count: what was sent may have changed something."""
+
+        def count(call: Callable[..., Any]) -> Callable[..., Any]:
+            def call_counted(*given: Any) -> Any:
+                self.note_call()
+                return call(*given)
+
+            return call_counted
+
+        def find_function(name: str) -> OwnFunction:
+            found = outside.find_function(name)
+            return replace(found, call=count(found.call))
+
+        return replace(
+            outside,
+            ask=count(outside.ask),
+            search=count(outside.search),
+            ask_database=count(outside.ask_database),
+            find_function=find_function,
+        )
 
     def note_call(self) -> None:
         """A model is called, or whatever else cannot be taken back."""
@@ -136,6 +162,7 @@ class RepeatableRun:
             messages=messages,
             names=wired.display_names,
             streamed=[name for names in wired.streams_to.values() for name in names],
+            shows_tools=wired.shows_tools,
         )
         return {
             "idempotency_key": self.idempotency_key,

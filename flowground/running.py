@@ -7,14 +7,15 @@ then every two seconds, all of it at once, so that a process that dies leaves wh
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from flowground.errors import RunError, RunStopped, StoreUnavailable
-from flowground.messages import Usage
+from flowground.events import ToolWaits
+from flowground.messages import Decision, Usage
 from flowground.store import Store
 from flowground.store.runs import progress
 from flowground.store.runs.progress import TextsSoFar
@@ -31,6 +32,7 @@ _MOST_LATE = 1_000
 _SETTLED = 2.0
 """Multiples of the store's longest wait, after which it is known of each run that began before whether it runs."""
 _STOP_SECONDS = 10.0
+_MOST_ALLOWED = 10_000
 
 WriteEnd = Callable[[], Awaitable[object]]
 
@@ -58,8 +60,41 @@ class SpeakingRun(Protocol):
     def usage(self) -> Usage | None:
         """Tokens that models have counted so far; None where none has."""
 
+    @property
+    def asked_instead(self) -> Collection[str]:
+        """Providers that the flow does not name and that were asked all the same, in the place of others."""
+
+    def decide(self, call: int, digest: str, decision: Decision) -> None:
+        """What a person says of a call that waits. Raises NothingWaits."""
+
+    def list_waiting(self) -> Sequence[ToolWaits]:
+        """Calls that wait for a person just now."""
+
     def read_texts(self) -> Mapping[str, str]:
         """The id of each answer -> its text so far."""
+
+
+class ChatAllowances:
+    """Tools that people have allowed for the rest of a chat, of this process: the first forgotten are asked again."""
+
+    def __init__(self) -> None:
+        self._allowed: OrderedDict[tuple[str, str, str, str, str], None] = OrderedDict()
+
+    def add(self, address: Mapping[str, str], version: str, tool: str) -> None:
+        """`address` is the conversation's, `version` the flow's: another one asks again."""
+        self._allowed[address["owner"], address["flow_id"], address["session_id"], version, tool] = None
+        if len(self._allowed) > _MOST_ALLOWED:
+            self._allowed.popitem(last=False)
+
+    def has(self, address: Mapping[str, str], version: str, tool: str) -> bool:
+        return (address["owner"], address["flow_id"], address["session_id"], version, tool) in self._allowed
+
+    def forget(self, owners: Collection[str], flows: Collection[str] | None, session_id: str | None) -> None:
+        """As `RunningRuns.stop_conversations` means them: they are deleted."""
+        for key in [*self._allowed]:
+            owner, flow_id, session, *_ = key
+            if owner in owners and (flows is None or flow_id in flows) and session_id in (None, session):
+                del self._allowed[key]
 
 
 @dataclass(slots=True)
@@ -84,6 +119,7 @@ class RunningRuns:
         self._seconds = seconds
         self._runs: dict[str, _RunHere] = {}
         """Those that were written last at the end."""
+        self.chats = ChatAllowances()
         self._late: deque[WriteEnd] = deque()
         self._dropped_at: float | None = None
         """When an end was dropped last, since too many waited; in seconds since 1970."""
@@ -137,8 +173,22 @@ class RunningRuns:
             return owner in owners and (flows is None or flow_id in flows) and session_id in (None, session)
 
         places = {run_id: here.run.address for run_id, here in self._runs.items()}
+        self.chats.forget(owners, flows, session_id)
         found = [key for key, at in places.items() if is_meant(at["owner"], at["flow_id"], at["session_id"])]
         await asyncio.gather(*map(self.stop, found))
+
+    def decide(self, run_id: str, call: int, digest: str, decision: Decision) -> bool:
+        """As `SpeakingRun.decide`. False when it does not run here."""
+        run = self._runs.get(run_id)
+        if run is None:
+            return False
+        run.run.decide(call, digest, decision)
+        return True
+
+    def list_waiting(self, run_id: str) -> Sequence[ToolWaits]:
+        """Calls of the run that wait for a person just now; none when it does not run here."""
+        run = self._runs.get(run_id)
+        return () if run is None else run.run.list_waiting()
 
     def find_stop(self, run_id: str) -> RunError | None:
         """Why it was cancelled by `stop` or `end_early`; None where it was not."""

@@ -11,12 +11,16 @@ from typing import Any
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
-from flowground.fields.types import list_types, takes_variables
+from flowground.fields.types import FieldType, list_types, takes_variables
 from flowground.flow import Header, StepSection
+from flowground.flow.old_words import OLD_WORDS
 from flowground.flow.parse import ADDRESS, COMPONENT_ID, UUID
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
-_OURS = ("secret", "literal", "protected", "multiline", "template", "kind")
+_OURS = ("secret", "literal", "protected", "fixed", "multiline", "template", "url", "model_may_set", "kind")
+_ABOUT = ("title", "description", "default")
+_REFERENCES = {"type": "string", "pattern": r"^(\$\{[^{}]+\})+$", "description": "A reference, `${Component.output}`."}
+"""What a field that is no text may hold instead: one whole reference, or a join of several."""
 
 
 def build_flow_schema() -> dict[str, Any]:
@@ -59,12 +63,13 @@ def _build_component() -> dict[str, Any]:
     """By `type`, one of the types' own schemas: `if` and `then` give an editor the one mistake instead of seven."""
     choices = [
         {
-            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "if": {"properties": {"type": {"enum": [name, *_list_old(OLD_WORDS.types, name)]}}, "required": ["type"]},
             "then": {"$ref": f"#/definitions/{name}"},
         }
         for name in COMPONENTS
     ]
-    described = {"type": {"enum": list(COMPONENTS), "description": "What the component is."}}
+    types = [{"enum": list(COMPONENTS)}, *({"const": old} | _mark_old(new) for old, new in OLD_WORDS.types.items())]
+    described = {"type": {"anyOf": types, "description": "What the component is."}}
     return {"type": "object", "required": ["type"], "properties": described, "allOf": choices}
 
 
@@ -72,20 +77,43 @@ def _build_type(kind: type[Component]) -> dict[str, Any]:
     types = list_types(kind)
     step = {"$ref": "#/definitions/StepSection"}
     steps = [step, {"type": "string", "description": "A variable of the template."}]
-    own = {name: {key: field.schema[key] for key in field.schema if key not in _OURS} for name, field in types.items()}
+    own = {name: _build_field(field) for name, field in types.items()}
+    words = OLD_WORDS.fields.get(kind.type_name, {})
+    given = [field.name for field in types.values() if kind.is_tool and field.model_may_set]  # by a model, maybe
+    required = [name for name, field in types.items() if field.is_required and name not in given]
+    needed = [[name, *_list_old(words, name)] for name in required]
+    either = [{"anyOf": [{"required": [name]} for name in names]} for names in needed if len(names) > 1]
     return {
         "title": kind.title,
         "description": getdoc(kind),
         "type": "object",
-        "required": ["type", *(name for name, field in types.items() if field.is_required)],
+        "required": ["type", *(names[0] for names in needed if len(names) == 1)],
         "properties": {
-            "type": {"const": kind.type_name},
+            "type": {"enum": [kind.type_name, *_list_old(OLD_WORDS.types, kind.type_name)]},
             "display_name": {"type": "string", "description": f"What pages call it; {kind.title} when left out."},
             "step": {"anyOf": steps if takes_variables(kind) else [step], "description": getdoc(StepSection)},
         }
-        | own,
+        | own
+        | {old: own[new] | _mark_old(new) for old, new in words.items()},
         "additionalProperties": {"type": "string"} if takes_variables(kind) else False,
+        **({"allOf": either} if either else {}),
     }
+
+
+def _build_field(field: FieldType) -> dict[str, Any]:
+    said = {key: field.schema[key] for key in field.schema if key not in _OURS}
+    if field.is_text or not field.takes_references:
+        return said
+    about = {key: said.pop(key) for key in _ABOUT if key in said}
+    return {"anyOf": [*said.get("anyOf", [said]), _REFERENCES], **about}
+
+
+def _list_old(words: Mapping[str, str], word: str) -> list[str]:
+    return [old for old, now in words.items() if now == word]
+
+
+def _mark_old(now: str) -> dict[str, Any]:
+    return {"deprecated": True, "deprecationMessage": f"Write `{now}`."}
 
 
 def _loosen(schema: Mapping[str, Any]) -> dict[str, Any]:

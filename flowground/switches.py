@@ -1,12 +1,13 @@
 """What admins switched off: new runs of it are refused and running ones ended, with a sentence that says why.
 
 The switches stand in the database, and in memory here. While runs run in this process it looks every two seconds
-whether another one has changed them, or wants a run stopped. A process without runs looks once it is used again.
+whether another one has changed them, wants a run stopped, or was told what a person decided. A process without runs
+looks once it is used again.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,11 +22,13 @@ from flowground.errors import (
     StoreUnavailable,
 )
 from flowground.providers import Providers
+from flowground.runner.approvals import NothingWaits
 from flowground.running import RunningRuns
 from flowground.store import Store
 from flowground.store.flows import switches
 from flowground.store.flows.switches import Switch, SwitchKind
-from flowground.store.runs import stop_requests
+from flowground.store.runs import passed_decisions, stop_requests
+from flowground.store.runs.passed_decisions import Outcome, PassedDecision
 from flowground.store.runs.stop_requests import StopKind
 from flowground.tweaks import apply_tweaks
 from flowground.wiring import WiredFlow
@@ -45,6 +48,7 @@ class Switches:
         self._changed = asyncio.Event()
         self.on_change: Callable[[], None] = lambda: None
         """Is called after something was switched off or on, once the runs of it are being ended."""
+        models.is_off = self._is_provider_off
         self._looked = -float("inf")
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
@@ -86,11 +90,20 @@ class Switches:
                 wired = apply_tweaks(wired, request, unknown="warn", caller=caller).wired
         if switch := off.get(("flow", wired.id)):
             return FlowSwitchedOff(switch.says)
-        for component in wired.components.values():
-            for model in component.list_models():
-                if switch := off.get(("provider", self._models.name_provider(model))):
-                    return ProviderSwitchedOff(switch.says)
+        for inner in wired.inner_flows.values():
+            if switch := off.get(("flow", inner.id)):
+                return FlowSwitchedOff(switch.says)
+        for _, model in wired.list_models():
+            if switch := off.get(("provider", self._models.name_provider(model))):
+                return ProviderSwitchedOff(switch.says)
         return None
+
+    def _is_provider_off(self, name: str) -> bool:
+        return ("provider", name) in self._off
+
+    def _find_off_fallback(self, asked: Collection[str]) -> EndedByAdmin | None:
+        switch = next((switch for name in asked if (switch := self._off.get(("provider", name)))), None)
+        return ProviderSwitchedOff(switch.says) if switch else None
 
     async def wait_for_off(
         self,
@@ -154,8 +167,17 @@ class Switches:
     async def _look(self) -> None:
         """Heeds what is asked for. While the database does not answer, what was known before counts."""
         with suppress(StoreUnavailable):
-            self._apply(*await self._store.read(stop_requests.read_orders, holder=self._running.holder))
+            orders = await self._store.read(stop_requests.read_orders, holder=self._running.holder)
+            self._apply(orders.off, orders.stops)
+            if outcomes := {passed: self._take_decision(passed) for passed in orders.decisions}:
+                await self._store.write(passed_decisions.note_outcomes, outcomes=outcomes)
         self._looked = time.monotonic()
+
+    def _take_decision(self, passed: PassedDecision) -> Outcome:
+        try:
+            return "taken" if self._running.decide(*passed) else "nothing_waits"
+        except NothingWaits:
+            return "nothing_waits"
 
     def _apply(self, off: Sequence[Switch], stops: Mapping[str, StopKind]) -> None:
         for run_id, kind in stops.items():
@@ -170,6 +192,6 @@ class Switches:
         for run_id, run in self._running.list_runs().items():
             if id(run.wired) not in told:
                 told[id(run.wired)] = self.find_off(run.wired)
-            if why := told[id(run.wired)]:
+            if why := told[id(run.wired)] or self._find_off_fallback(run.asked_instead):
                 self._running.end_early(run_id, why)
         self.on_change()

@@ -14,11 +14,13 @@ from typing import Any, Literal, NoReturn
 
 from flowground.caller import LOCAL_OWNER, Caller, RunRequest
 from flowground.components.base import INPUT, Component
-from flowground.errors import InputConflict, InvalidRequest, TweaksRefused
+from flowground.errors import InputConflict, InvalidRequest, OptionMissing, TweaksRefused
 from flowground.fields.callers import Refusal
+from flowground.fields.policy import FieldPolicy
 from flowground.fields.values import check_bounds, check_values, unwrap_tweak
+from flowground.values import is_blank
 from flowground.wiring import WiredFlow, replace_components
-from flowground.words import cut, show
+from flowground.words import cut, list_names, show
 
 MOST_CHANGES = 1_000
 """Fields that one request may set."""
@@ -60,6 +62,36 @@ def apply_tweaks(
         _refuse(refused, caller)
     warnings = dict.fromkeys(refusal.message for refusal in tweaks.refusals)
     return Tweaked(replace_components(wired, components), tuple(warnings))
+
+
+def list_missing(wired: WiredFlow, request: RunRequest) -> list[FieldPolicy]:
+    """The options of a flow with its request's tweaks that its author requires, and that are empty."""
+    return [
+        field
+        for field in wired.policy.required
+        if is_blank(getattr(wired.components[field.component], field.name))
+        and (field.name != INPUT or is_blank(request.find_message(wired.components[field.component].takes_input)))
+    ]
+
+
+def refuse_missing(wired: WiredFlow, request: RunRequest) -> None:
+    """Raises OptionMissing, which names each option that `list_missing` finds."""
+    if missing := list_missing(wired, request):
+        says = " ".join(_say_missing(wired, field) for field in missing)
+        names = list_names(f"`{field.key}`" for field in missing)
+        raise OptionMissing(says, hint=f"Programs send it as a tweak: {names}.")
+
+
+def _say_missing(wired: WiredFlow, field: FieldPolicy) -> str:
+    choices = list_names(show(choice) for choice in field.choices or ())
+    return f"`{name_option(wired, field)}` is needed{f': choose one of {choices}' if choices else ''}."
+
+
+def name_option(wired: WiredFlow, field: FieldPolicy) -> str:
+    """What people read at an option: a Text Input is called as its author calls it, any other field by its title."""
+    takes_input = wired.components[field.component].takes_input is not None
+    name = wired.flow.components[field.component].display_name or field.component
+    return name if takes_input and field.name == INPUT else field.type.title
 
 
 def _refuse(refusals: list[Refusal], caller: Caller) -> NoReturn:
@@ -158,8 +190,12 @@ class _Tweaks:
 
     def _refuse_conflict(self, name: str) -> NoReturn:
         takes = self.wired.components[name].takes_input
+        hint = "Send one of the two"
+        if takes == "text" and self.request.input_type == "any":
+            hint += ", or `input_type: chat`: then the message goes to Chat Inputs alone"
         raise InputConflict(
-            f"If you pass an input_value to the {takes} input, you cannot pass a tweak with the same name."
+            f"If you pass an input_value to the {takes} input, you cannot pass a tweak with the same name.",
+            hint=f"{hint}.",
         )
 
     def _note(self, refusal: Refusal) -> None:

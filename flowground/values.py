@@ -11,7 +11,7 @@ Values are pure: nobody changes one that was given.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import orjson
@@ -28,6 +28,11 @@ Record = Mapping[str, Any]
 
 LONGEST = 3_000_000
 """Bytes of one value, characters of a text, where nothing else is set: a small request could ask for all memory."""
+MOST_RECORDS = 20_000
+"""Records of one value: they are looked at one by one, and nothing else runs meanwhile."""
+MOST_LEVELS = 200
+"""Lists and objects in each other, in what somebody sends or a model says: what is read is written again, by encoders
+that go no deeper than some 250 or 900."""
 _NO_WAY: Mapping[tuple[ValueKind, ValueKind], str] = {
     ("text", "data"): "text becomes data only by a component that says so",
     ("text", "records"): "text becomes records only by a component that says so",
@@ -49,6 +54,40 @@ class FileReference:
     media_type: str
     size: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaidMessage:
+    """One message of a conversation, as a later run is told it.
+
+    `files` were sent with it and are there still; `gone` are the names of those that were deleted since. `sender_name`
+    is "" where its role says who spoke. `at` is in seconds since 1970.
+    """
+
+    role: Literal["user", "assistant"]
+    text: str
+    files: tuple[FileReference, ...] = ()
+    gone: tuple[str, ...] = ()
+    sender_name: str = ""
+    at: float = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AddedMessage:
+    """A message that a run adds to its conversation, beside its answers; `sender` in Langflow's words."""
+
+    text: str
+    sender: Literal["Machine", "User"]
+    sender_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file of a message that is about to be stored. `kept` is the row that it is of: it moves into the message where
+    both have the same id, and is copied else."""
+
+    reference: FileReference
+    kept: str
 
 
 def explain_no_way(given: ValueKind, wanted: ValueKind) -> str | None:
@@ -81,12 +120,31 @@ def write_text(value: Value, kind: ValueKind) -> str:
 
 
 def check_size(value: Value, kind: ValueKind, *, most: int = LONGEST) -> None:
-    """Raises RunError where a value has more bytes, or a text more characters, than a value may have."""
+    """Raises RunError where a value has more bytes or records, or a text more characters, than a value may have."""
     if kind == "text":
         if len(value) > most:
             raise RunError(f"The component makes a text of over {most:,} characters.")
-    elif kind != "files" and len(_encode(value)) > most:
+        return
+    if kind == "records":
+        _check_count(value)
+    if kind != "files" and measure(value) > most:
         raise RunError(f"The component makes a value of over {most:,} bytes.")
+
+
+def measure(value: Value) -> int:
+    """The bytes of a value of data or records, as compact JSON."""
+    return len(_encode(value))
+
+
+def has_too_many_levels(value: Any) -> bool:
+    """Whether its lists and objects lie in each other over `MOST_LEVELS` levels. Looks at each value once."""
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        opened = (part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list))
+        level = [inner for part in opened for inner in part]
+        if not level:
+            return False
+    return True
 
 
 def check_length(characters: int) -> None:
@@ -124,7 +182,18 @@ def _mend_all(value: Value) -> Value:
     return [_mend_all(inner) for inner in value] if isinstance(value, Sequence) else value
 
 
+def _check_count(records: Sequence[object]) -> None:
+    if len(records) > MOST_RECORDS:
+        raise RunError(f"There are more than {MOST_RECORDS:,} records.")
+
+
 def _read_records(value: Value) -> Sequence[Record]:
     if isinstance(value, Sequence) and all(isinstance(item, Mapping) for item in value):
+        _check_count(value)
         return value
     raise RunError(f"A list of objects is wanted here, not {show(value)}.")
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a field with this value is empty."""
+    return value is None or (isinstance(value, str) and not value.strip())

@@ -167,3 +167,10 @@ def _say_range(schema: Schema) -> str:
 
 def _say_number(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:g}"
+
+
+def write_size(size: int) -> str:
+    """Bytes in the unit a person would take, powers of 1000."""
+    if size >= 1_000_000_000:
+        return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e6:.0f} MB" if size >= 1_000_000 else f"{max(1, size // 1000)} kB"

@@ -19,9 +19,10 @@ flow = read_shared_flow()
 has_sidebar = caller is not None and flow is None
 pages = list_pages(caller, flow)
 page = st.navigation(pages, position="hidden")
-# Said once, and before anything is drawn, for that would move. Home's cards stand side by side.
-is_home = has_sidebar and page is pages[0]
-st.set_page_config(layout="wide" if is_home else "centered")
+# Said once, and before anything is drawn, for that would move. Home's cards stand side by side, and so do a flow's
+# picture and its file.
+is_wide = has_sidebar and (page is pages[0] or page.url_path == "inside")
+st.set_page_config(layout="wide" if is_wide else "centered")
 # The small picture is for the closed sidebar; without a sidebar it would always replace the large one.
 st.logo(branding.find_logo(), icon_image=branding.find_icon() if has_sidebar else None, size="large")
 for style in LOOKS:

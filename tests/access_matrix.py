@@ -3,6 +3,8 @@
 Add a door by adding its rows and its sentence; tests/test_access_matrix.py asks every cell of the doors it knows.
 """
 
+from tests.access_to_knowledge import KNOWLEDGE_DOORS, KNOWLEDGE_ROWS
+
 DOORS = {
     "page": "The flow's page, the playground and `/public_flow/{flow_id}` alike. *nothing*: one calm page, the same as "
     "for a flow that does not exist. *sign in*: the sign-in form; a token is no sign-in, and the sign-in of somebody "
@@ -15,6 +17,9 @@ DOORS = {
     "export": "`GET /export/chat?flow={flow_id}&session={session_id}&as=markdown`: a conversation of one's own as a "
     "file. *404*: as for one that does not exist, and for anybody else's; *visitor*: theirs, with `at=public` only. "
     "Asked of a running server.",
+    "page file": "`POST /file/upload?flow={flow_id}&name={name}` from a page. *adds*: a file, which `/file/download`, "
+    "`/file/image` and `/file/delete` give and delete, for whoever added it alone: for everybody else it is *404*, as "
+    "for one that does not exist; *visitor*: with `at=public` only. Asked of a running server.",
     "shared chat": "`/shared_chat?id={key}`: a chat that the flow's owner shared as a link. *reads*: its messages, and "
     "*Continue as my copy*, whose copy is one's own. *nothing*: one calm page, the same as for a link that does not "
     "exist; nobody is a visitor there. Asked inside the process, and of a running server by raw websocket, where "
@@ -26,11 +31,22 @@ DOORS = {
     "*nothing*: the page of an unknown address.",
     "feedback csv": "`GET /export/feedback?flow={flow_id}`: the same list as a file, and of conversations as much as "
     "stands in it. *404*: as for a flow that does not exist. Asked of a running server.",
+    "inside": "`/inside?flow={flow_id}` and `/inside?file={name}`: the flow as a picture, and its file with the "
+    "mistakes in it; its tests, and what makes a test of a turn of one's own. *reads*: all that, and runs the tests; "
+    "*nothing*: the page of an unknown address, as for what is not there. "
+    "Asked inside the process, and of a running server by raw websocket.",
+    **KNOWLEDGE_DOORS,
     "run": "`POST /api/v1/run/{flow_id}`. A sign-in is no token: with the cookie alone the API answers 403.",
+    "inner flow": "`POST /api/v1/run/outer`, where `outer` is a flow that is shared with the organization, its API "
+    "too, and runs this one inside: whoever may run the outer flow runs this one there, however it is shared, and is "
+    "told no more of it than the answer.",
     "messages": "`GET /api/v1/monitor/messages`: whether it still shows what the token, or another of its "
     "person, said to the flow before. Nobody is ever shown what others said.",
-    "runs": "`GET /api/v1/runs/{run_id}`, its `/events` and its `/stop`: whether the token is still told of a "
-    "run that it made. Anybody else's is 404, as one that never was.",
+    "runs": "`GET /api/v1/runs/{run_id}`, its `/events`, `/stop` and `/decisions`: whether the token is still told of "
+    "a run that it made. Anybody else's is 404, as one that never was.",
+    "files": "`POST /api/v1/files/upload/{flow_id}`, and `list`, `download`, `delete` beside it. *own*: the token's "
+    "own files, and those of its person's other tokens; anybody else's is 404, as one that never was. *404*: as for a "
+    "flow that does not exist. `/api/v2/files` are a token's own files for every flow, whatever is shared.",
     "flows": "`GET /api/v1/flows/`: whether the flow is in the list.",
     "me": "`GET /api/v1/me`: who the token is and what is left of its limits; of a flow only where it may run it.",
     "openapi": "`GET /api/openapi.json`. *general*: the document is the same for everybody and names no flow.",
@@ -84,6 +100,21 @@ export       | author's token       | 403     | 403     | 403     | 403         
 export       | organization's token | 403     | 403     | 403     | 403          | 403       | visitor | 403
 export       | foreign token        | 403     | 403     | 403     | 403          | 403       | visitor | 403
 export       | deactivated's token  | 403     | 403     | 403     | 403          | 403       | visitor | 403
+page file    | signed out           | 403     | 403     | 403     | 403          | 403       | visitor | 403
+page file    | member               | 404     | 404     | 404     | adds         | adds      | adds    | 404
+page file    | named member         | 404     | adds    | 404     | adds         | adds      | adds    | 404
+page file    | group member         | 404     | 404     | adds    | adds         | adds      | adds    | 404
+page file    | author               | adds    | adds    | adds    | adds         | adds      | adds    | adds
+page file    | owner                | adds    | adds    | adds    | adds         | adds      | adds    | adds
+page file    | admin                | adds    | adds    | adds    | adds         | adds      | adds    | adds
+page file    | deactivated          | 403     | 403     | 403     | 403          | 403       | visitor | 403
+page file    | member's token       | 403     | 403     | 403     | 403          | 403       | visitor | 403
+page file    | named member's token | 403     | 403     | 403     | 403          | 403       | visitor | 403
+page file    | group member's token | 403     | 403     | 403     | 403          | 403       | visitor | 403
+page file    | author's token       | 403     | 403     | 403     | 403          | 403       | visitor | 403
+page file    | organization's token | 403     | 403     | 403     | 403          | 403       | visitor | 403
+page file    | foreign token        | 403     | 403     | 403     | 403          | 403       | visitor | 403
+page file    | deactivated's token  | 403     | 403     | 403     | 403          | 403       | visitor | 403
 shared chat  | signed out           | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
 shared chat  | member               | nothing | nothing | nothing | reads        | reads     | reads   | nothing
 shared chat  | named member         | nothing | reads   | nothing | reads        | reads     | reads   | nothing
@@ -129,6 +160,21 @@ feedback csv | author's token       | 403     | 403     | 403     | 403         
 feedback csv | organization's token | 403     | 403     | 403     | 403          | 403       | 403     | 403
 feedback csv | foreign token        | 403     | 403     | 403     | 403          | 403       | 403     | 403
 feedback csv | deactivated's token  | 403     | 403     | 403     | 403          | 403       | 403     | 403
+inside       | signed out           | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+inside       | member               | nothing | nothing | nothing | nothing      | nothing   | nothing | nothing
+inside       | named member         | nothing | nothing | nothing | nothing      | nothing   | nothing | nothing
+inside       | group member         | nothing | nothing | nothing | nothing      | nothing   | nothing | nothing
+inside       | author               | reads   | reads   | reads   | reads        | reads     | reads   | reads
+inside       | owner                | reads   | reads   | reads   | reads        | reads     | reads   | reads
+inside       | admin                | reads   | reads   | reads   | reads        | reads     | reads   | reads
+inside       | deactivated          | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+inside       | member's token       | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+inside       | named member's token | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+inside       | group member's token | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+inside       | author's token       | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+inside       | organization's token | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+inside       | foreign token        | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
+inside       | deactivated's token  | sign in | sign in | sign in | sign in      | sign in   | sign in | sign in
 run          | signed out           | 403     | 403     | 403     | 403          | 403       | 403     | 403
 run          | member               | 403     | 403     | 403     | 403          | 403       | 403     | 403
 run          | named member         | 403     | 403     | 403     | 403          | 403       | 403     | 403
@@ -144,6 +190,21 @@ run          | author's token       | 200     | 200     | 200     | 200         
 run          | organization's token | 200     | 200     | 200     | 200          | 200       | 200     | 200
 run          | foreign token        | 404     | 404     | 404     | 404          | 404       | 404     | 404
 run          | deactivated's token  | 403     | 403     | 403     | 403          | 403       | 403     | 403
+inner flow   | signed out           | 403     | 403     | 403     | 403          | 403       | 403     | 403
+inner flow   | member               | 403     | 403     | 403     | 403          | 403       | 403     | 403
+inner flow   | named member         | 403     | 403     | 403     | 403          | 403       | 403     | 403
+inner flow   | group member         | 403     | 403     | 403     | 403          | 403       | 403     | 403
+inner flow   | author               | 403     | 403     | 403     | 403          | 403       | 403     | 403
+inner flow   | owner                | 403     | 403     | 403     | 403          | 403       | 403     | 403
+inner flow   | admin                | 403     | 403     | 403     | 403          | 403       | 403     | 403
+inner flow   | deactivated          | 403     | 403     | 403     | 403          | 403       | 403     | 403
+inner flow   | member's token       | 200     | 200     | 200     | 200          | 200       | 200     | 200
+inner flow   | named member's token | 200     | 200     | 200     | 200          | 200       | 200     | 200
+inner flow   | group member's token | 200     | 200     | 200     | 200          | 200       | 200     | 200
+inner flow   | author's token       | 200     | 200     | 200     | 200          | 200       | 200     | 200
+inner flow   | organization's token | 200     | 200     | 200     | 200          | 200       | 200     | 200
+inner flow   | foreign token        | 404     | 404     | 404     | 404          | 404       | 404     | 404
+inner flow   | deactivated's token  | 403     | 403     | 403     | 403          | 403       | 403     | 403
 messages     | signed out           | 403     | 403     | 403     | 403          | 403       | 403     | 403
 messages     | member               | 403     | 403     | 403     | 403          | 403       | 403     | 403
 messages     | named member         | 403     | 403     | 403     | 403          | 403       | 403     | 403
@@ -174,6 +235,21 @@ runs         | author's token       | 200     | 200     | 200     | 200         
 runs         | organization's token | 200     | 200     | 200     | 200          | 200       | 200     | 200
 runs         | foreign token        | 404     | 404     | 404     | 404          | 404       | 404     | 404
 runs         | deactivated's token  | 403     | 403     | 403     | 403          | 403       | 403     | 403
+files        | signed out           | 403     | 403     | 403     | 403          | 403       | 403     | 403
+files        | member               | 403     | 403     | 403     | 403          | 403       | 403     | 403
+files        | named member         | 403     | 403     | 403     | 403          | 403       | 403     | 403
+files        | group member         | 403     | 403     | 403     | 403          | 403       | 403     | 403
+files        | author               | 403     | 403     | 403     | 403          | 403       | 403     | 403
+files        | owner                | 403     | 403     | 403     | 403          | 403       | 403     | 403
+files        | admin                | 403     | 403     | 403     | 403          | 403       | 403     | 403
+files        | deactivated          | 403     | 403     | 403     | 403          | 403       | 403     | 403
+files        | member's token       | 404     | 404     | 404     | own          | 404       | own     | 404
+files        | named member's token | 404     | own     | 404     | own          | 404       | own     | 404
+files        | group member's token | 404     | 404     | own     | own          | 404       | own     | 404
+files        | author's token       | own     | own     | own     | own          | own       | own     | own
+files        | organization's token | own     | own     | own     | own          | own       | own     | own
+files        | foreign token        | 404     | 404     | 404     | 404          | 404       | 404     | 404
+files        | deactivated's token  | 403     | 403     | 403     | 403          | 403       | 403     | 403
 flows        | signed out           | 403     | 403     | 403     | 403          | 403       | 403     | 403
 flows        | member               | 403     | 403     | 403     | 403          | 403       | 403     | 403
 flows        | named member         | 403     | 403     | 403     | 403          | 403       | 403     | 403
@@ -220,6 +296,7 @@ openapi      | organization's token | general | general | general | general     
 openapi      | foreign token        | general | general | general | general      | general   | general | general
 openapi      | deactivated's token  | general | general | general | general      | general   | general | general
 """
+TABLE += KNOWLEDGE_ROWS
 """Columns after the first two are states of the sharing; with the API shared too, but for "page only"."""
 
 

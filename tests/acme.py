@@ -21,6 +21,7 @@ ADMINS_PAGES = [
     *(
         "/",
         "/playground?flow=echo",
+        "/inside?flow=echo",
         "/feedback?flow=echo",
         "/usage?flow=echo",
         "/api_access?flow=echo",

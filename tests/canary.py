@@ -16,7 +16,8 @@ from flowground.store import Store
 from flowground.store.people import removals
 from flowground.store.runs import progress, ratings, turns
 from flowground.store.runs.progress import TextsSoFar
-from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
+from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs.traces import TraceStep
 from tests.waiting import eventually
 
 WORD = "qcanaryz"
@@ -28,7 +29,15 @@ def find_in_files(folder: Path, word: str = WORD) -> list[str]:
     """Files under the folder whose bytes hold the word, in whatever case: databases, their logs, and all else."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     assert files, folder
-    return [file.name for file in files if word.encode() in file.read_bytes().lower()]
+    return [file.name for file in files if word.encode() in _read_if_there(file).lower()]
+
+
+def _read_if_there(file: Path) -> bytes:
+    """Its bytes; none of one that was deleted meanwhile."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def find_in_tables(url: str, word: str = WORD) -> list[str]:

@@ -1,16 +1,19 @@
 """The states that a conversation may be in, brought about as people do; for tests that look at each."""
 
+import base64
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tests.acting import ACTING, ASKING_FIRST, NESTED, SUM, WRONG
 from tests.api_pane import FLOW, change, open_pane
+from tests.asking import ASKING
 from tests.house import House
 from tests.markdown_corpus import read_corpus
-from tests.open_page import STILL, answers, composer, flow_text, go, messages, say, still, stop
+from tests.open_page import STILL, answers, composer, flow_text, go, messages, open_step, say, still, stop
 from tests.servers import AppServer, shipped_flow
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import FilePayload, Page
 
 LARGE = 200_000
 """Characters of the largest answer here."""
@@ -28,7 +31,21 @@ FLOWS = {
     "breaks": flow_text("scripted:breaks", "Breaks"),
     "silent": flow_text("scripted:silent", "Silent"),
     "talk": FLOW,
+    "letters": ASKING,
+    "acted": ACTING["shown"],
+    "thought": flow_text("scripted:thinking", "Thinks"),
+    "asked": ASKING_FIRST,
+    "files": """\
+name: Files
+chat: {accepts: [image/*, text/plain]}
+components:
+  In: {type: ChatInput}
+  Out: {type: ChatOutput, input_value: "${In} with ${In.files}"}
+""",
 }
+_DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PICTURE: "FilePayload" = {"name": "dot.png", "mimeType": "image/png", "buffer": base64.b64decode(_DOT)}
+NOTES: "FilePayload" = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"Buy bread."}
 PROVIDERS = {
     "everything": {"type": "scripted", "pieces": ["\n\n".join(read_corpus().values())]},
     "large": {"type": "scripted", "pieces": [PARAGRAPH * (LARGE // len(PARAGRAPH) + 1)]},
@@ -56,6 +73,7 @@ def show_everything(page: "Page", house: AppServer) -> None:
     page.wait_for_function("document.querySelectorAll('.fg-diagram svg').length === 2")
     page.wait_for_function("document.querySelectorAll('.katex').length === 5")
     still(page).get_by_role("button", name="4 steps").click()
+    open_step(page, "Prompt")
     page.get_by_text("canary in the prompt").wait_for()
 
 
@@ -152,6 +170,75 @@ def show_form(page: "Page", house: AppServer) -> None:
     answers(page).get_by_text("You said:").wait_for()
 
 
+def show_options(page: "Page", house: AppServer) -> None:
+    """With a sentence about the address, and a mistake in a field."""
+    go(page, f"{house.url}/playground?flow=letters&Language=Klingon&Model.max_tokens=0")
+    page.get_by_role("slider", name="Temperature").press("End")
+    page.get_by_role("textbox", name="Tone").fill("x" * 10_001)
+    say(page, "Hi")
+    page.get_by_text("Tone has 10,001 characters").wait_for()
+
+
+def show_chosen(page: "Page", house: AppServer) -> None:
+    """Options in one line, behind a message."""
+    go(page, f"{house.url}/playground?flow=letters&Language=French")
+    page.get_by_role("textbox", name="Tone").fill("as one writes to somebody whom one does not know, " * 3)
+    say(page, "Hi")
+    answers(page).get_by_text("You said: French").wait_for()
+
+
+def _add(page: "Page", *files: "FilePayload") -> None:
+    before = page.locator(".fg-added li").count()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Add files").click()
+    chooser.value.set_files(list(files))
+    ended = "document.querySelectorAll('.fg-added li:is([data-state=there], [data-state=failed])').length"
+    page.wait_for_function(f"{ended} === {before + len(files)}")
+
+
+def show_added(page: "Page", house: AppServer) -> None:
+    """Files that were added, of which one is not taken."""
+    odd: FilePayload = {"name": "an archive with a long name.zip", "mimeType": "", "buffer": b"PK\3\4 zip"}
+    _add(_open(page, house, "files"), PICTURE, NOTES, odd)
+    page.locator(".fg-added-says").get_by_text("this flow takes images or plain text").wait_for()
+
+
+def show_sent(page: "Page", house: AppServer) -> None:
+    _add(_open(page, house, "files"), PICTURE, NOTES, PICTURE)
+    say(page, "Look")
+    answers(page).get_by_text("Look with dot.png").wait_for()
+    page.wait_for_function("[...document.querySelectorAll('.fg-sent img')].every((one) => one.naturalWidth)")
+
+
+def show_large(page: "Page", house: AppServer) -> None:
+    show_sent(page, house)
+    page.get_by_role("button", name="Open dot.png").first.click()
+    page.get_by_role("dialog", name="dot.png").wait_for()
+
+
+def show_acted(page: "Page", house: AppServer) -> None:
+    """One call within another, and one that failed; what the first took and gave is open."""
+    say(_open(page, house, "acted"), f"{NESTED}\n{WRONG}")
+    answers(page).locator('.fg-action-line[data-state="failed"]').wait_for()
+    still(page).locator("details.fg-action > summary").first.click()
+    answers(page).get_by_text("Took", exact=True).first.wait_for()
+
+
+def show_thought(page: "Page", house: AppServer) -> None:
+    say(_open(page, house, "thought"), "Hello")
+    answers(page).get_by_text("You said: Hello", exact=True).wait_for()
+    still(page).locator("details.fg-action > summary").click()
+    answers(page).get_by_text("Somebody wrote to me.").wait_for()
+
+
+def show_asked(page: "Page", house: AppServer) -> None:
+    """A tool waits for its person."""
+    say(_open(page, house, "asked"), SUM)
+    page.get_by_role("group", name="A tool waits for you").get_by_role("button", name="Refuse").wait_for()
+    page.get_by_role("button", name="More for this chat").wait_for()
+    page.locator(STILL).wait_for()
+
+
 STATES: dict[str, Callable[["Page", AppServer], None]] = {
     "empty": show_empty,
     "everything": show_everything,
@@ -167,14 +254,22 @@ STATES: dict[str, Callable[["Page", AppServer], None]] = {
     "rated": show_rated,
     "keys": show_keys,
     "form": show_form,
+    "options": show_options,
+    "chosen": show_chosen,
+    "added": show_added,
+    "sent": show_sent,
+    "large": show_large,
+    "acted": show_acted,
+    "thought": show_thought,
+    "asked": show_asked,
 }
 
 
 def show(page: "Page", house: AppServer, state: str) -> "Page":
     """The page in this state, with nothing that moves on by itself but what is waited for."""
     STATES[state](page, house)
-    if state != "waiting":
+    if state not in ("waiting", "asked"):
         still(page)
-    if state not in ("empty", "refused", "overridden", "keys"):
+    if state not in ("empty", "refused", "overridden", "keys", "options", "added"):
         messages(page).first.wait_for()
     return page

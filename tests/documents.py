@@ -25,7 +25,11 @@ class Block:
 
 
 def pages() -> list[Path]:
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+    return [
+        *sorted(ROOT.glob("*.md")),
+        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "docs" / "guide").glob("*.md")),
+    ]
 
 
 def blocks(language: str) -> list[Block]:

@@ -11,12 +11,18 @@ from typing import Any, Self
 TOKEN = "fg-test-token"
 
 
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves in the middle of an answer is none of the test's output."""
+
+
 @dataclass
 class FakeRunEndpoint:
     """Answers `POST /api/v1/run/…` with `You said: …`, plain, simple or streamed.
 
     Set `refusal` to (status, body) to have every call refused, `failure` to the data of an error event that ends a
-    stream, `tokens` to False for a flow that does not stream; clear `go_on` to make streams wait after half the text.
+    stream, `tokens` to False for a flow that does not stream, `described` to what `GET /api/v1/flows/…` says of the
+    flow; clear `go_on` to make streams wait after half the text.
     """
 
     paths: list[str] = field(default_factory=list)
@@ -24,6 +30,7 @@ class FakeRunEndpoint:
     refusal: tuple[int, Any] | None = None
     failure: dict[str, Any] | None = None
     tokens: bool = True
+    described: dict[str, Any] | None = None
     go_on: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -36,10 +43,14 @@ class FakeRunEndpoint:
             def do_POST(self) -> None:
                 endpoint._answer(self)
 
+            def do_GET(self) -> None:
+                is_there = endpoint.described is not None and self.path.startswith("/api/v1/flows/")
+                _send(self, *((200, endpoint.described) if is_there else (404, {"detail": "Flow not found"})))
+
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = _QuietServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def __enter__(self) -> Self:

@@ -52,6 +52,8 @@ LARGEST: dict[str, str] = {
     "starters": f"{_TWO}chat:\n  starters:\n" + "  - x\n" * 19_000,
     "owners": f"{_TWO}owners: [{','.join(['a'] * 19_000)}]\n",
     "overridable": many(_PROMPT, "    v#: x\n", 10, many("api:\n  overridable:\n", "  - A.v#\n", 9_000)),
+    "tests": many(f"{_MODEL}    input_value: x\ntests:\n", "  - {replies: {A: [x]}, expect: {matches: '#+x'}}\n", 200),
+    "tests of what is not there": _TWO + "tests:\n" + "  - {expect: {takes: [" + "Chat," * 50 + "]}}\n" * 190,
     "values": filled(f"{_TWO}x: [", "a,", "]\n"),
     "brackets": filled("a: ", "["),
     "dashes": filled("", "- "),

@@ -7,8 +7,8 @@ from contextlib import aclosing
 from flowground.caller import OutputType, RunRequest
 from flowground.events import RunEvent
 from flowground.flow.parse import parse_flow
-from flowground.messages import Message
 from flowground.runner import run_flow
+from flowground.values import AddedMessage, SaidMessage
 from flowground.wiring import WiredFlow, wire
 from tests.meeting import Meeting
 
@@ -26,8 +26,25 @@ components:
     return wire(parse_flow(text, "two.yaml", max_bytes=10_000))
 
 
-async def nothing_said(limit: int) -> Sequence[Message]:
-    return []
+class SaidBefore:
+    """`History` of these messages."""
+
+    def __init__(self, *messages: SaidMessage) -> None:
+        self.messages = messages
+        self.asked: list[int] = []
+        """How many were wanted, each time."""
+        self.added: list[AddedMessage] = []
+
+    async def read(self, limit: int) -> Sequence[SaidMessage]:
+        self.asked.append(limit)
+        return self.messages[-limit:]
+
+    def append(self, message: AddedMessage) -> bool:
+        self.added.append(message)
+        return True
+
+
+nothing_said = SaidBefore()
 
 
 async def read_into(read: list[RunEvent], run: AsyncGenerator[RunEvent, None]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from flowground.errors import ProviderRefused
 from flowground.messages import Usage
-from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
 
 
 class Meeting:
@@ -21,6 +21,9 @@ class Meeting:
 
     def resolve(self, model: str | None) -> tuple["Meeting", str]:
         return self, model or ""
+
+    def takes(self, model: str) -> Capabilities:
+        return Capabilities()
 
     def require_ready(self, model: str) -> None:
         """Always."""

@@ -13,6 +13,7 @@ from flowground.access import access_requests, account, application_tokens, grou
 from flowground.access.sharing import share
 from flowground.api import create_api
 from flowground.caller import Caller, Owner, RunRequest
+from flowground.events import TurnFinished
 from flowground.runtime import Runtime
 from flowground.store.flows import presets
 from flowground.store.flows.publications import Sharing
@@ -73,7 +74,7 @@ async def give_everything(office: Office, bob: Caller) -> tuple[str, str, str, s
     _, token = await application_tokens.make(access, bob, "talk", name="laptop")
     assert [await office.run(token) for _ in range(3)] == [200, 200, 429]
     _, link = await people.reset_password(access, office.augusta, bob.id)
-    assert finished is not None
+    assert isinstance(finished, TurnFinished)
     chat = {"flow_id": "talk", "owner": str(bob.owner), "session_id": "s"}
     assert await store.write(shared_chats.share, **chat, expires_at=None)
     return token, link, await office.runtime.sign_in.issue_ticket(bob.id, "browser"), finished.turn.run_id

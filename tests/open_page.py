@@ -104,13 +104,21 @@ def answers(page: "Page") -> "Locator":
     return page.locator("article.fg-answer")
 
 
+def open_step(page: "Page", name: str) -> None:
+    """A step of the last answer whose steps are shown: what it took and gave."""
+    page.locator(".fg-step-head").filter(has_text=name).last.click()
+
+
 def fill(page: "Page", **fields: str) -> None:
     for label, text in fields.items():
         page.get_by_role("textbox", name=label.replace("_", " ")).fill(text)
 
 
 def sign_in(page: "Page", name: str, password: str = PASSWORD) -> None:
+    from playwright.sync_api import expect  # noqa: PLC0415 - a development extra
+
     fill(page, User_name=name, Password=password)
+    expect(page.get_by_role("textbox", name="User name")).to_have_value(name)  # no late drawing emptied it
     page.keyboard.press("Enter")
 
 

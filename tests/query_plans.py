@@ -10,12 +10,13 @@ from sqlalchemy import Connection
 GROWING = (
     *("sessions", "messages", "runs", "run_contents", "idempotency_keys", "ratings", "shared_chats"),
     *("tokens", "sign_ins", "password_links", "access_requests", "group_members", "audit", "presets"),
-    *("session_pins", "turn_overrides", "tickets", "attempts", "known_addresses", "used_ids"),
+    *("session_pins", "turn_overrides", "files", "tickets", "attempts", "known_addresses", "used_ids"),
 )
 """Tables of which nothing reads all rows: they grow with what people do."""
 FEW = (
     *("members", "identities", "passwords", "config_entries", "member_groups", "removals"),
-    *("publications", "audiences", "switches", "marks", "forgotten_to", "stop_requests"),
+    *("publications", "audiences", "switches", "marks", "forgotten_to", "loose_files"),
+    *("stop_requests", "passed_decisions"),
 )
 """Tables with some rows a person, a group, a flow or a run that is to stop; searches for a word in names read them."""
 _SCANNED = re.compile(r"SCAN (?P<alias>\w+)(?: USING (?:COVERING )?INDEX (?P<index>\w+))?")

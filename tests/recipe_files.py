@@ -87,7 +87,15 @@ import httpx2
 from pydantic import Field
 
 from flowground.errors import ProviderRefused
-from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
+from flowground.providers.base import (
+    Capabilities,
+    Completion,
+    ModelCall,
+    Piece,
+    Provider,
+    ProviderSettings,
+    Surroundings,
+)
 from flowground.providers.server import Server
 
 
@@ -103,18 +111,21 @@ class ParrotSettings(ProviderSettings):
         url = httpx2.URL(self.base_url)
         hint = f"Check `providers.{name}.base_url`."
         server = Server(name, url, api_key=self.read_key(name), timeout=self.timeout, hint=hint)
-        return Parrot(server, self.greeting)
+        return Parrot(name, server, self.greeting, takes=self.find_capabilities(Capabilities()))
 
 
 class Parrot:
     """Says what it is told."""
 
-    def __init__(self, server: Server, greeting: str) -> None:
+    def __init__(self, name: str, server: Server, greeting: str, *, takes: Capabilities) -> None:
+        self._name = name
+        self._takes = takes
         self._server = server
         self._greeting = greeting
 
     async def complete(self, call: ModelCall) -> Completion:
-        said = call.messages[-1].content.encode()
+        self._takes.check(call, self._name)
+        said = call.messages[-1].text.encode()
         async with self._server.post(said, is_streamed=False, most_bytes=1_000_000) as answer:
             return Completion(self._greeting + answer.data.decode(), call.model)
 
@@ -125,6 +136,9 @@ class Parrot:
 
     def require_ready(self, model: str) -> None:
         """It always is."""
+
+    def takes(self, model: str) -> Capabilities:  # noqa: ARG002 - one model answers to every name
+        return self._takes
 
     async def close(self) -> None:
         await self._server.close()

@@ -132,8 +132,12 @@ RECIPES = {
             ),
             Step(
                 _lines(
-                    (_PROVIDERS, "OpenAISettings\n", "from flowground.providers.parrot import ParrotSettings\n"),
-                    (_PROVIDERS, "OllamaSettings | ScriptedSettings", " | ParrotSettings"),
+                    (
+                        _PROVIDERS,
+                        "OllamaSettings, OpenAISettings\n",
+                        "from flowground.providers.parrot import ParrotSettings\n",
+                    ),
+                    (_PROVIDERS, "    | ScriptedSettings", "\n    | ParrotSettings"),
                 ),
                 _tests("tests/test_providers.py", "-k", "stands_in_the_table"),
                 "flowground.providers.parrot.ParrotSettings",

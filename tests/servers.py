@@ -7,6 +7,7 @@ with AppServer(tmp_path, config={"default_model": "scripted"}) as server:
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED_FLOWS = ROOT / "flows"
+_ASKING = "Agent|LanguageModel|SmartRouter|StructuredOutput"
+"""Types that ask a model."""
 _PRIVATE = re.compile(r"FLOWGROUND_|STREAMLIT_|.*_API_KEY$")
 # A proxy may be needed to fetch weights; nothing on this computer is asked through it.
 _HERE = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
@@ -56,14 +59,17 @@ def write_folder(folder: Path, *, config: Mapping[str, Any], flows: Mapping[str,
     texts = flows if isinstance(flows, Mapping) else {name: shipped_flow(name) for name in flows}
     for name, text in texts.items():
         (folder / "flows" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    if texts is not flows:
+        for files in ("knowledge", "samples"):
+            shutil.copytree(SHIPPED_FLOWS / files, folder / "flows" / files, dirs_exist_ok=True)
     return path
 
 
 def shipped_flow(name: str) -> str:
     """The text of flows/NAME.yaml, whose models name none, answered by the scripted one."""
     text = (SHIPPED_FLOWS / f"{name}.yaml").read_text("utf-8")
-    text = re.sub(r"^( +)type: LanguageModel$", r"\1type: LanguageModel\n\1model: scripted", text, flags=re.MULTILINE)
-    return text.replace("{type: LanguageModel,", "{type: LanguageModel, model: scripted,")
+    text = re.sub(rf"^( +)type: ({_ASKING})$", r"\1type: \2\n\1model: scripted", text, flags=re.MULTILINE)
+    return re.sub(rf"{{type: ({_ASKING}),", r"{type: \1, model: scripted,", text)
 
 
 class AppServer:

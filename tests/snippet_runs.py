@@ -33,11 +33,15 @@ def run_snippet(
     env: Mapping[str, str] | None = None,
     args: Sequence[str] = (),
     file_name: str | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """What the script printed, as UTF-8, and how it ended. `env` is added to a clean environment."""
+    """What the script printed, as UTF-8, and how it ended. `env` is added to a clean environment,
+    `files` lie beside it."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / (file_name or LANGUAGES[language].file_name)
         script.write_bytes(code.encode())
+        for name, data in (files or {}).items():
+            (Path(folder) / name).write_bytes(data)
         done = subprocess.run(
             [program(language), str(script), *args],
             cwd=folder,

@@ -15,7 +15,8 @@ from flowground.runtime import Runtime
 from flowground.store import tables
 from flowground.store.people import groups, tokens
 from flowground.store.runs import erasing, exports, turns
-from flowground.store.runs.records import StoredMessage, TraceStep
+from flowground.store.runs.records import StoredMessage
+from flowground.store.runs.traces import TraceStep
 from tests.heartbeat import stays_responsive
 from tests.organization import sign_in
 from tests.people import PASSWORD, make_cookie

@@ -1,6 +1,6 @@
 """Every cell of the access matrix (tests/access_matrix.py): who gets what of a flow, at each door, in each state."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,10 +10,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from flowground.access import feedback, shared_chats, usage
+from flowground.access import answered_turns, feedback, flow_files, insides, shared_chats, usage
 from flowground.api import create_api
 from flowground.caller import Caller, Role
-from flowground.errors import FlowNotFound, NotAllowed, NotSignedIn
+from flowground.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.flow.tests import FlowTest
+from flowground.flow_tests import pages
 from flowground.runtime import Runtime
 from flowground.store.flows import publications
 from flowground.store.flows.publications import Sharing
@@ -26,7 +28,18 @@ from tests.access_matrix import STATES, cells
 from tests.running import chat_flow, running
 
 pytestmark = pytest.mark.anyio
-FLOWS = {"talk": "owners: [owner]\n" + chat_flow("scripted", "Talk"), "other": chat_flow("scripted", "Other")}
+OUTER = """
+components:
+  Said: {type: ChatInput}
+  Sub: {type: RunFlow, flow: talk, input_value: "${Said}"}
+  Out: {type: ChatOutput, input_value: "${Sub}"}
+"""
+FLOWS = {
+    "talk": "owners: [owner]\nchat: {accepts: [text/*]}\nknowledge: {handbook: {uploads: true}}\n"
+    + chat_flow("scripted", "Talk"),
+    "other": chat_flow("scripted", "Other"),
+    "outer": OUTER,
+}
 PEOPLE: dict[str, Role] = {
     "member": "member", "named member": "member", "group member": "member", "deactivated": "member",
     "author": "author", "owner": "author", "admin": "admin",
@@ -52,6 +65,9 @@ def sharings(group: str) -> dict[str, Sharing]:
     }
 
 
+OUTER_IS_SHARED = Sharing(True, shares_api=True)
+
+
 @dataclass
 class Somebody:
     """What one of the table's people holds: cookie and open page from when all was well, or a token."""
@@ -75,6 +91,7 @@ async def house(folder: Path, state: str) -> AsyncIterator[tuple[Runtime, Mappin
         within = {"group-member", "deactivated"}
         await runtime.store.write(groups.change_members, group_id=group.id, added=within, by="tests")
         await runtime.store.write(publications.change, flow_id="talk", sharing=sharings(group.id)[state], by="tests")
+        await runtime.store.write(publications.change, flow_id="outer", sharing=OUTER_IS_SHARED, by="tests")
         await runtime.store.write(members.set_active, member="deactivated", is_active=False, by="tests")
         transport = httpx2.ASGITransport(app=create_api(lambda: runtime), raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://flowground") as client:
@@ -155,6 +172,48 @@ async def _read_ratings(runtime: Runtime, caller: Caller) -> str:
     return found
 
 
+async def read_inside(runtime: Runtime, somebody: Somebody) -> str:
+    """As the page does it, new and open before, by the flow's address and by its file's name."""
+    new = await runtime.sign_in.verify_cookie(somebody.cookie or somebody.token)
+    found = "sign in" if new is None else await _read_file(runtime, new)
+    if somebody.caller is not None:
+        assert await _read_file(runtime, somebody.caller) == found
+    return found
+
+
+async def _read_file(runtime: Runtime, caller: Caller) -> str:
+    test, turn = FlowTest(message="hi"), {"flow_id": "talk", "session_id": "s", "message_id": "m"}
+    doors: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: pages.run_tests(runtime, caller, "talk"),
+        lambda: pages.try_test(runtime, caller, "talk", test),
+        lambda: pages.find_report(runtime, caller, "talk"),
+        lambda: flow_files.read_flow_file(runtime.access, caller, "talk"),
+        lambda: answered_turns.read_turn(runtime.access, caller, **turn),
+    )
+    try:
+        inside = await insides.read_inside(runtime.access, caller, "talk")
+    except NotSignedIn:
+        return "sign in"
+    except FlowNotFound:
+        for door in doors:
+            with pytest.raises(FlowNotFound):
+                await door()
+        with pytest.raises(FlowNotFound):
+            await insides.read_file(runtime.access, caller, "talk.yaml")
+        return "nothing"
+    assert inside == await insides.read_file(runtime.access, caller, "talk.yaml")
+    for name in ("unknown.yaml", "../config.yaml", "config.yaml", ""):
+        with pytest.raises(FlowNotFound):
+            await insides.read_file(runtime.access, caller, name)
+    assert inside.text == FLOWS["talk"]
+    *read, read_turn = doors
+    for door in read:
+        await door()
+    with pytest.raises(InvalidRequest, match="There is no whole answer here"):
+        await read_turn()
+    return "reads"
+
+
 async def share_chat(runtime: Runtime, everybody: Mapping[str, Somebody]) -> str:
     """The owner of the flow, who may always open it, shares a chat."""
     assert everybody["owner"].caller
@@ -204,6 +263,18 @@ async def run(client: httpx2.AsyncClient, somebody: Somebody) -> str:
     return str(answer.status_code)
 
 
+async def inner_flow(client: httpx2.AsyncClient, somebody: Somebody) -> str:
+    answer = await client.post("/api/v1/run/outer", json={"input_value": "hi"}, headers=_holding(somebody))
+    if answer.status_code == 200:
+        said = answer.json()["outputs"][0]["outputs"][0]["results"]["message"]["text"]
+        assert said == "You said: hi"
+    for tweak in ({"Sub": {"flow": "other"}}, {"Model": {"temperature": 1}}):
+        body = {"input_value": "hi", "tweaks": tweak}
+        refused = await client.post("/api/v1/run/outer", json=body, headers=_holding(somebody))
+        assert refused.status_code == (422 if answer.status_code == 200 else answer.status_code)
+    return str(answer.status_code)
+
+
 async def messages(client: httpx2.AsyncClient, somebody: Somebody) -> str:
     answer = await client.get("/api/v1/monitor/messages", headers=_holding(somebody))
     sessions = await client.get("/api/v1/monitor/messages/sessions", headers=_holding(somebody))
@@ -220,6 +291,10 @@ async def runs(client: httpx2.AsyncClient, somebody: Somebody) -> str:
     events = await client.get(f"/api/v1/runs/{somebody.run_id}/events", headers=_holding(somebody))
     stop = await client.post(f"/api/v1/runs/{somebody.run_id}/stop", headers=_holding(somebody))
     assert stop.status_code == answer.status_code
+    said = {"call": 1, "digest": "0" * 64, "decision": "once"}
+    path = f"/api/v1/runs/{somebody.run_id}/decisions"
+    decided = await client.post(path, json=said, headers=_holding(somebody))
+    assert decided.status_code == (409 if answer.status_code == 200 else answer.status_code)
     assert events.status_code == (410 if answer.status_code == 200 else answer.status_code)
     return str(answer.status_code)
 
@@ -233,6 +308,38 @@ async def flows(client: httpx2.AsyncClient, somebody: Somebody) -> str:
     listed = "talk" in [flow["id"] for flow in answer.json()]
     assert one.status_code == (200 if listed else 404)
     return "listed" if listed else "none"
+
+
+async def files(client: httpx2.AsyncClient, somebody: Somebody) -> str:
+    """All calls of one's own file, and of another's: of the organization's other token, which was put there before."""
+    holding = _holding(somebody)
+    sent = {"file": ("a.txt", b"of " + somebody.token.encode())}
+    v2 = await client.post("/api/v2/files/", files=sent, headers=holding)
+    up = await client.post("/api/v1/files/upload/talk", files=sent, headers=holding)
+    unknown = await client.post("/api/v1/files/upload/unknown", files=sent, headers=holding)
+    if v2.status_code != 201:
+        for method, path in (
+            ("GET", "/api/v2/files/"), ("GET", "/api/v2/files/x"), ("PUT", "/api/v2/files/x?name=y"),
+            ("DELETE", "/api/v2/files/x"), ("DELETE", "/api/v2/files/"), ("GET", "/api/v1/files/list/talk"),
+            ("GET", "/api/v1/files/download/talk/x"), ("GET", "/api/v1/files/images/talk/x"),
+            ("DELETE", "/api/v1/files/delete/talk/x"),
+        ):  # fmt: skip
+            refused = await client.request(method, path, headers=holding)
+            assert refused.status_code == v2.status_code == up.status_code
+        return str(up.status_code)
+    listed = (await client.get("/api/v2/files/", headers=holding)).json()
+    assert [row["id"] for row in listed] == [v2.json()["id"]]
+    if up.status_code == 404:
+        assert up.text == unknown.text
+        for path in ("list/talk", "download/talk/x", "images/talk/x"):
+            assert (await client.get(f"/api/v1/files/{path}", headers=holding)).text == unknown.text
+        return "404"
+    path = up.json()["file_path"]
+    names = (await client.get("/api/v1/files/list/talk", headers=holding)).json()["files"]
+    assert [f"talk/{name}" for name in names] == [path]
+    got = await client.get(f"/api/v1/files/download/{path}", headers=holding)
+    assert got.content == sent["file"][1]
+    return "own"
 
 
 async def me(client: httpx2.AsyncClient, somebody: Somebody) -> str:
@@ -257,12 +364,14 @@ async def test_every_cell(tmp_path: Path, state: str) -> None:
         assert pages == cells("page", state)
         readers = {who: await read_feedback(runtime, somebody) for who, somebody in everybody.items()}
         assert readers == cells("feedback", state)
+        readers = {who: await read_inside(runtime, somebody) for who, somebody in everybody.items()}
+        assert readers == cells("inside", state)
         key = await share_chat(runtime, everybody)
         readers = {who: await read_shared_chat(runtime, somebody, key) for who, somebody in everybody.items()}
         assert readers == cells("shared chat", state)
-        for door in (messages, runs, flows, me, openapi, run):
+        for door in (messages, runs, files, flows, me, openapi, run, inner_flow):
             found = {who: await door(client, somebody) for who, somebody in everybody.items()}
-            assert found == cells(door.__name__, state), door.__name__
+            assert found == cells(door.__name__.replace("_", " "), state), door.__name__
 
 
 def test_every_state_has_its_sharing() -> None:

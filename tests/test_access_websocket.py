@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import requests
 from sqlalchemy import select
 from websockets.exceptions import ConnectionClosed
 
@@ -164,6 +165,28 @@ def test_every_usage_page_of_the_matrix(house: House, state: str) -> None:
     assert found == cells("feedback", state)
 
 
+def seen_at_inside(browser: Browser) -> str:
+    with open_page(browser) as page:
+        sent = [page.visit("inside", query) for query in ("flow=talk", "file=talk.yaml")]
+    reads = {b"flowchart TB" in one for one in sent}
+    assert reads == {b"type: LanguageModel" in one for one in sent}
+    if reads == {True}:
+        return "reads"
+    assert reads == {False}
+    return "sign in" if b"Sign in to" in sent[0] else {True: "nothing"}[b"Nothing here" in sent[0]]
+
+
+@pytest.mark.parametrize("state", ["off", "organization", "public"])
+def test_every_inside_of_the_matrix(house: House, state: str) -> None:
+    sharing = sharings(house.group)[state]
+    beside(
+        house.server,
+        lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing, by="tests"),
+    )
+    found = {who: seen_at_inside(browser) for who, browser in house.browsers.items()}
+    assert found == cells("inside", state)
+
+
 @contextmanager
 def share_own(house: House) -> Iterator[str]:
     """The key of a link to what the flow's owner said before, revoked again: a chat has ten at most."""
@@ -286,6 +309,51 @@ def test_every_export_of_the_matrix(house: House, state: str) -> None:
         lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing, by="tests"),
     )
     assert {who: seen_at_export(browser) for who, browser in house.browsers.items()} == cells("export", state)
+
+
+def add_file(browser: Browser, flow: str = "talk", **more: str) -> requests.Response:
+    asked = {"flow": flow, "name": "a.txt"} | more
+    headers = {"Origin": browser.url}
+    return browser.session.post(f"{browser.url}/file/upload", params=asked, data=b"mine", headers=headers, timeout=10)
+
+
+def seen_at_files(browser: Browser, others: list[str]) -> str:
+    """Adds a file, and asks for it and for all that others added."""
+    answer, public = add_file(browser), {}
+    unknown = add_file(browser, "unknown")
+    if answer.status_code == 403:
+        public = {"at": "public", "flow": "talk"}
+        answer = add_file(browser, **public) if add_file(browser, at="public").status_code == 201 else answer
+
+    def ask(what: str, key: str) -> requests.Response:
+        url, asked = f"{browser.url}/file/{what}", {"id": key, **public}
+        if what == "delete":
+            return browser.session.post(url, params=asked, headers={"Origin": browser.url}, timeout=10)
+        return browser.session.get(url, params=asked, timeout=10)
+
+    for what in ("download", "image", "delete"):
+        nothing = ask(what, "nothing")
+        assert nothing.status_code in (403, 404)
+        assert {(got.status_code, got.content) for key in others if (got := ask(what, key))} <= {
+            (nothing.status_code, nothing.content)
+        }
+    if answer.status_code != 201:
+        assert (answer.status_code, answer.content) == (unknown.status_code, unknown.content)
+        return str(answer.status_code)
+    others.append(answer.json()["id"])
+    assert ask("download", others[-1]).content == b"mine"
+    return "visitor" if public else "adds"
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_file_of_the_matrix(house: House, state: str) -> None:
+    sharing = sharings(house.group)[state]
+    beside(
+        house.server,
+        lambda store, _: store.write(publications.change, flow_id="talk", sharing=sharing, by="tests"),
+    )
+    added: list[str] = []
+    assert {who: seen_at_files(browser, added) for who, browser in house.browsers.items()} == cells("page file", state)
 
 
 def seen_at_feedback(browser: Browser) -> str:

@@ -115,8 +115,8 @@ def test_a_change_of_the_chat_renames_no_library(sources: Path, tmp_path: Path) 
         for file, text in before.items():
             file.write_bytes(text)
     assert any(name.startswith("chat-") for name in new)
-    assert {name.partition("-")[0] for name in new} <= {"chat", "markdown", "new", "chunk"}
-    assert len(new) <= 5
+    assert {name.partition("-")[0] for name in new} <= {"chat", "inside", "knowledge", "markdown", "new", "chunk"}
+    assert len(new) <= 6
 
 
 def build(sources: Path, folder: Path) -> set[str]:

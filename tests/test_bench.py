@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections import Counter
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,11 +19,15 @@ if sys.platform != "linux":
 
 import uvloop
 
+from bench.agents import measure as measure_agents
+from bench.agents import name_end
+from bench.agents import write_rows as write_agents
 from bench.api import CLIENTS, Pair, measure_floor, measure_stub
 from bench.faults.found import Found, keep
 from bench.faults.found import page as list_found
 from bench.first_load import ONE_LINE, Opening
 from bench.load import Load, percentile, post
+from bench.mcp_calls import measure as measure_mcp_calls
 from bench.pairs import SLOWER, median_ratio
 from bench.peers import report as peers_report
 from bench.peers.look import Seen
@@ -31,9 +36,17 @@ from bench.processes import process
 from bench.report import Measured, page
 from bench.rows import LONG, fill, plan_conversations
 from bench.screen import rerun
+from bench.steps import CASES, Case, Models, NothingSaid, link
+from bench.steps import measure as measure_steps
+from bench.steps import write_rows as write_steps
 from bench.strangers import CONFIG, measure
 from bench.stub import LAST_LONG_WORDS, LONG_ANSWER, write_long
 from bench.watch import Watch
+from flowground.caller import RunRequest
+from flowground.events import RunFinished
+from flowground.runner import run_flow
+from flowground.runner.budget import RunBudget
+from flowground.settings import Limits
 from flowground.store import Store
 from flowground.store.runs import numbers
 from tests.servers import AppServer
@@ -73,6 +86,49 @@ def test_the_page_has_a_row_for_every_load_and_mark(measured: Measured) -> None:
 def test_what_is_refused_is_an_error_that_shows_the_answer() -> None:
     with process("bench.floor", "http://127.0.0.1:9/v1") as (floor, _), pytest.raises(RuntimeError, match="404"):
         uvloop.run(Load(floor, post(f"{floor}/nothing", b"{}")).once())
+
+
+def test_what_a_flow_adds_is_measured_beside_its_calls() -> None:
+    measured = measure_steps(rounds=1)
+    assert [of.case.flow for of in measured] == ["each", "deep", "router", "agent", "ask"]
+    assert all(of.flow > of.alone > 0 for of in measured)
+    *_, last = write_steps(measured)
+    assert last.startswith("| a model, alone | 3 |")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.flow)
+async def test_the_steps_that_are_counted_are_those_that_run(case: Case) -> None:
+    budget = RunBudget(Limits())
+    run = run_flow(link(case.flow), RunRequest(case.message), history=NothingSaid(), models=Models(), budget=budget)
+    async with aclosing(run) as events:
+        assert isinstance([event async for event in events][-1], RunFinished)
+    skipped = 1 if case.flow == "router" else 0
+    assert budget.steps + skipped == case.steps
+
+
+def test_agents_at_once_end_as_something_that_has_a_name() -> None:
+    figures = measure_agents(clients=4, rounds=2, percent=20, marks=(60, 240))
+    assert figures.run > 0 < figures.model
+    assert figures.ends.total() == 40
+    assert {"success", "model_failed"} <= figures.ends.keys()
+    assert [end for end in figures.ends if end.startswith("no name")] == []
+    assert f"| ended as success | {figures.ends['success']} |" in list(write_agents(figures))
+    assert list(figures.memory) == [60, 240]
+
+
+def test_calls_of_an_mcp_server_are_measured_beside_the_bare_client() -> None:
+    found = uvloop.run(measure_mcp_calls(calls=5))
+    assert list(found) == ["the bare client", "the component MCP"]
+    assert [len(times) for times in found.values()] == [5, 5]
+    assert min(map(min, found.values())) > 0
+
+
+def test_an_end_without_a_name_is_told() -> None:
+    assert name_end(200, {"text": "Six times seven is 42."}) == "success"
+    assert name_end(502, {"detail": {"code": "model_failed"}}) == "model_failed"
+    for status, told in ((200, {"text": "Six"}), (500, {"detail": "Oh."}), (200, {"detail": {"code": "x"}}), (502, [])):
+        assert name_end(status, told).startswith("no name")
 
 
 def test_percentiles() -> None:

@@ -39,9 +39,13 @@ components:
     top_p: 0.5
     seed: 7
     stream: false
+  Rows: {type: Parser, input_data: [{text: a}]}
+  Named: {type: DataOperations, data: [], operation: Rename Keys, rename_keys_input: {a: b}}
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 api:
   overridable:
+    - Rows.input_data
+    - Named.rename_keys_input
     - {field: Model.model, choices: ["mine:small", "mine:tiny"]}
     - {field: Model.temperature, max: 0.5}
     - {field: Model.max_tokens, min: 10, max: 100}
@@ -55,6 +59,8 @@ api:
     - {field: Topic.input_value, choices: [tea, milk]}
 """
 INSIDE: dict[str, Callable[[Any], bool]] = {
+    "Rows.input_data": lambda value: type(value) is list and all(type(item) is dict for item in value),
+    "Named.rename_keys_input": lambda value: all(type(word) is str for pair in value.items() for word in pair),
     "Model.model": lambda value: value in ("mine:small", "mine:tiny"),
     "Model.temperature": lambda value: 0 <= value <= 0.5,
     "Model.max_tokens": lambda value: type(value) is int and 10 <= value <= 100,

@@ -12,7 +12,7 @@ import yaml
 from flowground.caller import RunRequest
 from flowground.events import ComponentFinished, RunEvent, RunFinished, Token
 from flowground.flow.parse import parse_flow
-from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
 from flowground.runner import run_flow
 from flowground.wiring import wire
 from tests.flow_runs import nothing_said, read_into
@@ -30,6 +30,9 @@ class Speaker:
     def resolve(self, model: str | None) -> tuple["Speaker", str]:
         return self, model or ""
 
+    def takes(self, model: str) -> Capabilities:
+        return Capabilities()
+
     def require_ready(self, model: str) -> None:
         """Always."""
 
@@ -42,10 +45,10 @@ class Speaker:
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
         for _ in range(int(call.model)):
             await asyncio.sleep(0)
-        for letter in call.messages[-1].content:
+        for letter in call.messages[-1].text:
             yield letter
             await asyncio.sleep(0)
-        yield Completion(call.messages[-1].content, call.model)
+        yield Completion(call.messages[-1].text, call.model)
 
 
 @st.composite

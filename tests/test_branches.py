@@ -8,9 +8,11 @@ import pytest
 from flowground.caller import RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, Output, declare
+from flowground.conversation.steps import write_steps
 from flowground.errors import ComponentFailed
 from flowground.events import ComponentFinished, RunEvent, RunFinished, Token
 from flowground.flow.parse import parse_flow
+from flowground.flow_picture import describe_takes
 from flowground.runner import run_flow
 from flowground.settings import Limits
 from flowground.values import ValueKind
@@ -146,7 +148,7 @@ components:
   Out: {type: TextOutput, input_value: "${Show} ${All} ${Inside}"}
 """
     end = find_end(await run(flow))
-    assert end.results["Out"].text == 'one/1, two/ {"text": "one", "n": 1};{"text": "two"} <one\n\ntwo>'
+    assert end.results["Out"].text == 'one/1, two/ {"text":"one","n":1};{"text":"two"} <one\n\ntwo>'
 
 
 async def test_a_value_over_the_limit_fails_the_component_that_makes_it() -> None:
@@ -313,3 +315,80 @@ components:
   Out: {type: TextOutput, input_value: "${P}${Q}"}
 """
     assert find_end(await run(flow, stream=False)).results["Out"].text == "a b c d e f {não}y"
+
+
+WHEN = """
+components:
+  ChatInput: {type: ChatInput}
+  Gate: {type: ConditionalRouter, input_text: "${ChatInput}", operator: contains, match_text: refund}
+  Other: {type: ConditionalRouter, input_text: "${Gate.false_result}", operator: contains, match_text: hi}
+  Sorry: {type: Prompt, template: "Sorry", step: {when: "${Gate.true_result}"}}
+  Both:
+    type: Prompt
+    template: "{a}!"
+    a: ${ChatInput}
+    step: {when: "${Gate.true_result?}${Other.true_result?}"}
+  Short: {type: Prompt, template: "{a}", a: "${Other.true_result?}", step: {when: "${Gate.false_result}"}}
+  ChatOutput: {type: ChatOutput, input_value: "${Sorry?}|${Both?}|${Short?}"}
+"""
+
+
+@pytest.mark.parametrize(("said", "answer"), [("a refund", "Sorry|a refund!|"), ("hi", "|hi!|hi"), ("no", None)])
+async def test_a_step_runs_when_its_author_says(said: str, answer: str | None) -> None:
+    events = await run(WHEN, said)
+    steps = find_steps(events)
+    assert (steps["Sorry"] == "done", steps["Both"] == "done", steps["Short"] == "done") == (
+        said == "a refund",
+        said != "no",
+        said == "hi",
+    )
+    assert (find_end(events).results["ChatOutput"].text if answer else find_end(events).results) == (answer or {})
+
+
+def test_what_a_step_runs_with_is_an_arrow_and_told_among_what_it_takes() -> None:
+    flow = wired(WHEN)
+    assert flow.flow.warnings == ()
+    assert describe_takes(flow, "Sorry") == "step.when from If-Else (Gate) (true_result)"
+    (step,) = write_steps([ComponentFinished("Sorry", "Prompt", 0, "", status="skipped")], flow)
+    assert [(taken["field"], taken["text"]) for taken in step["takes"]] == [("step.when", "${Gate.true_result}")]
+    assert flow.components["Sorry"].model_extra == {}
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ("refund", "`step.when` of `Sorry` is one reference, `${Route.other}`, or a join of optional ones."),
+        ("${Gate.true_result} or so", "`step.when` of `Sorry` is one reference"),
+        ("${Gate}", "`Gate` gives one of its outputs: say which"),
+        ("${Gate.true}", "`Gate` (ConditionalRouter) has no output 'true'"),
+        ("${Sorry?}", "`Sorry` refers to itself."),
+        ("${Gat.true_result}", "`${Gat.true_result}` names no component of this flow. (did you mean Gate?)"),
+    ],
+)
+def test_a_when_that_cannot_be_is_told_at_its_place(when: str, says: str) -> None:
+    (said,) = mistakes(WHEN.replace('Sorry", step: {when: "${Gate.true_result}"', f'Sorry", step: {{when: "{when}"'))
+    assert said.startswith("talk.yaml:6:")
+    assert says in said
+
+
+ALWAYS = ROUTER.replace("${Gate.false_result}", "hello")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (ROUTER, None),
+        (ALWAYS, "talk.yaml:8:58: warning: `Wrapped` runs always, since it refers to nothing that may be skipped"),
+        (
+            ROUTER.replace("${Refund?}${Wrapped?}", "${Refund}${Wrapped}"),
+            "talk.yaml:8:3: warning: `ChatOutput` never runs: it needs `${Gate.false_result}` and `${Gate.true",
+        ),
+        (ROUTER.replace("${Wrapped?}", "${Gate.false_result?}"), None),
+        (ALWAYS.replace('hello"', 'hello", step: {when: "${Gate.false_result}"}'), None),
+        (ROUTER.replace("${Refund?}${Wrapped?}", "${Refund?} ${Wrapped?}"), None),
+    ],
+)
+def test_branches_that_are_likely_a_mistake_are_warnings(text: str, says: str | None) -> None:
+    found = [str(warning) for warning in wired(text).flow.warnings]
+    assert len(found) == (says is not None), found
+    assert all(warning.startswith(str(says)) for warning in found), found

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, choose, composer, expect_count, flow_text, go, messages, say, still, stop
+from tests.open_page import (
+    answers,
+    choose,
+    composer,
+    expect_count,
+    flow_text,
+    go,
+    messages,
+    open_step,
+    say,
+    still,
+    stop,
+)
 from tests.servers import AppServer, shipped_flow
 
 if TYPE_CHECKING:
@@ -35,6 +47,7 @@ def test_an_answer_streams_and_says_what_it_cost(house: AppServer, page: "Page")
     assert re.search(r"scripted:slow · [\d.]+ m?s · \d+ tokens · 4 steps", answers(page).inner_text())
     assert "thirteen" in answers(page).locator("em").inner_text()
     page.get_by_role("button", name="4 steps").click()
+    open_step(page, "Prompt")
     page.get_by_text("canary in the prompt").wait_for()
 
 

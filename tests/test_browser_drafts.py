@@ -6,8 +6,7 @@ import pytest
 
 from tests.acme import enter_as
 from tests.house import SHARED, House
-from tests.open_page import composer, go, still, visitor
-from tests.people import PASSWORD
+from tests.open_page import composer, go, sign_in, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -44,9 +43,7 @@ def test_drafts_go_when_somebody_else_signs_in_and_stay_for_oneself(house: AppSe
             page.get_by_role("textbox", name="User name").wait_for()
             still(page)
             assert page.evaluate(COUNT) == 1
-            page.get_by_role("textbox", name="User name").fill(name)
-            page.get_by_role("textbox", name="Password").fill(PASSWORD)
-            page.keyboard.press("Enter")
+            sign_in(page, name)
             page.get_by_role("link", name="Account").wait_for()
             assert page.evaluate(COUNT) == left
 

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.browser
 
 FLOWS = {
     **{f"flow-{number:02}": flow_text("scripted:echo", f"Flow {number:02}") for number in range(30)},
-    "zurich": "description: Knows every tram.\nowners: [olga]\n" + flow_text("scripted:echo", "Zürich"),
+    "zurich": "description: Knows every tram.\nowners: [olga]\n"
+    + flow_text("scripted:echo", "Zürich").replace("type: LanguageModel", "type: LanguageModelComponent"),
     "broken": "name: Broken\ncomponents:\n  In: {type: ChatInptu}\n",
 }
 HOUSE = House(config={"organization": {"name": "Acme"}}, flows=FLOWS, shared={"zurich": SHARED})
@@ -59,13 +60,17 @@ def test_mistakes_stand_above_everything_and_only_for_who_sees_the_inside(
     go(ada, house.url).get_by_text("1 file needs a correction").click()
     ada.get_by_text("line 3, column 14").wait_for()
     ada.get_by_text("Did you mean").wait_for()
+    ada.get_by_text("1 file has a warning").click()
+    ada.get_by_text("is an old word for").wait_for()
     with visitor(browser) as bob:
         enter_as(bob, house, "bob")
         go(bob, house.url).get_by_text("Zürich").wait_for()
         text = still(bob).get_by_test_id("stMain").inner_text()
         assert cards(bob) == ["Zürich"]
         assert "1 flow\n" in text
-        assert ("correction" in text, "31" in text, "Shared with" in text, "echo" in text) == (False,) * 4
+        assert ("correction" in text, "warning" in text, "31" in text, "Shared with" in text, "echo" in text) == (
+            False,
+        ) * 5
 
 
 @pytest.mark.parametrize("address", ["", "/api_access", "/playground?flow=zurich", "/organization"])

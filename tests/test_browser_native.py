@@ -100,7 +100,7 @@ MEASURE = """parts => {
     const one = [...document.querySelectorAll(selector)].at(0);
     if (!one) return null;
     const style = getComputedStyle(one), box = one.getBoundingClientRect();
-    const beside = one.nextElementSibling?.querySelector("p")?.getBoundingClientRect();
+    const beside = one.nextElementSibling?.querySelector("p:not([hidden])")?.getBoundingClientRect();
     const placed = {
       width: box.width, height: box.height, left: box.left - column.left, right: column.right - box.right,
       below: innerHeight - box.bottom, gap: (beside?.left ?? 0) - box.right,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acme import ACME, await_composer, enter_as, switch
-from tests.open_page import answers, fill, go, open_menu, say, still, visitor
+from tests.open_page import answers, fill, go, measure_at_rest, open_menu, say, still, visitor
 from tests.servers import ROOT, AppServer
 
 if TYPE_CHECKING:
@@ -109,10 +109,10 @@ def test_whom_the_switch_lets_in_is_chosen_before_it_is_turned_on(
     assert len(set(widths)) == 1
     copy = menu.get_by_role("button", name="Copy link")
     menu.get_by_role("link", name="View signed out").wait_for()
-    before = copy.bounding_box()
+    before = measure_at_rest(copy)
     copy.click()
     copy.get_by_text("Copied", exact=True).wait_for()
-    assert before == copy.bounding_box() is not None
+    assert before == measure_at_rest(copy)
     with visitor(browser) as bob, visitor(browser) as zoe:
         go(enter_as(bob, house, "bob"), f"{house.url}/public_flow/hidden").get_by_text("Nothing here").wait_for()
         await_composer(go(enter_as(zoe, house, "zoe"), f"{house.url}/public_flow/hidden"))

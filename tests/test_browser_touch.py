@@ -17,7 +17,7 @@ LEAST = 44
 """Pixels."""
 RING = 3.0
 """Contrast that WCAG asks of what is no text."""
-INSIDE = ".fg-chat :is(button, a[href], textarea, input, summary, [tabindex='0']):not(:disabled)"
+INSIDE = ".fg-chat :is(button, a[href], textarea, input, select, summary, [tabindex='0']):not(:disabled)"
 FOUND = """selector => {
   const open = document.querySelector("dialog[open]") ?? document;
   return [...open.querySelectorAll(selector)]
@@ -27,7 +27,7 @@ FOUND = """selector => {
       const box = one.getBoundingClientRect();
       const there = document.elementFromPoint(box.x + box.width / 2, box.y + Math.min(box.height / 2, innerHeight / 3));
       return {
-        name: one.getAttribute("aria-label") || one.textContent.trim().slice(0, 40),
+        name: one.getAttribute("aria-label") || one.labels?.[0]?.textContent || one.textContent.trim().slice(0, 40),
         width: Math.round(box.width * 10) / 10, height: Math.round(box.height * 10) / 10,
         isPressed: !one.matches("[tabindex], .fg-md :is(p, li, sup) a"),
         isCovered: !one.contains(there),
@@ -58,7 +58,7 @@ FOCUSED = """() => {
   const ring = field ? getComputedStyle(field).borderTopColor : outline;
   const sign = one.querySelector("svg");
   return {
-    name: one.getAttribute("aria-label") || one.textContent.trim().slice(0, 40),
+    name: one.getAttribute("aria-label") || one.labels?.[0]?.textContent || one.textContent.trim().slice(0, 40),
     ring: ring && compare(over(parse(ring), ground(one.parentElement)), ground(one.parentElement)),
     sign: sign && compare(over(parse(getComputedStyle(sign).color), ground(one)), ground(one)),
     opacity: one.closest(".fg-footer") ? Number(getComputedStyle(one.closest(".fg-footer")).opacity) : 1,
@@ -76,7 +76,9 @@ SETTLED = "() => document.getAnimations().every(one => !(one instanceof CSSTrans
 PRESSED = {
     "Send", "Stop", "Run", "Message", "Good morning", "Show earlier messages", "Go to the end", "Copy", "Try again",
     "Copy as code", "Copy the question", "4 steps", "Wrap lines", "Show the code", "1 override · clear", "Close",
-    "Edit", "Cancel", "Next version", "Good answer", "Bad answer", "Tell why",
+    "Edit", "Cancel", "Next version", "Make it a test", "Good answer", "Bad answer", "Tell why",
+    "Allow once", "Allow in this chat", "Refuse",
+    "Options", "Language", "Temperature", "Tone", "Reset", "Copy link",
 }  # fmt: skip
 """Names of what must be among what is found, of all states."""
 

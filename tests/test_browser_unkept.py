@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, expect_count, flow_text, go, messages, say, still, stop
+from tests.open_page import answers, expect_count, flow_text, go, messages, open_step, say, still, stop
 from tests.servers import AppServer, shipped_flow
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def test_question_and_answer_stand_until_the_page_is_loaded_anew(house: AppServe
     assert [message.inner_text().split("\n")[0] for message in answers(page).all()] != []
     expect_count(answers(page).get_by_text("You said: first"), 1)
     page.get_by_role("button", name="4 steps").last.click()
+    open_step(page, "Prompt")
     page.get_by_text("canary in the prompt").wait_for()
     page.reload()
     assert_empty(page)

@@ -25,8 +25,8 @@ import asyncio, sys
 from contextlib import aclosing
 from pathlib import Path
 from flowground.errors import ProviderUnreachable
-from flowground.messages import Message
-from flowground.providers.base import Completion, ModelCall
+from flowground.messages import Message, ToolResult
+from flowground.providers.base import Completion, ModelCall, ToolSpec
 from flowground.providers.builtin.local import Local, LocalSettings
 from flowground.providers.builtin.weights import fetch
 
@@ -41,6 +41,7 @@ async def main(folder: Path) -> int:
     try:
         async with aclosing(local.stream(call)) as pieces:
             said = [piece async for piece in pieces if not isinstance(piece, str) or piece]
+        await call_a_tool(local)
     finally:
         await local.close()
     texts = [piece for piece in said if isinstance(piece, str)]
@@ -51,6 +52,17 @@ async def main(folder: Path) -> int:
     assert len(texts) > 3 and "".join(texts) == completion.text
     assert "Canberra" in completion.text, completion.text
     return 0
+
+async def call_a_tool(local: Local) -> None:
+    city = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    tools = (ToolSpec("get_weather", "The weather of a city now.", city),)
+    said = Message("user", "What is the weather in Oslo?")
+    end = await local.complete(ModelCall("local", (said,), {"temperature": 0}, tools=tools))
+    (called,) = end.tool_calls
+    assert (called.name, called.arguments) == ("get_weather", {"city": "Oslo"}), end
+    result = Message("tool", (ToolResult(called.id, called.name, "7 degrees, rain"),))
+    end = await local.complete(ModelCall("local", (said, end.message, result), {"temperature": 0}, tools=tools))
+    assert "7 degrees" in end.text and not end.tool_calls, end
 
 sys.exit(asyncio.run(main(Path(sys.argv[1]))))
 """

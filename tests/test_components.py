@@ -3,31 +3,44 @@
 import importlib
 import json
 import pkgutil
-from collections.abc import Mapping, Sequence
+import sqlite3
+import sys
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from flowground import components
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components import COMPONENTS
-from flowground.components.base import Component, Context, Output, declare
+from flowground.components.base import Component, Context, InnerAnswer, Output
 from flowground.components.template import parse_template
-from flowground.errors import ProviderBusy, RunError
+from flowground.errors import ModelNotReady, ProviderBusy, RunError
 from flowground.events import ModelProgress, TurnFinished
 from flowground.fields.types import list_types
-from flowground.messages import Message, Usage
+from flowground.messages import Usage
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted
-from flowground.values import LONGEST, ValueKind
+from flowground.values import LONGEST, SaidMessage
+from tests.flow_runs import SaidBefore
 from tests.running import running, take_turn
+from tests.servers import ROOT
+from tests.wire import whole, wire
 
 pytestmark = pytest.mark.anyio
 
-SAID = (Message("user", "my name is {text}"), Message("assistant", "Hi"), Message("user", "and?"))
+SAID = (SaidMessage("user", "my name is {text}"), SaidMessage("assistant", "Hi"), SaidMessage("user", "and?"))
 
 
+OTHER = """\
+components:
+  Said: {type: ChatInput}
+  Name: {type: TextInput}
+  Out: {type: ChatOutput, input_value: "${Name}: ${Said}"}
+"""
+"""A flow that others run."""
 IN_A_FLOW = {
     "ChatInput": ("It: {type: ChatInput}", "Hello"),
     "ChatOutput": ("It: {type: ChatOutput, input_value: said}", "said"),
@@ -51,60 +64,119 @@ IN_A_FLOW = {
         '{"n":12} 12',
     ),
     "Parser": ("It: {type: Parser, input_data: [{text: a, n: 1}, {text: b}], template: '{text}{n}'}", "a1\nb"),
+    "RunFlow": ("It: {type: RunFlow, flow: other, input_value: said, Name: Ada}", "Ada: said"),
+    "ForEach": (
+        "All: {type: ForEach, data: [{text: a, n: 1}, b], flow: other, input_value: '{text}!', parallel: 2}\n"
+        "  It: {type: Parser, input_data: '${All}', template: '{n} {text}'}",
+        "1 : a!\n : b!",
+    ),
+    "Agent": (
+        'It: {type: Agent, input_value: \'call Calculator {"expression": "6*7"}\', tools: [Calculator]}\n'
+        "  Calculator: {type: Calculator}",
+        "The tools said: 42",
+    ),
+    "Calculator": ("It: {type: Calculator, expression: 6 * 7}", "42"),
+    "CurrentDate": (
+        "Now: {type: CurrentDate, timezone: Europe/Berlin}\n"
+        "  Gate: {type: ConditionalRouter, input_text: '${Now}', operator: ends with, match_text: Berlin),\n"
+        "    true_case_message: it is}\n"
+        "  It: {type: Prompt, template: '{v}', v: '${Gate.true_result}'}",
+        "it is",
+    ),
+    "CombineText": ("It: {type: CombineText, text1: one, text2: two}", "one two"),
+    "TypeConverter": (
+        'Said: {type: TypeConverter, input_data: \'[{"text": "a"}, {"text": "b"}]\', output_type: Table}\n'
+        "  It: {type: Parser, input_data: '${Said.dataframe_output}', template: '<{text}>'}",
+        "<a>\n<b>",
+    ),
+    "DataOperations": (
+        "Least: {type: DataOperations, data: [{n: 2}, {n: 1}], operation: Sort, column_name: n}\n"
+        "  It: {type: Parser, input_data: '${Least}', template: '{n}'}",
+        "1\n2",
+    ),
+    "SplitText": (
+        "Parts: {type: SplitText, input_value: 'One two. Three four.', chunk_size: 12, chunk_overlap: 0}\n"
+        "  It: {type: Parser, input_data: '${Parts}', template: '{start}: {text}'}",
+        "0: One two.\n9: Three four.",
+    ),
+    "Retrieve": ("It: {type: Retrieve, knowledge: rules, search_query: badge, top_k: 1}", "Badges are worn."),
+    "File": (
+        "Read: {type: File, path: rules.md}\n"
+        "  It: {type: Parser, input_data: '${Read.dataframe}', template: '{source}: {text}'}",
+        "rules.md: Badges are worn.",
+    ),
+    "APIRequest": (
+        "Asked: {type: APIRequest, url_input: 'http://SERVER/{page}', page: a b}\n"
+        "  It: {type: Prompt, template: '{v}', v: '${Asked}'}",
+        '{"source":"http://SERVER/a%20b","status_code":200,"result":"Served."}',
+    ),
+    "URL": (
+        "Pages: {type: URL, urls: 'http://SERVER/', allowed_hosts: [SERVER]}\n"
+        "  It: {type: Parser, input_data: '${Pages}', template: '{text}'}",
+        "Served.",
+    ),
+    "WebSearch": (
+        "Found: {type: WebSearch, query: tea}\n"
+        "  It: {type: Parser, input_data: '${Found}', template: '{title}: {text}'}",
+        "Tea: Served.",
+    ),
+    "SQL": (
+        "Rows: {type: SQL, database: badges, query: 'SELECT name FROM badges WHERE number = {n}', n: '7'}\n"
+        "  It: {type: Parser, input_data: '${Rows}', template: '{name}'}",
+        "Ada",
+    ),
+    "PythonFunction": (
+        "Found: {type: PythonFunction, function: tests.own_functions.place_order,\n"
+        "    arguments: {lines: [{article: tea}]}}\n"
+        "  It: {type: Prompt, template: '{v}', v: '${Found}'}",
+        "1 tea",
+    ),
+    "MCP": ("It: {type: MCP, server: orders, tools: [find_order], arguments: {number: 7}}", "Order 7 is sent."),
     "MessageHistory": ("It: {type: MessageHistory, template: '<{text}>'}", "<Hello>\n<>"),
+    "Recall": ("It: {type: Recall, search_query: hello, template: '<{text}>'}", "<Hello>"),
+    "StoreMessage": ("It: {type: StoreMessage, message: Noted.}", "Noted."),
 }
 """Each type as `It` of a flow, and what it gives to the second "Hello" of a conversation (MessageHistory: the first was
-answered with nothing)."""
+answered with nothing). `SERVER` is one that says "Served."."""
 
 
 @pytest.mark.parametrize("kind", COMPONENTS)
 async def test_each_type_runs_in_a_flow(kind: str, tmp_path: Path) -> None:
     assert kind in IN_A_FLOW, f"tests/test_components.py has no flow with {kind} in IN_A_FLOW"
+    if kind == "MCP":
+        pytest.importorskip("mcp", reason="needs mcp (requirements-mcp.txt)")
     lines, expected = IN_A_FLOW[kind]
     flow = f"components:\n  {lines}\n  Out: {{type: ChatOutput, input_value: '${{It}}'}}\n"
-    async with running(tmp_path, {"it": flow}) as runtime:
-        for _ in range(2):
-            request = RunRequest(input_value="Hello", session_id="s", output_component="Out")
-            wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
-            events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
-    end = events[-1]
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "rules.md").write_text("Badges are worn.")
+    with closing(sqlite3.connect(tmp_path / "badges.db")) as badges, badges:
+        badges.executescript("CREATE TABLE badges (number INTEGER, name TEXT); INSERT INTO badges VALUES (7, 'Ada')")
+    found = whole({"results": [{"title": "Tea", "content": "Served.", "url": "https://a.example/"}]})
+    served = whole(b"Served.", headers="Content-Type: text/plain\r\n")
+    async with wire([found if kind == "WebSearch" else served]) as server:
+        here = server.url.removeprefix("http://")
+        config = {
+            "knowledge": {"rules": {"files": ["rules.md"]}},
+            "outgoing": {"private_networks": ["127.0.0.1"]},
+            "search": {"provider": "searxng", "url": server.url},
+            "databases": {"badges": {"url": "sqlite:///badges.db"}},
+            "functions": {"modules": ["tests.own_functions"]},
+            "mcp_servers": {"orders": {"command": [sys.executable, "-m", "tests.mcp_server"], "folder": str(ROOT)}},
+        }
+        flow, expected = flow.replace("SERVER", here), expected.replace("SERVER", here)
+        end = await say_hello_twice(tmp_path, {"it": flow, "other": OTHER}, config)
     assert isinstance(end, TurnFinished)
     assert [output.text for output in end.outputs] == [expected]
 
 
-@pytest.mark.parametrize(
-    ("operator", "text", "wanted", "is_exact", "holds"),
-    [
-        ("equals", "a", "a", True, True),
-        ("equals", "A", "a", True, False),
-        ("equals", "A", "a", False, True),
-        ("not equals", "a", "b", True, True),
-        ("contains", "STRASSE", "straße", False, True),
-        ("starts with", "abc", "ab", True, True),
-        ("ends with", "abc", "ab", True, False),
-        ("regex", "order 12", r"order \d+", True, True),
-        ("regex", "my order 12", r"order \d+", True, False),
-        ("regex", "ORDER 12", "order|bill", False, True),
-        ("regex", "x" * 1_000_000, "(x+x+)+y", True, False),
-        ("less than", "2", "10", True, True),
-        ("less than or equal", "10", "10.0", True, True),
-        ("greater than", "9", "10", True, False),
-        ("greater than or equal", "1e3", "1000", True, True),
-        ("greater than", "many", "1", True, False),
-    ],
-)
-async def test_a_router_compares(operator: str, text: str, wanted: str, is_exact: bool, holds: bool) -> None:
-    fields: dict[str, Any] = {"input_text": text, "operator": operator, "match_text": wanted}
-    fields["case_sensitive"] = is_exact
-    assert (await run("ConditionalRouter", **fields)).values == {f"{str(holds).lower()}_result": text}
-    said = await run("ConditionalRouter", **fields, true_case_message="yes", false_case_message="no")
-    assert read(said) == ("yes" if holds else "no")
-
-
-@pytest.mark.parametrize(("pattern", "why"), [("(", "unclosed group"), ("(?=a)", "look-around"), ("a" * 1001, "limit")])
-async def test_a_pattern_that_cannot_be_read_fails_by_its_reason(pattern: str, why: str) -> None:
-    with pytest.raises(RunError, match=f"The pattern cannot be read: .*{why}"):
-        await run("ConditionalRouter", input_text="x", operator="regex", match_text=pattern)
+async def say_hello_twice(folder: Path, flows: Mapping[str, str], config: Mapping[str, Any]) -> Any:
+    """The last event of the second turn."""
+    async with running(folder, flows, config=config) as runtime:
+        for _ in range(2):
+            request = RunRequest(input_value="Hello", session_id="s", output_component="Out")
+            wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
+            events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
+    return events[-1]
 
 
 def test_every_component_class_stands_in_the_table() -> None:
@@ -122,14 +194,14 @@ class ScriptedModels:
         return Scripted(), model or "echo"
 
 
-async def history(limit: int) -> Sequence[Message]:
-    return SAID[-limit:]
-
-
 def read(output: Output) -> Any:
-    """The one value it gives."""
-    (value,) = output.values.values()
+    """The one value it gives, beside the files of which there were none."""
+    (value,) = (value for port, value in output.values.items() if (port, value) != ("files", ()))
     return value
+
+
+async def run_no_flow(flow: str, message: str, inputs: Mapping[str, str]) -> InnerAnswer:
+    raise AssertionError("These components run no flow.")
 
 
 async def run(kind: str, said: str | None = None, *, emitted: list[Any] | None = None, **fields: Any) -> Output:
@@ -140,7 +212,7 @@ async def run(kind: str, said: str | None = None, *, emitted: list[Any] | None =
         emitted.append(piece)
 
     watched = None if emitted is None else emit
-    return await component.run(Context("It", said, history, ScriptedModels(), watched))
+    return await component.run(Context("It", said, SaidBefore(*SAID), ScriptedModels(), watched, run_no_flow))
 
 
 @pytest.mark.parametrize("kind", ["ChatInput", "TextInput"])
@@ -167,12 +239,9 @@ async def test_a_small_template_cannot_ask_for_all_memory() -> None:
     with pytest.raises(RunError, match="over 3,000,000 characters"):
         await run("Prompt", template="{name}" * 1_000, name="a" * 200_000)
     component = COMPONENTS["MessageHistory"].model_validate({"template": "{text}" * 1_000})
-
-    async def long_history(limit: int) -> Sequence[Message]:
-        return [Message("user", "a" * 2_000)] * 2
-
+    long = SaidBefore(*[SaidMessage("user", "a" * 2_000)] * 2)
     with pytest.raises(RunError, match="over 3,000,000 characters"):
-        await component.run(Context("It", None, long_history, ScriptedModels(), None))
+        await component.run(Context("It", None, long, ScriptedModels(), None, run_no_flow))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +267,7 @@ async def test_only_a_plain_name_in_braces_is_a_variable(template: str, text: st
 
 async def test_a_copy_with_filled_fields_gives_the_new_text() -> None:
     prompt = COMPONENTS["Prompt"].model_validate({"template": "{a} {b}", "a": "", "b": "own"})
-    context = Context("It", None, history, ScriptedModels(), None)
+    context = Context("It", None, SaidBefore(*SAID), ScriptedModels(), None, run_no_flow)
     assert read(await prompt.model_copy(update={"a": "filled"}).run(context)) == "filled own"
     assert read(await prompt.model_copy(update={"template": "<{b}>"}).run(context)) == "<own>"
     assert read(await prompt.run(context)) == " own"
@@ -234,6 +303,22 @@ async def test_a_models_progress_reaches_who_watches() -> None:
     emitted: list[str | ModelProgress] = []
     await run("LanguageModel", model="fetching", input_value="x", emitted=emitted)
     assert [type(piece) for piece in emitted[:2]] == [ModelProgress, ModelProgress]
+
+
+WHOLE: dict[str, dict[str, Any]] = {
+    "LanguageModel": {"input_value": "x", "stream": False},
+    "SmartRouter": {"input_text": "x", "routes": {"a": ""}},
+    "StructuredOutput": {"input_value": "x", "output_schema": [{"name": "a"}]},
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+async def test_who_needs_the_whole_answer_waits_for_a_model_where_somebody_watches(kind: str) -> None:
+    emitted: list[Any] = []
+    assert (await run(kind, model="fetching", emitted=emitted, **WHOLE[kind])).values
+    assert [piece.received for piece in emitted] == [0, 400, 800, 1000]
+    with pytest.raises(ModelNotReady):
+        await run(kind, model="fetching", **WHOLE[kind])
 
 
 async def test_stream_false_gives_the_text_whole() -> None:
@@ -274,34 +359,36 @@ def test_every_field_says_what_it_is() -> None:
 def test_who_may_set_a_field_are_three_questions() -> None:
     every = [(kind.type_name, field) for kind in COMPONENTS.values() for field in list_types(kind).values()]
     assert [f"{name}.{field.name}" for name, field in every if not field.callers_may_set] == [
-        "LanguageModel.model",
-        "SmartRouter.model",
-        "SmartRouter.routes",
-        "SmartRouter.default_route",
-        "StructuredOutput.model",
-        "StructuredOutput.output_schema",
-        "Parser.input_data",
-    ]
+        "LanguageModel.model", "LanguageModel.files", "StoreMessage.sender", "SmartRouter.model", "SmartRouter.routes",
+        "SmartRouter.default_route", "StructuredOutput.model", "StructuredOutput.files",
+        "StructuredOutput.output_schema", "RunFlow.flow", "ForEach.flow", "Agent.model", "Agent.files", "Agent.tools",
+        "TypeConverter.output_type", "DataOperations.operation", "Retrieve.knowledge", "Retrieve.filters", "File.path",
+        "File.files", "APIRequest.url_input", "APIRequest.method", "APIRequest.headers", "APIRequest.query_params",
+        "APIRequest.body", "APIRequest.body_data", "APIRequest.arguments", "APIRequest.timeout",
+        "APIRequest.follow_redirects", "URL.allowed_hosts", "SQL.database", "SQL.query", "SQL.arguments",
+        "PythonFunction.function", "PythonFunction.arguments", "PythonFunction.only_reads",
+        "MCP.server", "MCP.tools", "MCP.arguments",
+    ]  # fmt: skip
+    assert [f"{name}.{field.name}" for name, field in every if field.is_fixed] == [
+        "SmartRouter.routes", "StructuredOutput.output_schema", "RunFlow.flow", "ForEach.flow", "Agent.tools",
+        "TypeConverter.output_type", "DataOperations.operation", "Retrieve.knowledge", "File.path",
+        "APIRequest.url_input", "APIRequest.headers", "APIRequest.arguments", "URL.allowed_hosts", "SQL.database",
+        "SQL.arguments", "PythonFunction.function", "PythonFunction.only_reads",
+        "MCP.server", "MCP.tools",
+    ]  # fmt: skip
+    assert [f"{name}.{field.name}" for name, field in every if field.model_may_set] == [
+        "Recall.search_query", "StoreMessage.message",
+        "RunFlow.input_value", "Agent.input_value", "Calculator.expression", "CurrentDate.timezone",
+        "Retrieve.search_query", "URL.urls", "WebSearch.query", "SQL.query",
+    ]  # fmt: skip
+    assert [f"{name}.{field.name}" for name, field in every if field.is_json and not field.is_fixed] == [
+        "Parser.input_data", "ForEach.data", "DataOperations.data", "DataOperations.select_keys_input",
+        "DataOperations.remove_keys_input", "DataOperations.rename_keys_input", "DataOperations.append_update_data",
+        "DataOperations.right_dataframe", "SplitText.data_inputs", "Retrieve.filters", "APIRequest.query_params",
+        "APIRequest.body", "APIRequest.body_data", "PythonFunction.arguments", "MCP.arguments",
+    ]  # fmt: skip
     assert [f"{name}.{field.name}" for name, field in every if field.is_text and not field.takes_references] == [
-        "LanguageModel.model",
-        "SmartRouter.model",
-        "SmartRouter.default_route",
-        "StructuredOutput.model",
-        "StructuredOutput.schema_name",
-    ]
-
-
-class Split(Component):
-    """A key, a name that callers may set and no reference, a text that a reference may fill and no caller."""
-
-    type_name: ClassVar[str] = "Split"
-    title: ClassVar[str] = "Split"
-    outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
-    key: str = declare("", "Key", "A key.", secret=True)
-    name: str = declare("", "Name", "A name.", literal=True)
-    text: str = declare("", "Text", "A text.", protected=True)
-
-
-def test_what_a_reference_fills_and_what_a_caller_sets_are_marked_apart() -> None:
-    marks = {field.name: (field.takes_references, field.callers_may_set) for field in list_types(Split).values()}
-    assert marks == {"key": (False, False), "name": (False, True), "text": (True, False)}
+        "LanguageModel.model", "SmartRouter.model", "SmartRouter.default_route", "StructuredOutput.model",
+        "StructuredOutput.schema_name", "RunFlow.flow", "ForEach.flow", "Agent.model", "Retrieve.knowledge",
+        "APIRequest.url_input", "SQL.database", "SQL.query", "PythonFunction.function", "MCP.server",
+    ]  # fmt: skip

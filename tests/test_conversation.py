@@ -117,6 +117,29 @@ def test_of_a_flow_that_keeps_nothing_the_socket_does_while_it_is_open(house: Ap
         assert again.show(chat.session)["messages"] == []
 
 
+def test_who_sees_the_inside_is_told_what_became_of_each_step(house: AppServer, olga: Browser) -> None:
+    """On every socket that shows the conversation."""
+    with open_chat(olga, "echo") as chat, open_chat(olga, "echo") as beside:
+        chat.show()
+        beside.show(chat.session)
+        chat.ask("Hello")
+        beside.read_until("ended")
+        for told in (chat.told, beside.told):
+            steps = [frame for frame in told if frame["type"] == "step"]
+            assert steps[-1]["name"] == "Chat Output"
+            states: dict[str, str] = {}
+            for frame in steps:
+                states |= frame["states"]
+            assert states == dict.fromkeys(("ChatInput", "Model", "ChatOutput"), "done")
+        beside.send("steps", session=chat.session, message=chat.show(chat.session)["messages"][-1]["id"])
+        steps = beside.read_until("steps")["steps"]
+        assert {step["id"]: step["name"] for step in steps} == {
+            "ChatInput": "Chat Input",
+            "Model": "Language Model",
+            "ChatOutput": "Chat Output",
+        }
+
+
 def test_a_visitor_talks_where_the_flow_is_public_and_sees_no_inside(house: AppServer) -> None:
     browser = Browser(house.url)
     with open_chat(browser, "echo", is_public=True) as chat:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from flowground.conversation.acted import Sight
+from flowground.conversation.steps import write_steps
 from flowground.conversation.written import (
     OUTSIDE,
     encode,
@@ -14,12 +16,15 @@ from flowground.conversation.written import (
     write_message,
     write_messages,
     write_refusal,
-    write_step,
 )
 from flowground.errors import ProviderBusy, ProviderRefused, StoppedByAdmin
+from flowground.events import InnerRun
 from flowground.messages import Usage
-from flowground.store.runs.records import StoredMessage, TraceStep
+from flowground.store.runs.records import VALUE_MOST, StoredMessage
+from flowground.store.runs.traces import TraceStep
+from tests.flow_texts import components, wired
 
+SEES = Sight(inside=True, tools=True)
 AT = datetime(2026, 12, 3, 12, tzinfo=UTC)
 QUESTION = StoredMessage("q", "user", "Why?", "complete", AT, run_id="r")
 ANSWER = StoredMessage("a", "assistant", "So.", "complete", AT, run_id="r", model="m", usage=Usage(3, 4), seconds=1.5)
@@ -27,11 +32,11 @@ HIDDEN = {"text": OUTSIDE, "hint": "Try again in a moment; if it stays so, tell 
 
 
 def list_ids(*messages: StoredMessage, **more: Any) -> list[str]:
-    return [told["id"] for told in write_messages(messages, sees_inside=True, **more)]
+    return [told["id"] for told in write_messages(messages, sight=SEES, **more)]
 
 
 def test_a_question_that_nobody_answered_counts_as_interrupted() -> None:
-    [asked, nothing] = write_messages([QUESTION], sees_inside=False)
+    [asked, nothing] = write_messages([QUESTION], sight=Sight())
     assert (asked["text"], asked["state"]) == ("Why?", "complete")
     assert nothing == {
         "id": "q:none", "role": "assistant", "text": "", "state": "interrupted", "at": AT.isoformat(), "run": "r",
@@ -48,7 +53,7 @@ def test_a_question_that_nobody_answered_counts_as_interrupted() -> None:
 def test_of_several_answers_that_failed_the_last_one_says_why() -> None:
     failed = [replace(ANSWER, id=name, state="failed", text="", error="It broke.") for name in ("a", "b")]
     assert list_ids(QUESTION, *failed) == ["q", "b"]
-    told = write_messages([QUESTION, replace(failed[0], text="Half"), failed[1]], sees_inside=True)
+    told = write_messages([QUESTION, replace(failed[0], text="Half"), failed[1]], sight=SEES)
     assert [("error" in message) for message in told] == [False, False, True]
     assert told[2]["error"] == {"text": "It broke.", "hint": None}
     other = replace(failed[1], run_id="r2")
@@ -56,37 +61,37 @@ def test_of_several_answers_that_failed_the_last_one_says_why() -> None:
 
 
 def test_outsiders_get_no_fact_and_no_reason() -> None:
-    seen, unseen = (write_message(ANSWER, sees_inside=inside) for inside in (True, False))
+    seen, unseen = (write_message(ANSWER, sight=sight) for sight in (SEES, Sight()))
     assert seen == unseen | {"facts": {"model": "m", "seconds": 1.5, "tokens": {"input": 3, "output": 4}, "steps": 0}}
     assert unseen["by_model"] is True
-    assert write_message(replace(ANSWER, model=None, usage=None), sees_inside=True)["facts"]["tokens"] is None
-    assert write_message(replace(ANSWER, model=None), sees_inside=False)["by_model"] is False
+    assert write_message(replace(ANSWER, model=None, usage=None), sight=SEES)["facts"]["tokens"] is None
+    assert write_message(replace(ANSWER, model=None), sight=Sight())["by_model"] is False
     failed = replace(ANSWER, state="failed", text="", error="The key is wrong.")
-    assert write_message(failed, sees_inside=False)["error"] == HIDDEN
-    assert write_message(failed, sees_inside=True)["error"] == {"text": "The key is wrong.", "hint": None}
-    assert "error" not in write_message(failed, sees_inside=True, says_why=False)
+    assert write_message(failed, sight=Sight())["error"] == HIDDEN
+    assert write_message(failed, sight=SEES)["error"] == {"text": "The key is wrong.", "hint": None}
+    assert "error" not in write_message(failed, sight=SEES, says_why=False)
 
 
 def test_what_an_admin_said_is_for_everybody() -> None:
     stopped = replace(ANSWER, state="stopped", error="An administrator stopped this answer.")
     told = {"text": "An administrator stopped this answer.", "hint": None}
-    assert write_message(stopped, sees_inside=False)["error"] == told
-    assert "error" not in write_message(replace(stopped, error=None), sees_inside=False)
+    assert write_message(stopped, sight=Sight())["error"] == told
+    assert "error" not in write_message(replace(stopped, error=None), sight=Sight())
     assert write_failure(StoppedByAdmin(), sees_inside=False) == told
 
 
 def test_rows_of_a_release_before_have_the_reason_in_their_text() -> None:
     old = replace(ANSWER, state="failed", text="It broke.", error=None)
-    told = write_message(old, sees_inside=True)
+    told = write_message(old, sight=SEES)
     assert (told["text"], told["error"]["text"]) == ("", "It broke.")
-    assert write_message(replace(old, error="It broke.", text="Half"), sees_inside=True)["text"] == "Half"
+    assert write_message(replace(old, error="It broke.", text="Half"), sight=SEES)["text"] == "Half"
 
 
 def test_a_question_has_its_versions_where_there_are_some() -> None:
-    assert "versions" not in write_message(QUESTION, sees_inside=True)
+    assert "versions" not in write_message(QUESTION, sight=SEES)
     versions = (("q", "q2"),)
-    assert write_message(replace(QUESTION, versions=versions), sees_inside=False)["versions"] == versions
-    assert "facts" not in write_message(QUESTION, sees_inside=True)
+    assert write_message(replace(QUESTION, versions=versions), sight=Sight())["versions"] == versions
+    assert "facts" not in write_message(QUESTION, sight=SEES)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +132,73 @@ def test_half_a_surrogate_pair_goes_to_the_page_all_the_same() -> None:
     assert encode("ended", run="é") == '{"type":"ended","run":"é"}'
 
 
-def test_a_step_has_the_name_that_the_flow_shows() -> None:
-    step = TraceStep("Model", "LanguageModel", 0.5, "So.", Usage(1, 2), "m")
-    told = {"seconds": 0.5, "model": "m", "tokens": {"input": 1, "output": 2}, "text": "So.", "status": "done"}
-    assert write_step(step, "The model") == {"name": "The model"} | told
-    assert write_step(step, None) == {"name": "Model"} | told
+INNER = wired("""\
+    components:
+      ChatInput: {type: ChatInput}
+      ChatOutput: {type: ChatOutput, input_value: "${ChatInput}"}
+    """)
+OUTER = wired("""\
+    components:
+      ChatInput: {type: ChatInput}
+      Gate: {type: ConditionalRouter, input_text: "${ChatInput}", operator: contains, match_text: x}
+      Model: {type: LanguageModel, display_name: The model, input_value: "Say ${ChatInput}: ${Gate.true_result?}"}
+      ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+    """)
+
+
+def test_a_step_has_the_name_that_the_flow_shows_and_what_it_took() -> None:
+    step = TraceStep("Model", "LanguageModel", 0.5, "So.", Usage(1, 2), "m", at=0.25)
+    told: dict[str, Any] = {"type": "LanguageModel", "at": 0.25, "seconds": 0.5, "model": "m"}
+    told |= {"tokens": {"input": 1, "output": 2}, "text": "So.", "status": "done", "id": "Model"}
+    took = [
+        {"id": "ChatInput", "port": "message", "is_optional": False, "name": "Chat Input"},
+        {"id": "Gate", "port": "true_result", "is_optional": True, "name": "If-Else"},
+    ]
+    takes = {"field": "input_value", "text": "Say ${ChatInput}: ${Gate.true_result?}", "from": took}
+    assert write_steps([step], OUTER) == [told | {"name": "The model", "takes": [takes]}]
+    gone = write_steps([replace(step, component_id="Gone")], OUTER)
+    assert gone == [told | {"id": "Gone", "name": "Gone", "takes": []}]
+
+
+def test_flows_that_a_step_ran_have_steps_with_names_of_their_own() -> None:
+    inner = TraceStep("ChatOutput", "ChatOutput", 0.1, "hi", at=1.2)
+    outer = replace(OUTER, flow=replace(OUTER.flow, id="outer"), inner_flows={"inner": INNER})
+    other = InnerRun("unknown", "Other", 1.4, 0.1, (inner,), "It broke.")
+    runs = (InnerRun(INNER.id, "Inner", 1.0, 0.3, (inner,)), other)
+    (step,) = write_steps([TraceStep("Each", "ForEach", 1, "", inner=runs, inner_count=1_000)], outer)
+    assert step["inner_count"] == 1_000
+    first, second = step["inner"]
+    assert (first["name"], first["at"], first["error"]) == ("Inner", 1.0, None)
+    assert first["steps"][0]["name"] == "Chat Output"
+    assert first["steps"][0]["takes"][0]["text"] == "${ChatInput}"
+    assert (second["error"], second["steps"][0]["name"], second["steps"][0]["takes"]) == ("It broke.", "ChatOutput", [])
+
+
+def test_what_fields_hold_is_bounded() -> None:
+    value = "y" * 5_000 + " ${ChatInput}"
+    many = "\n".join(f"P{n}: {{type: Prompt, template: '{{x}}', x: '{value}'}}" for n in range(100))
+    flow = wired(components(f"ChatInput: {{type: ChatInput}}\n{many}"))
+    steps = write_steps([TraceStep(f"P{n}", "Prompt", 0, "") for n in range(100)], flow)
+    texts = [taken["text"] for step in steps for taken in step["takes"]]
+    assert (len(texts), max(map(len, texts))) == (100, 1_000)
+    assert sum(map(len, texts)) <= 40_000
+
+
+def test_an_answer_of_another_kind_is_told_to_everybody_as_json() -> None:
+    answer = StoredMessage("a", "assistant", "A", "complete", AT, value=[{"text": "A", "n": 1}], kind="records")
+    for sight in (SEES, Sight()):
+        told = write_message(answer, sight=sight)
+        assert (told["text"], told["value"]) == ("A", '{"records":[{"text":"A","n":1}]}')
+    assert "value" not in write_message(replace(answer, value=None, kind="text"), sight=SEES)
+    assert "value" not in write_message(replace(answer, value=["x" * VALUE_MOST], kind="data"), sight=SEES)
+
+
+def test_that_the_flow_went_on_without_a_part_is_told_to_everybody_without_its_name() -> None:
+    trace = (TraceStep("Secret", "LanguageModel", 0, "No.", status="failed"),)
+    answer = StoredMessage("a", "assistant", "A", "complete", AT, trace=trace)
+    told = write_message(answer, sight=Sight())
+    assert told["went_on"]
+    assert "Secret" not in str(told)
+    assert write_message(answer, sight=SEES)["went_on"]
+    assert "went_on" not in write_message(replace(answer, state="failed"), sight=SEES)
+    assert "went_on" not in write_message(replace(answer, trace=()), sight=SEES)

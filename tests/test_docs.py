@@ -21,9 +21,11 @@ from docs.generate import stale
 from flowground.api import create_api
 from flowground.errors import ConfigError, FlowError, FlowgroundError
 from flowground.flow.parse import parse_flow
+from flowground.flow_picture import draw_picture
+from flowground.loader import Catalogue
 from flowground.wiring import wire
 from tests.documents import Block, blocks, links, pages
-from tests.servers import ROOT, AppServer, clean_environment
+from tests.servers import ROOT, SHIPPED_FLOWS, AppServer, clean_environment
 
 # Installing, and processes that never end: looked at, not run. CI and the other tests do them for real.
 LOOKED_AT = re.compile(
@@ -89,6 +91,34 @@ def test_files_and_targets_of_commands_exist(block: Block) -> None:
 @pytest.mark.parametrize("block", flow_blocks(), ids=str)
 def test_flows_load(block: Block) -> None:
     assert wire(parse_flow(block.text, "documented.yaml", max_bytes=100_000)).order
+
+
+def test_pictures_in_the_guide_are_those_of_the_flows() -> None:
+    catalogue = Catalogue(SHIPPED_FLOWS, max_bytes=100_000)
+    drawn = {block.file: block.text for block in blocks("mermaid")}
+    assert len(drawn) == 9
+    for file, text in drawn.items():
+        flow = re.search(r"^\[`([a-z-]+)`\]\(", (ROOT / file).read_text("utf-8"), re.MULTILINE)
+        assert flow is not None, file
+        wired = catalogue.find(flow[1])
+        assert wired is not None, flow[1]
+        assert text.rstrip() == draw_picture(wired).mermaid, f"{file}: put this there\n{draw_picture(wired).mermaid}"
+
+
+def test_the_first_flow_of_the_guide_passes_its_test(documented: AppServer) -> None:
+    (block,) = (one for one in flow_blocks() if one.file == "docs/guide/README.md")
+    file = documented.folder / "first.yaml"
+    file.write_text(block.text, encoding="utf-8")
+    done = documented.run_command("test", str(file))
+    assert "1 test of 1 flow, all passed." in done.stderr, done.stdout + done.stderr
+
+
+def test_the_guides_flow_that_remembers_passes_its_test(documented: AppServer) -> None:
+    (block,) = (one for one in flow_blocks() if one.file == "docs/guide/documents.md" and "tests:" in one.text)
+    file = documented.folder / "remembers.yaml"
+    file.write_text(block.text, encoding="utf-8")
+    done = documented.run_command("test", str(file))
+    assert "1 test of 1 flow, all passed." in done.stderr, done.stdout + done.stderr
 
 
 def test_queries_are_answered(documented: AppServer) -> None:

@@ -1,18 +1,21 @@
 """Every shipped flow loads, runs, and gives an answer, on the scripted model."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from flowground.caller import RunRequest
+from flowground.components.outside import LookUp, Outside
 from flowground.events import RunFinished
 from flowground.loader import Catalogue
-from flowground.messages import Message
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted
 from flowground.runner import run_flow
 from flowground.tweaks import apply_tweaks
+from flowground.values import Record, SaidMessage
 from flowground.wiring import WiredFlow
+from tests.flow_runs import SaidBefore
 from tests.flow_texts import LIMIT
 from tests.servers import SHIPPED_FLOWS
 
@@ -28,8 +31,16 @@ class Told:
         return Scripted(), "json"
 
 
-async def history(limit: int) -> Sequence[Message]:
-    return (Message("user", "My name is Ada."), Message("assistant", "Hi Ada."))[-limit:]
+HISTORY = SaidBefore(SaidMessage("user", "My name is Ada."), SaidMessage("assistant", "Hi Ada."))
+
+
+def find_leave(_: str) -> LookUp:
+    """Every question finds this passage."""
+
+    async def look_up(*_: str, **__: Any) -> Sequence[Record]:
+        return [{"text": "Thirty days of leave.", "source": "knowledge/leave.md", "start": 0, "end": 21, "score": 1.0}]
+
+    return look_up
 
 
 def shipped(name: str) -> WiredFlow:
@@ -42,7 +53,7 @@ async def answer(flow: WiredFlow, request: RunRequest) -> str:
     tweaked = apply_tweaks(flow, request, unknown="refuse").wired
     ends = [
         event
-        async for event in run_flow(tweaked, request, history=history, models=Told())
+        async for event in run_flow(tweaked, request, history=HISTORY, models=Told(), outside=Outside(find_leave))
         if isinstance(event, RunFinished)
     ]
     return ends[0].outputs[0].text
@@ -52,14 +63,16 @@ def test_the_folder_has_no_mistake() -> None:
     catalogue = Catalogue(SHIPPED_FLOWS, max_bytes=LIMIT)
     assert catalogue.list_problems() == {}
     assert list(catalogue.list_flows()) == NAMES
-    assert {"basic-prompting", "memory-chatbot", "summarizer", "translator", "echo"} <= set(NAMES)
+    assert len(NAMES) == 15
+    assert catalogue.list_warnings() == {}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_is_short_and_says_what_it_is(name: str) -> None:
     text = (SHIPPED_FLOWS / f"{name}.yaml").read_text("utf-8")
-    assert len(text.splitlines()) <= 40
+    assert len(text.splitlines()) <= 65
     assert shipped(name).flow.description
+    assert len(shipped(name).flow.tests) >= 2
     assert {model for part in shipped(name).components.values() for model in part.list_models()} <= {None}
 
 
@@ -95,3 +108,8 @@ async def test_the_translators_language_is_chosen_by_a_tweak() -> None:
 
 async def test_the_echo_needs_no_model() -> None:
     assert await answer(shipped("echo"), RunRequest(input_value='it\'s "so"\n$HOME')) == 'it\'s "so"\n$HOME'
+
+
+async def test_the_documents_are_told_by_number() -> None:
+    told = await answer(shipped("ask-the-docs"), RunRequest(input_value="How long is leave?"))
+    assert "[1] knowledge/leave.md\\nThirty days of leave." in told

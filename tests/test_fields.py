@@ -67,6 +67,7 @@ def test_what_is_locked_says_why() -> None:
     assert {key: why for key, why in said.items() if why} == {
         "Prompt.topic": "The topic feeds it",
         "Model.model": "Protected: only the author sets it",
+        "Model.files": "Protected: only the author sets it",
         "Model.system_message": "Prompt and The topic feed it",
         "Model.input_value": "Chat Input feeds it",
         "ChatOutput.input_value": "Language Model feeds it",
@@ -177,9 +178,14 @@ components:
   ChatInput: {type: ChatInput}
   Model: {type: LanguageModel, input_value: "${ChatInput}", temperature: 0.5}
   History: {type: MessageHistory}
+  Rows: {type: Parser, input_data: [{text: a}]}
+  Named: {type: DataOperations, data: {text: a}, operation: Rename Keys, rename_keys_input: {text: said}}
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 api:
   overridable:
+    - Rows.input_data
+    - Named.data
+    - Named.rename_keys_input
     - {field: Model.temperature, min: 0.25, max: 3}
     - {field: Model.max_tokens, choices: [10, 20]}
     - {field: Model.model, choices: ["scripted:json", "scripted:echo"]}
@@ -191,6 +197,14 @@ def list_probes(field: FieldPolicy) -> list[tuple[Any, bool]]:
     """Values with whether they fit: bounds and choices themselves do, what lies beyond them does not."""
     if field.choices is not None:
         return [*((choice, True) for choice in field.choices), ("no choice of it", False), (10**9, False)]
+    if field.type.is_json:
+        takes: dict[str, list[Any]] = {
+            "Rows.input_data": [[], [{"value": 1}], {"value": [{"text": "wrapped"}]}],
+            "Named.data": [{}, {"value": [1]}, [{"a": None}]],
+            "Named.rename_keys_input": [{}, {"value": "a"}],
+        }
+        tried = [(value, True) for value in takes.get(field.key, [])]
+        return [*tried, ("[]", False), (7, False), ([[]], False), ({"a": [1]}, field.key == "Named.data")]
     found: list[tuple[Any, bool]] = [({"a": [1]}, False), (10**400, False)]
     found += [(bound, True) for bound in (field.min, field.max) if bound is not None]
     found += [] if field.min is None else [(field.min - 1, False)]
@@ -232,6 +246,14 @@ def test_two_entries_for_one_field_mean_the_last() -> None:
     assert fields(flow)["Topic.input_value"].choices == ("milk",)
     for tweaks in ({"tweaks": {"Topic": {"input_value": "milk"}}}, {"input_value": "milk", "input_type": "text"}):
         apply_tweaks(flow, RunRequest(**tweaks), unknown="refuse")
+
+
+def test_a_text_input_that_is_opened_is_asked_and_others_where_their_author_says_so() -> None:
+    entries = "[Prompt.tone, {field: Model.temperature, ask: true}, Topic.input_value, ChatInput.input_value]"
+    opened = wired(TALK + f"api: {{overridable: {entries}}}\n")
+    assert [policy.key for policy in opened.policy.asked] == ["Model.temperature", "Topic.input_value"]
+    quiet = wired(TALK + "api: {overridable: [{field: Topic.input_value, ask: false}]}\n")
+    assert (quiet.policy.asked, wired(TALK).policy.asked) == ((), ())
 
 
 def test_opened_inputs_are_what_a_message_fills() -> None:

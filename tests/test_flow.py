@@ -7,7 +7,7 @@ import pytest
 from flowground.errors import FlowError
 from flowground.flow.parse import parse_flow
 from flowground.yaml_file.document import Place, Position
-from tests.flow_texts import LIMIT, components, mistakes, parsed
+from tests.flow_texts import LIMIT, components, mistakes, parsed, wired
 
 FULL = """\
 # a comment
@@ -135,7 +135,8 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm(text: str | bytes) -> No
         ),
         (
             "chat: {zzz: a}\n" + components(""),
-            "talk.yaml:1:8: There is no `zzz` in `chat`; it has title, icon, accent, notice, welcome, starters.",
+            "talk.yaml:1:8: There is no `zzz` in `chat`; it has title, icon, accent, notice, welcome, "
+            "accepts, starters, show_tools.",
         ),
         (
             'chat:\n  acent: "#0b7a4b"\n' + components(""),
@@ -176,6 +177,10 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm(text: str | bytes) -> No
         (
             "api: {overridable: [{field: Out.input_value, min: low}]}\n" + components(""),
             'talk.yaml:1:51: `api.overridable.0.min` is a number, not "low".',
+        ),
+        (
+            "api: {overridable: [{field: Out.input_value, ask: often}]}\n" + components(""),
+            'talk.yaml:1:51: `api.overridable.0.ask` is true or false, not "often".',
         ),
     ],
 )
@@ -257,7 +262,7 @@ def test_a_file_full_of_mistakes_is_told_of_the_first() -> None:
 
 def test_a_mistake_carries_its_value_and_the_right_word() -> None:
     with pytest.raises(FlowError) as caught:
-        parsed("nmae: a\n" + components(""))
+        wired("nmae: a\n" + components(""))
     (problem,) = caught.value.problems
     assert (problem.file, problem.line, problem.column) == ("talk.yaml", 1, 1)
     assert (problem.value, problem.suggestion) == ('"nmae"', "name")

@@ -114,7 +114,7 @@ async def test_what_an_interrupted_answer_said_is_shown_to_the_model(store: Stor
     await keep(store, "r", {"answer": "So far"})
     await store.write(progress.interrupt_runs, holders=["gone"])
     history = await store.read(conversations.read_history, **HERE, before=None, limit=10)
-    assert [message.content for message in history] == ["Hi", "So far"]
+    assert [message.text for message in history] == ["Hi", "So far"]
 
 
 async def test_a_deleted_conversation_stays_deleted(store: Store) -> None:

@@ -23,7 +23,7 @@ def database(url: str) -> Database:
 
 
 def shape(engine: Engine) -> dict[str, Any]:
-    """Everything the database says of its tables, in an order of ours."""
+    """Everything the database says of the store's tables, in an order of ours."""
     found = inspect(engine)
 
     def by_name(items: Any) -> list[dict[str, Any]]:
@@ -46,7 +46,7 @@ def shape(engine: Engine) -> dict[str, Any]:
             ],
         }
         for table in sorted(found.get_table_names())
-        if table not in ("migrations", "additions")
+        if table not in ("migrations", "additions") and not table.startswith("knowledge_")
     }
 
 
@@ -58,6 +58,16 @@ def test_migrations_equal_tables(kind: str, tmp_path: Path) -> None:
         metadata.create_all(declared_engine)
         assert shape(migrated_engine) == shape(declared_engine)
         assert set(shape(migrated_engine)) == set(metadata.tables)
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_only_postgresql_has_tables_of_knowledge(kind: str, tmp_path: Path) -> None:
+    with empty_database(kind, tmp_path) as url:
+        engine = Database.make(url).writer
+        migrate(engine)
+        found = {name for name in inspect(engine).get_table_names() if name.startswith("knowledge_")}
+    parts = ("indexes", "files", "passages", "words", "vectors")
+    assert found == ({f"knowledge_{part}" for part in parts} if kind == "postgresql" else set())
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:

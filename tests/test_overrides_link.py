@@ -13,6 +13,7 @@ from flowground.overrides import LONGEST_LINK, read_link, write_link
 
 VALUES: dict[str, dict[str, Any]] = {
     "Prompt": {"template": 'it\'s "so"\n</script> 👋🏽 שלום {x}', "tone": ""},
+    "Rows": {"input_data": [{"text": "a", "more": [1, None, {"x": 0.5}]}, {}]},
     "Model-a1b2c": {"temperature": 0.4, "seed": 2**31 - 1, "stream": False, "max_tokens": None},
 }
 
@@ -53,8 +54,7 @@ GARBAGE = [
     packed(b"\xff"),
     packed(b"[1, 2]"),
     packed(b'{"Prompt": "x"}'),
-    packed(b'{"Prompt": {"template": {"value": 1}}}'),
-    packed(b'{"Prompt": {"template": [1]}}'),
+    packed(b'{"Prompt": [1]}'),
     packed(b'{"Model": {"temperature": NaN}}'),
     packed(b'{"Model": {"seed": ' + b"9" * 10_000 + b"}}"),
     packed(b"[" * 100_000),

@@ -18,13 +18,15 @@ from tests.tickets import open_browser
 
 FLOWS = {"talk": flow_text("scripted:echo", "Talk", welcome="Say something.")}
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
-OWNERS = {"home", "playground", "api_access", "feedback", "usage", "first_account", "join"}
+OWNERS = {"home", "playground", "api_access", "inside", "knowledge", "feedback", "usage", "first_account", "join"}
 """What the local owner's navigation lists; the others are run by themselves."""
 
 OPENED = {
     "home": "1 flow",
     "playground": "Say something.",
     "api_access": "export FLOWGROUND_API_KEY=YOUR_TOKEN",
+    "inside": "flowchart TB",
+    "knowledge": "This flow looks nothing up",
     "feedback": "0 ratings",
     "usage": "Nobody has run this flow",
     "first_account": "keep what you said so far",
@@ -123,9 +125,9 @@ def test_each_page_stands_in_the_navigation(house: AppServer, page: str) -> None
 def test_each_page_is_told_its_width_once(house: AppServer) -> None:
     """What was drawn in another would move."""
     with open_page(open_browser(house, "augusta")) as opened:
-        for page in ("", "playground", "organization", ""):
+        for page in ("", "playground", "inside", "organization", ""):
             opened.visit(page, "flow=talk")
-    assert opened.layouts == ["WIDE", "CENTERED", "CENTERED", "WIDE"]
+    assert opened.layouts == ["WIDE", "CENTERED", "WIDE", "CENTERED", "WIDE"]
 
 
 @pytest.mark.parametrize("page", sorted({*PAGES} - FOR_NOBODY - {"home", "public_flow"} | {"join"}))

@@ -46,12 +46,20 @@ BOUNDED = (
     TALK.replace("Talk", "Bounded").replace("temperature: 0.5", "max_tokens: 50")
     + "api: {overridable: [{field: Model.max_tokens, max: 2000}]}\n"
 )
+ROWS = """\
+name: Rows
+components:
+  ChatInput: {type: ChatInput}
+  Rows: {type: Parser, input_data: [{text: a}], template: "<{text}>"}
+  Model: {type: LanguageModel, model: "scripted:json", system_message: "${Rows}", input_value: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path) -> Iterator[Path]:
     fail = TALK.replace("scripted:json", "scripted:fail").replace("Talk", "Fail")
-    flows = {"talk": TALK, "text": TEXT, "fail": fail, "bounded": BOUNDED}
+    flows = {"talk": TALK, "text": TEXT, "fail": fail, "bounded": BOUNDED, "rows": ROWS}
     with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows=flows)):
         yield tmp_path
 
@@ -126,6 +134,28 @@ def test_a_bad_value_is_explained_beside_its_editor_and_the_last_good_one_stays(
     assert not any("unknown" in code for code in codes(at))
 
 
+def test_records_are_edited_as_json_and_what_is_none_is_told_where() -> None:
+    at = open_script("api_access", flow="rows")
+    editor = find_by_key(at.text_area, "override:rows:", "Rows.input_data")
+    assert json.loads(editor.value) == [{"text": "a"}]
+    editor.set_value('[{"text": "b"},\n {"text": it\'s}]').run()
+    assert "The text is no JSON: line 2, column 11" in only(at.error).value.replace("\\", "")
+    assert find_by_key(at.text_area, "override:rows:", "Rows.input_data").value.endswith("it's}]")
+    find_by_key(at.text_area, "override:rows:", "Rows.input_data").set_value('{"text": "b"}').run()
+    assert "`Rows.input_data` is records, a list of mappings, not" in only(at.error).value
+    assert not any("tweaks" in code for code in codes(at))
+    find_by_key(at.text_area, "override:rows:", "Rows.input_data").set_value('[{"text": "it\'s b"}, {"n": 1}]').run()
+    assert not at.error
+    assert all("it's b" in code or "it\\'s b" in code for code in codes(at))
+    assert title(at) == "Temporary overrides (1)"
+    go(at, "playground", flow="rows")
+    assert read_chat(at)["chip"]["lines"] == ["""Rows.input_data [{"text": "it's b"}, {"n": 1}]"""]
+    assert "<it's b>\\n<>" in talk(at).ask("Hello")
+    go(at, "api_access", flow="rows")
+    press(at, "override:rows:", "Rows.input_data:reset")
+    assert title(at) == "Temporary overrides"
+
+
 def test_an_emptied_editor_means_the_authors_value() -> None:
     at = open_script("api_access", flow="bounded")
     find_by_label(at.number_input, "Max Tokens").set_value(70).run()
@@ -157,7 +187,7 @@ def test_locked_fields_say_why_and_have_no_editor() -> None:
 def test_search_finds_fields_by_name_and_says_when_there_is_none() -> None:
     at = open_script("api_access", flow="talk")
     find_by_label(at.text_input, "Search fields").set_value("messages").run()
-    assert [slider.label for slider in at.slider] == ["Number of Messages"]
+    assert [slider.label for slider in at.slider] == ["Number of Chat History Messages", "Number of Messages"]
     assert not any(line.label == "Tone" for line in at.text_input)
     find_by_label(at.text_input, "Search fields").set_value("nothing").run()
     assert "No field has “nothing” in its name." in read_plain(at)

@@ -10,6 +10,7 @@ from flowground.messages import Usage
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.api_access.tokens import write_token_facts
 from flowground.ui.page import words
+from flowground.words import write_size
 
 
 def test_plain_takes_everything_as_letters() -> None:
@@ -50,7 +51,7 @@ def test_tokens_and_sizes() -> None:
         "1 token",
         "1,204 tokens",
     ]
-    assert [words.write_size(count) for count in (900, 42_000, 491_400_064, 1_200_000_000)] == [
+    assert [write_size(count) for count in (900, 42_000, 491_400_064, 1_200_000_000)] == [
         "1 kB",
         "42 kB",
         "491 MB",

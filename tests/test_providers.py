@@ -12,12 +12,13 @@ import pytest
 
 from flowground import providers
 from flowground.errors import ConfigError, ProviderRefused
-from flowground.messages import Message
+from flowground.messages import FilePart, Message, ToolCall
 from flowground.providers import KINDS
-from flowground.providers.base import ModelCall, ProviderSettings
+from flowground.providers.base import Capabilities, Completion, ModelCall, ProviderSettings, ToolSpec
 from flowground.providers.builtin import child
 from flowground.settings import Settings
 from flowground.words import join_words
+from tests import anthropic_answers, google_answers
 from tests.chat_answers import ANSWER
 from tests.opened_providers import open_providers
 from tests.tiny import TINY
@@ -45,13 +46,49 @@ async def own_process(folder: Path) -> AsyncIterator[tuple[Entry, str]]:
         yield {"path": "mine.gguf"}, "tiny: Hi"
 
 
+@asynccontextmanager
+async def messages_api(_folder: Path) -> AsyncIterator[tuple[Entry, str]]:
+    async with wire([anthropic_answers.ANSWER]) as server:
+        yield {"base_url": f"{server.url}/v1", "api_key": "sk-of-the-test"}, "Hello!"
+
+
+@asynccontextmanager
+async def gemini(_folder: Path) -> AsyncIterator[tuple[Entry, str]]:
+    async with wire([google_answers.ANSWER]) as server:
+        yield {"base_url": f"{server.url}/v1beta", "api_key": "of-the-test"}, "Hello!"
+
+
 SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[tuple[Entry, str]]]] = {
     "local": own_process,
     "openai": chat_completions,
     "ollama": chat_completions,
+    "azure": chat_completions,
+    "google": gemini,
+    "anthropic": messages_api,
     "scripted": no_server,
 }
 """For each kind something that answers it: the settings which lead there, and how the answer to "Hi" begins."""
+
+
+async def never_read() -> bytes:
+    raise AssertionError("a file of a refused call was read")
+
+
+def list_beside_text(model: str, takes: Capabilities) -> list[tuple[ModelCall, bool, str]]:
+    """Calls with something beside text, whether it is taken, and what is said where it is not."""
+
+    def show(media_type: str) -> ModelCall:
+        return ModelCall(model, (Message("user", (FilePart("f", "a", media_type, 3, "", never_read),)),), {})
+
+    asked, made = Message("user", "Hi"), Message("assistant", (ToolCall("c", "clock", {}),))
+    tools = (ToolSpec("clock", "The time.", {"type": "object"}),)
+    return [
+        (show("image/png"), takes.images, "sees no images"),
+        (show("application/pdf"), takes.documents, "reads no documents"),
+        (ModelCall(model, (asked,), {}, tools=tools), takes.tools, "calls no tools"),
+        (ModelCall(model, (asked, made), {}), takes.tools, "calls no tools"),
+        (ModelCall(model, (asked,), {}, {"type": "object"}), takes.response_schema, "gives no JSON of a schema"),
+    ]
 
 
 @pytest.mark.anyio
@@ -65,6 +102,29 @@ async def test_each_kind_answers_by_its_settings(kind: str, tmp_path: Path) -> N
         answer = await provider.complete(ModelCall(model, (Message("user", "Hi"),), {}))
         assert answer.text.startswith(expected)
         await opened.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_kind_refuses_what_its_model_does_not_take_and_asks_nobody(kind: str, tmp_path: Path) -> None:
+    """By what the kind says itself, and by the setting `takes`."""
+    async with SERVERS[kind](tmp_path) as (entry, _):
+        settings: list[dict[str, list[str]]] = [{}, {"takes": []}, {"takes": ["images", "tools"]}]
+        for takes in settings:
+            config = {"providers": {"mine": {"type": kind, **entry, **takes}}}
+            (tmp_path / "config.yaml").write_text(json.dumps(config), "utf-8")
+            opened = open_providers(Settings.load(tmp_path / "config.yaml"))
+            provider, model = opened.resolve("mine" if KINDS[kind].only_model else "mine:small")
+            said = provider.takes(model)
+            assert takes == {} or said == Capabilities(**dict.fromkeys(takes["takes"], True))
+            for call, is_taken, lacks in list_beside_text(model, said):
+                if not is_taken:
+                    for answer in (provider.complete(call), Completion.read(provider.stream(call))):
+                        with pytest.raises(ProviderRefused) as refused:
+                            await answer
+                        assert refused.value.message == f"The model 'mine:{model}' {lacks}."
+                        assert "providers.mine.takes" in (refused.value.hint or "")
+            await opened.close()
 
 
 def test_every_settings_class_of_a_provider_stands_in_the_table() -> None:
@@ -89,14 +149,14 @@ def test_an_unfinished_kind_opens_nothing() -> None:
         Unfinished.model_validate({"api_key": "sk-of-another-vendor"})
 
 
-@pytest.mark.parametrize("entry", ["type: anthropic, api_key: sk-1", "api_key: sk-1", "type: anthropic"])
+@pytest.mark.parametrize("entry", ["type: bedrock, api_key: sk-1", "api_key: sk-1", "type: bedrock"])
 def test_a_kind_that_does_not_exist_falls_through_to_no_other(tmp_path: Path, entry: str) -> None:
-    (tmp_path / "config.yaml").write_text(f"providers:\n  anthropic: {{{entry}}}\n", "utf-8")
+    (tmp_path / "config.yaml").write_text(f"providers:\n  bedrock: {{{entry}}}\n", "utf-8")
     with pytest.raises(ConfigError) as refused:
         Settings.load(tmp_path / "config.yaml")
     assert refused.value.message in (
-        f"config.yaml:2: providers.anthropic.type: should be {join_words(map(repr, KINDS), 'or')}",
-        "config.yaml:2: providers.anthropic: says neither `type` nor `base_url`",
+        f"config.yaml:2: providers.bedrock.type: should be {join_words(map(repr, KINDS), 'or')}",
+        "config.yaml:2: providers.bedrock: says neither `type` nor `base_url`",
     )
 
 

@@ -216,7 +216,7 @@ async def test_a_certificate_that_is_not_trusted_is_named_and_not_tried_again(tm
         for fault in await faults_of(provider):
             assert isinstance(fault, ProviderUnreachable)
             assert fault.message.startswith("The certificate of provider 'mine' is not trusted: ")
-            assert "SSL_CERT_FILE" in (fault.hint or "")
+            assert "outgoing.ca_file" in (fault.hint or "")
         assert came == []
         await provider.close()
 

@@ -139,6 +139,15 @@ async def test_stopping_reaches_the_process(tmp_path: Path) -> None:
         assert (await local.complete(call("Hi"))).text.startswith("tiny: Hi")
 
 
+async def test_an_answer_may_be_asked_for_as_soon_as_a_stream_has_ended(tmp_path: Path) -> None:
+    """The process closes a stream's connection a moment after its end, when another call may stand on it."""
+    async with own_file(tmp_path) as local:
+        for _ in range(5):
+            assert "tiny: " in await all_of(local, "Hi")
+            assert (await local.complete(call("Hi"))).text.startswith("tiny: Hi")
+        assert len(starts(tmp_path)) == 1
+
+
 async def test_an_idle_process_ends_and_the_next_message_starts_another(tmp_path: Path) -> None:
     async with own_file(tmp_path, idle_seconds=0.1) as local:
         await local.complete(call("Hi"))

@@ -7,7 +7,7 @@ import pytest
 
 from flowground.messages import Message
 from flowground.providers.base import Completion, ModelCall
-from flowground.providers.chat_format import write_call
+from flowground.providers.chat_request import write_call
 from flowground.providers.openai import OpenAI
 from flowground.values import LONGEST
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, WANTED, all_of, delta, model

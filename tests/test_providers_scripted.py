@@ -90,3 +90,11 @@ async def test_silence_lasts_until_it_is_cancelled() -> None:
     provider, name = open_providers().resolve("scripted:silent")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(provider.complete(call(name)), 0.05)
+
+
+@pytest.mark.parametrize(("said", "stars"), [("Broken.", 1), ("4 of 5", 4), ("9 of 5", 5)])
+async def test_invented_numbers_are_within_the_bounds_of_the_schema(said: str, stars: int) -> None:
+    schema = {"type": "object", "properties": {"stars": {"type": "integer", "minimum": 1, "maximum": 5}}}
+    provider, name = open_providers().resolve("scripted")
+    end = await provider.complete(ModelCall(name, (Message("user", said),), {}, schema))
+    assert json.loads(end.text) == {"stars": stars}

@@ -1,7 +1,6 @@
 """Clients that people have: Langflow's own two, requests, node's fetch and curl, unchanged but for the address."""
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.npm_packages import install
 from tests.running import chat_flow
 from tests.servers import AppServer, clean_environment
 
@@ -20,6 +20,19 @@ FLOWS = {
     "talk": chat_flow("scripted:echo").replace("name: Chat", "name: Talk\napi: {endpoint_name: talk-to-me}"),
     "json": chat_flow("scripted:json"),
     "fail": chat_flow("scripted:fail"),
+    "files": """
+chat: {accepts: [text/plain]}
+components:
+  In: {type: ChatInput}
+  Out: {type: ChatOutput, input_value: "${In}: ${In.files}"}
+""",
+    "reads": """
+chat: {accepts: [text/plain]}
+components:
+  In: {type: ChatInput}
+  File: {type: File, files: "${In.files}"}
+  Out: {type: ChatOutput, input_value: "${In}: ${File}"}
+""",
 }
 
 
@@ -37,16 +50,8 @@ def token(server: AppServer) -> str:
 @pytest.fixture(scope="module")
 def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which node finds Langflow's client, fetched by npm."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"needs {program}")
     folder = tmp_path_factory.mktemp("npm")
-    (folder / "package.json").write_text('{"private": true, "type": "module"}')
-    command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", NPM_CLIENT]
-    done = subprocess.run(
-        command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, timeout=180, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    install(folder, NPM_CLIENT, kind="module")
     return folder
 
 
@@ -92,6 +97,67 @@ console.log(JSON.stringify(events));
     )  # fmt: skip
     assert "".join(event["data"]["chunk"] for event in events if event["event"] == "token") == f"You said: {MESSAGE}"
     assert [events[0]["event"], events[-1]["event"]] == ["add_message", "end"]
+
+
+def test_langflows_npm_client_sends_files(server: AppServer, token: str, node_folder: Path) -> None:
+    path, kept, listed, by_path, by_id = node(
+        NPM + """
+const client = new LangflowClient({ baseUrl: base, apiKey: token });
+const flow = client.flow("files");
+const uploaded = await flow.uploadFile(new File(["hello"], "hello.txt", { type: "text/plain" }));
+const kept = await client.files.upload(new File(["more"], "more.txt"));
+const listed = await client.files.list();
+const byPath = await flow.run(message, { tweaks: { In: { files: [uploaded.filePath] } } });
+const byId = await flow.run(message, { tweaks: { In: { files: kept.path } } });
+console.log(JSON.stringify([uploaded.filePath, kept, listed, byPath.chatOutputText(), byId.chatOutputText()]));
+""",
+        server, token, folder=node_folder,
+    )  # fmt: skip
+    assert path.startswith("files/")
+    assert path.endswith("_hello.txt")
+    assert (kept["name"], kept["size"]) == ("more", 4)
+    assert [file["name"] for file in listed] == ["more"]
+    assert (by_path, by_id) == (f"{MESSAGE}: hello.txt", f"{MESSAGE}: more.txt")
+
+
+def test_langflows_npm_client_has_files_read(server: AppServer, token: str, node_folder: Path) -> None:
+    """By the path of either upload, as text or in a list, alone or by `tweak`, whole or streamed."""
+    said = node(
+        NPM + """
+const client = new LangflowClient({ baseUrl: base, apiKey: token });
+const flow = client.flow("reads");
+const one = await flow.uploadFile(new File(["of one flow"], "one.txt", { type: "text/plain" }));
+const all = await client.files.upload(new File(["of all flows"], "all.txt"));
+const run = async (tweaks) => (await flow.run("it", { tweaks })).chatOutputText();
+const said = [];
+for (const path of [one.filePath, [one.filePath], all.path, [all.path, one.filePath], all.id])
+  said.push(await run({ File: { path } }));
+said.push(await run({ In: { files: [one.filePath] } }));
+said.push((await flow.tweak("File", { path: all.path }).run("it")).chatOutputText());
+let end;
+for await (const event of await flow.stream("it", { tweaks: { File: { path: [one.filePath] } } })) end = event;
+said.push(end.data.result.outputs[0].outputs[0].results.message.text);
+let refused;
+try { await run({ File: { path: "reads/none.txt" } }); } catch (error) { refused = error.message; }
+console.log(JSON.stringify([...said, refused]));
+""",
+        server, token, folder=node_folder,
+    )  # fmt: skip
+    one, both = "it: of one flow", "it: of all flows\n\nof one flow"
+    assert said[:-1] == [one, one, "it: of all flows", both, "it: of all flows", one, "it: of all flows", one]
+    assert said[-1].startswith("422 - Unprocessable ")
+
+
+def test_the_snippet_of_langflow_that_sends_files(server: AppServer, token: str) -> None:
+    """As its API access pane writes it, with requests."""
+    headers = {"x-api-key": token}
+    answer = requests.post(
+        f"{server.url}/api/v1/files/upload/files", headers=headers, files={"file": ("a.txt", b"hi")}, timeout=30
+    )
+    answer.raise_for_status()
+    body = {"input_value": "hello", "tweaks": {"In": {"files": [answer.json()["file_path"]]}}}
+    run = requests.post(f"{server.url}/api/v1/run/files", headers=headers, json=body, timeout=30).json()
+    assert run["outputs"][0]["outputs"][0]["results"]["message"]["text"] == "hello: a.txt"
 
 
 def test_langflows_npm_client_tweaks(server: AppServer, token: str, node_folder: Path) -> None:
@@ -155,6 +221,22 @@ def test_langflows_python_client_runs(sdk: Any) -> None:
     assert not answer.has_errors()
     tweaked = sdk.run("json", MESSAGE, tweaks={"Language Model": {"temperature": 0.5}})
     assert json.loads(tweaked.first_text_output())["options"] == {"temperature": 0.5}
+
+
+def test_langflows_python_client_has_files_read(sdk: Any, server: AppServer, token: str) -> None:
+    """It has no call for uploads: programs send those as Langflow's snippets do, and name what they were answered."""
+    headers = {"x-api-key": token}
+    one, other = (
+        requests.post(server.url + address, headers=headers, files={"file": (name, name, "text/plain")}, timeout=30)
+        for address, name in (("/api/v1/files/upload/reads", "one.txt"), ("/api/v2/files", "other.txt"))
+    )
+    paths = [one.json()["file_path"], other.json()["path"]]
+    for tweaks in ({"File": {"path": paths}}, {"In": {"files": paths}}):
+        assert sdk.run("reads", "it", tweaks=tweaks).first_text_output() == "it: one.txt\n\nother.txt"
+    (*_, end) = sdk.stream("reads", "it", tweaks={"File": {"path": paths[1]}})
+    assert end.final_response().first_text_output() == "it: other.txt"
+    with pytest.raises(pytest.importorskip("langflow_sdk").LangflowValidationError, match="There is no file"):
+        sdk.run("reads", "it", tweaks={"File": {"path": "reads/none.txt"}})
 
 
 def test_langflows_python_client_streams_which_it_cannot_with_langflow(sdk: Any) -> None:

@@ -40,6 +40,19 @@ async def test_components_that_fail_at_once_leave_nothing_for_the_log(models: ty
     assert told == []
 
 
+async def test_a_run_that_failed_before_it_was_left_leaves_nothing_for_the_log() -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+    wired = wire(parse_flow(chat_flow("fails"), "chat.yaml", max_bytes=10_000))
+    run = run_flow(wired, RunRequest(input_value="hi", stream=True), history=nothing_said, models=Meeting(1))
+    async with asyncio.timeout(10), aclosing(run) as events:
+        assert isinstance(await anext(events), ComponentStarted)
+    del run, events
+    await asyncio.sleep(0)  # the loop itself holds the run's task until then
+    gc.collect()
+    assert told == []
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_independent_components_run_side_by_side(stream: bool) -> None:
     events = await events_of(two_models("left", "right"), Meeting(2), stream=stream)

@@ -1,7 +1,7 @@
 """A run goes on only as far as its reader may follow: 256 events ahead, and again once half of them are read."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
@@ -10,20 +10,16 @@ from flowground.caller import RunRequest
 from flowground.errors import RunTimeout
 from flowground.events import ComponentFinished, RunEvent, Token
 from flowground.flow.parse import parse_flow
-from flowground.messages import Message
-from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
 from flowground.runner import run_flow
 from flowground.settings import Limits
 from flowground.wiring import wire
+from tests.flow_runs import nothing_said
 from tests.running import chat_flow
 
 pytestmark = pytest.mark.anyio
 
 CHAT = wire(parse_flow(chat_flow("scripted:echo"), "echo.yaml", max_bytes=10_000))
-
-
-async def nothing_said(limit: int) -> Sequence[Message]:
-    return []
 
 
 def start(models: "Counting", limits: Limits | None = None) -> AsyncGenerator[RunEvent, None]:
@@ -49,6 +45,9 @@ class Counting:
 
     async def complete(self, call: ModelCall) -> Completion:
         return Completion("word " * self.pieces, call.model)
+
+    def takes(self, model: str) -> Capabilities:
+        return Capabilities()
 
     def require_ready(self, model: str) -> None:
         """Always."""

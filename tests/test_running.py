@@ -9,6 +9,8 @@ import pytest
 
 from flowground import running as running_runs
 from flowground.errors import StoreUnavailable
+from flowground.events import ToolWaits
+from flowground.messages import Decision
 from flowground.running import RunningRuns
 from flowground.store import Store
 from flowground.store.runs import progress, turns
@@ -27,6 +29,7 @@ class Speaking:
     is_kept: bool = True
     address: Any = field(default_factory=lambda: HERE)
     usage: None = None
+    asked_instead: tuple[str, ...] = ()
 
     @property
     def wired(self) -> WiredFlow:
@@ -35,6 +38,12 @@ class Speaking:
     @property
     def said_chars(self) -> int:
         return len(self.text)
+
+    def decide(self, call: int, digest: str, decision: Decision) -> None:
+        """Nothing waits."""
+
+    def list_waiting(self) -> list[ToolWaits]:
+        return []
 
     def read_texts(self) -> dict[str, str]:
         return {"r answer": self.text}

@@ -11,10 +11,13 @@ import yaml
 
 from docs.components import components_page
 from flowground.caller import RunRequest
+from flowground.flow.old_words import OLD_WORDS
 from flowground.schema import build_flow_schema, write_flow_schema
 from flowground.tweaks import apply_tweaks
+from tests import documents
 from tests.flow_texts import components, mistakes, wired
 
+GUIDE = [block.text for block in documents.blocks("yaml") if block.file.startswith("docs/guide/")]
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
@@ -49,6 +52,14 @@ def test_shipped_flows_fit_the_schema_that_they_name(flow: Path) -> None:
         components("A: {type: Prompt, template: '{x}', x: '${Out}'}"),
         components("A: {type: LanguageModel, input_value: x, temperature: 1, model: local, max_tokens: ~}"),
         components("A: {type: MessageHistory, order: Descending, n_messages: 3, display_name: Memory}"),
+        components(
+            "N: {type: TextInput}\n"
+            "O: {type: StructuredOutput, input_value: x, output_schema: [{name: n, type: int}, {name: o, type: int}]}"
+            "\n"
+            "A: {type: MessageHistory, order: '${O.o?}', n_messages: '${O.n}'}\n"
+            "B: {type: Parser, input_data: '${O?}${O.n?}', sep: '${N}'}"
+        ),
+        components("A: {type: ParseData, data: [{text: a}]}\nB: {type: LanguageModelComponent, input_value: x}"),
     ],
 )
 def test_what_is_right_fits_both(text: str) -> None:
@@ -75,6 +86,9 @@ def test_what_is_right_fits_both(text: str) -> None:
         components("A: {type: LanguageModel, input_value: x, stream: 'no'}"),
         components("A: {type: MessageHistory, order: ascending}"),
         components("A: {type: Prompt, template: '{n}', n: 5}"),
+        components("A: {type: ParserComponent}"),
+        components("N: {type: TextInput}\nA: {type: MessageHistory, n_messages: 'about ${N}'}"),
+        components("N: {type: TextInput}\nA: {type: SmartRouter, input_text: a, routes: '${N}'}"),
     ],
 )
 def test_what_is_wrong_fits_neither(text: str) -> None:
@@ -85,8 +99,16 @@ def test_what_is_wrong_fits_neither(text: str) -> None:
 def test_an_editor_is_told_what_each_field_is() -> None:
     fields: dict[str, Any] = build_flow_schema()["definitions"]["LanguageModel"]["properties"]
     assert len(fields) > 5
-    assert all(field.get("description") or "const" in field for field in fields.values())
+    assert all(field.get("description") for name, field in fields.items() if name != "type")
     assert fields["temperature"]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 2}
+
+
+def test_an_editor_is_told_which_words_are_old() -> None:
+    definitions: dict[str, Any] = build_flow_schema()["definitions"]
+    types = {part["const"]: part["deprecated"] for part in definitions["Component"]["properties"]["type"]["anyOf"][1:]}
+    assert types == dict.fromkeys(OLD_WORDS.types, True)
+    assert definitions["Parser"]["properties"]["data"]["deprecated"]
+    assert definitions["Parser"]["properties"]["data"]["deprecationMessage"] == "Write `input_data`."
 
 
 def blocks(language: str) -> list[str]:
@@ -94,8 +116,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("text", blocks("yaml"))
-def test_every_flow_on_the_format_page_is_one(text: str) -> None:
+@pytest.mark.parametrize("text", [*blocks("yaml"), *GUIDE])
+def test_every_flow_on_the_format_page_and_in_the_guide_is_one(text: str) -> None:
+    assert len(GUIDE) >= 5
     assert mistakes(text) == []
     assert problems(text) == []
 
@@ -112,6 +135,12 @@ components:
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """
     assert "\n".join(mistakes(text, "broken.yaml")) + "\n" == blocks("text")[0]
+
+
+def test_the_warning_on_the_format_page_is_what_is_said() -> None:
+    text = "name: Old\ncomponents:\n  Rows: {type: ParseData, input_data: [{text: a}]}\n"
+    flow = wired(text + "  Out: {type: ChatOutput, input_value: '${Rows}'}\n", "old.yaml").flow
+    assert [f"{warning}\n" for warning in flow.warnings] == [blocks("text")[1]]
 
 
 @pytest.mark.parametrize("text", blocks("json"))

@@ -119,6 +119,27 @@ def test_an_empty_file_and_empty_sections_are_defaults(tmp_path: Path) -> None:
             "providers:\n  local: {retries: 11}\n",
             "config.yaml:2: providers.local.retries: should be a whole number from 0 to 10",
         ),
+        (
+            "providers:\n  openai:\n    fallback: [anthropic:x, antropic:x]\n",
+            "config.yaml:3: providers.openai.fallback.1: config.yaml has no provider antropic (did you",
+        ),
+        (
+            "providers:\n  openai: {fallback: [anthropic]}\n",
+            "config.yaml:2: providers.openai.fallback.0: anthropic is a provider: write anthropic: and the name of",
+        ),
+        (
+            "providers:\n  openai: {fallback: [scripted:ecko]}\n",
+            "config.yaml:2: providers.openai.fallback.0: There is no scripted model ecko (did you mean echo?)",
+        ),
+        (
+            "providers:\n  openai: {fallback: ['openai:gpt-5']}\n",
+            "config.yaml:2: providers.openai.fallback.0: openai:gpt-5 is of this provider, which is down then",
+        ),
+        (
+            "providers:\n  openai: {fallback: [local, 'local']}\n",
+            "config.yaml:2: providers.openai.fallback.1: local stands there twice",
+        ),
+        ("providers: {openai: {fallback: local}}\n", "config.yaml:1: providers.openai.fallback: is a list: write ["),
         ("providers: {local: 5}\n", "config.yaml:1: providers.local: is a mapping: its settings stand below it"),
         ("providers: [openai]\n", "config.yaml:1: providers: is a mapping: its settings stand below it"),
         (

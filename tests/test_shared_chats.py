@@ -100,8 +100,25 @@ def test_unknown_expired_revoked_and_forbidden_links_look_the_same(house: AppSer
         end(house, key)
 
 
+def test_an_answer_that_was_cut_says_so_there_too(house: AppServer) -> None:
+    place: dict[str, Any] = {"flow_id": "talk", "owner": "member:augusta", "session_id": "cut"}
+    at = datetime.now(UTC)
+    run = RunRecord("cut", "talk", "v", "member:augusta", "cut", "complete", at, 0)
+
+    async def share_there(store: Store, _: SignIn) -> str:
+        said = StoredMessage("cut-q", "user", "Say all of it", "complete", at)
+        await store.write(turns.begin_turn, **place, message=said)
+        cut = StoredMessage("cut-a", "assistant", "So much", "complete", at, finish_reason="length")
+        await store.write(turns.finish_turn, **place, answers=[cut], run=run)
+        return (await store.write(shared_chats.share, **place, expires_at=None)).id
+
+    key = beside(house, share_there)
+    assert b"This answer was cut: it reached the longest that its model may write." in look(house, "zoe", key)
+    end(house, key)
+
+
 def test_a_flow_that_took_another_ones_name_opens_none_of_its_chats(house: AppServer) -> None:
-    place = {"flow_id": "gone", "owner": "member:augusta", "session_id": "s"}
+    place: dict[str, Any] = {"flow_id": "gone", "owner": "member:augusta", "session_id": "s"}
     at = datetime.now(UTC)
     run = RunRecord("r", "gone", "v", "member:augusta", "s", "complete", at, 0)
 

@@ -84,3 +84,12 @@ def test_an_error_ends_a_saved_script_and_no_shell() -> None:
 def test_the_checker_finds_mistakes() -> None:
     with pytest.raises(AssertionError):
         parsed("$x = 'it's'\n")
+
+
+def test_files_are_uploaded_under_their_names_and_their_ids_take_the_places_in_the_body() -> None:
+    request = SnippetRequest("http://x", "f", "hi", files=["it's.txt", "b.pdf"])
+    code = write_snippets(request)["powershell"]
+    parsed(code)
+    assert "foreach ($name in @('it''s.txt', 'b.pdf'))" in code
+    [body] = literals(code, "verbatim_here_string_characters")
+    assert json.loads(body.removeprefix("@'\n").removesuffix("\n'@"))["files"] == ["<file 1>", "<file 2>"]

@@ -117,7 +117,7 @@ def test_another_word_on_the_wire_is_another_word_in_every_language(
 ) -> None:
     def texts() -> list[str]:
         plain = SnippetRequest("http://x", "f", handles_errors=handles_errors)
-        asked = (plain, replace(plain, shape="simple"), replace(plain, stream=True))
+        asked = (plain, replace(plain, shape="simple", cites=True), replace(plain, stream=True))
         return [write_snippets(request)[language] for request in asked]
 
     before, word = texts(), getattr(answer.WORDS, name)

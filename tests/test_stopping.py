@@ -60,8 +60,8 @@ async def test_a_run_is_stopped_by_the_process_that_did_not_begin_it(api: Api, t
 async def test_who_stops_a_run_is_told_where_its_process_takes_its_time(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_runs, "_STOP_LOOKS", 1)
-    monkeypatch.setattr(own_runs, "_STOP_PAUSE", 0)
+    monkeypatch.setattr(own_runs, "_LOOKS", 1)
+    monkeypatch.setattr(own_runs, "_PAUSE", 0)
     other = Runtime(Settings.load(tmp_path / "config.yaml"))
     await other.start()
     transport = httpx2.ASGITransport(app=create_api(lambda: other))

@@ -7,10 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from flowground.messages import Message, Usage
+from flowground.events import InnerRun
+from flowground.messages import Usage
 from flowground.store import Store
 from flowground.store.runs import conversations, erasing, turns
-from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
+from flowground.store.runs.records import VALUE_MOST, RunRecord, StoredMessage
+from flowground.store.runs.traces import TIMELINE_MOST, TraceStep
+from flowground.values import SaidMessage
 from tests.store_jobs import losing_the_commit, write_together
 from tests.stored import export_conversations, list_messages, list_runs, list_sessions
 
@@ -36,14 +39,21 @@ async def take_turn(store: Store, question: StoredMessage, *answers: StoredMessa
     await store.write(turns.finish_turn, **address, answers=answers, run=ran(address["session_id"]))
 
 
+def inner(text: str, *runs: InnerRun, error: str | None = None) -> InnerRun:
+    step = TraceStep("Step", "Prompt", 0.25, text, Usage(1, 2), "m", "failed", 0.5, runs, len(runs))
+    return InnerRun("child", "Child", 0.25, 0.5, (step,), error)
+
+
 async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
     trace = (
-        TraceStep("Model", "LanguageModel", 0.2, "ünï 👋", Usage(3, 4), "tiny"),
+        TraceStep("Model", "LanguageModel", 0.2, "ünï 👋", Usage(3, 4), "tiny", at=0.001),
+        TraceStep("Sub", "RunFlow", 0.1, "x", at=0.2, inner=(inner("x", inner("y", error="No.")),), inner_count=9),
         TraceStep("Out", "ChatOutput", 0, ""),
     )
     question = said("What is\nup? 👋")
     run = ran()
-    answer = said("All.", "assistant", run_id=run.id, model="tiny", usage=Usage(3, 4), seconds=0.5, trace=trace)
+    more = {"value": [{"text": "ünï", "n": [1, None]}], "kind": "records"}
+    answer = said("All.", "assistant", run_id=run.id, model="tiny", usage=Usage(3, 4), seconds=0.5, trace=trace, **more)
     broken = said("All but", "assistant", run_id=run.id, state="failed", error="The connection\nbroke 👋.")
     await store.write(turns.begin_turn, **here(), message=question, run=replace(run, status="running"))
     await store.write(turns.finish_turn, **here(), answers=[answer, broken], run=run)
@@ -106,34 +116,34 @@ async def test_history_is_what_came_before_without_what_failed(store: Store) -> 
     await take_turn(store, first, said("1", "assistant", state="stopped"), said("broken", "assistant", state="failed"))
     await take_turn(store, second, said("", "assistant", state="stopped"), said("2", "assistant"))
 
-    async def before(message_id: str | None, limit: int) -> list[Message]:
+    async def before(message_id: str | None, limit: int) -> list[SaidMessage]:
         return await store.read(conversations.read_history, **here(), before=message_id, limit=limit)
 
-    assert await before(second.id, 10) == [Message("user", "one"), Message("assistant", "1")]
-    assert await before(second.id, 1) == [Message("assistant", "1")]
+    assert await before(second.id, 10) == [SaidMessage("user", "one"), SaidMessage("assistant", "1")]
+    assert await before(second.id, 1) == [SaidMessage("assistant", "1")]
     assert await before(first.id, 10) == []
-    assert await before(None, 2) == [Message("user", "two"), Message("assistant", "2")]
+    assert await before(None, 2) == [SaidMessage("user", "two"), SaidMessage("assistant", "2")]
 
 
 async def test_a_history_is_read_in_pages_and_ends_where_no_prompt_could_hold_more(store: Store) -> None:
     for number in range(105):
         await take_turn(store, said(f"q{number}"), said(f"a{number}", "assistant"))
     found = await store.read(conversations.read_history, **here(), before=None, limit=1000)
-    assert [message.content for message in found] == [f"{kind}{number}" for number in range(105) for kind in "qa"]
+    assert [message.text for message in found] == [f"{kind}{number}" for number in range(105) for kind in "qa"]
     found = await store.read(conversations.read_history, **here(), before=None, limit=150)
-    assert [message.content for message in found[:2]] == ["q30", "a30"]
+    assert [message.text for message in found[:2]] == ["q30", "a30"]
     for _ in range(55):
         await take_turn(store, said("x" * 50_000), said("y" * 50_000, "assistant"))
     found = await store.read(conversations.read_history, **here(), before=None, limit=1000)
     assert len(found) == 100
-    assert sum(len(message.content) for message in found) > conversations.MOST_HISTORY
+    assert sum(len(message.text) for message in found) > conversations.MOST_HISTORY
 
 
 async def test_an_answer_stopped_before_its_first_word_takes_no_place_in_the_history(store: Store) -> None:
     for number in range(3):
         await take_turn(store, said(f"question {number}"), said("", "assistant", state="stopped"))
     found = await store.read(conversations.read_history, **here(), before=None, limit=3)
-    assert found == [Message("user", f"question {number}") for number in range(3)]
+    assert found == [SaidMessage("user", f"question {number}") for number in range(3)]
 
 
 async def test_messages_come_in_the_order_they_were_written_whatever_the_clock_said(store: Store) -> None:
@@ -240,3 +250,14 @@ async def test_a_session_was_used_when_its_last_answer_came(store: Store) -> Non
     await take_turn(store, said("q"), earlier, later)
     [session] = await store.read(list_sessions, flow_id="echo", owner="member:ada")
     assert session.updated_at == later.created_at
+
+
+async def test_a_very_large_value_is_left_to_its_text_and_a_trace_of_inner_flows_is_cut(store: Store) -> None:
+    steps = tuple(TraceStep("Sub", "RunFlow", 0.1, "", inner=(inner("x" * 2_000),), inner_count=1) for _ in range(20))
+    large = {"value": [{"text": "y" * VALUE_MOST}], "kind": "records"}
+    await store.write(turns.begin_turn, **here(), message=said("q"))
+    answer = said("a", "assistant", trace=steps, **large)
+    await store.write(turns.finish_turn, **here(), answers=[answer], run=ran())
+    *_, kept = await store.read(list_messages, **here())
+    assert (kept.value, kept.kind) == (None, "text")
+    assert sum(len(step.inner[0].steps[0].text) for step in kept.trace) == TIMELINE_MOST

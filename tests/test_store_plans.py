@@ -25,9 +25,11 @@ from flowground.store.runs import (
     erasing,
     exports,
     feedback,
+    files,
     idempotency_keys,
     numbers,
     overview,
+    passed_decisions,
     progress,
     ratings,
     recent,
@@ -58,11 +60,24 @@ RATED: dict[str, Any] = {**THERE, "message_id": "b"}
 """An answer that is rated, and shared."""
 EXPLAINED: dict[str, Any] = {"labels": ["wrong"], "reason": "No", "shares_conversation": True}
 OWNERS = {"owners": ["member:ada", "person:ada"]}
+DECIDED = {"passed": passed_decisions.PassedDecision("r", 1, "digest", "once")}
 JOBS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "a run begins": (
         turns.begin_turn,
         {**HERE, "message": replace(ASKED, id="n", run_id="n"), "run": replace(RUN, id="n")},
     ),
+    "its files are found": (files.find_file, {"key": "f", "owners": ["member:ada"]}),
+    "a file is found by its name": (
+        files.find_named,
+        {"owners": ["member:ada"], "flow_id": "echo", "name": "a.txt", "second": 9},
+    ),
+    "a person's files are measured": (files.measure, {"owners": ["member:ada"]}),
+    "a person's files are listed": (files.list_page, {"owners": ["member:ada"], "limit": 20}),
+    "files that were not sent go": (files.delete_unsent, {"before": 9.0}),
+    "files of no conversation go": (files.delete_old, {"before": 9.0}),
+    "a person's files go": (files.delete_of_owners, {"owners": ["member:ada"]}),
+    "files of messages go": (files.delete_of_messages, {"messages": ["q"]}),
+    "it is looked whose bytes are": (files.find_kept, {"digests": ["d"]}),
     "its text is kept": (progress.keep_texts, {"texts": [progress.TextsSoFar("r", **HERE, answers={"a": "So far"})]}),
     "its history is read": (conversations.read_history, {**HERE, "before": "q", "limit": 100}),
     "it ends": (turns.finish_turn, {**HERE, "answers": [replace(ASKED, id="a", role="assistant")], "run": RUN}),
@@ -180,6 +195,10 @@ JOBS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "admins look what runs": (overview.list_running, {"most": 50}),
     "a run is named by the beginning of its id": (overview.find_ids, {"begin": "r"}),
     "a run is to be stopped": (stop_requests.ask_stop, {"run_id": "r", "kind": "own", "by": "member:ada"}),
+    "a decision is passed on": (passed_decisions.pass_on, DECIDED),
+    "it is read what came of it": (passed_decisions.read_outcome, DECIDED),
+    "what came of decisions is noted": (passed_decisions.note_outcomes, {"outcomes": {DECIDED["passed"]: "taken"}}),
+    "a decision was taken": (passed_decisions.drop, DECIDED),
     "all runs of a person are to be stopped": (stop_requests.ask_stops, OWNERS),
     "it is looked whether something came after a removal": (
         removals.find_late,
@@ -277,7 +296,7 @@ def test_a_session_is_found_without_reading_its_owners_others(tmp_path: Path) ->
         def add_sessions(count: int) -> None:
             for flow in ("echo", "talk"):
                 for _ in range(count):
-                    here = {"flow_id": flow, "owner": "token:t", "session_id": str(uuid4())}
+                    here: dict[str, Any] = {"flow_id": flow, "owner": "token:t", "session_id": str(uuid4())}
                     turns.begin_turn(opened, **here, message=replace(ASKED, id=str(uuid4())), run=None)
 
         def count_steps() -> int:

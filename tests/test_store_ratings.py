@@ -21,7 +21,8 @@ from flowground.store.runs import (
 from flowground.store.runs.conversations import AskedQuestion
 from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.ratings import Rating, RatingValue
-from flowground.store.runs.records import MessageState, RunRecord, StoredMessage, TraceStep
+from flowground.store.runs.records import MessageState, RunRecord, StoredMessage
+from flowground.store.runs.traces import TraceStep
 from tests.run_rows import HERE
 from tests.stored import export_conversations
 

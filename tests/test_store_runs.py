@@ -7,7 +7,8 @@ import pytest
 from flowground.store import Store
 from flowground.store.database.jobs import Job
 from flowground.store.runs import progress, turns
-from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
+from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs.traces import TraceStep
 from tests.run_rows import HERE, begin, contents, keep, list_steps, now, said, statuses
 from tests.stored import list_messages, list_sessions
 

@@ -1,6 +1,7 @@
 """Links to what was said in a chat until then; on both databases."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 
 from flowground.errors import InvalidRequest
 from flowground.store import Store
-from flowground.store.runs import erasing, shared_chats, whole_chats
+from flowground.store.runs import erasing, shared_chats, turns, whole_chats
+from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.store.runs.shared_chats import SharedChat
 from tests.canary import WORD, await_none, find_everywhere, take
 
@@ -40,6 +42,30 @@ async def test_a_link_shares_what_was_said_until_then(store: Store) -> None:
         lambda connection: connection.exec_driver_sql("SELECT contents FROM shared_chats").all()
     )
     assert "a prompt" not in str(contents)
+
+
+async def test_an_answer_that_was_cut_is_shared_as_such(store: Store) -> None:
+    """A link that a release before made says nothing of it, and one of now is read by that."""
+    at = datetime(2026, 12, 3, tzinfo=UTC)
+    for number, reason in enumerate((None, "length", "stop")):
+        said = StoredMessage(f"q{number}", "user", "more", "complete", at)
+        await store.write(turns.begin_turn, **HERE, message=said)
+        answer = StoredMessage(f"a{number}", "assistant", "so much", "complete", at, finish_reason=reason)
+        run = RunRecord(f"r{number}", "talk", "v", HERE["owner"], "s", "complete", at, 0)
+        await store.write(turns.finish_turn, **HERE, answers=[answer], run=run)
+    link = await share(store)
+    wanted = [None, None, None, "length", None, None]
+    assert [one.finish_reason for one in await store.read(shared_chats.read_messages, key=link.id)] == wanted
+    second = await store.read(shared_chats.read_page, key=link.id, offset=3, limit=2)
+    assert ([one.finish_reason for one in second.shown], second.count) == (["length", None], 6)
+    assert await store.write(shared_chats.copy_into, key=link.id, owner="member:bob", session_id="copy")
+    copy = await store.read(whole_chats.read_part, flow_id="talk", owner="member:bob", session_id="copy")
+    assert [one.finish_reason for one in copy.messages] == wanted
+    await store.write(lambda connection: connection.exec_driver_sql("UPDATE shared_chats SET ends = NULL"))
+    assert {one.finish_reason for one in await store.read(shared_chats.read_messages, key=link.id)} == {None}
+    asked = "SELECT contents FROM shared_chats"
+    contents = await store.read(lambda connection: connection.exec_driver_sql(asked).scalar())
+    assert {len(one) for one in json.loads(str(contents))} == {4}
 
 
 @pytest.mark.parametrize("words", ["first \x00", "\ud800"])

@@ -10,7 +10,8 @@ import pytest
 from flowground.store import Store
 from flowground.store.flows import presets
 from flowground.store.runs import erasing, transcripts, turns
-from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
+from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs.traces import TraceStep
 from tests.stored import export_conversations, list_entries, list_runs, list_sessions
 
 pytestmark = pytest.mark.anyio

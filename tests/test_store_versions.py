@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import Connection, select
 
 from flowground.errors import AnswerUnfinished, InvalidRequest
-from flowground.messages import Message
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, erasing, session_lists, transcripts, turns, versions
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.versions import ConversationChanged
+from flowground.values import SaidMessage
 from tests.stored import export_conversations, list_messages, list_sessions
 from tests.test_store_conversations import here, ran, said
 
@@ -54,7 +54,7 @@ async def test_what_is_asked_anew_takes_the_place_of_all_that_followed(store: St
     edited = await ask(store, "one!", version_of=first)
     assert await read_texts(store) == ["one!"]
     history = await store.read(conversations.read_history, **here(), before=None, limit=9)
-    assert history == [Message("user", "one!"), Message("assistant", "re: one!")]
+    assert history == [SaidMessage("user", "one!"), SaidMessage("assistant", "re: one!")]
     await choose(store, first)
     assert await read_texts(store) == ["one", "two"]
     await choose(store, edited)
@@ -70,7 +70,7 @@ async def test_a_history_holds_nothing_that_the_turn_puts_aside(store: Store) ->
     question = said("two!", run_id=run.id)
     await store.write(versions.begin_version, **here(), version_of=second, message=question, run=run)
     history = await store.read(conversations.read_history, **here(), before=question.id, limit=9)
-    assert history == [Message("user", "one"), Message("assistant", "re: one")]
+    assert history == [SaidMessage("user", "one"), SaidMessage("assistant", "re: one")]
 
 
 async def test_a_question_knows_its_versions_and_which_say_the_same(store: Store) -> None:

@@ -188,7 +188,7 @@ async def test_a_broken_connection_is_replaced(store: Store) -> None:
 )
 def test_an_unusable_database_is_a_config_error_without_its_password(wrong: str, said: str) -> None:
     if wrong.startswith("postgresql"):
-        pytest.importorskip("psycopg")
+        pytest.importorskip("psycopg", reason="needs psycopg, the driver of PostgreSQL")
     with pytest.raises(ConfigError, match=said) as raised:
         Store.open(wrong)
     assert "hidden" not in str(raised.value)

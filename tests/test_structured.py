@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from flowground.caller import RunRequest
+from flowground.components import json_schema
 from flowground.errors import ComponentFailed, ProviderRefused, ProviderUnreachable
 from flowground.events import ComponentFinished, RunFinished
 from flowground.flow.parse import parse_flow
 from flowground.messages import Usage
-from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
 from flowground.runner import run_flow
 from flowground.wiring import wire
 from tests.flow_runs import nothing_said, read_into
@@ -23,12 +24,17 @@ pytestmark = pytest.mark.anyio
 class Answering:
     """Answers with these texts in turn; an error among them is raised. Notes what it was asked."""
 
+    capabilities = Capabilities(response_schema=True)
+
     def __init__(self, *answers: str | Exception) -> None:
         self.answers = list(answers)
         self.asked: list[ModelCall] = []
 
     def resolve(self, model: str | None) -> tuple["Answering", str]:
         return self, model or "default"
+
+    def takes(self, model: str) -> Capabilities:
+        return self.capabilities
 
     def require_ready(self, model: str) -> None:
         """Always."""
@@ -116,6 +122,7 @@ async def test_what_does_not_fit_is_sent_back_once_with_the_reason(first: str, w
     *_, answer, again = models.asked[1].messages
     assert (answer.role, answer.content) == ("assistant", first)
     assert why in again.content
+    assert again.text.endswith("\n\nAnswer with the corrected JSON object and nothing else.")
     with pytest.raises(ComponentFailed, match="'Invoice' failed: The model gave no JSON that fits, asked twice:"):
         await run(INVOICE, Answering(first, first))
 
@@ -125,7 +132,25 @@ async def test_a_server_without_schemas_is_asked_in_words(status: int) -> None:
     models = Answering(ProviderRefused("no response_format", status=status), '{"number": "12"}')
     await run(INVOICE, models)
     assert models.asked[1].response_schema is None
+    assert "Answer with one JSON object and nothing else." in models.asked[1].messages[0].text.splitlines()[-3]
     assert json.dumps({"type": "string"}) in models.asked[1].messages[0].content
+
+
+async def test_a_model_that_takes_no_schema_is_asked_in_words_at_once() -> None:
+    models = Answering('{"number": "12"}')
+    models.capabilities = Capabilities()
+    await run(INVOICE, models)
+    (asked,) = models.asked
+    assert asked.response_schema is None
+    assert json.dumps({"type": "string"}) in asked.messages[0].text
+
+
+async def test_what_refuses_the_words_too_is_asked_no_third_time() -> None:
+    models = Answering(ProviderRefused("no", status=400))
+    models.capabilities = Capabilities()
+    with pytest.raises(ComponentFailed, match="'Invoice' failed: no"):
+        await run(INVOICE, models)
+    assert len(models.asked) == 1
 
 
 @pytest.mark.parametrize("error", [ProviderRefused("No key.", status=401), ProviderUnreachable("Gone.")])
@@ -196,6 +221,47 @@ async def test_a_pattern_in_a_schema_is_matched_and_never_tried_by_backtracking(
         await run(flow, Answering(answer, answer))
 
 
+TREE = """
+components:
+  ChatInput: {type: ChatInput}
+  S:
+    type: StructuredOutput
+    input_value: ${ChatInput}
+    output_schema:
+      type: object
+      properties: {tree: {$ref: "#/$defs/part"}}
+      $defs:
+        part:
+          anyOf:
+          - {type: object, required: [op], properties: {op: {const: not}, of: {$ref: "#/$defs/part"}}}
+          - {type: object, required: [op], properties: {op: {const: group}, of: {$ref: "#/$defs/part"}}}
+          - {type: integer}
+  O: {type: TextOutput, input_value: "${S}"}
+"""
+
+
+async def test_a_schema_that_refers_to_itself_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_schema, "MOST_STEPS", 5_000)
+    answer = '{"tree": ' + '{"op": "not", "of": ' * 40 + '"x"' + "}" * 41
+    with pytest.raises(ComponentFailed, match="after 5,000 steps of comparing"):
+        await run(TREE, Answering(answer, answer))
+    fits = answer.replace('"x"', "1")
+    _, steps = await run(TREE, Answering(fits))
+    assert steps["S"] == "done"
+    deep = '{"tree": ' + '{"op": "not", "of": ' * 200 + "1" + "}" * 201
+    monkeypatch.setattr(json_schema, "MOST_STEPS", 500_000)
+    with pytest.raises(ComponentFailed, match="nested too deeply"):
+        await run(TREE, Answering(deep, deep))
+    monkeypatch.setattr(json_schema, "MOST_STEPS", 5_000)
+    wider = "      $defs:\n" + "".join(
+        f'        p{n}: {{allOf: [{{$ref: "#/$defs/p{n + 1}"}}, {{$ref: "#/$defs/p{n + 1}"}}]}}\n' for n in range(40)
+    )
+    [said] = mistakes(
+        TREE.replace("      $defs:\n", f'      allOf: [{{$ref: "#/$defs/p0"}}]\n{wider}        p40: {{}}\n')
+    )
+    assert "more than 5,000 steps" in said
+
+
 ROUTES = """
 components:
   ChatInput: {type: ChatInput}
@@ -246,3 +312,32 @@ def test_routes_that_cannot_be_are_told_when_the_file_is_read(fields: str, why: 
     found = mistakes(f"components:\n{route}  O: {{type: TextOutput, input_value: a}}\n")
     assert found
     assert why in found[0]
+
+
+FAILING = """
+components:
+  ChatInput: {type: ChatInput}
+  Read:
+    type: StructuredOutput
+    input_value: ${ChatInput}
+    output_schema: {type: object, properties: {what: {type: string}, rank: {type: string}}, required: [what, rank]}
+    step: {on_error: continue, fallback: {what: nothing}}
+  Out: {type: ChatOutput, input_value: "${Read.what}"}
+  Rank: {type: TextOutput, input_value: "${Read.rank}"}
+"""
+
+
+async def test_a_fallback_stands_on_the_outputs_of_its_properties() -> None:
+    end, steps = await run(FAILING, Answering(ProviderUnreachable("It is down.")))
+    assert [output.text for output in end.outputs] == ["nothing"]
+    assert (steps["Read"], steps["Rank"]) == ("failed", "skipped")
+
+
+def test_a_fallback_without_a_property_that_is_needed_is_a_warning() -> None:
+    wired = wire(parse_flow(FAILING, "talk.yaml", max_bytes=100_000))
+    (warning,) = wired.flow.warnings
+    assert str(warning).startswith("talk.yaml:8:32: warning: The fallback of `Read` has no `rank`")
+    whole = FAILING.replace("{what: nothing}", "{what: nothing, rank: low}")
+    assert wire(parse_flow(whole, "talk.yaml", max_bytes=100_000)).flow.warnings == ()
+    optional = FAILING.replace("${Read.rank}", "${Read.rank?}")
+    assert wire(parse_flow(optional, "talk.yaml", max_bytes=100_000)).flow.warnings == ()

@@ -18,12 +18,12 @@ from tests.servers import AppServer
 LOADED_BY = 6
 
 
-def _keep_asking(server: AppServer, token: str, number: int, answered: dict[str, str]) -> None:
+def _keep_asking(server: AppServer, token: str, name: str, answered: dict[str, str]) -> None:
     """Runs until the server is gone; notes what each 200 said, by session."""
     with requests.Session() as client:
         client.headers["x-api-key"] = token
         for turn in range(10_000):
-            session = f"{number}-{turn}-{server.pid}"
+            session = f"{turn}-{name}"
             try:
                 response = client.post(
                     f"{server.url}/api/v1/run/echo", json={"input_value": session, "session_id": session}, timeout=10
@@ -50,7 +50,8 @@ def test_ten_kills_under_load_lose_nothing_that_was_answered(tmp_path: Path) -> 
         server.start()
         before = len(answered)
         askers = [
-            threading.Thread(target=_keep_asking, args=(server, token, number, answered)) for number in range(LOADED_BY)
+            threading.Thread(target=_keep_asking, args=(server, token, f"{number}-{server.pid}", answered))
+            for number in range(LOADED_BY)
         ]
         for asker in askers:
             asker.start()

@@ -115,6 +115,22 @@ async def test_fetching_the_model_is_no_part_of_the_runs_time(tmp_path: Path) ->
         assert [event.received for event in told if isinstance(event, ModelProgress)] == [0, 400, 800, 1000]
 
 
+async def test_a_model_inside_an_inner_flow_is_waited_for_too_and_says_so_outside(tmp_path: Path) -> None:
+    each = """
+components:
+  Each: {type: ForEach, data: [one], flow: fetching}
+  ChatOutput: {type: ChatOutput, input_value: "${Each}"}
+"""
+    async with running(tmp_path, FLOWS | {"each": each}) as runtime:
+        *told, end = await take(runtime, "each", "x", stream=True)
+        assert isinstance(end, TurnFinished)
+        assert end.outputs[0].text == "You said: one"
+        assert [event.received for event in told if isinstance(event, ModelProgress)] == [0, 400, 800, 1000]
+        assert not [event for event in told if isinstance(event, Token)]
+        with pytest.raises(ComponentFailed, match="being fetched"):
+            await take(runtime, "each", "x", stream=False)
+
+
 async def test_no_time_at_all_is_no_limit(tmp_path: Path) -> None:
     async with running(tmp_path, FLOWS, config={"limits": {"run_seconds": 0}}) as runtime:
         assert isinstance((await take(runtime, "echo", "x", stream=False))[-1], TurnFinished)

@@ -49,6 +49,14 @@ def test_a_page_gives_the_browser_a_name_that_scripts_cannot_read(house: AppServ
     assert "flowground_visitor" not in cookies_of(requests.get(house.url + path, headers=kept, timeout=10))
 
 
+def test_a_browser_that_kept_the_page_and_lost_its_cookies_gets_a_name(house: AppServer) -> None:
+    asked = {"Accept": "text/html"}
+    page = requests.get(house.url, headers=asked, timeout=10)
+    again = requests.get(house.url, headers=asked | {"If-None-Match": page.headers["etag"]}, timeout=10)
+    assert again.status_code == 304
+    assert "flowground_visitor" in cookies_of(again)
+
+
 def test_over_https_no_other_host_of_the_domain_can_have_given_it(house: AppServer) -> None:
     asked = {"Accept": "text/html", "Host": "flows.example.com"}
     given = cookies_of(requests.get(house.url, headers=asked, timeout=10))

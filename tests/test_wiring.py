@@ -100,6 +100,10 @@ def test_null_is_the_fields_default() -> None:
             "{field: Model.stream, choices: [1]}",
             "`Model.stream`: 1 in `choices` cannot be: the field is true or false.",
         ),
+        (
+            "{field: ChatInput.input_value, ask: true}",
+            "`ChatInput.input_value`: it is the message itself, which people write anyway: leave out `ask`.",
+        ),
     ],
 )
 def test_every_overridable_names_a_field_that_callers_can_set(entry: str, expected: str) -> None:
@@ -111,6 +115,44 @@ def test_every_overridable_names_a_field_that_callers_can_set(entry: str, expect
 def test_protected_fields_and_variables_may_be_overridable() -> None:
     assert mistakes(f"{TALK}api: {{overridable: [Model.model, Prompt.template]}}\n") == []
     assert mistakes(f"{TALK}api: {{overridable: [{{field: Model.stream, choices: [true]}}]}}\n") == []
+
+
+def test_what_no_editor_shows_is_asked_of_nobody() -> None:
+    (said,) = mistakes("""
+components:
+  ChatInput: {type: ChatInput}
+  Route: {type: SmartRouter, input_text: "${ChatInput}", routes: {all: Everything}}
+  Out: {type: ChatOutput, input_value: "${Route.all}"}
+api: {overridable: [{field: Route.routes, ask: true}]}
+""")
+    assert said.endswith("`Route.routes` is fixed in the file: callers cannot set it.")
+    rows = """
+components:
+  Rows: {type: Parser, input_data: [{text: a}]}
+  Out: {type: ChatOutput, input_value: "${Rows}"}
+api: {overridable: [{field: Rows.input_data, ask: true}]}
+"""
+    (said,) = mistakes(rows)
+    assert said.endswith(
+        "`Rows.input_data`: `ask` is for one text, number, switch or choice, and this is records, a list of mappings."
+    )
+    assert mistakes(rows.replace(", ask: true", "")) == []
+    for wrong in ("choices: [true]", "choices: [a]", "choices: [1]", "min: 1"):
+        (said,) = mistakes(rows.replace("ask: true", wrong))
+        assert "records, a list of mappings" in said
+
+
+def test_what_takes_the_message_is_not_asked_beside_it() -> None:
+    text = """
+components:
+  In: {type: TextInput}
+  Out: {type: ChatOutput, input_value: "${In}"}
+api: {overridable: [{field: In.input_value%s}]}
+"""
+    assert mistakes(text % "") == mistakes(text % ", ask: false") == []
+    assert wired(text % "").policy.asked == ()
+    (said,) = mistakes(text % ", ask: true")
+    assert said.endswith("`In.input_value`: it is the message itself, which people write anyway: leave out `ask`.")
 
 
 class Locked(Component):
@@ -172,3 +214,31 @@ def test_components_cannot_be_changed() -> None:
     assert isinstance(output, ChatOutput)
     with pytest.raises(ValidationError):
         output.input_value = "x"  # type: ignore[misc]  # it is frozen
+
+
+def test_a_page_asks_for_fifty_fields() -> None:
+    def ask_for(count: int) -> str:
+        names = [f"v{number}" for number in range(count)]
+        template, variables = "".join(f"{{{name}}}" for name in names), "".join(f", {name}: x" for name in names)
+        entries = "".join(f"\n    - {{field: Prompt.{name}, ask: true}}" for name in names)
+        return f"""
+components:
+  Prompt: {{type: Prompt, template: "{template}"{variables}}}
+  Out: {{type: ChatOutput, input_value: "${{Prompt}}"}}
+api:
+  overridable:{entries}
+"""
+
+    assert len(wired(ask_for(50)).policy.asked) == 50
+    assert len(mistakes(ask_for(52))) == 2
+    (said,) = mistakes(ask_for(51))
+    assert said.endswith("`Prompt.v50`: a page asks for 50 fields, and there are as many before it.")
+
+
+def test_a_secret_is_asked_of_nobody() -> None:
+    text = "components: {A: {type: Locked}}\napi: {overridable: [{field: A.key, ask: true}]}"
+    with pytest.raises(FlowError) as caught:
+        wire(parsed(text), types=LOCKED)
+    (problem,) = caught.value.problems
+    assert problem.message == "`A.key`: `ask` is not for secrets."
+    assert wire(parsed(text.replace(", ask: true", "")), types=LOCKED).policy.asked == ()

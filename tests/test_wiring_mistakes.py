@@ -76,7 +76,7 @@ from tests.flow_texts import components, mistakes
         ),
         (
             'A: {type: ChatInput}\nB: {type: ChatInput, input_value: "${A.zzz}"}',
-            "3:38: `A` (ChatInput) has no output 'zzz'; it has message.",
+            "3:38: `A` (ChatInput) has no output 'zzz'; it has message, files.",
         ),
         (
             'A: {type: ChatInput}\nB: {type: LanguageModel, input_value: x, temperature: "${A}"}',
@@ -154,3 +154,31 @@ def test_a_flow_needs_an_output() -> None:
     assert mistakes("components:\n  A: {type: ChatInput}\n") == [
         "talk.yaml:2:3: The flow gives no answer: it needs a ChatOutput or a TextOutput."
     ]
+
+
+def test_mistakes_beside_the_components_hide_none_of_theirs() -> None:
+    text = """\
+    nmae: Talk
+    api: {overridable: [{min: 3}]}
+    components:
+      ChatInput: {type: ChatInput}
+      Model: {type: LanguageModel, input_value: "${ChatInptu}", step: {on_eror: continue}}
+      ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+    tests:
+      - {message: hi, expect: {contians: x}}
+      - {message: hi, expect: {takes: [Modl]}}
+    """
+    assert [says.partition("talk.yaml:")[2].partition(". ")[0] for says in mistakes(text)] == [
+        "1:1: There is no `nmae` in a flow",
+        "2:21: `api.overridable.0.field` is missing.",
+        "5:46: `${ChatInptu}` names no component of this flow",
+        "5:68: There is no `on_eror` in `step`",
+        "8:28: There is no `contians` in `tests.0.expect`",
+        "9:36: The flow has no component `Modl`",
+    ]
+
+
+def test_what_refers_to_a_component_that_cannot_be_read_is_no_mistake() -> None:
+    broken = 'components: {ChatInput: 5, ChatOutput: {type: ChatOutput, input_value: "${ChatInput}"}}\n'
+    (said,) = mistakes(broken)
+    assert "The component `ChatInput` is a mapping" in said

@@ -47,7 +47,7 @@ class Answers(BaseHTTPRequestHandler):
     def _stream(self, text: str, usage: dict[str, int]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Connection", "close")
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self._event({"choices": [{"delta": {"content": "tiny: "}}]})
         if text == "crash":
@@ -55,17 +55,22 @@ class Answers(BaseHTTPRequestHandler):
         if text == "wait":
             try:
                 while True:
-                    self.wfile.write(b": still here\n\n")
+                    self._chunk(b": still here\n\n")
                     time.sleep(0.05)
             except OSError:
                 self.starts.with_name("left").touch()
                 return
         self._event({"choices": [{"delta": {"content": text}, "finish_reason": "stop"}], "usage": usage})
-        self.wfile.write(b"data: [DONE]\n\n")
-        self.close_connection = True
+        self._chunk(b"data: [DONE]\n\n")
+        self._chunk(b"")
+        time.sleep(0.02)
+        self.close_connection = True  # as llama.cpp does after a stream, without a word before
 
     def _event(self, body: Any) -> None:
-        self.wfile.write(b"data: " + json.dumps(body).encode() + b"\n\n")
+        self._chunk(b"data: " + json.dumps(body).encode() + b"\n\n")
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class's name
         """Silent."""

@@ -20,6 +20,7 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: Any
+    method: str = "POST"
 
 
 @dataclass
@@ -107,4 +108,5 @@ async def _read(reader: asyncio.StreamReader) -> Asked | None:
     first, *lines = head.strip().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Asked(first.split(" ")[1], headers, json.loads(body) if body else None)
+    method, path, *_ = first.split(" ")
+    return Asked(path, headers, json.loads(body) if body else None, method)

@@ -55,6 +55,29 @@ components:
 _STARTERS = ["How do I send something back?", "Where is my parcel?", "What does shipping cost to Norway?"]
 
 
+_OPTIONS = """\
+api:
+  overridable:
+    - {field: Prompt.tone, choices: [friendly and short, formal, like a lawyer], ask: true}
+    - {field: Model.max_tokens, max: 4000, ask: true}
+    - {field: Model.temperature, min: 0, max: 1, ask: true}
+"""
+
+
+_RECEIPTS = """\
+name: Receipts
+description: Says what a receipt is for, and whether it is paid back.
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, model: "receipts:echo", input_value: "${ChatInput}", files: "${ChatInput.files}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+chat:
+  icon: ◫
+  welcome: Add a receipt.
+  accepts: [image/*, application/pdf, text/csv]
+"""
+
+
 def _write_flow(name: str, description: str, model: str, **chat: Any) -> str:
     return f"""\
 name: {name}
@@ -84,13 +107,25 @@ _FLOWS = {
         starters=_STARTERS,
     ),
     "essays": _write_flow("Essays", "Writes a first draft about whatever you name.", "essays:echo", icon="✎"),
-    "handbook": _write_flow("Handbook", "Knows how we work, from travel to holidays.", "scripted:echo"),
+    "handbook": _write_flow(
+        "Handbook",
+        "Knows how we work, from travel to holidays.",
+        "scripted:echo",
+        welcome="What would you like to know?",
+        starters=["How many days off do I have?", "Who books a hotel?"],
+    )
+    + _OPTIONS,
     "contracts": _write_flow("Contracts", "Finds clauses that need a lawyer.", "scripted:silent"),
     "invoices": _write_flow("Invoices", "Reads an invoice and books it.", "scripted:breaks", icon="§"),
     "summarizer": shipped_flow("summarizer"),
+    "receipts": _RECEIPTS,
 }
 _PROVIDERS = {
     "support": {"type": "scripted", "pieces": [_ANSWER]},
+    "receipts": {
+        "type": "scripted",
+        "pieces": ["Both are for the trip to Lyon: **12.40 €** for bread and coffee, ", "paid back."],
+    },
     "essays": {"type": "scripted", "pieces": [f"{word} " for word in (_ESSAY * 20).split(" ")], "delay": 0.02},
 }
 _NAMES = {

@@ -1,16 +1,19 @@
 """States of a conversation, brought about as people do."""
 
+import io
 from collections.abc import Callable
 from itertools import cycle
 from typing import TYPE_CHECKING
 
+from PIL import Image, ImageDraw
+
 from tests.acme import enter_as
 from tests.api_pane import change, open_pane
-from tests.open_page import answers, composer, go, messages, say, still, stop
+from tests.open_page import answers, composer, go, messages, open_step, say, still, stop
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import FilePayload, Page
 
 _QUESTIONS = cycle(
     (
@@ -45,6 +48,7 @@ def show_conversation(page: "Page", server: AppServer) -> None:
 def show_steps(page: "Page", server: AppServer) -> None:
     show_conversation(page, server)
     page.get_by_role("button", name="4 steps").click()
+    open_step(page, "Prompt")
     page.get_by_text("You answer for Acme").wait_for()
 
 
@@ -110,6 +114,69 @@ def show_overridden(page: "Page", server: AppServer) -> None:
     page.get_by_role("button", name="1 override").locator("visible=true").wait_for()
 
 
+def show_options(page: "Page", server: AppServer) -> None:
+    _open(page, server, "handbook").get_by_role("combobox", name="Tone").select_option("formal")
+    page.get_by_role("spinbutton", name="Max Tokens").fill("400")
+
+
+def show_chosen(page: "Page", server: AppServer) -> None:
+    show_options(page, server)
+    say(page, "How many days off do I have?")
+    answers(page).get_by_text("You said:").wait_for()
+    still(page)
+
+
+def _draw_receipt() -> bytes:
+    paper = Image.new("RGB", (600, 420), "#f3efe6")
+    pen = ImageDraw.Draw(paper)
+    pen.rectangle((150, 30, 450, 390), fill="#ffffff", outline="#d9d2c3")
+    lines = [
+        "BOULANGERIE DU PONT",
+        "Lyon, 3 November",
+        "",
+        "2 baguettes        3.20",
+        "2 coffees          9.20",
+        "",
+        "Total EUR         12.40",
+    ]
+    for number, line in enumerate(lines):
+        pen.text((185, 70 + 38 * number), line, fill="#2b2a27", font_size=20)
+    drawn = io.BytesIO()
+    paper.save(drawn, "PNG")
+    return drawn.getvalue()
+
+
+def _add_files(page: "Page") -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Add files").click()
+    receipt: FilePayload = {"name": "receipt.png", "mimeType": "image/png", "buffer": _draw_receipt()}
+    rows: FilePayload = {
+        "name": "expenses-november.csv",
+        "mimeType": "text/csv",
+        "buffer": b"day,what,sum\n3,bread,12.40\n" * 90,
+    }
+    chooser.value.set_files([receipt, rows])
+    page.wait_for_function("document.querySelectorAll('.fg-added li[data-state=there]').length === 2")
+
+
+def show_added(page: "Page", server: AppServer) -> None:
+    _add_files(_open(page, server, "receipts"))
+
+
+def show_files(page: "Page", server: AppServer) -> None:
+    show_added(page, server)
+    say(page, "Is this paid back?")
+    answers(page).get_by_text("paid back").wait_for()
+    page.wait_for_function("[...document.querySelectorAll('.fg-sent img')].every((one) => one.naturalWidth)")
+    still(page)
+
+
+def show_large(page: "Page", server: AppServer) -> None:
+    show_files(page, server)
+    page.get_by_role("button", name="Open receipt.png").click()
+    page.get_by_role("dialog", name="receipt.png").wait_for()
+
+
 def show_form(page: "Page", server: AppServer) -> None:
     _open(page, server, "summarizer").get_by_role("textbox", name="Text").fill("Releases should be small, said Ada.")
     page.get_by_role("button", name="Run", exact=True).click()
@@ -151,6 +218,11 @@ CHATS: dict[str, tuple[str, Callable[["Page", AppServer], None]]] = {
     "chat-refused": ("A message is not taken", show_refused),
     "chat-interrupted": ("The process was killed", show_interrupted),
     "chat-overridden": ("With overrides", show_overridden),
+    "chat-options": ("A flow that asks for more than a message", show_options),
+    "chat-chosen": ("What was chosen, in one line", show_chosen),
+    "chat-added": ("Files are added", show_added),
+    "chat-files": ("A question with files", show_files),
+    "chat-picture": ("A picture, large", show_large),
     "chat-form": ("A flow that takes a text", show_form),
     "chat-keys": ("Its keys", show_keys),
     "chat-list": ("The list of chats", show_chats),

@@ -19,7 +19,7 @@ from tests.open_page import answers, choose, fill, go, open_menu, say, sign_in, 
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import FilePayload, Locator, Page
 
 Show = Callable[["Page", AppServer], None]
 _ASKING = iter(("bob", "ivan", "mara", "noor"))
@@ -43,6 +43,62 @@ def show_mistakes(page: "Page", server: AppServer) -> None:
         page.wait_for_timeout(1_500)  # the folder is looked at once a second
         go(page, server.url)
         page.get_by_text("1 file needs a correction").first.wait_for()
+    finally:
+        file.unlink()
+
+
+def show_inside(page: "Page", server: AppServer) -> None:
+    show_conversation(page, server)
+    session = page.url.partition("session=")[2]
+    go(page, f"{server.url}/inside?flow=support&session={session}")
+    page.locator('.fg-figure g.node[data-state="done"]').first.wait_for()
+
+
+def show_mistakes_inside(page: "Page", server: AppServer) -> None:
+    file = server.folder / "flows" / MISTAKE[0]
+    file.write_text(MISTAKE[1], encoding="utf-8")
+    try:
+        enter_as(page, server, "olga")
+        page.wait_for_timeout(1_500)  # the folder is looked at once a second
+        go(page, f"{server.url}/inside?file={MISTAKE[0]}")
+        page.locator(".fg-wrong").wait_for()
+    finally:
+        file.unlink()
+
+
+_HANDBOOK = """\
+name: Handbook
+components:
+  ChatInput: {type: ChatInput}
+  Found: {type: Retrieve, knowledge: handbook, search_query: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Found.passages}"}
+knowledge:
+  handbook: {uploads: true}
+"""
+_DOCUMENTS = {
+    "Leave.md": b"# Leave\n\nEverybody has thirty days of leave a year; days that are left are lost in April.",
+    "Travel costs.csv": b"city,a night\nLyon,120\nOslo,180\n",
+    "Contract 2019.pdf": b"%PDF-1.7 cut off",
+}
+
+
+def show_knowledge(page: "Page", server: AppServer) -> None:
+    file = server.folder / "flows" / "handbook.yaml"
+    file.write_text(_HANDBOOK, encoding="utf-8")
+    try:
+        enter_as(page, server, "olga")
+        page.wait_for_timeout(1_500)  # the folder is looked at once a second
+        go(page, f"{server.url}/knowledge?flow=handbook")
+        with page.expect_file_chooser() as chosen:
+            page.get_by_role("button", name="Add files").click()
+        documents: list[FilePayload] = [
+            {"name": name, "mimeType": "", "buffer": data} for name, data in _DOCUMENTS.items()
+        ]
+        chosen.value.set_files(documents)
+        page.get_by_text("2 passages of 3 files").wait_for()
+        page.get_by_label("What would somebody ask?").fill("How many days of leave do I have?")
+        page.get_by_role("button", name="Find passages").click()
+        page.get_by_text("thirty days of leave").wait_for()
     finally:
         file.unlink()
 
@@ -231,6 +287,9 @@ PLACES: dict[str, tuple[str, Show]] = {
     name: (title, partial(_show_path, **given)) for name, (title, given) in _PAGES.items()
 } | {
     "home-mistakes": ("A file with a mistake", show_mistakes),
+    "inside": ("Inside a flow, for authors", show_inside),
+    "inside-mistakes": ("A file with a mistake, from inside", show_mistakes_inside),
+    "knowledge": ("What a flow looks things up in, for authors", show_knowledge),
     "home-request": ("Somebody asks for access", show_request),
     "account": ("The account", show_account),
     "home-new-flow": ("A new flow", show_new_flow),

@@ -17,11 +17,12 @@ from flowground.store import Store
 from flowground.store.people import access_requests, groups, sign_ins, tokens
 from flowground.store.people.owners import list_owners
 from flowground.store.people.sign_ins import BrowserSignIn
-from flowground.store.runs import erasing, exports, shared_chats, transcripts
+from flowground.store.runs import erasing, exports, files, shared_chats, transcripts
 from flowground.store.runs.exports import ExportPlace
+from flowground.store.runs.files import StoredFile
 from flowground.store.sql import spell_json
 
-_MOST_SIGN_INS = 10_000
+_MOST_SIGN_INS = _MOST_FILES = 10_000
 """Of the newest, in a file of one's data."""
 
 
@@ -64,6 +65,25 @@ async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
     return await access.sign_in.revoke(sign_in_id, member=caller.id)
 
 
+async def find_files(
+    access: Access, caller: Caller, words: str = "", *, limit: int, offset: int = 0
+) -> tuple[Sequence[StoredFile], int]:
+    """A page of my files, my tokens' too, newest first, and how many there are; with words, those with such names."""
+    caller = await access.require_member(caller)
+    owners = await access.store.read(list_owners, member=caller.id)
+    found = await access.store.read(files.list_page, owners=owners, words=words, limit=limit, offset=offset)
+    return found.shown, found.count
+
+
+async def delete_file(access: Access, caller: Caller, key: str) -> bool:
+    """One of mine; the message that it was sent with stays, and names it. False when it is not mine."""
+    caller = await access.require_member(caller)
+    owners = await access.store.read(list_owners, member=caller.id)
+    is_deleted = await access.store.write(files.delete_file, key=key, owners=owners)
+    access.store.on_erasure()
+    return is_deleted
+
+
 async def read_data(access: Access, caller: Caller) -> AsyncIterator[str]:
     """Pieces of a JSON file: who I am, my groups, sign-ins, tokens, requests, and all conversations, my tokens' too.
 
@@ -100,6 +120,7 @@ async def _describe_person(access: Access, caller: Caller) -> dict[str, Any]:
     read = access.store.read
     member = await access.sign_in.roster.find(caller.id)
     signed_in, _ = await read(sign_ins.find_page, member=caller.id, limit=_MOST_SIGN_INS)
+    owners = await read(list_owners, member=caller.id)
     shared = await read(shared_chats.list_of_owner, owner=str(caller.owner), limit=shared_chats.MOST_OWN)
     return {
         "name": member.name if member else None,
@@ -123,6 +144,18 @@ async def _describe_person(access: Access, caller: Caller) -> dict[str, Any]:
         "access_requests": [
             {"flow": request.flow_id, "note": request.note, "at": request.created_at, "state": state}
             for request, state in await read(access_requests.list_requests, member=caller.id)
+        ],
+        "files": [
+            {
+                "id": file.reference.id,
+                "name": file.reference.name,
+                "type": file.reference.media_type,
+                "bytes": file.reference.size,
+                "sha256": file.reference.sha256,
+                "flow": file.flow_id,
+                "added": file.created_at,
+            }
+            for file in (await read(files.list_page, owners=owners, limit=_MOST_FILES)).shown
         ],
         "shared_chats": [
             {"flow": link.flow_id, "title": link.title, "as_of": link.created_at, "until": link.expires_at}

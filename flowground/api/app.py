@@ -12,13 +12,16 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from flowground import __version__
-from flowground.api import flows, me, monitor, run, runs
+from flowground.api import files, flows, me, monitor, run, runs
 from flowground.api.errors import find_status, install_handlers
 from flowground.api.run import REPLAYED
 from flowground.errors import StoreUnavailable
 from flowground.runtime import Runtime
 
-_NEEDS_TOKEN = ("/api/v1/run/", "/api/v1/runs/", "/api/v1/flows", "/api/v1/me", "/api/v1/monitor/", "/lf/")
+_NEEDS_TOKEN = (
+    *("/api/v1/run/", "/api/v1/runs/", "/api/v1/files/", "/api/v1/flows", "/api/v1/me", "/api/v1/monitor/"),
+    *("/api/v2/files", "/lf/"),
+)
 _SCHEMES = {
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "Application token"},
     "bearer": {"type": "http", "scheme": "bearer", "description": "The same token"},
@@ -73,6 +76,7 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
     install_handlers(api)
     api.router.routes.extend(run.ROUTES)
     api.include_router(flows.router)
+    api.include_router(files.router)
     api.include_router(me.router)
     api.include_router(monitor.router)
     api.include_router(runs.router)

@@ -7,7 +7,9 @@ values, since a megabyte of `[],` costs fifty times a megabyte of text.
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator, Callable
 from email.message import Message as Headers
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,12 +19,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from flowground.errors import BodyTooLarge, InvalidRequest, RequestError
+from flowground.values import MOST_LEVELS, has_too_many_levels
 
 MOST_VALUES = 100_000
 """Values, keys not counted, of one body: a flow file has 20,000 at most."""
-MOST_LEVELS = 200
-"""Lists and objects in each other, in what somebody sends: what is read is written again, by encoders that go no deeper
-than some 250 or 900."""
 _SMALL = 65_536
 """Bytes of JSON that are parsed on the loop: under 5 ms, less than a thread's start costs under load."""
 
@@ -31,6 +31,8 @@ STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y"
 }  # fmt: skip
 _WHOLE = 10
 """How many times the patience for a piece the whole body may take: at 30 s a piece, 3 MB pass at 11 kB a second."""
+_LONGEST_TYPE = 1_000
+"""Characters of a content type that are parsed: a boundary has 70 at most, and 60,000 semicolons took four seconds."""
 _FORM_PIECE = 16_384
 """Bytes of a form that are parsed at once."""
 
@@ -102,21 +104,34 @@ async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
 
 
 async def _read(request: Request, limit: int, patience: float) -> bytes:
+    too_large = partial(_say_too_large, limit)
+    return b"".join(
+        [piece async for piece in read_pieces(request, limit=limit, patience=patience, too_large=too_large)]
+    )
+
+
+async def read_pieces(
+    request: Request, *, limit: int, patience: float, too_large: Callable[[], BodyTooLarge], whole: float = _WHOLE
+) -> AsyncGenerator[bytes, None]:
+    """The body as it comes; what `too_large` gives is raised behind `limit` bytes, and at once where more are declared.
+
+    `patience` is in seconds for each piece, `whole` times that for all of it. Raises BodyTooSlow and ClientDisconnect.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        raise _say_too_large(limit)
+        raise too_large()
     message: Message = {"more_body": True}
-    parts, size = list[bytes](), 0
-    end = asyncio.get_running_loop().time() + _WHOLE * patience
-    while message.get("more_body") and size <= limit:
+    size = 0
+    end = asyncio.get_running_loop().time() + whole * patience
+    while message.get("more_body"):
         message = await _read_piece(request, patience, end)
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    if size > limit:
-        raise _say_too_large(limit)
-    return b"".join(parts)
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise too_large()
+        yield piece
 
 
 def _say_too_large(limit: int) -> BodyTooLarge:
@@ -166,10 +181,17 @@ def _write_form_type(said: str) -> bytes:
 
     Starlette decodes by any `charset` that Python knows, also by one that takes ten minutes for a megabyte.
     """
-    headers = Headers()
-    headers["content-type"] = said
-    boundary = headers.get_boundary()
+    boundary = find_boundary(said)
     return b"multipart/form-data" + (f'; boundary="{boundary}"'.encode("latin-1", "replace") if boundary else b"")
+
+
+def find_boundary(content_type: str) -> str | None:
+    """What stands between the parts of a form; None where the type is of no form, or is longer than any that is."""
+    headers = Headers()
+    if len(content_type) > _LONGEST_TYPE:
+        return None
+    headers["content-type"] = content_type
+    return headers.get_boundary() if headers.get_content_type() == "multipart/form-data" else None
 
 
 async def _read_json(raw: bytes) -> Any:
@@ -195,17 +217,6 @@ def _parse_json(raw: bytes) -> Any:
     except ValueError as error:
         at = error.pos if isinstance(error, json.JSONDecodeError) else 0
         raise refuse_field("The body is no JSON.", "json_invalid", "body", at, says="JSON decode error") from None
-
-
-def has_too_many_levels(value: Any) -> bool:
-    """Whether its lists and objects lie in each other over `MOST_LEVELS` levels. Looks at each value once."""
-    level = [value]
-    for _ in range(MOST_LEVELS + 1):
-        opened = (part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list))
-        level = [inner for part in opened for inner in part]
-        if not level:
-            return False
-    return True
 
 
 def _count_values(plain: bytes) -> None:

@@ -13,8 +13,10 @@ from starlette.exceptions import HTTPException
 from flowground import errors
 from flowground.api.body import BodyCompressed, BodyIsForm, BodyTooSlow
 from flowground.asking import KeyInvalid, KeyMissing
+from flowground.knowledge import KnowledgeBusy, KnowledgeMissing
 from flowground.limits import Allowance
 from flowground.repeatable_run import AnswerGone, RunUnfinished
+from flowground.runner.approvals import NothingWaits
 
 _log = logging.getLogger("flowground.api")
 
@@ -27,6 +29,8 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (errors.RunNotFound, 404),
     (errors.EventsGone, 410),
     (errors.RunElsewhere, 409),
+    (errors.DecidedElsewhere, 409),
+    (NothingWaits, 409),
     (RunUnfinished, 409),
     (AnswerGone, 410),
     (errors.BodyTooLarge, 413),
@@ -36,12 +40,16 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (errors.RunLimitReached, 429),
     (errors.InputConflict, 400),
     (errors.TweaksRefused, 422),
+    (errors.OptionMissing, 422),
     (errors.InvalidRequest, 422),
     (errors.RequestError, 400),
     (errors.ModelNotReady, 503),
+    (KnowledgeMissing, 503),
+    (KnowledgeBusy, 503),
     (errors.ProviderBusy, 429),
     (errors.ProviderTimeout, 504),
     (errors.ProviderError, 502),
+    (errors.RunOverBudget, 422),
     (errors.AnswerTooLong, 502),
     (errors.RunTimeout, 504),
     (errors.ShuttingDown, 503),

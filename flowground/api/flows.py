@@ -7,6 +7,7 @@ from fastapi import APIRouter, HTTPException, Request
 from flowground.api.incoming import verify_caller
 from flowground.caller import Caller
 from flowground.errors import FlowNotFound
+from flowground.snippets import find_types
 from flowground.wiring import WiredFlow
 
 router = APIRouter(
@@ -36,12 +37,15 @@ async def flow(request: Request, flow_id: str) -> dict[str, Any]:
 
 
 def _describe(wired: WiredFlow, caller: Caller, *, shows_components: bool) -> dict[str, Any]:
+    input_type, output_type = find_types(wired)
     return {
         "id": wired.id,
         "name": wired.name,
         "endpoint_name": wired.flow.api.endpoint_name,
         "description": wired.flow.description,
         "version": wired.version,
+        "input_type": input_type,
+        "output_type": output_type,
         "data": _list_components(wired) if shows_components and caller.sees_inside else None,
     }
 

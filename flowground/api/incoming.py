@@ -61,6 +61,9 @@ class RunBody(BaseModel):
     session_id: str | None = Field(
         None, max_length=SESSION_ID_CHARS, description="Continues a conversation; without it a fresh one begins."
     )
+    files: list[str] | None = Field(
+        None, max_length=50, description="Paths or ids of files that were uploaded before, for the Chat Input."
+    )
     stream: bool = Field(False, description="As `?stream=true`.")
 
     def make_request(
@@ -78,6 +81,7 @@ class RunBody(BaseModel):
             shape=shape,
             idempotency_key=key,
             warnings=warnings,
+            files=tuple(self.files or ()),
         )
 
 

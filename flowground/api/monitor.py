@@ -4,7 +4,8 @@ A person's token sees what their programs said by any token, in the flows that i
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+import json
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import groupby
@@ -15,15 +16,17 @@ from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
 from flowground.access import deleting
+from flowground.api.agent_steps import write_steps
 from flowground.api.incoming import verify_caller
-from flowground.api.wire import name_source, write_properties, write_reason, write_time
+from flowground.api.wire import name_source, write_citations, write_properties, write_reason, write_time
 from flowground.caller import Caller
 from flowground.errors import hide_component
+from flowground.events import ComponentFinished
+from flowground.files.paths import write_sent_path
 from flowground.messages import SENDERS
 from flowground.runtime import Runtime
 from flowground.store.people import owners
 from flowground.store.runs import transcripts
-from flowground.store.runs.records import TraceStep
 from flowground.store.runs.transcripts import MessagePosition, PlacedMessage
 
 _READ_AT_ONCE = 50
@@ -58,7 +61,8 @@ async def messages(
         newest_first=order.upper() == "DESC",
         limit=limit,
     )
-    pieces = _write_messages(runtime, mine, places, sees_inside=caller.sees_inside)
+    sees_tools = None if caller.sees_inside else await _list_open_tools(runtime, caller)
+    pieces = _write_messages(runtime, mine, places, sees_tools=sees_tools)
     first = await anext(pieces)  # what fails at once is answered with its status
     return StreamingResponse(_chain(first, pieces), media_type="application/json")
 
@@ -71,16 +75,21 @@ async def _chain(first: bytes, others: AsyncGenerator[bytes, None]) -> AsyncGene
 
 
 async def _write_messages(
-    runtime: Runtime, mine: Sequence[str], places: Sequence[MessagePosition], *, sees_inside: bool
+    runtime: Runtime, mine: Sequence[str], places: Sequence[MessagePosition], *, sees_tools: Collection[str] | None
 ) -> AsyncGenerator[bytes, None]:
-    """A JSON array, piece by piece; between the pieces the loop serves others."""
+    """A JSON array, piece by piece; between the pieces the loop serves others. `sees_tools` None: the caller sees the
+    inside of every flow; else what tools of these flows do, and no more."""
     written, comma = bytearray(b"["), b""
     for positions in _make_batches(places):
         found = await runtime.store.read(transcripts.read_messages, owners=mine, positions=positions)
         steps = {said.message.run_id: said.message.trace for said in found if said.message.trace}
         for said in found:
             trace = steps.get(said.message.run_id, ())
-            written += comma + to_json(_write_message(said, trace) if sees_inside else _write_from_outside(said))
+            if sees_tools is None:
+                told = _write_message(said, trace)
+            else:
+                told = _write_from_outside(said, sees_tools=said.flow_id in sees_tools)
+            written += comma + to_json(told)
             comma = b","
             if len(written) > _PIECE:
                 yield bytes(written)
@@ -132,23 +141,34 @@ async def _list_reach(runtime: Runtime, caller: Caller) -> list[str] | None:
     return [wired.id for wired in await runtime.access.list_flows(caller)]
 
 
-def _write_message(said: PlacedMessage, trace: Sequence[TraceStep]) -> dict[str, Any]:
+async def _list_open_tools(runtime: Runtime, caller: Caller) -> set[str]:
+    """Flows that say of their tools what they do."""
+    return {wired.id for wired in await runtime.access.list_flows(caller) if wired.shows_tools}
+
+
+def _write_message(said: PlacedMessage, trace: Sequence[ComponentFinished]) -> dict[str, Any]:
     """`trace` is the run's, which only its first answer carries."""
     message = said.message
     shown_by = next((step.component_id for step in trace if step.model and message.model in (None, step.model)), None)
-    return _write_shape(said, shown_by, name_source(shown_by, shown_by, message.model))
+    return _write_shape(said, shown_by, name_source(shown_by, shown_by, message.model), sees_tools=True)
 
 
-def _write_from_outside(said: PlacedMessage) -> dict[str, Any]:
+def _write_from_outside(said: PlacedMessage, *, sees_tools: bool) -> dict[str, Any]:
     """No word of who made the text, and of a failure no more than that there was one."""
     error = said.message.error
     told = replace(said.message, error=None if error is None else hide_component(error))
-    return _write_shape(replace(said, message=told), None, name_source())
+    return _write_shape(replace(said, message=told), None, name_source(), sees_tools=sees_tools)
 
 
-def _write_shape(said: PlacedMessage, shown_by: str | None, source: dict[str, Any]) -> dict[str, Any]:
+def _write_shape(
+    said: PlacedMessage, shown_by: str | None, source: dict[str, Any], *, sees_tools: bool
+) -> dict[str, Any]:
     message = said.message
+    blocks = write_steps(message.actions, sees_tools=sees_tools)
+    if message.error is not None:
+        blocks.append(_write_error_block(shown_by, message.error))
     sender, name = SENDERS[message.role]
+    sender, name = message.sender or sender, message.sender_name or ("User" if message.sender == "User" else name)
     return {
         "id": message.id,
         "flow_id": said.flow_id,
@@ -158,14 +178,22 @@ def _write_shape(said: PlacedMessage, shown_by: str | None, source: dict[str, An
         "session_id": said.session_id,
         "context_id": "",
         "text": message.text or message.error or "",
-        "files": "[]",
+        "files": _write_files(said),
         "edit": False,
         "duration": None,
-        "properties": write_properties(source, message.state, message.usage) | write_reason(message.finish_reason),
+        "properties": write_properties(source, message.state, message.usage)
+        | write_reason(message.finish_reason)
+        | write_citations(message.citations),
         "category": "error" if message.state == "failed" else "message",
-        "content_blocks": [] if message.error is None else [_write_error_block(shown_by, message.error)],
+        "content_blocks": blocks,
         "session_metadata": {"graph_run_id": message.run_id},
     }
+
+
+def _write_files(said: PlacedMessage) -> str:
+    """Paths as JSON in a text, as Langflow has them."""
+    given = said.message.value if said.message.role == "user" and said.message.kind == "files" else ()
+    return json.dumps([write_sent_path(said.flow_id, file) for file in given])
 
 
 def _write_error_block(component_id: str | None, reason: str) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from starlette.types import Receive, Scope, Send
 from flowground import doors
 from flowground.api.errors import write_limits
 from flowground.api.incoming import STREAM_SCHEMA, ApiRequest, RunBody, read_request, read_token
-from flowground.api.stream import Frames
+from flowground.api.stream import Frames, write_waiting
 from flowground.api.wire import write_body, write_json
 from flowground.asking import TokenHolder
-from flowground.doors import Answer
+from flowground.doors import Answer, RunWaits
 from flowground.events import TurnFinished
 from flowground.limits.admission import AskerLeft
-from flowground.runtime import Runtime
+from flowground.runtime import LiveTurn, Runtime
 
 _TEXT = {"type": "string"}
 _WARNINGS = {"type": "array", "items": _TEXT, "description": "What was sent and ignored; only where there is such"}
@@ -125,9 +125,16 @@ async def run(request: Request) -> Response:
     if answer.is_repeat:
         told[REPLAYED] = "true"
     if not answer.request.stream:
+        if answer.turn is None and answer.wired.asks_people:
+            answer = answer.start_apart()
         finished = await answer.finish(left=partial(_wait_for_leaving, request))
         if finished is None:
+            if isinstance(answer.turn, LiveTurn) and not answer.request.idempotency_key:
+                answer.turn.stop()
             return Response(status_code=_CLIENT_LEFT)
+        if isinstance(finished, RunWaits):
+            body = to_json(write_waiting(runtime, finished.run_id))
+            return Response(body, 202, media_type="application/json", headers=told)
         return Response(_write(answer, finished), media_type="application/json", headers=told)
     frames = Frames(answer.shown, answer.request, answer.caller.sees_inside)
     if answer.request.framing == "sse":

@@ -6,14 +6,16 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from flowground import doors, own_runs
 from flowground.api.incoming import ApiRequest, verify_caller
 from flowground.api.run import open_stream
-from flowground.api.stream import FrameId, Frames
+from flowground.api.stream import FrameId, Frames, write_wait
 from flowground.api.wire import write_time, write_usage
 from flowground.caller import Caller, Shape
 from flowground.errors import EventsGone, InvalidRequest, NotAllowed, hide_component
+from flowground.messages import Decision
 from flowground.runtime import Runtime
 from flowground.store.runs import progress
 from flowground.store.runs.records import RunRecord, StoredMessage
@@ -80,6 +82,27 @@ async def stop_run(request: Request, run_id: str) -> dict[str, Any]:
     return await _describe(runtime, caller, await own_runs.stop_run(runtime, caller, run_id))
 
 
+class DecisionBody(BaseModel):
+    """What a person says of a call that waits."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    call: int = Field(ge=1, description="The call's number, as it was told")
+    digest: str = Field(max_length=64, description="Of the call and its arguments, as it was told")
+    decision: Decision = Field(description="`once`; `chat`: this tool is not asked about again in this chat; `refuse`")
+
+
+@router.post("/decisions", responses={409: {"description": "Nothing waits for it, or its process is slow to take it."}})
+async def decide(request: Request, run_id: str, decided: DecisionBody) -> dict[str, Any]:
+    """Allows or refuses a call of a tool that waits. What the run is at then; it goes on by itself.
+
+    Where another process runs it, that is told, which takes two seconds at most.
+    """
+    runtime, caller = await verify_caller(request)
+    call = own_runs.DecidedCall(decided.call, decided.digest, decided.decision)
+    return await _describe(runtime, caller, await own_runs.decide(runtime, caller, run_id, call))
+
+
 async def _describe(runtime: Runtime, caller: Caller, run: RunRecord) -> dict[str, Any]:
     texts: Mapping[str, str] | None = None
     if run.status == "running":
@@ -93,17 +116,18 @@ async def _describe(runtime: Runtime, caller: Caller, run: RunRecord) -> dict[st
     else:
         said = await runtime.store.read(progress.list_answers, run=run)
         answers = [{"id": m.id, "text": m.text, "state": m.state, "error": _show_error(caller, m)} for m in said]
+    waiting = [write_wait(waits) for waits in runtime.running.list_waiting(run.id)]
     return {
         "id": run.id,
         "flow_id": run.flow_id,
         "session_id": run.session_id,
-        "status": run.status,
+        "status": "waiting" if waiting else run.status,
         "started_at": write_time(run.started_at),
         "seconds": None if run.status == "running" else run.seconds,
         "usage": write_usage(run.usage),
         "error_code": run.error_code,
         "answers": answers,
-    }
+    } | ({"waiting": waiting} if waiting else {})
 
 
 def _show_error(caller: Caller, said: StoredMessage) -> str | None:

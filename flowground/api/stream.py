@@ -5,22 +5,30 @@ import json
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from flowground.api.errors import find_run_id, find_status, find_wait, log_unexpected, write_detail
 from flowground.api.incoming import ApiRequest
-from flowground.api.wire import LONG, Wire, write_json, write_simple
+from flowground.api.wire import LONG, Wire, write_json, write_simple, write_time
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
 from flowground.events import (
+    ActionLog,
     ComponentFinished,
     ComponentStarted,
     Event,
     ModelProgress,
+    ModelThought,
+    PassagesFound,
+    ThinkingBegan,
     Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
     TurnFinished,
     TurnStarted,
 )
-from flowground.runtime import NumberedEvent, ToldFlow
+from flowground.runtime import NumberedEvent, Runtime, ToldFlow
 from flowground.wiring import WiredFlow
 
 Said = tuple[str, str]
@@ -49,6 +57,10 @@ class Frames:
     _wire: Wire | None = None
     _tails: dict[str, str] = field(default_factory=dict)
     """How all tokens of an answer end, by its component: written once."""
+    _actions: ActionLog = field(default_factory=ActionLog)
+    _first: str | None = None
+    _said: list[str] = field(default_factory=list)
+    """Pieces of the `_first` answer, which tells what models did."""
 
     def encode(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
         """All frames, in Langflow's framing. A failure of the turn is its last one; `events` are left to whoever made
@@ -114,7 +126,13 @@ class Frames:
                 return self._begin(event)
             case TurnFinished():
                 return self._finish(event, self._writer)
-            case ComponentStarted() | ComponentFinished() | ModelProgress():
+            case ToolCalled() | ToolReturned():
+                return self._write_call(event, self._writer)
+            case ToolWaits():
+                return self._write_wait(event, self._writer)
+            case ComponentStarted() | ComponentFinished() | ModelProgress() | PassagesFound():
+                return ()
+            case ThinkingBegan() | ModelThought():
                 return ()
             case _:
                 assert_never(event)
@@ -126,24 +144,43 @@ class Frames:
     @property
     def _writer(self) -> Wire:
         if self._wire is None:
-            raise RuntimeError("TurnStarted comes first")
+            raise RuntimeError("The event with which a turn begins comes first.")
         return self._wire
 
     def _begin(self, event: TurnStarted) -> Iterable[Said | None]:
         self._wire = Wire(self.wired, self.request, event, self.sees_inside)
+        self._first = self._wire.find_first()
         if self._is_simple or event.input_value is None:
             return ()
         return (_write_event("add_message", self._wire.write_question(), event.input_value),)
 
+    def _write_call(self, event: ToolCalled | ToolReturned, wire: Wire) -> Iterable[Said | None]:
+        """The message anew, with all that was called so far, as Langflow does it."""
+        if self._actions.add(event) is None or self._first is None:
+            return ()
+        return (None if self._is_simple else self._write_partial(self._first, wire),)
+
+    def _write_wait(self, event: ToolWaits, wire: Wire) -> Iterable[Said | None]:
+        self._actions.add(event)
+        if event.is_decided:
+            return ()
+        return (_write_event("waiting", {"run_id": wire.turn.run_id, "waiting": [write_wait(event)]}),)
+
+    def _write_partial(self, component_id: str, wire: Wire) -> Said:
+        is_first = component_id == self._first
+        text, found = "".join(self._said) if is_first else "", self._actions.found.values() if is_first else ()
+        return _write_event("add_message", wire.write_answer(component_id, text, state="partial", actions=found), text)
+
     def _write_token(self, event: Token, wire: Wire) -> Iterable[Said | None]:
-        if tail := self._tails.get(event.component_id):
-            name = "text" if self._is_simple else "chunk"
-            return (("token", f'{{"{name}": {json.dumps(event.text)}{tail}'),)
-        self._tails[event.component_id] = f', "id": "{wire.turn.answer_ids[event.component_id]}"}}'
-        partial = None
-        if not self._is_simple:
-            partial = _write_event("add_message", wire.write_answer(event.component_id, "", state="partial"))
-        return (partial, *self._write_token(event, wire))
+        name = event.component_id
+        partial: tuple[Said | None, ...] = ()
+        if name not in self._tails:
+            self._tails[name] = f', "id": "{wire.turn.answer_ids[name]}"}}'
+            partial = (None if self._is_simple else self._write_partial(name, wire),)
+        if name == self._first:
+            self._said.append(event.text)
+        key = "text" if self._is_simple else "chunk"
+        return (*partial, ("token", f'{{"{key}": {json.dumps(event.text)}{self._tails[name]}'))
 
     def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[Said | None]:
         chats = [name for name in wire.turn.answer_ids if self.wired.components[name].gives_output == "chat"]
@@ -154,7 +191,8 @@ class Frames:
         texts = [result.text for result in event.results.values()]
         for name in (name for name in chats if name in event.results):
             result = event.results[name]
-            message = wire.write_answer(name, result.text, state="complete", result=result)
+            found = event.actions if name == wire.find_first(event) else ()
+            message = wire.write_answer(name, result.text, state="complete", result=result, actions=found)
             yield _write_event("add_message", message, *texts)
         yield _write_event("end", {"result": wire.write_result(event)}, *texts)
 
@@ -165,6 +203,19 @@ class Frames:
         if self._is_simple or self._wire is None or not isinstance(error, ComponentFailed):
             return (last,)
         return (_write_event("error", self._wire.write_failure(error.component_id, error.message)), last)
+
+
+def write_wait(waits: ToolWaits) -> dict[str, Any]:
+    """A call that a person may allow: `POST /api/v1/runs/{run_id}/decisions` takes `call` and `digest` back."""
+    until = write_time(datetime.fromtimestamp(waits.until, UTC))
+    named = {"call": waits.called.number, "name": waits.called.name, "arguments": json.loads(waits.takes)}
+    return named | {"digest": waits.digest, "until": until}
+
+
+def write_waiting(runtime: Runtime, run_id: str) -> dict[str, Any]:
+    """What a plain run is answered with while it waits."""
+    calls = [write_wait(waits) for waits in runtime.running.list_waiting(run_id)]
+    return {"status": "waiting", "run_id": run_id, "waiting": calls}
 
 
 async def write_langflow(said: AsyncGenerator[Said, None]) -> AsyncGenerator[bytes, None]:

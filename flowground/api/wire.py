@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, AnyStr
 
+from flowground.api.agent_steps import Json, write_steps
 from flowground.api.incoming import ApiRequest
 from flowground.caller import RunRequest
-from flowground.events import OutputResult, TurnFinished, TurnStarted
+from flowground.citations import Citations, describe_passages
+from flowground.events import ActionEvent, OutputResult, TurnFinished, TurnStarted
+from flowground.files.paths import write_sent_path
 from flowground.messages import SENDERS, Usage
 from flowground.runtime import ToldFlow
 from flowground.wiring import WiredFlow
 
-Json = dict[str, Any]
 _USER, _MACHINE = SENDERS["user"], SENDERS["assistant"]
 
 LONG = 100_000
@@ -35,7 +37,8 @@ def write_simple(wired: WiredFlow | ToldFlow, end: TurnFinished) -> Json:
     `{text, session_id, flow_id, version, usage}`; several selected outputs are joined by a blank line.
 
     `version` is the flow's content hash; `usage` sums all models of the run, or is null. `finish_reason` is there where
-    an answer is not whole, "length" where `max_tokens` cut it.
+    an answer is not whole, "length" where `max_tokens` cut it; `data` where an answer shows data or records, which are
+    the value of the first such one. `citations` are the passages that the text cites, where it cites some.
     """
     return (
         {
@@ -46,6 +49,8 @@ def write_simple(wired: WiredFlow | ToldFlow, end: TurnFinished) -> Json:
             "usage": write_usage(end.usage),
         }
         | write_reason(_find_reason(end))
+        | _write_data(end)
+        | write_citations([passage for output in end.outputs for passage in output.citations])
         | _write_warnings(end.turn)
     )
 
@@ -55,9 +60,20 @@ def write_reason(reason: str | None) -> Json:
     return {} if reason is None or reason == "stop" else {"finish_reason": reason}
 
 
+def write_citations(citations: Citations) -> Json:
+    """`{"citations": [{number, text, source, …}]}`, each passage once; nothing where none is cited."""
+    once = {passage.number: passage for passage in citations}
+    return {"citations": describe_passages(once.values())} if once else {}
+
+
 def _find_reason(end: TurnFinished) -> str | None:
     """Of the first answer that is not whole."""
     return next((output.finish_reason for output in end.outputs if output.finish_reason not in (None, "stop")), None)
+
+
+def _write_data(end: TurnFinished) -> Json:
+    shown = next((output for output in end.outputs if output.kind in ("data", "records")), None)
+    return {"data": shown.value} if shown else {}
 
 
 def _write_warnings(turn: TurnStarted) -> Json:
@@ -77,15 +93,34 @@ class Wire:
         """The body of a plain run, and `end.data.result` of a stream."""
         given = self.request.input_value
         inputs = {} if given is None else {"input_value": given}
-        outputs = [{"inputs": inputs, "outputs": [self._write_output(item) for item in end.outputs]}]
-        return {"session_id": self.turn.session_id, "outputs": outputs} | _write_warnings(self.turn)
+        outputs = [{"inputs": inputs, "outputs": [self._write_output(item, end) for item in end.outputs]}]
+        return {"session_id": self.turn.session_id, "outputs": outputs} | _write_warnings(end.turn)
 
     def write_question(self) -> Json:
         """The Chat Input's message as a stream's first event shows it."""
         said = self.turn.input_value or ""
         return self._add_id(self._write_message(self.turn.user_message_id, said, sender=_USER, source=name_source()))
 
-    def write_answer(self, component_id: str, text: str, *, state: str, result: OutputResult | None = None) -> Json:
+    def find_first(self, end: TurnFinished | None = None) -> str | None:
+        """The answer whose message tells what models did: at the end the first that there is."""
+        return next((name for name in self.turn.answer_ids if end is None or name in end.results), None)
+
+    def _add_steps(self, message: Json, actions: Iterable[ActionEvent]) -> Json:
+        """The same message, with what models did."""
+        if actions:
+            sees_tools = self.sees_inside or self.wired.shows_tools
+            message["content_blocks"] = message["data"]["content_blocks"] = write_steps(actions, sees_tools=sees_tools)
+        return message
+
+    def write_answer(
+        self,
+        component_id: str,
+        text: str,
+        *,
+        state: str,
+        result: OutputResult | None = None,
+        actions: Iterable[ActionEvent] = (),
+    ) -> Json:
         """A Chat Output's message: state "partial" while it streams, "complete" with its result."""
         message = self._write_message(
             self.turn.answer_ids[component_id],
@@ -97,7 +132,7 @@ class Wire:
             icon=self._find_icon(component_id),
             finish_reason=result.finish_reason if result else None,
         )
-        return self._add_id(message)
+        return self._add_id(self._add_steps(message, actions))
 
     def write_failure(self, component_id: str | None, text: str) -> Json:
         """The message-shaped first half of a stream's error; without the traceback that Langflow sends."""
@@ -108,12 +143,12 @@ class Wire:
         message["category"] = message["data"]["category"] = "error"
         return self._add_id(message)
 
-    def _write_output(self, item: OutputResult) -> Json:
+    def _write_output(self, item: OutputResult, end: TurnFinished) -> Json:
         component = self.wired.components[item.component_id]
         is_chat = "chat" in (component.gives_output, component.takes_input)
-        return self._write_chat_output(item) if is_chat else self._write_text_output(item)
+        return self._write_chat_output(item, end) if is_chat else self._write_text_output(item)
 
-    def _write_chat_output(self, item: OutputResult) -> Json:
+    def _write_chat_output(self, item: OutputResult, end: TurnFinished) -> Json:
         is_input = item.component_id not in self.turn.answer_ids
         sender, name = _USER if is_input else _MACHINE
         message = self._write_message(
@@ -125,9 +160,12 @@ class Wire:
             icon=self._find_icon(item.component_id),
             finish_reason=item.finish_reason,
         )
+        if item.component_id == self.find_first(end):
+            self._add_steps(message, end.actions)
         return {
             "results": {"message": message},
-            "artifacts": {"message": item.text, "sender": sender, "sender_name": name, "files": [], "type": "object"},
+            "artifacts": {"message": item.text, "sender": sender, "sender_name": name, "files": [], "type": "object"}
+            | write_citations(item.citations),
             "outputs": {"message": {"message": item.text, "type": "text"}},
             "logs": {"message": []},
             "messages": [self._write_line(item, sender, name, self.turn.session_id)],
@@ -139,7 +177,7 @@ class Wire:
         key, is_message = next(iter(component.outputs)), "text" in (component.gives_output, component.takes_input)
         return {
             "results": {"text": _write_text_message(item.text, self.turn)} if is_message else {},
-            "artifacts": {key: {"repr": item.text, "raw": item.text, "type": "text"}},
+            "artifacts": {key: {"repr": item.text, "raw": item.text, "type": "text"} | write_citations(item.citations)},
             "outputs": {key: {"message": item.text, "type": "text"}},
             "logs": {key: []},
             "messages": [self._write_line(item, *_MACHINE, "")] if is_message else [],
@@ -184,14 +222,16 @@ class Wire:
         shown, metadata = write_properties(source, state, usage, icon), {"graph_run_id": turn.run_id}
         shown.update(write_reason(finish_reason))
         kind, name = sender
+        sent = turn.files if message_id == turn.user_message_id else ()
+        paths = [write_sent_path(turn.flow_id, file) for file in sent]
         data = {
             "timestamp": moment, "sender": kind, "sender_name": name, "session_id": turn.session_id,
-            "context_id": "", "text": text, "files": [], "error": False, "edit": False, "properties": shown,
+            "context_id": "", "text": text, "files": paths, "error": False, "edit": False, "properties": shown,
             "category": "message", "content_blocks": [], "session_metadata": metadata, "id": message_id,
             "flow_id": turn.flow_id, "run_id": turn.run_id, "duration": None,
         }  # fmt: skip
         return {
-            "text_key": "text", "data": data, "default_value": "", "sender": kind, "sender_name": name, "files": [],
+            "text_key": "text", "data": data, "default_value": "", "sender": kind, "sender_name": name, "files": paths,
             "session_id": turn.session_id, "context_id": "", "run_id": turn.run_id, "timestamp": moment,
             "flow_id": turn.flow_id, "error": False, "edit": False, "properties": shown, "category": "message",
             "content_blocks": [], "duration": None, "session_metadata": metadata, "text": text,

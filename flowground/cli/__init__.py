@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from flowground import __version__
-from flowground.cli import backup, beginning, flows, keys, members, model, operating, run
+from flowground.cli import backup, beginning, flow_tests, flows, keys, knowledge, members, model, operating, run
 from flowground.cli.commands import CommandParser
 from flowground.cli.output import show_controls, tell
 from flowground.errors import FlowgroundError
@@ -65,6 +65,6 @@ def _build_parser() -> CommandParser:
     parser.add_argument("--version", action="version", version=f"flowground {__version__}")
     parser.add_argument("--debug", action="store_true", help="log more, and show where an unexpected error comes from")
     commands = parser.add_commands()
-    for group in (beginning, flows, run, model, keys, members, operating, backup):
+    for group in (beginning, flows, flow_tests, run, knowledge, model, keys, members, operating, backup):
         group.add_to(commands)
     return parser

@@ -3,16 +3,20 @@
 import argparse
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from flowground.cli.commands import Commands
 from flowground.cli.output import show_path, tell
 from flowground.cli.resources import load_settings
-from flowground.errors import FlowError, InvalidRequest, Problem
+from flowground.components.mcp import MCP
+from flowground.errors import FlowError, InvalidRequest, Problem, ProviderError
 from flowground.flow.parse import parse_flow
 from flowground.loader import Catalogue
-from flowground.providers import find_fault
+from flowground.loader.links import find_doubts, link_flow
+from flowground.loader.shelf import list_by_address
+from flowground.providers import Providers, find_fault
 from flowground.schema import build_flow_schema
 from flowground.settings import Settings
 from flowground.wiring import WiredFlow, wire
@@ -20,36 +24,40 @@ from flowground.words import count, list_names
 
 
 def add_to(commands: Commands) -> None:
-    validate = commands.add_parser("validate", help="find mistakes in flow files")
+    validate = commands.add_parser("validate", help="find mistakes in flow files, and words that should be changed")
     validate.add_argument("files", nargs="*", type=Path, metavar="FILE", help="default: all files of the flows folder")
+    validate.add_argument("--strict", action="store_true", help="end with 1 where there are warnings, too")
     validate.set_defaults(command=_validate)
     schema = commands.add_parser("schema", help="print the JSON Schema of a flow file, for editors")
     schema.set_defaults(command=_print_schema)
 
 
 def _validate(given: argparse.Namespace) -> int:
-    """Each mistake as `file:line:column: sentence` on stdout; 1 when there is any.
+    """Each mistake and each warning as `file:line:column: sentence` on stdout; 1 when there is a mistake.
 
     A model whose provider another config.yaml may have is no mistake of the file: it is told on stderr.
     """
     settings = load_settings()
-    loaded, problems = _check_files(given.files, settings) if given.files else _check_folder(settings)
+    loaded, found = _check_files(given.files, settings) if given.files else _check_folder(settings)
     right: list[Path] = []
     for path, wired in loaded.items():
         certain, others = _check_models(path, wired, settings)
-        problems += certain
+        found += certain
         right += [] if certain else [path]
         for problem in others:
             tell(f"{problem} The flow loads, and its runs fail.")
-    for problem in problems:
+    for problem in found:
         print(problem)
+    problems = [problem for problem in found if not problem.is_warning]
+    warnings = len(found) - len(problems)
     if problems:
         tell(f"{count(len(problems), 'mistake')} in {count(len({problem.file for problem in problems}), 'file')}.")
         if right:
             tell(f"No mistakes in {list_names(map(show_path, right))}.")
         return 1
-    tell(f"{count(len(right), 'flow')}, no mistakes: {list_names(map(show_path, right))}.")
-    return 0
+    also = f", {count(warnings, 'warning')}" if warnings else ""
+    tell(f"{count(len(right), 'flow')}, no mistakes{also}: {list_names(map(show_path, right))}.")
+    return 1 if warnings and given.strict else 0
 
 
 def _print_schema(_: argparse.Namespace) -> None:
@@ -60,31 +68,44 @@ _Loaded = dict[Path, WiredFlow]
 
 
 def _check_folder(settings: Settings) -> tuple[_Loaded, list[Problem]]:
-    """As a server would load it: two flows with one address are a mistake too."""
+    """As a server would load it, with mistakes and warnings: two flows with one address are a mistake too."""
     if not settings.flows.is_dir():
         raise InvalidRequest(
             f"There is no folder {show_path(settings.flows)}.", hint="`flows` in config.yaml names it."
         )
-    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
+    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
     right = {settings.flows / wired.flow.file: wired for wired in catalogue.list_flows().values()}
     wrong = catalogue.list_problems()
     if not right and not wrong:
         raise InvalidRequest(f"There are no flow files in {show_path(settings.flows)}.", hint="`new NAME` writes one.")
-    return right, _place((settings.flows / file, error) for file, error in wrong.items())
+    found = {file: error.problems for file, error in wrong.items()}
+    for file, warnings in catalogue.list_warnings().items():
+        found[file] = (*found.get(file, ()), *warnings)
+    return right, [problem for file, problems in found.items() for problem in _place(settings.flows / file, problems)]
 
 
 def _check_files(files: list[Path], settings: Settings) -> tuple[_Loaded, list[Problem]]:
     right: _Loaded = {}
-    wrong: list[tuple[Path, FlowError]] = []
+    found: list[Problem] = []
     for path in files:
         try:
             flow = parse_flow(path.read_bytes(), path.name, max_bytes=settings.limits.flow_bytes)
-            right[path] = wire(flow)
+            right[path] = wire(flow, servers=settings.mcp_servers)
+            found += _place(path, right[path].flow.warnings)
         except FlowError as error:
-            wrong.append((path, error))
+            found += _place(path, error.problems)
         except OSError as error:
             raise InvalidRequest(f"{path}: {error.strerror}") from None
-    return right, _place(wrong)
+    if any(wired.runs for wired in right.values()):
+        others = (
+            Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
+            .list_flows()
+            .values()
+        )
+        known = list_by_address([*others, *right.values()])
+        for path, wired in right.items():
+            found += _place(path, find_doubts(link_flow(wired, known), known))
+    return right, found
 
 
 def _check_models(path: Path, wired: WiredFlow, settings: Settings) -> tuple[list[Problem], list[Problem]]:
@@ -97,13 +118,32 @@ def _check_models(path: Path, wired: WiredFlow, settings: Settings) -> tuple[lis
                 at = spec.places["model"].value if "model" in spec.places else spec.position
                 problem = Problem(show_path(path), at.line, at.column, fault.sentence, model)
                 found[fault.is_certain].append(problem)
+    found[False] += [*_check_tools(path, wired, settings), *_check_servers(path, wired, settings)]
     return found[True], found[False]
 
 
-def _place(wrong: Iterable[tuple[Path, FlowError]]) -> list[Problem]:
-    """The mistakes, their files named from the working directory, as terminals and editors open them."""
-    return [
-        replace(problem, file=show_path(path.with_name(problem.file)))
-        for path, error in wrong
-        for problem in error.problems
-    ]
+def _check_tools(path: Path, wired: WiredFlow, settings: Settings) -> Iterable[Problem]:
+    """Agents whose models call no tools."""
+    models = Providers(settings.providers, default_model=settings.default_model, folder=settings.data, answer_chars=1)
+    for name in wired.tools:
+        for wanted in wired.components[name].list_models():
+            with suppress(ProviderError):
+                provider, model = models.resolve(wanted)
+                if not provider.takes(model).tools:
+                    at = wired.flow.components[name].places["tools"].value
+                    says = f"The model {wanted or settings.default_model} calls no tools."
+                    yield Problem(show_path(path), at.line, at.column, says, wanted)
+
+
+def _check_servers(path: Path, wired: WiredFlow, settings: Settings) -> Iterable[Problem]:
+    """MCP servers that config.yaml does not name."""
+    for name, component in wired.components.items():
+        if isinstance(component, MCP) and component.server not in settings.mcp_servers:
+            at = wired.flow.components[name].places["server"].value
+            says = f"There is no MCP server `{component.server}` under `mcp_servers:` of config.yaml."
+            yield Problem(show_path(path), at.line, at.column, says, component.server)
+
+
+def _place(path: Path, problems: Iterable[Problem]) -> list[Problem]:
+    """What was found in a file, which is named from the working directory, as terminals and editors open it."""
+    return [replace(problem, file=show_path(path.with_name(problem.file))) for problem in problems]

@@ -110,7 +110,7 @@ def _find_scope(addresses: list[str] | None, settings: Settings) -> tuple[str, .
     """Ids of the named flows. Raises InvalidRequest for one that does not exist."""
     if not addresses:
         return None
-    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
+    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
     return tuple(dict.fromkeys(find_flow(catalogue, address).id for address in addresses))
 
 

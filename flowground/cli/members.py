@@ -13,6 +13,7 @@ from flowground.cli.commands import Commands, add_group
 from flowground.cli.output import print_table, tell
 from flowground.cli.resources import ACTOR, load_settings, open_sign_in, open_store, say_no_such
 from flowground.errors import InvalidRequest
+from flowground.files import Files
 from flowground.forgetting import REMOVED, Forgetting
 from flowground.settings import PublicSettings, RetentionSettings
 from flowground.sign_in import SignIn
@@ -125,11 +126,21 @@ async def _remove(given: argparse.Namespace) -> None:
         keep_admin = not roster.has_configured_admin
         await store.write(members.remove, member=member.id, by=ACTOR, keep_admin=keep_admin)
         await _wait_for_ends(store, owners)
-        await Forgetting(store, RetentionSettings(), PublicSettings(), rest=0).forget(only=[REMOVED])
+        await _erase(store)
         left = await store.read(removals.list_removals)
     tell(f"{member.name} is removed, with sign-ins, tokens and conversations.")
     if left:
         tell("Not everything could be deleted yet: the server, or its next start, deletes the rest.")
+
+
+async def _erase(store: Store) -> None:
+    """What is left of people who were removed, with the bytes of their files."""
+    forgetting = Forgetting(store, RetentionSettings(), PublicSettings(), rest=0)
+    forgetting.files = Files(store, load_settings())
+    try:
+        await forgetting.forget(only=[REMOVED])
+    finally:
+        forgetting.files.close()
 
 
 async def _wait_for_ends(store: Store, owners: Collection[str]) -> None:

@@ -170,7 +170,9 @@ def _name_actor(actor: str, names: Mapping[str, str]) -> str:
 
 
 def _find_flow_id(settings: Settings, address: str) -> str:
-    return find_flow(Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes), address).id
+    return find_flow(
+        Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers), address
+    ).id
 
 
 def _find_provider(settings: Settings, name: str) -> str:

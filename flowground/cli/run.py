@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Coroutine, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, assert_never, get_args
 
 import requests
@@ -22,13 +23,19 @@ from flowground.events import (
     ComponentStarted,
     Event,
     ModelProgress,
+    ModelThought,
+    PassagesFound,
+    ThinkingBegan,
     Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
     TurnFinished,
     TurnStarted,
 )
 from flowground.runtime import Runtime
 from flowground.snippets import NO_TOKEN, VARIABLE, WORDS, find, find_types
-from flowground.snippets.request import write_run_body, write_run_url
+from flowground.snippets.request import write_flow_url, write_run_body, write_run_url
 
 _TIMEOUT = 300
 """Seconds to wait for the connection to a server and for each next piece."""
@@ -51,7 +58,7 @@ def add_to(commands: Commands) -> None:
     run.add_argument(
         "--input-type",
         choices=get_args(InputType),
-        help="which inputs get the message; default: by the flow; any with --server",
+        help="which inputs get the message; default: chat where the flow has a Chat Input, else text",
     )
     run.add_argument("--server", metavar="URL", help="ask this server, with the token in FLOWGROUND_API_KEY")
     run.set_defaults(command=_run)
@@ -61,7 +68,7 @@ def _run(given: argparse.Namespace) -> Coroutine[Any, Any, None] | None:
     """Prints the answer's text, and nothing else, to stdout."""
     if not given.server:
         return _run_here(given)
-    _ask_server(given.server, given.flow, _build_request(given, "any"))
+    _ask_server(given.server, given.flow, _build_request(given), is_type_given=given.input_type is not None)
     return None
 
 
@@ -71,11 +78,14 @@ async def _run_here(given: argparse.Namespace) -> None:
     try:
         await runtime.start()
         wired = find_flow(runtime.catalogue, given.flow)
-        request = _build_request(given, find_types(wired)[0])
+        # It streams in any case: only a stream waits for a model that is being fetched.
+        request = _build_request(given)
+        request = replace(request, input_type=given.input_type or find_types(wired)[0], stream=True)
         answer = await doors.answer(runtime, CommandLine(), address=wired.id, ask=request)
         async with aclosing(answer.stream_events()) as events:
             async for event in events:
-                _show(event, bar, printer)
+                if given.stream or not isinstance(event, Token):
+                    _show(event, bar, printer)
     finally:
         bar.end()
         await runtime.close()
@@ -89,29 +99,36 @@ def _show(event: Event, bar: ProgressBar, printer: AnswerPrinter) -> None:
         case ModelProgress():
             bar.show(event.received, event.total)
         case TurnFinished():
+            bar.end()
             printer.end((output.component_id, output.text) for output in event.outputs)
-        case TurnStarted() | ComponentStarted() | ComponentFinished():
+        case TurnStarted() | ComponentStarted() | ComponentFinished() | PassagesFound():
+            pass
+        case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():
             pass
         case _:
             assert_never(event)
 
 
-def _ask_server(base_url: str, flow: str, request: RunRequest) -> None:
+def _ask_server(base_url: str, flow: str, request: RunRequest, *, is_type_given: bool) -> None:
     """As any client of the run API does. Raises RequestError with the server's own sentence, or RunError."""
     token = os.environ.get(VARIABLE)
     if not token:
         raise NotSignedIn(NO_TOKEN)
     url = write_run_url(base_url, flow)
-    body = write_run_body(
-        request.input_value, input_type=request.input_type, session_id=request.session_id, tweaks=request.tweaks
-    )
+    headers = {"x-api-key": token}
     printer = AnswerPrinter()
     try:
+        input_type = request.input_type
+        if request.input_value is not None and not is_type_given:
+            input_type = _ask_input_type(write_flow_url(base_url, flow), headers)
+        body = write_run_body(
+            request.input_value, input_type=input_type, session_id=request.session_id, tweaks=request.tweaks
+        )
         with requests.post(
             url,
             params={"stream": "true"} if request.stream else None,
             json=body,
-            headers={"x-api-key": token},
+            headers=headers,
             timeout=_TIMEOUT,
             stream=True,
         ) as response:
@@ -125,6 +142,13 @@ def _ask_server(base_url: str, flow: str, request: RunRequest) -> None:
         raise InvalidRequest(f"{base_url} is not an address.") from None
     except requests.RequestException as error:
         raise RunError(f"No usable answer from {url}: {_find_reason(error)}") from None
+
+
+def _ask_input_type(url: str, headers: dict[str, str]) -> InputType:
+    """What the server says of the flow; "chat" where it says nothing, as Langflow and servers of before do."""
+    with requests.get(url, headers=headers, timeout=_TIMEOUT) as response:
+        said = response.json().get("input_type") if response.ok else None
+    return next((kind for kind in get_args(InputType) if kind == said), "chat")
 
 
 def _print_stream(response: requests.Response, printer: AnswerPrinter) -> None:
@@ -149,6 +173,8 @@ def _read_texts(result: Any) -> Iterator[tuple[str | None, str]]:
 def _read_refusal(body: Any) -> RequestError:
     detail = body.get(WORDS.detail)
     sentence = detail.get(WORDS.message) if isinstance(detail, dict) else detail
+    if isinstance(detail, list):  # one for each part of the body that does not fit
+        sentence = " ".join(problem["msg"] for problem in detail)
     return RequestError(str(sentence), hint=body.get(WORDS.hint))
 
 
@@ -165,7 +191,7 @@ def _find_reason(error: requests.RequestException) -> str:
             return str(error)
 
 
-def _build_request(given: argparse.Namespace, input_type: InputType) -> RunRequest:
+def _build_request(given: argparse.Namespace) -> RunRequest:
     tweaks: dict[str, Any] = {}
     for component, field, value in given.tweak:
         if component:
@@ -174,7 +200,7 @@ def _build_request(given: argparse.Namespace, input_type: InputType) -> RunReque
             tweaks[field] = value
     return RunRequest(
         input_value=given.message,
-        input_type=given.input_type or input_type,
+        input_type=given.input_type or "chat",
         tweaks=tweaks,
         session_id=given.session,
         stream=given.stream,

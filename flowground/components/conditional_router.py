@@ -38,13 +38,17 @@ class ConditionalRouter(Component):
     operator: _Operator = declare(
         "equals",
         "Operator",
-        "How it is compared. `regex`: whether the text begins with what the pattern says. *Less* and *greater* compare "
-        "numbers, and do not hold where one of the two is none.",
+        "How it is compared. `regex`: whether the text begins with what the pattern says, in Rust's dialect "
+        "(`(?s).*word` finds a word in several lines). *Less* and *greater* compare numbers, and do not hold where one "
+        "of the two is none, `2 000 EUR` among them: that goes to `false_result`.",
     )
     match_text: str = declare(..., "Match Text", "What it is compared with; for `regex` the pattern.")
     case_sensitive: bool = declare(True, "Case Sensitive", "Whether `A` is not `a`.")
     true_case_message: str = declare(
-        "", "Case True", "What is passed on instead of the text where the comparison holds.", multiline=True
+        "",
+        "Case True",
+        "What is passed on instead of the text where the comparison holds; it may refer to others, `Urgent: ${Read}`.",
+        multiline=True,
     )
     false_case_message: str = declare(
         "", "Case False", "What is passed on instead of the text where it does not.", multiline=True

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from flowground.components.base import DO_NOT_STORE, Component, Context, Output, declare
-from flowground.values import ValueKind
+from flowground.values import Value, ValueKind
 
 
 class _InputComponent(Component):
@@ -18,8 +18,9 @@ class _InputComponent(Component):
         return self.input_value
 
     async def run(self, context: Context) -> Output:
-        (port,) = self.outputs
-        return Output({port: self.input_value if context.input_value is None else context.input_value})
+        said: Value = self.input_value if context.input_value is None else context.input_value
+        given = {port: tuple(context.files) for port, kind in self.outputs.items() if kind == "files"}
+        return Output({next(iter(self.outputs)): said, **given})
 
 
 class ChatInput(_InputComponent):
@@ -27,8 +28,9 @@ class ChatInput(_InputComponent):
 
     type_name: ClassVar[str] = "ChatInput"
     title: ClassVar[str] = "Chat Input"
-    outputs: ClassVar[Mapping[str, ValueKind]] = {"message": "text"}
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"message": "text", "files": "files"}
     takes_input: ClassVar[str | None] = "chat"
+    file_field: ClassVar[str | None] = "files"
 
     should_store_message: bool = declare(True, "Store Messages", DO_NOT_STORE, literal=True)
 

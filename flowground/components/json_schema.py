@@ -1,25 +1,58 @@
 """JSON Schemas that authors write: what is wrong with one, and what of a value does not fit it.
 
-Nothing is fetched, no pattern is tried by backtracking, and no check takes longer than the value is long.
+Nothing is fetched, no pattern is tried by backtracking, and a check ends after `MOST_STEPS`.
 """
 
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from flowground.components.patterns import WrongPattern, compile_pattern, is_match
 
+MOST_STEPS = 200_000
+"""Words of a schema that are tried on values, in one check: some seconds of CPU time. A schema that refers to itself in
+several ways tries each of them at each level of a value, twice as many with every level."""
+_STEPS_OF_ERROR = 20
+"""What a mistake counts: all those of each way that was tried are kept, with what they are about, and freed at once."""
+_DEEPEST = 180
+"""Steps within each other: where Python's own bound is met in the middle of one, jsonschema's other half panics."""
 _SHOWN = 300
 _LEFT_OUT = ("patternProperties", "$dynamicRef", "$recursiveRef", "$id")
 """Words of JSON Schema that are not read here."""
 
 
+class _TooManySteps(Exception):
+    """A check has taken `MOST_STEPS`."""
+
+
+@dataclass(slots=True)
+class _Steps:
+    """Those that a check may take still, and within how many others each is."""
+
+    left: int
+    depth: int = 0
+
+    def take(self, number: int = 1) -> None:
+        self.left -= number
+        if self.left < 0:
+            raise _TooManySteps
+
+
+_steps: ContextVar[_Steps] = ContextVar("steps")
+
+
 def find_misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
-    """The first thing that does not fit, as a sentence; None where all does."""
+    """The first thing that does not fit, as a sentence; None where all does. May take seconds: call it in a thread."""
     try:
-        error = next(_make_validator()(schema).iter_errors(value), None)
+        with _count_steps():
+            error = next(_make_validator()(schema).iter_errors(value), None)
     except RecursionError:
         return "it is nested too deeply."
+    except _TooManySteps:
+        return f"it is no nearer after {MOST_STEPS:,} steps of comparing."
     return None if error is None else _explain(error)
 
 
@@ -32,12 +65,15 @@ def find_wrong_schema(schema: Mapping[str, Any]) -> str | None:
         return f"`{word}` is not read here."
     try:
         validator.check_schema(schema)
-        for _ in validator(schema).iter_errors({}):
-            pass
+        with _count_steps():
+            for _ in validator(schema).iter_errors({}):
+                pass
     except SchemaError as error:
         return _explain(error)
     except RecursionError:
         return "it refers to itself without end."
+    except _TooManySteps:
+        return f"comparing with it takes more than {MOST_STEPS:,} steps."
     return None
 
 
@@ -84,7 +120,31 @@ def _is_wrong(pattern: Any) -> bool:
 def _make_validator() -> Any:
     from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - as above
 
-    return validators.extend(Draft202012Validator, {"pattern": _check_pattern, "uniqueItems": _check_unique})
+    checks = {**Draft202012Validator.VALIDATORS, "pattern": _check_pattern, "uniqueItems": _check_unique}
+    return validators.extend(Draft202012Validator, {word: partial(_take_step, check) for word, check in checks.items()})
+
+
+@contextmanager
+def _count_steps() -> Iterator[None]:
+    token = _steps.set(_Steps(MOST_STEPS))
+    try:
+        yield
+    finally:
+        _steps.reset(token)
+
+
+def _take_step(check: Callable[..., Any], *given: Any) -> Iterator[Any]:
+    steps = _steps.get()
+    steps.take()
+    if steps.depth == _DEEPEST:
+        raise RecursionError
+    steps.depth += 1
+    try:
+        for error in check(*given) or ():
+            steps.take(_STEPS_OF_ERROR)
+            yield error
+    finally:
+        steps.depth -= 1
 
 
 def _check_pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[Any]:

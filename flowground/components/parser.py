@@ -1,14 +1,17 @@
 """Parser: records as text."""
 
-import json
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import PrivateAttr
 
 from flowground.components.base import Component, Context, Mistake, Output, declare
-from flowground.components.template import LONGEST_TEMPLATE, Template, find_mistake, parse_template
-from flowground.values import Record, ValueKind, check_length, write_text
+from flowground.components.template import LONGEST_TEMPLATE, RecordTemplate, Template, find_mistake, parse_template
+from flowground.values import ValueKind, check_length, write_text
+
+_PAUSE_EVERY = 5_000
+"""After so many parts of templates that were filled, or records, the loop serves others."""
 
 
 class Parser(Component):
@@ -18,6 +21,8 @@ class Parser(Component):
     title: ClassVar[str] = "Parser"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"parsed_text": "text"}
     waits: ClassVar[bool] = False
+    records_field: ClassVar[str | None] = "input_data"
+    record_template: ClassVar[str | None] = "template"
 
     input_data: list[dict[str, Any]] = declare(..., "Data", "The records, usually a reference.", kind="records")
     mode: Literal["Parser", "Stringify"] = declare(
@@ -38,6 +43,10 @@ class Parser(Component):
     def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
         self._parsed = parse_template(self.template)
 
+    @property
+    def fills_template(self) -> bool:
+        return self.mode == "Parser"
+
     def list_mistakes(self) -> Iterator[Mistake]:
         """Too many variables."""
         if mistake := find_mistake(self._parsed, "template"):
@@ -45,15 +54,15 @@ class Parser(Component):
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
         parsed = self._parsed.renew(self.template)
-        parts, size = [], 0
+        template = RecordTemplate(parsed)
+        parts, size, work = [], 0, 0
         for record in self.input_data:
-            parts.append(self._write(parsed, record))
+            work += 10 + len(parsed.parts)
+            if work >= _PAUSE_EVERY:
+                work = 0
+                await asyncio.sleep(0)
+            parts.append(template.fill(record) if self.fills_template else write_text(record, "data"))
             size += len(parts[-1]) + len(self.sep)
             check_length(size)
-        return Output({"parsed_text": self.sep.join(parts)})
-
-    def _write(self, parsed: Template, record: Record) -> str:
-        if self.mode == "Stringify":
-            return json.dumps(record, ensure_ascii=False)
-        values = {name: write_text(record[name], "data") if name in record else "" for name in parsed.names}
-        return parsed.fill(values)
+        note = template.note_unmet() if parts and self.fills_template else ""
+        return Output({"parsed_text": self.sep.join(parts)}, note=note)

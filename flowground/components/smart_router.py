@@ -18,7 +18,8 @@ You decide which of these routes a text belongs to. Answer with the name of one 
 class SmartRouter(Component):
     """Lets a model decide which way a text goes. Each route is an output, `${Route.billing}`; the others are skipped.
 
-    Where the model names no route, the text goes to `default_route`; without one the component fails.
+    Where the model names no route, the text goes to `default_route`; without one the component fails. What a test
+    replies for it is `{route: billing}`.
     """
 
     type_name: ClassVar[str] = "SmartRouter"
@@ -33,8 +34,7 @@ class SmartRouter(Component):
         ...,
         "Routes",
         "Names of routes, and for the model what belongs there.",
-        literal=True,
-        protected=True,
+        fixed=True,
         kind="data",
     )
     custom_prompt: str = declare("", "Additional Instructions", "What else the model is told.", multiline=True)

@@ -1,5 +1,6 @@
 """Asking a model for JSON of a schema: what Structured Output and Smart Router live on."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,21 +8,22 @@ from typing import Any
 
 from flowground.components.base import Context
 from flowground.components.json_schema import find_misfit
+from flowground.components.language_model import ask_whole
 from flowground.errors import ProviderRefused, RunError
-from flowground.messages import Message, Usage
+from flowground.messages import Message, Usage, sum_usage
 from flowground.providers.base import ModelCall
 
 _REFUSED = (400, 404, 415, 422, 501)
 """Statuses by which a server may say that it knows no schema."""
 _SHOWN = 300
 _IN_WORDS = """\
-JsonAnswer with one JSON object and nothing else. It fits this JSON Schema:
+Answer with one JSON object and nothing else. It fits this JSON Schema:
 
 {schema}"""
 _AGAIN = """\
 This is not what was wanted: {mistake}
 
-JsonAnswer with the corrected JSON object and nothing else."""
+Answer with the corrected JSON object and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +54,36 @@ async def ask_for_json(
 ) -> JsonAnswer:
     """A JSON object, after one repair round at most. A server that refuses the schema is asked in words."""
     provider, name = context.models.resolve(model)
-    call = ModelCall(name, messages, options, schema)
+    call = ModelCall(name, messages, options, schema, retries=context.retries)
+    if not provider.takes(name).response_schema:
+        call = _ask_in_words(call)
     try:
-        end = await provider.complete(call)
+        end = await ask_whole(context, provider, call)
     except ProviderRefused as error:
-        if error.status not in _REFUSED:
+        if error.status not in _REFUSED or call.response_schema is None:
             raise
-        call = replace(call, messages=_put_into_words(messages, schema), response_schema=None)
-        end = await provider.complete(call)
-    value, misfit = read_json(end.text, schema)
+        call = _ask_in_words(call)
+        end = await ask_whole(context, provider, call)
+    value, misfit = await asyncio.to_thread(read_json, end.text, schema)
     if misfit is None:
         return JsonAnswer(value, None, end.model, end.usage)
     said = (Message("assistant", end.text), Message("user", _AGAIN.format(mistake=misfit)))
-    again = await provider.complete(replace(call, messages=(*call.messages, *said)))
-    value, misfit = read_json(again.text, schema)
+    again = await ask_whole(context, provider, replace(call, messages=(*call.messages, *said)))
+    value, misfit = await asyncio.to_thread(read_json, again.text, schema)
     if misfit and again.finish_reason == "length":
         misfit += " It was cut by `max_tokens`."
-    usages = [usage for usage in (end.usage, again.usage) if usage]
-    return JsonAnswer(value, misfit, again.model, sum(usages[1:], usages[0]) if usages else None)
+    return JsonAnswer(value, misfit, again.model, sum_usage((end.usage, again.usage)))
 
 
-def _put_into_words(messages: tuple[Message, ...], schema: Mapping[str, Any]) -> tuple[Message, ...]:
-    words = _IN_WORDS.format(schema=json.dumps(schema, ensure_ascii=False))
+def _ask_in_words(call: ModelCall) -> ModelCall:
+    """The same call with the schema in the system's message."""
+    words = _IN_WORDS.format(schema=json.dumps(call.response_schema, ensure_ascii=False))
+    messages = call.messages
     if messages and messages[0].role == "system":
-        return (Message("system", f"{messages[0].content}\n\n{words}"), *messages[1:])
-    return (Message("system", words), *messages)
+        messages = (Message("system", f"{messages[0].text}\n\n{words}"), *messages[1:])
+    else:
+        messages = (Message("system", words), *messages)
+    return replace(call, messages=messages, response_schema=None)
 
 
 def read_json(text: str, schema: Mapping[str, Any]) -> tuple[Any, str | None]:

@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare, declare_model
 from flowground.components.json_schema import find_wrong_schema
+from flowground.components.shown_files import declare_files, show_files
 from flowground.components.structured import ask_for_json
 from flowground.messages import Message
-from flowground.values import ValueKind
+from flowground.values import FileReference, Value, ValueKind
 
 _WHOLE = "structured_output"
 _INSTRUCTIONS = "You take facts out of a text. Leave out, or leave empty, what the text does not say; invent nothing."
@@ -35,6 +36,7 @@ class SchemaRow(BaseModel):
     multiple: bool = False
 
     def write_schema(self) -> dict[str, Any]:
+        """The JSON Schema of the property."""
         own: dict[str, Any] = {"type": _ROW_TYPES[self.type]}
         if self.description:
             own["description"] = self.description
@@ -67,9 +69,11 @@ class StructuredOutput(Component):
     title: ClassVar[str] = "Structured Output"
     outputs: ClassVar[Mapping[str, ValueKind]] = {_WHOLE: "data"}
     calls_out: ClassVar[bool] = True
+    shows_files: ClassVar[bool] = True
 
     model: str | None = declare_model()
     input_value: str = declare(..., "Input", "The text that is read, usually a reference.", multiline=True)
+    files: tuple[FileReference, ...] | None = declare_files()
     system_prompt: str = declare(_INSTRUCTIONS, "Format Instructions", "What the model is told to do.", multiline=True)
     schema_name: str = declare("", "Schema Name", "What the object is, for the model.", literal=True)
     output_schema: dict[str, Any] | list[dict[str, Any]] = declare(
@@ -77,8 +81,7 @@ class StructuredOutput(Component):
         "Output Schema",
         "A JSON Schema of an object, or Langflow's rows: `name`, `type` (str, int, float, bool, dict), `description`, "
         "`multiple`.",
-        literal=True,
-        protected=True,
+        fixed=True,
         kind="data",
     )
     max_tokens: int | None = declare(None, "Max Tokens", "The longest answer, in tokens.", ge=1, le=1_000_000)
@@ -100,6 +103,23 @@ class StructuredOutput(Component):
             return self.outputs
         return {**self.outputs, **{name: _find_kind(part) for name, part in properties.items() if name != _WHOLE}}
 
+    def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
+        """The properties of a list's items."""
+        part = self._schema.get("properties", {}).get(port)
+        items = part.get("items") if isinstance(part, Mapping) else None
+        if not isinstance(items, Mapping) or items.get("additionalProperties"):
+            return None
+        properties = items.get("properties")
+        return frozenset(properties) if isinstance(properties, Mapping) and properties else None
+
+    def spread(self, value: Value) -> Mapping[str, Value]:
+        """The whole, and each property that is there."""
+        values = {_WHOLE: value}
+        for name in self.list_outputs() if isinstance(value, Mapping) else ():
+            if value.get(name) is not None:
+                values.setdefault(name, value[name])
+        return values
+
     @property
     def may_leave_outputs(self) -> bool:
         return not set(self._schema.get("required", ())) >= set(self.list_outputs()) - {_WHOLE}
@@ -118,16 +138,22 @@ class StructuredOutput(Component):
                 yield Mistake("output_schema", f"The property {name!r} cannot be an output: {NO_PORT}.")
 
     async def run(self, context: Context) -> Output:
-        said = Message("user", self.input_value)
+        provider, model = context.models.resolve(self.model)
+        shown = await show_files(
+            context,
+            provider,
+            model,
+            self.input_value,
+            self.files,
+            before=len(self.system_prompt) + len(str(self._schema)) if self.files else 0,
+            max_tokens=self.max_tokens,
+            goes_on=False,
+        )
+        said = Message("user", shown.content)
         asked = (Message("system", self.system_prompt), said) if self.system_prompt else (said,)
         options = {} if self.max_tokens is None else {"max_tokens": self.max_tokens}
         answer = await ask_for_json(context, self.model, asked, self._schema, **options)
-        found = answer.require()
-        values = {_WHOLE: found}
-        for name in self.list_outputs():
-            if found.get(name) is not None:
-                values.setdefault(name, found[name])
-        return Output(values, answer.model, answer.usage)
+        return Output(self.spread(answer.require()), answer.model, answer.usage, unseen=shown.unseen)
 
 
 def _find_kind(schema: Any) -> ValueKind:

@@ -6,7 +6,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from flowground.components.base import Mistake
-from flowground.values import check_length
+from flowground.values import Record, check_length, write_text
+from flowground.words import list_names
 
 LONGEST_TEMPLATE = 256_000
 """Characters of a template itself."""
@@ -100,3 +101,25 @@ def find_mistake(template: Template, field: str) -> Mistake | None:
         return None
     says = f"The template has more than {MOST_VARIABLES:,} variables, repeated ones counted."
     return Mistake(field, says, offset=places[MOST_VARIABLES].offset)
+
+
+class RecordTemplate:
+    """A template that each of some records fills: a name stands for the record's value, and for nothing without one."""
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+        self._unmet = set(template.names)
+
+    def fill(self, record: Record) -> str:
+        """The text. Raises RunError when it would be over `LONGEST`."""
+        if self._unmet:
+            self._unmet -= record.keys()
+        names = self._template.names
+        return self._template.fill({name: write_text(record[name], "data") if name in record else "" for name in names})
+
+    def note_unmet(self) -> str:
+        """What is likely mistyped, once all records were there: the names that no one of them had; "" for none."""
+        if not self._unmet:
+            return ""
+        names = list_names(f"`{name}`" for name in self._template.names if name in self._unmet)
+        return f"No record has {names}: nothing stands there in the template."

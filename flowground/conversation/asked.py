@@ -1,5 +1,6 @@
 """What a page asks of the conversation that it shows: to open it, to say something, to ask anew, to choose, to stop."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from flowground import doors, own_runs
@@ -8,11 +9,13 @@ from flowground.access.ratings import RatedPlace
 from flowground.asking import PersonChatting
 from flowground.caller import InputType, RunRequest
 from flowground.conversation import history
+from flowground.conversation.acted import Written
 from flowground.conversation.elsewhere import FollowedRun
 from flowground.conversation.frames import (
     AgainFrame,
     ChooseFrame,
     ClientFrame,
+    DecideFrame,
     EarlierFrame,
     EditFrame,
     OpenFrame,
@@ -24,7 +27,8 @@ from flowground.conversation.frames import (
 )
 from flowground.conversation.history import ConversationPlace
 from flowground.conversation.shown import ShownConversation
-from flowground.conversation.written import Written, write_refusal, write_step
+from flowground.conversation.steps import write_steps
+from flowground.conversation.written import write_refusal
 from flowground.errors import (
     AnswerUnfinished,
     FlowgroundError,
@@ -34,6 +38,8 @@ from flowground.errors import (
     RunNotFound,
 )
 from flowground.overrides import drop_inputs, drop_secrets
+from flowground.own_runs import DecidedCall
+from flowground.runner.approvals import NothingWaits
 from flowground.runtime import Runtime
 from flowground.store.runs import versions
 
@@ -56,11 +62,13 @@ class AskingPage:
                 self._shown.hold_tweaks(frame.tweaks)
                 await self._shown.tell_note()
             case SayFrame():
-                await self._say_or_refuse(frame, frame.text)
+                await self._say_or_refuse(frame, frame.text, files=frame.files)
             case AgainFrame() | EditFrame():
                 await self._ask_anew(self._require(frame.session), frame)
             case StopFrame():
                 await self._stop(frame.run)
+            case DecideFrame():
+                await self._decide(frame)
             case _:
                 await self._answer_about(self._require(frame.session), frame)
 
@@ -81,12 +89,20 @@ class AskingPage:
                 assert_never(frame)
 
     async def _say_or_refuse(
-        self, frame: SayFrame | AgainFrame | EditFrame, text: str, *, version_of: str | None = None
+        self,
+        frame: SayFrame | AgainFrame | EditFrame,
+        text: str,
+        *,
+        files: Sequence[str] = (),
+        version_of: str | None = None,
     ) -> None:
         try:
             place = self._require(frame.session)
-            if not text.strip():
+            if not text.strip() and not files:
                 raise InvalidRequest("There is nothing to send.")
+            if frame.tweaks:
+                await self._shown.check()  # what of them goes along depends on the flow as it is now
+            self._shown.check_tweaks(frame.tweaks)
             self._shown.hold_tweaks(frame.tweaks)
             telling = self._shown.telling
             if isinstance(telling, FollowedRun) and not telling.is_over:
@@ -96,18 +112,21 @@ class AskingPage:
                 self._shown.tell("refused", id=frame.id, **write_refusal(AnswerUnfinished()))
                 await self._shown.tell_anew(place, through=None, is_own=True)
                 return
-            await self._say(place, frame, text, version_of)
+            await self._say(place, frame, text, files, version_of)
         except (NotSignedIn, FlowNotFound):
             raise
         except FlowgroundError as error:
             self._shown.tell("refused", id=frame.id, **write_refusal(error))
 
     async def _say(
-        self, place: ConversationPlace, frame: SayFrame | AgainFrame | EditFrame, text: str, version_of: str | None
+        self,
+        place: ConversationPlace,
+        frame: SayFrame | AgainFrame | EditFrame,
+        text: str,
+        files: Sequence[str],
+        version_of: str | None,
     ) -> None:
         shown = self._shown
-        if frame.tweaks:
-            await shown.check()  # what of them goes along depends on the flow as it is now
         kind: InputType = "chat" if shown.wired.chat_input else "text"
         tweaks = drop_inputs(shown.wired, frame.tweaks, input_type=kind)
         request = RunRequest(
@@ -118,6 +137,7 @@ class AskingPage:
             tweaks=tweaks,
             kept_overrides=drop_secrets(shown.wired, tweaks),
             version_of=version_of,
+            files=tuple(files),
         )
         person = PersonChatting(shown.caller, place.session_id, self._came_from)
         answer = await doors.answer(self._runtime, person, address=place.flow_id, ask=request)
@@ -128,7 +148,7 @@ class AskingPage:
         """In the place of a question that is shown; one of which nothing is stored stays above it."""
         asked = await history.find_question(self._runtime, self._shown.held, place, frame.message)
         text = frame.text if isinstance(frame, EditFrame) else asked.text
-        await self._say_or_refuse(frame, text, version_of=asked.id)
+        await self._say_or_refuse(frame, text, files=[file.id for file in asked.files], version_of=asked.id)
 
     async def _choose(self, place: ConversationPlace, message_id: str) -> None:
         """Shows another version, here and wherever the conversation is shown."""
@@ -142,8 +162,7 @@ class AskingPage:
         """What went on inside, for who may see it; nothing for everybody else."""
         message = await history.find_message(self._runtime, self._shown.held, place, message_id)
         trace = message.trace if message and self._shown.sees_inside else ()
-        steps = [write_step(step, self._shown.wired.display_names.get(step.component_id)) for step in trace]
-        self._shown.tell("steps", message=message_id, steps=steps)
+        self._shown.tell("steps", message=message_id, steps=write_steps(trace, self._shown.wired))
 
     async def _rate(self, place: ConversationPlace, frame: RateFrame) -> None:
         """Good or bad, at an answer; what the page is told has the reason where it was refused."""
@@ -171,6 +190,15 @@ class AskingPage:
                 return  # it has its end, or never was theirs
             except FlowgroundError as error:
                 self._shown.tell("refused", id=None, **write_refusal(error))
+
+    async def _decide(self, frame: DecideFrame) -> None:
+        decided = DecidedCall(frame.call, frame.digest, frame.decision)
+        try:
+            await own_runs.decide(self._runtime, self._shown.caller, frame.run, decided)
+        except (RunNotFound, NothingWaits):
+            return  # it is over; what became of it is told anyway
+        except FlowgroundError as error:
+            self._shown.tell("refused", id=None, **write_refusal(error))
 
     def _require(self, session: str) -> ConversationPlace:
         place = self._shown.place

@@ -16,6 +16,7 @@ from flowground.conversation.frames import (
     AgainFrame,
     ChooseFrame,
     ClientFrame,
+    DecideFrame,
     EarlierFrame,
     EditFrame,
     OpenFrame,
@@ -185,7 +186,7 @@ class ConversationDoor:
                 | RateFrame()
             ):
                 await socket.wait_to_read()
-            case StopFrame():
+            case StopFrame() | DecideFrame():
                 await socket.wait_to_stop()
             case SayFrame():
                 return

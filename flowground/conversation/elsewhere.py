@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowground.conversation.acted import Sight
 from flowground.conversation.telling import Viewer
 from flowground.conversation.written import encode, write_messages
 from flowground.errors import StoreUnavailable
@@ -99,7 +100,7 @@ class FollowedRun:
             first, *others = [self._write_part(key, told) for key in grown]
             viewer.put(encode("text", **first, **({"more": others} if others else {}), number=1))
         if self._messages is not None:
-            viewer.put(self._write_end(self._messages, sees_inside=viewer.sees_inside))
+            viewer.put(self._write_end(self._messages, viewer.sight))
             del self._viewers[viewer]
             viewer.note_end(None)
 
@@ -114,9 +115,9 @@ class FollowedRun:
         told.chars[key] = len(text)
         return {"answer": key, "at": at, "text": text[at:]}
 
-    def _write_end(self, answers: Sequence[StoredMessage], *, sees_inside: bool) -> str:
+    def _write_end(self, answers: Sequence[StoredMessage], sight: Sight) -> str:
         """A text that was told whole already is left out."""
-        messages = write_messages(answers, sees_inside=sees_inside)
+        messages = write_messages(answers, sight=sight)
         for message in messages:
             if message["text"] == self._texts.get(message["id"], ""):
                 del message["text"]

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
+from flowground.citations import describe_passages, name_place
 from flowground.conversation.written import CUT_REASONS, find_said
 from flowground.messages import mend
 from flowground.runtime import Runtime
 from flowground.store.runs import whole_chats
-from flowground.store.runs.records import StoredMessage
+from flowground.store.runs.records import StoredMessage, list_file_names
 from flowground.store.runs.whole_chats import ChatHead
 from flowground.store.sql import spell_json
 
@@ -70,7 +71,9 @@ class ChatFile:
     def _write_section(self, message: StoredMessage, name: str) -> str:
         who = "You" if message.role == "user" else name
         mark = "" if message.role == "user" else _MARKS.get(message.state, "")
-        said = "\n\n".join(filter(None, (mend(find_said(message)), mark)))
+        names = ", ".join(map(_write_line, list_file_names(message)))
+        files = names and f"*Files: {names}*"
+        said = "\n\n".join(filter(None, (mend(find_said(message)), files, mark, _write_sources(message))))
         return f"\n## {who}\n\n{said}\n"
 
     async def _write_json(self, runtime: Runtime) -> AsyncIterator[str]:
@@ -98,11 +101,25 @@ class ChatFile:
         }
         if message.finish_reason in CUT_REASONS:
             told["finish_reason"] = message.finish_reason
+        if message.citations:
+            told["citations"] = describe_passages(message.citations)
+        if list_file_names(message):
+            told["files"] = [
+                {"name": mend(one.name), "type": one.media_type, "size": one.size} for one in message.value
+            ]
         if message.role == "user" or not self.sees_inside:
             return told
         usage = message.usage
         tokens = None if usage is None else {"input": usage.input_tokens, "output": usage.output_tokens}
         return told | {"model": message.model, "tokens": tokens}
+
+
+def _write_sources(message: StoredMessage) -> str:
+    """What an answer cites, each passage as a quotation below its number and place."""
+    return "\n\n".join(
+        f"[{passage.number}] {_write_line(name_place(passage))}\n\n> " + mend(passage.text).replace("\n", "\n> ")
+        for passage in message.citations
+    )
 
 
 def _write_line(text: str) -> str:

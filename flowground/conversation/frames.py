@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from flowground.api.body import MOST_LEVELS, has_too_many_levels
 from flowground.caller import SESSION_ID_CHARS
 from flowground.errors import InvalidRequest
+from flowground.messages import Decision
 from flowground.store.runs.ratings import RatingValue
+from flowground.values import MOST_LEVELS, has_too_many_levels
 
 _Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
 _SessionId = Annotated[str, Field(min_length=1, max_length=SESSION_ID_CHARS)]
@@ -55,12 +56,13 @@ class TweaksFrame(_Frame):
 
 
 class SayFrame(_Frame):
-    """Asks the flow. `id` is the page's own name for it, by which it learns what became of it."""
+    """Asks the flow. `id` is the page's own name for it, by which it learns what became of it. `files` are ids."""
 
     type: Literal["say"]
     id: _Id
     session: _SessionId
     text: str
+    files: tuple[_Id, ...] = Field((), max_length=50)
     tweaks: SentTweaks = Field(default_factory=dict)
 
 
@@ -100,6 +102,16 @@ class StopFrame(_Frame):
     run: _Id | None = None
 
 
+class DecideFrame(_Frame):
+    """Allows a call of a tool that waits, or refuses it; `call` is its number in the run, `digest` came with it."""
+
+    type: Literal["decide"]
+    run: _Id
+    call: int = Field(ge=1, le=2**31)
+    digest: _Id
+    decision: Decision
+
+
 class StepsFrame(_Frame):
     """Wants what went on inside for this answer."""
 
@@ -133,6 +145,7 @@ ClientFrame = (
     | EditFrame
     | ChooseFrame
     | StopFrame
+    | DecideFrame
     | StepsFrame
     | EarlierFrame
     | RateFrame

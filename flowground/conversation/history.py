@@ -101,7 +101,7 @@ class HeldTurns:
         for where, turn in self._turns:
             started = turn.started
             if where == place and started and message_id in (started.user_message_id, *started.answer_ids.values()):
-                return None if started.input_value is None else AskedQuestion(None, started.input_value)
+                return None if started.input_value is None else AskedQuestion(None, started.input_value, started.files)
         return None
 
 

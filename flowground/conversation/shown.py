@@ -5,15 +5,16 @@ from typing import Any, Protocol
 
 from flowground.caller import Caller, RunRequest
 from flowground.conversation import history
+from flowground.conversation.acted import Sight, Written
 from flowground.conversation.elsewhere import FollowedRun, RunsElsewhere
 from flowground.conversation.frames import ResumePoint
 from flowground.conversation.held_overrides import hold_short
 from flowground.conversation.history import ConversationPlace, HeldTurns, HistoryPage
 from flowground.conversation.outbox import Outbox
 from flowground.conversation.telling import Telling
-from flowground.conversation.written import Written, encode, write_messages, write_refusal
+from flowground.conversation.written import encode, write_messages, write_refusal
 from flowground.errors import FlowgroundError, NotAllowed
-from flowground.overrides import FieldValues
+from flowground.overrides import FieldValues, keep_values
 from flowground.runtime import LiveTurn, Runtime
 from flowground.wiring import WiredFlow, keeps_messages
 
@@ -40,7 +41,8 @@ class Neighbours(Protocol):
 class ShownConversation:
     """On the runtime's loop.
 
-    `is_public`: the page is the flow's shareable playground, which shows nothing of its inside and takes no overrides.
+    `is_public`: the page is the flow's shareable playground, which shows nothing of its inside and takes no overrides
+    but of the fields that it asks people for.
     """
 
     def __init__(
@@ -76,6 +78,10 @@ class ShownConversation:
     @property
     def sees_inside(self) -> bool:
         return self.caller.sees_inside and not self._is_public
+
+    @property
+    def sight(self) -> Sight:
+        return Sight(self.sees_inside, self.sees_inside or self.wired.shows_tools)
 
     @property
     def is_full(self) -> bool:
@@ -144,10 +150,21 @@ class ShownConversation:
         self.wired = await self._runtime.access.open_flow(self.caller, self.wired.id)
 
     def hold_tweaks(self, tweaks: FieldValues) -> None:
-        """The page's overrides as they are now. Raises NotAllowed at a shareable playground."""
-        if tweaks and self._is_public:
-            raise NotAllowed("Overrides have no place at the shareable playground.")
-        self._tweaks = hold_short(tweaks)
+        """The page's overrides and options as they are now; at a shareable playground the options alone."""
+        self._tweaks = hold_short(self._keep_taken(tweaks))
+
+    def check_tweaks(self, tweaks: FieldValues) -> None:
+        """Raises NotAllowed for overrides of what a shareable playground does not ask."""
+        if self._keep_taken(tweaks) != tweaks:
+            raise NotAllowed(
+                "The shareable playground takes no overrides but what it asks for.", hint="Reload the page."
+            )
+
+    def _keep_taken(self, tweaks: FieldValues) -> FieldValues:
+        if not self._is_public:
+            return tweaks
+        asked = {(field.component, field.name) for field in self.wired.policy.asked}
+        return keep_values(tweaks, lambda name, key, _: (name, key) in asked)
 
     def take_name(self, turn: LiveTurn, name: str) -> None:
         """What its page calls the message that it sent last."""
@@ -174,7 +191,7 @@ class ShownConversation:
 
     async def tell_earlier(self, place: ConversationPlace, before: str) -> None:
         page = await history.read_page(self._runtime, place, before=before)
-        messages = write_messages(page.messages, sees_inside=self.sees_inside, is_newest=False)
+        messages = write_messages(page.messages, sight=self.sight, is_newest=False)
         told: Written = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
         self.tell("messages", **told, ratings=page.ratings, explained=page.explained)
 
@@ -227,7 +244,7 @@ class ShownConversation:
         coming = set(started.answer_ids.values()) if started else set()
         running = [run for run in (started and started.run_id, elsewhere and elsewhere.run_id) if run]
         shown = [message for message in page.messages if message.id not in coming]
-        messages = write_messages(shown, sees_inside=self.sees_inside, running=running)
+        messages = write_messages(shown, sight=self.sight, running=running)
         self._off = self._find_off()
         told: Written = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
         told |= {"running": started.run_id if started else None, "off": self._off, "note": self._find_note()}

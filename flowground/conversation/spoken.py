@@ -2,10 +2,26 @@
 
 from typing import assert_never
 
+from flowground.citations import NumberedPassage, find_cited
 from flowground.errors import EndedByAdmin, RunStopped, ShuttingDown
-from flowground.events import ComponentFinished, ComponentStarted, ModelProgress, Token, TurnFinished, TurnStarted
+from flowground.events import (
+    ActionLog,
+    ComponentFinished,
+    ComponentStarted,
+    ModelProgress,
+    ModelThought,
+    PassagesFound,
+    ThinkingBegan,
+    Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
+    TurnFinished,
+    TurnStarted,
+)
 from flowground.runtime import LiveTurn
-from flowground.store.runs.records import MessageState, StoredMessage, TraceStep
+from flowground.store.runs.records import MessageState, StoredMessage
+from flowground.store.runs.traces import TraceStep
 
 
 def read_question(started: TurnStarted) -> StoredMessage | None:
@@ -20,6 +36,8 @@ def read_question(started: TurnStarted) -> StoredMessage | None:
         started.started_at,
         started.run_id,
         versions=started.versions,
+        value=tuple(started.files) or None,
+        kind="files" if started.files else "text",
     )
 
 
@@ -27,15 +45,21 @@ def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
     """Of a turn that has its end, as they are stored."""
     texts = dict.fromkeys(started.answer_ids, "")
     trace: list[TraceStep] = []
+    actions = ActionLog()
     finished: TurnFinished | None = None
+    passages: dict[int, NumberedPassage] = {}
     for event in turn.list_events():
         match event:
             case Token():
                 texts[event.component_id] += event.text
             case ComponentFinished():
                 trace.append(TraceStep.keep(event))
+            case PassagesFound():
+                passages |= {passage.number: passage for passage in event.passages}
             case TurnFinished():
                 finished = event
+            case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():
+                actions.add(event)
             case TurnStarted() | ComponentStarted() | ModelProgress():
                 pass
             case _:
@@ -58,10 +82,24 @@ def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
                 usage=finished.usage if finished and not made else None,
                 seconds=finished.seconds if finished else None,
                 trace=() if made else tuple(trace),
+                actions=() if made else actions.list_actions(),
                 error=error,
+                value=result.value if result else None,
+                kind=result.kind if result else "text",
+                citations=result.citations if result else find_cited(texts[name], passages),
             )
             made.append(message)
-    return made
+    return made + (_read_added(finished, started) if finished else [])
+
+
+def _read_added(finished: TurnFinished, started: TurnStarted) -> list[StoredMessage]:
+    return [
+        StoredMessage(
+            key, "assistant", one.text, "complete", started.started_at, started.run_id,
+            sender=one.sender, sender_name=one.sender_name,
+        )
+        for key, one in finished.added.items()
+    ]  # fmt: skip
 
 
 def _explain_end(turn: LiveTurn) -> tuple[MessageState, str | None]:

@@ -5,20 +5,32 @@ the rest in one piece.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, Protocol, assert_never
 
+from flowground.citations import LONGEST_MARK, NumberedPassage, describe_passages, find_cited
+from flowground.conversation.acted import Sight, write_actions
 from flowground.conversation.spoken import read_answers, read_question
 from flowground.conversation.written import encode, write_failure, write_message, write_messages
 from flowground.errors import EndedByAdmin, FlowgroundError, InvalidRequest, RunStopped, ShuttingDown
 from flowground.events import (
+    ActionEvent,
+    ActionLog,
     ComponentFinished,
     ComponentStarted,
     Event,
     ModelProgress,
+    ModelThought,
+    PassagesFound,
+    ThinkingBegan,
     Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
     TurnFinished,
     TurnStarted,
 )
@@ -35,6 +47,10 @@ class Viewer(Protocol):
     @property
     def sees_inside(self) -> bool:
         """Whether it is told steps and failures whole."""
+
+    @property
+    def sight(self) -> Sight:
+        """What it is told of what models do."""
 
     @property
     def is_full(self) -> bool:
@@ -81,13 +97,21 @@ class Telling:
         self._number = 0
         self._started: TurnStarted | None = None
         self._texts: dict[str, str] = {}
+        self._passages: dict[int, NumberedPassage] = {}
         self._is_waiting = False
         self.is_over = False
         """Whether the turn has its end."""
         self._error: FlowgroundError | None = None
-        self._ends: dict[bool, str] = {}
-        """How the end is told to who sees the inside, and to who does not."""
+        self._ends: dict[Sight, str] = {}
+        """How the end is told to who sees so much."""
+        self._actions = ActionLog()
+        self._acted: dict[int, None] = {}
+        """Numbers of those that the last events were about."""
         self._step = ""
+        self._states: dict[str, str] = {}
+        """What became of each component so far: "running", or how it came to its end."""
+        self._called: Counter[str] = Counter()
+        """Calls of each tool that have no end yet."""
         self._progress: ModelProgress | None = None
         self._task = asyncio.create_task(self._tell())
 
@@ -113,11 +137,9 @@ class Telling:
         if told.number > self._number:
             told.number = 0  # there is no such event yet: it is told everything
         if not told.knows:
-            self._announce(viewer, told)
-            if self._step and viewer.sees_inside and not self._texts:
-                viewer.put(self._write_step())
-            if self._progress and not self._texts:
-                viewer.put(self._write_progress())
+            self._tell_begin(viewer, told)
+        elif told.number < self._number and self._actions.found:
+            viewer.put(self._write_actions(self._actions.found, viewer.sight))
         if told.number < self._number:
             offsets = self.turn.measure_texts(told.number)
             parts = {name: (offsets.get(name, 0), text[offsets.get(name, 0) :]) for name, text in self._texts.items()}
@@ -126,6 +148,15 @@ class Telling:
             told.number = self._number
         if self.is_over:
             self._tell_end(viewer)
+
+    def _tell_begin(self, viewer: Viewer, told: _Told) -> None:
+        self._announce(viewer, told)
+        if self._states and viewer.sees_inside:
+            viewer.put(self._write_step(self._states))
+        if self._actions.found:
+            viewer.put(self._write_actions(self._actions.found, viewer.sight))
+        if self._progress and not self._texts:
+            viewer.put(self._write_progress())
 
     def _tell_waiting(self, viewer: Viewer, told: _Told) -> None:
         if self._is_waiting and not told.waits:
@@ -152,30 +183,35 @@ class Telling:
 
     def _tell_batch(self, batch: Sequence[NumberedEvent]) -> bool:
         """Tells these events to all who follow; whether a text grew."""
-        before, step, progress = self._number, self._step, self._progress
+        before, progress = self._number, self._progress
         grown: dict[str, tuple[int, str]] = {}
+        states: dict[str, str] = {}
+        self._acted = {}
         for item in batch:
-            self._note(item.event, grown)
+            self._note(item.event, grown, states)
+        self._states |= states
         self._number = batch[-1].number
-        frames = []
-        if self._progress is not progress:
-            frames.append(self._write_progress())
+        frames = [self._write_progress()] if self._progress is not progress else []
         if text := self._write_texts(grown):
             frames.append(text)
+        write_step = cache(lambda: self._write_step(states))
+        write_actions = cache(partial(self._write_actions, self._acted))
         for viewer, told in [*self._viewers.items()]:
             if viewer.is_full:
                 continue
             if told.number != before or not told.knows:
                 self.tell_rest(viewer)
                 continue
-            if self._step != step and viewer.sees_inside:
-                viewer.put(self._write_step())
+            if states and viewer.sees_inside:
+                viewer.put(write_step())
+            if self._acted:
+                viewer.put(write_actions(viewer.sight))
             for frame in frames:
                 viewer.put(frame)
             told.number = self._number
         return bool(grown)
 
-    def _note(self, event: Event, grown: dict[str, tuple[int, str]]) -> None:
+    def _note(self, event: Event, grown: dict[str, tuple[int, str]], states: dict[str, str]) -> None:
         match event:
             case Token():
                 name = event.component_id
@@ -184,18 +220,52 @@ class Telling:
                 grown[name] = at, text + event.text
                 self._texts[name] = before + event.text
             case TurnStarted():
-                self._started, self._is_waiting = event, False
-                if not event.is_kept:
-                    for viewer in self._viewers:
-                        viewer.hold(self.turn)
-            case ComponentStarted():
-                self._step = self.turn.wired.display_names.get(event.component_id, event.component_id)
+                self._note_start(event)
             case ModelProgress():
                 self._progress = event
-            case ComponentFinished() | TurnFinished():
-                pass  # the end tells what they say
+            case PassagesFound():
+                self._passages |= {passage.number: passage for passage in event.passages}
+            case TurnFinished():
+                pass  # the end tells what it says
+            case ComponentStarted() | ComponentFinished():
+                self._note_step(event, states)
+            case ToolCalled() | ToolReturned():
+                self._note_action(event)
+                self._note_step(event, states)
+            case ThinkingBegan() | ModelThought() | ToolWaits():
+                self._note_action(event)
             case _:
                 assert_never(event)
+
+    def _note_action(self, event: ActionEvent) -> None:
+        if number := self._actions.add(event):
+            self._acted[number] = None
+
+    def _note_start(self, event: TurnStarted) -> None:
+        self._started, self._is_waiting = event, False
+        if not event.is_kept:
+            for viewer in self._viewers:
+                viewer.hold(self.turn)
+
+    def _note_step(
+        self, event: ComponentStarted | ComponentFinished | ToolCalled | ToolReturned, states: dict[str, str]
+    ) -> None:
+        match event:
+            case ToolCalled(is_inner=True) | ToolReturned(called=ToolCalled(is_inner=True)):
+                return  # ids of another flow
+            case ComponentStarted(component_id=name):
+                states[name] = "running"
+            case ToolCalled(tool=name):
+                self._called[name] += 1
+                states[name] = "running"
+            case ComponentFinished():
+                states[event.component_id] = event.status
+                return
+            case ToolReturned(called=ToolCalled(tool=tool, component_id=name)):
+                self._called[tool] -= 1
+                if not self._called[tool]:
+                    states[tool] = "done" if event.status == "done" else "failed"
+        self._step = self.turn.wired.display_names.get(name, name)
 
     def _announce(self, viewer: Viewer, told: _Told) -> None:
         started = self._started
@@ -207,7 +277,7 @@ class Telling:
         fields: dict[str, Any] = {
             "session": started.session_id,
             "run": started.run_id,
-            "question": question and write_message(question, sees_inside=viewer.sees_inside),
+            "question": question and write_message(question, sight=viewer.sight),
             "answers": [
                 {"id": key} | ({"name": name} if viewer.sees_inside else {}) for name, key in started.answer_ids.items()
             ],
@@ -224,12 +294,29 @@ class Telling:
         if not parts or self._started is None:
             return ""
         ids = self._started.answer_ids
-        first, *others = [{"answer": ids[name], "at": at, "text": text} for name, (at, text) in parts.items()]
+        first, *others = [
+            {"answer": ids[name], "at": at, "text": text} | self._find_cited(name, at, text)
+            for name, (at, text) in parts.items()
+        ]
         more = {"more": others} if others else {}
         return encode("text", **first, **more, number=self._number)
 
-    def _write_step(self) -> str:
-        return encode("step", run=self._run_id, name=self._step)
+    def _find_cited(self, name: str, at: int, text: str) -> dict[str, Any]:
+        """The passages that a piece of an answer cites, also by a mark that began before it."""
+        if not self._passages:
+            return {}
+        before = self._texts[name][max(0, at - LONGEST_MARK) : at]
+        cited = describe_passages(find_cited(before + text, self._passages))
+        return {"citations": cited} if cited else {}
+
+    def _write_step(self, states: Mapping[str, str]) -> str:
+        """The step that began last by its name, and what became of components by their ids."""
+        return encode("step", run=self._run_id, name=self._step, states=states)
+
+    def _write_actions(self, numbers: Iterable[int], sight: Sight) -> str:
+        """What models do, or did, by these numbers."""
+        found = (self._actions.found[number] for number in numbers)
+        return encode("actions", run=self._run_id, actions=write_actions(found, sight))
 
     def _write_progress(self) -> str:
         progress = self._progress
@@ -262,19 +349,18 @@ class Telling:
             self.tell_rest(viewer)
 
     def _tell_end(self, viewer: Viewer) -> None:
-        sees_inside = viewer.sees_inside
-        if sees_inside not in self._ends:
-            self._ends[sees_inside] = self._write_end(self._error, sees_inside=sees_inside)
-        viewer.put(self._ends[sees_inside])
+        sight = viewer.sight
+        if sight not in self._ends:
+            self._ends[sight] = self._write_end(self._error, sight)
+        viewer.put(self._ends[sight])
         del self._viewers[viewer]
         viewer.note_end(self.turn)
 
-    def _write_end(self, error: FlowgroundError | None, *, sees_inside: bool) -> str:
+    def _write_end(self, error: FlowgroundError | None, sight: Sight) -> str:
         """The answers as they are stored. A text that was told whole already is left out."""
         assert self._started is not None  # noqa: S101 - asked by who calls
-        messages = write_messages(
-            read_answers(self.turn, self._started), sees_inside=sees_inside, running=[self._started.run_id]
-        )
+        answers = read_answers(self.turn, self._started)
+        messages = write_messages(answers, sight=sight, running=[self._started.run_id])
         told = {key: mend(self._texts.get(name, "")) for name, key in self._started.answer_ids.items()}
         for message in messages:
             if message["text"] == told.get(message["id"]):
@@ -282,5 +368,5 @@ class Telling:
         if error is not None and messages and not isinstance(error, RunStopped | ShuttingDown):
             named = isinstance(error, EndedByAdmin) or "error" in messages[-1]
             if named:
-                messages[-1]["error"] = write_failure(error, sees_inside=sees_inside)
+                messages[-1]["error"] = write_failure(error, sees_inside=sight.inside)
         return encode("ended", run=self._run_id, messages=messages)

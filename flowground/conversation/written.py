@@ -7,17 +7,19 @@ from typing import Any
 import orjson
 
 from flowground.api.errors import find_wait
+from flowground.citations import describe_passages
 from flowground.components import COMPONENTS
+from flowground.conversation.acted import Sight, Written, write_actions, write_tokens
 from flowground.errors import EndedByAdmin, FlowgroundError, explain_failure
-from flowground.messages import Usage, mend
-from flowground.store.runs.records import StoredMessage, TraceStep
+from flowground.events import ComponentFinished, list_notes
+from flowground.messages import mend
+from flowground.store.runs.records import StoredMessage, write_value
+from flowground.values import FileReference
 from flowground.words import round_seconds
 
 CUT_REASONS = ("length", "content_filter")
 """Why a model ended that people should know: the answer is not whole."""
 OUTSIDE = "This flow could not answer just now."
-
-Written = dict[str, Any]
 
 
 def encode(kind: str, /, **fields: Any) -> str:
@@ -30,7 +32,7 @@ def encode(kind: str, /, **fields: Any) -> str:
 
 
 def write_messages(
-    messages: Sequence[StoredMessage], *, sees_inside: bool, running: Collection[str] = (), is_newest: bool = True
+    messages: Sequence[StoredMessage], *, sight: Sight, running: Collection[str] = (), is_newest: bool = True
 ) -> list[Written]:
     """As a page shows them. A question that nobody answered, or is answering, counts as one that was interrupted.
 
@@ -44,7 +46,7 @@ def write_messages(
         says_why = after is None or after.role == "user" or after.run_id != message.run_id
         if message.state == "failed" and not says_why and not find_said(message):
             continue
-        shown.append(write_message(message, sees_inside=sees_inside, says_why=says_why))
+        shown.append(write_message(message, sight=sight, says_why=says_why))
         is_answered = message.run_id in answered or (after is not None and after.role == "assistant")
         is_open = message.run_id in running or (after is None and not is_newest)
         if message.role == "user" and not is_answered and not is_open:
@@ -52,7 +54,7 @@ def write_messages(
     return shown
 
 
-def write_message(message: StoredMessage, *, sees_inside: bool, says_why: bool = True) -> Written:
+def write_message(message: StoredMessage, *, sight: Sight, says_why: bool = True) -> Written:
     written: Written = {
         "id": message.id,
         "role": message.role,
@@ -62,35 +64,60 @@ def write_message(message: StoredMessage, *, sees_inside: bool, says_why: bool =
         "run": message.run_id,
     }
     if message.role == "user":
+        if message.kind == "files":
+            written["files"] = [_write_file(file) for file in message.value]
         return written | ({"versions": message.versions} if message.versions else {})
     written["by_model"] = message.model is not None
-    if message.finish_reason in CUT_REASONS:
-        written["finish_reason"] = message.finish_reason
-    if not message.text and _is_skipped(message.trace):
-        written["is_skipped"] = True
-    if message.state == "failed" and says_why:
-        sentence = message.error or message.text
-        written["error"] = {"text": mend(explain_failure(sentence)), "hint": None} if sees_inside else _hide(None)
-    elif message.state == "stopped" and message.error:
-        written["error"] = {"text": mend(message.error), "hint": None}
-    if sees_inside:
+    written |= _write_more(message) | _write_marks(message, sees_inside=sight.inside)
+    if error := _write_error(message, sees_inside=sight.inside, says_why=says_why):
+        written["error"] = error
+    if message.actions:
+        written["actions"] = write_actions(message.actions, sight)
+    if sight.inside:
         written["facts"] = _write_facts(message)
     return written
 
 
-def write_step(step: TraceStep, name: str | None) -> Written:
-    """One component's part of an answer; `name` as the flow shows it."""
-    return {
-        "name": name or step.component_id,
-        "seconds": step.seconds,
-        "model": step.model,
-        "tokens": _write_tokens(step.usage),
-        "text": mend(step.text),
-        "status": step.status,
-    }
+def _write_marks(message: StoredMessage, *, sees_inside: bool) -> Written:
+    """What else people should know of an answer, from how it came about."""
+    marks: Written = {}
+    if not message.text and _is_skipped(message.trace):
+        marks["is_skipped"] = True
+    if message.state == "complete" and any(step.status == "failed" for step in message.trace):
+        marks["went_on"] = True
+    if notes := list_notes(message.trace, sees_inside=sees_inside):
+        marks["notes"] = [*map(mend, notes)]
+    return marks
 
 
-def _is_skipped(trace: Sequence[TraceStep]) -> bool:
+def _write_error(message: StoredMessage, *, sees_inside: bool, says_why: bool) -> Written | None:
+    if message.state == "failed" and says_why:
+        sentence = message.error or message.text
+        return {"text": mend(explain_failure(sentence)), "hint": None} if sees_inside else _hide(None)
+    if message.state == "stopped" and message.error:
+        return {"text": mend(message.error), "hint": None}
+    return None
+
+
+def _write_more(message: StoredMessage) -> Written:
+    """What few answers have."""
+    more: Written = {}
+    if message.sender:
+        more["sender_name"] = mend(message.sender_name or ("User" if message.sender == "User" else "AI"))
+    if message.finish_reason in CUT_REASONS:
+        more["finish_reason"] = message.finish_reason
+    if message.kind != "text" and (value := write_value(message.value, message.kind)):
+        more["value"] = value  # JSON as it is stored: the page reads it where it shows it
+    if message.citations:
+        more["citations"] = describe_passages(message.citations)
+    return more
+
+
+def _write_file(file: FileReference) -> Written:
+    return {"id": file.id, "name": mend(file.name), "type": file.media_type, "size": file.size}
+
+
+def _is_skipped(trace: Sequence[ComponentFinished]) -> bool:
     """Whether every output of the flow was skipped."""
     ends = [step.status for step in trace if step.type in COMPONENTS and COMPONENTS[step.type].gives_output]
     return bool(ends) and all(status == "skipped" for status in ends)
@@ -131,13 +158,9 @@ def _write_facts(message: StoredMessage) -> Written:
     return {
         "model": message.model,
         "seconds": message.seconds,
-        "tokens": _write_tokens(message.usage),
+        "tokens": write_tokens(message.usage),
         "steps": len(message.trace),
     }
-
-
-def _write_tokens(usage: Usage | None) -> Written | None:
-    return None if usage is None else {"input": usage.input_tokens, "output": usage.output_tokens}
 
 
 def _write_nothing(question: StoredMessage) -> Written:

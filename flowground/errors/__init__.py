@@ -7,6 +7,7 @@ FlowgroundError
 │   ├── InvalidRequest       the body or a parameter does not fit
 │   │   └── AnswerUnfinished  an answer is still written in the conversation
 │   ├── InputConflict        the input is given twice
+│   ├── OptionMissing        an option that the author requires is empty
 │   ├── TweaksRefused        an override names what is unknown, protected, connected or out of bounds
 │   ├── BodyTooLarge         the body is over the limit
 │   ├── NotSignedIn          no caller, or one that is no longer valid
@@ -15,6 +16,7 @@ FlowgroundError
 │   ├── FlowNotFound         no such flow for this caller: unknown and forbidden look the same
 │   ├── RunNotFound          no such run of this caller: unknown and forbidden look the same
 │   ├── EventsGone           this run's events are not kept, or not any more
+│   ├── DecidedElsewhere     another process runs it, and has not taken a decision yet
 │   └── RunElsewhere         another process runs it, and has not stopped it yet
 ├── ServerBusy               as many runs as this process takes, and as many that wait
 ├── StoreUnavailable         the database is busy, full, away or does not answer
@@ -27,6 +29,7 @@ FlowgroundError
     │   └── ProviderSwitchedOff  all that ask this provider
     ├── UnexpectedFailure    a mistake of ours; the log has the rest
     ├── RunTimeout           it took longer than `limits.run_seconds`
+    ├── RunOverBudget        a run used up its steps or tokens, with the flows that it ran
     ├── AnswerTooLong        an answer went over `limits.answer_chars`; what was said until then is kept
     ├── ComponentFailed      one component failed; carries its id and the cause
     └── ProviderError        the model's server failed
@@ -55,6 +58,7 @@ from flowground.errors.ended import (
     FlowSwitchedOff,
     ProviderSwitchedOff,
     RunError,
+    RunOverBudget,
     RunStopped,
     RunTimeout,
     ShuttingDown,
@@ -75,12 +79,14 @@ from flowground.errors.failed import (
 from flowground.errors.requests import (
     AnswerUnfinished,
     BodyTooLarge,
+    DecidedElsewhere,
     EventsGone,
     FlowNotFound,
     InputConflict,
     InvalidRequest,
     NotAllowed,
     NotSignedIn,
+    OptionMissing,
     RunElsewhere,
     RunLimitReached,
     RunNotFound,
@@ -93,6 +99,7 @@ __all__ = [
     "BodyTooLarge",
     "ComponentFailed",
     "ConfigError",
+    "DecidedElsewhere",
     "EndedByAdmin",
     "EventsGone",
     "FlowError",
@@ -104,6 +111,7 @@ __all__ = [
     "ModelNotReady",
     "NotAllowed",
     "NotSignedIn",
+    "OptionMissing",
     "Problem",
     "ProviderBusy",
     "ProviderError",
@@ -116,6 +124,7 @@ __all__ = [
     "RunError",
     "RunLimitReached",
     "RunNotFound",
+    "RunOverBudget",
     "RunStopped",
     "RunTimeout",
     "ServerBusy",

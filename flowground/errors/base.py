@@ -41,7 +41,7 @@ class ConfigError(FlowgroundError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a flow file. Lines and columns count from 1."""
+    """One mistake in a flow file, or a warning: then the flow works. Lines and columns count from 1."""
 
     file: str
     line: int
@@ -49,9 +49,10 @@ class Problem:
     message: str
     value: str | None = None
     suggestion: str | None = None
+    is_warning: bool = False
 
     def __str__(self) -> str:
-        said = f"{self.file}:{self.line}:{self.column}: {self.message}"
+        said = f"{self.file}:{self.line}:{self.column}: {'warning: ' if self.is_warning else ''}{self.message}"
         return f"{said} (did you mean {self.suggestion}?)" if self.suggestion else said
 
 

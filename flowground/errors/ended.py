@@ -80,6 +80,18 @@ class RunTimeout(RunError):
         )
 
 
+class RunOverBudget(RunError):
+    """The run, with the flows that it runs, used up its steps or tokens. No component's `step.on_error` goes on."""
+
+    code = "run_over_budget"
+
+    def __init__(self, limit: int, of_what: str, setting: str) -> None:
+        super().__init__(
+            f"The run used more than {limit:,} {of_what}, the most this server allows.",
+            hint=f"Ask for less at once. `limits.{setting}` in config.yaml sets the number.",
+        )
+
+
 class AnswerTooLong(RunError):
     """An answer went over `limits.answer_chars`, or over the bytes that so many characters may take."""
 

@@ -21,6 +21,12 @@ class AnswerUnfinished(InvalidRequest):
         super().__init__("An answer is still being written in this conversation.", hint="Stop it first.")
 
 
+class OptionMissing(RequestError):
+    """An option that the flow's author requires is empty; nothing ran."""
+
+    code = "option_missing"
+
+
 class InputConflict(RequestError):
     """The input is given both as `input_value` and as a tweak."""
 
@@ -96,6 +102,18 @@ class EventsGone(RequestError):
         super().__init__(
             "The events of this run are not kept.",
             hint="Runs with ?stream=sse keep them until limits.resume_seconds after their end. Ask for the run itself.",
+        )
+
+
+class DecidedElsewhere(RequestError):
+    """The call waits in another process, which was told what was decided, and has not taken it yet."""
+
+    code = "decided_elsewhere"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another process of this server is running it, and has not taken the decision yet.",
+            hint="It has been told. Look at the run again in a moment.",
         )
 
 

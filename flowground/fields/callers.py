@@ -6,7 +6,7 @@ from functools import cached_property
 
 from flowground.caller import Caller, Right
 from flowground.components.base import INPUT, Component
-from flowground.fields.policy import FieldPolicy, compile_component
+from flowground.fields.policy import MOST_ASKED, FieldPolicy, compile_component, find_message_kind, is_asked
 from flowground.fields.types import list_types
 from flowground.flow import Flow
 from flowground.graph import Reference, Text
@@ -61,6 +61,16 @@ class FlowPolicy:
         """The opened fields that a request's message fills, each with what kind of input its component takes."""
         self._titles = titles
         self._kinds = {*map(type, components.values())}
+        message = find_message_kind(self._kinds)
+        self.asked = tuple(
+            self.fields[name][key]
+            for entry in entries.values()
+            for name, _, key in (entry.field.partition("."),)
+            if is_asked(entry, type(components[name]), message=message)
+        )[:MOST_ASKED]
+        """The opened fields for which the playground asks people, the first ones in the author's order."""
+        self.required = tuple(field for field in self.asked if field.is_required)
+        """Those of them without which no run begins."""
         self._listed = {key.partition(".")[0] for key in entries}
 
     @cached_property

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from flowground.components.base import Component
+from flowground.components.base import INPUT, Component
 from flowground.fields.types import (
     SMALLEST_STEP,
     Choices,
@@ -19,10 +19,14 @@ from flowground.graph import Text
 from flowground.words import list_names, show
 from flowground.yaml_file.document import Problems
 
-Widget = Literal["text", "area", "integer", "number", "slider", "choice", "switch"]
+Widget = Literal["text", "area", "integer", "number", "slider", "choice", "switch", "json"]
 _SLIDER_STEPS = 1_000
 """A slider of more whole numbers is no use under a thumb: such a field is typed."""
 _COARSE = 0.1
+MOST_ASKED = 50
+"""Fields that a page asks people for."""
+_LINE = 40
+"""Characters of the longest text that is edited on one line."""
 
 
 class FieldPolicy(NamedTuple):  # made for each field of each flow, which a frozen dataclass does four times as slowly
@@ -54,6 +58,11 @@ class FieldPolicy(NamedTuple):  # made for each field of each flow, which a froz
         return f"{self.component}.{self.type.name}"
 
     @property
+    def is_required(self) -> bool:
+        """Whether no run begins as long as it is empty."""
+        return self.opened is not None and self.opened.required
+
+    @property
     def step(self) -> float | None:
         """How far one press of an arrow goes; None for what is no number."""
         if not self.type.is_number or self.type.is_whole:
@@ -68,11 +77,27 @@ class FieldPolicy(NamedTuple):  # made for each field of each flow, which a froz
             return "choice"
         if self.type.schema.get("type") == "boolean":
             return "switch"
+        if self.type.is_json:
+            return "json"
         if not self.type.is_number:
             return "area" if self.type.is_multiline else "text"
         if self._fits_a_slider():
             return "slider"
         return "integer" if self.type.is_whole else "number"
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the author's value is a word or two, which need no area of several lines."""
+        own = self.value
+        return isinstance(own, str) and 0 < len(own) <= _LINE and own.isprintable() and "{" not in own
+
+    def list_choices(self, *shown: Any) -> list[Any]:
+        """The choices, and before them the author's value and those that are `shown`, where they are none."""
+        choices = list(self.choices or ())
+        for value in (*shown, self.value):
+            if not any(type(value) is type(choice) and value == choice for choice in choices):  # 1 is not True, nor 1.0
+                choices.insert(0, value)
+        return choices
 
     def _fits_a_slider(self) -> bool:
         if self.value is None or self.min is None or self.max is None:  # it has no place for "not set"
@@ -103,6 +128,18 @@ def compile_component(
     return compiled
 
 
+def find_message_kind(kinds: Iterable[type[Component]]) -> Literal["chat", "text"]:
+    """What kind of input a person's message at the playground is, for a flow with components of these types."""
+    return "chat" if any(kind.takes_input == "chat" for kind in kinds) else "text"
+
+
+def is_asked(entry: Overridable, kind: type[Component], *, message: Literal["chat", "text"]) -> bool:
+    """Whether the playground asks people for the field of this entry, where their message is of the kind `message`."""
+    if entry.ask is not None:
+        return entry.ask
+    return kind.takes_input == "text" != message and entry.field.endswith(f".{INPUT}")
+
+
 def check_overridable(
     flow: Flow,
     kinds: Mapping[str, type[Component]],
@@ -113,11 +150,23 @@ def check_overridable(
 
     `kinds` are the types of the flow's components, without unknown ones.
     """
+    asked, message = 0, find_message_kind(kinds.values())
     for index, entry in enumerate(flow.api.overridable or ()):
-        if wrong := _find_wrong_entry(flow, kinds, connections, entry):
-            message, choices, otherwise = wrong
+        wrong = _find_wrong_entry(flow, kinds, connections, entry)
+        kind = kinds.get(entry.field.partition(".")[0])
+        if kind and not wrong:
+            unaskable = None
+            if is_asked(entry, kind, message=message):
+                asked += 1
+                unaskable = _find_unaskable(entry, kind, message=message, place=asked)
+            elif entry.required:
+                unaskable = "`required` is for what people are asked for: add `ask: true`"
+            if unaskable:
+                wrong = f"`{entry.field}`: {unaskable}", (), ""
+        if wrong:
+            says, choices, otherwise = wrong
             at = flow.places[f"api.overridable.{index}"].value
-            problems.add(at, message, value=entry.field, choices=choices, otherwise=otherwise)
+            problems.add(at, says, value=entry.field, choices=choices, otherwise=otherwise)
 
 
 def _find_wrong_entry(
@@ -143,10 +192,29 @@ def _find_wrong_entry(
     if text := connections.get(name, {}).get(key):
         source = " and ".join(dict.fromkeys(str(reference) for reference in text.references[:10]))
         return f"`{entry.field}` is filled by {source}: nobody can override it", (), ""
-    if not field.is_simple:
+    if field.is_fixed:
+        return f"`{entry.field}` is fixed in the file: callers cannot set it", (), ""
+    if not (field.is_simple or field.is_json):
         return f"`{entry.field}` is {field.kind}: callers cannot set it", (), ""
     wrong = _find_wrong_bounds(field, entry)
     return (f"`{entry.field}`: {wrong}", (), "") if wrong else None
+
+
+def _find_unaskable(
+    entry: Overridable, kind: type[Component], *, message: Literal["chat", "text"], place: int
+) -> str | None:
+    """Why the playground cannot ask people for a field that callers may set, although its author says so."""
+    name = entry.field.partition(".")[2]
+    field = find_type(kind, name)
+    if field is not None and field.is_secret:
+        return "`ask` is not for secrets"
+    if field is not None and field.is_json:
+        return f"`ask` is for one text, number, switch or choice, and this is {field.kind}"
+    if name == INPUT and kind.takes_input == message:
+        return "it is the message itself, which people write anyway: leave out `ask`"
+    if (entry.ask or entry.required) and place > MOST_ASKED:
+        return f"a page asks for {MOST_ASKED} fields, and there are as many before it"
+    return None
 
 
 def _find_wrong_bounds(field: FieldType, entry: Overridable) -> str | None:
@@ -162,7 +230,7 @@ def _can_be(field: FieldType, choice: str | float | bool) -> bool:
     if field.choices is not None:
         return choice in field.choices
     if isinstance(choice, bool):
-        return not field.is_text and not field.is_number
+        return field.schema.get("type") == "boolean"
     return field.is_text if isinstance(choice, str) else field.is_number
 
 

@@ -20,9 +20,11 @@ class FieldType:
     """One field of a component type. `kind` says in words what it takes, `wants` the kind of value a reference brings.
 
     `min`, `max` are values that fit, or None; `choices` are the only ones that fit, or None. `is_optional`: null fits.
-    `is_template`: its text holds `{variables}`.
+    `is_template`: its text holds `{variables}`. `is_url`: what fills a part of it is percent-encoded.
+    `is_fixed`: nobody but its author sets it, and nobody can open it.
     Where the flow says nothing else, the author may always write a literal, a reference where `takes_references`,
-    `${env:NAME}` where `is_secret`; a caller may set it where `callers_may_set`.
+    `${env:NAME}` where `is_secret`; a caller may set it where `callers_may_set`; the model of an agent that calls the
+    component gives it where `model_may_set` and the author left it unset.
     """
 
     name: str
@@ -41,14 +43,27 @@ class FieldType:
     choices: Choices | None
     is_multiline: bool
     is_template: bool
+    is_url: bool
     is_secret: bool
+    is_fixed: bool
     takes_references: bool
     callers_may_set: bool
+    model_may_set: bool
 
     @property
     def is_simple(self) -> bool:
-        """Whether it takes one text, number, switch or choice: what a caller can set and an editor can show."""
+        """Whether it takes one text, number, switch or choice."""
         return self.is_text or self.is_number or self.choices is not None or self.schema.get("type") == "boolean"
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it takes a list or a mapping, which callers send and editors show as JSON."""
+        return not self.is_simple and self.wants != "files"
+
+    @property
+    def takes_objects(self) -> bool:
+        """Whether it takes a mapping."""
+        return any(part.get("type") == "object" for part in self.schema.get("anyOf", [self.schema]))
 
 
 @cache
@@ -105,9 +120,12 @@ def _read_type(name: str, schema: Schema, *, is_required: bool) -> FieldType:
         choices=choices or None,
         is_multiline=bool(schema.get("multiline")),
         is_template=bool(schema.get("template")),
+        is_url=bool(schema.get("url")),
         is_secret=bool(schema.get("secret")),
+        is_fixed=bool(schema.get("fixed")),
         takes_references=not schema.get("literal"),
-        callers_may_set=not schema.get("protected") and not schema.get("kind"),
+        callers_may_set=not schema.get("protected") and schema.get("kind") != "files",
+        model_may_set=bool(schema.get("model_may_set")) and not schema.get("fixed"),
     )
 
 

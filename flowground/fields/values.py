@@ -6,11 +6,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flowground.components.base import Component
+from flowground.components.base import LONGEST_TEXT, Component
+from flowground.components.json_text import read_json_text
+from flowground.errors import RunError
 from flowground.fields.callers import Refusal
 from flowground.fields.policy import FieldPolicy
 from flowground.fields.types import FieldType
+from flowground.values import write_text
 from flowground.words import list_names, show
+
+_AROUND = {"value", "load_from_db"}
+"""What Langflow's clients put around a value."""
 
 
 def check_values(
@@ -24,18 +30,24 @@ def check_values(
     refusals: list[Refusal] = []
     values: dict[str, Any] = {}
     for key, value in change.items():
-        if isinstance(value, Mapping) and value.get("load_from_db"):
+        field = policies[key].type
+        if isinstance(value, Mapping) and value.get("load_from_db") and not field.takes_objects:
             says = f"`{name}.{key}`: there are no global variables here, `load_from_db` has no meaning."
             refusals.append(Refusal(key, says))
-        elif (given := unwrap_tweak(value)) is not None:
-            values[key] = _coerce(given, policies[key].type)
+        elif (given := unwrap_tweak(value, field)) is not None:
+            values[key] = _coerce(given, field)
+            if field.is_json and (wrong := _find_wrong_json(f"`{name}.{key}`", given)):
+                refusals.append(Refusal(key, wrong))
+                del values[key]
     if not values:
         return None, refusals
     try:
         made = change_component(component, values)
     except ValidationError as error:
         for key, limits in find_misfits(error).items():
-            says = say_misfit(f"`{name}.{key}`", policies[key].type, unwrap_tweak(change.get(key)), limits)
+            says = say_misfit(
+                f"`{name}.{key}`", policies[key].type, unwrap_tweak(change.get(key), policies[key].type), limits
+            )
             refusals.append(Refusal(key, f"{says}."))
         return None, refusals
     refusals += [
@@ -64,19 +76,34 @@ def check_bounds(policy: FieldPolicy, value: Any) -> str | None:
     return None
 
 
-def unwrap_tweak(value: Any) -> Any:
-    """A tweak's value, without the object that Langflow's clients put around it."""
-    return value["value"] if isinstance(value, Mapping) and "value" in value else value
+def unwrap_tweak(value: Any, field: FieldType | None = None) -> Any:
+    """A tweak's value, without the object that Langflow's clients put around it.
+
+    Where the field takes objects nothing is around them, and one with a `value` is what it says; but for null alone.
+    """
+    if not isinstance(value, Mapping) or "value" not in value:
+        return value
+    is_object = field is not None and field.takes_objects
+    return value if is_object and (value["value"] is not None or value.keys() - _AROUND) else value["value"]
+
+
+def read_typed(policy: FieldPolicy, typed: Any) -> Any:
+    """The value of what was typed into the field's editor: JSON is a text there. Raises RunError where it is none."""
+    return read_json_text(typed) if policy.widget == "json" and isinstance(typed, str) else typed
 
 
 def change_component(component: Component, change: Mapping[str, Any]) -> Component:
     """A component with other values in some fields.
 
-    Only this component is validated again; connected fields are the caller's business. Raises pydantic's
-    ValidationError.
+    Only this component is validated again; connected fields are the caller's business. A value of a class of its own
+    stays what it is where nobody changes it. Raises pydantic's ValidationError.
     """
-    given = {field: getattr(component, field) for field in component.model_fields_set} | dict(change)
-    return type(component).model_validate(given)
+    own = {field: getattr(component, field) for field in component.model_fields_set}
+    made = type(component).model_validate(own | dict(change))
+    lost = {
+        key: value for key, value in own.items() if key not in change and type(value) is not type(getattr(made, key))
+    }
+    return made.model_copy(update=lost) if lost else made
 
 
 def find_misfits(error: ValidationError) -> dict[str, Mapping[str, Any]]:
@@ -89,6 +116,15 @@ def say_misfit(what: str, field: FieldType, value: Any, limits: Mapping[str, Any
     if isinstance(value, str) and "max_length" in limits:
         return f"{what} has {len(value):,} characters; {limits['max_length']:,} is the limit"
     return f"{what} is {field.kind}" + ("" if field.is_secret else f", not {show(value)}")
+
+
+def _find_wrong_json(what: str, value: Any) -> str | None:
+    """Why a list or a mapping cannot be, however it fits; None where it can."""
+    try:
+        size = len(write_text(value, "data").encode())
+    except RunError:
+        return f"{what} is nested too deeply."
+    return f"{what} has {size:,} bytes as JSON; {LONGEST_TEXT:,} is the limit." if size > LONGEST_TEXT else None
 
 
 def _coerce(value: Any, field: FieldType) -> Any:

@@ -1,11 +1,15 @@
 """What a flow file may say. Component fields are kept raw: their component types validate them (see `wiring`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from flowground.errors import Problem
+from flowground.flow.knowledge import KnowledgeSection, KnowledgeSections
+from flowground.flow.tests import MOST_TESTS, FlowTest
+from flowground.media_types import check_pattern
 from flowground.yaml_file.colors import ButtonColor
 from flowground.yaml_file.document import Place, Position
 from flowground.yaml_file.section import Section
@@ -26,7 +30,18 @@ class ChatSection(Section):
     )
     notice: str = Field("", max_length=1000, description="Small print below the title, as Markdown.")
     welcome: str = Field("", description="Shown before the first message, as Markdown.")
+    accepts: tuple[Annotated[str, AfterValidator(check_pattern)], ...] = Field(
+        (),
+        max_length=30,
+        description="Kinds of files that may be sent with a message, like `[image/*, application/pdf]`, in quotes "
+        '`["*/*"]` for all; none when left out. What a file is, its bytes decide.',
+    )
     starters: tuple[ShortText, ...] = Field((), max_length=12, description="Messages to begin with, one click each.")
+    show_tools: bool = Field(
+        False,
+        description="Whether all who chat see what tools were called with and what they gave; left out: authors do, "
+        "and everybody else their names.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -43,6 +58,14 @@ class Overridable(Section):
     max: float | None = Field(None, description="The greatest value a caller may give.")
     choices: tuple[str | bool | int | float, ...] | None = Field(
         None, min_length=1, description="The only values a caller may give."
+    )
+    ask: bool | None = Field(
+        None,
+        description="Whether the playground asks people for it, beside their message; left out: for the text of a "
+        "Text Input, and for nothing else.",
+    )
+    required: bool = Field(
+        False, description="Whether no run begins as long as it is empty. For what the playground asks people for."
     )
 
     @model_validator(mode="before")
@@ -74,6 +97,12 @@ class Header(Section):
     )
     chat: ChatSection = ChatSection()
     api: ApiSection = ApiSection()
+    knowledge: KnowledgeSections = Field(
+        default_factory=dict, description="In which files the flow looks things up, by a name of your own."
+    )
+    tests: tuple[FlowTest, ...] = Field(
+        (), max_length=MOST_TESTS, description="What `python -m flowground test` says to the flow, and expects of it."
+    )
 
 
 class StepSection(Section):
@@ -81,6 +110,12 @@ class StepSection(Section):
 
     description: str = Field(
         "", max_length=1000, description="What the step is there for, for people who read the flow."
+    )
+    when: str = Field(
+        "",
+        max_length=1000,
+        description="What the step needs to run beside what its fields refer to, and takes nothing of: a reference, "
+        "such as `${Route.other}`, or a join.",
     )
     on_error: Literal["fail", "continue"] = Field(
         "fail",
@@ -98,6 +133,8 @@ class StepSection(Section):
 
 
 _NO_STEP = StepSection()
+WHEN = "step.when"
+"""Where a component's `when` stands among the fields that references fill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +152,18 @@ class ComponentSpec:
     places: Mapping[str, Place]
     step: StepSection = _NO_STEP
 
+    def find_place(self, field: str, offset: int) -> Position:
+        """Where a character of a field's text stands, or of `step.when`."""
+        return self.places[field].find_position(self.step.when if field == WHEN else self.fields[field], offset)
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
     """One flow file. `version` is 12 hex digits of its content's hash, `file` the file's name without its folder.
 
-    `places` says where `id`, `api.endpoint_name` and `api.overridable.0`, … stand.
+    `places` says where `id`, `api.endpoint_name`, `api.overridable.0`, … and all of `tests` stand. `warnings` are what
+    its author should change although it works, in the file's order. With `mistakes` it cannot run: what they are
+    about is left out.
     """
 
     id: str
@@ -130,6 +173,10 @@ class Flow:
     components: Mapping[str, ComponentSpec]
     chat: ChatSection
     api: ApiSection
+    tests: tuple[FlowTest, ...]
     version: str
     file: str
     places: Mapping[str, Place]
+    warnings: tuple[Problem, ...] = ()
+    mistakes: tuple[Problem, ...] = ()
+    knowledge: Mapping[str, KnowledgeSection] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A flow file's bytes -> Flow, or every mistake in them with its place."""
+"""A flow file's bytes -> Flow, with every mistake in them and its place."""
 
 import hashlib
 import re
@@ -9,8 +9,9 @@ from pydantic_core import ErrorDetails
 
 from flowground.errors import FlowError, Problem
 from flowground.flow import ComponentSpec, Flow, Header, StepSection
+from flowground.flow.old_words import OLD_WORDS, OldWords, renew_words
 from flowground.words import Schema, describe_kind, find_nearest, show
-from flowground.yaml_file.document import Document, KeyPath, Node, Position, Problems
+from flowground.yaml_file.document import Document, KeyPath, Node, Place, Position, Problems
 from flowground.yaml_file.reader import Dialect, read_document
 
 FLOW_FILE = Dialect("flow file", most_values=20_000)
@@ -29,8 +30,12 @@ ENV = re.compile(r"(?<!\$)\$\{env:([^{}\n]*)\}")
 _SCHEMA = Header.model_json_schema()
 
 
-def parse_flow(text: str | bytes, file: str, *, max_bytes: int) -> Flow:
-    """The flow in a file's text; `file` is the file's name. Raises FlowError with every mistake, and nothing else."""
+def parse_flow(text: str | bytes, file: str, *, max_bytes: int, old_words: OldWords = OLD_WORDS) -> Flow:
+    """The flow in a file's text; `file` is the file's name.
+
+    A flow with `mistakes` lacks what they are about; `wire` refuses it, once it has looked for more of them. Raises
+    FlowError where that much cannot be read, and nothing else.
+    """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     document = read_document(_decode(data, file, max_bytes), file, FLOW_FILE)
     problems, root = document.problems, document.root
@@ -41,14 +46,16 @@ def parse_flow(text: str | bytes, file: str, *, max_bytes: int) -> Flow:
         problems.add(root.position, "A flow is a mapping: `name: …`, `components: …`.", value=root.read_plain())
         problems.refuse()
     _refuse_secrets(root, problems)
+    renew_words(root, problems, old_words)
     header = _read_header(document, root)
     components = _read_components(document, root)
     flow_id = _read_id(document, header, file)
-    if header and header.api.endpoint_name is not None:
+    if header.api.endpoint_name is not None:
         _check_address(document, ("api", "endpoint_name"), header.api.endpoint_name, "endpoint name")
-    if problems or header is None:
-        problems.refuse()
+    if not components or len(components) < len(root.value["components"].value):
+        problems.refuse()  # what refers to one that cannot be read is no mistake
     listed = [("api", "overridable", index, "field") for index in range(len(header.api.overridable or ()))]
+    places = {_join_path(path[:3]): document.place(path) for path in [("id",), ("api", "endpoint_name"), *listed]}
     return Flow(
         id=flow_id,
         name=header.name or re.sub(r"[-_.]+", " ", flow_id).title(),
@@ -57,9 +64,13 @@ def parse_flow(text: str | bytes, file: str, *, max_bytes: int) -> Flow:
         components=components,
         chat=header.chat,
         api=header.api,
+        tests=header.tests,
         version=hashlib.sha256(data).hexdigest()[:12],
         file=file,
-        places={_join_path(path[:3]): document.place(path) for path in [("id",), ("api", "endpoint_name"), *listed]},
+        places=places | (_place_all(tests, "tests") if (tests := root.value.get("tests")) else {}),
+        warnings=problems.warnings,
+        mistakes=problems.found,
+        knowledge=header.knowledge,
     )
 
 
@@ -95,13 +106,14 @@ def _refuse_secrets(root: Node, problems: Problems) -> None:
                 problems.add(text.place().find_position(text.value, found.start()), says, value=found[0])
 
 
-def _read_id(document: Document, header: Header | None, file: str) -> str:
+def _read_id(document: Document, header: Header, file: str) -> str:
     """`id:`, else the file's name without its ending; notes what is wrong with it."""
-    if header is not None and header.id is not None:
+    if header.id is not None:
         _check_address(document, ("id",), header.id, "id")
         return header.id
     stem = file.removesuffix(".yaml").removesuffix(".yml")
-    if header is not None and (wrong := _find_wrong_address(stem)):
+    given = document.root.value.get("id") if document.root else None
+    if (given is None or given.value is None) and (wrong := _find_wrong_address(stem)):
         word = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._")
         message = f"The file's name {stem!r} cannot be the flow's id: {wrong} Rename the file, or give `id:`."
         document.problems.add(Position(1, 1), message, value=stem, suggestion=word)
@@ -126,15 +138,28 @@ def _find_wrong_address(address: str) -> str | None:
     )
 
 
-def _read_header(document: Document, root: Node) -> Header | None:
-    """All but the components; None where there are mistakes, which the document then holds."""
+def _read_header(document: Document, root: Node) -> Header:
+    """All but the components, and without what is wrong, which is noted."""
     given = {key: node.read_plain() for key, node in root.value.items() if key != "components"}
     try:
         return Header.model_validate(given)
     except ValidationError as error:
-        for detail in error.errors(include_url=False, include_context=False):
+        details = error.errors(include_url=False, include_context=False)
+        for detail in details:
             _explain_header(document, given, detail)
-        return None
+        for detail in details:
+            _leave_out(given, detail["loc"])
+        return Header.model_validate(given)
+
+
+def _leave_out(given: dict[str, Any], place: KeyPath) -> None:
+    """The section of the header in which a mistake is; of `tests` the one test, in whose place stands none."""
+    section, *below = place
+    tests = given.get("tests")
+    if section == "tests" and below and isinstance(tests, list):
+        tests[int(below[0])] = {}
+    else:
+        given.pop(str(section), None)
 
 
 def _explain_header(document: Document, given: dict[str, Any], detail: ErrorDetails) -> None:
@@ -162,8 +187,9 @@ def _find_schema(path: KeyPath) -> Schema:
     """The schema of the value at `path` of the header."""
     schema = _resolve(_SCHEMA)
     for part in path:
-        schema = schema.get("items", {}) if isinstance(part, int) else schema.get("properties", {}).get(part, {})
-        schema = _resolve(schema)
+        inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
+        inner = inner or schema.get("additionalProperties")  # a mapping of names that are free
+        schema = _resolve(inner if isinstance(inner, dict) else {})
     return schema
 
 
@@ -182,6 +208,17 @@ def _say_bounded(schema: Schema) -> str:
     if schema.get("type") == "array" and "maxItems" in schema:
         return f"{kind}, up to {schema['maxItems']}"
     return kind
+
+
+def _place_all(node: Node, path: str, key: Position | None = None) -> dict[str, Place]:
+    """Where a value and everything inside it stands."""
+    places = {path: node.place(key)}
+    if isinstance(node.value, dict):
+        for name, inner in node.value.items():
+            places |= _place_all(inner, f"{path}.{name}", node.keys[name])
+    for index, inner in enumerate(node.value if isinstance(node.value, list) else ()):
+        places |= _place_all(inner, f"{path}.{index}")
+    return places
 
 
 def _join_path(path: KeyPath) -> str:
@@ -211,7 +248,8 @@ def _read_components(document: Document, root: Node) -> dict[str, ComponentSpec]
 
 
 def _read_component(problems: Problems, name: str, node: Node, at: Position) -> ComponentSpec | None:
-    if not (COMPONENT_ID.fullmatch(name) and name.isprintable()):
+    is_named = COMPONENT_ID.fullmatch(name) and name.isprintable()
+    if not is_named:
         rule = "up to 128 letters on one line, without `.`, `{`, `}`, `?` and `$`, and no number"
         legal = re.sub(r"[.{}?$]|[^\x20-\x7e]", "", name).strip()
         word = legal if COMPONENT_ID.fullmatch(legal) else None
@@ -233,7 +271,7 @@ def _read_component(problems: Problems, name: str, node: Node, at: Position) -> 
         word = find_nearest("type", fields)
         message, suggestion = f"The component `{name}` has no `type`.", "type" if word else None
         problems.add(node.keys[word] if word else at, message, value=word, suggestion=suggestion)
-    if not isinstance(kind, str):
+    if not isinstance(kind, str) or not is_named:
         return None
     places = {key: inner.place(node.keys[key]) for key, inner in node.value.items()}
     if "step" not in fields and "step" in node.value and isinstance(node.value["step"].value, dict):

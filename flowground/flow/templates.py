@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowground.errors import InvalidRequest
+from flowground.errors import FlowError, InvalidRequest
 from flowground.flow.parse import parse_flow
 from flowground.words import fold
 
@@ -113,7 +113,10 @@ def make_draft(name: str, template: str, *, address: str = "", max_bytes: int) -
     # JSON's strings are YAML's: whatever stands in the name, it is read back as it was given.
     text = f"name: {json.dumps(name, ensure_ascii=False)}\n{TEMPLATES[template].text}"
     file = f"{key}.yaml"
-    return DraftedFlow(parse_flow(text, file, max_bytes=max_bytes).id, name, file, text)
+    flow = parse_flow(text, file, max_bytes=max_bytes)
+    if flow.mistakes:
+        raise FlowError(flow.mistakes)
+    return DraftedFlow(flow.id, name, file, text)
 
 
 def choose_address(name: str) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from flowground.errors import FlowError, Problem
 from flowground.flow.parse import is_uuid
 from flowground.loader.folder import ENDINGS, FlowFolder
 from flowground.loader.shelf import Shelf, make_shelf, settle
-from flowground.wiring import WiredFlow
+from flowground.wiring import Servers, WiredFlow
 from flowground.words import count
 
 _log = logging.getLogger(__name__)
@@ -29,10 +29,14 @@ _PATIENCE = 0.2
 
 
 class Catalogue:
-    """All flows of one folder, for every thread. Opening it reads the folder once."""
+    """All flows of one folder, for every thread. Opening it reads the folder once.
 
-    def __init__(self, folder: Path, *, max_bytes: int) -> None:
-        self._folder = FlowFolder(folder, max_bytes=max_bytes)
+    `servers` are the MCP servers that flows may name; None: these are not looked for.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int, servers: Servers | None = None) -> None:
+        self.servers = servers
+        self._folder = FlowFolder(folder, max_bytes=max_bytes, servers=servers)
         self._shelf = Shelf()
         self._lock = threading.Lock()
         self._looked = 0.0
@@ -59,6 +63,10 @@ class Catalogue:
         """File name -> its mistakes, also of a file whose last good version serves."""
         return self._take_shelf().problems
 
+    def list_warnings(self) -> Mapping[str, Sequence[Problem]]:
+        """File name -> what its author should change, of files that serve as they are."""
+        return self._take_shelf().warnings
+
     def find_stale(self, flow_id: str) -> FlowError | None:
         """What is wrong with this flow's file, while its last good version serves."""
         return self._take_shelf().stale.get(flow_id)
@@ -68,10 +76,14 @@ class Catalogue:
         problems = self._take_shelf().problems
         return next(((file, problems[file]) for ending in ENDINGS if (file := f"{address}{ending}") in problems), None)
 
+    async def read_text(self, file: str) -> str | None:
+        """What stands in a file of the folder now, odd bytes as "�"; None where it cannot be read."""
+        return await asyncio.to_thread(self._folder.read_text, file)
+
     def log_problems(self) -> None:
-        """Names in the log each file that never was a flow, now and from now on, once each; for servers."""
+        """Names in the log each file that never was a flow or has warnings, now and from now on, once; for servers."""
         self._is_logging = True
-        self._log_broken()
+        self._log_new()
 
     async def refresh(self) -> None:
         """A look where one is due, in a thread; called on the loop before what was asked for is taken from here."""
@@ -122,7 +134,7 @@ class Catalogue:
             if is_changed:
                 settle(self._folder.files)
                 self._shelf = make_shelf(self._folder.files)
-                self._log_broken()
+                self._log_new()
         self._looked = time.monotonic()
 
     def _fail(self, error: OSError) -> None:
@@ -140,10 +152,16 @@ class Catalogue:
             shelf, problem = make_shelf(self._folder.files), FlowError([Problem(self._folder.path.name, 1, 1, message)])
             self._shelf = replace(shelf, problems={self._folder.path.name: problem, **shelf.problems})
 
-    def _log_broken(self) -> None:
-        for file in self._folder.files.values() if self._is_logging else ():
+    def _log_new(self) -> None:
+        for name, file in self._folder.files.items() if self._is_logging else ():
             if file.serving is None and file.error is not None and not file.is_logged:
                 file.is_logged = True
-                first, *others = file.error.problems
-                more = f" ({count(len(others), 'more mistake')})" if others else ""
-                _log.warning("A flow file cannot be used: %s%s", first, more)
+                _log.warning("A flow file cannot be used: %s", _say_first(file.error.problems, "more mistake"))
+            if (warnings := self._shelf.warnings.get(name)) and not file.is_warned:
+                file.is_warned = True
+                _log.warning("A flow file works, and should be changed: %s", _say_first(warnings, "more warning"))
+
+
+def _say_first(problems: Sequence[Problem], more: str) -> str:
+    first, *others = problems
+    return f"{first} ({count(len(others), more)})" if others else str(first)

@@ -3,13 +3,13 @@
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowground.errors import FlowError, Problem
 from flowground.flow.parse import describe_size, parse_flow
-from flowground.wiring import WiredFlow, wire
+from flowground.wiring import Servers, WiredFlow, wire
 
 ENDINGS = (".yaml", ".yml")
 
@@ -25,7 +25,8 @@ class FlowFile:
     """One file: `good` is its content where that is a flow, `serving` what callers get (this or an earlier version).
 
     `is_missed` says that the last look did not find it; `is_fresh` that it was written so shortly before it was read
-    that a second writing may have left the same signature; `is_logged` that the log names its first mistake.
+    that a second writing may have left the same signature; `is_logged` that the log names its first mistake;
+    `is_warned` that it names its first warning.
     """
 
     signature: _Signature
@@ -37,19 +38,27 @@ class FlowFile:
     is_missed: bool = False
     is_fresh: bool = False
     is_logged: bool = False
+    is_warned: bool = False
 
     @property
     def error(self) -> FlowError | None:
+        """Why the file as it is now does not serve; None where it does."""
         return self.broken or self.conflict
+
+    @property
+    def warnings(self) -> Sequence[Problem]:
+        """Those of its content, where that serves; beside mistakes they would only be in the way."""
+        return self.good.flow.warnings if self.good is not None and self.good is self.serving else ()
 
 
 class FlowFolder:
     """The files by name, as the last look found them."""
 
-    def __init__(self, path: Path, *, max_bytes: int) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, servers: Servers | None = None) -> None:
         self.path = path
         self.files: dict[str, FlowFile] = {}
         self._max_bytes = max_bytes
+        self._servers = servers
 
     def look(self) -> bool:
         """Reads what is new; whether anything changed. Raises OSError where the folder cannot be listed."""
@@ -61,6 +70,16 @@ class FlowFolder:
         for name in changed:
             self._read(name, found[name])
         return bool(gone or changed)
+
+    def read_text(self, name: str) -> str | None:
+        """What stands in one of these files now, as far as a file may be long; None where it cannot be read."""
+        if name not in self.files:
+            return None
+        try:
+            with (self.path / name).open("rb") as file:
+                return file.read(self._max_bytes).decode("utf-8", "replace").removeprefix("\ufeff")
+        except OSError:
+            return None
 
     def _find_gone(self, found: Mapping[str, _Signature]) -> list[str]:
         """Files that two looks in a row did not find: while a file is saved it may be away for a moment.
@@ -85,7 +104,8 @@ class FlowFolder:
             data = _read_content(path, self._max_bytes)
             digest = hashlib.sha256(data).hexdigest()
             if digest != file.digest:
-                file.good, file.broken = wire(parse_flow(data, name, max_bytes=self._max_bytes)), None
+                flow = parse_flow(data, name, max_bytes=self._max_bytes)
+                file.good, file.broken = wire(flow, servers=self._servers), None
         except FlowError as error:
             file.good, file.broken = None, error
         except OSError as error:

@@ -1,22 +1,24 @@
 """Which file serves which address: a file that is broken, or wants an address that another has, stops only itself."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from flowground.errors import FlowError, Problem
 from flowground.loader.folder import FlowFile
+from flowground.loader.links import find_doubts, link_flow
 from flowground.wiring import WiredFlow
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What callers see; replaced as a whole, never changed."""
+    """What callers see; replaced as a whole, never changed. `problems` and `warnings` are by file name."""
 
     flows: Mapping[str, WiredFlow] = field(default_factory=dict)
     addresses: Mapping[str, WiredFlow] = field(default_factory=dict)
     problems: Mapping[str, FlowError] = field(default_factory=dict)
     stale: Mapping[str, FlowError] = field(default_factory=dict)
+    warnings: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
 
 
 def settle(files: Mapping[str, FlowFile]) -> None:
@@ -39,6 +41,11 @@ def settle(files: Mapping[str, FlowFile]) -> None:
         taken.update(dict.fromkeys(_list_addresses(file.serving), name))
 
 
+def list_by_address(flows: Iterable[WiredFlow]) -> dict[str, WiredFlow]:
+    """By id and endpoint name, in small letters."""
+    return {address: wired for wired in flows for address in _list_addresses(wired)}
+
+
 def _list_addresses(wired: WiredFlow | None) -> Iterable[str]:
     if wired is None:
         return ()
@@ -59,12 +66,30 @@ def _find_conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | No
 
 
 def make_shelf(files: Mapping[str, FlowFile]) -> Shelf:
-    serving = sorted(
-        (file.serving for file in files.values() if file.serving), key=lambda wired: (wired.name.casefold(), wired.id)
-    )
+    """What callers see of the files, once `settle` has decided what each of them serves."""
+    alone = [file.serving for file in files.values() if file.serving]
+    called = list_by_address(alone)
+    linked = sorted((link_flow(wired, called) for wired in alone), key=lambda wired: (wired.name.casefold(), wired.id))
+    errors = {wired.flow.file: error for wired in linked if (error := _find_refusal(wired))}
+    serving = [wired for wired in linked if wired.flow.file not in errors]
+    errors |= {name: file.error for name, file in files.items() if file.error}
     return Shelf(
         flows=MappingProxyType({wired.id: wired for wired in serving}),
-        addresses={address: wired for wired in serving for address in _list_addresses(wired)},
-        problems=MappingProxyType({name: file.error for name, file in sorted(files.items()) if file.error}),
+        addresses=list_by_address(serving),
+        problems=MappingProxyType(dict(sorted(errors.items()))),
         stale={file.serving.id: file.error for file in files.values() if file.serving and file.error},
+        warnings=_list_warnings(files, serving),
     )
+
+
+def _find_refusal(wired: WiredFlow) -> FlowError | None:
+    """What is wrong with it for what the flows that it runs are."""
+    problems = [doubt for doubt in find_doubts(wired, ()) if not doubt.is_warning] if wired.runs else []
+    return FlowError(problems) if problems else None
+
+
+def _list_warnings(files: Mapping[str, FlowFile], serving: Sequence[WiredFlow]) -> Mapping[str, Sequence[Problem]]:
+    known = list_by_address(serving)
+    doubts = {wired.flow.file: tuple(find_doubts(wired, known)) for wired in serving if wired.runs}
+    found = {name: (*file.warnings, *doubts.get(name, ())) for name, file in sorted(files.items())}
+    return MappingProxyType({name: warnings for name, warnings in found.items() if warnings})

@@ -1,6 +1,6 @@
 """`provider:model` -> who answers. One entry of `providers:` in config.yaml is one provider."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -8,15 +8,26 @@ from typing import Annotated, Any, get_args
 from pydantic import Field
 
 from flowground.errors import ProviderRefused
-from flowground.providers.base import Provider, ProviderSettings, Surroundings
+from flowground.providers.anthropic import AnthropicSettings
+from flowground.providers.azure import AzureSettings
+from flowground.providers.base import Provider, ProviderSettings, Surroundings, VectorModel
 from flowground.providers.builtin.download import LocalStatus
 from flowground.providers.builtin.local import Local, LocalSettings
+from flowground.providers.fallback import Fallback, Outages, ProviderWithFallback
+from flowground.providers.google import GoogleSettings
+from flowground.providers.lanes import USUAL_WAYS, Ways
 from flowground.providers.openai import OllamaSettings, OpenAISettings
 from flowground.providers.scripted import SCRIPTS, ScriptedSettings
 from flowground.words import list_names, suggest
 
 ProviderEntry = Annotated[
-    LocalSettings | OpenAISettings | OllamaSettings | ScriptedSettings,
+    LocalSettings
+    | OpenAISettings
+    | OllamaSettings
+    | AzureSettings
+    | GoogleSettings
+    | AnthropicSettings
+    | ScriptedSettings,
     Field(discriminator="type"),
 ]
 """The table of kinds: one settings class each, which opens the provider."""
@@ -74,17 +85,29 @@ def find_fault(model: str, entries: Mapping[str, ProviderEntry]) -> ModelFault |
 class Providers:
     """All providers of one process; it lives on one event loop and opens nothing before the first call.
 
-    `folder` is where the built-in model's weights are kept, `answer_chars` the longest answer.
+    `folder` is where the built-in model's weights are kept, `answer_chars` the longest answer, `ways` how calls leave.
     """
 
     def __init__(
-        self, entries: Mapping[str, ProviderEntry], *, default_model: str, folder: Path, answer_chars: int
+        self,
+        entries: Mapping[str, ProviderEntry],
+        *,
+        default_model: str,
+        folder: Path,
+        answer_chars: int,
+        ways: Ways = USUAL_WAYS,
     ) -> None:
         self._default = default_model
-        self._surroundings = Surroundings(folder, answer_chars)
+        self._surroundings = Surroundings(folder, answer_chars, ways)
         self._entries: dict[str, ProviderSettings] = {name: kind.model_validate({}) for name, kind in KINDS.items()}
         self._entries |= entries
         self._opened: dict[str, Provider] = {}
+        self._asked: dict[str, Provider] = {}
+        """What `resolve` gives: of a provider with fallbacks, the two together."""
+        self.is_off: Callable[[str], bool] = lambda _: False
+        """Whether an admin switched a provider off, by its name."""
+        self._outages = Outages(lambda name: self.is_off(name))
+        self._embeddings: dict[str, VectorModel] = {}
 
     def resolve(self, model: str | None) -> tuple[Provider, str]:
         """The provider and the model's name there; None means the configured default. Raises ProviderRefused."""
@@ -102,7 +125,20 @@ class Providers:
                 f"The model {wanted!r} names only a provider.",
                 hint=f"Write `model: {name}:NAME`, with the model's name.",
             )
-        return self._open(name, entry), rest
+        return self._asked.get(name) or self._join_fallbacks(name, entry), rest
+
+    def find_embeddings(self, model: str) -> VectorModel:
+        """The model of vectors that `provider:model` names. Raises ProviderRefused."""
+        if model not in self._embeddings:
+            name, _, rest = model.partition(":")
+            entry = self._entries.get(name)
+            if entry is None or not rest:
+                raise ProviderRefused(
+                    f"{model!r} names no model of embeddings{suggest(name, self._entries, otherwise='.')}",
+                    hint="Write `embeddings: PROVIDER:MODEL`, with a provider of config.yaml.",
+                )
+            self._embeddings[model] = entry.open_embeddings(name, rest, self._surroundings.ways)
+        return self._embeddings[model]
 
     def name_provider(self, model: str | None) -> str:
         """The name of the provider that answers, or would if it were there; None means the configured default."""
@@ -124,15 +160,31 @@ class Providers:
 
     async def close(self) -> None:
         """Closes what was opened."""
+        await self._outages.close()
         while self._opened:
             _, provider = self._opened.popitem()
             await provider.close()
+        while self._embeddings:
+            _, embeddings = self._embeddings.popitem()
+            await embeddings.close()
 
     def _find_local(self) -> Local | None:
         """The provider `local`, unless a setting makes something else of that name."""
         entry = self._entries["local"]
         provider = self._open("local", entry) if isinstance(entry, LocalSettings) else None
         return provider if isinstance(provider, Local) else None
+
+    def _join_fallbacks(self, name: str, entry: ProviderSettings) -> Provider:
+        provider = self._open(name, entry)
+        if entry.fallback:
+            fallbacks = [self._make_fallback(model) for model in entry.fallback]
+            provider = ProviderWithFallback(name, provider, fallbacks, self._outages)
+        return self._asked.setdefault(name, provider)
+
+    def _make_fallback(self, model: str) -> Fallback:
+        name, _, rest = model.partition(":")
+        entry = self._entries[name]
+        return Fallback(name, rest or entry.only_model, lambda: self._open(name, entry))
 
     def _open(self, name: str, entry: ProviderSettings) -> Provider:
         # Pages ask from their threads: whoever comes second takes what the first one opened.

@@ -22,11 +22,16 @@ def _make(schema: Mapping[str, Any], said: str, numbers: Iterator[str]) -> Any:
         case "array":
             return [_make(schema.get("items", {}), said, numbers)]
         case "integer":
-            return int(float(next(numbers, "0")))
+            return int(_fit(schema, float(next(numbers, "0"))))
         case "number":
-            return float(next(numbers, "0"))
+            return _fit(schema, float(next(numbers, "0")))
         case "boolean":
             return "yes" in said.casefold()
         case "null":
             return None
     return said
+
+
+def _fit(schema: Mapping[str, Any], number: float) -> float:
+    """The nearest number within the bounds, where there are some."""
+    return float(min(max(number, schema.get("minimum", number)), schema.get("maximum", number)))

@@ -1,34 +1,46 @@
 """OpenAI, and every server that speaks its chat completions: Ollama, vLLM, llama.cpp, LM Studio, OpenRouter, …"""
 
-import asyncio
-import os
-import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Literal
 
-import httpx2
-
-from flowground.errors import ProviderError, ProviderRefused, ProviderUnreachable
-from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
-from flowground.providers.chat_format import ChunkReader, Unreadable, count_most_bytes, read_completion, write_call
-from flowground.providers.server import Patience, Server, ServerAnswer
+from flowground.providers.base import (
+    Capabilities,
+    Completion,
+    ModelCall,
+    Provider,
+    ProviderSettings,
+    Surroundings,
+)
+from flowground.providers.chat_format import ChunkReader, read_completion
+from flowground.providers.chat_request import EncodedFiles, write_call
+from flowground.providers.embedding_server import EmbeddingServer
+from flowground.providers.event_stream import EventReader
+from flowground.providers.lanes import USUAL_WAYS, Ways
+from flowground.providers.served import ModelServer, check_key, read_address
+from flowground.providers.server import Server
 
 OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_URL = "http://127.0.0.1:11434/v1"
 
-_END_SECONDS = 0.5
-"""How long token counts, `[DONE]` and the connection's end are waited for after a model said that it is finished."""
+_USUAL = Capabilities(images=True, tools=True, response_schema=True)
+"""What models of such servers usually take; a server whose model does not says so. Few read documents."""
+_WINDOW_ELSEWHERE = 32_000
+"""Of models at an address that is not OpenAI's: as many as nearly all that are run today hold."""
+_WINDOW_OLLAMA = 4_096
+"""What Ollama gives a model on a computer with less than 24 GiB of memory for graphics, whatever the model could hold;
+beyond that it forgets the beginning without a word."""
 
 
-class OpenAI:
+class OpenAI(ModelServer):
     """`name` is the entry's name in config.yaml; `base_url` the address up to and with `/v1`, its query is kept.
 
-    `timeout` bounds the wait for a free connection; then for the whole answer (`complete`), or for its head, its first
-    and each next piece (`stream`). `retries` repeats after 429, 5xx and broken connections, before the first piece
-    only. `answer_chars` bounds the bytes that are read of an answer. Raises ProviderRefused for an address or key that
-    cannot be used.
+    The rest is as `ModelServer` says. Raises ProviderRefused for an address or key that cannot be used.
     """
+
+    answer_word = "a chat completion"
+    path_word = "/chat/completions"
+    files_are_urls = True
+    key_header = b"Authorization"
 
     def __init__(
         self,
@@ -39,108 +51,31 @@ class OpenAI:
         timeout: float = 60,
         retries: int = 2,
         answer_chars: int = 500_000,
-        trust_env: bool = True,
+        takes: Capabilities = _USUAL,
+        ways: Ways = USUAL_WAYS,
     ) -> None:
-        self._name = name
-        self._timeout = timeout
-        self._retries = retries
-        self._answer_chars = answer_chars
-        self._most_bytes = count_most_bytes(answer_chars)
         # OpenAI's own newer models refuse the name that all other servers know.
         self._renamed = {"max_tokens": "max_completion_tokens"} if base_url == OPENAI_URL else {}
         start = "Start it with `ollama serve`, or check" if base_url == OLLAMA_URL else "Check"
-        self._server = Server(
+        server = Server(
             name,
-            _make_endpoint(name, base_url),
-            api_key=_check_key(name, api_key),
+            read_address(name, base_url, "/chat/completions"),
+            api_key=check_key(name, api_key),
+            key_header=self.key_header,
             timeout=timeout,
             hint=f"{start} `providers.{name}.base_url` in config.yaml and that the server runs.",
-            trust_env=trust_env,
+            ways=ways,
         )
+        super().__init__(name, server, timeout=timeout, retries=retries, answer_chars=answer_chars, takes=takes)
 
-    async def complete(self, call: ModelCall) -> Completion:
-        return await Completion.read(self.ask(call, is_streamed=False))
+    def _write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
+        return write_call(call, is_streamed=is_streamed, renamed=self._renamed, provider=self._name, files=files)
 
-    def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
-        return self.ask(call, is_streamed=True)
+    def _open_reader(self) -> EventReader:
+        return ChunkReader(self._answer_chars, self._name)
 
-    async def ask(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
-        """The answer's pieces, one and the whole where it is not to be streamed; repeats until the first has come."""
-        body = write_call(call, is_streamed=is_streamed, renamed=self._renamed)
-        patience = Patience(self._retries)
-        has_begun = False
-        while True:
-            try:
-                async with aclosing(self._ask_once(call, body, is_streamed=is_streamed)) as pieces:
-                    async for piece in pieces:
-                        has_begun = True
-                        yield piece
-                return
-            except ProviderError as error:
-                if has_begun:
-                    raise
-                await patience.wait(error)
-
-    def require_ready(self, model: str) -> None:
-        """The server has its weights."""
-
-    async def close(self) -> None:
-        await self._server.close()
-
-    async def _ask_once(self, call: ModelCall, body: bytes, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
-        try:
-            async with self._server.post(body, is_streamed=is_streamed, most_bytes=self._most_bytes) as answer:
-                if answer.is_json or not is_streamed:  # some servers cannot stream
-                    completion = read_completion(answer.data, model=call.model, answer_chars=self._answer_chars)
-                    yield completion.text
-                    yield completion
-                    return
-                reader, text, since = ChunkReader(self._answer_chars), [], time.monotonic()
-                while (data := await self._read_next(answer, reader)) is not None:
-                    known = reader.events
-                    for piece in reader.feed(data):
-                        text.append(piece)
-                        yield piece
-                    if reader.events > known:
-                        since = time.monotonic()  # not before the pieces were taken: that may have lasted
-                    elif time.monotonic() - since > self._timeout:
-                        raise self._server.explain_timeout()  # comments keep a connection open, but are no answer
-                if rest := reader.take_rest():
-                    text.append(rest)
-                    yield rest
-                if not reader.events:
-                    raise Unreadable
-                if not reader.has_ended:
-                    broken = f"The connection to provider {self._name!r} broke before the answer was complete."
-                    raise ProviderUnreachable(broken)
-                yield Completion("".join(text), reader.model or call.model, reader.usage, reader.finish_reason)
-        except Unreadable as problem:
-            raise self._explain(problem) from None
-
-    async def _read_next(self, answer: ServerAnswer, reader: ChunkReader) -> bytes | None:
-        """The next bytes, None when the answer is whole: what a server does with the connection then is its own.
-
-        It is read to its end, if that comes soon: only then can it serve another call.
-        """
-        if not reader.has_ended:
-            return await answer.read_chunk()
-        reader.end_by = reader.end_by or asyncio.get_running_loop().time() + _END_SECONDS
-        with suppress(TimeoutError, ProviderError):
-            async with asyncio.timeout_at(reader.end_by):
-                while (data := await answer.read_chunk()) is not None:
-                    if not reader.is_done and not reader.usage:
-                        return data
-        return None
-
-    def _explain(self, problem: Unreadable) -> ProviderRefused:
-        if problem.said:
-            return ProviderRefused(
-                f"The provider {self._name!r} reported: {self._server.clean(problem.said)}", status=problem.status
-            )
-        return ProviderRefused(
-            f"The provider {self._name!r} answered with something that is not a chat completion.",
-            hint=f"Check that `providers.{self._name}.base_url` in config.yaml ends where `/chat/completions` follows.",
-        )
+    def _read_completion(self, data: bytearray, call: ModelCall) -> Completion:
+        return read_completion(data, model=call.model, answer_chars=self._answer_chars, provider=self._name)
 
 
 class OpenAISettings(ProviderSettings):
@@ -149,13 +84,14 @@ class OpenAISettings(ProviderSettings):
     type: Literal["openai"] = "openai"
 
     def open(self, name: str, surroundings: Surroundings) -> Provider:
-        key = self.read_key(name)
-        if not self.base_url and not (key := key or os.environ.get("OPENAI_API_KEY")):
-            raise ProviderRefused(
-                f"The provider {name!r} has no key.",
-                hint="Set OPENAI_API_KEY in the app's environment and restart it.",
-            )
-        return _open(self, name, self.base_url or OPENAI_URL, key=key, surroundings=surroundings)
+        key = self.find_key(name, "OPENAI_API_KEY")
+        usual = replace(_USUAL, window=_WINDOW_ELSEWHERE) if self.base_url else replace(_USUAL, documents=True)
+        takes = self.find_capabilities(usual)
+        return _open(self, name, self.base_url or OPENAI_URL, key=key, takes=takes, surroundings=surroundings)
+
+    def open_embeddings(self, name: str, model: str, ways: Ways) -> EmbeddingServer:
+        key = self.find_key(name, "OPENAI_API_KEY")
+        return _open_embeddings(self, name, model, self.base_url or OPENAI_URL, key=key, ways=ways)
 
 
 class OllamaSettings(ProviderSettings):
@@ -164,10 +100,23 @@ class OllamaSettings(ProviderSettings):
     type: Literal["ollama"] = "ollama"
 
     def open(self, name: str, surroundings: Surroundings) -> Provider:
-        return _open(self, name, self.base_url or OLLAMA_URL, key=self.read_key(name), surroundings=surroundings)
+        takes = self.find_capabilities(replace(_USUAL, window=_WINDOW_OLLAMA))
+        url = self.base_url or OLLAMA_URL
+        return _open(self, name, url, key=self.read_key(name), takes=takes, surroundings=surroundings)
+
+    def open_embeddings(self, name: str, model: str, ways: Ways) -> EmbeddingServer:
+        return _open_embeddings(self, name, model, self.base_url or OLLAMA_URL, key=self.read_key(name), ways=ways)
 
 
-def _open(entry: ProviderSettings, name: str, url: str, *, key: str | None, surroundings: Surroundings) -> OpenAI:
+def _open(
+    entry: ProviderSettings,
+    name: str,
+    url: str,
+    *,
+    key: str | None,
+    takes: Capabilities,
+    surroundings: Surroundings,
+) -> OpenAI:
     return OpenAI(
         name,
         url,
@@ -175,27 +124,15 @@ def _open(entry: ProviderSettings, name: str, url: str, *, key: str | None, surr
         timeout=entry.timeout,
         retries=entry.retries,
         answer_chars=surroundings.answer_chars,
+        takes=takes,
+        ways=surroundings.ways,
     )
 
 
-def _make_endpoint(name: str, base_url: str) -> httpx2.URL:
-    try:
-        url = httpx2.URL(base_url)
-    except httpx2.InvalidURL:
-        url = httpx2.URL()
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise ProviderRefused(
-            f"The address of provider {name!r} cannot be used.",
-            hint=f"`providers.{name}.base_url` in config.yaml is like https://host/v1, without a name or password.",
-        )
-    return url.copy_with(path=url.path.rstrip("/") + "/chat/completions", fragment=None)
-
-
-def _check_key(name: str, api_key: str | None) -> str | None:
-    key = (api_key or "").strip()
-    if key and not (key.isascii() and key.isprintable()):
-        raise ProviderRefused(
-            f"The key of provider {name!r} contains characters that a key cannot have.",
-            hint=f"Check `providers.{name}.api_key` in config.yaml.",
-        )
-    return key or None
+def _open_embeddings(
+    entry: ProviderSettings, name: str, model: str, url: str, *, key: str | None, ways: Ways
+) -> EmbeddingServer:
+    endpoint = read_address(name, url, "/embeddings")
+    return EmbeddingServer(
+        name, model, endpoint, api_key=check_key(name, key), timeout=entry.timeout, retries=entry.retries, ways=ways
+    )

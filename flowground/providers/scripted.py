@@ -5,16 +5,25 @@ import json
 import re
 from collections.abc import AsyncGenerator
 from copy import copy
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from flowground.errors import ModelNotReady, ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable
 from flowground.events import ModelProgress
-from flowground.messages import Usage
-from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
+from flowground.messages import Message, Reasoning, TextPart, ToolCall, Usage
+from flowground.providers.base import (
+    Capabilities,
+    Completion,
+    ModelCall,
+    Piece,
+    Provider,
+    ProviderSettings,
+    Surroundings,
+)
 from flowground.providers.invented import make_json
+from flowground.providers.told_calls import find_calls, list_results, split_answer
 from flowground.words import suggest
 
 
@@ -22,7 +31,7 @@ from flowground.words import suggest
 class Script:
     """How one variant behaves: `delay` in seconds before each piece, `error`, or a `cut`, after `words` words.
 
-    `says` is that in a sentence, for docs/settings.md.
+    `thoughts` come before the answer. `says` is that in a sentence, for docs/settings.md.
     """
 
     says: str
@@ -30,12 +39,25 @@ class Script:
     error: ProviderError | None = None
     words: int = 0
     cut: bool = False
+    thoughts: tuple[str, ...] = ()
 
 
 SCRIPTS = {
-    "echo": Script("Repeats the message after *You said:*, word by word."),
+    "echo": Script(
+        "Repeats the message after *You said:*, word by word. Where tools are offered, each of its lines `call NAME` "
+        'calls one, a line at a time, and the results are repeated; `call NAME {"query": "x"}` says with which '
+        "arguments, ` and call ` in a line that several are called at once."
+    ),
+    "fooled": Script(
+        "The same, but it obeys such lines wherever it reads them, in descriptions of tools and in what tools gave: a "
+        "model that a page talked into it."
+    ),
     "slow": Script("The same, 20 words a second.", delay=0.05),
     "json": Script("Answers with the model, the messages and the options that it was given, as JSON."),
+    "thinking": Script(
+        "Thinks a few words, which are no part of the answer, then repeats the message.",
+        thoughts=("Somebody ", "wrote ", "to ", "me."),
+    ),
     "long": Script("200 words, 20 a second.", delay=0.05),
     "silent": Script("Never answers, until it is stopped."),
     "fetching": Script(
@@ -59,18 +81,33 @@ SCRIPTS = {
 }
 """Every variant of `model: scripted:NAME`. Where JSON of a schema is wanted it is made of the first user message."""
 
+_ALL = Capabilities(images=True, documents=True, tools=True, response_schema=True)
+
 _FETCHED = (0, 400, 800, 1000)
 
 
 class Scripted:
-    """`pieces` replaces the answer of every variant that has one; `delay` adds seconds before each piece."""
+    """`pieces` replaces the answer of every variant that has one; `delay` adds seconds before each piece.
 
-    def __init__(self, *, pieces: tuple[str, ...] | None = None, delay: float = 0) -> None:
+    `name` is the entry's, for refusals of what is not in `takes`.
+    """
+
+    def __init__(
+        self,
+        *,
+        pieces: tuple[str, ...] | None = None,
+        delay: float = 0,
+        name: str = "scripted",
+        takes: Capabilities = _ALL,
+    ) -> None:
         self._pieces = pieces
         self._delay = delay
+        self._name = name
+        self._takes = takes
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
         script = self._find_script(call.model)
+        self._takes.check(call, self._name)
         delay = script.delay + self._delay
         if call.model == "silent":
             await asyncio.Event().wait()
@@ -78,10 +115,10 @@ class Scripted:
             for received in _FETCHED:
                 yield ModelProgress("scripted", received, _FETCHED[-1], delay * (_FETCHED[-1] - received) / 400)
                 await asyncio.sleep(delay)
-        pieces = self._make_answer(call)
-        if script.cut:
-            pieces = pieces[: script.words]
-        for count, piece in enumerate(pieces):
+        calls, answer = self._decide(call)
+        pieces = answer[: script.words if script.cut else None]
+        said: tuple[str | Reasoning, ...] = (*map(Reasoning, script.thoughts), *pieces)
+        for count, piece in enumerate(said):
             if script.error and count >= script.words:
                 break
             if delay:
@@ -90,8 +127,10 @@ class Scripted:
         if script.error:
             raise copy(script.error)  # one object would collect the tracebacks of all callers
         text = "".join(pieces)
-        usage = Usage(sum(_count_words(message.content) for message in call.messages), _count_words(text))
-        yield Completion(text, f"scripted:{call.model}", usage, "length" if script.cut else "stop")
+        usage = Usage(sum(_count_words(message.text) for message in call.messages), _count_words(text))
+        reason = "tool_calls" if calls else "length" if script.cut else "stop"
+        reasoning = Reasoning("".join(script.thoughts)) if script.thoughts else None
+        yield Completion(text, f"scripted:{call.model}", usage, reason, calls, reasoning)
 
     async def complete(self, call: ModelCall) -> Completion:
         self.require_ready(call.model)
@@ -100,6 +139,9 @@ class Scripted:
     def require_ready(self, model: str) -> None:
         if model == "fetching":
             raise ModelNotReady("The scripted model is being fetched.", received=400, total=1000, retry_after=1)
+
+    def takes(self, model: str) -> Capabilities:  # noqa: ARG002 - the contract's argument
+        return self._takes
 
     async def close(self) -> None:
         """Nothing to free."""
@@ -113,20 +155,31 @@ class Scripted:
             hint="The scripted models are " + ", ".join(SCRIPTS) + ".",
         )
 
+    def _decide(self, call: ModelCall) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
+        """What it calls, else the pieces of its answer."""
+        if self._pieces is None:
+            calls = find_calls(call, is_fooled=call.model == "fooled")
+            return calls, () if calls else self._make_answer(call)
+        calls, said = split_answer(call, whole := "".join(self._pieces))
+        return calls, () if calls else self._pieces if said == whole else (said,)
+
     def _make_answer(self, call: ModelCall) -> tuple[str, ...]:
-        if self._pieces is not None:
-            return self._pieces
         if call.response_schema is not None:
-            said = next((message.content for message in call.messages if message.role == "user"), "")
+            said = next((message.text for message in call.messages if message.role == "user"), "")
             return (json.dumps(make_json(call.response_schema, said), ensure_ascii=False),)
         if call.model == "json":
-            messages = [{"role": message.role, "content": message.content} for message in call.messages]
+            messages = [{"role": message.role, "content": _show_content(message)} for message in call.messages]
             given = {"model": call.model, "messages": messages, "options": dict(call.options)}
+            if call.tools:
+                given["tools"] = [tool.name for tool in call.tools]
             return (json.dumps(given, ensure_ascii=False),)
         if call.model == "long":
             return (*(f"word{number} " for number in range(1, 200)), "word200")
-        said = next((message.content for message in reversed(call.messages) if message.role == "user"), "")
-        return tuple(re.findall(r"\S+\s*|\s+", f"You said: {said}"))
+        said = next((message.text for message in reversed(call.messages) if message.role == "user"), "")
+        answer = f"You said: {said}"
+        if call.messages[-1].role == "tool":
+            answer = "The tools said: " + "\n".join(list_results(call.messages))
+        return tuple(re.findall(r"\S+\s*|\s+", answer))
 
 
 class ScriptedSettings(ProviderSettings):
@@ -134,13 +187,27 @@ class ScriptedSettings(ProviderSettings):
 
     type: Literal["scripted"] = "scripted"
     pieces: tuple[str, ...] | None = Field(
-        None, description="the answer's pieces; without them it repeats what it was told."
+        None,
+        description="the answer's pieces; without them it repeats what it was told. Lines `call NAME {…}` in them are "
+        "calls of tools, one after the other, before the rest is said.",
     )
     delay: float = Field(0, ge=0, le=60, description="seconds before each piece.")
     only_model: ClassVar[str] = "echo"
 
     def open(self, name: str, surroundings: Surroundings) -> Provider:  # noqa: ARG002 - the contract's arguments
-        return Scripted(pieces=self.pieces, delay=self.delay)
+        return Scripted(pieces=self.pieces, delay=self.delay, name=name, takes=self.find_capabilities(_ALL))
+
+
+def _show_content(message: Message) -> Any:
+    """Text, or what each part is: a file is shown without its bytes."""
+    if isinstance(message.content, str):
+        return message.content
+    return [
+        part.text
+        if isinstance(part, TextPart)
+        else {item.name: getattr(part, item.name) for item in fields(part) if item.compare}
+        for part in message.parts
+    ]
 
 
 def _count_words(text: str) -> int:

@@ -1,8 +1,8 @@
 """One HTTP server that answers POSTs: kept connections, typed failures, few and short repeats.
 
-This is the hot path, so requests go to httpcore2's connections themselves. httpx2 would add cookies, redirects,
-authentication flows and header merges to every call: `python -m bench.model_call` measures it (docs/decisions.md). Only
-this file and `lanes.py` know what carries a call.
+This is the hot path, so requests go to connections themselves. A client would add cookies, redirects, authentication
+flows and header merges to every call: `python -m bench.model_call` measures it (docs/decisions.md). Only this file,
+`lanes.py` and `connection.py` know what carries a call.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ import email.utils
 import random
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 
 import httpcore2
 import httpx2
 
 from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
-from flowground.providers.chat_format import read_error
-from flowground.providers.lanes import AT_ONCE, Lane, Lanes, convert_url
+from flowground.providers.connection import Times
+from flowground.providers.event_stream import list_filtered, read_error
+from flowground.providers.lanes import AT_ONCE, USUAL_WAYS, Lane, Lanes, Ways
 from flowground.words import cut
 
 _BROKEN = (
@@ -35,6 +35,8 @@ _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 4.0
 _ERROR_BYTES = 65_536
 _SAID_CHARS = 300
+BUSY = (429, 529)
+"""529 is Anthropic's "overloaded"."""
 
 
 class NoFreeLane(ProviderBusy):
@@ -48,19 +50,27 @@ class CertificateRefused(ProviderUnreachable):
 class Server:
     """`name` is the provider's name in config.yaml, for messages; `api_key` and `url` never stand in one.
 
-    Lives on one event loop; the transport opens with the first call. `trust_env` False ignores proxies and
-    certificates named by the environment.
+    The key goes into `key_header`; `headers` go with every call. Lives on one event loop; the transport opens with the
+    first call; `ways` says how calls leave this process.
     """
 
     def __init__(
-        self, name: str, url: httpx2.URL, *, api_key: str | None, timeout: float, hint: str, trust_env: bool = True
+        self,
+        name: str,
+        url: httpx2.URL,
+        *,
+        api_key: str | None,
+        timeout: float,
+        hint: str,
+        key_header: bytes = b"Authorization",
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        ways: Ways = USUAL_WAYS,
     ) -> None:
         self._name = name
         self._url = url
-        self._address = convert_url(url)
         self._secrets = [word for word in (api_key, str(url), url.raw_path.decode()) if word and len(word) > 1]
         self._hint = hint
-        self._trust_env = trust_env
+        self._ways = ways
         self._lanes: Lanes | None = None
         self._headers = [
             (b"Host", url.netloc),
@@ -68,23 +78,25 @@ class Server:
             (b"Accept-Encoding", b"identity"),
             (b"Content-Type", b"application/json"),
         ]
+        self._headers += headers
         if api_key:
-            self._headers.append((b"Authorization", b"Bearer " + api_key.encode()))
+            bearer = b"Bearer " if key_header == b"Authorization" else b""
+            self._headers.append((key_header, bearer + api_key.encode()))
         self._seconds = timeout
-        # Before the whole time is up: httpcore2 closes what it gives up itself, but not what it is taken from.
+        # Before the whole time is up: who waits learns that no connection came, and not only that no answer did.
         self._connect_seconds = min(timeout * 0.9, _CONNECT_SECONDS)
-        self._times = {
-            "timeout": {"connect": self._connect_seconds, "read": timeout, "write": timeout, "pool": timeout}
-        }
 
     @asynccontextmanager
-    async def post(self, body: bytes, *, is_streamed: bool, most_bytes: int) -> AsyncGenerator["ServerAnswer", None]:
+    async def post(
+        self, body: bytes, *, is_streamed: bool, most_bytes: int, target: bytes | None = None
+    ) -> AsyncGenerator["ServerAnswer", None]:
         """A successful answer: all of it as `data`, or its head where it is to be streamed and the server does so.
 
-        `data` may have a little more than `most_bytes`, and is not all then. Leaving before the end closes the
-        connection, which tells the server to stop. Raises ProviderErrors.
+        `target` is a path with its query, where it is not the server's own. `data` may have a little more than
+        `most_bytes`, and is not all then. Leaving before the end closes the connection, which
+        tells the server to stop. Raises ProviderErrors.
         """
-        lanes = self._lanes = self._lanes or Lanes(self._url, trust_env=self._trust_env)
+        lanes = self._lanes or self._open_lanes()
         try:
             lane = await lanes.take(patience=self._seconds)
         except TimeoutError:
@@ -95,13 +107,17 @@ class Server:
                 hint="Try again a little later.",
             ) from None
         try:
-            answer = await self._send(lane, body, is_streamed=is_streamed, most_bytes=most_bytes)
-            async with aclosing(answer.response), aclosing(answer.chunks):
-                if answer.is_refusal:
-                    raise self._explain_refusal(answer)
-                yield answer
+            answer = await self._send(lane, body, target, is_streamed=is_streamed, most_bytes=most_bytes)
+            del body  # nobody keeps it while the answer lasts: it may hold files
+            if answer.is_refusal:
+                raise self._explain_refusal(answer)
+            yield answer
         finally:
             await lanes.give(lane)
+
+    def _open_lanes(self) -> Lanes:
+        self._lanes = Lanes(self._url, self._ways, Times(self._connect_seconds, self._seconds))
+        return self._lanes
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -114,19 +130,15 @@ class Server:
             said = said.replace(secret, "…")
         return cut(" ".join(said.split()), _SAID_CHARS)
 
-    async def _send(self, lane: Lane, body: bytes, *, is_streamed: bool, most_bytes: int) -> "ServerAnswer":
-        """Where reading ends early, httpcore2 has closed the response."""
-        request = httpcore2.Request(
-            b"POST",
-            self._address,
-            headers=[*self._headers, (b"Content-Length", b"%d" % len(body))],
-            content=body,
-            extensions=self._times,
-        )
+    async def _send(
+        self, lane: Lane, body: bytes, target: bytes | None, *, is_streamed: bool, most_bytes: int
+    ) -> "ServerAnswer":
+        headers = [*self._headers, (b"Content-Length", b"%d" % len(body))]
         answer = None
         try:
             async with asyncio.timeout(self._seconds):
-                answer = ServerAnswer(await lane.handle_async_request(request), self._explain)
+                await lane.post(target or self._url.raw_path, headers, body)
+                answer = ServerAnswer(lane, self._explain)
                 if answer.is_json or answer.is_refusal or not is_streamed:
                     await answer.read(_ERROR_BYTES if answer.is_refusal else most_bytes)
         except _BROKEN as error:
@@ -135,12 +147,20 @@ class Server:
         return answer
 
     def _explain_refusal(self, answer: "ServerAnswer") -> ProviderError:
-        status = answer.response.status
+        status = answer.status
         said, code = read_error(answer.data)
         end = f": {self.clean(said)}" if said else "."
         message = f"The provider {self._name!r} answered with status {status}{end}"
+        if code == "content_filter":
+            names = list_filtered(answer.data)
+            found = f" found {self.clean(', '.join(names))}" if names else " refused it"
+            return ProviderRefused(
+                f"The provider {self._name!r} does not answer this: its content filter{found}.",
+                status=status,
+                hint="Say it in other words, or change the filter at the provider.",
+            )
         later = read_retry_after(answer.headers.get(b"retry-after", b"").decode("latin-1"))
-        if status == 429 and code != "insufficient_quota":
+        if status in BUSY and code != "insufficient_quota":
             return ProviderBusy(message, status=status, retry_after=later)
         return ProviderRefused(message, status=status, retry_after=later, hint=self._advise(status))
 
@@ -156,7 +176,7 @@ class Server:
             return CertificateRefused(
                 f"The certificate of provider {self._name!r} is not trusted: {refused.verify_message}.",
                 hint=f"Check that `providers.{self._name}.base_url` in config.yaml names the server as its certificate "
-                "does. For an authority of your own, name its certificates in SSL_CERT_FILE.",
+                "does. For an authority of your own, name its certificates in `outgoing.ca_file`.",
             )
         if isinstance(error, httpcore2.ConnectError | httpcore2.ProxyError):
             return ProviderUnreachable(f"Nothing answers at the address of provider {self._name!r}.", hint=self._hint)
@@ -177,50 +197,68 @@ class Server:
 
 
 class ServerAnswer:
-    """One answer, whose body comes in `chunks`; `data` is what `read` took of it."""
+    """The answer to a lane's last call; `data` is what `read` took of its body."""
 
-    def __init__(self, response: httpcore2.Response, explain: Callable[[Exception], ProviderError]) -> None:
-        self.response = response
-        self.is_refusal = not 200 <= response.status < 300
-        self.data = bytearray()
-        self.headers = {name.lower(): value for name, value in response.headers}
+    def __init__(self, lane: Lane, explain: Callable[[Exception], ProviderError]) -> None:
+        self.status, self.headers = lane.status, lane.headers
+        self.is_refusal = not 200 <= lane.status < 300
         self.is_json = self.headers.get(b"content-type", b"").startswith(b"application/json")
+        self.data = bytearray()
         self._explain = explain
         # Compression is refused in the request's headers; a server that compresses all the same costs a decoder.
-        chunks = _decode(response) if b"content-encoding" in self.headers else aiter(cast(Any, response.stream))
-        self.chunks = cast(AsyncGenerator[bytes, None], chunks)
+        self._read = _decode(lane) if b"content-encoding" in self.headers else lane.read
 
-    async def read_chunk(self) -> bytes | None:
-        """The next bytes, None at the end. Raises ProviderErrors."""
+    async def read_chunk(self) -> bytes:
+        """The next bytes, none at the end. Raises ProviderErrors."""
         try:
-            return await anext(self.chunks, None)
+            return await self._read()
         except _BROKEN as error:
             raise self._explain(error) from None
 
     async def read(self, most: int) -> None:
         """Takes the whole body, or not much more than `most` bytes of it."""
-        while len(self.data) <= most and (chunk := await self.read_chunk()) is not None:
+        while len(self.data) <= most and (chunk := await self.read_chunk()):
             self.data += chunk
 
 
-def _decode(response: httpcore2.Response) -> AsyncGenerator[bytes, None]:
-    return httpx2.Response(response.status, headers=response.headers, content=response.stream).aiter_bytes()
+def _decode(lane: Lane) -> Callable[[], Awaitable[bytes]]:
+    """What reads the body of an answer that its server packed."""
+
+    async def receive() -> AsyncGenerator[bytes, None]:
+        while data := await lane.read():
+            yield data
+
+    response = httpx2.Response(lane.status, headers=list(lane.headers.items()), content=receive())
+    chunks = response.aiter_bytes()
+
+    async def read() -> bytes:
+        return await anext(chunks, b"")
+
+    return read
+
+
+def is_outage(error: ProviderError) -> bool:
+    """Whether a call failed since its server is away, or has no time for anybody."""
+    failed = isinstance(error, ProviderBusy | ProviderUnreachable | ProviderTimeout) or (error.status or 0) >= 500
+    return failed and not isinstance(error, NoFreeLane)
 
 
 class Patience:
-    """Repeats of one call: at most `retries`, at most four seconds of waiting in all."""
+    """Repeats of one call: at most `retries`, each where `take_retry` allows it, at most four seconds of waiting."""
 
-    def __init__(self, retries: int) -> None:
-        self._left = retries
+    def __init__(self, retries: int, take_retry: Callable[[], bool] = lambda: True) -> None:
+        self._left, self._take_retry = retries, take_retry
         self._pause = _FIRST_WAIT
         self._waited = 0.0
 
     async def wait(self, error: ProviderError) -> None:
         """Waits before the next try, or raises `error` when another one would not help or would last too long."""
-        is_passing = isinstance(error, ProviderBusy | ProviderUnreachable) or (error.status or 0) >= 500
-        is_lasting = isinstance(error, NoFreeLane | CertificateRefused)
+        is_passing = is_outage(error) and not isinstance(error, ProviderTimeout)
+        is_lasting = isinstance(error, CertificateRefused)
         pause = error.retry_after if error.retry_after is not None else self._pause * random.uniform(0.5, 1)  # noqa: S311 -- spreads callers
         if not is_passing or is_lasting or self._left <= 0 or self._waited + pause > _LONGEST_WAIT:
+            raise error
+        if not self._take_retry():
             raise error
         self._left -= 1
         self._waited += pause

@@ -6,34 +6,56 @@ whose references are all optional is skipped when all of them stand for nothing.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-
-from pydantic import ValidationError
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
 
 from flowground.caller import RunRequest
-from flowground.components.base import Component, Context, History, Models, Output
-from flowground.errors import AnswerTooLong, ComponentFailed, FlowgroundError, RunError, RunTimeout
+from flowground.components.base import (
+    Component,
+    Context,
+    History,
+    InnerAnswer,
+    Models,
+    Output,
+    Tool,
+)
+from flowground.components.outside import NO_OUTSIDE, Outside
+from flowground.errors import (
+    AnswerTooLong,
+    ComponentFailed,
+    FlowgroundError,
+    RunError,
+    RunOverBudget,
+    RunTimeout,
+)
 from flowground.events import (
     ComponentEvent,
     ComponentFinished,
     ComponentStarted,
+    InnerRun,
     ModelProgress,
-    OutputResult,
     RunEvent,
-    RunFinished,
     Token,
 )
-from flowground.fields.types import list_types
-from flowground.fields.values import change_component, find_misfits, say_misfit
-from flowground.graph import Reference, Text
+from flowground.messages import Reasoning, ToolCall, Usage, sum_usage
+from flowground.providers.base import Completion
+from flowground.runner.actions import Actions
+from flowground.runner.approvals import Approvals
+from flowground.runner.budget import RunBudget
+from flowground.runner.given import Given
+from flowground.runner.inner import DEEPEST, Events, InnerEvents, InnerRuns, find_answer, name_component, prepare_inner
 from flowground.runner.joins import Join
 from flowground.runner.queue import EventQueue
-from flowground.runner.schedule import Schedule
-from flowground.runner.selection import select_outputs
+from flowground.runner.results import finish_run
+from flowground.runner.schedule import Schedule, read_failures, wait_for_first
+from flowground.runner.scope import RunScope, Within
+from flowground.runner.tools import describe_tools, prepare_call, write_result
 from flowground.settings import Limits
-from flowground.values import ValueKind, check_length, check_size, convert, write_text
-from flowground.wiring import WiredFlow
+from flowground.values import check_size, write_text
+from flowground.wiring import WiredFlow, keeps_messages
+from flowground.wiring.tools import WiredTool
 
 _PAUSE_EVERY = 50
 """After this many finished components the loop serves others."""
@@ -42,28 +64,35 @@ _DEFAULTS = Limits()
 _NOTHING = object()
 
 
-async def run_flow(
+async def run_flow(  # noqa: PLR0913 - all that a run may reach
     wired: WiredFlow,
     request: RunRequest,
     *,
     history: History,
     models: Models,
+    outside: Outside = NO_OUTSIDE,
     sees_inside: bool = True,
     limits: Limits = _DEFAULTS,
+    budget: RunBudget | None = None,
+    approvals: Approvals | None = None,
     note: Callable[[ComponentEvent], None] = lambda _: None,
 ) -> AsyncGenerator[RunEvent, None]:
     """Events of one run, `RunFinished` last. `request.tweaks` are applied already; the rest of it is honoured here.
 
     `sees_inside` False: who asks sees the flow from outside, and its outputs are all they may select. `note` is told
     each event but the last when it is made: before it is read here, and also where the run fails before it can be.
-    Raises ComponentFailed and RunTimeout. Closing the generator or cancelling the task cancels what runs, down to the
-    provider.
+    `outside` is what it may reach beyond its models. `budget` counts what the run uses, whatever comes of it. Without
+    `approvals` no call is made that a person has to allow.
+    Raises ComponentFailed, RunOverBudget and RunTimeout, and RunError where the selected texts are too long together.
+    Closing the generator or cancelling the task cancels what runs, down to the provider.
     """
     started = time.perf_counter()
     queue = EventQueue(note)
-    timeout = asyncio.timeout(limits.run_seconds or None)
-    run = _Run(wired, request, history, models, queue, timeout, sees_inside, limits)
-    if request.stream:
+    timeout, budget = asyncio.timeout(limits.run_seconds or None), budget or RunBudget(limits)
+    approvals = approvals or Approvals(limits.approval_seconds)
+    scope = RunScope(wired, history, models, outside, timeout, sees_inside, limits, budget, started, approvals)
+    run = _Run(wired, request, queue, scope, Given(wired), _make_actions(wired, queue, scope))
+    if request.stream or wired.asks_people:  # what waits for a person is told at once
         driver = asyncio.create_task(run.run_in_time())
         driver.add_done_callback(lambda _: queue.end())
         try:
@@ -74,52 +103,50 @@ async def run_flow(
             if not driver.done():
                 driver.cancel()
                 await asyncio.wait([driver])
+            read_failures([driver])
     else:
         await run.run_in_time()
         for event in queue.take_all():
             yield event
-    yield run.finish(time.perf_counter() - started)
+    seconds, passages = time.perf_counter() - started, scope.passages.by_number
+    yield finish_run(run.given, request, seconds, usage=scope.budget.usage, passages=passages, sees_inside=sees_inside)
 
 
-def _read_failures(tasks: Iterable[asyncio.Task[None]]) -> list[BaseException]:
-    """Why these ended tasks failed, all of them read: one that nobody reads is told in the log."""
-    return [error for task in tasks if not task.cancelled() and (error := task.exception())]
+def _make_actions(wired: WiredFlow, queue: Events, scope: RunScope, **where: Any) -> Actions:
+    return Actions(queue, scope, wired.flow, **where)
 
 
 @dataclass(slots=True)
 class _Run:
-    """One run: what each component gave so far. `timeout` ends it when it takes too long."""
+    """One run of one flow. `way` are the flows within which it stands, the outermost first."""
 
     wired: WiredFlow
     request: RunRequest
-    history: History
-    models: Models
-    queue: EventQueue
-    timeout: asyncio.Timeout
-    sees_inside: bool
-    limits: Limits
-    given: dict[str, Output] = field(default_factory=dict)
-    """Of those that ran; the others were skipped, or wait."""
-    texts: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Values as text, by component and port, as they are asked for."""
+    queue: Events
+    scope: RunScope
+    given: Given
+    actions: Actions
+    way: tuple[str, ...] = ()
     joins: dict[str, Join] = field(default_factory=dict)
+    inner: dict[str, InnerRuns] = field(default_factory=dict)
 
     async def run_in_time(self) -> None:
         """Runs everything. Raises ComponentFailed, and RunTimeout when it takes longer than the limits allow."""
+        timeout = self.scope.timeout
+        try:
+            async with timeout:
+                await self.run_components()
+        except TimeoutError:
+            if timeout.expired():
+                raise RunTimeout(self.scope.limits.run_seconds) from None
+            raise
+
+    async def run_components(self) -> None:
+        """Runs every component as soon as all it waits for is there; the first failure cancels the others."""
         if self.request.stream:
             self.joins = {
                 name: Join([reference.component for reference in members]) for name, members in self.wired.joins.items()
             }
-        try:
-            async with self.timeout:
-                await self._run_components()
-        except TimeoutError:
-            if self.timeout.expired():
-                raise RunTimeout(self.limits.run_seconds) from None
-            raise
-
-    async def _run_components(self) -> None:
-        """Runs every component as soon as all it waits for is there; the first failure cancels the others."""
         schedule = Schedule(self.wired)
         running: dict[asyncio.Task[None], str] = {}
         pause_at = _PAUSE_EVERY
@@ -127,13 +154,13 @@ class _Run:
             while schedule.ready or running:
                 if schedule.ready:
                     name = schedule.ready.popleft()
-                    if self._is_beside_others(name, is_alone=not schedule.ready and not running):
+                    if self.wired.components[name].waits and (schedule.ready or running):  # others go on meanwhile
                         running[asyncio.create_task(self._run_component(name))] = name
                         continue
                     await self._run_component(name)
                     schedule.end(name)
                 else:
-                    for name in await _wait_for_first(running):
+                    for name in await wait_for_first(running):
                         schedule.end(name)
                 if schedule.ended >= pause_at:
                     pause_at = schedule.ended + _PAUSE_EVERY
@@ -143,67 +170,113 @@ class _Run:
                 for task in running:
                     task.cancel()
                 left, _ = await asyncio.wait(running)
-                _read_failures(left)
-
-    def _is_beside_others(self, name: str, *, is_alone: bool) -> bool:
-        """Whether others go on while this component waits."""
-        return self.wired.components[name].waits and not is_alone
-
-    def _is_skipped(self, name: str) -> bool:
-        references = self.wired.list_references(name)
-        is_given = [self._is_given(reference) for reference in references]
-        if any(not given and not reference.is_optional for reference, given in zip(references, is_given, strict=True)):
-            return True
-        return bool(references) and all(reference.is_optional for reference in references) and not any(is_given)
-
-    def _is_given(self, reference: Reference) -> bool:
-        output = self.given.get(reference.component)
-        return output is not None and self.wired.find_port(reference) in output.values
+                read_failures(left)
 
     async def _run_component(self, name: str) -> None:
         component = self.wired.components[name]
-        if self.wired.may_skip and self._is_skipped(name):
-            self.queue.put(ComponentFinished(name, component.type_name, 0, "", status="skipped"))
+        started = time.perf_counter()
+        at = started - self.scope.started
+        if self.wired.may_skip and self.given.is_skipped(name):
+            self.queue.put(ComponentFinished(name, component.type_name, 0, "", status="skipped", at=at))
             self._end_in_joins(name)
             return
+        self.scope.budget.take_step()
         self.queue.put(ComponentStarted(name))
-        started = time.perf_counter()
         try:
-            component = self._fill(name)
+            component = self.given.fill(name)
             output = await component.run(self._make_context(name, component))
             text = self._check_output(name, component, output)
+        except RunOverBudget:
+            raise
         except FlowgroundError as error:
-            step = self.wired.flow.components[name].step
-            if not step.goes_on:
-                raise ComponentFailed(name, error) from error
-            self._replace(name, component, error, started)
+            if name not in self.wired.fallbacks:
+                raise name_component(name, error) from error
+            output = Output(self.wired.components[name].spread(self.wired.fallbacks[name]))
+            self._end_component(name, component, output, error.message, started, status="failed")
             return
-        self.given[name] = output
-        seconds = time.perf_counter() - started
-        self.queue.put(ComponentFinished(name, component.type_name, seconds, text, output.usage, output.model))
+        finally:
+            if self.actions.thinking:
+                self.actions.end_thought(name)
+        self._end_component(name, component, output, text, started)
+
+    def _end_component(
+        self,
+        name: str,
+        component: Component,
+        output: Output,
+        text: str,
+        started: float,
+        *,
+        status: Literal["done", "failed"] = "done",
+    ) -> None:
+        """Others may begin with its output; one that failed has its fallback there, and `text` says why."""
+        self.given.outputs[name] = output
+        seconds, at = time.perf_counter() - started, started - self.scope.started
+        told = ComponentFinished(name, component.type_name, seconds, text, output.usage, output.model, status, at)
+        if output.note or output.unseen:
+            told = replace(told, note=output.note, unseen=output.unseen)
+        if self.scope.budget.stand_ins and not self.way:
+            told = replace(told, stand_ins=self.scope.budget.take_stand_ins())
+        if self.inner and (runs := self.inner.pop(name, None)):
+            told = replace(told, inner=runs.list(), inner_count=runs.count)
+        self.queue.put(told)
         if self.joins:
             self._end_in_joins(name)
-
-    def _replace(self, name: str, component: Component, error: FlowgroundError, started: float) -> None:
-        """Goes on with the fallback, which stands on the component's first port instead of what it did not give."""
-        self.given[name] = Output({next(iter(self.wired.ports[name])): self.wired.fallbacks[name]})
-        seconds = time.perf_counter() - started
-        failed = ComponentFinished(name, component.type_name, seconds, error.message, status="failed")
-        self.queue.put(failed)
-        self._end_in_joins(name)
 
     def _end_in_joins(self, name: str) -> None:
         for target, join in self.joins.items():
             for reference in self.wired.joins[target]:
-                if reference.component == name and (said := join.end(name, self._read_text(reference))):
+                if reference.component == name and (said := join.end(name, self.given.read_text(reference))):
                     self.queue.put(Token(target, said))
+
+    async def _run_inner(
+        self,
+        name: str,
+        within: int | None,
+        flow: str,
+        message: str,
+        inputs: Mapping[str, str],
+        *,
+        is_said: bool = True,
+    ) -> InnerAnswer:
+        """As `RunInnerFlow` says, for the component `name`, or the call `within` of a tool of it. Not `is_said`: what
+        the flow says is no text of its own."""
+        way, budget = (*self.way, self.wired.id), self.scope.budget
+        if len(way) >= DEEPEST:
+            raise RunError(f"Flows run each other {DEEPEST} deep at most: {' → '.join((*way, flow))}.")
+        found = self.scope.wired.inner_flows.get(flow)
+        if found is None:
+            raise RunError(f"There is no flow `{flow}`.", hint="Another file has, or had, this id or endpoint name.")
+        wired, request = prepare_inner(found, message, inputs, stream=self.request.stream)
+        streams = is_said and self.request.stream and self.wired.components[name].streams
+        say = partial(self._say, name) if streams else None
+        events = InnerEvents(self.queue, budget, find_answer(wired), say, is_kept=keeps_messages(wired))
+        may_ask = self.actions.may_ask and not self.wired.components[name].runs_many
+        actions = _make_actions(wired, events, self.scope, within=within, is_inner=True, may_ask=may_ask)
+        run = _Run(wired, request, events, self.scope, Given(wired), actions, way)
+        runs = self.inner.setdefault(name, InnerRuns())
+        if runs.count % _PAUSE_EVERY == _PAUSE_EVERY - 1:
+            await asyncio.sleep(0)
+        started, failure = time.perf_counter(), None
+        try:
+            await run.run_components()
+            end = finish_run(run.given, request, 0, sees_inside=self.scope.sees_inside)
+        except ComponentFailed as error:
+            failure = error.message
+            raise
+        finally:
+            at, seconds = started - self.scope.started, time.perf_counter() - started
+            runs.add(InnerRun(wired.id, wired.name, at, seconds, tuple(events.steps), failure))
+        answer = find_answer(wired)
+        outputs = sorted(end.outputs, key=lambda output: output.component_id != answer)
+        return InnerAnswer(outputs, sum_usage(output.usage for output in run.given.outputs.values()))
 
     def _check_output(self, name: str, component: Component, output: Output) -> str:
         """The text by which the output is shown. Raises RunError for a value that is too large.
 
         Raises AnswerTooLong for an answer that came whole and is too long; as much as may be kept is told first.
         """
-        ports, most, text = self.wired.ports[name], self.limits.value_bytes, None
+        ports, most, text = self.wired.ports[name], self.scope.limits.value_bytes, None
         for port, kind in ports.items():
             if (value := output.values.get(port, _NOTHING)) is not _NOTHING:
                 check_size(value, kind, most=most)
@@ -211,143 +284,94 @@ class _Run:
                     text = value if kind == "text" else write_text(value, kind)
         if text is None:
             return ""
-        limit = self.limits.answer_chars
+        limit = self.scope.limits.answer_chars
         if len(text) > limit and (component.streams or component.gives_output):
             for target in (name,) if component.gives_output else self.wired.streams_to.get(name, ()):
                 self.queue.put(Token(target, text[:limit]))
             raise AnswerTooLong(limit)
         return text
 
-    def _fill(self, name: str) -> Component:
-        component, connected = self.wired.components[name], self.wired.connections.get(name)
-        if not connected:
-            return component
-        if wants := self.wired.wants.get(name):
-            component = self._fill_values(component, {key: (connected[key], kind) for key, kind in wants.items()})
-            connected = {key: text for key, text in connected.items() if key not in wants}
-        return component.model_copy(update={key: text.fill(self._read_text) for key, text in connected.items()})
-
-    def _fill_values(self, component: Component, connected: Mapping[str, tuple[Text, ValueKind]]) -> Component:
-        """Fills fields that take no text. Raises RunError for a value that does not fit."""
-        values = {}
-        for key, (text, kind) in connected.items():
-            found = [reference for reference in text.sources if self._is_given(reference)]
-            if len(found) > 1:
-                raise RunError(f"`{key}` joins branches of which one may run, and several did.")
-            for reference in found:
-                port = self.wired.find_port(reference)
-                given = self.given[reference.component].values[port]
-                values[key] = convert(given, self.wired.ports[reference.component][port], kind)
-        try:
-            return change_component(component, values)
-        except ValidationError as error:
-            key, limits = next(iter(find_misfits(error).items()))
-            kind_of_field = list_types(type(component))[key]
-            raise RunError(f"{say_misfit(f'`{key}`', kind_of_field, values.get(key), limits)}.") from None
-
-    def _read_text(self, reference: Reference) -> str:
-        """What a reference stands for inside a text; "" where it leads to what was skipped."""
-        output = self.given.get(reference.component)
-        if output is None:
-            return ""
-        port = self.wired.find_port(reference)
-        kind = self.wired.ports[reference.component][port]
-        if kind == "text":
-            return str(output.values.get(port, ""))
-        if port not in output.values:
-            return ""
-        place = reference.component, port
-        if place not in self.texts:
-            self.texts[place] = write_text(output.values[port], kind)
-        return self.texts[place]
-
-    def _make_context(self, name: str, component: Component) -> Context:
+    def _make_context(self, name: str, component: Component, within: Within | None = None) -> Context:
+        if not component.waits:  # it reaches for nothing but what it was sent
+            said, files = self.request.find_message(component.takes_input), self.request.taken_files.get(name, ())
+            return Context(name, said, self.scope.history, self.scope.models, None, files=files)
+        within = within or Within(self.actions.within)
         return Context(
             component_id=name,
             input_value=self.request.find_message(component.takes_input),
-            history=self.history,
-            models=self.models,
-            emit=self._make_emit(name) if self.request.stream and component.streams else None,
+            history=self.scope.history,
+            models=self.scope.models,
+            emit=self._make_emit(name) if self.request.stream and component.calls_out else None,
+            run=partial(self._run_inner, name, within.call),
+            goes_on=name in self.wired.fallbacks,
+            value_bytes=self.scope.limits.value_bytes,
+            list_tools=partial(self._list_tools, Within(within.call, (*within.agents, name))),
+            note_answer=partial(self._note_answer, component),
+            retries=self.scope.budget,
+            look_up=partial(self.scope.passages.look_up, self.scope.outside.look_ups(self.wired.id), self.queue),
+            files=self.request.taken_files.get(name, ()),
+            outside=self.scope.outside,
         )
 
-    def _make_emit(self, name: str) -> Callable[[str | ModelProgress], Awaitable[None]]:
-        targets, queue, left = self.wired.streams_to.get(name, ()), self.queue, self.limits.answer_chars
+    def _note_answer(self, component: Component, answer: Completion) -> None:
+        self.scope.budget.add(next(iter(component.list_models()), None), answer)
 
-        async def emit(piece: str | ModelProgress) -> None:
+    async def _list_tools(self, within: Within) -> list[Tool]:
+        """The tools of the last of the agents, but for those whose references lead to what was skipped."""
+        wired = self.wired.tools.get(within.agents[-1], ())
+        there = [tool for tool in wired if not self.given.is_skipped(tool.component)]
+        found = await describe_tools(there, self.given, self.scope.outside)
+        return [Tool(tool.spec, partial(self._call_tool, within, tool)) for tool in found]
+
+    async def _call_tool(self, within: Within, tool: WiredTool, call: ToolCall) -> tuple[str, bool]:
+        run = partial(self._run_tool, within.agents, tool, call)
+        return await self.actions.tell_call(within.agents[-1], tool, call, run, within=within.call)
+
+    async def _run_tool(
+        self, agents: tuple[str, ...], tool: WiredTool, call: ToolCall, number: int
+    ) -> tuple[str, Usage | None]:
+        name, ports = tool.component, self.wired.ports[tool.component]
+        self.scope.budget.take_step()
+        if name in self.wired.tools and len(agents) >= DEEPEST:
+            raise RunError(f"Agents call each other {DEEPEST} deep at most: {' → '.join((*agents, name))}.")
+        component = await prepare_call(self.given.fill(name), tool, call.arguments, self.scope.outside)
+        if tool.confirms:
+            await self.actions.ask(number, call.arguments)
+        context = self._make_context(name, component, Within(number, agents))
+        run = partial(self._run_inner, agents[-1], number, is_said=False)
+        output = await component.run(replace(context, emit=None, run=run))
+        for port, value in output.values.items():
+            check_size(value, ports[port], most=self.scope.limits.value_bytes)
+        return write_result(output, ports, told=component.tool_port), output.usage
+
+    def _say(self, name: str, piece: str) -> None:
+        """The component said this: the outputs that show it say it on, where it is their turn."""
+        for target in self.wired.streams_to.get(name, ()):
+            join = self.joins.get(target)
+            if said := join.say(name, piece) if join else piece:
+                self.queue.put(Token(target, said))
+
+    def _make_emit(self, name: str) -> Callable[[str | Reasoning | ModelProgress], Awaitable[None]]:
+        queue, actions, left = self.queue, self.actions, self.scope.limits.answer_chars
+
+        async def emit(piece: str | Reasoning | ModelProgress) -> None:
             nonlocal left
+            if isinstance(piece, Reasoning):
+                actions.add_thought(name, piece.text)
+                return
             if isinstance(piece, ModelProgress):
-                self._restart_timeout()
+                self.scope.restart_timeout()
                 queue.put(piece)
                 return
+            if piece and actions.thinking:
+                actions.end_thought(name)
             left -= len(piece)
             if left < 0:
                 piece = piece[:left]
-            for target in targets if piece else ():
-                join = self.joins.get(target)
-                if said := join.say(name, piece) if join else piece:
-                    queue.put(Token(target, said))
+            if piece:
+                self._say(name, piece)
             if left < 0:
-                raise AnswerTooLong(self.limits.answer_chars)
+                raise AnswerTooLong(self.scope.limits.answer_chars)
             await queue.wait_for_room()
 
         return emit
-
-    def _restart_timeout(self) -> None:
-        """Half a gigabyte of weights may take longer than any answer: the run's time begins when they are there."""
-        if self.limits.run_seconds:
-            self.timeout.reschedule(asyncio.get_running_loop().time() + self.limits.run_seconds)
-
-    def finish(self, seconds: float) -> RunFinished:
-        usages = [output.usage for output in self.given.values() if output.usage]
-        selected = select_outputs(self.wired, self.request, sees_inside=self.sees_inside)
-        wanted = {*self.wired.outputs, *selected}
-        if self.wired.may_skip:
-            selected, wanted = tuple(name for name in selected if name in self.given), wanted & self.given.keys()
-        results = {name: self._make_result(name) for name in wanted}
-        check_length(sum(len(results[name].text) for name in selected))
-        return RunFinished(
-            results=results,
-            selected=selected,
-            seconds=seconds,
-            usage=sum(usages[1:], usages[0]) if usages else None,
-        )
-
-    def _make_result(self, name: str) -> OutputResult:
-        component, output = self.wired.components[name], self.given[name]
-        source = self._find_source(name)
-        origin = self.given.get(source or name, output)
-        ports = self.wired.ports[name]
-        port = next(port for port in ports if port in output.values)
-        return OutputResult(
-            component_id=name,
-            type=component.type_name,
-            display_name=self.wired.display_names[name],
-            text=write_text(output.values[port], ports[port]),
-            source_id=source,
-            source_name=self.wired.display_names[source] if source else None,
-            model=origin.model,
-            usage=origin.usage,
-            finish_reason=origin.finish_reason,
-        )
-
-    def _find_source(self, name: str) -> str | None:
-        """The component whose text an output shows: the first one it refers to, of those that ran."""
-        if not self.wired.components[name].gives_output:
-            return None
-        for text in self.wired.connections.get(name, {}).values():
-            for part in text.parts:
-                if isinstance(part, Reference) and part.component in self.given:
-                    return part.component
-        return None
-
-
-async def _wait_for_first(running: dict[asyncio.Task[None], str]) -> list[str]:
-    """Waits until one of them has its end, takes those that have out, and gives their names.
-
-    Raises what the first of them failed with.
-    """
-    done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-    ended = [task for task in running if task in done]
-    if failures := _read_failures(ended):
-        raise failures[0]
-    return [running.pop(task) for task in ended]

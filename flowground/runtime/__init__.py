@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from flowground.access import Access
@@ -23,14 +24,19 @@ from flowground.errors import (
     RunStopped,
     ShuttingDown,
 )
-from flowground.forgetting import REMOVED, Forgetting
+from flowground.files import Files, of_knowledge
+from flowground.flow.tested import FlowTestReport
+from flowground.forgetting import FILES, REMOVED, Forgetting
 from flowground.interruptions import Interruptions
+from flowground.knowledge import IndexHomes
+from flowground.library import Library
 from flowground.limits import RunLimits
 from flowground.limits.admission import Admission
 from flowground.loader import Catalogue
 from flowground.providers import Providers
 from flowground.running import RunningRuns
 from flowground.runtime.live_turn import LiveTurn
+from flowground.runtime.reach import RunReach
 from flowground.runtime.repeats import Repeats, ToldFlow, ToldTurn
 from flowground.runtime.stream_turns import StreamTurns
 from flowground.runtime.turn_log import NumberedEvent
@@ -54,13 +60,17 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store.open(settings.database, seconds=settings.limits.store_seconds)
-        self.catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes)
+        self.catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
         self.models = Providers(
             settings.providers,
             default_model=settings.default_model,
             folder=settings.data / "models",
             answer_chars=settings.limits.answer_chars,
+            ways=settings.outgoing.ways,
         )
+        self.library = self._make_library()
+        self.files = Files(self.store, settings)
+        self.reach = RunReach(settings, self.library.make_look_up, self.files)
         self.sign_in = SignIn(settings, self.store)
         self.access = Access(
             self.catalogue,
@@ -74,12 +84,16 @@ class Runtime:
         self.run_limits = RunLimits(settings, self.store, secret=self.sign_in.cookies.key)
         self.admission = Admission(settings.limits.runs_at_once, seconds=settings.limits.queue_seconds)
         self.forgetting = Forgetting(self.store, settings.retention, settings.sharing.public)
+        self.forgetting.files = self.files
+        self.store.on_erasure = self.forget_files
         self.running = RunningRuns(self.store)
         self.switches = Switches(self.store, self.running, self.models)
         self.interruptions = Interruptions(self.store)
         self._page_turns: dict[tuple[str, str, str], LiveTurn] = {}
         self.on_page_turn: Callable[[LiveTurn], None] = lambda _: None
         """Is told of every turn that begins on a page, before it has said anything."""
+        self.test_reports: dict[str, FlowTestReport] = {}
+        """Of the flows that were tested on a page, by id: what came of it last."""
         self._stream_turns = StreamTurns()
         self.repeats = Repeats(
             self.store, self.interruptions, self.find_stream_turn, seconds=settings.limits.resume_seconds
@@ -89,6 +103,15 @@ class Runtime:
         """Whether running turns are being cancelled because the process ends."""
         self._is_ending = False
 
+    def _make_library(self) -> Library:
+        return Library(
+            self.catalogue,
+            self.settings.knowledge,
+            IndexHomes(self.settings.data / "knowledge", self.settings.database),
+            find_embeddings=self.models.find_embeddings,
+            list_uploads=partial(of_knowledge.list_uploads, self.store, self.settings.data),
+        )
+
     async def start(self) -> None:
         """Captures the running loop and readies what needs one. Raises ConfigError."""
         self.loop = asyncio.get_running_loop()
@@ -96,6 +119,11 @@ class Runtime:
         await self.interruptions.start()
         self.models.start()
         self.forgetting.start()
+        self.library.start()
+
+    def forget_files(self) -> None:
+        """Something was deleted that may have had files: their bytes go soon. In any thread."""
+        self.loop.call_soon_threadsafe(self.forgetting.look_soon, FILES)
 
     async def close(self) -> None:
         """Ends what runs and closes the rest; nothing acknowledged is lost."""
@@ -104,8 +132,11 @@ class Runtime:
         await self.switches.close()
         await self.running.close()
         await self.forgetting.close()
+        await self.library.close()
+        await self.reach.close()
         await self.models.close()
         self.sign_in.close()
+        self.files.close()
         await asyncio.to_thread(self.store.close)
 
     def refuse_second_answer(self, caller: Caller, flow_id: str, session_id: str) -> None:
@@ -155,16 +186,15 @@ class Runtime:
 
     def require_ready(self, caller: Caller, wired: WiredFlow) -> None:
         """Raises ComponentFailed while a model of the flow is still being fetched; the fetch begins, where allowed."""
-        for name, component in wired.components.items():
-            for named in component.list_models():
-                try:
-                    provider, model = self.models.resolve(named)
-                    provider.require_ready(model)
-                except ModelNotReady as error:
-                    failure = ComponentFailed(name, error)
-                    raise (failure if caller.sees_inside else failure.hide_inside()) from None
-                except ProviderError:
-                    continue  # the run itself will say it
+        for name, named in wired.list_models():
+            try:
+                provider, model = self.models.resolve(named)
+                provider.require_ready(model)
+            except ModelNotReady as error:
+                failure = ComponentFailed(name, error)
+                raise (failure if caller.sees_inside else failure.hide_inside()) from None
+            except ProviderError:
+                continue  # the run itself will say it
 
     def find_page_turn(self, caller: Caller, flow_id: str, session_id: str) -> LiveTurn | None:
         """The turn being taken in a session of this caller, if any."""

@@ -35,6 +35,7 @@ class ToldFlow:
     components: Mapping[str, type[Component]] = field(default_factory=dict)
     display_names: Mapping[str, str] = field(default_factory=dict)
     streams_to: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shows_tools: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +139,5 @@ def _show_flow(receipt: Receipt) -> ToldFlow:
         components={name: COMPONENTS[kind] for name, kind in receipt.types.items()},
         display_names=receipt.names,
         streams_to={"": tuple(receipt.streamed)},
+        shows_tools=receipt.shows_tools,
     )

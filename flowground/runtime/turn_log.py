@@ -13,7 +13,13 @@ from flowground.events import (
     ComponentStarted,
     Event,
     ModelProgress,
+    ModelThought,
+    PassagesFound,
+    ThinkingBegan,
     Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
     TurnFinished,
     TurnStarted,
 )
@@ -102,10 +108,15 @@ class TurnLog:
             case TurnFinished():
                 self.size += sum(len(result.text) for result in event.results.values())
                 self._append(NumberedEvent(self._count + 1, event))
-            case ComponentFinished():
+            case ComponentFinished() | ToolReturned() | ModelThought():
                 self.size += len(event.text)
                 self._append(NumberedEvent(self._count + 1, event))
-            case TurnStarted() | ComponentStarted() | ModelProgress():
+            case PassagesFound():
+                self.size += sum(len(passage.text) for passage in event.passages)
+                self._append(NumberedEvent(self._count + 1, event))
+            case TurnStarted() | ComponentStarted() | ModelProgress() | ToolCalled() | ToolWaits():
+                self._append(NumberedEvent(self._count + 1, event))
+            case ThinkingBegan():
                 self._append(NumberedEvent(self._count + 1, event))
             case _:
                 assert_never(event)

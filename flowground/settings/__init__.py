@@ -1,11 +1,11 @@
 """config.yaml -> Settings: a value that is handed over. Importing this module reads nothing.
 
-Relative paths count from the config file's folder. `${env:NAME}` is replaced in the three places that hold secrets
-(`providers.*.api_key`, `cookie.key`, `database`) and is an error everywhere else. An unknown setting is an error that
-names the nearest right one. docs/settings.md is generated from the fields below.
+Relative paths count from the config file's folder. `${env:NAME}` is replaced in the places that hold secrets
+(`providers.*.api_key`, `cookie.key`, `database`, `outgoing.proxy`, `search.api_key`, `databases.*.url`, `environment`
+and `headers` of `mcp_servers`) and is an error everywhere else. An unknown setting is an error that names the nearest
+right one. docs/settings.md is generated from the fields below.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Iterator
@@ -14,8 +14,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 
+from flowground.databases.settings import DatabaseSettings
 from flowground.errors import ConfigError
-from flowground.providers import KINDS, ProviderEntry, name_kind
+from flowground.flow.knowledge import KnowledgeSections
+from flowground.functions.settings import FunctionSettings
+from flowground.mcp_servers.settings import McpServerEntries
+from flowground.outgoing.search import SearchSettings
+from flowground.outgoing.settings import OutgoingSettings, require_networks
+from flowground.providers import KINDS, ProviderEntry, find_fault, name_kind
 from flowground.settings.file import ConfigFile, fill_variables, find_mistakes, find_variables, read_config
 from flowground.settings.limits import Limits as Limits
 from flowground.settings.limits import PriceSettings
@@ -115,9 +121,22 @@ class Settings(ConfigSection):
     providers: dict[str, ProviderEntry] = Field(
         default_factory=dict, description=f"Model servers by name; {join_words(KINDS, 'and')} need no entry."
     )
+    outgoing: OutgoingSettings = OutgoingSettings()
+    mcp_servers: McpServerEntries = Field(
+        default_factory=dict, description="MCP servers by name, whose tools flows may use."
+    )
+    search: SearchSettings = SearchSettings()
+    databases: dict[str, DatabaseSettings] = Field(
+        default_factory=dict, description="Databases that the SQL components of flows may ask, by name."
+    )
+    functions: FunctionSettings = FunctionSettings()
     tweaks: TweakSettings = TweakSettings()
     sharing: SharingSettings = SharingSettings()
     retention: RetentionSettings = RetentionSettings()
+    knowledge: KnowledgeSections = Field(
+        default_factory=dict,
+        description="In which files every flow may look things up, by name; as `knowledge` of a flow file.",
+    )
     limits: Limits = Limits()
     prices: PriceSettings = PriceSettings()
     api: ApiSettings = ApiSettings()
@@ -140,12 +159,7 @@ class Settings(ConfigSection):
     @field_validator("trusted_proxies")
     @classmethod
     def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            try:
-                ipaddress.ip_network(text, strict=False)
-            except ValueError:
-                raise ValueError("must be addresses or networks, like 127.0.0.1 or 172.16.0.0/12") from None
-        return value
+        return require_networks(value, like="127.0.0.1 or 172.16.0.0/12")
 
     @classmethod
     def load(cls, path: Path) -> "Settings":
@@ -165,8 +179,11 @@ class Settings(ConfigSection):
             found.extend(find_mistakes(error, cls))
         else:
             found.extend(_check_default_model(settings))
+            found.extend(_check_fallbacks(settings))
             found.extend(_check_prices(settings))
             found.extend(settings.organization.find_mistakes(root))
+            found.extend(settings.outgoing.find_mistakes(root))
+            found.extend(_check_databases(settings, root))
         if found:
             raise ConfigError("\n".join(file.say(place, message) for place, message in found))
         for name, variable in missing.items():
@@ -188,7 +205,14 @@ def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
     A provider without its key is an error when it is used. A cookie key or database that silently became another one
     would be worse than not starting. Raises ConfigError.
     """
-    for holder, place in ((file.data.get("cookie"), ("cookie", "key")), (file.data, ("database",))):
+    for holder, place in (
+        (file.data.get("cookie"), ("cookie", "key")),
+        (file.data, ("database",)),
+        (file.data.get("outgoing"), ("outgoing", "proxy")),
+        (file.data.get("search"), ("search", "api_key")),
+        *_list_databases(file),
+        *_list_server_secrets(file.data.get("mcp_servers")),
+    ):
         if isinstance(holder, dict) and isinstance(text := holder.get(place[-1]), str):
             holder[place[-1]], unset = fill_variables(text)
             if unset:
@@ -201,6 +225,29 @@ def _fill_secrets(file: ConfigFile) -> Iterator[tuple[str, str]]:
                 yield str(name), unset[0]
 
 
+def _list_databases(file: ConfigFile) -> Iterator[tuple[Any, KeyPath]]:
+    entries = file.data.get("databases")
+    for name, entry in entries.items() if isinstance(entries, dict) else ():
+        yield entry, ("databases", name, "url")
+
+
+def _check_databases(settings: "Settings", root: Path) -> Iterator[tuple[KeyPath, str]]:
+    """A flow that could ask for everybody's conversations."""
+    own = str(_make_absolute(settings, root)["database"])
+    for name, entry in settings.databases.items():
+        if entry.count_paths_from(root).is_at(own):
+            yield ("databases", name, "url"), "is the database of this app, which no flow is let into"
+
+
+def _list_server_secrets(servers: Any) -> Iterator[tuple[Any, KeyPath]]:
+    """What may hold secrets in `mcp_servers`, with the place of each value."""
+    for name, entry in servers.items() if isinstance(servers, dict) else ():
+        for part in ("environment", "headers"):
+            holder = entry.get(part) if isinstance(entry, dict) else None
+            for key in holder if isinstance(holder, dict) else ():
+                yield holder, ("mcp_servers", name, part, key)
+
+
 def _check_default_model(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """What no single setting can know: whether the default model's provider exists."""
     known = {*KINDS, *settings.providers}
@@ -209,6 +256,19 @@ def _check_default_model(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
         form = "" if ":" in settings.default_model else "; the form is provider:model, for example openai:gpt-5-mini"
         hint = suggest(provider, known, otherwise=form or "; add it under `providers:`")
         yield ("default_model",), f"there is no provider {provider!r}{hint}"
+
+
+def _check_fallbacks(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    """Models that do not exist, or are down when they are needed."""
+    for name, entry in settings.providers.items():
+        for at, model in enumerate(entry.fallback):
+            place = ("providers", name, "fallback", at)
+            if fault := find_fault(model, settings.providers):
+                yield place, fault.sentence
+            elif model.partition(":")[0] == name:
+                yield place, f"{model} is of this provider, which is down then: name one of another"
+            elif model in entry.fallback[:at]:
+                yield place, f"{model} stands there twice"
 
 
 def _check_prices(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
@@ -231,5 +291,8 @@ def _make_absolute(settings: Settings, root: Path) -> dict[str, Any]:
         "data": root / settings.data,
         "database": database,
         "providers": providers,
+        "outgoing": settings.outgoing.count_paths_from(root),
+        "mcp_servers": {name: entry.count_paths_from(root) for name, entry in settings.mcp_servers.items()},
+        "databases": {name: entry.count_paths_from(root) for name, entry in settings.databases.items()},
         "organization": settings.organization.count_paths_from(root),
     }

@@ -23,6 +23,15 @@ class RunBounds(ConfigSection):
 
 class StoredBounds(RunBounds):
     stored_bytes: int = Field(0, ge=0, description="Bytes of text that all their conversations hold together.")
+    file_bytes: int = Field(
+        1_000_000_000, ge=0, description="Bytes of files that they keep together, each counted as 4,096 at least."
+    )
+
+
+class VisitorBounds(StoredBounds):
+    file_bytes: int = Field(
+        50_000_000, ge=0, description="Bytes of files that one visitor keeps, each counted as 4,096 at least."
+    )
 
 
 class AddressBounds(RunBounds):
@@ -51,10 +60,23 @@ class PublicSettings(ConfigSection):
         le=36_500,
         description="Days after its last message when a visitor's conversation is deleted. 0: never.",
     )
+    file_bytes: int = Field(
+        5_000_000, ge=1, description="Largest file of a visitor, where the flow's `accepts` takes files at all."
+    )
+    flow_file_bytes: int = Field(
+        1_000_000_000, ge=0, description="Bytes of files that all visitors of one flow keep together. 0: no limit."
+    )
 
 
 class Limits(ConfigSection):
     body_bytes: int = Field(3_145_728, ge=1024, description="Largest request body; more answers 413.")
+    file_bytes: int = Field(20_000_000, ge=1, description="Largest file that is uploaded; a larger one answers 413.")
+    knowledge_bytes: int = Field(
+        1_000_000_000,
+        ge=0,
+        description="Bytes of files that authors add to one knowledge on its page. 0: no limit.",
+    )
+    message_files: int = Field(10, ge=1, le=50, description="Files that one message may have.")
     message_chars: int = Field(200_000, ge=1, description="Longest single message.")
     request_seconds: float = Field(
         30,
@@ -74,6 +96,30 @@ class Limits(ConfigSection):
     )
     run_seconds: float = Field(
         600, ge=0, description="Longest run, fetching the built-in model aside; a longer one answers 504. 0: no limit."
+    )
+    run_steps: int = Field(
+        20_000,
+        ge=1,
+        description="Components that one run may run, those of the flows that it runs among them; then it fails.",
+    )
+    run_tokens: int = Field(
+        0,
+        ge=0,
+        description="Tokens that the models of one run may read and write, with the flows that it runs: once so many "
+        "were used, no further component begins and the run fails. 0: no limit.",
+    )
+    run_retries: int = Field(
+        20,
+        ge=0,
+        description="Repeats of calls to models that one run may make, all its steps and flows together; a call that "
+        "goes to a fallback counts as one, and goes there also when none is left.",
+    )
+    approval_seconds: float = Field(
+        600,
+        ge=1,
+        le=86_400,
+        description="How long a call of a tool waits for a person who allows it; then it counts as refused. The run's "
+        "time stands still meanwhile.",
     )
     resume_seconds: float = Field(
         30,
@@ -119,7 +165,7 @@ class Limits(ConfigSection):
     )
     shutdown_seconds: float = Field(10, ge=0, description="Grace for running answers when the process is told to end.")
     person: StoredBounds = StoredBounds()
-    visitor: StoredBounds = StoredBounds()
+    visitor: VisitorBounds = VisitorBounds()
     address: AddressBounds = AddressBounds()
     flow: RunBounds = RunBounds()
 

@@ -43,6 +43,11 @@ class AnswerWords:
     text: str = "text"
     """Of a message, and of the short shape."""
 
+    citations: str = "citations"
+    """Of the short shape: what its text cites."""
+    number: str = "number"
+    source: str = "source"
+
     detail: str = "detail"
     """What is wrong, of a refusal: a sentence, or an object that has it as its `message`."""
 

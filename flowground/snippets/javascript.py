@@ -21,7 +21,7 @@ const token = «token»;
 const payload = «payload»;
 
 async function main() {
-«ask»  const response = await fetch(url, {
+«ask»«upload»  const response = await fetch(url, {
     method: "POST",
     headers: { "Content-Type": "application/json", "x-api-key": token },
     body: JSON.stringify(payload),
@@ -30,6 +30,27 @@ async function main() {
     const { «DETAIL», «HINT» } = await response.json();
     const sentence = typeof «DETAIL» === "string" ? «DETAIL» : «DETAIL»?.«MESSAGE» ?? JSON.stringify(«DETAIL»);
     throw new Error([sentence, «HINT»].filter(Boolean).join("\\n"));
+  }
+«waits»
+"""
+
+_WAITS = """\
+  if (response.status === 202) throw new Error(`The run waits for a decision: ${await response.text()}`);
+"""
+
+_SOURCES = """\
+  for (const { «NUMBER», «SOURCE» } of answer.«CITATIONS» ?? []) console.log(`[${«NUMBER»}] ${«SOURCE»}`);
+"""
+
+_UPLOAD = """\
+  payload.files = [];
+  const { readFile } = await import("node:fs/promises");
+  for (const name of «names») {
+    const form = new FormData();
+    form.append("file", new Blob([await readFile(name)]), name);
+    const sent = await fetch(«url», { method: "POST", headers: { "x-api-key": «token» }, body: form });
+    if (!sent.ok) throw new Error(`${name} was not uploaded: ${await sent.text()}`);
+    payload.files.push((await sent.json()).id);
   }
 
 """
@@ -47,7 +68,7 @@ _LANGFLOW = """\
 _SIMPLE = """\
   const answer = await response.json();
   console.log(answer.«TEXT»);
-"""
+«sources»"""
 
 _STREAM = """\
   let shown = ""; // of several answers, the first to begin is shown as it comes
@@ -93,9 +114,9 @@ const payload = «payload»;
 «ask»const headers = { "Content-Type": "application/json", "x-api-key": «token» };
 
 async function main() {
-  const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(payload) });
+«upload»  const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(payload) });
   if (!response.ok) throw new Error(await response.text());
-«answer»}
+«waits»«answer»}
 «events»main();
 """
 
@@ -119,7 +140,19 @@ def write_javascript(request: SnippetRequest) -> str:
         message=write_javascript_scalar(request.message),
         token=write_javascript_scalar(request.token) if request.token else token,
         ask="" if request.token else ask,
+        upload=_write_upload(request),
+        waits=_WAITS if request.may_wait else "",
+        sources=fill(_SOURCES, **write_gaps(write_with_dots)) if request.cites else "",
         payload=write_payload(request.write_body(Name("message")), JAVASCRIPT),
         events=_EVENTS if request.stream else "",
         **write_gaps(write_with_dots),
     )
+
+
+def _write_upload(request: SnippetRequest) -> str:
+    if not request.files:
+        return ""
+    names = ", ".join(map(write_javascript_scalar, request.files))
+    is_written = request.token and not request.handles_errors
+    token = write_javascript_scalar(request.token) if request.token and is_written else "token"
+    return fill(_UPLOAD, names=f"[{names}]", url=write_javascript_scalar(request.upload_url), token=token)

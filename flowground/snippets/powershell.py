@@ -27,6 +27,23 @@ _SCRIPT = """\
 }
 """
 
+_UPLOAD = """\
+    Add-Type -AssemblyName System.Net.Http
+    $uploads = [Net.Http.HttpClient]::new()
+    $uploads.DefaultRequestHeaders.Add('x-api-key', $token)
+    $number = 0
+    foreach ($name in @(«names»)) {
+      $form = [Net.Http.MultipartFormDataContent]::new()
+      $bytes = [IO.File]::ReadAllBytes((Resolve-Path -LiteralPath $name).ProviderPath)
+      $form.Add([Net.Http.ByteArrayContent]::new($bytes), 'file', $name)
+      $sent = $uploads.PostAsync(«url», $form).GetAwaiter().GetResult()
+      $said = $sent.Content.ReadAsStringAsync().GetAwaiter().GetResult()
+      if (-not $sent.IsSuccessStatusCode) { throw "$name was not uploaded: $said" }
+      $number += 1
+      $body = $body.Replace('"<file ' + $number + '>"', '"' + ($said | ConvertFrom-Json).id + '"')
+    }
+"""
+
 _ASK = """\
     if (-not $token) { throw «no_token» }
 """
@@ -53,11 +70,18 @@ _PLAIN = (
     + """\
     }
     $answer = [Text.Encoding]::UTF8.GetString($response.RawContentStream.ToArray()) | ConvertFrom-Json
-«print»"""
+«waits»«print»"""
 )
 
 _LANGFLOW = "    foreach ($output in $answer«OUTPUTS») { $output«SAID» }"
 _SIMPLE = "    $answer.«TEXT»"
+_SOURCES = """
+    foreach ($passage in $answer.«CITATIONS») { "[$($passage.«NUMBER»)] $($passage.«SOURCE»)" }"""
+_WAITS = """\
+    if ([int]$response.StatusCode -eq 202) {
+      throw "The run waits for a decision: $($answer | ConvertTo-Json -Compress -Depth 9)"
+    }
+"""
 
 _STREAM = (
     """\
@@ -104,12 +128,26 @@ def write_powershell(request: SnippetRequest) -> str:
     """A complete script: `pwsh -File test-script.ps1`. Raises ValueError as `write_body` does."""
     words = write_gaps(write_with_dots)
     ask = "" if request.token else fill(_ASK, no_token=quote_powershell(NO_TOKEN))
-    printed = _SIMPLE if request.shape == "simple" else _LANGFLOW
-    send = fill(_STREAM if request.stream else _PLAIN, print=fill(printed, **words), **words)
+    short = _SIMPLE + _SOURCES if request.cites else _SIMPLE
+    printed = fill(short if request.shape == "simple" else _LANGFLOW, **words)
+    waits = _WAITS if request.may_wait else ""
+    send = fill(_STREAM if request.stream else _PLAIN, print=printed, waits=waits, **words)
     return fill(
         _SCRIPT,
         url=quote_powershell(request.url),
-        body=write_literal(request.write_body(request.message), ASCII_JSON),
+        body=write_literal(request.write_body(request.message, _list_places(request) or None), ASCII_JSON),
         token=quote_powershell(request.token) if request.token else f"$env:{VARIABLE}",
-        send=ask + send,
+        send=ask + _write_upload(request) + send,
     )
+
+
+def _list_places(request: SnippetRequest) -> list[str]:
+    """What stands in the body until a file has its id."""
+    return [f"<file {number}>" for number in range(1, len(request.files) + 1)]
+
+
+def _write_upload(request: SnippetRequest) -> str:
+    if not request.files:
+        return ""
+    names = ", ".join(map(quote_powershell, request.files))
+    return fill(_UPLOAD, names=names, url=quote_powershell(request.upload_url))

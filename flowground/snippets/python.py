@@ -27,7 +27,21 @@ message = parser.parse_args().message
 
 «token»
 
-payload = «payload»
+«upload»payload = «payload»
+"""
+
+_UPLOAD = """\
+files = []
+for name in «names»:
+    try:
+        with open(name, "rb") as file:
+            sent = requests.post(«url», files={"file": file}, headers={"x-api-key": token}, timeout=300)
+    except (OSError, requests.RequestException) as error:
+        sys.exit(f"{name} was not uploaded: {error}")
+    if not sent.ok:
+        sys.exit(f"{name} was not uploaded: {sent.text}")
+    files.append(sent.json()["id"])
+
 """
 
 _TOKEN = f"""\
@@ -46,7 +60,17 @@ if not response.ok:
     detail = answer.get("«DETAIL»")
     sentence = detail.get("«MESSAGE»") if isinstance(detail, dict) else detail
     sys.exit(f"{sentence}\\n{answer.get('«HINT»', '')}".strip())
+«waits»
+"""
 
+_WAITS = """\
+if response.status_code == 202:
+    sys.exit(f"The run waits for a decision: {response.text}")
+"""
+
+_SOURCES = """\
+for passage in «answer».get("«CITATIONS»", []):
+    print(f"[{passage['«NUMBER»']}] {passage['«SOURCE»']}")
 """
 
 _LANGFLOW = """\
@@ -56,7 +80,7 @@ for output in answer«OUTPUTS»:
 
 _SIMPLE = """\
 print(answer["«TEXT»"])
-"""
+«sources»"""
 
 _STREAM = """
 try:
@@ -95,8 +119,15 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--message", default=«message»)
 payload = «payload»
 token = «token»
-response = requests.post(«url», json=payload, headers={"x-api-key": token}«streamed»)
+«upload»response = requests.post(«url», json=payload, headers={"x-api-key": token}«streamed»)
 response.ok or sys.exit(response.text)
+«waits»"""
+_SHORT_UPLOAD = """\
+payload["files"] = []
+for name in «names»:
+    sent = requests.post(«url», files={"file": open(name, "rb")}, headers={"x-api-key": token})
+    sent.ok or sys.exit(sent.text)
+    payload["files"].append(sent.json()["id"])
 """
 _SHORT_TOKEN = f'os.environ.get("{VARIABLE}") or sys.exit("Set {VARIABLE} to a token first.")'
 
@@ -107,7 +138,7 @@ for output in response.json()«OUTPUTS»:
 
 _SHORT_SIMPLE = """\
 print(response.json()["«TEXT»"])
-"""
+«sources»"""
 
 _SHORT_STREAM = """\
 shown = ""  # of several answers, the first to begin is shown as it comes
@@ -140,9 +171,23 @@ def write_python(request: SnippetRequest) -> str:
         url=write_python_scalar(request.url),
         message=write_python_scalar(request.message),
         token=f"token = {write_python_scalar(request.token)}" if request.token else _TOKEN,
-        payload=write_literal(request.write_body(Name("message")), PYTHON),
+        upload=_write_upload(_UPLOAD, request),
+        waits=_WAITS if request.may_wait else "",
+        sources=_write_sources("answer", request),
+        payload=write_literal(request.write_body(Name("message"), Name("files") if request.files else None), PYTHON),
         **write_gaps(write_in_brackets),
     )
+
+
+def _write_upload(template: str, request: SnippetRequest) -> str:
+    if not request.files:
+        return ""
+    names = ", ".join(map(write_python_scalar, request.files))
+    return fill(template, names=f"[{names}]", url=write_python_scalar(request.upload_url))
+
+
+def _write_sources(answer: str, request: SnippetRequest) -> str:
+    return fill(_SOURCES, answer=answer, **write_gaps(write_in_brackets)) if request.cites else ""
 
 
 def _write_short(request: SnippetRequest) -> str:
@@ -153,6 +198,9 @@ def _write_short(request: SnippetRequest) -> str:
         url=write_python_scalar(request.url),
         message=write_python_scalar(request.message),
         token=write_python_scalar(request.token) if request.token else _SHORT_TOKEN,
+        upload=_write_upload(_SHORT_UPLOAD, request),
+        waits=_WAITS if request.may_wait else "",
+        sources=_write_sources("response.json()", request),
         payload=write_short_literal(request.write_body(Name("parser.parse_args().message")), PYTHON),
         streamed=", stream=True" if request.stream else "",
         **write_gaps(write_in_brackets),

@@ -1,13 +1,18 @@
 """What a snippet asks for: one value, from which every language's text is made."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from flowground.caller import InputType, OutputType, Shape
+from flowground.caller import InputType, OutputType, RunRequest, Shape
 from flowground.components.base import INPUT
+from flowground.components.retrieve import Retrieve
+from flowground.errors import RequestError
+from flowground.fields.policy import FieldPolicy
+from flowground.tweaks import apply_tweaks, list_missing, name_option
 from flowground.wiring import WiredFlow
 
 DEFAULT_MESSAGE = "tell me about something interesting"
@@ -19,7 +24,9 @@ class SnippetRequest:
 
     `shape` "simple" asks for the short body `{text, session_id, …}`; a stream has one shape only. `token` is written
     into the code; without it the code reads `FLOWGROUND_API_KEY`. `handles_errors` False asks for short code, which
-    leaves it to its language to say that something went wrong.
+    leaves it to its language to say that something went wrong. `files` are names of files beside the script, which it
+    uploads and sends with the message. `may_wait`: the answer may be that a person must decide first; `cites`: it may
+    name its sources.
     """
 
     base_url: str
@@ -33,19 +40,32 @@ class SnippetRequest:
     output_type: OutputType = "chat"
     token: str | None = field(default=None, repr=False)
     handles_errors: bool = True
+    files: Sequence[str] = ()
+    may_wait: bool = False
+    cites: bool = False
 
     def fit(self, wired: WiredFlow, message: str | None = None) -> Self:
         """The request as it fits its flow: a flow without Chat Input is given text, one without Chat Output gives it.
 
         A tweak of the input component's own input becomes the message, since a call may not have both; without
-        a message it is the component's own, as Langflow's snippets do.
+        a message it is the component's own, as Langflow's snippets do. What the flow's author requires has an example.
         """
         input_type, output_type = find_types(wired)
         inputs = [name for name, item in wired.components.items() if item.takes_input == input_type]
         tweaked, kept = _take_input(self.tweaks, {*inputs, *(wired.display_names[name] for name in inputs)})
         own = next((text for name in inputs if (text := wired.components[name].find_own_input())), None)
         said = next((text for text in (tweaked, message, own) if text is not None), DEFAULT_MESSAGE)
-        return replace(self, message=said, tweaks=kept, input_type=input_type, output_type=output_type)
+        kept |= _fill_missing(wired, RunRequest(said, input_type, tweaks=kept))
+        cites = any(isinstance(item, Retrieve) for item in wired.components.values())
+        return replace(
+            self,
+            message=said,
+            tweaks=kept,
+            input_type=input_type,
+            output_type=output_type,
+            may_wait=wired.asks_people and not self.stream,
+            cites=cites,
+        )
 
     @property
     def url(self) -> str:
@@ -54,20 +74,31 @@ class SnippetRequest:
         query = {"stream": "true"} if self.stream else {"shape": "simple"} if self.shape == "simple" else {}
         return f"{path}?{urlencode(query)}" if query else path
 
-    def write_body(self, message: object) -> dict[str, Any]:
-        """The JSON body with `message` in its place; fields that say the API's default are left out.
+    @property
+    def upload_url(self) -> str:
+        """Where a file is uploaded that a message may name by its id."""
+        return f"{self.base_url.rstrip('/')}/api/v2/files/"
+
+    def write_body(self, message: object, files: object = None) -> dict[str, Any]:
+        """The JSON body with `message` and `files` in their places; fields that say the API's default are left out.
 
         Raises ValueError where a tweak is no JSON value.
         """
         tweaks = _copy_as_json(self.tweaks)
-        return write_run_body(
+        body = write_run_body(
             message, input_type=self.input_type, output_type=self.output_type, session_id=self.session_id, tweaks=tweaks
         )
+        return body if files is None else body | {"files": files}
 
 
 def write_run_url(base_url: str, flow_id: str) -> str:
     """The run endpoint's address, without a query."""
     return f"{base_url.rstrip('/')}/api/v1/run/{quote(flow_id, safe='')}"
+
+
+def write_flow_url(base_url: str, flow_id: str) -> str:
+    """Where a server says what a flow is called and takes."""
+    return f"{base_url.rstrip('/')}/api/v1/flows/{quote(flow_id, safe='')}"
 
 
 def write_description_url(base_url: str) -> str:
@@ -118,6 +149,28 @@ def _take_input(tweaks: Mapping[str, Any], names: set[str]) -> tuple[str | None,
         if not kept[name]:
             del kept[name]
     return text, kept
+
+
+def _fill_missing(wired: WiredFlow, request: RunRequest) -> dict[str, dict[str, Any]]:
+    """The tweaks of components that lack a required option, with an example of it."""
+    if not wired.policy.required:
+        return {}
+    with suppress(RequestError):
+        wired = apply_tweaks(wired, request, unknown="warn").wired
+    filled: dict[str, dict[str, Any]] = {}
+    for option in list_missing(wired, request):
+        given = request.tweaks.get(option.component)
+        fields = filled.setdefault(option.component, dict(given) if isinstance(given, Mapping) else {})
+        fields[option.name] = _make_example(option, name_option(wired, option))
+    return filled
+
+
+def _make_example(option: FieldPolicy, title: str) -> Any:
+    if option.choices:
+        return option.choices[0]
+    if option.type.is_number:
+        return next((bound for bound in (option.min, option.max) if bound is not None), 1)
+    return title
 
 
 def _copy_as_json(value: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ Jobs are the plain functions of this package's modules; they take a connection a
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,6 +30,7 @@ from flowground.store.people.tokens import StoredToken, TokenUses, Use
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _READY_SECONDS = 3.0
 """Longest answer to "is it ready?"."""
 _ENDING_SECONDS = 3.0
@@ -66,17 +68,20 @@ class Store:
         self._probed = -_PROBE_EVERY
         self.on_rights_change: Callable[[], None] = lambda: None
         """Is called, on the loop of who asked for it, after a job here that `sql.mark_rights_change` marks."""
+        self.on_erasure: Callable[[], None] = lambda: None
+        """Is called likewise after `erase`."""
 
     @classmethod
-    def open(cls, url: str, *, seconds: float = SECONDS) -> "Store":
+    def open(cls, url: str, *, seconds: float = SECONDS, is_lasting: bool = True) -> "Store":
         """Opens and migrates; makes SQLite's folder and file. Blocks for as long as that takes.
 
-        `url` is `sqlite:///FILE` or `postgresql://…`. Raises ConfigError.
+        `url` is `sqlite:///FILE` or `postgresql://…`. The log tells of a new one that `is_lasting`. Raises ConfigError.
         """
         database = Database.make(url, seconds=seconds)
         database.check()
         try:
-            migrate(database.writer)
+            if migrate(database.writer) and is_lasting:
+                _log.warning("A new database was made: %s", database.writer.url.render_as_string(hide_password=True))
         except Exception as error:
             if explain(error, is_writing=True):
                 raise ConfigError(f"database: cannot be used: {describe(error)}") from None
@@ -112,6 +117,7 @@ class Store:
                 pass
         finally:
             self.empty_log()
+            self.on_erasure()
 
     def empty_log(self) -> None:
         """Soon SQLite's log holds nothing any more of what was deleted until now; its file holds none from the start.

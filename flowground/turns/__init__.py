@@ -2,24 +2,27 @@
 
 import asyncio
 import os
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 
 from flowground.caller import Caller, RunRequest
 from flowground.components.base import Models
+from flowground.components.outside import NO_OUTSIDE, Outside
 from flowground.errors import InvalidRequest
 from flowground.events import Event, RunFinished, TurnStarted
+from flowground.files.seen import refuse_images
+from flowground.files.taken import list_taken, take_files
 from flowground.runner import run_flow
+from flowground.runner.budget import RunBudget
 from flowground.runner.selection import read_input
 from flowground.running import RunningRuns
 from flowground.settings import Settings
 from flowground.store import Store
-from flowground.store.people import owners
+from flowground.store.people import owners as people
 from flowground.turns.record import TurnRecord
 from flowground.turns.terms import TurnTerms
-from flowground.tweaks import apply_tweaks
+from flowground.tweaks import apply_tweaks, refuse_missing
 from flowground.wiring import WiredFlow, keeps_messages
 
 
@@ -32,19 +35,22 @@ async def take_turn(
     models: Models,
     settings: Settings,
     terms: TurnTerms,
+    outside: Outside = NO_OUTSIDE,
 ) -> AsyncGenerator[Event, None]:
     """Events of one turn: `TurnStarted` once the user's message is stored, `TurnFinished` once the answer is.
 
-    `wired` comes from `access` at this very action. Raises what `terms`, `apply_tweaks` and `begin_version` raise
-    before anything is stored, and RunErrors after the failure is stored. What was said so far is kept: marked "failed"
-    then, and "stopped" where the turn was cancelled or closed, or an admin ended it.
+    `wired` comes from `access` at this very action. Raises what `terms`, `apply_tweaks`, `refuse_missing` and
+    `begin_version` raise before anything is stored, and RunErrors after the failure is stored. What was said is kept:
+    marked "failed" then, and "stopped" where the turn was cancelled or closed, or an admin ended it.
     """
+    store, budget = running.store, RunBudget(settings.limits)
+    owner = await _find_owner(store, caller, flow_id=wired.id, session_id=request.session_id)
+    request = await _take_files(store, wired, request, caller, models, owner=owner, settings=settings)
     tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, caller=caller)
     turn = _describe(tweaked.wired, request, (*request.warnings, *tweaked.warnings))
-    _check_length(turn.input_value, settings.limits.message_chars)
+    _check(tweaked.wired, request, said=turn.input_value, limit=settings.limits.message_chars)
     terms.refuse(tweaked.wired)
-    owner = await _find_owner(running.store, caller, flow_id=wired.id, session_id=request.session_id)
-    record = TurnRecord(caller, owner, tweaked.wired, request, running.store, running, turn, terms)
+    record = TurnRecord(caller, owner, tweaked.wired, request, store, running, turn, terms, budget)
     await record.begin()
     try:
         yield record.turn
@@ -52,11 +58,12 @@ async def take_turn(
         run = run_flow(
             tweaked.wired,
             request,
-            history=record.read_history,
             models=terms.repeatable.count_calls(models) if terms.repeatable else models,
+            outside=terms.repeatable.count_outside(outside) if terms.repeatable else outside,
             sees_inside=caller.sees_inside,
             limits=settings.limits,
-            note=record.note,
+            budget=budget,
+            **record.follow_run(),
         )
         async with aclosing(terms.repeatable.note_events(run) if terms.repeatable else run) as events:
             async for event in events:
@@ -75,7 +82,28 @@ async def _find_owner(store: Store, caller: Caller, *, flow_id: str, session_id:
     if not session_id or not caller.has_kept_apart or caller.person is None:
         return str(caller.owner)
     here = {"flow_id": flow_id, "session_id": session_id}
-    return await store.read(owners.find_session, **here, member=caller.person, token=caller.id)
+    return await store.read(people.find_session, **here, member=caller.person, token=caller.id)
+
+
+async def _take_files(
+    store: Store,
+    wired: WiredFlow,
+    request: RunRequest,
+    caller: Caller,
+    models: Models,
+    *,
+    owner: str,
+    settings: Settings,
+) -> RunRequest:
+    """Of whoever says it, here or, for a program, by other tokens of the person."""
+    if not (request.files or request.tweaks or request.taken_files):
+        return request
+    owners = dict.fromkeys((str(caller.owner), owner))
+    taken = await take_files(
+        store, wired, request, caller=caller, owners=list(owners), most=settings.limits.message_files
+    )
+    refuse_images(wired, models, list_taken(taken, wired))
+    return taken
 
 
 def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) -> TurnStarted:
@@ -92,15 +120,22 @@ def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) 
         answer_ids=dict(zip(answering, answer_ids, strict=True)),
         warnings=warnings,
         is_kept=keeps_messages(wired),
+        files=list_taken(request, wired),
     )
 
 
-def _check_length(said: str | None, limit: int) -> None:
+def _check(wired: WiredFlow, request: RunRequest, *, said: str | None, limit: int) -> None:
+    refuse_missing(wired, request)
     if said is not None and len(said) > limit:
         raise InvalidRequest(f"The message has {len(said):,} characters; {limit:,} is the limit.")
 
 
 def _make_ids(count: int) -> list[str]:
     """Random ids of version 4; all from one question to the system, which costs more than the rest of a uuid4()."""
-    drawn = os.urandom(16 * count)
-    return [str(uuid.UUID(bytes=drawn[at : at + 16], version=4)) for at in range(0, len(drawn), 16)]
+    drawn = bytearray(os.urandom(16 * count))
+    for at in range(0, len(drawn), 16):
+        drawn[at + 6] = drawn[at + 6] & 0x0F | 0x40
+        drawn[at + 8] = drawn[at + 8] & 0x3F | 0x80
+    digits = drawn.hex()
+    words = (digits[at : at + 32] for at in range(0, len(digits), 32))
+    return [f"{word[:8]}-{word[8:12]}-{word[12:16]}-{word[16:20]}-{word[20:]}" for word in words]

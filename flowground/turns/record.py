@@ -3,14 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, assert_never
 
 from flowground.caller import Caller, RunRequest
+from flowground.citations import NumberedPassage, find_cited
 from flowground.errors import (
     ComponentFailed,
     EndedByAdmin,
@@ -19,22 +19,33 @@ from flowground.errors import (
     UnexpectedFailure,
 )
 from flowground.events import (
+    ActionLog,
     ComponentEvent,
     ComponentFinished,
     ComponentStarted,
     ModelProgress,
+    ModelThought,
     OutputResult,
+    PassagesFound,
     RunFinished,
+    ThinkingBegan,
     Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
     TurnFinished,
     TurnStarted,
+    list_notes,
 )
-from flowground.messages import Message, Usage
+from flowground.messages import Decision, Usage
 from flowground.repeatable_run import IdempotencyKeyTaken
+from flowground.runner.approvals import Approvals
+from flowground.runner.budget import RunBudget
 from flowground.running import RunningRuns
 from flowground.store import Store
-from flowground.store.runs import conversations, idempotency_keys, turns, versions
-from flowground.store.runs.records import RunCounts, RunRecord, RunStatus, StoredMessage, TraceStep
+from flowground.store.runs import idempotency_keys, turns, versions
+from flowground.store.runs.records import RunCounts, RunRecord, RunStatus, StoredMessage
+from flowground.turns.history import TurnHistory, name_run
 from flowground.turns.terms import TurnTerms
 from flowground.wiring import WiredFlow
 
@@ -51,17 +62,49 @@ class TurnRecord:
     running: RunningRuns
     turn: TurnStarted
     terms: TurnTerms
+    budget: RunBudget
     started: float = field(default_factory=time.perf_counter)
     said: dict[str, list[str]] = field(default_factory=dict)
-    trace: list[TraceStep] = field(default_factory=list)
+    trace: list[ComponentFinished] = field(default_factory=list)
+    action_log: ActionLog = field(default_factory=ActionLog)
+    passages: dict[int, NumberedPassage] = field(default_factory=dict)
     said_chars: int = 0
+    approvals: Approvals = field(init=False)
+    history: TurnHistory = field(init=False)
     is_saved: bool = False
     is_counted: bool = False
     counts: RunCounts = field(default_factory=RunCounts)
 
     def __post_init__(self) -> None:
+        self.approvals = Approvals(self.budget.limits.approval_seconds, self if self.terms.chats else None)
+        self.history = TurnHistory(self.store, self.turn, self.owner, self._note_call)
         if self.terms.count:
             self.counts = self.terms.count.counts
+
+    def follow_run(self) -> dict[str, Any]:
+        """What `run_flow` is given of it."""
+        return {"history": self.history, "note": self.note, "approvals": self.approvals}
+
+    def _note_call(self) -> None:
+        if self.terms.repeatable:
+            self.terms.repeatable.note_call()
+
+    def decide(self, call: int, digest: str, decision: Decision) -> None:
+        """As `SpeakingRun` says."""
+        self.approvals.decide(call, digest, decision)
+
+    def list_waiting(self) -> Sequence[ToolWaits]:
+        """As `SpeakingRun` says."""
+        return self.approvals.list_waiting()
+
+    def is_allowed(self, tool: str) -> bool:
+        """Whether the person allowed it for this chat."""
+        return self.terms.chats is not None and self.terms.chats.has(self.address, self.wired.version, tool)
+
+    def allow(self, tool: str) -> None:
+        """For this chat."""
+        if self.terms.chats:
+            self.terms.chats.add(self.address, self.wired.version, tool)
 
     @property
     def address(self) -> dict[str, Any]:
@@ -73,13 +116,18 @@ class TurnRecord:
 
     @property
     def usage(self) -> Usage | None:
-        counted = [step.usage for step in self.trace if step.usage]
-        return sum(counted[1:], counted[0]) if counted else None
+        return self.budget.usage
+
+    @property
+    def asked_instead(self) -> Collection[str]:
+        return self.budget.asked_instead
 
     async def begin(self) -> None:
         begun: dict[str, Any] = {"run": self._make_run("running", seconds=0)}
         if self.turn.is_kept:
             begun |= {"message": self._make_question(), "request": _write_request(self.request), **self.address}
+            if self.request.sent_files:
+                begun["files"] = self.request.sent_files
         try:
             if self.request.version_of and begun.get("message"):
                 await self._begin_version(self.request.version_of, begun)
@@ -114,22 +162,16 @@ class TurnRecord:
             else turns.end_run
         )
         self.running.write_later(partial(self.store.write, end, run=ended, may_come_yet=is_unknown))
-        return _name_run(error, ended.id) if is_unknown else error
+        return name_run(error, ended.id) if is_unknown else error
 
     def _make_question(self) -> StoredMessage | None:
         said = self.turn.input_value
-        return None if said is None else self._make_message(self.turn.user_message_id, "user", said)
+        shown: dict[str, Any] = {"value": tuple(self.turn.files), "kind": "files"} if self.turn.files else {}
+        return None if said is None else self._make_message(self.turn.user_message_id, "user", said, **shown)
 
     def read_texts(self) -> dict[str, str]:
         """What each answer said so far, by the id that it will have."""
         return {key: "".join(self.said.get(name, ())) for name, key in self.turn.answer_ids.items()}
-
-    async def read_history(self, limit: int) -> Sequence[Message]:
-        before = self.turn.user_message_id
-        try:
-            return await self.store.read(conversations.read_history, **self.address, before=before, limit=limit)
-        except StoreUnavailable as error:
-            raise _name_run(error, self.turn.run_id) from None
 
     def note(self, event: ComponentEvent) -> None:
         match event:
@@ -137,7 +179,11 @@ class TurnRecord:
                 self.said.setdefault(event.component_id, []).append(event.text)
                 self.said_chars += len(event.text)
             case ComponentFinished():
-                self.trace.append(TraceStep.keep(event))
+                self.trace.append(event)
+            case PassagesFound():
+                self.passages |= {passage.number: passage for passage in event.passages}
+            case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():
+                self.action_log.add(event)
             case ComponentStarted() | ModelProgress():
                 pass
             case _:
@@ -148,18 +194,30 @@ class TurnRecord:
         self.running.note_ending(self.turn.run_id)
         given = {name: key for name, key in self.turn.answer_ids.items() if name in end.results}
         self.said = {name: [end.results[name].text] for name in given}
-        answers = [self._make_answer(key, end.results[name], end.seconds) for name, key in given.items()]
+        actions = self.action_log.list_actions()
+        of_turn: dict[str, Any] = {"usage": end.usage, "trace": tuple(self.trace), "actions": actions}  # on the first
+        answers: list[StoredMessage] = []
+        for name, key in given.items():
+            answers.append(self._make_answer(key, end.results[name], end.seconds, **({} if answers else of_turn)))
         if not answers and self.turn.answer_ids:
             first = next(iter(self.turn.answer_ids.values()))
-            answers = [self._make_message(first, "assistant", "", seconds=end.seconds)]
-        if answers:
-            answers[0] = replace(answers[0], usage=end.usage, trace=tuple(self.trace))
-        await self._save(answers, "complete", end=end)
-        return TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn)
+            answers = [self._make_message(first, "assistant", "", seconds=end.seconds, **of_turn)]
+        if notes := list_notes(self.trace, sees_inside=self.caller.sees_inside):
+            self.turn = replace(self.turn, warnings=(*self.turn.warnings, *notes))  # repeats are told too
+        await self._save([*answers, *self._make_added()], "complete", end=end)
+        return TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn, actions, self.history.added)
 
-    def _make_answer(self, key: str, result: OutputResult, seconds: float) -> StoredMessage:
+    def _make_added(self) -> list[StoredMessage]:
+        """What the flow's own components added, behind its answers."""
+        return [
+            self._make_message(key, "assistant", one.text, sender=one.sender, sender_name=one.sender_name)
+            for key, one in self.history.added.items()
+        ]
+
+    def _make_answer(self, key: str, result: OutputResult, seconds: float, **of_turn: Any) -> StoredMessage:
         told = {"model": result.model, "seconds": seconds, "finish_reason": result.finish_reason}
-        return self._make_message(key, "assistant", result.text, **told)
+        shown = {"value": result.value, "kind": result.kind, "citations": result.citations}
+        return self._make_message(key, "assistant", result.text, **told, **shown, **of_turn)
 
     async def end_early(self, error: BaseException) -> BaseException:
         """Stores why there is no answer, or not all of it; what is to be raised."""
@@ -189,14 +247,17 @@ class TurnRecord:
         is_stopped = error is None or isinstance(error, EndedByAdmin)
         state: Literal["stopped", "failed"] = "stopped" if is_stopped else "failed"
         texts = self.read_texts()
+        ended = {"state": state, "error": error and error.message}
         answers = [
-            self._make_message(message_id, "assistant", texts[message_id], state=state, error=error and error.message)
+            self._make_message(
+                message_id, "assistant", text := texts[message_id], **ended, citations=find_cited(text, self.passages)
+            )
             for name, message_id in self.turn.answer_ids.items()
             if name in self.said or message_id == next(iter(texts))
         ]
         if answers:
-            answers[0] = replace(answers[0], trace=tuple(self.trace))
-        save = partial(self._save, answers, state, error=error)
+            answers[0] = replace(answers[0], trace=tuple(self.trace), actions=self.action_log.list_actions())
+        save = partial(self._save, [*answers, *self._make_added()], state, error=error)
         try:
             await save()
         except StoreUnavailable:  # the log has it; who asked is told why the turn ended
@@ -231,7 +292,7 @@ class TurnRecord:
                 )
         except StoreUnavailable as error:
             self.is_saved = False
-            raise _name_run(error, run.id) from None
+            raise name_run(error, run.id) from None
         except Exception:
             self.is_saved = False  # so that the failure can be stored instead
             raise
@@ -248,13 +309,9 @@ class TurnRecord:
         """Tells the limits what the run used, the first time."""
         if self.terms.count and not self.is_counted:
             self.is_counted = True
-            used = [(self._find_model(step.component_id), step.usage) for step in self.trace if step.usage]
+            used = list(self.budget.used.items())
             stored = [self.turn.input_value or "", *(said.text for said in answers)] if self.turn.is_kept else []
             self.counts = self.terms.count.end(used, size=sum(len(text.encode()) for text in stored))
-
-    def _find_model(self, component_id: str) -> str | None:
-        """By what name its component asks a model."""
-        return next(iter(self.wired.components[component_id].list_models()), None)
 
     def _make_run(self, status: RunStatus, *, seconds: float, **more: Any) -> RunRecord:
         return RunRecord(
@@ -285,13 +342,6 @@ class TurnRecord:
             run_id=self.turn.run_id,
             **{"state": "complete"} | more,
         )
-
-
-def _name_run(error: StoreUnavailable, run_id: str) -> StoreUnavailable:
-    """The same error, of this run: one may have met many."""
-    named = copy(error)
-    named.run_id = run_id
-    return named
 
 
 def _write_request(request: RunRequest) -> str | None:

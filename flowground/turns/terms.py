@@ -6,6 +6,7 @@ from typing import Protocol
 
 from flowground.messages import Usage
 from flowground.repeatable_run import RepeatableRun
+from flowground.running import ChatAllowances
 from flowground.store.runs.records import RunCounts
 from flowground.wiring import WiredFlow
 
@@ -24,8 +25,10 @@ class CountedRun(Protocol):
 class TurnTerms:
     """`refuse` raises where the flow may not run, as it is tweaked; `count` is told what the run used; `repeatable`
     takes an idempotency key for it, and raises IdempotencyKeyTaken, with nothing stored, where another run has that.
+    `chats` is there where a person may be asked whether a tool is called: what they allowed before.
     """
 
     refuse: Callable[[WiredFlow], None] = lambda _: None
     count: CountedRun | None = None
     repeatable: RepeatableRun | None = None
+    chats: ChatAllowances | None = None

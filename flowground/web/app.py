@@ -30,6 +30,7 @@ from flowground.web.greeting import compose_greeting
 from flowground.web.log_lines import escape_log_lines
 from flowground.web.open_pages.chats import ChatSockets
 from flowground.web.open_pages.sockets import PageSockets
+from flowground.web.page_files import make_page_file_routes
 from flowground.web.process import allow_open_files, give_large_pieces_back
 from flowground.web.sent_files import SentFiles
 from flowground.web.session_routes import make_session_routes
@@ -63,6 +64,7 @@ class Web:
             *make_session_routes(self.get_runtime, sent),
             *make_chat_file_routes(self.get_runtime, sent),
             *make_feedback_file_routes(self.get_runtime, sent),
+            *make_page_file_routes(self.get_runtime),
         ]
         self.middleware: Sequence[Middleware] = [
             Middleware(

@@ -18,6 +18,8 @@ from flowground.web.origin import is_https
 
 _DAYS = 400
 """The longest that browsers keep a cookie."""
+_GIVEN_WITH = (200, 304)
+"""Answers that give a name: a browser may have kept the page, and lost its cookies."""
 _MOST_MOVING = 1_000
 _MOVING_SECONDS = 10.0
 
@@ -47,7 +49,7 @@ class Visitors:
         cookies = [header for header in answer.raw_headers if header[0] == b"set-cookie"]
 
         async def send_with_cookies(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 200:
+            if message["type"] == "http.response.start" and message["status"] in _GIVEN_WITH:
                 message = {**message, "headers": [*message.get("headers", ()), *cookies]}
             await send(message)
 

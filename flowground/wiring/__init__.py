@@ -1,7 +1,7 @@
 """A flow's components, validated and connected. `wire` does once what no run should do again."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowground.components import COMPONENTS
@@ -12,9 +12,15 @@ from flowground.fields.types import find_type
 from flowground.flow import Flow
 from flowground.graph import Reference, Text, find_circles, run_order
 from flowground.values import Value, ValueKind
+from flowground.wiring.branches import warn_of_branches
 from flowground.wiring.component import wire_component
+from flowground.wiring.record_names import warn_of_record_names
 from flowground.wiring.references import References
+from flowground.wiring.servers import Servers as Servers
+from flowground.wiring.servers import check_servers
 from flowground.wiring.steps import read_fallbacks
+from flowground.wiring.tested import check_tests
+from flowground.wiring.tools import Tools, WiredTool, find_tool_names, list_arguments
 from flowground.yaml_file.document import Problems
 
 
@@ -25,11 +31,15 @@ class WiredFlow:
     `components` are validated, their connected fields hold a placeholder. `connections` maps a component and a field
     to the text with references that fills it. `ports` are each component's outputs and their kinds. `waits_for` has
     direct dependencies only; `followers` is the same the other way round, `waits` how many they are; `begins` wait for
-    none. `order` is one in which each component comes
-    after all it waits for, the file's among equals. `outputs` are Chat and Text Outputs in that order.
+    none. `order` is one in which each component comes after all it waits for, the file's among equals. `outputs` are
+    Chat and Text Outputs in that order.
     `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged, `joins` such an output to
-    what it joins, in order. `may_skip`: a run may leave components out. `wants` has the connected fields
-    that take no text, and the kind they take; `fallbacks` what stands for a component that may fail.
+    what it joins, in order. `may_skip`: a run may leave components out. `wants` has the connected fields that take no
+    text, and the kind they take; `fallbacks` what stands for a component that failed, of those that may; `shows` what
+    an output shows unchanged, where that may be no text.
+    `runs` has the flows that components name, `inner_flows` these and all that those run, by the names they are called
+    by, as far as they are there. `version` is 12 hex digits: of the file, or of all files that a run may use.
+    `tools` are those of agents; one that nothing else refers to is in no `order`.
     `policy` says who may set which field, within what; the author's, whatever a request has changed in `components`.
     """
 
@@ -49,7 +59,12 @@ class WiredFlow:
     may_skip: bool
     wants: Mapping[str, Mapping[str, ValueKind]]
     fallbacks: Mapping[str, Value]
+    shows: Mapping[str, tuple[Reference, ...]]
+    runs: tuple[str, ...]
+    tools: Mapping[str, tuple[WiredTool, ...]]
     policy: FlowPolicy
+    version: str
+    inner_flows: Mapping[str, "WiredFlow"] = field(default_factory=dict)
 
     def list_references(self, name: str) -> list[Reference]:
         """What the component's fields refer to."""
@@ -60,6 +75,19 @@ class WiredFlow:
         return reference.output if reference.output is not None else next(iter(self.ports[reference.component]))
 
     @property
+    def asks_people(self) -> bool:
+        """Whether an agent of it, or of a flow that it runs, may ask a person to allow a call."""
+        if not self.tools and not self.inner_flows:
+            return False
+        flows = (self, *self.inner_flows.values())
+        return any(tool.confirms for wired in flows for tools in wired.tools.values() for tool in tools)
+
+    @property
+    def shows_tools(self) -> bool:
+        """Whether all who may run it see what its tools are called with and give."""
+        return self.flow.chat.show_tools
+
+    @property
     def id(self) -> str:
         return self.flow.id
 
@@ -67,14 +95,22 @@ class WiredFlow:
     def name(self) -> str:
         return self.flow.name
 
-    @property
-    def version(self) -> str:
-        return self.flow.version
+    def list_models(self) -> Iterator[tuple[str, str | None]]:
+        """What a run may ask, by the component that asks, those of the flows that it runs too; None: the default."""
+        for wired in (self, *self.inner_flows.values()):
+            for name, component in wired.components.items():
+                for model in component.list_models():
+                    yield name, model
 
     @property
     def chat_input(self) -> Component | None:
         """The Chat Input, the first of several: whether people talk with the flow, or fill in a text."""
         return next((component for component in self.components.values() if component.takes_input == "chat"), None)
+
+    @property
+    def chat_input_id(self) -> str | None:
+        """Of that one, which takes the files of a message."""
+        return next((name for name, component in self.components.items() if component.takes_input == "chat"), None)
 
 
 def keeps_messages(wired: WiredFlow, changes: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
@@ -91,33 +127,38 @@ def replace_components(wired: WiredFlow, components: Mapping[str, Component]) ->
     return replace(wired, components={**wired.components, **components}) if components else wired
 
 
-def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> WiredFlow:
-    """The flow, ready to run. Raises FlowError with every mistake and its place."""
-    problems = Problems(flow.file)
+def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, servers: Servers | None = None) -> WiredFlow:
+    """The flow, ready to run, with `servers` if they are known. Raises FlowError with every mistake and its place."""
+    problems = Problems(flow.file, flow.mistakes)
     kinds = {name: types[spec.type] for name, spec in flow.components.items() if spec.type in types}
     made = _wire_components(flow, types, problems)
     connections = {name: texts for name, (_, texts) in made.items() if texts}
     components = {name: component for name, (component, _) in made.items() if component is not None}
-    references = References(flow, kinds, components, problems)
-    waits_for = {
-        name: frozenset(references.check(name, texts) if (texts := connections.get(name)) else ())
-        for name in flow.components
-    }
-    order = run_order(waits_for)
-    if len(order) < len(waits_for):
-        _note_circles(flow, waits_for, connections, problems)
+    refers_to = References(flow, kinds, components, problems).check_all(connections)
+    used = frozenset(name for names in refers_to.values() for name in names)
+    tools = Tools(flow, kinds, components, used, problems).wire()
+    waits_for = _find_waits(refers_to, tools, used)
+    order = _find_order(flow, waits_for, connections, problems)
     _check_outputs(flow, kinds, problems)
     check_overridable(flow, kinds, connections, problems)
-    fallbacks = read_fallbacks(flow, components, problems)
+    fallbacks = read_fallbacks(flow, components, connections, problems)
+    check_tests(flow, components, problems)
+    check_servers(flow, components, tools, servers, problems)
     if problems:
         problems.refuse()
+    warn_of_branches(flow, components, connections, order, problems)
+    warn_of_record_names(flow, components, connections, order, problems)
+    _warn_of_unread_files(flow, components, connections, problems)
+    if problems.warnings:
+        flow = replace(flow, warnings=(*flow.warnings, *problems.warnings))
+    ports = {name: component.list_outputs() for name, component in components.items()}
     names = {name: spec.display_name or components[name].title for name, spec in flow.components.items()}
     return WiredFlow(
         flow=flow,
         components=components,
         connections=connections,
         display_names=names,
-        ports={name: component.list_outputs() for name, component in components.items()},
+        ports=ports,
         waits_for=waits_for,
         followers=_find_followers(waits_for),
         waits={name: len(needed) for name, needed in waits_for.items()},
@@ -126,9 +167,14 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> Wi
         outputs=tuple(name for name in order if components[name].gives_output),
         streams_to=_find_streams(components, connections),
         joins=_find_joins(components, connections),
-        may_skip=any(component.may_leave_outputs for component in components.values()),
+        may_skip=any(component.may_leave_outputs for component in components.values())
+        or any(ports[name].keys() > components[name].spread(value).keys() for name, value in fallbacks.items()),
         wants=_find_wants(kinds, connections),
         fallbacks=fallbacks,
+        shows=_find_shown_values(components, connections, ports),
+        runs=tuple(dict.fromkeys(name for component in components.values() for name in component.list_flows())),
+        tools=tools,
+        version=flow.version,
         policy=FlowPolicy(flow, components, connections, names),
     )
 
@@ -136,19 +182,33 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS) -> Wi
 def _wire_components(
     flow: Flow, types: Mapping[str, type[Component]], problems: Problems
 ) -> dict[str, tuple[Component | None, Mapping[str, Text]]]:
-    made = {}
+    made, tools = {}, find_tool_names(flow)
     for name, spec in flow.components.items():
         if kind := types.get(spec.type):
-            made[name] = wire_component(spec, kind, problems)
+            arguments = list_arguments(spec, kind) if name in tools else ()
+            made[name] = wire_component(spec, kind, problems, arguments)
         else:
             problems.add(
                 spec.places["type"].value,
                 f"There is no component type {spec.type!r}",
                 value=spec.type,
                 choices=types,
+                suggestion=next((name for name, kind in types.items() if kind.title == spec.type), None),
                 otherwise=f"; there are {', '.join(types)}",
             )
     return made
+
+
+def _find_order(
+    flow: Flow,
+    waits_for: Mapping[str, frozenset[str]],
+    connections: Mapping[str, Mapping[str, Text]],
+    problems: Problems,
+) -> tuple[str, ...]:
+    order = run_order(waits_for)
+    if len(order) < len(waits_for):
+        _note_circles(flow, waits_for, connections, problems)
+    return order
 
 
 def _note_circles(
@@ -160,14 +220,16 @@ def _note_circles(
     for circle in find_circles(waits_for):
         first, second = circle[0], circle[1] if len(circle) > 1 else circle[0]
         spec = flow.components[first]
-        at = next(
-            spec.places[field].find_position(spec.fields[field], reference.offset)
-            for field, text in connections[first].items()
+        places = (
+            spec.find_place(field, reference.offset)
+            for field, text in connections.get(first, {}).items()
             for reference in text.references
             if reference.component == second
         )
+        at = next(places, spec.position)  # a tool of an agent may be what leads back
         if len(circle) == 1:
-            problems.add(at, f"`{first}` refers to itself", value=first)
+            says = f"A tool of `{first}` refers to `{first}`" if at == spec.position else f"`{first}` refers to itself"
+            problems.add(at, says, value=first)
         else:
             # Text flows from the component that is referred to, against the direction of `waits_for`.
             names = (*circle, first)[::-1]
@@ -175,11 +237,45 @@ def _note_circles(
             problems.add(at, f"These components feed each other in a circle: {way}", value=second)
 
 
+def _find_waits(
+    refers_to: Mapping[str, frozenset[str]], tools: Mapping[str, tuple[WiredTool, ...]], used: frozenset[str]
+) -> dict[str, frozenset[str]]:
+    """What each component of the graph waits for: an agent for all that its tools refer to, too."""
+    called = {tool.component for each in tools.values() for tool in each} - used
+
+    def find(name: str, seen: frozenset[str]) -> frozenset[str]:
+        inner = (tool.component for tool in tools.get(name, ()) if tool.component not in seen)
+        return refers_to[name].union(*(find(tool, seen | {tool}) for tool in inner))
+
+    return {name: find(name, frozenset((name,))) for name in refers_to if name not in called}
+
+
 def _check_outputs(flow: Flow, kinds: Mapping[str, type[Component]], problems: Problems) -> None:
     # A component of an unknown type may have been meant as the output.
     if len(kinds) == len(flow.components) and not any(kind.gives_output for kind in kinds.values()):
         last = list(flow.components.values())[-1]
         problems.add(last.position, "The flow gives no answer: it needs a ChatOutput or a TextOutput")
+
+
+def _warn_of_unread_files(
+    flow: Flow,
+    components: Mapping[str, Component],
+    connections: Mapping[str, Mapping[str, Text]],
+    problems: Problems,
+) -> None:
+    """Where people may send files, and nothing in the flow looks at them."""
+    reads = {
+        (part.component, part.output)
+        for texts in connections.values()
+        for text in texts.values()
+        for part in text.references
+    }
+    for name, component in components.items():
+        if flow.chat.accepts and component.takes_input == "chat" and (name, "files") not in reads:
+            says = (
+                f"`chat.accepts` takes files, and nothing reads them: `files: ${{{name}.files}}` shows them to a model"
+            )
+            problems.warn(flow.components[name].position, says, value=name)
 
 
 def _find_followers(waits_for: Mapping[str, frozenset[str]]) -> dict[str, tuple[str, ...]]:
@@ -207,6 +303,24 @@ def _find_joins(
 ) -> dict[str, tuple[Reference, ...]]:
     found = {name: _list_sources(name, component, connections) for name, component in components.items()}
     return {name: sources for name, sources in found.items() if len(sources) > 1}
+
+
+def _find_shown_values(
+    components: Mapping[str, Component],
+    connections: Mapping[str, Mapping[str, Text]],
+    ports: Mapping[str, Mapping[str, ValueKind]],
+) -> dict[str, tuple[Reference, ...]]:
+    found = {}
+    for name, component in components.items():
+        text = connections.get(name, {}).get(INPUT) if component.gives_output else None
+        if text and any(_find_kind(ports, reference) != "text" for reference in text.sources):
+            found[name] = text.sources
+    return found
+
+
+def _find_kind(ports: Mapping[str, Mapping[str, ValueKind]], reference: Reference) -> ValueKind:
+    outputs = ports[reference.component]
+    return outputs[next(iter(outputs)) if reference.output is None else reference.output]
 
 
 def _find_wants(

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,27 +11,26 @@ from pydantic import ValidationError
 from flowground.components.base import Component, Mistake
 from flowground.fields.types import FieldType, find_type, list_types
 from flowground.fields.values import find_misfits, say_misfit
-from flowground.flow import ComponentSpec
+from flowground.flow import WHEN, ComponentSpec
 from flowground.flow.parse import ENV
 from flowground.graph import Text, parse_text
-from flowground.values import ValueKind
 from flowground.words import list_names
 from flowground.yaml_file.document import Place, Position, Problems
 
-_PLACEHOLDERS: Mapping[ValueKind, Any] = {"text": "", "data": {}, "records": [], "files": []}
-"""What stands in a connected field that must be given, until a run fills it."""
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def wire_component(
-    spec: ComponentSpec, kind: type[Component], problems: Problems
+    spec: ComponentSpec, kind: type[Component], problems: Problems, arguments: Iterable[FieldType] = ()
 ) -> tuple[Component | None, Mapping[str, Text]]:
-    """The component and what is connected to it, by field; notes what is wrong.
+    """The component and what is connected to it, by field; notes what is wrong. `arguments` a model gives.
 
     The component is None where its fields do not validate; the connections are there all the same.
     """
     wiring = _Wiring(spec, kind, problems)
     wiring.read_fields()
+    wiring.read_when()
+    wiring.values |= {known.name: _make_placeholder(known) for known in arguments if known.is_required}
     component = wiring.validate()
     if component is not None and not wiring.is_wrong:
         for mistake in component.list_mistakes():
@@ -64,8 +63,23 @@ class _Wiring:
             if isinstance(value, str) and "${" in value:
                 if found := ENV.search(value):
                     self._fill_secret(field, value, found)
-                elif text := parse_text(value, is_template=field.is_template):
+                elif text := parse_text(value, is_template=field.is_template, is_url=field.is_url):
                     self._connect(field, value, text)
+            elif field.is_secret and isinstance(value, dict):
+                self.values[name] = {key: self._fill_inner_secret(field, inner) for key, inner in value.items()}
+            elif isinstance(value, dict | list) and (inner := _find_reference(value)):
+                says = f"`{inner}` inside `{name}` of {self.spec.type} is plain text: a reference fills a whole field"
+                self.problems.warn(self.spec.places[name].value, says, value=inner)
+
+    def read_when(self) -> None:
+        """Takes the references out of `step.when`."""
+        said = self.spec.step.when
+        text = parse_text(said)
+        if text and text.sources:
+            self.connections[WHEN] = text
+        elif said:
+            says = f"`{WHEN}` of `{self.spec.id}` is one reference, `${{Route.other}}`, or a join of optional ones"
+            self._note(self.spec.places[WHEN].value, says, value=said)
 
     def validate(self) -> Component | None:
         """The component, None where its fields do not fit."""
@@ -103,6 +117,20 @@ class _Wiring:
         else:
             self.values[field.name] = os.environ[variable]
 
+    def _fill_inner_secret(self, field: FieldType, value: Any) -> Any:
+        """One text of a mapping, in which `${env:NAME}` may be a part: `Bearer ${env:NAME}`."""
+        if not isinstance(value, str) or "${" not in value:
+            return value
+        place, found = self.spec.places[field.name].value, ENV.search(value)
+        if not found or not _ENV_NAME.fullmatch(found[1]) or "${" in value.replace(found[0], "", 1):
+            says = f"What is filled into `{field.name}` is one `${{env:NAME}}`, with plain text around it at most"
+            self._note(place, says)
+        elif found[1] not in os.environ:
+            self._note(place, f"The environment variable {found[1]} is not set", value=found[0])
+        else:
+            return value.replace(found[0], os.environ[found[1]])
+        return ""
+
     def _connect(self, field: FieldType, value: str, text: Text) -> None:
         if not text.references:
             self.values[field.name] = "".join(part for part in text.parts if isinstance(part, str))
@@ -110,10 +138,10 @@ class _Wiring:
             self._refuse_reference(field, value, text, f"is {'protected' if field.is_text else field.kind}")
         elif field.wants == "text":
             self.connections[field.name] = text
-            self.values[field.name] = _blank_references(text) if field.is_template else ""
+            self.values[field.name] = _blank_references(text) if field.is_template or field.is_url else ""
         elif text.sources:
             self.connections[field.name] = text
-            self.values[field.name] = _PLACEHOLDERS[field.wants] if field.is_required else None
+            self.values[field.name] = _make_placeholder(field) if field.is_required else None
         else:
             self._refuse_reference(
                 field, value, text, f"is {field.kind}, and takes one reference and nothing beside it"
@@ -123,7 +151,8 @@ class _Wiring:
         del self.values[field.name]
         says = f"`{field.name}` of {self.spec.type} {why}"
         if not field.takes_references:
-            says += ": it is written in the file, no reference can fill it"
+            way = f"write `{{name}}` there and `name: {text.references[0]}` beside it" if field.is_template else ""
+            says += f": it is written in the file, {way or 'no reference can fill it'}"
         first = text.references[0]
         self._note(self.spec.places[field.name].find_position(value, first.offset), says, value=str(first))
 
@@ -146,6 +175,23 @@ class _Wiring:
             value=None if field.is_secret or is_long else value,
             choices=[choice for choice in field.choices or () if isinstance(choice, str)],
         )
+
+
+def _make_placeholder(field: FieldType) -> Any:
+    """What stands in a field that must be given, until a run fills it."""
+    if field.wants == "text":
+        return ""
+    is_list = field.wants != "data" or field.schema.get("type") == "array"
+    return [] if is_list else {}
+
+
+def _find_reference(value: Any) -> str | None:
+    """A reference in a text somewhere inside a list or mapping."""
+    if isinstance(value, str):
+        text = parse_text(value)
+        return str(text.references[0]) if text and text.references else None
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((found for item in inside if (found := _find_reference(item))), None)
 
 
 def _blank_references(text: Text) -> str:

@@ -1,11 +1,11 @@
 """What the references of a flow's components lead to: a component, one of its outputs, a kind of value that fits."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flowground.components.base import Component
 from flowground.fields.types import find_type
-from flowground.flow import Flow
+from flowground.flow import WHEN, Flow
 from flowground.graph import Reference, Text
 from flowground.values import ValueKind, explain_no_way
 from flowground.yaml_file.document import Problems
@@ -19,6 +19,10 @@ class References:
     kinds: Mapping[str, type[Component]]
     components: Mapping[str, Component]
     problems: Problems
+
+    def check_all(self, connections: Mapping[str, Mapping[str, Text]]) -> dict[str, frozenset[str]]:
+        """What each component refers to; notes references that cannot be."""
+        return {name: frozenset(self.check(name, connections.get(name, {}))) for name in self.flow.components}
 
     def check(self, name: str, texts: Mapping[str, Text]) -> Iterator[str]:
         """The components that this one's fields wait for; notes references that cannot be."""
@@ -70,8 +74,15 @@ class References:
         otherwise: str = "",
     ) -> None:
         spec = self.flow.components[name]
-        at = spec.places[field].find_position(spec.fields[field], reference.offset)
+        at = spec.find_place(field, reference.offset)
         self.problems.add(at, says, value=word or str(reference), choices=tuple(choices), otherwise=otherwise)
+
+
+def split_references(texts: Mapping[str, Text]) -> tuple[Sequence[Reference], Sequence[Reference]]:
+    """What a component's fields refer to, and what its `step.when` does: it runs where both let it."""
+    when = texts.get(WHEN)
+    fields = [part for field, text in texts.items() if field != WHEN for part in text.references]
+    return fields, when.references if when else ()
 
 
 def _list_ports(reference: Reference, ports: Iterable[str]) -> str:

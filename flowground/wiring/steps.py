@@ -6,6 +6,7 @@ from typing import Any
 from flowground.components.base import Component
 from flowground.errors import RunError
 from flowground.flow import Flow
+from flowground.graph import Reference, Text
 from flowground.values import Value, ValueKind, convert, explain_no_way
 from flowground.words import show
 from flowground.yaml_file.document import Problems
@@ -19,13 +20,37 @@ _WORDS: Mapping[ValueKind, str] = {
 }
 
 
-def read_fallbacks(flow: Flow, components: Mapping[str, Component], problems: Problems) -> dict[str, Value]:
-    """By component; notes a `step:` that cannot be. `components` are those without mistakes."""
-    return {
+def read_fallbacks(
+    flow: Flow,
+    components: Mapping[str, Component],
+    connections: Mapping[str, Mapping[str, Text]],
+    problems: Problems,
+) -> dict[str, Value]:
+    """By component, of those without which the run goes on where they fail; notes a `step:` that cannot be.
+
+    `components` are those without mistakes.
+    """
+    read = {
         name: _read_fallback(flow, name, component, problems)
         for name, component in components.items()
         if flow.components[name].step.model_fields_set & {"on_error", "fallback"}
     }
+    found = {name: value for name, value in read.items() if flow.components[name].step.goes_on}
+    texts = (text for fields in connections.values() for text in fields.values())
+    needed = {(part.component, part.output): part for text in texts for part in text.references if not part.is_optional}
+    for (name, port), reference in needed.items():
+        if name in found and port:
+            _warn_of_gap(flow, reference, components[name].spread(found[name]), problems)
+    return found
+
+
+def _warn_of_gap(flow: Flow, reference: Reference, given: Mapping[str, Value], problems: Problems) -> None:
+    """Warns where what a reference leads to is not there when its component has failed."""
+    spec = flow.components[reference.component]
+    if reference.output not in given:
+        place = spec.places.get("step.fallback") or spec.places["step.on_error"]
+        says = f"The fallback of `{spec.id}` has no `{reference.output}`: what refers to it is skipped then"
+        problems.warn(place.key, says, value=reference.output)
 
 
 def _read_fallback(flow: Flow, name: str, component: Component, problems: Problems) -> Value:

@@ -1,7 +1,7 @@
 """A YAML file as a tree that knows where everything stands, and the mistakes that are found in it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, NoReturn
 
 from flowground.errors import FlowError, Problem
@@ -71,11 +71,13 @@ class Node:
 
 
 class Problems:
-    """The mistakes of one file, gathered so that all are told at once."""
+    """The mistakes of one file, gathered so that all are told at once, and beside them warnings, which stop nothing."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, found: Iterable[Problem] = ()) -> None:
+        """`found` are mistakes that are known already."""
         self._file = file
-        self._found: list[Problem] = []
+        self._found = [*found]
+        self._warnings: list[Problem] = []
 
     def add(
         self,
@@ -93,20 +95,40 @@ class Problems:
         `otherwise` is said too. Raises FlowError when there are too many to go on.
         """
         word = suggestion or (find_nearest(value, choices) if isinstance(value, str) else None)
-        said = message if word else message + otherwise
-        shown = None if value is None else show(value)
-        self._found.append(
-            Problem(self._file, at.line, at.column, said if said.endswith(".") else f"{said}.", shown, word)
-        )
+        self._found.append(self._make(at, message if word else message + otherwise, value, word))
         if len(self._found) >= MAX_PROBLEMS:
             self.refuse()
 
+    def warn(self, at: Position, message: str, *, value: Any = None) -> None:
+        """Notes what works, and should be changed all the same; after the first fifty nothing more."""
+        if len(self._warnings) < MAX_PROBLEMS:
+            self._warnings.append(replace(self._make(at, message, value, None), is_warning=True))
+
+    @property
+    def found(self) -> tuple[Problem, ...]:
+        """The mistakes so far."""
+        return tuple(self._found)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """In the file's order."""
+        return tuple(sorted(self._warnings, key=_find_place))
+
     def refuse(self) -> NoReturn:
         """Raises FlowError with every mistake, in the file's order."""
-        raise FlowError(sorted(self._found, key=lambda problem: (problem.line, problem.column)))
+        raise FlowError(sorted(self._found, key=_find_place))
 
     def __bool__(self) -> bool:
+        """Whether there is a mistake; a warning is none."""
         return bool(self._found)
+
+    def _make(self, at: Position, message: str, value: Any, suggestion: str | None) -> Problem:
+        said = message if message.endswith(".") else f"{message}."
+        return Problem(self._file, at.line, at.column, said, None if value is None else show(value), suggestion)
+
+
+def _find_place(problem: Problem) -> tuple[int, int]:
+    return problem.line, problem.column
 
 
 @dataclass(slots=True)

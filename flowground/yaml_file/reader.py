@@ -61,6 +61,12 @@ class Dialect:
     said_twice: str = "`{key}` is given twice; the first is on line {line}."
 
 
+def parse_events(text: str) -> Iterator[yaml.Event]:
+    """What YAML's parser finds, one after the other. Raises yaml.YAMLError."""
+    events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
+    return events
+
+
 def read_document(text: str, file: str, dialect: Dialect) -> Document:
     """The tree of a file's text, with the mistakes that leave it readable. Raises FlowError where it cannot be read."""
     document = Document(None, Problems(file))
@@ -83,7 +89,7 @@ class _Reader:
         self._problems = problems
         self._dialect = dialect
         self._lines = text.splitlines()
-        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
+        self._events = parse_events(text)
         self._anchors: dict[str, Node | None] = {}
         self._values = 0
         self._most = dialect.most_values

@@ -3,11 +3,13 @@
 
 import { adopt } from "./markdown.js";
 import css from "./chat.css";
+import filesCss from "./files.css";
 import { make } from "./chat/dom.js";
 import { View } from "./chat/view.js";
 
 export default function mount({ parentElement, data, setTriggerValue }) {
   adopt(parentElement, css);
+  adopt(parentElement, filesCss);
   let view = parentElement.fgView;
   if (view && view.data.flow === data.flow && view.data.mode === data.mode) {
     view.trigger = setTriggerValue;

@@ -61,9 +61,9 @@ export class Definitions {
     return false;
   }
 
-  drawNote(label, { document, messages }) {
+  drawNote(label, settings) {
     const { node, lifted } = this.notes.get(label);
-    const drawing = new Drawing({ document, messages, lifted, definitions: this });
+    const drawing = new Drawing({ ...settings, lifted, definitions: this });
     return node.children.map((child) => drawing.draw(child)).filter(Boolean);
   }
 }

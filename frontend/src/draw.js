@@ -8,10 +8,10 @@ const DEEPEST = 60;
 const SHOWN = 200;
 const SAFE = /^(?:https?:\/\/|mailto:)/i;
 
-/** One drawing of one parse: `definitions` by label, `messages`, the document to make elements in. */
+/** One drawing of one parse: `definitions` by label, `messages`, what may be cited, the document to make elements in. */
 export class Drawing {
-  constructor({ document, lifted, definitions, messages, near }) {
-    Object.assign(this, { document, lifted, definitions, messages, near });
+  constructor({ document, lifted, definitions, messages, near, sources }) {
+    Object.assign(this, { document, lifted, definitions, messages, near, sources });
     this.depth = 0;
   }
 
@@ -42,17 +42,23 @@ export class Drawing {
     return element;
   }
 
-  /** Text with its formulas. */
+  /** Text with its formulas, and its marks of passages. */
   write(element, text) {
     let at = 0;
     for (const found of text.matchAll(STAND_IN)) {
       const formula = this.lifted.found[found[1]];
       if (!formula) continue;
       const drawn = formula.isFormula ? drawFormula(this, formula) : this.make("span", "fg-letters", formula.source);
-      element.append(text.slice(at, found.index), drawn);
+      this.append(element, text.slice(at, found.index));
+      element.append(drawn);
       at = found.index + found[0].length;
     }
-    if (at < text.length) element.append(text.slice(at));
+    if (at < text.length) this.append(element, text.slice(at));
+  }
+
+  append(element, text) {
+    if (this.sources) this.sources.write(element, text);
+    else element.append(text);
   }
 
   /** The address that a named link means. */

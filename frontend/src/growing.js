@@ -20,7 +20,8 @@ const FRAME_MS = 10;
 const LONG = 4_000;
 
 export class Growing {
-  constructor(root, { onSentence, messages } = {}) {
+  /** `sources` are the passages that the text may cite (`Sources`). */
+  constructor(root, { onSentence, messages, sources } = {}) {
     this.root = root;
     this.messages = { ...WORDS, ...messages };
     this.text = "";
@@ -28,6 +29,7 @@ export class Growing {
     this.work = { read: 0, drawn: 0 };
     this.done = Promise.resolve();
     this._say = onSentence;
+    this._sources = sources;
     this._held = "";
     this._waiting = "";
     this._pending = "";
@@ -164,7 +166,7 @@ export class Growing {
     }
     let container = kept ? parts[kept - 1].container : this._within;
     let list = kept ? parts[kept - 1].block : 0;
-    const settings = { parsed, document: this.root.ownerDocument, messages: this.messages, definitions: this._definitions };
+    const settings = { parsed, document: this.root.ownerDocument, messages: this.messages, definitions: this._definitions, sources: this._sources };
     for (const part of parts.slice(kept)) {
       if (part.block !== list) container = null;
       list = part.block;
@@ -206,7 +208,7 @@ export class Growing {
     this._isFinished = true;
     for (const part of this._unresolved) if (this._definitions.canSolve(part)) this._drawAgain(part);
     this._unresolved = [];
-    const draw = (label) => this._definitions.drawNote(label, { document: this.root.ownerDocument, messages: this.messages });
+    const draw = (label) => this._definitions.drawNote(label, { document: this.root.ownerDocument, messages: this.messages, sources: this._sources });
     finishFootnotes(this.root, { labels: this._definitions.notes, draw, messages: this.messages });
     finishInside(this.root, this.messages);
   }
@@ -216,7 +218,7 @@ export class Growing {
     const parsed = parse(part.source, { prefix: this._definitions.write(part.source) + (within?.head ?? "") });
     const [found] = cutParts(parsed, { pending: part.source, within });
     if (found?.kind !== part.kind) return;
-    const settings = { parsed, document: this.root.ownerDocument, messages: this.messages, definitions: this._definitions };
+    const settings = { parsed, document: this.root.ownerDocument, messages: this.messages, definitions: this._definitions, sources: this._sources };
     const element = drawPart(found, settings);
     this.work.drawn += 1;
     if (element) part.element.replaceWith(element);

@@ -4,9 +4,11 @@ import { copyText } from "./copy.js";
 import { Growing as Text } from "./growing.js";
 import css from "./markdown.css";
 import { adopt } from "./sheets.js";
+import { Sources as Passages } from "./sources.js";
 import { WORDS } from "./words.js";
 
-export { adopt, copyText, WORDS };
+/** `sheet` has the colours of code, too. */
+export { adopt, copyText, css as sheet, WORDS };
 
 export class Growing extends Text {
   constructor(root, options) {
@@ -16,10 +18,17 @@ export class Growing extends Text {
 }
 
 /** Draws a whole text; what it returns has `done`, `text` and `drop()`. */
-export function render(root, text, { messages, isCut } = {}) {
+export function render(root, text, { messages, isCut, sources } = {}) {
   root.replaceChildren();
-  const whole = new Growing(root, { messages });
+  const whole = new Growing(root, { messages, sources });
   whole.add(text);
   whole.end({ isCut });
   return whole;
+}
+
+/** What an answer cites, to be put below it; passages of Markdown files are drawn as such. */
+export class Sources extends Passages {
+  constructor() {
+    super(document, { draw: render });
+  }
 }

@@ -12,14 +12,7 @@ export function drawPicture(figure, messages) {
 }
 
 async function draw(figure, messages) {
-  const text = figure.querySelector("code").textContent;
-  if (!text.trim() || text.length > MOST_TEXT) throw new Error("too much");
-  const { default: mermaid } = await import("mermaid");
-  mermaid.initialize(chooseSettings(figure));
-  const { db } = await mermaid.mermaidAPI.getDiagramFromText(text);
-  if (namesImages(db)) throw new Error("images");
-  const { svg } = await mermaid.render(`fg-diagram-${++count}`, text);
-  const picture = clean(new DOMParser().parseFromString(svg, "image/svg+xml").documentElement);
+  const picture = await makePicture(figure.querySelector("code").textContent, figure);
   const { ownerDocument } = figure;
   const region = ownerDocument.createElement("div");
   region.className = "fg-diagram fg-scroll";
@@ -31,6 +24,17 @@ async function draw(figure, messages) {
   region.append(ownerDocument.importNode(picture, true));
   figure.append(region);
   addSwitch(figure, messages);
+}
+
+/** The picture that a text describes, in the colours of the theme where `element` stands. */
+export async function makePicture(text, element) {
+  if (!text.trim() || text.length > MOST_TEXT) throw new Error("too much");
+  const { default: mermaid } = await import("mermaid");
+  mermaid.initialize(chooseSettings(element));
+  const { db } = await mermaid.mermaidAPI.getDiagramFromText(text);
+  if (namesImages(db)) throw new Error("images");
+  const { svg } = await mermaid.render(`fg-diagram-${++count}`, text);
+  return clean(new DOMParser().parseFromString(svg, "image/svg+xml").documentElement);
 }
 
 /** Whether it has shapes or actors with images: Mermaid 12.3 asks for their addresses while it draws. */

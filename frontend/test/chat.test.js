@@ -1,13 +1,9 @@
 /** The parts of a conversation without a browser: field, list, drafts, socket. */
 
 import assert from "node:assert/strict";
-import { register } from "node:module";
 import { test } from "node:test";
 import "./page.js";
 
-const NO_SHEETS = `export const load = (url, context, next) =>
-  url.endsWith(".css") ? { format: "module", source: "export default ''", shortCircuit: true } : next(url, context);`;
-register(`data:text/javascript,${encodeURIComponent(NO_SHEETS)}`);
 globalThis.addEventListener ??= () => {};
 globalThis.removeEventListener ??= () => {};
 let isTouched = false;

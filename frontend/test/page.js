@@ -1,7 +1,13 @@
 /** A page without a browser, and answers drawn on it. */
 
+import { register } from "node:module";
 import { parseHTML } from "linkedom";
 import { Growing } from "../src/growing.js";
+
+/** Style sheets are nothing here; what imports one is imported after this. */
+const NO_SHEETS = `export const load = (url, context, next) =>
+  url.endsWith(".css") ? { format: "module", source: "export default ''", shortCircuit: true } : next(url, context);`;
+register(`data:text/javascript,${encodeURIComponent(NO_SHEETS)}`);
 
 export const { document } = parseHTML("<!doctype html><html><head></head><body></body></html>");
 globalThis.document ??= document;

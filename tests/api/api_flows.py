@@ -53,6 +53,18 @@ components:
   Model: {type: LanguageModel, model: "scripted:cut", input_value: "${ChatInput}"}
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """,
+    "papers": """
+name: Papers
+components:
+  ChatInput: {type: ChatInput}
+  Each:
+    type: ForEach
+    data: [{title: One}, {title: Two}]
+    flow: echo
+    input_value: "{title}"
+    output_column_name: said
+  ChatOutput: {type: ChatOutput, input_value: "${Each}"}
+""",
     "branching": """
 name: Branching
 components:
@@ -81,6 +93,15 @@ name: Busy
 components:
   ChatInput: {type: ChatInput}
   Model: {type: LanguageModel, model: "scripted:busy", input_value: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+""",
+    "recall": """
+name: Recall
+components:
+  ChatInput: {type: ChatInput}
+  Memory: {type: MessageHistory}
+  TextOutput: {type: TextOutput, input_value: "${Memory}"}
+  Model: {type: LanguageModel, model: "scripted:echo", input_value: "${ChatInput}"}
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
 """,
     "remember": """

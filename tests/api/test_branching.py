@@ -1,9 +1,13 @@
 """Branches on the wire: the one that ran answers, and a run whose outputs were all skipped has none."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from tests.api.calls import Api
 from tests.api.langflow_shapes import events
+from tests.api.serving import serving
 
 pytestmark = pytest.mark.anyio
 
@@ -41,3 +45,24 @@ async def test_the_monitor_tells_which_steps_were_skipped(api: Api) -> None:
     await api.run("branching", {"input_value": "a refund", "session_id": "s"})
     found = (await api.client.get("/api/v1/monitor/messages?session_id=s")).json()
     assert [message["text"] for message in found] == ["a refund", "You said: a refund"]
+
+
+async def test_data_comes_as_data_in_the_simple_shape(api: Api) -> None:
+    wanted = [{"title": "One", "said": "One"}, {"title": "Two", "said": "Two"}]
+    found = (await api.run("papers", {"input_value": "x"}, query="?shape=simple")).json()
+    assert found["data"] == wanted
+    assert json.loads(found["text"].partition("\n\n")[0]) == wanted[0]
+    stream = (await api.run("papers", {"input_value": "x"}, query="?stream=sse&shape=simple")).text
+    assert json.loads(stream.rpartition("data: ")[2])["data"] == wanted
+    headers = {"Idempotency-Key": "papers"}
+    address = "/api/v1/run/papers?shape=simple"
+    first, again = [await api.client.post(address, json={"input_value": "x"}, headers=headers) for _ in range(2)]
+    assert first.json()["data"] == wanted
+    assert first.text == again.text
+
+
+async def test_a_run_over_its_budget_says_so(tmp_path: Path) -> None:
+    async with serving(tmp_path, config={"limits": {"run_steps": 3}}) as api:
+        answer = await api.run("papers", {"input_value": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "run_over_budget")
+    assert "limits.run_steps" in answer.json()["hint"]

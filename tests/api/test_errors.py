@@ -83,7 +83,8 @@ async def test_a_body_that_does_not_fit_names_the_field_and_never_its_value(api:
 
 async def test_input_given_twice_is_refused_in_langflows_words(api: Api) -> None:
     response = await api.run("echo", {"input_value": "x", "tweaks": {"ChatInput": {"input_value": "y"}}})
-    assert (response.status_code, response.json()) == (400, recording("tweak_chat_input_conflict")["body"])
+    theirs = recording("tweak_chat_input_conflict")["body"]
+    assert (response.status_code, response.json()) == (400, theirs | {"hint": "Send one of the two."})
 
 
 async def test_a_protected_field_is_refused_in_langflows_shape(api: Api) -> None:

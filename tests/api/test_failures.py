@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
 from flowground.store.flows import publications
 from flowground.store.people import tokens
 from tests.api.calls import Api
@@ -106,6 +106,9 @@ class Broken:
 
     def resolve(self, model: str | None) -> Any:
         return self, model
+
+    def takes(self, model: str) -> Capabilities:
+        return Capabilities()
 
     def require_ready(self, model: str) -> None:
         pass

@@ -203,6 +203,30 @@ async def test_the_largest_forms_keep_nobody_waiting(api: Api, case: str) -> Non
     assert {answer.status_code for answer in answers} == {status}, answers[0].text[:300]
 
 
+@pytest.mark.parametrize("path", ["/api/v1/run/echo", "/api/v1/files/upload/echo", "/api/v2/files/"])
+@pytest.mark.parametrize("more", ['"' + ";" * 58_000, "; ".join(["boundary*0=a"] * 4_000)], ids=["quoted", "in pieces"])
+async def test_no_content_type_keeps_anybody_waiting(api: Api, path: str, more: str) -> None:
+    headers = {"content-type": f"multipart/form-data; {more}; boundary={BOUNDARY}"}
+    answers: list[httpx2.Response] = []
+
+    async def ask() -> None:
+        answers.append(await api.client.post(path, content=form(part("input_value", "Hello")), headers=headers))
+
+    await stays_responsive(ask)
+    assert {answer.status_code for answer in answers} == {422}, answers[0].text[:300]
+
+
+async def test_a_form_of_nothing_but_small_parts_keeps_nobody_waiting_where_a_file_is_expected(api: Api) -> None:
+    content = form(*[part("a", "")] * 50_000)
+    answers: list[httpx2.Response] = []
+
+    async def ask() -> None:
+        answers.append(await api.client.post("/api/v2/files/", content=content, headers=FORM))
+
+    await stays_responsive(ask)
+    assert {answer.status_code for answer in answers} == {422}
+
+
 @pytest.mark.parametrize("query", ["", "?shape=simple", "?stream=true", "?stream=sse", "?stream=sse&shape=simple"])
 @pytest.mark.parametrize("asked", ["message", "tweak"])
 async def test_the_longest_answers_keep_nobody_waiting(tmp_path: Path, query: str, asked: str) -> None:

@@ -122,12 +122,13 @@ async def test_flows_are_listed_with_their_inside_for_authors_tokens(api: Api) -
     assert listed["chat"]["data"]["components"]["Prompt"]["fields"]["template"] == "Be brief."
     headers = (await api.client.get("/api/v1/flows/?header_flows=true")).json()
     assert [item["data"] for item in headers] == [None] * len(FLOWS)
-    assert set(headers[0]) - {"version"} <= set(recording("flows_list_header")["body"][0])
+    assert set(headers[0]) - {"version", "input_type", "output_type"} <= set(recording("flows_list_header")["body"][0])
 
 
 async def test_a_flow_is_found_by_both_names_and_an_unknown_one_is_not(api: Api) -> None:
     for name in ("chat", "talk"):
-        assert (await api.client.get(f"/api/v1/flows/{name}")).json()["id"] == "chat"
+        found = (await api.client.get(f"/api/v1/flows/{name}")).json()
+        assert (found["id"], found["input_type"], found["output_type"]) == ("chat", "chat", "chat")
     unknown = await api.client.get("/api/v1/flows/nothing")
     assert (unknown.status_code, unknown.json()) == (404, recording("flow_get_unknown")["body"])
 

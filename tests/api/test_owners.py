@@ -8,6 +8,7 @@ import pytest
 from flowground import doors
 from flowground.asking import PersonTrying
 from flowground.caller import Caller, Owner, RunRequest
+from flowground.events import TurnFinished
 from tests.api.calls import Api
 from tests.people import PASSWORD
 from tests.stored import list_messages
@@ -110,7 +111,7 @@ async def test_a_run_of_a_persons_page_is_told_to_their_tokens_and_its_conversat
     wired = await api.runtime.access.open_flow(olga, "remember")
     answer = doors.Answer(api.runtime, olga, wired, RunRequest("on a page", session_id="s"))
     finished = await answer.finish()
-    assert finished is not None
+    assert isinstance(finished, TurnFinished)
     _, headers = await api.token(owner="olga")
     told = await api.client.get(f"/api/v1/runs/{finished.turn.run_id}", headers=headers)
     assert told.json()["status"] == "complete"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from flowground.api import create_api
+from tests.acting import ALWAYS
 from tests.api.api_flows import FLOWS
 from tests.api.calls import Api
 from tests.api.serving import serving
@@ -42,6 +43,7 @@ FLOWS_HERE = {
     "both": speak("both", "fast:echo"),
     "breaks": speak("spoken", "paced:breaks"),
     "fails": FLOWS["failing"],
+    "acts": ALWAYS,
 }
 
 

@@ -148,7 +148,10 @@ async def test_the_text_inputs_conflict_has_its_own_words(api: Api) -> None:
     response = await api.run("tweaked", body)
     assert (response.status_code, response.json()) == (
         400,
-        {"detail": "If you pass an input_value to the text input, you cannot pass a tweak with the same name."},
+        {
+            "detail": "If you pass an input_value to the text input, you cannot pass a tweak with the same name.",
+            "hint": "Send one of the two.",
+        },
     )
 
 

@@ -13,6 +13,13 @@ components:
   In: {type: ChatInputt}
 """
 
+OLD_WORD = """\
+components:
+  Rows: {type: ParseData, input_data: [{text: a}]}
+  Out: {type: ChatOutput, input_value: "${Rows}"}
+"""
+WARNING = "flows/talk.yaml:2:16: warning: `ParseData` is an old word for `Parser`: write `Parser`, the old one will go."
+
 
 def test_validate_finds_nothing_wrong(here: Here) -> None:
     said = here("validate")
@@ -84,8 +91,37 @@ def test_validate_of_a_folder_that_is_not_there_or_empty(here: Here) -> None:
     assert here("validate").err == "There are no flow files in flowz. `new NAME` writes one.\n"
 
 
+def test_validate_names_old_words_and_ends_with_1_where_it_is_strict(here: Here) -> None:
+    (here.folder / "flows" / "talk.yaml").write_text(OLD_WORD, "utf-8")
+    for files in ((), ("flows/talk.yaml",)):
+        said = here("validate", *files)
+        assert (said.code, said.out) == (0, f"{WARNING}\n")
+        assert "no mistakes, 1 warning: flows/" in said.err
+        assert here("validate", "--strict", *files).code == 1
+    assert here("validate", "--strict", "flows/ask.yaml").code == 0
+
+
 def test_schema_is_json_on_stdout(here: Here) -> None:
     said = here("schema")
     assert said.code == 0
     assert json.loads(said.out)["type"] == "object"
     assert said.err == ""
+
+
+AGENT = """\
+components:
+  ChatInput: {type: ChatInput}
+  Agent: {type: Agent, model: MODEL, input_value: "${ChatInput}", tools: [Calculator]}
+  Calculator: {type: Calculator}
+  ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
+"""
+
+
+def test_validate_names_a_model_that_calls_no_tools(here: Here) -> None:
+    config = here.folder / "config.yaml"
+    config.write_text(f"{config.read_text('utf-8')}\nproviders: {{plain: {{type: scripted, takes: []}}}}\n", "utf-8")
+    for model, says in (("plain:echo", "The model plain:echo calls no tools."), ("scripted:echo", "")):
+        (here.folder / "flows" / "ask.yaml").write_text(AGENT.replace("MODEL", model), "utf-8")
+        said = here("validate", "flows/ask.yaml")
+        assert said.code == 0
+        assert (f"flows/ask.yaml:3:79: {says} The flow loads, and its runs fail." in said.err) is bool(says), said.err

@@ -2,8 +2,16 @@
 
 import pytest
 
+from tests.asking import NEEDING
 from tests.command_line import Here
 from tests.fake_run_endpoint import TOKEN, FakeRunEndpoint
+
+BOTH = """\
+components:
+  In: {type: ChatInput}
+  Topic: {type: TextInput}
+  Out: {type: ChatOutput, input_value: "${In} ${Topic}"}
+"""
 
 
 @pytest.mark.parametrize("stream", [(), ("--stream",)], ids=["plain", "stream"])
@@ -46,6 +54,14 @@ def test_an_unknown_flow_is_answered_with_the_nearest_name(here: Here) -> None:
     assert (said.code, said.out, said.err) == (1, "", "There is no flow ecko (did you mean echo?).\n")
 
 
+def test_a_model_that_is_being_fetched_is_waited_for(here: Here) -> None:
+    ask = (here.folder / "flows" / "ask.yaml").read_text("utf-8")
+    (here.folder / "flows" / "ask.yaml").write_text(ask.replace("scripted", "scripted:fetching"), encoding="utf-8")
+    said = here("run", "ask", "--message", "hi")
+    assert (said.code, said.out) == (0, "You said: hi\n")
+    assert "MB" in said.err
+
+
 def test_a_failing_model_is_one_line(here: Here) -> None:
     ask = (here.folder / "flows" / "ask.yaml").read_text("utf-8")
     (here.folder / "flows" / "ask.yaml").write_text(ask.replace("scripted", "scripted:fail"), "utf-8")
@@ -72,9 +88,27 @@ def test_run_asks_a_server(here: Here, endpoint: FakeRunEndpoint, stream: tuple[
     )
     assert (said.code, said.out, said.err) == (0, f"You said: {message}\n", "")
     assert endpoint.paths == ["/api/v1/run/a%20flow" + ("?stream=true" if stream else "")]
-    assert endpoint.bodies == [
-        {"input_type": "any", "input_value": message, "session_id": "s", "tweaks": {"Model": {"seed": 7}}}
-    ]
+    assert endpoint.bodies == [{"input_value": message, "session_id": "s", "tweaks": {"Model": {"seed": 7}}}]
+
+
+def test_a_server_gives_the_message_to_the_inputs_that_get_it_here(here: Here, endpoint: FakeRunEndpoint) -> None:
+    endpoint.described = {"id": "shout", "input_type": "text"}
+    assert here("run", "shout", "--message", "hi", "--server", endpoint.url).code == 0
+    assert here("run", "shout", "--message", "hi", "--server", endpoint.url, "--input-type", "any").code == 0
+    endpoint.described = {"id": "shout", "input_type": "sung"}
+    assert here("run", "shout", "--message", "hi", "--server", endpoint.url).code == 0
+    assert [body.get("input_type") for body in endpoint.bodies] == ["text", "any", None]
+
+
+def test_an_input_given_twice_says_what_to_do(here: Here) -> None:
+    (here.folder / "flows" / "both.yaml").write_text(BOTH, "utf-8")
+    tweaked = ("run", "both", "--message", "hi", "--tweak", "Topic.input_value=tea")
+    assert here(*tweaked).out == "hi tea\n"
+    said = here(*tweaked, "--input-type", "any")
+    assert said.code == 1
+    assert said.err.endswith(
+        "Send one of the two, or `input_type: chat`: then the message goes to Chat Inputs alone.\n"
+    )
 
 
 def test_a_servers_refusal_is_its_sentence_and_hint(
@@ -90,6 +124,13 @@ def test_a_servers_refusal_is_its_sentence_and_hint(
     monkeypatch.delenv("FLOWGROUND_API_KEY")
     said = here("run", "echo", "--message", "hi", "--server", endpoint.url)
     assert (said.code, said.err) == (1, "Set the environment variable FLOWGROUND_API_KEY to an application token.\n")
+
+
+def test_a_message_that_does_not_fit_is_told_in_words(here: Here, endpoint: FakeRunEndpoint) -> None:
+    problem = {"type": "literal_error", "loc": ["body", "input_value"], "msg": '`In.input_value` is "a" here.'}
+    endpoint.refusal = (422, {"detail": [problem]})
+    said = here("run", "echo", "--message", "hi", "--server", endpoint.url)
+    assert (said.code, said.out, said.err) == (1, "", '`In.input_value` is "a" here.\n')
 
 
 def test_a_limit_of_the_server_says_when_to_come_back(
@@ -109,3 +150,11 @@ def test_no_server_is_one_line(here: Here, monkeypatch: pytest.MonkeyPatch) -> N
     assert (said.code, said.out) == (1, "")
     assert said.err == "No usable answer from http://127.0.0.1:1/api/v1/run/echo: nothing answers there.\n"
     assert here("run", "echo", "--server", "nowhere").err.count("\n") == 1
+
+
+def test_an_option_that_is_required_is_named(here: Here) -> None:
+    (here.folder / "flows" / "ticket.yaml").write_text(NEEDING, "utf-8")
+    said = here("run", "ticket", "--message", "hi")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith('`Your product` is needed: choose one of "Kettle", "Toaster".')
+    assert here("run", "ticket", "--message", "hi", "--tweak", "Product.input_value=Kettle").code == 0

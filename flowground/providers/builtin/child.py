@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flowground.errors import ProviderRefused, ProviderTimeout
 from flowground.providers.builtin.sources import kill, measure_file
+from flowground.providers.lanes import Ways
 from flowground.providers.openai import OpenAI
 
 PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("local_server.py")))
@@ -92,7 +93,10 @@ class Child:
         except BaseException:
             await _end(process)
             raise
-        client = OpenAI(name, f"{address}/v1", api_key=key, timeout=piece_seconds, retries=0, trust_env=False)
+        # It closes a stream's connection a moment after its end, without a word: who took that one asks once more.
+        client = OpenAI(
+            name, f"{address}/v1", api_key=key, timeout=piece_seconds, retries=1, ways=Ways(trust_env=False)
+        )
         return cls(process, client)
 
     @property

@@ -11,14 +11,24 @@ from pydantic import Field
 
 from flowground.errors import ModelNotReady, ProviderRefused, ProviderUnreachable
 from flowground.events import ModelProgress
-from flowground.providers.base import Completion, ModelCall, Piece, Provider, ProviderSettings, Surroundings
+from flowground.providers.base import (
+    Capabilities,
+    Completion,
+    ModelCall,
+    Piece,
+    Provider,
+    ProviderSettings,
+    Surroundings,
+)
 from flowground.providers.builtin.child import CONTEXT_TOKENS, CannotStart, Child
+from flowground.providers.builtin.chosen_tool import put_tools_into_words, read_choice
 from flowground.providers.builtin.download import Download, LocalStatus, forget_failure
 from flowground.providers.builtin.weights import QWEN, Weights, distrust
 
 _PROGRESS_SECONDS = 0.3
 _IDLE_SECONDS = 600.0
 
+_USUAL = Capabilities(tools=True, response_schema=True, window=CONTEXT_TOKENS)
 _DEFAULTS = {"max_tokens": 1024}
 _QWEN_DEFAULTS = _DEFAULTS | {"temperature": 0.3, "top_p": 0.8, "top_k": 20, "repeat_penalty": 1.05}
 """What the model's makers advise, for what the flow does not set."""
@@ -63,6 +73,7 @@ class Local:
         self._entry = entry
         self._folder = folder
         self._weights = weights
+        self._takes = entry.find_capabilities(_USUAL)
         self._program = program
         self._idle_seconds = idle_seconds
         self._title = entry.path.stem if entry.path else weights.title
@@ -88,18 +99,23 @@ class Local:
             self._download.start()
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        self._takes.check(call, self._name)
         for step in (self._fetch_first(), self._ask(call, is_streamed=True)):
             async with aclosing(step) as pieces:
                 async for piece in pieces:
                     yield piece
 
     async def complete(self, call: ModelCall) -> Completion:
+        self._takes.check(call, self._name)
         self.require_ready(call.model)
         return await Completion.read(self._ask(call, is_streamed=False))
 
     def require_ready(self, model: str) -> None:  # noqa: ARG002 - one model answers to every name
         if not self._find_file():
             raise self._explain_refusal() if self._entry.download == "off" else self._download.explain_not_ready()
+
+    def takes(self, model: str) -> Capabilities:  # noqa: ARG002 - one model answers to every name
+        return self._takes
 
     async def close(self) -> None:
         """Ends the process and the fetch."""
@@ -118,14 +134,16 @@ class Local:
 
     async def _ask(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
         """What the process answers; it is asked once more where it ended before the first piece."""
-        call = self._add_defaults(call)
+        asked = put_tools_into_words(self._add_defaults(call))
+        is_choice = asked.response_schema is not call.response_schema
         with self._keep_busy():
             for is_last in (False, True):
                 if not (self._child and self._child.is_alive) and (status := self.read_status()).state == "ready":
                     yield self._make_progress(status)
                 child, has_begun = await self._run_child(), False
                 try:
-                    async with aclosing(child.provider.ask(call, is_streamed=is_streamed)) as pieces:
+                    said = child.provider.ask(asked, is_streamed=is_streamed)
+                    async with aclosing(read_choice(said, len(call.messages)) if is_choice else said) as pieces:
                         async for piece in pieces:
                             has_begun = True
                             yield replace(piece, model=self._title) if isinstance(piece, Completion) else piece

@@ -26,8 +26,8 @@ _RECORD_ADDITION = text("INSERT INTO additions VALUES (:name, :at)")
 
 def migrate(
     engine: Engine, migrations: Sequence[Migration] = MIGRATIONS, additions: Sequence[Migration] = ADDITIONS
-) -> None:
-    """Brings the database up to date, all of it or nothing.
+) -> bool:
+    """Brings the database up to date, all of it or nothing; whether it is a new one.
 
     Raises ConfigError when a newer Flowground wrote what this one cannot work with. Additions of a newer one are left
     alone.
@@ -40,8 +40,6 @@ def migrate(
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
         done, added = _read_names(connection, "migrations"), _read_names(connection, "additions")
-        if not done:
-            _log.warning("A new database was made: %s", engine.url.render_as_string(hide_password=True))
         unknown = sorted(done - {migration.__name__ for migration in migrations})
         if unknown:
             raise ConfigError(
@@ -53,6 +51,7 @@ def migrate(
                 if migration.__name__ not in seen:
                     migration(connection)
                     connection.execute(record, {"name": migration.__name__, "at": time.time()})
+    return not done
 
 
 def _read_names(connection: Connection, table: str) -> set[str]:

@@ -5,6 +5,7 @@ import time
 
 from sqlalchemy import Connection, text
 
+from flowground.store.migrations.knowledge_tables import KNOWLEDGE_TABLES
 from flowground.store.migrations.steps import Migration, run_statements
 
 
@@ -228,6 +229,86 @@ def m031_finish_reasons(connection: Connection) -> None:
     run_statements(connection, "ALTER TABLE messages ADD COLUMN finish_reason TEXT")
 
 
+def m032_values(connection: Connection) -> None:
+    run_statements(
+        connection, "ALTER TABLE messages ADD COLUMN timeline TEXT; ALTER TABLE messages ADD COLUMN value TEXT"
+    )
+
+
+def m033_shared_ends(connection: Connection) -> None:
+    run_statements(connection, "ALTER TABLE shared_chats ADD COLUMN ends TEXT")
+
+
+def m034_files(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE TABLE files (
+            id TEXT NOT NULL PRIMARY KEY,
+            owner TEXT NOT NULL,
+            name TEXT NOT NULL,
+            media_type TEXT NOT NULL,
+            sha256 TEXT NOT NULL,
+            size BIGINT NOT NULL,
+            created_at DOUBLE PRECISION NOT NULL,
+            flow_id TEXT,
+            message TEXT
+        );
+        CREATE INDEX files_of_owner ON files (owner, created_at);
+        CREATE INDEX files_of_flow ON files (flow_id);
+        CREATE INDEX files_of_message ON files (message);
+        CREATE INDEX files_with_bytes ON files (sha256);
+        CREATE INDEX files_unsent ON files (created_at) WHERE message IS NULL;
+        CREATE TABLE loose_files (
+            sha256 TEXT NOT NULL PRIMARY KEY,
+            look_at DOUBLE PRECISION NOT NULL
+        )
+        """,
+    )
+
+
+def m035_citations(connection: Connection) -> None:
+    run_statements(
+        connection,
+        "ALTER TABLE messages ADD COLUMN citations TEXT; ALTER TABLE shared_chats ADD COLUMN citations TEXT",
+    )
+
+
+def m037_actions(connection: Connection) -> None:
+    run_statements(connection, "ALTER TABLE messages ADD COLUMN actions TEXT")
+
+
+def m038_senders(connection: Connection) -> None:
+    run_statements(
+        connection,
+        "ALTER TABLE messages ADD COLUMN sender TEXT; ALTER TABLE messages ADD COLUMN sender_name TEXT",
+    )
+
+
+def m039_knowledge(connection: Connection) -> None:
+    """Indexes of knowledge. Beside SQLite each is a file of its own; all else that knows these is in `knowledge`."""
+    if connection.dialect.name == "postgresql":
+        run_statements(connection, KNOWLEDGE_TABLES)
+
+
+def m040_passed_decisions(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE TABLE passed_decisions (
+            run_id TEXT NOT NULL,
+            call INTEGER NOT NULL,
+            digest TEXT NOT NULL,
+            decision TEXT NOT NULL,
+            asked_at DOUBLE PRECISION NOT NULL,
+            outcome TEXT,
+            PRIMARY KEY (run_id, call),
+            FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE
+        )
+        """,
+    )
+
+
 ADDITIONS: tuple[Migration, ...] = (
     m011_runs_in_progress,
     m012_member_ids,
@@ -243,4 +324,12 @@ ADDITIONS: tuple[Migration, ...] = (
     m029_ratings,
     m030_shared_chats,
     m031_finish_reasons,
+    m032_values,
+    m033_shared_ends,
+    m034_files,
+    m035_citations,
+    m037_actions,
+    m038_senders,
+    m039_knowledge,
+    m040_passed_decisions,
 )

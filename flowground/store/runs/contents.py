@@ -19,7 +19,7 @@ _RUNNING = select(_r.id).where(tables.IS_RUNNING)
 _CLEAR = Statement(
     update(tables.messages)
     .where(_m.position == bindparam("at"))
-    .values(steps=literal_column("NULL"), trace=literal_column("NULL"))
+    .values({name: literal_column("NULL") for name in ("steps", "trace", "timeline", "actions")})
 )
 
 
@@ -29,7 +29,7 @@ def forget_contents(connection: Connection, *, before: float) -> int:
     0: there is no more to do. A run that goes on keeps its own until it has its end.
     """
     after = connection.scalar(select(_p.position).where(_p.what == _WHAT))
-    has_trace = or_(_m.steps.is_not(None), _m.trace.is_not(None)).label("has_trace")
+    has_trace = or_(_m.steps.is_not(None), _m.trace.is_not(None), _m.actions.is_not(None)).label("has_trace")
     wanted = select(_m.position, _m.id, _m.run_id, _m.created_at, has_trace).where(_m.position > (after or 0))
     rows = connection.execute(wanted.order_by(_m.position).limit(STEP_MESSAGES)).all()
     old = [row for row in rows if row.created_at < before]

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     bindparam,
+    case,
     func,
     literal_column,
     or_,
@@ -18,26 +19,30 @@ from sqlalchemy import (
     update,
 )
 
-from flowground.messages import Message, Versions
+from flowground.messages import Versions
 from flowground.store import tables
 from flowground.store.runs.records import (
     MESSAGE_COLUMNS,
     StoredMessage,
     read_message_rows,
+    read_value,
 )
 from flowground.store.sql import Statement, make_storable
+from flowground.values import FileReference, SaidMessage
 from flowground.words import cut, strip_markdown
 
 TITLE_CHARS = 80
 MOST_HISTORY = 3_000_000
 """Characters of a history after which no older messages are read."""
+_FILES_ALONE = "(Files without a message.)"
+"""A question that was nothing else, as models read it later: some refuse an empty one."""
 _PAGE = 100
 """Messages of a history that are read at once."""
 MOST_THROUGH = 500
 """Messages of a page that has to go on to a certain one."""
 _STEP = 12
 """Messages of a page that are read at once: each may be long."""
-_ID, _ROLE, _TEXT = (MESSAGE_COLUMNS.index(name) for name in ("id", "role", "text"))
+_ID, _ROLE, _TEXT, *_LONG = (MESSAGE_COLUMNS.index(name) for name in ("id", "role", "text", "value", "citations"))
 _VERSION_OF, _POSITION = len(MESSAGE_COLUMNS), len(MESSAGE_COLUMNS) + 1
 """Where these stand in a row of a page."""
 _s = tables.sessions.c
@@ -53,11 +58,19 @@ class AskedQuestion:
 
     id: str | None
     text: str
+    files: Sequence[FileReference] = ()
 
 
 IS_SHOWN = _m.aside.is_(None)
 _HISTORY = Statement(
-    select(_m.role, _m.text, _m.id)
+    select(
+        case((_m.sender == literal_column("'User'"), literal_column("'user'")), else_=_m.role).label("role"),
+        _m.text,
+        _m.id,
+        case((_m.role == literal_column("'user'"), _m.value)).label("sent"),
+        _m.sender_name,
+        _m.created_at,
+    )
     .where(
         _m.session == bindparam("session"),
         IS_SHOWN,
@@ -127,25 +140,40 @@ def _list_flows(connection: Connection, owner: str) -> Iterator[str]:
 
 def read_history(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, before: str | None, limit: int
-) -> list[Message]:
+) -> list[SaidMessage]:
     """The last `limit` messages before the message with id `before` (None: of all), oldest first.
 
     What is put aside is left out. So are answers that failed, and those that were stopped or interrupted before they
     said anything. What such an answer did say is there: its reader saw it and may refer to it. Once they have over
-    `MOST_HISTORY` characters no older ones are read: no prompt may be that long.
+    `MOST_HISTORY` characters no older ones are read: no prompt may be that long. Files of a message are told although
+    they may be deleted: `files.find_present` says which are there.
     """
     session = make_session_key(flow_id, owner, session_id)
-    found: list[Message] = []
+    found: list[SaidMessage] = []
     size = 0
     while len(found) < limit and size <= MOST_HISTORY:
         wanted = min(limit - len(found), _PAGE)
         rows = _HISTORY.fetch(connection, {"session": session, "before": before, "limit": wanted})
-        found += [Message(role, text) for role, text, _ in rows]
-        size += sum(len(text) for _, text, _ in rows)
+        found += [
+            SaidMessage(
+                role,
+                text or _FILES_ALONE if role == "user" else text,
+                _read_files(sent) if sent else (),
+                sender_name=name or "",
+                at=at,
+            )
+            for role, text, _, sent, name, at in rows
+        ]
+        size += sum(len(text) for _, text, *_ in rows)
         if len(rows) < wanted:
             break
         before = rows[-1][2]
     return found[::-1]
+
+
+def _read_files(sent: str) -> tuple[FileReference, ...]:
+    files, kind = read_value(sent)
+    return files if kind == "files" else ()
 
 
 def list_page(
@@ -184,7 +212,7 @@ def list_page(
                 is_whole = False
                 break
             found.append(row)
-            size += len(row[_TEXT])
+            size += len(row[_TEXT]) + sum(len(row[column] or "") for column in _LONG)
             last = row[_ID]
     if not is_whole:
         found = found[:most]
@@ -243,13 +271,16 @@ def find_question(
     session = make_session_key(flow_id, owner, session_id)
     run = select(_m.run_id).where(_m.id == message_id, _m.session == session).scalar_subquery()
     is_asked = (_m.session == session, _m.role == "user", or_(_m.id == message_id, _m.run_id == run))
-    found = connection.execute(select(_m.id, _m.text).where(*is_asked).limit(1)).first()
+    found = connection.execute(select(_m.id, _m.text, _m.value).where(*is_asked).limit(1)).first()
     if found is None:
         copied = select(_m.position).where(_m.id == message_id, _m.session == session, _m.run_id.is_(None))
         is_before = (_m.session == session, _m.role == "user", _m.aside.is_(None), _m.run_id.is_(None))
-        last = select(_m.id, _m.text).where(*is_before, _m.position < copied.scalar_subquery())
+        last = select(_m.id, _m.text, _m.value).where(*is_before, _m.position < copied.scalar_subquery())
         found = connection.execute(last.order_by(_m.position.desc()).limit(1)).first()
-    return None if found is None else AskedQuestion(*found)
+    if found is None:
+        return None
+    files, kind = read_value(found.value)
+    return AskedQuestion(found.id, found.text, files if kind == "files" else ())
 
 
 def rename_session(connection: Connection, *, flow_id: str, owner: str, session_id: str, title: str) -> bool:

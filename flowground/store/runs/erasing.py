@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, literal, select, tuple_, update
 
 from flowground.store import tables
+from flowground.store.runs import files
 from flowground.store.runs.conversations import find_session_keys, make_session_key
 from flowground.store.sql import has_row, make_storable
 
@@ -99,7 +100,7 @@ def erase_session(connection: Connection, key: str, *still: ColumnElement[bool])
     """
     if still and not has_row(connection, _s.id == key, *still):
         return True
-    shared = select(_h.id, _measure(_h.contents)).where(_h.session == key)
+    shared = select(_h.id, _measure(_h.contents, _h.citations)).where(_h.session == key)
     links, is_last = _take_few(connection, shared)
     connection.execute(delete(tables.shared_chats).where(_h.id.in_(row.id for row in links)))
     if not is_last:
@@ -109,10 +110,12 @@ def erase_session(connection: Connection, key: str, *still: ColumnElement[bool])
     connection.execute(delete(tables.run_contents).where(_c.run_id.in_(row.run_id for row in runs)))
     if not is_last:
         return False
-    wanted = select(_m.position, _m.run_id, _measure(_m.text, _m.steps, _m.trace)).where(_m.session == key)
+    size = _measure(_m.text, _m.steps, _m.trace, _m.timeline, _m.value, _m.actions, _m.citations)
+    wanted = select(_m.position, _m.id, _m.run_id, size).where(_m.session == key)
     messages, is_last = _take_few(connection, wanted.order_by(_m.position))
     ran = {row.run_id for row in messages}
     connection.execute(update(tables.runs).where(_r.id.in_(ran)).values(session_id=""))  # it may be anybody's words
+    files.delete_of_messages(connection, messages=[row.id for row in messages])
     connection.execute(delete(tables.messages).where(_m.position.in_(row.position for row in messages)))
     if is_last:
         connection.execute(delete(tables.sessions).where(_s.id == key, *still))

@@ -145,7 +145,7 @@ def read_conversation(connection: Connection, *, flow_id: str, message_id: str) 
         before, has_earlier = _read_question(connection, found.session, found.position, found.run_id), True
     if answer is None:
         return None
-    told = (*(replace(message, trace=()) for message in before), answer)
+    told = (*(replace(message, trace=(), actions=()) for message in before), answer)
     return SharedConversation(found.owner, found.title, told, has_earlier)
 
 

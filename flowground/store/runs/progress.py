@@ -123,14 +123,14 @@ def look_at_runs(connection: Connection, *, sizes: Mapping[str, int], most_chars
 
 
 def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessage]:
-    """The answers of a run that has its end; none where its conversation was deleted."""
+    """The answers of a run that has its end, without what its flow added; none where its conversation was deleted."""
     sessions = [make_session_key(run.flow_id, run.owner, run.session_id)]
     if "\ufffd" in run.session_id:  # the key was made of the id as it was sent
         here = (_s.owner == run.owner, _s.flow_id == run.flow_id, _s.session_id == run.session_id)
         sessions += connection.scalars(select(_s.id).where(*here))
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session.in_(sessions), _m.run_id == run.id)
     said = read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
-    return [message for message in said if message.role == "assistant"]
+    return [message for message in said if message.role == "assistant" and message.sender is None]
 
 
 def end_lost_runs(connection: Connection, *, holder: str, before: float, known: Collection[str]) -> None:

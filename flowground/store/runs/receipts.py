@@ -6,26 +6,37 @@ long each was.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, assert_never
 
+from flowground.citations import describe_passages, read_passages
 from flowground.errors import FlowgroundError
 from flowground.events import (
+    Action,
+    ActionLog,
     ComponentEvent,
     ComponentFinished,
     ComponentStarted,
     Event,
     ModelProgress,
+    ModelThought,
     OutputResult,
+    PassagesFound,
     RunFinished,
+    ThinkingBegan,
     Token,
+    ToolCalled,
+    ToolReturned,
+    ToolWaits,
     TurnFinished,
     TurnStarted,
 )
 from flowground.messages import Usage
+from flowground.store.runs.actions import list_rows, read_row
 from flowground.store.runs.idempotency_keys import KeptRun
 from flowground.store.runs.records import StoredMessage
 from flowground.store.sql import make_storable, spell_json
+from flowground.values import FileReference
 
 _MOST_PIECES = 20_000
 """Pieces of a run whose lengths are kept one by one; what comes after them is told as one."""
@@ -40,7 +51,9 @@ class ToldEvents:
     said: dict[str, list[str]] = field(default_factory=dict)
     """The pieces of each answer."""
     parts: list[Any] = field(default_factory=list)
-    """A number of events that say nothing to a client, or `[component, length, …]`; `[length, n]` for n pieces."""
+    """A number of events that say nothing to a client, or `[component, length, …]`; `[length, n]` for n pieces. What a
+    model did is `{action, is_end}`, by its number."""
+    action_log: ActionLog = field(default_factory=ActionLog)
     _pieces: int = 0
 
     def add(self, event: ComponentEvent) -> None:
@@ -48,7 +61,10 @@ class ToldEvents:
         match event:
             case Token():
                 self._add_piece(event.component_id, event.text)
-            case ComponentStarted() | ComponentFinished() | ModelProgress():
+            case ToolCalled() | ToolReturned() | ThinkingBegan() | ModelThought():
+                number, is_end = self.action_log.add(event), isinstance(event, ToolReturned | ModelThought)
+                self.parts.append({"action": number, "is_end": is_end} if number else 1)
+            case ComponentStarted() | ComponentFinished() | ModelProgress() | PassagesFound() | ToolWaits():
                 if self.parts and isinstance(self.parts[-1], int):
                     self.parts[-1] += 1
                 else:
@@ -59,7 +75,7 @@ class ToldEvents:
     def _add_piece(self, component_id: str, text: str) -> None:
         self.said.setdefault(component_id, []).append(text)
         last = self.parts[-1] if self.parts else 0
-        if isinstance(last, int) or last[0] != component_id:
+        if not isinstance(last, list) or last[0] != component_id:
             self.parts.append(last := [component_id])
         self._pieces += 1
         if self._pieces <= _MOST_PIECES or len(last) == 1:
@@ -75,7 +91,7 @@ class Receipt:
     """A turn that has its end: how it began, what was told, and its answer or why there is none.
 
     `types` names the component type of each result, `names` what a failed component is called, `streamed` the answers
-    that show a model's text as it comes.
+    that show a model's text as it comes. `shows_tools` as flows have it.
     """
 
     started: TurnStarted
@@ -86,6 +102,7 @@ class Receipt:
     types: Mapping[str, str]
     names: Mapping[str, str]
     streamed: frozenset[str]
+    shows_tools: bool
 
 
 class _Texts:
@@ -112,9 +129,10 @@ def write_receipt(
     messages: Sequence[StoredMessage],
     names: Mapping[str, str],
     streamed: Sequence[str],
+    shows_tools: bool,
 ) -> str:
-    """JSON. `messages` are those of the run that are stored; `names` what components are called; `streamed` as of
-    `Receipt`."""
+    """JSON. `messages` are those of the run that are stored; `names` what components are called; `streamed` and
+    `shows_tools` as of `Receipt`."""
     texts = _Texts(messages)
     said: _Fields = {
         "session": started.session_id,
@@ -126,9 +144,18 @@ def write_receipt(
         "said": {name: texts.place("".join(pieces)) for name, pieces in told.said.items()},
         "streamed": streamed,
     }
+    if actions := told.action_log.list_actions():
+        said |= {"actions": list_rows(actions), "shows_tools": shows_tools}
+    if started.files:
+        said["files"] = [asdict(file) for file in started.files]
     if isinstance(end, RunFinished):
         said["results"] = {name: _write_result(result, texts) for name, result in end.results.items()}
         said["reasons"] = {name: item.finish_reason for name, item in end.results.items() if item.finish_reason}
+        shown = {name: item for name, item in end.results.items() if item.kind in ("data", "records")}
+        said["values"] = {name: [item.kind, item.value] for name, item in shown.items()}
+        said["citations"] = {
+            name: describe_passages(item.citations) for name, item in end.results.items() if item.citations
+        }
         said |= {"selected": end.selected, "seconds": end.seconds, "usage": _write_usage(end.usage)}
     else:
         said["failure"] = _write_failure(end)
@@ -156,15 +183,19 @@ def read_receipt(kept: KeptRun) -> Receipt | None:
         input_value=None if said["input"] is None else whole[said["input"]],
         answer_ids=said["answers"],
         warnings=tuple(said["warnings"]),
+        files=tuple(FileReference(**file) for file in said.get("files", ())),
     )
-    reasons = said.get("reasons", {})
+    reasons, values = said.get("reasons", {}), said.get("values", {})
     results = {
-        name: _read_result(name, row, whole, finish_reason=reasons.get(name))
+        name: _read_result(name, row, whole, finish_reason=reasons.get(name), value=values.get(name))
         for name, row in said.get("results", {}).items()
     }
+    for name, cited in said.get("citations", {}).items():
+        results[name] = replace(results[name], citations=read_passages(cited))
     events = list(_read_events(started, said, whole))
     if "results" in said:
-        end = TurnFinished(results, tuple(said["selected"]), said["seconds"], _read_usage(said["usage"]), started)
+        used, actions = _read_usage(said["usage"]), tuple(_read_actions(said).values())
+        end = TurnFinished(results, tuple(said["selected"]), said["seconds"], used, started, actions)
         events.append((events[-1][0] + 1, end))
     return Receipt(
         started=started,
@@ -174,14 +205,20 @@ def read_receipt(kept: KeptRun) -> Receipt | None:
         types={name: result.type for name, result in results.items()},
         names=said.get("names", {}),
         streamed=frozenset(said["streamed"]),
+        shows_tools=said.get("shows_tools", False),
     )
 
 
 def _read_events(started: TurnStarted, said: _Fields, texts: Sequence[str]) -> Iterator[tuple[int, Event]]:
     number = 1
     yield number, started
-    at = dict.fromkeys(said["said"], 0)
+    at, actions = dict.fromkeys(said["said"], 0), _read_actions(said)
     for part in said["events"]:
+        if isinstance(part, dict):
+            number += 1
+            action = actions[part["action"]]
+            yield number, action if part["is_end"] else _begin_action(action)
+            continue
         if isinstance(part, int):
             number += part
             yield number, ComponentStarted("")
@@ -192,6 +229,15 @@ def _read_events(started: TurnStarted, said: _Fields, texts: Sequence[str]) -> I
             number += count
             yield number, Token(name, texts[said["said"][name]][at[name] : at[name] + length])
             at[name] += length
+
+
+def _read_actions(said: _Fields) -> dict[int, Action]:
+    found = map(read_row, said.get("actions", ()))
+    return {(one.called if isinstance(one, ToolReturned) else one.began).number: one for one in found}
+
+
+def _begin_action(action: Action) -> Event:
+    return action.called if isinstance(action, ToolReturned) else action.began
 
 
 def _write_result(result: OutputResult, texts: _Texts) -> list[Any]:
@@ -206,10 +252,13 @@ def _write_result(result: OutputResult, texts: _Texts) -> list[Any]:
     ]
 
 
-def _read_result(name: str, row: Sequence[Any], texts: Sequence[str], *, finish_reason: str | None) -> OutputResult:
+def _read_result(
+    name: str, row: Sequence[Any], texts: Sequence[str], *, finish_reason: str | None, value: Sequence[Any] | None
+) -> OutputResult:
     kind, display_name, text, source_id, source_name, model, usage = row
     said = texts[text], source_id, source_name, model, _read_usage(usage), finish_reason
-    return OutputResult(name, kind, display_name, *said)
+    shown: Any = value or ("text", None)
+    return OutputResult(name, kind, display_name, *said, kind=shown[0], value=shown[1])
 
 
 def _write_usage(usage: Usage | None) -> list[int] | None:

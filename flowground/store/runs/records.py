@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Row
 
-from flowground.events import ComponentFinished, StepStatus
+from flowground.citations import Citations, read_citations, write_citations
+from flowground.events import Action, ComponentFinished
 from flowground.messages import MOST_TOKENS, MessageRole, Usage, Versions
 from flowground.store import tables
+from flowground.store.runs.actions import read_actions, write_actions
+from flowground.store.runs.traces import read_trace, write_timeline, write_trace
 from flowground.store.sql import BoundValues, make_storable, read_moment
+from flowground.values import FileReference, Value, ValueKind
 
 MessageState = Literal["complete", "stopped", "failed", "interrupted"]
 """How a message came to its end. Interrupted: the process died that wrote it."""
@@ -20,36 +24,23 @@ _PLACE = ("position", "session", "version_of", "aside")
 """Columns that say where a message stands, and nothing of it."""
 MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in _PLACE)
 _ROLE, _TEXT, _RUN_ID = (MESSAGE_COLUMNS.index(name) for name in ("role", "text", "run_id"))
-TRACE_CHARS = 2_000
-TRACE_MOST = 32_000
-"""Characters of a run's trace, of all its texts together."""
-_QUESTION, _ANSWER = -1, -2
-"""What a trace says instead of a text that stands in one of the run's messages."""
-
-
-@dataclass(frozen=True, slots=True)
-class TraceStep(ComponentFinished):
-    """What its event said of one component of a run, kept: of `text` the first `TRACE_CHARS` characters."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "text", self.text[:TRACE_CHARS])
-
-    @classmethod
-    def keep(cls, event: ComponentFinished) -> "TraceStep":
-        """What is kept of it."""
-        usage, model, status = event.usage, event.model, event.status
-        return cls(event.component_id, event.type, event.seconds, event.text, usage, model, status)
+VALUE_MOST = 100_000
+"""Characters of JSON of an answer's value that are kept; of a larger one there is its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
     """One message with its identity. `model`, `usage`, `seconds` (wall time) and `trace` belong to answers.
 
-    The first answer of a run has the run's usage and trace; further answers have none.
+    The first answer of a run has the run's usage and trace, and what its models did; further answers have none.
 
     `finish_reason` is why the answer's model ended, "length" where the text was cut by `max_tokens`.
+    `value` is what its text was made of where that is of another `kind`; a very large one is not kept.
+    `citations` are the passages that its text cites.
     `error` is the sentence of a failed answer, and `text` what was said before it failed, which may be "".
     `versions` are those of a question, where a page of its conversation was read.
+    `sender` ("User" or "Machine") and `sender_name` are those of a message that the flow added itself; it stands among
+    the answers of its run, whoever is said to have said it.
 
     Rows from before the migration `m007_message_errors` differ: usage and trace may stand on each answer of a run, and
     a failed answer has its sentence in `text` and no `error`.
@@ -64,10 +55,16 @@ class StoredMessage:
     model: str | None = None
     usage: Usage | None = None
     seconds: float | None = None
-    trace: tuple[TraceStep, ...] = ()
+    trace: tuple[ComponentFinished, ...] = ()
     error: str | None = None
     finish_reason: str | None = None
     versions: Versions = ()
+    value: Value = None
+    kind: ValueKind = "text"
+    actions: tuple[Action, ...] = ()
+    citations: Citations = ()
+    sender: str | None = None
+    sender_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +105,11 @@ class RunRecord:
     counts: RunCounts = RunCounts()
 
 
+def list_file_names(message: StoredMessage) -> list[str]:
+    """Of what was sent with a question."""
+    return [file.name for file in message.value] if message.role == "user" and message.kind == "files" else []
+
+
 def make_message_row(message: StoredMessage, *, session: str, question: str = "") -> BoundValues:
     """`session` is the session's key; `question` is what the message answers, which its trace may repeat."""
     return {
@@ -123,15 +125,23 @@ def make_message_row(message: StoredMessage, *, session: str, question: str = ""
         "seconds": message.seconds,
         "trace": None,
         "error": None if message.error is None else make_storable(message.error),
-        "steps": _write_trace(message.trace, question=question, answer=message.text) if message.trace else None,
+        "steps": write_trace(message.trace, question=question, answer=message.text) if message.trace else None,
         "finish_reason": message.finish_reason,
+        "timeline": write_timeline(message.trace) if message.trace else None,
+        "value": None if message.kind == "text" else write_value(message.value, message.kind),
+        "actions": write_actions(message.actions) if message.actions else None,
+        "citations": write_citations(message.citations),
+        "sender": message.sender,
+        "sender_name": None if message.sender_name is None else make_storable(message.sender_name),
     }
 
 
 def read_message_row(row: Sequence[Any], *, questions: Mapping[str | None, str]) -> StoredMessage:
     """From values in the order of `MESSAGE_COLUMNS`. `questions` has what was asked, by the run's id, for its trace."""
-    key, role, text, state, created_at, run_id, model, read, written, seconds, old_trace, error, steps, reason = row
+    key, role, text, state, created_at, run_id, model, read, written, seconds, old_trace, error, steps, *later = row
+    reason, timeline, given, actions, cited, sender, sender_name = later
     trace = steps or old_trace
+    value, kind = read_value(given)
     return StoredMessage(
         id=key,
         role=role,
@@ -142,9 +152,15 @@ def read_message_row(row: Sequence[Any], *, questions: Mapping[str | None, str])
         model=model,
         usage=None if read is None else Usage(read, written),
         seconds=seconds,
-        trace=_read_trace(trace, question=questions.get(run_id, ""), answer=text) if trace else (),
+        trace=read_trace(trace, timeline, question=questions.get(run_id, ""), answer=text) if trace else (),
         error=error,
         finish_reason=reason,
+        value=value,
+        kind=kind,
+        actions=read_actions(actions) if actions else (),
+        citations=read_citations(cited),
+        sender=sender,
+        sender_name=sender_name,
     )
 
 
@@ -205,39 +221,19 @@ def _make_usage_columns(usage: Usage | None) -> dict[str, int | None]:
     return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
 
 
-def _write_trace(trace: Sequence[TraceStep], *, question: str, answer: str) -> str:
-    """JSON. A text that stands elsewhere already is a number: the step before it that has it, `_QUESTION` or `_ANSWER`.
-
-    All texts together are cut at `TRACE_MOST` characters.
-    """
-    places = {question[:TRACE_CHARS]: _QUESTION, answer[:TRACE_CHARS]: _ANSWER, "": None}
-    left = TRACE_MOST
-    steps = []
-    for number, step in enumerate(trace):
-        said: str | int | None = places.setdefault(step.text, number)
-        if said is None or said == number:
-            said = make_storable(step.text[:left])
-            left -= len(said)
-        usage = [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None
-        kind = step.type if step.status == "done" else f"{step.type} ({step.status})"  # six values, as ever
-        steps.append([step.component_id, kind, round(step.seconds, 6), said, usage, step.model])
-    return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
+def write_value(value: Value, kind: ValueKind) -> str | None:
+    """JSON of an answer's value; None for one that is too large to keep, or that JSON cannot say."""
+    given = [asdict(file) for file in value] if kind == "files" else value
+    try:
+        written = make_storable(json.dumps({kind: given}, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return written if len(written) <= VALUE_MOST else None
 
 
-def _read_trace(text: str, *, question: str, answer: str) -> tuple[TraceStep, ...]:
-    known = {_QUESTION: question, _ANSWER: answer}
-    steps = []
-    for number, (component, kind, seconds, said, usage, model) in enumerate(json.loads(text)):
-        known[number] = known[said] if isinstance(said, int) else said
-        name, status = _read_kind(kind)
-        text, used = known[number], Usage(*usage) if usage else None
-        steps.append(TraceStep(component, name, seconds, text, used, model, status))
-    return tuple(steps)
-
-
-def _read_kind(kind: str) -> tuple[str, StepStatus]:
-    """A step's type and status from the one word that its row has for both."""
-    for status in ("skipped", "failed"):
-        if kind.endswith(ending := f" ({status})"):
-            return kind.removesuffix(ending), status
-    return kind, "done"
+def read_value(written: str | None) -> tuple[Value, ValueKind]:
+    """The value and its kind; text where nothing else was kept."""
+    if written is None:
+        return None, "text"
+    ((kind, value),) = json.loads(written).items()
+    return (tuple(FileReference(**file) for file in value) if kind == "files" else value), kind

@@ -15,12 +15,13 @@ from uuid import uuid4
 from sqlalchemy import JSON, ColumnElement, Connection, Text, cast, delete, func, insert, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from flowground.citations import Citations, describe_passages, read_passages
 from flowground.errors import InvalidRequest
 from flowground.messages import MessageRole
 from flowground.store import audit, tables
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import make_session_key, make_title
-from flowground.store.runs.records import MessageState, StoredMessage, make_message_row
+from flowground.store.runs.records import MessageState, StoredMessage, list_file_names, make_message_row
 from flowground.store.sql import (
     add_row,
     has_words,
@@ -80,12 +81,15 @@ class SharedChat:
 
 @dataclass(frozen=True, slots=True)
 class SharedMessage:
-    """What is shared of a message: no id, run, model, trace or reason of a failure."""
+    """What is shared of a message: no id, run, model, trace or reason of a failure; only why an answer was cut, and
+    what it cites."""
 
     role: MessageRole
     text: str
     state: MessageState
     at: datetime
+    finish_reason: str | None = None
+    citations: Citations = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +155,24 @@ def find(connection: Connection, *, key: str) -> SharedChat | None:
 
 def read_page(connection: Connection, *, key: str, offset: int = 0, limit: int = 25) -> SharedMessages:
     """Some of what the link shares, in its order; nothing where it is gone."""
-    count = connection.scalar(select(_c.messages).where(_c.id == key)) or 0
+    row = connection.execute(select(_c.messages, _c.ends, _c.citations).where(_c.id == key)).first()
+    if row is None:
+        return SharedMessages([], 0)
+    notes = _Notes.read(row)
     parts, number, value = _PARTS[connection.dialect.name]
     wanted = select(value).join_from(tables.shared_chats, parts, true()).where(_c.id == key)
     found = connection.scalars(wanted.where(number > offset, number <= offset + limit).order_by(number))
-    return SharedMessages([_read_message(json.loads(said)) for said in found], count)
+    shown = [notes.add_to(at, json.loads(said)) for at, said in enumerate(found, offset + 1)]
+    return SharedMessages(shown, row.messages)
 
 
 def read_messages(connection: Connection, *, key: str) -> list[SharedMessage]:
     """All of it."""
-    contents = connection.scalar(select(_c.contents).where(_c.id == key))
-    return [_read_message(value) for value in json.loads(contents or "[]")]
+    row = connection.execute(select(_c.contents, _c.ends, _c.citations).where(_c.id == key)).first()
+    if row is None:
+        return []
+    notes = _Notes.read(row)
+    return [notes.add_to(number, value) for number, value in enumerate(json.loads(row.contents), 1)]
 
 
 def list_of_session(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> list[SharedChat]:
@@ -197,7 +208,14 @@ def copy_into(connection: Connection, *, key: str, owner: str, session_id: str) 
     row |= {"created_at": now, "updated_at": now}
     if connection.execute(_ADD_SESSION[connection.dialect.name], row).first() is None:
         return True  # another request was quicker
-    copies = [StoredMessage(str(uuid4()), one.role, one.text, one.state, one.at) for one in said]
+    copies = [
+        StoredMessage(
+            *(str(uuid4()), one.role, one.text, one.state, one.at),
+            finish_reason=one.finish_reason,
+            citations=one.citations,
+        )
+        for one in said
+    ]
     if copies:
         connection.execute(insert(tables.messages), [make_message_row(one, session=session) for one in copies])
     return True
@@ -224,9 +242,13 @@ def _take(connection: Connection, *, flow_id: str, owner: str, session_id: str) 
         raise InvalidRequest("Nothing of this chat is stored.")
     title = connection.scalar(select(_s.title).where(_s.id == make_session_key(flow_id, owner, session_id)))
     said = [[one.role, _find_said(one), one.state, one.created_at.timestamp()] for one in messages]
+    ends = {at: one.finish_reason for at, one in enumerate(messages, 1) if one.finish_reason not in (None, "stop")}
+    cited = {at: describe_passages(one.citations) for at, one in enumerate(messages, 1) if one.citations}
     return {
         "title": make_title(title or ""),
         "contents": json.dumps(said, ensure_ascii=False),
+        "ends": json.dumps(ends) if ends else None,
+        "citations": json.dumps(cited, ensure_ascii=False) if cited else None,
         "messages": len(said),
         "is_cut": has_earlier,
         "created_at": time.time(),
@@ -234,13 +256,28 @@ def _take(connection: Connection, *, flow_id: str, owner: str, session_id: str) 
 
 
 def _find_said(message: StoredMessage) -> str:
-    """In rows of early releases the text of a failed answer is its reason."""
+    """Of files their names; in rows of early releases the text of a failed answer is its reason."""
+    if names := list_file_names(message):
+        return f"{message.text}\n\nFiles: {', '.join(names)}".strip()
     return "" if message.state == "failed" and message.error is None else message.text
 
 
-def _read_message(said: Sequence[Any]) -> SharedMessage:
-    role, text, state, at = said
-    return SharedMessage(role, text, state, read_moment(at))
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What is kept beside a link's messages, by their numbers as text."""
+
+    ends: dict[str, str]
+    citations: dict[str, list[dict[str, Any]]]
+
+    @classmethod
+    def read(cls, row: Any) -> "_Notes":
+        return cls(json.loads(row.ends or "{}"), json.loads(row.citations or "{}"))
+
+    def add_to(self, number: int, said: Sequence[Any]) -> SharedMessage:
+        role, text, state, at = said
+        key = str(number)
+        cited = read_passages(self.citations.get(key, ()))
+        return SharedMessage(role, text, state, read_moment(at), self.ends.get(key), cited)
 
 
 def _count(connection: Connection, where: ColumnElement[bool]) -> int:

@@ -1,14 +1,16 @@
 """Runs that are to end, whatever process runs them: it looks here every two seconds while it runs any."""
 
 import time
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
 from flowground.store import audit, tables
 from flowground.store.flows import switches
 from flowground.store.flows.switches import Switch
+from flowground.store.runs import passed_decisions
+from flowground.store.runs.passed_decisions import PassedDecision
 from flowground.store.sql import add_row, has_row
 
 StopKind = Literal["own", "admin"]
@@ -53,8 +55,18 @@ def _drop_ended(connection: Connection) -> None:
     connection.execute(delete(tables.stop_requests).where(_q.run_id.not_in(running)))
 
 
-def read_orders(connection: Connection, *, holder: str) -> tuple[list[Switch], dict[str, StopKind]]:
-    """What a process has to heed: all that is off; and of the running runs that it holds, those that are to end."""
+class Orders(NamedTuple):
+    """What a process has to heed: all that is `off`; and of the running runs that it holds, which are to end, and what
+    people decided elsewhere about calls that wait."""
+
+    off: Sequence[Switch]
+    stops: Mapping[str, StopKind]
+    decisions: Sequence[PassedDecision]
+
+
+def read_orders(connection: Connection, *, holder: str) -> Orders:
+    """Those of this process."""
     wanted = select(_q.run_id, _q.kind).join_from(tables.stop_requests, tables.runs, _r.id == _q.run_id)
     found = connection.execute(wanted.where(_r.holder == holder, tables.IS_RUNNING)).all()
-    return switches.list_switches(connection), {row.run_id: row.kind for row in found}
+    stops = {row.run_id: row.kind for row in found}
+    return Orders(switches.list_switches(connection), stops, passed_decisions.list_passed(connection, holder=holder))

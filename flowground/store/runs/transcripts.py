@@ -116,7 +116,7 @@ def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:
         connection.execute(update(tables.run_contents).where(_c.session == row["id"]).values(session=key))
         connection.execute(update(tables.session_pins).where(_p.session == row["id"]).values(session=key, owner=new))
     connection.execute(delete(tables.sessions).where(_s.owner == old))
-    for table in (tables.runs, tables.presets):
+    for table in (tables.runs, tables.presets, tables.files):
         connection.execute(update(table).where(table.c.owner == old).values(owner=new))
     counted = tables.runs.c.counted_as
     connection.execute(update(tables.runs).where(counted == old).values(counted_as=new))

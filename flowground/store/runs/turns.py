@@ -23,8 +23,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.store import tables
 from flowground.store.runs.conversations import make_first_title, make_session_key
-from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, make_message_row, make_run_row
+from flowground.store.runs.files import send_files
+from flowground.store.runs.records import (
+    MESSAGE_COLUMNS,
+    RunRecord,
+    StoredMessage,
+    list_file_names,
+    make_message_row,
+    make_run_row,
+)
 from flowground.store.sql import Statement, make_storable, mark_one_way
+from flowground.values import SentFile
 
 _s = tables.sessions.c
 _m = tables.messages.c
@@ -91,7 +100,8 @@ _ADD_QUESTION = Statement(insert_in_session(insert(tables.messages), MESSAGE_COL
 def _write_answer(dialect: Any) -> Statement:
     """Adds an answer beside its question, where the run takes one, or in the place of what an interrupted run left."""
     added = insert_in_session(dialect.insert(tables.messages), MESSAGE_COLUMNS, _TAKES_AN_ANSWER, aside=_ITS_ASIDE)
-    late = ("text", "state", "model", "input_tokens", "output_tokens", "seconds", "error", "steps")
+    counted = ("model", "input_tokens", "output_tokens", "seconds")
+    late = (*counted, "text", "state", "error", "steps", "timeline", "value", "actions", "citations")
     return Statement(
         added.on_conflict_do_update(
             index_elements=[_m.id],
@@ -152,11 +162,13 @@ def begin_turn(
     message: StoredMessage | None,
     run: RunRecord | None = None,
     request: str | None = None,
+    files: Sequence[SentFile] = (),
 ) -> None:
     """Stores the user's message and the run that begins, and makes the session when it is new.
 
     `message` None: the run has no message, but its answers will need the session; it is listed once it has some.
     `request` is JSON of what was asked beside the message; it goes when the conversation goes. It must hold no secrets.
+    `files` are sent with the message.
     """
     session = make_session_key(flow_id, owner, session_id)
     at = message.created_at.timestamp() if message else time.time()
@@ -165,7 +177,7 @@ def begin_turn(
         "flow_id": flow_id,
         "owner": owner,
         "session_id": make_storable(session_id),
-        "title": make_first_title(message.text) if message else "",
+        "title": make_first_title(message.text.strip() or ", ".join(list_file_names(message))) if message else "",
         "created_at": at,
         "updated_at": at,
         "messages": 1 if message else 0,
@@ -173,6 +185,8 @@ def begin_turn(
     _BEGIN[connection.dialect.name].run(connection, made)
     if message:
         _ADD_QUESTION.run(connection, make_message_row(message, session=session))
+        if files:
+            send_files(connection, files=files, message=message.id, owner=owner, flow_id=flow_id)
     if run:
         _PUT_RUN[connection.dialect.name].run(connection, make_run_row(run))
     if run and request:

@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, exists, select
 
+from flowground.citations import read_citations
 from flowground.messages import Usage
 from flowground.store import tables
 from flowground.store.runs.conversations import IS_SHOWN, make_session_key
-from flowground.store.runs.records import StoredMessage
+from flowground.store.runs.records import StoredMessage, read_value
 from flowground.store.sql import Statement, read_moment
 
 PART_MESSAGES = 200
@@ -27,7 +28,7 @@ _m = tables.messages.c
 _IS_PINNED = exists().where(tables.session_pins.c.session == _s.id).correlate(tables.sessions)
 _COLUMNS = (
     _m.position, _m.id, _m.role, _m.text, _m.state, _m.created_at, _m.run_id, _m.model, _m.input_tokens,
-    _m.output_tokens, _m.error, _m.finish_reason,
+    _m.output_tokens, _m.error, _m.finish_reason, _m.value, _m.citations,
 )  # fmt: skip
 _LIST_AFTER = Statement(
     select(*_COLUMNS)
@@ -80,8 +81,10 @@ def read_part(connection: Connection, *, flow_id: str, owner: str, session_id: s
 
 
 def _read_row(row: Sequence[Any]) -> StoredMessage:
-    _, key, role, text, state, created_at, run_id, model, read, written, error, reason = row
+    _, key, role, text, state, created_at, run_id, model, read, written, error, reason, given, cited = row
     usage = None if read is None else Usage(read, written)
     at = read_moment(created_at)
     more = {"run_id": run_id, "model": model, "usage": usage, "error": error, "finish_reason": reason}
+    more["value"], more["kind"] = read_value(given)
+    more["citations"] = read_citations(cited)
     return StoredMessage(key, role, text, state, at, **more)

@@ -10,6 +10,7 @@ from flowground.store.tables.conversations import (
     shared_chats,
     turn_overrides,
 )
+from flowground.store.tables.files import files, loose_files
 from flowground.store.tables.flows import access_requests, audiences, audit, marks, presets, publications, switches
 from flowground.store.tables.people import (
     attempts,
@@ -27,7 +28,14 @@ from flowground.store.tables.people import (
     tokens,
     used_ids,
 )
-from flowground.store.tables.runs import IS_RUNNING, idempotency_keys, run_contents, runs, stop_requests
+from flowground.store.tables.runs import (
+    IS_RUNNING,
+    idempotency_keys,
+    passed_decisions,
+    run_contents,
+    runs,
+    stop_requests,
+)
 
 __all__ = [
     "IS_RUNNING",
@@ -36,16 +44,19 @@ __all__ = [
     "audiences",
     "audit",
     "config_entries",
+    "files",
     "forgotten_to",
     "group_members",
     "idempotency_keys",
     "identities",
     "known_addresses",
+    "loose_files",
     "marks",
     "member_groups",
     "members",
     "messages",
     "metadata",
+    "passed_decisions",
     "password_links",
     "passwords",
     "presets",

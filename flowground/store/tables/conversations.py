@@ -56,6 +56,11 @@ messages = make_table(
     # A question of several versions has the first one's id in `version_of`; what is put aside, the id of the version
     # under which it waits (`runs.versions`).
     *allow(Text, "version_of", "aside", "finish_reason"),
+    # `timeline`: when the steps of a trace began, and the flows they ran; `value`: what an answer's text is made of.
+    # `actions`: what models did on their way; `citations`: the passages that the answer cites.
+    *allow(Text, "timeline", "value", "actions", "citations"),
+    # Of what a flow's Store Message added: who is said to have said it (Langflow's word), and the name that is shown.
+    *allow(Text, "sender", "sender_name"),
     UniqueConstraint("id", name="messages_id"),
     Index("messages_in_session", "session", "position"),
     Index("messages_versions", "version_of", **narrow_index(VERSIONS)),
@@ -77,7 +82,8 @@ ratings = make_table(
 )
 
 shared_chats = make_table(
-    # What members shared of conversations of theirs: `contents` is a list of role, text, state and time, as JSON.
+    # What members shared of conversations of theirs: `contents` is a list of role, text, state and time, as JSON. Of
+    # answers that are not whole `ends` says why, and `citations` has what answers cite, by their numbers, from 1.
     "shared_chats",
     Column("id", Text, primary_key=True),
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
@@ -86,6 +92,7 @@ shared_chats = make_table(
     *need(Boolean, "is_cut"),
     *need(Double, "created_at"),
     *allow(Double, "expires_at"),
+    *allow(Text, "ends", "citations"),
     Index("shared_chats_in_session", "session"),
     Index("shared_chats_of_owner", "owner", "created_at"),
     Index("shared_chats_by_expiry", "expires_at"),

@@ -58,6 +58,16 @@ stop_requests = make_table(
     *need(Double, "asked_at"),
 )
 
+passed_decisions = make_table(
+    # What people said of calls that wait in another process, which looks here; `outcome` is what came of it there.
+    "passed_decisions",
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("call", Integer, primary_key=True),
+    *need(Text, "digest", "decision"),
+    *need(Double, "asked_at"),
+    *allow(Text, "outcome"),
+)
+
 idempotency_keys = make_table(
     # By which a client's request is known again, for a day. `id` is a digest of whose it is, the flow and the key;
     # `digest` one of what was asked.

@@ -47,18 +47,19 @@ _MOST = 30
 _FRESH = 10
 """Seconds for which the last day's runs are not counted again."""
 _MODES: Sequence[Mode] = ("plain", "stream", "simple")
-_MODES_SAID = "Plain: Langflow's whole body. Stream: piece by piece. Simple: text, session and usage, no more."
+_MODES_SAID = "Plain: Langflow's whole body. Stream: piece by piece. Simple: text, session, usage, what it cites."
 _SHELLS: Mapping[Shell, str] = {"bash": "bash", "powershell": "PowerShell"}
 _TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
 
 
 @dataclass(frozen=True, slots=True)
 class PastCall:
-    """The call behind one message of a chat; `overrides` as `overrides.drop_inputs` gives them."""
+    """The call behind one message of a chat; `overrides` as `overrides.drop_inputs` gives them, `files` are names."""
 
     message: str
     session_id: str
     overrides: FieldValues = field(default_factory=dict)
+    files: Sequence[str] = ()
 
 
 def draw_choice(caller: Caller) -> None:
@@ -134,6 +135,7 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
         tweaks=values,
         stream=mode == "stream",
         shape="simple" if mode == "simple" else "langflow",
+        files=call.files if call else (),
     ).fit(wired, message)
     fresh = tokens.find_fresh(wired)
     with address:
@@ -236,7 +238,10 @@ def _draw_numbers(found: RunNumbers) -> None:
 def _draw_past_call(call: PastCall) -> None:
     said = f" with {write_count(call.overrides)}" if call.overrides else ""
     text = words.escape(words.cut(call.message, _SHOWN))
-    st.caption(f"The call behind “{text}”{said}, in the conversation it was said in.")
+    st.caption(f"The call behind “{text or 'files alone'}”{said}, in the conversation it was said in.")
+    if call.files:
+        names = words.escape(", ".join(call.files))
+        st.caption(f":material/attach_file: The code uploads {names} from the folder that it runs in.")
 
 
 def _draw_first_line(request: SnippetRequest, fresh: tokens.FreshToken | None) -> None:

@@ -182,7 +182,8 @@ async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]
     body = RunBody.model_validate(request.write_body(trial.message))
     asked = body.make_request(framing="langflow" if request.stream else None, shape=request.shape)
     answer = await doors.answer(runtime.get(), trial.asker, address=flow_id, ask=asked)
-    if finished := None if request.stream else await answer.finish():
+    finished = None if request.stream else await answer.finish()
+    if isinstance(finished, TurnFinished):
         _note_answer(trial, finished)
         body_sent = write_body(answer.wired, asked, finished, sees_inside=answer.caller.sees_inside)
         yield _indent(body_sent)

@@ -18,7 +18,9 @@ from flowground.errors import FlowgroundError
 from flowground.overrides import FieldValues, drop_secrets, find_changes
 from flowground.store.runs import conversations
 from flowground.ui.api_access import pane
-from flowground.ui.chat import rating
+from flowground.ui.chat import make_test, rating
+from flowground.ui.chat.added_files import describe_files
+from flowground.ui.chat.asked_fields import describe_asked_fields
 from flowground.ui.chat.conversation import Conversation, begin_new, keep_in_address, name_flow
 from flowground.ui.chat.sessions import draw_sessions
 from flowground.ui.overrides.state import describe_chip, find_overrides_state
@@ -49,6 +51,7 @@ def draw_playground(conversation: Conversation) -> None:
         on_clear_change=hear("clear", _clear_overrides),
         on_new_change=hear("new", _begin_new),
         on_why_change=hear("why", _ask_why),
+        on_test_change=hear("test", _make_test),
         on_closed_change=lambda: None,  # the run that follows asks anew who is here, and what they may open
     )
 
@@ -74,9 +77,12 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
         "label": "Text" if is_form else "Message",
         "placeholder": "Paste or type a text" if is_form else f"Message {title}",
         "example": _find_example(wired) if is_form else "",
+        "asked": describe_asked_fields(wired, conversation.caller),
+        "files": describe_files(wired, conversation.caller, sees_inside=conversation.sees_inside),
         "tweaks": conversation.overrides,
         "chip": describe_chip(conversation.overrides),
         "offers_code": conversation.offers_code,
+        "offers_test": conversation.sees_inside and not is_public,
         "explained": rating.take_explained(),
         "notes": _list_notes(wired, sees_inside=conversation.sees_inside),
     }
@@ -142,7 +148,14 @@ def _show_code(conversation: Conversation, told: Any) -> None:
             session_id=session,
             message_id=question,
         )
-    call = pane.PastCall(text, session, values)
+    asked = bridge.read(
+        conversations.find_question,
+        flow_id=conversation.wired.id,
+        owner=str(conversation.caller.owner),
+        session_id=session,
+        message_id=question,
+    )
+    call = pane.PastCall(text, session, values, [file.name for file in asked.files] if asked else ())
     schedule_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
 
 
@@ -152,6 +165,14 @@ def _ask_why(conversation: Conversation, told: Any) -> None:
         session, message = (str(told.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
         place = RatedPlace(conversation.wired.id, session, message)
         schedule_dialog(conversation.wired.id, partial(rating.open_reason, place))
+
+
+def _make_test(conversation: Conversation, told: Any) -> None:
+    """Opens the dialog that makes a test of a turn."""
+    if conversation.sees_inside and isinstance(told, dict):
+        session, message = (str(told.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
+        place = make_test.TurnPlace(conversation.wired.id, session, message)
+        schedule_dialog(conversation.wired.id, partial(make_test.open_dialog, place))
 
 
 def _check_tweaks(conversation: Conversation, values: Any) -> FieldValues:

@@ -1,6 +1,7 @@
 """A chat that somebody shared, as its readers see it: drawn as in a conversation, with nothing to write into."""
 
 import uuid
+from typing import Any
 
 import streamlit as st
 
@@ -9,6 +10,7 @@ from flowground.access import shared_chats
 from flowground.access.shared_chats import OpenedChat
 from flowground.assets import find_asset
 from flowground.caller import Caller
+from flowground.citations import describe_passages
 from flowground.messages import mend
 from flowground.store.runs.shared_chats import SharedMessage
 from flowground.ui.page import bridge, browser, failure, words
@@ -20,6 +22,11 @@ _MARKS = {
     "stopped": "Stopped.",
     "interrupted": "Interrupted: the server stopped while it wrote this.",
 }
+_CUT = {
+    "length": "This answer was cut: it reached the longest that its model may write.",
+    "content_filter": "The model's server left a part of this answer out.",
+}
+"""As frontend/src/chat/message.js says it."""
 _CSS = """
 .fg-read { display: flex; flex-direction: column; gap: 1.25rem; color: var(--st-text-color);
   font-family: var(--st-font); line-height: 1.6; }
@@ -32,7 +39,7 @@ _CSS = """
 _JS = f"""
 const markdown = import(new URL("{find_asset("markdown.js")}", location.origin));
 export default async ({{ parentElement, data }}) => {{
-  const {{ render }} = await markdown;
+  const {{ render, Sources }} = await markdown;
   let log = parentElement.querySelector(".fg-read");
   if (!log) {{
     log = document.createElement("div");
@@ -42,7 +49,7 @@ export default async ({{ parentElement, data }}) => {{
     log.setAttribute("aria-label", "Conversation");
     parentElement.append(log);
   }}
-  log.replaceChildren(...data.messages.map(({{ role, text, mark }}) => {{
+  log.replaceChildren(...data.messages.map(({{ role, text, mark, citations }}) => {{
     const article = document.createElement("article");
     article.className = role === "user" ? "fg-read-you" : "fg-read-flow";
     article.setAttribute("aria-label", role === "user" ? data.by : data.name);
@@ -50,7 +57,12 @@ export default async ({{ parentElement, data }}) => {{
     body.dir = "auto";
     article.append(body);
     if (role === "user") body.textContent = text;
-    else if (text.trim()) render(body, text, {{}});
+    else if (text.trim()) {{
+      const sources = new Sources();
+      sources.add(citations);
+      render(body, text, {{ sources }});
+      article.append(sources.element);
+    }}
     if (mark) {{
       const note = document.createElement("p");
       note.className = "fg-read-mark";
@@ -100,6 +112,7 @@ def _continue(caller: Caller, key: str, opened: OpenedChat) -> None:
         st.switch_page(browser.PLAYGROUND, query_params={"flow": wired.id, "session": session_id})
 
 
-def _write(message: SharedMessage) -> dict[str, str]:
-    mark = "" if message.role == "user" else _MARKS.get(message.state, "")
-    return {"role": message.role, "text": mend(message.text), "mark": mark}
+def _write(message: SharedMessage) -> dict[str, Any]:
+    mark = "" if message.role == "user" else _MARKS.get(message.state) or _CUT.get(message.finish_reason or "", "")
+    citations = describe_passages(message.citations)
+    return {"role": message.role, "text": mend(message.text), "mark": mark, "citations": citations}

@@ -9,9 +9,11 @@ import streamlit as st
 from flowground.caller import Caller
 from flowground.errors import FlowgroundError
 from flowground.fields.policy import FieldPolicy
+from flowground.fields.values import read_typed
 from flowground.overrides import FieldValues, find_changes
 from flowground.ui.page import words
 from flowground.wiring import WiredFlow
+from flowground.words import show
 
 _SHOWN = 160
 
@@ -41,7 +43,7 @@ class Overrides:
     def edit(self, item: FieldPolicy, value: Any) -> None:
         """Takes one field's new value into the calls, or keeps why it cannot be."""
         try:
-            self._set(item.component, item.name, value)
+            self._set(item.component, item.name, read_typed(item, value))
         except FlowgroundError as error:
             self.refused[item.key] = Refused(value, error.message)
         else:
@@ -117,4 +119,6 @@ def write_value(value: Any) -> str:
         return "on" if value else "off"
     if value == "":
         return "empty"
+    if isinstance(value, dict | list):
+        return show(value)
     return words.cut(" ".join(str(value).split()), _SHOWN)

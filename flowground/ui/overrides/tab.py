@@ -17,9 +17,7 @@ from flowground.wiring import WiredFlow
 
 _EXACT = 2**53 - 1
 """The largest number that a browser can hold to the last digit."""
-_TEXTS = ("text", "area")
-_LINE = 40
-"""Characters of the longest text that is edited on one line."""
+_TEXTS = ("text", "area", "json")
 
 
 def write_title(values: FieldValues) -> str:
@@ -151,6 +149,8 @@ def _write_facts(item: FieldPolicy, *, is_changed: bool) -> str:
 def _fit(item: FieldPolicy, value: Any) -> Any:
     """The value in the type that its editor holds."""
     widget = _choose_widget(item, value)
+    if isinstance(value, dict | list):
+        return json.dumps(value, indent=2, ensure_ascii=False)
     if widget in _TEXTS:
         return "" if value is None else str(value)
     if widget == "switch":
@@ -171,9 +171,8 @@ def _choose_widget(item: FieldPolicy, value: Any) -> Widget:
 
 def _is_one_line(item: FieldPolicy, key: str) -> bool:
     """Whether a word or two are edited, which need no area of several lines; an editor stays what it was at first."""
-    own, held = item.value, st.session_state[key]
-    is_short = isinstance(own, str) and 0 < len(own) <= _LINE and own.isprintable() and "{" not in own
-    return bool(st.session_state.setdefault(f"{key}:line", is_short and str(held).isprintable()))
+    is_line = item.is_short and str(st.session_state[key]).isprintable()
+    return bool(st.session_state.setdefault(f"{key}:line", is_line))
 
 
 def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None], *, is_new: bool) -> None:
@@ -200,7 +199,7 @@ def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None], *, 
             # None, which is no edit here: with another default it could not be emptied.
             st.number_input(value=None, step=item.step, format=form, placeholder="not set", **every)
         case "choice":
-            choices = _list_choices(item, held)
+            choices = item.list_choices(held)
             place = 0 if is_new else next(place for place, choice in enumerate(choices) if _is_same(choice, held))
             st.selectbox(options=choices, index=place, format_func=write_value, placeholder="not set", **every)
         case "switch":
@@ -212,17 +211,10 @@ def _draw_editor(item: FieldPolicy, key: str, on_change: Callable[[], None], *, 
             st.text_input(**default, **every)
         case "area":
             st.text_area(height="content", **default, **every)
+        case "json":
+            st.text_area(height="content", placeholder="not set", **default, **every)
         case unknown:
             assert_never(unknown)
-
-
-def _list_choices(item: FieldPolicy, held: Any) -> list[Any]:
-    """The choices, and before them what the editor holds and what the author wrote where they are none."""
-    choices = list(item.choices or ())
-    for own in (held, item.value):
-        if not any(_is_same(own, choice) for choice in choices):
-            choices.insert(0, own)
-    return choices
 
 
 def _is_same(one: Any, other: Any) -> bool:

@@ -15,6 +15,8 @@ PAGES = Path(__file__).resolve().parents[3] / "pages"
 """For whole paths: Streamlit counts short ones from its script, in AppTest app.py, elsewhere pages/router.py."""
 PLAYGROUND = str(PAGES / "playground.py")
 API_ACCESS = str(PAGES / "api_access.py")
+INSIDE = str(PAGES / "inside.py")
+KNOWLEDGE = str(PAGES / "knowledge.py")
 USAGE = str(PAGES / "usage.py")
 LOOKS = tuple(Path(__file__).with_name(name) for name in ("looks.css", "phone.css"))
 # What of a browser's own name says which it is; the first that is found.

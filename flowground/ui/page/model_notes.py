@@ -6,8 +6,8 @@ from typing import Literal
 from flowground import runtime
 from flowground.providers import find_own_weights
 from flowground.providers.builtin.weights import QWEN
-from flowground.ui.page import words
 from flowground.wiring import WiredFlow
+from flowground.words import write_size
 
 BUILT_IN = QWEN.title
 FETCH_NOTICE = f"The first {{}} fetches the built-in model, {BUILT_IN}, 0.5 GB, Apache-2.0."
@@ -20,8 +20,7 @@ LIMITS_NOTICE = (
 def list_models(wired: WiredFlow) -> tuple[str, ...]:
     """The `provider:model` words of the flow's models, each once."""
     default = runtime.get().settings.default_model
-    named = (name for component in wired.components.values() for name in component.list_models())
-    return tuple(dict.fromkeys(name or default for name in named))
+    return tuple(dict.fromkeys(name or default for _, name in wired.list_models()))
 
 
 def write_label(model: str) -> str:
@@ -62,7 +61,7 @@ def _uses_local(wired: WiredFlow) -> bool:
 
 
 def _write_amount(received: int, total: int) -> str:
-    return f"{words.write_size(received)} of {words.write_size(total)}" if total else words.write_size(received)
+    return f"{write_size(received)} of {write_size(total)}" if total else write_size(received)
 
 
 def _find_own_weights() -> Path | None:

@@ -44,13 +44,6 @@ def write_tokens(usage: Usage | None) -> str:
     return "" if usage is None else count(usage.total_tokens, "token")
 
 
-def write_size(size: int) -> str:
-    """Bytes in the unit a person would take, powers of 1000."""
-    if size >= 1_000_000_000:
-        return f"{size / 1e9:.1f} GB"
-    return f"{size / 1e6:.0f} MB" if size >= 1_000_000 else f"{max(1, size // 1000)} kB"
-
-
 def join(parts: Iterable[str]) -> str:
     """Parts that are not empty, with a dot between them."""
     return " · ".join(part for part in parts if part)

@@ -10,6 +10,7 @@ from flowground.caller import Caller
 from flowground.sign_in.roster import NAME_CHARS
 from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.people.tokens import StoredToken
+from flowground.store.runs.files import StoredFile
 from flowground.ui.api_access.tokens import draw_revoke, write_token_facts
 from flowground.ui.page import bridge, browser, drafts, failure, words
 from flowground.ui.page.actions import draw_action, draw_last_question
@@ -18,9 +19,12 @@ from flowground.ui.page.paging import PAGE, ListPage, draw_list
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import session
 from flowground.ui.sign_in.sign_in import draw_new_password
+from flowground.words import write_size
 
 MY_DATA = "/session/my-data"
 """The route in flowground/web/session_routes.py."""
+FILE = "/file/download"
+"""The route in flowground/web/page_files.py."""
 _REFUSED = "account:refused"
 _DELETED = "account:deleted"
 """Whether the conversations were just deleted, and this browser's drafts have to go too."""
@@ -93,6 +97,30 @@ def draw_tokens(caller: Caller) -> None:
 
     empty = "None yet. Make them under *API access* of a flow whose API is shared with you."
     draw_list("own_tokens", "Search tokens", find, draw, empty=empty)
+
+
+def draw_files(caller: Caller) -> None:
+    """All that this person, or a program of theirs, gave and did not delete."""
+
+    def find(searched: str, offset: int) -> ListPage[StoredFile]:
+        return ListPage(*bridge.ask(account.find_files, caller, searched, limit=PAGE, offset=offset))
+
+    def draw(items: Sequence[StoredFile]) -> None:
+        for item in items:
+            file = item.reference
+            kept = "" if item.message else "not sent"
+            facts = words.join((write_size(file.size), f"since {browser.write_moment(item.created_at)}", kept))
+            with open_row(f"account:file:{file.id}", f"**{words.escape(file.name)}**", facts):
+                st.link_button("Download", f"{FILE}?id={file.id}", key=f"account:file_download:{file.id}")
+                draw_action("Delete", _delete_file, caller, file.id, key=f"account:file_delete:{file.id}")
+
+    draw_list("own_files", "Search files", find, draw, empty="None yet.")
+
+
+@bind_to_caller
+def _delete_file(caller: Caller, key: str) -> None:
+    with failure.keep_refusals(_REFUSED):
+        bridge.ask(account.delete_file, caller, key)
 
 
 @bind_to_caller

@@ -7,10 +7,11 @@ from flowground.access.sharing import find_shared
 from flowground.caller import Caller
 from flowground.ui.api_access import pane
 from flowground.ui.chat.chat_menu import draw_chat_menu
-from flowground.ui.page import actions, bridge, words
+from flowground.ui.chat.conversation import find_session
+from flowground.ui.page import actions, bridge, browser, words
 from flowground.ui.page.reach import begin_sentence, spell_reach
 from flowground.ui.publish import publish
-from flowground.ui.shell import access_requests
+from flowground.ui.shell import access_requests, mistakes
 from flowground.wiring import WiredFlow
 from flowground.yaml_file.colors import write_link_color
 
@@ -50,6 +51,8 @@ def draw_header(caller: Caller, wired: WiredFlow) -> bool:
             if shared:
                 st.badge(shared, icon=":material/group:", color="green", help=_SHARED)
         with st.container(horizontal=True, width="content", gap="small", key=f"{_HEAD}-actions"):
+            if caller.sees_inside:
+                _draw_way_inside(wired)
             if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
                 pane.open_drawer(wired)
             if asking is not None:
@@ -81,6 +84,13 @@ async def _read_standing(caller: Caller, wired: WiredFlow) -> tuple[str, bool]:
     return begin_sentence(said), may_run_api
 
 
+def _draw_way_inside(wired: WiredFlow) -> None:
+    """To the page where the steps of what is said here light up: a link, so that it opens beside this page too."""
+    query = {"flow": wired.id, "session": find_session(wired.id)}
+    with st.container(key="header:inside", width="content"):
+        st.page_link(browser.INSIDE, label="Inside", icon=":material/account_tree:", query_params=query)
+
+
 def _draw_description(wired: WiredFlow) -> None:
     if wired.flow.description:
         st.markdown(f":gray[{words.escape(wired.flow.description)}]")
@@ -95,3 +105,4 @@ def draw_stale(caller: Caller, wired: WiredFlow) -> None:
             + "  \n".join(words.write_sentence(str(problem)) for problem in mistake.problems[:3]),
             icon=":material/history:",
         )
+        mistakes.draw_way(wired.flow.file)

@@ -38,8 +38,9 @@ def draw_gallery() -> None:
     """
     caller = require_visitor()
     found = bridge.ask(gallery.find_open, caller)
-    problems = runtime.get().catalogue.list_problems() if caller.sees_inside else {}
-    draw_mistakes(problems)
+    catalogue = runtime.get().catalogue
+    problems = catalogue.list_problems() if caller.sees_inside else {}
+    draw_mistakes(problems, catalogue.list_warnings() if caller.sees_inside else {})
     if found.flows:
         _draw_flows(caller, found)
     elif not caller.sees_inside:

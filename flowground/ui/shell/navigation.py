@@ -37,6 +37,8 @@ _HOME = _ListedPage("home", "Flows", "apps")
 _LISTED_PAGES = (
     _ListedPage("playground", "Playground", "forum"),
     _ListedPage("api_access", "API access", "code"),
+    _ListedPage("inside", "Inside", "account_tree", lambda caller: caller.sees_inside),
+    _ListedPage("knowledge", "Knowledge", "menu_book", lambda caller: caller.sees_inside),
     _ListedPage("feedback", "Feedback", "thumbs_up_down", lambda caller: caller.sees_inside),
     _ListedPage("usage", "Usage", "bar_chart", lambda caller: caller.sees_inside),
     _ListedPage("first_account", "Create the first account", "person_add", lambda caller: caller.kind == "local"),
@@ -92,6 +94,11 @@ def draw_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
         if pages and caller.sees_inside:
             last = opening.find_last_flow()
             st.page_link(by_address["api_access"], width="stretch", query_params={"flow": last} if last else None)
+            if last:
+                st.page_link(by_address["inside"], width="stretch", query_params={"flow": last})
+            if runtime.get().library.has_any(last or ""):
+                query = {"flow": last} if last else None
+                st.page_link(by_address["knowledge"], width="stretch", query_params=query)
         _page_part.set(st.container(key="sidebar:part"))
         with st.container(key="sidebar:foot"):
             for address in ("organization", "account"):

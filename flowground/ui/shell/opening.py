@@ -40,7 +40,7 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
         if broken and caller.sees_inside and read_shared_flow() is None:
             text = "The flow opens as soon as the file is saved without the mistake."
             draw_notice("This flow's file needs a correction", text)
-            mistakes.draw_file(*broken)
+            mistakes.draw_file(broken[0], broken[1].problems)
             raise StopException from None
     _draw_closed(caller, address)
     raise StopException

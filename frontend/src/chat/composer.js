@@ -1,5 +1,6 @@
 // Where one writes: a field that grows, and one button that sends, or stops what was sent.
 
+import { Added, NOT_THERE } from "./added.js";
 import { Countdown } from "./countdown.js";
 import { icon, isSending, isTouched, make, writeSentence } from "./dom.js";
 
@@ -8,7 +9,8 @@ const SETTLE = 600;
 const AWAY = "The connection to Flowground is lost, or it is restarting. Your text is kept.";
 
 export class Composer {
-  /** `act` has `send(text)`, `stop()`, `editLast()`, `changeDraft(text)`, `clearOverrides()`. */
+  /** `act` has `send(text)`, `stop()`, `editLast()`, `changeDraft(text)`, `clearOverrides()`; for files `changeFiles()`,
+   * `address(what, asked)` and `speak(sentence)`. */
   constructor(act, { isForm = false } = {}) {
     this.act = act;
     this.isForm = isForm;
@@ -20,12 +22,15 @@ export class Composer {
     this.box = make("textarea", { rows: isForm ? 5 : 1, dir: "auto", enterkeyhint: isForm || isTouched() ? "enter" : "send", autocomplete: "off" });
     this.button = make("button", { type: "button", class: "fg-send", click: () => this.press() });
     this.notes = make("div", { class: "fg-notes" });
-    const field = make("div", { class: "fg-field" }, this.box, this.button);
+    this.added = new Added({ ...act, change: () => this.changeFiles(), say: (sentence) => this.say(sentence, { kind: "files" }) });
+    const { element: added, button: attach, picker } = this.added;
+    const field = make("div", { class: "fg-field" }, added, attach, this.box, this.button, picker);
     field.addEventListener("click", (event) => event.target === field && this.box.focus());
-    this.element = make("form", { class: isForm ? "fg-composer fg-form" : "fg-composer" }, this.notice, this.chips, field, this.notes);
+    this.element = make("form", { class: isForm ? "fg-composer fg-form" : "fg-composer", novalidate: true }, this.notice, this.chips, field, this.notes);
     this.element.addEventListener("submit", (event) => event.preventDefault());
     this.box.addEventListener("input", () => this.change());
     this.box.addEventListener("keydown", (event) => this.hear(event));
+    this.box.addEventListener("paste", (event) => this.paste(event));
     this.draw();
   }
 
@@ -48,7 +53,11 @@ export class Composer {
 
   submit() {
     const text = this.box.value;
-    if (!text.trim() || this.off) return;
+    if (!this.hasContent || this.off) return;
+    if (this.added.isBusy) {
+      this.say(NOT_THERE, { kind: "files" });
+      return;
+    }
     if (!this.isOpen) {
       this.isWanted = !this.isLost;
       if (this.isLost) this.say(AWAY, { kind: "away" });
@@ -64,6 +73,24 @@ export class Composer {
     this.fit();
     this.draw();
     this.act.changeDraft(this.box.value);
+  }
+
+  /** A picture or file from the clipboard; what is there as text too is meant as text. */
+  paste(event) {
+    const { files, types } = event.clipboardData ?? {};
+    if (!files?.length || [...types].includes("text/plain")) return;
+    event.preventDefault();
+    this.added.add([...files]);
+  }
+
+  changeFiles() {
+    if (this.notice.dataset.kind === "files" && !this.added.isBusy && this.notice.textContent === NOT_THERE) this.say("");
+    this.draw();
+    this.act.changeFiles?.();
+  }
+
+  get hasContent() {
+    return Boolean(this.box.value.trim() || this.added.list().length);
   }
 
   get text() {
@@ -152,12 +179,14 @@ export class Composer {
     }
     this.button.setAttribute("aria-disabled", String(this.isSettling));
     this.box.disabled = Boolean(this.off);
-    this.button.disabled = !this.isRunning && (Boolean(this.off) || !this.box.value.trim());
+    this.button.disabled = !this.isRunning && (Boolean(this.off) || this.added.isBusy || !this.hasContent);
+    this.added.button.disabled = Boolean(this.off);
     this.element.toggleAttribute("data-off", Boolean(this.off));
   }
 
   /** What the page says around the field: its name, the overrides that apply, and quiet lines below. */
-  describe({ label, placeholder, chip, notes }) {
+  describe({ label, placeholder, chip, notes, files }) {
+    this.added.describe(files);
     this.box.placeholder = placeholder;
     this.box.setAttribute("aria-label", label);
     const chips = [];

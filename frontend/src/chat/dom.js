@@ -1,6 +1,6 @@
 // Making elements, and the few icons that stand in them.
 
-import { copyText } from "../markdown.js";
+import { copyText } from "../copy.js";
 
 /** An element: `make("button", {class: "fg-icon", "aria-label": "Copy"}, icon("copy"))`. Functions become listeners. */
 export function make(tag, given = {}, ...children) {
@@ -18,6 +18,7 @@ export function make(tag, given = {}, ...children) {
 const PATHS = {
   again: "M4 12a8 8 0 1 1 2.3 5.6M4 18v-5h5",
   alert: "M12 3.5 22 20H2ZM12 10v4M12 17v.1",
+  attach: "M20 11.5l-8.2 8.2a5 5 0 0 1-7.1-7.1l8.5-8.5a3.4 3.4 0 0 1 4.8 4.8l-8.5 8.5a1.7 1.7 0 0 1-2.4-2.4l7.8-7.8",
   arrow: "M12 19V5M6 11l6-6 6 6",
   bad: "M7 14V4H4v10ZM7 13l4 8c1.7 0 2.5-1.2 2.2-2.8L12.5 15H18a2 2 0 0 0 2-2.4l-1.3-7A2 2 0 0 0 16.8 4H7",
   clear: "M6 6l12 12M18 6 6 18",
@@ -27,6 +28,7 @@ const PATHS = {
   down: "M12 5v14M6 13l6 6 6-6",
   eye: "M3 3l18 18M10 6.3A9 9 0 0 1 21 12a14 14 0 0 1-2.6 3.4M6.5 7.2A13 13 0 0 0 3 12a9.6 9.6 0 0 0 12.6 5M10 10a3 3 0 0 0 4 4",
   fetch: "M12 4v11M7 11l5 5 5-5M4 20h16",
+  file: "M6 3h8l4 4v14H6ZM14 3v4h4M9 12h6M9 16h6",
   flow: "M9 4h6v5H9ZM3 15h6v5H3ZM15 15h6v5h-6ZM12 9v3M6 15v-3h12v3",
   good: "M7 10v10H4V10ZM7 11l4-8c1.7 0 2.5 1.2 2.2 2.8L12.5 9H18a2 2 0 0 1 2 2.4l-1.3 7a2 2 0 0 1-1.9 1.6H7",
   edit: "M4 20h4L19 9l-4-4L4 16ZM13 7l4 4",
@@ -35,6 +37,9 @@ const PATHS = {
   off: "M12 3v9M6.5 6.5a8 8 0 1 0 11 0",
   play: "M7 4.5v15l12-7.5Z",
   stop: "M7 7h10v10H7Z",
+  test: "M10 3v6.5L4.8 18.4A1.7 1.7 0 0 0 6.3 21h11.4a1.7 1.7 0 0 0 1.5-2.6L14 9.5V3M8 3h8M7.5 15h9",
+  thought: "M9 18h6M10 21h4M12 3a6 6 0 0 0-3.6 10.8c.7.6 1.1 1.2 1.1 2.2h5c0-1 .4-1.6 1.1-2.2A6 6 0 0 0 12 3Z",
+  tool: "M14.5 6.5a4 4 0 0 0-5.3 4.9L3.5 17a2 2 0 0 0 0 2.9l.6.6a2 2 0 0 0 2.9 0l5.6-5.7a4 4 0 0 0 4.9-5.3l-2.6 2.6-2.5-.5-.5-2.5Z",
   tune: "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4",
   wait: "M7 3h10M7 21h10M8 3c0 5 8 5 8 9s-8 4-8 9M16 3c0 5-8 5-8 9s8 4 8 9",
 };

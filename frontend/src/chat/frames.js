@@ -3,7 +3,7 @@
 import { Turn } from "./turn.js";
 import { focusVersions } from "./versions.js";
 
-const HEARD = { conversation, behind, messages, waiting, started, text, step, steps, progress, ended, refused, note, off, rated };
+const HEARD = { conversation, behind, messages, waiting, started, text, step, steps, actions, progress, ended, refused, note, off, rated };
 
 /** One frame; what this page does not know is left out. */
 export function hearFrame(view, frame) {
@@ -53,7 +53,9 @@ function behind(view) {
 /** After the connection was lost: what was not heard any more goes back to where it was typed. */
 function giveBack(view, pending, messages) {
   const last = messages.findLast((message) => message.role === "user");
-  if (last?.text !== pending.text && !pending.isAgain) view.composer.restore(pending.text);
+  if (pending.isAgain || (last?.text === pending.text && (last.files ?? []).length === pending.files.length)) return;
+  view.composer.restore(pending.text);
+  if (!pending.replaced) view.composer.added.restore(pending.files);
 }
 
 function fillForm(view, messages) {
@@ -92,7 +94,7 @@ function started(view, frame) {
     return [id, view.list.name(item, id)];
   });
   for (const item of [question, ...drawn.map(([, answer]) => answer)])
-    if (item) Object.assign(item, { isUnkept: Boolean(view.note), tweaks: mine ? view.data.tweaks : {} });
+    if (item) Object.assign(item, { isUnkept: Boolean(view.note), tweaks: mine?.tweaks ?? {} });
   const unnamed = drawn.length ? null : view.list.addAnswer();
   view.turn = new Turn({ ...frame, unnamed }, new Map(drawn));
   view.turn.first.wait(frame.elsewhere ? "Another server is writing this answer." : undefined);
@@ -107,6 +109,7 @@ function keepAddress(view) {
   address.searchParams.set("session", view.session);
   history.replaceState(history.state, "", address);
   view.data = { ...view.data, is_new: false };
+  view.options.rename(view.draftKey);
   view.trigger("began", view.session);
 }
 
@@ -128,7 +131,11 @@ function nameAnswer(view, id) {
 }
 
 function step(view, { run, name }) {
-  if (view.turn?.run === run) view.turn.first?.wait(`Running ${name} …`);
+  if (name && view.turn?.run === run) view.turn.first?.wait(`Running ${name} …`);
+}
+
+function actions(view, { run, actions: told }) {
+  if (view.turn?.run === run) view.turn.first?.act(told);
 }
 
 function progress(view, frame) {
@@ -185,7 +192,10 @@ function refused(view, { id, text: sentence, hint, seconds }) {
   view.list.restore(pending.removed);
   if (sentence) view.composer.say(sentence, { hint, seconds });
   if (!pending.isAgain && pending.replaced) pending.replaced.edit(pending.text);
-  else if (!pending.isAgain && !view.isForm) view.composer.restore(pending.text);
+  else if (!pending.isAgain && !view.isForm) {
+    view.composer.restore(pending.text);
+    view.composer.added.restore(pending.files);
+  }
   view.update();
 }
 

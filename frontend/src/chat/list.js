@@ -38,8 +38,8 @@ export class List {
     return item;
   }
 
-  addQuestion(text) {
-    return this.add(new Question(this.chat, text));
+  addQuestion(text, files = []) {
+    return this.add(new Question(this.chat, text, files));
   }
 
   addAnswer() {

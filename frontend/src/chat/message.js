@@ -1,8 +1,12 @@
 // One message: a question in its bubble, or an answer with what it cost and what can be done with it.
 
-import { Growing, render } from "../markdown.js";
+import { Growing, Sources, render } from "../markdown.js";
+import { Actions } from "./actions.js";
 import { icon, make, makeCopyButton, makeIconButton, writeSentence } from "./dom.js";
-import { drawProgress, drawSteps } from "./inside.js";
+import { drawProgress } from "./progress.js";
+import { drawSteps } from "./steps.js";
+import { drawValue, readValue } from "./value.js";
+import { drawSent } from "./sent.js";
 import { makeEditor, makeVersions } from "./versions.js";
 import { count, join, writeMoment, writeSeconds, writeTime, writeTokens } from "./words.js";
 
@@ -13,6 +17,7 @@ const CUT = {
   length: "This answer was cut: it reached the longest that its model may write.",
   content_filter: "The model's server left a part of this answer out.",
 };
+const WENT_ON = "A part of the flow failed; this answer was made without it.";
 const NO_ANSWER = "The flow has no answer to this: none of its outputs ran.";
 
 function makeTime(at) {
@@ -21,19 +26,33 @@ function makeTime(at) {
 
 /** `chat` as for answers. `versions` are ids of questions that stand in this one's place, alike texts together. */
 export class Question {
-  constructor(chat, text) {
+  constructor(chat, text, files = []) {
     this.chat = chat;
     this.versions = [];
     this.bubble = make("div", { class: "fg-bubble", dir: "auto" }, text);
     this.footer = make("div", { class: "fg-footer" });
-    this.element = make("article", { class: "fg-question", "aria-label": "You" }, this.bubble, this.footer);
+    this.element = make("article", { class: "fg-question", "aria-label": "You" });
     this.text = text;
     this.at = null;
+    this.showFiles(files);
+    this.close({ isSent: true });
     this.draw();
   }
 
-  store({ id, text, at, versions = [] }) {
+  /** Those that were sent with it, above what it says. */
+  showFiles(files) {
+    if (JSON.stringify(files) === JSON.stringify(this.files)) return;
+    this.files = files;
+    const drawn = drawSent(files, this.chat.address);
+    this.sent?.remove();
+    if (drawn) this.element.prepend(drawn);
+    this.sent = drawn;
+  }
+
+  store({ id, text, at, versions = [], files = [] }) {
     if (text !== this.text) this.bubble.textContent = text;
+    this.bubble.hidden = !text && files.length > 0;
+    this.showFiles(files);
     const isOther = JSON.stringify([id, at, versions]) !== JSON.stringify([this.id, this.at, this.versions]);
     Object.assign(this, { id, text, at, versions });
     if (isOther) this.draw();
@@ -51,7 +70,7 @@ export class Question {
     const canEdit = this.id && chat.canRetry;
     this.footer.replaceChildren(
       makeTime(this.at) ?? "",
-      makeCopyButton("Copy the question", () => this.text),
+      this.text ? makeCopyButton("Copy the question", () => this.text) : "",
       (canEdit && makeIconButton("edit", "Edit", () => this.edit(), { class: "fg-icon fg-idle fg-edit" })) || "",
       (canEdit && makeVersions(newest, versions.indexOf(this.alike), choose)) || "",
     );
@@ -69,7 +88,7 @@ export class Question {
       send: (typed) => this.chat.edit(this, typed) && this.close({ isSent: true }),
     };
     const { element, open } = makeEditor(text, act);
-    this.element.replaceChildren(element);
+    this.element.replaceChildren(...(this.sent ? [this.sent] : []), element);
     this.element.dataset.state = "editing";
     open();
     this.chat.reveal(element);
@@ -78,7 +97,8 @@ export class Question {
   close({ isSent = false } = {}) {
     if (isSent) this.draft = null;
     delete this.element.dataset.state;
-    this.element.replaceChildren(this.bubble, this.footer);
+    this.bubble.hidden = !this.text && this.files.length > 0;
+    this.element.replaceChildren(...(this.sent ? [this.sent] : []), this.bubble, this.footer);
     if (!isSent) this.footer.querySelector(".fg-edit")?.focus({ preventScroll: true });
   }
 }
@@ -88,15 +108,18 @@ export class Answer {
   constructor(chat) {
     this.chat = chat;
     this.end = 0;
-    this.stored = this.at = null;
+    this.stored = this.at = this.value = this.written = null;
     this.isEnd = false;
     this.alike = "";
     this.body = make("div", { class: "fg-body" });
     const avatar = make("div", { class: "fg-avatar", "aria-hidden": "true" }, chat.icon || icon("flow"));
     this.element = make("article", { class: "fg-answer", "aria-label": chat.name }, avatar, this.body);
+    this.sender = make("p", { class: "fg-sender", hidden: true });
     this.text = make("div", { class: "fg-text", dir: "auto" });
+    this.sources = new Sources();
     this.below = make("div", { class: "fg-below" });
-    this.body.append(this.text, this.below);
+    this.actions = new Actions((sentence) => chat.say(sentence), (...decided) => chat.decide(...decided));
+    this.body.append(this.sender, this.actions.element, this.text, this.sources.element, this.below);
     this.growing = null;
   }
 
@@ -109,6 +132,10 @@ export class Answer {
     this.below.replaceChildren(this.waiting);
   }
 
+  act(actions) {
+    this.actions.take(actions, { isLive: true });
+  }
+
   showProgress(frame) {
     if (this.end) return;
     this.element.dataset.state = "running";
@@ -116,15 +143,16 @@ export class Answer {
   }
 
   /** A piece that begins at the character `at` of the answer; what is there already is not added again. */
-  add(at, text) {
+  add(at, text, citations = []) {
     if (at === 0 && this.end) this.empty();
+    this.sources.add(citations);
     const letters = Array.from(text);
     const fresh = letters.slice(Math.max(0, this.end - at));
     if (!fresh.length) return;
     if (!this.growing) {
       this.below.replaceChildren();
       this.element.dataset.state = "growing";
-      this.growing = new Growing(this.text, { onSentence: (sentence) => this.chat.say(sentence) });
+      this.growing = new Growing(this.text, { sources: this.sources, onSentence: (sentence) => this.chat.say(sentence) });
     }
     this.growing.add(fresh.length === letters.length ? text : fresh.join(""));
     this.end = at + letters.length;
@@ -135,22 +163,39 @@ export class Answer {
     this.growing = null;
     this.end = 0;
     this.text.replaceChildren();
+    this.sources.show([]);
+    this.showValue();
   }
 
   /** The answer as it is stored. Its text is drawn only where it is not there already. */
   store(message) {
     const text = message.text ?? this.growing?.text ?? "";
     const isCut = message.state !== "complete";
-    if (this.growing && this.growing.text === text) this.growing.end({ isCut });
+    this.sender.textContent = message.sender_name ?? ""; // of a message that the flow stored beside its answers
+    this.sender.hidden = !message.sender_name;
+    const isDrawn = this.sources.show(message.citations ?? []);
+    if (message.value) this.empty();
+    else if (isDrawn && this.growing && this.growing.text === text) this.growing.end({ isCut });
     else if (text.trim()) {
       this.growing?.drop();
-      this.growing = render(this.text, text, { isCut });
+      this.growing = render(this.text, text, { isCut, sources: this.sources });
     } else this.empty();
     this.end = text ? Math.max(this.end, 1) : 0;
+    this.showValue(message.value);
+    this.actions.end(message.actions);
     this.stored = { ...message, text };
     this.at = message.at;
     this.element.dataset.state = message.state;
     this.draw();
+  }
+
+  /** An answer that is records, data or files stands there as such, in the place of its text. */
+  showValue(written = null) {
+    if (written === this.written) return;
+    this.written = written;
+    this.value?.remove();
+    this.value = written ? drawValue(readValue(written), { name: "answer", address: this.chat.address }) : null;
+    if (this.value) this.text.after(this.value);
   }
 
   /** For what stands below the last answer of a turn: it is that of `question`. */
@@ -171,6 +216,8 @@ export class Answer {
     if (this.isEmpty) marks.push(make("p", { class: "fg-mark" }, this.stored.is_skipped ? NO_ANSWER : NOTHING[this.stored.by_model]));
     if (state === "interrupted") marks.push(make("p", { class: "fg-mark" }, this.stored.text ? INTERRUPTED : INTERRUPTED_AT_ONCE));
     if (CUT[this.stored.finish_reason]) marks.push(make("p", { class: "fg-mark" }, CUT[this.stored.finish_reason]));
+    for (const note of this.stored.notes ?? []) marks.push(make("p", { class: "fg-mark" }, note));
+    if (this.stored.went_on) marks.push(make("p", { class: "fg-mark" }, WENT_ON));
     if (state === "stopped" && error) marks.push(make("p", { class: "fg-mark" }, error.text));
     if (state === "failed" && error) marks.push(this.drawError(error));
     this.below.replaceChildren(...marks, this.drawFooter());
@@ -192,6 +239,8 @@ export class Answer {
     if (canRetry && !isBad) left.push(makeIconButton("again", "Try again", () => chat.retry(this), { class: "fg-icon fg-idle" }));
     if (canRetry && this.alike) left.push(this.drawVersions() ?? "");
     if (chat.offersCode && chat.findQuestion(this)) left.push(makeIconButton("code", "Copy as code", () => chat.showCode(this)));
+    if (chat.offersTest && stored.state === "complete" && !this.isUnkept && chat.findQuestion(this))
+      left.push(makeIconButton("test", "Make it a test", () => chat.makeTest(this)));
     this.rating = chat.drawRating?.(this) ?? null;
     const told = make("div", { class: "fg-told" }, this.drawFacts(), makeTime(stored.at));
     return make("div", { class: "fg-footer" }, ...left, this.rating, told);
@@ -238,6 +287,7 @@ export class Answer {
   }
 
   showSteps(steps) {
-    this.steps?.replaceChildren(...drawSteps(steps, this.stored.text));
+    const way = this.isUnkept ? null : make("a", { class: "fg-way", href: this.chat.inside, target: "_blank", rel: "noopener" }, icon("flow"), "Show in the flow");
+    this.steps?.replaceChildren(...drawSteps(steps, this.stored.text), way ?? "");
   }
 }

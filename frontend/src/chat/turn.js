@@ -2,8 +2,8 @@
 
 /** What was said on this page and is not begun yet. */
 export class Pending {
-  constructor(id, text, { question, answer }) {
-    Object.assign(this, { id, text, question, answer });
+  constructor(id, text, { files, question, answer }) {
+    Object.assign(this, { id, text, files, question, answer });
   }
 }
 
@@ -22,8 +22,8 @@ export class Turn {
     return this.number ? { run: this.run, number: this.number } : null;
   }
 
-  add({ answer, at, text, number }) {
+  add({ answer, at, text, number, citations }) {
     this.number = Math.max(this.number, number);
-    this.answers.get(answer)?.add(at, text);
+    this.answers.get(answer)?.add(at, text, citations);
   }
 }

@@ -2,8 +2,11 @@
 
 import { copyText } from "../markdown.js";
 import { Composer } from "./composer.js";
+import { NOT_THERE } from "./added.js";
 import { isTouched, make, makeIconButton, makeId } from "./dom.js";
+import { listenForDrops } from "./dropping.js";
 import { Drafts } from "./drafts.js";
+import { Options } from "./options.js";
 import { Hero, drawWays } from "./hero.js";
 import { hearFrame } from "./frames.js";
 import { listen } from "./keys.js";
@@ -18,6 +21,8 @@ import { Pending } from "./turn.js";
 const LOST = 1200;
 /** Milliseconds for which a page whose sign-in ended may lead elsewhere itself: a rerun would stop it on its way there. */
 const LEAVING = 3000;
+/** Milliseconds for which a file that was added and not sent is there; the server deletes it after a day. */
+const UNSENT = 72_000_000;
 
 export class View {
   /** `trigger(name, value)` tells the page's Python. */
@@ -29,7 +34,10 @@ export class View {
     this.list = new List(this.makeOffer(), { earlier: () => this.askEarlier() });
     this.drafts = new Drafts(data.person, data.flow);
     this.hero = new Hero((text) => this.say(text));
+    this.files = new Drafts(data.person, `${data.flow}:files`, window.sessionStorage);
     this.composer = new Composer(this.makeActs(), { isForm: this.isForm });
+    this.options = new Options(this.makeOptionActs(), new Drafts(data.person, data.flow, window.sessionStorage));
+    this.composer.chips.before(this.options.element);
     this.toEnd = makeIconButton("down", "Go to the end", () => this.scroll.toEnd({ isSmooth: true }), { class: "fg-icon fg-to-end", hidden: true });
     this.foot = make("div", { class: "fg-foot" }, this.toEnd, this.composer.element);
     const loading = make("div", { class: "fg-loading", "aria-hidden": "true" }, make("i"), make("i"), make("i"));
@@ -39,6 +47,7 @@ export class View {
     this.scroll.isFollowing = !this.isForm;
     for (const growing of [this.list.log, this.foot]) this.scroll.watch(growing);
     this.keys = listen(root, this.makeKeys());
+    this.endDrops = listenForDrops(root, this.makeDrops());
     this.show(data);
     const where = `${location.origin.replace(/^http/, "ws")}/chat?flow=${encodeURIComponent(data.flow)}${data.is_public ? "&at=public" : ""}`;
     this.socket = new Socket(where, { hear: (frame) => hearFrame(this, frame), change: (state) => this.changeLink(state) });
@@ -49,15 +58,20 @@ export class View {
     return {
       get name() { return view.data.title; },
       get icon() { return view.data.icon; },
+      get inside() { return `/inside?${new URLSearchParams({ flow: view.data.flow, session: view.session })}`; },
       get offersCode() { return view.data.offers_code; },
+      get offersTest() { return view.data.offers_test; },
       get canRetry() { return !view.isForm && !view.off; },
       say: (sentence) => this.speech.say(sentence),
+      address: (what, asked) => this.findFile(what, asked),
       retry: (answer) => this.askAgain(answer),
       edit: (question, text) => this.edit(question, text),
       reveal: (element) => this.scroll.reveal(element, this.foot),
       choose: (id, from) => this.choose(id, from),
       findQuestion: (answer) => this.list.findQuestion(answer),
       showCode: (answer) => this.showCode(answer),
+      makeTest: (answer) => this.trigger("test", { session: this.session, message: answer.id }),
+      decide: (call, digest, decision) => this.turn && this.socket.send({ type: "decide", run: this.turn.run, call, digest, decision }),
       askSteps: (answer) => this.socket.send({ type: "steps", session: this.session, message: answer.id }),
       drawRating: (answer) => (this.note ? null : this.ratings.draw(answer)),
       redrawRating: (answer, drawn) => this.ratings.redraw(answer, drawn),
@@ -82,7 +96,41 @@ export class View {
       editLast: () => this.editLast(),
       changeDraft: (text) => this.drafts.keep(this.draftKey, text),
       clearOverrides: () => this.trigger("clear", true),
+      changeFiles: () => this.keepFiles(),
+      address: (what, asked) => this.findFile(what, asked),
+      speak: (sentence) => this.speech.say(sentence),
     };
+  }
+
+  makeDrops() {
+    return {
+      canTake: () => this.composer.added.isTaking && !this.off,
+      says: () => this.off || this.data.files.says,
+      take: (files) => !this.off && this.composer.added.add(files),
+    };
+  }
+
+  /** Where a page adds, shows, saves and deletes files. */
+  findFile(what, asked) {
+    const { flow, is_public: isPublic } = this.data;
+    const here = what === "upload" ? { flow } : isPublic ? { flow } : {};
+    return `/file/${what}?${new URLSearchParams({ ...here, ...asked, ...(isPublic ? { at: "public" } : {}) })}`;
+  }
+
+  /** What was added and not sent outlives a reload of this tab, as long as the server keeps it. */
+  keepFiles() {
+    if (!this.session) return;
+    const files = this.composer.added.list();
+    this.files.keep(this.draftKey, files.length ? JSON.stringify({ at: Date.now(), files }) : "");
+  }
+
+  readFiles() {
+    const { at, files } = JSON.parse(this.files.read(this.draftKey) || "{}");
+    return Date.now() - at < UNSENT ? files : [];
+  }
+
+  makeOptionActs() {
+    return { change: () => this.shareTweaks(), focus: () => this.composer.focus(), say: (sentence) => this.speech.say(sentence) };
   }
 
   makeKeys() {
@@ -106,17 +154,29 @@ export class View {
     return this.data.is_new ? "new" : this.session;
   }
 
+  /** With what is said here: the overrides, and what was chosen among the options. */
+  get tweaks() {
+    return this.options.merge(this.data.tweaks);
+  }
+
+  shareTweaks() {
+    const told = JSON.stringify(this.tweaks);
+    if (told === this.tweaksTold || !this.socket) return;
+    this.tweaksTold = told;
+    this.socket.send({ type: "tweaks", tweaks: this.tweaks });
+  }
+
   /** What Python says of the page, first and whenever it changes. */
   show(data) {
     const isOther = data.session !== this.given && data.session !== this.session;
-    const before = this.data;
     this.data = data;
+    this.options.describe(data.asked, data.tweaks);
     this.given = data.session;
     this.hero.describe(data);
     if (data.explained) this.ratings.explained.add(data.explained);
     if (isOther) this.open(data.session);
     else {
-      if (JSON.stringify(before?.tweaks) !== JSON.stringify(data.tweaks)) this.socket.send({ type: "tweaks", tweaks: data.tweaks });
+      this.shareTweaks();
       this.list.redraw();
     }
     this.update();
@@ -124,19 +184,23 @@ export class View {
 
   /** What stands around the field. */
   describe() {
-    const { label, placeholder, chip, notes } = this.data;
+    const { label, placeholder, chip, notes, files } = this.data;
     const kept = this.note ? [{ icon: "eye", text: this.note }] : [];
     const isEmpty = this.list.isEmpty;
     const shown = notes.filter((note) => (isEmpty || note.when !== "empty") && !(this.isFetched && note.icon === "fetch"));
-    this.composer.describe({ label, placeholder, chip, notes: [...kept, ...shown] });
+    this.composer.describe({ label, placeholder, chip, files, notes: [...kept, ...shown] });
   }
 
   /** Another conversation, over the same socket. */
   open(session) {
+    this.session = null; // what is kept of the other one stays
+    this.composer.added.clear();
     this.session = session;
+    this.composer.added.restore(this.readFiles());
     this.turn = this.pending = null;
     this.isLoaded = this.data.is_new;
     this.list.clear();
+    this.options.open(this.draftKey);
     this.composer.say("");
     this.composer.text = this.drafts.read(this.draftKey) || (this.isForm && this.data.is_new ? this.data.example : "");
     this.scroll?.follow(!this.isForm);
@@ -153,7 +217,8 @@ export class View {
 
   ask() {
     const after = this.turn?.after;
-    this.isAsking = this.socket?.send({ type: "open", session: this.session, tweaks: this.data.tweaks, ...(after ? { after } : {}) });
+    this.tweaksTold = JSON.stringify(this.tweaks);
+    this.isAsking = this.socket?.send({ type: "open", session: this.session, tweaks: this.tweaks, ...(after ? { after } : {}) });
   }
 
   /** What follows from the state: empty or not, Send or Stop, what the last answer offers. */
@@ -165,6 +230,7 @@ export class View {
     this.root.toggleAttribute("data-running", this.isBusy);
     this.hero.element.hidden = !isEmpty;
     this.hero.setOff(Boolean(this.off));
+    this.options.unfold(isEmpty || this.isForm);
     this.composer.setRunning(this.isBusy);
     this.describe();
     this.list.settle();
@@ -194,9 +260,15 @@ export class View {
   }
 
   say(text) {
-    if (this.isBusy) return;
+    const { added } = this.composer;
+    if (this.isBusy || !this.options.check()) return;
+    if (added.isBusy) {
+      this.composer.say(NOT_THERE, { kind: "files" });
+      return;
+    }
+    const files = added.list();
     const [id, session] = [makeId(), this.isForm ? makeId() : this.session];
-    const frame = { type: "say", id, session, text, tweaks: this.data.tweaks };
+    const frame = { type: "say", id, session, text, tweaks: this.tweaks, ...(files.length ? { files: files.map((file) => file.id) } : {}) };
     if (this.isForm && this.socket.isOpen) {
       this.list.clear();
       this.session = session;
@@ -208,24 +280,25 @@ export class View {
     }
     if (!this.isForm) this.composer.text = "";
     this.drafts.keep(this.draftKey, "");
-    this.begin(id, text);
+    added.clear();
+    this.begin(id, text, { files });
   }
 
   askAgain(answer) {
     const id = makeId();
-    const frame = { type: "again", id, session: this.session, message: answer.id, tweaks: this.data.tweaks };
-    if (this.isBusy || !this.socket.send(frame)) return;
+    const frame = { type: "again", id, session: this.session, message: answer.id, tweaks: this.tweaks };
+    if (this.isBusy || !this.options.check() || !this.socket.send(frame)) return;
     const question = this.list.findQuestion(answer);
-    this.begin(id, question?.text ?? "", { isAgain: true, replaced: question });
+    this.begin(id, question?.text ?? "", { isAgain: true, replaced: question, files: question?.files });
     this.takeUp();
   }
 
   /** Asks this text in the place of the question; whether it was sent. */
   edit(question, text) {
     const id = makeId();
-    const frame = { type: "edit", id, session: this.session, message: question.id, text, tweaks: this.data.tweaks };
-    if (this.isBusy || !this.socket.send(frame)) return false;
-    this.begin(id, text, { replaced: question });
+    const frame = { type: "edit", id, session: this.session, message: question.id, text, tweaks: this.tweaks };
+    if (this.isBusy || !this.options.check() || !this.socket.send(frame)) return false;
+    this.begin(id, text, { replaced: question, files: question.files });
     this.takeUp();
     return true;
   }
@@ -245,10 +318,11 @@ export class View {
   }
 
   /** Draws what was said before anybody answered. */
-  begin(id, text, { isAgain = false, replaced = null } = {}) {
+  begin(id, text, { isAgain = false, replaced = null, files = [] } = {}) {
     const removed = replaced?.id && !replaced.isUnkept ? this.list.cut([replaced.id]) : [];
-    this.pending = new Pending(id, text, { question: this.list.addQuestion(text), answer: this.list.addAnswer() });
-    Object.assign(this.pending, { isAgain, replaced, removed, isSaidAfter: this.isAsking });
+    this.pending = new Pending(id, text, { files, question: this.list.addQuestion(text, files), answer: this.list.addAnswer() });
+    Object.assign(this.pending, { isAgain, replaced, removed, isSaidAfter: this.isAsking, tweaks: this.tweaks });
+    this.options.choice = null;
     this.pending.answer.wait();
     this.composer.setRunning(true, { byThisPage: true });
     this.update();
@@ -275,6 +349,9 @@ export class View {
     this.socket.close();
     this.scroll.close();
     this.keys.close();
+    this.endDrops();
+    this.session = null;
+    this.composer.added.clear();
     this.list.clear();
   }
 }

@@ -1,0 +1,198 @@
+"""Knowledge, measured: how long an index takes, how large it is, how fast questions are answered, and how well.
+
+`python -m bench.knowledge` measures 10,000 passages of 1,000 characters, `--passages 100000` more of them, and twice
+sixty questions over this project's docs: those by which the search was tuned, and `knowledge_fresh_questions.yaml`.
+`--database sqlite postgresql` measures both in turn, the second in a schema of its own in the database that
+TEST_DATABASE_URL names.
+"""
+
+import argparse
+import asyncio
+import random
+import re
+import resource
+import statistics
+import tempfile
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from sqlalchemy import create_engine
+from sqlalchemy import text as sql_text
+
+from flowground.knowledge import Embeddings, Hit, IndexFolder, IndexHomes, Knowledge, KnowledgeSources
+from flowground.store import Store
+from tests.store_databases import empty_database
+
+ROOT = Path(__file__).resolve().parents[1]
+_DOCS = ("{README,CONTRIBUTING}.md", "docs/*.md", "docs/guide/*.md")
+QUESTIONS = ("knowledge_questions.yaml", "knowledge_fresh_questions.yaml")
+_WORDS = 60_000
+_PASSAGE_CHARS = 1_000
+_FILE_PASSAGES = 500
+_ENOUGH = 100
+"""Characters that a passage shares with the part of a file that answers."""
+
+
+def make_words(chance: random.Random) -> list[str]:
+    """Words of two to five syllables, the most common first."""
+    syllables = [a + b for a in "bcdfghjklmnprstvwz" for b in ("a", "e", "i", "o", "u", "an", "er", "in")]
+    return list({"".join(chance.choices(syllables, k=chance.randint(2, 5))): None for _ in range(_WORDS)})
+
+
+def write_corpus(folder: Path, passages: int, chance: random.Random) -> list[str]:
+    """Files of paragraphs of some 1,000 characters, whose words are as unevenly common as in languages; the words."""
+    words = make_words(chance)
+    weights = list(accumulate(1 / (rank + 2) for rank in range(len(words))))
+    for number in range(-(-passages // _FILE_PASSAGES)):
+        here = min(_FILE_PASSAGES, passages - number * _FILE_PASSAGES)
+        paragraphs = []
+        for _ in range(here):
+            text = " ".join(chance.choices(words, cum_weights=weights, k=_PASSAGE_CHARS // 5))
+            paragraphs.append(text[: _PASSAGE_CHARS - 4] + ".")
+        (folder / f"{number:04}.txt").write_text("\n\n".join(paragraphs), "utf-8")
+    return words
+
+
+def make_questions(words: Sequence[str], chance: random.Random, number: int = 300) -> dict[str, list[str]]:
+    """By how common their words are."""
+    return {
+        "three words as they come": [" ".join(chance.choices(words[:5_000], k=3)) for _ in range(number)],
+        "eight words as they come": [" ".join(chance.choices(words[:5_000], k=8)) for _ in range(number)],
+        "five of the commonest": [" ".join(chance.sample(words[:40], k=5)) for _ in range(number)],
+        "five rare ones": [" ".join(chance.sample(words[20_000:], k=5)) for _ in range(number)],
+        "one that is not there": [chance.choice(words[:5_000])[:-1] + "xx" for _ in range(number)],
+    }
+
+
+class MadeUpEmbeddings:
+    """Vectors as random as their texts, at once: what a search costs beside the model."""
+
+    model = "bench:random"
+
+    def __init__(self, dimensions: int) -> None:
+        self._dimensions = dimensions
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        return [np.random.default_rng(zlib.crc32(text.encode())).normal(size=self._dimensions) for text in texts]  # type: ignore[misc]  # arrays serve as lists
+
+
+async def measure_speed(passages: int, dimensions: int, database: str) -> None:
+    """Prints how long the index takes, its size, and how long questions take."""
+    chance = random.Random(13)
+    with tempfile.TemporaryDirectory() as made, empty_database(database, Path(made)) as url:
+        folder = Path(made)
+        Store.open(url, is_lasting=False).close()
+        words = write_corpus(folder, passages, chance)
+        homes = IndexHomes(folder / "index", url)
+        knowledge = Knowledge("bench", homes.open("bench"))
+        print(f"— {database} —")
+        sources = KnowledgeSources(folder, ("*.txt",), size=_PASSAGE_CHARS, overlap=0)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        report = await knowledge.index(sources)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+        size = _measure_size(folder / "index", url)
+        print(f"{report.passages:,} passages: {report.seconds:.1f} s, {seconds:.1f} s CPU, ", end="")
+        print(f"{size / 1e6:.0f} MB, worker {used.ru_maxrss / 1e3:.0f} MB of memory")
+        file = folder / "0000.txt"
+        file.write_text(file.read_text("utf-8") + "\n\nmore", "utf-8")
+        again = await knowledge.index(sources)
+        print(f"one of {report.files} files changed: {again.seconds:.1f} s")
+        asked = make_questions(words, chance)
+        for kind, questions in asked.items():
+            print(f"{kind}: {await _time_questions(knowledge, questions)}")
+        embeddings = MadeUpEmbeddings(dimensions)
+        begun = time.perf_counter()
+        await knowledge.index(replace(sources, embeddings=embeddings))
+        print(f"vectors of {dimensions} dimensions: {time.perf_counter() - begun:.1f} s without the model's time")
+        for kind, questions in asked.items():
+            print(f"hybrid, {kind}: {await _time_questions(knowledge, questions, embeddings)}")
+        knowledge.close()
+        homes.close()
+
+
+def _measure_size(folder: Path, url: str) -> int:
+    """Bytes of an index: its file, or all tables of it with their indexes."""
+    if url.startswith("sqlite"):
+        return sum(path.stat().st_size for path in folder.rglob("*.index"))
+    asked = (
+        "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+        "WHERE nspname = current_schema() AND relkind = 'r' AND relname LIKE 'knowledge%'"
+    )
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1))
+    with engine.connect() as connection:
+        size = connection.execute(sql_text(asked)).scalar_one()
+    engine.dispose()
+    return int(size)
+
+
+async def _time_questions(knowledge: Knowledge, questions: Sequence[str], embeddings: Embeddings | None = None) -> str:
+    took = []
+    for question in questions:
+        begun = time.perf_counter()
+        await knowledge.search(question, embeddings=embeddings)
+        took.append((time.perf_counter() - begun) * 1000)
+    cuts = statistics.quantiles(took, n=100)
+    return f"p50 {cuts[49]:.1f} ms, p95 {cuts[94]:.1f} ms, longest {max(took):.1f} ms"
+
+
+def read_questions(name: str) -> list[dict[str, Any]]:
+    """Of a file beside this one: what is asked, and where it is answered."""
+    asked: list[dict[str, Any]] = yaml.safe_load((ROOT / "bench" / name).read_text("utf-8"))
+    return asked
+
+
+async def measure_quality(root: Path, name: str) -> tuple[int, int, int]:
+    """How many of how many questions have an answer among the first five passages; and in the right file."""
+    asked = read_questions(name)
+    answered = in_file = 0
+    with tempfile.TemporaryDirectory() as made:
+        knowledge = Knowledge("docs", IndexFolder(Path(made)))
+        await knowledge.index(KnowledgeSources(root, _DOCS))
+        for one in asked:
+            hits = await knowledge.search(one["ask"], top_k=5)
+            answered += any(_is_answer(root, place, hit) for place in one["in"] for hit in hits)
+            in_file += any(place.partition("#")[0] == hit.source for place in one["in"] for hit in hits)
+        knowledge.close()
+    return answered, in_file, len(asked)
+
+
+def _is_answer(root: Path, place: str, hit: Hit) -> bool:
+    """Whether the passage stands in a file, or in the part of it below a heading."""
+    file, _, heading = place.partition("#")
+    if file != hit.source:
+        return False
+    text = (root / file).read_text("utf-8")
+    begin = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE) if heading else None
+    if begin is None:
+        return not heading
+    end = re.compile(rf"^#{{1,{len(begin[1])}}} ", re.MULTILINE).search(text, begin.end())
+    last = end.start() if end else len(text)
+    return min(hit.end, last) - max(hit.start, begin.start()) >= min(_ENOUGH, last - begin.start())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--passages", type=int, default=10_000)
+    parser.add_argument("--only", choices=("speed", "quality"))
+    parser.add_argument("--dimensions", type=int, default=384)
+    parser.add_argument("--database", nargs="+", choices=("sqlite", "postgresql"), default=("sqlite",))
+    given = parser.parse_args()
+    if given.only != "speed":
+        for name in QUESTIONS:
+            answered, in_file, number = asyncio.run(measure_quality(ROOT, name))
+            print(f"{name}: {answered} of {number} answered among the first five passages, {in_file} in the right file")
+    if given.only != "quality":
+        for database in given.database:
+            asyncio.run(measure_speed(given.passages, given.dimensions, database))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""What models did, as Langflow's clients read it: the block "Agent Steps" among a message's `content_blocks`."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from flowground.events import ActionEvent, ToolCalled, ToolReturned, ToolWaits, spell_arguments
+
+Json = dict[str, Any]
+_HEADERS = {"done": "Executed", "failed": "Error using", "refused": "Refused", "stopped": "Stopped"}
+
+
+def write_steps(actions: Iterable[ActionEvent], *, sees_tools: bool) -> list[Json]:
+    """One block, or none where no tool was called. Who does not see what tools do is told their names.
+
+    The shapes are those of Langflow's `schema/content_types.py`: durations are whole milliseconds.
+    """
+    begun = (action.called if isinstance(action, ToolWaits) else action for action in actions)
+    calls = [action for action in begun if isinstance(action, ToolCalled | ToolReturned)]
+    if not calls:
+        return []
+    contents = [_write_call(call, sees_tools=sees_tools) for call in calls]
+    return [{"title": "Agent Steps", "contents": contents, "allow_markdown": True, "media_url": None}]
+
+
+def _write_call(action: ToolCalled | ToolReturned, *, sees_tools: bool) -> Json:
+    if isinstance(action, ToolCalled):
+        told = _write_content(action, "Accessing")
+        return told | ({"tool_input": _read_input(action)} if sees_tools else {})
+    told = _write_content(action.called, _HEADERS[action.status])
+    if sees_tools:
+        told["error" if action.status in ("failed", "refused") else "output"] = action.text
+        told |= {"tool_input": _read_input(action.called), "duration": round(action.seconds * 1000)}
+    return told
+
+
+def _write_content(called: ToolCalled, does: str) -> Json:
+    header = {"title": f"{does} **{called.name}**", "icon": "Hammer"}
+    return {
+        "type": "tool_use", "duration": None, "header": header, "name": called.name, "tool_input": {}, "output": None,
+        "error": None,
+    }  # fmt: skip
+
+
+def _read_input(called: ToolCalled) -> Json:
+    """Very long arguments are cut, and are a text then."""
+    if called.arguments.keys() == {""}:
+        return {"input": spell_arguments(called.arguments)}
+    return dict(called.arguments)

@@ -1,0 +1,248 @@
+"""`/api/v1/files/…` and `/api/v2/files`: a token's own files, in Langflow's shapes. Nobody else's is ever seen.
+
+Those of v1 are for one flow, which the token must reach; those of v2 for every flow. Unknown and another's look alike.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.requests import ClientDisconnect
+
+from flowground.api.incoming import verify_caller
+from flowground.api.uploads import read_upload
+from flowground.caller import Caller, Owner
+from flowground.errors import FlowNotFound
+from flowground.files import FileOffer
+from flowground.files.paths import find_stamped, write_path, write_stamped_name
+from flowground.media_types import IMAGES, UNKNOWN, clean_name
+from flowground.runtime import Runtime
+from flowground.store.people import owners
+from flowground.store.runs import files
+from flowground.store.runs.files import StoredFile
+from flowground.wiring import WiredFlow
+
+_REFUSED: dict[int | str, dict[str, Any]] = {403: {"description": "No valid application token."}}
+_LISTED: dict[int | str, dict[str, Any]] = {404: {"description": "No such flow or file for this token."}}
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+            }
+        },
+    }
+}
+_TOO_LARGE: dict[int | str, dict[str, Any]] = {
+    413: {"description": "The file is over the limit."},
+    422: {"description": "No form with a file, one that the flow does not take, or more than one may keep."},
+}
+
+router = APIRouter(tags=["files"], responses=_REFUSED)
+
+
+@router.post("/api/v1/files/upload/{flow_id}", status_code=201, responses=_LISTED | _TOO_LARGE, openapi_extra=_FORM)
+async def upload(request: Request, flow_id: str) -> Response:
+    """A file for messages to this flow; the answer's `file_path` is what `files` of a run, or a tweak, names."""
+    runtime, caller = await verify_caller(request)
+    wired = await _open_flow(runtime, caller, flow_id)
+    kept = await _receive(runtime, caller, request, wired=wired)
+    return kept if isinstance(kept, Response) else JSONResponse(
+        {"flowId": wired.id, "file_path": write_path(kept)}, 201
+    )  # fmt: skip
+
+
+@router.get("/api/v1/files/list/{flow_id}", responses=_LISTED)
+async def list_of_flow(request: Request, flow_id: str) -> dict[str, list[str]]:
+    """Names of the token's files for this flow, newest first."""
+    runtime, caller = await verify_caller(request)
+    wired = await _open_flow(runtime, caller, flow_id)
+    found = await runtime.store.read(
+        files.list_unsent, owners=await list_file_owners(runtime, caller), flow_id=wired.id
+    )
+    return {"files": [write_stamped_name(file) for file in found]}
+
+
+@router.get("/api/v1/files/download/{flow_id}/{file_name}", responses=_LISTED)
+async def download(request: Request, flow_id: str, file_name: str) -> Response:
+    """The bytes of one of the token's files for this flow."""
+    runtime, caller = await verify_caller(request)
+    return await send_file(runtime, await _find_of_flow(runtime, caller, flow_id, file_name))
+
+
+@router.get("/api/v1/files/images/{flow_id}/{file_name}", responses=_LISTED)
+async def image(request: Request, flow_id: str, file_name: str) -> Response:
+    """As `download`, of an image and with its type."""
+    runtime, caller = await verify_caller(request)
+    file = await _find_of_flow(runtime, caller, flow_id, file_name)
+    if file.reference.media_type not in IMAGES:
+        raise _explain_missing()
+    return await send_file(runtime, file, is_shown=True)
+
+
+@router.delete("/api/v1/files/delete/{flow_id}/{file_name}", responses=_LISTED)
+async def delete_of_flow(request: Request, flow_id: str, file_name: str) -> dict[str, str]:
+    """Deletes one of the token's files for this flow; what messages were sent with stays with them."""
+    runtime, caller = await verify_caller(request)
+    await _delete(runtime, await _find_of_flow(runtime, caller, flow_id, file_name))
+    return {"message": f"File {file_name} deleted successfully"}
+
+
+@router.post("/api/v2/files", include_in_schema=False, status_code=201)
+@router.post("/api/v2/files/", status_code=201, responses=_TOO_LARGE, openapi_extra=_FORM)
+async def upload_for_all(request: Request) -> Response:
+    """A file for every flow. A name that is taken gets a number."""
+    runtime, caller = await verify_caller(request)
+    kept = await _receive(runtime, caller, request)
+    return kept if isinstance(kept, Response) else JSONResponse(_describe_new(kept), 201)
+
+
+@router.get("/api/v2/files", include_in_schema=False)
+@router.get("/api/v2/files/")
+async def list_for_all(request: Request) -> list[dict[str, Any]]:
+    """The token's files for every flow, newest first."""
+    runtime, caller = await verify_caller(request)
+    found = await runtime.store.read(files.list_unsent, owners=await list_file_owners(runtime, caller), flow_id=None)
+    return [_describe(file) for file in found]
+
+
+@router.delete("/api/v2/files", include_in_schema=False)
+@router.delete("/api/v2/files/")
+async def delete_all(request: Request) -> dict[str, str]:
+    """Deletes all of the token's files for every flow."""
+    runtime, caller = await verify_caller(request)
+    mine = await list_file_owners(runtime, caller)
+    while found := await runtime.store.read(files.list_unsent, owners=mine, flow_id=None):
+        for file in found:
+            await _delete(runtime, file)
+    return {"message": "All files deleted successfully"}
+
+
+@router.get("/api/v2/files/{file_id}", responses=_LISTED)
+async def get_file(request: Request, file_id: str) -> Response:
+    """The bytes of one of the token's files."""
+    runtime, caller = await verify_caller(request)
+    return await send_file(runtime, await _find_for_all(runtime, caller, file_id))
+
+
+@router.put("/api/v2/files/{file_id}", responses=_LISTED)
+async def rename_file(
+    request: Request, file_id: str, name: Annotated[str, Query(min_length=1, max_length=300)]
+) -> dict[str, Any]:
+    """Gives one of the token's files another name; its ending stays."""
+    runtime, caller = await verify_caller(request)
+    file = await _find_for_all(runtime, caller, file_id)
+    ending = PurePosixPath(file.reference.name).suffix
+    cleaned = clean_name(name if name.endswith(ending) else f"{name}{ending}")
+    await runtime.store.write(files.rename_file, key=file.reference.id, owners=[file.owner], name=cleaned)
+    return _describe_new(await _find_for_all(runtime, caller, file_id))
+
+
+@router.delete("/api/v2/files/{file_id}", responses=_LISTED)
+async def delete_file(request: Request, file_id: str) -> dict[str, str]:
+    """Deletes one of the token's files; what messages were sent with stays with them."""
+    runtime, caller = await verify_caller(request)
+    file = await _find_for_all(runtime, caller, file_id)
+    await _delete(runtime, file)
+    return {"detail": f"File {PurePosixPath(file.reference.name).stem} deleted successfully"}
+
+
+async def list_file_owners(runtime: Runtime, caller: Caller) -> list[str]:
+    """Whose files a token has: those of its person's programs."""
+    if caller.has_kept_apart and caller.person is not None:
+        return await runtime.store.read(owners.list_programs, member=caller.person)
+    return [str(caller.owner)]
+
+
+async def send_file(runtime: Runtime, file: StoredFile, *, is_shown: bool = False) -> Response:
+    """The bytes as a file to be saved; `is_shown`: as an image. Nothing of it runs, whatever it holds."""
+    pieces: AsyncIterator[bytes] = await runtime.files.open_pieces(file.reference)
+    kind = file.reference.media_type if is_shown and file.reference.media_type in IMAGES else UNKNOWN
+    return StreamingResponse(pieces, media_type=kind, headers=write_headers(file, is_shown=kind != UNKNOWN))
+
+
+def write_headers(file: StoredFile, *, is_shown: bool = False) -> Mapping[str, str]:
+    """What keeps a file from being more than bytes, in any browser."""
+    name = file.reference.name
+    plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_").replace("\\", "_")
+    named = f"filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+    return {
+        "content-disposition": f"{'inline' if is_shown else 'attachment'}; {named}",
+        "content-length": str(file.reference.size),
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
+        "cache-control": "private, no-store",
+    }
+
+
+async def _receive(
+    runtime: Runtime, caller: Caller, request: Request, *, wired: WiredFlow | None = None
+) -> StoredFile | Response:
+    """The file; a response that nobody reads where the client left."""
+    owner = caller.owner
+    if caller.has_kept_apart and caller.person is not None:
+        owner = Owner("programs", caller.person)
+    patience = runtime.settings.limits.request_seconds
+    accepts = None if wired is None else wired.flow.chat.accepts
+    try:
+        most, turn = runtime.files.find_limit(owner), runtime.files.turn
+        name, pieces = await read_upload(request, most=most, patience=patience, turn=turn)
+        offer = FileOffer(owner, name, wired.id if wired else None, accepts, is_apart=wired is None)
+        return await runtime.files.receive(pieces, offer)
+    except ClientDisconnect:
+        return Response(status_code=499)
+
+
+async def _open_flow(runtime: Runtime, caller: Caller, flow_id: str) -> WiredFlow:
+    try:
+        return await runtime.access.open_flow(caller, flow_id)
+    except FlowNotFound:
+        raise HTTPException(404, "Flow not found") from None
+
+
+async def _find_of_flow(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> StoredFile:
+    wired = await _open_flow(runtime, caller, flow_id)
+    mine = await list_file_owners(runtime, caller)
+    file = await find_stamped(runtime.store, wired.id, name, owners=mine)
+    if file is None or file.flow_id != wired.id:
+        raise _explain_missing()
+    return file
+
+
+async def _find_for_all(runtime: Runtime, caller: Caller, file_id: str) -> StoredFile:
+    mine = await list_file_owners(runtime, caller)
+    file = await runtime.store.read(files.find_file, key=file_id, owners=mine)
+    if file is None or file.flow_id is not None or file.message is not None:
+        raise _explain_missing()
+    return file
+
+
+async def _delete(runtime: Runtime, file: StoredFile) -> None:
+    await runtime.store.write(files.delete_file, key=file.reference.id, owners=[file.owner])
+    runtime.forget_files()
+
+
+def _explain_missing() -> HTTPException:
+    return HTTPException(404, "File not found")
+
+
+def _describe_new(file: StoredFile) -> dict[str, Any]:
+    name = PurePosixPath(file.reference.name).stem
+    return {
+        "id": file.reference.id,
+        "name": name,
+        "path": write_path(file),
+        "size": file.reference.size,
+        "provider": None,
+    }
+
+
+def _describe(file: StoredFile) -> dict[str, Any]:
+    """Langflow's row; one's own id stands for its user's."""
+    at = file.created_at.isoformat().replace("+00:00", "Z")
+    owner = Owner.read(file.owner).id
+    return _describe_new(file) | {"user_id": owner, "created_at": at, "updated_at": at}

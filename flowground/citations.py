@@ -1,0 +1,77 @@
+"""Passages by number, and which of them a text cites: `[1]`, `[2, 3]` or `[^1]`."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+MOST_CITED = 50
+"""Passages that one answer cites; those behind them stay text."""
+_MOST_CHARS = 4_000
+"""Of a passage that is kept with an answer."""
+_CITED = re.compile(r"\[\^?(\d{1,4}(?:[,;] ?\^?\d{1,4}){0,20})\](?!\()")
+"""As frontend/src/sources.js reads it. A link in Markdown is none."""
+LONGEST_MARK = 128
+"""Characters of the longest one."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedPassage:
+    """A passage as a run knows it: `number` counts from 1. `start` and `end` are its characters in the text of the
+    file `source`, a path below the flows folder; `title` are the headings above it."""
+
+    number: int
+    text: str
+    source: str
+    page: int | None = None
+    title: str = ""
+    start: int = 0
+    end: int = 0
+
+
+Citations = Sequence[NumberedPassage]
+"""What an answer cites, by number."""
+
+
+def find_numbers(text: str) -> list[int]:
+    """The numbers that stand in square brackets, in their order."""
+    return [int(number) for found in _CITED.finditer(text) for number in re.findall(r"\d+", found[1])]
+
+
+def find_cited(text: str, passages: Mapping[int, NumberedPassage]) -> tuple[NumberedPassage, ...]:
+    """The passages that a text cites, in the order of their numbers, each cut to what is kept of it."""
+    if not passages:
+        return ()
+    numbers = [number for number in dict.fromkeys(find_numbers(text)) if number in passages][:MOST_CITED]
+    return tuple(shorten(passages[number]) for number in sorted(numbers))
+
+
+def shorten(passage: NumberedPassage) -> NumberedPassage:
+    """The passage with as much of its text as is kept."""
+    return passage if len(passage.text) <= _MOST_CHARS else replace(passage, text=f"{passage.text[:_MOST_CHARS]}…")
+
+
+def describe_passages(passages: Iterable[NumberedPassage]) -> list[dict[str, Any]]:
+    """As JSON has them, for the store, for pages and for programs; what is not known is left out."""
+    return [{name: value for name, value in asdict(passage).items() if value not in (None, "")} for passage in passages]
+
+
+def write_citations(citations: Citations) -> str | None:
+    """JSON; None where there are none."""
+    return json.dumps(describe_passages(citations), ensure_ascii=False) if citations else None
+
+
+def read_passages(described: Iterable[Mapping[str, Any]]) -> tuple[NumberedPassage, ...]:
+    """What `describe_passages` wrote."""
+    return tuple(NumberedPassage(**{"text": "", "source": ""} | dict(passage)) for passage in described)
+
+
+def read_citations(written: str | None) -> tuple[NumberedPassage, ...]:
+    """What `write_citations` wrote."""
+    return read_passages(json.loads(written)) if written else ()
+
+
+def name_place(passage: NumberedPassage) -> str:
+    """Where it stands, for people: `knowledge/handbook.pdf, page 3`."""
+    return passage.source if passage.page is None else f"{passage.source}, page {passage.page}"

@@ -1,0 +1,119 @@
+"""`knowledge`: what flows look things up in, indexed and searched from the command line."""
+
+import argparse
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from flowground.cli.commands import Commands, add_group
+from flowground.cli.output import print_table, tell
+from flowground.cli.resources import load_settings, open_store, say_no_such
+from flowground.errors import InvalidRequest
+from flowground.files import of_knowledge
+from flowground.knowledge import Filters, IndexHomes, KnowledgeMissing
+from flowground.library import Library, Shelved
+from flowground.loader import Catalogue
+from flowground.providers import Providers
+from flowground.words import count, cut
+
+_SHOWN = 300
+_NOTES = 20
+
+
+def add_to(commands: Commands) -> None:
+    knowledge = add_group(commands, "knowledge", "the files in which flows look things up")
+    listed = knowledge.add_parser("list", help="what there is, and whether it is indexed")
+    listed.set_defaults(command=_list)
+    index = knowledge.add_parser("index", help="read what changed now, instead of waiting for the app to do it")
+    index.add_argument("names", nargs="*", metavar="NAME", help="as `list` writes it; default: all")
+    index.set_defaults(command=_index)
+    search = knowledge.add_parser("search", help="show the passages that are found")
+    search.add_argument("name", metavar="NAME", help="as `list` writes it")
+    search.add_argument("question", metavar="QUESTION")
+    search.add_argument("--top-k", type=int, default=5, metavar="N", help="how many passages (default: 5)")
+    search.add_argument("--source", default="", metavar="PATTERN", help="of these files only, such as '**/*.pdf'")
+    search.set_defaults(command=_search)
+
+
+@asynccontextmanager
+async def _open_library() -> AsyncIterator[Library]:
+    settings = load_settings()
+    catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
+    models = Providers(
+        settings.providers, default_model=settings.default_model, folder=settings.data / "models", answer_chars=1
+    )
+    homes = IndexHomes(settings.data / "knowledge", settings.database)
+    async with open_store(settings) as store:
+        uploads = partial(of_knowledge.list_uploads, store, settings.data)
+        library = Library(
+            catalogue, settings.knowledge, homes, find_embeddings=models.find_embeddings, list_uploads=uploads
+        )
+        try:
+            yield library
+        finally:
+            await library.close()
+            await models.close()
+
+
+async def _list(_: argparse.Namespace) -> None:
+    """A row each; what is wrong with files on stderr."""
+    rows = []
+    async with _open_library() as library:
+        for shelved in library.list_all():
+            try:
+                files = (await shelved.knowledge.list_files()).values()
+            except KnowledgeMissing:
+                rows.append((shelved.address, "", "", "not indexed"))
+                continue
+            is_outdated = await library.is_outdated(shelved)
+            passages = sum(file.passages for file in files)
+            rows.append(
+                (shelved.address, f"{len(files)}", f"{passages}", "files changed" if is_outdated else "current")
+            )
+            _tell_notes(shelved, [file.note for file in files if file.note])
+    if not rows:
+        tell("No flow and not config.yaml has `knowledge:`.")
+    print_table(("NAME", "FILES", "PASSAGES", "INDEX"), rows)
+
+
+async def _index(given: argparse.Namespace) -> None:
+    async with _open_library() as library:
+        for shelved in [_find(library, name) for name in given.names] or library.list_all():
+            report = await library.index(shelved)
+            changes = f"{count(report.read, 'file')} read, {report.removed} removed"
+            held = f"{count(report.passages, 'passage')} of {count(report.files, 'file')}"
+            print(f"{shelved.address}: {held} ({changes}, {report.seconds:.1f} s)")
+            _tell_notes(shelved, [*report.notes.values(), *([report.vectors] if report.vectors else [])])
+
+
+async def _search(given: argparse.Namespace) -> None:
+    """Each passage: its place and score on a line, then its text."""
+    async with _open_library() as library:
+        shelved = _find(library, given.name)
+        filters = Filters(source=given.source)
+        embeddings, top_k = shelved.sources.embeddings, max(1, given.top_k)
+        hits = await shelved.knowledge.search(given.question, top_k=top_k, filters=filters, embeddings=embeddings)
+    for hit in hits:
+        page = f", page {hit.page}" if hit.page else ""
+        print(f"{hit.source}{page}, characters {hit.start}-{hit.end}, score {hit.score:.2f}")
+        print(f"    {cut(' '.join(hit.text.split()), _SHOWN)}")
+    if not hits:
+        tell("Nothing was found.")
+
+
+def _find(library: Library, name: str) -> Shelved:
+    """`name` is an address, or its end where no other has the same. Raises InvalidRequest with the nearest name."""
+    known = {shelved.address: shelved for shelved in library.list_all()}
+    if name not in known:
+        meant = [address for address in known if address.endswith(f"/{name}")]
+        if len(meant) != 1:
+            raise InvalidRequest(say_no_such("knowledge", name, known), hint="`knowledge list` shows what there is.")
+        name = meant[0]
+    return known[name]
+
+
+def _tell_notes(shelved: Shelved, notes: list[str]) -> None:
+    for note in notes[:_NOTES]:
+        tell(f"{shelved.address}: {note}")
+    if len(notes) > _NOTES:
+        tell(f"{shelved.address}: {count(len(notes) - _NOTES, 'more file')} like these.")

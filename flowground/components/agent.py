@@ -1,0 +1,209 @@
+"""Agent: a model that answers with the help of tools."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import Field as PydanticField
+
+from flowground.components.base import Component, Context, Mistake, Output, Tool, declare, declare_model
+from flowground.components.shown_files import ShownMessage, declare_files, show_files
+from flowground.errors import ProviderRefused
+from flowground.messages import Message, ToolCall, ToolResult, Usage
+from flowground.providers.base import Completion, ModelCall
+from flowground.values import FileReference, ValueKind
+
+_OPTIONS = ("temperature", "max_tokens")
+_MOST_FAILURES = 3
+"""Times that the same call may fail: then the agent answers without tools."""
+_BETWEEN = "\n\n"
+"""What stands between what it says before it calls a tool and after."""
+
+
+class ToolUse(BaseModel):
+    """One entry of `tools`; the component's id alone is enough."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    use: str = PydanticField(description="The id of the component that is the tool.")
+    name: str | None = PydanticField(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="What the model calls it; the id, with `_` for what is no letter or digit, when left out.",
+    )
+    description: str | None = PydanticField(
+        None,
+        min_length=1,
+        max_length=1_000,
+        description="What the model is told that it does; the type's own sentence when left out.",
+    )
+    confirm: bool | None = PydanticField(
+        None,
+        description="Whether a person is asked before each call. Left out: where the tool may change something.",
+    )
+
+
+class Agent(Component):
+    """The answer of a model that may call tools on its way: other components of the file.
+
+    It may call several at once, and as often as `max_iterations` allows; the last time it is asked it gets no tools, so
+    that it always answers.
+    """
+
+    type_name: ClassVar[str] = "Agent"
+    title: ClassVar[str] = "Agent"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"response": "text"}
+    calls_out: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
+    shows_files: ClassVar[bool] = True
+    is_tool: ClassVar[bool] = True
+
+    model: str | None = declare_model()
+    system_prompt: str = declare(
+        "You are a helpful assistant that can use tools to answer questions.",
+        "Agent Instructions",
+        "What the model is told to be; not sent when empty.",
+        multiline=True,
+    )
+    input_value: str = declare(
+        ..., "Input", "What the agent is asked, usually a reference.", multiline=True, model_may_set=True
+    )
+    files: tuple[FileReference, ...] | None = declare_files()
+    tools: list[str | dict[str, Any]] = declare(
+        [],
+        "Tools",
+        "The components that it may call, by id, or as `{use: ID, name: …, description: …}`. One that is named only "
+        "here runs only when it is called.",
+        fixed=True,
+        kind="data",
+    )
+    max_iterations: int = declare(15, "Max Iterations", "How often the model is asked at most.", ge=1, le=100)
+    n_messages: int = declare(
+        100, "Number of Chat History Messages", "How many earlier messages of the session it is shown.", ge=0, le=1_000
+    )
+    temperature: float | None = declare(None, "Temperature", "How freely it speaks: 0 is the most likely.", ge=0, le=2)
+    max_tokens: int | None = declare(None, "Max Tokens", "The longest single answer, in tokens.", ge=1, le=1_000_000)
+
+    _uses: tuple[ToolUse, ...] = PrivateAttr(())
+    _wrong: str | None = PrivateAttr(None)
+
+    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
+        entries = [{"use": entry} if isinstance(entry, str) else entry for entry in self.tools]
+        try:
+            self._uses = tuple(ToolUse.model_validate(entry) for entry in entries)
+        except ValidationError as error:
+            detail = error.errors(include_url=False)[0]
+            self._wrong = f"`{'.'.join(map(str, detail['loc']))}`: {detail['msg']}"
+
+    @property
+    def uses(self) -> tuple[ToolUse, ...]:
+        """The entries of `tools`."""
+        return self._uses
+
+    def list_models(self) -> tuple[str | None, ...]:
+        return (self.model,)
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """An entry of `tools` that says what it cannot say."""
+        if self._wrong:
+            yield Mistake(
+                "tools", f"An entry of `tools` is an id, or `{{use: ID, name: …, description: …}}`: {self._wrong}."
+            )
+
+    async def run(self, context: Context) -> Output:
+        work = _AgentRun(self, context)
+        return await work.run()
+
+
+class _AgentRun:
+    """One run of an agent: what was said and called so far."""
+
+    def __init__(self, agent: Agent, context: Context) -> None:
+        self._agent, self._context = agent, context
+        self._tools: dict[str, Tool] = {}
+        self._failures: Counter[tuple[str, str]] = Counter()
+        self._texts: list[str] = []
+        self._usage: Usage | None = None
+        self._shown = ShownMessage("")
+
+    async def run(self) -> Output:
+        messages = await self._begin()
+        for number in range(1, self._agent.max_iterations + 1):
+            is_last = number == self._agent.max_iterations or max(self._failures.values(), default=0) >= _MOST_FAILURES
+            end = await self._ask(messages, may_call=not is_last)
+            if not end.tool_calls or is_last:
+                break
+            results = await asyncio.gather(*(self._call(call) for call in end.tool_calls))
+            messages = (*messages, end.message, Message("tool", tuple(results)))
+        return Output(
+            {"response": _BETWEEN.join(self._texts)},
+            end.model,
+            self._usage,
+            end.finish_reason,
+            unseen=self._shown.unseen,
+        )
+
+    async def _begin(self) -> tuple[Message, ...]:
+        agent = self._agent
+        self._tools = {tool.spec.name: tool for tool in await self._context.list_tools()}
+        said = await self._context.history.read(agent.n_messages) if agent.n_messages else ()
+        system = (Message("system", agent.system_prompt),) if agent.system_prompt else ()
+        provider, model = self._context.models.resolve(agent.model)
+        self._shown = await show_files(
+            self._context,
+            provider,
+            model,
+            agent.input_value,
+            agent.files,
+            said=said,
+            before=len(agent.system_prompt),
+            max_tokens=agent.max_tokens,
+        )
+        return (*system, *self._shown.earlier, Message("user", self._shown.content))
+
+    async def _ask(self, messages: Sequence[Message], *, may_call: bool) -> Completion:
+        provider, model = self._context.models.resolve(self._agent.model)
+        options = {name: value for name in _OPTIONS if (value := getattr(self._agent, name)) is not None}
+        specs = tuple(tool.spec for tool in self._tools.values())
+        choice, retries = "auto" if may_call else "none", self._context.retries
+        call = ModelCall(model, tuple(messages), options, tools=specs, tool_choice=choice, retries=retries)
+        end = await provider.complete(call) if self._context.emit is None else await self._stream(provider.stream(call))
+        self._context.note_answer(end)
+        if end.usage:
+            self._usage = end.usage if self._usage is None else self._usage + end.usage
+        if end.text:
+            self._texts.append(end.text)
+        return end
+
+    async def _stream(self, stream: Any) -> Completion:
+        emit = self._context.emit
+        assert emit is not None  # noqa: S101 - asked by who calls
+        has_begun = False
+        async with aclosing(stream) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Completion):
+                    return piece
+                if isinstance(piece, str) and piece and not has_begun:
+                    has_begun = True
+                    if self._texts:
+                        await emit(_BETWEEN)
+                await emit(piece)
+        raise ProviderRefused("The model ended its answer without an end.")
+
+    async def _call(self, call: ToolCall) -> ToolResult:
+        """The tool's answer, or why there is none, as the model is told it. Raises only what ends the run."""
+        same = call.name, json.dumps(call.arguments, sort_keys=True, default=str)
+        tool = self._tools.get(call.name)
+        if tool is None:
+            text, is_error = f"There is no tool `{call.name}`; there are {', '.join(self._tools)}.", True
+        elif call.misfit:
+            text, is_error = f"The arguments could not be read: {call.misfit}", True
+        else:
+            text, is_error = await tool.call(call)
+        if is_error:
+            self._failures[same] += 1
+        return ToolResult(call.id, call.name, text, is_error)

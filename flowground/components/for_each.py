@@ -1,0 +1,142 @@
+"""For Each: another flow once for each record."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, PrivateAttr
+
+from flowground.components.base import Component, Context, Mistake, Output, declare
+from flowground.components.template import LONGEST_TEMPLATE, RecordTemplate, Template, find_mistake, parse_template
+from flowground.errors import ComponentFailed, FlowgroundError, RunError, RunOverBudget
+from flowground.messages import Usage, sum_usage
+from flowground.values import Record, ValueKind, measure, write_text
+
+_ITEM = "text"
+"""The name of an item that is no record."""
+
+
+class ForEach(Component):
+    """Another flow, run once for each record; its answers in the order of the records.
+
+    With `step: {on_error: continue}` a record whose run fails is among the results all the same, with an `error`
+    instead of an answer, in words that anybody may read: the trace says what happened. Beside the message, each Text
+    Input of that flow may be given by its id, as in a Run Flow.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str]
+
+    type_name: ClassVar[str] = "ForEach"
+    title: ClassVar[str] = "For Each"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"done": "records"}
+    calls_out: ClassVar[bool] = True
+    runs_many: ClassVar[bool] = True
+    records_field: ClassVar[str | None] = "data"
+    record_template: ClassVar[str | None] = "input_value"
+
+    data: list[Any] = declare(..., "Data", "The records, or a list, usually a reference.", kind="data")
+    flow: str = declare(
+        ...,
+        "Flow",
+        "The id or endpoint name of the flow that is run for each. Whoever may run this flow runs that one here, and "
+        "nowhere else.",
+        fixed=True,
+    )
+    input_value: str = declare(
+        "{text}",
+        "Input",
+        "The message to that flow; `{name}` is the record's value of that name, as it stands, and nothing where it has "
+        "none. An item that is no record is `{text}`. Empty: the whole record as JSON.",
+        multiline=True,
+        template=True,
+        max_length=LONGEST_TEMPLATE,
+    )
+    output_column_name: str = declare(
+        "text",
+        "Output Column Name",
+        "Under which name the answer is added to its record. Empty: the answer takes the record's place.",
+    )
+    parallel: int = declare(4, "Parallel", "How many are run at the same time.", ge=1, le=64)
+
+    _parsed: Template = PrivateAttr()
+
+    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
+        self._parsed = parse_template(self.input_value)
+
+    def find_record_names(self, port: str, taken: frozenset[str] | None) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
+        """Those it takes, and what it adds."""
+        return taken | {self.output_column_name, "error"} if taken and self.output_column_name else None
+
+    def list_flows(self) -> tuple[str, ...]:
+        return (self.flow,)
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """Too many variables."""
+        if mistake := find_mistake(self._parsed, "input_value"):
+            yield mistake
+
+    async def run(self, context: Context) -> Output:
+        template = self._parsed.renew(self.input_value)
+        work = _EachRun(self, context, RecordTemplate(template) if template.parts else None)
+        await work.run_all()
+        note = work.template.note_unmet() if work.template and self.data else ""
+        return Output({"done": work.results}, usage=sum_usage(work.usages), note=note)
+
+
+class _EachRun:
+    """One run over all items: as many at once as are allowed, the results at their items' places."""
+
+    def __init__(self, each: ForEach, context: Context, template: RecordTemplate | None) -> None:
+        self._each, self._context, self.template = each, context, template
+        self._left = iter(enumerate(each.data))
+        self._bytes = 2
+        self.results: list[Any] = [None] * len(each.data)
+        self.usages: list[Usage] = []
+
+    async def run_all(self) -> None:
+        """Raises what the first of them failed with; the others are cancelled then."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._each.parallel, len(self.results))):
+                    group.create_task(self._run_next())
+        except* FlowgroundError as failures:
+            raise _find_first(failures) from None
+
+    async def _run_next(self) -> None:
+        for place, item in self._left:
+            record = item if isinstance(item, Mapping) else {_ITEM: item}
+            result = await self._run_one(record)
+            self.results[place] = result
+            self._bytes += measure(result) + 1
+            if self._bytes > self._context.value_bytes:
+                raise RunError(
+                    f"The answers are over {self._context.value_bytes:,} bytes together after "
+                    f"{sum(done is not None for done in self.results):,} of {len(self.results):,} records."
+                )
+
+    async def _run_one(self, record: Record) -> Any:
+        column, each = self._each.output_column_name, self._each
+        try:
+            answer = await self._context.run(each.flow, self._write_message(record), each.model_extra or {})
+        except RunOverBudget:
+            raise
+        except FlowgroundError as error:
+            if not self._context.goes_on:
+                raise
+            failed = error if isinstance(error, ComponentFailed) else ComponentFailed(None, error)
+            return {**record, "error": failed.hide_inside().message}
+        if answer.usage:
+            self.usages.append(answer.usage)
+        value = answer.outputs[0].data if answer.outputs else ""
+        if column:
+            return {**record, column: value}
+        return value if isinstance(value, Mapping) else {_ITEM: value}
+
+    def _write_message(self, record: Record) -> str:
+        return self.template.fill(record) if self.template else write_text(dict(record), "data")
+
+
+def _find_first(failures: BaseExceptionGroup[FlowgroundError]) -> FlowgroundError:
+    first = failures.exceptions[0]
+    return _find_first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,188 @@
+"""What a model is shown of files: pictures and PDFs as they are where it takes them, all else as its text and name.
+
+Texts are cut where the model's window ends; what was cut is said, for whoever asked. Files of earlier messages are
+shown again with them, the newest first, in what this message leaves of the window.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from flowground.components.base import Context, declare
+from flowground.errors import RunError
+from flowground.media_types import IMAGES
+from flowground.messages import FilePart, Message, MessagePart, TextPart
+from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Provider
+from flowground.values import FileReference, SaidMessage
+
+_PDF = "application/pdf"
+_CHARS_A_TOKEN = 3
+"""As few as texts of most languages have, so that what is shown fits."""
+_ANSWER = 4
+"""The part of a window that stays free for the answer, where nothing says how long that may be: a quarter."""
+_LEAST_CHARS = 500
+"""Of a document, however full the window is: the model's server says then that it is too much."""
+_PICTURE_CHARS, _PDF_CHARS = 4_500, 30_000
+"""What one is counted as beside texts: 1,500 tokens, and some ten pages."""
+_NAMED = 3
+"""Earlier files that are named as left out; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMessage:
+    """`content` is that of a `Message`, `earlier` are those before it; `unseen` says what of the files is not in them,
+    a sentence each."""
+
+    content: str | tuple[MessagePart, ...]
+    unseen: tuple[str, ...] = ()
+    earlier: tuple[Message, ...] = ()
+
+
+@dataclass(slots=True)
+class _RoomLeft:
+    """What earlier files may take yet, of the window in characters and of a call in bytes."""
+
+    chars: int
+    size: int
+    left_out: list[str] = field(default_factory=list)
+
+    def take(self, file: FileReference) -> bool:
+        """Whether it is shown as it is: it has room then."""
+        cost = _PDF_CHARS if file.media_type == _PDF else _PICTURE_CHARS
+        if cost > self.chars or file.size > self.size:
+            return False
+        self.chars -= cost
+        self.size -= file.size
+        return True
+
+
+def declare_files() -> Any:
+    """The field `files` of a component that asks a model; None where nothing is connected to it."""
+    says = "The files that the model is shown beside the input, a reference such as `${ChatInput.files}`."
+    return declare(None, "Files", says, kind="files")
+
+
+async def show_files(  # noqa: PLR0913 - what is shown, to whom, and what stands beside it
+    context: Context,
+    provider: Provider,
+    model: str,
+    text: str,
+    files: Sequence[FileReference] | None,
+    *,
+    said: Sequence[SaidMessage] = (),
+    before: int = 0,
+    max_tokens: int | None = None,
+    goes_on: bool = True,
+) -> ShownMessage:
+    """The user's message with these files, and what was `said` before it. `before` are characters beside all of them.
+
+    `files` None: the model is shown no files, of earlier messages neither.
+
+    `goes_on`: of a document without a text the model is told that, and `unseen` says why; else that raises RunError, as
+    a picture always does that models do not see.
+    """
+    if not files and (files is None or not any(one.files or one.gone for one in said)):
+        return ShownMessage(text, earlier=tuple(Message(one.role, one.text) for one in said))
+    takes = provider.takes(model)
+    parts: list[FilePart] = []
+    documents: list[tuple[str, str]] = []
+    unread: list[str] = []
+    for file in files or ():
+        if file.media_type in IMAGES or (file.media_type == _PDF and takes.documents):
+            parts.append(_make_part(context, file))
+        elif file.media_type.startswith("image/"):
+            raise RunError(f"{file.name} is a picture that models do not see; PNG, JPEG, GIF and WebP they do.")
+        else:
+            documents.append((file.name, await _read(context, file, unread if goes_on else None)))
+    tokens = takes.window - (takes.window // _ANSWER if max_tokens is None else max_tokens)
+    told = before + len(text) + sum(len(one.text) for one in said)
+    room = max(0, tokens * _CHARS_A_TOKEN - told)
+    texts, cut = _cut(documents, room)
+    room -= sum(map(len, texts)) + _PICTURE_CHARS * len(parts)
+    left = _RoomLeft(room, MOST_FILE_BYTES - sum(part.size for part in parts))
+    earlier = await _show_earlier(context, takes, said, left, unseen := [*unread, *cut])
+    return ShownMessage(_join(parts, [*texts, text] if text else texts), tuple(unseen), earlier)
+
+
+def _make_part(context: Context, file: FileReference) -> FilePart:
+    read = partial(context.outside.sent_files.read, file)
+    return FilePart(file.id, file.name, file.media_type, file.size, file.sha256, read)
+
+
+def _join(parts: Sequence[MessagePart], texts: Sequence[str]) -> str | tuple[MessagePart, ...]:
+    whole = "\n\n".join(texts)
+    return (*parts, TextPart(whole)) if parts and whole else tuple(parts) or whole
+
+
+async def _show_earlier(
+    context: Context, takes: Capabilities, said: Sequence[SaidMessage], room: _RoomLeft, unseen: list[str]
+) -> tuple[Message, ...]:
+    """What was said, with its files as far as there is room: the newest are shown first. `unseen` gets the rest."""
+    shown: list[Message] = []
+    for one in reversed(said):
+        content = await _show_again(context, takes, one, room, unseen) if one.files or one.gone else one.text
+        shown.append(Message(one.role, content))
+    if room.left_out:
+        others = f" and {more} more" if (more := len(room.left_out) - _NAMED) > 0 else ""
+        names = ", ".join(room.left_out[:_NAMED])
+        unseen.append(f"Files of earlier messages that the model was not shown any more: {names}{others}.")
+    return tuple(reversed(shown))
+
+
+async def _show_again(
+    context: Context, takes: Capabilities, one: SaidMessage, room: _RoomLeft, unseen: list[str]
+) -> str | tuple[MessagePart, ...]:
+    parts: list[MessagePart] = []
+    texts = [f"[The file {name} was deleted.]" for name in one.gone]
+    for file in one.files:
+        is_image = file.media_type.startswith("image/")
+        if (takes.images and file.media_type in IMAGES) or (takes.documents and file.media_type == _PDF):
+            if room.take(file):
+                parts.append(_make_part(context, file))
+                continue
+        elif is_image:
+            texts.append(f"[The picture {file.name} is not shown.]")
+            continue
+        elif room.chars >= _LEAST_CHARS:
+            (text,), cut = _cut([(file.name, await _read(context, file, []))], room.chars)
+            room.chars -= len(text)
+            texts.append(text)
+            unseen += cut
+            continue
+        texts.append(f"[The file {file.name} is not shown any more.]")
+        room.left_out.append(file.name)
+    return _join(parts, [*texts, one.text])
+
+
+async def _read(context: Context, file: FileReference, unread: list[str] | None) -> str:
+    """Its text; where it has none, and it goes on without, what the model is told instead. `unread` gets the reason."""
+    try:
+        return await context.outside.sent_files.extract(file)
+    except RunError as error:
+        if unread is None:
+            raise
+        unread.append(error.message)
+        return f"[This file could not be read: {error.message}]"
+
+
+def _cut(documents: Sequence[tuple[str, str]], room: int) -> tuple[list[str], tuple[str, ...]]:
+    """Each document with its name, the long ones cut to what the short ones leave; and what was cut."""
+    most: dict[int, int] = {}
+    left = room
+    for number, at in enumerate(sorted(range(len(documents)), key=lambda one: len(documents[one][1]))):
+        share = max(_LEAST_CHARS, left // (len(documents) - number))
+        most[at] = min(share, len(documents[at][1]))
+        left = max(0, left - most[at])
+    texts, notes = [], []
+    for at, (name, text) in enumerate(documents):
+        kept, end = text[: most[at]], ""
+        if len(kept) < len(text):
+            end = f"\n[Cut here: {len(text) - len(kept):,} more characters]"
+            notes.append(f"Of {name} the model read the first {len(kept):,} of {len(text):,} characters.")
+        texts.append(f"<document name={_quote(name)}>\n{kept.rstrip()}{end}\n</document>")
+    return texts, tuple(notes)
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', "'") + '"'

@@ -1,0 +1,66 @@
+"""SQL: rows of a database of the organization's."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from flowground.components import variables
+from flowground.components.base import Component, Context, Mistake, Output, declare
+from flowground.components.template import Variable, parse_template
+from flowground.databases import Parameter
+from flowground.values import ValueKind
+
+
+class SQL(Component):
+    """Asks a database with one SELECT, and gives the rows as records. It changes nothing.
+
+    Each `{name}` in `query` is a value, which a field of that name gives, as text or reference: the database is given
+    it beside the query, so it needs no quotes, and whatever it holds stays a value. Where the file leaves `query` out,
+    the model of an agent writes it; else it gives the values that are left out.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str]
+
+    type_name: ClassVar[str] = "SQL"
+    title: ClassVar[str] = "SQL Database"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"run_sql_query": "records"}
+    calls_out: ClassVar[bool] = True
+    is_tool: ClassVar[bool] = True
+
+    database: str = declare(..., "Database", "A name under `databases:` of config.yaml.", fixed=True, max_length=100)
+    query: str = declare(
+        ...,
+        "SQL Query",
+        "One SELECT statement: `SELECT status FROM orders WHERE number = {number}`.",
+        multiline=True,
+        template=True,
+        literal=True,
+        protected=True,
+        model_may_set=True,
+        max_length=20_000,
+    )
+    arguments: dict[str, str] = declare(
+        {}, "Arguments", "What each value is, for the model of an agent: `{number: Number of an order}`.", fixed=True
+    )
+
+    @classmethod
+    def list_variables(cls, fields: Mapping[str, Any]) -> Mapping[str, str]:
+        """Those of the query."""
+        said = fields.get("arguments")
+        says = said if isinstance(said, dict) else {}
+        free = (name for name in variables.list_names(fields.get("query")) if name not in cls.model_fields)
+        return {name: str(says.get(name, f"`{name}` of the query.")) for name in free}
+
+    def list_mistakes(self) -> Iterator[Mistake]:
+        """Values that nobody gives."""
+        yield from variables.find_mistakes(self, {"query": self.query}, self.__pydantic_extra__)
+
+    async def run(self, context: Context) -> Output:
+        given = self.__pydantic_extra__
+        parts = [
+            Parameter(part.name, given[part.name]) if isinstance(part, Variable) else part
+            for part in parse_template(self.query).parts
+        ]
+        return Output({"run_sql_query": await context.outside.ask_database(self.database, parts)})

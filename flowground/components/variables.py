@@ -1,0 +1,41 @@
+"""`{variables}` in texts anywhere inside a value, each a field of its component: given by its file, or by a model."""
+
+from collections.abc import Callable, Container, Iterator, Mapping
+from typing import Any
+
+from flowground.components.base import Component, Mistake
+from flowground.components.template import parse_template
+
+_TAKEN = ("type", "display_name", "step")
+
+
+def list_names(value: Any) -> Iterator[str]:
+    """The names of all variables in the texts of a value, repeated ones too."""
+    if isinstance(value, str):
+        yield from parse_template(value).names
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from list_names(inner)
+
+
+def fill(value: Any, values: Mapping[str, str], escape: Callable[[str], str] = str) -> Any:
+    """The value with its variables filled in."""
+    if isinstance(value, str):
+        return parse_template(value).fill({name: escape(text) for name, text in values.items()})
+    if isinstance(value, dict):
+        return {key: fill(inner, values) for key, inner in value.items()}
+    return [fill(inner, values) for inner in value] if isinstance(value, list) else value
+
+
+def find_mistakes(component: Component, fields: Mapping[str, Any], given: Container[str]) -> Iterator[Mistake]:
+    """Variables of these fields that nobody gives, or that cannot be; and what was given and is none."""
+    known = {name: field for field, value in fields.items() for name in list_names(value)}
+    declared = type(component).model_fields
+    for name, field in known.items():
+        if name in _TAKEN or name in declared:
+            yield Mistake(field, f"`{{{name}}}` cannot be a variable: `{name}` is a field of this component.")
+        elif name not in given:
+            says = f"Nobody gives the variable `{{{name}}}`: give `{name}: …` beside it, or let an agent call this."
+            yield Mistake(field, says, missing=name)
+    for name in component.model_extra or ():
+        if name not in known:
+            yield Mistake(name, f"`{name}` is no field and no variable here.", choices=(*known, *declared))

@@ -1,0 +1,100 @@
+"""A query of PostgreSQL: in a read-only transaction, as a cursor, which takes one SELECT and nothing else."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url
+
+from flowground.databases.query import Parameter, Query, SqlParts
+from flowground.errors import RunError
+from flowground.values import Record
+
+_LONGEST_ROW = 500_000
+_BATCH = 50
+_CONNECT_SECONDS = 5
+_BEGIN = """
+SELECT set_config('statement_timeout', %(time)s, true), set_config('lock_timeout', %(time)s, true),
+    rolsuper
+    OR pg_has_role(oid, 'pg_read_server_files', 'member')
+    OR pg_has_role(oid, 'pg_write_server_files', 'member')
+    OR pg_has_role(oid, 'pg_execute_server_program', 'member')
+FROM pg_roles WHERE rolname = current_user
+"""
+"""A user of these roles reads files of the server by a SELECT, which no read-only transaction forbids."""
+_ROWS = 'SELECT left("row", {most}) FROM (SELECT row_to_json("query")::text AS "row" FROM (\n{query}\n) "query") "rows"'
+"""As JSON, a long row cut by the database: it would come whole, however long."""
+
+
+@lru_cache(maxsize=64)
+def _open(url: str) -> Engine:
+    """Makes each query a connection of its own; what SQLAlchemy asks of a server once is kept."""
+    parsed = make_url(url).set(drivername="postgresql+psycopg")
+    options = {"connect_timeout": _CONNECT_SECONDS, "application_name": "flowground"}
+    return create_engine(parsed, poolclass=NullPool, hide_parameters=True, connect_args=options)
+
+
+class PostgresQuery(Query):
+    """`url` has the password."""
+
+    def __init__(self, url: str, parts: SqlParts, rows: int, seconds: float) -> None:
+        super().__init__(parts, rows, seconds)
+        self._url = url
+        self._connection: Any = None
+
+    def run(self) -> Sequence[Record]:
+        try:
+            with _open(self._url).connect() as connection:
+                connection.execution_options(postgresql_readonly=True)
+                return self._ask(connection)
+        except RunError:
+            raise
+        except ImportError:
+            raise RunError('PostgreSQL needs its driver: pip install "psycopg[binary]~=3.3.0".') from None
+        except Exception as error:  # noqa: BLE001 - the driver's own, which is imported by SQLAlchemy alone
+            raise RunError(self._explain(error)) from None
+
+    def abort(self) -> None:
+        if self._connection is not None:
+            with suppress(Exception):  # it may have ended meanwhile
+                self._connection.cancel_safe(timeout=_CONNECT_SECONDS)
+
+    def _ask(self, connection: Connection) -> Sequence[Record]:
+        limits = {"time": f"{max(1, int(self._seconds * 1000))}ms"}
+        *_, is_mighty = connection.exec_driver_sql(_BEGIN, limits).one()
+        if is_mighty:
+            raise RunError(
+                "The database's user may read files of its server, so no flow is let in.",
+                hint="Name a user in `databases:` of config.yaml that may only read its tables.",
+            )
+        self._connection = driver = connection.connection.driver_connection
+        assert driver is not None  # noqa: S101 - it just answered
+        values = {"nothing": "", **self.values}
+        sql = "".join(
+            f"%({part.name})s" if isinstance(part, Parameter) else part.replace("%", "%%") for part in self._parts
+        )
+        # Alone first, which is not run: what is one SELECT by itself cannot leave the brackets around it below.
+        with driver.cursor("alone") as cursor:
+            cursor.execute(sql, values)
+        rows: list[Record] = []
+        with driver.cursor("rows") as cursor:
+            cursor.itersize = _BATCH
+            cursor.execute(_ROWS.format(most=_LONGEST_ROW, query=sql), values)
+            for (row,) in cursor:
+                if len(row) >= _LONGEST_ROW:
+                    raise RunError(f"A row has more than {_LONGEST_ROW:,} characters: ask for fewer columns.")
+                self.check_row(len(rows) + 1, len(row))
+                rows.append(orjson.loads(row))
+        return rows
+
+    def _explain(self, error: Exception) -> str:
+        cause: Any = getattr(error, "orig", None) or error
+        state = getattr(cause, "sqlstate", None)
+        if state == "57014":
+            return f"The query took longer than {self._seconds:g} seconds."
+        said = getattr(getattr(cause, "diag", None), "message_primary", None)
+        if said is None:
+            return "The database does not answer, or cannot take the query."
+        return f"The database refused the query: {said}."

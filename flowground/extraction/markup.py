@@ -1,0 +1,70 @@
+"""The text of HTML, as people see it: headings as in Markdown, a line a block, no scripts and no styles."""
+
+import re
+from contextlib import suppress
+from html.parser import HTMLParser
+
+from flowground.extraction.plain import decode, find_encoding
+
+_HIDDEN = frozenset({"script", "style", "template", "noscript", "svg", "head", "iframe", "object"})
+_BLOCKS = re.compile(
+    "address|article|aside|blockquote|br|dd|div|dl|dt|fieldset|figcaption|figure|footer|form|header|hr|li|main|nav|ol|p|"
+    "pre|section|table|title|tr|ul|h[1-6]"
+)
+_BLANKS = re.compile(r"[^\S\n]+")
+_EMPTY_LINES = re.compile(r"\n{3,}")
+_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset=["']?([A-Za-z0-9_-]{2,20})""", re.IGNORECASE)
+
+
+class _SeenText(HTMLParser):
+    def __init__(self, most_chars: int) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._left = most_chars
+        self._hidden: list[str] = []
+
+    def handle_starttag(self, tag: str, _: list[tuple[str, str | None]]) -> None:
+        if tag in _HIDDEN:
+            self._hidden.append(tag)
+        elif tag == "title" and self._hidden == ["head"]:
+            self._hidden = []  # it is seen; one in a drawing is not
+        self._add_break(tag, begins=True)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._hidden:
+            del self._hidden[self._hidden.index(tag) :]
+        self._add_break(tag, begins=False)
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden and self._left > 0:
+            self.parts.append(data.replace("\n", " "))
+            self._left -= len(data)
+
+    def _add_break(self, tag: str, *, begins: bool) -> None:
+        if self._hidden:
+            return
+        if tag in ("td", "th"):
+            self.parts.append(" ")
+        elif _BLOCKS.fullmatch(tag):
+            is_heading = len(tag) == 2 and tag[0] == "h" and tag[1].isdigit()
+            mark = "#" * int(tag[1]) + " " if is_heading and begins else "- " if tag == "li" and begins else ""
+            self.parts.append(("\n" if tag in ("li", "tr", "br", "dt", "dd") else "\n\n") + mark)
+
+
+def read_html(data: bytes, name: str, *, most_chars: int) -> str:
+    """What stands in the page."""
+    reader = _SeenText(most_chars)
+    reader.feed(_decode_page(data, name))
+    reader.close()
+    text = _BLANKS.sub(" ", "".join(reader.parts))
+    lines = (line.strip() for line in text.split("\n"))
+    return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def _decode_page(data: bytes, name: str) -> str:
+    """By the page's own word where that is another encoding, which is known."""
+    found = _CHARSET.search(data[:4096])
+    if found and (encoding := find_encoding(found[1].decode("ascii"))):
+        with suppress(UnicodeError):
+            return data.decode(encoding)
+    return decode(data, name)

@@ -1,0 +1,130 @@
+"""What one turn gave, compared with what its test expects: each difference as a sentence and lines that show it."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from flowground.components.json_schema import find_misfit
+from flowground.components.patterns import compile_pattern, is_match
+from flowground.events import StepStatus
+from flowground.flow.tested import Difference
+from flowground.flow.tests import Expectation
+from flowground.values import Value
+from flowground.words import count, cut, list_names, show
+
+_MOST_LINES = 400
+"""Lines of a text that are compared one by one."""
+_SHOWN_LINES = 20
+_SHOWN_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TurnGiven:
+    """`ended` says of each component that had its turn how it ended: a tool that nobody called is not among them.
+
+    `calls` is how often each asked a model; `tokens` None: none were counted. `data` is the answer where it is no text;
+    `failure` says why the turn failed, None where it did not.
+    """
+
+    answer: str
+    data: Value
+    failure: str | None
+    ended: Mapping[str, StepStatus]
+    calls: Mapping[str, int]
+    seconds: float
+    tokens: int | None
+
+
+def compare(expect: Expectation, given: TurnGiven) -> tuple[Difference, ...]:
+    """Everything that is not as expected; of a turn that was not to fail, why it did."""
+    if given.failure is not None and not expect.fails:
+        return (Difference("", given.failure),)
+    answered = _compare_failure(expect, given) if expect.fails else _compare_answer(expect, given)
+    return (*answered, *_compare_way(expect, given), *_compare_use(expect, given))
+
+
+def _compare_failure(expect: Expectation, given: TurnGiven) -> Iterator[Difference]:
+    if given.failure is None:
+        yield Difference("fails", "the turn did not fail.", _quote(given.answer))
+    elif missing := [text for text in expect.fails if text not in given.failure]:
+        yield Difference("fails", f"the reason lacks {list_names(map(show, missing))}.", _quote(given.failure))
+
+
+def _compare_answer(expect: Expectation, given: TurnGiven) -> Iterator[Difference]:
+    answer = given.answer
+    if expect.equals is not None and expect.equals.strip() != answer.strip():
+        yield Difference(
+            "equals", "the answer is another (- expected, + given).", _compare_lines(expect.equals, answer)
+        )
+    if missing := [text for text in expect.contains if text not in answer]:
+        yield Difference("contains", f"the answer lacks {list_names(map(show, missing))}.", _quote(answer))
+    if missing := [pattern for pattern in expect.matches if not is_match(compile_pattern(pattern), answer)]:
+        yield Difference("matches", f"nothing in the answer matches {list_names(map(show, missing))}.", _quote(answer))
+    if expect.data is not None or expect.answer_schema is not None:
+        yield from _compare_data(expect, given)
+
+
+def _compare_data(expect: Expectation, given: TurnGiven) -> Iterator[Difference]:
+    try:
+        data = json.loads(given.answer) if given.data is None else given.data
+    except (ValueError, RecursionError):
+        about = "schema" if expect.data is None else "data"
+        yield Difference(about, "the answer is no JSON.", _quote(given.answer))
+        return
+    if expect.data is not None and expect.data != data:
+        lines = _compare_lines(_write_data(expect.data), _write_data(data))
+        yield Difference("data", "the answer is other data (- expected, + given).", lines)
+    if expect.answer_schema is not None and (misfit := find_misfit(data, expect.answer_schema)):
+        yield Difference("schema", misfit, _quote(given.answer))
+
+
+def _compare_way(expect: Expectation, given: TurnGiven) -> Iterator[Difference]:
+    for name in expect.takes:
+        if name not in given.ended or given.ended[name] == "skipped":
+            end = "was skipped" if name in given.ended else "did not run"
+            yield Difference("takes", f"`{name}` {end}.")
+    for name in expect.skips:
+        if given.ended.get(name, "skipped") != "skipped":
+            yield Difference("skips", f"`{name}` ran.")
+    for name, times in expect.calls.items():
+        if (asked := given.calls.get(name, 0)) != times:
+            yield Difference("calls", f"`{name}` asked a model {count(asked, 'time')}, not {times:,}.")
+
+
+def _compare_use(expect: Expectation, given: TurnGiven) -> Iterator[Difference]:
+    if expect.max_seconds is not None and given.seconds > expect.max_seconds:
+        yield Difference("max_seconds", f"the turn took {given.seconds:.2f} s, more than {expect.max_seconds:g}.")
+    if expect.max_tokens is not None:
+        if given.tokens is None and any(given.calls.values()):
+            yield Difference("max_tokens", "the model counts no tokens.")
+        elif (given.tokens or 0) > expect.max_tokens:
+            yield Difference("max_tokens", f"the turn used {given.tokens:,} tokens, more than {expect.max_tokens:,}.")
+
+
+def _write_data(data: Value) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+def _compare_lines(expected: str, given: str) -> tuple[str, ...]:
+    """Lines that differ, with two around them; below a single pair, where it begins to differ."""
+    before, after = expected.strip().splitlines()[:_MOST_LINES], given.strip().splitlines()[:_MOST_LINES]
+    found = [line for line in difflib.unified_diff(before, after, lineterm="", n=2) if not line.startswith("@@")][2:]
+    lines = [line[0] + " " + line[1:] for line in found]
+    if len(before) == len(after) == 1:
+        same = next(
+            (at for at, (one, other) in enumerate(zip(before[0], after[0], strict=False)) if one != other), None
+        )
+        at = min(len(before[0]), len(after[0])) if same is None else same
+        if at < _SHOWN_CHARS:
+            lines.append(" " * (at + 2) + "^")
+    return _cut_lines(lines)
+
+
+def _quote(text: str) -> tuple[str, ...]:
+    return _cut_lines([f"  {line}" for line in text.splitlines()[: _SHOWN_LINES + 1]]) or ("  (it is empty)",)
+
+
+def _cut_lines(lines: list[str]) -> tuple[str, ...]:
+    shown = (cut(line, _SHOWN_CHARS) for line in lines[:_SHOWN_LINES])
+    return (*shown, "  …") if len(lines) > _SHOWN_LINES else tuple(shown)

@@ -1,0 +1,128 @@
+"""Who answers the models of a flow while it is tested: the scripted model, or the one that is named, and replies.
+
+Nothing of config.yaml changes what the scripted model says here: a test gives the same everywhere.
+"""
+
+import json
+from collections import Counter
+from collections.abc import AsyncGenerator, Container, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flowground.components.base import Component, Models
+from flowground.components.mcp import MCP
+from flowground.errors import ProviderRefused
+from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, Provider
+from flowground.providers.scripted import Scripted, ScriptedSettings
+from flowground.wiring import WiredFlow, replace_components
+from flowground.words import count
+
+SCRIPTED = "scripted"
+
+
+class TestedName(str):
+    """The name of a model or MCP server as one component says it, by which it is known who asks.
+
+    `change_component` keeps it.
+    """
+
+    __test__ = False
+
+    component: str
+
+
+def name_tested(wired: WiredFlow, model: str, *, replied: Container[str]) -> WiredFlow:
+    """The flow as it is tested: `model` answers all components, but for those that get replies."""
+    inner = {name: _name(flow, f"{flow.id}.", model, replied) for name, flow in wired.inner_flows.items()}
+    return replace(_name(wired, "", model, replied), inner_flows=inner)
+
+
+def _name(wired: WiredFlow, within: str, model: str, replied: Container[str]) -> WiredFlow:
+    changed: dict[str, Component] = {}
+    for key, component in wired.components.items():
+        if component.list_models():
+            name = f"{within}{key}"
+            named = TestedName(SCRIPTED if name in replied else model)
+            named.component = name
+            changed[key] = component.model_copy(update={"model": named})
+        elif isinstance(component, MCP):
+            server = TestedName(component.server)
+            server.component = f"{within}{key}"
+            changed[key] = component.model_copy(update={"server": server})
+    return replace_components(wired, changed)
+
+
+@dataclass(frozen=True, slots=True)
+class TestedModels:
+    """The models of one turn. `calls` counts how often each component asked."""
+
+    __test__ = False
+
+    models: Models
+    replies: Mapping[str, Any]
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def resolve(self, model: str | None) -> tuple[Provider, str]:
+        """As `Models` says; the flow is one of `name_tested`."""
+        if not isinstance(model, TestedName):
+            return self.models.resolve(model)
+        name, _, rest = model.partition(":")
+        if name == SCRIPTED:
+            return _AskedModel(self, model.component, Scripted()), rest or ScriptedSettings.only_model
+        provider, rest = self.models.resolve(str(model))
+        return _AskedModel(self, model.component, provider), rest
+
+    def find_reply(self, component: str) -> str | None:
+        """What is answered now to a component that has asked; None where the model does. Raises ProviderRefused."""
+        if component not in self.replies:
+            return None
+        reply = pick_reply(self.replies, component, self.calls[component])
+        if reply is None:
+            replies = count(len(self.replies[component]), "reply", "replies")
+            raise ProviderRefused(f"The test has {replies} for `{component}`, which asked once more.")
+        return reply
+
+
+@dataclass(frozen=True, slots=True)
+class _AskedModel:
+    """A provider as one component asks it."""
+
+    tested: TestedModels
+    component: str
+    provider: Provider
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        async with aclosing(self._count().stream(call)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def complete(self, call: ModelCall) -> Completion:
+        return await self._count().complete(call)
+
+    def require_ready(self, model: str) -> None:
+        self.provider.require_ready(model)
+
+    def takes(self, model: str) -> Capabilities:
+        return self.provider.takes(model)
+
+    async def close(self) -> None:
+        """Nothing to free: the provider belongs to the process."""
+
+    def _count(self) -> Provider:
+        """Who answers this question."""
+        self.tested.calls[self.component] += 1
+        reply = self.tested.find_reply(self.component)
+        return self.provider if reply is None else Scripted(pieces=(reply,))
+
+
+def pick_reply(replies: Mapping[str, Any], component: str, asked: int) -> str | None:
+    """What the component is answered the time number `asked`; None where the replies end before."""
+    given = replies[component]
+    if not isinstance(given, list):
+        return _write(given)
+    return _write(given[asked - 1]) if asked <= len(given) else None
+
+
+def _write(given: Any) -> str:
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)

@@ -1,0 +1,121 @@
+"""Python functions of the operator's that flows may call, by the modules that config.yaml names.
+
+Nothing of a flow file is ever run as Python: it names a function that is there. A function runs in this process with
+all its rights; one that is no coroutine runs in a thread of this room's.
+"""
+
+import asyncio
+import importlib
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from flowground.errors import ConfigError, RunError
+from flowground.functions.settings import FunctionSettings
+from flowground.functions.signature import NoTool, ToolSignature, read_signature
+from flowground.words import suggest
+
+__all__ = ["FunctionSettings", "Functions", "OwnFunction"]
+
+_log = logging.getLogger(__name__)
+_AT_ONCE = 8
+"""Functions in threads at once; more wait their turn, and that counts in their time."""
+_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFunction:
+    """`name` is `module.function`; `call` gives its result as JSON values, and raises RunError."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    call: Callable[[Mapping[str, Any]], Any]
+
+
+class Functions:
+    """Imports the modules of the settings, of which some may lie in `root`. Raises ConfigError."""
+
+    def __init__(self, settings: FunctionSettings, root: Path) -> None:
+        self._seconds = settings.seconds
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="flowground-function")
+        if settings.modules and str(root) not in sys.path:
+            sys.path.append(str(root))
+        self._known = {one.name: one for name in settings.modules for one in self._read_module(name)}
+
+    def find(self, name: str) -> OwnFunction:
+        """The function. Raises RunError."""
+        if found := self._known.get(name):
+            return found
+        nearest = suggest(name, self._known, otherwise=".")
+        hint = "Public functions of the modules in `functions.modules` of config.yaml can be called."
+        raise RunError(f"There is no function `{name}`{nearest}", hint=hint)
+
+    def close(self) -> None:
+        """Begins no more; what runs in threads cannot be ended."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _read_module(self, name: str) -> Iterator[OwnFunction]:
+        for own, function in _list_functions(_load(name)):
+            full = f"{name}.{own}"
+            try:
+                signature = read_signature(function)
+            except NoTool as why:
+                raise ConfigError(f"functions.modules: `{full}` {why}; a name with `_` before it is left out") from None
+            call = partial(self._call, full, function, signature)
+            yield OwnFunction(full, signature.description, signature.parameters, call)
+
+    async def _call(
+        self, name: str, function: Callable[..., Any], signature: ToolSignature, given: Mapping[str, Any]
+    ) -> Any:
+        try:
+            checked = signature.arguments.model_validate(dict(given))
+        except ValidationError as error:
+            detail = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, detail["loc"]))
+            raise RunError(f"`{where}` of `{name}` does not fit: {detail['msg']}.") from None
+        arguments = {key: getattr(checked, key) for key in type(checked).model_fields}
+        try:
+            async with asyncio.timeout(self._seconds):
+                if inspect.iscoroutinefunction(function):
+                    result = await function(**arguments)
+                else:
+                    loop = asyncio.get_running_loop()
+                    result = await loop.run_in_executor(self._threads, partial(function, **arguments))
+                return to_jsonable_python(result)
+        except TimeoutError:
+            raise RunError(f"`{name}` took longer than {self._seconds:g} seconds.") from None
+        except PydanticSerializationError:
+            raise RunError(f"`{name}` gives what no JSON can hold.") from None
+        except RunError:
+            raise
+        except ValueError as error:  # how a function says that it was asked for what cannot be
+            raise RunError(f"`{name}` refuses: {str(error)[:_SHOWN]}") from None
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever the operator's code raises; the server goes on
+            _log.exception("the function %s failed", name)
+            raise RunError(f"`{name}` failed.", hint="The log says why.") from None
+
+
+def _load(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        says = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ConfigError(f"functions.modules: `{name}` cannot be imported: {says}") from error
+
+
+def _list_functions(module: ModuleType) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """What the module itself defines, without an underscore before its name."""
+    for name, value in vars(module).items():
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+            yield name, value

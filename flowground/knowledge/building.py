@@ -1,0 +1,137 @@
+"""Makes a new index: of the old one what did not change, and of the files what did."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
+from flowground.extraction.extractor import Extractor
+from flowground.knowledge.contents import ContentSignatures
+from flowground.knowledge.index import FORMAT, BuildPlace, IndexedFile, IndexedPassage, IndexWriter
+from flowground.knowledge.index_file import FileIndexWriter
+from flowground.knowledge.sources import GivenFile, SourceFile, SourceList, find_sources
+from flowground.knowledge.split import split_text
+
+_FRONT = re.compile(r"---\n(.{0,4000}?)\n---(?:\n|$)", re.DOTALL)
+"""What a Markdown file may begin with: lines between two of dashes."""
+_KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,49}):[ \t]+(.{1,200}?)[ \t]*$")
+"""Such a line that is a key of the file and its value, by which filters find it."""
+_MOST_KEYS = 20
+MOST_PASSAGES = 500_000
+"""Of one knowledge: some 500 MB of text."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildJob:
+    """What is read, how it is cut, and where the index is made of it."""
+
+    root: str
+    files: tuple[str, ...]
+    size: int
+    overlap: int
+    place: BuildPlace
+    given: tuple[GivenFile, ...] = ()
+    limits: ExtractionLimits = field(default_factory=ExtractionLimits)
+
+    def describe(self) -> dict[str, str]:
+        """What an index must have been made by, to be used again."""
+        return {"format": str(FORMAT), "size": str(self.size), "overlap": str(self.overlap)}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """`read` are files that were read for it, `notes` says what is wrong with which, `vectors` why there are none."""
+
+    files: int = 0
+    passages: int = 0
+    read: int = 0
+    removed: int = 0
+    seconds: float = 0.0
+    notes: Mapping[str, str] = field(default_factory=dict)
+    vectors: str = ""
+
+
+async def build(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
+    """Writes the new index; `tell` is told how many of how many files are done."""
+    begun = time.monotonic()
+    found = find_sources(Path(job.root), job.files, job.given)
+    if job.place.database:
+        found.files = ContentSignatures().sign(found.files)
+    writer = _open_writer(job)
+    try:
+        known = writer.list_files()
+        gone = known.keys() - found.files.keys() - found.left_out.keys()
+        for source in gone:
+            writer.remove(source)
+        changed = [source for source, file in found.files.items() if not _is_known(known.get(source), file)]
+        async with Extractor(job.limits) as extractor:
+            for done, source in enumerate(changed):
+                tell(done, len(changed))
+                await _read(writer, extractor, source, found.files[source], known.get(source), job)
+        tell(len(changed), len(changed))
+        _note(writer, found, known)
+        passages = writer.finish()
+        files = writer.list_files()
+    finally:
+        writer.close()
+    notes = {source: file.note for source, file in files.items() if file.note}
+    return BuildReport(len(files), passages, len(changed), len(gone), time.monotonic() - begun, notes)
+
+
+def _open_writer(job: BuildJob) -> IndexWriter:
+    if job.place.database:
+        from flowground.knowledge.table_writer import TableIndexWriter  # noqa: PLC0415 - its driver may be missing
+
+        return TableIndexWriter(job.place, about=job.describe())
+    old = Path(job.place.old) if job.place.old else None
+    return FileIndexWriter(Path(job.place.new), about=job.describe(), old=old)
+
+
+def _is_known(known: IndexedFile | None, file: SourceFile) -> bool:
+    return known is not None and known.signature == file.signature != ""
+
+
+async def _read(
+    writer: IndexWriter, extractor: Extractor, source: str, file: SourceFile, known: IndexedFile | None, job: BuildJob
+) -> None:
+    """Reads one file again."""
+    try:
+        text = await extractor.extract(file.path, file.name)
+    except FileUnreadable as error:
+        writer.put_file(IndexedFile(source, file.signature, note=error.message), ())
+        return
+    if known is not None and known.digest == text.digest:
+        writer.sign(source, file.signature)
+        return
+    keys, begin = _read_front(text)
+    note = f"{source} is longer than {len(text.text):,} characters: the rest is not read." if text.is_cut else ""
+    passages = [
+        IndexedPassage(
+            text.text[begin + one.start : begin + one.end],
+            begin + one.start,
+            begin + one.end,
+            text.find_page(begin + one.start),
+            " › ".join(one.trail),
+        )
+        for one in split_text(text.text[begin:], size=job.size, overlap=job.overlap)
+    ]
+    writer.put_file(IndexedFile(source, file.signature, text.digest, text.kind, keys, note), passages)
+
+
+def _read_front(text: Extracted) -> tuple[dict[str, str], int]:
+    """The `name: value` lines between the dashes with which a Markdown file begins, and where the text goes on."""
+    found = _FRONT.match(text.text) if text.kind == "md" else None
+    if not found:
+        return {}, 0
+    lines = (_KEY.match(line) for line in found[1].split("\n"))
+    keys = {line[1]: line[2].strip("\"'") for line in lines if line}
+    return dict(list(keys.items())[:_MOST_KEYS]), found.end()
+
+
+def _note(writer: IndexWriter, found: SourceList, known: Mapping[str, IndexedFile]) -> None:
+    for source, why in found.left_out.items():
+        file = IndexedFile(source, "", note=f"{source} is left out: {why}.")
+        if known.get(source) != replace(file, passages=0):
+            writer.put_file(file, ())

@@ -1,0 +1,85 @@
+"""Vectors of a model for the passages of an index: those that an earlier index has are kept, the others asked for."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from flowground.errors import ProviderRefused
+from flowground.knowledge.index import FoundPassage, IndexReader
+
+if TYPE_CHECKING:
+    from flowground.knowledge.vectors import VectorReader
+
+BATCH = 32
+"""Texts of one question to the model."""
+_TEXT_CHARS = 8_000
+"""Of a passage; models of vectors read about so much."""
+_RANKS = 60
+"""How little the first ranks are apart, as usual in reciprocal rank fusion."""
+
+
+class Embeddings(Protocol):
+    """A model of vectors."""
+
+    @property
+    def model(self) -> str:
+        """`provider:model`."""
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """A vector for each of a few texts. Raises ProviderError."""
+
+
+async def embed_passages(reader: IndexReader, old: "VectorReader | None", folder: Path, embeddings: Embeddings) -> None:
+    """Writes the vectors of all passages into a folder. Raises ProviderError."""
+    from flowground.knowledge.vectors import VectorWriter  # noqa: PLC0415 - numpy: 0.1 s, for who has embeddings
+
+    ids = await asyncio.to_thread(reader.list_passage_ids)
+    known = await asyncio.to_thread(old.find_known, ids) if old else {}
+    writer: VectorWriter | None = None
+    for at in range(0, len(ids), BATCH):
+        part = ids[at : at + BATCH]
+        missing = [number for number in part if number not in known]
+        vectors = await ask_for_vectors(reader, missing, embeddings)
+        kept = {number: old.vectors[known[number]] for number in part if number in known} if old else {}
+        rows = [vectors[number] if number in vectors else kept[number] for number in part]
+        try:
+            if writer is None:
+                writer = await asyncio.to_thread(VectorWriter, folder, ids, len(rows[0]))
+            await asyncio.to_thread(writer.put, at, rows)
+        except ValueError:
+            raise refuse_vectors(embeddings) from None
+    if writer is not None:
+        await asyncio.to_thread(writer.finish, embeddings.model)
+
+
+async def ask_for_vectors(
+    reader: IndexReader, ids: Sequence[int], embeddings: Embeddings
+) -> dict[int, Sequence[float]]:
+    """What the model gives for a few passages, by their ids. Raises ProviderError."""
+    texts = await asyncio.to_thread(reader.read, ids)
+    given = await embeddings.embed([_write(texts[number]) for number in ids]) if ids else ()
+    if len(given) != len(ids):
+        raise ProviderRefused(f"The model {embeddings.model} gave {len(given)} vectors for {len(ids)} texts.")
+    return dict(zip(ids, given, strict=True))
+
+
+def refuse_vectors(embeddings: Embeddings) -> ProviderRefused:
+    """For vectors of several dimensions, or of what is no number."""
+    return ProviderRefused(f"The model {embeddings.model} gives vectors that do not fit each other.")
+
+
+def fuse(*rankings: Sequence[int]) -> list[tuple[int, float]]:
+    """Ids by reciprocal rank in several orders; 1 is first in all of them."""
+    best = len(rankings) / (_RANKS + 1)
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, number in enumerate(ranking, 1):
+            scores[number] = scores.get(number, 0.0) + 1 / (_RANKS + rank) / best
+    return sorted(scores.items(), key=lambda pair: -pair[1])
+
+
+def _write(found: FoundPassage) -> str:
+    """A passage as its model reads it: below its headings."""
+    trail = found.passage.trail
+    return f"{trail}\n\n{found.passage.text}"[:_TEXT_CHARS] if trail else found.passage.text[:_TEXT_CHARS]

@@ -1,0 +1,47 @@
+"""Where the index of each knowledge lives: in a folder of its own, or in tables of the app's PostgreSQL database."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowground.knowledge.index_folder import IndexFolder
+from flowground.knowledge.index_home import IndexHome
+
+if TYPE_CHECKING:
+    from flowground.knowledge.postgresql_lines import PostgresqlLines
+
+
+class IndexHomes:
+    """`folder` is this computer's, `database` the URL of the app's database. Lines to it are shared."""
+
+    def __init__(self, folder: Path, database: str = "") -> None:
+        self._folder = folder
+        self._lines = _open_lines(database) if database.startswith("postgresql") else None
+
+    def open(self, address: str) -> IndexHome:
+        """By the address of a knowledge: its name, of a flow's own with the flow's id before it."""
+        folder = self._folder / ("flows" if "/" in address else "shared") / address
+        if self._lines is None:
+            return IndexFolder(folder)
+        from flowground.knowledge.index_tables import IndexTables  # noqa: PLC0415 - as above
+
+        return IndexTables(address, self._lines, folder)
+
+    def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> None:
+        """In tables, which are all processes': notes that these addresses are wanted, and deletes, where it `deletes`,
+        what no process has wanted for an hour. `now` is seconds since 1970. Raises RunError."""
+        if self._lines is not None:
+            from flowground.knowledge.index_tables import forget_indexes  # noqa: PLC0415 - its driver may be missing
+
+            forget_indexes(self._lines.url, wanted, now=now, deletes=deletes)
+
+    def close(self) -> None:
+        """Gives back the lines."""
+        if self._lines is not None:
+            self._lines.close()
+
+
+def _open_lines(database: str) -> "PostgresqlLines":
+    from flowground.knowledge.postgresql_lines import PostgresqlLines  # noqa: PLC0415 - its driver may be missing
+
+    return PostgresqlLines(database)

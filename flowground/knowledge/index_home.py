@@ -1,0 +1,45 @@
+"""What knowledge needs of the place where its index lives."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from flowground.knowledge.embeddings import Embeddings
+from flowground.knowledge.index import BuildPlace, IndexReader
+from flowground.knowledge.sources import SourceFile
+
+if TYPE_CHECKING:
+    from flowground.knowledge.vectors import VectorReader
+
+
+class IndexHome(Protocol):
+    """Where the index of one knowledge lives. All of it blocks, but for `embed`; it raises RunError, or OSError."""
+
+    def open(self) -> IndexReader | None:
+        """The index that serves now, where there is one."""
+
+    def open_vectors(self, model: str) -> "VectorReader | None":
+        """The vectors of this model for the index that serves, where it has any."""
+
+    def sign(self, files: Mapping[str, SourceFile]) -> Mapping[str, SourceFile]:
+        """The files, signed so that all who share the index agree on which were written again."""
+
+    def take(self) -> Callable[[], None]:
+        """Lets nobody else make an index until what it gives is called, or this process ends.
+
+        Raises BlockingIOError while somebody else does.
+        """
+
+    def plan(self, *, is_copy: bool) -> BuildPlace:
+        """Where the next index is made, as a copy of the one that serves or from nothing."""
+
+    async def embed(self, place: BuildPlace, embeddings: Embeddings) -> None:
+        """Makes the vectors of the next index; what the one before has is kept. Raises ProviderError: it has none."""
+
+    def publish(self, place: BuildPlace) -> None:
+        """From here on the next index serves; what served before is removed, and whoever reads it still can."""
+
+    def remove(self, place: BuildPlace) -> None:
+        """What was made of an index that shall not serve."""
+
+    def close(self) -> None:
+        """Gives back what it holds."""

@@ -1,0 +1,191 @@
+"""The tables of PostgreSQL in which the index of one knowledge lives, for all processes that share the database.
+
+Imported where the setting `database` names PostgreSQL: its driver may be missing.
+"""
+
+import asyncio
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import psycopg
+
+from flowground.errors import RunError
+from flowground.knowledge.contents import ContentSignatures
+from flowground.knowledge.embeddings import Embeddings
+from flowground.knowledge.index import BuildPlace
+from flowground.knowledge.postgresql_lines import Line, PostgresqlLines, connect, explain
+from flowground.knowledge.sources import SourceFile
+from flowground.knowledge.table_reader import TableIndexReader
+from flowground.knowledge.table_writer import publish_build, remove_leftovers
+
+if TYPE_CHECKING:
+    from flowground.knowledge.vectors import VectorReader
+
+_FIND = "SELECT id, version, about, passages, words, model, vectors FROM knowledge_indexes WHERE name = %s"
+_ADD = (
+    "INSERT INTO knowledge_indexes (name, wanted_at) VALUES (%s, %s) "
+    "ON CONFLICT (name) DO UPDATE SET wanted_at = excluded.wanted_at"
+)
+_WANT = "UPDATE knowledge_indexes SET wanted_at = %s WHERE name = ANY (%s)"
+_FORGET = "DELETE FROM knowledge_indexes WHERE name <> ALL (%s) AND wanted_at < %s"
+_KEPT_SECONDS = 3_600.0
+"""How long an index stays that no process wants any more: another may have flows that this one has not yet."""
+_LOCK = "SELECT pg_try_advisory_lock(hashtext('knowledge_indexes'::regclass::oid::text), %s::int)"
+_PASSAGES = """
+    SELECT p.id FROM knowledge_passages p JOIN knowledge_files f ON f.id = file_id
+    WHERE index_id = %s AND build IN ('', %s) AND f.id <> ALL (%s)
+"""
+_ENDING = ".arrays"
+
+
+class IndexTables:
+    """An `IndexHome`. `folder` is where this computer keeps arrays of vectors, which the table has too."""
+
+    def __init__(self, name: str, lines: PostgresqlLines, folder: Path) -> None:
+        self._name, self._lines, self._folder = name, lines, folder
+        self._reader: tuple[tuple[Any, ...], TableIndexReader] | None = None
+        self._vectors: tuple[str, VectorReader] | None = None
+        self._lock, self._vectors_lock = threading.Lock(), threading.Lock()
+        self._held: Line | None = None
+        self._contents = ContentSignatures()
+
+    def open(self) -> TableIndexReader | None:
+        row = self._find()
+        if row is None:
+            return None
+        number, version, about, passages, words, *_ = row
+        with self._lock:
+            if self._reader is None or self._reader[0] != (number, version):
+                if self._reader is not None:
+                    self._reader[1].is_retired = True
+                self._reader = ((number, version), TableIndexReader(self._lines, number, about, passages, words))
+            return self._reader[1]
+
+    def open_vectors(self, model: str) -> "VectorReader | None":
+        from flowground.knowledge.table_vectors import open_arrays  # noqa: PLC0415 - numpy: 0.1 s
+
+        row = self._find()
+        if row is None or row[5] != model:
+            return None
+        name = row[6]
+        with self._vectors_lock:
+            if self._vectors is None or self._vectors[0] != name:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                old = self._vectors[1] if self._vectors else None
+                try:
+                    arrays = open_arrays(self._lines, row[0], model, self._folder / f"{name}{_ENDING}", old)
+                except ValueError:
+                    return None
+                self._vectors = (name, arrays)
+                for other in self._folder.glob(f"*{_ENDING}"):
+                    if other.name != f"{name}{_ENDING}":
+                        shutil.rmtree(other, ignore_errors=True)
+            return self._vectors[1]
+
+    def sign(self, files: Mapping[str, SourceFile]) -> Mapping[str, SourceFile]:
+        return self._contents.sign(files)
+
+    def take(self) -> Callable[[], None]:
+        """The lock is a session's, and ends with the process. What a killed one left is removed."""
+        try:
+            line = connect(self._lines.url, "idle_session_timeout=0")
+        except psycopg.Error as error:
+            raise self._refuse(error) from None
+        try:
+            line.execute(_ADD, (self._name, time.time()))
+            (number, *_) = line.execute(_FIND, (self._name,)).fetchone() or (0,)
+            (is_mine,) = line.execute(_LOCK, (number,)).fetchone() or (False,)
+            if not is_mine:
+                line.close()
+                raise BlockingIOError
+            remove_leftovers(line, number)
+        except psycopg.Error as error:
+            line.close()
+            raise self._refuse(error) from None
+        self._held, self._number = line, number
+        return self._release
+
+    def plan(self, *, is_copy: bool) -> BuildPlace:
+        return BuildPlace(uuid4().hex, "served" if is_copy else None, self._lines.url, self._number)
+
+    async def embed(self, place: BuildPlace, embeddings: Embeddings) -> None:
+        from flowground.knowledge.table_vectors import embed_table  # noqa: PLC0415 - numpy: 0.1 s
+
+        line = self._use()
+        try:
+            before, changes, ids = await asyncio.to_thread(self._list_embedded, line, place)
+            reader = TableIndexReader(self._lines, place.index, "{}", 0, 0)
+            made = await embed_table(line, reader, ids, embeddings)
+            is_same = before[0] == embeddings.model and not made
+            changes |= {"model": embeddings.model, "vectors": before[1] if is_same else uuid4().hex}
+            write = "UPDATE knowledge_indexes SET changes = %s WHERE id = %s"
+            await asyncio.to_thread(line.execute, write, (json.dumps(changes), place.index))
+        except psycopg.Error as error:
+            raise self._refuse(error) from None
+
+    def publish(self, place: BuildPlace) -> None:
+        line = self._use()
+        try:
+            publish_build(line, place)
+            remove_leftovers(line, place.index)
+        except psycopg.Error as error:
+            raise self._refuse(error) from None
+
+    def remove(self, place: BuildPlace) -> None:
+        """Where the line broke the next one who makes an index does it."""
+        with suppress(psycopg.Error):
+            remove_leftovers(self._use(), place.index, place.new)
+
+    def close(self) -> None:
+        with self._lock:
+            self._reader = None
+        with self._vectors_lock:
+            self._vectors = None
+
+    def _find(self) -> tuple[Any, ...] | None:
+        """The row of the index that serves."""
+        rows = self._lines.ask(_FIND, (self._name,))
+        return rows[0] if rows and rows[0][1] else None
+
+    def _list_embedded(self, line: Line, place: BuildPlace) -> tuple[tuple[str, str], dict[str, Any], list[int]]:
+        """The model and the name of the vectors so far, what the build changes, and its passages."""
+        asked = "SELECT model, vectors, changes FROM knowledge_indexes WHERE id = %s"
+        model, vectors, written = line.execute(asked, (place.index,)).fetchone() or ("", "", "{}")
+        changes: dict[str, Any] = json.loads(written)
+        rows = line.execute(_PASSAGES, (place.index, place.new, changes["gone"]))
+        return (model, vectors), changes, [number for (number,) in rows]
+
+    def _use(self) -> Line:
+        """The line that holds the lock."""
+        if self._held is None:
+            raise RunError(f"Nobody makes the index of {self._name!r}.")
+        return self._held
+
+    def _release(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def _refuse(self, error: psycopg.Error) -> RunError:
+        return RunError(f"The knowledge {self._name!r} cannot be stored: {explain(error)}.")
+
+
+def forget_indexes(url: str, wanted: Collection[str], *, now: float, deletes: bool) -> None:
+    """Notes which indexes are wanted and, where it `deletes`, removes those that nobody has wanted for an hour.
+
+    Raises RunError.
+    """
+    try:
+        with connect(url) as line, line.transaction():
+            line.execute(_WANT, (now, list(wanted)))
+            if deletes:
+                line.execute(_FORGET, (list(wanted), now - _KEPT_SECONDS))
+    except psycopg.Error as error:
+        raise RunError(f"Old indexes cannot be deleted: {explain(error)}.") from None

@@ -1,0 +1,136 @@
+"""A text cut into passages: where a heading, a paragraph or a sentence ends, with some of the end said again.
+
+Pure: text in, ranges of characters out, in time that grows with the text alone.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+_HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t#]*$")
+_FENCE = re.compile(r"[ \t]{0,3}(?:```|~~~)")
+_SENTENCE = re.compile(r"[.!?…][\"'»”’)\]]*\s+|[。！？]")
+_BLANK = re.compile(r"\s+")
+_TRAIL_CHARS = 300
+"""Of all headings above a passage together; the inner ones first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The characters from `start` to before `end`; `trail` is the headings above it, the outermost first."""
+
+    start: int
+    end: int
+    trail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """Where a text may be cut, the best places first; and where each of its headings begins, with its trail."""
+
+    cuts: tuple[Sequence[int], ...]
+    headings: Sequence[int] = ()
+    trails: Sequence[tuple[str, ...]] = ()
+
+
+def split_text(text: str, *, size: int = 1000, overlap: int = 200, separator: str | None = None) -> list[Passage]:
+    """Passages of at most `size` characters; each begins up to `overlap` before the end of the one before.
+
+    A passage that begins at a heading repeats nothing. With a `separator` the text is cut behind it and nowhere else,
+    unless there is none within `size`. `overlap` may be half of `size` at most.
+    """
+    if not 0 <= overlap * 2 <= size:
+        raise ValueError("overlap is at most half of size")
+    marks = _mark(text) if separator is None else _Marks((_find_all(text, separator),))
+    passages, start = [], 0
+    while start < len(text):
+        end = _find_end(marks, start, size, len(text))
+        first, last = _trim(text, start, end)
+        if first < last:
+            passages.append(Passage(first, last, _find_trail(marks, first)))
+        start = end if end == len(text) or _is_in(marks.headings, end) else _find_start(marks, start, end, overlap)
+    return passages
+
+
+def _find_end(marks: _Marks, start: int, size: int, length: int) -> int:
+    """The first heading behind a quarter of what a passage may hold, else the last of the best places of its second
+    half."""
+    at = bisect_right(marks.headings, start + size // 4)
+    if at < len(marks.headings) and marks.headings[at] <= min(start + size, length):
+        return marks.headings[at]
+    if length - start <= size:
+        return length
+    for cuts in marks.cuts:
+        at = bisect_right(cuts, start + size) - 1
+        if at >= 0 and cuts[at] > start + size // 2:
+            return cuts[at]
+    return start + size
+
+
+def _find_start(marks: _Marks, start: int, end: int, overlap: int) -> int:
+    """Where the next passage begins: at a place within the overlap where something begins, the best of them."""
+    least = max(end - overlap, start + 1)
+    for cuts in marks.cuts if overlap else ():
+        at = bisect_left(cuts, least)
+        if at < len(cuts) and cuts[at] < end:
+            return cuts[at]
+    return end
+
+
+def _mark(text: str) -> _Marks:
+    headings: list[int] = []
+    trails: list[tuple[str, ...]] = []
+    lines: list[int] = []
+    paragraphs: list[int] = []
+    trail: dict[int, str] = {}
+    at, is_code = 0, False
+    for line in text.splitlines(keepends=True):
+        if _FENCE.match(line):
+            is_code = not is_code
+        elif line[0] == "#" and not is_code and (found := _HEADING.match(line)):
+            level = len(found[1])
+            trail = {above: title for above, title in trail.items() if above < level} | {level: found[2]}
+            headings.append(at)
+            trails.append(_shorten(trail))
+        at += len(line)
+        (paragraphs if line.isspace() and not is_code else lines).append(at)
+    sentences = [found.end() for found in _SENTENCE.finditer(text)]
+    blanks = [found.end() for found in _BLANK.finditer(text)]
+    return _Marks((paragraphs, lines, sentences, blanks), headings, trails)
+
+
+def _shorten(trail: dict[int, str]) -> tuple[str, ...]:
+    left, kept = _TRAIL_CHARS, []
+    for title in reversed([trail[level] for level in sorted(trail)]):
+        if left > 0:
+            kept.append(title[:left])
+        left -= len(title)
+    return tuple(reversed(kept))
+
+
+def _find_trail(marks: _Marks, at: int) -> tuple[str, ...]:
+    index = bisect_right(marks.headings, at) - 1
+    return marks.trails[index] if index >= 0 else ()
+
+
+def _find_all(text: str, separator: str) -> list[int]:
+    return list(_walk(text, separator)) if separator else []
+
+
+def _walk(text: str, separator: str) -> Iterator[int]:
+    at = text.find(separator)
+    while at >= 0:
+        at += len(separator)
+        yield at
+        at = text.find(separator, at)
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    part = text[start:end]
+    return start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
+
+
+def _is_in(places: Sequence[int], place: int) -> bool:
+    at = bisect_left(places, place)
+    return at < len(places) and places[at] == place

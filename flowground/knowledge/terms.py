@@ -1,0 +1,100 @@
+"""What is looked for: a question as terms, and a text as the index takes it.
+
+The index cuts text at whatever is no letter or digit (SQLite's `unicode61`) and knows no word of a language that writes
+without blanks. So each character of those stands alone in the index, and two that follow each other are a term.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from flowground.knowledge.common import COMMON
+
+_ALONE = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Thai, Lao, Burmese, Khmer, Japanese, Chinese and Korean characters."""
+_ONE_ALONE = re.compile(f"[{_ALONE}]")
+_LATIN_MARKS = re.compile("[\u0300-\u036f]+")
+_WORD = re.compile(r"\S+")
+_RUN = re.compile(f"[{_ALONE}]+|[^{_ALONE}]+")
+_QUESTION_CHARS = 2_000
+_MOST_TERMS = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Words of the index that follow each other, mostly one; the last may go on where `is_open`."""
+
+    parts: tuple[str, ...]
+    is_open: bool = False
+
+    @property
+    def word(self) -> str:
+        """The one word that it is; "" of several."""
+        return self.parts[0] if len(self.parts) == 1 else ""
+
+    def write(self) -> str:
+        """As SQLite asks for it."""
+        return f'"{" ".join(self.parts)}"{" *" if self.is_open else ""}'
+
+
+def spread(text: str) -> str:
+    """The text as it is indexed."""
+    return text if text.isascii() else _ONE_ALONE.sub(r" \g<0> ", fold_word(text))
+
+
+def is_alone(word: str) -> bool:
+    """Whether it is a character that stands alone in the index."""
+    return len(word) == 1 and _ONE_ALONE.match(word) is not None
+
+
+def fold_word(word: str) -> str:
+    """As the index writes it: small, and letters without accents."""
+    if word.isascii():
+        return word.lower()
+    return unicodedata.normalize("NFC", _LATIN_MARKS.sub("", unicodedata.normalize("NFD", word.lower())))
+
+
+def list_terms(question: str) -> list[Term]:
+    """What a question asks for, each once; its last word may go on."""
+    words = fold_word(question[:_QUESTION_CHARS].encode("utf-8", "replace").decode("utf-8"))
+    every = list(dict.fromkeys(term for word in _WORD.findall(words) for term in _read_word(word)))
+    found = [term for term in every if term.parts[0] not in COMMON or len(term.parts) > 1] or every
+    kept = found[: _MOST_TERMS - 1] + found[_MOST_TERMS - 1 :][-1:]
+    return [*kept[:-1], Term(kept[-1].parts, is_open=words[-1:].isalnum())] if kept else []
+
+
+def _read_word(word: str) -> Iterator[Term]:
+    for run in _RUN.findall(word):
+        if _ONE_ALONE.match(run):
+            parts = [one for one in run if one.isalnum()]
+            if len(parts) == 1:
+                yield Term((parts[0],))
+            yield from (Term(pair) for pair in pairwise(parts))
+        else:
+            yield from _read_run(run)
+
+
+def _read_run(run: str) -> Iterator[Term]:
+    """Letters and digits; what vowel signs divide, as in Hindi, is one term, and what signs like - do, is several."""
+    for word in re.split(r"[^\w\u0300-\u1fff]+|_", run) if not run.isascii() else re.split(r"[^a-z0-9]+", run):
+        parts = tuple(part for part in re.split(r"[\W_]+", word) if part)
+        if parts:
+            yield Term(parts)
+
+
+def list_stems(word: str) -> list[list[str]]:
+    """Shorter words that may stand for one that nothing has: beginnings, and ends of a compound; the best first.
+
+    `vertrage` (Verträge, folded): vertrag, …; `kundigungsfrist`: kundigung, … and frist, …; of Arabic, without an
+    article.
+    """
+    if not word.isalpha() or len(word) < 4 or len(word) > 60:
+        return []
+    if "\u0600" <= word[0] <= "\u06ff":
+        return [[word[cut:] for cut in (1, 2, 3) if len(word) - cut >= 2]]
+    return [[word[:end] for end in range(len(word) - 1, 3, -1)], [word[begin:] for begin in range(3, len(word) - 3)]]

@@ -1,0 +1,57 @@
+"""The process that makes an index, so that no run waits for it.
+
+It reads one `BuildJob` as a line of JSON on stdin, tells progress as lines `{"done": …, "total": …}` on
+stdout, and at last `{"report": …}` or `{"failed": sentence}`.
+
+It is started as a file, with low priority, and ends when stdin closes.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from flowground.extraction import ExtractionLimits
+from flowground.knowledge.building import BuildJob, build
+from flowground.knowledge.index import BuildPlace
+from flowground.knowledge.sources import GivenFile
+
+_NICE = 10
+
+
+def serve() -> None:
+    """Does the one job."""
+    asked: dict[str, Any] = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(AttributeError, OSError):
+        os.nice(_NICE)
+    limits, place = ExtractionLimits(**asked.pop("limits")), BuildPlace(**asked.pop("place"))
+    given = tuple(GivenFile(**one) for one in asked.pop("given"))
+    job = BuildJob(**asked | {"limits": limits, "place": place, "given": given, "files": tuple(asked["files"])})
+    try:
+        report = asyncio.run(build(job, lambda done, total: _say({"done": done, "total": total})))
+    except Exception as error:  # noqa: BLE001 - whatever it is, who asked is told in a sentence
+        _say({"failed": f"{type(error).__name__}: {error}"})
+    else:
+        _say({"report": asdict(report)})
+
+
+def _say(said: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,344 @@
+"""All knowledge of this installation: what flow files and config.yaml name, found by name and kept up to date.
+
+A task of the process looks every few seconds whether files changed, and has what changed indexed, one knowledge after
+the other; several processes may do the same, one of them indexes. What a run looks up is never indexed by the run.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from flowground.components.outside import LookUp
+from flowground.errors import FlowgroundError, ProviderError, ProviderRefused, RunError
+from flowground.flow.knowledge import KnowledgeSection
+from flowground.knowledge import (
+    BuildReport,
+    Embeddings,
+    Filters,
+    GivenFile,
+    Hit,
+    IndexHomes,
+    Knowledge,
+    KnowledgeBusy,
+    KnowledgeMissing,
+    KnowledgeSources,
+)
+from flowground.loader import Catalogue
+from flowground.values import Record
+from flowground.words import count, show, suggest
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY = 5.0
+_LOOK_SHARE = 20
+"""Looking takes a twentieth of the time at most, however many files there are."""
+_FORGET_EVERY = 600.0
+"""Seconds between two looks for indexes that no flow names any more."""
+_SETTLE = 2.5
+"""Seconds in which files that are being copied become whole."""
+_PAUSE = 60.0
+"""Seconds before a model of embeddings that failed is asked again."""
+_WAIT_SECONDS = 20.0
+_WAIT_STEP = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """One knowledge. `address` is its name, of a flow's own with the flow's id before it: `travel/handbook`. `sources`
+    are without what is given: `Library.find_sources` adds it."""
+
+    address: str
+    section: KnowledgeSection
+    knowledge: Knowledge
+    sources: KnowledgeSources
+
+    @property
+    def name(self) -> str:
+        """What a flow calls it."""
+        return self.address.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """How far the indexing is: `done` of `total` files that changed, while it goes on; else how it ended."""
+
+    done: int = 0
+    total: int = 0
+    is_running: bool = False
+    report: BuildReport | None = None
+    failure: str | None = None
+
+
+ListUploads = Callable[[str], Awaitable[Sequence[GivenFile]]]
+"""The files that authors added to the knowledge at an address."""
+
+
+async def list_no_uploads(address: str) -> Sequence[GivenFile]:  # noqa: ARG001 - the contract's
+    """Where there is no database. A knowledge that takes uploads must not be indexed then."""
+    return ()
+
+
+def _read_filters(given: Mapping[str, Any]) -> Filters:
+    """`source`, `page` (a number, or the first and the last), and keys of files. Raises RunError."""
+    keys = {name: str(value) for name, value in given.items() if name not in ("source", "page")}
+    match given.get("page"):
+        case None | int() as page:
+            wanted: int | tuple[int, int] | None = page
+        case [int() as first, int() as last]:
+            wanted = (first, last)
+        case other:
+            raise RunError(f"The filter `page` is a page, or the first and the last, not {show(other)}.")
+    return Filters(str(given.get("source") or ""), wanted, keys)
+
+
+def _explain(error: BaseException) -> str:
+    return error.full_message if isinstance(error, FlowgroundError) else f"{type(error).__name__}: {error}"
+
+
+def _refuse_embeddings(model: str) -> Embeddings:
+    raise ProviderRefused(f"There is nobody here who knows {model}.")
+
+
+class Library:
+    """`start` belongs to the runtime's loop; all else may be called without it.
+
+    `look_every`, `settle` and `wait` are seconds: between two looks, before changed files are read, and how long a
+    question waits for an index that is not there yet.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        shared: Mapping[str, KnowledgeSection],
+        homes: IndexHomes,
+        *,
+        find_embeddings: Callable[[str], Embeddings] = _refuse_embeddings,
+        list_uploads: ListUploads = list_no_uploads,
+        look_every: float = _LOOK_EVERY,
+        settle: float = _SETTLE,
+        wait: float = _WAIT_SECONDS,
+    ) -> None:
+        self._catalogue = catalogue
+        self._shared = shared
+        self._homes = homes
+        self._find_embeddings = find_embeddings
+        self._list_uploads = list_uploads
+        self._look_every, self._settle, self._wait = look_every, settle, wait
+        self._opened: dict[str, Knowledge] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+        self._told: set[str] = set()
+        self._failures: dict[str, str] = {}
+        self._pauses: dict[str, float] = {}
+        self.states: dict[str, IndexState] = {}
+        """By address, what this process indexed or indexes."""
+
+    def list_all(self) -> list[Shelved]:
+        """What config.yaml names, then what each flow does."""
+        return [self._open(address, section) for address, section in self._list_sections()]
+
+    def list_of(self, flow_id: str) -> list[Shelved]:
+        """A flow's own; of no flow, `""`, what config.yaml names."""
+        if not flow_id:
+            return [self._open(address, section) for address, section in self._shared.items()]
+        wired = self._catalogue.find(flow_id)
+        named = wired.flow.knowledge.items() if wired else ()
+        return [self._open(f"{flow_id}/{name}", section) for name, section in named]
+
+    def has_any(self, flow_id: str) -> bool:
+        """Whether the flow of this id, or config.yaml, names some."""
+        wired = self._catalogue.find(flow_id)
+        return bool(self._shared or (wired and wired.flow.knowledge))
+
+    def find(self, flow_id: str, name: str) -> Shelved:
+        """What a flow calls by a name: its own, else the shared one. Raises RunError, and tells of no other flow."""
+        own = f"{flow_id}/"
+        known = {
+            address.removeprefix(own): (address, section)
+            for address, section in self._list_sections()
+            if "/" not in address or address.startswith(own)
+        }
+        if name in known:
+            return self._open(*known[name])
+        raise RunError(
+            f"There is no knowledge {name!r}{suggest(name, known)}.",
+            hint="A flow names it under `knowledge:`, or config.yaml does for all flows.",
+        )
+
+    async def search(
+        self,
+        flow_id: str,
+        name: str,
+        question: str,
+        *,
+        top_k: int = 5,
+        filters: Filters | None = None,
+        threshold: float = 0.0,
+    ) -> list[Hit]:
+        """The passages that fit best. Where there is no index yet, or an empty one of files that came since, it waits
+        for the next one, for a while.
+
+        Raises KnowledgeMissing, and RunError.
+        """
+        shelved = self.find(flow_id, name)
+        how: dict[str, Any] = {"top_k": top_k, "filters": filters, "threshold": threshold}
+        end, has_asked = time.monotonic() + self._wait, False
+        while True:
+            try:
+                found = await shelved.knowledge.search(question, embeddings=shelved.sources.embeddings, **how)
+                if found or not await self._is_first_coming(shelved):
+                    return found
+            except KnowledgeMissing:
+                pass
+            if time.monotonic() >= end:
+                raise self._explain_missing(shelved.address)
+            if not has_asked:
+                self.look_soon()
+            has_asked = True
+            await asyncio.sleep(_WAIT_STEP)
+
+    async def _is_first_coming(self, shelved: Shelved) -> bool:
+        """Whether the index that serves was made before there were files, and they came since."""
+        return await shelved.knowledge.is_empty() and await self.is_outdated(shelved)
+
+    def _explain_missing(self, address: str) -> KnowledgeMissing:
+        """Why there is no index, as far as this process knows."""
+        state = self.states.get(address, IndexState())
+        if state.failure:
+            return KnowledgeMissing(f"The knowledge {address!r} could not be indexed: {state.failure}", retry_after=5)
+        done = f": {state.done} of {count(state.total, 'file')} are read" if state.is_running else " yet"
+        return KnowledgeMissing(
+            f"The knowledge {address!r} is not indexed{done}.", hint="Ask again in a moment.", retry_after=5
+        )
+
+    async def find_sources(self, shelved: Shelved) -> KnowledgeSources:
+        """What is indexed, with what authors added. Raises StoreUnavailable."""
+        given = await self._list_uploads(shelved.address) if shelved.section.uploads else ()
+        return replace(shelved.sources, given=tuple(given))
+
+    async def is_outdated(self, shelved: Shelved) -> bool:
+        """Whether files came, changed or went since the index was made. Raises StoreUnavailable."""
+        return await shelved.knowledge.is_outdated(await self.find_sources(shelved))
+
+    def make_look_up(self, flow_id: str) -> LookUp:
+        """What the components of a flow find passages by."""
+
+        async def look_up(
+            knowledge: str, question: str, *, top_k: int, threshold: float, filters: Mapping[str, Any]
+        ) -> Sequence[Record]:
+            wanted = _read_filters(filters)
+            hits = await self.search(flow_id, knowledge, question, top_k=top_k, filters=wanted, threshold=threshold)
+            return [{name: value for name, value in asdict(hit).items() if value not in (None, "", {})} for hit in hits]
+
+        return look_up
+
+    async def index(self, shelved: Shelved) -> BuildReport:
+        """Indexes what changed; `states` says how far it is. Raises KnowledgeBusy and RunError."""
+
+        def tell(done: int, total: int) -> None:
+            self.states[shelved.address] = IndexState(done, total, is_running=True)
+
+        before = self.states.get(shelved.address, IndexState())
+        try:
+            report = await shelved.knowledge.index(await self.find_sources(shelved), tell)
+        except BaseException as error:
+            has_failed = isinstance(error, FlowgroundError) and not isinstance(error, KnowledgeBusy)
+            self.states[shelved.address] = IndexState(failure=_explain(error)) if has_failed else before
+            raise
+        self.states[shelved.address] = IndexState(report.read, report.read, report=report)
+        return report
+
+    def look_soon(self) -> None:
+        """Looks now whether files changed, where this process watches. In any thread."""
+        if self._task:
+            self._task.get_loop().call_soon_threadsafe(self._woken.set)
+
+    def start(self) -> None:
+        """Begins to watch."""
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def close(self) -> None:
+        """Ends what goes on; an index that is not finished is begun anew by the next process."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for knowledge in self._opened.values():
+            knowledge.close()
+        self._homes.close()
+
+    async def _watch(self) -> None:
+        forgotten = -_FORGET_EVERY
+        while True:
+            looked = 0.0
+            if time.monotonic() - forgotten >= _FORGET_EVERY:
+                forgotten = time.monotonic()
+                await self._forget()
+            for shelved in self.list_all():
+                begun = time.monotonic()
+                if begun < self._pauses.get(shelved.address, 0.0):
+                    continue
+                try:
+                    is_outdated = await self.is_outdated(shelved)
+                    looked += time.monotonic() - begun
+                    if is_outdated:
+                        await self._renew(shelved)
+                except KnowledgeBusy:
+                    continue  # another process does it
+                except Exception as error:  # noqa: BLE001 - a task's door: the next look tries again
+                    self._log_failure(shelved.address, error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), max(self._look_every, _LOOK_SHARE * looked))
+            self._woken.clear()
+
+    async def _forget(self) -> None:
+        """What no flow names any more; nothing while a flow's file has mistakes: it may name some."""
+        wanted, deletes = {address for address, _ in self._list_sections()}, not self._catalogue.list_problems()
+        try:
+            await asyncio.to_thread(self._homes.forget, wanted, now=time.time(), deletes=deletes)
+        except RunError as error:
+            _log.warning("%s", error.full_message)
+
+    async def _renew(self, shelved: Shelved) -> None:
+        await asyncio.sleep(self._settle)
+        report = await self.index(shelved)
+        if report.vectors:
+            self._log_failure(shelved.address, RunError(report.vectors))
+            self._pauses[shelved.address] = time.monotonic() + _PAUSE
+        else:
+            self._failures.pop(shelved.address, None)
+        if report.notes:
+            files = count(len(report.notes), "file")
+            _log.warning("%s of the knowledge %s: %s", files, shelved.address, next(iter(report.notes.values())))
+
+    def _log_failure(self, address: str, error: Exception) -> None:
+        """Once, until it is indexed or fails in another way."""
+        said = _explain(error)
+        if self._failures.get(address) != said:
+            self._failures[address] = said
+            _log.warning("The knowledge %s could not be indexed: %s", address, said)
+
+    def _list_sections(self) -> Iterator[tuple[str, KnowledgeSection]]:
+        yield from self._shared.items()
+        for wired in self._catalogue.list_flows().values():
+            for name, section in wired.flow.knowledge.items():
+                yield f"{wired.id}/{name}", section
+
+    def _open(self, address: str, section: KnowledgeSection) -> Shelved:
+        knowledge = self._opened.get(address)
+        if knowledge is None:
+            knowledge = self._opened.setdefault(address, Knowledge(address, self._homes.open(address)))
+        split = section.split
+        embeddings = None
+        if section.embeddings is not None:
+            try:
+                embeddings = self._find_embeddings(section.embeddings)
+            except ProviderError as error:  # words are found without it
+                if address not in self._told:
+                    _log.warning("The knowledge %s finds words only: %s", address, error.full_message)
+                self._told.add(address)
+        sources = KnowledgeSources(self._catalogue.folder, section.files, split.size, split.overlap, embeddings)
+        return Shelved(address, section, knowledge, sources)

@@ -1,0 +1,227 @@
+"""Calls that tools of flows make to other servers: one guarded client for all of them.
+
+A host is asked only where the component and config.yaml both allow it; its name is resolved once, by the connection
+itself, which goes to an address that was looked at: never to one of a private network, unless config.yaml names that.
+No redirect leads to another host, nothing is remembered between calls (no cookies), size and time are bounded.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpcore2
+import httpx2
+
+from flowground.errors import RunError
+from flowground.extraction.plain import find_encoding
+from flowground.outgoing.guarded import GuardedBackend
+from flowground.outgoing.hosts import Hosts
+from flowground.outgoing.settings import OutgoingSettings
+from flowground.providers.lanes import convert_url, read_proxy
+
+_AT_ONCE = 64
+"""Connections of all tools of a process; more calls wait their turn."""
+_KEPT = 16
+_KEPT_SECONDS = 15
+_MOST_REDIRECTS = 5
+_LONGEST_URL = 8_000
+_LONGEST_TYPE = 500
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE | re.ASCII)
+_SHOWN = 200
+_REDIRECTS = (301, 302, 303, 307, 308)
+_BROKEN = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.ProxyError,
+    httpcore2.TimeoutException,
+    OSError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingCall:
+    """What a tool asks. `hosts` are those that its author allows; `seconds` and config.yaml bound the time together.
+
+    Secrets stand in `headers` only. `follows`: a redirect to the same host is followed, for GET and HEAD.
+    """
+
+    method: str
+    url: str
+    hosts: Hosts
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    content: bytes | None = field(default=None, repr=False)
+    follows: bool = False
+    seconds: float = 600
+    is_trusted: bool = False
+    """The operator names the server in config.yaml: its address may be a private one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingAnswer:
+    """`url` is what answered, after redirects; `media_type` is in lower case, without parameters; `charset` is the
+    name of an encoding of texts, whatever the server says."""
+
+    url: str
+    status: int
+    media_type: str
+    charset: str
+    location: str | None
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text; what is none in the charset is replaced."""
+        return self.data.decode(self.charset, "replace")
+
+
+class Outgoing:
+    """Lives on one event loop; opens nothing before the first call."""
+
+    def __init__(self, settings: OutgoingSettings) -> None:
+        self._settings = settings
+        self._ssl: ssl.SSLContext | None = None
+        self._pools: dict[tuple[str | None, bool], httpcore2.AsyncConnectionPool] = {}
+
+    async def ask(self, call: OutgoingCall) -> OutgoingAnswer:
+        """The whole answer, whatever its status. Raises RunError, with a sentence without headers and addresses."""
+        seconds = min(call.seconds, self._settings.seconds)
+        url = read_url(call.url)
+        try:
+            async with asyncio.timeout(seconds):
+                for _ in range(_MOST_REDIRECTS + 1):
+                    answer = await self._ask_once(call, url)
+                    if not (call.follows and answer.location and answer.status in _REDIRECTS):
+                        return answer
+                    url = _follow(url, answer.location)
+        except TimeoutError:
+            raise RunError(f"`{url.host}` did not answer within {seconds:g} seconds.") from None
+        raise RunError(f"`{url.host}` redirects more than {_MOST_REDIRECTS} times.")
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        while self._pools:
+            _, pool = self._pools.popitem()
+            await pool.aclose()
+
+    async def _ask_once(self, call: OutgoingCall, url: httpx2.URL) -> OutgoingAnswer:
+        proxy = self._settings.ways.find_proxy(url)
+        if not call.is_trusted:
+            self._check_host(call, url, has_proxy=proxy is not None)
+        headers = {"User-Agent": "flowground", "Accept": "*/*", **call.headers, "Accept-Encoding": "identity"}
+        built = httpx2.Request(call.method, url, headers=headers, content=call.content)
+        request = httpcore2.Request(
+            call.method.encode(),
+            convert_url(url),
+            headers=built.headers.raw,
+            content=call.content,
+            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self._settings.seconds)},
+        )
+        try:
+            response = await self._find_pool(proxy, is_trusted=call.is_trusted).handle_async_request(request)
+            async with aclosing(response):
+                return await self._read(response, url)
+        except httpcore2.TimeoutException:
+            raise TimeoutError from None
+        except _BROKEN as error:
+            raise RunError(_explain(error, url.host)) from None
+
+    def _check_host(self, call: OutgoingCall, url: httpx2.URL, *, has_proxy: bool) -> None:
+        port = url.port or (443 if url.scheme == "https" else 80)
+        host = url.raw_host.decode("ascii").lower()
+        if not call.hosts.allow(host, port):
+            raise RunError(f"`{_name(url)}` is not among the hosts that may be asked here: {call.hosts}.")
+        if has_proxy and not self._settings.hosts:
+            # The proxy resolves the name, so nobody here sees which address is asked.
+            raise RunError("Through a proxy only hosts are asked that `outgoing.hosts` of config.yaml names.")
+        if self._settings.hosts and not self._settings.allowed.allow(host, port):
+            raise RunError(f"`{_name(url)}` is no host that `outgoing.hosts` of config.yaml allows.")
+
+    async def _read(self, response: httpcore2.Response, url: httpx2.URL) -> OutgoingAnswer:
+        headers = httpx2.Headers(response.headers)
+        if headers.get("content-encoding", "identity") != "identity":
+            raise RunError(f"`{url.host}` answers compressed, although it was asked not to.")
+        data, most = bytearray(), self._settings.answer_bytes
+        stream: Any = response.stream
+        async with aclosing(aiter(stream)) as chunks:
+            async for chunk in chunks:
+                data += chunk
+                if len(data) > most:
+                    raise RunError(f"`{url.host}` answers with more than {most:,} bytes, the most that is taken.")
+        media_type, charset = _read_type(headers.get("content-type", ""))
+        return OutgoingAnswer(str(url), response.status, media_type, charset, headers.get("location"), bytes(data))
+
+    def _find_pool(self, proxy: str | None, *, is_trusted: bool) -> httpcore2.AsyncConnectionPool:
+        """Connections are kept apart by what they may lead to."""
+        self._ssl = self._ssl or self._settings.ways.make_ssl()
+        if (proxy, is_trusted) not in self._pools:
+            is_guarded = not (proxy or is_trusted)
+            self._pools[proxy, is_trusted] = httpcore2.AsyncConnectionPool(
+                self._ssl,
+                read_proxy(proxy, self._ssl) if proxy else None,
+                max_connections=_AT_ONCE,
+                max_keepalive_connections=_KEPT,
+                keepalive_expiry=_KEPT_SECONDS,
+                network_backend=GuardedBackend(self._settings.networks if is_guarded else None),
+            )
+        return self._pools[proxy, is_trusted]
+
+
+def read_url(text: str) -> httpx2.URL:
+    """An address of http or https. Raises RunError for what is none, or could be read in two ways."""
+    text = text.strip()
+    try:
+        url = httpx2.URL(text)
+        is_plain = text.isprintable() and "\\" not in text and len(text) <= _LONGEST_URL
+        if is_plain and url.scheme in ("http", "https") and url.host and not url.userinfo:
+            return url.copy_with(fragment=None)
+    except (httpx2.InvalidURL, ValueError):
+        pass
+    raise RunError(f"This is no address of http or https: {text[:_SHOWN]}")
+
+
+def _read_type(said: str) -> tuple[str, str]:
+    """Media type and encoding of a content type; of a longer one than there are, as its beginning says."""
+    said = said[:_LONGEST_TYPE]
+    found = _CHARSET.search(said)
+    return said.partition(";")[0].strip().lower(), (found and find_encoding(found[1])) or "utf-8"
+
+
+def _follow(url: httpx2.URL, location: str) -> httpx2.URL:
+    """Where a redirect leads. Raises RunError for another host; the same by https is none."""
+    try:
+        there = url.join(location)
+    except (httpx2.InvalidURL, ValueError):
+        raise RunError(f"`{url.host}` redirects to what is no address.") from None
+    is_secured = (url.scheme, there.scheme) == ("http", "https") and url.port is None and there.port is None
+    if there.host != url.host or there.userinfo or not (is_secured or _find_origin(there) == _find_origin(url)):
+        shown = str(there.copy_with(userinfo=b"", fragment=None))[:_SHOWN]
+        raise RunError(f"`{url.host}` redirects to another host, which is not followed: {shown}")
+    return there.copy_with(fragment=None)
+
+
+def _find_origin(url: httpx2.URL) -> tuple[str, int | None]:
+    return url.scheme, url.port
+
+
+def _name(url: httpx2.URL) -> str:
+    return url.host[:_SHOWN] + (f":{url.port}" if url.port else "")
+
+
+def _explain(error: BaseException, host: str) -> str:
+    """What went wrong with a call, in a sentence; not where the host's name leads to."""
+    why: BaseException | None = error
+    while why is not None and not isinstance(why, ssl.SSLCertVerificationError):
+        why = why.__cause__ or why.__context__
+    if why is not None:
+        return f"The certificate of `{host}` is not trusted: {why.verify_message}."
+    if isinstance(error, httpcore2.ConnectError | httpcore2.ProxyError):
+        own = "(`outgoing.private_networks` names those of your own)"
+        return f"`{host}` cannot be reached, or has no address that may be asked {own}."
+    return f"The connection to `{host}` broke."
+
+
+__all__ = ["Hosts", "Outgoing", "OutgoingAnswer", "OutgoingCall", "OutgoingSettings", "read_url"]

@@ -1,0 +1,95 @@
+"""`outgoing:` of config.yaml: how calls leave this process, and whom tools of flows may ask."""
+
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator
+
+from flowground.outgoing.hosts import Hosts, IPNetwork, explain_entry
+from flowground.providers.lanes import Ways
+from flowground.yaml_file.section import ConfigSection
+
+
+def _check_host(entry: str) -> str:
+    if wrong := explain_entry(entry):
+        raise ValueError(wrong)
+    return entry
+
+
+class OutgoingSettings(ConfigSection):
+    """Calls of this process to other servers."""
+
+    proxy: SecretStr | None = Field(
+        None,
+        description="Proxy for calls to models and by tools, `http://proxy.example.com:3128`; `${env:NAME}` keeps a "
+        "password out of the file. Left out: the environment's (`HTTPS_PROXY`, …). Never for loopback.",
+    )
+    ca_file: Path | None = Field(
+        None, description="Certificates (PEM) that are trusted beside the usual ones, for models and tools."
+    )
+    hosts: tuple[Annotated[str, AfterValidator(_check_host)], ...] = Field(
+        (),
+        description="Hosts that tools of flows may ask: `api.example.com`, `*.example.com`, `api.example.com:8443`. "
+        "Empty: every public one. Through a proxy only those that are named.",
+    )
+    private_networks: tuple[str, ...] = Field(
+        (),
+        description="Addresses and networks that are not public and that tools may reach all the same, like "
+        "10.1.0.0/16 or 127.0.0.1.",
+    )
+    seconds: float = Field(30, gt=0, le=600, description="Longest call of a tool, redirects and answer included.")
+    answer_bytes: int = Field(
+        3_000_000, ge=1_024, le=3_145_728, description="Largest answer that a tool takes, in bytes."
+    )
+
+    @field_validator("proxy")
+    @classmethod
+    def _check_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("must look like http://proxy.example.com:3128")
+        return value
+
+    @field_validator("private_networks")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return require_networks(value, like="127.0.0.1 or 10.1.0.0/16")
+
+    @property
+    def ways(self) -> Ways:
+        """How calls leave this process."""
+        return Ways(self.proxy.get_secret_value() if self.proxy else None, self.ca_file)
+
+    @property
+    def allowed(self) -> Hosts:
+        """The hosts of the list; every one where it is empty."""
+        return Hosts(self.hosts or ("*",))
+
+    @property
+    def networks(self) -> tuple[IPNetwork, ...]:
+        return tuple(ipaddress.ip_network(text, strict=False) for text in self.private_networks)
+
+    def find_mistakes(self, root: Path) -> Iterator[tuple[tuple[str, str], str]]:
+        """A `ca_file`, counted from `root`, without certificates, as its place and a sentence."""
+        if not self.ca_file:
+            return
+        try:
+            ssl.create_default_context(cafile=root / self.ca_file)
+        except OSError:  # as an SSLError is
+            yield ("outgoing", "ca_file"), "is no file of certificates in PEM"
+
+    def count_paths_from(self, root: Path) -> "OutgoingSettings":
+        """The same settings with relative paths counted from `root`, the config file's folder."""
+        return self.model_copy(update={"ca_file": root / self.ca_file}) if self.ca_file else self
+
+
+def require_networks(value: tuple[str, ...], *, like: str) -> tuple[str, ...]:
+    """The addresses and networks as they are. Raises ValueError, with examples, where one is neither."""
+    for text in value:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(f"must be addresses or networks, like {like}") from None
+    return value

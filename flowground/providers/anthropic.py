@@ -1,0 +1,76 @@
+"""Anthropic's models, by its Messages API, and servers that speak it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from flowground.providers.anthropic_format import BlockReader, Thinking, write_call
+from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderSettings, Surroundings
+from flowground.providers.chat_request import EncodedFiles
+from flowground.providers.event_stream import EventReader
+from flowground.providers.served import ModelServer, check_key, read_address
+from flowground.providers.server import Server
+
+ANTHROPIC_URL = "https://api.anthropic.com/v1"
+_VERSION = (b"anthropic-version", b"2023-06-01")
+_USUAL = Capabilities(images=True, documents=True, tools=True, response_schema=True, window=200_000)
+
+
+class AnthropicSettings(ProviderSettings):
+    """Anthropic; with `base_url` another server that speaks its Messages API."""
+
+    type: Literal["anthropic"] = "anthropic"
+    thinking: Thinking = Field(
+        "off",
+        description="whether its models think before they answer: `adaptive` leaves to them how much (Claude 4.6 and "
+        "later), `fixed` sets half of the longest answer aside for it (models before). Tokens of it are paid.",
+    )
+    prompt_cache: bool = Field(
+        True,
+        description="marks tools and system prompt for Anthropic's cache of five minutes: read again they cost a "
+        "tenth, written a quarter more.",
+    )
+
+    def open(self, name: str, surroundings: Surroundings) -> Provider:
+        return Anthropic(self, name, surroundings)
+
+
+class Anthropic(ModelServer):
+    """Raises ProviderRefused for an address or key that cannot be used."""
+
+    answer_word = "an answer of the Messages API"
+    path_word = "/messages"
+
+    def __init__(self, entry: AnthropicSettings, name: str, surroundings: Surroundings) -> None:
+        self._entry = entry
+        server = Server(
+            name,
+            read_address(name, entry.base_url or ANTHROPIC_URL, "/messages"),
+            api_key=check_key(name, entry.find_key(name, "ANTHROPIC_API_KEY")),
+            key_header=b"x-api-key",
+            headers=[_VERSION],
+            timeout=entry.timeout,
+            ways=surroundings.ways,
+            hint=f"Check `providers.{name}.base_url` in config.yaml and that the server can be reached.",
+        )
+        super().__init__(
+            name,
+            server,
+            timeout=entry.timeout,
+            retries=entry.retries,
+            answer_chars=surroundings.answer_chars,
+            takes=entry.find_capabilities(_USUAL),
+        )
+
+    def _write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
+        return write_call(
+            call,
+            is_streamed=is_streamed,
+            thinking=self._entry.thinking,
+            is_kept=self._entry.prompt_cache,
+            provider=self._name,
+            files=files,
+        )
+
+    def _open_reader(self) -> EventReader:
+        return BlockReader(self._answer_chars, self._name)

@@ -1,0 +1,234 @@
+"""What servers stream: server-sent events with a JSON object each, put together to an answer. All of it is bounded."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+
+from flowground.errors import AnswerTooLong
+from flowground.messages import MOST_TOKENS, Reasoning, Usage, mend
+from flowground.providers.base import Completion
+from flowground.providers.tool_calls import CallsRefused, ToolCallReader
+
+NO_ANSWER = (CallsRefused, LookupError, TypeError, AttributeError)
+"""What reading something raises that is no answer."""
+_STATUSES = {"rate_limit_error": 429, "api_error": 500, "timeout_error": 504, "overloaded_error": 529}
+"""Of errors that Anthropic names in a stream, whose own status was sent before."""
+_STREAM_BYTES = 64 * 1024 * 1024
+"""A longer stream is refused: around each few letters stand some 300 bytes, and no model says so much."""
+
+
+@dataclass(eq=False)
+class Unreadable(Exception):
+    """What the server sent is no answer. `said` is its own error message, if it is one, with its status.
+
+    `did` is what it did beyond all bounds.
+    """
+
+    said: str | None = None
+    status: int | None = None
+    did: str | None = None
+
+
+def count_most_bytes(answer_chars: int) -> int:
+    """What an answer of so many characters may weigh as JSON: each as `\\u12ab`, and what stands around them."""
+    return 65_536 + 6 * answer_chars
+
+
+def read_error(data: bytes | bytearray) -> tuple[str | None, str | None]:
+    """Message and code of an error's body, whatever of `error`, `message`, `detail` the server uses."""
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        return None, None
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(error, str):
+        return mend(error), None
+    if not isinstance(error, dict):
+        return None, None
+    return read_word(error.get("message")) or read_word(error.get("detail")), read_word(error.get("code"))
+
+
+def list_filtered(data: bytes | bytearray) -> list[str]:
+    """What Azure's content filter found in what was asked: hate, violence, jailbreak, …"""
+    try:
+        found = json.loads(data)["error"]["innererror"]["content_filter_result"]
+        return [mend(name) for name, result in found.items() if result.get("filtered")]
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return []
+
+
+class EventReader(ABC):
+    """Reads a stream of server-sent events as its bytes come; what one event means, a kind of server says.
+
+    `has_ended` says that the model is finished: token counts and the last event may still come, text does not;
+    `is_done` that the last event came. `answer_chars` bounds one event as it bounds a whole answer, and what the model
+    thinks. `events` counts those that came; `end_by` is the loop's time at which the answer ends by itself, once its
+    reader has set it.
+    """
+
+    def __init__(self, answer_chars: int, provider: str = "") -> None:
+        self.has_ended = self.is_done = False
+        self.events = 0
+        self.end_by: float | None = None
+        self.model: str | None = None
+        self.usage: Usage | None = None
+        self.reason: str | None = None
+        self.provider = provider
+        self.calls = ToolCallReader(provider)
+        self._answer_chars = answer_chars
+        self._most_bytes = count_most_bytes(answer_chars)
+        self._line: list[bytes] = []
+        self._line_bytes = 0
+        self._bytes = 0
+        self._text, self._thoughts = _Spoken(), _Spoken()
+        self._thought_chars = 0
+
+    @abstractmethod
+    def read_event(self, data: bytes, pieces: list[str | Reasoning]) -> None:
+        """Adds what an event says to `pieces`. Raises any of NO_ANSWER for one that is none, and Unreadable."""
+
+    @abstractmethod
+    def sign_thought(self) -> str:
+        """What stands beside the text of a thought as `Reasoning.opaque`."""
+
+    def feed(self, data: bytes) -> Iterator[str | Reasoning]:
+        """The pieces of text and reasoning that `data` completes, each before what comes behind it is read.
+
+        Raises Unreadable and AnswerTooLong.
+        """
+        ended, newline, begun = data.rpartition(b"\n")
+        self._bytes += len(data)
+        self._line_bytes += len(data)
+        if self._bytes > _STREAM_BYTES or self._line_bytes > self._most_bytes:
+            raise AnswerTooLong(self._answer_chars)
+        if not newline:
+            self._line.append(data)
+            return
+        lines = b"".join((*self._line, ended)).split(b"\n")
+        self._line, self._line_bytes = [begun], len(begun)
+        pieces: list[str | Reasoning] = []
+        for line in lines:
+            if line.startswith(b"data:"):
+                self.events += 1
+                try:
+                    self.read_event(line[5:].strip(), pieces)
+                except NO_ANSWER as error:
+                    raise refuse(error) from None
+                yield from pieces
+                pieces.clear()
+
+    def finish(self, model: str) -> Iterator[str | Completion]:
+        """What is left to say of half a letter, and the end; `model` is shown when the server named none."""
+        if not self.events:
+            raise Unreadable
+        if rest := self._text.end():
+            yield rest
+        self._thoughts.end()
+        thought, opaque = self._thoughts.join(), self.sign_thought()
+        reasoning = Reasoning(thought, self.provider, opaque) if thought or opaque else None
+        calls = self.calls.finish()
+        reason = name_reason(self.reason, has_calls=bool(calls))
+        yield Completion(self._text.join(), self.model or model, self.usage, reason, calls, reasoning)
+
+    def read_whole(self, data: bytearray, model: str) -> Completion:
+        """An answer that was not streamed, which is one event. Raises Unreadable and AnswerTooLong."""
+        if len(data) > self._most_bytes:
+            raise AnswerTooLong(self._answer_chars)
+        self.events = 1
+        try:
+            self.read_event(bytes(data), [])
+        except NO_ANSWER as error:
+            raise refuse(error) from None
+        if not self.has_ended:
+            raise Unreadable
+        *_, end = self.finish(model)
+        return cast(Completion, end)
+
+    def say(self, text: str, pieces: list[str | Reasoning]) -> None:
+        if text := self._text.add(text):
+            pieces.append(text)
+
+    def add_thought(self, text: str, pieces: list[str | Reasoning], opaque: str = "") -> None:
+        self.weigh_thought(len(text))
+        if piece := self._thoughts.add(text):
+            pieces.append(Reasoning(piece, self.provider, opaque))
+
+    def weigh_thought(self, chars: int) -> None:
+        self._thought_chars += chars
+        if self._thought_chars > self._answer_chars:
+            raise AnswerTooLong(self._answer_chars)
+
+
+class _Spoken:
+    """A text that comes in pieces: a letter whose halves (surrogates) come in two of them is whole in the second."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._half = ""
+
+    def add(self, text: str) -> str:
+        """The text with what is whole now; a half at its end waits for the other one."""
+        if not text.isascii() or self._half:
+            text, self._half = self._half + text, ""
+            if "\ud800" <= text[-1:] <= "\udbff":
+                text, self._half = text[:-1], text[-1]
+            text = mend(text)
+        if text:
+            self._pieces.append(text)
+        return text
+
+    def end(self) -> str:
+        """What is to be said of a half that stayed alone."""
+        if self._half:
+            self._half = ""
+            return self.add("\ufffd")
+        return ""
+
+    def join(self) -> str:
+        return "".join(self._pieces)
+
+
+def refuse(error: Exception) -> Unreadable:
+    """What is no chat completion, or one beyond all bounds."""
+    return Unreadable(did=str(error) if isinstance(error, CallsRefused) else None)
+
+
+def read_object(data: bytes | bytearray) -> dict[str, Any]:
+    try:
+        body = _read_json(data)
+    except (ValueError, RecursionError):
+        raise Unreadable from None
+    if not isinstance(body, dict):
+        raise Unreadable
+    if error := body.get("error"):
+        said, _ = read_error(data)
+        code, word = (error.get("code"), error.get("type")) if isinstance(error, dict) else (None, None)
+        status = code if isinstance(code, int) else _STATUSES.get(word) if isinstance(word, str) else None
+        raise Unreadable(said or "an error without a message", status=status)
+    return body
+
+
+def _read_json(data: bytes | bytearray) -> Any:
+    """Five times as fast as json, which takes what orjson refuses: NaN, and half a letter whose rest comes later."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data)
+
+
+def read_word(value: Any) -> str | None:
+    return mend(value) if isinstance(value, str) and value else None
+
+
+def name_reason(reason: str | None, *, has_calls: bool) -> str | None:
+    """The server's word; some say "stop" where they wait for tools."""
+    return "tool_calls" if has_calls and reason in (None, "stop", "function_call") else reason
+
+
+def count_tokens(value: Any) -> int:
+    """A number of tokens; what cannot be one is none."""
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else 0

@@ -1,0 +1,215 @@
+"""Models of other providers that answer while one is down, as `providers.NAME.fallback` of config.yaml names them.
+
+A call goes on to the next of them where a server is away or has no time, before it has said anything: never for what a
+server refuses, and never after the first word. While a provider is known to be down its calls go to them at once; it is
+asked a word now and then, which nobody waits for, until it answers.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from flowground.errors import ModelNotReady, ProviderError
+from flowground.events import ModelProgress
+from flowground.messages import Message, StandIn
+from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, Provider
+from flowground.providers.server import is_outage
+
+_log = logging.getLogger(__name__)
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
+"""Seconds until a provider that is down is asked again; each time it is not there it is left alone twice as long."""
+_WORD = (Message("user", "Hello"),)
+
+
+class _NoRetries:
+    """For a word that is tried once."""
+
+    def take_retry(self) -> bool:
+        return False
+
+    def note_stand_in(self, provider: str) -> None:
+        """Of no run."""
+
+
+_NO_RETRIES = _NoRetries()
+
+
+class Outages:
+    """Which providers are known to be down, in one process. `is_off`: an admin switched the provider off."""
+
+    def __init__(self, is_off: Callable[[str], bool]) -> None:
+        self.is_off = is_off
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._told: set[tuple[str, str, bool]] = set()
+
+    def is_down(self, name: str) -> bool:
+        return name in self._watches
+
+    def note(self, name: str, provider: Provider, model: str, error: ProviderError) -> None:
+        """The provider's model failed so: the provider is down until it answers."""
+        if name not in self._watches:
+            self._watches[name] = asyncio.create_task(self._watch(name, provider, model, error.retry_after or 0))
+
+    def end(self, name: str) -> None:
+        """The provider has answered."""
+        if name in self._watches:
+            self._watches[name].cancel()
+
+    def tell(self, name: str, model: str, fault: str = "") -> None:
+        """One line in the log when a fallback answers first in an outage, or cannot be asked, for this `fault`."""
+        if (name, model, bool(fault)) not in self._told:
+            self._told.add((name, model, bool(fault)))
+            did = f"cannot be asked: {fault}" if fault else "answers, which is told once."
+            _log.warning("While the provider %r is down %r %s", name, model, did)
+
+    async def close(self) -> None:
+        """Asks nobody any more."""
+        watches = [*self._watches.values()]
+        for watch in watches:
+            watch.cancel()
+        if watches:
+            await asyncio.wait(watches)
+
+    async def _watch(self, name: str, provider: Provider, model: str, retry_after: float) -> None:
+        pause = _FIRST_PAUSE
+        try:
+            while not self.is_off(name):
+                await asyncio.sleep(min(max(pause, retry_after), _LONGEST_PAUSE))
+                try:
+                    if self.is_off(name) or await _is_there(provider, model):
+                        return
+                except ProviderError as error:
+                    if not is_outage(error):
+                        return  # who refuses a call is there
+                    retry_after = error.retry_after or 0
+                pause = min(pause * 2, _LONGEST_PAUSE)
+        finally:
+            del self._watches[name]
+            self._told = {told for told in self._told if told[0] != name}
+
+
+async def _is_there(provider: Provider, model: str) -> bool:
+    """Whether it says anything. Raises ProviderError."""
+    call = ModelCall(model, _WORD, {"max_tokens": 1}, retries=_NO_RETRIES)
+    async with aclosing(provider.stream(call)) as pieces:
+        return await anext(pieces, None) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """One of the models: `open` gives its provider. Raises ProviderRefused where that cannot be asked."""
+
+    name: str
+    model: str
+    open: Callable[[], Provider]
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.name}:{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Whom a call goes to; `fallback` is None for the provider that the flow names."""
+
+    provider: Provider
+    name: str
+    model: str
+    fallback: Fallback | None = None
+
+
+class ProviderWithFallback:
+    """The provider `name`, and those that answer while it is down."""
+
+    def __init__(self, name: str, provider: Provider, fallbacks: Sequence[Fallback], outages: Outages) -> None:
+        self._name, self._provider = name, provider
+        self._fallbacks = fallbacks
+        self._outages = outages
+
+    def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        return self._ask(call, is_streamed=True)
+
+    async def complete(self, call: ModelCall) -> Completion:
+        return await Completion.read(self._ask(call, is_streamed=False))
+
+    def require_ready(self, model: str) -> None:
+        self._provider.require_ready(model)
+
+    def takes(self, model: str) -> Capabilities:
+        return self._provider.takes(model)
+
+    async def close(self) -> None:
+        await self._provider.close()
+
+    async def _ask(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
+        failure: ProviderError | None = None
+        has_begun = False
+        for asked in self._choose(call):
+            if failure is not None:
+                call.take_retry()
+            try:
+                async with aclosing(self._ask_one(asked, call, is_streamed=is_streamed)) as pieces:
+                    async for piece in pieces:
+                        if not (has_begun or isinstance(piece, ModelProgress)):
+                            has_begun = True
+                            self._note_answer(asked)
+                        yield piece
+                return
+            except ProviderError as error:
+                if has_begun or not is_outage(error):
+                    raise
+                self._outages.note(asked.name, asked.provider, asked.model, error)
+                failure = failure or error
+        assert failure is not None  # noqa: S101 - somebody was asked
+        raise failure
+
+    async def _ask_one(self, asked: _Asked, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
+        stand_in = None
+        if fallback := asked.fallback:
+            call, stand_in = replace(call, model=fallback.model), StandIn(self._name, fallback.full_name)
+            if call.retries:
+                call.retries.note_stand_in(fallback.name)
+        if not is_streamed:
+            end = await asked.provider.complete(call)
+            yield replace(end, stand_in=stand_in)
+            return
+        async with aclosing(asked.provider.stream(call)) as pieces:
+            async for piece in pieces:
+                yield replace(piece, stand_in=stand_in) if isinstance(piece, Completion) else piece
+
+    def _note_answer(self, asked: _Asked) -> None:
+        if asked.fallback:
+            self._outages.tell(self._name, asked.fallback.full_name)
+        else:
+            self._outages.end(self._name)
+
+    def _choose(self, call: ModelCall) -> Iterator[_Asked]:
+        """Who is asked, one after the other: those that are not known to be down; else the provider itself."""
+        own = _Asked(self._provider, self._name, call.model)
+        is_nobody_else = True
+        if not self._outages.is_down(self._name):
+            is_nobody_else = False
+            yield own
+        for fallback in self._fallbacks:
+            if not self._outages.is_down(fallback.name) and (provider := self._find_able(fallback, call)):
+                is_nobody_else = False
+                yield _Asked(provider, fallback.name, fallback.model, fallback)
+        if is_nobody_else:
+            yield own
+
+    def _find_able(self, fallback: Fallback, call: ModelCall) -> Provider | None:
+        """The fallback's provider, where it may be asked and takes what the call needs."""
+        if self._outages.is_off(fallback.name):
+            return None
+        try:
+            provider = fallback.open()
+            provider.takes(fallback.model).check(replace(call, model=fallback.model), fallback.name)
+            provider.require_ready(fallback.model)
+        except ModelNotReady:
+            return None  # its weights are being fetched now
+        except ProviderError as error:
+            self._outages.tell(self._name, fallback.full_name, error.message)
+            return None
+        return provider

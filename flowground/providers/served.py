@@ -1,0 +1,211 @@
+"""What all providers over HTTP share: repeats until the first piece, reading an answer as it comes, its failures."""
+
+import asyncio
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
+from urllib.parse import quote
+
+import httpx2
+
+from flowground.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable
+from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
+from flowground.providers.chat_request import EncodedFiles, encode_files
+from flowground.providers.event_stream import EventReader, Unreadable, count_most_bytes
+from flowground.providers.server import BUSY, Patience, Server, ServerAnswer, is_outage
+
+_log = logging.getLogger(__name__)
+_END_SECONDS = 0.5
+"""How long token counts, the last event and the end of the connection are waited for once a model is finished."""
+
+
+class ModelServer(ABC):
+    """One server for one entry of `providers:`; a kind says what is asked (`_write`) and what answers mean.
+
+    `timeout` bounds the wait for a free connection; then for the whole answer (`complete`), or for its head, its first
+    and each next piece (`stream`). `retries` repeats after 429, 5xx and broken connections, before the first piece
+    only, as far as the run has some left. `answer_chars` bounds the bytes that are read of an answer, `takes` what its
+    models are asked.
+    """
+
+    answer_word = "an answer of this kind"
+    """What its answers are, as the end of a sentence."""
+    files_are_urls = False
+    """Whether a file is sent as a data URL, else as base64 alone."""
+    path_word = ""
+    """What follows `base_url`."""
+
+    def __init__(
+        self, name: str, server: Server, *, timeout: float, retries: int, answer_chars: int, takes: Capabilities
+    ) -> None:
+        self._name = name
+        self._server = server
+        self._takes = takes
+        self._timeout = timeout
+        self._retries = retries
+        self._answer_chars = answer_chars
+        self._most_bytes = count_most_bytes(answer_chars)
+        self._is_down = False
+
+    async def complete(self, call: ModelCall) -> Completion:
+        return await Completion.read(self.ask(call, is_streamed=False))
+
+    def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+        return self.ask(call, is_streamed=True)
+
+    async def ask(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
+        """The answer's pieces, one and the whole where it is not to be streamed; repeats until the first has come."""
+        patience = Patience(self._retries, call.take_retry)
+        has_begun = False
+        while True:
+            try:
+                async with aclosing(self._ask_once(call, is_streamed=is_streamed)) as pieces:
+                    async for piece in pieces:
+                        has_begun = True
+                        if self._is_down:
+                            self._tell_end_of_outage()
+                        yield piece
+                return
+            except ProviderError as error:
+                if has_begun:
+                    raise
+                try:
+                    await patience.wait(error)
+                except ProviderError:
+                    self._tell_outage(error)
+                    raise
+
+    def require_ready(self, model: str) -> None:  # noqa: B027 - most have nothing to do
+        """The server has its weights."""
+
+    def takes(self, model: str) -> Capabilities:  # noqa: ARG002 - servers rarely tell what each of their models takes
+        return self._takes
+
+    async def close(self) -> None:
+        await self._server.close()
+
+    def _tell_outage(self, error: ProviderError) -> None:
+        """One line in the log when it begins, however many calls fail until its end."""
+        if not self._is_down and is_outage(error):
+            self._is_down = True
+            _log.warning("The provider %r is down, which is told once: %s", self._name, error.message)
+        elif self._is_down and error.status is not None and not is_outage(error):
+            self._tell_end_of_outage()  # who refuses a call is there
+
+    def _tell_end_of_outage(self) -> None:
+        self._is_down = False
+        _log.warning("The provider %r answers again.", self._name)
+
+    @abstractmethod
+    def _write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
+        """The request's body, with the files of its messages. Raises ProviderRefused."""
+
+    @abstractmethod
+    def _open_reader(self) -> EventReader:
+        """What reads a stream."""
+
+    def _read_completion(self, data: bytearray, call: ModelCall) -> Completion:
+        """A whole answer. Raises Unreadable and AnswerTooLong."""
+        return self._open_reader().read_whole(data, call.model)
+
+    def _find_target(self, call: ModelCall, *, is_streamed: bool) -> bytes | None:  # noqa: ARG002 - for those who need it
+        """The path that is asked, with its query; None where it is the server's address."""
+        return None
+
+    async def _ask_once(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
+        try:
+            held = self._takes.check(call, self._name)
+            files = await encode_files(held, as_urls=self.files_are_urls) if held else {}
+            asked = self._write(call, files, is_streamed=is_streamed)
+            del files
+            target = self._find_target(call, is_streamed=is_streamed)
+            async with self._server.post(
+                asked, is_streamed=is_streamed, most_bytes=self._most_bytes, target=target
+            ) as answer:
+                del asked  # it may have 27 MB, and an answer may last
+                if answer.is_json or not is_streamed:  # some servers cannot stream
+                    for whole in self._read_whole(answer, call):
+                        yield whole
+                    return
+                reader, since = self._open_reader(), time.monotonic()
+                while data := await self._read_next(answer, reader):
+                    known = reader.events
+                    for piece in reader.feed(data):
+                        yield piece
+                    if reader.events > known:
+                        since = time.monotonic()  # not before the pieces were taken: that may have lasted
+                    elif time.monotonic() - since > self._timeout:
+                        raise self._server.explain_timeout()  # comments keep a connection open, but are no answer
+                if reader.events and not reader.has_ended:
+                    broken = f"The connection to provider {self._name!r} broke before the answer was complete."
+                    raise ProviderUnreachable(broken)
+                for last in reader.finish(call.model):
+                    yield last
+        except Unreadable as problem:
+            raise self._explain(problem) from None
+
+    def _read_whole(self, answer: ServerAnswer, call: ModelCall) -> Iterator[Piece]:
+        end = self._read_completion(answer.data, call)
+        yield from (piece for piece in (end.reasoning, end.text) if piece)
+        yield end
+
+    async def _read_next(self, answer: ServerAnswer, reader: EventReader) -> bytes:
+        """The next bytes, none when the answer is whole: what a server does with the connection then is its own.
+
+        It is read to its end, if that comes soon: only then can it serve another call.
+        """
+        if not reader.has_ended:
+            return await answer.read_chunk()
+        reader.end_by = reader.end_by or asyncio.get_running_loop().time() + _END_SECONDS
+        with suppress(TimeoutError, ProviderError):
+            async with asyncio.timeout_at(reader.end_by):
+                while data := await answer.read_chunk():
+                    if not reader.is_done and not reader.usage:
+                        return data
+        return b""
+
+    def _explain(self, problem: Unreadable) -> ProviderError:
+        if problem.said:
+            kind = ProviderBusy if problem.status in BUSY else ProviderRefused
+            said = f"The provider {self._name!r} reported: {self._server.clean(problem.said)}"
+            return kind(said, status=problem.status)
+        if problem.did:
+            return ProviderRefused(f"The provider {self._name!r} {problem.did}.")
+        return ProviderRefused(
+            f"The provider {self._name!r} answered with something that is not {self.answer_word}.",
+            hint=f"Check that `providers.{self._name}.base_url` in config.yaml ends where `{self.path_word}` follows.",
+        )
+
+
+def read_address(name: str, base_url: str, path: str) -> httpx2.URL:
+    """The address with a path behind it. Raises ProviderRefused for one that cannot be used."""
+    try:
+        url = httpx2.URL(base_url)
+    except httpx2.InvalidURL:
+        url = httpx2.URL()
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+        raise ProviderRefused(
+            f"The address of provider {name!r} cannot be used.",
+            hint=f"`providers.{name}.base_url` in config.yaml is like https://host/v1, without a name or password.",
+        )
+    return url.copy_with(path=url.path.rstrip("/") + path, fragment=None)
+
+
+def check_key(name: str, api_key: str | None) -> str | None:
+    """The key without spaces around it. Raises ProviderRefused for one that no header may hold."""
+    key = (api_key or "").strip()
+    if key and not (key.isascii() and key.isprintable()):
+        raise ProviderRefused(
+            f"The key of provider {name!r} contains characters that a key cannot have.",
+            hint=f"Check `providers.{name}.api_key` in config.yaml.",
+        )
+    return key or None
+
+
+def quote_model(model: str) -> str:
+    """A model's name as one step of a path, whatever is in it. Raises ProviderRefused for one that leads elsewhere."""
+    if not model.strip("."):
+        raise ProviderRefused(f"There is no model {model!r}.")
+    return quote(model, safe="", errors="replace")

@@ -1,0 +1,60 @@
+"""The passages that a run looked up, numbered so that an answer can cite them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowground.citations import NumberedPassage
+from flowground.components.outside import LookUp
+from flowground.events import PassagesFound
+from flowground.runner.inner import Events
+from flowground.values import Record
+
+_MOST = 1_000
+"""Passages of one run that are kept to be cited."""
+
+
+@dataclass(slots=True)
+class RunPassages:
+    """Of a run and the flows within it: numbered from 1 in the order in which they were asked for, each once."""
+
+    by_number: dict[int, NumberedPassage] = field(default_factory=dict)
+    _numbers: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    _before: asyncio.Future[None] | None = None
+
+    async def look_up(
+        self, look_up: LookUp, events: Events, knowledge: str, question: str, **how: Any
+    ) -> Sequence[Record]:
+        """As `LookUp` says, each record with its `number`; `events` are told which are new.
+
+        What was asked for earlier has its numbers first, however long it takes.
+        """
+        before, done = self._before, asyncio.get_running_loop().create_future()
+        self._before = done
+        try:
+            found = await look_up(knowledge, question, **how)
+            if before:
+                await asyncio.wait([before])
+            records, new = self._take(found)
+        finally:
+            if before and not before.done():  # it failed first: who comes after it waits for the one before
+                before.add_done_callback(lambda _: done.set_result(None))
+            else:
+                done.set_result(None)
+        if new:
+            events.put(PassagesFound(new))
+        return records
+
+    def _take(self, records: Sequence[Record]) -> tuple[list[Record], list[NumberedPassage]]:
+        taken: list[Record] = []
+        new: list[NumberedPassage] = []
+        for record in records:
+            key = (record["source"], record["start"], record["end"], record["text"])
+            number = self._numbers.setdefault(key, len(self._numbers) + 1)
+            taken.append({"number": number, **record})
+            if number not in self.by_number and number <= _MOST:
+                told = ("text", "source", "page", "title", "start", "end")
+                new.append(NumberedPassage(number, **{name: record[name] for name in told if name in record}))
+                self.by_number[number] = new[-1]
+        return taken, new

@@ -1,0 +1,45 @@
+"""What a run and the flows that it runs have together, and where in it a tool is called."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from flowground.components.base import History, Models
+from flowground.components.outside import Outside
+from flowground.runner.approvals import Approvals
+from flowground.runner.budget import RunBudget
+from flowground.runner.passages import RunPassages
+from flowground.settings import Limits
+from flowground.wiring import WiredFlow
+
+
+@dataclass(frozen=True, slots=True)
+class RunScope:
+    """Of one run. `wired` is the flow that was asked for.
+
+    `timeout` ends all of it when it takes too long; `started` is when it began, by the clock of `perf_counter`.
+    """
+
+    wired: WiredFlow
+    history: History
+    models: Models
+    outside: Outside
+    timeout: asyncio.Timeout
+    sees_inside: bool
+    limits: Limits
+    budget: RunBudget
+    started: float
+    approvals: Approvals
+    passages: RunPassages = field(default_factory=RunPassages)
+
+    def restart_timeout(self) -> None:
+        """Half a gigabyte of weights may take longer than any answer: the run's time begins when they are there."""
+        if self.limits.run_seconds:
+            self.timeout.reschedule(asyncio.get_running_loop().time() + self.limits.run_seconds)
+
+
+class Within(NamedTuple):
+    """The number of the call within which a component runs as a tool, and the agents that led there."""
+
+    call: int | None
+    agents: tuple[str, ...] = ()

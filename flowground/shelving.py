@@ -1,0 +1,138 @@
+"""A knowledge as its authors see and change it at a page: what is in it, what is found, and the files that they add.
+
+Who sees the inside of a flow sees its knowledge, and what config.yaml names for all. A flow's own is changed by who may
+publish the flow, that of config.yaml by admins. For everybody else there is none.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from flowground.access.insides import may_look, open_inside
+from flowground.caller import Caller
+from flowground.errors import FlowNotFound
+from flowground.files import FileOffer, FileRefused
+from flowground.files.of_knowledge import name_owner
+from flowground.flow.knowledge import KnowledgeSection
+from flowground.knowledge import Hit, IndexedFile, KnowledgeMissing
+from flowground.library import IndexState, Shelved
+from flowground.runtime import Runtime
+from flowground.store.runs import files, knowledge_files
+from flowground.store.runs.files import StoredFile
+
+_SHOWN_HITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ShownKnowledge:
+    """`indexed` by source, None before the first index; `is_outdated`: a next one comes. `uploads`: the newest first.
+
+    `may_change`: who looks may add and remove files.
+    """
+
+    address: str
+    name: str
+    section: KnowledgeSection
+    may_change: bool
+    indexed: Mapping[str, IndexedFile] | None
+    is_outdated: bool
+    state: IndexState
+    uploads: Sequence[StoredFile]
+
+
+async def list_knowledge(runtime: Runtime, caller: Caller, flow_id: str) -> list[tuple[str, str]]:
+    """The flow's own, then what all flows share; of no flow, `""`, that alone: the flow's id or `""`, and the name.
+
+    Raises NotSignedIn, FlowNotFound.
+    """
+    found: list[tuple[str, str]] = []
+    for asked in dict.fromkeys((flow_id, "")):
+        caller, place, _ = await _admit(runtime, caller, asked)
+        found += [(place, shelved.name) for shelved in runtime.library.list_of(place)]
+    return found
+
+
+async def read_knowledge(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> ShownKnowledge:
+    """One of them as it is now. Raises NotSignedIn, FlowNotFound, StoreUnavailable."""
+    _, place, may_change = await _admit(runtime, caller, flow_id)
+    return await _show(runtime, _find(runtime, place, name), may_change=may_change)
+
+
+async def find_passages(runtime: Runtime, caller: Caller, flow_id: str, name: str, question: str) -> Sequence[Hit]:
+    """What a flow would be given, the best first. Raises NotSignedIn, FlowNotFound, RunError."""
+    _, place, _ = await _admit(runtime, caller, flow_id)
+    shelved = _find(runtime, place, name)
+    return await shelved.knowledge.search(question, top_k=_SHOWN_HITS, embeddings=shelved.sources.embeddings)
+
+
+async def add_file(
+    runtime: Runtime, caller: Caller, flow_id: str, name: str, *, file_name: str, pieces: AsyncIterator[bytes]
+) -> StoredFile:
+    """Keeps the file, in place of one of its name; it is indexed soon.
+
+    Raises NotSignedIn, FlowNotFound alike for what is not there and for who may not, and as `Files.receive`.
+    """
+    caller, shelved = await _open_to_change(runtime, caller, flow_id, name)
+    if not shelved.section.uploads:
+        says = f"The knowledge {name} takes no files here."
+        raise FileRefused(says, hint="`uploads: true` below its name lets it take some.")
+    offer = FileOffer(name_owner(shelved.address), file_name, by=str(caller.owner))
+    kept = await runtime.files.receive(pieces, offer)
+    runtime.library.look_soon()
+    return kept
+
+
+async def remove_file(runtime: Runtime, caller: Caller, flow_id: str, name: str, key: str) -> None:
+    """Deletes the file of this id; the next index is without it. Raises as `add_file`."""
+    caller, shelved = await _open_to_change(runtime, caller, flow_id, name)
+    owner = str(name_owner(shelved.address))
+    await runtime.store.write(knowledge_files.remove_file, key=key, owner=owner, by=str(caller.owner))
+    runtime.forget_files()
+    runtime.library.look_soon()
+
+
+async def _admit(runtime: Runtime, caller: Caller, flow_id: str) -> tuple[Caller, str, bool]:
+    """The caller with their present role, the flow's id, and whether they may change its knowledge."""
+    access = runtime.access
+    if flow_id:
+        caller, wired = await open_inside(access, caller, flow_id)
+        return caller, wired.id, access.may_publish(caller, wired)
+    caller = await access.recheck(caller)
+    if not may_look(caller):
+        raise FlowNotFound(flow_id)
+    await access.catalogue.refresh()
+    return caller, "", caller.role == "admin"
+
+
+async def _open_to_change(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> tuple[Caller, Shelved]:
+    caller, place, may_change = await _admit(runtime, caller, flow_id)
+    if not may_change:
+        raise FlowNotFound(name)
+    shelved = _find(runtime, place, name)
+    runtime.access.require_lasting(caller)
+    return caller, shelved
+
+
+def _find(runtime: Runtime, flow_id: str, name: str) -> Shelved:
+    for shelved in runtime.library.list_of(flow_id):
+        if shelved.name == name:
+            return shelved
+    raise FlowNotFound(name)
+
+
+async def _show(runtime: Runtime, shelved: Shelved, *, may_change: bool) -> ShownKnowledge:
+    owner = str(name_owner(shelved.address))
+    uploads = await runtime.store.read(files.list_unsent, owners=[owner], flow_id=None, limit=knowledge_files.MOST)
+    try:
+        indexed = await shelved.knowledge.list_files()
+    except KnowledgeMissing:
+        indexed = None
+    return ShownKnowledge(
+        shelved.address,
+        shelved.name,
+        shelved.section,
+        may_change,
+        indexed,
+        await runtime.library.is_outdated(shelved),
+        runtime.library.states.get(shelved.address, IndexState()),
+        uploads,
+    )

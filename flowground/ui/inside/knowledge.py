@@ -1,0 +1,277 @@
+"""The page *Knowledge*: what is in it and how far it is indexed, what is found, and files that authors add and remove.
+
+Where files are added is a component, frontend/src/knowledge.js: Streamlit's own would hold them in memory.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from flowground import runtime, shelving
+from flowground.access.insides import may_look
+from flowground.assets import find_asset
+from flowground.caller import Caller
+from flowground.errors import FlowNotFound
+from flowground.extraction import ENDINGS
+from flowground.extraction.kinds import READABLE
+from flowground.files.of_knowledge import FOLDER
+from flowground.knowledge import IndexedFile
+from flowground.shelving import ShownKnowledge
+from flowground.store.runs import knowledge_files
+from flowground.store.runs.files import StoredFile
+from flowground.ui.page import bridge, browser, failure, words
+from flowground.ui.page.actions import draw_action
+from flowground.ui.page.caller import bind_to_caller, require_visitor
+from flowground.ui.page.paging import ListPage, draw_list
+from flowground.ui.page.reach import begin_sentence
+from flowground.ui.people import open_row
+from flowground.ui.shell import opening
+from flowground.words import write_size
+
+_LOOK_AGAIN = 2
+"""Seconds between two looks at an index that is being made."""
+_FILES = 10
+"""Of one page of the list."""
+_MOST_NOTES = 20
+_HIT_CHARS = 600
+_REFUSED = "knowledge:refused"
+_EXAMPLE = """\
+components:
+  Found: {type: Retrieve, knowledge: handbook, search_query: "${ChatInput}"}
+knowledge:
+  handbook:
+    files: ["knowledge/handbook/**/*.{md,pdf,txt}"]   # below the flows folder
+    uploads: true                                     # and files that are added here
+"""
+_KnownFile = tuple[str, IndexedFile | None, StoredFile | None]
+"""A source, what is indexed of it, and the file that was added."""
+_draw_adding = st.components.v2.component(
+    "flowground_knowledge",
+    js=f'\nconst knowledge = import(new URL("{find_asset("knowledge.js")}", location.origin));\n'
+    "export default async (given) => (await knowledge).default(given);\n",
+    isolate_styles=False,
+)
+
+
+def draw_page() -> None:
+    """Of the flow that the page's address names; the calm page where it is not this person's."""
+    caller = require_visitor()
+    opening.require_allowed(may_look(caller))
+    flow_id = st.query_params.get("flow", "")
+    places = _find_places(caller, flow_id)
+    opening.require_allowed(places is not None)
+    wired = runtime.get().catalogue.find(flow_id) if flow_id else None
+    st.set_page_config(page_title=f"Knowledge · {wired.name}" if wired else "Knowledge")
+    if wired:
+        with st.container(horizontal=True, key="knowledge:ways"):
+            label, query = words.escape(wired.name), {"flow": wired.id}
+            st.page_link(browser.PLAYGROUND, label=label, icon=":material/arrow_back:", query_params=query)
+    st.title("Knowledge", anchor=False)
+    if not places:
+        _draw_nothing(is_of_flow=wired is not None)
+        return
+    _draw_chosen(caller, _choose(places))
+
+
+def _find_places(caller: Caller, flow_id: str) -> list[tuple[str, str]] | None:
+    try:
+        return bridge.call(shelving.list_knowledge(runtime.get(), caller, flow_id))
+    except FlowNotFound:
+        return None
+
+
+def _choose(places: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """The one that is shown, where there are several."""
+    if len(places) == 1:
+        return places[0]
+    return st.selectbox("Which", places, key="knowledge:which", format_func=_write_place, width=320)
+
+
+def _write_place(place: tuple[str, str]) -> str:
+    flow_id, name = place
+    return name if flow_id else f"{name} (for all flows)"
+
+
+def _draw_nothing(*, is_of_flow: bool) -> None:
+    says = "This flow looks nothing up" if is_of_flow else "There is no knowledge for all flows"
+    where = "its file" if is_of_flow else "config.yaml"
+    st.markdown(f"{says}: {where} has no `knowledge:`. With these lines a flow finds passages of your documents:")
+    st.code(_EXAMPLE, language="yaml")
+
+
+def _draw_chosen(caller: Caller, place: tuple[str, str]) -> None:
+    with failure.draw_refusals():
+        shown = bridge.call(shelving.read_knowledge(runtime.get(), caller, *place))
+        st.header(words.escape(shown.name), anchor=False)
+        _draw_sources(shown, is_shared=not place[0])
+        _draw_state(shown)
+        failure.draw_kept(_REFUSED)
+        if shown.may_change and shown.section.uploads:
+            _draw_uploads(place)
+        _draw_notes(shown)
+        _draw_search(caller, place)
+        _draw_files(caller, place, shown)
+        if _is_coming(shown):
+            _watch(place, _sign(shown))
+
+
+def _draw_sources(shown: ShownKnowledge, *, is_shared: bool) -> None:
+    patterns = ", ".join(f"`{pattern}`" for pattern in shown.section.files)
+    parts = (
+        "For all flows, by config.yaml" if is_shared else "",
+        f"{patterns} below the flows folder" if patterns else "",
+        "files that are added here" if shown.section.uploads else "",
+        f"by meaning with `{shown.section.embeddings}`" if shown.section.embeddings else "",
+    )
+    st.caption(begin_sentence(words.join(parts)))
+
+
+def _draw_state(shown: ShownKnowledge) -> None:
+    """How far it is, in one line."""
+    state, icon, color = shown.state, ":material/hourglass_top:", "blue"
+    if state.is_running:
+        says = f"Reading: {state.done:,} of {words.count(state.total, 'file')} that changed"
+    elif state.failure:
+        says, icon, color = f"Could not be indexed: {words.write_sentence(state.failure)}", ":material/error:", "red"
+    elif shown.is_outdated:
+        says = "Files changed; they are read in a moment" if shown.indexed else "Not indexed yet; that begins soon"
+    elif not shown.indexed:
+        says, icon, color = "Nothing is in it yet", ":material/inbox:", "gray"
+    else:
+        says, icon, color = "Indexed", ":material/check_circle:", "green"
+    indexed = (shown.indexed or {}).values()
+    passages = sum(file.passages for file in indexed)
+    facts = [f"{words.count(passages, 'passage')} of {words.count(len(indexed), 'file')}"] if shown.indexed else []
+    if shown.uploads:
+        most = runtime.get().settings.limits.knowledge_bytes
+        size = write_size(sum(file.reference.size for file in shown.uploads))
+        facts.append(f"{size} of {write_size(most)} added here" if most else f"{size} added here")
+    if state.report and state.report.vectors:
+        facts.append(words.write_sentence(state.report.vectors))
+    st.markdown(f":{color}[{icon} **{says}**] :gray[{words.join(('', *facts))}]")
+
+
+def _draw_uploads(place: tuple[str, str]) -> None:
+    flow_id, name = place
+    limits = runtime.get().settings.limits
+    says = f"or drop them here: {READABLE}, up to {write_size(limits.file_bytes)} each"
+    told: dict[str, Any] = {"flow": flow_id, "knowledge": name, "bytes": limits.file_bytes, "says": says}
+    told |= {"accept": ",".join(ENDINGS), "most": knowledge_files.MOST}
+    _draw_adding(key=f"knowledge:adding:{flow_id}/{name}", data=told, on_added_change=lambda: None)
+
+
+def _draw_notes(shown: ShownKnowledge) -> None:
+    """What is wrong with files; their rows say it too."""
+    notes = [file.note for file in (shown.indexed or {}).values() if file.note]
+    if not notes:
+        return
+    lines = [f"- {words.write_sentence(note)}" for note in notes[:_MOST_NOTES]]
+    if len(notes) > _MOST_NOTES:
+        lines.append(f"- and {len(notes) - _MOST_NOTES:,} more")
+    title = f"{words.count(len(notes), 'file')} could not be read, or not wholly; the others are indexed."
+    st.warning(f"{title}\n\n" + "\n".join(lines), icon=":material/warning:")
+
+
+def _list_entries(shown: ShownKnowledge) -> list[_KnownFile]:
+    """What authors added, the newest first; then what is wrong; then the rest by name."""
+    indexed = dict(shown.indexed or {})
+    added: list[_KnownFile] = []
+    for file in shown.uploads:
+        source = f"{FOLDER}{file.reference.name}"
+        known = indexed.pop(source, None)
+        added.append((source, known if known and known.signature == file.reference.sha256 else None, file))
+    if shown.section.uploads:  # what is left of them was removed
+        indexed = {source: file for source, file in indexed.items() if not file.source.startswith(FOLDER)}
+    others = sorted(indexed.values(), key=lambda file: (not file.note, file.source))
+    return [*added, *((file.source, file, None) for file in others)]
+
+
+def _draw_files(caller: Caller, place: tuple[str, str], shown: ShownKnowledge) -> None:
+    entries = _list_entries(shown)
+
+    def find(searched: str, offset: int) -> ListPage[_KnownFile]:
+        wanted = words.fold(searched).split()
+        found = [entry for entry in entries if words.has_words(entry[0], wanted)]
+        return ListPage(found[offset : offset + _FILES], len(found))
+
+    def draw(items: Sequence[_KnownFile]) -> None:
+        for source, indexed, file in items:
+            name = source.removeprefix(FOLDER) if file else source
+            facts = words.join((_write_file_state(indexed), _write_added(file)))
+            with open_row(f"knowledge:file:{source}", f"**{words.escape(name)}**", facts):
+                if file and shown.may_change:
+                    key = f"knowledge:remove:{file.reference.id}"
+                    draw_action("Remove", _remove, caller, place, file.reference.id, key=key, icon="delete")
+
+    st.subheader("Files", anchor=False)
+    draw_list(f"knowledge:{shown.address}", "Search files", find, draw, empty=_write_empty(shown), size=_FILES)
+
+
+def _write_empty(shown: ShownKnowledge) -> str:
+    if shown.section.uploads and shown.may_change:
+        return "None yet. Add some above: a few seconds later flows find what stands in them."
+    if shown.section.files and not shown.section.uploads:
+        return "None yet: the flows folder has no file of these names."
+    return "None yet."
+
+
+def _write_file_state(indexed: IndexedFile | None) -> str:
+    if indexed is None:
+        return ":blue[is read soon]"
+    if not indexed.passages:
+        return ":red[could not be read]" if indexed.note else "has no text"
+    return words.count(indexed.passages, "passage") + (" · :orange[not all of it]" if indexed.note else "")
+
+
+def _write_added(file: StoredFile | None) -> str:
+    if file is None:
+        return ""
+    return f"{write_size(file.reference.size)} · added {browser.write_since(file.created_at)}"
+
+
+@bind_to_caller
+def _remove(caller: Caller, place: tuple[str, str], key: str) -> None:
+    with failure.keep_refusals(_REFUSED):
+        bridge.call(shelving.remove_file(runtime.get(), caller, *place, key))
+
+
+def _draw_search(caller: Caller, place: tuple[str, str]) -> None:
+    st.subheader("Try it", anchor=False)
+    with st.form("knowledge:try", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        label = "What would somebody ask?"
+        question = st.text_input(
+            label, key="knowledge:question", max_chars=2_000, placeholder="How many days of leave?"
+        )
+        is_sent = st.form_submit_button("Find passages", icon=":material/search:")
+    if not (question or "").strip():
+        if is_sent:
+            st.caption("Write a question first.")
+        return
+    with failure.draw_refusals():
+        hits = bridge.call(shelving.find_passages(runtime.get(), caller, *place, question))
+        if not hits:
+            st.caption("Nothing was found.")
+        for number, hit in enumerate(hits, 1):
+            where = words.join(
+                (hit.source, f"page {hit.page}" if hit.page else "", hit.title, f"score {hit.score:.2f}")
+            )
+            with st.container(border=True, key=f"knowledge:hit:{number}"):
+                st.markdown(f":small[:gray[{number}. {words.escape(where)}]]")
+                st.text(words.cut(hit.text, _HIT_CHARS))
+
+
+def _is_coming(shown: ShownKnowledge) -> bool:
+    return shown.is_outdated or shown.state.is_running
+
+
+def _sign(shown: ShownKnowledge) -> tuple[object, ...]:
+    return shown.state, shown.is_outdated, len(shown.uploads), len(shown.indexed or ())
+
+
+@st.fragment(run_every=_LOOK_AGAIN)
+def _watch(place: tuple[str, str], drawn: tuple[object, ...]) -> None:
+    """Looks whether the index is further than it was drawn, and draws the page anew where it is."""
+    shown = bridge.call(shelving.read_knowledge(runtime.get(), require_visitor(), *place))
+    if _sign(shown) != drawn:
+        st.rerun(scope="app")

@@ -1,0 +1,156 @@
+// What models did on the way to an answer: a quiet line for each tool that was called and each thought, which opens.
+
+import { icon, make } from "./dom.js";
+import { drawValue, findValue } from "./value.js";
+import { count, join, writeSeconds, writeTokens } from "./words.js";
+
+const TAKEN = ["Took", "Will be sent"];
+/** Lines that stand for themselves; more are one line once the answer is there. */
+const FEW = 3;
+const STATES = { running: "running", waiting: "waits for you", failed: "failed", refused: "refused", stopped: "stopped" };
+const DECISIONS = [["once", "Allow once"], ["chat", "Allow in this chat"], ["refuse", "Refuse"]];
+
+export class Actions {
+  /** `say(sentence)` tells those who listen, `decide(action, decision)` the server what a person says of a call. */
+  constructor(say, decide) {
+    Object.assign(this, { say, decide });
+    this.lines = new Map();
+    this.list = make("div", { class: "fg-actions-list" });
+    this.summary = make("summary", {});
+    this.element = make("div", { class: "fg-actions", role: "group", "aria-label": "What was done for this answer", hidden: true }, this.list);
+  }
+
+  /** Each by its number, as it stands now. */
+  take(actions, { isLive = false } = {}) {
+    for (const action of actions) {
+      const known = this.lines.get(action.number);
+      const line = known ?? this.begin(action);
+      line.draw(action);
+      if (isLive) this.tell(action, known);
+    }
+    this.element.hidden = !this.lines.size;
+  }
+
+  tell({ kind, name, within, state }, known) {
+    if (state === "waiting") this.say(`${name} waits: allow or refuse it.`);
+    else if (!known && kind === "call" && within == null) this.say(`Using ${name}.`);
+  }
+
+  begin(action) {
+    const line = new Line(action.kind, (decision) => this.decide(action.number, line.digest, decision));
+    this.lines.set(action.number, line);
+    (this.lines.get(action.within)?.nest() ?? this.list).append(line.element);
+    return line;
+  }
+
+  /** The answer has its end: what is still open was stopped, and many lines are one that opens. */
+  end(actions = []) {
+    this.take(actions);
+    const told = new Set(actions.map(({ number }) => number));
+    for (const [number, line] of this.lines) if (!told.has(number)) this.drop(number, line);
+    const calls = actions.filter(({ kind, within }) => kind === "call" && within == null);
+    if (this.list.childElementCount <= FEW || this.fold) return;
+    const ends = ["failed", "refused", "stopped"].map((state) => [state, calls.filter((call) => call.state === state).length]);
+    const title = calls.length ? count(calls.length, "tool call") : count(this.list.childElementCount, "thought");
+    const figures = join(listNames(calls), ...ends.map(([state, number]) => (number ? `${number} ${state}` : "")));
+    this.summary.replaceChildren(make("span", { class: "fg-action-name" }, title), make("span", { class: "fg-figures" }, figures));
+    this.fold = make("details", { class: "fg-action" }, this.summary);
+    this.list.before(this.fold);
+    this.fold.append(this.list);
+  }
+
+  drop(number, line) {
+    line.element.remove();
+    this.lines.delete(number);
+    this.element.hidden = !this.lines.size;
+  }
+}
+
+/** "Search, Calculator": each once, the first few. */
+function listNames(calls) {
+  const names = [...new Set(calls.map(({ name }) => name))];
+  return names.length > FEW ? `${names.slice(0, FEW).join(", ")}, …` : names.join(", ");
+}
+
+/** One call or thought, with those within it. It opens where there is something to see. */
+class Line {
+  constructor(kind, decide) {
+    Object.assign(this, { kind, decide });
+    this.element = make("div", { class: "fg-action-line" });
+    this.inner = null;
+  }
+
+  /** Where what is done within it stands. */
+  nest() {
+    if (!this.inner) {
+      this.inner = make("div", { class: "fg-actions-list fg-actions-within" });
+      this.element.append(this.inner);
+    }
+    return this.inner;
+  }
+
+  draw(action) {
+    const told = JSON.stringify(action);
+    if (told === this.told) return;
+    this.told = told;
+    this.element.dataset.state = action.state;
+    const head = [icon(this.kind === "call" ? "tool" : "thought"), make("span", { class: "fg-action-name", dir: "auto" }, this.name(action)), make("span", { class: "fg-figures" }, this.figures(action))];
+    const parts = listParts(action);
+    this.digest = action.digest;
+    const drawn = action.state === "waiting" ? this.drawQuestion(head, parts) : parts.length ? this.drawFold(head, parts) : make("p", { class: "fg-action" }, ...head);
+    if (this.drawn) this.drawn.replaceWith(drawn);
+    else this.element.prepend(drawn);
+    this.drawn = drawn;
+  }
+
+  name({ name, state, seconds }) {
+    if (this.kind === "call") return name;
+    return state === "running" ? "Thinking …" : join(seconds ? `Thought for ${writeSeconds(seconds)}` : "Thought");
+  }
+
+  figures({ state, seconds, tokens }) {
+    if (this.kind !== "call") return "";
+    const spent = state === "done" || state === "failed" ? [writeSeconds(seconds), writeTokens(tokens)] : [];
+    return join(STATES[state] ?? "", ...spent);
+  }
+
+  /** What will be sent, and the ways to answer. */
+  drawQuestion(head, parts) {
+    const ways = DECISIONS.map(([decision, label]) => make("button", { type: "button", class: "fg-way", "data-does": decision, click: () => this.answer(decision) }, label));
+    this.ways = make("div", { class: "fg-action-ways" }, ...ways);
+    const asks = make("p", { class: "fg-action" }, ...head);
+    return make("div", { class: "fg-action-question", role: "group", "aria-label": "A tool waits for you" }, asks, ...parts.map(drawPart), this.ways);
+  }
+
+  answer(decision) {
+    for (const way of this.ways.children) way.disabled = true;
+    this.decide(decision);
+  }
+
+  /** It stays open, or closed, as it was. */
+  drawFold(head, parts) {
+    const wasOpen = this.drawn?.open ?? false;
+    const had = this.drawn?.contains(document.activeElement);
+    const summary = make("summary", {}, ...head);
+    const fold = make("details", { class: "fg-action", open: wasOpen }, summary);
+    const fill = () => fold.open && fold.childElementCount === 1 && fold.append(...parts.map(drawPart));
+    fold.addEventListener("toggle", fill);
+    fill();
+    if (had) queueMicrotask(() => summary.focus({ preventScroll: true }));
+    return fold;
+  }
+}
+
+function listParts({ kind, takes, gives, state }) {
+  const title = kind === "thought" ? "" : state === "failed" ? "Why it failed" : state === "refused" ? "Why" : "Gave";
+  const parts = [];
+  if (takes && takes !== "{}") parts.push([state === "waiting" ? "Will be sent" : "Took", takes]);
+  if (gives) parts.push([title, gives]);
+  return parts;
+}
+
+function drawPart([title, text]) {
+  const value = title ? findValue(text) : null;
+  const drawn = value ? drawValue(value, { name: "tool", hasCopy: true }) : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text);
+  return make("div", { class: TAKEN.includes(title) ? "fg-part fg-took" : "fg-part" }, title ? make("p", { class: "fg-part-title" }, title) : null, drawn);
+}

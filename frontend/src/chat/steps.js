@@ -1,0 +1,125 @@
+// The steps that made an answer, for who may see them: a line of time, each with what it took and gave, and the flows
+// that it ran.
+
+import { make } from "./dom.js";
+import { drawValue, findValue } from "./value.js";
+import { count, join, writeSeconds, writeTokens } from "./words.js";
+
+/** Characters that are kept of a step's text, as flowground/store/runs/traces.py says. */
+const KEPT = 2000;
+const FAILED = "failed; its fallback stands for it";
+
+/** Each component by its end. A text that stands above already is named, not repeated. */
+export function drawSteps(steps, answer = "") {
+  const above = new Map([[Array.from(answer).slice(0, KEPT).join(""), "The answer above."]]);
+  return drawList(steps, { above, begin: 0 });
+}
+
+/** The steps of one run; bars say when each ran, where that is known: a trace of a release before does not say it. */
+function drawList(steps, { above, begin }) {
+  const known = new Map(steps.map((step) => [step.id, { ...step, name: nameApart(step, steps) }]));
+  const end = Math.max(...steps.map(({ at = 0, seconds }) => at + seconds), begin);
+  const isTimed = steps.length > 1 && steps.some(({ at }) => at > begin) && end > begin;
+  const axis = isTimed ? { begin, length: end - begin } : null;
+  const ordered = [...known.values()];
+  if (isTimed) ordered.sort((one, other) => one.at - other.at);
+  return ordered.map((step) => drawStep(step, { known, axis, above }));
+}
+
+/** Where several have one name, its id beside it. */
+function nameApart({ id, name }, steps) {
+  return steps.some((other) => other.id !== id && other.name === name) && id !== name ? `${name} (${id})` : name;
+}
+
+function drawStep(step, { known, axis, above }) {
+  const { name, seconds, model, tokens, text, status = "done" } = step;
+  const isSkipped = status === "skipped";
+  const spent = isSkipped ? [] : [writeSeconds(seconds), model, writeTokens(tokens)];
+  const facts = join(isSkipped ? "skipped" : status === "failed" ? FAILED : "", ...spent);
+  const said = text ? above.get(text) ?? null : null;
+  if (text && !said) above.set(text, `The same as ${name}.`);
+  const body = make("div", { class: "fg-step-body" });
+  const head = make("button", { type: "button", class: "fg-step-head", "aria-expanded": "false" }, make("span", { class: "fg-step-name" }, make("strong", {}, name), " ", make("span", { class: "fg-figures" }, facts)), drawBar(step, axis));
+  const open = (isOpen) => {
+    head.setAttribute("aria-expanded", String(isOpen));
+    body.hidden = !isOpen;
+    if (isOpen && !body.childElementCount) body.append(...drawInside(step, known, said));
+  };
+  head.addEventListener("click", () => open(body.hidden));
+  open(status === "failed" || Boolean(step.note));
+  return make("div", { class: "fg-step", role: "group", "aria-label": name, "data-status": status }, head, body);
+}
+
+/** When it ran, on the line of time of its run. */
+function drawBar({ at, seconds, status }, axis) {
+  if (!axis) return null;
+  const bar = status === "skipped" ? null : make("i", { style: `inset-inline-start:${percent((at - axis.begin) / axis.length)};width:${percent(seconds / axis.length)}` });
+  return make("span", { class: "fg-bar", "aria-hidden": "true", title: `from ${writeSeconds(at - axis.begin)} on` }, bar);
+}
+
+const percent = (share) => `${(100 * Math.min(1, Math.max(0, share))).toFixed(2)}%`;
+
+function drawInside(step, known, said) {
+  const { takes = [], text, status, note, inner = [], inner_count: runs = 0 } = step;
+  const why = status === "skipped" ? [make("p", { class: "fg-mark" }, explainSkip(takes, known))] : [];
+  const taken = status === "skipped" ? [] : takes.map((field) => drawTaken(field, known));
+  const given = said ? make("p", { class: "fg-mark" }, said) : text ? drawText(text, step.name) : status === "skipped" ? null : make("p", { class: "fg-mark" }, "It gave nothing.");
+  const noted = note ? make("p", { class: "fg-mark fg-step-note" }, note) : null;
+  const parts = [...why, noted, ...taken, given && drawPart(status === "failed" ? "Why it failed" : "Gave", given), runs ? drawRuns(inner, runs) : null];
+  return parts.filter(Boolean);
+}
+
+function drawPart(title, ...content) {
+  return make("div", { class: "fg-part" }, make("p", { class: "fg-part-title" }, title), ...content);
+}
+
+/** A field as it stands in the file, and what the steps gave that it refers to. */
+function drawTaken({ field, text, from }, known) {
+  const sources = from.map(({ id, name }) => {
+    const source = known.get(id);
+    const given = source?.status === "skipped" ? "nothing: it was skipped" : source?.text ? null : "nothing";
+    const label = known.get(id)?.name ?? name ?? id;
+    if (given || !source) return make("p", { class: "fg-mark" }, source ? `${label} gave ${given}.` : label);
+    const details = make("details", {}, make("summary", {}, `What ${label} gave`));
+    details.addEventListener("toggle", () => details.childElementCount > 1 || details.append(drawText(source.text, label)), { once: true });
+    return details;
+  });
+  return drawPart(`Took as ${field}`, text ? make("pre", { class: "fg-step-text fg-short", tabindex: "0", dir: "auto" }, text) : null, ...sources);
+}
+
+/** Text as it stands; JSON as a table or a tree. */
+function drawText(text, name) {
+  const value = findValue(text);
+  return value ? drawValue(value, { name, hasCopy: true }) : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text);
+}
+
+function explainSkip(takes, known) {
+  const sources = takes.flatMap(({ from }) => from);
+  const needed = sources.filter(({ is_optional: isOptional }) => !isOptional);
+  const skipped = needed.find(({ id }) => known.get(id)?.status === "skipped");
+  const name = ({ id, name: shown }) => known.get(id)?.name ?? shown ?? id;
+  if (skipped) return `Skipped, since ${name(skipped)} was skipped.`;
+  if (needed.length) return `Skipped, since ${name(needed[0])} did not give ${needed[0].port}.`;
+  return sources.length ? "Skipped, since nothing that it refers to ran." : "Skipped.";
+}
+
+/** The flows that a step ran, each with steps of its own. */
+function drawRuns(inner, runs) {
+  const left = runs - inner.length;
+  const rows = inner.map((run, at) => drawRun(run, at + 1, runs));
+  return drawPart(count(runs, "run"), ...rows, left > 0 ? make("p", { class: "fg-mark" }, `… and ${left.toLocaleString("en")} more`) : null);
+}
+
+function drawRun({ name, at, seconds, error, steps }, number, runs) {
+  const facts = join(error ? "failed" : "", writeSeconds(seconds), steps.length ? count(steps.length, "step") : "");
+  const title = runs > 1 ? `${number}. ${name}` : name;
+  const details = make("details", { class: "fg-run", "data-status": error ? "failed" : "done" }, make("summary", {}, make("strong", {}, title), " ", make("span", { class: "fg-figures" }, facts)));
+  const fill = () => {
+    if (details.childElementCount > 1) return;
+    const failed = error ? make("p", { class: "fg-run-error" }, error) : null;
+    const list = make("div", { class: "fg-steps" }, ...drawList(steps, { above: new Map(), begin: at }));
+    details.append(...[failed, steps.length ? list : make("p", { class: "fg-mark" }, "Its steps are not kept.")].filter(Boolean));
+  };
+  details.addEventListener("toggle", fill);
+  return details;
+}

@@ -1,0 +1,73 @@
+// Files that an author adds to a knowledge: a place to drop them on, and those that are on their way.
+
+import { adopt } from "./sheets.js";
+import css from "./knowledge.css";
+import filesCss from "./files.css";
+import { Added } from "./chat/added.js";
+import { icon, make } from "./chat/dom.js";
+
+export default function mount({ parentElement, data, setTriggerValue }) {
+  for (const text of [filesCss, css]) adopt(parentElement, text);
+  const shown = (parentElement.fgAdding ??= new Adding(parentElement));
+  shown.show(data, setTriggerValue);
+  return () => {
+    shown.close();
+    parentElement.fgAdding = null;
+  };
+}
+
+class Adding {
+  constructor(parent) {
+    const act = { change: () => this.change(), say: (text) => this.speak(text), speak: (text) => this.speak(text), address: (what, asked) => this.write(asked) };
+    this.added = new Added(act, { holder: "knowledge" });
+    this.count = 0;
+    this.says = make("p", { class: "fg-figures" });
+    this.spoken = make("p", { class: "fg-spoken", role: "status" });
+    const button = make("button", { type: "button", class: "fg-choose", click: () => this.added.picker.click() }, icon("attach"), "Add files");
+    const zone = { class: "fg-zone", dragover: (event) => this.hover(event, true), dragleave: (event) => this.hover(event, false), drop: (event) => this.drop(event) };
+    this.zone = make("div", zone, this.added.picker, button, this.says);
+    this.root = make("div", { class: "fg-adding" }, this.zone, this.added.element, this.spoken);
+    parent.append(this.root);
+  }
+
+  /** `data` has `flow`, `knowledge`, `accept`, `bytes`, `most` and `says`; `trigger` tells the page what came. */
+  show(data, trigger) {
+    Object.assign(this, { data, trigger });
+    this.added.describe(data);
+    this.says.textContent = data.says;
+  }
+
+  write({ name }) {
+    const { flow, knowledge } = this.data;
+    return `/file/knowledge?${new URLSearchParams({ flow, knowledge, name })}`;
+  }
+
+  /** Those that are there leave this list: the page has them in its own, once none is on its way. */
+  change() {
+    const there = this.added.items.filter(({ state }) => state === "there");
+    for (const item of there) this.added.drop(item);
+    this.count += there.length;
+    if (!this.count || this.added.isBusy) return;
+    this.trigger("added", this.count);
+    this.count = 0;
+  }
+
+  speak(text) {
+    this.spoken.textContent = text;
+  }
+
+  hover(event, isOver) {
+    event.preventDefault();
+    this.zone.toggleAttribute("data-over", isOver);
+  }
+
+  drop(event) {
+    this.hover(event, false);
+    this.added.add([...event.dataTransfer.files]);
+  }
+
+  close() {
+    this.added.clear();
+    this.root.remove();
+  }
+}

@@ -1,0 +1,108 @@
+/** Marks in an answer that cite a passage, `[1]`, `[2, 3]` or `[^1]`, and the passages below it. */
+
+import { WORDS } from "./words.js";
+
+/** As flowground/citations.py reads it. */
+const CITED = /\[\^?(\d{1,4}(?:[,;] ?\^?\d{1,4}){0,20})\](?!\()/g;
+
+/** The passages of one answer: `{number, text, source, page, title}`. `draw(root, text)` draws the text of a Markdown file. */
+export class Sources {
+  constructor(document, { messages = WORDS, draw }) {
+    Object.assign(this, { document, messages, draw, passages: new Map(), items: new Map() });
+    this.element = this._make("div", "fg-sources");
+    this.element.setAttribute("role", "group");
+    this.element.setAttribute("aria-label", messages.sources);
+    this.element.hidden = true;
+  }
+
+  /** Shows these and no others; whether a mark that is drawn already means the same. */
+  show(passages) {
+    const isSame = passages.length === this.passages.size && passages.every(({ number }) => this.passages.has(number));
+    if (!isSame) {
+      this.passages.clear();
+      this.items.clear();
+      this.element.replaceChildren();
+      this.add(passages);
+    }
+    return isSame;
+  }
+
+  add(passages) {
+    for (const passage of passages) {
+      if (this.passages.has(passage.number)) continue;
+      this.passages.set(passage.number, passage);
+      const item = this._drawItem(passage);
+      const next = [...this.items].filter(([number]) => number > passage.number).sort(([one], [other]) => one - other)[0];
+      this.element.insertBefore(item, next?.[1] ?? null);
+      this.items.set(passage.number, item);
+    }
+    this.element.hidden = this.items.size === 0;
+  }
+
+  /** The text into `element`, each number that is a passage as a button that opens it. */
+  write(element, text) {
+    let at = 0;
+    for (const found of this.passages.size ? text.matchAll(CITED) : []) {
+      const numbers = found[1].match(/\d+/g).map(Number);
+      if (!numbers.some((number) => this.passages.has(number))) continue;
+      element.append(text.slice(at, found.index));
+      for (const number of numbers) element.append(this.passages.has(number) ? this._drawMark(number) : `[${number}]`);
+      at = found.index + found[0].length;
+    }
+    if (at < text.length) element.append(text.slice(at));
+  }
+
+  _drawMark(number) {
+    const mark = this._make("button", "fg-cite", String(number));
+    mark.setAttribute("type", "button");
+    mark.setAttribute("aria-label", `${this.messages.cited(number)}: ${namePlace(this.passages.get(number), this.messages)}`);
+    mark.addEventListener("click", () => this._open(number, mark));
+    return mark;
+  }
+
+  _drawItem(passage) {
+    const { number, source, page, title } = passage;
+    const where = [page === undefined ? "" : this.messages.page(page), title].filter(Boolean).join(" · ");
+    const name = this._make("span", "fg-source", source);
+    name.dir = "auto";
+    const head = this._make("summary", "", this._make("span", "fg-number", String(number)), name, this._make("span", "fg-where", where));
+    const item = this._make("details", "", head);
+    item.addEventListener("toggle", () => this._fill(item, passage));
+    item.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !item.from?.isConnected) return;
+      event.preventDefault();
+      event.stopPropagation();
+      item.open = false;
+      item.from.focus();
+    });
+    return item;
+  }
+
+  /** The text of a passage is drawn when it is opened first. */
+  _fill(item, { source, text }) {
+    if (!item.open || item.querySelector(".fg-passage")) return;
+    const body = this._make("div", "fg-passage");
+    body.dir = "auto";
+    item.append(body);
+    if (/\.md$/i.test(source) && this.draw) this.draw(body, text);
+    else body.textContent = text;
+  }
+
+  _open(number, mark) {
+    const item = this.items.get(number);
+    item.from = mark;
+    item.open = true;
+    this._fill(item, this.passages.get(number));
+    item.scrollIntoView?.({ block: "nearest" });
+    item.querySelector("summary").focus({ preventScroll: true });
+  }
+
+  _make(tag, className, ...children) {
+    const element = this.document.createElement(tag);
+    if (className) element.className = className;
+    element.append(...children);
+    return element;
+  }
+}
+
+const namePlace = ({ source, page }, messages) => (page === undefined ? source : `${source}, ${messages.page(page)}`);

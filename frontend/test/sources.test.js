@@ -1,0 +1,56 @@
+/** Marks that cite passages, and the passages below an answer. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { document, grow } from "./page.js";
+import { Sources } from "../src/sources.js";
+
+const LEAVE = { number: 1, text: "Thirty days.", source: "handbook/leave.txt", title: "Leave" };
+const TRAVEL = { number: 2, text: "Lyon costs <b>120</b> euros.", source: "handbook/travel.pdf", page: 3 };
+
+async function answer(pieces, passages = [LEAVE, TRAVEL]) {
+  const sources = new Sources(document, {});
+  sources.add(passages);
+  const { root } = await grow(pieces, { sources });
+  return { root, sources, marks: [...root.querySelectorAll(".fg-cite")] };
+}
+
+test("numbers of passages are buttons, and all else stays text", async () => {
+  const { root, marks } = await answer(["Thirty days [1], and more [1, 2][^2]. Not [3], `a[1]`, [1](https://a.test) or x[0].\n\n- a [2]\n"]);
+  assert.deepEqual(marks.map((mark) => mark.textContent), ["1", "1", "2", "2", "2"]);
+  assert.equal(root.textContent.includes("Not [3], a[1], 1 or x[0]."), true);
+  assert.equal(marks[2].getAttribute("aria-label"), "Source 2: handbook/travel.pdf, page 3");
+});
+
+test("a number that is half a passage and half none shows both", async () => {
+  const { root, marks } = await answer(["So it is [2, 7]."]);
+  assert.deepEqual(marks.map((mark) => mark.textContent), ["2"]);
+  assert.equal(root.textContent, "So it is 2[7].");
+});
+
+test("a mark that comes in two pieces is one", async () => {
+  const { marks } = await answer(["Thirty days [", "1", "] a year."]);
+  assert.deepEqual(marks.map((mark) => mark.textContent), ["1"]);
+});
+
+test("a mark opens its passage, which is text, and Escape leads back", async () => {
+  const { sources, marks } = await answer(["Lyon [2]."]);
+  const item = [...sources.element.querySelectorAll("details")][1];
+  assert.equal(item.querySelector("summary").textContent, "2handbook/travel.pdfpage 3");
+  assert.equal(item.querySelector(".fg-passage"), null);
+  marks[0].dispatchEvent(new document.defaultView.Event("click"));
+  assert.equal(item.open, true);
+  assert.equal(item.querySelector(".fg-passage").textContent, TRAVEL.text);
+  assert.equal(item.querySelector("b"), null);
+});
+
+test("passages stand in the order of their numbers, however they came", () => {
+  const sources = new Sources(document, {});
+  assert.equal(sources.element.hidden, true);
+  sources.add([TRAVEL]);
+  sources.add([LEAVE, TRAVEL]);
+  assert.deepEqual([...sources.element.querySelectorAll(".fg-number")].map((one) => one.textContent), ["1", "2"]);
+  assert.equal(sources.show([LEAVE, TRAVEL]), true);
+  assert.equal(sources.show([]), false);
+  assert.equal(sources.element.hidden, true);
+});

@@ -1,0 +1,56 @@
+/** Records, data and files: what is read of them, and what a file of them holds. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseHTML } from "linkedom";
+import { findValue, readValue, drawValue, writeTable } from "../src/chat/value.js";
+
+const { document } = parseHTML("<!doctype html><html><body></body></html>");
+globalThis.document = document;
+
+test("what is JSON of an object or a list is a value, and nothing else", () => {
+  assert.equal(findValue("plain"), null);
+  assert.equal(findValue("[cut in its"), null);
+  assert.equal(findValue("[1] is no JSON"), null);
+  assert.equal(findValue("[]").kind, "data");
+  assert.equal(findValue('{"a": 1}').kind, "data");
+  assert.equal(findValue('[{"a": 1}, {"b": 2}]').kind, "records");
+  assert.equal(findValue('[{"a": 1}, 2]').kind, "data");
+});
+
+test("records are a table with the columns of all of them, of many the first rows", () => {
+  const records = Array.from({ length: 250 }, (_, at) => (at ? { name: `n${at}`, at } : { name: "first", extra: { a: [1] } }));
+  const drawn = drawValue(readValue(JSON.stringify({ records })));
+  assert.deepEqual([...drawn.querySelectorAll("th")].map((one) => one.textContent), ["name", "extra", "at"]);
+  assert.equal(drawn.querySelectorAll("tbody tr").length, 200);
+  assert.equal(drawn.querySelector("tbody tr").textContent, 'first{"a":[1]}');
+  const more = drawn.querySelector(".fg-more");
+  assert.equal(more.textContent, "Show all 250");
+  more.click();
+  assert.equal(drawn.querySelectorAll("tbody tr").length, 250);
+  assert.equal(drawn.querySelector(".fg-more"), null);
+});
+
+test("nothing in a value is read as HTML, and no name of a field is taken for another thing", () => {
+  const drawn = drawValue({ kind: "records", value: [{ "<b>": "<img src=x onerror=1>", ["__proto__x"]: 1 }, JSON.parse('{"constructor": 2}')] });
+  assert.equal(drawn.querySelector("img, td b"), null);
+  assert.deepEqual([...drawn.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent)), [["<img src=x onerror=1>", "1", ""], ["", "", "2"]]);
+});
+
+test("data is a tree whose branches are drawn when they are opened", () => {
+  const drawn = drawValue({ kind: "data", value: { a: { b: { c: [1, null, "x", true] } }, n: 2 } });
+  assert.equal(drawn.querySelectorAll("details").length, 3);
+  assert.equal(drawn.querySelector(".fg-leaf .fg-leaf-number").textContent, "2");
+  assert.equal(drawValue({ kind: "data", value: null }).querySelector(".fg-leaf").textContent, "null");
+  assert.equal(drawValue({ kind: "data", value: [] }).querySelector("summary").textContent, "[0 items]");
+});
+
+test("files have their names and sizes", () => {
+  const drawn = drawValue({ kind: "files", value: [{ id: "1", name: "a.pdf", media_type: "application/pdf", size: 2_000_000, sha256: "x" }] });
+  assert.equal(drawn.querySelector("li").textContent, "a.pdf2 MB · application/pdf");
+});
+
+test("a file of records is read by spreadsheets, and none of its cells is a formula", () => {
+  const written = writeTable(["a", "b"], [{ a: '=1+"2"', b: -3 }, { a: "two\nlines", b: "-x" }, { a: " @sum" }]);
+  assert.equal(written, '\ufeff"a","b"\r\n"\'=1+""2""","-3"\r\n"two\nlines","\'-x"\r\n"\' @sum",""\r\n');
+});

@@ -1,0 +1,5 @@
+"""What a flow looks things up in, for who sees its inside: `/knowledge?flow=ID`; without a flow, what all share."""
+
+from flowground.ui.inside.knowledge import draw_page
+
+draw_page()

@@ -1,0 +1,161 @@
+"""Calls of tools that wait for a person, in the API: allowed or refused by whose run it is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from flowground.store.people import members
+from tests.acting import ASKING_FIRST, EACH, SUM
+from tests.api.calls import Api
+from tests.api.langflow_shapes import events
+from tests.api.serving import serving
+
+pytestmark = pytest.mark.anyio
+FLOWS = {"careful": ASKING_FIRST, "each": EACH}
+SAID = {"input_value": SUM, "session_id": "s"}
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(tmp_path, flows=FLOWS) as opened:
+        yield opened
+
+
+async def begin(api: Api, said: Any = SAID, flow: str = "careful") -> dict[str, Any]:
+    told = await api.run(flow, said)
+    assert told.status_code == 202, told.text
+    body: dict[str, Any] = told.json()
+    return body
+
+
+async def decide(api: Api, waits: Any, decision: str, **more: Any) -> httpx2.Response:
+    (call,) = waits["waiting"]
+    said = {"call": call["call"], "digest": call["digest"], "decision": decision} | more.pop("changed", {})
+    return await api.client.post(f"/api/v1/runs/{waits['run_id']}/decisions", json=said, **more)
+
+
+async def read_end(api: Api, run_id: str) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        path = f"/api/v1/runs/{run_id}"
+        while (found := (await api.client.get(path)).json())["status"] in ("running", "waiting"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    told: dict[str, Any] = found
+    return told
+
+
+async def find_waiting(api: Api) -> str:
+    runs = api.runtime.running
+    async with asyncio.timeout(20):
+        while not (found := [run for run in runs.list_runs() if runs.list_waiting(run)]):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return found[0]
+
+
+async def test_a_plain_run_says_what_waits_and_goes_on_once_it_is_allowed(api: Api) -> None:
+    waits = await begin(api)
+    assert waits["status"] == "waiting"
+    (call,) = waits["waiting"]
+    assert (call["name"], call["arguments"]) == ("Sums", {"expression": "6*7"})
+    found = (await api.client.get(f"/api/v1/runs/{waits['run_id']}")).json()
+    assert (found["status"], found["waiting"]) == ("waiting", waits["waiting"])
+    assert (await decide(api, waits, "once")).status_code == 200
+    end = await read_end(api, waits["run_id"])
+    assert (end["status"], end["answers"][0]["text"]) == ("complete", "The tools said: 42")
+    assert (await begin(api))["status"] == "waiting"
+
+
+async def test_what_is_refused_is_never_called_and_the_model_is_told(api: Api) -> None:
+    waits = await begin(api)
+    assert (await decide(api, waits, "refuse")).status_code == 200
+    end = await read_end(api, waits["run_id"])
+    assert "The person refused it" in end["answers"][0]["text"]
+    assert "42" not in end["answers"][0]["text"]
+    assert (await decide(api, waits, "once")).json()["code"] == "nothing_waits"
+
+
+async def test_what_is_allowed_in_the_chat_is_not_asked_about_again_there_and_nowhere_else(api: Api) -> None:
+    waits = await begin(api)
+    await decide(api, waits, "chat")
+    await read_end(api, waits["run_id"])
+    again = await api.run("careful", SAID | {"input_value": SUM.replace("6*7", "2+3")})
+    assert again.status_code == 200
+    assert "The tools said: 5" in again.text
+    assert (await begin(api, SAID | {"session_id": "other"}))["waiting"]
+    _, headers = await api.token()
+    other = await api.client.post("/api/v1/run/careful", json=SAID, headers=headers)
+    assert other.status_code == 202
+    assert (await api.client.delete("/api/v1/monitor/messages/session/s")).status_code == 204
+    assert (await begin(api))["waiting"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"digest": "0" * 64}, 409),
+        ({"call": 2}, 409),
+        ({"decision": "always"}, 422),
+        ({"arguments": {"expression": "1"}}, 422),
+    ],
+)
+async def test_a_decision_about_anything_else_changes_nothing(api: Api, changed: dict[str, Any], status: int) -> None:
+    waits = await begin(api)
+    assert (await decide(api, waits, "once", changed=changed)).status_code == status
+    assert (await api.client.get(f"/api/v1/runs/{waits['run_id']}")).json()["status"] == "waiting"
+
+
+async def test_nobody_elses_word_counts(api: Api) -> None:
+    for name in ("ada", "eve"):
+        await api.runtime.store.write(members.add, name=name, display_name=name, role="author", by="tests")
+    _, mine = await api.token(owner="ada")
+    waits = (await api.client.post("/api/v1/run/careful", json=SAID, headers=mine)).json()
+    _, eves = await api.token(owner="eve")
+    for headers, status in ((eves, 404), ({"x-api-key": "no"}, 403)):
+        assert (await decide(api, waits, "once", headers=headers)).status_code == status
+    assert (await api.client.get(f"/api/v1/runs/{waits['run_id']}", headers=mine)).json()["status"] == "waiting"
+    assert (await decide(api, waits, "once", headers=mine)).status_code == 200
+
+
+async def test_rights_are_read_anew_at_the_decision(api: Api) -> None:
+    await api.runtime.store.write(members.add, name="ada", display_name="Ada", role="author", by="tests")
+    _, mine = await api.token(owner="ada")
+    waits = (await api.client.post("/api/v1/run/careful", json=SAID, headers=mine)).json()
+    await api.runtime.store.write(members.set_active, member="ada", is_active=False, by="tests")
+    assert (await decide(api, waits, "once", headers=mine)).status_code == 403
+
+
+async def test_a_stream_says_what_waits_and_goes_on(api: Api) -> None:
+    for query in ("?stream=true", "?stream=true&shape=simple"):
+        reading = asyncio.create_task(api.run("careful", {"input_value": SUM}, query=query))
+        run_id = await find_waiting(api)
+        waits = (await api.client.get(f"/api/v1/runs/{run_id}")).json()
+        await decide(api, waits | {"run_id": waits["id"]}, "once")
+        found = events((await reading).text)
+        (told,) = [event["data"] for event in found if event["event"] == "waiting"]
+        assert told == {"run_id": waits["id"], "waiting": waits["waiting"]}
+        assert found[-1]["event"] == "end"
+
+
+async def test_a_wait_ends_as_a_refusal_and_the_runs_time_stands_still(tmp_path: Path) -> None:
+    limits = {"approval_seconds": 1, "run_seconds": 0.5}
+    async with serving(tmp_path, config={"limits": limits}, flows={"careful": ASKING_FIRST}) as api:
+        waits = await begin(api)
+        end = await read_end(api, waits["run_id"])
+        assert end["status"] == "complete"
+        assert "Nobody allowed it in time" in end["answers"][0]["text"]
+
+
+async def test_arguments_that_nobody_could_read_are_refused(api: Api) -> None:
+    long = 'call Expert {"input_value": "' + "x" * 20_000 + '"}'
+    told = await api.run("careful", {"input_value": long})
+    assert told.status_code == 200
+    assert "longer than" in told.text
+
+
+async def test_inside_for_each_it_is_refused_when_the_file_is_read(api: Api) -> None:
+    assert (await api.run("each", {"input_value": SUM})).status_code == 404
+    (problem,) = api.runtime.catalogue.list_problems()["each.yaml"].problems
+    assert "ForEach asks nobody, and `careful` has a tool that a person allows" in str(problem)

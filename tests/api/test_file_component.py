@@ -1,0 +1,99 @@
+"""The File component: an author's files, a message's, and those that Langflow's clients name in a tweak."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.calls import Api
+from tests.api.serving import serving
+from tests.flow_texts import mistakes
+
+pytestmark = pytest.mark.anyio
+READS = """
+chat: {accepts: [text/*]}
+components:
+  In: {type: ChatInput}
+  File: {type: File, MORE}
+  Rows: {type: Parser, input_data: "${File.dataframe}", template: "{source}: {text}"}
+  Out: {type: ChatOutput, input_value: "${File}\\n${Rows}"}
+"""
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    flows = {
+        "own": READS.replace("MORE", "path: samples/own.md"),
+        "both": READS.replace("MORE", "path: [samples/own.md, samples/page.html], separator: ' + '"),
+        "sent": READS.replace("MORE", 'files: "${In.files}"'),
+        "gone": READS.replace("MORE", "path: samples/gone.md"),
+        "out": READS.replace("MORE", "path: samples/link.md"),
+        "none": READS.replace("MORE", "separator: x"),
+    }
+    samples = tmp_path / "flows" / "samples"
+    samples.mkdir(parents=True)
+    (samples / "own.md").write_text("Mine.")
+    (samples / "page.html").write_text("<p>A page.</p>")
+    (tmp_path / "secret.md").write_text("Nobody reads this.")
+    (samples / "link.md").symlink_to(tmp_path / "secret.md")
+    async with serving(tmp_path, config={}, flows=flows) as opened:
+        yield opened
+
+
+async def upload(api: Api, flow: str, text: str = "Yours.", name: str = "a.txt", **headers: str) -> str:
+    form: dict[str, Any] = {"files": {"file": (name, text.encode(), "text/plain")}}
+    answer = await api.client.post(f"/api/v1/files/upload/{flow}", **form, headers=headers)
+    assert answer.status_code == 201
+    return str(answer.json()["file_path"])
+
+
+async def test_an_author_names_files_below_the_flows_folder(api: Api) -> None:
+    assert await api.text("own") == "Mine.\nsamples/own.md: Mine."
+    assert await api.text("both") == "Mine. + A page.\nsamples/own.md: Mine.\nsamples/page.html: A page."
+
+
+async def test_a_tweak_names_uploaded_files_as_langflows_clients_do(api: Api) -> None:
+    path = await upload(api, "own")
+    for given in (path, [path], {"value": path}):
+        assert await api.text("own", {"tweaks": {"File": {"path": given}}}) == "Yours.\na.txt: Yours."
+    made = await api.client.post("/api/v2/files", files={"file": ("b.txt", b"By its id.", "text/plain")})
+    assert await api.text("own", {"tweaks": {"File": {"path": made.json()["id"]}}}) == "By its id.\nb.txt: By its id."
+    assert (await api.text("own", {"tweaks": {"File": {"path": []}}})).startswith("Mine.")
+
+
+async def test_files_of_a_message_are_read(api: Api) -> None:
+    path = await upload(api, "sent")
+    assert await api.text("sent", {"input_value": "Here", "files": [path]}) == "Yours.\na.txt: Yours."
+
+
+async def test_no_path_leads_to_what_was_not_uploaded(api: Api) -> None:
+    other = await upload(api, "own", **(await api.token())[1])
+    for path in ("samples/own.md", "../secret.md", "/etc/passwd", "own.md", other):
+        answer = await api.run("own", {"tweaks": {"File": {"path": path}}})
+        assert (answer.status_code, answer.json()["code"]) == (422, "file_unknown")
+    answer = await api.run("own", {"tweaks": {"path": "samples/own.md"}})
+    assert answer.status_code == 422
+    for flow in ("gone", "out", "none"):
+        answer = await api.run(flow)
+        assert answer.status_code == 500
+        assert "Nobody reads this" not in answer.text
+
+
+async def test_what_cannot_be_read_is_a_sentence(api: Api) -> None:
+    program = b"\x7fELF" + b"\0" * 100
+    made = await api.client.post("/api/v2/files", files={"file": ("a.txt", program, "text/plain")})
+    answer = await api.run("own", {"tweaks": {"File": {"path": made.json()["id"]}}})
+    assert answer.status_code == 500
+    assert "a.txt is a program" in answer.text
+
+
+@pytest.mark.parametrize("path", ["../secret.md", "/etc/passwd", "a//b.md", "C:/a.md"])
+def test_a_path_that_leads_out_is_a_mistake(path: str) -> None:
+    flow = f"components:\n  It: {{type: File, path: '{path}'}}\n  Out: {{type: ChatOutput, input_value: '${{It}}'}}\n"
+    assert f"`{path}` in `path`: a path " in mistakes(flow)[0]
+
+
+def test_a_path_takes_no_reference() -> None:
+    flow = "components:\n  In: {type: ChatInput}\n  It: {type: File, path: '${In}'}\n"
+    assert "`path`" in mistakes(f"{flow}  Out: {{type: ChatOutput, input_value: '${{It}}'}}\n")[0]

@@ -1,0 +1,399 @@
+"""`test`: the tests that stand in flow files."""
+
+from textwrap import indent
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.command_line import Here
+from tests.documents import blocks
+from tests.servers import SHIPPED_FLOWS
+
+GATE = """\
+components:
+  In: {type: ChatInput}
+  Gate: {type: ConditionalRouter, input_text: "${In}", operator: contains, match_text: refund}
+  Refund: {type: LanguageModel, model: "openai:gpt-5-mini", input_value: "${Gate.true_result}"}
+  Other: {type: LanguageModel, input_value: "${Gate.false_result}"}
+  Out: {type: ChatOutput, input_value: "${Refund?}${Other?}"}
+tests:
+"""
+ROUTE = """\
+components:
+  In: {type: ChatInput}
+  Route: {type: SmartRouter, input_text: "${In}", routes: {a: Apples, b: Bread}}
+  Out: {type: ChatOutput, input_value: "a ${Route.a?}|b ${Route.b?}"}
+tests:
+"""
+
+
+def write_gate(here: Here, *tests: str, flow: str = GATE) -> str:
+    lines = "".join(f"  - {test}\n" for test in tests)
+    (here.folder / "flows" / "gate.yaml").write_text(flow + lines, "utf-8")
+    return "gate"
+
+
+def test_a_flow_is_tested_without_its_own_models(here: Here) -> None:
+    write_gate(
+        here,
+        '{message: a refund, expect: {equals: "You said: a refund", takes: Refund, skips: [Other]}}',
+        "{message: hi, expect: {takes: [Other, Out], skips: [Refund], calls: {Other: 1, Refund: 0}, max_tokens: 4}}",
+    )
+    said = here("test", "gate")
+    assert (said.code, said.err) == (0, "2 tests of 1 flow, all passed.\n")
+    first, second = said.out.splitlines()
+    assert first.startswith("ok   flows/gate.yaml:8 a refund (")
+    assert second.startswith("ok   flows/gate.yaml:9 hi (")
+
+
+@pytest.mark.parametrize(
+    ("expect", "says"),
+    [
+        (
+            "equals: 'You said: my'",
+            "equals: the answer is another (- expected, + given).\n"
+            "    - You said: my\n    + You said: hi there\n                ^",
+        ),
+        ("contains: [hi, nope, neither]", 'contains: the answer lacks "nope", "neither".\n      You said: hi there'),
+        ("matches: ['hi', '^hi']", 'matches: nothing in the answer matches "^hi".\n      You said: hi there'),
+        ("schema: {type: object}", "schema: the answer is no JSON.\n      You said: hi there"),
+        ("data: {hi: there}", "data: the answer is no JSON.\n      You said: hi there"),
+        ("fails: nothing", "fails: the turn did not fail.\n      You said: hi there"),
+        ("takes: Refund", "takes: `Refund` was skipped."),
+        ("skips: [Refund, Other]", "skips: `Other` ran."),
+        ("calls: {Other: 2}", "calls: `Other` asked a model 1 time, not 2."),
+        ("max_tokens: 5", "max_tokens: the turn used 6 tokens, more than 5."),
+        ("max_seconds: 0.0000001", "max_seconds: the turn took 0.00 s, more than 1e-07."),
+    ],
+    ids=lambda value: value.partition(":")[0],
+)
+def test_each_expectation_tells_what_differs(here: Here, expect: str, says: str) -> None:
+    said = here("test", write_gate(here, f"{{message: hi there, expect: {{{expect}}}}}"))
+    assert (said.code, said.err) == (1, "1 test of 1 flow, 1 failed.\n")
+    first, below = said.out.split("\n", 1)
+    assert first.startswith("FAIL flows/gate.yaml:8 hi there (")
+    assert below.rstrip("\n") == indent(says, "     ")
+
+
+def test_a_tool_that_is_not_called_did_not_run(here: Here) -> None:
+    agent = """\
+components:
+  In: {type: ChatInput}
+  Agent: {type: Agent, input_value: "${In}", tools: [Sum, Day]}
+  Sum: {type: Calculator}
+  Day: {type: CurrentDate}
+  Out: {type: ChatOutput, input_value: "${Agent}"}
+tests:
+"""
+    write_gate(
+        here,
+        '{message: "call Sum 1+1", expect: {takes: Sum, skips: Day}}',
+        "{message: hi, expect: {takes: [Sum, Out], skips: Day}}",
+        flow=agent,
+    )
+    passed, failed, says = here("test", "gate").out.splitlines()
+    assert passed.startswith("ok   flows/gate.yaml:8")
+    assert failed.startswith("FAIL flows/gate.yaml:9")
+    assert says == "     takes: `Sum` did not run."
+
+
+def test_who_asks_is_known_of_a_tool_and_where_other_fields_are_filled(here: Here) -> None:
+    flow = """\
+components:
+  In: {type: ChatInput}
+  Heat: {type: TypeConverter, input_data: "1"}
+  Model: {type: LanguageModel, input_value: "${In}", temperature: "${Heat}"}
+  Agent: {type: Agent, input_value: "call Expert x", tools: [Expert]}
+  Expert: {type: Agent}
+  Out: {type: ChatOutput, input_value: "${Model}|${Agent}"}
+tests:
+"""
+    replies = "{Model: one, Expert: two}"
+    expect = '{equals: "one|The tools said: two", calls: {Model: 1, Expert: 1, Agent: 2}}'
+    write_gate(here, f"{{message: hi, replies: {replies}, expect: {expect}}}", flow=flow)
+    said = here("test", "gate")
+    assert said.code == 0, said.out
+
+
+def test_lines_of_a_long_answer_are_compared(here: Here) -> None:
+    write_gate(here, '{message: "1\\n2\\n3\\n4\\nfive", expect: {equals: "You said: 1\\n2\\n3\\n4\\n5"}}')
+    assert here("test", "gate").out.splitlines()[2:] == [
+        "           3",
+        "           4",
+        "         - 5",
+        "         + five",
+    ]
+
+
+def test_replies_say_what_a_model_answers(here: Here) -> None:
+    tests = [
+        "{message: x, replies: {Route: {route: b}}, expect: {equals: a |b x, calls: {Route: 1}}}",
+        '{message: x, replies: {Route: \'{"route": "a"}\'}, expect: {equals: a x|b}}',
+        "{message: x, replies: {Route: [so so, {route: b}]}, expect: {equals: a |b x, calls: {Route: 2}}}",
+        "{message: x, replies: {Route: [so so]}}",
+    ]
+    said = here("test", write_gate(here, *tests, flow=ROUTE))
+    assert [line[:4] for line in said.out.splitlines() if "flows/" in line] == ["ok  ", "ok  ", "ok  ", "FAIL"]
+    wrong = "     Component 'Route' failed: The test has 1 reply for `Route`, which asked once more."
+    assert said.last_line == wrong
+
+
+def test_models_of_flows_within_are_scripted_too(here: Here) -> None:
+    inner = """\
+components:
+  In: {type: ChatInput}
+  Model: {type: LanguageModel, model: "openai:gpt-5-mini", input_value: "${In}"}
+  Out: {type: ChatOutput, input_value: "${Model}"}
+"""
+    (here.folder / "flows" / "billing.yaml").write_text(inner, "utf-8")
+    outer = """\
+components:
+  In: {type: ChatInput}
+  Ask: {type: RunFlow, flow: billing, input_value: "${In}"}
+  Out: {type: ChatOutput, input_value: "${Ask}"}
+tests:
+"""
+    tests = [
+        "{message: hi, expect: {equals: 'You said: hi', calls: {billing.Model: 1}}}",
+        "{message: hi, replies: {billing.Model: paid}, expect: {equals: paid}}",
+        "{message: hi, replies: {billing.Modle: paid}}",
+    ]
+    write_gate(here, *tests, flow=outer)
+    for named in ("gate", "flows/gate.yaml"):
+        said = here("test", named)
+        assert [line[:4] for line in said.out.splitlines() if "flows/" in line] == ["ok  ", "ok  ", "FAIL"]
+        wrong = "There is no `billing.Modle` that asks a model or an MCP server (did you mean billing.Model?)"
+        assert said.last_line.strip() == wrong
+
+
+def test_turns_are_one_conversation_and_tests_are_not(here: Here) -> None:
+    flow = """\
+components:
+  In: {type: ChatInput}
+  Before: {type: MessageHistory}
+  Out: {type: ChatOutput, input_value: "${Before}|${In}"}
+tests:
+"""
+    turns = [
+        "{turns: [{message: one, expect: {equals: '|one'}}, {message: two, expect: {contains: 'User: one'}}]}",
+        "{turns: [{message: one}, {message: two, expect: {equals: '|two'}}, {message: never}]}",
+        "{message: two, expect: {equals: '|two'}}",
+    ]
+    said = here("test", write_gate(here, *turns, flow=flow))
+    lines = said.out.splitlines()
+    assert [line[:4] for line in lines if "flows/" in line] == ["ok  ", "FAIL", "ok  "]
+    assert lines[2] == '     turn 2 of 3, "two":'
+    assert "never" not in said.out
+
+
+def test_overrides_are_an_authors_tweaks(here: Here) -> None:
+    tests = [
+        "{message: hi, model: 'scripted:json', overrides: {Other: {temperature: 0.5}}, expect: {contains: '0.5'}}",
+        "{message: hi, overrides: {Other: {temprature: 0.5}}}",
+        "{message: hi, overrides: {Other: {temperature: 9}}}",
+        "{message: hi, overrides: {Other: {model: local}}}",
+    ]
+    lines = here("test", write_gate(here, *tests)).out.splitlines()
+    assert [line[:4] for line in lines if "flows/" in line] == ["ok  ", "FAIL", "FAIL", "FAIL"]
+    assert "`temperature`" in lines[2]
+    assert "0 to 2" in lines[4]
+    assert "protected" in lines[6]
+
+
+def test_a_turn_that_fails_fails_its_test(here: Here) -> None:
+    said = here("test", write_gate(here, "{message: hi, model: 'scripted:fail'}", "{message: hi, model: 'opnai:x'}"))
+    lines = said.out.splitlines()
+    assert said.code == 1
+    assert lines[1] == "     Component 'Other' failed: The scripted model fails."
+    assert "opnai" in lines[3]
+
+
+def test_a_turn_may_be_expected_to_fail(here: Here) -> None:
+    tests = [
+        "{model: 'scripted:fail', expect: {fails: [Other, model fails], skips: Refund, takes: In, calls: {Other: 1}}}",
+        "{model: 'scripted:fail', expect: {fails: is away, takes: Other}}",
+        "{overrides: {Other: {temperature: 9}}, expect: {fails: 0 to 2}}",
+        "{turns: [{replies: {Other: []}, expect: {fails: 0 replies}}, {message: ho, expect: {contains: ho}}]}",
+        "{replies: {Nobody.Model: x}, expect: {fails: Nobody}}",
+    ]
+    nested = NESTED.replace("flow: billing", "flow: gate").replace("tests:\n", "tests:\n  - " + tests[4])
+    (here.folder / "flows" / "nested.yaml").write_text(nested, "utf-8")
+    lines = here("test", write_gate(here, *tests[:4])).out.splitlines()
+    assert [line[:4] for line in lines if "flows/" in line] == ["ok  ", "FAIL", "ok  ", "ok  "]
+    assert lines[2:5] == [
+        '     fails: the reason lacks "is away".',
+        "           Component 'Other' failed: The scripted model fails.",
+        "     takes: `Other` did not run.",
+    ]
+    assert here("test", "nested").out.startswith("FAIL")  # a test that cannot be is no turn that fails
+
+
+RECORDS = """\
+components:
+  In: {type: ChatInput}
+  Rows: {type: TypeConverter, input_data: "${In}", output_type: Table}
+  Out: {type: ChatOutput, input_value: "${Rows}"}
+tests:
+"""
+
+
+def test_an_answer_that_is_data_is_compared_as_data(here: Here) -> None:
+    said = '[{"what": "tea", "price": 3}, {"text": "cup"}]'
+    right, wrong = "[{price: 3, what: tea}, {text: cup}]", "[{price: 4, what: tea}, {text: cup}]"
+    tests = [f"{{message: '{said}', expect: {{data: {data}}}}}" for data in (right, wrong)]
+    tests.append(f"{{message: '{said}', expect: {{schema: {{type: array, items: {{type: object}}}}}}}}")
+    lines = here("test", write_gate(here, *tests, flow=RECORDS)).out.splitlines()
+    assert [line[:4] for line in lines if "flows/" in line] == ["ok  ", "FAIL", "ok  "]
+    assert lines[2] == "     data: the answer is other data (- expected, + given)."
+    assert '         -     "price": 4,' in lines
+    assert '         +     "price": 3,' in lines
+    test = """{message: hi, replies: {Other: '{"a": [1]}'}, expect: {data: {a: [1]}}}"""
+    assert here("test", write_gate(here, test)).code == 0
+
+
+NESTED = """\
+components:
+  In: {type: ChatInput}
+  Ask: {type: RunFlow, flow: billing, input_value: "${In}"}
+  Again: {type: ForEach, data: [one, "a refund"], flow: billing}
+  Out: {type: ChatOutput, input_value: "${Ask} ${Again}"}
+tests:
+"""
+
+
+def test_what_ran_in_flows_within_is_told_too(here: Here) -> None:
+    (here.folder / "flows" / "billing.yaml").write_text(GATE.partition("tests:")[0], "utf-8")
+    tests = [
+        "{message: hi, expect: {takes: [Ask, billing.Other, billing.Refund], skips: []}}",
+        "{message: hi, expect: {skips: billing.Refund}}",
+        "{message: hi, expect: {takes: billing.Refnd}}",
+    ]
+    lines = here("test", write_gate(here, *tests, flow=NESTED)).out.splitlines()
+    assert [line[:4] for line in lines if "flows/" in line] == ["ok  ", "FAIL", "FAIL"]
+    assert lines[2] == "     skips: `billing.Refund` ran."
+    assert lines[4] == "     There is no `billing.Refnd` among the components (did you mean billing.Refund?)"
+    told = here("validate", "flows/gate.yaml").out
+    assert "warning: There is no `billing.Refnd` among the components: the test fails." in told
+    once = NESTED.replace('data: [one, "a refund"]', "data: [one]")
+    write_gate(here, "{message: hi, expect: {takes: billing.Other, skips: [billing.Refund]}}", flow=once)
+    assert here("test", "gate").code == 0
+
+
+def test_another_model_is_asked_instead_of_all_and_of_replies(here: Here) -> None:
+    test = "{message: hi, model: 'scripted:fail', replies: {Other: no}, expect: {contains: '\"content\": \"hi\"'}}"
+    write_gate(here, test)
+    assert here("test", "gate").code == 1
+    assert here("test", "gate", "--model", "scripted:json").code == 0
+    said = here("test", "gate", "--model", "scripted:jsno")
+    assert (said.code, said.out) == (1, "")
+    assert "did you mean json?" in said.err
+
+
+def test_the_scripted_model_is_the_same_under_every_configuration(here: Here) -> None:
+    config = here.folder / "config.yaml"
+    config.write_text(config.read_text("utf-8") + '\nproviders: {scripted: {pieces: ["other"]}}\n', "utf-8")
+    write_gate(here, '{message: hi, expect: {equals: "You said: hi"}}')
+    assert here("test", "gate").code == 0
+
+
+def test_nothing_of_it_is_stored(here: Here) -> None:
+    write_gate(here, "{message: hi}")
+    before = sorted(here.folder.rglob("*"))
+    assert here("test").code == 0
+    assert sorted(here.folder.rglob("*")) == before
+
+
+def test_all_flows_are_tested_and_files_with_mistakes_told(here: Here) -> None:
+    write_gate(here, "{message: hi}")
+    (here.folder / "flows" / "broken.yaml").write_text("components: {A: {type: ChatInputt}}\n", "utf-8")
+    said = here("test", "--junit", "out.xml")
+    assert said.code == 1
+    assert said.out.startswith("flows/broken.yaml:1:24: There is no component type 'ChatInputt'")
+    assert said.err.splitlines() == [
+        "Without tests: ask, echo, shout.",
+        "Not tested, since there are mistakes in it: flows/broken.yaml.",
+        "1 test of 1 flow, all passed.",
+    ]
+    assert (
+        ElementTree.parse(here.folder / "out.xml").find("testsuite[@name='flows/broken.yaml']/testcase/error")
+        is not None
+    )
+
+
+def test_a_flow_without_tests_is_not_done(here: Here) -> None:
+    said = here("test", "echo", "loud")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == ("Without tests: echo, shout.\nThere are no tests: a flow's stand under `tests:` in its file.\n")
+    assert here("test", "ecko").err == "There is no flow ecko (did you mean echo?).\n"
+    assert here("test", "flows/ecko.yaml").err == "flows/ecko.yaml: No such file or directory\n"
+
+
+def test_junit_holds_whatever_an_answer_holds(here: Here) -> None:
+    write_gate(
+        here,
+        '{name: "<&\\x01>", message: "\\x02 ]]> & <b>", expect: {contains: "\\x03"}}',
+        "{message: refund}",
+    )
+    assert here("test", "gate", "--junit", "out.xml").code == 1
+    suite = ElementTree.parse(here.folder / "out.xml").getroot()[0]
+    assert suite.attrib == {"name": "gate", "tests": "2", "failures": "1", "errors": "0"}
+    first, second = suite
+    assert (first.get("classname"), first.get("name"), first.get("line")) == ("gate", "<&\ufffd>", "8")
+    assert "]]> & <b>" in (first[0].text or "")
+    assert (second.get("name"), len(second), second.get("file")) == ("refund", 0, "flows/gate.yaml")
+    said = here("test", "gate", "--junit", "nowhere/out.xml")
+    assert (said.code, said.err.splitlines()[-1]) == (1, "nowhere/out.xml: No such file or directory")
+
+
+def test_the_shipped_flows_pass_their_tests(here: Here) -> None:
+    files = sorted(SHIPPED_FLOWS.glob("*.yaml"))
+    assert len(files) >= 5
+    config = here.folder / "config.yaml"
+    config.write_text(f"{config.read_text('utf-8')}\nflows: {SHIPPED_FLOWS}\n", "utf-8")
+    said = here("test")
+    assert said.code == 0, said.out
+    assert f"\n{said.out}".count("\nok ") >= 2 * len(files)
+
+
+def test_the_examples_of_the_format_page_pass_and_one_fails_as_it_says(here: Here) -> None:
+    router, example = (block for block in blocks("yaml") if "tests:" in block.text and "flow-format" in block.file)
+    assert here("test", write_gate(here, flow=router.text)).code == 0
+    file = here.folder / "flows" / "refunds.yaml"
+    file.write_text(example.text, "utf-8")
+    said = here("test", "refunds")
+    assert (said.code, said.err) == (0, "4 tests of 1 flow, all passed.\n")
+    assert "Refund: Refunds take 30 days." in example.text
+    file.write_text(example.text.replace("Refund: Refunds take 30 days.", "Refund: Refunds take 14 days."), "utf-8")
+    (shown,) = (block.text for block in blocks("text") if block.text.startswith("FAIL"))
+    lines = here("test", "refunds").out.splitlines()[:3]
+    assert [lines[0].partition(" (")[0], *lines[1:]] == [
+        shown.partition(" (")[0],
+        *shown.splitlines()[1:],
+    ]
+
+
+SENT = """\
+components:
+  ChatInput: {type: ChatInput}
+  ChatOutput: {type: ChatOutput, input_value: "${ChatInput}: ${ChatInput.files}"}
+chat: {accepts: [text/*]}
+tests:
+  - {message: Read, files: [samples/a.txt], expect: {equals: "Read: a.txt"}}
+  - {message: Read, files: [samples/gone.txt]}
+  - {message: Read, files: [../config.yaml]}
+  - {message: Read, files: [samples/b.png]}
+"""
+
+
+def test_files_are_sent_from_the_folder_of_flows_and_from_nowhere_else(here: Here) -> None:
+    samples = here.folder / "flows" / "samples"
+    samples.mkdir()
+    (samples / "a.txt").write_text("Hello", "utf-8")
+    (samples / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (here.folder / "flows" / "sent.yaml").write_text(SENT, "utf-8")
+    said = here("test", "sent")
+    assert said.code == 1
+    assert "ok   flows/sent.yaml:6" in said.out
+    assert "There is no file `samples/gone.txt` in the folder of flows." in said.out
+    assert "There is no file `../config.yaml` in the folder of flows." in said.out
+    assert "b.png cannot be added: this flow takes text files, and it is image/png." in said.out

@@ -1,0 +1,118 @@
+"""`knowledge`: what there is, indexed and searched."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+from flowground.files import FileOffer, Files
+from flowground.files.of_knowledge import name_owner
+from flowground.settings import Settings
+from flowground.store import Store
+from tests.command_line import ECHO, Here
+
+KNOWS = 'knowledge:\n  handbook: {files: ["knowledge/*.{md,pdf}"]}\n'
+
+
+@pytest.fixture
+def folder(here: Here) -> Here:
+    """A flow that looks things up in two files, one of which is damaged."""
+    (here.folder / "flows" / "travel.yaml").write_text(ECHO.replace("Echo", "Travel") + KNOWS)
+    files = here.folder / "flows" / "knowledge"
+    files.mkdir()
+    (files / "hotels.md").write_text("# Hotels\n\nLyon costs 120 euros.\n\n# Trains\n\nSecond class only.\n")
+    (files / "old.pdf").write_bytes(b"%PDF-1.4 broken")
+    for path in files.iterdir():
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    return here
+
+
+def test_knowledge_is_listed_indexed_and_searched(folder: Here) -> None:
+    assert [line.split() for line in folder("knowledge", "list").out.splitlines()] == [
+        ["NAME", "FILES", "PASSAGES", "INDEX"],
+        ["travel/handbook", "-", "-", "not", "indexed"],
+    ]
+    said = folder("knowledge", "index")
+    assert said.code == 0
+    assert said.out.startswith("travel/handbook: 1 passage of 2 files (2 files read, 0 removed, ")
+    assert said.err == "travel/handbook: knowledge/old.pdf is a damaged PDF.\n"
+    assert folder("knowledge", "list").last_line.split() == ["travel/handbook", "2", "1", "current"]
+    (folder.folder / "flows" / "knowledge" / "hotels.md").write_text("Lyon costs 130 euros.")
+    assert folder("knowledge", "list").last_line.endswith("files changed")
+    assert "(1 file read, 0 removed" in folder("knowledge", "index", "travel/handbook").out
+    found = folder("knowledge", "search", "travel/handbook", "Lyon?")
+    place, text = found.out.splitlines()
+    assert place.startswith("knowledge/hotels.md, characters 0-21, score 0.")
+    assert text.strip() == "Lyon costs 130 euros."
+    nothing = folder("knowledge", "search", "travel/handbook", "Lyon", "--source", "*.pdf")
+    assert (nothing.out, nothing.err) == ("", "Nothing was found.\n")
+
+
+def test_a_wrong_name_is_answered_by_the_nearest(folder: Here) -> None:
+    said = folder("knowledge", "search", "travel/handbok", "Lyon")
+    assert said.code == 1
+    assert said.err == (
+        "There is no knowledge travel/handbok (did you mean travel/handbook?). `knowledge list` shows what there is.\n"
+    )
+
+
+def test_the_end_of_a_name_is_enough_where_no_other_ends_alike(folder: Here) -> None:
+    assert folder("knowledge", "index", "handbook").out.startswith("travel/handbook: ")
+    flows = folder.folder / "flows"
+    (flows / "office.yaml").write_text((flows / "travel.yaml").read_text())
+    said = folder("knowledge", "search", "handbook", "Lyon")
+    assert said.err.startswith("There is no knowledge handbook")
+
+
+def test_before_it_is_indexed_a_search_says_so(folder: Here) -> None:
+    said = folder("knowledge", "search", "travel/handbook", "Lyon")
+    assert said.code == 1
+    assert said.err.startswith("The knowledge 'travel/handbook' is not indexed yet.")
+
+
+def test_without_any_it_says_where_one_names_it(here: Here) -> None:
+    said = here("knowledge", "list")
+    assert said.err == "No flow and not config.yaml has `knowledge:`.\n"
+
+
+def test_what_authors_added_is_indexed_too(here: Here) -> None:
+    (here.folder / "flows" / "travel.yaml").write_text(
+        ECHO.replace("Echo", "Travel") + "knowledge:\n  handbook: {uploads: true}\n"
+    )
+
+    async def keep() -> None:
+        settings = Settings.load(here.folder / "config.yaml")
+        store = Store.open(settings.database)
+        opened = Files(store, settings)
+
+        async def read() -> AsyncIterator[bytes]:
+            yield b"Lyon costs 120 euros."
+
+        await opened.receive(read(), FileOffer(name_owner("travel/handbook"), "hotels.md", by="cli"))
+        opened.close()
+        store.close()
+
+    asyncio.run(keep())
+    assert here("knowledge", "index").out.startswith("travel/handbook: 1 passage of 1 file (1 file read")
+    assert here("knowledge", "list").last_line.split() == ["travel/handbook", "1", "1", "current"]
+    assert here("knowledge", "search", "travel/handbook", "Lyon").out.startswith("uploads/hotels.md, characters 0-21")
+
+
+def test_tests_of_a_flow_whose_knowledge_takes_uploads_need_no_app_before(here: Here) -> None:
+    (here.folder / "flows" / "travel.yaml").write_text(
+        """\
+components:
+  In: {type: ChatInput}
+  Found: {type: Retrieve, knowledge: handbook, search_query: "${In}"}
+  Out: {type: ChatOutput, input_value: "${Found.passages}"}
+knowledge:
+  handbook: {files: ["knowledge/*.md"], uploads: true}
+tests:
+  - {message: Lyon, expect: {contains: 120 euros}}
+"""
+    )
+    (here.folder / "flows" / "knowledge").mkdir()
+    (here.folder / "flows" / "knowledge" / "hotels.md").write_text("Lyon costs 120 euros.")
+    said = here("test", "travel")
+    assert (said.code, said.err) == (0, "1 test of 1 flow, all passed.\n"), said.out

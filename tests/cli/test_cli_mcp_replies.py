@@ -1,0 +1,40 @@
+"""Tests of flows that call MCP servers: `replies` stand for them, also in flows that a flow runs."""
+
+from tests.command_line import Here
+
+SHOP = """\
+components:
+  In: {type: ChatInput}
+  Ask: {type: Agent, model: scripted, input_value: "${In}", tools: [Orders]}
+  Orders: {type: MCP, server: orders, tools: [find, cancel]}
+  Out: {type: ChatOutput, input_value: "${Ask}"}
+"""
+OUTER = """\
+components:
+  In: {type: ChatInput}
+  Shop: {type: RunFlow, flow: shop, input_value: "${In}"}
+  Out: {type: ChatOutput, input_value: "${Shop}"}
+tests:
+  - message: call orders_find {"number":1} and call orders_cancel {}
+    replies: {shop.Orders: sent}
+    expect: {contains: "sent\\nsent", calls: {shop.Ask: 2}}
+  - message: call orders_find {} and call orders_cancel {}
+    replies: {shop.Orders: [{status: sent}]}
+    expect: {contains: ['{"status": "sent"}', The test has too few replies for `shop.Orders`]}
+  - message: call orders_find {}
+    expect: {contains: "Tests ask no MCP server: `replies` may say what `shop.Orders` gives."}
+"""
+
+
+def test_replies_stand_for_mcp_servers_also_in_other_flows(here: Here) -> None:
+    (here.folder / "flows" / "shop.yaml").write_text(SHOP, "utf-8")
+    (here.folder / "flows" / "outer.yaml").write_text(OUTER, "utf-8")
+    said = here("test", "outer")
+    assert (said.code, said.err) == (0, "3 tests of 1 flow, all passed.\n"), said.out
+
+
+def test_a_server_that_config_does_not_name_is_told_and_no_mistake(here: Here) -> None:
+    (here.folder / "flows" / "shop.yaml").write_text(SHOP, "utf-8")
+    said = here("validate", "flows/shop.yaml")
+    assert said.code == 0
+    assert "flows/shop.yaml:4:31: There is no MCP server `orders` under `mcp_servers:` of config.yaml." in said.err

@@ -1,0 +1,144 @@
+"""Every passage against every caller: what an answer cites is read by whoever reads the answer, and what was only
+looked up is sent to nobody who sees no inside. Nothing is left of either once the conversation is gone."""
+
+from typing import Any
+
+import pytest
+import requests
+
+from flowground.store.runs import shared_chats
+from tests.chat_socket import open_chat
+from tests.house import PUBLIC, House
+from tests.page_socket import Browser, open_page
+from tests.servers import AppServer
+from tests.test_access_websocket import beside
+from tests.tickets import open_browser
+
+ALONE = "A lighthouse keeps its keys on the left."
+CITED, LOOKED_UP, ELSEWHERE = "Canary lodgings cost forty.", "Canary badges are worn.", "Canary salaries are secret."
+FLOW = """\
+name: Handbook
+components:
+  In: {type: ChatInput}
+  Found: {type: Retrieve, knowledge: handbook, search_query: canary lodgings cost badges, top_k: 2}
+  Model: {type: LanguageModel, model: scripted, system_message: "${Found.passages}", input_value: "${In}"}
+  Out: {type: ChatOutput, input_value: "${Model}"}
+knowledge: {handbook: {files: ["knowledge/*.txt"]}}
+"""
+OWN = FLOW.replace("canary lodgings cost badges", "'${In}'").replace("knowledge/*.txt", "knowledge/own/*.txt")
+HOUSE = House(flows={"talk": FLOW, "own": OWN}, shared={"talk": PUBLIC}, config={"sharing": {"allow_public": True}})
+SAID = "So it is [1], and [9] is none."
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _files(house: AppServer) -> None:
+    folder = house.folder / "flows" / "knowledge"
+    (folder / "own").mkdir(parents=True)
+    (folder / "own" / "d.txt").write_text(ALONE)
+    for name, text in (("a", CITED), ("b", LOOKED_UP), ("c", ELSEWHERE)):
+        (folder / f"{name}.txt").write_text(text)
+    token = house.token("first", ["talk"])
+    said = ask(house, token, "[1]", shape="simple", seconds=60)
+    assert said["citations"][0]["text"] == CITED
+
+
+def ask(
+    house: AppServer, token: str, text: str, *, seconds: int = 30, session: str = "s", **query: str
+) -> dict[str, Any]:
+    answer = send(house, token, text, seconds=seconds, session=session, **query)
+    assert answer.status_code == 200
+    said: dict[str, Any] = answer.json()
+    return said
+
+
+def send(
+    house: AppServer, token: str, text: str, *, seconds: int = 30, session: str = "s", key: str = "", **query: str
+) -> requests.Response:
+    headers = {"x-api-key": token} | ({"Idempotency-Key": key} if key else {})
+    body = {"input_value": text, "session_id": session}
+    address = f"{house.url}/api/v1/run/talk"
+    return requests.post(address, json=body, params=query, headers=headers, timeout=seconds)
+
+
+def check(sent: str | bytes) -> None:
+    """The cited passage is there, and no more of the files."""
+    text = sent.decode(errors="replace") if isinstance(sent, bytes) else sent
+    assert [words in text for words in (CITED, LOOKED_UP, ELSEWHERE)] == [True, False, False]
+
+
+@pytest.mark.parametrize("who", ["bob", "olga", "augusta", None])
+def test_a_page_is_sent_what_is_cited_while_it_grows_at_its_end_and_when_it_is_opened_again(
+    house: AppServer, who: str | None
+) -> None:
+    browser = open_browser(house, who) if who else Browser(house.url)
+    with open_chat(browser, "talk", is_public=who is None) as chat:
+        chat.show()
+        chat.answer(SAID)
+        session, sent, told = chat.session, chat.spell(), chat.told
+    growing = [frame for frame in told if frame["type"] == "text"]
+    assert [passage["text"] for frame in growing for passage in frame.get("citations", ())] == [CITED]
+    (ended,) = [frame for frame in told if frame["type"] == "ended"]
+    assert [passage["number"] for passage in ended["messages"][0]["citations"]] == [1]
+    check(sent)
+    with open_chat(browser, "talk", is_public=who is None) as chat:
+        shown = chat.show(session)
+        assert shown["messages"][1]["citations"][0]["source"] == "knowledge/a.txt"
+        check(chat.spell())
+    place = "&at=public" if who is None else ""
+    for how in ("markdown", "json"):
+        address = f"{house.url}/export/chat?flow=talk&session={session}&as={how}{place}"
+        check(requests.get(address, headers={"Cookie": browser.cookies}, timeout=30).text)
+
+
+@pytest.mark.parametrize("may", [(), ("--sees", "inside")])
+def test_programs_are_told_what_is_cited_by_every_door(house: AppServer, may: tuple[str, ...]) -> None:
+    token = house.token(f"t{len(may)}", ["talk"], may=may)
+    output = ask(house, token, SAID, session="own")["outputs"][0]["outputs"][0]
+    (cited,) = output["artifacts"]["citations"]
+    assert cited == {"number": 1, "text": CITED, "source": "knowledge/a.txt", "start": 0, "end": len(CITED)}
+    assert "citations" not in ask(house, token, "none [9]", session="own")["outputs"][0]["outputs"][0]["artifacts"]
+    assert ask(house, token, SAID, shape="simple")["citations"] == [cited]
+    queries: list[dict[str, Any]] = [{"stream": "true"}, {"stream": "sse"}, {"stream": "sse", "shape": "simple"}]
+    for query in queries:
+        check(send(house, token, SAID, **query).text)
+    first, again = (send(house, token, SAID, key="k", session="keyed", shape="simple").json() for _ in range(2))
+    assert (first, first["citations"]) == (again, [cited])
+    headers = {"x-api-key": token}
+    said = requests.get(f"{house.url}/api/v1/monitor/messages?session_id=own", headers=headers, timeout=30)
+    if not may:
+        check(said.text)
+    assert said.json()[1]["properties"]["citations"] == [cited]
+
+
+def test_who_may_read_a_shared_chat_reads_what_it_cites(house: AppServer) -> None:
+    with open_page(open_browser(house, "bob")) as page:
+        page.visit("playground", "flow=talk")
+        page.say(SAID)
+        session = page.chat.session
+    place: dict[str, Any] = {"flow_id": "talk", "owner": "member:bob", "session_id": session}
+    key = beside(house, lambda store, _: store.write(shared_chats.share, **place, expires_at=None)).id
+    with open_page(open_browser(house, "zoe")) as page:
+        check(page.visit("shared_chat", f"id={key}"))
+    with open_page(Browser(house.url)) as page:
+        assert CITED.encode() not in page.visit("shared_chat", f"id={key}")
+
+
+def test_nothing_is_left_of_a_passage_once_its_conversation_is_gone(house: AppServer) -> None:
+    headers = {"x-api-key": house.token("leaving", ["own"])}
+    body = {"input_value": "lighthouse [1]", "session_id": "gone"}
+    answer = requests.post(f"{house.url}/api/v1/run/own", json=body, headers=headers, timeout=60)
+    assert answer.json()["outputs"][0]["outputs"][0]["artifacts"]["citations"][0]["text"] == ALONE
+    assert find_kept(house) == ["messages"]
+    gone = requests.delete(f"{house.url}/api/v1/monitor/messages/session/gone", headers=headers, timeout=30)
+    assert (gone.status_code, find_kept(house)) == (204, [])
+
+
+def find_kept(house: AppServer) -> list[str]:
+    """Tables in which the passage stands that only one conversation cites."""
+
+    def look(connection: Any) -> list[str]:
+        names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars().all()
+        return [name for name in names if ALONE in str(connection.exec_driver_sql(f'SELECT * FROM "{name}"').all())]
+
+    found: list[str] = beside(house, lambda store, _: store.read(look))
+    return found

@@ -1,0 +1,307 @@
+"""Agents: what a model may call, with which arguments, and what becomes of it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, ClassVar
+
+import pytest
+
+from flowground.caller import RunRequest
+from flowground.components import COMPONENTS
+from flowground.components.base import Component, Context, Output
+from flowground.errors import ComponentFailed, RunOverBudget
+from flowground.events import (
+    ComponentFinished,
+    Token,
+    ToolCalled,
+    ToolReturned,
+)
+from flowground.fields.types import list_types
+from flowground.flow.parse import parse_flow
+from flowground.loader.links import link_flow
+from flowground.messages import ToolCall, Usage
+from flowground.providers.base import Completion, ModelCall, Piece
+from flowground.runner import run_flow
+from flowground.runner.budget import RunBudget
+from flowground.runner.tools import LONGEST_RESULT
+from flowground.settings import Limits
+from flowground.values import SaidMessage, ValueKind
+from flowground.wiring import wire
+from tests.calling import FLOW, TYPES, Calling, Note, find_answer, find_results, run, use, wired
+from tests.flow_runs import SaidBefore, read_into
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_model_calls_tools_and_answers_with_what_they_gave(stream: bool) -> None:
+    models = Calling("Let me see.", [use("Calculator", expression="6*7"), use("Note", 2, text="so")], "It is 42.")
+    models.answers.pop(0)
+    budget = RunBudget(Limits())
+    events = await run(models, stream=stream, budget=budget)
+    assert find_answer(events) == "It is 42."
+    first, second = models.asked
+    assert [message.role for message in first.messages] == ["system", "user"]
+    assert [tool.name for tool in first.tools] == ["Calculator", "Note"]
+    assert [message.role for message in second.messages] == ["system", "user", "assistant", "tool"]
+    assert [(result.call_id, result.text) for result in find_results(second)] == [
+        ("call-1", "42"),
+        ("call-2", "hi: so"),
+    ]
+    assert budget.usage == Usage(11, 22)
+    assert events[-1].usage == Usage(11, 22)
+    step = next(event for event in events if isinstance(event, ComponentFinished) and event.component_id == "Agent")
+    returned = [event for event in events if isinstance(event, ToolReturned)]
+    assert [(call.called.tool, call.text, call.status) for call in returned] == [
+        ("Calculator", "42", "done"),
+        ("Note", "hi: so", "done"),
+    ]
+    assert step.usage == Usage(11, 22)
+    told = [event for event in events if isinstance(event, ToolCalled | ToolReturned)]
+    assert [type(event) for event in told] == [ToolCalled, ToolReturned] * 2
+    if stream:
+        assert "".join(event.text for event in events if isinstance(event, Token)) == "It is 42."
+
+
+async def test_what_is_said_between_calls_is_a_part_of_the_answer() -> None:
+    class Chatty(Calling):
+        async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
+            self.asked.append(call)
+            is_first = len(self.asked) == 1
+            said = "Let me see." if is_first else "42."
+            yield said
+            calls = (use("Calculator", expression="6*7"),) if is_first else ()
+            yield Completion(said, "m", None, "stop", calls)
+
+    events = await run(Chatty())
+    assert find_answer(events) == "Let me see.\n\n42."
+    assert "".join(event.text for event in events if isinstance(event, Token)) == "Let me see.\n\n42."
+
+
+def test_a_tool_is_told_with_its_name_its_sentence_and_the_arguments_that_are_left() -> None:
+    (calculator, note) = wired().tools["Agent"]
+    assert (note.spec.name, note.spec.description) == ("Note", "Gives back what it is told. More about it.")
+    assert note.arguments == ("text", "times")
+    assert note.spec.parameters["required"] == ["text"]
+    assert note.spec.parameters["properties"]["times"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 100_000,
+        "title": "Times",
+        "description": "How often.",
+    }
+    assert calculator.arguments == ("expression",)
+    named = FLOW.replace("[Calculator, Note]", "[{use: Note, name: write, description: Writes it.}]")
+    named = named.replace("{type: Calculator}", "{type: Calculator, expression: '1'}")
+    named = named.replace('prefix: "${ChatInput}: "', "times: 3")
+    (tool,) = wired(named).tools["Agent"]
+    assert (tool.spec.name, tool.spec.description, tool.arguments) == ("write", "Writes it.", ("text",))
+
+
+async def test_a_component_that_is_only_a_tool_runs_only_when_it_is_called() -> None:
+    flow = wired()
+    assert "Note" not in flow.order
+    assert "Agent" in flow.followers["ChatInput"]
+    Note.seen.clear()
+    events = await run(Calling("No need."))
+    assert Note.seen == []
+    assert [event.component_id for event in events if isinstance(event, ComponentFinished)] == [
+        "ChatInput",
+        "Agent",
+        "ChatOutput",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"text": "a", "times": 100_001}, "`times` is a whole number from 1 to 100,000, not 100001."),
+        ({"text": "a", "times": "many"}, "`times` is a whole number"),
+        ({"text": "a", "prefix": "b"}, "takes `text`, `times`, and no `prefix`"),
+        ({"times": 2}, "needs `text`"),
+        ({"text": "fail"}, "It failed: Nobody is there."),
+    ],
+)
+async def test_a_wrong_call_is_a_sentence_to_the_model(arguments: dict[str, Any], says: str) -> None:
+    models = Calling([use("Note", **arguments)], "Well.")
+    assert find_answer(await run(models)) == "Well."
+    (result,) = find_results(models.asked[1])
+    assert result.is_error
+    assert says in result.text
+
+
+async def test_a_tool_that_is_not_there_is_a_sentence_too() -> None:
+    models = Calling([use("Notes"), ToolCall("x", "Note", {}, misfit="no JSON")], "Well.")
+    await run(models)
+    assert [result.text for result in find_results(models.asked[1])] == [
+        "There is no tool `Notes`; there are Calculator, Note.",
+        "The arguments could not be read: no JSON",
+    ]
+
+
+async def test_the_third_failure_of_the_same_call_ends_the_calling() -> None:
+    models = Calling(*[[use("Note", text="fail")]] * 3, "I could not.")
+    assert find_answer(await run(models)) == "I could not."
+    assert [call.tool_choice for call in models.asked] == ["auto", "auto", "auto", "none"]
+
+
+async def test_the_last_time_it_is_asked_it_may_not_call() -> None:
+    models = Calling(*[[use("Note", text=str(number))] for number in range(9)])
+    flow = FLOW.replace("model: m,", "model: m, max_iterations: 3,")
+    await run(models, flow)
+    assert [call.tool_choice for call in models.asked] == ["auto", "auto", "none"]
+
+
+async def test_calls_of_one_answer_run_side_by_side() -> None:
+    class Both(Component):
+        """Waits for the other one."""
+
+        type_name: ClassVar[str] = "Both"
+        title: ClassVar[str] = "Both"
+        outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
+        is_tool: ClassVar[bool] = True
+        barrier: ClassVar[asyncio.Barrier]
+
+        async def run(self, context: Context) -> Output:
+            await self.barrier.wait()
+            return Output({"text": "met"})
+
+    Both.barrier = asyncio.Barrier(2)
+    text = FLOW.replace('Note: {type: Note, prefix: "${ChatInput}: "}', "Note: {type: Both}")
+    flow = wire(parse_flow(text, "agent.yaml", max_bytes=100_000), types={**TYPES, "Both": Both})
+    models = Calling([use("Note", 1), use("Note", 2)], "Done.")
+    await run(models, flow)
+    assert [result.text for result in find_results(models.asked[1])] == ["met", "met"]
+
+
+async def test_a_long_result_is_cut_and_the_model_told() -> None:
+    models = Calling([use("Note", text="x", times=50_000)], "Long.")
+    await run(models)
+    (result,) = find_results(models.asked[1])
+    assert result.text.endswith(f"[Cut: these are the first {LONGEST_RESULT:,} of 50,004 characters.]")
+
+
+async def test_an_agent_has_one_budget_with_all_that_it_starts() -> None:
+    models = Calling(*[[use("Note", text=str(number))] for number in range(9)])
+    with pytest.raises(RunOverBudget):
+        await run(models, limits=Limits(run_steps=4))
+    with pytest.raises(RunOverBudget):
+        await run(Calling(*[[use("Note", text="a")]] * 9), limits=Limits(run_tokens=40))
+
+
+async def test_a_flow_and_another_agent_are_tools() -> None:
+    inner = """
+components:
+  ChatInput: {type: ChatInput}
+  ChatOutput: {type: ChatOutput, input_value: "flow says ${ChatInput}"}
+"""
+    text = """
+components:
+  ChatInput: {type: ChatInput}
+  Boss: {type: Agent, model: boss, input_value: "${ChatInput}", tools: [Billing, Expert]}
+  Billing: {type: RunFlow, flow: billing, step: {description: Answers questions about invoices.}}
+  Expert: {type: Agent, model: expert, tools: [Calculator]}
+  Calculator: {type: Calculator}
+  ChatOutput: {type: ChatOutput, input_value: "${Boss}"}
+"""
+    flow = link_flow(wired(text), {"billing": wired(inner)})
+    models = Calling(
+        [use("Billing", 1, input_value="what?"), use("Expert", 2, input_value="2+2")],
+        [use("Calculator", 3, expression="2+2")],
+        "It is 4.",
+        "All done.",
+    )
+    budget = RunBudget(Limits())
+    events = await run(models, flow, budget=budget)
+    assert find_answer(events) == "All done."
+    assert [result.text for result in find_results(models.asked[-1])] == ["flow says what?", "It is 4."]
+    assert flow.tools["Boss"][0].spec.description == "Answers questions about invoices."
+    step = next(event for event in events if isinstance(event, ComponentFinished) and event.component_id == "Boss")
+    assert [inner.flow_id for inner in step.inner] == ["agent"]
+    calls = [(event.name, event.number, event.within) for event in events if isinstance(event, ToolCalled)]
+    assert calls == [("Billing", 1, None), ("Expert", 2, None), ("Calculator", 3, 2)]
+    assert set(budget.used) == {"boss", "expert"}
+
+
+async def test_what_a_flow_says_as_a_tool_is_no_part_of_the_answer() -> None:
+    inner = """
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, model: inner, input_value: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
+    text = """
+components:
+  ChatInput: {type: ChatInput}
+  Agent: {type: Agent, model: m, input_value: "${ChatInput}", tools: [Billing]}
+  Billing: {type: RunFlow, flow: billing}
+  ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
+"""
+    models = Calling([use("Billing", input_value="what?")], "Said inside.", "It is 4.")
+    events = await run(models, link_flow(wired(text), {"billing": wired(inner)}))
+    assert [result.text for result in find_results(models.asked[-1])] == ["Said inside."]
+    assert "".join(event.text for event in events if isinstance(event, Token)) == find_answer(events) == "It is 4."
+
+
+async def test_a_tool_whose_branch_was_skipped_is_left_out() -> None:
+    text = FLOW.replace('prefix: "${ChatInput}: "', 'prefix: "${Gate.true_result}"') + (
+        '  Gate: {type: ConditionalRouter, input_text: "${ChatInput}", match_text: never}\n'
+    )
+    models = Calling("Fine.")
+    await run(models, text)
+    assert [tool.name for tool in models.asked[0].tools] == ["Calculator"]
+
+
+async def test_a_model_that_calls_no_tools_says_so() -> None:
+    with pytest.raises(ComponentFailed, match="'calling:m' calls no tools"):
+        await run(Calling("x", takes=False))
+    alone = FLOW.replace(", tools: [Calculator, Note]", "").replace("Calculator}", "Calculator, expression: '1'}")
+    alone = alone.replace('prefix: "${ChatInput}: "', "text: x")
+    assert find_answer(await run(Calling("Hello.", takes=False), alone)) == "Hello."
+
+
+async def test_earlier_messages_are_shown() -> None:
+    history = SaidBefore(SaidMessage("user", "before"), SaidMessage("assistant", "yes"))
+    models = Calling("Hello.")
+    events: list[Any] = []
+    flow = wired(FLOW.replace("model: m,", "model: m, n_messages: 7,"))
+    await read_into(events, run_flow(flow, RunRequest("hi"), history=history, models=models))
+    assert history.asked == [7]
+    assert [message.text for message in models.asked[0].messages] == ["Be brief.", "before", "yes", "hi"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            ("[Calculator, Note]", "[Calculato, Note]"),
+            "`Calculato` names no component of this flow. (did you",
+        ),
+        (("[Calculator, Note]", "[ChatInput]"), "`ChatInput` (ChatInput) cannot be a tool"),
+        (("[Calculator, Note]", "[Agent]"), "An agent cannot be its own tool"),
+        (("[Calculator, Note]", "[Note, {use: Calculator, name: Note}]"), "are both called `Note`: give one a `name`"),
+        (("[Calculator, Note]", "[{use: Note, name: a b}]"), "An entry of `tools` is an id"),
+        (
+            ('"${Agent}"', '"${Agent} ${Note}"'),
+            "so it also runs by itself: set its `text`",
+        ),
+        (('prefix: "${ChatInput}: "', 'prefix: "${Agent}"'), "A tool of `Agent` refers to `Agent`"),
+    ],
+)
+def test_tools_that_cannot_be_are_told_with_their_place(change: tuple[str, str], says: str) -> None:
+    found = _find_mistakes(FLOW.replace(*change))
+    assert any(says in mistake for mistake in found), found
+
+
+def _find_mistakes(text: str) -> list[str]:
+    try:
+        wired(text)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
+        return str(error).splitlines()
+    return []
+
+
+def test_no_model_sets_what_is_closed_but_for_one_query() -> None:
+    every = [(kind.type_name, known) for kind in COMPONENTS.values() for known in list_types(kind).values()]
+    closed = [(kind, known) for kind, known in every if known.model_may_set and not known.callers_may_set]
+    assert [(kind, known.name, known.is_fixed) for kind, known in closed] == [("SQL", "query", False)]

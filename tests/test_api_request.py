@@ -1,0 +1,209 @@
+"""API Request: what it asks, with which arguments, and what nobody can change about it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flowground.caller import LOCAL_OWNER, RunRequest
+from flowground.errors import FlowError, FlowgroundError, TweaksRefused
+from flowground.flow.parse import parse_flow
+from flowground.tweaks import apply_tweaks
+from flowground.wiring import WiredFlow, wire
+from tests.canary import WORD, find_in_files
+from tests.running import running, take_turn
+from tests.wire import Wire, whole
+from tests.wire import wire as serve
+
+pytestmark = pytest.mark.anyio
+HERE = {"outgoing": {"private_networks": ["127.0.0.1"]}}
+WEATHER = whole({"sky": "blue"})
+
+
+def asking(server: str, *, as_tool: bool = False, **fields: Any) -> str:
+    """A flow that asks the server, as a step or by an agent whose model is the scripted one."""
+    url = fields.pop("url_input", f"{server}/weather?city={{city}}")
+    asked = {"type": "APIRequest", "url_input": url, **fields}
+    shown = {"type": "Prompt", "template": "{v}", "v": "${Weather}"}
+    agent = {"type": "Agent", "input_value": "${ChatInput}", "tools": [{"use": "Weather", "confirm": False}]}
+    components = {
+        "ChatInput": {"type": "ChatInput"},
+        "Weather": asked if as_tool else {"city": "${ChatInput}", **asked},
+        "Said": agent if as_tool else shown,
+        "ChatOutput": {"type": "ChatOutput", "input_value": "${Said}"},
+    }
+    return yaml.safe_dump({"components": components}, sort_keys=False)
+
+
+async def talk(folder: Path, flow: str, message: str, *, config: Mapping[str, Any] = HERE) -> str:
+    async with running(folder, {"it": flow}, config=config) as runtime:
+        wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
+        request = RunRequest(message, session_id="s")
+        *_, end = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
+        return end.outputs[0].text  # type: ignore[union-attr]
+
+
+def load(text: str) -> WiredFlow:
+    return wire(parse_flow(text, "it.yaml", max_bytes=100_000))
+
+
+async def test_a_step_asks_with_its_variables_encoded_and_gives_the_answer(tmp_path: Path) -> None:
+    async with serve([WEATHER]) as server:
+        said = await talk(tmp_path, asking(server.url), "Köln & co/../x?y=1#z")
+    (asked,) = server.asked
+    assert (asked.method, asked.path) == ("GET", "/weather?city=K%C3%B6ln%20%26%20co%2F..%2Fx%3Fy%3D1%23z")
+    told = json.loads(said)
+    assert told == {"source": f"{server.url}{asked.path}", "status_code": 200, "result": {"sky": "blue"}}
+
+
+async def test_a_model_gives_what_is_left_out_and_is_told_what_it_is(tmp_path: Path) -> None:
+    flow = load(asking("https://api.example.com", as_tool=True, arguments={"city": "Name of a city"}))
+    (tool,) = flow.tools["Said"]
+    assert (tool.arguments, tool.writes) == (("city",), False)
+    assert tool.spec.parameters == {
+        "type": "object",
+        "properties": {"city": {"type": "string", "title": "City", "description": "Name of a city"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    async with serve([WEATHER]) as server:
+        said = await talk(tmp_path, asking(server.url, as_tool=True), 'call Weather {"city": "Bonn"}')
+    assert '"sky":"blue"' in said
+    assert server.asked[0].path == "/weather?city=Bonn"
+
+
+@pytest.mark.parametrize(
+    "field", ["url_input", "method", "headers", "query_params", "body", "timeout", "allowed_hosts"]
+)
+async def test_a_model_gives_nothing_else(tmp_path: Path, field: str) -> None:
+    async with serve([WEATHER]) as server:
+        call = {"city": "Bonn", field: "http://evil.example/"}
+        said = await talk(tmp_path, asking(server.url, as_tool=True), f"call Weather {json.dumps(call)}")
+        assert f"`Weather` takes `city`, and no `{field}`" in said
+        assert server.asked == []
+
+
+@pytest.mark.parametrize("field", ["url_input", "method", "headers", "query_params", "body", "body_data", "timeout"])
+def test_a_caller_sets_nothing_that_was_not_opened(field: str) -> None:
+    flow = load(asking("https://api.example.com", city="Bonn"))
+    with pytest.raises(TweaksRefused):
+        apply_tweaks(flow, RunRequest(tweaks={"Weather": {field: "POST"}}), unknown="refuse")
+    opened = load(asking("https://api.example.com", city="Bonn") + "api: {overridable: [Weather.method]}")
+    changed = apply_tweaks(opened, RunRequest(tweaks={"Weather": {"method": "POST"}}), unknown="refuse").wired
+    assert changed.components["Weather"].writes
+
+
+@pytest.mark.parametrize("field", ["url_input", "headers"])
+def test_nobody_can_open_where_it_goes_and_what_it_shows_there(field: str) -> None:
+    with pytest.raises(FlowError, match="is fixed in the file"):
+        load(asking("https://api.example.com") + f"api: {{overridable: [Weather.{field}]}}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"url_input": "https://{host}/x", "host": "a"}, "host that is written out"),
+        ({"url_input": "https://api.example.com{path}", "path": "a"}, "host that is written out"),
+        ({"url_input": "https://api.example.com:{port}/", "port": "1"}, "host that is written out"),
+        ({"url_input": "{scheme}://api.example.com/", "scheme": "a"}, "host that is written out"),
+        ({"url_input": "https://ada:x@api.example.com/"}, "host that is written out"),
+        ({"url_input": "ftp://api.example.com/"}, "host that is written out"),
+        ({"url_input": "https://api.example.com/${ChatInput}"}, "and `name: ${ChatInput}` beside it"),
+        ({"url_input": "https://api.example.com/{place}"}, "Nobody gives the variable `{place}`"),
+        ({"url_input": "https://api.example.com/", "cty": "a"}, "`cty` is no field and no variable here"),
+        ({"url_input": "https://api.example.com/{timeout}"}, "`timeout` is a field of this component"),
+        ({"headers": {"Host": "evil.example"}}, "The header `Host` cannot be set"),
+        ({"headers": {"X-A": "a\r\nX-B: b"}}, "characters that no header has"),
+        ({"headers": {"X-A": "${env:NO_SUCH_KEY}"}}, "NO_SUCH_KEY is not set"),
+        ({"headers": {"X-A": "${ChatInput}"}}, "is one `${env:NAME}`, with plain text around it"),
+        ({"arguments": {"town": "a"}}, "`town`, which is no variable"),
+        ({"method": "TRACE"}, "`method` of APIRequest is"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named_when_the_file_is_read(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(FlowError) as caught:
+        load(asking("https://api.example.com", **fields))
+    assert any(says in str(problem) for problem in caught.value.problems), caught.value.problems
+
+
+@pytest.mark.parametrize("said", ["..", ".", "", " ", "%2e%2e"])
+async def test_what_is_filled_in_leads_to_no_other_path(tmp_path: Path, said: str) -> None:
+    async with serve([WEATHER]) as server:
+        flow = asking(server.url, as_tool=True, url_input=f"{server.url}/users/{{id}}/orders")
+        answer = await talk(tmp_path, flow, f"call Weather {json.dumps({'id': said})}")
+        assert "It failed" in answer or server.asked[0].path == "/users/%252e%252e/orders"
+        assert bool(server.asked) == (said == "%2e%2e")
+
+
+async def test_what_is_sent_is_json_of_the_body_with_its_variables(tmp_path: Path) -> None:
+    async with serve([WEATHER]) as server:
+        flow = asking(
+            server.url,
+            as_tool=True,
+            url_input=f"{server.url}/orders?a=1",
+            method="POST",
+            query_params={"urgent": True, "for": "{who}"},
+            body={"items": [{"name": "{item}", "count": 2}], "note": "{{plain}}"},
+        )
+        assert load(flow).tools["Said"][0].writes
+        call = {"who": "Ada & Bob", "item": 'a", "count": 9, "x": "{who}'}
+        await talk(tmp_path, flow, f"call Weather {json.dumps(call)}")
+    (asked,) = server.asked
+    assert (asked.method, asked.path) == ("POST", "/orders?a=1&urgent=true&for=Ada+%26+Bob")
+    assert asked.body == {"items": [{"name": call["item"], "count": 2}], "note": "{plain}"}
+    assert asked.headers["content-type"] == "application/json"
+
+
+async def test_a_secret_is_sent_and_found_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the server repeats it, in an answer and in a failure."""
+    monkeypatch.setenv("WEATHER_KEY", WORD)
+    headers = {"authorization": "Bearer ${env:WEATHER_KEY}", "x-key": "${env:WEATHER_KEY}"}
+    for status in ("200 OK", "401 No"):
+        async with serve([whole({"you": f"Bearer {WORD}"}, status=status)]) as server:
+            for as_tool in (True, False):
+                with_key = asking(server.url, as_tool=as_tool, headers=headers, step={"on_error": "continue"})
+                said = await talk(tmp_path, with_key, 'call Weather {"city": "a"}')
+                assert "…" in said or said == ""
+                assert WORD not in said
+            assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {WORD}"}
+            assert {asked.headers["x-key"] for asked in server.asked} == {WORD}
+    assert find_in_files(tmp_path) == []
+    assert WORD not in caplog.text
+
+
+async def test_a_redirect_is_an_answer_unless_it_is_to_be_followed(tmp_path: Path) -> None:
+    moved = whole(b"", status="302 Found", headers="Location: /there\r\n")
+    async with serve([moved], [WEATHER]) as server:
+        assert '"status_code":302' in await talk(tmp_path, asking(server.url), "a")
+    async with serve([moved], [WEATHER]) as server:
+        assert '"sky":"blue"' in await talk(tmp_path, asking(server.url, follow_redirects=True), "a")
+    async with serve([moved]) as server:
+        follows = asking(server.url, follow_redirects=True, method="POST")
+        assert '"status_code":302' in await talk(tmp_path, follows, "a")
+
+
+async def fail(folder: Path, server: Wire, **more: Any) -> str:
+    with pytest.raises(FlowgroundError) as caught:
+        await talk(folder, asking(server.url), "a", **more)
+    return caught.value.full_message
+
+
+async def test_a_step_that_fails_says_why(tmp_path: Path) -> None:
+    async with serve([whole(b"No such\r\n city", status="404 No", headers="")]) as server:
+        assert "The API answered with status 404: No such city" in await fail(tmp_path, server)
+        assert "has no address that may be asked" in await fail(tmp_path, server, config={})
+        bounded = {"outgoing": HERE["outgoing"] | {"hosts": ["api.example.com"]}}
+        assert "no host that `outgoing.hosts`" in await fail(tmp_path, server, config=bounded)
+        assert len(server.asked) == 1
+
+
+async def test_an_answer_of_countless_parts_is_none(tmp_path: Path) -> None:
+    parts = b"[" + b",".join([b"[]"] * 300_000) + b"]"
+    async with serve([whole(parts, headers="Content-Type: application/json\r\n")]) as server:
+        with pytest.raises(FlowgroundError, match="more than 200,000 lists and objects"):
+            await talk(tmp_path, asking(server.url), "Bonn")

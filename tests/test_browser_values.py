@@ -1,0 +1,182 @@
+"""Answers that are records or data, and the steps under an answer as a line of time."""
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acme import enter_as
+from tests.axe import fetch_axe, find_ours
+from tests.house import PUBLIC, SHARED, House
+from tests.open_page import answers, composer, expect_count, flow_text, go, say, still, visitor
+from tests.servers import AppServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+CONVERTED = """\
+name: Converted
+components:
+  ChatInput: {type: ChatInput}
+  Convert: {type: TypeConverter, input_data: "${ChatInput}", output_type: KIND}
+  ChatOutput: {type: ChatOutput, input_value: "${Convert}"}
+"""
+EACH = """\
+name: Each
+components:
+  ChatInput: {type: ChatInput}
+  Gate: {type: ConditionalRouter, input_text: "${ChatInput}", operator: contains, match_text: nothing has this}
+  Never: {type: LanguageModel, display_name: Never asked, input_value: "${Gate.true_result}"}
+  Slow: {type: LanguageModel, display_name: Slow one, model: "slow:echo", input_value: "${ChatInput}"}
+  Shaky: {type: LanguageModel, display_name: Shaky one, model: "scripted:fail", input_value: "${ChatInput}",
+    step: {on_error: continue, fallback: None}}
+  Words: {type: TypeConverter, input_data: "${ChatInput}", output_type: JSON}
+  Each: {type: ForEach, data: "${Words}", flow: inner, input_value: "{text}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Each} ${Slow} ${Never?} ${Shaky}"}
+"""
+HOUSE = House(
+    flows={
+        "table": CONVERTED.replace("KIND", "Table"),
+        "data": CONVERTED.replace("KIND", "JSON"),
+        "each": EACH,
+        "mistyped": EACH.replace("{text}", "{txet}"),
+        "inner": flow_text("scripted:echo", "Inner one"),
+    },
+    config={
+        "sharing": {"allow_public": True},
+        "providers": {"slow": {"type": "scripted", "pieces": ["a ", "b"], "delay": 0.15}},
+    },
+    shared={"table": PUBLIC, "data": SHARED, "each": SHARED},
+)
+RECORDS = [{"name": f"Ada {number}", "born": 1815 + number} for number in range(230)]
+
+
+def test_records_are_a_table_for_everybody_and_stay_one(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser) as page:
+        go(page, f"{house.url}/public_flow/table")
+        say(page, json.dumps(RECORDS))
+        table = answers(page).get_by_role("table")
+        table.wait_for()
+        still(page)
+        for _ in range(2):
+            assert table.get_by_role("columnheader").all_inner_texts() == ["name", "born"]
+            expect_count(table.get_by_role("row"), 201)
+            answers(page).get_by_role("button", name="Show all 230").click()
+            expect_count(table.get_by_role("row"), 231)
+            assert page.get_by_role("region", name="Table, 230 rows, 2 columns").get_attribute("tabindex") == "0"
+            still(page).reload()
+            table.wait_for()
+        with page.expect_download() as waited:
+            answers(page).get_by_role("button", name="Download as CSV").click()
+        text = waited.value.path().read_text("utf-8-sig")
+        assert (waited.value.suggested_filename, text.splitlines()[:2]) == (
+            "answer.csv",
+            ['"name","born"', '"Ada 0","1815"'],
+        )
+        with page.expect_download() as waited:
+            answers(page).get_by_role("button", name="Download as JSON").click()
+        assert json.loads(waited.value.path().read_text()) == RECORDS
+        assert page.locator("article.fg-answer .fg-steps-button").count() == 0
+
+
+def test_data_is_a_tree_that_a_keyboard_opens_and_numbers_stay(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser) as page:
+        enter_as(page, house, "bob")
+        go(page, f"{house.url}/playground?flow=data")
+        say(
+            page,
+            '{"id": 12345678901234567890, "price": 1.50, "deep": {"er": {"lines": ["x"]}}, "html": "<b>not bold</b>"}',
+        )
+        answer = answers(page).first
+        answer.get_by_text("12345678901234567890").wait_for()
+        assert answer.get_by_text("<b>not bold</b>").count() == 1
+        assert answer.get_by_text("x", exact=True).count() == 0
+        for name in ("er", "lines"):
+            branch = answer.locator("summary").filter(has_text=name)
+            branch.focus()
+            page.keyboard.press("Enter")
+        answer.get_by_text("x", exact=True).wait_for()
+
+
+def test_an_answer_without_a_part_says_so_to_members_and_names_nothing(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser) as page:
+        enter_as(page, house, "bob")
+        go(page, f"{house.url}/playground?flow=each")
+        say(page, '["one", "two"]')
+        mark = answers(page).get_by_text("A part of the flow failed; this answer was made without it.")
+        mark.wait_for()
+        assert "Shaky" not in answers(page).inner_text()
+        still(page).reload()
+        mark.wait_for()
+
+
+def open_steps(page: "Page", house: AppServer, flow: str = "each") -> None:
+    go(page, f"{house.url}/playground?flow={flow}")
+    composer(page).wait_for()
+    say(page, '["one", "two"]')
+    page.get_by_role("button", name="8 steps").wait_for()
+    still(page).get_by_role("button", name="8 steps").click()
+    page.locator(".fg-step").first.wait_for()
+
+
+def test_steps_are_a_line_of_time_and_open_to_what_they_took_and_gave(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser, viewport={"width": 1280, "height": 900}) as page:
+        enter_as(page, house, "olga")
+        open_steps(page, house)
+        slow = page.get_by_role("group", name="Slow one")
+        bar = slow.locator(".fg-bar i").first.evaluate("one => parseFloat(one.style.width)")
+        assert bar > 50  # it took nearly all of the run, beside the others
+        output = page.get_by_role("group", name="Chat Output").first
+        assert output.locator(".fg-bar i").first.evaluate("one => parseFloat(one.style.insetInlineStart)") > bar
+        never = page.get_by_role("group", name="Never asked")
+        assert never.locator(".fg-bar i").count() == 0
+        never.get_by_role("button").click()
+        never.get_by_text("Skipped, since If-Else did not give true_result.").wait_for()
+        shaky = page.get_by_role("group", name="Shaky one")
+        shaky.get_by_text("Why it failed").wait_for()  # open by itself
+        each = page.get_by_role("group", name="For Each")
+        each.get_by_role("button", name="For Each").click()
+        each.get_by_text("What Type Convert gave").click()
+        each.locator(".fg-tree").get_by_text("two", exact=True).wait_for()
+        each.get_by_text("2 runs").wait_for()
+        each.get_by_text("2. Inner one").click()
+        inner = each.get_by_role("group", name="Language Model")
+        inner.get_by_role("button", name="Language Model").click()
+        inner.get_by_text("You said: two").wait_for()
+        way = page.get_by_role("link", name="Show in the flow")
+        go(page, way.evaluate("link => link.href"))
+        page.locator('.fg-figure g.node[data-state="failed"]').wait_for()
+
+
+def test_a_name_that_no_record_had_is_told_where_it_ran(house: AppServer, browser: "Browser") -> None:
+    with visitor(browser) as page:
+        enter_as(page, house, "olga")
+        open_steps(page, house, "mistyped")
+        each = page.get_by_role("group", name="For Each")
+        each.get_by_text("No record has `txet`: nothing stands there in the template.").wait_for()  # open by itself
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_axe_finds_nothing(house: AppServer, browser: "Browser", look: str, tmp_path: "Path") -> None:
+    axe = fetch_axe(tmp_path)
+    size = {"width": 390, "height": 844} if look == "phone" else {"width": 1280, "height": 800}
+    with visitor(browser, color_scheme="dark" if look == "dark" else "light", viewport=size) as page:
+        enter_as(page, house, "augusta")
+        open_steps(page, house)
+        for name in ("For Each", "Never asked"):
+            page.locator(".fg-step-head").filter(has_text=name).click()
+        page.get_by_text("1. Inner one").click()
+        page.get_by_text("What Type Convert gave").click()
+        page.locator(".fg-tree").wait_for()
+        assert find_ours(page, axe) == set()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        for flow, said, drawn in (("table", RECORDS, ".fg-records"), ("data", {"a": {"b": [1, None]}}, ".fg-tree")):
+            go(page, f"{house.url}/playground?flow={flow}")
+            say(page, json.dumps(said))
+            answers(page).locator(drawn).wait_for()
+            assert find_ours(still(page), axe) == set(), flow
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

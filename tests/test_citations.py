@@ -1,0 +1,193 @@
+"""Answers cite passages by number: what is numbered, what is kept with an answer, and what stays text."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.caller import LOCAL_OWNER, RunRequest
+from flowground.citations import MOST_CITED, NumberedPassage, find_cited, find_numbers, read_citations, write_citations
+from flowground.events import PassagesFound, TurnFinished
+from flowground.runner.passages import RunPassages
+from flowground.runtime import Runtime
+from flowground.store.runs import conversations, shared_chats, whole_chats
+from tests.running import running, start_turn, take_turn, watch
+
+pytestmark = pytest.mark.anyio
+
+KNOWLEDGE = 'knowledge: {handbook: {files: ["knowledge/*.md"]}}\n'
+FLOWS = {
+    "it": """\
+components:
+  In: {type: ChatInput}
+  Hotels: {type: Retrieve, knowledge: handbook, search_query: hotels}
+  Badges: {type: Retrieve, knowledge: handbook, search_query: badges hotels}
+  Model: {type: LanguageModel, model: scripted, system_message: "${Hotels.passages} ${Badges.passages}",
+    input_value: "${In}"}
+  Out: {type: ChatOutput, input_value: "${Model}"}
+"""
+    + KNOWLEDGE,
+    "agent": """\
+components:
+  In: {type: ChatInput}
+  Search: {type: Retrieve, knowledge: handbook, top_k: 1}
+  Agent: {type: Agent, model: scripted, input_value: "${In}", tools: [Search]}
+  Out: {type: ChatOutput, input_value: "${Agent}"}
+"""
+    + KNOWLEDGE,
+    "outer": """\
+components:
+  In: {type: ChatInput}
+  Sub: {type: RunFlow, flow: it, input_value: "${In}"}
+  Out: {type: ChatOutput, input_value: "${Sub}"}
+""",
+    "broken": """\
+components:
+  In: {type: ChatInput}
+  Hotels: {type: Retrieve, knowledge: handbook, search_query: hotels}
+  Model: {type: LanguageModel, model: "scripted:breaks", system_message: "${Hotels.passages}", input_value: "${In}"}
+  Out: {type: ChatOutput, input_value: "${Model}"}
+"""
+    + KNOWLEDGE,
+}
+HOTELS, BADGES = "Lyon hotels cost 120 euros.", "Badges are worn."
+
+
+@asynccontextmanager
+async def answering(folder: Path, flows: Mapping[str, str] = FLOWS) -> AsyncIterator[Runtime]:
+    files = folder / "flows" / "knowledge"
+    files.mkdir(parents=True)
+    (files / "hotels.md").write_text(f"# Travel\n\n{HOTELS}")
+    (files / "badges.md").write_text(BADGES)
+    for path in files.iterdir():
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    async with running(folder, flows) as runtime:
+        runtime.library._settle = 0.0
+        yield runtime
+
+
+async def ask(runtime: Runtime, said: str, flow: str = "it") -> TurnFinished:
+    wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
+    events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, RunRequest(said, session_id="s"))]
+    end = events[-1]
+    assert isinstance(end, TurnFinished)
+    return end
+
+
+async def test_passages_of_a_run_are_numbered_in_the_order_of_the_flow_each_once(tmp_path: Path) -> None:
+    async with answering(tmp_path) as runtime:
+        (output,) = (await ask(runtime, "So [2], and again [1, 2] and [3].")).outputs
+        first, second = output.citations
+    assert (first.number, first.source, first.title) == (1, "knowledge/hotels.md", "Travel")
+    assert first.text.endswith(HOTELS)
+    assert (second.number, second.source, second.text) == (2, "knowledge/badges.md", BADGES)
+
+
+async def test_an_answer_that_cites_nothing_has_no_passages(tmp_path: Path) -> None:
+    async with answering(tmp_path) as runtime:
+        for said in ("None.", "Not [9], nor [1](https://a.test)."):
+            assert (await ask(runtime, said)).outputs[0].citations == ()
+
+
+async def test_what_an_agent_or_an_inner_flow_looks_up_can_be_cited(tmp_path: Path) -> None:
+    async with answering(tmp_path) as runtime:
+        calls = 'call Search {"search_query": "badges"}\ncall Search {"search_query": "Lyon"}\nand again [1][2]'
+        (output,) = (await ask(runtime, calls, "agent")).outputs
+        assert "[1] knowledge/badges.md" in output.text
+        assert [passage.source for passage in output.citations] == ["knowledge/badges.md", "knowledge/hotels.md"]
+        (output,) = (await ask(runtime, "So [1].", "outer")).outputs
+        assert [passage.source for passage in output.citations] == ["knowledge/hotels.md"]
+
+
+async def test_what_was_found_is_told_before_the_answer_grows(tmp_path: Path) -> None:
+    async with answering(tmp_path) as runtime:
+        for flow, least in (("it", 2), ("outer", 2)):
+            turn = await start_turn(runtime, LOCAL_OWNER, flow, RunRequest("So [1].", stream=True, session_id=flow))
+            told = [event async for event in watch(turn)]
+            kinds = [type(event).__name__ for event in told]
+            assert "Token" in kinds
+            assert "PassagesFound" not in kinds[kinds.index("Token") :]
+            found = [event.passages for event in told if isinstance(event, PassagesFound)]
+            assert [passage.number for passages in found for passage in passages] == list(range(1, least + 1))
+
+
+async def test_a_slow_look_up_keeps_its_numbers_and_a_failed_one_takes_none() -> None:
+    passages = RunPassages()
+    told: list[Any] = []
+
+    class Told:
+        def put(self, event: Any) -> None:
+            told.append(event)
+
+        async def wait_for_room(self) -> None:
+            """There is room."""
+
+    async def look(knowledge: str, question: str, **how: Any) -> list[dict[str, Any]]:
+        assert (knowledge, how) == ("k", {})
+        if question == "fails":
+            raise RuntimeError
+        for _ in range(5 if question == "slow" else 1):
+            await asyncio.sleep(0)
+        return [{"text": question, "source": "a", "start": 0, "end": 1}]
+
+    said = ("slow", "fails", "quick", "slow")
+    looking = [passages.look_up(look, Told(), "k", question) for question in said]
+    found: list[Any] = await asyncio.gather(*looking, return_exceptions=True)
+    assert [isinstance(one, RuntimeError) or one[0]["number"] for one in found] == [1, True, 2, 1]
+    assert [passage.text for event in told for passage in event.passages] == ["slow", "quick"]
+
+
+async def test_the_store_keeps_what_is_cited_and_nothing_else(tmp_path: Path) -> None:
+    place: dict[str, Any] = {"flow_id": "it", "owner": str(LOCAL_OWNER.owner), "session_id": "s"}
+    async with answering(tmp_path) as runtime:
+        end = await ask(runtime, "So [1].")
+        cited = end.outputs[0].citations
+        (question, answer), _ = await runtime.store.read(conversations.list_page, **place, most=9, most_chars=9_000)
+        assert (question.citations, answer.citations) == ((), cited)
+        part = await runtime.store.read(whole_chats.read_part, **place)
+        assert part.messages[1].citations == cited
+        key = (await runtime.store.write(shared_chats.share, **place, expires_at=None)).id
+        page = await runtime.store.read(shared_chats.read_page, key=key)
+        assert [one.citations for one in page.shown] == [(), cited]
+        await runtime.store.write(shared_chats.copy_into, key=key, owner="member:bob", session_id="copy")
+        copied = await runtime.store.read(
+            whole_chats.read_part, **place | {"owner": "member:bob", "session_id": "copy"}
+        )
+        assert copied.messages[1].citations == cited
+        kept = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("*.db*"))
+        assert HOTELS.encode() in kept
+        words = await runtime.store.read(
+            lambda connection: connection.exec_driver_sql("SELECT citations FROM messages").all()
+        )
+        assert BADGES not in json.dumps([tuple(row) for row in words])
+
+
+async def test_an_answer_that_broke_off_cites_what_it_said_so_far(tmp_path: Path) -> None:
+    place: dict[str, Any] = {"flow_id": "broken", "owner": str(LOCAL_OWNER.owner), "session_id": "s"}
+    async with answering(tmp_path) as runtime:
+        turn = await start_turn(runtime, LOCAL_OWNER, "broken", RunRequest("[1] is it", stream=True, session_id="s"))
+        with pytest.raises(Exception, match="broke"):
+            [event async for event in watch(turn)]
+        (_, answer), _ = await runtime.store.read(conversations.list_page, **place, most=9, most_chars=9_000)
+    assert (answer.state, answer.text.strip()) == ("failed", "You said: [1]")
+    assert [passage.number for passage in answer.citations] == [1]
+
+
+def test_marks_are_numbers_in_square_brackets() -> None:
+    assert find_numbers("a [1] b [2, 3][^4] c [5; 6] d[7]") == [1, 2, 3, 4, 5, 6, 7]
+    assert find_numbers("[1](x) [a] [] [12345] [1.2] [-1] [ 1] [1-3] {1}") == []
+
+
+def test_what_is_kept_is_bounded() -> None:
+    passages = {number: NumberedPassage(number, "x" * 10_000, "a.md") for number in range(1, 200)}
+    cited = find_cited("".join(f"[{number}]" for number in range(1, 200)), passages)
+    assert len(cited) == MOST_CITED
+    assert {len(passage.text) for passage in cited} == {4_001}
+    assert find_cited("[" * 100_000 + "1, " * 100_000 + "]", passages) == ()
+    assert read_citations(write_citations(cited)) == cited
+    assert (write_citations(()), read_citations(None)) == (None, ())

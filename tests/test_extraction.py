@@ -1,0 +1,256 @@
+"""The text of files, and hostile ones: whatever is wrong with one is a sentence, soon, and the next one is read."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flowground.extraction import Extracted, ExtractionLimits, FileUnreadable
+from flowground.extraction.extractor import Extractor
+from tests.documents_of_all_kinds import join_objects, make_docx, make_pdf, pack, write_paragraph
+
+SMALL = ExtractionLimits(file_bytes=60_000_000, text_chars=200_000, memory_bytes=600_000_000, seconds=8)
+
+
+def extract(file: bytes | Path, name: str, limits: ExtractionLimits = SMALL) -> Extracted:
+    async def run() -> Extracted:
+        async with Extractor(limits) as extractor:
+            return await extractor.extract(file, name)
+
+    return asyncio.run(run())
+
+
+def explain(file: bytes | Path, name: str, limits: ExtractionLimits = SMALL) -> str:
+    """Why a file is not read; it takes no longer than a file may."""
+    begun = time.monotonic()
+    with pytest.raises(FileUnreadable) as refused:
+        extract(file, name, limits)
+    assert time.monotonic() - begun < limits.seconds + 10
+    return refused.value.message
+
+
+def test_a_pdf_is_read_page_by_page() -> None:
+    read = extract(make_pdf(["Holidays are thirty days.", "Travel is paid."]), "handbook.pdf")
+    assert read.kind == "pdf"
+    assert read.text.split() == ["Holidays", "are", "thirty", "days.", "Travel", "is", "paid."]
+    assert read.find_page(read.text.index("thirty")) == 1
+    assert read.find_page(read.text.index("Travel")) == 2
+
+
+def test_a_docx_keeps_headings_paragraphs_and_tables() -> None:
+    cells = "".join(f"<w:tc>{write_paragraph(text)}</w:tc>" for text in ("Lyon", "120 EUR"))
+    body = (
+        write_paragraph("Travel", "Heading2")
+        + write_paragraph("Hotels &amp; trains")
+        + f"<w:tbl><w:tr>{cells}</w:tr></w:tbl>"
+    )
+    read = extract(make_docx(body), "travel.docx")
+    assert [line for line in read.text.split("\n") if line] == ["## Travel", "Hotels & trains", "Lyon  | 120 EUR"]
+    assert read.find_page(0) is None
+
+
+def test_drawings_are_no_part_of_the_text() -> None:
+    drawing = '<a:p xmlns:a="urn:drawing"><a:r><a:t>no</a:t></a:r></a:p>'
+    one = f"<w:p><w:r><w:t>One </w:t></w:r><w:r><w:drawing>{drawing}</w:drawing></w:r><w:r><w:t>line.</w:t></w:r></w:p>"
+    assert extract(make_docx(one), "travel.docx").text == "One line."
+    page = b"<title>Desk</title><body><p>One <svg><title>no</title><desc>no</desc></svg>line.</p></body>"
+    assert extract(page, "page.html").text == "Desk\n\nOne line."
+
+
+def test_html_is_read_as_people_see_it() -> None:
+    page = (
+        "<!doctype html><head><title>Travel desk</title><style>p {color: red}</style></head><body><script>var x = 'no';"
+        "</script><h2>Hotels</h2><p>Lyon&nbsp;is <b>fine</b>.<ul><li>One<li>Two</ul></body>"
+    )
+    text = extract(page.encode(), "page.html").text
+    assert text.split("\n") == ["Travel desk", "", "## Hotels", "", "Lyon is fine.", "", "- One", "- Two"]
+
+
+def test_a_row_of_csv_says_what_its_cells_mean() -> None:
+    assert (
+        extract("city;price\nLyon;120\nKöln;\n".encode("cp1252"), "hotels.csv").text
+        == "city: Lyon\nprice: 120\n\ncity: Köln"
+    )
+
+
+def test_json_is_read_a_part_a_line() -> None:
+    assert (
+        extract('{"city":"Lyon","stars":[3]}'.encode("utf-16"), "a.json").text
+        == '{\n "city": "Lyon",\n "stars": [\n  3\n ]\n}'
+    )
+    assert explain(b'{"city": "Lyon",\n]', "a.json") == (
+        "a.json is no JSON: Expecting property name enclosed in double quotes in line 2, column 1."
+    )
+    assert explain(b"[" * 100_000, "deep.json") == "deep.json is nested too deeply to be read."
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
+def test_text_is_read_in_any_encoding(encoding: str) -> None:
+    assert extract("Größe: 5 Mètres\r\nÜber alles\r".encode(encoding), "a.txt").text == "Größe: 5 Mètres\nÜber alles\n"
+
+
+def test_control_characters_are_replaced_and_what_is_all_of_them_is_no_text() -> None:
+    assert extract(b"one\0two " + b"words " * 50, "a.txt").text.startswith("one\ufffdtwo words")
+    assert explain(bytes(range(256)) * 20, "a.md") == "a.md holds no text, whatever its name says."
+    assert explain(b"  \n", "a.md") == "a.md is empty."
+
+
+def test_a_wrong_name_is_a_sentence() -> None:
+    pdf, docx = make_pdf(["Hello"]), make_docx(write_paragraph("Hello"))
+    assert explain(pdf, "a.txt") == "a.txt is a PDF, not what its name says: rename it to end in .pdf."
+    assert explain(docx, "a.pdf") == "a.pdf is a DOCX document, not what its name says: rename it to end in .docx."
+    assert explain(b"\x89PNG\r\n\x1a\n", "a.pdf") == (
+        "a.pdf is a PNG picture; only pdf, docx, html, csv, json, md or txt files are read."
+    )
+    assert explain(b"Hello", "a.pdf") == "a.pdf ends in .pdf and is not a PDF: it is damaged or has a wrong name."
+    assert explain(pack({"a": b"b"}), "a.docx").startswith("a.docx is a ZIP archive; only")
+    assert explain(b"Hello", "a.exe").startswith("a.exe is no kind of file that is read")
+    assert extract(pdf, "no-ending").kind == "pdf"
+
+
+def test_what_is_cut_off_is_a_sentence() -> None:
+    docx = make_docx("".join(write_paragraph(f"Paragraph {number} of many") for number in range(2000)))
+    assert explain(docx[:-200], "a.docx").startswith("a.docx is a ZIP archive that is damaged or cut off")
+    assert explain(docx[: len(docx) // 2], "a.docx").startswith("a.docx is a ZIP archive that is damaged or cut off")
+    assert explain(make_pdf(["Hello"])[:200], "a.pdf").startswith("a.pdf ")
+    broken = make_docx("<w:p><w:r></w:p>")
+    assert explain(broken, "a.docx") == "a.docx is a damaged DOCX document: mismatched tag."
+
+
+def test_a_zip_bomb_ends_at_the_text_that_is_wanted() -> None:
+    bomb = make_docx(write_paragraph("a" * 400_000_000))
+    assert len(bomb) < 1_000_000
+    read = extract(bomb, "bomb.docx")
+    assert read.is_cut
+    assert len(read.text) <= SMALL.text_chars
+    blanks = make_docx("<w:p/>" * 90_000_000)
+    assert "bomb.docx" in explain(blanks, "bomb.docx")
+
+
+def test_an_xml_bomb_is_refused_before_it_grows() -> None:
+    lines = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
+    bomb = make_docx(write_paragraph("&e11;"), before=f'<!DOCTYPE w [<!ENTITY e0 "boom">{lines}]>')
+    outside = make_docx(write_paragraph("&x;"), before='<!DOCTYPE w [<!ENTITY x SYSTEM "file:///etc/passwd">]>')
+    for document in (bomb, outside):
+        assert (
+            explain(document, "a.docx") == "a.docx holds a document type, which no DOCX document has: it is not read."
+        )
+
+
+def test_a_pdf_with_a_stream_that_never_ends_is_a_sentence() -> None:
+    assert explain(make_pdf([b"BT (a) Tj ET " * 40_000_000]), "a.pdf").startswith("a.pdf ")
+
+
+def test_a_pdf_that_refers_to_itself_is_a_sentence() -> None:
+    itself = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 2 >>"]
+    assert explain(join_objects(itself), "a.pdf").startswith("a.pdf ")
+    content = b"/X Do"
+    form = (
+        b"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << /XObject << /X 4 0 R >> >> /Length 11 >>\n"
+        b"stream\n/X Do /X Do\nendstream"
+    )
+    drawn = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Resources << /XObject << /X 4 0 R >> >> /Contents 5 0 R >>",
+        form,
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
+    ]
+    assert explain(join_objects(drawn), "a.pdf").startswith("a.pdf ")
+
+
+def test_what_is_no_plain_file_is_not_read(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe.txt", tmp_path / "link.txt"
+    os.mkfifo(pipe)
+    link.symlink_to("/etc/passwd")
+    assert explain(pipe, "pipe.txt") == "pipe.txt is no plain file."
+    assert explain(Path("/dev/zero"), "zero.txt") == "zero.txt is no plain file."
+    assert explain(link, "link.txt").startswith("link.txt cannot be read: ")
+    assert explain(tmp_path / "none.txt", "none.txt") == "none.txt cannot be read: No such file or directory."
+
+
+def test_a_long_text_is_cut_and_a_large_file_refused(tmp_path: Path) -> None:
+    long = tmp_path / "long.txt"
+    long.write_bytes("Ä line of text.\n".encode() * 3_125_000)
+    assert long.stat().st_size > 50_000_000
+    read = extract(long, "long.txt")
+    assert read.is_cut
+    assert len(read.text) == SMALL.text_chars
+    small = ExtractionLimits(file_bytes=1_000_000)
+    assert (
+        explain(long, "long.txt", small) == "long.txt has more than 1,000,000 bytes, the most that is read of a file."
+    )
+    assert explain(bytes(1_000_001), "long.txt", small).endswith("the most that is read of a file.")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on memory")
+def test_memory_and_time_are_limited_and_the_next_file_is_read() -> None:
+    """A page whose cells never end, under limits that it cannot keep."""
+    slow = b"<div>" * 8_000_000
+    tight = ExtractionLimits(memory_bytes=200_000_000, seconds=2)
+
+    async def read_three() -> tuple[str, str, str]:
+        async with Extractor(tight) as extractor:
+            said = []
+            for data in (slow, json.dumps([[1]] * 5_000_000).encode()):
+                with pytest.raises(FileUnreadable) as refused:
+                    await extractor.extract(data, "large.html" if data is slow else "large.json")
+                said.append(refused.value.message)
+            return said[0], said[1], (await extractor.extract(b"Hello", "small.txt")).text
+
+    first, second, third = asyncio.run(read_three())
+    assert first.startswith("large.html ")
+    assert second.startswith("large.json ")
+    assert third == "Hello"
+
+
+def test_nothing_of_the_environment_reaches_the_child_and_it_ends_with_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", "swordfish")
+
+    def read_environment(pid: int) -> bytes:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+
+    async def look() -> tuple[int, bytes]:
+        async with Extractor() as extractor:
+            await extractor.extract(b"Hello", "a.txt")
+            process = extractor._process
+            assert process is not None
+            return process.pid, read_environment(process.pid)
+
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("needs /proc")
+    pid, environment = asyncio.run(look())
+    assert b"swordfish" not in environment
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_who_asks_imports_no_reader() -> None:
+    """A mistake in a reader of PDF or XML cannot reach the process that serves."""
+    code = (
+        "import sys, flowground.extraction.extractor\n"
+        "print([name for name in ('pypdf', 'zipfile', 'xml.parsers.expat') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_call_that_is_cancelled_ends_its_child() -> None:
+    slow = make_pdf([b"BT (a) Tj ET " * 3_000_000])
+
+    async def cancel() -> bool:
+        async with Extractor() as extractor:
+            task = asyncio.create_task(extractor.extract(slow, "slow.pdf"))
+            await asyncio.sleep(0.5)
+            task.cancel()
+            await asyncio.wait([task], timeout=10)
+            return task.cancelled() and extractor._process is None
+
+    assert asyncio.run(cancel())

@@ -1,0 +1,117 @@
+"""A flow as a picture: Mermaid's text, made from its references, and the same in words."""
+
+from flowground.flow_picture import MOST_DRAWN, describe_takes, draw_picture, name_component
+from tests.flow_files import LARGEST
+from tests.flow_texts import components, wired
+
+ROUTED = """\
+components:
+  ChatInput: {type: ChatInput}
+  Gate: {type: ConditionalRouter, input_text: "${ChatInput}", operator: contains, match_text: refund}
+  Refund: {type: LanguageModel, system_message: "To ${ChatInput}", input_value: "${Gate.true_result}"}
+  Other: {type: LanguageModel, display_name: Anything else, input_value: "${Gate.false_result}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Refund?}${Other?}"}
+"""
+
+
+def test_arrows_are_references_and_shapes_say_what_a_component_is() -> None:
+    assert draw_picture(wired(ROUTED)).mermaid.splitlines() == [
+        "flowchart TB",
+        'n0[/"Chat Input"/]',
+        'n1{{"If#45;Else<br/>Gate"}}',
+        'n2["Language Model<br/>Refund"]',
+        'n3["Anything else<br/>Other"]',
+        'n4(["Chat Output"])',
+        "n0 --> n1",
+        "n0 --> n2",
+        'n1 -->|"true_result"| n2',
+        'n1 -->|"false_result"| n3',
+        "n2 -.-> n4",
+        "n3 -.-> n4",
+    ]
+
+
+def test_an_arrow_is_dashed_where_all_it_stands_for_is_optional() -> None:
+    flow = wired(ROUTED.replace('"${Refund?}${Other?}"', '"${Refund?} ${Refund} ${Other?} ${Other?}"'))
+    assert draw_picture(flow).mermaid.splitlines()[-2:] == ["n2 --> n4", "n3 -.-> n4"]
+
+
+def test_a_line_with_a_circle_leads_from_an_agent_to_its_tools() -> None:
+    flow = wired("""\
+components:
+  ChatInput: {type: ChatInput}
+  Agent: {type: Agent, input_value: "${ChatInput}", tools: [Calculator, {use: Sub, name: helper}]}
+  Calculator: {type: Calculator}
+  Sub: {type: Agent, tools: [Calculator]}
+  ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
+""")
+    assert draw_picture(flow).mermaid.splitlines()[-5:] == [
+        "n0 --> n1",
+        "n1 --> n4",
+        "n1 --o n2",
+        "n1 --o n3",
+        "n3 --o n2",
+    ]
+    assert describe_takes(flow, "Agent") == "input_value from Chat Input; tool Calculator; tool Agent (Sub)"
+
+
+def test_nothing_of_a_name_means_anything_to_mermaid() -> None:
+    name = '"]; click n0 "javascript:alert(1)" %% <img src=x> `x` #quot;'
+    flow = wired(components(f"A: {{type: TextInput, display_name: '{name}'}}"))
+    line = draw_picture(flow).mermaid.splitlines()[1]
+    begin, end = 'n0[/"', '<br/>A"/]'
+    assert (line[: len(begin)], line[-len(end) :]) == (begin, end)
+    inner = line[len(begin) : -len(end)]
+    assert not set(inner) & set("\"'`<>[](){}|&%=:\n")
+    assert inner.startswith("#34;#93;#59; click n0 #34;javascript")
+
+
+def test_the_port_of_a_structured_output_means_nothing_to_mermaid() -> None:
+    schema = "{type: object, properties: {'a\"| n9 & <b>': {type: string}, plain: {type: string}}}"
+    flow = wired(
+        components(f"""
+        In: {{type: TextInput}}
+        Data: {{type: StructuredOutput, input_value: "${{In}}", output_schema: {schema}}}
+        Say: {{type: Prompt, template: "{{x}}", x: '${{Data.a"| n9 & <b>}}'}}
+        """)
+    )
+    (arrow,) = (line for line in draw_picture(flow).mermaid.splitlines() if line.startswith("n1 "))
+    assert arrow == 'n1 -->|"a·· n9 · ·b·"| n2'
+
+
+def test_what_a_component_takes_is_said_in_words() -> None:
+    flow = wired(ROUTED)
+    assert [name_component(flow, name) for name in flow.components] == [
+        "Chat Input",
+        "If-Else (Gate)",
+        "Language Model (Refund)",
+        "Anything else (Other)",
+        "Chat Output",
+    ]
+    assert describe_takes(flow, "ChatInput") == ""
+    assert describe_takes(flow, "Refund") == (
+        "system_message from Chat Input; input_value from If-Else (Gate) (true_result)"
+    )
+    assert describe_takes(flow, "ChatOutput") == (
+        "input_value from Language Model (Refund), if it ran; input_value from Anything else (Other), if it ran"
+    )
+
+
+def test_a_component_that_runs_another_flow_names_it() -> None:
+    flow = wired(components("Ask: {type: RunFlow, flow: other-flow, input_value: hi}"))
+    assert draw_picture(flow).mermaid.splitlines()[1] == 'n0[["Run Flow<br/>Ask<br/>other#45;flow"]]'
+
+
+def test_a_flow_that_is_too_large_has_no_picture_and_all_names() -> None:
+    many = "\n".join(f"A{number}: {{type: TextInput}}" for number in range(MOST_DRAWN))
+    for text in (components(many), LARGEST["most components"]):
+        picture = draw_picture(wired(text))
+        assert picture.mermaid == ""
+        assert len(picture.nodes) > MOST_DRAWN
+    assert draw_picture(wired(components(many.rpartition("\n")[0]))).mermaid.count("n") > MOST_DRAWN
+
+
+def test_a_field_that_names_one_component_thousands_of_times_is_one_arrow() -> None:
+    flow = wired(LARGEST["references in one line"])
+    assert draw_picture(flow).mermaid.count("-->") == 1
+    assert describe_takes(flow, "A") == "input_value from Chat Input"

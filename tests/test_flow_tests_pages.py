@@ -1,0 +1,174 @@
+"""Tests of a flow on a page: run by its authors, made of a turn, written into its file by the local owner."""
+
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.access import answered_turns, flow_files
+from flowground.caller import LOCAL_OWNER, RunRequest
+from flowground.errors import FlowError, InvalidRequest, NotAllowed
+from flowground.flow.tests import FlowTest
+from flowground.flow_tests import pages
+from flowground.flow_tests.made import MadeTest, add_to_file, make_test, write_patch
+from flowground.runtime import Runtime
+from tests.organization import sign_in
+from tests.running import look_at_once, running, start_turn
+
+pytestmark = pytest.mark.anyio
+
+FLOW = """\
+# how refunds go
+name: Refunds
+components:
+  In: {type: ChatInput}
+  Route: {type: SmartRouter, input_text: "${In}", routes: {refund: Money back, other: All else}}
+  Refund: {type: LanguageModel, system_message: "About refunds.", input_value: "${Route.refund}"}
+  Other: {type: LanguageModel, input_value: "${Route.other}"}
+  Out: {type: ChatOutput, input_value: "${Refund?}${Other?}"}
+tests:
+  - {message: a refund, expect: {takes: Refund}}
+  - {message: something, expect: {takes: Other}}  # fails: the scripted model takes the first route
+chat: {welcome: Hello}
+"""
+
+
+@pytest.fixture
+async def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
+    look_at_once(monkeypatch)
+    async with running(tmp_path, {"refunds": FLOW}) as opened:
+        yield opened
+
+
+def apply_patch(patch: str, folder: Path) -> None:
+    subprocess.run(["git", "apply", "--unidiff-zero"], input=patch.encode(), cwd=folder, check=True)
+
+
+async def had_turn(runtime: Runtime, text: str, **more: Any) -> answered_turns.AnsweredTurn:
+    """A turn that the local owner has in their playground, as *Make it a test* reads it."""
+    request = RunRequest(text, session_id="s", stream=True, **more)
+    turn = await start_turn(runtime, LOCAL_OWNER, "refunds", request)
+    await turn.task
+    assert turn.started
+    (answer,) = turn.started.answer_ids.values()
+    place = {"flow_id": "refunds", "session_id": "s", "message_id": answer}
+    return await answered_turns.read_turn(runtime.access, LOCAL_OWNER, **place)
+
+
+def made_of(turn: answered_turns.AnsweredTurn) -> MadeTest:
+    return make_test(turn.wired, turn.question, turn.answer.text, turn.answer.trace, turn.overrides)
+
+
+async def test_what_came_of_the_tests_is_kept_and_nothing_of_their_turns(runtime: Runtime) -> None:
+    assert await pages.find_report(runtime, LOCAL_OWNER, "refunds") is None
+    report = await pages.run_tests(runtime, LOCAL_OWNER, "refunds")
+    assert [(outcome.line, outcome.is_passed) for outcome in report.outcomes] == [(10, True), (11, False)]
+    assert await pages.find_report(runtime, LOCAL_OWNER, "refunds") == report
+    assert report.version == runtime.catalogue.list_flows()["refunds"].version
+    chats = await runtime.access.catalogue.read_text("refunds.yaml")
+    assert chats == FLOW
+    place = {"flow_id": "refunds", "session_id": "s", "message_id": "m"}
+    with pytest.raises(InvalidRequest, match="There is no whole answer here"):
+        await answered_turns.read_turn(runtime.access, LOCAL_OWNER, **place)
+
+
+async def test_what_is_switched_off_is_not_tested(runtime: Runtime) -> None:
+    test = FlowTest(message="a refund", model="openai:gpt-5-mini", replies={"Route": {"route": "refund"}})
+    await runtime.switches.switch_off("provider", "openai", says="Back at three.", by="member:ada")
+    told = (await pages.try_test(runtime, LOCAL_OWNER, "refunds", test)).turns[-1].differences[0].says
+    assert told.endswith("Back at three.")
+    await runtime.switches.switch_off("flow", "refunds", says="Gone.", by="member:ada")
+    outcome = await pages.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest(message="a refund"))
+    assert outcome.turns[-1].differences[0].says == "This flow is switched off. Gone."
+
+
+@pytest.mark.parametrize(("text", "ran", "skipped"), [("my refund", "Refund", "Other"), ("other", "Other", "Refund")])
+async def test_a_turn_becomes_a_test_that_passes_without_its_models(
+    runtime: Runtime, text: str, ran: str, skipped: str
+) -> None:
+    overrides = {ran: {"temperature": 0.5}}
+    made = made_of(await had_turn(runtime, text, tweaks=overrides, kept_overrides=overrides))
+    assert made == MadeTest(
+        {
+            "message": text,
+            "overrides": overrides,
+            "replies": {"Route": {"route": ran.lower()}, ran: f"You said: {text}"},
+            "expect": {"equals": f"You said: {text}", "takes": ["Route", ran], "skips": [skipped]},
+        },
+        (),
+    )
+    outcome = await pages.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest.model_validate(made.entry))
+    assert outcome.is_passed, outcome
+
+
+async def test_a_reply_longer_than_what_is_kept_is_that_of_the_answer(runtime: Runtime) -> None:
+    text = "refund " * 1_000
+    made = made_of(await had_turn(runtime, text))
+    assert made.entry["replies"]["Refund"].strip() == f"You said: {text}".strip()
+    assert (await pages.try_test(runtime, LOCAL_OWNER, "refunds", FlowTest.model_validate(made.entry))).is_passed
+
+
+async def test_the_file_gets_one_more_test_and_is_else_as_it_was(runtime: Runtime, tmp_path: Path) -> None:
+    made = made_of(await had_turn(runtime, "my refund"))
+    before = await flow_files.read_flow_file(runtime.access, LOCAL_OWNER, "refunds")
+    after = add_to_file(before, made.entry)
+    file = tmp_path / "flows" / "refunds.yaml"
+    file.chmod(0o640)
+    (tmp_path / "patched" / "flows").mkdir(parents=True)
+    (tmp_path / "patched" / "flows" / "refunds.yaml").write_bytes(before)
+    patch = write_patch(before, after, "flows/refunds.yaml")
+    apply_patch(patch, tmp_path / "patched")
+    assert (tmp_path / "patched" / "flows" / "refunds.yaml").read_bytes() == after
+
+    await flow_files.replace_flow_file(
+        runtime.access, LOCAL_OWNER, "refunds", before=before, after=after, max_bytes=100_000
+    )
+    assert file.read_bytes() == after
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in file.parent.iterdir()] == ["refunds.yaml"]
+    head, tail = FLOW.encode().split(b"chat:")
+    assert after.startswith(head)
+    assert after.endswith(b"chat:" + tail)
+    report = await pages.run_tests(runtime, LOCAL_OWNER, "refunds")
+    assert [outcome.is_passed for outcome in report.outcomes] == [True, False, True]
+
+
+async def test_nothing_is_written_over_what_changed_nor_what_is_no_flow(runtime: Runtime, tmp_path: Path) -> None:
+    before, file = FLOW.encode(), tmp_path / "flows" / "refunds.yaml"
+
+    async def write(after: bytes) -> None:
+        await flow_files.replace_flow_file(
+            runtime.access, LOCAL_OWNER, "refunds", before=before, after=after, max_bytes=100_000
+        )
+
+    with pytest.raises(FlowError, match="no component"):
+        await write(before.replace(b"takes: Refund", b"takes: Refnd"))
+    assert file.read_bytes() == before
+    file.write_bytes(before + b"# by hand\n")
+    with pytest.raises(InvalidRequest, match="changed meanwhile"):
+        await write(before + b"# by page\n")
+    assert file.read_bytes() == before + b"# by hand\n"
+    assert [path.name for path in file.parent.iterdir()] == ["refunds.yaml"]
+
+
+async def test_with_accounts_nobody_writes_flow_files_from_a_page(acme: Runtime) -> None:
+    flow_id = next(iter(acme.catalogue.list_flows()))
+    for name in ("augusta", "olga", "bob"):
+        caller = await sign_in(acme, name)
+        with pytest.raises(NotAllowed):
+            await flow_files.replace_flow_file(acme.access, caller, flow_id, before=b"", after=b"", max_bytes=100_000)
+
+
+@pytest.mark.parametrize("before", ["a\nb\nc\nd\ne\n", "a", "", "a\n\nb", "a\r\nb\r\n"])
+@pytest.mark.parametrize("added", ["x\ny\n", "x"])
+def test_a_patch_is_read_by_git(tmp_path: Path, before: str, added: str) -> None:
+    for at in range(len(before) + 1):
+        after = before[:at] + added + before[at:]
+        file = tmp_path / "f"
+        file.write_bytes(before.encode())
+        if before:  # git names an empty file otherwise
+            patch = write_patch(before.encode(), after.encode(), "f")
+            apply_patch(patch, tmp_path)
+            assert file.read_bytes() == after.encode()

@@ -1,0 +1,211 @@
+"""For Each: a flow for each record, side by side, in order, within bounds."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from flowground.conversation.steps import write_steps
+from flowground.errors import ComponentFailed, RunOverBudget
+from flowground.providers.scripted import Scripted
+from flowground.settings import Limits
+from flowground.store.runs.traces import read_trace, write_timeline, write_trace
+from tests.flow_texts import wired
+from tests.meeting import Meeting
+from tests.test_inner_flows import find_end, find_step, link, run
+
+pytestmark = pytest.mark.anyio
+
+ONE = """
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, model: "a", input_value: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${ChatInput}!"}
+"""
+TABLE = "[{text: one, n: 1}, {text: two, n: 2}, three]"
+
+
+def each(data: str = TABLE, more: str = "") -> str:
+    return f"""
+components:
+  ChatInput: {{type: ChatInput}}
+  Each: {{type: ForEach, data: {data}, flow: one, input_value: "{{text}} {{n}}", parallel: 2{more}}}
+  ChatOutput: {{type: ChatOutput, input_value: "${{Each}}"}}
+"""
+
+
+async def test_each_record_is_run_and_the_answers_keep_their_order() -> None:
+    events = await run({"each": each(), "one": ONE})
+    (output,) = find_end(events).outputs
+    assert output.kind == "records"
+    assert output.value == [{"text": "one 1!", "n": 1}, {"text": "two 2!", "n": 2}, {"text": "three !"}]
+    assert output.text == "one 1!\n\ntwo 2!\n\nthree !"
+    step = find_step(events, "Each")
+    assert [inner.flow_id for inner in step.inner] == ["one"] * 3
+    assert step.inner_count == 3
+    assert step.usage is not None
+    assert step.usage.input_tokens == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "first"),
+    [
+        (", output_column_name: answer", {"text": "one", "n": 1, "answer": "one 1!"}),
+        (', output_column_name: ""', {"text": "one 1!"}),
+    ],
+)
+async def test_the_answer_stands_in_the_column_that_is_named(more: str, first: dict[str, Any]) -> None:
+    (output,) = find_end(await run({"each": each(more=more), "one": ONE})).outputs
+    assert output.value[0] == first
+
+
+async def test_data_of_an_inner_flow_stays_data() -> None:
+    facts = """
+components:
+  ChatInput: {type: ChatInput}
+  Found: {type: StructuredOutput, input_value: "${ChatInput}", output_schema: [{name: n, type: int}]}
+  ChatOutput: {type: ChatOutput, input_value: "${Found}"}
+"""
+
+    class Models:
+        def resolve(self, model: str | None) -> tuple[Scripted, str]:
+            return Scripted(), "echo"
+
+    (output,) = find_end(await run({"each": each(more=', output_column_name: ""'), "one": facts}, Models())).outputs
+    assert [set(record) for record in output.value] == [{"n"}] * 3
+
+
+async def test_no_more_run_at_once_than_allowed_and_that_many_do() -> None:
+    models = Meeting(2)  # answers once two have come; a third would come only after
+    events = await run({"each": each("[a, b]"), "one": ONE}, models)
+    assert len(models.came) == 2
+    assert find_step(events, "Each").status == "done"
+    waiting = Meeting(3)
+    task = asyncio.create_task(run({"each": each("[a, b, c]"), "one": ONE}, waiting))
+    await asyncio.wait([task], timeout=0.3)
+    assert waiting.came == ["a", "a"]
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_record_that_fails_ends_it_or_is_marked() -> None:
+    router = """
+components:
+  ChatInput: {type: ChatInput}
+  Gate: {type: ConditionalRouter, input_text: "${ChatInput}", match_text: "two 2"}
+  Bad: {type: LanguageModel, model: fails, input_value: "${Gate.true_result}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Bad?}${Gate.false_result?}"}
+"""
+    with pytest.raises(ComponentFailed, match="Component 'Each › Bad' failed"):
+        await run({"each": each(), "one": router})
+    (output,) = find_end(await run({"each": each(more=", step: {on_error: continue}"), "one": router})).outputs
+    assert output.value == [
+        {"text": "one 1", "n": 1},
+        {"text": "two", "n": 2, "error": "The model failed."},
+        {"text": "three "},
+    ]
+    (gone,) = find_end(await run({"each": each(more=", step: {on_error: continue}")})).outputs
+    assert gone.value[0] == {"text": "one", "n": 1, "error": "The flow failed."}
+
+
+async def test_why_a_record_failed_stands_in_the_trace_alone() -> None:
+    failing = ONE.replace('model: "a"', "model: fails").replace("${ChatInput}!", "${Model}")
+    events = await run({"each": each(more=", step: {on_error: continue}"), "one": failing})
+    assert "Component" not in find_end(events).outputs[0].text
+    assert [inner.error for inner in find_step(events, "Each").inner] == [
+        "Component 'Model' failed: The model fails."
+    ] * 3
+
+
+async def test_it_ends_before_its_answers_are_over_what_a_value_may_have() -> None:
+    long = each(more=", step: {on_error: continue}").replace("parallel: 2", "parallel: 1")
+    flow = ONE.replace("${ChatInput}!", "x" * 900)
+    models = Meeting(1)
+    events = await run({"each": long, "one": flow}, models, limits=Limits(value_bytes=1024))
+    step = find_step(events, "Each")
+    assert (step.status, step.text) == ("failed", "The answers are over 1,024 bytes together after 2 of 3 records.")
+    assert len(models.came) == 2
+
+
+async def test_a_budget_ends_a_loop_that_goes_on_after_failures() -> None:
+    with pytest.raises(RunOverBudget):
+        await run({"each": each(more=", step: {on_error: continue}"), "one": ONE}, limits=Limits(run_steps=6))
+
+
+async def test_a_loop_over_nothing_gives_nothing_and_a_trace_keeps_the_first_of_many() -> None:
+    (output,) = find_end(await run({"each": each("[]"), "one": ONE})).outputs
+    assert (output.value, output.text) == ([], "")
+    many = f"[{', '.join('a' for _ in range(300))}]"
+    step = find_step(await run({"each": each(many).replace("parallel: 2", "parallel: 32"), "one": ONE}), "Each")
+    assert (len(step.inner), step.inner_count) == (50, 300)
+    assert sum(len(inner.steps) for inner in step.inner) <= 200
+
+
+async def test_a_record_is_sent_whole_where_the_message_is_empty() -> None:
+    whole = each("[{text: 'Monitor 27\"', n: 1}, b]").replace('"{text} {n}"', '""')
+    (output,) = find_end(await run({"each": whole, "one": ONE})).outputs
+    assert [record["text"] for record in output.value] == ['{"text":"Monitor 27\\"","n":1}!', '{"text":"b"}!']
+
+
+def test_its_flow_is_named_in_the_file_and_nowhere_else() -> None:
+    assert link({"each": each(), "one": ONE}).policy.fields["Each"]["flow"].closed == "protected"
+
+
+MAPPED = """
+components:
+  ChatInput: {type: ChatInput}
+  Invoice:
+    type: StructuredOutput
+    input_value: "${ChatInput}"
+    output_schema:
+      type: object
+      properties:
+        lines: {type: array, items: {type: object, properties: {what: {type: string}, price: {type: number}}}}
+        words: {type: array, items: {type: string}}
+        free: {type: array, items: {type: object, additionalProperties: true, properties: {what: {type: string}}}}
+  Cheap: {type: DataOperations, data: "${Invoice.lines}", operation: Head}
+  Each: {type: ForEach, data: "${Cheap}", flow: one, input_value: "{what}: {price}", output_column_name: check}
+  Show: {type: Parser, input_data: "${Each}", template: "{what}: {check}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Show}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("{what}: {price}", "{what}: {prise}", "14:76: warning: No record has `prise`, they have `price`, `what`"),
+        ("{what}: {check}", "{what} {chekc}", "15:65: warning: No record has `chekc`, they have `check`, `error`,"),
+        (', template: "{what}: {check}"', "", "15:3: warning: No record has `text`, they have `check`, `error`,"),
+        ('template: "{what}: {check}"', "mode: Stringify", None),
+        ("{what}: {price}", "{{prise}}: {wörter}", None),
+        ('"${Invoice.lines}"', '"${Invoice.free}"', None),
+        ('"${Cheap}"', '"${Invoice.words}"', None),
+        ('"${Cheap}"', "[{what: tea, price: 1}, {cost: 2}]", None),
+        ('"${Cheap}"', "[{what: tea, cost: 2}]", "14:88: warning: No record has `price`, they have `cost`, `what`:"),
+    ],
+)
+def test_a_name_that_no_record_can_have_is_a_warning(right: str, wrong: str, says: str | None) -> None:
+    assert right in MAPPED
+    found = [str(warning) for warning in wired(MAPPED.replace(right, wrong), "mapped.yaml").flow.warnings]
+    assert len(found) == (says is not None)
+    assert says is None or f"mapped.yaml:{says}" in found[0]
+
+
+async def test_a_name_that_no_record_had_is_noted_in_the_trace() -> None:
+    mistyped = each().replace("{n}", "{nn} {m}")
+    note = "No record has `nn`, `m`: nothing stands there in the template."
+    assert find_step(await run({"each": mistyped, "one": ONE}), "Each").note == note
+    assert find_step(await run({"each": each(), "one": ONE}), "Each").note == ""
+    assert find_step(await run({"each": mistyped.replace(TABLE, "[]"), "one": ONE}), "Each").note == ""
+    shown = each(more=', output_column_name: ""').replace("ChatOutput:", PARSED.strip() + "\n  ChatOutput:")
+    note = "No record has `prise`: nothing stands there in the template."
+    step = find_step(await run({"each": shown, "one": ONE}), "Shown")
+    assert (step.note, step.text) == (note, "one 1! \ntwo 2! \nthree ! ")
+    (kept,) = read_trace(write_trace([step], question="", answer=""), write_timeline([step]), question="", answer="")
+    assert (kept.note, kept.text) == (note, step.text)
+    assert [one["note"] for one in write_steps([kept], wired(ONE))] == [note]
+
+
+PARSED = """
+  Shown: {type: Parser, input_data: "${Each}", template: "{text} {prise}"}
+"""

@@ -1,0 +1,324 @@
+"""Flows that run other flows: what comes out, whose time and budget it is, and what is kept of it."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.caller import LOCAL_OWNER, RunRequest
+from flowground.errors import ComponentFailed, FlowgroundError, RunOverBudget, RunTimeout
+from flowground.events import ComponentFinished, Event, RunEvent, RunFinished, Token, TurnFinished
+from flowground.flow.parse import parse_flow
+from flowground.loader.links import link_flow
+from flowground.runner import run_flow
+from flowground.runner.budget import RunBudget
+from flowground.runtime import Runtime
+from flowground.settings import Limits
+from flowground.store.runs import conversations
+from flowground.store.runs.records import StoredMessage
+from flowground.wiring import WiredFlow, wire
+from tests.flow_runs import nothing_said, read_into
+from tests.meeting import Meeting
+from tests.running import running, take_turn
+
+pytestmark = pytest.mark.anyio
+
+PARENT = """
+components:
+  ChatInput: {type: ChatInput}
+  Sub: {type: RunFlow, flow: child, input_value: "<${ChatInput}>", Tone: kind}
+  ChatOutput: {type: ChatOutput, input_value: "${Sub}"}
+"""
+CHILD = """
+components:
+  ChatInput: {type: ChatInput}
+  Tone: {type: TextInput, input_value: plain}
+  Model: {type: LanguageModel, model: echo, system_message: "${Tone}", input_value: "${Tone} ${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
+SELF = """
+components:
+  ChatInput: {type: ChatInput}
+  Again: {type: RunFlow, flow: self, input_value: "${ChatInput}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Again}"}
+"""
+
+
+def link(flows: Mapping[str, str]) -> WiredFlow:
+    """The first of them, with the others to run."""
+    made = {name: wire(parse_flow(text, f"{name}.yaml", max_bytes=100_000)) for name, text in flows.items()}
+    return link_flow(next(iter(made.values())), made)
+
+
+async def run(
+    flows: Mapping[str, str],
+    models: Any = None,
+    *,
+    limits: Limits | None = None,
+    stream: bool = True,
+    asks: RunRequest | None = None,
+) -> list[RunEvent]:
+    limits, events = limits or Limits(), list[RunEvent]()
+    request = asks or RunRequest(input_value="hi", stream=stream)
+    flow = run_flow(
+        link(flows), request, history=nothing_said, models=models or Meeting(1), limits=limits, budget=RunBudget(limits)
+    )
+    await read_into(events, flow)
+    return events
+
+
+def find_end(events: list[Any]) -> RunFinished | TurnFinished:
+    assert isinstance(events[-1], RunFinished | TurnFinished)
+    return events[-1]
+
+
+def find_step(events: list[Any], name: str) -> ComponentFinished:
+    return next(event for event in events if isinstance(event, ComponentFinished) and event.component_id == name)
+
+
+async def ask(runtime: Runtime, flow: str, said: str = "hi") -> list[Event]:
+    wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
+    request = RunRequest(input_value=said, session_id="s", stream=True)
+    return [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
+
+
+async def read_chat(runtime: Runtime, flow: str) -> list[StoredMessage]:
+    here = {"flow_id": flow, "owner": str(LOCAL_OWNER.owner), "session_id": "s"}
+    messages, _ = await runtime.store.read(conversations.list_page, **here, most=20, most_chars=10_000)
+    return messages
+
+
+async def test_a_flow_runs_another_and_streams_what_it_says(tmp_path: Path) -> None:
+    async with running(tmp_path, {"parent": PARENT, "child": CHILD.replace("model: echo, ", "")}) as runtime:
+        events = await ask(runtime, "parent")
+        end = find_end(events)
+        assert [output.text for output in end.outputs] == ["You said: kind <hi>"]
+        pieces = [(event.component_id, event.text) for event in events if isinstance(event, Token)]
+        assert len(pieces) == 4
+        assert {name for name, _ in pieces} == {"ChatOutput"}
+        assert "".join(text for _, text in pieces) == "You said: kind <hi>"
+        assert end.outputs[0].model == "scripted:echo"
+        assert end.usage is not None
+        told = (await read_chat(runtime, "parent"))[-1]
+        assert told.usage == end.usage
+        (inner,) = next(step for step in told.trace if step.component_id == "Sub").inner
+        assert (inner.flow_id, inner.error) == ("child", None)
+        assert [(step.component_id, step.text) for step in inner.steps][-1] == ("ChatOutput", "You said: kind <hi>")
+        assert 0 < inner.at <= inner.steps[-1].at
+
+
+async def test_a_run_of_a_flow_is_no_row_and_stores_no_message(tmp_path: Path) -> None:
+    async with running(tmp_path, {"parent": PARENT, "child": CHILD.replace("model: echo, ", "")}) as runtime:
+        await ask(runtime, "parent")
+        for flow, count in (("parent", 2), ("child", 0)):
+            assert len(await read_chat(runtime, flow)) == count, flow
+
+
+async def test_what_an_inner_run_may_not_keep_is_not_in_the_trace() -> None:
+    private = CHILD.replace("ChatInput: {type: ChatInput}", "ChatInput: {type: ChatInput, should_store_message: false}")
+    (inner,) = find_step(await run({"parent": PARENT, "child": private}), "Sub").inner
+    assert (inner.flow_id, inner.steps) == ("child", ())
+
+
+async def test_a_join_streams_the_flow_that_runs() -> None:
+    routed = """
+components:
+  ChatInput: {type: ChatInput}
+  Gate: {type: ConditionalRouter, input_text: "${ChatInput}", match_text: hi}
+  Sub: {type: RunFlow, flow: child, input_value: "${Gate.true_result}"}
+  Other: {type: RunFlow, flow: child, input_value: "${Gate.false_result}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Other?}${Sub?}"}
+"""
+    events = await run({"parent": routed, "child": CHILD})
+    assert "".join(event.text for event in events if isinstance(event, Token)) == "echo"
+    assert find_end(events).outputs[0].source_id == "Sub"
+    assert find_step(events, "Other").status == "skipped"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_flows_run_each_other_eight_deep_at_most(stream: bool) -> None:
+    with pytest.raises(ComponentFailed, match=r"8 deep at most: self( → self){8}") as failed:
+        await run({"self": SELF}, stream=stream)
+    assert failed.value.component_id == " › ".join(["Again"] * 8)
+
+
+async def test_a_failure_inside_is_named_with_its_way_and_hidden_as_ever() -> None:
+    with pytest.raises(ComponentFailed, match="Component 'Sub › Model' failed: The model fails") as failed:
+        await run({"parent": PARENT, "child": CHILD.replace("echo", "fails")})
+    assert failed.value.hide_inside().message == "The model failed."
+
+
+async def test_a_failure_inside_goes_on_where_the_step_says_so() -> None:
+    calm = PARENT.replace("Tone: kind}", "step: {on_error: continue, fallback: sorry}}")
+    events = await run({"parent": calm, "child": CHILD.replace("echo", "fails")})
+    assert find_end(events).outputs[0].text == "sorry"
+    step = find_step(events, "Sub")
+    assert step.status == "failed"
+    assert step.inner[0].error == "Component 'Model' failed: The model fails."
+
+
+async def test_what_is_not_there_fails_by_name() -> None:
+    with pytest.raises(ComponentFailed, match="There is no flow `child`"):
+        await run({"parent": PARENT})
+    with pytest.raises(ComponentFailed, match="The flow `child` has no input `Tone`"):
+        await run({"parent": PARENT, "child": CHILD.replace("Tone: {", "Tune: {").replace("${Tone}", "${Tune}")})
+
+
+async def test_where_all_its_outputs_were_skipped_nothing_is_taken() -> None:
+    gate = """
+components:
+  ChatInput: {type: ChatInput}
+  Gate: {type: ConditionalRouter, input_text: "${ChatInput}", match_text: never}
+  ChatOutput: {type: ChatOutput, input_value: "${Gate.true_result}"}
+"""
+    flows = {"parent": PARENT.replace(", Tone: kind", ""), "child": gate}
+    events = await run(flows)
+    assert find_end(events).outputs == ()
+    assert find_step(events, "ChatOutput").status == "skipped"
+    events = await run(flows, asks=RunRequest(input_value="hi", output_type="debug"))
+    assert [output.component_id for output in find_end(events).outputs] == ["ChatInput"]
+
+
+async def test_files_that_a_flow_shows_are_their_names_outside() -> None:
+    """Whoever ran it may not have them."""
+    parent = PARENT.replace(", Tone: kind", "").replace("${Sub}", "<${Sub.flow_outputs_data}>")
+    shows = """
+components:
+  ChatInput: {type: ChatInput}
+  ChatOutput: {type: ChatOutput, input_value: "${ChatInput.files}"}
+"""
+    assert find_end(await run({"parent": parent, "child": shows})).outputs[0].text == "<>"
+
+
+async def test_the_budget_is_one_for_all_that_a_run_starts() -> None:
+    flows = {"parent": PARENT, "child": CHILD}
+    await run(flows, limits=Limits(run_steps=7))
+    for limits, says in ((Limits(run_steps=6), "more than 6 steps"), (Limits(run_tokens=10), "more than 10 tokens")):
+        calm = PARENT.replace("Tone: kind}", "step: {on_error: continue}}")
+        with pytest.raises(RunOverBudget, match=says):
+            await run({**flows, "parent": calm}, limits=limits)
+
+
+async def test_the_time_is_one_for_all_that_a_run_starts() -> None:
+    models = Meeting(1)
+    with pytest.raises(RunTimeout):
+        await run({"parent": PARENT, "child": CHILD.replace("echo", "waits")}, models, limits=Limits(run_seconds=0.2))
+    assert models.cancelled == ["waits"]
+
+
+async def test_stopping_ends_the_call_of_an_inner_flow() -> None:
+    models = Meeting(1)
+    task = asyncio.create_task(run({"parent": PARENT, "child": CHILD.replace("echo", "waits")}, models))
+    await asyncio.wait([task], timeout=0.3)
+    assert models.came == ["waits"]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert models.cancelled == ["waits"]
+
+
+def test_the_version_is_of_all_files_that_a_run_may_use() -> None:
+    grown = CHILD.replace("plain", "rude")
+    before, after = link({"parent": PARENT, "child": CHILD}), link({"parent": PARENT, "child": grown})
+    assert before.version != after.version
+    assert before.flow.version == after.flow.version
+    assert before.version != before.flow.version
+    assert link({"parent": PARENT, "child": CHILD}).version == before.version
+    alone = link({"child": CHILD})
+    assert alone.version == alone.flow.version
+
+
+async def test_a_change_of_an_inner_flow_is_seen_and_a_run_keeps_what_it_began_with(
+    tmp_path: Path,
+) -> None:
+    flows = {"parent": PARENT, "child": CHILD.replace("model: echo, ", "")}
+    async with running(tmp_path, flows) as runtime:
+        before = await runtime.access.open_flow(LOCAL_OWNER, "parent")
+        path = runtime.catalogue.folder / "child.yaml"
+        path.write_text(flows["child"].replace("${Tone} ${ChatInput}", "new"), "utf-8")
+        await runtime.catalogue.read_now()
+        after = await runtime.access.open_flow(LOCAL_OWNER, "parent")
+        assert before.version != after.version
+        request = RunRequest(input_value="hi")
+        for wired, says in ((before, "You said: kind <hi>"), (after, "You said: new")):
+            events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
+            assert find_end(events).outputs[0].text == says
+
+
+async def test_links_that_lead_nowhere_or_in_a_circle_are_warnings(tmp_path: Path) -> None:
+    flows = {
+        "parent": PARENT.replace("Tone", "Tome"),
+        "child": CHILD,
+        "self": SELF,
+        "lost": SELF.replace("flow: self", "flow: chidl"),
+        "a": SELF.replace("flow: self", "flow: b"),
+        "b": SELF.replace("flow: self", "flow: a"),
+    }
+    async with running(tmp_path, flows) as runtime:
+        assert not runtime.catalogue.list_problems()
+        found = {file: [str(each) for each in warnings] for file, warnings in runtime.catalogue.list_warnings().items()}
+    assert list(found) == ["a.yaml", "b.yaml", "lost.yaml", "parent.yaml", "self.yaml"]
+    assert "This flow can run itself: a → b → a." in found["a.yaml"][0]
+    assert (
+        "lost.yaml:4:32: warning: There is no flow `chidl` yet: a run that comes here fails. (did you mean child?)"
+        in str(found["lost.yaml"])
+    )
+    assert "has no input `Tome`" in found["parent.yaml"][0]
+    assert "did you mean Tone?" in found["parent.yaml"][0]
+    assert "self → self" in found["self.yaml"][0]
+
+
+TESTED = """\
+tests:
+  - message: hi
+    replies: {child.Modl: "yes"}
+    expect: {calls: {child.Model: 1, chidl.Model: 0}}
+  - turns:
+      - {message: hi, replies: {child.Tone: "yes", child.Model: "yes"}}
+"""
+
+
+async def test_what_tests_name_in_another_flow_is_looked_for_there(tmp_path: Path) -> None:
+    also = "  Lost: {type: RunFlow, flow: gone, input_value: hi}\n"
+    flows = {"parent": PARENT + TESTED, "partly": PARENT + also + TESTED, "child": CHILD}
+    async with running(tmp_path, flows) as runtime:
+        found = {file: [str(each) for each in warnings] for file, warnings in runtime.catalogue.list_warnings().items()}
+    lost = "warning: There is no `{}` that asks a model{}: the test fails."
+    model, tone = (lost.format(name, " or an MCP server") for name in ("child.Modl", "child.Tone"))
+    flow = lost.format("chidl.Model", "")
+    assert found["parent.yaml"] == [
+        f"parent.yaml:8:15: {model} (did you mean child.Model?)",
+        f"parent.yaml:9:38: {flow} (did you mean child.Model?)",
+        f"parent.yaml:11:33: {tone} (did you mean child.Model?)",
+    ]
+    assert [says.partition(": ")[2] for says in found["partly.yaml"][1:]] == [
+        f"{model} (did you mean child.Model?)",
+        f"{tone} (did you mean child.Model?)",
+    ]
+
+
+def test_a_flow_is_named_in_the_file_and_nowhere_else() -> None:
+    assert link({"parent": PARENT, "child": CHILD}).policy.fields["Sub"]["flow"].closed == "protected"
+
+
+async def test_a_switch_of_an_inner_flow_or_its_provider_holds_for_the_outer(tmp_path: Path) -> None:
+    flows = {"parent": PARENT, "child": CHILD.replace("model: echo, ", "")}
+    async with running(tmp_path, flows) as runtime:
+        wired = await runtime.access.open_flow(LOCAL_OWNER, "parent")
+        assert runtime.switches.find_off(wired) is None
+        for kind, name in (("flow", "child"), ("provider", "scripted")):
+            await runtime.switches.switch_off(kind, name, says="Later.", by="tests")  # type: ignore[arg-type]
+            off = runtime.switches.find_off(wired)
+            assert isinstance(off, FlowgroundError)
+            assert "Later." in off.message
+            await runtime.switches.switch_on(kind, name, by="tests")  # type: ignore[arg-type]
+
+
+def test_a_tweak_of_a_model_inside_is_unknown_outside() -> None:
+    wired = link({"parent": PARENT, "child": CHILD})
+    assert "Model" not in wired.policy.fields
+    assert [name for name, _ in wired.list_models()] == ["Model"]
+    assert replace(wired, inner_flows={}).version == wired.version

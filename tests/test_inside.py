@@ -1,0 +1,152 @@
+"""The page *Inside* for who may see it: what it is told of a flow's file, whatever stands in that."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.errors import Problem
+from flowground.ui.inside.file_lines import MOST_CHARS, MOST_LINES, MOST_MISTAKES, write_file
+from tests.app_page import find_by_key, open_script, read
+from tests.flow_files import LARGEST, MOST
+from tests.flow_texts import mistakes
+from tests.in_process import runtime_of
+from tests.running import chat_flow, look_at_once
+from tests.servers import write_folder
+
+BROKEN = """\
+name: Review
+components:
+  ChatInput: {type: ChatInput}
+  Model: {type: LanguageModel, modle: scripted, input_value: "${ChatInptu}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
+"""
+
+
+def told(**query: str) -> dict[str, Any]:
+    """What the page tells its component."""
+    at = open_script("inside", **query)
+    data: dict[str, Any] = json.loads(find_by_key(at.get("bidi_component"), "inside:").proto.json)
+    return data
+
+
+def shown(file: dict[str, Any]) -> list[str]:
+    return [line for part in file["parts"] for line in part["lines"]]
+
+
+@pytest.fixture
+def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    look_at_once(monkeypatch)
+    files = {"talk": chat_flow("scripted", "Talk"), "review": BROKEN}
+    with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows=files)):
+        yield tmp_path / "flows"
+
+
+def test_a_flow_has_its_picture_its_steps_and_its_file(flows: Path) -> None:
+    page = told(flow="talk")
+    assert page["picture"].startswith("flowchart TB\n")
+    assert [(step["id"], step["label"], step["takes"], step["line"]) for step in page["steps"]] == [
+        ("ChatInput", "Chat Input", "", 3),
+        ("Model", "Language Model (Model)", "input_value from Chat Input", 5),
+        ("ChatOutput", "Chat Output", "input_value from Language Model (Model)", 9),
+    ]
+    assert shown(page["file"]) == chat_flow("scripted", "Talk").splitlines()
+    assert (page["file"]["mistakes"], page["says"], page["file"]["note"]) == ([], "", "")
+
+
+@pytest.mark.parametrize("query", [{"flow": "review"}, {"file": "review.yaml"}])
+def test_a_file_that_never_was_a_flow_has_its_mistakes_in_place(flows: Path, query: dict[str, str]) -> None:
+    page = told(**query)
+    assert (page["picture"], page["steps"]) == ("", [])
+    assert page["file"]["note"] == "There is a picture once the file has no mistake."
+    assert shown(page["file"]) == BROKEN.splitlines()
+    assert [(one["line"], one["column"], one["length"], one["hint"]) for one in page["file"]["mistakes"]] == [
+        (4, 32, 5, "Did you mean `model`?"),
+        (4, 63, 12, "Did you mean `ChatInput`?"),
+    ]
+
+
+def test_while_the_last_good_version_serves_its_picture_is_shown_with_the_mistakes(flows: Path) -> None:
+    (flows / "talk.yaml").write_text(chat_flow("scripted", "Talk").replace("model:", "modle:"))
+    page = told(flow="talk")
+    assert page["picture"].startswith("flowchart TB\n")
+    assert page["says"] == "The picture is of the last good version, which answers until the file is corrected."
+    assert {step["line"] for step in page["steps"]} == {None}
+    (mistake,) = page["file"]["mistakes"]
+    assert mistake["text"] == "LanguageModel has no field `modle`."
+
+
+def test_warnings_stand_in_place_too(flows: Path) -> None:
+    (flows / "old.yaml").write_text(
+        'components:\n  Rows: {type: ParseData, input_data: [{text: a}], template: "{text}"}\n'
+        '  Out: {type: ChatOutput, input_value: "${Rows}"}\n'
+    )
+    page = told(flow="old")
+    (warning,) = page["file"]["mistakes"]
+    assert (warning["line"], warning["is_warning"]) == (2, True)
+    assert (page["says"], page["steps"][0]["line"]) == ("", 2)
+
+
+def test_secrets_are_not_shown(flows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "canary-of-the-environment")
+    (flows / "talk.yaml").write_text(chat_flow("scripted", "${env:MY_KEY}"))
+    page = told(flow="talk")
+    assert "${env:MY_KEY}" in str(page)
+    assert "canary" not in str(page)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\x00n\x00a", b"\x00" * 5_000, b"name: \xc3\x28\n", b"\xef\xbb\xbfname: x\r\n", b""]
+)
+def test_odd_bytes_are_shown_and_fail_nothing(flows: Path, content: bytes) -> None:
+    (flows / "odd.yaml").write_bytes(content)
+    file = told(file="odd.yaml")["file"]
+    assert file["mistakes"]
+    assert not {*"".join(shown(file))} & {*"\x00\x1f\ufeff"}
+
+
+def test_a_file_over_the_limit_is_shown_from_its_beginning_on(flows: Path) -> None:
+    (flows / "large.yaml").write_text("# a line of it\n" * 80_000)
+    file = told(file="large.yaml")["file"]
+    assert "1 MiB" in file["mistakes"][0]["text"] or "bytes" in file["mistakes"][0]["text"]
+    assert len(shown(file)) == MOST_LINES
+
+
+def test_a_file_that_cannot_be_read_is_said_so(flows: Path) -> None:
+    (flows / "gone.yaml").symlink_to(flows / "nowhere")
+    file = told(file="gone.yaml")["file"]
+    assert file["note"] == "The file cannot be read."
+    assert "cannot be read" in file["mistakes"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"flow": "unknown"}, {"file": "unknown.yaml"}, {"file": "../config.yaml"}, {"file": "/etc/passwd"}]
+)
+def test_what_is_not_there_is_the_calm_page(flows: Path, query: dict[str, str]) -> None:
+    at = open_script("inside", **query)
+    assert "Nothing here for you" in read(at)
+    assert not [one for one in at.get("bidi_component") if str(one.key).startswith("inside:")]
+
+
+@pytest.mark.parametrize("name", LARGEST)
+def test_the_largest_files_are_bounded(name: str) -> None:
+    text = LARGEST[name]
+    places = [said.split(":")[1:3] for said in mistakes(text)]
+    problems = [Problem("x", int(line), int(column), "m") for line, column in places]
+    file = write_file(text, problems)
+    lines = shown(dict(file))
+    assert lines
+    assert sum(map(len, lines)) <= MOST_CHARS + 9 * 1_002 * MOST_MISTAKES
+    numbers = {number for part in file["parts"] for number in range(part["start"], part["start"] + len(part["lines"]))}
+    assert {one["line"] for one in file["mistakes"]} <= numbers | {file["count"] + 1}
+    assert len(file["mistakes"]) + file["more"] == len(problems)
+
+
+def test_what_stands_around_a_mistake_far_below_is_shown() -> None:
+    text = "\n".join(f"line {number}" for number in range(1, 10_001))
+    file = write_file(text, [Problem("x", 9_000, 6, "Wrong.", value="9000")])
+    assert file["count"] == 10_000
+    assert [(part["start"], len(part["lines"])) for part in file["parts"]] == [(1, MOST_LINES), (8_996, 9)]
+    assert file["mistakes"][0]["length"] == 4
+    assert len(text) < MOST

@@ -1,0 +1,106 @@
+"""Lists and mappings as tweaks: open where the author leaves them open, checked like any value, and bounded."""
+
+from typing import Any
+
+import pytest
+
+from flowground.caller import LOCAL_OWNER, RunRequest
+from flowground.components.base import LONGEST_TEXT
+from flowground.errors import TweaksRefused
+from flowground.overrides import find_changes
+from flowground.tweaks import apply_tweaks
+from tests.flow_texts import mistakes, wired
+from tests.heartbeat import stays_responsive
+from tests.talk import MEMBER
+
+TEXT = """\
+components:
+  ChatInput: {type: ChatInput}
+  Route: {type: SmartRouter, input_text: "${ChatInput}", routes: {all: Everything}}
+  Rows: {type: Parser, input_data: [{text: a}]}
+  Named: {type: DataOperations, data: {text: a}, operation: Append or Update, append_update_data: {b: 1}}
+  Fed: {type: Parser, input_data: "${Named}"}
+  Out: {type: ChatOutput, input_value: "${Route.all} ${Rows} ${Fed}"}
+"""
+FLOW = wired(TEXT)
+OPENED = wired(TEXT + "api: {overridable: [Rows.input_data]}\n")
+
+
+def change(component: str, **fields: Any) -> Any:
+    request = RunRequest(tweaks={component: fields})
+    return apply_tweaks(FLOW, request, unknown="refuse").wired.components[component].model_dump()
+
+
+def test_a_list_or_a_mapping_is_taken_as_it_is() -> None:
+    assert change("Rows", input_data=[{"text": "b"}, {}])["input_data"] == [{"text": "b"}, {}]
+    assert change("Rows", input_data={"value": [{"text": "b"}]})["input_data"] == [{"text": "b"}]
+    assert change("Named", append_update_data={"value": {"c": [2]}})["append_update_data"] == {"value": {"c": [2]}}
+    assert change("Named", append_update_data={"value": 1, "load_from_db": True})["append_update_data"] == {
+        "value": 1,
+        "load_from_db": True,
+    }
+    for nothing in (None, {"value": None}, {"value": None, "load_from_db": False}):
+        assert change("Named", append_update_data=nothing)["append_update_data"] == {"b": 1}
+
+
+def test_the_code_of_an_override_says_what_the_page_says() -> None:
+    given: list[Any] = [{"value": [1]}, {"value": {"value": None}}, []]
+    for data in given:
+        changed = find_changes(FLOW, {"Named": {"data": data}}, LOCAL_OWNER)
+        assert changed == {"Named": {"data": data}}
+        assert find_changes(FLOW, changed, LOCAL_OWNER) == changed
+
+
+def make_deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("component", "fields", "says"),
+    [
+        ("Rows", {"input_data": "[]"}, '`Rows.input_data` is records, a list of mappings, not "[]".'),
+        ("Rows", {"input_data": [1]}, "is records, a list of mappings, not [1]."),
+        (
+            "Rows",
+            {"input_data": [{"text": "x" * LONGEST_TEXT}]},
+            "has 1,000,013 bytes as JSON; 1,000,000 is the limit.",
+        ),
+        ("Named", {"append_update_data": {"a": make_deep(500)}}, "`Named.append_update_data` is nested too deeply."),
+        ("Named", {"data": {"value": 5}, "append_update_data": 5}, "is a mapping, not 5."),
+        ("Fed", {"input_data": []}, "`Fed.input_data` is filled by `${Named}`"),
+        ("Route", {"routes": {"other": "x"}}, "The field is protected"),
+        ("Named", {"operation": "Head"}, "The field is protected"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_the_fields_own_rule(component: str, fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(TweaksRefused) as caught:
+        change(component, **fields)
+    assert says in caught.value.message
+
+
+def test_members_set_what_the_author_opened() -> None:
+    request = RunRequest(tweaks={"Rows": {"input_data": []}})
+    with pytest.raises(TweaksRefused):
+        apply_tweaks(FLOW, request, unknown="refuse", caller=MEMBER)
+    found = apply_tweaks(OPENED, request, unknown="refuse", caller=MEMBER).wired
+    assert found.components["Rows"].model_dump()["input_data"] == []
+
+
+@pytest.mark.parametrize("field", ["Route.routes", "Named.operation"])
+def test_what_outputs_are_made_from_is_opened_by_nobody(field: str) -> None:
+    (said,) = mistakes(TEXT + f"api: {{overridable: [{field}]}}\n")
+    assert said.endswith(f"`{field}` is fixed in the file: callers cannot set it.")
+
+
+@pytest.mark.anyio
+async def test_a_large_tweak_stops_nobody() -> None:
+    rows = [{"text": "x", "n": number} for number in range(35_000)]
+    request = RunRequest(tweaks={"Rows": {"input_data": rows}})
+
+    async def apply() -> None:
+        apply_tweaks(FLOW, request, unknown="refuse")
+
+    await stays_responsive(apply)

@@ -1,0 +1,336 @@
+"""Knowledge: which files are indexed, what is found with which filters, how an index is replaced while it serves."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowground.errors import RunError
+from flowground.knowledge import (
+    Filters,
+    IndexFolder,
+    IndexHomes,
+    Knowledge,
+    KnowledgeBusy,
+    KnowledgeMissing,
+    KnowledgeSources,
+)
+from flowground.knowledge.sources import find_sources
+from flowground.path_patterns import explain_pattern, match_path
+from tests.documents_of_all_kinds import make_pdf
+from tests.heartbeat import stays_responsive
+from tests.knowledge_homes import open_homes
+from tests.store_databases import DATABASES
+
+OLD = 1_600_000_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of flows with a handbook, written long ago."""
+    handbook = tmp_path / "flows" / "knowledge" / "handbook"
+    handbook.mkdir(parents=True)
+    write(handbook / "travel.md", "---\nteam: travel\n---\n# Travel\n\nHotels in Lyon cost 120 euros.\n")
+    write(handbook / "leave.txt", "Everybody has thirty days of leave.")
+    write(handbook / "rules.pdf", make_pdf(["Badges are worn.", "Bicycles stand in the yard."]))
+    return tmp_path / "flows"
+
+
+def write(path: Path, content: str | bytes, *, at: float = OLD) -> None:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.utime(path, (at, at))
+
+
+def sources(folder: Path, *files: str) -> KnowledgeSources:
+    return KnowledgeSources(folder, files or ("knowledge/**/*.{md,txt,pdf}",))
+
+
+@pytest.fixture(params=DATABASES)
+def homes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IndexHomes]:
+    """Where indexes live: a folder, or tables of PostgreSQL."""
+    with open_homes(request.param, tmp_path / "kept") as homes:
+        yield homes
+
+
+@pytest.fixture
+def knowledge(homes: IndexHomes) -> Knowledge:
+    return Knowledge("handbook", homes.open("handbook"))
+
+
+def make(folder: Path) -> Knowledge:
+    """In a folder of its own."""
+    return Knowledge("handbook", IndexFolder(folder.parent / "data"))
+
+
+def find(knowledge: Knowledge, question: str, **more: object) -> list[str]:
+    """The sources of the passages that are found."""
+    return [hit.source.rpartition("/")[2] for hit in asyncio.run(knowledge.search(question, **more))]  # type: ignore[arg-type]
+
+
+def test_a_hit_says_where_it_stands(knowledge: Knowledge, folder: Path) -> None:
+    report = asyncio.run(knowledge.index(sources(folder)))
+    assert (report.files, report.read, report.passages, report.notes) == (3, 3, 3, {})
+    (hotel,) = asyncio.run(knowledge.search("Lyon hotel"))
+    assert hotel.source == "knowledge/handbook/travel.md"
+    text = (folder / hotel.source).read_text("utf-8")
+    assert text[hotel.start : hotel.end] == hotel.text == "# Travel\n\nHotels in Lyon cost 120 euros."
+    assert (hotel.title, hotel.keys, hotel.page) == ("Travel", {"team": "travel"}, None)
+    assert 0 < hotel.score <= 1
+    (badge,) = asyncio.run(knowledge.search("badge"))
+    assert (badge.page, "Badges" in badge.text) == (1, True)
+
+
+def test_filters_and_the_threshold_leave_out(knowledge: Knowledge, folder: Path) -> None:
+    handbook = folder / "knowledge" / "handbook"
+    pages = ["Hotels are listed on page one. " * 40, "Hotels are listed on page two. " * 40]
+    write(handbook / "rules.pdf", make_pdf(pages))
+    asyncio.run(knowledge.index(sources(folder)))
+    assert set(find(knowledge, "hotels", top_k=20)) == {"travel.md", "rules.pdf"}
+    assert set(find(knowledge, "hotels", filters=Filters(source="**/*.pdf"))) == {"rules.pdf"}
+    assert find(knowledge, "hotels", filters=Filters(keys={"team": "travel"})) == ["travel.md"]
+    assert find(knowledge, "hotels", filters=Filters(keys={"team": "sales"})) == []
+    on_two = asyncio.run(knowledge.search("hotels", filters=Filters(page=2)))
+    assert {hit.page for hit in on_two} == {2}
+    assert {hit.page for hit in asyncio.run(knowledge.search("hotels", filters=Filters(page=(1, 2))))} == {1, 2}
+    assert find(knowledge, "hotels", filters=Filters(source="../**")) == []
+    assert find(knowledge, "hotels lyon elephants giraffes", threshold=0.9) == []
+    assert len(find(knowledge, "hotels", top_k=1)) == 1
+
+
+def test_only_files_that_changed_are_read_again(knowledge: Knowledge, folder: Path) -> None:
+    handbook = folder / "knowledge" / "handbook"
+    asyncio.run(knowledge.index(sources(folder)))
+    assert not asyncio.run(knowledge.is_outdated(sources(folder)))
+    write(handbook / "leave.txt", "Everybody has forty days of leave.", at=OLD + 10)
+    write(handbook / "travel.md", (handbook / "travel.md").read_bytes(), at=OLD + 10)
+    (handbook / "rules.pdf").unlink()
+    assert asyncio.run(knowledge.is_outdated(sources(folder)))
+    report = asyncio.run(knowledge.index(sources(folder)))
+    assert (report.files, report.removed, report.passages) == (2, 1, 2)
+    assert report.read in (1, 2)  # tables know by its content that one says the same
+    assert find(knowledge, "forty") == ["leave.txt"]
+    assert find(knowledge, "thirty") == find(knowledge, "badges") == []
+    assert find(knowledge, "hotels") == ["travel.md"]
+    report = asyncio.run(knowledge.index(sources(folder)))
+    assert (report.read, report.removed) == (0, 0)
+
+
+def test_another_way_to_split_makes_all_of_it_anew(knowledge: Knowledge, folder: Path) -> None:
+    asyncio.run(knowledge.index(sources(folder)))
+    smaller = KnowledgeSources(folder, ("knowledge/**/*.txt",), size=100, overlap=10)
+    assert asyncio.run(knowledge.is_outdated(smaller))
+    report = asyncio.run(knowledge.index(smaller))
+    assert (report.files, report.read) == (1, 1)
+
+
+def test_a_file_that_was_just_written_is_looked_at_again(knowledge: Knowledge, folder: Path) -> None:
+    """Two writings of the same size within one tick of the clock look alike."""
+    leave = folder / "knowledge" / "handbook" / "leave.txt"
+    leave.write_text("Everybody has thirty days of leave.")
+    asyncio.run(knowledge.index(sources(folder)))
+    before = leave.stat()
+    leave.write_text("Everybody has eighty days of leave.")
+    os.utime(leave, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert asyncio.run(knowledge.is_outdated(sources(folder)))
+    asyncio.run(knowledge.index(sources(folder)))
+    assert find(knowledge, "eighty") == ["leave.txt"]
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_indexed(knowledge: Knowledge, folder: Path) -> None:
+    handbook = folder / "knowledge" / "handbook"
+    write(handbook / "broken.pdf", b"%PDF-1.4 broken")
+    write(handbook / "picture.md", b"\x89PNG\r\n\x1a\n")
+    (handbook / "passwords.txt").symlink_to("/etc/passwd")
+    (handbook / "elsewhere").symlink_to(folder.parent)
+    report = asyncio.run(knowledge.index(sources(folder)))
+    assert report.passages == 3
+    notes = {
+        source.rpartition("/")[2]: note.replace("knowledge/handbook/", "") for source, note in report.notes.items()
+    }
+    assert notes == {
+        "broken.pdf": "broken.pdf is a damaged PDF.",
+        "picture.md": "picture.md is a PNG picture; only pdf, docx, html, csv, json, md or txt files are read.",
+        "passwords.txt": "passwords.txt is left out: it is a link that leads out of the flows folder.",
+    }
+    assert find(knowledge, "root") == []
+    assert not asyncio.run(knowledge.is_outdated(sources(folder)))
+    assert (asyncio.run(knowledge.index(sources(folder)))).read == 0
+
+
+def test_without_an_index_it_says_so(knowledge: Knowledge, folder: Path) -> None:
+    with pytest.raises(KnowledgeMissing, match="not indexed yet"):
+        asyncio.run(knowledge.search("hotels"))
+    assert asyncio.run(knowledge.is_outdated(sources(folder)))
+
+
+def test_an_index_that_is_damaged_is_made_anew(folder: Path) -> None:
+    knowledge = make(folder)
+    asyncio.run(knowledge.index(sources(folder)))
+    (file,) = (folder.parent / "data").glob("*.index")
+    file.write_bytes(b"no database")
+    fresh = make(folder)
+    with pytest.raises(KnowledgeMissing):
+        asyncio.run(fresh.search("hotels"))
+    asyncio.run(fresh.index(sources(folder)))
+    assert find(fresh, "hotels") == ["travel.md"]
+
+
+def test_readers_keep_what_serves_until_the_next_is_done(homes: IndexHomes, folder: Path) -> None:
+    """Searches go on while indexes are made, in this process and in another one; none ever fails or finds nothing."""
+    first, second = (Knowledge("handbook", homes.open("handbook")) for _ in range(2))
+
+    async def run() -> int:
+        await first.index(sources(folder))
+        searches = 0
+        for round_ in range(3):
+            write(folder / "knowledge" / "handbook" / "leave.txt", f"Leave, version {round_}.", at=OLD + round_)
+            indexing = asyncio.create_task(first.index(sources(folder)))
+            while not indexing.done():
+                for knowledge in (first, second):
+                    assert [hit.source for hit in await knowledge.search("Lyon")] == ["knowledge/handbook/travel.md"]
+                    searches += 1
+            await indexing
+            (hit,) = await second.search("leave version")
+            assert hit.text == f"Leave, version {round_}."
+        return searches
+
+    assert asyncio.run(run()) > 10
+    first.close()
+    second.close()
+
+
+def test_a_search_goes_on_in_the_next_index_where_that_takes_the_place_of_its_own(
+    knowledge: Knowledge, folder: Path
+) -> None:
+    asyncio.run(knowledge.index(sources(folder)))
+    meanwhile: list[str] = []
+
+    class Question(str):
+        """While it is read, another index is made, and somebody else searches in that."""
+
+        def __getitem__(self, part: object) -> str:
+            if not meanwhile:
+                meanwhile.append("made")
+                write(folder / "knowledge" / "handbook" / "leave.txt", "Leave, another version.", at=OLD + 1)
+                asyncio.run(knowledge.index(sources(folder)))
+                meanwhile.extend(find(knowledge, "badges"))
+            return str(self)
+
+    assert find(knowledge, Question("another version")) == ["leave.txt"]
+    assert meanwhile == ["made", "rules.pdf"]
+
+
+def test_one_process_indexes_at_a_time_and_a_dead_one_gives_it_back(folder: Path) -> None:
+    code = (
+        "import fcntl, os, sys\n"
+        "held = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\n"
+        "fcntl.flock(held, fcntl.LOCK_EX)\nprint('held', flush=True)\nsys.stdin.read()\n"
+    )
+    (folder.parent / "data").mkdir()
+    command = [sys.executable, "-c", code, str(folder.parent / "data" / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(KnowledgeBusy, match="being indexed already"):
+            asyncio.run(make(folder).index(sources(folder)))
+        other.kill()
+    asyncio.run(make(folder).index(sources(folder)))
+
+
+def test_what_is_cancelled_leaves_nothing_and_what_a_killed_process_left_is_removed(folder: Path) -> None:
+    knowledge, data = make(folder), folder.parent / "data"
+    data.mkdir()
+    (data / f"{'0' * 32}.index").write_bytes(b"half of it")
+
+    async def cancel() -> None:
+        task = asyncio.create_task(knowledge.index(sources(folder)))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    asyncio.run(cancel())
+    assert len(list(data.glob("*.index"))) == 1
+    asyncio.run(knowledge.index(sources(folder)))
+    assert [path.read_bytes()[:6] for path in data.glob("*.index")] == [b"SQLite"]
+    write(folder / "knowledge" / "handbook" / "leave.txt", "Leave, another version.", at=OLD + 1)
+    asyncio.run(knowledge.index(sources(folder)))
+    assert len(list(data.glob("*.index"))) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(folder: Path) -> None:
+    (folder.parent / "data").write_text("a file")
+    with pytest.raises(RunError, match="cannot be stored"):
+        asyncio.run(make(folder).index(sources(folder)))
+    (folder.parent / "data").unlink()
+    (folder.parent / "data" / "current").mkdir(parents=True)
+    with pytest.raises(RunError, match="'handbook' cannot be stored: Is a directory"):
+        asyncio.run(make(folder).index(sources(folder)))
+    assert list((folder.parent / "data").glob("*.index")) == []
+
+
+def test_progress_is_told(knowledge: Knowledge, folder: Path) -> None:
+    told: list[tuple[int, int]] = []
+    asyncio.run(knowledge.index(sources(folder), lambda done, total: told.append((done, total))))
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_nothing_waits_for_an_index_or_a_search(knowledge: Knowledge, folder: Path) -> None:
+    line = "Paragraph {} of a long handbook about hotels, trains and leave.\n\n"
+    lines = "".join(line.format(number) for number in range(30_000))
+    write(folder / "knowledge" / "handbook" / "long.txt", lines)
+
+    async def index_and_search() -> None:
+        await knowledge.index(sources(folder))
+        hits = await asyncio.gather(*(knowledge.search("hotels trains leave paragraph 77") for _ in range(20)))
+        assert {len(found) for found in hits} == {5}
+
+    asyncio.run(stays_responsive(index_and_search))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("**/*.md", {"a.md", "one/b.md", "one/two/c.md"}),
+        ("one/*.md", {"one/b.md"}),
+        ("one/**", {"one/b.md", "one/two/c.md", "one/two/d.txt"}),
+        ("{a,one/b}.md", {"a.md", "one/b.md"}),
+        ("**/two/*.{md,txt}", {"one/two/c.md", "one/two/d.txt"}),
+        ("[ab].md", {"a.md"}),
+        ("*.MD", set()),
+    ],
+)
+def test_a_pattern_means_these_files(tmp_path: Path, pattern: str, meant: set[str]) -> None:
+    every = ("a.md", "one/b.md", "one/two/c.md", "one/two/d.txt", ".hidden.md", ".git/e.md")
+    for name in every:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("Hello")
+    assert explain_pattern(pattern) is None
+    assert set(find_sources(tmp_path, [pattern]).files) == meant
+    assert {name for name in every[:4] if match_path(name, pattern)} == meant
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("", "/etc/*", "../*.md", "a/../../b", "a//b", "./a", "C:/a", "a\\b", "~/a", "{a", "a}", "x" * 301),
+        *("a\0b", "a\nb", "{a,b,c,d}" * 5, "{a,b}" * 40),
+    ],
+)
+def test_a_pattern_that_leads_elsewhere_is_a_mistake(tmp_path: Path, pattern: str) -> None:
+    assert explain_pattern(pattern)
+    assert not match_path("a/b", pattern)
+
+
+def test_folders_in_a_circle_and_many_stars_end(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "circle").symlink_to(tmp_path)
+    (tmp_path / "a" / ("a" * 200)).write_text("x")
+    (tmp_path / "loop.md").symlink_to(tmp_path / "loop.md")
+    found = find_sources(tmp_path, ["**/**/**/**/**/*a*a*a*a*a*a*a*b", "*.md"])
+    assert found.files == {}
+    assert list(found.left_out) == ["loop.md"]

@@ -1,0 +1,130 @@
+"""The largest legal values on their way through a flow stop nobody (design: every legal request leaves the loop)."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from flowground.caller import RunRequest
+from flowground.components import COMPONENTS
+from flowground.components.base import Component, Context, Output
+from flowground.errors import FlowgroundError
+from flowground.events import RunFinished
+from flowground.flow.parse import parse_flow
+from flowground.loader.links import link_flow
+from flowground.runner import run_flow
+from flowground.values import LONGEST, ValueKind, measure
+from flowground.wiring import wire
+from tests.flow_runs import nothing_said, read_into
+from tests.heartbeat import stays_responsive
+from tests.test_structured import Answering
+
+pytestmark = pytest.mark.anyio
+
+ROWS = [{"text": "word " * 24, "n": number} for number in range(20_000)]
+TINY: list[Any] = [{"a": 1}] * 20_000
+MANY: list[Any] = [{"a": 1}] * 370_000
+VALUES = {
+    "rows": ROWS,
+    "tiny": TINY,
+    "many": MANY,
+    "long": [{"text": "x" * (LONGEST - 100)}],
+    "deep": [{"text": [[[[[]]]]] * 200_000}],
+}
+
+
+class Given(Component):
+    """Gives one of the values above."""
+
+    type_name = "Given"
+    title = "Given"
+    outputs: Mapping[str, ValueKind] = {"records": "records"}  # type: ignore[misc]
+
+    which: str = "rows"
+
+    async def run(self, context: Context) -> Output:
+        return Output({"records": VALUES[self.which]})
+
+
+TYPES: dict[str, type[Component]] = {**COMPONENTS, "Given": Given}
+ONE = wire(
+    parse_flow(
+        "components: {In: {type: ChatInput}, Out: {type: ChatOutput, input_value: '${In}'}}", "one.yaml", max_bytes=1000
+    )
+)
+
+
+READERS = {
+    "shown": """
+  Out: {type: ChatOutput, input_value: "${Given}"}
+""",
+    "parsed": """
+  Read: {type: Parser, input_data: "${Given}", template: "{n}: {text}"}
+  Out: {type: ChatOutput, input_value: "${Read}"}
+""",
+    "written": """
+  Read: {type: Parser, input_data: "${Given}", mode: Stringify}
+  Out: {type: ChatOutput, input_value: "${Read}"}
+""",
+    "parsed by many": f"""
+  Read: {{type: Parser, input_data: "${{Given}}", template: "{"{none}" * 300}"}}
+  Out: {{type: ChatOutput, input_value: "${{Read}}"}}
+""",
+    "in a text": """
+  Out: {type: ChatOutput, input_value: "all: ${Given}"}
+""",
+    "each": """
+  Each: {type: ForEach, data: "${Given}", flow: one, parallel: 64}
+  Out: {type: ChatOutput, input_value: "${Each}"}
+""",
+}
+
+
+async def run(components: str, models: Any = None) -> RunFinished | None:
+    text = f"components:\n{components}"
+    wired = link_flow(wire(parse_flow(text, "large.yaml", max_bytes=100_000), types=TYPES), {"one": ONE})
+    events: list[Any] = []
+    run = run_flow(wired, RunRequest("hi"), history=nothing_said, models=models or Answering())
+    try:
+        await read_into(events, run)
+    except FlowgroundError:
+        return None
+    end: RunFinished = events[-1]
+    return end
+
+
+@pytest.mark.parametrize("which", VALUES)
+@pytest.mark.parametrize("reader", READERS)
+async def test_the_largest_records(which: str, reader: str) -> None:
+    assert measure(VALUES[which]) <= LONGEST
+
+    async def ask() -> None:
+        await run(f"  Given: {{type: Given, which: {which}}}{READERS[reader]}")
+
+    await stays_responsive(ask)
+
+
+FOUND = """\
+  Found:
+    type: StructuredOutput
+    input_value: x
+    output_schema: {type: object, properties: {lines: {type: array, items: ITEMS}}}
+  Out: {type: TextOutput, input_value: "${Found.lines}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("items", "answer"),
+    [
+        ("{type: object, properties: {n: {type: integer}}}", [{"n": 1}] * 20_000),
+        ("{type: integer}", [1] * 160_000),
+    ],
+)
+async def test_the_longest_answer_of_a_schema(items: str, answer: list[Any]) -> None:
+    written = json.dumps({"lines": answer})
+
+    async def ask() -> None:
+        assert await run(FOUND.replace("ITEMS", items), Answering(written)) is not None
+
+    await stays_responsive(ask)

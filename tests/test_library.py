@@ -1,0 +1,231 @@
+"""Knowledge that flow files and config.yaml name: its mistakes, and that it is indexed when files change."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from flowground.errors import RunError
+from flowground.flow.knowledge import KnowledgeSection
+from flowground.knowledge import IndexHomes, KnowledgeMissing
+from flowground.library import Library
+from flowground.loader import Catalogue
+from tests.flow_texts import mistakes, parsed
+from tests.in_process import runtime_of
+from tests.servers import write_folder
+from tests.test_settings import load, refusal
+
+FLOW = """\
+components:
+  In: {type: ChatInput}
+  Out: {type: ChatOutput, input_value: "${In}"}
+"""
+WITH = """\
+knowledge:
+  handbook:
+    files: [knowledge/**/*.md]
+    split: {size: 400, overlap: 100}
+"""
+
+
+def test_a_flow_file_names_its_knowledge() -> None:
+    flow = parsed(FLOW + WITH)
+    section = flow.knowledge["handbook"]
+    assert (section.files, section.split.size, section.split.overlap) == (("knowledge/**/*.md",), 400, 100)
+    assert parsed(FLOW + "knowledge:\n").knowledge == {}
+    section = parsed(FLOW + "knowledge:\n  handbook: {uploads: true}\n").knowledge["handbook"]
+    assert (section.files, section.uploads) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "  handbook: {files: [../*.md]}",
+            "talk.yaml:5:22: `knowledge.handbook.files.0`: a pattern of files stays inside",
+        ),
+        (
+            "  handbook: {files: ['/etc/*']}",
+            "talk.yaml:5:22: `knowledge.handbook.files.0`: a pattern of files counts from",
+        ),
+        ("  handbook: {files: []}", "talk.yaml:5:21: `knowledge.handbook.files`: there are 1 to 50 patterns."),
+        ("  handbook: {}", "talk.yaml:5:13: `knowledge.handbook`: there is `files`, `uploads: true`, or both."),
+        (
+            "  handbook: {files: [a], embeddings: small}",
+            "talk.yaml:5:38: `knowledge.handbook.embeddings`: a model is written provider:model, for example openai:",
+        ),
+        ("  handbook: {file: [a]}", "There is no `file` in `knowledge.handbook`. (did you mean files?)"),
+        ("  Hand Book: {files: [a]}", "`knowledge`: 'Hand Book' is no name: those are small letters"),
+        (
+            "  handbook: {files: [a], split: {size: 200, overlap: 150}}",
+            "`knowledge.handbook.split`: `overlap` is half of `size` at most.",
+        ),
+        (
+            "  handbook: {files: [a], split: {size: 10}}",
+            "talk.yaml:5:40: `knowledge.handbook.split.size` is a whole number from 100 to 10,000, not 10.",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(text: str, said: str) -> None:
+    found = "\n".join(mistakes(f"{FLOW}knowledge:\n{text}\n"))
+    assert said in found
+
+
+def test_config_yaml_names_what_all_flows_may_look_up(tmp_path: Path) -> None:
+    settings = load(tmp_path, WITH)
+    assert settings.knowledge["handbook"].split.overlap == 100
+    assert refusal(tmp_path, "knowledge:\n  a:\n    files: [../b]\n") == (
+        "config.yaml:3: knowledge.a.files.0: a pattern of files stays inside the flows folder: it has no part that is "
+        "empty, `.` or `..`"
+    )
+    assert "did you mean files" in refusal(tmp_path, "knowledge:\n  a:\n    fils: [b]\n")
+
+
+class Shelf:
+    """A folder of flows with a library that looks often."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "knowledge").mkdir()
+        (folder / "travel.yaml").write_text(FLOW + WITH)
+        self.write("hotels.md", "Hotels in Lyon cost 120 euros.")
+        shared = {"rules": KnowledgeSection(files=("knowledge/rules.md",))}
+        catalogue = Catalogue(folder, max_bytes=100_000)
+        data = folder.parent / "data"
+        self.library = Library(catalogue, shared, IndexHomes(data), look_every=0.05, settle=0.05, wait=20)
+        self.other = IndexHomes(folder.parent / "other")
+
+    def write(self, name: str, text: str, *, at: float = 1_600_000_000) -> None:
+        path = self.folder / "knowledge" / name
+        path.write_text(text)
+        os.utime(path, (at, at))
+
+    async def find(self, question: str) -> list[str]:
+        return [hit.text for hit in await self.library.search("travel", "handbook", question)]
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    (tmp_path / "flows").mkdir()
+    return Shelf(tmp_path / "flows")
+
+
+def test_a_flow_finds_its_own_and_what_is_shared(shelf: Shelf) -> None:
+    assert [one.address for one in shelf.library.list_all()] == ["rules", "travel/handbook"]
+    assert shelf.library.find("travel", "handbook").address == "travel/handbook"
+    assert shelf.library.find("travel", "rules").address == "rules"
+    with pytest.raises(RunError, match=r"no knowledge 'handbok' \(did you mean handbook\?\)"):
+        shelf.library.find("travel", "handbok")
+    for name in ("handbook", "travel/handbook", "travel/handbok"):  # another flow's
+        with pytest.raises(RunError, match=rf"^There is no knowledge '{name}'\.$"):
+            shelf.library.find("echo", name)
+
+
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+    end = time.monotonic() + 20
+    while not await holds():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+
+
+def test_files_are_indexed_when_they_change(shelf: Shelf) -> None:
+    """Without anybody asking for it; a first question waits for the first index."""
+
+    async def watch() -> None:
+        shelf.library.start()
+        assert await shelf.find("Lyon") == ["Hotels in Lyon cost 120 euros."]
+        shelf.write("hotels.md", "Hotels in Lyon cost 130 euros.", at=1_600_000_100)
+
+        async def is_new() -> bool:
+            return await shelf.find("Lyon") == ["Hotels in Lyon cost 130 euros."]
+
+        await _until(is_new)
+        state = shelf.library.states["travel/handbook"]
+        assert (state.is_running, state.done, state.failure) == (False, 1, None)
+        (shelf.folder / "knowledge" / "hotels.md").unlink()
+
+        async def is_gone() -> bool:
+            return await shelf.find("Lyon") == []
+
+        await _until(is_gone)
+        await shelf.library.close()
+
+    asyncio.run(watch())
+
+
+def test_a_question_waits_for_an_index_no_longer_than_it_may(shelf: Shelf) -> None:
+    library = Library(Catalogue(shelf.folder, max_bytes=100_000), {}, shelf.other, wait=0.3)
+    begun = time.monotonic()
+    with pytest.raises(KnowledgeMissing):
+        asyncio.run(library.search("travel", "handbook", "Lyon"))
+    assert 0.3 <= time.monotonic() - begun < 5
+
+
+def test_a_question_waits_for_the_first_files_where_the_index_was_made_before_they_came(shelf: Shelf) -> None:
+    (shelf.folder / "knowledge" / "hotels.md").unlink()
+
+    async def come() -> None:
+        library = shelf.library
+        assert (await library.index(library.find("travel", "handbook"))).passages == 0
+        assert await shelf.find("Lyon") == []  # there is nothing to wait for
+        library._look_every = 60  # the question itself has it looked at
+        library.start()
+        await asyncio.sleep(0)
+        shelf.write("hotels.md", "Hotels in Lyon cost 120 euros.")
+        assert await shelf.find("Lyon") == ["Hotels in Lyon cost 120 euros."]
+        await library.close()
+
+    asyncio.run(come())
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_a_question_that_waited_in_vain_says_so(shelf: Shelf, is_made: bool) -> None:
+    library = Library(Catalogue(shelf.folder, max_bytes=100_000), {}, shelf.other, wait=0.01)
+
+    async def wait() -> None:
+        if is_made:
+            (shelf.folder / "knowledge" / "hotels.md").unlink()
+            await library.index(library.find("travel", "handbook"))
+            shelf.write("hotels.md", "Hotels in Lyon cost 120 euros.")
+        with pytest.raises(KnowledgeMissing, match="'travel/handbook' is not indexed yet"):
+            await library.search("travel", "handbook", "Lyon")
+
+    asyncio.run(wait())
+
+
+def test_a_failure_is_told_and_the_next_look_tries_again(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    data = shelf.folder.parent / "data"
+    data.write_text("no folder")
+
+    async def watch() -> None:
+        shelf.library.start()
+
+        async def has_failed() -> bool:
+            return "travel/handbook" in shelf.library.states
+
+        await _until(has_failed)
+        for _ in range(3):  # it fails again and again, and is told once
+            shelf.library.states.clear()
+            await _until(has_failed)
+        assert "cannot be stored" in (shelf.library.states["travel/handbook"].failure or "")
+        data.unlink()
+        assert await shelf.find("Lyon") == ["Hotels in Lyon cost 120 euros."]
+        await shelf.library.close()
+
+    asyncio.run(watch())
+    assert caplog.text.count("The knowledge travel/handbook could not be indexed") == 1
+
+
+def test_a_server_indexes_what_its_flows_name(tmp_path: Path) -> None:
+    config = write_folder(tmp_path, config={"default_model": "scripted"}, flows={"travel": FLOW + WITH})
+    with runtime_of(config) as app:
+        app.library._settle = 0.0
+        folder = app.settings.flows / "knowledge"
+        folder.mkdir()
+        (folder / "hotels.md").write_text("Hotels in Lyon cost 120 euros.")
+        found = asyncio.run_coroutine_threadsafe(app.library.search("travel", "handbook", "Lyon"), app.loop)
+        assert found.result(30) is not None
+    assert (app.settings.data / "knowledge" / "flows" / "travel" / "handbook" / "current").exists()

@@ -1,0 +1,135 @@
+"""Retrieve: a flow answers from files, its own and those of config.yaml, and says where it found them."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowground.caller import LOCAL_OWNER, RunRequest
+from flowground.components import COMPONENTS
+from flowground.components.base import Output
+from flowground.components.retrieve import Retrieve
+from flowground.errors import ComponentFailed, RunError
+from flowground.events import TurnFinished
+from flowground.flow.parse import parse_flow
+from flowground.runner.tools import set_arguments, write_result
+from flowground.runtime import Runtime
+from flowground.wiring import wire
+from tests.flow_texts import mistakes
+from tests.running import running, take_turn
+
+pytestmark = pytest.mark.anyio
+
+FLOW = """\
+components:
+  In: {{type: ChatInput}}
+  Found: {{type: Retrieve, knowledge: {name}, search_query: "${{In}}"{more}}}
+  Text: {{type: Parser, input_data: "${{Found}}", mode: Stringify}}
+  Out: {{type: ChatOutput, input_value: "${{Text}}"}}
+knowledge:
+  handbook: {{files: ["knowledge/*.md"]}}
+"""
+
+
+@asynccontextmanager
+async def answering(folder: Path, *, name: str = "handbook", more: str = "") -> AsyncIterator[Runtime]:
+    files = folder / "flows" / "knowledge"
+    files.mkdir(parents=True)
+    (files / "hotels.md").write_text("---\nteam: travel\n---\n# Hotels\n\nLyon costs 120 euros.")
+    (files / "leave.md").write_text("Thirty days; hotels are not paid.")
+    (files / "rules.txt").write_text("Badges are worn.")
+    for path in files.iterdir():
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    config = {"knowledge": {"rules": {"files": ["knowledge/rules.txt"]}}}
+    async with running(folder, {"it": FLOW.format(name=name, more=more)}, config=config) as runtime:
+        runtime.library._settle = 0.0
+        yield runtime
+
+
+async def ask(runtime: Runtime, said: str) -> str:
+    wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
+    events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, RunRequest(said, session_id="s"))]
+    end = events[-1]
+    assert isinstance(end, TurnFinished)
+    return end.outputs[0].text
+
+
+AGENT = """\
+components:
+  In: {type: ChatInput}
+  Agent: {type: Agent, model: "scripted:test", input_value: "${In}", tools: [Found]}
+  Found: {type: Retrieve, knowledge: handbook}
+  Out: {type: ChatOutput, input_value: "${Agent}"}
+knowledge:
+  handbook: {files: ["knowledge/*.md"]}
+"""
+
+
+def test_a_model_that_has_it_as_a_tool_must_say_what_it_looks_for() -> None:
+    (tool,) = wire(parse_flow(AGENT, "it.yaml", max_bytes=10_000), types=COMPONENTS).tools["Agent"]
+    assert tool.spec.parameters["required"] == ["search_query"]
+    found = Retrieve(knowledge="handbook")
+    for given in ({}, {"search_query": ""}, {"search_query": None}):
+        with pytest.raises(RunError, match=r"^`Found` needs `search_query`\.$"):
+            set_arguments(found, tool, given)
+
+
+def test_a_model_is_told_that_nothing_was_found() -> None:
+    nothing = Output({"search_results": [], "passages": ""})
+    assert write_result(nothing, Retrieve.outputs, told="passages") == "Nothing was found."
+
+
+async def test_passages_say_where_they_stand(tmp_path: Path) -> None:
+    async with answering(tmp_path) as runtime:
+        said = await ask(runtime, "Lyon")
+        assert '"source":"knowledge/hotels.md"' in said
+        assert '"text":"# Hotels\\n\\nLyon costs 120 euros."' in said
+        assert '"title":"Hotels","keys":{"team":"travel"}' in said
+        assert '"page"' not in said
+        assert await ask(runtime, "badges") == ""
+        assert await ask(runtime, " ") == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "sources"),
+    [
+        ("", {"hotels.md", "leave.md"}),
+        (", top_k: 1", {"hotels.md"}),
+        (", filters: {source: '**/l*'}", {"leave.md"}),
+        (", filters: {team: travel}", {"hotels.md"}),
+        (", filters: {team: sales}", set()),
+        (", filters: {page: [1, 2]}", set()),
+        (", threshold: 1", set()),
+    ],
+)
+async def test_fields_choose_among_passages(tmp_path: Path, more: str, sources: set[str]) -> None:
+    async with answering(tmp_path, more=more) as runtime:
+        said = await ask(runtime, "hotels")
+    assert {name for name in ("hotels.md", "leave.md") if name in said} == sources
+
+
+async def test_what_all_flows_may_look_up_is_found(tmp_path: Path) -> None:
+    async with answering(tmp_path, name="rules") as runtime:
+        assert "Badges are worn." in await ask(runtime, "badge")
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"name": "handbok"}, r"There is no knowledge 'handbok' \(did you mean handbook\?\)"),
+        ({"more": ", filters: {page: first}"}, 'The filter `page` is a page, or the first and the last, not "first"'),
+    ],
+)
+async def test_a_wrong_name_or_filter_is_a_sentence(tmp_path: Path, fields: dict[str, Any], why: str) -> None:
+    async with answering(tmp_path, **fields) as runtime:
+        with pytest.raises(ComponentFailed, match=why):
+            await ask(runtime, "hotels")
+
+
+def test_a_retrieve_names_its_knowledge() -> None:
+    assert (
+        "`knowledge`" in mistakes("components:\n  It: {type: Retrieve}\n  Out: {type: ChatOutput, input_value: a}\n")[0]
+    )

@@ -1,0 +1,267 @@
+"""SQL: what a flow may ask of a database, on SQLite and PostgreSQL, and that it can change and reach nothing else."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sqlalchemy import NullPool, create_engine, make_url, text
+
+from flowground.caller import RunRequest
+from flowground.databases.sqlite import SqliteQuery
+from flowground.errors import FlowError, FlowgroundError, RunError, TweaksRefused
+from flowground.tweaks import apply_tweaks
+from tests.canary import WORD
+from tests.test_api_request import load, talk
+from tests.test_settings import refusal
+
+pytestmark = pytest.mark.anyio
+TABLES = [
+    "CREATE TABLE orders (number INTEGER, status TEXT, price NUMERIC)",
+    "INSERT INTO orders VALUES (1, 'sent', 9.5), (2, 'O''Neil {x}', NULL)",
+]
+ROLE = "flowground_test_reader"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database with two orders."""
+    if request.param == "sqlite":
+        file = tmp_path / "orders.db"
+        with closing(sqlite3.connect(file)) as made:
+            made.executescript("; ".join(("PRAGMA journal_mode = WAL", *TABLES)))
+        yield f"sqlite:///{file}"
+        return
+    admin = os.environ.get("TEST_DATABASE_URL")
+    if not admin:
+        pytest.skip("needs TEST_DATABASE_URL")
+    engine = create_engine(make_url(admin), poolclass=NullPool)
+    drop = ["DROP SCHEMA IF EXISTS sold CASCADE", f"DROP ROLE IF EXISTS {ROLE}"]
+    make = ["CREATE SCHEMA sold", f"CREATE ROLE {ROLE} LOGIN", f"GRANT ALL ON SCHEMA sold TO {ROLE}"]
+    set_path = [f"ALTER ROLE {ROLE} SET search_path = sold", "SET LOCAL search_path = sold"]
+    with engine.begin() as connection:
+        for line in (*drop, *make, *set_path, *TABLES, f"GRANT ALL ON sold.orders TO {ROLE}"):
+            connection.execute(text(line))
+    yield make_url(admin).set(drivername="postgresql", username=ROLE).render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        for line in drop:
+            connection.execute(text(line))
+
+
+def asking(*, as_tool: bool = False, **fields: Any) -> str:
+    table = {"type": "SQL", "database": "orders", **fields}
+    shown = {"type": "Prompt", "template": "{v}", "v": "${Orders.run_sql_query}"}
+    agent = {"type": "Agent", "input_value": "${ChatInput}", "tools": ["Orders"]}
+    components = {
+        "ChatInput": {"type": "ChatInput"},
+        "Orders": table,
+        "Said": agent if as_tool else shown,
+        "ChatOutput": {"type": "ChatOutput", "input_value": "${Said}"},
+    }
+    return yaml.safe_dump({"components": components}, sort_keys=False)
+
+
+async def ask(folder: Path, url: str, query: str, **more: Any) -> str:
+    """What the model of an agent is told of its query."""
+    config = {"databases": {"orders": {"url": url, "rows": 50, "seconds": 1} | more}}
+    said = await talk(folder, asking(as_tool=True), f"call Orders {json.dumps({'query': query})}", config=config)
+    return said.removeprefix("The tools said: ")
+
+
+def rows(said: str) -> list[Any]:
+    """As a text they are JSON, a blank line between two."""
+    return [json.loads(row) for row in said.split("\n\n") if row]
+
+
+async def test_a_step_is_given_rows_and_a_value_stays_a_value(tmp_path: Path, url: str) -> None:
+    query = "SELECT number, status, price, '100%' AS share FROM orders WHERE status = {status} ORDER BY number"
+    flow = asking(query=query, status="${ChatInput}")
+    config = {"databases": {"orders": {"url": url}}}
+    told = rows(await talk(tmp_path, flow, "sent", config=config))
+    assert told == [{"number": 1, "status": "sent", "price": 9.5, "share": "100%"}]
+    for value, count in (("O'Neil {x}", 1), ("' OR 1=1 --", 0), ("{status}", 0), ("", 0), ("%s", 0)):
+        said = await talk(tmp_path, flow, value, config=config)
+        assert len(rows(said)) == count, value
+
+
+async def test_a_model_gives_a_value_or_writes_the_query(tmp_path: Path, url: str) -> None:
+    config = {"databases": {"orders": {"url": url}}}
+    flow = asking(
+        as_tool=True, query="SELECT status FROM orders WHERE number = {number}", arguments={"number": "Its number"}
+    )
+    (tool,) = load(flow).tools["Said"]
+    assert (tool.arguments, tool.writes) == (("number",), False)
+    assert tool.spec.parameters["properties"]["number"]["description"] == "Its number"
+    assert '"status":"sent"' in await talk(tmp_path, flow, 'call Orders {"number": "1"}', config=config)
+    more = await talk(tmp_path, flow, 'call Orders {"number": "1", "query": "SELECT 1"}', config=config)
+    assert "takes `number`, and no `query`" in more
+    assert load(asking(as_tool=True)).tools["Said"][0].arguments == ("query",)
+    assert "{x}" in await ask(tmp_path, url, "SELECT status FROM orders WHERE status LIKE '%{x}'")
+
+
+FORBIDDEN = [
+    "INSERT INTO orders VALUES (3, 'a', 1)",
+    "UPDATE orders SET status = 'a'",
+    "DELETE FROM orders",
+    "DROP TABLE orders",
+    "CREATE TABLE more (a int)",
+    "SELECT 1; DELETE FROM orders",
+    "SELECT 1; SELECT 2",
+    "BEGIN",
+    "COMMIT",
+    "VACUUM",
+    "WITH gone AS (DELETE FROM orders RETURNING *) SELECT * FROM gone",
+    'SELECT 1) "query"; DELETE FROM orders; --',
+    "",
+    "nonsense",
+]
+ON_SQLITE = [
+    "ATTACH DATABASE '/etc/passwd' AS other",
+    "VACUUM INTO '/tmp/flowground-copy.db'",
+    "PRAGMA query_only = OFF",
+    "PRAGMA writable_schema = ON",
+    "PRAGMA database_list",
+    "SELECT load_extension('/tmp/evil.so')",
+    "SELECT readfile('/etc/passwd')",
+    "SELECT writefile('/tmp/x', 'y')",
+    "SELECT fts3_tokenizer('simple')",
+    "DETACH DATABASE main",
+    "CREATE TEMP TABLE t AS SELECT 1",
+    "SELECT zeroblob(1000000000)",
+]
+ON_POSTGRESQL = [
+    "SET transaction_read_only = off",
+    "COPY orders TO '/tmp/flowground-copy'",
+    "COPY orders TO PROGRAM 'id'",
+    "DO $$ BEGIN DELETE FROM orders; END $$",
+    "CALL nothing()",
+    "LISTEN a",
+    "EXPLAIN ANALYZE DELETE FROM orders",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_ls_dir('/')",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT pg_reload_conf()",
+    "SELECT set_config('transaction_read_only', 'off', false)",
+    "SELECT * INTO more FROM orders",
+    "SELECT * FROM orders FOR UPDATE",
+    "SELECT 1 FROM pg_authid",
+    'SELECT 1) "query") "rows" UNION ALL SELECT repeat(\'a\', 9) FROM (SELECT 1 FROM (SELECT 1',
+]
+
+
+async def test_nothing_is_changed_and_nothing_else_reached(tmp_path: Path, url: str) -> None:
+    for query in (*FORBIDDEN, *(ON_SQLITE if url.startswith("sqlite") else ON_POSTGRESQL)):
+        said = await ask(tmp_path, url, query)
+        assert said.startswith(("It failed:", "The arguments")), (query, said)
+        assert "root:" not in said
+    assert rows(await ask(tmp_path, url, "SELECT count(*) AS n FROM orders")) == [{"n": 2}]
+    assert not os.path.exists("/tmp/flowground-copy.db")  # noqa: ASYNC240 - at once
+    assert not os.path.exists("/tmp/flowground-copy")  # noqa: ASYNC240 - as above
+
+
+async def test_a_read_only_transaction_cannot_be_opened_up_by_a_select(tmp_path: Path, url: str) -> None:
+    if url.startswith("sqlite"):
+        return
+    engine = create_engine(make_url(os.environ["TEST_DATABASE_URL"]), poolclass=NullPool)
+    with engine.begin() as connection:
+        body = "DELETE FROM sold.orders; SELECT 1"
+        connection.execute(text(f"CREATE FUNCTION sold.spoil() RETURNS int SECURITY DEFINER LANGUAGE sql AS '{body}'"))
+    assert "read-only transaction" in await ask(tmp_path, url, "SELECT sold.spoil()")
+    tried = "SELECT set_config('transaction_read_only', 'off', true), sold.spoil()"
+    assert (await ask(tmp_path, url, tried)).startswith("It failed")
+    assert rows(await ask(tmp_path, url, "SELECT count(*) AS n FROM orders")) == [{"n": 2}]
+
+
+async def test_a_superuser_of_postgresql_is_let_in_by_nobody(tmp_path: Path, url: str) -> None:
+    if url.startswith("sqlite"):
+        return
+    mighty = make_url(url).set(username=make_url(os.environ["TEST_DATABASE_URL"]).username)
+    said = await ask(tmp_path, mighty.render_as_string(hide_password=False), "SELECT 1 AS a")
+    assert "may read files of its server" in said
+
+
+async def test_a_query_is_bounded_in_time_rows_and_bytes(tmp_path: Path, url: str) -> None:
+    is_file = url.startswith("sqlite")
+    count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n{}) SELECT i FROM n"
+    endless = "SELECT count(*) FROM ({})".format(count.format("")) if is_file else "SELECT pg_sleep(60)"
+    assert "took longer than 1 seconds" in await ask(tmp_path, url, endless)
+    if not is_file:
+        sneaky = "SELECT set_config('statement_timeout', '0', true), pg_sleep(60)"
+        assert "took longer than 1 seconds" in await ask(tmp_path, url, sneaky)
+        steps = "SELECT set_config('statement_timeout', '0', true), pg_sleep(0.1) FROM generate_series(1, 500)"
+        assert "took longer than 1 seconds" in await ask(tmp_path, url, steps)
+    assert "more than 50 rows" in await ask(tmp_path, url, count.format(" WHERE i < 51"))
+    assert len(rows(await ask(tmp_path, url, count.format(" WHERE i < 50")))) == 50
+    wide = "SELECT replace(hex(zeroblob(200000)), '0', 'a')" if is_file else "SELECT repeat('a', 400000)"
+    many = f'{wide} AS a FROM ({count.format(" WHERE i < 20")}) "x"'
+    assert "more than 3,000,000 bytes" in await ask(tmp_path, url, many)
+    huge = "SELECT hex(zeroblob(400000))" if is_file else "SELECT repeat('a', 100000000)"
+    assert (await ask(tmp_path, url, huge)).startswith("It failed")
+
+
+async def test_what_cannot_be_asked_is_a_sentence_without_password_and_path(tmp_path: Path) -> None:
+    gone = f"sqlite:///{tmp_path}/{WORD}.db"
+    away = f"postgresql://ada:{WORD}@127.0.0.1:1/orders"
+    for url in (gone, away):
+        said = await ask(tmp_path, url, "SELECT 1")
+        assert said.startswith("It failed: The database")
+        assert WORD not in said
+    with pytest.raises(FlowgroundError, match="There is no database `orders`"):
+        await talk(tmp_path, asking(query="SELECT 1"), "x", config={})
+
+
+def test_a_caller_sets_no_query_and_no_database() -> None:
+    flow = load(asking(query="SELECT 1 AS a WHERE 1 = {n}", n="1"))
+    for field in ("query", "database"):
+        with pytest.raises(TweaksRefused):
+            apply_tweaks(flow, RunRequest(tweaks={"Orders": {field: "SELECT 2"}}), unknown="refuse")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"query": "SELECT 1 WHERE a = '${ChatInput}'"}, "and `name: ${ChatInput}` beside it"),
+        ({"query": "SELECT {a}"}, "Nobody gives the variable `{a}`"),
+        ({"query": "SELECT 1", "a": "b"}, "`a` is no field and no variable"),
+        ({}, "needs `query`"),
+    ],
+)
+def test_mistakes_are_named_when_the_file_is_read(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(FlowError) as caught:
+        load(asking(**fields))
+    assert any(says in str(problem) for problem in caught.value.problems), caught.value.problems
+
+
+def test_the_apps_own_database_is_opened_to_no_flow(tmp_path: Path) -> None:
+    for own, other in (
+        ("sqlite:///data/own.db", "sqlite:///data/../data/own.db"),
+        ("postgresql://a@db.example/flow", "postgresql://reader@db.example:5432/flow"),
+    ):
+        said = refusal(tmp_path, f"database: {own}\ndatabases: {{orders: {{url: '{other}'}}}}")
+        assert "databases.orders.url: is the database of this app" in said
+    assert "must look like" in refusal(tmp_path, "databases: {orders: {url: 'mysql://x'}}")
+    unset = "databases: {orders: {url: 'postgresql://a:${env:NO_SUCH_WORD}@b/c'}}"
+    assert "the environment variable NO_SUCH_WORD is not set" in refusal(tmp_path, unset)
+
+
+def test_a_query_of_slow_rows_ends_when_nobody_waits_for_it(tmp_path: Path) -> None:
+    """SQLite looks at the clock after thousands of steps, and one row of this may take a second."""
+    file = tmp_path / "orders.db"
+    sqlite3.connect(file).close()
+    count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+    long = "replace(hex(zeroblob({})), '0', 'a')"
+    query = f"{count} SELECT sum(instr({long.format(200_000)}, {long.format(100_000)} || i)) AS s FROM n"
+    asked = SqliteQuery(file, [query], 50, 600)
+    with ThreadPoolExecutor(1) as threads:
+        work = threads.submit(asked.run)
+        with pytest.raises(TimeoutError):
+            work.result(2)
+        asked.abort()
+        with pytest.raises(RunError, match="took longer"):
+            work.result(60)
