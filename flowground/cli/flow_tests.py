@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flowground.cli.commands import Commands
 from flowground.cli.output import ProgressBar, show_path, tell
-from flowground.cli.resources import find_flow, load_settings
+from flowground.cli.resources import find_flow, load_settings, name_file
 from flowground.errors import FlowError, InvalidRequest
 from flowground.flow.parse import parse_flow
 from flowground.flow.tested import FlowTestOutcome
@@ -144,6 +144,9 @@ def _find_flows(named: list[str], settings: Settings) -> tuple[dict[str, WiredFl
         right = {show_path(settings.flows / wired.flow.file): wired for wired in found}
     for address in named:
         if not address.endswith((".yaml", ".yml")):
+            if broken := catalogue.find_broken_file(address):
+                wrong[show_path(settings.flows / broken[0])] = broken[1]
+                continue
             wired = find_flow(catalogue, address)
             right[show_path(settings.flows / wired.flow.file)] = wired
             continue
@@ -160,12 +163,7 @@ def _find_flows(named: list[str], settings: Settings) -> tuple[dict[str, WiredFl
     if any(wired.runs for wired in right.values()):
         known = list_by_address([*catalogue.list_flows().values(), *right.values()])
         right = {file: link_flow(wired, known) for file, wired in right.items()}
-    return right, {file: _name_file(file, error) for file, error in wrong.items()}
-
-
-def _name_file(file: str, error: FlowError) -> str:
-    """The mistakes, the file named as terminals and editors open it."""
-    return "\n".join(str(replace(problem, file=file)) for problem in error.problems)
+    return right, {file: name_file(error, file).message for file, error in wrong.items()}
 
 
 def _save(path: Path, content: bytes) -> None:

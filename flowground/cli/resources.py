@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
-from flowground.errors import InvalidRequest
+from flowground.cli.output import show_path
+from flowground.errors import FlowError, InvalidRequest
 from flowground.loader import Catalogue
 from flowground.runtime import APP_FOLDER
 from flowground.settings import Settings, find_config
@@ -45,14 +47,22 @@ async def open_sign_in(settings: Settings) -> AsyncIterator[SignIn]:
 
 
 def find_flow(catalogue: Catalogue, address: str) -> WiredFlow:
-    """The flow at an id or endpoint name. Raises InvalidRequest with the nearest one there is."""
+    """The flow at an id or endpoint name. Raises InvalidRequest with the nearest one there is, and FlowError."""
     wired = catalogue.find(address)
     if wired is None:
+        if broken := catalogue.find_broken_file(address):
+            file, error = broken
+            raise name_file(error, show_path(catalogue.folder / file))
         hint = "`validate` shows what is wrong with some flow files." if catalogue.list_problems() else None
         flows = catalogue.list_flows()
         addresses = [item.flow.api.endpoint_name for item in flows.values() if item.flow.api.endpoint_name]
         raise InvalidRequest(say_no_such("flow", address, [*flows, *addresses]), hint=hint)
     return wired
+
+
+def name_file(error: FlowError, file: str) -> FlowError:
+    """The same mistakes, the file named as terminals and editors open it."""
+    return FlowError(replace(problem, file=file) for problem in error.problems)
 
 
 def say_no_such(kind: str, name: str, known: Iterable[str]) -> str:

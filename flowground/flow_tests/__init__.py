@@ -7,9 +7,10 @@ import asyncio
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components.base import Models
@@ -20,7 +21,7 @@ from flowground.files.texts import FileTexts
 from flowground.flow.tested import Difference, FlowTestOutcome, TurnOutcome
 from flowground.flow.tests import FlowTest, TestedTurn
 from flowground.flow_tests.expectations import compare
-from flowground.flow_tests.files import FolderFiles, take_test_files
+from flowground.flow_tests.files import FolderFiles
 from flowground.flow_tests.models import SCRIPTED, TestedModels, name_tested
 from flowground.flow_tests.seen import SeenTurn
 from flowground.flow_tests.servers import TestedServers
@@ -32,6 +33,7 @@ from flowground.store import Store
 from flowground.turns import take_turn
 from flowground.turns.terms import TurnTerms
 from flowground.tweaks import apply_tweaks
+from flowground.values import FileReference, SentFile
 from flowground.wiring import WiredFlow
 from flowground.words import suggest
 
@@ -74,32 +76,34 @@ class FlowTester:
 
     async def _run_test(self, wired: WiredFlow, index: int) -> FlowTestOutcome:
         test, session = wired.flow.tests[index], str(uuid.uuid4())
+        reader = FolderFiles(self.store, self.settings.flows, self.settings.limits.file_bytes)
         turns: list[TurnOutcome] = []
         async with self._places:
             for turn in test.list_turns():
-                turns.append(await self._run_turn(wired, test, turn, session))
+                turns.append(await self._run_turn(wired, test, turn, session, reader))
                 if turns[-1].differences:
                     break
         line = wired.flow.places[f"tests.{index}"].value.line
         return FlowTestOutcome(wired.id, wired.flow.file, line, test.title, len(test.list_turns()), tuple(turns))
 
-    async def _run_turn(self, wired: WiredFlow, test: FlowTest, turn: TestedTurn, session: str) -> TurnOutcome:
+    async def _run_turn(
+        self, wired: WiredFlow, test: FlowTest, turn: TestedTurn, session: str, reader: FolderFiles
+    ) -> TurnOutcome:
         takes, gives = find_types(wired)
         asked = RunRequest(turn.message, takes, gives, tweaks=test.overrides, session_id=session)
         replies = {} if self.model else turn.replies
         models = TestedModels(self.models, replies)
-        most = self.settings.limits.file_bytes
         seen = SeenTurn(self.on_progress)
         try:
             _refuse_unknown(wired, turn)
-            files, reader = await take_test_files(wired, turn.files, self.settings.flows, most_bytes=most)
+            files = await reader.take(wired, turn.files)
         except FlowgroundError as error:
             return TurnOutcome(turn.message, 0, (Difference("", error.full_message),))
         try:
             tweaked = apply_tweaks(wired, asked, unknown="refuse").wired
             tested = name_tested(tweaked, self.model or test.model or SCRIPTED, replied=replies)
             async with self.admit(asked) as terms:
-                request = RunRequest(turn.message, takes, gives, session_id=session, stream=True, taken_files=files)
+                request = RunRequest(turn.message, takes, gives, session_id=session, stream=True, **_send(wired, files))
                 servers = TestedServers(turn.replies)
                 await self._take_turn(tested, request, models, terms, seen, reader, servers)
         except FlowgroundError as error:
@@ -134,6 +138,14 @@ class FlowTester:
                 seen.note(event)
         if seen.finished is None:
             raise RunError("The run ended without an answer.")
+
+
+def _send(wired: WiredFlow, files: Sequence[FileReference]) -> dict[str, Any]:
+    """What a request says of these files of its message."""
+    if not files:
+        return {}
+    sent = tuple(SentFile(file, file.id) for file in files)
+    return {"taken_files": {wired.chat_input_id: files}, "sent_files": sent}
 
 
 def _refuse_unknown(wired: WiredFlow, turn: TestedTurn) -> None:

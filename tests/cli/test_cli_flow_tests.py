@@ -320,6 +320,16 @@ def test_all_flows_are_tested_and_files_with_mistakes_told(here: Here) -> None:
     )
 
 
+def test_a_flow_with_a_mistake_says_where_it_is(here: Here) -> None:
+    (here.folder / "flows" / "broken.yaml").write_text("components: {A: {type: ChatInputt}}\n", "utf-8")
+    says = "flows/broken.yaml:1:24: There is no component type 'ChatInputt'"
+    said = here("test", "broken")
+    assert (said.code, said.out.startswith(says)) == (1, True)
+    assert said.err == "Not tested, since there are mistakes in it: flows/broken.yaml.\n"
+    assert here("run", "broken", "--message", "hi").err.startswith(says)
+    assert here("keys", "create", "one", "--flow", "broken").err.startswith(says)
+
+
 def test_a_flow_without_tests_is_not_done(here: Here) -> None:
     said = here("test", "echo", "loud")
     assert (said.code, said.out) == (1, "")
@@ -370,30 +380,3 @@ def test_the_examples_of_the_format_page_pass_and_one_fails_as_it_says(here: Her
         shown.partition(" (")[0],
         *shown.splitlines()[1:],
     ]
-
-
-SENT = """\
-components:
-  ChatInput: {type: ChatInput}
-  ChatOutput: {type: ChatOutput, input_value: "${ChatInput}: ${ChatInput.files}"}
-chat: {accepts: [text/*]}
-tests:
-  - {message: Read, files: [samples/a.txt], expect: {equals: "Read: a.txt"}}
-  - {message: Read, files: [samples/gone.txt]}
-  - {message: Read, files: [../config.yaml]}
-  - {message: Read, files: [samples/b.png]}
-"""
-
-
-def test_files_are_sent_from_the_folder_of_flows_and_from_nowhere_else(here: Here) -> None:
-    samples = here.folder / "flows" / "samples"
-    samples.mkdir()
-    (samples / "a.txt").write_text("Hello", "utf-8")
-    (samples / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    (here.folder / "flows" / "sent.yaml").write_text(SENT, "utf-8")
-    said = here("test", "sent")
-    assert said.code == 1
-    assert "ok   flows/sent.yaml:6" in said.out
-    assert "There is no file `samples/gone.txt` in the folder of flows." in said.out
-    assert "There is no file `../config.yaml` in the folder of flows." in said.out
-    assert "b.png cannot be added: this flow takes text files, and it is image/png." in said.out
