@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowground.knowledge.embeddings import fuse
 from flowground.knowledge.index import FoundPassage, IndexReader
-from flowground.knowledge.terms import Term, list_stems, list_terms
+from flowground.knowledge.terms import Term, list_spellings, list_stems, list_terms
 from flowground.path_patterns import match_path
 
 if TYPE_CHECKING:
@@ -152,9 +152,12 @@ def _find_stand_ins(reader: IndexReader, word: str) -> list[Term]:
     if len(word) < _SHORTEST and not (len(word) == _SHORTEST - 1 and "\u0600" <= word[0] <= "\u06ff"):
         return []
     longer = reader.list_words_with(word, most=_STAND_INS) if word.isalnum() else []
-    known = reader.count_words(stem for stems in list_stems(word) for stem in stems)
-    shorter = [stem for stems in list_stems(word) if (stem := next((one for one in stems if one in known), ""))]
-    others = dict.fromkeys((*longer, *_find_forms(reader, word), *shorter))
+    spelled = list_spellings(word)
+    parts = [stems for one in (word, *spelled) for stems in list_stems(one)]
+    known = reader.count_words((*spelled, *(stem for stems in parts for stem in stems)))
+    shorter = [stem for stems in parts if (stem := next((one for one in stems if one in known), ""))]
+    alike = [other for other in spelled if other in known]
+    others = dict.fromkeys((*longer, *_find_forms(reader, word), *alike, *shorter))
     return [Term((other,)) for other in others if other != word]
 
 

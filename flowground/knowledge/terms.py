@@ -21,6 +21,8 @@ _ONE_ALONE = re.compile(f"[{_ALONE}]")
 _LATIN_MARKS = re.compile("[\u0300-\u036f]+")
 _WORD = re.compile(r"\S+")
 _RUN = re.compile(f"[{_ALONE}]+|[^{_ALONE}]+")
+_WRITTEN_OUT = re.compile("([aou])e")
+"""An umlaut of two letters."""
 _QUESTION_CHARS = 2_000
 _MOST_TERMS = 48
 
@@ -98,3 +100,11 @@ def list_stems(word: str) -> list[list[str]]:
     if "\u0600" <= word[0] <= "\u06ff":
         return [[word[cut:] for cut in (1, 2, 3) if len(word) - cut >= 2]]
     return [[word[:end] for end in range(len(word) - 1, 3, -1)], [word[begin:] for begin in range(3, len(word) - 3)]]
+
+
+def list_spellings(word: str) -> list[str]:
+    """The same German word with the umlauts and ß that it may stand for, and without ß: `kuendigung` is `kundigung`,
+    which is Kündigung as the index folds it, and `strasse` is `straße`."""
+    plain = _WRITTEN_OUT.sub(r"\1", word)
+    others = (plain, plain.replace("ss", "ß"), word.replace("ss", "ß"), word.replace("ß", "ss"))
+    return list(dict.fromkeys(other for other in others if other != word))
