@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from flowground.components.outside import LookUp
+from flowground.components.outside import LookedUp, LookUp
+from flowground.components.retrieve import Retrieve
 from flowground.errors import FlowgroundError, ProviderError, ProviderRefused, RunError
 from flowground.flow.knowledge import KnowledgeSection
 from flowground.knowledge import (
@@ -21,14 +22,15 @@ from flowground.knowledge import (
     Filters,
     GivenFile,
     Hit,
+    IndexedFile,
     IndexHomes,
     Knowledge,
     KnowledgeBusy,
     KnowledgeMissing,
     KnowledgeSources,
+    explain_unmet,
 )
 from flowground.loader import Catalogue
-from flowground.values import Record
 from flowground.words import count, show, suggest
 
 _log = logging.getLogger(__name__)
@@ -229,12 +231,30 @@ class Library:
 
         async def look_up(
             knowledge: str, question: str, *, top_k: int, threshold: float, filters: Mapping[str, Any]
-        ) -> Sequence[Record]:
+        ) -> LookedUp:
             wanted = _read_filters(filters)
             hits = await self.search(flow_id, knowledge, question, top_k=top_k, filters=wanted, threshold=threshold)
-            return [{name: value for name, value in asdict(hit).items() if value not in (None, "", {})} for hit in hits]
+            if filters and not hits:
+                indexed = await self.find(flow_id, knowledge).knowledge.list_files()
+                return LookedUp((), explain_unmet(wanted, indexed.values()))
+            return LookedUp(
+                [{name: value for name, value in asdict(hit).items() if value not in (None, "", {})} for hit in hits]
+            )
 
         return look_up
+
+    def list_unmet(self, shelved: Shelved, indexed: Mapping[str, IndexedFile]) -> list[str]:
+        """What no file of these fits in the filters that flow files write out, a sentence each."""
+        found = []
+        for wired in self._catalogue.list_flows().values():
+            for name, component in wired.components.items():
+                if not isinstance(component, Retrieve) or not isinstance(component.filters, dict):
+                    continue
+                with suppress(RunError):  # of a filter that is none, the run tells
+                    is_here = self.find(wired.id, component.knowledge).address == shelved.address
+                    if is_here and (says := explain_unmet(_read_filters(component.filters), indexed.values())):
+                        found.append(f"{name} of the flow {wired.id}: {says}")
+        return found
 
     async def index(self, shelved: Shelved) -> BuildReport:
         """Indexes what changed; `states` says how far it is. Raises KnowledgeBusy and RunError."""
@@ -311,8 +331,11 @@ class Library:
         else:
             self._failures.pop(shelved.address, None)
         if report.notes:
-            files = count(len(report.notes), "file")
-            _log.warning("%s of the knowledge %s: %s", files, shelved.address, next(iter(report.notes.values())))
+            first, *others = report.notes.values()
+            said = f"{first} `knowledge list` names the others." if others else first
+            _log.warning("%s of the knowledge %s: %s", count(len(report.notes), "file"), shelved.address, said)
+        for unmet in self.list_unmet(shelved, await shelved.knowledge.list_files()):
+            _log.warning("The knowledge %s: %s", shelved.address, unmet)
 
     def _log_failure(self, address: str, error: Exception) -> None:
         """Once, until it is indexed or fails in another way."""

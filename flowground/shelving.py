@@ -26,7 +26,7 @@ _SHOWN_HITS = 8
 class ShownKnowledge:
     """`indexed` by source, None before the first index; `is_outdated`: a next one comes. `uploads`: the newest first.
 
-    `may_change`: who looks may add and remove files.
+    `may_change`: who looks may add and remove files. `unmet`: filters of flows that no file fits, a sentence each.
     """
 
     address: str
@@ -37,6 +37,7 @@ class ShownKnowledge:
     is_outdated: bool
     state: IndexState
     uploads: Sequence[StoredFile]
+    unmet: Sequence[str]
 
 
 async def list_knowledge(runtime: Runtime, caller: Caller, flow_id: str) -> list[tuple[str, str]]:
@@ -135,4 +136,5 @@ async def _show(runtime: Runtime, shelved: Shelved, *, may_change: bool) -> Show
         await runtime.library.is_outdated(shelved),
         runtime.library.states.get(shelved.address, IndexState()),
         uploads,
+        runtime.library.list_unmet(shelved, indexed or {}),
     )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowground.components.base import Component, Context
-from flowground.components.outside import Outside
+from flowground.components.outside import LookedUp, Outside
 from flowground.databases import Parameter, SqlParts
 from flowground.errors import RunError
 from flowground.flow.parse import parse_flow
@@ -99,7 +99,7 @@ def run(component: Component) -> Any:
         seen.append((query, count))
         raise Seen
 
-    async def look_up(*asked: Any, **how: Any) -> Sequence[Record]:
+    async def look_up(*asked: Any, **how: Any) -> LookedUp:
         seen.append((*asked, how))
         raise Seen
 

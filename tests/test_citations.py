@@ -12,6 +12,7 @@ import pytest
 
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.citations import MOST_CITED, NumberedPassage, find_cited, find_numbers, read_citations, write_citations
+from flowground.components.outside import LookedUp
 from flowground.events import PassagesFound, TurnFinished
 from flowground.runner.passages import RunPassages
 from flowground.runtime import Runtime
@@ -127,18 +128,18 @@ async def test_a_slow_look_up_keeps_its_numbers_and_a_failed_one_takes_none() ->
         async def wait_for_room(self) -> None:
             """There is room."""
 
-    async def look(knowledge: str, question: str, **how: Any) -> list[dict[str, Any]]:
+    async def look(knowledge: str, question: str, **how: Any) -> LookedUp:
         assert (knowledge, how) == ("k", {})
         if question == "fails":
             raise RuntimeError
         for _ in range(5 if question == "slow" else 1):
             await asyncio.sleep(0)
-        return [{"text": question, "source": "a", "start": 0, "end": 1}]
+        return LookedUp([{"text": question, "source": "a", "start": 0, "end": 1}])
 
     said = ("slow", "fails", "quick", "slow")
     looking = [passages.look_up(look, Told(), "k", question) for question in said]
     found: list[Any] = await asyncio.gather(*looking, return_exceptions=True)
-    assert [isinstance(one, RuntimeError) or one[0]["number"] for one in found] == [1, True, 2, 1]
+    assert [isinstance(one, RuntimeError) or one.records[0]["number"] for one in found] == [1, True, 2, 1]
     assert [passage.text for event in told for passage in event.passages] == ["slow", "quick"]
 
 

@@ -113,12 +113,13 @@ def test_the_first_flow_of_the_guide_passes_its_test(documented: AppServer) -> N
     assert "1 test of 1 flow, all passed." in done.stderr, done.stdout + done.stderr
 
 
-def test_the_guides_flow_that_remembers_passes_its_test(documented: AppServer) -> None:
-    (block,) = (one for one in flow_blocks() if one.file == "docs/guide/documents.md" and "tests:" in one.text)
-    file = documented.folder / "remembers.yaml"
-    file.write_text(block.text, encoding="utf-8")
-    done = documented.run_command("test", str(file))
-    assert "1 test of 1 flow, all passed." in done.stderr, done.stdout + done.stderr
+def test_the_guides_flows_about_files_pass_their_tests(documented: AppServer) -> None:
+    tested = [one for one in flow_blocks() if one.file == "docs/guide/documents.md" and "tests:" in one.text]
+    names = [f"files-{number}" for number in range(len(tested))]
+    for name, block in zip(names, tested, strict=True):
+        (documented.folder / "flows" / f"{name}.yaml").write_text(block.text, encoding="utf-8")
+    done = documented.run_command("test", *names)
+    assert "4 tests of 2 flows, all passed." in done.stderr, done.stdout + done.stderr
 
 
 def test_queries_are_answered(documented: AppServer) -> None:

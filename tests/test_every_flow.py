@@ -1,19 +1,18 @@
 """Every shipped flow loads, runs, and gives an answer, on the scripted model."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from flowground.caller import RunRequest
-from flowground.components.outside import LookUp, Outside
+from flowground.components.outside import LookedUp, LookUp, Outside
 from flowground.events import RunFinished
 from flowground.loader import Catalogue
 from flowground.providers.base import Provider
 from flowground.providers.scripted import Scripted
 from flowground.runner import run_flow
 from flowground.tweaks import apply_tweaks
-from flowground.values import Record, SaidMessage
+from flowground.values import SaidMessage
 from flowground.wiring import WiredFlow
 from tests.flow_runs import SaidBefore
 from tests.flow_texts import LIMIT
@@ -37,8 +36,9 @@ HISTORY = SaidBefore(SaidMessage("user", "My name is Ada."), SaidMessage("assist
 def find_leave(_: str) -> LookUp:
     """Every question finds this passage."""
 
-    async def look_up(*_: str, **__: Any) -> Sequence[Record]:
-        return [{"text": "Thirty days of leave.", "source": "knowledge/leave.md", "start": 0, "end": 21, "score": 1.0}]
+    async def look_up(*_: str, **__: Any) -> LookedUp:
+        found = {"text": "Thirty days of leave.", "source": "knowledge/leave.md", "start": 0, "end": 21, "score": 1.0}
+        return LookedUp([found])
 
     return look_up
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from flowground import shelving
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.components import COMPONENTS
 from flowground.components.base import Output
 from flowground.components.retrieve import Retrieve
 from flowground.errors import ComponentFailed, RunError
-from flowground.events import TurnFinished
+from flowground.events import ComponentFinished, TurnFinished
 from flowground.flow.parse import parse_flow
 from flowground.runner.tools import set_arguments, write_result
 from flowground.runtime import Runtime
@@ -109,6 +110,24 @@ async def test_fields_choose_among_passages(tmp_path: Path, more: str, sources: 
     async with answering(tmp_path, more=more) as runtime:
         said = await ask(runtime, "hotels")
     assert {name for name in ("hotels.md", "leave.md") if name in said} == sources
+
+
+@pytest.mark.parametrize(
+    ("filters", "says"),
+    [
+        ("{taem: travel}", "The filter `taem` is a key of no file (did you mean team?): keys are `name: value` lines"),
+        ("{team: sales}", 'No file has team: "sales", which the filter wants.'),
+        ("{source: '*.pdf'}", 'No file is called "*.pdf", which the filter `source` wants.'),
+    ],
+)
+async def test_a_filter_that_no_file_fits_is_told(tmp_path: Path, filters: str, says: str) -> None:
+    async with answering(tmp_path, more=f", filters: {filters}") as runtime:
+        wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
+        events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, RunRequest("hotels"))]
+        notes = [event.note for event in events if isinstance(event, ComponentFinished)]
+        shown = await shelving.read_knowledge(runtime, LOCAL_OWNER, "it", "handbook")
+    assert [note.startswith(says) for note in notes if note] == [True]
+    assert [unmet.startswith(f"Found of the flow it: {says}") for unmet in shown.unmet] == [True]
 
 
 async def test_what_all_flows_may_look_up_is_found(tmp_path: Path) -> None:

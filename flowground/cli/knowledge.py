@@ -56,34 +56,42 @@ async def _open_library() -> AsyncIterator[Library]:
 
 
 async def _list(_: argparse.Namespace) -> None:
-    """A row each; what is wrong with files on stderr."""
+    """A row each; what is wrong with files, and with filters of flows, on stderr."""
     rows = []
     async with _open_library() as library:
         for shelved in library.list_all():
             try:
-                files = (await shelved.knowledge.list_files()).values()
+                indexed = await shelved.knowledge.list_files()
             except KnowledgeMissing:
-                rows.append((shelved.address, "", "", "not indexed"))
+                rows.append((shelved.address, "", "", "", "not indexed"))
                 continue
-            is_outdated = await library.is_outdated(shelved)
-            passages = sum(file.passages for file in files)
-            rows.append(
-                (shelved.address, f"{len(files)}", f"{passages}", "files changed" if is_outdated else "current")
-            )
-            _tell_notes(shelved, [file.note for file in files if file.note])
+            files = indexed.values()
+            state = "files changed" if await library.is_outdated(shelved) else "current"
+            unread, passages = sum(file.is_unread for file in files), sum(file.passages for file in files)
+            rows.append((shelved.address, f"{len(files) - unread}", f"{unread}", f"{passages}", state))
+            notes = [file.note for file in files if file.note]
+            _tell_notes(shelved, [*notes, *library.list_unmet(shelved, indexed)])
     if not rows:
         tell("No flow and not config.yaml has `knowledge:`.")
-    print_table(("NAME", "FILES", "PASSAGES", "INDEX"), rows)
+    print_table(("NAME", "FILES", "NOT READ", "PASSAGES", "INDEX"), rows)
 
 
-async def _index(given: argparse.Namespace) -> None:
+async def _index(given: argparse.Namespace) -> int:
+    """A line each; 1 where a file could not be read, or not wholly, or no vectors be made: the rest is indexed."""
+    is_whole = True
     async with _open_library() as library:
         for shelved in [_find(library, name) for name in given.names] or library.list_all():
             report = await library.index(shelved)
             changes = f"{count(report.read, 'file')} read, {report.removed} removed"
-            held = f"{count(report.passages, 'passage')} of {count(report.files, 'file')}"
-            print(f"{shelved.address}: {held} ({changes}, {report.seconds:.1f} s)")
-            _tell_notes(shelved, [*report.notes.values(), *([report.vectors] if report.vectors else [])])
+            indexed = await shelved.knowledge.list_files()
+            unread = sum(file.is_unread for file in indexed.values())
+            held = f"{count(report.passages, 'passage')} of {count(report.files - unread, 'file')}"
+            lacks = f", {count(unread, 'file')} could not be read" if unread else ""
+            print(f"{shelved.address}: {held}{lacks} ({changes}, {report.seconds:.1f} s)")
+            wrong = [*report.notes.values(), *([report.vectors] if report.vectors else [])]
+            _tell_notes(shelved, [*wrong, *library.list_unmet(shelved, indexed)])
+            is_whole &= not wrong
+    return 0 if is_whole else 1
 
 
 async def _search(given: argparse.Namespace) -> None:

@@ -13,12 +13,20 @@ from flowground.outgoing import OutgoingAnswer, OutgoingCall
 from flowground.values import FileReference, Record
 
 
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """`note` is a sentence about what is likely a mistake where nothing was found; "" for none."""
+
+    records: Sequence[Record]
+    note: str = ""
+
+
 class LookUp(Protocol):
     """Finds passages of the files that a knowledge names; components know no index."""
 
     async def __call__(
         self, knowledge: str, question: str, *, top_k: int, threshold: float, filters: Mapping[str, Any]
-    ) -> Sequence[Record]:
+    ) -> LookedUp:
         """The best passages with at least that score, as records with `number`, `text`, `source`, `start`, `end` and
         `score`. Raises RunError."""
         ...
@@ -31,7 +39,7 @@ async def look_nowhere(
     top_k: int,  # noqa: ARG001 - the contract's
     threshold: float,  # noqa: ARG001 - the contract's
     filters: Mapping[str, Any],  # noqa: ARG001 - the contract's
-) -> Sequence[Record]:
+) -> LookedUp:
     """What a run without knowledge has. Raises RunError."""
     raise RunError(f"There is no knowledge {knowledge!r} here.")
 

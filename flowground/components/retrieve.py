@@ -15,6 +15,8 @@ class Retrieve(Component):
     its number, `[1]`. `${id.passages}` is the same as text: each passage below its number and place.
 
     `knowledge:` of the flow file, or of config.yaml, says of which files. Without a question nothing is found.
+    `filters: {client: Acme, source: "**/*.md"}` takes passages of those files alone that say `client: Acme` between two
+    lines of `---` at their beginning, which only Markdown files can.
     """
 
     type_name: ClassVar[str] = "Retrieve"
@@ -32,8 +34,8 @@ class Retrieve(Component):
     filters: dict[str, Any] | None = declare(
         None,
         "Filters",
-        "Of these files only: `source`, a pattern such as `**/*.pdf`; `page`, a page or the first and the last; all "
-        "else is a key of Markdown files and its value.",
+        "Of these files only: `source`, a pattern such as `**/*.pdf`; `page`, one or the first and the last, such as "
+        "`[3, 5]`, of PDFs; all else is a key of Markdown files and its value, such as `client: Acme`.",
         kind="data",
         protected=True,
     )
@@ -53,8 +55,8 @@ class Retrieve(Component):
             threshold=self.threshold,
             filters=self.filters or {},
         )
-        passages = "\n\n".join(f"{write_head(record)}\n{record['text']}" for record in found)
-        return Output({"search_results": found, "passages": passages})
+        passages = "\n\n".join(f"{write_head(record)}\n{record['text']}" for record in found.records)
+        return Output({"search_results": found.records, "passages": passages}, note=found.note)
 
 
 def write_head(record: Record) -> str:

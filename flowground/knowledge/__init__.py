@@ -13,6 +13,7 @@ from flowground.knowledge.index_folder import IndexFolder
 from flowground.knowledge.searching import Filters, Hit
 from flowground.knowledge.shelf import Knowledge, KnowledgeBusy, KnowledgeMissing, KnowledgeSources
 from flowground.knowledge.sources import GivenFile
+from flowground.knowledge.unmet import explain_unmet
 
 __all__ = [
     "BuildReport",
@@ -27,4 +28,5 @@ __all__ = [
     "KnowledgeBusy",
     "KnowledgeMissing",
     "KnowledgeSources",
+    "explain_unmet",
 ]

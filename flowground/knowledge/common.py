@@ -7,10 +7,10 @@ how i if in into is it its just many may me might much must my no not of on one 
 somebody someone something than that the their them then there these they this those to up us was we were what when
 where whether which while who whom whose why will with would you your
 aber als am an auch auf aus bei bin bis da das dass dem den denn der des die doch du durch ein eine einem einen einer
-eines er es fuer fur gibt habe haben hat ich ihm ihn ihr im in ist ja kann kannst koennen konnen man mein meine mich mir mit
-muss nach nicht noch nun nur ob oder ohne sehr sein seine sich sie sind so soll ueber uber um und uns unser unter vom von vor
-wann warum was weil welche welchem welchen welcher welches wem wen wenn wer werden wie wieviel wir wird wo wurde
-zu zum zur
+eines er es fuer fur gibt habe haben hat ich ihm ihn ihr im in ist ja kann kannst koennen konnen man mein meine mich
+mir mit muss nach nicht noch nun nur ob oder ohne sehr sein seine sich sie sind so soll ueber uber um und uns unser
+unter vom von vor wann warum was weil welche welchem welchen welcher welches wem wen wenn wer werden wie wieviel
+wir wird wo wurde zu zum zur
 au aux avec ce ces cette comment dans de des donc du elle en est et etre eu il ils je la le les leur lui ma mais me
 mes moi mon ne nos notre nous ont ou par pas peut pour pourquoi quand que quel quelle quelles quels qui quoi sa sans
 se ses son sont sur ta te tes toi ton tu un une vos votre vous y

@@ -24,6 +24,11 @@ class IndexedFile:
     note: str = ""
     passages: int = 0
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether nothing of it is found, for the reason that `note` says."""
+        return bool(self.note) and not self.passages
+
 
 @dataclass(frozen=True, slots=True)
 class IndexedPassage:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowground.citations import NumberedPassage
-from flowground.components.outside import LookUp
+from flowground.components.outside import LookedUp, LookUp
 from flowground.events import PassagesFound
 from flowground.runner.inner import Events
 from flowground.values import Record
@@ -23,9 +23,7 @@ class RunPassages:
     _numbers: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _before: asyncio.Future[None] | None = None
 
-    async def look_up(
-        self, look_up: LookUp, events: Events, knowledge: str, question: str, **how: Any
-    ) -> Sequence[Record]:
+    async def look_up(self, look_up: LookUp, events: Events, knowledge: str, question: str, **how: Any) -> LookedUp:
         """As `LookUp` says, each record with its `number`; `events` are told which are new.
 
         What was asked for earlier has its numbers first, however long it takes.
@@ -36,7 +34,7 @@ class RunPassages:
             found = await look_up(knowledge, question, **how)
             if before:
                 await asyncio.wait([before])
-            records, new = self._take(found)
+            records, new = self._take(found.records)
         finally:
             if before and not before.done():  # it failed first: who comes after it waits for the one before
                 before.add_done_callback(lambda _: done.set_result(None))
@@ -44,7 +42,7 @@ class RunPassages:
                 done.set_result(None)
         if new:
             events.put(PassagesFound(new))
-        return records
+        return LookedUp(records, found.note)
 
     def _take(self, records: Sequence[Record]) -> tuple[list[Record], list[NumberedPassage]]:
         taken: list[Record] = []

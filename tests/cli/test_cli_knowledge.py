@@ -30,14 +30,16 @@ def folder(here: Here) -> Here:
 
 def test_knowledge_is_listed_indexed_and_searched(folder: Here) -> None:
     assert [line.split() for line in folder("knowledge", "list").out.splitlines()] == [
-        ["NAME", "FILES", "PASSAGES", "INDEX"],
-        ["travel/handbook", "-", "-", "not", "indexed"],
+        ["NAME", "FILES", "NOT", "READ", "PASSAGES", "INDEX"],
+        ["travel/handbook", "-", "-", "-", "not", "indexed"],
     ]
     said = folder("knowledge", "index")
-    assert said.code == 0
-    assert said.out.startswith("travel/handbook: 1 passage of 2 files (2 files read, 0 removed, ")
+    assert said.code == 1
+    assert said.out.startswith(
+        "travel/handbook: 1 passage of 1 file, 1 file could not be read (2 files read, 0 removed, "
+    )
     assert said.err == "travel/handbook: knowledge/old.pdf is a damaged PDF.\n"
-    assert folder("knowledge", "list").last_line.split() == ["travel/handbook", "2", "1", "current"]
+    assert folder("knowledge", "list").last_line.split() == ["travel/handbook", "1", "1", "1", "current"]
     (folder.folder / "flows" / "knowledge" / "hotels.md").write_text("Lyon costs 130 euros.")
     assert folder("knowledge", "list").last_line.endswith("files changed")
     assert "(1 file read, 0 removed" in folder("knowledge", "index", "travel/handbook").out
@@ -47,6 +49,16 @@ def test_knowledge_is_listed_indexed_and_searched(folder: Here) -> None:
     assert text.strip() == "Lyon costs 130 euros."
     nothing = folder("knowledge", "search", "travel/handbook", "Lyon", "--source", "*.pdf")
     assert (nothing.out, nothing.err) == ("", "Nothing was found.\n")
+
+
+def test_an_index_of_all_files_is_a_success_and_says_which_filter_no_file_fits(folder: Here) -> None:
+    (folder.folder / "flows" / "knowledge" / "old.pdf").unlink()
+    found = "  Found: {type: Retrieve, knowledge: handbook, search_query: hi, filters: {client: Acme}}\n"
+    flow = folder.folder / "flows" / "travel.yaml"
+    flow.write_text(flow.read_text().replace("components:\n", f"components:\n{found}"))
+    said = folder("knowledge", "index")
+    assert said.code == 0
+    assert said.err.startswith("travel/handbook: Found of the flow travel: The filter `client` is a key of no file: ")
 
 
 def test_a_wrong_name_is_answered_by_the_nearest(folder: Here) -> None:
@@ -95,7 +107,7 @@ def test_what_authors_added_is_indexed_too(here: Here) -> None:
 
     asyncio.run(keep())
     assert here("knowledge", "index").out.startswith("travel/handbook: 1 passage of 1 file (1 file read")
-    assert here("knowledge", "list").last_line.split() == ["travel/handbook", "1", "1", "current"]
+    assert here("knowledge", "list").last_line.split() == ["travel/handbook", "1", "0", "1", "current"]
     assert here("knowledge", "search", "travel/handbook", "Lyon").out.startswith("uploads/hotels.md, characters 0-21")
 
 

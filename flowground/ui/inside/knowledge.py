@@ -110,6 +110,7 @@ def _draw_chosen(caller: Caller, place: tuple[str, str]) -> None:
         if shown.may_change and shown.section.uploads:
             _draw_uploads(place)
         _draw_notes(shown)
+        _draw_unmet(shown)
         _draw_search(caller, place)
         _draw_files(caller, place, shown)
         if _is_coming(shown):
@@ -142,7 +143,10 @@ def _draw_state(shown: ShownKnowledge) -> None:
         says, icon, color = "Indexed", ":material/check_circle:", "green"
     indexed = (shown.indexed or {}).values()
     passages = sum(file.passages for file in indexed)
-    facts = [f"{words.count(passages, 'passage')} of {words.count(len(indexed), 'file')}"] if shown.indexed else []
+    unread = sum(file.is_unread for file in indexed)
+    facts = [f"{words.count(passages, 'passage')} of {words.count(len(indexed) - unread, 'file')}"] if indexed else []
+    if unread:
+        facts.append(f"{words.count(unread, 'file')} could not be read")
     if shown.uploads:
         most = runtime.get().settings.limits.knowledge_bytes
         size = write_size(sum(file.reference.size for file in shown.uploads))
@@ -171,6 +175,12 @@ def _draw_notes(shown: ShownKnowledge) -> None:
         lines.append(f"- and {len(notes) - _MOST_NOTES:,} more")
     title = f"{words.count(len(notes), 'file')} could not be read, or not wholly; the others are indexed."
     st.warning(f"{title}\n\n" + "\n".join(lines), icon=":material/warning:")
+
+
+def _draw_unmet(shown: ShownKnowledge) -> None:
+    """Filters of flows that no file fits: nothing is ever found by them."""
+    for unmet in shown.unmet[:_MOST_NOTES]:
+        st.warning(words.write_sentence(unmet), icon=":material/filter_alt_off:")
 
 
 def _list_entries(shown: ShownKnowledge) -> list[_KnownFile]:
@@ -220,7 +230,7 @@ def _write_file_state(indexed: IndexedFile | None) -> str:
     if indexed is None:
         return ":blue[is read soon]"
     if not indexed.passages:
-        return ":red[could not be read]" if indexed.note else "has no text"
+        return ":red[could not be read]" if indexed.is_unread else "has no text"
     return words.count(indexed.passages, "passage") + (" · :orange[not all of it]" if indexed.note else "")
 
 
