@@ -116,8 +116,8 @@ class ToolCalled:
 class ToolWaits:
     """Such a call waits until a person allows it, or, `is_decided`, does not any more.
 
-    `takes` are its arguments as JSON, whole; `digest` is of call and arguments, and `until` the end of the wait in
-    seconds since 1970.
+    `takes` are its arguments as JSON, whole; `sends` what is sent, where they alone do not say. `digest` is of call,
+    arguments and that, and `until` the end of the wait in seconds since 1970.
     """
 
     called: ToolCalled
@@ -125,6 +125,7 @@ class ToolWaits:
     digest: str
     until: float
     is_decided: bool = False
+    sends: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

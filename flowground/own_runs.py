@@ -2,16 +2,18 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from flowground.caller import Caller, Owner
 from flowground.errors import DecidedElsewhere, FlowNotFound, RunElsewhere, RunNotFound
+from flowground.events import ToolWaits
 from flowground.messages import Decision
 from flowground.runner.approvals import NothingWaits
 from flowground.runtime import Runtime
 from flowground.store import Store
 from flowground.store.people import tokens
-from flowground.store.runs import passed_decisions, progress, stop_requests
+from flowground.store.runs import passed_decisions, progress, stop_requests, waiting_calls
 from flowground.store.runs.passed_decisions import PassedDecision
 from flowground.store.runs.records import RunRecord
 
@@ -84,6 +86,13 @@ async def decide(runtime: Runtime, caller: Caller, run_id: str, decided: Decided
     if not runtime.running.decide(run.id, *decided):
         await _pass_on(runtime.store, PassedDecision(run.id, *decided))
     return run
+
+
+async def list_waiting(runtime: Runtime, run: RunRecord) -> Sequence[ToolWaits]:
+    """Calls of a run that wait for a person; another process says so of its own within half a second."""
+    if run.holder == runtime.running.holder:
+        return runtime.running.list_waiting(run.id)
+    return await runtime.store.read(waiting_calls.list_waiting, run_id=run.id)
 
 
 async def _pass_on(store: Store, passed: PassedDecision) -> None:

@@ -10,14 +10,14 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from flowground.errors import RunError, RunStopped, StoreUnavailable
 from flowground.events import ToolWaits
 from flowground.messages import Decision, Usage
 from flowground.store import Store
-from flowground.store.runs import progress
+from flowground.store.runs import progress, waiting_calls
 from flowground.store.runs.progress import TextsSoFar
 from flowground.wiring import WiredFlow
 
@@ -125,6 +125,8 @@ class RunningRuns:
         """When an end was dropped last, since too many waited; in seconds since 1970."""
         self._wrote_all = time.monotonic()
         """When what all of them said was written last; of those that began since, the first text is written between."""
+        self._told_waiting: dict[str, tuple[str, ...]] = {}
+        """By run, digests of the calls that wait, as other processes were told."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
@@ -230,7 +232,7 @@ class RunningRuns:
 
     def _keep(self) -> None:
         self._timer = None
-        if not (self._runs or self._late or self._dropped_at):
+        if not (self._runs or self._late or self._dropped_at or self._told_waiting):
             return
         self._set_timer()
         if self._writing and not self._writing.done():
@@ -240,8 +242,16 @@ class RunningRuns:
         if is_time:
             self._wrote_all = now
         texts = self._collect(began_by=now - self._seconds * _SOON, is_time=is_time)
-        if texts or (is_time and (self._late or self._dropped_at)):
-            self._writing = asyncio.ensure_future(self._write(texts))
+        waiting = self._collect_waiting()
+        if texts or waiting or (is_time and (self._late or self._dropped_at)):
+            self._writing = asyncio.ensure_future(self._write(texts, waiting))
+
+    def _collect_waiting(self) -> dict[str, Sequence[ToolWaits]]:
+        """Of runs of which other calls wait than other processes were told, those that wait."""
+        now = {run_id: _list_told(here.run) for run_id, here in self._runs.items()}
+        known = [run_id for run_id in self._told_waiting if run_id not in now]
+        found = {run_id: calls for run_id, calls in now.items() if _sum_up(calls) != self._told_waiting.get(run_id, ())}
+        return found | dict.fromkeys(known, ())
 
     def _collect(self, *, began_by: float, is_time: bool) -> list[TextsSoFar]:
         """What was said that is not written yet; unless `is_time`, by those alone of which nothing is."""
@@ -257,8 +267,12 @@ class RunningRuns:
                 self._runs[run_id] = self._runs.pop(run_id)
         return found
 
-    async def _write(self, texts: Sequence[TextsSoFar]) -> None:
+    async def _write(self, texts: Sequence[TextsSoFar], waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
         with suppress(StoreUnavailable):  # the log has it; the next time it is more
+            if waiting:
+                await self.store.write(waiting_calls.note_waiting, waiting=waiting)
+                told = self._told_waiting | {run_id: _sum_up(calls) for run_id, calls in waiting.items()}
+                self._told_waiting = {run_id: digests for run_id, digests in told.items() if digests}
             if texts:
                 await self.store.write(progress.keep_texts, texts=texts)
             for said in texts:
@@ -283,3 +297,12 @@ class RunningRuns:
         if at is not None and time.time() - at > _SETTLED * self.store.seconds:
             await self.store.write(progress.end_lost_runs, holder=self.holder, before=at, known=[*self._runs])
             self._dropped_at = None
+
+
+def _sum_up(calls: Sequence[ToolWaits]) -> tuple[str, ...]:
+    return tuple(waits.digest for waits in calls)
+
+
+def _list_told(run: SpeakingRun) -> Sequence[ToolWaits]:
+    """What may be stored of the calls that wait."""
+    return [waits if run.is_kept else replace(waits, takes="", sends=None) for waits in run.list_waiting()]

@@ -18,7 +18,10 @@ from tests.servers import AppServer
 from tests.store_databases import DATABASES, empty_database
 from tests.waiting import eventually
 
-FLOWS = {"careful": ASKING_FIRST}
+FLOWS = {
+    "careful": ASKING_FIRST,
+    "unkept": ASKING_FIRST.replace("type: ChatInput", "type: ChatInput, should_store_message: false"),
+}
 SAID = {"input_value": SUM, "session_id": "s"}
 
 
@@ -29,9 +32,9 @@ class Servers:
         self.one, self.other = one, other
         self.headers = {"x-api-key": one.token("test")}
 
-    def begin(self) -> dict[str, Any]:
+    def begin(self, flow: str = "careful") -> dict[str, Any]:
         """A run of the first, in which a call waits."""
-        url = f"{self.one.url}/api/v1/run/careful"
+        url = f"{self.one.url}/api/v1/run/{flow}"
         told = requests.post(url, json=SAID, headers=self.headers, timeout=60)
         assert told.status_code == 202, told.text
         waits: dict[str, Any] = told.json()
@@ -45,8 +48,8 @@ class Servers:
         url = f"{self.other.url}/api/v1/runs/{waits['run_id']}/decisions"
         return requests.post(url, json=said, headers=headers, timeout=60)
 
-    def read(self, waits: dict[str, Any]) -> dict[str, Any]:
-        url = f"{self.one.url}/api/v1/runs/{waits['run_id']}"
+    def read(self, waits: dict[str, Any], server: AppServer | None = None) -> dict[str, Any]:
+        url = f"{(server or self.one).url}/api/v1/runs/{waits['run_id']}"
         run: dict[str, Any] = requests.get(url, headers=self.headers, timeout=60).json()
         return run
 
@@ -79,6 +82,25 @@ def test_a_decision_works_at_the_process_that_does_not_run_it(servers: Servers, 
     assert servers.read_answer(waits).startswith(said)
     again = servers.decide(waits, decision)
     assert (again.status_code, again.json()["code"]) == (409, "nothing_waits")
+
+
+def test_a_run_that_waits_says_so_at_every_process_until_it_is_decided(servers: Servers) -> None:
+    waits = servers.begin()
+    eventually(lambda: servers.read(waits, servers.other)["status"] == "waiting")
+    assert servers.read(waits, servers.other)["waiting"] == servers.read(waits)["waiting"] == waits["waiting"]
+    taken = servers.decide(waits, "once").json()
+    assert taken["status"] in ("running", "complete")
+    assert "waiting" not in taken
+    servers.read_answer(waits)
+    assert servers.read(waits, servers.other) == servers.read(waits)
+
+
+def test_of_a_run_that_keeps_nothing_no_arguments_are_told_elsewhere(servers: Servers) -> None:
+    waits = servers.begin("unkept")
+    eventually(lambda: servers.read(waits, servers.other)["status"] == "waiting")
+    (call,) = servers.read(waits, servers.other)["waiting"]
+    assert call == waits["waiting"][0] | {"arguments": None}
+    assert servers.decide(waits, "refuse").status_code == 200
 
 
 @pytest.mark.parametrize("changed", [{"digest": "0" * 64}, {"call": 2}])

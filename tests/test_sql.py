@@ -1,5 +1,6 @@
 """SQL: what a flow may ask of a database, on SQLite and PostgreSQL, and that it can change and reach nothing else."""
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -14,12 +15,14 @@ import yaml
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from flowground.caller import RunRequest
+from flowground.databases import Databases, DatabaseSettings
 from flowground.databases.sqlite import SqliteQuery
 from flowground.errors import FlowError, FlowgroundError, RunError, TweaksRefused
 from flowground.tweaks import apply_tweaks
 from tests.canary import WORD
 from tests.test_api_request import load, talk
 from tests.test_settings import refusal
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 TABLES = [
@@ -176,6 +179,31 @@ async def test_a_read_only_transaction_cannot_be_opened_up_by_a_select(tmp_path:
     tried = "SELECT set_config('transaction_read_only', 'off', true), sold.spoil()"
     assert (await ask(tmp_path, url, tried)).startswith("It failed")
     assert rows(await ask(tmp_path, url, "SELECT count(*) AS n FROM orders")) == [{"n": 2}]
+
+
+async def test_a_connection_of_postgresql_is_kept_clean_and_closed_at_the_end(tmp_path: Path, url: str) -> None:
+    if url.startswith("sqlite"):
+        return
+    databases = Databases({"orders": DatabaseSettings(url=url, seconds=60)})
+    leave = "SELECT pg_advisory_lock(7), set_config('work_mem', '99MB', false), pg_backend_pid() AS pid"
+    look = (
+        "SELECT pg_backend_pid() AS pid, current_setting('work_mem') AS work_mem,"
+        " current_setting('transaction_read_only') AS ro, "
+        "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks"
+    )
+    (left,) = await databases.ask("orders", [leave])
+    (found,) = await databases.ask("orders", [look])
+    assert found == {"pid": left["pid"], "work_mem": found["work_mem"], "ro": "on", "locks": 0}
+    assert found["work_mem"] != "99MB"
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(databases.ask("orders", ["SELECT pg_sleep(60)"]), 0.3)
+    (after,) = await databases.ask("orders", [look])
+    assert after["pid"] != left["pid"]
+    await databases.close()
+    engine = create_engine(make_url(os.environ["TEST_DATABASE_URL"]), poolclass=NullPool)
+    with engine.connect() as connection:
+        still = text(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{ROLE}'")
+        eventually(lambda: connection.execute(still).scalar_one() == 0)
 
 
 async def test_a_superuser_of_postgresql_is_let_in_by_nobody(tmp_path: Path, url: str) -> None:

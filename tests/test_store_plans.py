@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, inspect
 
+from flowground.events import ToolCalled, ToolWaits
 from flowground.store import tables
 from flowground.store.database.connections import Database
 from flowground.store.migrations import migrate
@@ -41,6 +42,7 @@ from flowground.store.runs import (
     usage,
     versions,
     visitors,
+    waiting_calls,
     whole_chats,
 )
 from flowground.store.runs.feedback import FeedbackFilter, FeedbackPlace
@@ -61,6 +63,7 @@ RATED: dict[str, Any] = {**THERE, "message_id": "b"}
 EXPLAINED: dict[str, Any] = {"labels": ["wrong"], "reason": "No", "shares_conversation": True}
 OWNERS = {"owners": ["member:ada", "person:ada"]}
 DECIDED = {"passed": passed_decisions.PassedDecision("r", 1, "digest", "once")}
+WAITS = ToolWaits(ToolCalled("Agent", "c", "Sums", "Sums", {}, 0, 1), "{}", "digest", 9.0)
 JOBS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "a run begins": (
         turns.begin_turn,
@@ -199,6 +202,8 @@ JOBS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "it is read what came of it": (passed_decisions.read_outcome, DECIDED),
     "what came of decisions is noted": (passed_decisions.note_outcomes, {"outcomes": {DECIDED["passed"]: "taken"}}),
     "a decision was taken": (passed_decisions.drop, DECIDED),
+    "calls wait": (waiting_calls.note_waiting, {"waiting": {"r": [WAITS]}}),
+    "it is asked elsewhere which": (waiting_calls.list_waiting, {"run_id": "r"}),
     "all runs of a person are to be stopped": (stop_requests.ask_stops, OWNERS),
     "it is looked whether something came after a removal": (
         removals.find_late,

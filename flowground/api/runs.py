@@ -12,7 +12,7 @@ from flowground import doors, own_runs
 from flowground.api.incoming import ApiRequest, verify_caller
 from flowground.api.run import open_stream
 from flowground.api.stream import FrameId, Frames, write_wait
-from flowground.api.wire import write_time, write_usage
+from flowground.api.wire import write_citations, write_time, write_usage
 from flowground.caller import Caller, Shape
 from flowground.errors import EventsGone, InvalidRequest, NotAllowed, hide_component
 from flowground.messages import Decision
@@ -115,8 +115,9 @@ async def _describe(runtime: Runtime, caller: Caller, run: RunRecord) -> dict[st
         answers = [{"id": key, "text": text, "state": "running", "error": None} for key, text in texts.items()]
     else:
         said = await runtime.store.read(progress.list_answers, run=run)
-        answers = [{"id": m.id, "text": m.text, "state": m.state, "error": _show_error(caller, m)} for m in said]
-    waiting = [write_wait(waits) for waits in runtime.running.list_waiting(run.id)]
+        answers = [_write_answer(caller, message) for message in said]
+    calls = await own_runs.list_waiting(runtime, run) if run.status == "running" else ()
+    waiting = [write_wait(waits) for waits in calls]
     return {
         "id": run.id,
         "flow_id": run.flow_id,
@@ -128,6 +129,11 @@ async def _describe(runtime: Runtime, caller: Caller, run: RunRecord) -> dict[st
         "error_code": run.error_code,
         "answers": answers,
     } | ({"waiting": waiting} if waiting else {})
+
+
+def _write_answer(caller: Caller, said: StoredMessage) -> dict[str, Any]:
+    told = {"id": said.id, "text": said.text, "state": said.state, "error": _show_error(caller, said)}
+    return told | write_citations(said.citations)
 
 
 def _show_error(caller: Caller, said: StoredMessage) -> str | None:

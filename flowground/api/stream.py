@@ -208,7 +208,9 @@ class Frames:
 def write_wait(waits: ToolWaits) -> dict[str, Any]:
     """A call that a person may allow: `POST /api/v1/runs/{run_id}/decisions` takes `call` and `digest` back."""
     until = write_time(datetime.fromtimestamp(waits.until, UTC))
-    named = {"call": waits.called.number, "name": waits.called.name, "arguments": json.loads(waits.takes)}
+    named = {"call": waits.called.number, "name": waits.called.name, "arguments": json.loads(waits.takes or "null")}
+    if waits.sends is not None:
+        named["sends"] = waits.sends
     return named | {"digest": waits.digest, "until": until}
 
 

@@ -113,17 +113,21 @@ class APIRequest(Component):
             if name not in self.list_variables(fields):
                 yield Mistake("arguments", f"`arguments` names `{name}`, which is no variable here.", missing=name)
 
+    def show_call(self) -> str:
+        """Method, address and body; headers hold keys."""
+        content = self._write_body()
+        body = "" if content is None else orjson.dumps(orjson.loads(content), option=orjson.OPT_INDENT_2).decode()
+        return f"{self.method} {self._write_url(self.__pydantic_extra__)}\n{body}".rstrip()
+
     async def run(self, context: Context) -> Output:
         begin = _BEGINNING.match(self.url_input)
         if begin is None:
             raise RunError("The address has no host that is written out.")
-        given = self.__pydantic_extra__
-        body = variables.fill(self.body, given) if self.body_data is None else self.body_data
-        content = None if body is None else orjson.dumps(body)
+        content = self._write_body()
         port = begin[2] or (":443" if self.url_input.startswith("https") else ":80")
         call = OutgoingCall(
             self.method,
-            self._write_url(given),
+            self._write_url(self.__pydantic_extra__),
             Hosts((begin[1] + port,)),
             ({} if content is None else {"Content-Type": "application/json"}) | self.headers,
             content,
@@ -131,6 +135,10 @@ class APIRequest(Component):
             self.timeout,
         )
         return Output({"data": self._read(await context.outside.ask(call))})
+
+    def _write_body(self) -> bytes | None:
+        body = variables.fill(self.body, self.__pydantic_extra__) if self.body_data is None else self.body_data
+        return None if body is None else orjson.dumps(body)
 
     def _write_url(self, given: Mapping[str, str]) -> str:
         before = parse_template(self.url_input.partition("?")[0])

@@ -231,6 +231,13 @@ class Component(BaseModel):
     async def check_call(self, outside: Outside) -> None:
         """Looks, before a person is asked to allow it, whether a run of it could begin. Raises RunError."""
 
+    def show_call(self) -> str | None:
+        """What is sent, for a person who is asked to allow it, where the arguments alone do not say; no secret.
+
+        Raises RunError.
+        """
+        return None
+
     def list_offered(self) -> Mapping[str, str]:
         """The names of its tools, by those that models call them by, where it `is_toolbox`."""
         return {}

@@ -41,7 +41,7 @@ _CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e}
 
 
 class Calculator(Component):
-    """Works out an arithmetic expression, such as `(3 + 4.5) * 2 ** 3` or `sqrt(2)`."""
+    """Works out one arithmetic expression."""
 
     type_name: ClassVar[str] = "Calculator"
     title: ClassVar[str] = "Calculator"
@@ -52,8 +52,8 @@ class Calculator(Component):
     expression: str = declare(
         ...,
         "Expression",
-        "Numbers, `+ - * / // % **`, brackets, `pi`, `e`, and abs, ceil, cos, exp, floor, log, log10, max, min, round, "
-        "sin, sqrt, tan.",
+        "What is to be worked out: its own numbers, with `+ - * / // % **`, brackets, `pi`, `e`, and abs, ceil, cos, "
+        "exp, floor, log, log10, max, min, round, sin, sqrt, tan.",
         max_length=_LONGEST,
         model_may_set=True,
     )

@@ -43,6 +43,8 @@ def _write_action(action: ActionEvent, sight: Sight) -> Written:
         case ToolWaits(called=called):
             told = _write_call(called, "running" if action.is_decided else "waiting", sight)
             asked = {"takes": mend(action.takes), "digest": action.digest}  # who is asked sees what about
+            if action.sends is not None:
+                asked["sends"] = mend(action.sends)
             return told if action.is_decided else told | asked
         case ToolReturned(called=called):
             told = _write_call(called, action.status, sight)

@@ -1,13 +1,14 @@
 """Databases that flows may ask, by the names of config.yaml. A query reads and never writes: the database sees to it.
 
-Each query has a connection of its own and a transaction that is rolled back; threads of this room's own ask.
+Each query has a connection to itself, which is clean, and a transaction that is rolled back; threads of this room's own
+ask.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from flowground.databases.postgresql import PostgresQuery
+from flowground.databases.postgresql import PostgresConnections, PostgresQuery
 from flowground.databases.query import Parameter, Query, SqlParts
 from flowground.databases.settings import DatabaseSettings
 from flowground.databases.sqlite import SqliteQuery
@@ -30,6 +31,8 @@ class Databases:
         self._entries = entries
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="flowground-query")
         self._running: set[Query] = set()
+        urls = {name: entry.url.get_secret_value() for name, entry in entries.items() if entry.file is None}
+        self._connections = {name: PostgresConnections(url) for name, url in urls.items()}
 
     async def ask(self, name: str, parts: SqlParts) -> Sequence[Record]:
         """The rows that a query gives. Cancelling it ends the query too. Raises RunError."""
@@ -39,7 +42,7 @@ class Databases:
             raise RunError(f"There is no database `{name}`{nearest}", hint="`databases:` in config.yaml names them.")
         if not "".join(part for part in parts if isinstance(part, str)).strip():
             raise RunError("The query is empty.")
-        query = _open(entry, parts)
+        query = self._open(name, entry, parts)
         work = asyncio.get_running_loop().run_in_executor(self._threads, query.run)
         self._running.add(query)
         try:
@@ -57,12 +60,12 @@ class Databases:
         """Ends what runs."""
         await asyncio.gather(*(asyncio.to_thread(query.abort) for query in self._running))
         self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.gather(*(asyncio.to_thread(kept.close) for kept in self._connections.values()))
 
-
-def _open(entry: DatabaseSettings, parts: SqlParts) -> Query:
-    if entry.file is not None:
-        return SqliteQuery(entry.file, parts, entry.rows, entry.seconds)
-    return PostgresQuery(entry.url.get_secret_value(), parts, entry.rows, entry.seconds)
+    def _open(self, name: str, entry: DatabaseSettings, parts: SqlParts) -> Query:
+        if entry.file is not None:
+            return SqliteQuery(entry.file, parts, entry.rows, entry.seconds)
+        return PostgresQuery(self._connections[name], parts, entry.rows, entry.seconds)
 
 
 def _forget(work: "asyncio.Future[Sequence[Record]]") -> None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 
 from flowground.databases.query import Parameter, Query, SqlParts
 from flowground.errors import RunError
@@ -15,6 +15,10 @@ from flowground.values import Record
 _LONGEST_ROW = 500_000
 _BATCH = 50
 _CONNECT_SECONDS = 5
+_KEPT = 2
+"""Connections of a database that stay open between queries."""
+_KEEP_SECONDS = 300
+"""An older one is opened anew."""
 _BEGIN = """
 SELECT set_config('statement_timeout', %(time)s, true), set_config('lock_timeout', %(time)s, true),
     rolsuper
@@ -28,27 +32,64 @@ _ROWS = 'SELECT left("row", {most}) FROM (SELECT row_to_json("query")::text AS "
 """As JSON, a long row cut by the database: it would come whole, however long."""
 
 
-@lru_cache(maxsize=64)
-def _open(url: str) -> Engine:
-    """Makes each query a connection of its own; what SQLAlchemy asks of a server once is kept."""
-    parsed = make_url(url).set(drivername="postgresql+psycopg")
-    options = {"connect_timeout": _CONNECT_SECONDS, "application_name": "flowground"}
-    return create_engine(parsed, poolclass=NullPool, hide_parameters=True, connect_args=options)
+class PostgresConnections:
+    """Of one database: `_KEPT` of them stay open for the next query, which finds nothing of the one before.
+
+    `url` has the password. Nothing is opened before the first query.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._engine: Engine | None = None
+        self._lock = Lock()
+
+    def connect(self) -> Connection:
+        """One that nobody else has. Raises ImportError where the driver is missing."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make_engine()
+        return self._engine.connect()
+
+    def close(self) -> None:
+        """Closes those that are kept."""
+        if self._engine:
+            self._engine.dispose()
+
+    def _make_engine(self) -> Engine:
+        parsed = make_url(self._url).set(drivername="postgresql+psycopg")
+        options = {"connect_timeout": _CONNECT_SECONDS, "application_name": "flowground", "prepare_threshold": None}
+        kept = {"pool_size": _KEPT, "max_overflow": -1, "pool_recycle": _KEEP_SECONDS, "pool_pre_ping": True}
+        engine = create_engine(parsed, hide_parameters=True, connect_args=options, pool_reset_on_return=None, **kept)
+        event.listen(engine, "reset", _clear)
+        return engine
+
+
+def _clear(connection: Any, *_: Any) -> None:
+    """What a query leaves beyond its transaction goes: locks, settings, whatever a function of the database did."""
+    connection.rollback()
+    connection.autocommit = True
+    connection.execute("DISCARD ALL")
+    connection.autocommit = False
 
 
 class PostgresQuery(Query):
-    """`url` has the password."""
+    """Asks by one of the connections."""
 
-    def __init__(self, url: str, parts: SqlParts, rows: int, seconds: float) -> None:
+    def __init__(self, connections: PostgresConnections, parts: SqlParts, rows: int, seconds: float) -> None:
         super().__init__(parts, rows, seconds)
-        self._url = url
+        self._connections = connections
         self._connection: Any = None
+        self._is_aborted = False
+        self._lock = Lock()
 
     def run(self) -> Sequence[Record]:
         try:
-            with _open(self._url).connect() as connection:
+            with self._connections.connect() as connection:
                 connection.execution_options(postgresql_readonly=True)
-                return self._ask(connection)
+                try:
+                    return self._ask(connection)
+                finally:
+                    self._let_go(connection)
         except RunError:
             raise
         except ImportError:
@@ -57,9 +98,18 @@ class PostgresQuery(Query):
             raise RunError(self._explain(error)) from None
 
     def abort(self) -> None:
-        if self._connection is not None:
-            with suppress(Exception):  # it may have ended meanwhile
-                self._connection.cancel_safe(timeout=_CONNECT_SECONDS)
+        with self._lock:
+            self._is_aborted = True
+            if self._connection is not None:
+                with suppress(Exception):  # it may have ended meanwhile
+                    self._connection.cancel_safe(timeout=_CONNECT_SECONDS)
+
+    def _let_go(self, connection: Connection) -> None:
+        """From now on it is not cancelled; one that was is not kept, since the server may be late to cancel it."""
+        with self._lock:
+            self._connection = None
+            if self._is_aborted:
+                connection.invalidate()
 
     def _ask(self, connection: Connection) -> Sequence[Record]:
         limits = {"time": f"{max(1, int(self._seconds * 1000))}ms"}

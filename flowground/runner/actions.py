@@ -110,12 +110,12 @@ class Actions:
             self.queue.put(ToolReturned(called, _cut(text), time.perf_counter() - started, status, usage))
         return text, status != "done"
 
-    async def ask(self, number: int, arguments: Mapping[str, Any]) -> None:
+    async def ask(self, number: int, arguments: Mapping[str, Any], sends: str | None) -> None:
         """Returns once a person allowed the call of this number. Raises CallRefused."""
         if not self.may_ask:
             raise CallRefused("Nobody can be asked here, so it was not called.")
         approvals = self.scope.approvals
-        waits = approvals.begin(self.calls[number], arguments, flow=self.flow.id)
+        waits = approvals.begin(self.calls[number], arguments, flow=self.flow.id, sends=sends)
         if waits is None:
             return
         self.queue.put(waits)

@@ -54,17 +54,23 @@ class Approvals:
     _stood: tuple[float | None, float] = (None, 0)
     """When the run's time would have ended, and since when it stands still."""
 
-    def begin(self, called: ToolCalled, arguments: Mapping[str, Any], *, flow: str) -> ToolWaits | None:
-        """The call waits from now on; None where the tool is allowed already. Raises CallRefused."""
+    def begin(
+        self, called: ToolCalled, arguments: Mapping[str, Any], *, flow: str, sends: str | None = None
+    ) -> ToolWaits | None:
+        """The call waits from now on; None where the tool is allowed already. `sends` as `Component.show_call` says.
+
+        Raises CallRefused.
+        """
         if self.allowances is None:
             raise CallRefused(_NOBODY)
         if self.allowances.is_allowed(f"{flow}.{called.tool}"):
             return None
         written = spell_json(dict(arguments), is_sorted=True)
-        if len(written) > LONGEST_ASKED:
+        if max(len(written), len(sends or "")) > LONGEST_ASKED:
             raise CallRefused(_TOO_LONG)
-        digest = hashlib.sha256(f"{flow}\n{called.tool}\n{called.number}\n{written}".encode()).hexdigest()
-        waits = ToolWaits(called, written, digest, time.time() + self.seconds)
+        asked = (flow, called.tool, str(called.number), written, *([] if sends is None else [sends]))
+        digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()
+        waits = ToolWaits(called, written, digest, time.time() + self.seconds, sends=sends)
         self.waiting[called.number] = waits, asyncio.get_running_loop().create_future()
         return waits
 

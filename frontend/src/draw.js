@@ -101,12 +101,42 @@ const DRAW = {
   inlineCode: (drawing, node) => drawing.make("code", "", drawing.lifted.restore(node.value)),
   break: (drawing) => drawing.make("br"),
   html: (drawing, node) => drawing.document.createTextNode(drawing.lifted.restore(node.value)),
-  link: (drawing, node) => drawLink(drawing, node, node.url),
+  link: (drawing, node) => (isBare(node) ? drawBare(drawing, node) : drawLink(drawing, node, node.url)),
   linkReference: (drawing, node) => drawLink(drawing, node, drawing.find(node)),
   image: (drawing, node) => drawImage(drawing, node, node.url),
   imageReference: (drawing, node) => drawImage(drawing, node, drawing.find(node)),
   footnoteReference: drawReference,
 };
+
+/** Whether it is an address without any mark, which GitHub's Markdown ends at the next space. */
+function isBare({ url, children: [text, ...more], position }) {
+  const [from, to] = [text?.position, position];
+  return !more.length && /^https?:/.test(url) && from?.start.offset === to?.start.offset && from?.end.offset === to?.end.offset;
+}
+
+/** The addresses in such a text; what follows one without a space, as in JSON, is letters. */
+function drawBare(drawing, node) {
+  const drawn = drawing.document.createDocumentFragment();
+  let [text, url] = [node.children[0].value, node.url];
+  while (url) {
+    const end = findEnd(text);
+    const part = { type: "text", value: text.slice(0, end) };
+    drawn.append(drawLink(drawing, { children: [part] }, url.slice(0, url.length - text.length + end)));
+    const rest = text.slice(end);
+    const next = rest.search(/https?:\/\/\w/);
+    drawing.write(drawn, next < 0 ? rest : rest.slice(0, next));
+    text = url = next < 0 ? "" : rest.slice(next);
+  }
+  return drawn;
+}
+
+/** Where an address has its end: at what none has, and before brackets and stops that only follow it. */
+function findEnd(text) {
+  const found = text.search(/["\\<>`]|'(?=[\s,;:\])}]|$)/);
+  let end = 0, open = 0;
+  for (const last = found < 0 ? text.length : found; end < last && open >= 0; end++) open += "{[".includes(text[end]) ? 1 : "]}".includes(text[end]) ? -1 : 0;
+  return text.slice(0, open < 0 ? end - 1 : end).replace(/[,.;:!?]+$/, "").length;
+}
 
 /** A link to the web or to mail opens in a tab of its own; any other address is shown as letters. */
 function drawLink(drawing, node, url) {

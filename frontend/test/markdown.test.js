@@ -62,6 +62,19 @@ test("links lead to the web or to mail, in a tab of their own", async () => {
   for (const link of links) assert.deepEqual([link.getAttribute("rel"), link.getAttribute("target")], ["noreferrer noopener", "_blank"]);
 });
 
+for (const [text, ...addresses] of [
+  ['{"source":"https://a.b/c","next":"https://d.e/f?g=1"} so', "https://a.b/c", "https://d.e/f?g=1"],
+  ['{\\"source\\":\\"https://a.b/c\\"}', "https://a.b/c"],
+  ["{'a':'https://a.b/it's','k':1}", "https://a.b/it's"],
+  ["{at: [https://a.b/c],n:1}", "https://a.b/c"],
+  ["{at: [https://a.b/c]}", "https://a.b/c"],
+  ["https://a.b/{id}/x, www.j.k", "https://a.b/{id}/x", "http://www.j.k"],
+]) test(`an address in the middle of data ends where it does: ${text}`, async () => {
+  const root = await draw(text);
+  assert.deepEqual([...root.querySelectorAll("a")].map((link) => link.getAttribute("href")), addresses);
+  assert.equal(root.textContent.replaceAll("\\", ""), text.replaceAll("\\", ""));
+});
+
 for (const address of [
   "javascript:alert(1)", "JaVaScRiPt:alert(1)", "java&#x73;cript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "tel:1", "/session/end", "//evil.example", "#x",
   "<javascript:x>", "&#1;javascript:x", "blob:x", "https:", "ftp://a.b",

@@ -1,6 +1,7 @@
 """Calls of tools that wait for a person, in the API: allowed or refused by whose run it is."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,21 @@ from tests.api.calls import Api
 from tests.api.langflow_shapes import events
 from tests.api.serving import serving
 
+DESK = """
+components:
+  ChatInput: {type: ChatInput}
+  Agent: {type: Agent, model: scripted, input_value: "${ChatInput}", tools: [Refund]}
+  Refund:
+    type: APIRequest
+    method: POST
+    url_input: https://api.example.com/orders/{order}/refunds
+    query_params: {by: desk}
+    headers: {authorization: Bearer top-secret}
+    body: {why: "{why}", parts: [{all: yes}]}
+  ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
+"""
 pytestmark = pytest.mark.anyio
-FLOWS = {"careful": ASKING_FIRST, "each": EACH}
+FLOWS = {"careful": ASKING_FIRST, "each": EACH, "desk": DESK}
 SAID = {"input_value": SUM, "session_id": "s"}
 
 
@@ -66,6 +80,16 @@ async def test_a_plain_run_says_what_waits_and_goes_on_once_it_is_allowed(api: A
     end = await read_end(api, waits["run_id"])
     assert (end["status"], end["answers"][0]["text"]) == ("complete", "The tools said: 42")
     assert (await begin(api))["status"] == "waiting"
+
+
+async def test_who_is_asked_about_a_request_is_shown_method_address_and_body(api: Api) -> None:
+    waits = await begin(api, SAID | {"input_value": 'call Refund {"order": "7 b", "why": "It broke"}'}, "desk")
+    (call,) = waits["waiting"]
+    line, _, body = call["sends"].partition("\n")
+    assert line == "POST https://api.example.com/orders/7%20b/refunds?by=desk"
+    assert json.loads(body) == {"why": "It broke", "parts": [{"all": "yes"}]}
+    assert "secret" not in json.dumps(waits)
+    assert (await decide(api, waits, "refuse")).status_code == 200
 
 
 async def test_what_is_refused_is_never_called_and_the_model_is_told(api: Api) -> None:

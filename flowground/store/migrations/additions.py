@@ -309,6 +309,25 @@ def m040_passed_decisions(connection: Connection) -> None:
     )
 
 
+def m041_waiting_calls(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE TABLE waiting_calls (
+            run_id TEXT NOT NULL,
+            call INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            takes TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            until DOUBLE PRECISION NOT NULL,
+            sends TEXT,
+            PRIMARY KEY (run_id, call),
+            FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE
+        )
+        """,
+    )
+
+
 ADDITIONS: tuple[Migration, ...] = (
     m011_runs_in_progress,
     m012_member_ids,
@@ -332,4 +351,5 @@ ADDITIONS: tuple[Migration, ...] = (
     m038_senders,
     m039_knowledge,
     m040_passed_decisions,
+    m041_waiting_calls,
 )

@@ -16,6 +16,7 @@ from flowground.store.sql import add_row
 Outcome = Literal["taken", "nothing_waits"]
 _d = tables.passed_decisions.c
 _r = tables.runs.c
+_w = tables.waiting_calls.c
 
 
 class PassedDecision(NamedTuple):
@@ -57,7 +58,8 @@ def read_outcome(connection: Connection, *, passed: PassedDecision) -> Outcome |
 
 
 def drop(connection: Connection, *, passed: PassedDecision) -> None:
-    """Its outcome was read."""
+    """Its outcome was read; the call waits no more, as far as its process has not said so yet."""
+    connection.execute(delete(tables.waiting_calls).where(_w.run_id == passed.run_id, _w.digest == passed.digest))
     connection.execute(delete(tables.passed_decisions).where(_is(passed)))
 
 

@@ -35,6 +35,7 @@ from flowground.store.tables.runs import (
     run_contents,
     runs,
     stop_requests,
+    waiting_calls,
 )
 
 __all__ = [
@@ -75,4 +76,5 @@ __all__ = [
     "tokens",
     "turn_overrides",
     "used_ids",
+    "waiting_calls",
 ]

@@ -68,6 +68,17 @@ passed_decisions = make_table(
     *allow(Text, "outcome"),
 )
 
+waiting_calls = make_table(
+    # Calls of tools that wait for a person, of runs that run, for other processes than theirs; `takes` are the
+    # arguments as JSON, "" where nothing of the conversation is kept.
+    "waiting_calls",
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("call", Integer, primary_key=True),
+    *need(Text, "name", "takes", "digest"),
+    *need(Double, "until"),
+    *allow(Text, "sends"),
+)
+
 idempotency_keys = make_table(
     # By which a client's request is known again, for a day. `id` is a digest of whose it is, the flow and the key;
     # `digest` one of what was asked.

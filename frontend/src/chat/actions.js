@@ -141,16 +141,17 @@ class Line {
   }
 }
 
-function listParts({ kind, takes, gives, state }) {
+function listParts({ kind, takes, gives, state, sends }) {
   const title = kind === "thought" ? "" : state === "failed" ? "Why it failed" : state === "refused" ? "Why" : "Gave";
   const parts = [];
-  if (takes && takes !== "{}") parts.push([state === "waiting" ? "Will be sent" : "Took", takes]);
-  if (gives) parts.push([title, gives]);
+  if (sends) parts.push(["Will be sent", sends]);
+  else if (takes && takes !== "{}") parts.push([state === "waiting" ? "Will be sent" : "Took", takes]);
+  if (gives || (kind === "call" && gives === "")) parts.push([title, gives || "(no result)"]);
   return parts;
 }
 
 function drawPart([title, text]) {
   const value = title ? findValue(text) : null;
-  const drawn = value ? drawValue(value, { name: "tool", hasCopy: true }) : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text);
+  const drawn = value ? drawValue(value, { name: "tool", hasCopy: true, isOpen: title === "Will be sent" }) : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text);
   return make("div", { class: TAKEN.includes(title) ? "fg-part fg-took" : "fg-part" }, title ? make("p", { class: "fg-part-title" }, title) : null, drawn);
 }

@@ -44,10 +44,10 @@ export function findValue(text) {
   }
 }
 
-/** `name` is that of a file of it; an answer has a way to be copied already. */
-export function drawValue({ kind, value }, { name = "value", hasCopy = false, address = null } = {}) {
+/** `name` is that of a file of it; with `isOpen` nothing is folded at first; an answer has a way to be copied already. */
+export function drawValue({ kind, value }, { name = "value", hasCopy = false, address = null, isOpen = false } = {}) {
   if (kind === "files") return address ? make("div", { class: "fg-value" }, drawSent(value.map(readFile), address)) : drawFiles(value);
-  return kind === "records" && isRecords(value) ? drawTable(value, name) : drawData(value, { name, hasCopy });
+  return kind === "records" && isRecords(value) ? drawTable(value, name) : drawData(value, { name, hasCopy, isOpen });
 }
 
 const isPlain = (value) => value !== null && typeof value === "object" && !(value instanceof Exact);
@@ -119,9 +119,9 @@ function download(file, type, text) {
 
 // Data
 
-function drawData(value, { name, hasCopy }) {
+function drawData(value, { name, hasCopy, isOpen }) {
   const tree = make("div", { class: "fg-tree" });
-  tree.append(isPlain(value) ? drawBranch(null, value, 0) : drawLeaf(null, value));
+  tree.append(isPlain(value) ? drawBranch(null, value, isOpen ? -Infinity : 0) : drawLeaf(null, value));
   const copy = hasCopy ? makeCopyButton("Copy as JSON", () => JSON.stringify(value, null, 2)) : null;
   const bar = make("div", { class: "fg-value-bar" }, copy, makeDownload("JSON", `${name}.json`, "application/json", () => JSON.stringify(value, null, 2)));
   return make("div", { class: "fg-value" }, tree, bar);
@@ -132,7 +132,7 @@ function drawBranch(key, value, depth) {
   const isList = Array.isArray(value);
   const entries = isList ? value.map((one, at) => [at, one]) : Object.entries(value);
   const said = isList ? count(entries.length, "item") : count(entries.length, "field");
-  const branch = make("details", { open: depth === 0 || (depth < OPEN && entries.length <= FEW) }, make("summary", {}, drawKey(key), make("span", { class: "fg-figures" }, isList ? `[${said}]` : `{${said}}`)));
+  const branch = make("details", { open: depth <= 0 || (depth < OPEN && entries.length <= FEW) }, make("summary", {}, drawKey(key), make("span", { class: "fg-figures" }, isList ? `[${said}]` : `{${said}}`)));
   const fill = () => {
     if (!branch.hasAttribute("open") || branch.childElementCount > 1) return;
     const body = make("div", { class: "fg-branch" });
