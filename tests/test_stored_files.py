@@ -110,6 +110,28 @@ async def test_a_file_is_kept_and_read_back(kept: Files) -> None:
     assert len(list_bytes(kept)) == 1
 
 
+async def test_files_that_arrive_take_turns(kept: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One piece is written at a time, whosever it is; one that fails keeps nobody waiting."""
+    writing, most, write = 0, 0, disk.Arriving.write
+
+    def watch(arriving: disk.Arriving, piece: bytes) -> None:
+        nonlocal writing, most
+        writing += 1
+        most = max(most, writing)
+        time.sleep(0.002)
+        write(arriving, piece)
+        writing -= 1
+        if piece.startswith(b"bad"):
+            raise OSError("no room")
+
+    monkeypatch.setattr(disk.Arriving, "write", watch)
+    sent = [pieces(b"x" * 600_000, b"y" * 300_000), pieces(b"bad"), pieces(b"z"), pieces(b"bad", b"a")]
+    given = (kept.receive(data, FileOffer(Owner("member", f"m{n}"), "a.txt")) for n, data in enumerate(sent))
+    ends = await asyncio.gather(*given, return_exceptions=True)
+    assert [type(end).__name__ for end in ends] == ["StoredFile", "OSError", "StoredFile", "OSError"]
+    assert (most, len(list_bytes(kept))) == (1, 2)
+
+
 async def test_what_is_not_taken_leaves_nothing(kept: Files) -> None:
     with pytest.raises(FileRefused, match="takes images, and it is text/plain"):
         await keep(kept, accepts=["image/*"])

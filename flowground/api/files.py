@@ -189,8 +189,8 @@ async def _receive(
     patience = runtime.settings.limits.request_seconds
     accepts = None if wired is None else wired.flow.chat.accepts
     try:
-        most, turn = runtime.files.find_limit(owner), runtime.files.turn
-        name, pieces = await read_upload(request, most=most, patience=patience, turn=turn)
+        most, turns = runtime.files.find_limit(owner), runtime.files.turns
+        name, pieces = await read_upload(request, most=most, patience=patience, turns=turns)
         offer = FileOffer(owner, name, wired.id if wired else None, accepts, is_apart=wired is None)
         return await runtime.files.receive(pieces, offer)
     except ClientDisconnect:

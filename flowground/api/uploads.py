@@ -1,6 +1,7 @@
 """A file in a form, as it comes: no more of it than a piece is held, however large it is."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from flowground.api.body import BodyCompressed, find_boundary, read_pieces, refuse_field
 from flowground.errors import InvalidRequest
 from flowground.files import say_too_large
+from flowground.files.turns import Turns
 
 FIELD = "file"
 """The field of the form, as Langflow's clients name it."""
@@ -20,6 +22,8 @@ _AROUND = 65_536
 _MOST_HEADERS = 8_192
 _PIECE = 16_384
 """Bytes that are parsed at once: the parser is Python code, and a form may be nothing but small parts."""
+_BREATH = 0.001
+"""Seconds of parsing after which the loop serves others: a plain file takes less for all that comes at once."""
 
 
 @dataclass(slots=True)
@@ -85,17 +89,17 @@ class _Form:
 
 
 async def read_upload(
-    request: Request, *, most: int, patience: float, turn: asyncio.Lock
+    request: Request, *, most: int, patience: float, turns: Turns
 ) -> tuple[str, AsyncGenerator[bytes, None]]:
     """The file's name, and its bytes as they come; at most `most` of them. `patience` is in seconds for each piece.
-    `turn` is of all uploads: the loop serves others between two pieces, whosever they are.
+    `turns` are of all uploads: the loop serves others between two pieces, whosever they are.
 
     Raises InvalidRequest for what is no form with a file, BodyTooLarge, BodyCompressed, BodyTooSlow, ClientDisconnect.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise BodyCompressed("The body is compressed.", hint="Send it as it is, without a Content-Encoding.")
     form = _Form()
-    pieces = _read_form(request, form, most=most, patience=patience, turn=turn)
+    pieces = _read_form(request, form, most=most, patience=patience, turns=turns)
     first = await anext(pieces, None)
     if first is None or form.name is None:
         raise _refuse_form()
@@ -109,20 +113,22 @@ async def _chain(first: bytes, others: AsyncGenerator[bytes, None]) -> AsyncGene
 
 
 async def _read_form(
-    request: Request, form: _Form, *, most: int, patience: float, turn: asyncio.Lock
+    request: Request, form: _Form, *, most: int, patience: float, turns: Turns
 ) -> AsyncGenerator[bytes, None]:
     """What of the form's file comes, empty pieces too once its name is there."""
     boundary = _read_boundary(request)
     try:
         parser = form.make_parser(boundary)
-        size = 0
+        size, began = 0, 0.0
         async for body in read_pieces(
             request, limit=most + _AROUND, patience=patience, too_large=partial(say_too_large, most)
         ):
-            async with turn:
+            async with turns.take():
                 for at in range(0, len(body), _PIECE):
-                    await asyncio.sleep(0)
                     parser.write(body[at : at + _PIECE])
+                    if time.perf_counter() - began > _BREATH:
+                        await asyncio.sleep(0)
+                        began = time.perf_counter()
             if form.name is None:
                 continue
             piece = b"".join(form.found)

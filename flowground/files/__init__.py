@@ -19,6 +19,7 @@ from flowground.errors import BodyTooLarge, InvalidRequest, RunError, ServerBusy
 from flowground.extraction import ENDINGS
 from flowground.extraction.kinds import READABLE
 from flowground.files import disk
+from flowground.files.turns import Turns
 from flowground.media_types import clean_name, find_media_type, is_accepted, name_accepted
 from flowground.settings import Settings
 from flowground.store import Store
@@ -83,11 +84,9 @@ class Files:
     folder: Path = field(init=False)
     on_drop: Callable[[Collection[str]], None] = field(default=lambda _: None)
     """Is told the digests of bytes that this process has just deleted."""
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a piece of a file that arrives is read: one after the other, and the loop serves others between."""
+    turns: Turns = field(default_factory=Turns)
+    """Of all files that arrive."""
     _threads: ThreadPoolExecutor = field(init=False)
-    _noting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a file's row is written: no run waits for those of many files."""
     _arriving: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -122,9 +121,13 @@ class Files:
             if size > most:
                 raise say_too_large(most)
             if len(held) >= _BLOCK:
-                await self._run(arriving.write, bytes(held))
-                held.clear()
-        await self._run(arriving.write, bytes(held))
+                await self._write_block(arriving, held)
+        await self._write_block(arriving, held)
+
+    async def _write_block(self, arriving: disk.Arriving, held: bytearray) -> None:
+        async with self.turns.take():
+            await self._run(arriving.write, bytes(held))
+        held.clear()
 
     async def _keep(self, arriving: disk.Arriving, offer: FileOffer) -> StoredFile:
         name = clean_name(offer.name)
@@ -136,14 +139,16 @@ class Files:
         refuse_kind(name, kind, offer.accepts)
         if offer.no_images and kind.startswith("image/"):
             raise FileRefused(offer.no_images)
-        digest = await self._run(arriving.finish)
+        async with self.turns.take():
+            digest = await self._run(arriving.finish)
         reference = FileReference(files.make_id(), name, kind, arriving.size, digest)
         file = StoredFile(reference, str(offer.owner), offer.flow_id, None, datetime.now(UTC))
         # Noted first: bytes without a row are found again, whenever the process dies.
-        async with self._noting:
+        async with self.turns.take():
             await self.store.write(files.note_loose, digests=[digest], look_at=time.time() + _PLACE_SECONDS)
-        await self._run(arriving.place)
-        async with self._noting:
+        async with self.turns.take():
+            await self._run(arriving.place)
+        async with self.turns.take():
             kept = await self._add(file, offer)
         await self._run(arriving.place)  # who deleted the last row before this one may have taken them away
         return kept

@@ -62,6 +62,7 @@ def _add_loose(dialect: Any) -> Any:
 
 
 _ADD_LOOSE = {"sqlite": _add_loose(sqlite), "postgresql": _add_loose(postgresql)}
+_MEASURE = select(_counted).where(_f.owner.in_(bindparam("owners", expanding=True)))
 _SAID = select(_m.id).where(_m.id == bindparam("into")).exists()
 _MOVE = Statement(update(tables.files).where(_f.id == bindparam("kept"), _SAID).values(message=bindparam("into")))
 _COPY = Statement(
@@ -139,7 +140,7 @@ def _name_apart(connection: Connection, file: StoredFile) -> StoredFile:
 
 def measure(connection: Connection, *, owners: Collection[str]) -> int:
     """Bytes that the files of these owners take together."""
-    return _sum(connection, _f.owner.in_(list(owners)))
+    return int(connection.scalar(_MEASURE, {"owners": list(owners)}) or 0)
 
 
 def _sum(connection: Connection, *where: ColumnElement[bool]) -> int:
