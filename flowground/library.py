@@ -318,9 +318,13 @@ class Library:
         """What no flow names any more; nothing while a flow's file has mistakes: it may name some."""
         wanted, deletes = {address for address, _ in self._list_sections()}, not self._catalogue.list_problems()
         try:
-            await asyncio.to_thread(self._homes.forget, wanted, now=time.time(), deletes=deletes)
-        except RunError as error:
-            _log.warning("%s", error.full_message)
+            gone = await asyncio.to_thread(self._homes.forget, wanted, now=time.time(), deletes=deletes)
+        except (RunError, OSError) as error:
+            _log.warning("Indexes that no flow names are kept: %s", _explain(error))
+            return
+        for address in gone:
+            if knowledge := self._opened.pop(address, None):
+                knowledge.close()
 
     async def _renew(self, shelved: Shelved) -> None:
         await asyncio.sleep(self._settle)

@@ -219,6 +219,54 @@ def test_a_failure_is_told_and_the_next_look_tries_again(shelf: Shelf, caplog: p
     assert caplog.text.count("The knowledge travel/handbook could not be indexed") == 1
 
 
+def test_the_folder_of_an_index_that_nobody_wants_for_an_hour_goes(tmp_path: Path) -> None:
+    """A flow whose file is away for a moment keeps its index; what is being made is left alone."""
+    homes, now = IndexHomes(tmp_path), time.time()
+    wanted = {"rules", "travel/handbook"}
+    for address in ("rules", "old", "travel/handbook", "travel/old", "gone/handbook"):
+        homes.open(address).take()()
+    folders = [f"flows/{name}" for name in ("gone/handbook", "travel/handbook", "travel/old")]
+    folders += ["shared/old", "shared/rules"]
+
+    def list_folders() -> list[str]:
+        return sorted(path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("lock"))
+
+    assert homes.forget(wanted, now=now) == []  # from now on it counts
+    assert homes.forget({*wanted, "gone/handbook"}, now=now + 3_500) == []
+    assert homes.forget(wanted, now=now + 3_700, deletes=False) == []
+    release = homes.open("travel/old").take()
+    assert (homes.forget(wanted, now=now + 3_700), list_folders()) == (["old"], [*folders[:3], folders[4]])
+    release()
+    assert homes.forget(wanted, now=now + 3_700) == ["travel/old"]
+    assert homes.forget(wanted, now=now + 7_200) == ["gone/handbook"]
+    assert (list_folders(), (tmp_path / "flows" / "gone").exists()) == ([folders[1], folders[4]], False)
+
+
+def test_a_library_deletes_folders_that_no_flow_names_and_none_while_a_flow_file_has_mistakes(shelf: Shelf) -> None:
+    data, broken = shelf.folder.parent / "data", shelf.folder / "broken.yaml"
+    gone = data / "flows" / "gone" / "handbook"
+    gone.mkdir(parents=True)
+    (gone / "wanted").touch()
+    os.utime(gone / "wanted", (9, 9))
+    broken.write_text("components: [")
+
+    async def is_gone() -> bool:
+        return not gone.exists()
+
+    async def watch(*, deletes: bool) -> None:
+        library = Library(Catalogue(shelf.folder, max_bytes=100_000), {}, IndexHomes(data), settle=0.05)
+        library.start()
+        assert await library.search("travel", "handbook", "Lyon")  # whose index is made after that look
+        assert await is_gone() is False or deletes
+        if deletes:
+            await _until(is_gone)
+        await library.close()
+
+    asyncio.run(watch(deletes=False))
+    broken.unlink()
+    asyncio.run(watch(deletes=True))
+
+
 def test_a_server_indexes_what_its_flows_name(tmp_path: Path) -> None:
     config = write_folder(tmp_path, config={"default_model": "scripted"}, flows={"travel": FLOW + WITH})
     with runtime_of(config) as app:

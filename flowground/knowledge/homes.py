@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowground.knowledge.index_folder import IndexFolder
+from flowground.knowledge.index_folder import IndexFolder, forget_folders
 from flowground.knowledge.index_home import IndexHome
 
 if TYPE_CHECKING:
@@ -27,13 +27,15 @@ class IndexHomes:
 
         return IndexTables(address, self._lines, folder)
 
-    def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> None:
-        """In tables, which are all processes': notes that these addresses are wanted, and deletes, where it `deletes`,
-        what no process has wanted for an hour. `now` is seconds since 1970. Raises RunError."""
+    def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> list[str]:
+        """Notes that these addresses are wanted, and deletes, where it `deletes`, what nobody has wanted for an hour:
+        in tables, which are all processes', and on this computer, whose addresses it gives. `now` is seconds since
+        1970. Raises RunError and OSError."""
         if self._lines is not None:
             from flowground.knowledge.index_tables import forget_indexes  # noqa: PLC0415 - its driver may be missing
 
             forget_indexes(self._lines.url, wanted, now=now, deletes=deletes)
+        return forget_folders(self._folder, wanted, now=now, deletes=deletes)
 
     def close(self) -> None:
         """Gives back the lines."""

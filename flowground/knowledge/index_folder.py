@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from flowground.file_lock import try_lock
 from flowground.knowledge.embeddings import Embeddings, embed_passages
 from flowground.knowledge.index import BuildPlace
 from flowground.knowledge.index_file import FileIndexReader
+from flowground.knowledge.index_home import KEPT_SECONDS
 from flowground.knowledge.sources import SourceFile
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _CURRENT = "current"
 _ENDING = ".index"
+_WANTED = "wanted"
 
 
 class IndexFolder:
@@ -124,6 +126,26 @@ class IndexFolder:
         except (OSError, UnicodeDecodeError):
             return None
         return name if name.endswith(_ENDING) and name.removesuffix(_ENDING).isalnum() else None
+
+
+def forget_folders(root: Path, wanted: Collection[str], *, now: float, deletes: bool) -> list[str]:
+    """As `IndexHomes.forget`: the folders below `root`, each with an empty file that tells when it was last wanted. One
+    whose index is being made stays."""
+    gone: list[str] = []
+    for folder in [*root.glob("shared/*"), *root.glob("flows/*/*")]:
+        address, mark = "/".join(folder.relative_to(root).parts[1:]), folder / _WANTED
+        if address in wanted or not mark.exists():
+            mark.touch()
+            os.utime(mark, (now, now))
+        elif deletes and mark.stat().st_mtime < now - KEPT_SECONDS:
+            with suppress(BlockingIOError):
+                release = IndexFolder(folder).take()
+                shutil.rmtree(folder, ignore_errors=True)
+                release()
+                gone.append(address)
+            with suppress(OSError):  # the flow has others
+                folder.parent.rmdir()
+    return gone
 
 
 def _place_vectors(index: Path) -> Path:

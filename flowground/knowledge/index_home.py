@@ -10,6 +10,10 @@ from flowground.knowledge.sources import SourceFile
 if TYPE_CHECKING:
     from flowground.knowledge.vectors import VectorReader
 
+KEPT_SECONDS = 3_600.0
+"""How long an index stays that no process wants any more: another may have flows that this one has not yet, and a file
+may be renamed for a while."""
+
 
 class IndexHome(Protocol):
     """Where the index of one knowledge lives. All of it blocks, but for `embed`; it raises RunError, or OSError."""

@@ -20,6 +20,7 @@ from flowground.errors import RunError
 from flowground.knowledge.contents import ContentSignatures
 from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.index import BuildPlace
+from flowground.knowledge.index_home import KEPT_SECONDS
 from flowground.knowledge.postgresql_lines import Line, PostgresqlLines, connect, explain
 from flowground.knowledge.sources import SourceFile
 from flowground.knowledge.table_reader import TableIndexReader
@@ -35,8 +36,6 @@ _ADD = (
 )
 _WANT = "UPDATE knowledge_indexes SET wanted_at = %s WHERE name = ANY (%s)"
 _FORGET = "DELETE FROM knowledge_indexes WHERE name <> ALL (%s) AND wanted_at < %s"
-_KEPT_SECONDS = 3_600.0
-"""How long an index stays that no process wants any more: another may have flows that this one has not yet."""
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('knowledge_indexes'::regclass::oid::text), %s::int)"
 _PASSAGES = """
     SELECT p.id FROM knowledge_passages p JOIN knowledge_files f ON f.id = file_id
@@ -186,6 +185,6 @@ def forget_indexes(url: str, wanted: Collection[str], *, now: float, deletes: bo
         with connect(url) as line, line.transaction():
             line.execute(_WANT, (now, list(wanted)))
             if deletes:
-                line.execute(_FORGET, (list(wanted), now - _KEPT_SECONDS))
+                line.execute(_FORGET, (list(wanted), now - KEPT_SECONDS))
     except psycopg.Error as error:
         raise RunError(f"Old indexes cannot be deleted: {explain(error)}.") from None
