@@ -37,7 +37,7 @@ def test_a_text_may_stand_for_a_list_of_one() -> None:
         ("{turns: [{}, {expect: {takes: Modl}}]}", "6:35: The flow has no component `Modl`. (did you mean Model?)"),
         ("{expect: {calls: {Modle: 1}}}", "6:23: The flow has no component `Modle`. (did you mean Model?)"),
         ("{expect: {calls: {In: 1}}}", "6:23: `In` (ChatInput) asks no model; there are Model."),
-        ("{replies: {Out: x}}", "6:16: `Out` (ChatOutput) asks no model and no MCP server; there are Model."),
+        ("{replies: {Out: x}}", "6:16: `Out` (ChatOutput) asks no model and no other server; there are Model."),
         ("{expect: {matches: '('}}", "6:24: The pattern cannot be read: unclosed group."),
         ("{expect: {schema: {type: objct}}}", "6:23: The schema cannot be read: `type`: 'objct' is not valid"),
         (

@@ -9,7 +9,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowground.caller import LOCAL_OWNER, RunRequest
@@ -23,6 +23,7 @@ from flowground.flow.tests import FlowTest, TestedTurn
 from flowground.flow_tests.expectations import compare
 from flowground.flow_tests.files import FolderFiles
 from flowground.flow_tests.models import SCRIPTED, TestedModels, name_tested
+from flowground.flow_tests.requests import TestedRequests
 from flowground.flow_tests.seen import SeenTurn
 from flowground.flow_tests.servers import TestedServers
 from flowground.loader.inner_names import list_asking, list_components, list_replied
@@ -101,11 +102,13 @@ class FlowTester:
             return TurnOutcome(turn.message, 0, (Difference("", error.full_message),))
         try:
             tweaked = apply_tweaks(wired, asked, unknown="refuse").wired
-            tested = name_tested(tweaked, self.model or test.model or SCRIPTED, replied=replies)
+            tested = name_tested(tweaked, self.model or test.model or SCRIPTED, replied=replies, answered=turn.replies)
             async with self.admit(asked) as terms:
                 request = RunRequest(turn.message, takes, gives, session_id=session, stream=True, **_send(wired, files))
-                servers = TestedServers(turn.replies)
-                await self._take_turn(tested, request, models, terms, seen, reader, servers)
+                outside = Outside(
+                    self.look_ups, ask=TestedRequests(turn.replies).ask, servers=TestedServers(turn.replies)
+                )
+                await self._take_turn(tested, request, models, terms, seen, reader, outside)
         except FlowgroundError as error:
             seen.failure = error.full_message
         given = seen.sum_up(models.calls)
@@ -120,7 +123,7 @@ class FlowTester:
         terms: TurnTerms,
         seen: SeenTurn,
         reader: FolderFiles,
-        servers: TestedServers,
+        outside: Outside,
     ) -> None:
         texts = FileTexts(self.settings.flows, reader.read)
         turn = take_turn(
@@ -131,7 +134,7 @@ class FlowTester:
             models=models,
             settings=self.settings,
             terms=terms,
-            outside=Outside(self.look_ups, sent_files=reader, read_file=texts.read, servers=servers),
+            outside=replace(outside, sent_files=reader, read_file=texts.read),
         )
         async with aclosing(texts), aclosing(turn) as events:
             async for event in events:
@@ -152,7 +155,7 @@ def _refuse_unknown(wired: WiredFlow, turn: TestedTurn) -> None:
     """Raises InvalidRequest for components of flows that the flow runs, which its own file cannot tell."""
     expect = turn.expect
     for known, says, names in (
-        (list_replied(wired), "that asks a model or an MCP server", turn.replies),
+        (list_replied(wired), "that asks a model or another server", turn.replies),
         (list_asking(wired), "that asks a model", expect.calls),
         (list_components(wired), "among the components", (*expect.takes, *expect.skips)),
     ):

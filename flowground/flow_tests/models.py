@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flowground.components.api_request import APIRequest
 from flowground.components.base import Component, Models
 from flowground.components.mcp import MCP
 from flowground.errors import ProviderRefused
@@ -22,7 +23,7 @@ SCRIPTED = "scripted"
 
 
 class TestedName(str):
-    """The name of a model or MCP server as one component says it, by which it is known who asks.
+    """The name of a model or MCP server, or the method of a request, as one component says it: so it is known who asks.
 
     `change_component` keeps it.
     """
@@ -32,13 +33,14 @@ class TestedName(str):
     component: str
 
 
-def name_tested(wired: WiredFlow, model: str, *, replied: Container[str]) -> WiredFlow:
-    """The flow as it is tested: `model` answers all components, but for those that get replies."""
-    inner = {name: _name(flow, f"{flow.id}.", model, replied) for name, flow in wired.inner_flows.items()}
-    return replace(_name(wired, "", model, replied), inner_flows=inner)
+def name_tested(wired: WiredFlow, model: str, *, replied: Container[str], answered: Container[str] = ()) -> WiredFlow:
+    """The flow as it is tested: `model` answers all components, but for those that get replies. Nobody is asked to
+    allow calls of tools to which the test replies, `answered`: they go nowhere."""
+    inner = {name: _name(flow, f"{flow.id}.", model, replied, answered) for name, flow in wired.inner_flows.items()}
+    return replace(_name(wired, "", model, replied, answered), inner_flows=inner)
 
 
-def _name(wired: WiredFlow, within: str, model: str, replied: Container[str]) -> WiredFlow:
+def _name(wired: WiredFlow, within: str, model: str, replied: Container[str], answered: Container[str]) -> WiredFlow:
     changed: dict[str, Component] = {}
     for key, component in wired.components.items():
         if component.list_models():
@@ -50,7 +52,17 @@ def _name(wired: WiredFlow, within: str, model: str, replied: Container[str]) ->
             server = TestedName(component.server)
             server.component = f"{within}{key}"
             changed[key] = component.model_copy(update={"server": server})
-    return replace_components(wired, changed)
+        elif isinstance(component, APIRequest):
+            method = TestedName(component.method)
+            method.component = f"{within}{key}"
+            changed[key] = component.model_copy(update={"method": method})
+    tools = {
+        agent: tuple(
+            replace(tool, confirm=False) if f"{within}{tool.component}" in answered else tool for tool in found
+        )
+        for agent, found in wired.tools.items()
+    }
+    return replace(replace_components(wired, changed), tools=tools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +130,15 @@ class _AskedModel:
 
 def pick_reply(replies: Mapping[str, Any], component: str, asked: int) -> str | None:
     """What the component is answered the time number `asked`; None where the replies end before."""
+    given, is_there = pick_given(replies, component, asked)
+    if not is_there:
+        return None
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+
+
+def pick_given(replies: Mapping[str, Any], component: str, asked: int) -> tuple[Any, bool]:
+    """As `pick_reply`, as the test has it, and whether there is one."""
     given = replies[component]
     if not isinstance(given, list):
-        return _write(given)
-    return _write(given[asked - 1]) if asked <= len(given) else None
-
-
-def _write(given: Any) -> str:
-    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+        return given, True
+    return (given[asked - 1], True) if asked <= len(given) else (None, False)

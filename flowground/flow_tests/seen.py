@@ -44,7 +44,7 @@ class SeenTurn:
             case ModelProgress():
                 self.on_progress(event)
             case ToolReturned():
-                if not event.called.is_inner:
+                if not event.called.is_inner and event.status != "refused":
                     self._note_end(event.called.tool, "done" if event.status == "done" else "failed")
             case TurnStarted() | ComponentStarted() | Token() | PassagesFound():
                 pass

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from flowground.components.api_request import APIRequest
 from flowground.components.base import Component
 from flowground.components.json_schema import find_wrong_schema
 from flowground.components.mcp import MCP
@@ -21,8 +22,8 @@ def check_tests(flow: Flow, components: Mapping[str, Component], problems: Probl
 
 
 def may_be_replied(component: Component) -> bool:
-    """Whether tests say what somebody else answers it: a model or an MCP server."""
-    return isinstance(component, MCP) or any(True for _ in component.list_models())
+    """Whether tests say what somebody else answers it: a model, an MCP server or an HTTP API."""
+    return isinstance(component, MCP | APIRequest) or any(True for _ in component.list_models())
 
 
 class _TestNames:
@@ -37,7 +38,7 @@ class _TestNames:
     def check(self, turn: TestedTurn, path: str) -> None:
         """Notes what one turn names wrongly."""
         expect = turn.expect
-        self._check_asking(turn.replies, f"{path}.replies", self._replied, "asks no model and no MCP server")
+        self._check_asking(turn.replies, f"{path}.replies", self._replied, "asks no model and no other server")
         self._check_asking(expect.calls, f"{path}.expect.calls", self._asking, "asks no model")
         for key, names in (("takes", expect.takes), ("skips", expect.skips)):
             for number, name in enumerate(names):

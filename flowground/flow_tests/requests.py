@@ -1,0 +1,42 @@
+"""What stands for HTTP APIs while a flow is tested: the replies of its test. No request is sent."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowground.errors import RunError
+from flowground.flow_tests.models import TestedName, pick_given
+from flowground.outgoing import OutgoingAnswer, OutgoingCall
+
+_ANSWER = {"status_code", "result"}
+"""What a reply is made of that says a status."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestedRequests:
+    """The requests of one turn, of a flow of `name_tested`."""
+
+    __test__ = False
+
+    replies: Mapping[str, Any]
+    calls: Counter[str] = field(default_factory=Counter)
+
+    async def ask(self, call: OutgoingCall) -> OutgoingAnswer:
+        """The next reply. Raises RunError where there is none."""
+        if not isinstance(call.method, TestedName):
+            raise RunError("Tests ask no other server.")
+        component = call.method.component
+        if component not in self.replies:
+            raise RunError(f"Tests ask no other server: `replies` may say what `{component}` is answered.")
+        self.calls[component] += 1
+        given, is_there = pick_given(self.replies, component, self.calls[component])
+        if not is_there:
+            raise RunError(f"The test has too few replies for `{component}`, which asked once more.")
+        status = 200
+        if isinstance(given, dict) and "status_code" in given and given.keys() <= _ANSWER:
+            status, given = int(given["status_code"]), given.get("result", "")
+        kind = "text/plain" if isinstance(given, str) else "application/json"
+        text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+        return OutgoingAnswer(call.url, status, kind, "utf-8", None, text.encode())
