@@ -175,6 +175,18 @@ async def test_who_cannot_do_what_a_call_needs_is_passed_over(tmp_path: Path, fl
         assert len(wires["third"].asked) >= 1
 
 
+async def test_whose_window_is_too_small_is_passed_over_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    entries: dict[str, Any] = {"spare": {"window": 1000}}
+    async with house(tmp_path, [DOWN], [say("From spare.")], [say("From third.")], entries=entries) as (api, wires):
+        assert read_message(await ask(api, text="word " * 1000))["text"] == "From third."
+        assert wires["spare"].asked == []
+        said = "'spare:big' cannot be asked: It holds 1,000 tokens, and the call has some 1,250."
+        assert any(said in line for line in list_said(caplog))
+        assert read_message(await ask(api, text="word " * 100))["text"] == "From spare."
+
+
 async def test_a_provider_that_is_switched_off_answers_for_nobody(tmp_path: Path) -> None:
     async with house(tmp_path, [DOWN], [say("From spare.")], [say("From third.")]) as (api, wires):
         await switch_off(api, "provider", "spare")
@@ -207,12 +219,27 @@ async def test_a_provider_that_answers_again_is_asked_again(
             return any("answers again" in said for said in list_said(caplog))
 
         await eventually(is_back)
-        words = [asked.body for asked in wires["mine"].asked[1:]]
-        assert len(words) == 3
-        assert {(body["messages"][0]["content"], body["max_tokens"]) for body in words} == {("Hello", 1)}
+        *looks, word = wires["mine"].asked[1:]
+        assert [(look.method, look.path) for look in looks] == [("GET", "/v1/models")] * 3
+        assert (word.body["messages"][0]["content"], word.body["max_tokens"]) == ("Hello", 1)
         body = await ask(api)
         assert read_message(body)["text"] == "I am back."
         assert "warnings" not in body
+
+
+@pytest.mark.parametrize(("listed", "words"), [(whole({"data": []}), 0), (whole({}, status="404 No list"), 1)])
+async def test_a_provider_that_could_not_be_reached_is_asked_a_word_only_where_it_lists_no_models(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, listed: bytes, words: int
+) -> None:
+    monkeypatch.setattr(fallback, "_FIRST_PAUSE", 0.02)
+    async with house(tmp_path, [BREAKS, listed, say("I am back.")], [say("From spare.")]) as (api, wires):
+        assert read_message(await ask(api))["text"] == "From spare."
+
+        async def is_back() -> bool:
+            return any("answers again" in said for said in list_said(caplog))
+
+        await eventually(is_back)
+        assert [asked.method for asked in wires["mine"].asked] == ["POST", "GET", *["POST"] * words]
 
 
 async def test_a_repeat_of_the_request_is_told_who_answered(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ class Anthropic(ModelServer):
         super().__init__(
             name,
             server,
+            models=read_address(name, entry.base_url or ANTHROPIC_URL, "/models").raw_path,
             timeout=entry.timeout,
             retries=entry.retries,
             answer_chars=surroundings.answer_chars,

@@ -59,6 +59,9 @@ class Azure(OpenAI):
         if not version or version >= _RENAMED_SINCE:
             self._renamed = {"max_tokens": "max_completion_tokens"}
         self._path = read_address(name, url, "/deployments/").raw_path.decode() if version else ""
+        if version:
+            listed = read_address(name, url, "/models").raw_path.decode()
+            self._models = f"{listed}?api-version={quote(version, safe='')}".encode()
         self._query = f"?api-version={quote(version, safe='')}"
 
     def _find_target(self, call: ModelCall, *, is_streamed: bool) -> bytes | None:  # noqa: ARG002 - the same for both

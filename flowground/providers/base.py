@@ -22,6 +22,8 @@ MOST_PARTS = 1_000
 """Parts of one message."""
 WINDOW = 128_000
 """Tokens that a model holds at once, where its provider says nothing else."""
+_BYTES_A_TOKEN = 4
+"""Of texts, on average."""
 MOST_FILE_BYTES = 20_000_000
 """Of all files in one call: they are in memory, a third larger as base64, until the answer begins."""
 
@@ -134,6 +136,13 @@ class Capabilities:
                 hint="Start a new session, or send smaller files.",
             )
         return files
+
+    def check_window(self, call: ModelCall) -> None:
+        """Raises ProviderRefused where the call's texts alone have more tokens than the model holds, by their bytes."""
+        texts = (getattr(part, "text", "") for message in call.messages for part in message.parts)
+        tokens = sum(len(text.encode(errors="replace")) for text in texts) // _BYTES_A_TOKEN
+        if tokens > self.window:
+            raise ProviderRefused(f"It holds {self.window:,} tokens, and the call has some {tokens:,}.")
 
     def _check_parts(self, parts: tuple[MessagePart, ...], call: ModelCall, provider: str) -> list[FilePart]:
         if len(parts) > MOST_PARTS:

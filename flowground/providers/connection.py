@@ -42,7 +42,7 @@ class KeptConnection:
         self._used = 0.0
         self._is_whole = self._is_kept = False
 
-    async def post(self, target: bytes, headers: Headers, body: bytes) -> None:
+    async def post(self, target: bytes, headers: Headers, body: bytes, *, method: bytes = b"POST") -> None:
         """Returns when the answer's head is there, however long that takes: the caller bounds it.
 
         Raises httpcore2's NetworkError, ProtocolError, ConnectTimeout.
@@ -54,7 +54,7 @@ class KeptConnection:
         self._barren = 0
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_chunked_length=True)
-        lines = [b"POST %b HTTP/1.1\r\n" % target, *(b"%b: %b\r\n" % header for header in headers), b"\r\n"]
+        lines = [b"%b %b HTTP/1.1\r\n" % (method, target), *(b"%b: %b\r\n" % header for header in headers), b"\r\n"]
         try:
             await stream.write(b"".join(lines))
             await stream.write(body)
@@ -149,11 +149,11 @@ class ProxiedConnection:
         self._response: httpcore2.Response | None = None
         self._is_whole = False
 
-    async def post(self, target: bytes, headers: Headers, body: bytes) -> None:
+    async def post(self, target: bytes, headers: Headers, body: bytes, *, method: bytes = b"POST") -> None:
         self._is_whole = False
         there = self._url
         url = httpcore2.URL(scheme=there.scheme, host=there.host, port=there.port, target=target)
-        request = httpcore2.Request(b"POST", url, headers=list(headers), content=body, extensions=self._times)
+        request = httpcore2.Request(method, url, headers=list(headers), content=body, extensions=self._times)
         response = self._response = await self._pool.handle_async_request(request)
         request.stream = ()  # it may hold files
         self.status = response.status

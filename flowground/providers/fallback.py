@@ -2,7 +2,8 @@
 
 A call goes on to the next of them where a server is away or has no time, before it has said anything: never for what a
 server refuses, and never after the first word. While a provider is known to be down its calls go to them at once; it is
-asked a word now and then, which nobody waits for, until it answers.
+asked now and then, which nobody waits for, until it answers: for the list of its models, which costs nothing, and for a
+word only where it has no list, or has one again and may still have no time.
 """
 
 import asyncio
@@ -11,10 +12,11 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from flowground.errors import ModelNotReady, ProviderError
+from flowground.errors import ModelNotReady, ProviderError, ProviderUnreachable
 from flowground.events import ModelProgress
 from flowground.messages import Message, StandIn
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, Provider
+from flowground.providers.served import ModelServer
 from flowground.providers.server import is_outage
 
 _log = logging.getLogger(__name__)
@@ -50,7 +52,7 @@ class Outages:
     def note(self, name: str, provider: Provider, model: str, error: ProviderError) -> None:
         """The provider's model failed so: the provider is down until it answers."""
         if name not in self._watches:
-            self._watches[name] = asyncio.create_task(self._watch(name, provider, model, error.retry_after or 0))
+            self._watches[name] = asyncio.create_task(self._watch(name, provider, model, error))
 
     def end(self, name: str) -> None:
         """The provider has answered."""
@@ -72,26 +74,30 @@ class Outages:
         if watches:
             await asyncio.wait(watches)
 
-    async def _watch(self, name: str, provider: Provider, model: str, retry_after: float) -> None:
-        pause = _FIRST_PAUSE
+    async def _watch(self, name: str, provider: Provider, model: str, error: ProviderError) -> None:
+        pause, retry_after = _FIRST_PAUSE, error.retry_after or 0
+        was_away = isinstance(error, ProviderUnreachable)
         try:
             while not self.is_off(name):
                 await asyncio.sleep(min(max(pause, retry_after), _LONGEST_PAUSE))
                 try:
-                    if self.is_off(name) or await _is_there(provider, model):
+                    if self.is_off(name) or await _is_there(provider, model, was_away=was_away):
                         return
-                except ProviderError as error:
-                    if not is_outage(error):
+                except ProviderError as later:
+                    if not is_outage(later):
                         return  # who refuses a call is there
-                    retry_after = error.retry_after or 0
+                    retry_after = later.retry_after or 0
                 pause = min(pause * 2, _LONGEST_PAUSE)
         finally:
             del self._watches[name]
             self._told = {told for told in self._told if told[0] != name}
 
 
-async def _is_there(provider: Provider, model: str) -> bool:
-    """Whether it says anything. Raises ProviderError."""
+async def _is_there(provider: Provider, model: str, *, was_away: bool) -> bool:
+    """Whether it says anything. One that could not be reached is there once it lists models. Raises ProviderError."""
+    if isinstance(provider, ModelServer) and await provider.look() and was_away:
+        provider.note_answer()
+        return True
     call = ModelCall(model, _WORD, {"max_tokens": 1}, retries=_NO_RETRIES)
     async with aclosing(provider.stream(call)) as pieces:
         return await anext(pieces, None) is not None
@@ -205,7 +211,9 @@ class ProviderWithFallback:
             return None
         try:
             provider = fallback.open()
-            provider.takes(fallback.model).check(replace(call, model=fallback.model), fallback.name)
+            takes = provider.takes(fallback.model)
+            takes.check(replace(call, model=fallback.model), fallback.name)
+            takes.check_window(call)
             provider.require_ready(fallback.model)
         except ModelNotReady:
             return None  # its weights are being fetched now

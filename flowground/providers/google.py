@@ -49,6 +49,7 @@ class Google(ModelServer):
         super().__init__(
             name,
             server,
+            models=self._path.rstrip("/").encode(),
             timeout=entry.timeout,
             retries=entry.retries,
             answer_chars=surroundings.answer_chars,

@@ -66,7 +66,10 @@ class OpenAI(ModelServer):
             hint=f"{start} `providers.{name}.base_url` in config.yaml and that the server runs.",
             ways=ways,
         )
-        super().__init__(name, server, timeout=timeout, retries=retries, answer_chars=answer_chars, takes=takes)
+        models = read_address(name, base_url, "/models").raw_path
+        super().__init__(
+            name, server, models=models, timeout=timeout, retries=retries, answer_chars=answer_chars, takes=takes
+        )
 
     def _write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
         return write_call(call, is_streamed=is_streamed, renamed=self._renamed, provider=self._name, files=files)

@@ -17,6 +17,7 @@ from flowground.providers.event_stream import EventReader, Unreadable, count_mos
 from flowground.providers.server import BUSY, Patience, Server, ServerAnswer, is_outage
 
 _log = logging.getLogger(__name__)
+_NO_LIST = (404, 405, 501)
 _END_SECONDS = 0.5
 """How long token counts, the last event and the end of the connection are waited for once a model is finished."""
 
@@ -26,8 +27,8 @@ class ModelServer(ABC):
 
     `timeout` bounds the wait for a free connection; then for the whole answer (`complete`), or for its head, its first
     and each next piece (`stream`). `retries` repeats after 429, 5xx and broken connections, before the first piece
-    only, as far as the run has some left. `answer_chars` bounds the bytes that are read of an answer, `takes` what its
-    models are asked.
+    only, as far as the run has some left. `models` is the path that lists the server's models. `answer_chars` bounds
+    the bytes that are read of an answer, `takes` what its models are asked.
     """
 
     answer_word = "an answer of this kind"
@@ -38,10 +39,19 @@ class ModelServer(ABC):
     """What follows `base_url`."""
 
     def __init__(
-        self, name: str, server: Server, *, timeout: float, retries: int, answer_chars: int, takes: Capabilities
+        self,
+        name: str,
+        server: Server,
+        *,
+        models: bytes,
+        timeout: float,
+        retries: int,
+        answer_chars: int,
+        takes: Capabilities,
     ) -> None:
         self._name = name
         self._server = server
+        self._models = models
         self._takes = takes
         self._timeout = timeout
         self._retries = retries
@@ -65,7 +75,7 @@ class ModelServer(ABC):
                     async for piece in pieces:
                         has_begun = True
                         if self._is_down:
-                            self._tell_end_of_outage()
+                            self.note_answer()
                         yield piece
                 return
             except ProviderError as error:
@@ -83,6 +93,22 @@ class ModelServer(ABC):
     def takes(self, model: str) -> Capabilities:  # noqa: ARG002 - servers rarely tell what each of their models takes
         return self._takes
 
+    async def look(self) -> bool:
+        """Asks for the list of its models, which costs nothing; False where there is none. Raises ProviderErrors."""
+        try:
+            async with self._server.post(b"", is_streamed=False, most_bytes=0, target=self._models, method=b"GET"):
+                return True
+        except ProviderError as error:
+            if error.status not in _NO_LIST:
+                raise
+            return False
+
+    def note_answer(self) -> None:
+        """The server is there."""
+        if self._is_down:
+            self._is_down = False
+            _log.warning("The provider %r answers again.", self._name)
+
     async def close(self) -> None:
         await self._server.close()
 
@@ -92,11 +118,7 @@ class ModelServer(ABC):
             self._is_down = True
             _log.warning("The provider %r is down, which is told once: %s", self._name, error.message)
         elif self._is_down and error.status is not None and not is_outage(error):
-            self._tell_end_of_outage()  # who refuses a call is there
-
-    def _tell_end_of_outage(self) -> None:
-        self._is_down = False
-        _log.warning("The provider %r answers again.", self._name)
+            self.note_answer()  # who refuses a call is there
 
     @abstractmethod
     def _write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:

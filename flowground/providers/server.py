@@ -88,7 +88,13 @@ class Server:
 
     @asynccontextmanager
     async def post(
-        self, body: bytes, *, is_streamed: bool, most_bytes: int, target: bytes | None = None
+        self,
+        body: bytes,
+        *,
+        is_streamed: bool,
+        most_bytes: int,
+        target: bytes | None = None,
+        method: bytes = b"POST",
     ) -> AsyncGenerator["ServerAnswer", None]:
         """A successful answer: all of it as `data`, or its head where it is to be streamed and the server does so.
 
@@ -107,7 +113,8 @@ class Server:
                 hint="Try again a little later.",
             ) from None
         try:
-            answer = await self._send(lane, body, target, is_streamed=is_streamed, most_bytes=most_bytes)
+            asked = (method, target or self._url.raw_path)
+            answer = await self._send(lane, body, asked, is_streamed=is_streamed, most_bytes=most_bytes)
             del body  # nobody keeps it while the answer lasts: it may hold files
             if answer.is_refusal:
                 raise self._explain_refusal(answer)
@@ -131,13 +138,13 @@ class Server:
         return cut(" ".join(said.split()), _SAID_CHARS)
 
     async def _send(
-        self, lane: Lane, body: bytes, target: bytes | None, *, is_streamed: bool, most_bytes: int
+        self, lane: Lane, body: bytes, asked: tuple[bytes, bytes], *, is_streamed: bool, most_bytes: int
     ) -> "ServerAnswer":
         headers = [*self._headers, (b"Content-Length", b"%d" % len(body))]
         answer = None
         try:
             async with asyncio.timeout(self._seconds):
-                await lane.post(target or self._url.raw_path, headers, body)
+                await lane.post(asked[1], headers, body, method=asked[0])
                 answer = ServerAnswer(lane, self._explain)
                 if answer.is_json or answer.is_refusal or not is_streamed:
                     await answer.read(_ERROR_BYTES if answer.is_refusal else most_bytes)
