@@ -205,13 +205,13 @@ components:
   ChatOutput: {type: ChatOutput, input_value: "${Boss}"}
 """
     flow = link_flow(wired(text), {"billing": wired(inner)})
-    models = Calling(
+    answers = (
         [use("Billing", 1, input_value="what?"), use("Expert", 2, input_value="2+2")],
         [use("Calculator", 3, expression="2+2")],
         "It is 4.",
         "All done.",
     )
-    budget = RunBudget(Limits())
+    models, budget = Calling(*answers), RunBudget(Limits())
     events = await run(models, flow, budget=budget)
     assert find_answer(events) == "All done."
     assert [result.text for result in find_results(models.asked[-1])] == ["flow says what?", "It is 4."]
@@ -221,6 +221,10 @@ components:
     calls = [(event.name, event.number, event.within) for event in events if isinstance(event, ToolCalled)]
     assert calls == [("Billing", 1, None), ("Expert", 2, None), ("Calculator", 3, 2)]
     assert set(budget.used) == {"boss", "expert"}
+    assert budget.steps == 3 + 3 + 2  # its own, the tools', and those of the flow within one
+    for bounds in (Limits(run_steps=budget.steps - 1), Limits(run_tokens=60)):
+        with pytest.raises(RunOverBudget):
+            await run(Calling(*answers), flow, limits=bounds)
 
 
 async def test_what_a_flow_says_as_a_tool_is_no_part_of_the_answer() -> None:

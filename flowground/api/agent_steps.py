@@ -1,6 +1,6 @@
 """What models did, as Langflow's clients read it: the block "Agent Steps" among a message's `content_blocks`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flowground.events import ActionEvent, ToolCalled, ToolReturned, ToolWaits, spell_arguments
@@ -18,23 +18,37 @@ def write_steps(actions: Iterable[ActionEvent], *, sees_tools: bool) -> list[Jso
     calls = [action for action in begun if isinstance(action, ToolCalled | ToolReturned)]
     if not calls:
         return []
-    contents = [_write_call(call, sees_tools=sees_tools) for call in calls]
+    known = [call.called if isinstance(call, ToolReturned) else call for call in calls]
+    by_number = {called.number: called for called in known}
+    contents = [
+        _write_call(call, _write_way(called, by_number), sees_tools=sees_tools)
+        for call, called in zip(calls, known, strict=True)
+    ]
     return [{"title": "Agent Steps", "contents": contents, "allow_markdown": True, "media_url": None}]
 
 
-def _write_call(action: ToolCalled | ToolReturned, *, sees_tools: bool) -> Json:
+def _write_way(called: ToolCalled, by_number: Mapping[int, ToolCalled]) -> str:
+    """Its name, with those of the calls within which it was made before it: Langflow's list has no levels."""
+    names = [called.name]
+    while called.within is not None and (outer := by_number.get(called.within)):
+        names.append(outer.name)
+        called = outer
+    return " › ".join(reversed(names))
+
+
+def _write_call(action: ToolCalled | ToolReturned, way: str, *, sees_tools: bool) -> Json:
     if isinstance(action, ToolCalled):
-        told = _write_content(action, "Accessing")
+        told = _write_content(action, f"Accessing **{way}**")
         return told | ({"tool_input": _read_input(action)} if sees_tools else {})
-    told = _write_content(action.called, _HEADERS[action.status])
+    told = _write_content(action.called, f"{_HEADERS[action.status]} **{way}**")
     if sees_tools:
         told["error" if action.status in ("failed", "refused") else "output"] = action.text
         told |= {"tool_input": _read_input(action.called), "duration": round(action.seconds * 1000)}
     return told
 
 
-def _write_content(called: ToolCalled, does: str) -> Json:
-    header = {"title": f"{does} **{called.name}**", "icon": "Hammer"}
+def _write_content(called: ToolCalled, title: str) -> Json:
+    header = {"title": title, "icon": "Hammer"}
     return {
         "type": "tool_use", "duration": None, "header": header, "name": called.name, "tool_input": {}, "output": None,
         "error": None,

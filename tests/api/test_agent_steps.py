@@ -3,6 +3,7 @@
 Langflow's shapes are those of `schema/content_types.py` and `base/agents/events.py` of langflow-ai/langflow.
 """
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,19 @@ from tests.api.serving import serving
 
 pytestmark = pytest.mark.anyio
 MESSAGES = "/api/v1/monitor/messages"
+OUTER = """
+components:
+  ChatInput: {type: ChatInput}
+  Agent: {type: Agent, model: scripted, input_value: "${ChatInput}", tools: [Desk]}
+  Desk: {type: RunFlow, flow: agent, step: {description: Knows sums.}}
+  ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
+"""
 SEES = {"title": "Agent Steps", "allow_markdown": True, "media_url": None}
 
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    async with serving(tmp_path, flows=ACTING) as opened:
+    async with serving(tmp_path, flows=ACTING | {"outer": OUTER}) as opened:
         yield opened
 
 
@@ -68,13 +76,24 @@ async def test_a_stream_sends_the_message_anew_at_each_call(api: Api) -> None:
     ]
     assert len({answer["id"] for answer in answers}) == 1
     titles = [[one["header"]["title"] for one in list_contents(answer)] for answer in answers]
-    executed, nested = "Executed **Sums**", ["Executed **Sums**", "Executed **Expert**", "Executed **Sums**"]
+    executed, nested = "Executed **Sums**", ["Executed **Sums**", "Executed **Expert**", "Executed **Expert › Sums**"]
     assert titles[:3] == [["Accessing **Sums**"], [executed], [executed, "Accessing **Expert**"]]
     assert titles[-2:] == [nested, nested]
     assert [answer["properties"]["state"] for answer in answers] == ["partial"] * (len(answers) - 1) + ["complete"]
     assert found[-1]["event"] == "end"
     told = found[-1]["data"]["result"]["outputs"][0]["outputs"][0]["results"]["message"]
     assert list_contents(told) == list_contents(answers[-1])
+
+
+async def test_what_a_flow_calls_that_is_a_tool_stands_behind_its_name(api: Api) -> None:
+    said = f"call Desk {json.dumps({'input_value': NESTED})}"
+    told = (await api.run("outer", {"input_value": said, "session_id": "s"})).json()
+    contents = list_contents(told["outputs"][0]["outputs"][0]["results"]["message"])
+    ways = ["Desk", "Desk › Expert", "Desk › Expert › Sums"]
+    assert [one["header"]["title"] for one in contents] == [f"Executed **{way}**" for way in ways]
+    assert [one["name"] for one in contents] == ["Desk", "Expert", "Sums"]
+    (_, stored) = (await api.client.get(MESSAGES, params={"session_id": "s"})).json()
+    assert list_contents(stored) == contents
 
 
 async def test_an_answer_without_calls_has_no_block(api: Api) -> None:
