@@ -147,6 +147,10 @@ def test_the_code_of_a_question_with_files_uploads_them(house: AppServer, browse
         code = code_of(page.get_by_role("dialog"), "Python").inner_text()
         assert 'for name in ["green.png", "notes.txt"]:' in code
         assert 'payload["files"].append(' in code
+        page.get_by_role("dialog").get_by_role("button", name="Try it").click()
+        page.get_by_role("dialog").get_by_text("Look with green.png, notes.txt", exact=True).first.wait_for()
+        page.reload()
+        messages(page).first.get_by_role("button", name="Open green.png").wait_for()
 
 
 def test_a_message_that_the_flow_stored_stands_under_its_name(house: AppServer, browser: "Browser") -> None:

@@ -46,7 +46,7 @@ def test_files_are_added_found_and_removed(house: AppServer, browser: "Browser",
         refused = page.get_by_role("list", name="Files of your knowledge").get_by_role("listitem")
         refused.get_by_text("photo.zip is no kind of file that is read").wait_for()
         main.get_by_text("old.pdf is a damaged PDF").wait_for()
-        main.get_by_text("1 passage of 2 files").wait_for()
+        main.get_by_text("1 passage of 1 file").wait_for()
         expect_count(refused, 1)
         assert find_ours(page, fetch_axe(tmp_path)) == set()
         page.get_by_label("What would somebody ask?").fill("What does a hotel in Lyon cost?")
@@ -54,7 +54,7 @@ def test_files_are_added_found_and_removed(house: AppServer, browser: "Browser",
         main.get_by_text("Hotels in Lyon cost 120 euros.").wait_for()
         row = main.locator('[class*="st-key-knowledge-file-uploads-hotels-md"]')
         row.get_by_role("button", name="Remove").click()
-        main.get_by_text("0 passages of 1 file").wait_for()
+        main.get_by_text("0 passages of 0 files").wait_for()
         main.get_by_text("Nothing was found.").wait_for()
 
 

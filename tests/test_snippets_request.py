@@ -38,6 +38,13 @@ def test_a_chat_flow_needs_a_message_only() -> None:
     assert SnippetRequest("http://x/", "flow").fit(flow(CHAT)).url == "http://x/api/v1/run/flow"
 
 
+def test_the_message_is_what_the_chat_offers_to_begin_with() -> None:
+    starters = CHAT + "chat: {starters: [How many days of leave?, And sick leave?]}\n"
+    assert asking(starters) == {"input_value": "How many days of leave?"}
+    own = starters.replace("In: {type: ChatInput}", "In: {type: ChatInput, input_value: mine}")
+    assert asking(own) == {"input_value": "mine"}
+
+
 def test_a_flow_without_chat_is_given_text_and_gives_text() -> None:
     assert asking(TEXT) == {"input_value": "a long story", "input_type": "text", "output_type": "text"}
     assert asking(TEXT, message="hi")["input_value"] == "hi"

@@ -11,8 +11,9 @@ class Retrieve(Component):
     """Looks a question up in files, and gives the passages that fit it best.
 
     They are records, the best first, with `number`, `text`, `source`, `start`, `end` and `score`, which is from 0 to 1;
-    where there are some, with `page`, `title` (the headings above) and `keys` of the file. An answer cites a passage by
-    its number, `[1]`. `${id.passages}` is the same as text: each passage below its number and place.
+    where there are some, with `page`, `title` (the headings above, else the key `title`) and `keys` of the file. An
+    answer cites a passage by its number, `[1]`. `${id.passages}` is the same as text: each passage below its number and
+    place.
 
     `knowledge:` of the flow file, or of config.yaml, says of which files. Without a question nothing is found.
     `filters: {client: Acme, source: "**/*.md"}` takes passages of those files alone that say `client: Acme` between two

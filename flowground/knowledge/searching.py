@@ -45,7 +45,7 @@ class Filters:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that was found. `start` and `end` are its characters in the text of `source`, `title` the headings
-    above it. `score` is from 0 to 1: how much of what was asked for it has."""
+    above it, else that of the file's keys. `score` is from 0 to 1: how much of what was asked for it has."""
 
     text: str
     source: str

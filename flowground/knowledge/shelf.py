@@ -182,8 +182,8 @@ class Knowledge:
 
 
 def _make_hit(found: FoundPassage, score: float) -> Hit:
-    one = found.passage
-    return Hit(one.text, found.source, one.page, one.first, one.last, round(score, 4), one.trail, found.keys)
+    one, title = found.passage, found.passage.trail or found.keys.get("title", "")
+    return Hit(one.text, found.source, one.page, one.first, one.last, round(score, 4), title, found.keys)
 
 
 def _fits(reader: IndexReader, sources: KnowledgeSources) -> bool:

@@ -19,7 +19,7 @@ from flowground.snippets.javascript import write_javascript
 from flowground.snippets.literals import NO_TOKEN, VARIABLE, Shell, write_export_line
 from flowground.snippets.powershell import write_powershell
 from flowground.snippets.python import write_python
-from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest, find_types, write_description_url
+from flowground.snippets.request import DEFAULT_MESSAGE, SnippetRequest, find_starter, find_types, write_description_url
 
 __all__ = [
     "DEFAULT_MESSAGE",
@@ -30,6 +30,7 @@ __all__ = [
     "Shell",
     "SnippetRequest",
     "find",
+    "find_starter",
     "find_types",
     "write_description_url",
     "write_export_line",

@@ -48,13 +48,14 @@ class SnippetRequest:
         """The request as it fits its flow: a flow without Chat Input is given text, one without Chat Output gives it.
 
         A tweak of the input component's own input becomes the message, since a call may not have both; without
-        a message it is the component's own, as Langflow's snippets do. What the flow's author requires has an example.
+        a message it is the component's own, as Langflow's snippets do, else what the chat's readers may begin with.
+        What the flow's author requires has an example.
         """
         input_type, output_type = find_types(wired)
         inputs = [name for name, item in wired.components.items() if item.takes_input == input_type]
         tweaked, kept = _take_input(self.tweaks, {*inputs, *(wired.display_names[name] for name in inputs)})
         own = next((text for name in inputs if (text := wired.components[name].find_own_input())), None)
-        said = next((text for text in (tweaked, message, own) if text is not None), DEFAULT_MESSAGE)
+        said = next((text for text in (tweaked, message, own) if text is not None), find_starter(wired))
         kept |= _fill_missing(wired, RunRequest(said, input_type, tweaks=kept))
         cites = any(isinstance(item, Retrieve) for item in wired.components.values())
         return replace(
@@ -89,6 +90,11 @@ class SnippetRequest:
             message, input_type=self.input_type, output_type=self.output_type, session_id=self.session_id, tweaks=tweaks
         )
         return body if files is None else body | {"files": files}
+
+
+def find_starter(wired: WiredFlow) -> str:
+    """An example of a message, for whoever may use the flow: the first with which its chat offers to begin."""
+    return next(iter(wired.flow.chat.starters), DEFAULT_MESSAGE)
 
 
 def write_run_url(base_url: str, flow_id: str) -> str:

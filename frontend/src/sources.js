@@ -62,10 +62,13 @@ export class Sources {
 
   _drawItem(passage) {
     const { number, source, page, title } = passage;
-    const where = [page === undefined ? "" : this.messages.page(page), title].filter(Boolean).join(" · ");
-    const name = this._make("span", "fg-source", source);
+    const path = source.split("/").slice(-2).join("/");
+    const where = [title ? path : "", page === undefined ? "" : this.messages.page(page)].filter(Boolean).join(" · ");
+    const name = this._make("span", "fg-source", title || path);
     name.dir = "auto";
-    const head = this._make("summary", "", this._make("span", "fg-number", String(number)), name, this._make("span", "fg-where", where));
+    const place = this._make("span", "fg-where", where);
+    const head = this._make("summary", "", this._make("span", "fg-number", String(number)), name, place);
+    head.title = namePlace(passage, this.messages);
     const item = this._make("details", "", head);
     item.addEventListener("toggle", () => this._fill(item, passage));
     item.addEventListener("keydown", (event) => {
@@ -84,8 +87,14 @@ export class Sources {
     const body = this._make("div", "fg-passage");
     body.dir = "auto";
     item.append(body);
-    if (/\.md$/i.test(source) && this.draw) this.draw(body, text);
+    if (/\.(md|markdown)$/i.test(source) && this.draw) this.draw(body, text);
+    else if (/\.(html?|docx)$/i.test(source)) body.append(...this._drawHeadings(text));
     else body.textContent = text;
+  }
+
+  /** Headings of a page or document, which its text writes as Markdown does; all else of it is no Markdown. */
+  _drawHeadings(text) {
+    return text.split(/^(#{1,6} .*)$/m).map((part, at) => (at % 2 ? this._make("strong", "", part.replace(/^#+ /, "")) : part));
   }
 
   _open(number, mark) {

@@ -37,11 +37,31 @@ test("a mark opens its passage, which is text, and Escape leads back", async () 
   const { sources, marks } = await answer(["Lyon [2]."]);
   const item = [...sources.element.querySelectorAll("details")][1];
   assert.equal(item.querySelector("summary").textContent, "2handbook/travel.pdfpage 3");
+  assert.equal(sources.element.querySelector("summary").textContent, "1Leavehandbook/leave.txt");
   assert.equal(item.querySelector(".fg-passage"), null);
   marks[0].dispatchEvent(new document.defaultView.Event("click"));
   assert.equal(item.open, true);
   assert.equal(item.querySelector(".fg-passage").textContent, TRAVEL.text);
   assert.equal(item.querySelector("b"), null);
+});
+
+test("a row has the headings and the end of the path, the whole of which is its tooltip", () => {
+  const sources = new Sources(document, {});
+  sources.add([{ number: 3, text: "", source: "knowledge/handbook/old/leave.html", title: "Leave › Sick leave" }]);
+  const row = sources.element.querySelector("summary");
+  assert.equal(row.textContent, "3Leave › Sick leaveold/leave.html");
+  assert.equal(row.getAttribute("title"), "knowledge/handbook/old/leave.html");
+});
+
+test("headings of pages and documents have no marks, and nothing else of them is Markdown", () => {
+  for (const [name, drawn] of [["a.html", ["Leave", "Sick"]], ["a.docx", ["Leave", "Sick"]], ["a.txt", []]]) {
+    const sources = new Sources(document, {});
+    sources.add([{ number: 1, text: "# Leave\n\n5 * 3 #1 <b>x</b>\n## Sick\nCall.", source: name }]);
+    sources._open(1, null);
+    const body = sources.element.querySelector(".fg-passage");
+    assert.deepEqual([...body.querySelectorAll("strong")].map((one) => one.textContent), drawn);
+    assert.equal(body.textContent, drawn.length ? "Leave\n\n5 * 3 #1 <b>x</b>\nSick\nCall." : "# Leave\n\n5 * 3 #1 <b>x</b>\n## Sick\nCall.");
+  }
 });
 
 test("passages stand in the order of their numbers, however they came", () => {

@@ -16,10 +16,10 @@ from flowground.caller import Caller
 from flowground.errors import FlowNotFound
 from flowground.overrides import FieldValues
 from flowground.snippets import (
-    DEFAULT_MESSAGE,
     LANGUAGES,
     Shell,
     SnippetRequest,
+    find_starter,
     write_description_url,
     write_export_line,
     write_markdown,
@@ -32,6 +32,7 @@ from flowground.ui.overrides.state import find_overrides_state, write_count
 from flowground.ui.page import bridge, browser, copying, model_notes, switched_off, words
 from flowground.ui.page.caller import require_visitor
 from flowground.ui.shell import opening
+from flowground.values import FileReference
 from flowground.wiring import WiredFlow
 
 Mode = Literal["plain", "stream", "simple"]
@@ -54,12 +55,12 @@ _TITLES = {"python": "Python", "javascript": "JavaScript", "curl": "cURL"}
 
 @dataclass(frozen=True, slots=True)
 class PastCall:
-    """The call behind one message of a chat; `overrides` as `overrides.drop_inputs` gives them, `files` are names."""
+    """The call behind one message of a chat; `overrides` as `overrides.drop_inputs` gives them, `files` are its own."""
 
     message: str
     session_id: str
     overrides: FieldValues = field(default_factory=dict)
-    files: Sequence[str] = ()
+    files: Sequence[FileReference] = ()
 
 
 def draw_choice(caller: Caller) -> None:
@@ -123,10 +124,9 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
     values = call.overrides if call else find_overrides_state(caller, wired).good
     switched_off.draw_sentence(switched_off.find_sentence(caller, wired, values))
     address = st.container()
-    if call:
-        _draw_past_call(call)
+    _draw_call(wired, call)
     # The author's own example is a part of the inside.
-    message = call.message if call else None if caller.sees_inside else DEFAULT_MESSAGE
+    message = call.message if call else None if caller.sees_inside else find_starter(wired)
     mode: Mode = st.session_state.get(f"api:mode:{wired.id}") or "plain"
     asked = SnippetRequest(
         browser.find_base_url(),
@@ -135,7 +135,7 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
         tweaks=values,
         stream=mode == "stream",
         shape="simple" if mode == "simple" else "langflow",
-        files=call.files if call else (),
+        files=[file.name for file in call.files] if call else (),
     ).fit(wired, message)
     fresh = tokens.find_fresh(wired)
     with address:
@@ -154,7 +154,8 @@ def draw_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = None)
             tab.draw_overrides(caller, wired, sent=request.tweaks)
     tokens.draw_lacking(caller, wired, fresh)
     _draw_fetch(caller, wired)
-    try_it.draw_try(PersonTrying(caller, *tokens.choose_rights(caller, wired, fresh)), wired, asked)
+    person = PersonTrying(caller, *tokens.choose_rights(caller, wired, fresh))
+    try_it.draw_try(person, wired, asked, files=call.files if call else ())
     st.divider()
     tokens.draw_tokens(caller, wired)
     _draw_foot(caller, wired, request)
@@ -235,13 +236,20 @@ def _draw_numbers(found: RunNumbers) -> None:
     st.caption(words.join((f"Last 24 hours: {count}", p50, p95, failed, last)))
 
 
-def _draw_past_call(call: PastCall) -> None:
+def _draw_call(wired: WiredFlow, call: PastCall | None) -> None:
+    """Which call it is."""
+    if call is None:
+        if wired.policy.asked or wired.flow.chat.accepts:
+            says = "What was chosen and added in the chat is not in it: *Copy as code* at an answer is that call."
+            st.caption(says)
+        return
     said = f" with {write_count(call.overrides)}" if call.overrides else ""
     text = words.escape(words.cut(call.message, _SHOWN))
     st.caption(f"The call behind “{text or 'files alone'}”{said}, in the conversation it was said in.")
     if call.files:
-        names = words.escape(", ".join(call.files))
-        st.caption(f":material/attach_file: The code uploads {names} from the folder that it runs in.")
+        names = words.escape(", ".join(file.name for file in call.files))
+        says = f"The code uploads {names} from the folder that it runs in; *Try it* sends what the message had."
+        st.caption(f":material/attach_file: {says}")
 
 
 def _draw_first_line(request: SnippetRequest, fresh: tokens.FreshToken | None) -> None:

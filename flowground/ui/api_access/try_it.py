@@ -8,9 +8,9 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 
@@ -18,17 +18,21 @@ import streamlit as st
 
 from flowground import doors, runtime
 from flowground.api.errors import answer_error, log_unexpected
-from flowground.api.incoming import RunBody
+from flowground.api.incoming import ApiRequest, RunBody
 from flowground.api.stream import Frames
 from flowground.api.wire import write_body
 from flowground.asking import PersonTrying
 from flowground.errors import ComponentFailed, FlowgroundError, explain_failure
 from flowground.events import Event, Token, TurnFinished
+from flowground.files import FileGone
+from flowground.files.taken import take_files
 from flowground.shims.page_scripts import redraw_part
 from flowground.snippets import SnippetRequest
+from flowground.store.runs import files as stored_files
 from flowground.ui.api_access.tokens import SEES_INSIDE
 from flowground.ui.page import words
 from flowground.ui.page.caller import bind_to_caller
+from flowground.values import FileReference
 from flowground.wiring import WiredFlow
 from flowground.words import cut
 
@@ -45,13 +49,14 @@ _SAMPLE = 200
 class Trial:
     """One try of the pane's request, with a message of its own or the request's.
 
-    `said` is the body, or the stream as far as it came, and `text` the answer in it; written on the loop, read by
-    pages.
+    `files` are of a message that the person sent at a page; a try has copies of its own. `said` is the body, or the
+    stream as far as it came, and `text` the answer in it; written on the loop, read by pages.
     """
 
     request: SnippetRequest
     asker: PersonTrying
     message: str
+    files: Sequence[FileReference] = ()
     status: int = 200
     said: str = ""
     text: str = ""
@@ -67,7 +72,9 @@ class Trial:
         return self.task is not None and self.task.cancelled()
 
 
-def draw_try(asker: PersonTrying, wired: WiredFlow, request: SnippetRequest) -> None:
+def draw_try(
+    asker: PersonTrying, wired: WiredFlow, request: SnippetRequest, *, files: Sequence[FileReference] = ()
+) -> None:
     """The message, the button, and below them the last try of this very request with the same rights.
 
     The try runs on the loop and a small part of the page looks at it: in a drawer, a script that waited for it could
@@ -87,7 +94,7 @@ def draw_try(asker: PersonTrying, wired: WiredFlow, request: SnippetRequest) -> 
             if trial and is_running:
                 st.button("Stop", icon=":material/stop_circle:", key=f"{key}:stop", on_click=_stop, args=(trial,))
             else:
-                begin = partial(_begin, asker, wired.id, request, key)
+                begin = partial(_begin, asker, wired.id, request, files, key)
                 said = "Runs this request here, as your new token would."
                 st.button("Try it", icon=":material/play_arrow:", key=f"{key}:run", help=said, on_click=begin)
         if trial and is_running:
@@ -102,9 +109,11 @@ def draw_try(asker: PersonTrying, wired: WiredFlow, request: SnippetRequest) -> 
 
 
 @bind_to_caller
-def _begin(asker: PersonTrying, flow_id: str, request: SnippetRequest, key: str) -> None:
+def _begin(
+    asker: PersonTrying, flow_id: str, request: SnippetRequest, files: Sequence[FileReference], key: str
+) -> None:
     typed: str | None = st.session_state.get(f"{key}:message")
-    st.session_state[key] = trial = Trial(request, asker, (typed or "").strip() or request.message)
+    st.session_state[key] = trial = Trial(request, asker, (typed or "").strip() or request.message, files)
     loop = runtime.get().loop
 
     def start() -> None:
@@ -181,7 +190,8 @@ async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]
     request = trial.request
     body = RunBody.model_validate(request.write_body(trial.message))
     asked = body.make_request(framing="langflow" if request.stream else None, shape=request.shape)
-    answer = await doors.answer(runtime.get(), trial.asker, address=flow_id, ask=asked)
+    ask = partial(_send_again, trial, flow_id, asked)
+    answer = await doors.answer(runtime.get(), trial.asker, address=flow_id, ask=ask)
     finished = None if request.stream else await answer.finish()
     if isinstance(finished, TurnFinished):
         _note_answer(trial, finished)
@@ -193,6 +203,21 @@ async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]
     async with aclosing(stream) as sent:
         async for frame in sent:
             yield frame.decode()
+
+
+async def _send_again(trial: Trial, flow_id: str, asked: ApiRequest) -> ApiRequest:
+    """The request with the person's files. Raises FileGone where one was deleted, and what `take_files` raises."""
+    if not trial.files:
+        return asked
+    person, at = trial.asker.caller, runtime.get()
+    present = await at.store.read(stored_files.find_present, keys=[file.id for file in trial.files])
+    if gone := next((file for file in trial.files if file.id not in present), None):
+        raise FileGone(gone.name)
+    wired = await at.access.open_flow(person, flow_id)
+    named = replace(asked, files=tuple(file.id for file in trial.files))
+    most = at.settings.limits.message_files
+    taken = await take_files(at.store, wired, named, caller=person, owners=[str(person.owner)], most=most)
+    return replace(asked, tweaks=taken.tweaks, taken_files=taken.taken_files, sent_files=taken.sent_files)
 
 
 async def _note_end(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[Event, None]:

@@ -155,7 +155,7 @@ def _show_code(conversation: Conversation, told: Any) -> None:
         session_id=session,
         message_id=question,
     )
-    call = pane.PastCall(text, session, values, [file.name for file in asked.files] if asked else ())
+    call = pane.PastCall(text, session, values, asked.files if asked else ())
     schedule_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
 
 

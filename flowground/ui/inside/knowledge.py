@@ -3,6 +3,7 @@
 Where files are added is a component, frontend/src/knowledge.js: Streamlit's own would hold them in memory.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from flowground.errors import FlowNotFound
 from flowground.extraction import ENDINGS
 from flowground.extraction.kinds import READABLE
 from flowground.files.of_knowledge import FOLDER
-from flowground.knowledge import IndexedFile
+from flowground.knowledge import Hit, IndexedFile
 from flowground.shelving import ShownKnowledge
 from flowground.store.runs import knowledge_files
 from flowground.store.runs.files import StoredFile
@@ -35,6 +36,7 @@ _FILES = 10
 """Of one page of the list."""
 _MOST_NOTES = 20
 _HIT_CHARS = 600
+_HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 _REFUSED = "knowledge:refused"
 _EXAMPLE = """\
 components:
@@ -263,12 +265,16 @@ def _draw_search(caller: Caller, place: tuple[str, str]) -> None:
         if not hits:
             st.caption("Nothing was found.")
         for number, hit in enumerate(hits, 1):
-            where = words.join(
-                (hit.source, f"page {hit.page}" if hit.page else "", hit.title, f"score {hit.score:.2f}")
-            )
+            where = words.join((hit.source, f"page {hit.page}" if hit.page else "", f"score {hit.score:.2f}"))
+            title = f"**{words.escape(hit.title)}**  \n" if hit.title else ""
             with st.container(border=True, key=f"knowledge:hit:{number}"):
-                st.markdown(f":small[:gray[{number}. {words.escape(where)}]]")
-                st.text(words.cut(hit.text, _HIT_CHARS))
+                st.markdown(f":small[{title}:gray[{number}. {words.escape(where)}]]")
+                st.text(words.cut(_write_plain(hit), _HIT_CHARS))
+
+
+def _write_plain(hit: Hit) -> str:
+    """Without the marks by which headings of pages and documents are told."""
+    return hit.text if hit.source.endswith(".txt") else _HEADING.sub("", hit.text)
 
 
 def _is_coming(shown: ShownKnowledge) -> bool:
