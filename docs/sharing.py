@@ -142,11 +142,12 @@ copy stays when the link ends.
 a visitor's. It is read when it is asked for (`GET /export/chat?flow=…&session=…&as=markdown`), piece by piece however
 long it is, and for the sign-in's cookie alone, or at a shareable playground the browser's.
 
-- **Markdown**: the title, flow and day, then each message below `## You` or the flow's name, its text as it was said,
-  and the names of its files.
+- **Markdown**: the title, flow and day, then each message below `## You`, the flow's name, or the name under which the
+  flow stored it, its text as it was said, and the names of its files.
 - **JSON**: `version` (1), `flow` (`id`, `name`), `session`, `title`, `exported_at`, and `messages` in their order, each
   with `role` (`user`, `assistant`), `text`, `state` (`complete`, `stopped`, `failed`, `interrupted`) and `at`. For who
-  sees the inside, answers have `model` and `tokens` (`input`, `output`, or null where none were counted) too.
+  sees the inside, answers have `model` and `tokens` (`input`, `output`, or null where none were counted) too. What a
+  flow stored itself has `sender_name`; in a shared chat the name stands before its text.
 
 Files that were sent are named there and in shared chats, and their bytes are in neither: they stay with who sent them.
 

@@ -253,7 +253,7 @@ class Library:
                 with suppress(RunError):  # of a filter that is none, the run tells
                     is_here = self.find(wired.id, component.knowledge).address == shelved.address
                     if is_here and (says := explain_unmet(_read_filters(component.filters), indexed.values())):
-                        found.append(f"{name} of the flow {wired.id}: {says}")
+                        found.append(f"`{name}` of the flow {wired.id}: {says}")
         return found
 
     async def index(self, shelved: Shelved) -> BuildReport:

@@ -127,7 +127,7 @@ async def test_a_filter_that_no_file_fits_is_told(tmp_path: Path, filters: str, 
         notes = [event.note for event in events if isinstance(event, ComponentFinished)]
         shown = await shelving.read_knowledge(runtime, LOCAL_OWNER, "it", "handbook")
     assert [note.startswith(says) for note in notes if note] == [True]
-    assert [unmet.startswith(f"Found of the flow it: {says}") for unmet in shown.unmet] == [True]
+    assert [unmet.startswith(f"`Found` of the flow it: {says}") for unmet in shown.unmet] == [True]
 
 
 async def test_what_all_flows_may_look_up_is_found(tmp_path: Path) -> None:

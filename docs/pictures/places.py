@@ -95,7 +95,7 @@ def show_knowledge(page: "Page", server: AppServer) -> None:
             {"name": name, "mimeType": "", "buffer": data} for name, data in _DOCUMENTS.items()
         ]
         chosen.value.set_files(documents)
-        page.get_by_text("2 passages of 3 files").wait_for()
+        page.get_by_text("2 passages of 2 files").wait_for()
         page.get_by_label("What would somebody ask?").fill("How many days of leave do I have?")
         page.get_by_role("button", name="Find passages").click()
         page.get_by_text("thirty days of leave").wait_for()

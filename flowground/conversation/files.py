@@ -15,7 +15,7 @@ from flowground.conversation.written import CUT_REASONS, find_said
 from flowground.messages import mend
 from flowground.runtime import Runtime
 from flowground.store.runs import whole_chats
-from flowground.store.runs.records import StoredMessage, list_file_names
+from flowground.store.runs.records import StoredMessage, find_sender_name, list_file_names
 from flowground.store.runs.whole_chats import ChatHead
 from flowground.store.sql import spell_json
 
@@ -69,7 +69,7 @@ class ChatFile:
             yield "".join(self._write_section(message, name) for message in part)
 
     def _write_section(self, message: StoredMessage, name: str) -> str:
-        who = "You" if message.role == "user" else name
+        who = _write_line(find_sender_name(message)) or ("You" if message.role == "user" else name)
         mark = "" if message.role == "user" else _MARKS.get(message.state, "")
         names = ", ".join(map(_write_line, list_file_names(message)))
         files = names and f"*Files: {names}*"
@@ -99,6 +99,8 @@ class ChatFile:
             "state": message.state,
             "at": message.created_at.isoformat(),
         }
+        if sender := find_sender_name(message):
+            told["sender_name"] = mend(sender)
         if message.finish_reason in CUT_REASONS:
             told["finish_reason"] = message.finish_reason
         if message.citations:

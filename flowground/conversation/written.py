@@ -13,7 +13,7 @@ from flowground.conversation.acted import Sight, Written, write_actions, write_t
 from flowground.errors import EndedByAdmin, FlowgroundError, explain_failure
 from flowground.events import ComponentFinished, list_notes
 from flowground.messages import mend
-from flowground.store.runs.records import StoredMessage, write_value
+from flowground.store.runs.records import StoredMessage, find_sender_name, write_value
 from flowground.values import FileReference
 from flowground.words import round_seconds
 
@@ -102,8 +102,8 @@ def _write_error(message: StoredMessage, *, sees_inside: bool, says_why: bool) -
 def _write_more(message: StoredMessage) -> Written:
     """What few answers have."""
     more: Written = {}
-    if message.sender:
-        more["sender_name"] = mend(message.sender_name or ("User" if message.sender == "User" else "AI"))
+    if sender := find_sender_name(message):
+        more["sender_name"] = mend(sender)
     if message.finish_reason in CUT_REASONS:
         more["finish_reason"] = message.finish_reason
     if message.kind != "text" and (value := write_value(message.value, message.kind)):

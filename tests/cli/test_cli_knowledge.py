@@ -58,7 +58,7 @@ def test_an_index_of_all_files_is_a_success_and_says_which_filter_no_file_fits(f
     flow.write_text(flow.read_text().replace("components:\n", f"components:\n{found}"))
     said = folder("knowledge", "index")
     assert said.code == 0
-    assert said.err.startswith("travel/handbook: Found of the flow travel: The filter `client` is a key of no file: ")
+    assert said.err.startswith("travel/handbook: `Found` of the flow travel: The filter `client` is a key of no file: ")
 
 
 def test_a_wrong_name_is_answered_by_the_nearest(folder: Here) -> None:

@@ -26,7 +26,7 @@ _m = tables.messages.c
 _t = tables.ratings.c
 _LIST_AFTER = Statement(
     select(
-        *(_m.position, _m.role, _m.text, _m.state, _m.created_at, _m.error, _m.aside, _m.citations),
+        *(_m.position, _m.role, _m.text, _m.state, _m.created_at, _m.error, _m.aside, _m.citations, _m.sender_name),
         *(_t.value, _t.labels, _t.reason, _t.shares_conversation, _t.at),
     )
     .outerjoin_from(tables.messages, tables.ratings, _t.message == _m.id)
@@ -107,12 +107,14 @@ def read_part(connection: Connection, *, keys: Sequence[SessionKey], after: Expo
 
 
 def _describe(row: Sequence[Any]) -> dict[str, Any]:
-    _, role, text, state, at, error, aside, citations, *rating = row
+    _, role, text, state, at, error, aside, citations, sender_name, *rating = row
     told: dict[str, Any] = {"role": role, "text": text, "state": state, "at": read_moment(at).isoformat()}
     if error is not None:
         told["error"] = error
     if aside is not None:
         told["is_put_aside"] = True
+    if sender_name:
+        told["sender_name"] = sender_name
     if citations is not None:
         told["citations"] = json.loads(citations)
     return told | _describe_rating(*rating)

@@ -110,6 +110,13 @@ def list_file_names(message: StoredMessage) -> list[str]:
     return [file.name for file in message.value] if message.role == "user" and message.kind == "files" else []
 
 
+def find_sender_name(message: StoredMessage) -> str:
+    """Who said what the flow itself stored, as pages name them; "" where the message's role says it."""
+    if not message.sender:
+        return ""
+    return message.sender_name or ("User" if message.sender == "User" else "AI")
+
+
 def make_message_row(message: StoredMessage, *, session: str, question: str = "") -> BoundValues:
     """`session` is the session's key; `question` is what the message answers, which its trace may repeat."""
     return {

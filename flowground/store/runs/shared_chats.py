@@ -21,7 +21,13 @@ from flowground.messages import MessageRole
 from flowground.store import audit, tables
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import make_session_key, make_title
-from flowground.store.runs.records import MessageState, StoredMessage, list_file_names, make_message_row
+from flowground.store.runs.records import (
+    MessageState,
+    StoredMessage,
+    find_sender_name,
+    list_file_names,
+    make_message_row,
+)
 from flowground.store.sql import (
     add_row,
     has_words,
@@ -256,7 +262,10 @@ def _take(connection: Connection, *, flow_id: str, owner: str, session_id: str) 
 
 
 def _find_said(message: StoredMessage) -> str:
-    """Of files their names; in rows of early releases the text of a failed answer is its reason."""
+    """With the name of who said what the flow stored, and of files their names; in rows of early releases the text of a
+    failed answer is its reason."""
+    if sender := find_sender_name(message):
+        return f"{sender}: {message.text}"
     if names := list_file_names(message):
         return f"{message.text}\n\nFiles: {', '.join(names)}".strip()
     return "" if message.state == "failed" and message.error is None else message.text

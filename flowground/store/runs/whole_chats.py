@@ -29,6 +29,7 @@ _IS_PINNED = exists().where(tables.session_pins.c.session == _s.id).correlate(ta
 _COLUMNS = (
     _m.position, _m.id, _m.role, _m.text, _m.state, _m.created_at, _m.run_id, _m.model, _m.input_tokens,
     _m.output_tokens, _m.error, _m.finish_reason, _m.value, _m.citations,
+    _m.sender, _m.sender_name,
 )  # fmt: skip
 _LIST_AFTER = Statement(
     select(*_COLUMNS)
@@ -81,10 +82,11 @@ def read_part(connection: Connection, *, flow_id: str, owner: str, session_id: s
 
 
 def _read_row(row: Sequence[Any]) -> StoredMessage:
-    _, key, role, text, state, created_at, run_id, model, read, written, error, reason, given, cited = row
+    _, key, role, text, state, created_at, run_id, model, read, written, error, reason, given, cited, *sent = row
     usage = None if read is None else Usage(read, written)
     at = read_moment(created_at)
     more = {"run_id": run_id, "model": model, "usage": usage, "error": error, "finish_reason": reason}
     more["value"], more["kind"] = read_value(given)
     more["citations"] = read_citations(cited)
+    more["sender"], more["sender_name"] = sent
     return StoredMessage(key, role, text, state, at, **more)

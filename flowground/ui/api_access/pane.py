@@ -240,7 +240,9 @@ def _draw_call(wired: WiredFlow, call: PastCall | None) -> None:
     """Which call it is."""
     if call is None:
         if wired.policy.asked or wired.flow.chat.accepts:
-            says = "What was chosen and added in the chat is not in it: *Copy as code* at an answer is that call."
+            says = (
+                "What is chosen or added in the chat is not in this code: *Copy as code* at an answer writes that call."
+            )
             st.caption(says)
         return
     said = f" with {write_count(call.overrides)}" if call.overrides else ""
