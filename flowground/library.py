@@ -143,6 +143,12 @@ class Library:
         """What config.yaml names, then what each flow does."""
         return [self._open(address, section) for address, section in self._list_sections()]
 
+    def may_name(self, address: str) -> bool:
+        """Whether config.yaml or a flow names it, or the flow's file has mistakes, so that nobody knows."""
+        flow_id = address.rpartition("/")[0]
+        is_named = any(address == named for named, _ in self._list_sections())
+        return is_named or (bool(flow_id) and self._catalogue.find_broken_file(flow_id) is not None)
+
     def list_of(self, flow_id: str) -> list[Shelved]:
         """A flow's own; of no flow, `""`, what config.yaml names."""
         if not flow_id:

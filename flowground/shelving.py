@@ -18,6 +18,7 @@ from flowground.library import IndexState, Shelved
 from flowground.runtime import Runtime
 from flowground.store.runs import files, knowledge_files
 from flowground.store.runs.files import StoredFile
+from flowground.store.runs.knowledge_files import AddedFiles
 
 _SHOWN_HITS = 8
 
@@ -89,6 +90,30 @@ async def remove_file(runtime: Runtime, caller: Caller, flow_id: str, name: str,
     await runtime.store.write(knowledge_files.remove_file, key=key, owner=owner, by=str(caller.owner))
     runtime.forget_files()
     runtime.library.look_soon()
+
+
+async def list_left(runtime: Runtime, caller: Caller) -> Sequence[AddedFiles]:
+    """For admins, files that were added to what no flow and no config.yaml names now; for everybody else none.
+
+    Raises NotSignedIn, FlowNotFound, StoreUnavailable.
+    """
+    _, _, may_change = await _admit(runtime, caller, "")
+    if not may_change:
+        return []
+    added = await runtime.store.read(knowledge_files.list_added)
+    return [one for one in added if not runtime.library.may_name(one.address)]
+
+
+async def remove_left(runtime: Runtime, caller: Caller, address: str) -> None:
+    """Deletes one of them, as admins may. Raises as `list_left`, FlowNotFound also where it is named again."""
+    caller, _, may_change = await _admit(runtime, caller, "")
+    await runtime.access.catalogue.read_now()
+    if not may_change or runtime.library.may_name(address):
+        raise FlowNotFound(address)
+    runtime.access.require_lasting(caller)
+    owner = str(name_owner(address))
+    await runtime.store.write(knowledge_files.remove_all, owner=owner, by=str(caller.owner))
+    runtime.forget_files()
 
 
 async def _admit(runtime: Runtime, caller: Caller, flow_id: str) -> tuple[Caller, str, bool]:

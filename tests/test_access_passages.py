@@ -123,6 +123,24 @@ def test_who_may_read_a_shared_chat_reads_what_it_cites(house: AppServer) -> Non
         assert CITED.encode() not in page.visit("shared_chat", f"id={key}")
 
 
+def test_a_number_opens_what_was_found_in_that_run_and_nothing_else(house: AppServer) -> None:
+    """Whoever has every number said reads what their own run gave the model; nothing of an earlier turn, of another's
+    run, or of what other flows look up."""
+    numbers = " ".join(f"[{number}]" for number in range(1, 40))
+    ada, bob = (house.token(name, ["talk", "own"]) for name in ("numbers-ada", "numbers-bob"))
+
+    def cite(token: str, text: str) -> list[str]:
+        headers, body = {"x-api-key": token}, {"input_value": f"{text} {numbers}", "session_id": "numbers"}
+        address = f"{house.url}/api/v1/run/own?shape=simple"
+        said = requests.post(address, json=body, headers=headers, timeout=60).json()
+        return [passage["text"] for passage in said.get("citations", ())]
+
+    cited = ask(house, ada, numbers, shape="simple")["citations"]
+    assert [passage["text"] for passage in cited] == [CITED, LOOKED_UP]
+    assert cite(ada, "lighthouse") == [ALONE]
+    assert [cite(token, "zebra") for token in (ada, bob)] == [[], []]
+
+
 def test_nothing_is_left_of_a_passage_once_its_conversation_is_gone(house: AppServer) -> None:
     headers = {"x-api-key": house.token("leaving", ["own"])}
     body = {"input_value": "lighthouse [1]", "session_id": "gone"}

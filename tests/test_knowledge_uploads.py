@@ -8,12 +8,13 @@ import pytest
 import requests
 
 from flowground import shelving
-from flowground.caller import LOCAL_OWNER
-from flowground.errors import FlowNotFound
+from flowground.caller import LOCAL_OWNER, Caller
+from flowground.errors import FlowgroundError, FlowNotFound
 from flowground.forgetting import FILES
 from flowground.knowledge import KnowledgeMissing
 from flowground.runtime import Runtime
 from flowground.store.runs import files
+from flowground.store.runs.knowledge_files import AddedFiles
 from tests.chat_socket import open_chat
 from tests.house import SHARED, House
 from tests.page_socket import Browser
@@ -174,3 +175,36 @@ async def test_files_of_a_knowledge_stay_when_those_of_no_conversation_go(tmp_pa
         assert [one.reference.name for one in first.uploads] == ["hotels.md"]
         with pytest.raises(FlowNotFound):
             await shelving.remove_file(runtime, LOCAL_OWNER, "travel", "nothing", first.uploads[0].reference.id)
+
+
+@pytest.mark.anyio
+async def test_what_no_flow_names_any_more_stays_until_an_admin_deletes_it(tmp_path: Path) -> None:
+    """Not while the flow's file has mistakes, nor once it is there again; for nobody else it is there at all."""
+    author = Caller("member", "olga", role="author")
+    async with running(tmp_path, {"travel": FLOW}) as runtime:
+        file = tmp_path / "flows" / "travel.yaml"
+
+        async def list_left(text: str | None) -> list[AddedFiles]:
+            """Once this stands in the flow's file; None: there is none."""
+            file.unlink() if text is None else file.write_text(text)
+            for _ in range(2):  # a file that is saved may be away at one look
+                await runtime.catalogue.read_now()
+            return list(await shelving.list_left(runtime, LOCAL_OWNER))
+
+        await add_here(runtime, "hotels.md")
+        assert await shelving.list_left(runtime, LOCAL_OWNER) == []
+        with pytest.raises(FlowNotFound):
+            await shelving.remove_left(runtime, LOCAL_OWNER, "travel/handbook")
+        assert await list_left("components: [") == []
+        (left,) = await list_left(None)
+        assert (left.address, left.count, left.size) == ("travel/handbook", 1, len(LYON))
+        for asked in (shelving.list_left(runtime, author), shelving.remove_left(runtime, author, left.address)):
+            with pytest.raises(FlowgroundError):
+                await asked
+        assert await list_left(FLOW) == []
+        assert len((await shelving.read_knowledge(runtime, LOCAL_OWNER, "travel", "handbook")).uploads) == 1
+        assert await list_left(None) == [left]
+        await shelving.remove_left(runtime, LOCAL_OWNER, left.address)
+        assert await shelving.list_left(runtime, LOCAL_OWNER) == []
+        await runtime.files.sweep(time.time())
+        assert holds(runtime.settings.data / "files", b"lyon") == []

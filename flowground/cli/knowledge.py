@@ -14,6 +14,8 @@ from flowground.knowledge import Filters, IndexHomes, KnowledgeMissing
 from flowground.library import Library, Shelved
 from flowground.loader import Catalogue
 from flowground.providers import Providers
+from flowground.store import Store
+from flowground.store.runs import knowledge_files
 from flowground.words import count, cut
 
 _SHOWN = 300
@@ -36,7 +38,7 @@ def add_to(commands: Commands) -> None:
 
 
 @asynccontextmanager
-async def _open_library() -> AsyncIterator[Library]:
+async def _open_library() -> AsyncIterator[tuple[Library, Store]]:
     settings = load_settings()
     catalogue = Catalogue(settings.flows, max_bytes=settings.limits.flow_bytes, servers=settings.mcp_servers)
     models = Providers(
@@ -49,7 +51,7 @@ async def _open_library() -> AsyncIterator[Library]:
             catalogue, settings.knowledge, homes, find_embeddings=models.find_embeddings, list_uploads=uploads
         )
         try:
-            yield library
+            yield library, store
         finally:
             await library.close()
             await models.close()
@@ -57,8 +59,8 @@ async def _open_library() -> AsyncIterator[Library]:
 
 async def _list(_: argparse.Namespace) -> None:
     """A row each; what is wrong with files, and with filters of flows, on stderr."""
-    rows = []
-    async with _open_library() as library:
+    rows: list[tuple[str, ...]] = []
+    async with _open_library() as (library, store):
         for shelved in library.list_all():
             try:
                 indexed = await shelved.knowledge.list_files()
@@ -71,6 +73,10 @@ async def _list(_: argparse.Namespace) -> None:
             rows.append((shelved.address, f"{len(files) - unread}", f"{unread}", f"{passages}", state))
             notes = [file.note for file in files if file.note]
             _tell_notes(shelved, [*notes, *library.list_unmet(shelved, indexed)])
+        left = [one for one in await store.read(knowledge_files.list_added) if not library.may_name(one.address)]
+    rows += [(one.address, f"{one.count}", "", "", "no flow names it") for one in left]
+    if left:
+        tell("What was added to a knowledge that no flow names stays until an admin deletes it on the page Knowledge.")
     if not rows:
         tell("No flow and not config.yaml has `knowledge:`.")
     print_table(("NAME", "FILES", "NOT READ", "PASSAGES", "INDEX"), rows)
@@ -79,7 +85,7 @@ async def _list(_: argparse.Namespace) -> None:
 async def _index(given: argparse.Namespace) -> int:
     """A line each; 1 where a file could not be read, or not wholly, or no vectors be made: the rest is indexed."""
     is_whole = True
-    async with _open_library() as library:
+    async with _open_library() as (library, _):
         for shelved in [_find(library, name) for name in given.names] or library.list_all():
             report = await library.index(shelved)
             changes = f"{count(report.read, 'file')} read, {report.removed} removed"
@@ -96,7 +102,7 @@ async def _index(given: argparse.Namespace) -> int:
 
 async def _search(given: argparse.Namespace) -> None:
     """Each passage: its place and score on a line, then its text."""
-    async with _open_library() as library:
+    async with _open_library() as (library, _):
         shelved = _find(library, given.name)
         filters = Filters(source=given.source)
         embeddings, top_k = shelved.sources.embeddings, max(1, given.top_k)

@@ -109,6 +109,13 @@ def test_what_authors_added_is_indexed_too(here: Here) -> None:
     assert here("knowledge", "index").out.startswith("travel/handbook: 1 passage of 1 file (1 file read")
     assert here("knowledge", "list").last_line.split() == ["travel/handbook", "1", "0", "1", "current"]
     assert here("knowledge", "search", "travel/handbook", "Lyon").out.startswith("uploads/hotels.md, characters 0-21")
+    flow = here.folder / "flows" / "travel.yaml"
+    flow.write_text("components: [")
+    assert "travel" not in here("knowledge", "list").out  # a mistake for a moment is no reason to delete files
+    flow.unlink()
+    left = here("knowledge", "list")
+    assert left.last_line.split() == ["travel/handbook", "1", "-", "-", "no", "flow", "names", "it"]
+    assert left.err.startswith("What was added to a knowledge that no flow names stays until an admin deletes it")
 
 
 def test_tests_of_a_flow_whose_knowledge_takes_uploads_need_no_app_before(here: Here) -> None:

@@ -22,7 +22,7 @@ from flowground.shelving import ShownKnowledge
 from flowground.store.runs import knowledge_files
 from flowground.store.runs.files import StoredFile
 from flowground.ui.page import bridge, browser, failure, words
-from flowground.ui.page.actions import draw_action
+from flowground.ui.page.actions import draw_action, draw_last_question
 from flowground.ui.page.caller import bind_to_caller, require_visitor
 from flowground.ui.page.paging import ListPage, draw_list
 from flowground.ui.page.reach import begin_sentence
@@ -70,10 +70,11 @@ def draw_page() -> None:
             label, query = words.escape(wired.name), {"flow": wired.id}
             st.page_link(browser.PLAYGROUND, label=label, icon=":material/arrow_back:", query_params=query)
     st.title("Knowledge", anchor=False)
-    if not places:
+    if places:
+        _draw_chosen(caller, _choose(places))
+    else:
         _draw_nothing(is_of_flow=wired is not None)
-        return
-    _draw_chosen(caller, _choose(places))
+    _draw_left(caller)
 
 
 def _find_places(caller: Caller, flow_id: str) -> list[tuple[str, str]] | None:
@@ -275,6 +276,33 @@ def _draw_search(caller: Caller, place: tuple[str, str]) -> None:
 def _write_plain(hit: Hit) -> str:
     """Without the marks by which headings of pages and documents are told."""
     return hit.text if hit.source.endswith(".txt") else _HEADING.sub("", hit.text)
+
+
+def _draw_left(caller: Caller) -> None:
+    """For admins: what was added to a knowledge whose flow is gone, or calls it otherwise."""
+    left = bridge.call(shelving.list_left(runtime.get(), caller))
+    if not left:
+        return
+    st.subheader("Files that no flow reads", anchor=False)
+    st.caption(
+        "They were added to a knowledge that no flow file and not config.yaml names now. They stay, and are read again "
+        "once one does, until you delete them."
+    )
+    for one in left:
+        size = write_size(one.size)
+        facts = words.join((words.count(one.count, "file"), size, f"newest {browser.write_since(one.newest)}"))
+        with open_row(f"knowledge:left:{one.address}", f"**{words.escape(one.address)}**", facts):
+            if st.button("Delete", key=f"knowledge:delete:{one.address}", icon=":material/delete:", type="tertiary"):
+                _delete_left(one.address, f"{words.count(one.count, 'file')}, {size}")
+
+
+@st.dialog("Delete these files?")
+def _delete_left(address: str, says: str) -> None:
+    st.write(f"What was added to {words.escape(address)}: {says}. This cannot be undone.")
+    if draw_last_question("Delete", key="knowledge:delete:yes"):
+        with failure.draw_refusals():
+            bridge.call(shelving.remove_left(runtime.get(), require_visitor(), address))
+            st.rerun()
 
 
 def _is_coming(shown: ShownKnowledge) -> bool:
