@@ -13,6 +13,7 @@ from playwright.sync_api import Error
 
 from bench.screen import chromium
 from docs.pictures.acme import ACME, ALONE
+from docs.pictures.acted import ACTED, DESK
 from docs.pictures.chats import CHATS
 from docs.pictures.guide import GUIDE, GUIDES
 from docs.pictures.index import FOLDER, INDEX, LOOKS, TITLES, name_file, write_index
@@ -61,7 +62,7 @@ def main() -> int:
     wanted = given.states or list(TITLES)
     FOLDER.mkdir(parents=True, exist_ok=True)
     failed = take_pictures(ALONE, ALONES, wanted) + take_pictures(ACME, CHATS | PLACES, wanted)
-    failed += take_pictures(GUIDE, GUIDES, wanted)
+    failed += take_pictures(GUIDE, GUIDES, wanted) + take_pictures(DESK, ACTED, wanted)
     INDEX.write_text(write_index(), encoding="utf-8")
     sys.stderr.write("".join(f"{line}\n" for line in failed))
     return 1 if failed else 0

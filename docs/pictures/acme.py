@@ -137,12 +137,12 @@ _NAMES = {
     "mara": ("Mara", "Lindqvist", "member"),
     "noor": ("Noor", "Haddad", "member"),
 }
-_PEOPLE = {
+PEOPLE = {
     name: {"password": HASHED, "roles": [role], "first_name": first, "last_name": last}
     for name, (first, last, role) in _NAMES.items()
 }
 ACME = House(
-    people=_PEOPLE,
+    people=PEOPLE,
     config={
         "organization": {"name": "Acme", "links": [{"title": "Terms", "url": "https://example.com/terms"}]},
         "sharing": {"allow_public": True, "public": {"runs_per_minute": 1}},

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from docs.pictures.acted import ACTED
 from docs.pictures.chats import CHATS
 from docs.pictures.guide import GUIDES
 from docs.pictures.places import ALONES, PLACES
@@ -24,7 +25,7 @@ Taken by `python -m docs.pictures` in Debian's chromium, at 1280 and 390 pixels,
 those of somebody who looked at each beside ChatGPT, Linear and Stripe's docs; they are written by hand in
 [pages.toml](pages.toml).
 """
-TITLES = {name: title for states in (ALONES, CHATS, GUIDES, PLACES) for name, (title, _) in states.items()}
+TITLES = {name: title for states in (ALONES, CHATS, ACTED, GUIDES, PLACES) for name, (title, _) in states.items()}
 
 
 def name_file(state: str, look: str) -> Path:
