@@ -1,0 +1,34 @@
+/** Lines of what models did: what a person is asked about, and what opens. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { document } from "./page.js";
+import { Actions } from "../src/chat/actions.js";
+
+function drawAction(action) {
+  const actions = new Actions(() => {}, () => {});
+  actions.take([{ number: 1, kind: "call", within: null, name: "Pay back", ...action }]);
+  document.body.replaceChildren(actions.element);
+  return actions.element;
+}
+
+test("who is asked about a request is shown it as it will be sent", () => {
+  const drawn = drawAction({ state: "waiting", takes: '{"order":"7"}', digest: "d", sends: "POST https://a.b/7\n{}" });
+  assert.equal(drawn.querySelector(".fg-step-text").textContent, "POST https://a.b/7\n{}");
+  assert.equal(drawn.querySelector(".fg-tree"), null);
+});
+
+test("nothing of what will be sent is folded", () => {
+  const deep = { a: { b: { c: { d: Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`k${at}`, at])) } } } };
+  const branches = [...drawAction({ state: "waiting", takes: JSON.stringify(deep), digest: "d" }).querySelectorAll(".fg-tree details")];
+  assert.equal(branches.length, 5);
+  assert.ok(branches.every((one) => one.hasAttribute("open")));
+});
+
+test("a tool that gave nothing says so where it may be seen, and else does not open", () => {
+  const open = drawAction({ state: "done", takes: "{}", gives: "", seconds: 1 }).querySelector("details");
+  open.open = true;
+  open.dispatchEvent(new document.defaultView.Event("toggle"));
+  assert.equal(open.querySelector(".fg-step-text").textContent, "(no result)");
+  assert.equal(drawAction({ state: "done" }).querySelector("details"), null);
+});
