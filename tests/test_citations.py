@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
+from flowground.api import create_api
 from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.citations import MOST_CITED, NumberedPassage, find_cited, find_numbers, read_citations, write_citations
 from flowground.components.outside import LookedUp
@@ -17,6 +19,7 @@ from flowground.events import PassagesFound, TurnFinished
 from flowground.runner.passages import RunPassages
 from flowground.runtime import Runtime
 from flowground.store.runs import conversations, shared_chats, whole_chats
+from tests.api.calls import Api
 from tests.running import running, start_turn, take_turn, watch
 
 pytestmark = pytest.mark.anyio
@@ -103,6 +106,24 @@ async def test_what_an_agent_or_an_inner_flow_looks_up_can_be_cited(tmp_path: Pa
         assert [passage.source for passage in output.citations] == ["knowledge/badges.md", "knowledge/hotels.md"]
         (output,) = (await ask(runtime, "So [1].", "outer")).outputs
         assert [passage.source for passage in output.citations] == ["knowledge/hotels.md"]
+
+
+async def test_a_run_that_waited_for_a_person_tells_what_its_answer_cites(tmp_path: Path) -> None:
+    careful = FLOWS["agent"].replace("[Search]", "[{use: Search, confirm: true}]")
+    async with answering(tmp_path, {"careful": careful}) as runtime:
+        transport = httpx2.ASGITransport(app=create_api(lambda: runtime))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://flowground") as client:
+            client.headers.update((await Api(client, runtime).token())[1])
+            said = {"input_value": 'call Search {"search_query": "Lyon"}', "session_id": "s"}
+            waits = (await client.post("/api/v1/run/careful", json=said)).json()
+            (call,) = waits["waiting"]
+            decided = {"call": call["call"], "digest": call["digest"], "decision": "once"}
+            path = f"/api/v1/runs/{waits['run_id']}"
+            await client.post(f"{path}/decisions", json=decided)
+            while (run := (await client.get(path)).json())["status"] in ("running", "waiting"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    (answer,) = run["answers"]
+    assert [passage["source"] for passage in answer["citations"]] == ["knowledge/hotels.md"]
 
 
 async def test_what_was_found_is_told_before_the_answer_grows(tmp_path: Path) -> None:
