@@ -225,6 +225,9 @@ class RunningRuns:
             self._timer.cancel()
         if self._writing:
             await asyncio.wait([self._writing])
+        if self._told_waiting:
+            with suppress(StoreUnavailable):  # whoever writes next takes away what is left
+                await self.store.write(waiting_calls.note_waiting, waiting={})
 
     def _set_timer(self) -> None:
         if self._timer is None:

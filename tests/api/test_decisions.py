@@ -8,8 +8,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import Connection, select
 
+from flowground.store import tables
 from flowground.store.people import members
+from flowground.store.runs import progress
 from tests.acting import ASKING_FIRST, EACH, SUM
 from tests.api.calls import Api
 from tests.api.langflow_shapes import events
@@ -80,6 +83,27 @@ async def test_a_plain_run_says_what_waits_and_goes_on_once_it_is_allowed(api: A
     end = await read_end(api, waits["run_id"])
     assert (end["status"], end["answers"][0]["text"]) == ("complete", "The tools said: 42")
     assert (await begin(api))["status"] == "waiting"
+
+
+async def test_what_waits_is_stored_no_longer_than_it_does(api: Api) -> None:
+    async def wait_until(is_stored: bool, run_id: str) -> None:
+        async with asyncio.timeout(20):
+            while bool(await api.runtime.store.read(list_waiting_rows, run_id=run_id)) is not is_stored:  # noqa: ASYNC110 - another loop's timer writes it
+                await asyncio.sleep(0.01)
+
+    for ends in ("decided", "interrupted"):
+        waits = await begin(api)
+        await wait_until(True, waits["run_id"])
+        if ends == "interrupted":
+            holder = api.runtime.running.holder
+            assert await api.runtime.store.write(progress.interrupt_runs, holders=[holder]) == 1
+            assert not await api.runtime.store.read(list_waiting_rows, run_id=waits["run_id"])
+        await decide(api, waits, "refuse")
+        await wait_until(False, waits["run_id"])
+
+
+def list_waiting_rows(connection: Connection, *, run_id: str) -> list[Any]:
+    return [*connection.execute(select(tables.waiting_calls).where(tables.waiting_calls.c.run_id == run_id))]
 
 
 async def test_who_is_asked_about_a_request_is_shown_method_address_and_body(api: Api) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.store import tables
@@ -155,6 +155,7 @@ def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:
     for run, session, answers in found:
         ended = {"status": "interrupted", "error_code": "interrupted"}
         done = connection.execute(update(tables.runs).where(_r.id == run, tables.IS_RUNNING).values(ended))
+        connection.execute(delete(tables.waiting_calls).where(tables.waiting_calls.c.run_id == run))
         if done.rowcount and session is not None and answers:  # else it ended, or another process was quicker
             _leave_answers(connection, run=run, session=session, texts=json.loads(answers))
     return len(found)
