@@ -162,7 +162,7 @@ tests:
     for named in ("gate", "flows/gate.yaml"):
         said = here("test", named)
         assert [line[:4] for line in said.out.splitlines() if "flows/" in line] == ["ok  ", "ok  ", "FAIL"]
-        wrong = "There is no `billing.Modle` that asks a model or an MCP server (did you mean billing.Model?)"
+        wrong = "There is no `billing.Modle` that asks a model or another server (did you mean billing.Model?)"
         assert said.last_line.strip() == wrong
 
 
