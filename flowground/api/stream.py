@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 from flowground.api.errors import find_run_id, find_status, find_wait, log_unexpected, write_detail
 from flowground.api.incoming import ApiRequest
-from flowground.api.wire import LONG, Wire, write_json, write_simple, write_time
+from flowground.api.wire import LONG, Wire, write_pieces, write_simple, write_time
 from flowground.errors import ComponentFailed, FlowgroundError, TweaksRefused
 from flowground.events import (
     ActionLog,
@@ -31,9 +31,20 @@ from flowground.events import (
 from flowground.runtime import NumberedEvent, Runtime, ToldFlow
 from flowground.wiring import WiredFlow
 
-Said = tuple[str, str]
+
+@dataclass(frozen=True, slots=True)
+class LongText:
+    """A long JSON text in pieces, which are never joined: an answer stands in its last event ten times."""
+
+    pieces: Sequence[str]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.pieces))
+
+
+Said = tuple[str, str | LongText]
 """An event's name and its data as JSON text."""
-NumberedSaid = tuple[str, str, str]
+NumberedSaid = tuple[str, str, str | LongText]
 """The same, with the frame's id before it; "" where there is no run."""
 FrameId = tuple[int, int]
 """A frame in a run's stream: the event's number, and which of the event's frames it is, from 0."""
@@ -224,19 +235,20 @@ async def write_langflow(said: AsyncGenerator[Said, None]) -> AsyncGenerator[byt
     """Langflow 1.13's framing: one JSON object a line and a blank line, though the type says text/event-stream."""
     async with aclosing(said):
         async for event, data in said:
-            if len(data) <= LONG:
+            if isinstance(data, str) and len(data) <= LONG:
                 yield _write_langflow_frame(event, data)
                 continue
             async for piece in _cut(f'{{"event": "{event}", "data": ', data, "}\n\n"):
                 yield piece
 
 
-async def _cut(head: str, data: str, tail: str) -> AsyncGenerator[bytes, None]:
+async def _cut(head: str, data: str | LongText, tail: str) -> AsyncGenerator[bytes, None]:
     """A long frame in pieces, between which the loop serves others."""
     yield head.encode()
-    for start in range(0, len(data), _PIECE):
-        yield data[start : start + _PIECE].encode()
-        await asyncio.sleep(0)
+    for text in (data,) if isinstance(data, str) else data.pieces:
+        for start in range(0, len(text), _PIECE):
+            yield text[start : start + _PIECE].encode()
+            await asyncio.sleep(0)
     yield tail.encode()
 
 
@@ -259,7 +271,7 @@ async def write_sse(
                 return
             frame_id, event, data = item
             head = f"id: {frame_id}\n" if frame_id else ""
-            if len(data) <= LONG:
+            if isinstance(data, str) and len(data) <= LONG:
                 yield f"{head}event: {event}\ndata: {data}\n\n".encode()
             else:
                 async for piece in _cut(f"{head}event: {event}\ndata: ", data, "\n\n"):
@@ -284,7 +296,7 @@ async def _end(task: asyncio.Future[Any]) -> None:
             task.cancel()
 
 
-def _write_error(error: FlowgroundError) -> Said:
+def _write_error(error: FlowgroundError) -> tuple[str, str]:
     refused = f"Refused tweak keys {list(error.fields)}: " if isinstance(error, TweaksRefused) else ""
     data: dict[str, Any] = {"error": refused + error.message, "code": error.code, "status": find_status(error)}
     detail = write_detail(error)
@@ -296,8 +308,10 @@ def _write_error(error: FlowgroundError) -> Said:
         data["retry_after"] = wait
     if run_id := find_run_id(error):
         data["run_id"] = run_id
-    return _write_event("error", data)
+    return "error", json.dumps(data)
 
 
 def _write_event(event: str, data: dict[str, Any], *texts: str) -> Said:
-    return event, write_json(data, texts, json.dumps)
+    if sum(map(len, texts)) <= LONG:
+        return event, json.dumps(data)
+    return event, LongText(write_pieces(data, json.dumps))

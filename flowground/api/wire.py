@@ -302,16 +302,24 @@ def write_json(body: Any, texts: Iterable[str], encode: Callable[[Any], AnyStr])
 
 
 def write_long(body: Any, encode: Callable[[Any], AnyStr]) -> AnyStr:
-    """What `encode(body)` gives, made with one call of `encode` for each distinct long text and one for the rest."""
+    """What `encode(body)` gives, by `write_pieces`."""
+    pieces = write_pieces(body, encode)
+    return pieces[0][:0].join(pieces)
+
+
+def write_pieces(body: Any, encode: Callable[[Any], AnyStr]) -> list[AnyStr]:
+    """`encode(body)` in pieces, made with one call of `encode` for each distinct long text and one for the rest.
+
+    A text that stands in the body ten times is held once.
+    """
     mark = secrets.token_hex(16)
     texts: list[str] = []
-    quoted = encode(mark)
-    pieces = encode(_hollow_out(body, mark, texts)).split(quoted)
+    pieces = encode(_hollow_out(body, mark, texts)).split(encode(mark))
     known = {text: encode(text) for text in dict.fromkeys(texts)}
     said = [pieces[0]]
     for text, piece in zip(texts, pieces[1:], strict=True):
         said += (known[text], piece)
-    return quoted[:0].join(said)
+    return said
 
 
 def _hollow_out(value: Any, mark: str, texts: list[str]) -> Any:

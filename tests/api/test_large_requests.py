@@ -227,6 +227,37 @@ async def test_a_form_of_nothing_but_small_parts_keeps_nobody_waiting_where_a_fi
     assert {answer.status_code for answer in answers} == {422}
 
 
+async def ask_calmly(api: Api, method: str, path: str, query: str = "", content: bytes = b"") -> bytes:
+    """The body of a 200 that keeps nobody waiting, asked past the client: that one joins all pieces of an answer
+    before it gives the first, on the loop that is measured."""
+    app = create_api(lambda: api.runtime)
+    statuses: list[int] = []
+    pieces: list[bytes] = []
+
+    async def ask() -> None:
+        pieces.clear()
+        given = iter([content])
+
+        async def receive() -> Message:
+            if (body := next(given, None)) is not None:
+                return {"type": "http.request", "body": body}
+            await asyncio.Event().wait()  # nothing more comes
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            statuses.extend([message["status"]] if "status" in message else [])
+            pieces.append(message.get("body", b""))
+
+        key = api.client.headers["x-api-key"].encode()
+        headers = [(b"x-api-key", key), (b"content-type", b"application/json")]
+        scope: Scope = {"type": "http", "http_version": "1.1", "method": method, "scheme": "http", "path": path}
+        await app(scope | {"query_string": query.encode(), "headers": headers}, receive, send)
+
+    await stays_responsive(ask)
+    assert set(statuses) == {200}
+    return b"".join(pieces)
+
+
 @pytest.mark.parametrize("query", ["", "?shape=simple", "?stream=true", "?stream=sse", "?stream=sse&shape=simple"])
 @pytest.mark.parametrize("asked", ["message", "tweak"])
 async def test_the_longest_answers_keep_nobody_waiting(tmp_path: Path, query: str, asked: str) -> None:
@@ -235,14 +266,8 @@ async def test_the_longest_answers_keep_nobody_waiting(tmp_path: Path, query: st
     content = body(value)
     limits = {"message_chars": 1_000_000, "answer_chars": 1_000_000}
     async with serving(tmp_path, config={"limits": limits}) as api:
-        answers: list[httpx2.Response] = []
-
-        async def ask() -> None:
-            answers.append(await api.client.post(f"/api/v1/run/echo{query}", content=content))
-
-        await stays_responsive(ask)
-    assert answers[0].status_code == 200
-    last = next(line for line in reversed(answers[0].text.split("\n")) if "{" in line)
+        answer = await ask_calmly(api, "POST", "/api/v1/run/echo", query.removeprefix("?"), content)
+    last = next(line for line in reversed(answer.decode().split("\n")) if "{" in line)
     found = json.loads(last[last.index("{") :])
     found = found.get("data", found)
     found = found.get("result", found)
@@ -274,33 +299,8 @@ async def test_the_largest_session_is_read_back_without_keeping_anybody_waiting(
         connection.execute(insert(tables.messages), rows)
 
     await api.runtime.store.write(fill)
-    app = create_api(lambda: api.runtime)
-    pieces: list[bytes] = []
-
-    scope: Scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": "/api/v1/monitor/messages",
-        "query_string": b"session_id=s&limit=10000",
-        "headers": [(b"x-api-key", api.client.headers["x-api-key"].encode())],
-    }
-
-    async def receive() -> Message:
-        await asyncio.Event().wait()  # nothing more comes
-        raise AssertionError
-
-    async def send(message: Message) -> None:
-        pieces.append(message.get("body", b""))
-
-    async def read() -> None:
-        """Past the client, which joins all pieces before it gives the first: 35 ms of its own."""
-        pieces.clear()
-        await app(scope, receive, send)
-
-    await stays_responsive(read)
-    found = json.loads(b"".join(pieces))
+    answer = await ask_calmly(api, "GET", "/api/v1/monitor/messages", "session_id=s&limit=10000")
+    found = json.loads(answer)
     assert len(found) == min(count + 2, 10_000)
     assert [message["id"] for message in found[2:102]] == [str(number) for number in range(100)]
     assert found[2]["text"] == said
