@@ -14,5 +14,6 @@ CHROMIUM_ARGUMENTS = [
 
 
 def chromium_path() -> str | None:
-    """Debian's chromium, or None."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
+    """Debian's chromium, or None. Where its shell without a window is installed, that: it takes half the CPU time."""
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    return next(filter(None, map(shutil.which, names)), None)
