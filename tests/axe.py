@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -19,6 +19,8 @@ _RUN = "async () => (await axe.run(document, {resultTypes: ['violations']})).vio
 _DRAWN = """() => !document.querySelector('[data-stale="true"]')
     && document.getAnimations().every((one) => !(one instanceof CSSTransition))"""
 """Nothing fades any more: what is half drawn has half the contrast."""
+_IS_DARK = "matchMedia('(prefers-color-scheme: dark)').matches"
+_STREAMLIT = "document.querySelector('[data-testid=stApp]')"
 _LOOKS = 5
 _NAMED = re.compile(r'data-testid="([^"]+)"|class="(st[A-Z]\w*|token) ')
 
@@ -64,8 +66,12 @@ def _look(page: "Page") -> set[Finding]:
 
 
 def find_ours(page: "Page", axe: str) -> set[Finding]:
-    """Without what Streamlit itself draws so."""
-    return find_violations(page, axe) - STREAMLITS.get(version("streamlit"), set())
+    """Without what Streamlit itself draws so; in the page's colours, then in the others (light, dark), which stay."""
+    found = find_violations(page, axe)
+    other: Literal["light", "dark"] = "light" if page.evaluate(_IS_DARK) else "dark"
+    page.emulate_media(color_scheme=other)
+    page.wait_for_function(f"name => !{_STREAMLIT} || getComputedStyle({_STREAMLIT}).colorScheme === name", arg=other)
+    return (found | find_violations(page, axe)) - STREAMLITS.get(version("streamlit"), set())
 
 
 def _name(html: str) -> str:

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -34,12 +34,9 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return fetch_axe(tmp_path_factory.mktemp("axe"))
 
 
-@pytest.fixture(params=["light", "dark", "phone"])
+@pytest.fixture(params=[1280, 390])
 def page(request: pytest.FixtureRequest, browser: "Browser") -> "Iterator[Page]":
-    context: dict[str, Any] = {"color_scheme": "dark" if request.param == "dark" else "light"}
-    if request.param == "phone":
-        context["viewport"] = {"width": 390, "height": 844}
-    with visitor(browser, **context) as opened:
+    with visitor(browser, viewport={"width": request.param, "height": 844}) as opened:
         yield opened
 
 

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 HOUSE = CHATS
 LOOKS: dict[str, Any] = {
-    "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
+    "wide": {},
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
 }
 SEEN = [state for state in STATES if state != "long"]

@@ -1,5 +1,6 @@
 """Citations in a browser: a number opens its passage, by mouse, finger and keyboard, while an answer grows too."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,17 +93,13 @@ def test_a_number_opens_while_the_answer_grows(house: AppServer, browser: "Brows
         assert answers(page).first.get_attribute("data-state") == "growing"
 
 
-def test_sources_are_fit_for_everybody(
-    house: AppServer, browser: "Browser", tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("axe")
-    for scheme in ("light", "dark"):
-        with visitor(browser, color_scheme=scheme) as page:
-            enter_as(page, house, "bob")
-            go(page, f"{house.url}/playground?flow=talk")
-            composer(page).wait_for()
-            say(page, "It is so [1] [2].")
-            answers(page).locator(".fg-cite").first.wait_for(timeout=60_000)
-            answers(page).locator(".fg-cite").first.click()
-            answers(page).locator(".fg-passage").wait_for()
-            assert not find_ours(page, fetch_axe(folder))
+def test_sources_are_fit_for_everybody(house: AppServer, browser: "Browser", tmp_path: Path) -> None:
+    with visitor(browser) as page:
+        enter_as(page, house, "bob")
+        go(page, f"{house.url}/playground?flow=talk")
+        composer(page).wait_for()
+        say(page, "It is so [1] [2].")
+        answers(page).locator(".fg-cite").first.wait_for(timeout=60_000)
+        answers(page).locator(".fg-cite").first.click()
+        answers(page).locator(".fg-passage").wait_for()
+        assert not find_ours(page, fetch_axe(tmp_path))

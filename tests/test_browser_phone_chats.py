@@ -23,6 +23,7 @@ HOUSE = House(
 )
 FINGER = 44
 """Pixels."""
+RECENT = ".st-key-home-recent a"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def open_chat_menu(page: "Page") -> "Locator":
 
 
 def list_recent(page: "Page") -> list[str]:
-    return [text.replace("\n", " ") for text in page.locator(".st-key-home-recent a").all_inner_texts()]
+    return [text.replace("\n", " ") for text in page.locator(RECENT).all_inner_texts()]
 
 
 def test_a_search_says_whose_chats_it_searches_and_what_other_flows_have(house: AppServer, bob: "Page") -> None:
@@ -110,6 +111,7 @@ def test_home_shows_pinned_chats_first_and_older_ones_when_asked(house: AppServe
     choose(open_chat_menu(still(bob)), "Pin")
     open_drawer(still(bob)).get_by_text("Pinned", exact=True).wait_for()
     go(bob, house.url).get_by_role("heading", name="Recent chats").wait_for()
+    expect_count(bob.locator(RECENT), 5)
     recent = list_recent(bob)
     assert [text.partition(" Support")[0].partition(" Pinned · Handbook")[0] for text in recent] == [
         "How many holidays",
@@ -118,7 +120,7 @@ def test_home_shows_pinned_chats_first_and_older_ones_when_asked(house: AppServe
     assert recent[0].startswith("How many holidays Pinned · Handbook · ")
     bob.get_by_role("button", name="Show older chats").tap()
     bob.get_by_role("link", name="Parcel 0").wait_for()
-    assert len(list_recent(still(bob))) == 7
+    expect_count(bob.locator(RECENT), 7)
     expect_count(bob.get_by_role("button", name="Show older chats"), 0)
 
 

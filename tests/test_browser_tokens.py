@@ -30,8 +30,7 @@ def is_in_sight(part: "Locator") -> bool:
     return all(part.evaluate(here, [box["x"] + box["width"] / 2, y]) for y in ends)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
     house: AppServer, browser: "Browser", width: int, scheme: Any
 ) -> None:
