@@ -14,6 +14,10 @@ CHROMIUM_ARGUMENTS = [
 
 
 def chromium_path() -> str | None:
-    """Debian's chromium, or None. Where its shell without a window is installed, that: it takes half the CPU time."""
-    names = ("chromium-headless-shell", "chromium", "chromium-browser")
-    return next(filter(None, map(shutil.which, names)), None)
+    """Debian's chromium, or None."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def find_quickest() -> str | None:
+    """The same without a window of its own, which takes half the CPU time, where it is installed; else chromium."""
+    return shutil.which("chromium-headless-shell") or chromium_path()

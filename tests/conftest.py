@@ -15,7 +15,7 @@ from flowground.settings import Settings
 from flowground.sign_in import SignIn, passwords
 from flowground.store import Store
 from tests import ci_flags
-from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
+from tests.chromium import CHROMIUM_ARGUMENTS, find_quickest
 from tests.ci_flags import pytest_configure  # noqa: F401 - pytest calls it
 from tests.house import House
 from tests.open_page import visitor
@@ -116,7 +116,7 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def browser() -> "Iterator[Browser]":
     """Debian's chromium. One a file: Playwright's sync API holds this thread's event loop while it is open, so a
     file uses either this fixture or async tests."""
-    chromium = chromium_path()
+    chromium = find_quickest()
     if chromium is None:
         pytest.skip("needs Debian's chromium (apt-get install chromium)")
     try:

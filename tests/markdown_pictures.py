@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from playwright.sync_api import sync_playwright
 
-from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
+from tests.chromium import CHROMIUM_ARGUMENTS, find_quickest
 from tests.markdown_corpus import CorpusServer, read_corpus
 from tests.servers import ROOT
 
@@ -38,7 +38,7 @@ def take_pictures(server: CorpusServer, browser: "Browser", folder: Path, blocks
 
 
 def main() -> None:
-    chromium = chromium_path()
+    chromium = find_quickest()
     if chromium is None:
         sys.exit("needs Debian's chromium")
     blocks = sys.argv[1:] or list(read_corpus())

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from pydantic_core import to_json
 from sqlalchemy import Connection, insert, select
-from starlette.types import Message, Scope
+from starlette.types import Message
 
 from flowground.api import create_api
 from flowground.api.body import MOST_VALUES
@@ -250,8 +250,9 @@ async def ask_calmly(api: Api, method: str, path: str, query: str = "", content:
 
         key = api.client.headers["x-api-key"].encode()
         headers = [(b"x-api-key", key), (b"content-type", b"application/json")]
-        scope: Scope = {"type": "http", "http_version": "1.1", "method": method, "scheme": "http", "path": path}
-        await app(scope | {"query_string": query.encode(), "headers": headers}, receive, send)
+        scope: dict[str, Any] = {"type": "http", "http_version": "1.1", "scheme": "http", "headers": headers}
+        scope |= {"method": method, "path": path, "query_string": query.encode()}
+        await app(scope, receive, send)
 
     await stays_responsive(ask)
     assert set(statuses) == {200}

@@ -108,18 +108,19 @@ def draw_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> Cal
         if not sign_in.ask_owner_code(key=f"tokens:code:{wired.id}"):
             return caller
         caller = require_visitor()
-    _draw_form(caller, wired)
-    failure.draw_kept(_REFUSED)
-    if fresh:
-        with st.container(border=True, key=f"tokens:fresh:{wired.id}", gap="xsmall"):
-            said = "**Your new token.** Keep it where you keep passwords: after a reload it is shown nowhere."
-            st.markdown(f":green[:material/check_circle:] {said}")
-            with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
-                st.markdown(f"`{fresh.secret}`")
-                st.space("stretch")
-                copying.draw_copy(fresh.secret, what="the token", key=f"token:{wired.id}")
-            facts = write_token_facts(caller, fresh.token, f"**{words.escape(fresh.token.name)}**", wired=wired)
-            st.caption(facts)
+    with st.container():  # what comes and goes in it makes nothing of what follows anew, where somebody writes
+        _draw_form(caller, wired)
+        failure.draw_kept(_REFUSED)
+        if fresh:
+            with st.container(border=True, key=f"tokens:fresh:{wired.id}", gap="xsmall"):
+                said = "**Your new token.** Keep it where you keep passwords: after a reload it is shown nowhere."
+                st.markdown(f":green[:material/check_circle:] {said}")
+                with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+                    st.markdown(f"`{fresh.secret}`")
+                    st.space("stretch")
+                    copying.draw_copy(fresh.secret, what="the token", key=f"token:{wired.id}")
+                facts = write_token_facts(caller, fresh.token, f"**{words.escape(fresh.token.name)}**", wired=wired)
+                st.caption(facts)
     return caller
 
 
