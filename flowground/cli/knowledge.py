@@ -101,7 +101,7 @@ async def _index(given: argparse.Namespace) -> int:
 
 
 async def _search(given: argparse.Namespace) -> None:
-    """Each passage: its place and score on a line, then its text."""
+    """Each passage: its place, score and headings on a line, then its text."""
     async with _open_library() as (library, _):
         shelved = _find(library, given.name)
         filters = Filters(source=given.source)
@@ -109,7 +109,8 @@ async def _search(given: argparse.Namespace) -> None:
         hits = await shelved.knowledge.search(given.question, top_k=top_k, filters=filters, embeddings=embeddings)
     for hit in hits:
         page = f", page {hit.page}" if hit.page else ""
-        print(f"{hit.source}{page}, characters {hit.start}-{hit.end}, score {hit.score:.2f}")
+        title = f": {hit.title}" if hit.title else ""
+        print(f"{hit.source}{page}, characters {hit.start}-{hit.end}, score {hit.score:.2f}{title}")
         print(f"    {cut(' '.join(hit.text.split()), _SHOWN)}")
     if not hits:
         tell("Nothing was found.")

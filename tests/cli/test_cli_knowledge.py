@@ -47,6 +47,9 @@ def test_knowledge_is_listed_indexed_and_searched(folder: Here) -> None:
     place, text = found.out.splitlines()
     assert place.startswith("knowledge/hotels.md, characters 0-21, score 0.")
     assert text.strip() == "Lyon costs 130 euros."
+    (folder.folder / "flows" / "knowledge" / "trains.md").write_text("# Trains\n\nSecond class only.")
+    folder("knowledge", "index")
+    assert folder("knowledge", "search", "handbook", "trains").out.splitlines()[0].endswith(": Trains")
     nothing = folder("knowledge", "search", "travel/handbook", "Lyon", "--source", "*.pdf")
     assert (nothing.out, nothing.err) == ("", "Nothing was found.\n")
 
