@@ -1,7 +1,8 @@
 """Knowledge, measured: how long an index takes, how large it is, how fast questions are answered, and how well.
 
-`python -m bench.knowledge` measures 10,000 passages of 1,000 characters, `--passages 100000` more of them, and twice
-sixty questions over this project's docs: those by which the search was tuned, and `knowledge_fresh_questions.yaml`.
+`python -m bench.knowledge` measures 10,000 passages of 1,000 characters, `--passages 100000` more of them, and three
+sets of questions over this project's docs, of which `knowledge_held_questions.yaml` was asked when the search was done.
+Vectors beside words are measured with `--model WHEEL` (`bench.minilm`).
 `--database sqlite postgresql` measures both in turn, the second in a schema of its own in the database that
 TEST_DATABASE_URL names.
 """
@@ -26,13 +27,14 @@ import yaml
 from sqlalchemy import create_engine
 from sqlalchemy import text as sql_text
 
+from bench.minilm import MiniLmEmbeddings
 from flowground.knowledge import Embeddings, Hit, IndexFolder, IndexHomes, Knowledge, KnowledgeSources
 from flowground.store import Store
 from tests.store_databases import empty_database
 
 ROOT = Path(__file__).resolve().parents[1]
 _DOCS = ("{README,CONTRIBUTING}.md", "docs/*.md", "docs/guide/*.md")
-QUESTIONS = ("knowledge_questions.yaml", "knowledge_fresh_questions.yaml")
+QUESTIONS = ("knowledge_questions.yaml", "knowledge_fresh_questions.yaml", "knowledge_held_questions.yaml")
 _WORDS = 60_000
 _PASSAGE_CHARS = 1_000
 _FILE_PASSAGES = 500
@@ -149,19 +151,25 @@ def read_questions(name: str) -> list[dict[str, Any]]:
     return asked
 
 
-async def measure_quality(root: Path, name: str) -> tuple[int, int, int]:
-    """How many of how many questions have an answer among the first five passages; and in the right file."""
-    asked = read_questions(name)
-    answered = in_file = 0
+async def measure_quality(root: Path, embeddings: Embeddings | None = None) -> dict[str, tuple[int, int, int]]:
+    """How many of how many questions of each set have a passage of the right file among the first five, and of the
+    right part of it; by words, and by vectors too."""
+    figures = {}
     with tempfile.TemporaryDirectory() as made:
         knowledge = Knowledge("docs", IndexFolder(Path(made)))
-        await knowledge.index(KnowledgeSources(root, _DOCS))
-        for one in asked:
-            hits = await knowledge.search(one["ask"], top_k=5)
-            answered += any(_is_answer(root, place, hit) for place in one["in"] for hit in hits)
-            in_file += any(place.partition("#")[0] == hit.source for place in one["in"] for hit in hits)
+        await knowledge.index(KnowledgeSources(root, _DOCS, embeddings=embeddings))
+        for name in QUESTIONS:
+            asked = read_questions(name)
+            for model in (None, embeddings) if embeddings else (None,):
+                in_file = in_part = 0
+                for one in asked:
+                    hits = await knowledge.search(one["ask"], top_k=5, embeddings=model)
+                    in_file += any(place.partition("#")[0] == hit.source for place in one["in"] for hit in hits)
+                    in_part += any(_is_answer(root, place, hit) for place in one["in"] for hit in hits)
+                kind = f"words and {model.model}" if model else "words"
+                figures[f"{name}, {kind}"] = in_file, in_part, len(asked)
         knowledge.close()
-    return answered, in_file, len(asked)
+    return figures
 
 
 def _is_answer(root: Path, place: str, hit: Hit) -> bool:
@@ -182,13 +190,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passages", type=int, default=10_000)
     parser.add_argument("--only", choices=("speed", "quality"))
+    parser.add_argument("--model", type=Path, metavar="WHEEL")
     parser.add_argument("--dimensions", type=int, default=384)
     parser.add_argument("--database", nargs="+", choices=("sqlite", "postgresql"), default=("sqlite",))
     given = parser.parse_args()
     if given.only != "speed":
-        for name in QUESTIONS:
-            answered, in_file, number = asyncio.run(measure_quality(ROOT, name))
-            print(f"{name}: {answered} of {number} answered among the first five passages, {in_file} in the right file")
+        model = MiniLmEmbeddings(given.model) if given.model else None
+        for kind, (in_file, in_part, number) in asyncio.run(measure_quality(ROOT, model)).items():
+            print(f"{kind}: of {number} {in_file} in the right file, {in_part} in the right part of it")
     if given.only != "quality":
         for database in given.database:
             asyncio.run(measure_speed(given.passages, given.dimensions, database))

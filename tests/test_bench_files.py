@@ -40,11 +40,11 @@ async def test_questions_name_places_that_are_there(tmp_path: Path) -> None:
     """All of them, and none is answered by a folder of four words."""
     for name in QUESTIONS:
         asked = read_questions(name)
-        assert len({one["ask"] for one in asked}) == 60
+        assert len({one["ask"] for one in asked}) in {30, 60}
         for place in {place for one in asked for place in one["in"]}:
             file, _, heading = place.partition("#")
             text = (ROOT / file).read_text("utf-8")
             assert not heading or f"# {heading}\n" in text, place
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "other.md").write_text("# Something else entirely")
-    assert (await measure_quality(tmp_path, QUESTIONS[0]))[0] == 0
+    assert {figures[:2] for figures in (await measure_quality(tmp_path)).values()} == {(0, 0)}

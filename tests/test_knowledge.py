@@ -101,6 +101,22 @@ def test_filters_and_the_threshold_leave_out(knowledge: Knowledge, folder: Path)
     assert len(find(knowledge, "hotels", top_k=1)) == 1
 
 
+def test_a_score_says_how_much_of_the_question_a_passage_has(knowledge: Knowledge, folder: Path) -> None:
+    handbook = folder / "knowledge" / "handbook"
+    write(handbook / "garage.md", "# Bicycles\n\nBicycles may be used by everybody, and cars are parked below.")
+    asyncio.run(knowledge.index(sources(folder)))
+
+    def score(question: str) -> dict[str, float]:
+        return {hit.source.rpartition("/")[2]: hit.score for hit in asyncio.run(knowledge.search(question, top_k=20))}
+
+    known, unknown = score("bicycles")["garage.md"], score("zeppelin bicycles")["garage.md"]
+    assert 0.6 < known <= 1
+    assert known / 4 < unknown < known, "a word that is nowhere takes from the score, and not all of it"
+    assert score("bicycles")["garage.md"] > score("parked")["garage.md"], "a heading counts more"
+    assert score("Who used zeppelins?") == {}, "a word of every subject is no answer"
+    assert "garage.md" in score("used")
+
+
 def test_only_files_that_changed_are_read_again(knowledge: Knowledge, folder: Path) -> None:
     handbook = folder / "knowledge" / "handbook"
     asyncio.run(knowledge.index(sources(folder)))

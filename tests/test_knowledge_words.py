@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from flowground.knowledge import Knowledge, KnowledgeSources
+from flowground.knowledge.table_words import TableWords
 from tests.knowledge_homes import open_homes
 from tests.store_databases import DATABASES
 
@@ -67,3 +68,15 @@ def test_a_word_is_found_in_its_language(knowledge: Knowledge, language: str, qu
 )
 def test_no_question_is_a_mistake(knowledge: Knowledge, question: str) -> None:
     assert len(asyncio.run(knowledge.search(question))) <= 5
+
+
+def test_words_kept_in_memory_are_counted_and_looked_into() -> None:
+    words = sorted(["haus", "hausen", "hauser", "haustur", "rat", "rathaus", "休"])
+    kept = TableWords("\n".join(words), " ".join(str(number) for number, _ in enumerate(words, 1)))
+    assert (kept.count("haus"), kept.count("休"), kept.count("hau"), kept.count("zoo")) == (1, 7, 0, 0)
+    assert kept.count_from("haus", 3) == {"haus": 1, "hausen": 2, "hauser": 3}
+    assert kept.count_from("rat", 9) == {"rat": 5, "rathaus": 6}
+    assert kept.list_with("haus", 4) == ["haus", "hausen", "hauser", "haustur"]
+    assert kept.list_with("thau", 4) == ["rathaus"]
+    nothing = TableWords("", "")
+    assert (nothing.count("haus"), nothing.count_from("h", 3), nothing.list_with("haus", 3)) == (0, {}, [])

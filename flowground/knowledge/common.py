@@ -27,3 +27,25 @@ wordt ze zijn zo
 """English, German, French, Spanish and Portuguese, Italian and Dutch, in this order."""
 COMMON = frozenset(_WORDS.split())
 """As the index writes them: small, without accents."""
+_WEAK_WORDS = """
+able actually after again against allow allows almost alone along already although always among another anybody anyone
+anything anyway anywhere apart appear around aside ask asked asking asks away became because become becomes before begin
+behind being believe below beside besides best better between beyond both bring came cause certain certainly change
+changes clearly come comes consider contain containing contains course currently describe described despite different
+difference doing done down during each either else elsewhere enough entirely especially even ever every everybody
+everyone everything everywhere exactly example except far few find first followed following follows former further gave
+get gets getting give given gives go goes going gone got happen happens hardly hello help hence here himself hold
+however instead itself keep keeps kept kind know known knows last lately later least less let like liked likely little
+long longer look looking looks made mainly make makes making many matter maybe mean means meant meanwhile merely more
+moreover most mostly myself name namely near nearly necessary need needed needs neither never nevertheless new next
+nobody none nothing now nowhere obviously off often ok okay old once ones only onto other others otherwise ourselves
+outside over overall own part particular particularly per perhaps place please possible probably provide provides put
+quite rather really reasonably regarding regards relatively respectively right said same saw say saying says second see
+seeing seem seemed seems seen several show since sometimes soon still such sure take taken takes taking tell tends thank
+thanks therefore thing things think through throughout thus together too took toward towards tried tries truly try
+trying turn twice two three under unless unlike unlikely until upon use used useful uses using usually various very via
+want wants way ways well went whatever whenever wherever whether willing wish within without wonder work works yes yet
+yourself
+"""
+"""English words of every subject, much as in the list of the SMART system."""
+WEAK = frozenset(_WEAK_WORDS.split()) - COMMON

@@ -15,8 +15,6 @@ BATCH = 32
 """Texts of one question to the model."""
 _TEXT_CHARS = 8_000
 """Of a passage; models of vectors read about so much."""
-_RANKS = 60
-"""How little the first ranks are apart, as usual in reciprocal rank fusion."""
 
 
 class Embeddings(Protocol):
@@ -67,16 +65,6 @@ async def ask_for_vectors(
 def refuse_vectors(embeddings: Embeddings) -> ProviderRefused:
     """For vectors of several dimensions, or of what is no number."""
     return ProviderRefused(f"The model {embeddings.model} gives vectors that do not fit each other.")
-
-
-def fuse(*rankings: Sequence[int]) -> list[tuple[int, float]]:
-    """Ids by reciprocal rank in several orders; 1 is first in all of them."""
-    best = len(rankings) / (_RANKS + 1)
-    scores: dict[int, float] = {}
-    for ranking in rankings:
-        for rank, number in enumerate(ranking, 1):
-            scores[number] = scores.get(number, 0.0) + 1 / (_RANKS + rank) / best
-    return sorted(scores.items(), key=lambda pair: -pair[1])
 
 
 def _write(found: FoundPassage) -> str:

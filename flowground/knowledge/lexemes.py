@@ -13,6 +13,8 @@ from flowground.knowledge.terms import Term, fold_word, is_alone, spread
 
 LEVELS = (2, 3, 4, 6, 10)
 """How often a word counts, as far as it is told apart; in a heading it counts twice."""
+_ASKED_LEVELS = (2, 4)
+"""Those that a question tells apart: each is a look-up, and what is found is ordered anew by its text (`ranking`)."""
 _WORD = re.compile(r"[^\W_]+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _MARKS = re.compile("[\u0300-\u1fff]+")
@@ -54,7 +56,7 @@ def write_queries(index: int, term: Term) -> Iterator[tuple[str, int, int]]:
     parts = [cut_word(part) for part in term.parts]
     keys = [f"{a}+{b}" for a, b in pairwise(parts)] or parts
     yield " & ".join(f"'{index}:{key}'" for key in keys) + (":*" if term.is_open else ""), 1, 0
-    for before, level in pairwise((1, *LEVELS)):
+    for before, level in pairwise((1, *_ASKED_LEVELS)):
         yield " & ".join(f"'{index}:{key}~{level}'" for key in keys), level, before
 
 

@@ -1,15 +1,15 @@
 """A question over an index: which words are asked for, what stands for words that nothing has, how good a hit is."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from operator import itemgetter
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from flowground.knowledge.embeddings import fuse
+from flowground.knowledge.common import WEAK
 from flowground.knowledge.index import FoundPassage, IndexReader
-from flowground.knowledge.terms import Term, list_spellings, list_stems, list_terms
+from flowground.knowledge.ranking import AskedWord, Ranking
+from flowground.knowledge.terms import Term, cut_ending, list_spellings, list_stems, list_terms
 from flowground.path_patterns import match_path
 
 if TYPE_CHECKING:
@@ -17,17 +17,25 @@ if TYPE_CHECKING:
 
 MOST_HITS = 100
 _FUSED = 30
-"""Passages of each order that take part in the fused one."""
+"""Passages that words and vectors each find at least, where both are asked."""
+_OF_VECTORS = 0.6
+"""How much vectors have to say where there are some."""
+_RANKED = 40
+"""Passages that an index gives for a question at least, the best of which are ordered anew."""
+_LEAST_SCORE = 0.02
+"""What has less has nothing of the question."""
 _BUDGET = 10_000
-"""Passages that a question's words may stand in together: beyond, its most common words are left out."""
-_BEST_FACTOR = 2.2
-"""BM25 gives a word at most its weight times this (k1 = 1.2)."""
+"""Passages that a question's words may stand in together: beyond, its most common words are not looked up."""
+_WEAK = 0.3
+"""How much a weak word counts of what its rareness says."""
+_STANDS_IN = 0.8
+"""How far a word that holds one of the question, or is a part of it, stands for it at most."""
 _STAND_INS = 8
 """Longer words that may stand for one of the question."""
 _SHORTEST = 4
 """Letters of the shortest word that has other forms, or words that stand for it."""
-_FORMS = 40
-"""Words of the same beginning that are looked at for other forms."""
+_LOOKED_AT, _FORMS = 200, 10
+"""Words of the same beginning that are looked at for other forms; and forms that are asked for."""
 _ENDING = 2
 """Letters by which another form may be longer."""
 
@@ -57,6 +65,16 @@ class Hit:
     keys: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """A word of the question as an index has it: in how many passages each term is that stands for it, and how far it
+    does."""
+
+    term: Term
+    counts: dict[Term, int]
+    shares: dict[Term, float]
+
+
 def search_words(
     reader: IndexReader, question: str, *, top_k: int, filters: Filters
 ) -> list[tuple[FoundPassage, float]]:
@@ -65,89 +83,124 @@ def search_words(
     if not terms or not reader.count:
         return []
     ids = _find_files(reader, filters)
-    most = top_k if filters.page is None else MOST_HITS * 5
-    counts = reader.count_words({part for term in terms for part in term.parts})
-    asked, ideal = _choose(reader, terms, counts)
-    found = _ask(reader, asked, ideal, most, ids, filters)
-    if len(found) < top_k and (more := _widen(reader, terms)):
-        seen = {passage.id for passage, _ in found}
-        least = found[-1][1] if found else 1.0
-        others = _ask(reader, more, ideal, most, ids, filters)
-        found += [(one, min(score, least)) for one, score in others if one.id not in seen]
-    return found[:top_k]
+    most = max(_RANKED, top_k) if filters.page is None else MOST_HITS * 5
+    sought = _look_up(reader, terms)
+    found = {one.id: one for one in _ask(reader, _choose(sought), most, ids)}
+    if len(found) < top_k and (more := [other for one in sought for other in _add_stand_ins(reader, one)]):
+        found |= {one.id: one for one in _ask(reader, more, most, ids)}
+    ranked = Ranking(_weigh_all(reader.count, sought)).sort([one for one in found.values() if fits_page(one, filters)])
+    return [(one, score) for one, score in ranked if score >= _LEAST_SCORE][:top_k]
 
 
 def search_both(
     reader: IndexReader, vectors: "VectorReader", question: str, asked: Sequence[float], *, top_k: int, filters: Filters
 ) -> list[tuple[FoundPassage, float]]:
-    """By words and by vectors, fused by rank. Raises RunError, and ValueError for a vector that does not fit."""
+    """By words and by vectors, the best first. Raises RunError, and ValueError for a vector that does not fit."""
     wide = max(_FUSED, top_k)
     by_words = search_words(reader, question, top_k=wide, filters=filters)
     files = _find_files(reader, filters)
     ids = None if files is None else reader.list_passage_ids(files)
     most = wide if filters.page is None else MOST_HITS * 5
-    near = [number for number, _ in vectors.search(asked, most=most, ids=ids)]
+    nearest = [number for number, _ in vectors.search(asked, most=most, ids=ids)]
     found = {one.id: one for one, _ in by_words}
-    found |= reader.read([number for number in near if number not in found])
-    near = [number for number in near if number in found and fits_page(found[number], filters)]
-    ranked = fuse([one.id for one, _ in by_words], near)
-    return [(found[number], score) for number, score in ranked[:top_k]]
+    missing = reader.read([number for number in nearest if number not in found])
+    found |= {number: one for number, one in missing.items() if fits_page(one, filters)}
+    scores = fuse({one.id: score for one, score in by_words}, vectors.compare(asked, list(found)))
+    return [(found[number], score) for number, score in scores if number in found and score >= _LEAST_SCORE][:top_k]
 
 
-def _ask(
-    reader: IndexReader, terms: Sequence[Term], ideal: float, most: int, ids: Sequence[int] | None, filters: Filters
-) -> list[tuple[FoundPassage, float]]:
-    found = reader.search(terms, most=most, ids=ids) if terms else []
-    return [(one, 1 - math.exp(-one.rank / ideal)) for one in found if fits_page(one, filters)]
+def fuse(by_words: Mapping[int, float], by_vectors: Mapping[int, float]) -> list[tuple[int, float]]:
+    """Ids of passages with the mean of both scores, the best first; what one does not have is 0."""
+    ids = dict.fromkeys((*by_words, *by_vectors))
+    share = _OF_VECTORS
+    scores = {one: (1 - share) * by_words.get(one, 0.0) + share * by_vectors.get(one, 0.0) for one in ids}
+    return sorted(scores.items(), key=lambda pair: -pair[1])
 
 
-def _choose(reader: IndexReader, terms: Sequence[Term], counts: Mapping[str, int]) -> tuple[list[Term], float]:
-    """What is asked for, and what a passage with all of it would have; the rarest words first, up to the budget."""
-    weighed = sorted(((min(counts.get(part, 0) for part in term.parts), term) for term in terms), key=itemgetter(0))
-    ideal = _BEST_FACTOR * sum(_weigh(reader.count, number) for number, _ in weighed)
-    chosen = _join_neighbours(reader, terms)
-    left = _BUDGET
-    for number, term in weighed:
-        if number > left:
-            break
-        left -= number
-        chosen.append(term)
-        if term.word and not number:
-            chosen += _find_stand_ins(reader, term.word)
-        elif term.word:
-            forms = sorted(_find_forms(reader, term.word).items(), key=itemgetter(1))
-            chosen += [Term((form,)) for form, many in forms if (left := left - many) >= 0]
-    return list(dict.fromkeys(chosen)) or [weighed[0][1]], max(ideal, 1e-9)
+def _ask(reader: IndexReader, terms: Sequence[Term], most: int, ids: Sequence[int] | None) -> list[FoundPassage]:
+    return reader.search(terms, most=most, ids=ids) if terms else []
 
 
-def _join_neighbours(reader: IndexReader, terms: Sequence[Term]) -> list[Term]:
-    """Words of the index that are two words of the question in one: MessageHistory, Urlaubsantrag."""
-    pairs = [one.word + other.word for one, other in pairwise(terms) if one.word and other.word]
-    return [Term((word,)) for word in reader.count_words(pairs)]
+def _look_up(reader: IndexReader, terms: Sequence[Term]) -> list[_Sought]:
+    """Every word of the question with its other forms; what stands for it where the index has none of them."""
+    counts = reader.count_words({part for term in terms for part in term.parts})
+    sought = []
+    for term in terms:
+        here = {term: min(counts.get(part, 0) for part in term.parts)}
+        if term.word:
+            here |= {Term((form,)): many for form, many in _find_forms(reader, term.word).items()}
+        sought.append(_Sought(term, here, dict.fromkeys(here, 1.0)))
+    for one, other, joined, many in _join_neighbours(reader, sought):
+        for both in (one, other):
+            both.counts[joined], both.shares[joined] = many, 1.0
+    for one in sought:
+        if not any(one.counts.values()):
+            _add_stand_ins(reader, one)
+    return sought
+
+
+def _choose(sought: Sequence[_Sought]) -> list[Term]:
+    """What the index is asked for: the rarest words, up to the budget. One that is nowhere may go on, or be several."""
+    counts = {term: number for one in sought for term, number in one.counts.items()}
+    known = sorted((number, at, term) for at, (term, number) in enumerate(counts.items()) if number)
+    total = accumulate(number for number, _, _ in known)
+    chosen = [term for (_, _, term), all_so_far in zip(known, total, strict=True) if all_so_far <= _BUDGET]
+    open_ones = [term for term, number in counts.items() if not number and (term.is_open or not term.word)]
+    return [*(chosen or [term for _, _, term in known[:1]]), *open_ones]
+
+
+def _weigh_all(passages: int, sought: Sequence[_Sought]) -> list[AskedWord]:
+    """A word that no passage has, nor anything for it, counts as the others do on average."""
+    found = [sum(many for term, many in one.counts.items() if one.shares[term] == 1.0) for one in sought]
+    weights = [_weigh(passages, min(number, passages)) for number in found]
+    known = [weight for weight, one in zip(weights, sought, strict=True) if any(one.counts.values())]
+    mean = sum(known) / len(known) if known else 1.0
+    words = []
+    for weight, one in zip(weights, sought, strict=True):
+        is_weak = one.term.word in WEAK
+        real = weight if any(one.counts.values()) else min(weight, mean)
+        words.append(AskedWord(one.shares, real * _WEAK if is_weak else real, is_weak))
+    return words
+
+
+def _join_neighbours(reader: IndexReader, sought: Sequence[_Sought]) -> Iterator[tuple[_Sought, _Sought, Term, int]]:
+    """Words of the index that are two words of the question in one, and their counts: MessageHistory, Urlaubsantrag."""
+    pairs = {a.term.word + b.term.word: (a, b) for a, b in pairwise(sought) if a.term.word and b.term.word}
+    for word, many in reader.count_words(pairs).items():
+        yield *pairs[word], Term((word,)), many
 
 
 def _find_forms(reader: IndexReader, word: str) -> dict[str, int]:
-    """Other forms of a word, which differ from it by a short ending, and in how many passages each stands."""
+    """Other forms of a word, which differ from it by their ending, and in how many passages each stands."""
     if len(word) < _SHORTEST or not word.isalpha():
         return {}
-    others = reader.count_words_from(word[: max(_SHORTEST, len(word) - 1)], most=_FORMS)
-    longest = len(word) + _ENDING
-    return {
-        other: many for other, many in others.items() if len(other) <= longest and other.isalpha() and other != word
-    }
+    stem, begin, longest = cut_ending(word), word[: max(_SHORTEST, len(word) - 1)], len(word) + _ENDING
+    counts = reader.count_words_from(min(stem, begin, key=len), most=_LOOKED_AT)
+    forms = {other: cut_ending(other) == stem for other in counts if other.isalpha() and other != word}
+    close = [
+        other for other, is_same in forms.items() if is_same or (other.startswith(begin) and len(other) <= longest)
+    ]
+    close.sort(key=lambda other: (not forms[other], len(other), other))
+    return {other: counts[other] for other in close[:_FORMS]}
 
 
 def _weigh(passages: int, number: int) -> float:
-    """How much a word counts that stands in so many of the passages, as SQLite weighs it."""
-    return max(1e-6, math.log((passages - number + 0.5) / (number + 0.5)))
+    """How much a word counts that stands in so many of the passages: what all have, a twentieth of what one has."""
+    return max(0.05 * math.log(1 + passages), math.log(1 + (passages - number + 0.5) / (number + 0.5)))
 
 
-def _widen(reader: IndexReader, terms: Sequence[Term]) -> list[Term]:
-    """Words that hold those that were asked for: compounds and other forms."""
-    return [other for term in terms if term.word for other in _find_stand_ins(reader, term.word)]
+def _add_stand_ins(reader: IndexReader, sought: _Sought) -> list[Term]:
+    """What may mean the same as a word, as far as it was not known yet: compounds, and parts of one."""
+    words = _find_stand_ins(reader, sought.term.word) if sought.term.word else []
+    added = {Term((word,)): many for word, many in reader.count_words(words).items()}
+    added = {term: many for term, many in added.items() if term not in sought.counts}
+    for term, many in added.items():
+        sought.counts[term] = many
+        sought.shares[term] = _STANDS_IN * _weigh(reader.count, many) / _weigh(reader.count, 0)
+    return list(added)
 
 
-def _find_stand_ins(reader: IndexReader, word: str) -> list[Term]:
+def _find_stand_ins(reader: IndexReader, word: str) -> list[str]:
     """Words of the index that may mean the same: longer ones with it inside, else shorter ones of which it is made."""
     if len(word) < _SHORTEST and not (len(word) == _SHORTEST - 1 and "\u0600" <= word[0] <= "\u06ff"):
         return []
@@ -157,8 +210,7 @@ def _find_stand_ins(reader: IndexReader, word: str) -> list[Term]:
     known = reader.count_words((*spelled, *(stem for stems in parts for stem in stems)))
     shorter = [stem for stems in parts if (stem := next((one for one in stems if one in known), ""))]
     alike = [other for other in spelled if other in known]
-    others = dict.fromkeys((*longer, *_find_forms(reader, word), *alike, *shorter))
-    return [Term((other,)) for other in others if other != word]
+    return [other for other in dict.fromkeys((*longer, *alike, *shorter)) if other != word]
 
 
 def _find_files(reader: IndexReader, filters: Filters) -> list[int] | None:

@@ -1,12 +1,14 @@
 """Questions to an index in tables of PostgreSQL."""
 
 import json
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flowground.knowledge.index import FoundPassage, IndexedFile, IndexedPassage
 from flowground.knowledge.lexemes import cut_word, write_queries
 from flowground.knowledge.postgresql_lines import PostgresqlLines
+from flowground.knowledge.table_words import TableWords, read_words
 from flowground.knowledge.terms import Term
 
 _FOUND = "SELECT p.id, source, text, first, last, page, trail, keys"
@@ -33,18 +35,11 @@ _SEARCH = f"""
     {_FOUND}, score FROM scored JOIN knowledge_passages p USING (id) JOIN knowledge_files f ON f.id = file_id
     ORDER BY score DESC, id
 """  # noqa: S608 - ours
-"""BM25 as SQLite reckons it (k1 = 1.2, b = 0.75). A word that counts several times adds what each level (`LEVELS` of
-`lexemes`) is worth more than the one before. OFFSET keeps each word's own look-up from being joined to the others."""
+"""BM25 as SQLite reckons it (k1 = 1.2, b = 0.75), with fewer degrees: what is found is ordered anew by its text. A word
+that counts several times adds what each level (of those that `lexemes` asks for) is worth more than the one before.
+OFFSET keeps each word's own look-up from being joined to the others."""
 _READ = f"{_FOUND}, 0.0 FROM {_JOINED} WHERE p.id = ANY (%s)"
 _FILES = "FROM knowledge_files WHERE index_id = %s AND build = ''"
-_WORDS = "FROM knowledge_words w WHERE index_id = %s AND build = ''"
-_COUNT = (
-    "SELECT a.word, passages FROM unnest(%s::text[]) AS a (word), LATERAL (SELECT passages FROM knowledge_words w "
-    "WHERE w.index_id = %s AND w.build = '' AND w.word = a.word OFFSET 0) w"
-)
-_INSIDE = (
-    f"SELECT word {_WORDS} AND word LIKE %s AND length(word) BETWEEN 4 AND 60 ORDER BY length(word), word LIMIT %s"
-)
 _SHORTEST = 3
 """Letters by which words with them inside are looked for, as in SQLite."""
 
@@ -58,6 +53,8 @@ class TableIndexReader:
         self.count = passages
         self._mean = max(1, words) / max(1, passages) / 0.75
         self.is_retired = False
+        self._words: TableWords | None = None
+        self._lock = threading.Lock()
 
     def list_files(self) -> dict[str, IndexedFile]:
         columns = "source, signature, digest, kind, keys, note, passages"
@@ -69,18 +66,21 @@ class TableIndexReader:
         }
 
     def count_words(self, words: Iterable[str]) -> dict[str, int]:
-        asked = [cut_word(word) for word in words]
-        return dict(self._lines.ask(_COUNT, (asked, self._index))) if asked else {}
+        known = self._open_words()
+        counted = {word: known.count(cut_word(word)) for word in words}
+        return {word: number for word, number in counted.items() if number}
 
     def list_words_with(self, part: str, *, most: int) -> list[str]:
-        if len(part) < _SHORTEST:
-            return []
-        asked = (self._index, f"%{part}%", most)
-        return [word for (word,) in self._lines.ask(_INSIDE, asked)]
+        return self._open_words().list_with(part, most) if len(part) >= _SHORTEST else []
 
     def count_words_from(self, begin: str, *, most: int) -> dict[str, int]:
-        asked = f"SELECT word, passages {_WORDS} AND word >= %s AND word < %s ORDER BY word LIMIT %s"
-        return dict(self._lines.ask(asked, (self._index, begin, f"{begin}\U0010ffff", most)))
+        return self._open_words().count_from(begin, most)
+
+    def _open_words(self) -> TableWords:
+        with self._lock:
+            if self._words is None:
+                self._words = read_words(self._lines, self._index)
+            return self._words
 
     def search(self, terms: Sequence[Term], *, most: int, ids: Sequence[int] | None) -> list[FoundPassage]:
         asked = [(query, at, *n) for at, term in enumerate(terms) for query, *n in write_queries(self._index, term)]

@@ -20,9 +20,12 @@ _ALONE = (
 _ONE_ALONE = re.compile(f"[{_ALONE}]")
 _LATIN_MARKS = re.compile("[\u0300-\u036f]+")
 _WORD = re.compile(r"\S+")
+_INDEXED = re.compile(rf"[{_ALONE}](?<=\w)|[^\W_{_ALONE}]+")
+_ASCII_INDEXED = re.compile(r"[a-z0-9]+")
 _RUN = re.compile(f"[{_ALONE}]+|[^{_ALONE}]+")
 _WRITTEN_OUT = re.compile("([aou])e")
 """An umlaut of two letters."""
+_ENDINGS = ("ations", "ation", "ings", "ing", "ions", "ion", "ers", "er", "ed", "es", "ly", "al", "s", "e", "y")
 _QUESTION_CHARS = 2_000
 _MOST_TERMS = 48
 
@@ -47,6 +50,12 @@ class Term:
 def spread(text: str) -> str:
     """The text as it is indexed."""
     return text if text.isascii() else _ONE_ALONE.sub(r" \g<0> ", fold_word(text))
+
+
+def list_words(text: str) -> list[str]:
+    """The words by which a text is found, in their order."""
+    folded = fold_word(text)
+    return _ASCII_INDEXED.findall(folded) if folded.isascii() else _INDEXED.findall(folded)
 
 
 def is_alone(word: str) -> bool:
@@ -108,3 +117,8 @@ def list_spellings(word: str) -> list[str]:
     plain = _WRITTEN_OUT.sub(r"\1", word)
     others = (plain, plain.replace("ss", "ß"), word.replace("ss", "ß"), word.replace("ß", "ss"))
     return list(dict.fromkeys(other for other in others if other != word))
+
+
+def cut_ending(word: str) -> str:
+    """An English word without its ending: `delet` of delete, deleted, deleting and deletion; four letters stay."""
+    return next((word[: -len(end)] for end in _ENDINGS if word.endswith(end) and len(word) - len(end) >= 4), word)

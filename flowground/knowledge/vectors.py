@@ -16,6 +16,7 @@ Floats = NDArray[np.float32]
 _FIRST = 400
 """Passages that the first pass leaves, or one of `_SHARE` where those are more."""
 _SHARE = 50
+_FEW = 10
 _BLOCK = 4_096
 """Vectors that are worked on at once."""
 
@@ -57,6 +58,17 @@ class VectorReader:
         near = np.einsum("ij,j->i", self.vectors[rows], asked[0])  # `@` takes threads, and waits for all cores
         best = np.argsort(-near)[:most]
         return [(int(self.ids[rows[at]]), float(near[at])) for at in best]
+
+    def compare(self, question: Sequence[float], ids: Sequence[int]) -> dict[int, float]:
+        """How near passages are to the question, from 0, as near as any passage of the index, to 1, of one direction.
+
+        Where there are few passages, any of them says little of what is usual, so that counts less.
+        """
+        asked = normalize(np.asarray([question], np.float32))[0]
+        usual = float(self._mean @ asked) * len(self.ids) / (len(self.ids) + _FEW)
+        rows = self.find_known(ids)
+        near = np.einsum("ij,j->i", self.vectors[list(rows.values())], asked)
+        return {number: max(0.0, (float(one) - usual) / (1 - usual)) for number, one in zip(rows, near, strict=True)}
 
     def find_known(self, ids: Sequence[int]) -> dict[int, int]:
         """The rows of those of the passages that have vectors, by id."""
