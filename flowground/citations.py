@@ -19,7 +19,7 @@ LONGEST_MARK = 128
 @dataclass(frozen=True, slots=True)
 class NumberedPassage:
     """A passage as a run knows it: `number` counts from 1. `start` and `end` are its characters in the text of the
-    file `source`, a path below the flows folder; `title` are the headings above it."""
+    file `source`, a path below the flows folder or an address of the web; `title` are the headings above it."""
 
     number: int
     text: str

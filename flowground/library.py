@@ -29,22 +29,20 @@ from flowground.knowledge import (
     KnowledgeMissing,
     KnowledgeSources,
     explain_unmet,
+    read_filters,
 )
 from flowground.loader import Catalogue
-from flowground.words import count, show, suggest
+from flowground.outgoing.pages import WebPages
+from flowground.words import count, suggest
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY = 5.0
 _LOOK_SHARE = 20
 """Looking takes a twentieth of the time at most, however many files there are."""
 _FORGET_EVERY = 600.0
 """Seconds between two looks for indexes that no flow names any more."""
-_SETTLE = 2.5
-"""Seconds in which files that are being copied become whole."""
 _PAUSE = 60.0
-"""Seconds before a model of embeddings that failed is asked again."""
-_WAIT_SECONDS = 20.0
+"""Seconds before a model of embeddings or a page that failed is asked again."""
 _WAIT_STEP = 0.25
 
 
@@ -75,6 +73,17 @@ class IndexState:
     failure: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LibraryPace:
+    """Seconds: between two looks, until files that are being copied are whole, and how long a question waits for an
+    index that is not there yet."""
+
+    look_every: float = 5.0
+    settle: float = 2.5
+    wait: float = 20.0
+
+
+_USUAL = LibraryPace()
 ListUploads = Callable[[str], Awaitable[Sequence[GivenFile]]]
 """The files that authors added to the knowledge at an address."""
 
@@ -82,19 +91,6 @@ ListUploads = Callable[[str], Awaitable[Sequence[GivenFile]]]
 async def list_no_uploads(address: str) -> Sequence[GivenFile]:  # noqa: ARG001 - the contract's
     """Where there is no database. A knowledge that takes uploads must not be indexed then."""
     return ()
-
-
-def _read_filters(given: Mapping[str, Any]) -> Filters:
-    """`source`, `page` (a number, or the first and the last), and keys of files. Raises RunError."""
-    keys = {name: str(value) for name, value in given.items() if name not in ("source", "page")}
-    match given.get("page"):
-        case None | int() as page:
-            wanted: int | tuple[int, int] | None = page
-        case [int() as first, int() as last]:
-            wanted = (first, last)
-        case other:
-            raise RunError(f"The filter `page` is a page, or the first and the last, not {show(other)}.")
-    return Filters(str(given.get("source") or ""), wanted, keys)
 
 
 def _explain(error: BaseException) -> str:
@@ -108,8 +104,7 @@ def _refuse_embeddings(model: str) -> Embeddings:
 class Library:
     """`start` belongs to the runtime's loop; all else may be called without it.
 
-    `look_every`, `settle` and `wait` are seconds: between two looks, before changed files are read, and how long a
-    question waits for an index that is not there yet.
+    `pages` fetches pages of the web; without it an index has none.
     """
 
     def __init__(
@@ -120,21 +115,21 @@ class Library:
         *,
         find_embeddings: Callable[[str], Embeddings] = _refuse_embeddings,
         list_uploads: ListUploads = list_no_uploads,
-        look_every: float = _LOOK_EVERY,
-        settle: float = _SETTLE,
-        wait: float = _WAIT_SECONDS,
+        pages: WebPages | None = None,
+        pace: LibraryPace = _USUAL,
     ) -> None:
         self._catalogue = catalogue
         self._shared = shared
         self._homes = homes
         self._find_embeddings = find_embeddings
         self._list_uploads = list_uploads
-        self._look_every, self._settle, self._wait = look_every, settle, wait
+        self._pages, self.pace = pages, pace
         self._opened: dict[str, Knowledge] = {}
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._told: set[str] = set()
         self._failures: dict[str, str] = {}
+        self._noted: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {}
         self._pauses: dict[str, float] = {}
         self.states: dict[str, IndexState] = {}
         """By address, what this process indexed or indexes."""
@@ -194,7 +189,7 @@ class Library:
         """
         shelved = self.find(flow_id, name)
         how: dict[str, Any] = {"top_k": top_k, "filters": filters, "threshold": threshold}
-        end, has_asked = time.monotonic() + self._wait, False
+        end, has_asked = time.monotonic() + self.pace.wait, False
         while True:
             try:
                 found = await shelved.knowledge.search(question, embeddings=shelved.sources.embeddings, **how)
@@ -238,7 +233,7 @@ class Library:
         async def look_up(
             knowledge: str, question: str, *, top_k: int, threshold: float, filters: Mapping[str, Any]
         ) -> LookedUp:
-            wanted = _read_filters(filters)
+            wanted = read_filters(filters)
             hits = await self.search(flow_id, knowledge, question, top_k=top_k, filters=wanted, threshold=threshold)
             if filters and not hits:
                 indexed = await self.find(flow_id, knowledge).knowledge.list_files()
@@ -258,19 +253,22 @@ class Library:
                     continue
                 with suppress(RunError):  # of a filter that is none, the run tells
                     is_here = self.find(wired.id, component.knowledge).address == shelved.address
-                    if is_here and (says := explain_unmet(_read_filters(component.filters), indexed.values())):
+                    if is_here and (says := explain_unmet(read_filters(component.filters), indexed.values())):
                         found.append(f"`{name}` of the flow {wired.id}: {says}")
         return found
 
-    async def index(self, shelved: Shelved) -> BuildReport:
-        """Indexes what changed; `states` says how far it is. Raises KnowledgeBusy and RunError."""
+    async def index(self, shelved: Shelved, *, asks_all: bool = False) -> BuildReport:
+        """Indexes what changed; `states` says how far it is. `asks_all`: pages that are not due too.
+
+        Raises KnowledgeBusy and RunError.
+        """
 
         def tell(done: int, total: int) -> None:
             self.states[shelved.address] = IndexState(done, total, is_running=True)
 
         before = self.states.get(shelved.address, IndexState())
         try:
-            report = await shelved.knowledge.index(await self.find_sources(shelved), tell)
+            report = await shelved.knowledge.index(await self.find_sources(shelved), tell, asks_all=asks_all)
         except BaseException as error:
             has_failed = isinstance(error, FlowgroundError) and not isinstance(error, KnowledgeBusy)
             self.states[shelved.address] = IndexState(failure=_explain(error)) if has_failed else before
@@ -295,6 +293,8 @@ class Library:
         for knowledge in self._opened.values():
             knowledge.close()
         self._homes.close()
+        if self._pages:
+            await self._pages.close()
 
     async def _watch(self) -> None:
         forgotten = -_FORGET_EVERY
@@ -316,8 +316,10 @@ class Library:
                     continue  # another process does it
                 except Exception as error:  # noqa: BLE001 - a task's door: the next look tries again
                     self._log_failure(shelved.address, error)
+                    if shelved.section.urls:
+                        self._pauses[shelved.address] = time.monotonic() + _PAUSE
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), max(self._look_every, _LOOK_SHARE * looked))
+                await asyncio.wait_for(self._woken.wait(), max(self.pace.look_every, _LOOK_SHARE * looked))
             self._woken.clear()
 
     async def _forget(self) -> None:
@@ -333,19 +335,28 @@ class Library:
                 knowledge.close()
 
     async def _renew(self, shelved: Shelved) -> None:
-        await asyncio.sleep(self._settle)
+        await asyncio.sleep(self.pace.settle)
         report = await self.index(shelved)
         if report.vectors:
             self._log_failure(shelved.address, RunError(report.vectors))
             self._pauses[shelved.address] = time.monotonic() + _PAUSE
         else:
             self._failures.pop(shelved.address, None)
-        if report.notes:
-            first, *others = report.notes.values()
+        self._log_notes(shelved, report.notes, self.list_unmet(shelved, await shelved.knowledge.list_files()))
+
+    def _log_notes(self, shelved: Shelved, notes: Mapping[str, str], unmet: Sequence[str]) -> None:
+        """Once, until others come: a page that fails is asked again and again."""
+        told = self._noted.get(shelved.address)
+        self._noted[shelved.address] = (notes, unmet)
+        if told == (notes, unmet):
+            return
+        if notes:
+            first, *others = notes.values()
             said = f"{first} `knowledge list` names the others." if others else first
-            _log.warning("%s of the knowledge %s: %s", count(len(report.notes), "file"), shelved.address, said)
-        for unmet in self.list_unmet(shelved, await shelved.knowledge.list_files()):
-            _log.warning("The knowledge %s: %s", shelved.address, unmet)
+            kind = "source" if shelved.section.urls else "file"
+            _log.warning("%s of the knowledge %s: %s", count(len(notes), kind), shelved.address, said)
+        for one in unmet:
+            _log.warning("The knowledge %s: %s", shelved.address, one)
 
     def _log_failure(self, address: str, error: Exception) -> None:
         """Once, until it is indexed or fails in another way."""
@@ -373,5 +384,7 @@ class Library:
                 if address not in self._told:
                     _log.warning("The knowledge %s finds words only: %s", address, error.full_message)
                 self._told.add(address)
-        sources = KnowledgeSources(self._catalogue.folder, section.files, split.size, split.overlap, embeddings)
+        pages = self._pages.list_sources(section.urls) if self._pages else None
+        folder = self._catalogue.folder
+        sources = KnowledgeSources(folder, section.files, split.size, split.overlap, embeddings, pages=pages)
         return Shelved(address, section, knowledge, sources)

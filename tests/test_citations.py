@@ -16,6 +16,7 @@ from flowground.caller import LOCAL_OWNER, RunRequest
 from flowground.citations import MOST_CITED, NumberedPassage, find_cited, find_numbers, read_citations, write_citations
 from flowground.components.outside import LookedUp
 from flowground.events import PassagesFound, TurnFinished
+from flowground.library import LibraryPace
 from flowground.runner.passages import RunPassages
 from flowground.runtime import Runtime
 from flowground.store.runs import conversations, shared_chats, whole_chats
@@ -71,7 +72,7 @@ async def answering(folder: Path, flows: Mapping[str, str] = FLOWS) -> AsyncIter
     for path in files.iterdir():
         os.utime(path, (1_600_000_000, 1_600_000_000))
     async with running(folder, flows) as runtime:
-        runtime.library._settle = 0.0
+        runtime.library.pace = LibraryPace(settle=0.0)
         yield runtime
 
 

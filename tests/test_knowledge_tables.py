@@ -13,7 +13,7 @@ import pytest
 from flowground.errors import RunError
 from flowground.flow.knowledge import KnowledgeSection
 from flowground.knowledge import IndexHomes, Knowledge, KnowledgeBusy, KnowledgeSources
-from flowground.library import Library
+from flowground.library import Library, LibraryPace
 from flowground.loader import Catalogue
 from flowground.store import Store
 from tests.store_databases import DATABASES, empty_database
@@ -194,7 +194,7 @@ def test_a_library_deletes_what_no_flow_names_and_nothing_while_a_flow_file_has_
     section = {"mine": KnowledgeSection(files=("*.md",))}
 
     async def watch() -> None:
-        library = Library(Catalogue(folder, max_bytes=1_000), section, computers.open_homes(), look_every=0.05)
+        library = Library(Catalogue(folder, max_bytes=1_000), section, computers.open_homes(), pace=LibraryPace(0.05))
         library.start()
         for _ in range(400):
             if computers.ask("SELECT wanted_at FROM knowledge_indexes WHERE name = 'mine'") != [(0.0,)]:

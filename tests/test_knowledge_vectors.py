@@ -15,7 +15,7 @@ from flowground.flow.knowledge import KnowledgeSection
 from flowground.knowledge import Filters, IndexHomes, Knowledge, KnowledgeSources
 from flowground.knowledge.searching import fuse
 from flowground.knowledge.vectors import Floats, VectorReader, VectorWriter
-from flowground.library import Library
+from flowground.library import Library, LibraryPace
 from flowground.loader import Catalogue
 from flowground.providers import ProviderEntry, Providers
 from flowground.providers.openai import OllamaSettings, OpenAISettings
@@ -188,7 +188,7 @@ def test_a_library_asks_the_model_that_a_section_names(folder: Path) -> None:
             section = KnowledgeSection(files=("*.txt",), embeddings="mine:small")
             library = Library(
                 Catalogue(folder, max_bytes=1000), {"all": section}, IndexHomes(folder.parent / "data"),
-                find_embeddings=providers.find_embeddings, look_every=0.05, settle=0.0,
+                find_embeddings=providers.find_embeddings, pace=LibraryPace(0.05, 0.0),
             )  # fmt: skip
             library.start()
             hits = await library.search("travel", "all", "car")

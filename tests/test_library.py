@@ -11,7 +11,7 @@ import pytest
 from flowground.errors import RunError
 from flowground.flow.knowledge import KnowledgeSection
 from flowground.knowledge import IndexHomes, KnowledgeMissing
-from flowground.library import Library
+from flowground.library import Library, LibraryPace
 from flowground.loader import Catalogue
 from tests.flow_texts import mistakes, parsed
 from tests.in_process import runtime_of
@@ -52,7 +52,7 @@ def test_a_flow_file_names_its_knowledge() -> None:
             "talk.yaml:5:22: `knowledge.handbook.files.0`: a pattern of files counts from",
         ),
         ("  handbook: {files: []}", "talk.yaml:5:21: `knowledge.handbook.files`: there are 1 to 50 patterns."),
-        ("  handbook: {}", "talk.yaml:5:13: `knowledge.handbook`: there is `files`, `uploads: true`, or both."),
+        ("  handbook: {}", "talk.yaml:5:13: `knowledge.handbook`: there is `files`, `urls` or `uploads: true`."),
         (
             "  handbook: {files: [a], embeddings: small}",
             "talk.yaml:5:38: `knowledge.handbook.embeddings`: a model is written provider:model, for example openai:",
@@ -95,7 +95,7 @@ class Shelf:
         shared = {"rules": KnowledgeSection(files=("knowledge/rules.md",))}
         catalogue = Catalogue(folder, max_bytes=100_000)
         data = folder.parent / "data"
-        self.library = Library(catalogue, shared, IndexHomes(data), look_every=0.05, settle=0.05, wait=20)
+        self.library = Library(catalogue, shared, IndexHomes(data), pace=LibraryPace(0.05, 0.05))
         self.other = IndexHomes(folder.parent / "other")
 
     def write(self, name: str, text: str, *, at: float = 1_600_000_000) -> None:
@@ -157,7 +157,7 @@ def test_files_are_indexed_when_they_change(shelf: Shelf) -> None:
 
 
 def test_a_question_waits_for_an_index_no_longer_than_it_may(shelf: Shelf) -> None:
-    library = Library(Catalogue(shelf.folder, max_bytes=100_000), {}, shelf.other, wait=0.3)
+    library = Library(Catalogue(shelf.folder, max_bytes=100_000), {}, shelf.other, pace=LibraryPace(wait=0.3))
     begun = time.monotonic()
     with pytest.raises(KnowledgeMissing):
         asyncio.run(library.search("travel", "handbook", "Lyon"))
@@ -171,7 +171,7 @@ def test_a_question_waits_for_the_first_files_where_the_index_was_made_before_th
         library = shelf.library
         assert (await library.index(library.find("travel", "handbook"))).passages == 0
         assert await shelf.find("Lyon") == []  # there is nothing to wait for
-        library._look_every = 60  # the question itself has it looked at
+        library.pace = LibraryPace(60, 0.05)  # the question itself has it looked at
         library.start()
         await asyncio.sleep(0)
         shelf.write("hotels.md", "Hotels in Lyon cost 120 euros.")
@@ -183,7 +183,7 @@ def test_a_question_waits_for_the_first_files_where_the_index_was_made_before_th
 
 @pytest.mark.parametrize("is_made", [True, False])
 def test_a_question_that_waited_in_vain_says_so(shelf: Shelf, is_made: bool) -> None:
-    library = Library(Catalogue(shelf.folder, max_bytes=100_000), {}, shelf.other, wait=0.01)
+    library = Library(Catalogue(shelf.folder, max_bytes=100_000), {}, shelf.other, pace=LibraryPace(wait=0.01))
 
     async def wait() -> None:
         if is_made:
@@ -254,7 +254,9 @@ def test_a_library_deletes_folders_that_no_flow_names_and_none_while_a_flow_file
         return not gone.exists()
 
     async def watch(*, deletes: bool) -> None:
-        library = Library(Catalogue(shelf.folder, max_bytes=100_000), {}, IndexHomes(data), settle=0.05)
+        library = Library(
+            Catalogue(shelf.folder, max_bytes=100_000), {}, IndexHomes(data), pace=LibraryPace(settle=0.05)
+        )
         library.start()
         assert await library.search("travel", "handbook", "Lyon")  # whose index is made after that look
         assert await is_gone() is False or deletes
@@ -270,7 +272,7 @@ def test_a_library_deletes_folders_that_no_flow_names_and_none_while_a_flow_file
 def test_a_server_indexes_what_its_flows_name(tmp_path: Path) -> None:
     config = write_folder(tmp_path, config={"default_model": "scripted"}, flows={"travel": FLOW + WITH})
     with runtime_of(config) as app:
-        app.library._settle = 0.0
+        app.library.pace = LibraryPace(settle=0.0)
         folder = app.settings.flows / "knowledge"
         folder.mkdir()
         (folder / "hotels.md").write_text("Hotels in Lyon cost 120 euros.")

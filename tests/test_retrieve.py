@@ -16,6 +16,7 @@ from flowground.components.retrieve import Retrieve
 from flowground.errors import ComponentFailed, RunError
 from flowground.events import ComponentFinished, TurnFinished
 from flowground.flow.parse import parse_flow
+from flowground.library import LibraryPace
 from flowground.runner.tools import set_arguments, write_result
 from flowground.runtime import Runtime
 from flowground.wiring import wire
@@ -46,7 +47,7 @@ async def answering(folder: Path, *, name: str = "handbook", more: str = "") -> 
         os.utime(path, (1_600_000_000, 1_600_000_000))
     config = {"knowledge": {"rules": {"files": ["knowledge/rules.txt"]}}}
     async with running(folder, {"it": FLOW.format(name=name, more=more)}, config=config) as runtime:
-        runtime.library._settle = 0.0
+        runtime.library.pace = LibraryPace(settle=0.0)
         yield runtime
 
 

@@ -95,7 +95,7 @@ async def _run_tests(flows: Mapping[str, WiredFlow], settings: Settings, model: 
 async def _index(library: Library, flows: Mapping[str, WiredFlow]) -> None:
     """Reads what changed in the files that these flows look things up in.
 
-    What takes uploads is as the app left it; before there is an app, its files alone.
+    What takes uploads or names pages is as the app left it; before there is an app, its files alone.
     """
     if not any(
         component.type_name == "Retrieve" for wired in flows.values() for component in wired.components.values()
@@ -106,7 +106,7 @@ async def _index(library: Library, flows: Mapping[str, WiredFlow]) -> None:
         owner, slash, _ = shelved.address.partition("/")
         if slash and owner not in tested:
             continue
-        if shelved.section.uploads and await _is_indexed(shelved):
+        if (shelved.section.uploads or shelved.section.urls) and await _is_indexed(shelved):
             continue
         if await library.is_outdated(shelved):
             with suppress(KnowledgeBusy):  # the app does it, and a question waits for it

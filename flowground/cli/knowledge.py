@@ -13,6 +13,7 @@ from flowground.files import of_knowledge
 from flowground.knowledge import Filters, IndexHomes, KnowledgeMissing
 from flowground.library import Library, Shelved
 from flowground.loader import Catalogue
+from flowground.outgoing.pages import WebPages
 from flowground.providers import Providers
 from flowground.store import Store
 from flowground.store.runs import knowledge_files
@@ -23,7 +24,7 @@ _NOTES = 20
 
 
 def add_to(commands: Commands) -> None:
-    knowledge = add_group(commands, "knowledge", "the files in which flows look things up")
+    knowledge = add_group(commands, "knowledge", "the files and pages in which flows look things up")
     listed = knowledge.add_parser("list", help="what there is, and whether it is indexed")
     listed.set_defaults(command=_list)
     index = knowledge.add_parser("index", help="read what changed now, instead of waiting for the app to do it")
@@ -48,7 +49,12 @@ async def _open_library() -> AsyncIterator[tuple[Library, Store]]:
     async with open_store(settings) as store:
         uploads = partial(of_knowledge.list_uploads, store, settings.data)
         library = Library(
-            catalogue, settings.knowledge, homes, find_embeddings=models.find_embeddings, list_uploads=uploads
+            catalogue,
+            settings.knowledge,
+            homes,
+            find_embeddings=models.find_embeddings,
+            list_uploads=uploads,
+            pages=WebPages(settings.outgoing),
         )
         try:
             yield library, store
@@ -68,7 +74,8 @@ async def _list(_: argparse.Namespace) -> None:
                 rows.append((shelved.address, "", "", "", "not indexed"))
                 continue
             files = indexed.values()
-            state = "files changed" if await library.is_outdated(shelved) else "current"
+            changed = "pages are due, or files changed" if shelved.section.urls else "files changed"
+            state = changed if await library.is_outdated(shelved) else "current"
             unread, passages = sum(file.is_unread for file in files), sum(file.passages for file in files)
             rows.append((shelved.address, f"{len(files) - unread}", f"{unread}", f"{passages}", state))
             notes = [file.note for file in files if file.note]
@@ -87,7 +94,7 @@ async def _index(given: argparse.Namespace) -> int:
     is_whole = True
     async with _open_library() as (library, _):
         for shelved in [_find(library, name) for name in given.names] or library.list_all():
-            report = await library.index(shelved)
+            report = await library.index(shelved, asks_all=True)
             changes = f"{count(report.read, 'file')} read, {report.removed} removed"
             indexed = await shelved.knowledge.list_files()
             unread = sum(file.is_unread for file in indexed.values())

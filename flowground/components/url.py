@@ -1,8 +1,6 @@
 """URL: the text of pages of the web."""
 
 import asyncio
-import html
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -10,14 +8,9 @@ from flowground.components.base import Component, Context, Mistake, Output, decl
 from flowground.errors import RunError
 from flowground.outgoing import Hosts, OutgoingAnswer, OutgoingCall, read_url
 from flowground.outgoing.hosts import explain_entry
+from flowground.outgoing.pages import find_document, find_title
 from flowground.values import ValueKind
 
-_TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{1,500})</title>", re.IGNORECASE)
-_ENDINGS = {
-    "text/html": ".html", "application/xhtml+xml": ".html", "application/pdf": ".pdf",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
-}  # fmt: skip
-"""Kinds of answers that are read by a process of their own."""
 _MOST = 10
 
 
@@ -73,13 +66,11 @@ class URL(Component):
         answer = await context.outside.ask(call)
         if answer.status >= 400:
             raise RunError(f"`{read_url(call.url).host}` answered with status {answer.status}.")
-        found = _TITLE.search(answer.data[:100_000]) if answer.media_type.endswith("html") else None
-        title = html.unescape(" ".join(found[1].decode(answer.charset, "replace").split())) if found else ""
         text = await self._find_text(context, answer)
-        return {"text": text, "url": answer.url, "title": title, "source": answer.url}
+        return {"text": text, "url": answer.url, "title": find_title(answer), "source": answer.url}
 
     async def _find_text(self, context: Context, answer: OutgoingAnswer) -> str:
-        ending = _ENDINGS.get(answer.media_type or "text/html")
+        ending = find_document(answer)
         if not answer.data.strip():
             return ""
         if ending and not (self.format == "HTML" and ending == ".html"):

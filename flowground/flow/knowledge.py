@@ -1,4 +1,4 @@
-"""`knowledge:` of a flow file and of config.yaml: in which files a flow looks things up."""
+"""`knowledge:` of a flow file and of config.yaml: in which files and pages a flow looks things up."""
 
 import re
 from typing import Annotated
@@ -11,6 +11,8 @@ from flowground.yaml_file.section import Section
 MOST_KNOWLEDGE = 20
 """Of one file."""
 _MOST_PATTERNS = 50
+_MOST_URLS = 50
+_URL = re.compile(r"https?://[^\s/?#@\\]{1,300}([/?][^\s#\\]{0,2000})?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
@@ -24,6 +26,18 @@ def _check_model(model: str) -> str:
     if not re.fullmatch(r"[^\s:]{1,100}:\S{1,200}", model):
         raise ValueError("a model is written provider:model, for example openai:text-embedding-3-small")
     return model
+
+
+def _check_url(url: str) -> str:
+    if not _URL.fullmatch(url):
+        raise ValueError("an address is written https://docs.example.com/page, without a name and a password")
+    return url
+
+
+def _check_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
+    if len(urls) > _MOST_URLS:
+        raise ValueError(f"there are {_MOST_URLS} addresses at most")
+    return tuple(dict.fromkeys(urls))
 
 
 def _check_count(patterns: tuple[str, ...]) -> tuple[str, ...]:
@@ -57,12 +71,17 @@ class SplitSection(Section):
 
 
 class KnowledgeSection(Section):
-    """Files in which a flow looks things up. They are read again when they change, not when a flow runs."""
+    """Files and pages in which a flow looks things up. They are read again when they change, not when a flow runs."""
 
     files: Annotated[tuple[Annotated[str, AfterValidator(_check_pattern)], ...], AfterValidator(_check_count)] = Field(
         (),
         description="Patterns of files below the flows folder, such as `knowledge/handbook/**/*.{md,pdf,txt}`. "
         "Read are pdf, docx, html, csv, json, md and txt.",
+    )
+    urls: Annotated[tuple[Annotated[str, AfterValidator(_check_url)], ...], AfterValidator(_check_urls)] = Field(
+        (),
+        description="Addresses of single pages and files of the web, such as `https://docs.example.com/rules`; links "
+        "in them are not followed. They are asked again after `outgoing.refresh_minutes` of config.yaml.",
     )
     uploads: bool = Field(
         False,
@@ -78,8 +97,8 @@ class KnowledgeSection(Section):
 
     @model_validator(mode="after")
     def _check_sources(self) -> "KnowledgeSection":
-        if not (self.files or self.uploads):
-            raise ValueError("there is `files`, `uploads: true`, or both")
+        if not (self.files or self.urls or self.uploads):
+            raise ValueError("there is `files`, `urls` or `uploads: true`")
         return self
 
 

@@ -10,7 +10,8 @@ from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.homes import IndexHomes
 from flowground.knowledge.index import IndexedFile
 from flowground.knowledge.index_folder import IndexFolder
-from flowground.knowledge.searching import Filters, Hit
+from flowground.knowledge.pages import FetchPage, Page, PageSources
+from flowground.knowledge.searching import Filters, Hit, read_filters
 from flowground.knowledge.shelf import Knowledge, KnowledgeBusy, KnowledgeMissing, KnowledgeSources
 from flowground.knowledge.sources import GivenFile
 from flowground.knowledge.unmet import explain_unmet
@@ -18,6 +19,7 @@ from flowground.knowledge.unmet import explain_unmet
 __all__ = [
     "BuildReport",
     "Embeddings",
+    "FetchPage",
     "Filters",
     "GivenFile",
     "Hit",
@@ -28,5 +30,8 @@ __all__ = [
     "KnowledgeBusy",
     "KnowledgeMissing",
     "KnowledgeSources",
+    "Page",
+    "PageSources",
     "explain_unmet",
+    "read_filters",
 ]

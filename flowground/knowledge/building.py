@@ -33,6 +33,10 @@ class BuildJob:
     overlap: int
     place: BuildPlace
     given: tuple[GivenFile, ...] = ()
+    pages: tuple[GivenFile, ...] = ()
+    """Pages of the web that are new or changed."""
+    kept: tuple[str, ...] = ()
+    """Sources that stay as they are in the old index."""
     limits: ExtractionLimits = field(default_factory=ExtractionLimits)
 
     def describe(self) -> dict[str, str]:
@@ -59,10 +63,12 @@ async def build(job: BuildJob, tell: Callable[[int, int], None]) -> BuildReport:
     found = find_sources(Path(job.root), job.files, job.given)
     if job.place.database:
         found.files = ContentSignatures().sign(found.files)
+    for page in job.pages:
+        found.files[page.source] = SourceFile(Path(page.path), page.signature, page.name, page.title)
     writer = _open_writer(job)
     try:
         known = writer.list_files()
-        gone = known.keys() - found.files.keys() - found.left_out.keys()
+        gone = known.keys() - found.files.keys() - found.left_out.keys() - set(job.kept)
         for source in gone:
             writer.remove(source)
         changed = [source for source, file in found.files.items() if not _is_known(known.get(source), file)]
@@ -106,6 +112,8 @@ async def _read(
         writer.sign(source, file.signature)
         return
     keys, begin = _read_front(text)
+    if file.title and text.text.startswith(file.title):  # it stands above each passage, and is none
+        begin = len(file.title)
     note = f"{source} is longer than {len(text.text):,} characters: the rest is not read." if text.is_cut else ""
     passages = [
         IndexedPassage(
@@ -113,7 +121,7 @@ async def _read(
             begin + one.start,
             begin + one.end,
             text.find_page(begin + one.start),
-            " › ".join(one.trail),
+            " › ".join(one.trail if file.title in ("", *one.trail[:1]) else (file.title, *one.trail)),
         )
         for one in split_text(text.text[begin:], size=job.size, overlap=job.overlap)
     ]

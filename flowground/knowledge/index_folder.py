@@ -1,6 +1,7 @@
 """The folder in which the index of one knowledge lives: files of SQLite, and a small one that names which serves."""
 
 import asyncio
+import json
 import os
 import shutil
 import threading
@@ -16,12 +17,14 @@ from flowground.knowledge.embeddings import Embeddings, embed_passages
 from flowground.knowledge.index import BuildPlace
 from flowground.knowledge.index_file import FileIndexReader
 from flowground.knowledge.index_home import KEPT_SECONDS
+from flowground.knowledge.pages import PageStates, read_states, write_states
 from flowground.knowledge.sources import SourceFile
 
 if TYPE_CHECKING:
     from flowground.knowledge.vectors import VectorReader
 
 _CURRENT = "current"
+_PAGES = "pages.json"
 _ENDING = ".index"
 _WANTED = "wanted"
 
@@ -103,9 +106,7 @@ class IndexFolder:
         made = Path(place.new)
         with made.open("rb+") as file:
             os.fsync(file.fileno())
-        beside = self._folder / f"{_CURRENT}.new"
-        beside.write_text(made.name, "ascii")
-        beside.replace(self._folder / _CURRENT)
+        self._write(_CURRENT, made.name)
         for other in self._folder.glob(f"*{_ENDING}"):
             if other.name != made.name:
                 with suppress(OSError):  # Windows keeps what somebody reads: the next one removes it
@@ -114,11 +115,26 @@ class IndexFolder:
     def remove(self, place: BuildPlace) -> None:
         _remove(Path(place.new))
 
+    def read_pages(self) -> PageStates:
+        try:
+            return read_states(json.loads((self._folder / _PAGES).read_bytes()))
+        except (OSError, ValueError):
+            return {}
+
+    def write_pages(self, states: PageStates) -> None:
+        self._write(_PAGES, json.dumps(write_states(states)))
+
     def close(self) -> None:
         with self._lock:
             if self._reader is not None:
                 self._reader[1].close()
             self._reader = self._vectors = None
+
+    def _write(self, name: str, text: str) -> None:
+        """The whole small file at once."""
+        beside = self._folder / f"{name}.new"
+        beside.write_text(text, "ascii")
+        beside.replace(self._folder / name)
 
     def _read_current(self) -> str | None:
         try:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.index import BuildPlace, IndexReader
+from flowground.knowledge.pages import PageStates
 from flowground.knowledge.sources import SourceFile
 
 if TYPE_CHECKING:
@@ -44,6 +45,12 @@ class IndexHome(Protocol):
 
     def remove(self, place: BuildPlace) -> None:
         """What was made of an index that shall not serve."""
+
+    def read_pages(self) -> PageStates:
+        """How the pages of the web answered that it names."""
+
+    def write_pages(self, states: PageStates) -> None:
+        """By whoever may make an index, instead of what was written before."""
 
     def close(self) -> None:
         """Gives back what it holds."""

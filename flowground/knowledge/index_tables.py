@@ -21,6 +21,7 @@ from flowground.knowledge.contents import ContentSignatures
 from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.index import BuildPlace
 from flowground.knowledge.index_home import KEPT_SECONDS
+from flowground.knowledge.pages import PageStates, read_states, write_states
 from flowground.knowledge.postgresql_lines import Line, PostgresqlLines, connect, explain
 from flowground.knowledge.sources import SourceFile
 from flowground.knowledge.table_reader import TableIndexReader
@@ -141,6 +142,17 @@ class IndexTables:
         """Where the line broke the next one who makes an index does it."""
         with suppress(psycopg.Error):
             remove_leftovers(self._use(), place.index, place.new)
+
+    def read_pages(self) -> PageStates:
+        rows = self._lines.ask("SELECT pages FROM knowledge_indexes WHERE name = %s", (self._name,))
+        return read_states(json.loads(rows[0][0])) if rows else {}
+
+    def write_pages(self, states: PageStates) -> None:
+        written = (json.dumps(write_states(states)), self._number)
+        try:
+            self._use().execute("UPDATE knowledge_indexes SET pages = %s WHERE id = %s", written)
+        except psycopg.Error as error:
+            raise self._refuse(error) from None
 
     def close(self) -> None:
         with self._lock:

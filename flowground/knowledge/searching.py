@@ -4,13 +4,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from flowground.errors import RunError
 from flowground.knowledge.common import WEAK
 from flowground.knowledge.index import FoundPassage, IndexReader
 from flowground.knowledge.ranking import AskedWord, Ranking
 from flowground.knowledge.terms import Term, cut_ending, list_spellings, list_stems, list_terms
 from flowground.path_patterns import match_path
+from flowground.words import show
 
 if TYPE_CHECKING:
     from flowground.knowledge.vectors import VectorReader
@@ -48,6 +50,19 @@ class Filters:
     source: str = ""
     page: int | tuple[int, int] | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_filters(given: Mapping[str, Any]) -> Filters:
+    """`source`, `page` (a number, or the first and the last), and keys of files. Raises RunError."""
+    keys = {name: str(value) for name, value in given.items() if name not in ("source", "page")}
+    match given.get("page"):
+        case None | int() as page:
+            wanted: int | tuple[int, int] | None = page
+        case [int() as first, int() as last]:
+            wanted = (first, last)
+        case other:
+            raise RunError(f"The filter `page` is a page, or the first and the last, not {show(other)}.")
+    return Filters(str(given.get("source") or ""), wanted, keys)
 
 
 @dataclass(frozen=True, slots=True)

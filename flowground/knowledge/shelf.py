@@ -3,10 +3,12 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from flowground.errors import ProviderError, RunError
@@ -14,6 +16,7 @@ from flowground.knowledge.building import BuildJob, BuildReport
 from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.index import BuildPlace, FoundPassage, IndexedFile, IndexReader
 from flowground.knowledge.index_home import IndexHome
+from flowground.knowledge.pages import FetchedPages, PageSources, fetch_pages, note_failures
 from flowground.knowledge.searching import MOST_HITS, Filters, Hit, search_both, search_words
 from flowground.knowledge.sources import GivenFile, find_sources
 
@@ -48,6 +51,8 @@ class KnowledgeSources:
     embeddings: Embeddings | None = None
     """Finds passages by their meaning too."""
     given: tuple[GivenFile, ...] = ()
+    pages: PageSources | None = None
+    """Of the web."""
 
 
 class Knowledge:
@@ -81,27 +86,38 @@ class Knowledge:
 
     async def list_files(self) -> Mapping[str, IndexedFile]:
         """What is indexed, by source; also what could not be read. Raises KnowledgeMissing."""
-        return await asyncio.to_thread(self._read, lambda reader: reader.list_files())
+        return await asyncio.to_thread(self._list_files)
 
     async def is_empty(self) -> bool:
         """Whether the index that serves has no passages. Raises KnowledgeMissing."""
         return await asyncio.to_thread(self._read, lambda reader: reader.count == 0)
 
     async def is_outdated(self, sources: KnowledgeSources) -> bool:
-        """Whether files came, changed or went since the index was made, or it was made in another way."""
-        return await asyncio.to_thread(self._is_outdated, sources)
+        """Whether files came, changed or went since the index was made, pages are to be asked again, or it was made in
+        another way."""
+        return await asyncio.to_thread(self._is_outdated, sources, self._is_behind)
 
     async def index(
-        self, sources: KnowledgeSources, tell: Callable[[int, int], None] = lambda _done, _total: None
+        self,
+        sources: KnowledgeSources,
+        tell: Callable[[int, int], None] = lambda _done, _total: None,
+        *,
+        asks_all: bool = False,
     ) -> BuildReport:
         """Makes the index anew where files changed; readers keep the one before until it is done.
 
-        `tell` is told how many of how many changed files are read. Raises KnowledgeBusy, and RunError where it fails.
+        `tell` is told how many of how many changed files are read; `asks_all`: pages of the web that are not due too.
+        Raises KnowledgeBusy, and RunError where it fails.
         """
         try:
             release = await asyncio.to_thread(self._home.take)
             try:
-                return await self._make(sources, tell)
+                if sources.pages is None:
+                    report = await self._make(sources, tell, FetchedPages({}))
+                    await asyncio.to_thread(self._forget_pages)
+                    return report
+                with TemporaryDirectory(prefix="flowground-pages-") as room:
+                    return await self._make_with_pages(sources, sources.pages, tell, Path(room), asks_all=asks_all)
             finally:
                 release()
         except BlockingIOError:
@@ -109,8 +125,40 @@ class Knowledge:
         except OSError as error:
             raise RunError(f"The knowledge {self.name!r} cannot be stored: {error.strerror or error}.") from None
 
-    async def _make(self, sources: KnowledgeSources, tell: Callable[[int, int], None]) -> BuildReport:
+    async def _make_with_pages(
+        self,
+        sources: KnowledgeSources,
+        pages: PageSources,
+        tell: Callable[[int, int], None],
+        room: Path,
+        *,
+        asks_all: bool,
+    ) -> BuildReport:
+        """Makes no other index where neither files nor pages changed."""
+        now, states = time.time(), await asyncio.to_thread(self._home.read_pages)
+        served, fits = await asyncio.to_thread(self._list_served, sources)
+        indexed = served if fits else {}
+        due = pages.urls if asks_all else pages.list_due(states, indexed, now=now)
+        fetched = await fetch_pages(pages, due, states, room, indexed=indexed, now=now)
+        if not fits:
+            for url, state in fetched.states.items():
+                if state.failure and url in served:
+                    raise RunError(f"{state.failure} Until it can, or is taken out, the index before is used.")
+        if bool(fetched.files) or await asyncio.to_thread(self._is_outdated, sources, self._has_other_files):
+            report = await self._make(sources, tell, fetched)
+        else:
+            report = BuildReport(len(served), sum(file.passages for file in served.values()))
+        await asyncio.to_thread(self._home.write_pages, fetched.states)
+        files = await self.list_files()
+        notes = {source: file.note for source, file in files.items() if file.note}
+        return replace(report, files=len(files), notes=notes)
+
+    async def _make(
+        self, sources: KnowledgeSources, tell: Callable[[int, int], None], fetched: FetchedPages
+    ) -> BuildReport:
         job = await asyncio.to_thread(self._plan, sources)
+        kept = fetched.states.keys() - {file.source for file in fetched.files}
+        job = replace(job, pages=tuple(fetched.files), kept=tuple(kept))
         try:
             report = await _work(job, tell)
             if sources.embeddings is not None:
@@ -157,20 +205,42 @@ class Knowledge:
             raise KnowledgeMissing(f"The knowledge {self.name!r} is not indexed yet.", retry_after=5)
         return reader
 
-    def _is_outdated(self, sources: KnowledgeSources) -> bool:
+    def _forget_pages(self) -> None:
+        if self._home.read_pages():
+            self._home.write_pages({})
+
+    def _list_files(self) -> Mapping[str, IndexedFile]:
+        return note_failures(self._read(lambda reader: reader.list_files()), self._home.read_pages())
+
+    def _list_served(self, sources: KnowledgeSources) -> tuple[Mapping[str, IndexedFile], bool]:
+        """What the index has that serves, and whether the next one begins with it."""
         try:
-            return self._read(lambda reader: self._is_behind(reader, sources))
+            return self._read(lambda reader: (reader.list_files(), _fits(reader, sources)))
+        except KnowledgeMissing:
+            return {}, False
+
+    def _is_outdated(self, sources: KnowledgeSources, look: Callable[[IndexReader, KnowledgeSources], bool]) -> bool:
+        try:
+            return self._read(lambda reader: look(reader, sources))
         except KnowledgeMissing:
             return True
 
     def _is_behind(self, reader: IndexReader, sources: KnowledgeSources) -> bool:
+        pages, states = sources.pages, self._home.read_pages()
+        if self._has_other_files(reader, sources) or states.keys() - set(pages.urls if pages else ()):
+            return True
+        return pages is not None and bool(pages.list_due(states, reader.list_files(), now=time.time()))
+
+    def _has_other_files(self, reader: IndexReader, sources: KnowledgeSources) -> bool:
+        """Pages aside that are still named."""
         if not _fits(reader, sources):
             return True
         embeddings = sources.embeddings
         if embeddings is not None and reader.count and self._home.open_vectors(embeddings.model) is None:
             return True
         known, found = reader.list_files(), find_sources(sources.root, sources.files, sources.given)
-        return known.keys() != found.files.keys() | found.left_out.keys() or any(
+        pages = set(sources.pages.urls if sources.pages else ())
+        return known.keys() - pages != found.files.keys() | found.left_out.keys() or any(
             known[source].signature != file.signature or not file.signature
             for source, file in self._home.sign(found.files).items()
         )

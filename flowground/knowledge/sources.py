@@ -19,22 +19,25 @@ _FRESH_NS = 2_000_000_000
 @dataclass(frozen=True, slots=True)
 class GivenFile:
     """A file that lies elsewhere than its `source` says. `name` is what it is called where it is read, by its ending;
-    `wrong` is why there is none."""
+    `wrong` is why there is none, `title` stands above its headings."""
 
     source: str
     path: str
     signature: str
     name: str
     wrong: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file that was found; `signature` differs when it is written again. `name` is as `GivenFile` says."""
+    """A file that was found; `signature` differs when it is written again. `name` and `title` are as `GivenFile`
+    says."""
 
     path: Path
     signature: str
     name: str
+    title: str = ""
 
 
 @dataclass(slots=True)

@@ -33,8 +33,9 @@ def serve() -> None:
     with suppress(AttributeError, OSError):
         os.nice(_NICE)
     limits, place = ExtractionLimits(**asked.pop("limits")), BuildPlace(**asked.pop("place"))
-    given = tuple(GivenFile(**one) for one in asked.pop("given"))
-    job = BuildJob(**asked | {"limits": limits, "place": place, "given": given, "files": tuple(asked["files"])})
+    given, pages = (tuple(GivenFile(**one) for one in asked.pop(name)) for name in ("given", "pages"))
+    asked |= {name: tuple(asked[name]) for name in ("files", "kept")}
+    job = BuildJob(**asked, limits=limits, place=place, given=given, pages=pages)
     try:
         report = asyncio.run(build(job, lambda done, total: _say({"done": done, "total": total})))
     except Exception as error:  # noqa: BLE001 - whatever it is, who asked is told in a sentence

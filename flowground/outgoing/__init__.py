@@ -30,6 +30,7 @@ _KEPT_SECONDS = 15
 _MOST_REDIRECTS = 5
 _LONGEST_URL = 8_000
 _LONGEST_TYPE = 500
+_LONGEST_MARK = 300
 _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE | re.ASCII)
 _SHOWN = 200
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -63,7 +64,8 @@ class OutgoingCall:
 @dataclass(frozen=True, slots=True)
 class OutgoingAnswer:
     """`url` is what answered, after redirects; `media_type` is in lower case, without parameters; `charset` is the
-    name of an encoding of texts, whatever the server says."""
+    name of an encoding of texts, whatever the server says; `etag` and `last_modified` can be sent back, or are
+    empty."""
 
     url: str
     status: int
@@ -71,6 +73,8 @@ class OutgoingAnswer:
     charset: str
     location: str | None
     data: bytes
+    etag: str = ""
+    last_modified: str = ""
 
     @property
     def text(self) -> str:
@@ -152,7 +156,9 @@ class Outgoing:
                 if len(data) > most:
                     raise RunError(f"`{url.host}` answers with more than {most:,} bytes, the most that is taken.")
         media_type, charset = _read_type(headers.get("content-type", ""))
-        return OutgoingAnswer(str(url), response.status, media_type, charset, headers.get("location"), bytes(data))
+        marks = (_read_mark(headers, name) for name in ("etag", "last-modified"))
+        location = headers.get("location")
+        return OutgoingAnswer(str(url), response.status, media_type, charset, location, bytes(data), *marks)
 
     def _find_pool(self, proxy: str | None, *, is_trusted: bool) -> httpcore2.AsyncConnectionPool:
         """Connections are kept apart by what they may lead to."""
@@ -188,6 +194,11 @@ def _read_type(said: str) -> tuple[str, str]:
     said = said[:_LONGEST_TYPE]
     found = _CHARSET.search(said)
     return said.partition(";")[0].strip().lower(), (found and find_encoding(found[1])) or "utf-8"
+
+
+def _read_mark(headers: httpx2.Headers, name: str) -> str:
+    mark: str = headers.get(name, "").strip()
+    return mark if mark.isascii() and mark.isprintable() and len(mark) <= _LONGEST_MARK else ""
 
 
 def _follow(url: httpx2.URL, location: str) -> httpx2.URL:

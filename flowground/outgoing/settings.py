@@ -44,6 +44,9 @@ class OutgoingSettings(ConfigSection):
     answer_bytes: int = Field(
         3_000_000, ge=1_024, le=3_145_728, description="Largest answer that a tool takes, in bytes."
     )
+    refresh_minutes: float = Field(
+        60, ge=1, le=525_600, description="How long a page that `knowledge` names under `urls` is not asked again."
+    )
 
     @field_validator("proxy")
     @classmethod

@@ -33,6 +33,7 @@ from flowground.library import Library
 from flowground.limits import RunLimits
 from flowground.limits.admission import Admission
 from flowground.loader import Catalogue
+from flowground.outgoing.pages import WebPages
 from flowground.providers import Providers
 from flowground.running import RunningRuns
 from flowground.runtime.live_turn import LiveTurn
@@ -110,6 +111,7 @@ class Runtime:
             IndexHomes(self.settings.data / "knowledge", self.settings.database),
             find_embeddings=self.models.find_embeddings,
             list_uploads=partial(of_knowledge.list_uploads, self.store, self.settings.data),
+            pages=WebPages(self.settings.outgoing),
         )
 
     async def start(self) -> None:

@@ -62,9 +62,10 @@ export class Sources {
 
   _drawItem(passage) {
     const { number, source, page, title } = passage;
-    const path = source.split("/").slice(-2).join("/");
+    const host = findHost(source);
+    const path = host || source.split("/").slice(-2).join("/");
     const where = [title ? path : "", page === undefined ? "" : this.messages.page(page)].filter(Boolean).join(" · ");
-    const name = this._make("span", "fg-source", title || path);
+    const name = this._make("span", "fg-source", title || (host ? source : path));
     name.dir = "auto";
     const place = this._make("span", "fg-where", where);
     const head = this._make("summary", "", this._make("span", "fg-number", String(number)), name, place);
@@ -87,8 +88,14 @@ export class Sources {
     const body = this._make("div", "fg-passage");
     body.dir = "auto";
     item.append(body);
+    const host = findHost(source);
+    if (host) {
+      const link = this._make("a", "fg-address", source);
+      for (const [name, value] of Object.entries({ href: source, target: "_blank", rel: "noreferrer noopener", dir: "ltr" })) link.setAttribute(name, value);
+      item.insertBefore(link, body);
+    }
     if (/\.(md|markdown)$/i.test(source) && this.draw) this.draw(body, text);
-    else if (/\.(html?|docx)$/i.test(source)) body.append(...this._drawHeadings(text));
+    else if (host || /\.(html?|docx)$/i.test(source)) body.append(...this._drawHeadings(text));
     else body.textContent = text;
   }
 
@@ -111,6 +118,16 @@ export class Sources {
     if (className) element.className = className;
     element.append(...children);
     return element;
+  }
+}
+
+/** Whose page of the web a passage is of; "" for one of a file, whose path never begins so. */
+function findHost(source) {
+  if (!/^https?:\/\//i.test(source)) return "";
+  try {
+    return new URL(source).host;
+  } catch {
+    return "";
   }
 }
 

@@ -64,6 +64,23 @@ test("headings of pages and documents have no marks, and nothing else of them is
   }
 });
 
+test("a passage of a page of the web has its title, its host and a link that opens apart", async () => {
+  const page = { number: 1, text: "Lyon", source: "https://docs.example.com/travel?a=1", title: "Travel › Hotels" };
+  const draw = async (passage) => {
+    const { sources, marks } = await answer(["Lyon [1]."], [passage]);
+    marks[0].dispatchEvent(new document.defaultView.Event("click"));
+    return sources.element;
+  };
+  const element = await draw(page);
+  assert.equal(element.querySelector("summary").textContent, "1Travel › Hotelsdocs.example.com");
+  const link = element.querySelector("a");
+  assert.deepEqual(["href", "target", "rel"].map((name) => link.getAttribute(name)), [page.source, "_blank", "noreferrer noopener"]);
+  assert.equal(link.textContent, page.source);
+  for (const source of ["javascript:alert(1)", "https:/a.md", "mailto:a@b.c", "//a.example/x", "https://"]) {
+    assert.equal((await draw({ ...page, source })).querySelector("a"), null, source);
+  }
+});
+
 test("passages stand in the order of their numbers, however they came", () => {
   const sources = new Sources(document, {});
   assert.equal(sources.element.hidden, true);

@@ -11,6 +11,7 @@ from flowground.files.of_knowledge import name_owner
 from flowground.settings import Settings
 from flowground.store import Store
 from tests.command_line import ECHO, Here
+from tests.web_site import Site, SitePage, serve_site
 
 KNOWS = 'knowledge:\n  handbook: {files: ["knowledge/*.{md,pdf}"]}\n'
 
@@ -138,3 +139,29 @@ tests:
     (here.folder / "flows" / "knowledge" / "hotels.md").write_text("Lyon costs 120 euros.")
     said = here("test", "travel")
     assert (said.code, said.err) == (0, "1 test of 1 flow, all passed.\n"), said.out
+
+
+def test_the_command_line_asks_now_and_names_what_cannot_be_read(here: Here) -> None:
+    with serve_site() as site:
+        read_pages(here, site)
+
+
+def read_pages(here: Here, site: Site) -> None:
+    site.pages["/hotels"] = SitePage(b"<h1>Hotels</h1><p>Lyon costs 120 euros.")
+    flow = ECHO.replace("Echo", "Travel") + f"knowledge:\n  web: {{urls: [{site.url}/hotels, {site.url}/no]}}\n"
+    retrieve = '  Found: {type: Retrieve, knowledge: web, search_query: "${In}"}\n  Out:'
+    flow = flow.replace("  Out:", retrieve)
+    (here.folder / "flows" / "travel.yaml").write_text(flow)
+    config = here.folder / "config.yaml"
+    config.write_text(config.read_text() + "\noutgoing: {private_networks: [127.0.0.1]}\n")
+    said = here("knowledge", "index")
+    assert said.out.startswith("travel/web: 1 passage of 1 file, 1 file could not be read (1 file read")
+    assert said.err == f"travel/web: {site.url}/no cannot be read: `127.0.0.1` answered with status 404.\n"
+    listed = here("knowledge", "list")
+    assert (listed.last_line.split(), listed.err) == (["travel/web", "1", "1", "1", "current"], said.err)
+    assert here("knowledge", "search", "web", "Lyon").out.startswith(f"{site.url}/hotels, characters ")
+    (here.folder / "flows" / "travel.yaml").write_text(flow.replace(f", {site.url}/no", ""))
+    assert here("knowledge", "index").err == ""
+    site.answered.clear()
+    assert here("test", "travel").code == 1  # there are none; and no page is asked
+    assert site.answered == []

@@ -328,6 +328,12 @@ def m041_waiting_calls(connection: Connection) -> None:
     )
 
 
+def m042_knowledge_pages(connection: Connection) -> None:
+    """How the pages of the web answered that a knowledge names; beside SQLite a file of its index says it."""
+    if connection.dialect.name == "postgresql":
+        run_statements(connection, "ALTER TABLE knowledge_indexes ADD COLUMN pages TEXT NOT NULL DEFAULT '{}'")
+
+
 ADDITIONS: tuple[Migration, ...] = (
     m011_runs_in_progress,
     m012_member_ids,
@@ -352,4 +358,5 @@ ADDITIONS: tuple[Migration, ...] = (
     m039_knowledge,
     m040_passed_decisions,
     m041_waiting_calls,
+    m042_knowledge_pages,
 )

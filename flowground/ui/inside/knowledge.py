@@ -6,6 +6,7 @@ Where files are added is a component, frontend/src/knowledge.js: Streamlit's own
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -37,6 +38,8 @@ _FILES = 10
 _MOST_NOTES = 20
 _HIT_CHARS = 600
 _HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
+_IN_ADDRESS = ":/?#[]@!$&*+,;=%~"
+"""What stays as it is in an address that Markdown holds."""
 _REFUSED = "knowledge:refused"
 _EXAMPLE = """\
 components:
@@ -44,6 +47,7 @@ components:
 knowledge:
   handbook:
     files: ["knowledge/handbook/**/*.{md,pdf,txt}"]   # below the flows folder
+    urls: ["https://docs.example.com/rules"]          # pages and files of the web
     uploads: true                                     # and files that are added here
 """
 _KnownFile = tuple[str, IndexedFile | None, StoredFile | None]
@@ -125,6 +129,7 @@ def _draw_sources(shown: ShownKnowledge, *, is_shared: bool) -> None:
     parts = (
         "For all flows, by config.yaml" if is_shared else "",
         f"{patterns} below the flows folder" if patterns else "",
+        f"{words.count(len(shown.section.urls), 'page')} of the web" if shown.section.urls else "",
         "files that are added here" if shown.section.uploads else "",
         f"by meaning with `{shown.section.embeddings}`" if shown.section.embeddings else "",
     )
@@ -139,17 +144,19 @@ def _draw_state(shown: ShownKnowledge) -> None:
     elif state.failure:
         says, icon, color = f"Could not be indexed: {words.write_sentence(state.failure)}", ":material/error:", "red"
     elif shown.is_outdated:
-        says = "Files changed; they are read in a moment" if shown.indexed else "Not indexed yet; that begins soon"
+        changed = "Pages are asked again in a moment, and what changed is read"
+        changed = changed if shown.section.urls else "Files changed; they are read in a moment"
+        says = changed if shown.indexed else "Not indexed yet; that begins soon"
     elif not shown.indexed:
         says, icon, color = "Nothing is in it yet", ":material/inbox:", "gray"
     else:
         says, icon, color = "Indexed", ":material/check_circle:", "green"
     indexed = (shown.indexed or {}).values()
     passages = sum(file.passages for file in indexed)
-    unread = sum(file.is_unread for file in indexed)
-    facts = [f"{words.count(passages, 'passage')} of {words.count(len(indexed) - unread, 'file')}"] if indexed else []
+    unread, kind = sum(file.is_unread for file in indexed), _name_source(shown)
+    facts = [f"{words.count(passages, 'passage')} of {words.count(len(indexed) - unread, kind)}"] if indexed else []
     if unread:
-        facts.append(f"{words.count(unread, 'file')} could not be read")
+        facts.append(f"{words.count(unread, kind)} could not be read")
     if shown.uploads:
         most = runtime.get().settings.limits.knowledge_bytes
         size = write_size(sum(file.reference.size for file in shown.uploads))
@@ -176,7 +183,7 @@ def _draw_notes(shown: ShownKnowledge) -> None:
     lines = [f"- {words.write_sentence(note)}" for note in notes[:_MOST_NOTES]]
     if len(notes) > _MOST_NOTES:
         lines.append(f"- and {len(notes) - _MOST_NOTES:,} more")
-    title = f"{words.count(len(notes), 'file')} could not be read, or not wholly; the others are indexed."
+    title = f"{words.count(len(notes), _name_source(shown))} could not be read, or not wholly; the others are indexed."
     st.warning(f"{title}\n\n" + "\n".join(lines), icon=":material/warning:")
 
 
@@ -184,6 +191,10 @@ def _draw_unmet(shown: ShownKnowledge) -> None:
     """Filters of flows that no file fits: nothing is ever found by them."""
     for unmet in shown.unmet[:_MOST_NOTES]:
         st.warning(words.write_sentence(unmet), icon=":material/filter_alt_off:")
+
+
+def _name_source(shown: ShownKnowledge) -> str:
+    return "source" if shown.section.urls else "file"
 
 
 def _list_entries(shown: ShownKnowledge) -> list[_KnownFile]:
@@ -210,15 +221,25 @@ def _draw_files(caller: Caller, place: tuple[str, str], shown: ShownKnowledge) -
 
     def draw(items: Sequence[_KnownFile]) -> None:
         for source, indexed, file in items:
-            name = source.removeprefix(FOLDER) if file else source
+            name = words.escape(source.removeprefix(FOLDER)) if file else _write_source(source)
             facts = words.join((_write_file_state(indexed), _write_added(file)))
-            with open_row(f"knowledge:file:{source}", f"**{words.escape(name)}**", facts):
+            with open_row(f"knowledge:file:{source}", f"**{name}**", facts):
                 if file and shown.may_change:
                     key = f"knowledge:remove:{file.reference.id}"
                     draw_action("Remove", _remove, caller, place, file.reference.id, key=key, icon="delete")
 
-    st.subheader("Files", anchor=False)
+    st.subheader("Files and pages" if shown.section.urls else "Files", anchor=False)
     draw_list(f"knowledge:{shown.address}", "Search files", find, draw, empty=_write_empty(shown), size=_FILES)
+
+
+def _is_address(source: str) -> bool:
+    return source.startswith(("https://", "http://"))
+
+
+def _write_source(source: str) -> str:
+    """A page of the web as a link, which Streamlit opens in a tab of its own."""
+    shown = words.escape(source)
+    return f"[{shown}]({quote(source, safe=_IN_ADDRESS)})" if _is_address(source) else shown
 
 
 def _write_empty(shown: ShownKnowledge) -> str:
@@ -234,7 +255,8 @@ def _write_file_state(indexed: IndexedFile | None) -> str:
         return ":blue[is read soon]"
     if not indexed.passages:
         return ":red[could not be read]" if indexed.is_unread else "has no text"
-    return words.count(indexed.passages, "passage") + (" · :orange[not all of it]" if indexed.note else "")
+    note = "as it was before" if _is_address(indexed.source) else "not all of it"
+    return words.count(indexed.passages, "passage") + (f" · :orange[{note}]" if indexed.note else "")
 
 
 def _write_added(file: StoredFile | None) -> str:
@@ -266,10 +288,10 @@ def _draw_search(caller: Caller, place: tuple[str, str]) -> None:
         if not hits:
             st.caption("Nothing was found.")
         for number, hit in enumerate(hits, 1):
-            where = words.join((hit.source, f"page {hit.page}" if hit.page else "", f"score {hit.score:.2f}"))
+            where = words.join((f"page {hit.page}" if hit.page else "", f"score {hit.score:.2f}"))
             title = f"**{words.escape(hit.title)}**  \n" if hit.title else ""
             with st.container(border=True, key=f"knowledge:hit:{number}"):
-                st.markdown(f":small[{title}:gray[{number}. {words.escape(where)}]]")
+                st.markdown(f":small[{title}:gray[{number}. {_write_source(hit.source)} · {where}]]")
                 st.text(words.cut(_write_plain(hit), _HIT_CHARS))
 
 
