@@ -59,7 +59,7 @@ def test_drawings_are_no_part_of_the_text() -> None:
     one = f"<w:p><w:r><w:t>One </w:t></w:r><w:r><w:drawing>{drawing}</w:drawing></w:r><w:r><w:t>line.</w:t></w:r></w:p>"
     assert extract(make_docx(one), "travel.docx").text == "One line."
     page = b"<title>Desk</title><body><p>One <svg><title>no</title><desc>no</desc></svg>line.</p></body>"
-    assert extract(page, "page.html").text == "Desk\n\nOne line."
+    assert extract(page, "page.html").text == "# Desk\n\nOne line."
 
 
 def test_html_is_read_as_people_see_it() -> None:
@@ -68,7 +68,22 @@ def test_html_is_read_as_people_see_it() -> None:
         "</script><h2>Hotels</h2><p>Lyon&nbsp;is <b>fine</b>.<ul><li>One<li>Two</ul></body>"
     )
     text = extract(page.encode(), "page.html").text
-    assert text.split("\n") == ["Travel desk", "", "## Hotels", "", "Lyon is fine.", "", "- One", "- Two"]
+    assert text.split("\n") == ["# Travel desk", "", "## Hotels", "", "Lyon is fine.", "", "- One", "- Two"]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<h1>Fees</h1>A card costs 5 euros.", "# Fees\n\nA card costs 5 euros."),
+        ("<h1>Cards</h1>One costs 5 euros.", "Fees of the library\n\n# Cards\n\nOne costs 5 euros."),
+        ("<p>A card costs 5 euros.", "# Fees of the library\n\nA card costs 5 euros."),
+    ],
+    ids=["said again", "another", "no heading"],
+)
+def test_the_title_of_a_page_stands_above_it_once(body: str, text: str) -> None:
+    page = f"<head><title>Fees of\n the library</title></head><body>{body}</body>"
+    assert extract(page.encode(), "page.html").text == text
+    assert extract(page.replace("</title>", "").encode(), "page.html").text.endswith(text.partition("# ")[2])
 
 
 def test_a_row_of_csv_says_what_its_cells_mean() -> None:
