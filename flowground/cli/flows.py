@@ -10,6 +10,7 @@ from pathlib import Path
 from flowground.cli.commands import Commands
 from flowground.cli.output import show_path, tell
 from flowground.cli.resources import load_settings
+from flowground.components.api_request import APIRequest
 from flowground.components.mcp import MCP
 from flowground.errors import FlowError, InvalidRequest, Problem, ProviderError
 from flowground.flow.parse import parse_flow
@@ -118,7 +119,8 @@ def _check_models(path: Path, wired: WiredFlow, settings: Settings) -> tuple[lis
                 at = spec.places["model"].value if "model" in spec.places else spec.position
                 problem = Problem(show_path(path), at.line, at.column, fault.sentence, model)
                 found[fault.is_certain].append(problem)
-    found[False] += [*_check_tools(path, wired, settings), *_check_servers(path, wired, settings)]
+    for check in (_check_tools, _check_servers, _check_addresses):
+        found[False] += check(path, wired, settings)
     return found[True], found[False]
 
 
@@ -142,6 +144,14 @@ def _check_servers(path: Path, wired: WiredFlow, settings: Settings) -> Iterable
             at = wired.flow.components[name].places["server"].value
             says = f"There is no MCP server `{component.server}` under `mcp_servers:` of config.yaml."
             yield Problem(show_path(path), at.line, at.column, says, component.server)
+
+
+def _check_addresses(path: Path, wired: WiredFlow, settings: Settings) -> Iterable[Problem]:
+    """Addresses of API Requests that this config.yaml does not let a flow ask, as far as the file alone says it."""
+    for name, component in wired.components.items():
+        if isinstance(component, APIRequest) and (says := settings.outgoing.find_bar(component.url_input)):
+            at = wired.flow.components[name].places["url_input"].value
+            yield Problem(show_path(path), at.line, at.column, says, component.url_input)
 
 
 def _place(path: Path, problems: Iterable[Problem]) -> list[Problem]:

@@ -90,10 +90,66 @@ components:
   Model: {type: LanguageModel, input_value: "${Prompt}"}
   TextOutput: {type: TextOutput, input_value: "${Model}"}
 """
+_DOCUMENTS = """\
+description: Answers questions from a folder of your documents, and says where the answer stands.
+components:
+  ChatInput: {type: ChatInput}
+  Found: {type: Retrieve, knowledge: papers, search_query: "${ChatInput}", top_k: 4}
+  HasPassages:
+    type: ConditionalRouter
+    input_text: ${Found.passages}
+    operator: not equals
+    match_text: ""
+    false_case_message: The documents say nothing about that.
+  Prompt:
+    type: Prompt
+    template: |
+      Answer the question in one or two sentences, from these passages only. Put the number of the passage behind what
+      you take from it, like this: [1]. If they do not answer it, say so.
+
+      {passages}
+    passages: ${HasPassages.true_result}
+  Answer:
+    type: LanguageModel
+    system_message: ${Prompt}
+    input_value: ${ChatInput}
+    temperature: 0
+  ChatOutput: {type: ChatOutput, input_value: "${Answer?}${HasPassages.false_result?}"}
+knowledge:  # what stands in the folder "documents" beside this file: PDF, Word, HTML, Markdown, text, CSV, JSON
+  papers: {files: ["documents/**"], uploads: true}
+chat:
+  welcome: Ask something about the documents.
+"""
+_AGENT = """\
+description: An agent that works with tools.
+components:
+  ChatInput: {type: ChatInput}
+  Agent:
+    type: Agent
+    system_prompt: >-
+      You are a friendly assistant. Ask your tools where they know better than you, and say only what they told you.
+    input_value: ${ChatInput}
+    tools: [{use: Calculator, name: calculator}, {use: Today, name: today}]
+    max_iterations: 5
+    n_messages: 20
+  # One component a tool: an API (APIRequest), documents (Retrieve), WebSearch, SQL, an MCP server, a flow (RunFlow).
+  Calculator: {type: Calculator}
+  Today: {type: CurrentDate}
+  ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
+chat:
+  welcome: Ask me anything.
+  show_tools: true
+  starters:
+    - What is 15 percent of 240?
+"""
 
 TEMPLATES: Mapping[str, FlowTemplate] = {
     "chat": FlowTemplate("Chat", "a chat, whose instructions you write in its file", _CHAT),
     "memory": FlowTemplate("Chat with memory", "a chat that remembers what was said", _MEMORY),
+    "documents": FlowTemplate(
+        "Questions about documents", "answers from a folder of your documents, with its sources", _DOCUMENTS
+    ),
+    "agent": FlowTemplate("Agent", "an agent that works with tools", _AGENT),
     "text": FlowTemplate("Text", "a text in, a text out, for programs", _TEXT),
 }
 

@@ -3,12 +3,14 @@
 import ipaddress
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
-from flowground.outgoing.hosts import Hosts, IPNetwork, explain_entry
+from flowground.outgoing.hosts import Hosts, IPNetwork, choose_addresses, explain_entry
 from flowground.providers.lanes import Ways
 from flowground.yaml_file.section import ConfigSection
 
@@ -73,6 +75,19 @@ class OutgoingSettings(ConfigSection):
     @property
     def networks(self) -> tuple[IPNetwork, ...]:
         return tuple(ipaddress.ip_network(text, strict=False) for text in self.private_networks)
+
+    def find_bar(self, address: str) -> str | None:
+        """Why tools may not ask this address, in a sentence; None where only a call can tell, as for most names."""
+        with suppress(ValueError):
+            url = urlsplit(address)
+            host = url.hostname or ""
+            if not host or "{" in url.netloc:
+                return None
+            if self.hosts and not self.allowed.allow(host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)):
+                return f"`outgoing.hosts` of config.yaml does not name `{url.netloc.rpartition('@')[2]}`."
+            if not choose_addresses(["127.0.0.1" if host == "localhost" else host], self.networks):
+                return f"`{host}` is not public, and `outgoing.private_networks` of config.yaml does not name it."
+        return None
 
     def find_mistakes(self, root: Path) -> Iterator[tuple[tuple[str, str], str]]:
         """A `ca_file`, counted from `root`, without certificates, as its place and a sentence."""

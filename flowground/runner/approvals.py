@@ -28,7 +28,7 @@ class NothingWaits(InvalidRequest):
     code = "nothing_waits"
 
     def __init__(self) -> None:
-        super().__init__("No call of this run waits for that decision.", hint="Look at the run again.")
+        super().__init__("No call of this run waits with that number and digest.", hint="Look again at what waits.")
 
 
 class Allowances(Protocol):

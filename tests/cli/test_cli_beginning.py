@@ -68,7 +68,8 @@ def test_a_new_flow_runs_as_it_is(here: Here, template: str) -> None:
         'Order: "status" & #1'
     ]
     ran = here("run", "order-status-1", "--message", "Hello")
-    assert (ran.code, "Hello" in ran.out) == (0, True)
+    says = "The documents say nothing about that." if template == "documents" else "Hello"
+    assert (ran.code, says in ran.out) == (0, True)
 
 
 def test_a_new_flow_takes_no_file_that_is_there_and_no_name_that_makes_none(here: Here) -> None:

@@ -117,6 +117,31 @@ components:
 """
 
 
+@pytest.mark.parametrize(
+    ("address", "outgoing", "says"),
+    [
+        ("http://127.0.0.1:9313/parcels", "", "`127.0.0.1` is not public"),
+        ("http://localhost:9313/{number}", "", "`localhost` is not public"),
+        ("http://[::1]/", "", "`::1` is not public"),
+        ("http://127.0.0.1:9313/parcels", "private_networks: [127.0.0.1]", ""),
+        ("https://api.example.com/parcels", "hosts: [other.example.com]", "does not name `api.example.com`."),
+        ("https://api.example.com/parcels", "", ""),
+        ("https://1.1.1.1/", "", ""),
+    ],
+)
+def test_validate_names_an_address_that_may_not_be_asked(here: Here, address: str, outgoing: str, says: str) -> None:
+    config = here.folder / "config.yaml"
+    config.write_text(f"{config.read_text('utf-8')}\noutgoing: {{{outgoing}}}\n", "utf-8")
+    flow = f'components:\n  Parcels: {{type: APIRequest, url_input: "{address}"}}\n'
+    variable = ", number: '1'}" if "{" in address else "}"
+    flow = flow.replace("}\n", f"{variable}\n") + "  ChatInput: {type: ChatInput}\n"
+    flow += '  ChatOutput: {type: ChatOutput, input_value: "${Parcels}"}\n'
+    (here.folder / "flows" / "ask.yaml").write_text(flow, "utf-8")
+    said = here("validate", "flows/ask.yaml")
+    assert said.code == 0, said
+    assert (says in said.err and "its runs fail" in said.err) if says else "its runs fail" not in said.err
+
+
 def test_validate_names_a_model_that_calls_no_tools(here: Here) -> None:
     config = here.folder / "config.yaml"
     config.write_text(f"{config.read_text('utf-8')}\nproviders: {{plain: {{type: scripted, takes: []}}}}\n", "utf-8")
